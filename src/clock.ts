@@ -1,0 +1,74 @@
+/** A started timer; its owner clears it with {@link Clock.clearTimer}. */
+export type Timer = unknown;
+
+/**
+ * Where the library takes time from. Injected, so that tests can run the real client in virtual time.
+ */
+export interface Clock {
+  /** Milliseconds that never go back and that count the time a suspended machine slept. */
+  now(): number;
+  /** Milliseconds since 1970. Only proposes fencing tokens, never measures a duration. */
+  wall(): number;
+  /** Calls `run` once after `ms` milliseconds. */
+  timer(ms: number, run: () => void): Timer;
+  /** Stops a timer; harmless when it has fired. */
+  clearTimer(timer: Timer): void;
+}
+
+/**
+ * A growth of (wall - monotonic) above this many milliseconds since the last look is taken for a suspended machine.
+ * Below it lie clock slewing and the granularity of the two clocks.
+ */
+const SUSPEND_THRESHOLD = 50;
+
+/** Node's `setTimeout` fires at once when asked for more than this many milliseconds. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/**
+ * A monotonic clock that also counts suspended time.
+ *
+ * CLOCK_MONOTONIC stands still while a virtual machine is suspended, the masters' clocks do not. When the
+ * wall clock runs ahead of the monotonic one, the difference is added: a forward step of the wall clock
+ * then ends locks early, which is the safe side. A backward step is ignored.
+ *
+ * @see https://github.com/nodejs/node/issues/47724
+ */
+export class SuspendAwareClock implements Clock {
+  readonly #monotonic: () => number;
+  readonly #wall: () => number;
+  #gap: number;
+  #slept = 0;
+
+  constructor(
+    monotonic: () => number = () => performance.now(),
+    wall: () => number = () => Date.now(),
+  ) {
+    this.#monotonic = monotonic;
+    this.#wall = wall;
+    this.#gap = wall() - monotonic();
+  }
+
+  now(): number {
+    const monotonic = this.#monotonic();
+    const gap = this.#wall() - monotonic;
+    const growth = gap - this.#gap;
+    if (growth > SUSPEND_THRESHOLD) this.#slept += growth;
+    this.#gap = gap;
+    return monotonic + this.#slept;
+  }
+
+  wall(): number {
+    return this.#wall();
+  }
+
+  timer(ms: number, run: () => void): Timer {
+    return setTimeout(run, Math.min(Math.max(0, ms), LONGEST_TIMER));
+  }
+
+  clearTimer(timer: Timer): void {
+    clearTimeout(timer as NodeJS.Timeout);
+  }
+}
+
+/** The clock of this process, shared so that a suspension is noticed by whoever looks first. */
+export const systemClock: Clock = new SuspendAwareClock();

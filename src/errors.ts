@@ -1,0 +1,268 @@
+/** The stable codes of this library's errors; messages may change, codes do not. */
+export type RedlockErrorCode =
+  | "ERR_REDLOCK_CONFLICT"
+  | "ERR_REDLOCK_UNAVAILABLE"
+  | "ERR_REDLOCK_LOST"
+  | "ERR_REDLOCK_KEY"
+  | "ERR_REDLOCK_CONFIG"
+  | "ERR_REDLOCK_CLOSED";
+
+/** The base of every error this library throws of its own. */
+export abstract class RedlockError extends Error {
+  abstract readonly code: RedlockErrorCode;
+}
+
+/** Who holds a key, read from the value stored on the lock masters. */
+export interface Holder {
+  /** The holder's own description, or `undefined` when it gave none or when the value is not ours. */
+  text: string | undefined;
+  /** The holder's fencing token; `undefined` when the value is not ours. */
+  fencingToken: number | undefined;
+  /** When the holder got the key, in milliseconds since 1970 by the holder's clock; `undefined` when the value is not ours. */
+  since: number | undefined;
+}
+
+/** Data of a {@link LockConflictError}. */
+export interface LockConflict {
+  /** All keys that were asked for. */
+  keys: readonly string[];
+  /** The key that somebody else holds. */
+  key: string;
+  /** Who holds it; `undefined` when several contenders hold a part each and none has won. */
+  holder: Holder | undefined;
+  /** Milliseconds until the key expires if its holder stops extending it. */
+  retryAfter: number;
+}
+
+/** Somebody else holds the key. Nothing is wrong; try later. */
+export class LockConflictError extends RedlockError implements LockConflict {
+  override readonly name = "LockConflictError";
+  readonly code = "ERR_REDLOCK_CONFLICT";
+  readonly keys: readonly string[];
+  readonly key: string;
+  readonly holder: Holder | undefined;
+  readonly retryAfter: number;
+
+  constructor(conflict: LockConflict) {
+    super(
+      `"${conflict.key}" is held by ${describeHolder(conflict.holder)}; it expires in ${Math.round(conflict.retryAfter)} ms unless extended`,
+    );
+    this.keys = conflict.keys;
+    this.key = conflict.key;
+    this.holder = conflict.holder;
+    this.retryAfter = conflict.retryAfter;
+  }
+}
+
+/** Says who holds a key, for people. */
+export function describeHolder(holder: Holder | undefined): string {
+  if (holder === undefined) return "several contenders, none with a quorum";
+  if (holder.fencingToken === undefined) return "another program";
+  return holder.text === undefined || holder.text === ""
+    ? `the holder of fencing token ${holder.fencingToken}`
+    : holder.text;
+}
+
+/** What one lock master said, for error messages and events. */
+export interface NodeVote {
+  /** The master, as `host:port` or `host:port/db`, never with credentials. */
+  node: string;
+  /** `granted`, `held` (by somebody else), or why it did not count. */
+  vote:
+    | "granted"
+    | "held"
+    | "free"
+    | "gone"
+    | "timed out"
+    | "unreachable"
+    | "refused"
+    | "duplicate"
+    | "pending";
+  /** The cause in words, when there is one: "ECONNREFUSED", "NOAUTH ...". */
+  cause: string | undefined;
+}
+
+/** Data of a {@link LockUnavailableError}. */
+export interface Unavailability {
+  keys: readonly string[];
+  votes: readonly NodeVote[];
+  /** How many nodes must answer. */
+  quorum: number;
+  /** Milliseconds each node had. */
+  nodeTimeout: number;
+}
+
+/** Too few lock masters answered to know anything. Whether the key is free is unknown. */
+export class LockUnavailableError extends RedlockError implements Unavailability {
+  override readonly name = "LockUnavailableError";
+  readonly code = "ERR_REDLOCK_UNAVAILABLE";
+  readonly keys: readonly string[];
+  readonly votes: readonly NodeVote[];
+  readonly quorum: number;
+  readonly nodeTimeout: number;
+
+  constructor(unavailability: Unavailability) {
+    super(describeUnavailability(unavailability));
+    this.keys = unavailability.keys;
+    this.votes = unavailability.votes;
+    this.quorum = unavailability.quorum;
+    this.nodeTimeout = unavailability.nodeTimeout;
+  }
+}
+
+function describeUnavailability({ keys, votes, quorum, nodeTimeout }: Unavailability): string {
+  const answered = votes.filter(({ vote }) => isAnswer(vote)).length;
+  const silent = votes
+    .filter(({ vote }) => !isAnswer(vote))
+    .map(({ node, vote, cause }) => `${node} ${vote}${cause === undefined ? "" : ` (${cause})`}`);
+  return (
+    `${quoteKeys(keys)}: ${answered} of ${votes.length} nodes answered within ${nodeTimeout} ms (need ${quorum})` +
+    (silent.length === 0 ? "" : `: ${silent.join(", ")}`)
+  );
+}
+
+function isAnswer(vote: NodeVote["vote"]): boolean {
+  return vote === "granted" || vote === "held" || vote === "free" || vote === "gone";
+}
+
+/** Why a lock was lost. */
+export type LossReason =
+  /** A majority of masters says the key is gone or belongs to somebody else. */
+  | "taken"
+  /** The lock could not be extended before it would have ended. */
+  | "expired"
+  /** `extend` or the heartbeat was never run (heartbeat off), and the ttl is over. */
+  | "ended"
+  /** BullMQ's own lock of the job was lost: another worker may run the job. */
+  | "job lock lost";
+
+/** Data of a {@link LockLostError}. */
+export interface Loss {
+  keys: readonly string[];
+  reason: LossReason;
+  fencingToken: number;
+  /** Milliseconds the lock was held until the loss was noticed. */
+  heldFor: number;
+  /** What the masters said last, when that is the reason. */
+  votes?: readonly NodeVote[];
+}
+
+/** We held the lock and no longer do, or can no longer be sure. Stop work on the entity now. */
+export class LockLostError extends RedlockError implements Loss {
+  override readonly name = "LockLostError";
+  readonly code = "ERR_REDLOCK_LOST";
+  readonly keys: readonly string[];
+  readonly reason: LossReason;
+  readonly fencingToken: number;
+  readonly heldFor: number;
+  readonly votes: readonly NodeVote[];
+
+  constructor(loss: Loss) {
+    super(describeLoss(loss));
+    this.keys = loss.keys;
+    this.reason = loss.reason;
+    this.fencingToken = loss.fencingToken;
+    this.heldFor = loss.heldFor;
+    this.votes = loss.votes ?? [];
+  }
+}
+
+function describeLoss({ keys, reason, heldFor, votes = [] }: Loss): string {
+  const why = {
+    taken: "a majority of the nodes no longer holds it for us",
+    expired: "it could not be extended in time",
+    ended: "its ttl is over and the heartbeat is off",
+    "job lock lost": "BullMQ gave the job's own lock to another worker",
+  }[reason];
+  const said = votes
+    .filter(({ vote }) => vote !== "granted")
+    .map(({ node, vote, cause }) => `${node} ${vote}${cause === undefined ? "" : ` (${cause})`}`);
+  return (
+    `the lock on ${quoteKeys(keys)} was lost after ${Math.round(heldFor)} ms: ${why}` +
+    (said.length === 0 ? "" : `: ${said.join(", ")}`)
+  );
+}
+
+/** Where a {@link LockKeyError} comes from. */
+export interface KeyFault {
+  /** What is wrong: found and expected. */
+  message: string;
+  /** The path in the job that is at fault, such as `data.accountId`. */
+  path?: string;
+  /** The job, as `queue:id`. */
+  job?: string;
+  /** What caused it, when another error did. */
+  cause?: unknown;
+}
+
+/** A lock key could not be made, or is not a key. No retry mends it. */
+export class LockKeyError extends RedlockError {
+  override readonly name = "LockKeyError";
+  readonly code = "ERR_REDLOCK_KEY";
+  readonly path: string | undefined;
+  readonly job: string | undefined;
+
+  constructor({ message, path, job, cause }: KeyFault) {
+    super(
+      job === undefined ? message : `job ${job}: ${message}`,
+      cause === undefined ? undefined : { cause },
+    );
+    this.path = path;
+    this.job = job;
+  }
+}
+
+/** Where a {@link LockConfigError} comes from. */
+export interface ConfigFault {
+  /** The option, such as `nodes[1].port`. */
+  path: string;
+  /** What was found, in words. */
+  found: string;
+  /** What was expected, in words. */
+  expected: string;
+}
+
+/** An option that cannot work. Thrown at construction, before anything runs. */
+export class LockConfigError extends RedlockError implements ConfigFault {
+  override readonly name = "LockConfigError";
+  readonly code = "ERR_REDLOCK_CONFIG";
+  readonly path: string;
+  readonly found: string;
+  readonly expected: string;
+
+  constructor({ path, found, expected }: ConfigFault) {
+    super(`${path}: found ${found}, expected ${expected}`);
+    this.path = path;
+    this.found = found;
+    this.expected = expected;
+  }
+}
+
+/** The `Redlock` was closed. */
+export class RedlockClosedError extends RedlockError {
+  override readonly name = "RedlockClosedError";
+  readonly code = "ERR_REDLOCK_CLOSED";
+
+  constructor() {
+    super("this Redlock is closed; make a new one, or close it later");
+  }
+}
+
+/** Writes keys for people: `"a"` or `"a", "b"`. */
+export function quoteKeys(keys: readonly string[]): string {
+  return keys.map((key) => `"${key}"`).join(", ");
+}
+
+/** Describes a value in an error message, short and safe for any value. */
+export function describeValue(value: unknown): string {
+  if (value === null) return "null";
+  if (value === undefined) return "nothing";
+  if (typeof value === "string")
+    return value.length <= 60 ? JSON.stringify(value) : `${JSON.stringify(value.slice(0, 57))}...`;
+  if (typeof value === "number" || typeof value === "boolean" || typeof value === "bigint")
+    return String(value);
+  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (typeof value === "function") return "a function";
+  if (typeof value === "symbol") return "a symbol";
+  return "an object";
+}

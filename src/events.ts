@@ -1,0 +1,87 @@
+import { EventEmitter } from "node:events";
+import type { Holder, LockLostError, NodeVote } from "./errors.ts";
+
+/** Something the user should know and the library goes on without. */
+export interface RedlockWarning {
+  /** A stable name, such as `even-nodes`. */
+  code: string;
+  message: string;
+  cause?: unknown;
+}
+
+/** Every event of a `Redlock` and what it carries. Durations are milliseconds. */
+export interface RedlockEvents {
+  /** A lock was granted. */
+  acquired: [{ keys: readonly string[]; fencingToken: number; waited: number; rounds: number }];
+  /** Somebody else holds a key we asked for. */
+  conflict: [
+    { keys: readonly string[]; key: string; holder: Holder | undefined; retryAfter: number },
+  ];
+  /** A job was put aside because its key is taken or the masters are out of reach. */
+  parked: [
+    {
+      keys: readonly string[];
+      job: string;
+      reason: "conflict" | "unavailable" | "lost";
+      delay: number;
+    },
+  ];
+  /** The deadline of a lock moved. */
+  extended: [{ keys: readonly string[]; fencingToken: number; remaining: number }];
+  /** A lock was lost; its signal has been aborted. */
+  lost: [{ keys: readonly string[]; fencingToken: number; error: LockLostError }];
+  /** A lock was given back. */
+  released: [
+    {
+      keys: readonly string[];
+      fencingToken: number;
+      outcome: "released" | "expired";
+      held: number;
+      votes: readonly NodeVote[];
+    },
+  ];
+  /** A master can be reached. */
+  "node:up": [{ node: string }];
+  /** A master cannot be reached any more, or not yet. */
+  "node:down": [{ node: string; cause: string }];
+  /** See {@link RedlockWarning}. Without a listener it goes to `process.emitWarning`. */
+  warning: [RedlockWarning];
+}
+
+/**
+ * An emitter whose listeners can do no harm: what a listener throws becomes a `warning`, and never reaches the
+ * code that emitted.
+ */
+export class SafeEmitter extends EventEmitter<RedlockEvents> {
+  override emit<K extends keyof RedlockEvents>(event: K, ...args: RedlockEvents[K]): boolean {
+    let called = false;
+    // EventEmitter.emit would stop at the first listener that throws.
+    for (const listener of this.rawListeners(event)) {
+      called = true;
+      try {
+        const result: unknown = Reflect.apply(listener, this, args);
+        if (result instanceof Promise)
+          result.catch((cause: unknown) => this.#listenerFailed(event, cause));
+      } catch (cause) {
+        this.#listenerFailed(event, cause);
+      }
+    }
+    if (!called && event === "warning") warnProcess((args as RedlockEvents["warning"])[0]);
+    return called;
+  }
+
+  #listenerFailed(event: keyof RedlockEvents, cause: unknown): void {
+    const warning = { code: "listener-failed", message: `a listener of "${event}" threw`, cause };
+    // A warning listener that throws must not be told about itself.
+    if (event === "warning") warnProcess(warning);
+    else this.emit("warning", warning);
+  }
+}
+
+function warnProcess({ code, message, cause }: RedlockWarning): void {
+  process.emitWarning(message, {
+    type: "RedlockWarning",
+    code,
+    ...(cause === undefined ? {} : { detail: String(cause) }),
+  });
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    // Real servers and processes start in these tests; the limits guard against hangs, they time nothing.
+    testTimeout: 30_000,
+    hookTimeout: 300_000,
+    globalSetup: ["test/support/global-setup.ts"],
+    typecheck: { enabled: false },
+  },
+});
