@@ -1,0 +1,51 @@
+import { LockKeyError, describeValue } from "../errors.ts";
+
+/** How many keys one lock may cover. */
+export const MAX_KEYS = 100;
+
+/** How long a key given to `Redlock` may be, in bytes of UTF-8. */
+export const MAX_KEY_BYTES = 64 * 1024;
+
+/** What no key may begin with: the names behind it are the library's own. */
+export const RESERVED_PREFIX = "@";
+
+// The property of lone surrogates only, because the `u` flag reads pairs as one character.
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/**
+ * Checks the keys given to `redlock.acquire`, drops repeated ones and sorts the rest.
+ *
+ * A key is never rewritten, because other programs may lock the same name. The order is that of
+ * UTF-16 code units, so that every process agrees on it whatever its locale.
+ *
+ * @throws {LockKeyError} when there is no key, when there are more than {@link MAX_KEYS}, or when
+ * one is not a string, is empty, begins with `@`, has half a surrogate pair, or takes more than
+ * {@link MAX_KEY_BYTES} bytes.
+ */
+export function normaliseKeys(keys: string | readonly string[]): string[] {
+  const given: unknown = typeof keys === "string" ? [keys] : keys;
+  if (!Array.isArray(given)) throw fault(describeValue(given), "a key or an array of keys");
+
+  const normalised = [...new Set(Array.from(given, checkKey))].sort();
+  if (normalised.length === 0) throw fault("an empty array", "at least one key");
+  if (normalised.length > MAX_KEYS)
+    throw fault(`${normalised.length} keys`, `at most ${MAX_KEYS} for one lock`);
+  return normalised;
+}
+
+function checkKey(key: unknown): string {
+  if (typeof key !== "string") throw fault(describeValue(key), "a string");
+  if (key === "") throw fault("an empty string", "at least one character");
+  if (key.startsWith(RESERVED_PREFIX))
+    throw fault(describeValue(key), `a key that does not begin with "${RESERVED_PREFIX}"`);
+  // Such strings have no UTF-8 form: different ones would be one name in Redis.
+  if (LONE_SURROGATE.test(key))
+    throw fault(`half a surrogate pair in ${describeValue(key)}`, "well-formed Unicode");
+  const bytes = Buffer.byteLength(key);
+  if (bytes > MAX_KEY_BYTES) throw fault(`${bytes} bytes`, `at most ${MAX_KEY_BYTES}`);
+  return key;
+}
+
+function fault(found: string, expected: string): LockKeyError {
+  return new LockKeyError({ message: `lock key: found ${found}, expected ${expected}` });
+}
