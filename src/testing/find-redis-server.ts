@@ -1,0 +1,72 @@
+import { fetchDebianPackages } from "./debian-packages.ts";
+import { installWithHomebrew } from "./homebrew.ts";
+import { lookInUsualPlaces, lookOnPath, takeNamedServer } from "./installed-servers.ts";
+import { NoRedisServerError } from "./no-redis-server-error.ts";
+import type { RedisServer } from "./redis-server.ts";
+import type { Search } from "./search.ts";
+import { lookInCache, readOsRelease } from "./server-cache.ts";
+
+const USUAL_PLACES = [
+  "/usr/bin",
+  "/usr/local/bin",
+  "/opt/homebrew/bin",
+  "/home/linuxbrew/.linuxbrew/bin",
+];
+
+/** Options of {@link findRedisServer}. */
+export interface FindRedisServerOptions {
+  /** The environment to look in. Default `process.env`. */
+  env?: NodeJS.ProcessEnv;
+  /** Folders to look in after those of PATH. Default: where package managers put programs. */
+  places?: readonly string[];
+  /** Called with one line when something takes long, such as the first fetch of a server. */
+  onProgress?: (line: string) => void;
+}
+
+/**
+ * Finds a `redis-server` or `valkey-server` of version 6.2 or later, and fetches one if need be.
+ *
+ * In this order: the binary that `BULLMQ_REDLOCK_REDIS_BIN` names; PATH; the usual places; the cache
+ * of an earlier run (`BULLMQ_REDLOCK_CACHE`, else `~/.cache/bullmq-redlock`); the packages of this
+ * Debian or Ubuntu, unpacked into the cache without root and without installing them (not with
+ * `BULLMQ_REDLOCK_INSTALL=0`); `brew install valkey` (only with `BULLMQ_REDLOCK_INSTALL=brew`).
+ *
+ * @throws NoRedisServerError which lists every step and the remedy for this system.
+ */
+export async function findRedisServer(options: FindRedisServerOptions = {}): Promise<RedisServer> {
+  const { env = process.env, places = USUAL_PLACES, onProgress = () => undefined } = options;
+  const search: Search = { env, places, onProgress, attempts: [] };
+  const steps = [
+    takeNamedServer,
+    lookOnPath,
+    lookInUsualPlaces,
+    lookInCache,
+    fetchDebianPackages,
+    installWithHomebrew,
+  ];
+  for (const step of steps) {
+    const found = await step(search);
+    if (found !== undefined) return found;
+  }
+  throw new NoRedisServerError(search.attempts, await findRemedy());
+}
+
+const REMEDIES: Record<string, string> = {
+  debian: "sudo apt-get install redis-server",
+  ubuntu: "sudo apt-get install redis-server",
+  fedora: "sudo dnf install valkey",
+  rhel: "sudo dnf install valkey",
+  alpine: "apk add valkey",
+  arch: "sudo pacman -S valkey",
+  suse: "sudo zypper install valkey",
+};
+
+async function findRemedy(): Promise<string> {
+  const or = "or set BULLMQ_REDLOCK_REDIS_BIN to the path of a server";
+  if (process.platform === "darwin") return `brew install valkey (${or})`;
+  if (process.platform === "win32") return `run the tests in WSL; Redis does not run on Windows`;
+  const { ID = "", ID_LIKE = "" } = await readOsRelease();
+  const known = [ID, ...ID_LIKE.split(" ")].find((name) => name in REMEDIES);
+  const install = known === undefined ? "install redis or valkey" : REMEDIES[known];
+  return `${install} (${or})`;
+}

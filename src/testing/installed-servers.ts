@@ -1,0 +1,57 @@
+import { resolve } from "node:path";
+import { NoRedisServerError } from "./no-redis-server-error.ts";
+import { tryServer, type RedisServer } from "./redis-server.ts";
+import { findProgram, foldersOnPath, type Search } from "./search.ts";
+
+/** The names a server binary goes by, the wanted one first. */
+export const SERVER_NAMES = ["redis-server", "valkey-server"];
+
+const VARIABLE = "BULLMQ_REDLOCK_REDIS_BIN";
+
+/**
+ * Takes the server that the environment names.
+ *
+ * @throws NoRedisServerError when that is no server: whoever names one does not want another.
+ */
+export async function takeNamedServer(search: Search): Promise<RedisServer | undefined> {
+  const named = search.env[VARIABLE];
+  if (named === undefined || named === "") return undefined;
+  const path = named.includes("/")
+    ? resolve(named)
+    : ((await findProgram(named, foldersOnPath(search))) ?? named);
+  const found = await tryServer({ path, source: "environment", env: {} });
+  if (typeof found !== "string") return found;
+  throw new NoRedisServerError(
+    [{ step: `${VARIABLE}=${named}`, reason: found }],
+    `set ${VARIABLE} to the path of a redis-server or valkey-server, or unset it`,
+  );
+}
+
+/** Looks in the folders of PATH. */
+export async function lookOnPath(search: Search): Promise<RedisServer | undefined> {
+  return await lookIn(foldersOnPath(search), "path", "PATH", search);
+}
+
+/** Looks where package managers put servers, should PATH lack those folders. */
+export async function lookInUsualPlaces(search: Search): Promise<RedisServer | undefined> {
+  return await lookIn(search.places, "usual place", search.places.join(", "), search);
+}
+
+async function lookIn(
+  folders: readonly string[],
+  source: RedisServer["source"],
+  step: string,
+  search: Search,
+): Promise<RedisServer | undefined> {
+  const refusals: string[] = [];
+  for (const name of SERVER_NAMES) {
+    const path = await findProgram(name, folders);
+    if (path === undefined) continue;
+    const found = await tryServer({ path, source, env: {} });
+    if (typeof found !== "string") return found;
+    refusals.push(found);
+  }
+  const reason = refusals.length === 0 ? `no ${SERVER_NAMES.join(" or ")}` : refusals.join("; ");
+  search.attempts.push({ step: step || "usual places", reason });
+  return undefined;
+}

@@ -1,0 +1,27 @@
+/** One way to get a server that did not work. */
+export interface Attempt {
+  /** Where we looked, or what we tried. */
+  step: string;
+  /** Why it gave no server. */
+  reason: string;
+}
+
+/** There is no server on this machine and none could be fetched. The message says what to do. */
+export class NoRedisServerError extends Error {
+  override readonly name = "NoRedisServerError";
+  readonly code = "ERR_NO_REDIS_SERVER";
+  /** Every step tried, in order. */
+  readonly attempts: readonly Attempt[];
+  /** The remedy on this system: a command, or a sentence. */
+  readonly remedy: string;
+
+  constructor(attempts: readonly Attempt[], remedy: string) {
+    const lines = attempts.map(({ step, reason }) => `  - ${step}: ${reason}`);
+    super(
+      `no redis-server or valkey-server (6.2 or later) found:\n${lines.join("\n")}\n` +
+        `To get one: ${remedy}`,
+    );
+    this.attempts = attempts;
+    this.remedy = remedy;
+  }
+}

@@ -1,0 +1,111 @@
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { pickFreePort } from "./free-port.ts";
+import { RedisProcess, RedisStartError, type Launch } from "./redis-process.ts";
+
+const MAX_PORTS = 20;
+const PORT_RETRY = 50;
+
+/** How to run one node, whatever its port. */
+export interface NodeLaunch extends Omit<Launch, "port" | "folder" | "log"> {
+  /** The node's own folder. */
+  home: string;
+  /** Whether the data survive the process. */
+  persistent: boolean;
+}
+
+/** One master that can be paused, killed and restarted on the same port. */
+export class RedisNode {
+  readonly port: number;
+  #running: RedisProcess;
+  #work: Promise<void> = Promise.resolve();
+  readonly #launch: NodeLaunch;
+
+  private constructor(launch: NodeLaunch, port: number, running: RedisProcess) {
+    this.#launch = launch;
+    this.port = port;
+    this.#running = running;
+  }
+
+  static async start(launch: NodeLaunch): Promise<RedisNode> {
+    await mkdir(dataFolder(launch), { recursive: true });
+    for (let tries = 1; ; tries += 1) {
+      const port = await pickFreePort();
+      try {
+        return new RedisNode(launch, port, await run(launch, port));
+      } catch (error) {
+        if (!isTaken(error) || tries === MAX_PORTS) throw error;
+      }
+    }
+  }
+
+  get pid(): number {
+    return this.#running.pid;
+  }
+
+  get isRunning(): boolean {
+    return this.#running.isRunning;
+  }
+
+  pause(): void {
+    this.#needRunning("paused");
+    this.#running.pause();
+  }
+
+  resume(): void {
+    this.#needRunning("resumed");
+    this.#running.resume();
+  }
+
+  async kill(): Promise<void> {
+    await this.#inTurn(async () => await this.#running.kill());
+  }
+
+  async restart(empty: boolean): Promise<void> {
+    await this.#inTurn(async () => {
+      await this.#running.kill();
+      if (empty) await rm(dataFolder(this.#launch), { recursive: true, force: true });
+      await mkdir(dataFolder(this.#launch), { recursive: true });
+      this.#running = await runAgain(this.#launch, this.port);
+    });
+  }
+
+  #needRunning(verb: string): void {
+    if (!this.isRunning)
+      throw new Error(`the node on port ${this.port} is not running and cannot be ${verb}`);
+  }
+
+  async #inTurn(step: () => Promise<void>): Promise<void> {
+    const turn = this.#work.then(step);
+    // The caller of a failed step hears of it; the next step does not.
+    this.#work = turn.catch(() => undefined);
+    await turn;
+  }
+}
+
+async function run(launch: NodeLaunch, port: number): Promise<RedisProcess> {
+  const { home } = launch;
+  const folder = dataFolder(launch);
+  return await RedisProcess.start({ ...launch, port, folder, log: join(home, "output.log") });
+}
+
+async function runAgain(launch: NodeLaunch, port: number): Promise<RedisProcess> {
+  const deadline = performance.now() + launch.startTimeout;
+  for (;;) {
+    try {
+      return await run(launch, port);
+    } catch (error) {
+      if (!isTaken(error) || performance.now() >= deadline) throw error;
+      await delay(PORT_RETRY);
+    }
+  }
+}
+
+function dataFolder({ home }: NodeLaunch): string {
+  return join(home, "data");
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof RedisStartError && error.portIsTaken;
+}

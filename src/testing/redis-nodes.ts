@@ -1,0 +1,180 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findRedisServer } from "./find-redis-server.ts";
+import { RedisNode, type NodeLaunch } from "./redis-node.ts";
+import type { RedisServer } from "./redis-server.ts";
+import { Warden } from "./warden.ts";
+
+const START_TIMEOUT = 10_000;
+
+/** Options of {@link startRedisNodes}. */
+export interface RedisNodesOptions {
+  /**
+   * `"none"`: a node that ends has lost everything. `"always"`: every write is on disk before it is
+   * answered (`--appendonly yes --appendfsync always`). Default `"none"`.
+   */
+  persistence?: "none" | "always";
+  /** More arguments for each server, such as `["--requirepass", "secret"]`; they win over ours. */
+  args?: readonly string[];
+  /** Milliseconds within which each server must answer. Default 10000. */
+  startTimeout?: number;
+  /** The server to run. Default: what {@link findRedisServer} finds. */
+  server?: RedisServer;
+  /** Called with one line when something takes long, such as the first fetch of a server. */
+  onProgress?: (line: string) => void;
+}
+
+/** Independent masters on this machine, each a process of its own, counted from 0. */
+export interface RedisNodes extends AsyncDisposable {
+  /** `redis://127.0.0.1:port` of each node, without credentials. */
+  readonly urls: readonly string[];
+  readonly ports: readonly number[];
+  /** The process of each node; the last one when it is down. */
+  readonly pids: readonly number[];
+  /** Whether the node's process has not ended; a paused node is running. */
+  isRunning(index: number): boolean;
+  /** Freezes the node (SIGSTOP): connections stay open, nothing is answered. */
+  pause(index: number): void;
+  /** Lets a paused node go on (SIGCONT). */
+  resume(index: number): void;
+  /** Ends the node (SIGKILL), paused or not, and resolves when it is gone. */
+  kill(index: number): Promise<void>;
+  /**
+   * Kills the node if it runs, and starts it on the same port.
+   *
+   * `empty: true` forgets its data; `empty: false` keeps them and needs `persistence: "always"`.
+   * Default: keep them if the persistence allows it.
+   */
+  restart(index: number, options?: { empty?: boolean }): Promise<void>;
+  /** Kills all nodes, removes their folders, and resolves when nothing is left. Idempotent. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts real, independent Redis (or Valkey) servers on free loopback ports; resolves when all answer.
+ *
+ * No server outlives this process, even when it is killed. They do not keep it alive either.
+ *
+ * @param count How many nodes. Default 3.
+ * @throws NoRedisServerError when this machine has no server and none can be fetched.
+ * @throws RedisStartError when a server does not come up; its output is in the message.
+ */
+export async function startRedisNodes(
+  count = 3,
+  options: RedisNodesOptions = {},
+): Promise<RedisNodes> {
+  checkCount(count);
+  checkOptions(options);
+  const { persistence = "none", args = [], startTimeout = START_TIMEOUT, onProgress } = options;
+  const server = options.server ?? (await findRedisServer(onProgress ? { onProgress } : {}));
+  const folder = await mkdtemp(join(tmpdir(), "bullmq-redlock-"));
+  const warden = new Warden(folder);
+  const persistent = persistence === "always";
+  const launch: Omit<NodeLaunch, "home"> = {
+    server,
+    args: persistent ? ["--appendonly", "yes", "--appendfsync", "always", ...args] : args,
+    startTimeout,
+    persistent,
+    warden,
+  };
+  const starts = await Promise.allSettled(
+    Array.from({ length: count }, async (_, index) => {
+      return await RedisNode.start({ ...launch, home: join(folder, String(index)) });
+    }),
+  );
+  const nodes = starts.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));
+  const group = new NodeGroup(nodes, { persistent, folder, warden });
+  const failed = starts.find((start) => start.status === "rejected");
+  if (failed === undefined) return group;
+  await group.stop();
+  throw failed.reason;
+}
+
+class NodeGroup implements RedisNodes {
+  readonly ports: readonly number[];
+  readonly urls: readonly string[];
+  readonly #nodes: readonly RedisNode[];
+  readonly #ground: { persistent: boolean; folder: string; warden: Warden };
+  #stopping: Promise<void> | undefined;
+
+  constructor(
+    nodes: readonly RedisNode[],
+    ground: { persistent: boolean; folder: string; warden: Warden },
+  ) {
+    this.#nodes = nodes;
+    this.#ground = ground;
+    this.ports = nodes.map(({ port }) => port);
+    this.urls = this.ports.map((port) => `redis://127.0.0.1:${port}`);
+  }
+
+  get pids(): readonly number[] {
+    return this.#nodes.map(({ pid }) => pid);
+  }
+
+  isRunning(index: number): boolean {
+    return this.#node(index).isRunning;
+  }
+
+  pause(index: number): void {
+    this.#node(index).pause();
+  }
+
+  resume(index: number): void {
+    this.#node(index).resume();
+  }
+
+  async kill(index: number): Promise<void> {
+    await this.#node(index).kill();
+  }
+
+  async restart(index: number, options: { empty?: boolean } = {}): Promise<void> {
+    const { persistent } = this.#ground;
+    const empty = options.empty ?? !persistent;
+    if (this.#stopping !== undefined) throw new Error("the nodes were stopped");
+    if (!empty && !persistent)
+      throw new Error(
+        `node ${index} cannot keep its data: restart with empty: false needs persistence: "always" in startRedisNodes`,
+      );
+    await this.#node(index).restart(empty);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    await this.#stopping;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  async #stop(): Promise<void> {
+    await Promise.all(this.#nodes.map(async (node) => await node.kill()));
+    await rm(this.#ground.folder, { recursive: true, force: true, maxRetries: 3 });
+    await this.#ground.warden.dismiss();
+  }
+
+  #node(index: number): RedisNode {
+    const node = this.#nodes[index];
+    if (node === undefined)
+      throw new RangeError(`no node ${index}: there are ${this.#nodes.length}, counted from 0`);
+    return node;
+  }
+}
+
+function checkCount(count: number): void {
+  if (!Number.isInteger(count) || count < 1)
+    throw new RangeError(`found ${count} nodes, expected a whole number of at least 1`);
+}
+
+function checkOptions(options: RedisNodesOptions): void {
+  const known = ["persistence", "args", "startTimeout", "server", "onProgress"];
+  const unknown = Object.keys(options).find((name) => !known.includes(name));
+  if (unknown !== undefined)
+    throw new TypeError(
+      `unknown option "${unknown}" of startRedisNodes; known: ${known.join(", ")}`,
+    );
+  const { persistence = "none" } = options;
+  if (persistence !== "none" && persistence !== "always")
+    throw new TypeError(`persistence: found "${String(persistence)}", expected "none" or "always"`);
+}

@@ -1,0 +1,47 @@
+import { access, constants, stat } from "node:fs/promises";
+import { homedir } from "node:os";
+import { delimiter, isAbsolute, join } from "node:path";
+import type { Attempt } from "./no-redis-server-error.ts";
+
+/** What every step of a search knows. */
+export interface Search {
+  env: NodeJS.ProcessEnv;
+  /** Folders to look in after those of PATH. */
+  places: readonly string[];
+  onProgress: (line: string) => void;
+  /** What did not work so far; steps add to it. */
+  attempts: Attempt[];
+}
+
+/** The folders of PATH. */
+export function foldersOnPath({ env }: Search): string[] {
+  return (env.PATH ?? "").split(delimiter).filter((folder) => isAbsolute(folder));
+}
+
+/** The first file of this name that may be run, in these folders; `undefined` if there is none. */
+export async function findProgram(
+  name: string,
+  folders: readonly string[],
+): Promise<string | undefined> {
+  for (const folder of folders) {
+    const path = join(folder, name);
+    if (await mayRun(path)) return path;
+  }
+  return undefined;
+}
+
+/** The folder where fetched servers are kept. */
+export function cacheFolder({ env }: Search): string {
+  if (env.BULLMQ_REDLOCK_CACHE) return env.BULLMQ_REDLOCK_CACHE;
+  const { XDG_CACHE_HOME: xdg = "" } = env;
+  return join(isAbsolute(xdg) ? xdg : join(env.HOME ?? homedir(), ".cache"), "bullmq-redlock");
+}
+
+async function mayRun(path: string): Promise<boolean> {
+  try {
+    await access(path, constants.X_OK);
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,78 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, readdir, readFile, rename } from "node:fs/promises";
+import { join } from "node:path";
+import { SERVER_NAMES } from "./installed-servers.ts";
+import { tryServer, type RedisServer } from "./redis-server.ts";
+import { cacheFolder, findProgram, type Search } from "./search.ts";
+
+/** Looks for a server that an earlier run has fetched. */
+export async function lookInCache(search: Search): Promise<RedisServer | undefined> {
+  const shelf = await shelfFolder(search);
+  const refusals: string[] = [];
+  for (const name of await listFolder(shelf)) {
+    const found = await tryUnpacked(join(shelf, name), "cache");
+    if (typeof found !== "string") return found;
+    refusals.push(found);
+  }
+  search.attempts.push({ step: shelf, reason: refusals.join("; ") || "nothing fetched so far" });
+  return undefined;
+}
+
+/** Looks for a server in a folder into which packages were unpacked: the server, or why there is none. */
+export async function tryUnpacked(
+  root: string,
+  source: RedisServer["source"],
+): Promise<RedisServer | string> {
+  const env = { LD_LIBRARY_PATH: (await libraryFolders(root)).join(":") };
+  const refusals: string[] = [];
+  for (const name of SERVER_NAMES) {
+    const path = await findProgram(name, [join(root, "usr/bin")]);
+    if (path === undefined) continue;
+    const found = await tryServer({ path, source, env });
+    if (typeof found !== "string") return found;
+    refusals.push(found);
+  }
+  return refusals.join("; ") || `${root} holds no ${SERVER_NAMES.join(" or ")}`;
+}
+
+/**
+ * Moves a complete folder into the cache and returns its place there.
+ *
+ * Each gets a name of its own and none is ever replaced, so processes that fetch at the same time
+ * cannot take a server away from each other.
+ */
+export async function keepInCache(root: string, search: Search): Promise<string> {
+  const shelf = await shelfFolder(search);
+  await mkdir(shelf, { recursive: true });
+  const place = join(shelf, randomUUID());
+  await rename(root, place);
+  return place;
+}
+
+/** A home folder may be shared by machines, so each kind of system has its own shelf. */
+async function shelfFolder(search: Search): Promise<string> {
+  const { ID = "linux", VERSION_ID = "rolling" } = await readOsRelease();
+  return join(cacheFolder(search), `${process.platform}-${process.arch}-${ID}-${VERSION_ID}`);
+}
+
+/** Reads `/etc/os-release`; empty where there is none. */
+export async function readOsRelease(): Promise<Record<string, string>> {
+  const text = await readFile("/etc/os-release", "utf8").catch(() => "");
+  const pairs = [...text.matchAll(/^([A-Z_]+)="?([^"\n]*)"?$/gm)];
+  return Object.fromEntries(pairs.map(([, name = "", value = ""]) => [name, value]));
+}
+
+async function libraryFolders(root: string): Promise<string[]> {
+  const folders = [join(root, "usr/lib"), join(root, "lib")];
+  const nested = folders.map(async (folder) =>
+    (await listFolder(folder))
+      .filter((name) => name.includes("-linux-"))
+      .map((name) => join(folder, name)),
+  );
+  return [...(await Promise.all(nested)).flat(), ...folders];
+}
+
+async function listFolder(folder: string): Promise<string[]> {
+  // What cannot be listed holds nothing for us.
+  return await readdir(folder).catch(() => []);
+}
