@@ -33,17 +33,30 @@ export function normaliseKeys(keys: string | readonly string[]): string[] {
   return normalised;
 }
 
-function checkKey(key: unknown): string {
-  if (typeof key !== "string") throw fault(describeValue(key), "a string");
-  if (key === "") throw fault("an empty string", "at least one character");
+/** Finds what makes a value no key, whatever its length; `undefined` when nothing does. */
+export function findKeyFault(key: unknown): { found: string; expected: string } | undefined {
+  if (typeof key !== "string") return { found: describeValue(key), expected: "a string" };
+  if (key === "") return { found: "an empty string", expected: "at least one character" };
   if (key.startsWith(RESERVED_PREFIX))
-    throw fault(describeValue(key), `a key that does not begin with "${RESERVED_PREFIX}"`);
+    return {
+      found: describeValue(key),
+      expected: `a key that does not begin with "${RESERVED_PREFIX}"`,
+    };
   // Such strings have no UTF-8 form: different ones would be one name in Redis.
   if (LONE_SURROGATE.test(key))
-    throw fault(`half a surrogate pair in ${describeValue(key)}`, "well-formed Unicode");
-  const bytes = Buffer.byteLength(key);
+    return {
+      found: `half a surrogate pair in ${describeValue(key)}`,
+      expected: "well-formed Unicode",
+    };
+  return undefined;
+}
+
+function checkKey(key: unknown): string {
+  const wrong = findKeyFault(key);
+  if (wrong !== undefined) throw fault(wrong.found, wrong.expected);
+  const bytes = Buffer.byteLength(key as string);
   if (bytes > MAX_KEY_BYTES) throw fault(`${bytes} bytes`, `at most ${MAX_KEY_BYTES}`);
-  return key;
+  return key as string;
 }
 
 function fault(found: string, expected: string): LockKeyError {

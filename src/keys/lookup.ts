@@ -1,0 +1,101 @@
+import { describeValue } from "../errors.ts";
+import type { Step } from "./template-parser.ts";
+
+/** A value in a job, and where it stands: `data.items[3]`. */
+export interface Found {
+  readonly value: unknown;
+  readonly path: string;
+}
+
+/** What is wrong with a value in a job. */
+export class LookupFault {
+  readonly path: string;
+  readonly message: string;
+
+  constructor(path: string, found: string, expected: string) {
+    this.path = path;
+    this.message = `${path}: found ${found}, expected ${expected}`;
+  }
+}
+
+const IDENTIFIER = /^[\p{ID_Continue}$-]+$/u;
+
+/** Writes a path as the template language does. */
+export function writeSteps(steps: readonly Step[]): string {
+  return steps
+    .map((step) =>
+      step.kind === "each"
+        ? "[*]"
+        : step.kind === "index"
+          ? `[${step.index}]`
+          : IDENTIFIER.test(step.name)
+            ? `.${step.name}`
+            : `[${JSON.stringify(step.name)}]`,
+    )
+    .join("");
+}
+
+/**
+ * Walks into a value by its own properties only; `toString` and `__proto__` are there only when
+ * the data has them.
+ *
+ * @param optional gives `undefined` when a step has nothing to start from, as `?.` does.
+ * @throws {LookupFault} when a step does not fit what is there.
+ */
+export function lookUp(start: Found, steps: readonly Step[], optional: boolean): Found {
+  let { value, path } = start;
+  for (const step of steps) {
+    if (optional && (value === undefined || value === null)) return { value: undefined, path };
+    const isArray = Array.isArray(value);
+    if (step.kind === "property" && (typeof value !== "object" || value === null || isArray))
+      throw new LookupFault(
+        path,
+        describeValue(value),
+        `an object with "${step.name}"${isArray ? ", or [*] or [0] before it" : ""}`,
+      );
+    if (step.kind !== "property" && !isArray)
+      throw new LookupFault(path, describeValue(value), "an array");
+    const key = step.kind === "property" ? step.name : step.kind === "index" ? step.index : "";
+    value = ownValue(value as object, key);
+    path += writeSteps([step]);
+  }
+  return { value, path };
+}
+
+function ownValue(owner: object, key: PropertyKey): unknown {
+  return Object.hasOwn(owner, key) ? (owner as Record<PropertyKey, unknown>)[key] : undefined;
+}
+
+/**
+ * Reads the elements to fan out over.
+ *
+ * @throws {LookupFault} when it is no array, or an empty one: a job must not lock nothing by accident.
+ */
+export function elementsOf({ value, path }: Found): readonly unknown[] {
+  if (!Array.isArray(value)) throw new LookupFault(path, describeValue(value), "an array");
+  if (value.length === 0)
+    throw new LookupFault(path, "an empty array", "at least one element to lock");
+  return value;
+}
+
+/**
+ * Reads a value as text: `1` and `"1"` name the same entity.
+ *
+ * @throws {LookupFault} for anything that cannot tell one entity from another.
+ */
+export function textOf({ value, path }: Found, fallback: string | undefined): string {
+  switch (typeof value) {
+    case "string":
+      if (value !== "") return value;
+      throw new LookupFault(path, "an empty string", "at least one character");
+    case "number":
+      if (Number.isFinite(value)) return String(value);
+      throw new LookupFault(path, String(value), "a finite number");
+    case "boolean":
+    case "bigint":
+      return String(value);
+    default:
+      if (fallback !== undefined && (value === undefined || value === null)) return fallback;
+      throw new LookupFault(path, describeValue(value), "a string, number or boolean");
+  }
+}

@@ -1,0 +1,87 @@
+import { LockKeyError, describeValue } from "../errors.ts";
+import { describeJob, type KeyJob } from "./job.ts";
+import { MAX_KEYS, findKeyFault } from "./normalise.ts";
+import { shortenKey } from "./shorten.ts";
+import { parseTemplate } from "./template.ts";
+
+/** Makes the keys of a job in code; `null` lets the job run without a lock. It must be synchronous. */
+export type KeyFunction<Job extends KeyJob = KeyJob> = (
+  job: Job,
+) => string | readonly string[] | null;
+
+/** What to lock for a job: a template such as `"order:{{data.orderId}}"`, or a function. */
+export type KeyOption<Job extends KeyJob = KeyJob> = string | KeyFunction<Job>;
+
+/** Gives the keys of a job, sorted and without duplicates, or `null` for no lock. */
+export type KeyResolver<Job extends KeyJob = KeyJob> = (job: Job) => string[] | null;
+
+const EXPECTED = "a string, an array of strings, or null for no lock";
+
+/**
+ * Makes the function that finds the keys of each job. What it returns is never empty, and it
+ * throws nothing but {@link LockKeyError}.
+ *
+ * @throws {LockConfigError} when the template is wrong, or when the option is neither a template
+ * nor a function.
+ */
+export function createKeyResolver<Job extends KeyJob>(key: KeyOption<Job>): KeyResolver<Job> {
+  if (typeof key === "function") return (job) => resolve(key, job);
+  const template = parseTemplate(key);
+  return (job) => template.render(job).sort();
+}
+
+function resolve<Job extends KeyJob>(key: KeyFunction<Job>, job: Job): string[] | null {
+  try {
+    return readResult(key(job), job);
+  } catch (cause) {
+    if (cause instanceof LockKeyError) throw cause;
+    throw new LockKeyError({
+      message: `the key function threw ${describeThrown(cause)}`,
+      job: describeJob(job),
+      cause,
+    });
+  }
+}
+
+function readResult(result: unknown, job: KeyJob): string[] | null {
+  if (result === null) return null;
+  if (typeof result !== "string" && !Array.isArray(result)) {
+    if (isThenable(result)) {
+      // Nobody else awaits it: its failure would end the process as an unhandled rejection.
+      Promise.resolve(result).catch(() => {});
+      throw fault(job, "a promise", `${EXPECTED}; key functions are synchronous`);
+    }
+    throw fault(job, describeValue(result), EXPECTED);
+  }
+  const given: readonly unknown[] = typeof result === "string" ? [result] : result;
+  const keys = [...new Set(Array.from(given, (key) => readKey(key, job)))].sort();
+  if (keys.length === 0) throw fault(job, "an empty array", EXPECTED);
+  if (keys.length > MAX_KEYS)
+    throw fault(job, `${keys.length} different keys`, `at most ${MAX_KEYS} for one lock`);
+  return keys;
+}
+
+function readKey(key: unknown, job: KeyJob): string {
+  const wrong = findKeyFault(key);
+  if (wrong !== undefined) throw fault(job, wrong.found, wrong.expected);
+  return shortenKey(key as string);
+}
+
+function fault(job: KeyJob, found: string, expected: string): LockKeyError {
+  return new LockKeyError({
+    message: `the key function returned ${found}, expected ${expected}`,
+    job: describeJob(job),
+  });
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null && "then" in value;
+}
+
+function describeThrown(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : describeValue(thrown);
+  } catch {
+    return "an error that cannot be read";
+  }
+}

@@ -1,0 +1,130 @@
+/** What a template's path names that the job's data type does not have. */
+export interface UnknownPath<Path extends string> {
+  "unknown path in key template": Path;
+}
+
+/** A template's path to something that cannot be part of a key. */
+export interface NotAValue<Path extends string> {
+  "not a string, number or boolean in key template": Path;
+}
+
+/**
+ * Checks the paths of a key template against the type of a job's data. It is `unknown` when they
+ * are right, so that `Template & CheckTemplate<Template, Data>` is the template, and otherwise an
+ * {@link UnknownPath} or {@link NotAValue}, which the compiler shows.
+ *
+ * A template that is no literal, and data of type `any` or `unknown`, are left to run time; so is
+ * all that is wrong with a template but its paths.
+ */
+export type CheckTemplate<Template extends string, Data> = [Problem<Template, Data>] extends [never]
+  ? unknown
+  : Problem<Template, Data>;
+
+type Problem<Template extends string, Data> = unknown extends Data
+  ? never
+  : Template extends `${infer Before}{{${infer Inside}}}${infer After}`
+    ? Before extends `${string}\\`
+      ? Problem<`${Inside}}}${After}`, Data>
+      : PathProblem<Trim<WithoutDefault<Inside>>, Data> | Problem<After, Data>
+    : never;
+
+type WithoutDefault<Inside extends string> = Inside extends `${infer Path}??${string}`
+  ? Path
+  : Inside;
+
+type Trim<Text extends string> = Text extends ` ${infer Rest}`
+  ? Trim<Rest>
+  : Text extends `${infer Rest} `
+    ? Trim<Rest>
+    : Text;
+
+type PathProblem<Path extends string, Data> =
+  IsPattern<Path> extends true
+    ? never
+    : Path extends "data" | `data${"." | "["}${string}`
+      ? Path extends `data${infer Steps}`
+        ? Walk<Data, Steps, Path>
+        : never
+      : Path extends "name" | "id" | "queueName" | "opts" | `opts${"." | "["}${string}`
+        ? never
+        : UnknownPath<Path>;
+
+/** Is it `string`, or has it `${string}` in it? */
+type IsPattern<Text extends string> = {} extends Record<Text, unknown> ? true : false;
+
+/** Follows `Steps` from a value of type `Value`; `Path` is only for the message. */
+type Walk<Value, Steps extends string, Path extends string> = unknown extends Value
+  ? never
+  : Steps extends ""
+    ? [Extract<Value, Scalar>] extends [never]
+      ? NotAValue<Path>
+      : never
+    : Steps extends `[*]${infer Rest}`
+      ? Enter<ElementOf<Value>, Rest, Path>
+      : Steps extends `["${infer Name}"]${infer Rest}`
+        ? Enter<PropertyOf<Value, Name>, Rest, Path>
+        : Steps extends `['${infer Name}']${infer Rest}`
+          ? Enter<PropertyOf<Value, Name>, Rest, Path>
+          : Steps extends `["${string}` | `['${string}`
+            ? never // A quoted name with `}}` or `??` in it: the parser reads those.
+            : Steps extends `[${infer Index}]${infer Rest}`
+              ? Enter<ElementOf<Value, Index>, Rest, Path>
+              : Steps extends `.${infer Tail}`
+                ? NamedStep<Value, FirstName<Tail>, Path>
+                : UnknownPath<Path>;
+
+type NamedStep<Value, Split, Path extends string> = Split extends [
+  infer Name extends string,
+  infer Rest extends string,
+]
+  ? Enter<PropertyOf<Value, Name>, Rest, Path>
+  : never;
+
+/** Splits `items[0].id` into `items` and `[0].id`. */
+type FirstName<Tail extends string> = Tail extends `${infer Head}.${infer Rest}`
+  ? Head extends `${infer Name}[${infer Bracket}`
+    ? [Name, `[${Bracket}.${Rest}`]
+    : [Head, `.${Rest}`]
+  : Tail extends `${infer Name}[${infer Bracket}`
+    ? [Name, `[${Bracket}`]
+    : [Tail, ""];
+
+type Enter<Next, Steps extends string, Path extends string> = [Next] extends [Found<infer Value>]
+  ? [Next] extends [never]
+    ? UnknownPath<Path>
+    : Walk<Value, Steps, Path>
+  : never;
+
+/** Tells a member of type `never`, or of type `any`, from one that is not there. */
+interface Found<Value> {
+  value: Value;
+}
+
+/** The types of a property, of those members of a union that have it. */
+type PropertyOf<Value, Name extends string> = Value extends object
+  ? Value extends readonly unknown[]
+    ? never
+    : Name extends keyof Value
+      ? Found<Value[Name]>
+      : [keyof Value] extends [never]
+        ? Found<unknown>
+        : Name extends `${infer Index extends number}`
+          ? Index extends keyof Value
+            ? Found<Value[Index]>
+            : never
+          : never
+  : never;
+
+/** The types of an array's elements, or of the one at an index. */
+type ElementOf<Value, Index extends string = string> = Value extends readonly unknown[]
+  ? number extends Value["length"]
+    ? Found<Value[number]>
+    : string extends Index
+      ? Found<Value[number]>
+      : Index extends keyof Value
+        ? Found<Value[Index]>
+        : never
+  : never;
+
+/** What is one value when the job comes back from JSON: a `Date` is a string there. */
+type Scalar = string | number | bigint | boolean | { toJSON(): string };

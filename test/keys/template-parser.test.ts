@@ -1,0 +1,143 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { LockConfigError, LockKeyError } from "../../src/errors.ts";
+import { parse } from "../../src/keys/template-parser.ts";
+import { parseTemplate } from "../../src/keys/template.ts";
+
+function fault(template: string): LockConfigError {
+  try {
+    parse(template);
+  } catch (error) {
+    expect(error).toBeInstanceOf(LockConfigError);
+    return error as LockConfigError;
+  }
+  throw new Error(`${template} was accepted`);
+}
+
+describe("a template that cannot work", () => {
+  it.each<[template: string, column: number, message: string]>([
+    ["", 1, "found an empty template at column 1, expected at least one character"],
+    [
+      "a:{{dta.orderId}}",
+      5,
+      'found "dta" at column 5, expected data, name, id, queueName or opts; did you mean "data"?',
+    ],
+    ["{{queuename}}", 3, 'did you mean "queueName"?'],
+    ["{{Data.id}}", 3, 'did you mean "data"?'],
+    ["{{job.data.id}}", 3, 'leave out "job."'],
+    ["{{orderId}}", 3, 'found "orderId" at column 3, expected data, name, id, queueName or opts\n'],
+    ["{{}}", 3, 'found "}" at column 3, expected data, name, id, queueName or opts'],
+    ["{{ }}", 4, 'found "}" at column 4'],
+    ["a:{{data.id", 3, "found {{ without an end at column 3, expected }} after it"],
+    ["a:{{data.id}", 12, 'found "}" at column 12, expected ., [, ?? or }}'],
+    ["a:{{", 5, "found the end at column 5"],
+    ["{{data.}}", 8, 'found "}" at column 8, expected a name'],
+    ["{{data..id}}", 8, 'found "." at column 8, expected a name'],
+    ["{{data.odd name}}", 12, 'found "n" at column 12, expected ., [, ?? or }}'],
+    ["{{data.a b}}", 10, 'found "b" at column 10'],
+    ["{{data[}}", 8, 'found "}" at column 8, expected an index, *, or a quoted name'],
+    ["{{data[-1]}}", 8, 'found "-" at column 8'],
+    ["{{data[01]}}", 9, 'found "1" at column 9, expected ]'],
+    ["{{data[a]}}", 8, 'found "a" at column 8'],
+    ['{{data["a]}}', 8, 'found """ at column 8'],
+    ["{{data['a\\n']}}", 8, 'found "\'" at column 8'],
+    ["{{data[*}}", 9, 'found "}" at column 9, expected ]'],
+    [
+      "{{name.length}}",
+      7,
+      "found a part of name at column 7, expected name alone, because it is a string",
+    ],
+    ["{{id[0]}}", 5, "found a part of id"],
+    ["{{data.a ?? }}", 13, 'found "}" at column 13, expected a default: a quoted string'],
+    ["{{data.a ?? eu}}", 13, 'found "e" at column 13'],
+    ["{{data.a ?? 'eu}}", 13, 'found "\'" at column 13'],
+    ['{{data.a ?? ""}}', 13, "found an empty default at column 13"],
+    ["{{data.a ?? 1e999}}", 13, "found 1e999 at column 13, expected a finite number"],
+    ["{{data.a ?? 'x' ?? 'y'}}", 17, 'found "?" at column 17, expected }}'],
+    ["{{data.a || 'x'}}", 10, 'found "|" at column 10'],
+    ["{{data.a}}{{data.b}}", 11, "found two values without a separator at column 11"],
+    ["{{data.a}}x{{data.b}}", 12, "found two values without a separator at column 12"],
+    ["{{data.a}}%{{data.b}}", 12, "found two values without a separator at column 12"],
+    ["{{data.a}}ü{{data.b}}", 12, "found two values without a separator at column 12"],
+    ["@guard", 1, 'found "@" at column 1, expected another first character: that one is reserved'],
+    ["@{{data.a}}", 1, 'found "@" at column 1'],
+    ["order:{data.id}", 7, "found a single brace at column 7, expected {{ before a path"],
+    ["order:${data.id}", 8, "found a single brace at column 8"],
+    ["order:{ id }", 7, "found a single brace at column 7"],
+    ["data.orderId", 1, "found a path without braces at column 1, expected {{data.orderId}}"],
+    ["job.data.orderId", 1, "expected {{data.orderId}}"],
+    ["a\\b", 2, "found a backslash at column 2, expected one of the escapes"],
+    ["a\\", 2, "found a backslash at column 2"],
+    ["order:{{data.id}}\n", 18, "found the character U+000A at column 18"],
+    ["a\uD83Db", 2, "found the character U+D83D at column 2"],
+    ["🙂🙂{{dta}}", 5, 'found "dta" at column 5'],
+  ])("%j is refused at column %i", (template, column, message) => {
+    const error = fault(template);
+    expect(error.path).toBe("key");
+    expect(error.message).toContain(message);
+    const [, line, caret] = error.message.split("\n");
+    expect(line).toBe(`  ${template.replace(/[\p{Cc}\p{Cs}]/gu, "\uFFFD")}`);
+    expect(caret).toBe(`  ${" ".repeat(column - 1)}^`);
+  });
+
+  it("is shown in part when it is long, with the caret still under the place", () => {
+    const [, line = "", caret = ""] = fault(
+      `${"a".repeat(500)}{{dta}}${"b".repeat(500)}`,
+    ).message.split("\n");
+    expect(line.length).toBeLessThan(100);
+    expect(line.slice(caret.indexOf("^"))).toMatch(/^dta}}b+\.\.\.$/);
+  });
+
+  it.each([undefined, null, 5, {}, ["a"]])("may be no string at all: %j", (value) => {
+    const act = () => parseTemplate(value as string);
+    expect(act).toThrow(LockConfigError);
+    expect(act).toThrow("expected a key template or a function");
+  });
+
+  it("never throws anything but LockConfigError, and what parses renders or throws LockKeyError", () => {
+    const token = fc.constantFrom(
+      ..."{ } {{ }} [ ] [*] [0] . ?? \" ' \\ : - @ % data name id opts .a .b 1 é 🙂 \uD83D".split(
+        " ",
+      ),
+      " ",
+    );
+    const job = { id: "1", name: "n", queueName: "q", data: { a: ["x"], b: "y" }, opts: {} };
+    let rendered = 0;
+    const template = fc.oneof(
+      fc.string({ unit: token, maxLength: 12 }),
+      fc.string({ unit: "binary" }),
+      fc
+        .array(fc.tuple(token, fc.constantFrom("data.b", "data.a[*]", "data.c ?? 1", "id"), token))
+        .map((parts) =>
+          parts.map(([before, path, after]) => `${before}{{${path}}}${after}`).join(""),
+        ),
+    );
+    fc.assert(
+      fc.property(template, (text) => {
+        let parsed;
+        try {
+          parsed = parseTemplate(text);
+        } catch (error) {
+          expect(error).toBeInstanceOf(LockConfigError);
+          return;
+        }
+        try {
+          const keys = parsed.render(job);
+          expect(keys.every((key) => key !== "" && !key.startsWith("@"))).toBe(true);
+          expect(keys).not.toHaveLength(0);
+          rendered += 1;
+        } catch (error) {
+          expect(error).toBeInstanceOf(LockKeyError);
+        }
+      }),
+      { numRuns: 5_000 },
+    );
+    expect(rendered).toBeGreaterThan(100);
+  });
+
+  it("is read in a moment when it is long", () => {
+    const long = `${"{a".repeat(50_000)}{{data${'["x"]'.repeat(20_000)}}}`;
+    expect(parse(long).placeholders[0]?.steps).toHaveLength(20_000);
+    fault(`{{data["${'\\"'.repeat(100_000)}`);
+  });
+});
