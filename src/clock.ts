@@ -1,5 +1,5 @@
 /** A started timer; its owner clears it with {@link Clock.clearTimer}. */
-export type Timer = unknown;
+export type Timer = object | number;
 
 /**
  * Where the library takes time from. Injected, so that tests can run the real client in virtual time.
@@ -11,8 +11,8 @@ export interface Clock {
   wall(): number;
   /** Calls `run` once after `ms` milliseconds. */
   timer(ms: number, run: () => void): Timer;
-  /** Stops a timer; harmless when it has fired. */
-  clearTimer(timer: Timer): void;
+  /** Stops a timer; harmless when it has fired or there is none. */
+  clearTimer(timer: Timer | undefined): void;
 }
 
 /**
@@ -65,8 +65,8 @@ export class SuspendAwareClock implements Clock {
     return setTimeout(run, Math.min(Math.max(0, ms), LONGEST_TIMER));
   }
 
-  clearTimer(timer: Timer): void {
-    clearTimeout(timer as NodeJS.Timeout);
+  clearTimer(timer: Timer | undefined): void {
+    clearTimeout(timer as NodeJS.Timeout | undefined);
   }
 }
 

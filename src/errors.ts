@@ -131,8 +131,12 @@ export type LossReason =
   | "taken"
   /** The lock could not be extended before it would have ended. */
   | "expired"
-  /** `extend` or the heartbeat was never run (heartbeat off), and the ttl is over. */
+  /** The heartbeat is off and the ttl is over. */
   | "ended"
+  /** It was given back already. */
+  | "released"
+  /** The `Redlock` was closed. */
+  | "closed"
   /** BullMQ's own lock of the job was lost: another worker may run the job. */
   | "job lock lost";
 
@@ -172,6 +176,8 @@ function describeLoss({ keys, reason, heldFor, votes = [] }: Loss): string {
     taken: "a majority of the nodes no longer holds it for us",
     expired: "it could not be extended in time",
     ended: "its ttl is over and the heartbeat is off",
+    released: "it was released",
+    closed: "the Redlock was closed",
     "job lock lost": "BullMQ gave the job's own lock to another worker",
   }[reason];
   const said = votes

@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import type { Holder, LockLostError, NodeVote } from "./errors.ts";
+import { describeValue, type Holder, type LockLostError, type NodeVote } from "./errors.ts";
 
 /** Something the user should know and the library goes on without. */
 export interface RedlockWarning {
@@ -82,6 +82,8 @@ function warnProcess({ code, message, cause }: RedlockWarning): void {
   process.emitWarning(message, {
     type: "RedlockWarning",
     code,
-    ...(cause === undefined ? {} : { detail: String(cause) }),
+    ...(cause === undefined
+      ? {}
+      : { detail: cause instanceof Error ? (cause.stack ?? cause.message) : describeValue(cause) }),
   });
 }

@@ -1,0 +1,72 @@
+import { describeValue, LockConfigError } from "./errors.ts";
+import { nearest } from "./nearest.ts";
+
+/** Throws unless `value` is an object. */
+export function requireObject(
+  path: string,
+  value: unknown,
+  expected: string,
+): asserts value is object {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new LockConfigError({ path, found: describeValue(value), expected });
+  }
+}
+
+/** Throws when `options` has a key that is none of `known`, naming the nearest one. */
+export function refuseUnknownOptions(
+  path: string,
+  options: object,
+  known: readonly string[],
+): void {
+  for (const option of Object.keys(options)) {
+    if (known.includes(option)) continue;
+    const meant = nearest(option, known);
+    throw new LockConfigError({
+      path: path === "" ? option : `${path}.${option}`,
+      found: "an unknown option",
+      expected: meant === undefined ? `one of ${known.join(", ")}` : `"${meant}"?`,
+    });
+  }
+}
+
+/** Bounds of a number option. */
+export interface NumberBounds {
+  min: number;
+  max: number;
+  /** What is expected, in words: "whole milliseconds". */
+  unit: string;
+  integer?: boolean;
+}
+
+/** Returns `value` if it is a number within bounds, else throws. */
+export function checkNumber(path: string, value: unknown, bounds: NumberBounds): number {
+  const { min, max, unit, integer = true } = bounds;
+  const fits =
+    typeof value === "number" &&
+    (integer ? Number.isSafeInteger(value) : Number.isFinite(value)) &&
+    value >= min &&
+    value <= max;
+  if (fits) return value;
+  throw new LockConfigError({
+    path,
+    found: describeValue(value),
+    expected: `${unit} from ${min} to ${max}`,
+  });
+}
+
+/** Returns `value` if it is one of `choices`, else throws, naming the nearest one. */
+export function checkChoice<T extends string>(
+  path: string,
+  value: unknown,
+  choices: readonly T[],
+): T {
+  const choice = choices.find((candidate) => candidate === value);
+  if (choice !== undefined) return choice;
+  const meant = typeof value === "string" ? nearest(value, choices) : undefined;
+  const list = choices.map((candidate) => `"${candidate}"`).join(", ");
+  throw new LockConfigError({
+    path,
+    found: describeValue(value),
+    expected: `one of ${list}${meant === undefined ? "" : `; did you mean "${meant}"?`}`,
+  });
+}

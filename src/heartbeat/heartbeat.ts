@@ -1,0 +1,147 @@
+import type { Clock } from "../clock.ts";
+import type { NodeVote } from "../errors.ts";
+import type { ExtendOutcome, Tenure } from "../lock/tenure.ts";
+import type { Random } from "../random.ts";
+import { Agenda, type Appointment } from "./agenda.ts";
+
+/** Why a lock is over without having been released. */
+export interface LossNotice {
+  readonly reason: "taken" | "expired" | "ended";
+  readonly votes: readonly NodeVote[];
+}
+
+/** What the owner of a lock is told. */
+export interface HeartbeatListener {
+  /** The deadline moved. */
+  extended(): void;
+  /** The lock is lost. Called once; the heartbeat has ended. */
+  lost(notice: LossNotice): void;
+}
+
+/** Beats are due on a grid of this part of their interval, so that many locks share their requests. */
+const GRID_PART = 50;
+/** After a beat that moved nothing the next comes after this part of the ttl, so that several fit before the end. */
+const RETRY_PART = 12;
+/** ... but not sooner than after this many ms. */
+const SHORTEST_RETRY = 100;
+
+/** One timer for all locks of a client: beats that extend them, and a watchdog that ends them in time. */
+export class Heartbeat {
+  readonly #agenda: Agenda;
+  readonly #clock: Clock;
+  readonly #random: Random;
+
+  constructor(clock: Clock, random: Random) {
+    this.#agenda = new Agenda(clock);
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  /**
+   * Keeps a granted lock alive until the returned beat is stopped.
+   * @param interval milliseconds between two extends; `false` leaves only the watchdog.
+   */
+  keep(tenure: Tenure, interval: number | false, listener: HeartbeatListener): Beat {
+    const beat = new Beat(tenure, interval, listener, this.#agenda, this.#clock, this.#random);
+    this.#agenda.add(beat);
+    return beat;
+  }
+}
+
+/** The heartbeat and the watchdog of one lock. */
+export class Beat implements Appointment {
+  readonly #tenure: Tenure;
+  readonly #interval: number | false;
+  readonly #listener: HeartbeatListener;
+  readonly #agenda: Agenda;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  #nextBeat: number;
+  #over = false;
+  #lastVotes: readonly NodeVote[] = [];
+
+  constructor(
+    tenure: Tenure,
+    interval: number | false,
+    listener: HeartbeatListener,
+    agenda: Agenda,
+    clock: Clock,
+    random: Random,
+  ) {
+    this.#tenure = tenure;
+    this.#interval = interval;
+    this.#listener = listener;
+    this.#agenda = agenda;
+    this.#clock = clock;
+    this.#random = random;
+    this.#nextBeat = this.#onGrid(clock.now());
+    tenure.onShortened = () => agenda.update(this);
+  }
+
+  get due(): number {
+    return Math.min(this.#nextBeat, this.#tenure.usableUntil);
+  }
+
+  keep(now: number): void {
+    // The watchdog first, and independent of any answer: an extend may hang, the deadline does not wait.
+    if (now >= this.#tenure.usableUntil) {
+      this.#lose({
+        reason: this.#interval === false ? "ended" : "expired",
+        votes: this.#lastVotes,
+      });
+    } else if (now >= this.#nextBeat) {
+      this.#nextBeat = Infinity;
+      void this.beat();
+    }
+  }
+
+  /** Extends now, by `ttl` or the lock's own; also what the user's own extend does. */
+  async beat(ttl?: number): Promise<ExtendOutcome> {
+    const sentAt = this.#clock.now();
+    const before = this.#tenure.validUntil;
+    const outcome = await this.#tenure.extend(ttl);
+    if (this.#over) return outcome;
+    if (outcome.kind === "lost") {
+      this.#lose({ reason: "taken", votes: outcome.votes });
+      return outcome;
+    }
+    const moved = this.#tenure.validUntil > before;
+    this.#lastVotes = moved || outcome.kind === "extended" ? [] : outcome.votes;
+    this.#nextBeat = moved ? this.#onGrid(sentAt) : this.#clock.now() + this.#retryDelay();
+    this.#agenda.update(this);
+    if (moved) this.#listener.extended();
+    return outcome;
+  }
+
+  /** Ends beats and watchdog at once; nothing is called any more. Idempotent. */
+  stop(): void {
+    this.#over = true;
+    this.#agenda.remove(this);
+  }
+
+  /** Notices now what the timer would notice when it gets its turn. */
+  check(): void {
+    if (!this.#over) this.keep(this.#clock.now());
+  }
+
+  #lose(notice: LossNotice): void {
+    if (this.#over) return;
+    this.stop();
+    this.#listener.lost(notice);
+  }
+
+  #onGrid(from: number): number {
+    if (this.#interval === false) return Infinity;
+    const grid = Math.max(1, this.#interval / GRID_PART);
+    return Math.floor((from + this.#interval) / grid) * grid;
+  }
+
+  #retryDelay(): number {
+    if (this.#interval === false) return Infinity;
+    const retry = Math.max(
+      this.#tenure.grantedTtl / RETRY_PART,
+      Math.min(SHORTEST_RETRY, this.#interval / 2),
+    );
+    return retry * (0.75 + this.#random.fraction() / 2);
+  }
+}

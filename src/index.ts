@@ -1,0 +1,25 @@
+export {
+  type ConfigFault,
+  type Holder,
+  type LockConflict,
+  LockConfigError,
+  LockConflictError,
+  LockKeyError,
+  LockLostError,
+  LockUnavailableError,
+  type Loss,
+  type LossReason,
+  type NodeVote,
+  RedlockClosedError,
+  RedlockError,
+  type RedlockErrorCode,
+  type Unavailability,
+} from "./errors.ts";
+export type { RedlockEvents, RedlockWarning } from "./events.ts";
+export type { Lock } from "./lock/lock.ts";
+export type { NodeOption, NodeOptions, RedisClient } from "./redis/endpoint.ts";
+export type { HandleOptions, RedlockHandle } from "./redlock/handle.ts";
+export type { KeyInspection, NodeInspection } from "./redlock/inspect.ts";
+export type { RedlockOptions } from "./redlock/options.ts";
+export { Redlock } from "./redlock/redlock.ts";
+export type { AcquireOptions } from "./redlock/wish.ts";

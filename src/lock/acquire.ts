@@ -1,0 +1,185 @@
+import type { Clock } from "../clock.ts";
+import type { NodeVote } from "../errors.ts";
+import type { Random } from "../random.ts";
+import type { Masters } from "./masters.ts";
+import { type AcquireReply, acquireOperation, type Claim, type KeyHolder } from "./operations.ts";
+import { highestMark, judge, reportVotes, type Verdict, type Vote } from "./quorum.ts";
+import type { Names } from "./stored.ts";
+import { Tenure } from "./tenure.ts";
+import type { TokenSource } from "./tokens.ts";
+import { smallestGrant } from "./validity.ts";
+
+/** Everything that acquiring needs from its surroundings. */
+export interface LockContext {
+  readonly masters: Masters;
+  readonly tokens: TokenSource;
+  readonly names: Names;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly driftFactor: number;
+  readonly nodeTimeout: number;
+}
+
+/** What is asked for. */
+export interface AcquireRequest {
+  readonly keys: readonly string[];
+  readonly ttl: number;
+  /** Text that operators see. */
+  readonly holder: string;
+}
+
+/** How an attempt ended. Only `granted` leaves anything on the masters. */
+export type AcquireOutcome =
+  | { readonly kind: "granted"; readonly tenure: Tenure; readonly rounds: number }
+  /** `holder` is undefined when splits went on to the end. */
+  | { readonly kind: "conflict"; readonly holder: KeyHolder | undefined }
+  | { readonly kind: "obstructed"; readonly cause: string }
+  | { readonly kind: "unavailable"; readonly votes: readonly NodeVote[] };
+
+/** Rounds that may follow each other at once because a higher token was seen. Each learns all marks: two suffice. */
+const TOKEN_ROUNDS = 6;
+/**
+ * How often a split is tried again. With ten contenders 70 % of the rounds split when all start together; the
+ * growing, jittered pauses pull them apart.
+ */
+const SPLIT_ROUNDS = 8;
+/** First pause after a split, in ms, at least: about a round trip in a local network. */
+const SPLIT_PAUSE = 2;
+
+/**
+ * Tries to get all keys, now. Takes one round nearly always; more only when a higher token turns up or contenders
+ * have split the masters among themselves.
+ */
+export async function acquire(
+  context: LockContext,
+  request: AcquireRequest,
+): Promise<AcquireOutcome> {
+  const { clock, random, nodeTimeout } = context;
+  const owner = random.owner();
+  const firstSeen = new Map<string, number>();
+  let rounds = 0;
+  for (let splits = 0; ; splits++) {
+    const startedAt = clock.now();
+    const { verdict, tenure, votes, roundsTaken } = await runRounds(context, request, owner);
+    rounds += roundsTaken;
+    if (verdict.kind === "granted") return { kind: "granted", tenure, rounds };
+
+    // Also on the masters that were silent: they may have granted, or do so late.
+    void tenure.release(false);
+    if (verdict.kind === "conflict") return verdict;
+    if (verdict.kind === "obstructed") return verdict;
+    if (verdict.kind === "unavailable") {
+      return { kind: "unavailable", votes: reportVotes(context.masters.names, votes) };
+    }
+    const blockers = verdict.kind === "split" ? verdict.blockers : [];
+    const settled = settledBlocker(firstSeen, blockers, clock.now(), nodeTimeout);
+    if (settled !== undefined) return { kind: "conflict", holder: settled };
+    if (splits >= SPLIT_ROUNDS) return { kind: "conflict", holder: undefined };
+
+    const pause = Math.max(SPLIT_PAUSE, clock.now() - startedAt) * 2 ** splits * random.fraction();
+    await sleep(clock, Math.min(pause, nodeTimeout));
+  }
+}
+
+/**
+ * A contender rolls back within its round, so a minority that outlives a node timeout unchanged is no contender:
+ * it is a holder that won elsewhere, or one that died.
+ */
+function settledBlocker(
+  firstSeen: Map<string, number>,
+  blockers: readonly KeyHolder[],
+  now: number,
+  nodeTimeout: number,
+): KeyHolder | undefined {
+  const current = new Set(blockers.map(nameOf));
+  for (const known of firstSeen.keys()) if (!current.has(known)) firstSeen.delete(known);
+  for (const name of current) if (!firstSeen.has(name)) firstSeen.set(name, now);
+  return blockers.find(
+    (blocker) => now - (firstSeen.get(nameOf(blocker)) ?? now) >= 2 * nodeTimeout,
+  );
+}
+
+function nameOf({ key, id, token }: KeyHolder): string {
+  return JSON.stringify([key, id, token]);
+}
+
+interface RoundResult {
+  readonly verdict: Verdict;
+  readonly votes: readonly Vote[];
+  readonly tenure: Tenure;
+}
+
+/** Runs rounds with growing tokens until one does not end `stale`. */
+async function runRounds(
+  context: LockContext,
+  request: AcquireRequest,
+  owner: string,
+): Promise<RoundResult & { roundsTaken: number }> {
+  const { clock, tokens, names } = context;
+  for (let roundsTaken = 1; ; roundsTaken++) {
+    const claim = { names, keys: request.keys, owner, token: tokens.next() };
+    const result = await runRound(context, request, claim);
+    const { verdict, tenure } = result;
+    if (verdict.kind === "granted") {
+      // The loop was blocked while the votes came: better none than a lock about to end.
+      const left = tenure.usableUntil - clock.now();
+      if (left >= smallestGrant(request.ttl)) return { ...result, roundsTaken };
+      return { ...result, verdict: { kind: "split", blockers: [] }, roundsTaken };
+    }
+    if (verdict.kind !== "stale") return { ...result, roundsTaken };
+    if (roundsTaken >= TOKEN_ROUNDS) {
+      return { ...result, verdict: { kind: "split", blockers: [] }, roundsTaken };
+    }
+  }
+}
+
+function runRound(
+  { masters, tokens, clock, driftFactor }: LockContext,
+  { ttl, holder }: AcquireRequest,
+  claim: Claim,
+): Promise<RoundResult> {
+  const votes: Vote[] = masters.names.map(() => ({ kind: "pending" }));
+  const tenure = new Tenure(masters, clock, driftFactor, claim, ttl);
+  return new Promise((resolve) => {
+    const cast = (node: number, vote: Vote): void => {
+      votes[node] = vote;
+      tokens.observe(highestMark([vote]));
+      const verdict = judge(votes, masters.quorum, claim.token);
+      if (verdict.kind !== "undecided") resolve({ verdict, votes, tenure });
+    };
+    const heard = (node: number, reply: AcquireReply, sentAt: number): Vote => {
+      // Also after the round is decided: each further master makes the lock last longer.
+      if (reply.status === "granted") tenure.confirm(node, sentAt, ttl);
+      return voteOf(reply);
+    };
+    masters.broadcast(
+      acquireOperation,
+      { ...claim, ttl, holder },
+      {
+        answer: (node, reply, sentAt) => cast(node, heard(node, reply, sentAt)),
+        failure: (node, error) => cast(node, { kind: "failed", error }),
+        // Too late for the vote, not for the lease.
+        late: (node, reply, sentAt) => void heard(node, reply, sentAt),
+      },
+    );
+  });
+}
+
+function voteOf(reply: AcquireReply): Vote {
+  switch (reply.status) {
+    case "granted":
+      return { kind: "granted" };
+    case "stale":
+      return { kind: "stale", mark: reply.mark };
+    case "busy":
+      return { kind: "busy", mark: reply.mark, holders: reply.holders };
+    default:
+      return reply satisfies never;
+  }
+}
+
+function sleep(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.timer(ms, resolve);
+  });
+}

@@ -1,0 +1,101 @@
+import type { NodeVote } from "../errors.ts";
+import type { NodeError } from "../redis/node-port.ts";
+import type { KeyHolder } from "./operations.ts";
+
+/** More than half: any two quorums share a master. */
+export function quorumOf(nodes: number): number {
+  return Math.floor(nodes / 2) + 1;
+}
+
+/** What one master has said in one round so far. */
+export type Vote =
+  | { readonly kind: "pending" }
+  | { readonly kind: "granted" }
+  | { readonly kind: "stale"; readonly mark: number }
+  | { readonly kind: "busy"; readonly mark: number; readonly holders: readonly KeyHolder[] }
+  | { readonly kind: "failed"; readonly error: NodeError };
+
+/** What a round comes to. */
+export type Verdict =
+  | { readonly kind: "undecided" }
+  | { readonly kind: "granted" }
+  /** A higher token is known; with a still higher one a quorum may be won. */
+  | { readonly kind: "stale" }
+  /** `holder` has a quorum, or had one and is still there. */
+  | { readonly kind: "conflict"; readonly holder: KeyHolder }
+  /** Others hold minorities; none has won as far as can be seen. */
+  | { readonly kind: "split"; readonly blockers: readonly KeyHolder[] }
+  /** A quorum answered, but something that is no lock is in the way. */
+  | { readonly kind: "obstructed"; readonly cause: string }
+  | { readonly kind: "unavailable" };
+
+/**
+ * Judges the votes of a round; called again with every vote, it decides as soon as no further vote can change
+ * the outcome.
+ *
+ * The order of the questions is what keeps the outcomes apart: a grant is a grant whatever the others say; a
+ * conflict needs a holder that has (or had) a quorum of its own; what remains is a split as long as a quorum
+ * answered, and unavailable otherwise.
+ */
+export function judge(votes: readonly Vote[], quorum: number, token: number): Verdict {
+  const count = (kind: Vote["kind"]): number => votes.filter((vote) => vote.kind === kind).length;
+  const granted = count("granted");
+  const winnable = granted + count("stale");
+  const pending = count("pending");
+  if (winnable >= quorum) {
+    return granted >= quorum && highestMark(votes) < token
+      ? { kind: "granted" }
+      : { kind: "stale" };
+  }
+  if (winnable + pending >= quorum) return { kind: "undecided" };
+
+  const holders = votes.flatMap((vote) => (vote.kind === "busy" ? vote.holders : []));
+  const winner = holders.find((holder) => holdersLike(holders, holder) >= quorum);
+  if (winner !== undefined) return { kind: "conflict", holder: winner };
+  if (pending > 0) return { kind: "undecided" };
+
+  const obstructions = votes.filter(isObstruction);
+  const answered = winnable + count("busy") + obstructions.length;
+  if (answered < quorum) return { kind: "unavailable" };
+  // A minority of one that has extended did win a quorum: the masters that knew of it are the silent ones.
+  const confirmed = holders.find((holder) => holder.confirmed);
+  if (confirmed !== undefined) return { kind: "conflict", holder: confirmed };
+  const [obstruction] = obstructions;
+  if (obstruction !== undefined && answered - obstructions.length < quorum) {
+    return { kind: "obstructed", cause: obstruction.error.message };
+  }
+  return { kind: "split", blockers: holders };
+}
+
+/** The highest token that any vote names. */
+export function highestMark(votes: readonly Vote[]): number {
+  return Math.max(0, ...votes.map((vote) => ("mark" in vote ? vote.mark : 0)));
+}
+
+function holdersLike(holders: readonly KeyHolder[], { key, id }: KeyHolder): number {
+  return holders.filter((other) => other.key === key && other.id === id).length;
+}
+
+function isObstruction(vote: Vote): vote is Vote & { kind: "failed" } {
+  return vote.kind === "failed" && vote.error.message.startsWith("WRONGTYPE");
+}
+
+/** The votes as the user sees them. */
+export function reportVotes(names: readonly string[], votes: readonly Vote[]): NodeVote[] {
+  return votes.map((vote, index) => {
+    const node = names[index] ?? "";
+    switch (vote.kind) {
+      case "failed":
+        return { node, vote: vote.error.failure, cause: vote.error.message };
+      case "granted":
+      case "stale":
+        return { node, vote: "free", cause: undefined };
+      case "busy":
+        return { node, vote: "held", cause: undefined };
+      case "pending":
+        return { node, vote: "pending", cause: undefined };
+      default:
+        return vote satisfies never;
+    }
+  });
+}

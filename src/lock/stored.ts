@@ -1,0 +1,68 @@
+/**
+ * What a lock master stores, for a prefix P and a key K:
+ *
+ * - `P K`: the lock, `<fencing token>:<owner>:<holder text>`, with a ttl. Any other content is somebody else's lock.
+ * - `P@fence:K`: `<mark>:<closed>`. `mark` is the highest token accepted or given back here: a later or repeated
+ *   request with a token that is not higher is refused. No holder with a token up to `closed` can be alive.
+ *
+ * A key never begins with `@`, so the two can not meet.
+ */
+export interface Names {
+  lock(key: string): string;
+  fence(key: string): string;
+  /** The channel on which the master says that the key was given back; the message is the fencing token. */
+  freed(key: string): string;
+}
+
+/** Names what is stored under a prefix. */
+export function namesUnder(prefix: string): Names {
+  return {
+    lock: (key) => `${prefix}${key}`,
+    fence: (key) => `${prefix}@fence:${key}`,
+    freed: (key) => `${prefix}@freed:${key}`,
+  };
+}
+
+/**
+ * Milliseconds that a master remembers the marks of a key after its last use. It must exceed the longest quarantine
+ * of a restarted master plus the allowed difference of the clients' clocks.
+ * @see design: fencing tokens stay ordered over the expiry of marks while clocks differ by less than this.
+ */
+export const RETENTION = 3_600_000;
+
+/** Longest holder text that is stored, in characters; more is cut. */
+export const LONGEST_HOLDER_TEXT = 256;
+
+/** The value of `P K`, taken apart; a value that is none of ours has only `raw`. */
+export interface StoredLock {
+  /** Tells holders apart: the owner, or the whole value when it is none of ours. */
+  readonly id: string;
+  readonly token: number | undefined;
+  readonly text: string | undefined;
+}
+
+/** The form of our own values; a `q` in front says that the master was in quarantine when it accepted. */
+const OUR_VALUE = /^q?(\d{1,16}):([\w-]{1,64}):([^]*)$/;
+
+/** Reads the value of `P K`. */
+export function parseStoredLock(value: string): StoredLock {
+  const parts = OUR_VALUE.exec(value);
+  if (parts === null) return { id: value, token: undefined, text: undefined };
+  const [, token = "", owner = "", text = ""] = parts;
+  return { id: owner, token: Number(token), text: text === "" ? undefined : text };
+}
+
+/** Lua twin of {@link parseStoredLock} and of the fence, shared by all operations. */
+export const PRELUDE = `
+local function holderOf(value)
+  local token, owner = string.match(value, '^q?(%d+):([%w_-]+):')
+  return owner, token
+end
+local function marksOf(key)
+  local mark, closed = string.match(redis.call('GET', key) or '', '^(%d+):(%d+)$')
+  return mark or '0', closed or '0'
+end
+local function highest(a, b)
+  if tonumber(a) < tonumber(b) then return b end
+  return a
+end`;

@@ -1,0 +1,142 @@
+import type { Clock } from "../clock.ts";
+import type { NodeVote } from "../errors.ts";
+import type { NodeError } from "../redis/node-port.ts";
+import type { Masters } from "./masters.ts";
+import { type Claim, extendOperation, releaseOperation } from "./operations.ts";
+import { abortMargin, leaseEnd, validUntil } from "./validity.ts";
+
+/** How an attempt to extend ended. `lost` is for good. */
+export type ExtendOutcome =
+  | { readonly kind: "extended" }
+  | { readonly kind: "lost"; readonly votes: readonly NodeVote[] }
+  | { readonly kind: "unconfirmed"; readonly votes: readonly NodeVote[] };
+
+/** How a release ended. */
+export interface ReleaseOutcome {
+  /** True when a quorum deleted our keys. */
+  readonly confirmed: boolean;
+  readonly votes: readonly NodeVote[];
+}
+
+/**
+ * A claim that masters have confirmed: which of them, and until when. It starts as a candidate, with no lease;
+ * with the votes of a quorum it is a lock.
+ */
+export class Tenure {
+  readonly claim: Claim;
+  readonly grantedTtl: number;
+  readonly #masters: Masters;
+  readonly #clock: Clock;
+  readonly #driftFactor: number;
+  /** Called when {@link validUntil} may have become earlier: a master has said that the key is not ours. */
+  onShortened: () => void = () => {};
+  readonly #leaseEnds: number[];
+  /** Sent before this, a confirmation is void: the master has since said that the key is not ours. */
+  readonly #voidBefore: number[];
+
+  constructor(masters: Masters, clock: Clock, driftFactor: number, claim: Claim, ttl: number) {
+    this.#masters = masters;
+    this.#clock = clock;
+    this.#driftFactor = driftFactor;
+    this.claim = claim;
+    this.grantedTtl = ttl;
+    this.#leaseEnds = masters.ports.map(() => -Infinity);
+    this.#voidBefore = masters.ports.map(() => -Infinity);
+  }
+
+  /** Until when a quorum keeps the keys for us. */
+  get validUntil(): number {
+    return validUntil(this.#leaseEnds, this.#masters.quorum);
+  }
+
+  /** Until when the lock may be used: the abort margin before {@link validUntil}. */
+  get usableUntil(): number {
+    return this.validUntil - abortMargin(this.grantedTtl);
+  }
+
+  /** Takes note that a master has confirmed a command sent at `sentAt`. */
+  confirm(node: number, sentAt: number, ttl: number): void {
+    if (sentAt <= (this.#voidBefore[node] ?? 0)) return;
+    const end = leaseEnd(sentAt, ttl, this.#driftFactor);
+    this.#leaseEnds[node] = Math.max(this.#leaseEnds[node] ?? -Infinity, end);
+  }
+
+  /**
+   * Extends on all masters. Settles when a quorum has confirmed, or can no longer.
+   *
+   * A confirmation counts only while the deadline in force has not passed: the lock is prolonged without a gap or
+   * not at all.
+   */
+  extend(ttl: number = this.grantedTtl): Promise<ExtendOutcome> {
+    const { quorum, names, ports } = this.#masters;
+    const votes: NodeVote[] = names.map((node) => ({ node, vote: "pending", cause: undefined }));
+    const count = (...kinds: NodeVote["vote"][]): number =>
+      votes.filter(({ vote }) => kinds.includes(vote)).length;
+    return new Promise((resolve) => {
+      const update = (node: number, vote: NodeVote["vote"], cause?: string): void => {
+        votes[node] = { node: names[node] ?? "", vote, cause };
+        const pending = count("pending");
+        if (count("granted") >= quorum) resolve({ kind: "extended" });
+        else if (count("gone", "held") > ports.length - quorum) resolve({ kind: "lost", votes });
+        else if (pending === 0) resolve({ kind: "unconfirmed", votes });
+      };
+      const heard = (node: number, status: "extended" | "gone" | "taken", sentAt: number): void => {
+        if (status !== "extended") {
+          this.#void(node, sentAt);
+          update(node, status === "gone" ? "gone" : "held");
+        } else if (this.#clock.now() >= this.validUntil) {
+          update(node, "timed out", "the answer came after the lock had ended");
+        } else {
+          this.confirm(node, sentAt, ttl);
+          update(node, "granted");
+        }
+      };
+      this.#masters.broadcast(
+        extendOperation,
+        { ...this.claim, ttl },
+        {
+          answer: (node, { status }, sentAt) => heard(node, status, sentAt),
+          failure: (node, { failure, message }: NodeError) => update(node, failure, message),
+          late: (node, { status }, sentAt) => heard(node, status, sentAt),
+        },
+      );
+    });
+  }
+
+  /**
+   * Gives the keys back on all masters, also on those that never answered. Settles when a quorum has confirmed, or
+   * can no longer.
+   * @param held false for a candidate that never won.
+   */
+  release(held: boolean): Promise<ReleaseOutcome> {
+    const { names, quorum, ports } = this.#masters;
+    const votes: NodeVote[] = names.map((node) => ({ node, vote: "pending", cause: undefined }));
+    return new Promise((resolve) => {
+      let deletedEverything = 0;
+      let open = ports.length;
+      const update = (node: number, vote: NodeVote["vote"], cause?: string): void => {
+        votes[node] = { node: names[node] ?? "", vote, cause };
+        open -= 1;
+        if (vote === "granted") deletedEverything += 1;
+        if (deletedEverything >= quorum || deletedEverything + open < quorum) {
+          resolve({ confirmed: deletedEverything >= quorum, votes: [...votes] });
+        }
+      };
+      this.#masters.broadcast(
+        releaseOperation,
+        { ...this.claim, held },
+        {
+          answer: (node, { deleted }) =>
+            update(node, deleted === this.claim.keys.length ? "granted" : "gone"),
+          failure: (node, { failure, message }: NodeError) => update(node, failure, message),
+        },
+      );
+    });
+  }
+
+  #void(node: number, sentAt: number): void {
+    this.#voidBefore[node] = Math.max(this.#voidBefore[node] ?? 0, sentAt);
+    this.#leaseEnds[node] = -Infinity;
+    this.onShortened();
+  }
+}

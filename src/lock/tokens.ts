@@ -1,0 +1,32 @@
+import type { Clock } from "../clock.ts";
+
+/**
+ * Proposes fencing tokens: microseconds since 1970, but always above every token seen, in the manner of a hybrid
+ * logical clock. A master accepts a token only above its mark, so a clock that is behind costs a second round and
+ * never an order.
+ * @see https://cse.buffalo.edu/tech-reports/2014-04.pdf
+ */
+export class TokenSource {
+  readonly #clock: Clock;
+  #last = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** A token above all that were proposed or observed; a safe integer until the year 2255. */
+  next(): number {
+    this.#last = Math.max(this.#last + 1, Math.floor(this.#clock.wall() * 1_000));
+    return this.#last;
+  }
+
+  /** Takes note of a token seen on a master. */
+  observe(token: number): void {
+    if (Number.isSafeInteger(token)) this.#last = Math.max(this.#last, token);
+  }
+}
+
+/** When a token was proposed, in milliseconds since 1970, by the clock of who proposed it. */
+export function proposedAt(token: number): number {
+  return Math.floor(token / 1_000);
+}

@@ -1,0 +1,203 @@
+import { Redis, type RedisOptions } from "ioredis";
+import { checkNumber } from "../check-options.ts";
+import { describeValue, LockConfigError } from "../errors.ts";
+
+/** A master given by its parts: any option of ioredis, or `url` and more options. */
+export interface NodeOptions {
+  url?: string;
+  /** @defaultValue "127.0.0.1" */
+  host?: string;
+  /** @defaultValue 6379 */
+  port?: number;
+  /** Path of a Unix socket, in place of host and port. */
+  path?: string;
+  username?: string;
+  password?: string;
+  /** @defaultValue 0 */
+  db?: number;
+  tls?: object;
+  [option: string]: unknown;
+}
+
+/** An ioredis client of any supported version; it is duplicated with our own options and never used itself. */
+export interface RedisClient {
+  duplicate(override?: object): unknown;
+  defineCommand(name: string, definition: { lua: string }): void;
+  readonly options: object;
+}
+
+/** A lock master: a URL (`redis://`, `rediss://`, or the path of a Unix socket), its parts, or an ioredis client. */
+export type NodeOption = string | NodeOptions | RedisClient;
+
+/** A master we can connect to. */
+export interface Endpoint {
+  /** For people: `host:port`, `host:port/db` or a socket path. */
+  readonly name: string;
+  /** Two endpoints with the same address are the same server. */
+  readonly address: string;
+  readonly db: number;
+  connect(this: void, options: RedisOptions): Redis;
+}
+
+const EXPECTED =
+  'a URL like "redis://host:6379", an options object like { host, port }, or an ioredis client';
+
+/** Understands one entry of `nodes`. */
+export function parseEndpoint(path: string, node: unknown): Endpoint {
+  if (typeof node === "string") return describeEndpoint(path, parseUrl(path, node));
+  if (typeof node !== "object" || node === null || Array.isArray(node)) {
+    throw new LockConfigError({ path, found: describeValue(node), expected: EXPECTED });
+  }
+  if (isIoredisClient(node)) return clientEndpoint(path, node);
+  if ("duplicate" in node || "sendCommand" in node) {
+    throw new LockConfigError({ path, found: "a client that is not ioredis'", expected: EXPECTED });
+  }
+  const { url, ...options } = node as NodeOptions;
+  if (url === undefined) return describeEndpoint(path, options);
+  if (typeof url !== "string") {
+    throw new LockConfigError({
+      path: `${path}.url`,
+      found: describeValue(url),
+      expected: "a string",
+    });
+  }
+  return describeEndpoint(path, { ...parseUrl(`${path}.url`, url), ...options });
+}
+
+function parseUrl(path: string, text: string): RedisOptions {
+  if (text.startsWith("/")) return { path: text };
+  const refuse = (found: string): never => {
+    throw new LockConfigError({ path, found, expected: 'a URL like "redis://host:6379/0"' });
+  };
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    // The text may hold a password: it is not repeated.
+    return refuse("text that is not a URL");
+  }
+  if (url.protocol !== "redis:" && url.protocol !== "rediss:") {
+    return refuse(`a URL with the scheme "${url.protocol}"`);
+  }
+  if (url.hostname === "") return refuse("a URL without a host");
+  if (url.search !== "" || url.hash !== "") {
+    return refuse("a URL with a query; give an options object instead");
+  }
+  const db = /^\/?(\d*)\/?$/.exec(url.pathname)?.[1];
+  if (db === undefined) return refuse(`a URL with the path "${url.pathname}"`);
+  const decode = (part: string): string => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return refuse("a URL whose user or password is not percent-encoded");
+    }
+  };
+  return {
+    host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: url.port === "" ? 6379 : Number(url.port),
+    db: Number(db),
+    ...(url.username === "" ? {} : { username: decode(url.username) }),
+    ...(url.password === "" ? {} : { password: decode(url.password) }),
+    ...(url.protocol === "rediss:" ? { tls: {} } : {}),
+  };
+}
+
+function describeEndpoint(path: string, options: RedisOptions): Endpoint {
+  for (const refused of ["sentinels", "cluster", "nodes"]) {
+    if (refused in options) {
+      throw new LockConfigError({
+        path: `${path}.${refused}`,
+        found: describeValue(options[refused as keyof RedisOptions]),
+        expected: "one independent master: a failover or a move of slots would lose locks",
+      });
+    }
+  }
+  const { host = "127.0.0.1", port = 6379, db = 0, path: socket } = options;
+  if (socket !== undefined && (typeof socket !== "string" || socket === "")) {
+    throw new LockConfigError({
+      path: `${path}.path`,
+      found: describeValue(socket),
+      expected: "the path of a Unix socket",
+    });
+  }
+  if (typeof host !== "string" || host === "") {
+    throw new LockConfigError({
+      path: `${path}.host`,
+      found: describeValue(host),
+      expected: "a host name or address",
+    });
+  }
+  checkNumber(`${path}.port`, port, { min: 1, max: 65_535, unit: "a port" });
+  checkNumber(`${path}.db`, db, { min: 0, max: 1_000_000, unit: "the number of a database" });
+  return {
+    ...nameEndpoint(host, port, socket, db),
+    connect: (dedicated) =>
+      new Redis({ ...options, host, port, ...dedicated, replyMapping: "legacy" }),
+  };
+}
+
+function clientEndpoint(path: string, client: RedisClient): Endpoint {
+  if ("isCluster" in client && client.isCluster === true) {
+    throw new LockConfigError({
+      path,
+      found: "a Redis Cluster client",
+      expected: "one independent master",
+    });
+  }
+  const options = client.options as RedisOptions;
+  if (options.sentinels) {
+    throw new LockConfigError({
+      path,
+      found: "a Sentinel client",
+      expected: "one independent master: a failover would lose locks",
+    });
+  }
+  const { host = "127.0.0.1", port = 6379, db = 0, path: socket } = options;
+  return {
+    ...nameEndpoint(host, port, socket, db),
+    connect: (dedicated) => client.duplicate(dedicated) as Redis,
+  };
+}
+
+function nameEndpoint(
+  host: string,
+  port: number,
+  socket: string | null | undefined,
+  db: number,
+): Omit<Endpoint, "connect"> {
+  const shownHost = host.includes(":") ? `[${host}]` : host;
+  const address = socket ? socket : `${shownHost.toLowerCase()}:${port}`;
+  return { address, db, name: db === 0 ? address : `${address}/${db}` };
+}
+
+function isIoredisClient(node: object): node is RedisClient {
+  return (
+    "duplicate" in node &&
+    typeof node.duplicate === "function" &&
+    "defineCommand" in node &&
+    typeof node.defineCommand === "function" &&
+    "options" in node
+  );
+}
+
+/** Understands all entries of `nodes`, and refuses a server that is listed twice. */
+export function parseEndpoints(path: string, nodes: unknown): Endpoint[] {
+  if (!Array.isArray(nodes) || nodes.length === 0) {
+    throw new LockConfigError({
+      path,
+      found: Array.isArray(nodes) ? "an empty array" : describeValue(nodes),
+      expected: "at least one Redis master, better three or five",
+    });
+  }
+  const endpoints = nodes.map((node: unknown, index) => parseEndpoint(`${path}[${index}]`, node));
+  for (const [index, { address }] of endpoints.entries()) {
+    const first = endpoints.findIndex((other) => other.address === address);
+    if (first === index) continue;
+    throw new LockConfigError({
+      path: `${path}[${index}]`,
+      found: `${address}, the same server as ${path}[${first}]`,
+      expected: "another server: two votes of one server are one",
+    });
+  }
+  return endpoints;
+}

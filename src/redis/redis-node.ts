@@ -1,0 +1,254 @@
+import type { Redis } from "ioredis";
+import type { Clock, Timer } from "../clock.ts";
+import type { Random } from "../random.ts";
+import { Connection, SILENCE_LIMIT, describeConnectionError } from "./connection.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { type Answer, NodeError, type NodePort } from "./node-port.ts";
+import { encodeCalls, FAILED, type Call, type Operation, type Program } from "./operation.ts";
+import { Script } from "./script.ts";
+import { Subscriber } from "./subscriber.ts";
+
+/** Most calls that one script call carries: longer ones would keep other clients of the master waiting. */
+const LARGEST_BATCH = 128;
+/** Milliseconds that calls wait for the very first connection, if that is longer than the node's deadline. */
+const FIRST_CONNECT_PATIENCE = 2_000;
+
+/** What a {@link RedisNode} needs. */
+export interface RedisNodeOptions {
+  endpoint: Endpoint;
+  program: Program;
+  /** Milliseconds the master has to answer. */
+  nodeTimeout: number;
+  clock: Clock;
+  random: Random;
+  onUp(): void;
+  onDown(cause: string): void;
+}
+
+interface Pending {
+  readonly call: Call<unknown, unknown>;
+  readonly resolve: (answer: Answer<unknown>) => void;
+  readonly reject: (error: NodeError) => void;
+  readonly late: ((answer: Answer<unknown>) => void) | undefined;
+}
+
+interface Batch {
+  readonly pending: readonly Pending[];
+  readonly sentAt: number;
+  deadline: Timer;
+  settled: boolean;
+}
+
+/**
+ * One lock master over ioredis. All calls of one tick travel as one script call; every call has a deadline of
+ * its own making, because ioredis has none.
+ */
+export class RedisNode implements NodePort {
+  readonly name: string;
+  readonly #options: RedisNodeOptions;
+  readonly #connection: Connection;
+  readonly #script: Script;
+  readonly #subscriber: Subscriber;
+  readonly #inFlight = new Set<Batch>();
+  #waiting: Pending[] = [];
+  #flushing = false;
+  #patience: Timer | undefined;
+  /** "first" until the first attempt to connect has ended: only then do calls wait for the connection. */
+  #stage: "idle" | "first" | "later" | "closed" = "idle";
+  #server = "";
+  #lastAnswerAt = 0;
+
+  constructor(options: RedisNodeOptions) {
+    const { endpoint, clock, random } = options;
+    this.name = endpoint.name;
+    this.#options = options;
+    this.#script = new Script(options.program);
+    this.#connection = new Connection(
+      endpoint.connect,
+      {
+        prepare: (client) => this.#prepare(client),
+        up: () => this.#wentUp(),
+        down: (cause) => this.#wentDown(cause),
+      },
+      clock,
+      random,
+    );
+    this.#subscriber = new Subscriber(endpoint.connect, clock, random);
+  }
+
+  run<A, R>(
+    operation: Operation<A, R>,
+    args: A,
+    late?: (answer: Answer<R>) => void,
+  ): Promise<Answer<R>> {
+    return new Promise((resolve, reject) => {
+      // A call's own operation parses its reply, so the types of one call stay together.
+      this.#waiting.push({
+        call: { operation, args },
+        resolve,
+        reject,
+        late,
+      } as unknown as Pending);
+      this.#start();
+      this.#scheduleFlush();
+    });
+  }
+
+  subscribe(channel: string, listener: (message: string) => void): () => void {
+    return this.#subscriber.subscribe(channel, listener);
+  }
+
+  close(): void {
+    if (this.#stage === "closed") return;
+    this.#stage = "closed";
+    this.#options.clock.clearTimer(this.#patience);
+    this.#subscriber.close();
+    this.#connection.close();
+    this.#rejectWaiting(new NodeError("unreachable", "closed"));
+  }
+
+  #start(): void {
+    if (this.#stage !== "idle") return;
+    this.#stage = "first";
+    const { clock, nodeTimeout } = this.#options;
+    this.#patience = clock.timer(Math.max(nodeTimeout, FIRST_CONNECT_PATIENCE), () => {
+      if (this.#stage === "first") this.#stage = "later";
+      this.#flush();
+    });
+    this.#connection.start();
+  }
+
+  #scheduleFlush(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    // The next-tick queue runs when all promise jobs of this tick are done: everything that was started in
+    // the tick is in the batch, and nothing has waited for a timer.
+    process.nextTick(() => {
+      this.#flushing = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (!this.#connection.up) {
+      if (this.#stage === "first") return;
+      this.#rejectWaiting(new NodeError("unreachable", this.#connection.cause));
+      return;
+    }
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (let i = 0; i < waiting.length; i += LARGEST_BATCH) {
+      this.#send(waiting.slice(i, i + LARGEST_BATCH));
+    }
+  }
+
+  #send(pending: Pending[]): void {
+    const { clock, nodeTimeout } = this.#options;
+    const sentAt = clock.now();
+    const batch: Batch = {
+      pending,
+      sentAt,
+      settled: false,
+      deadline: clock.timer(nodeTimeout, () => this.#deadlinePassed(batch)),
+    };
+    this.#inFlight.add(batch);
+    const { keys, argv } = encodeCalls(pending.map(({ call }) => call));
+    // Sent again only if the server did not know the script, hence executed nothing, and while it still matters.
+    this.#script
+      .run(this.#connection.client, keys, argv, () => !batch.settled)
+      .then(
+        (replies) => this.#answered(batch, replies),
+        (error: unknown) =>
+          this.#failed(batch, new NodeError("refused", describeConnectionError(error))),
+      );
+  }
+
+  #answered(batch: Batch, replies: unknown): void {
+    const { clock, nodeTimeout } = this.#options;
+    this.#lastAnswerAt = clock.now();
+    if (!this.#inFlight.delete(batch)) return;
+    // The timer may be behind when the event loop was blocked.
+    const late = batch.settled || this.#lastAnswerAt - batch.sentAt > nodeTimeout;
+    if (late) this.#settle(batch, new NodeError("timed out", `no answer within ${nodeTimeout} ms`));
+    else this.#settle(batch);
+    for (const [index, pending] of batch.pending.entries()) {
+      const outcome = parseReply(pending.call, Array.isArray(replies) ? replies[index] : replies);
+      if (outcome instanceof NodeError) {
+        if (!late) pending.reject(outcome);
+        continue;
+      }
+      const answer = { reply: outcome.reply, sentAt: batch.sentAt, server: this.#server };
+      if (late) pending.late?.(answer);
+      else pending.resolve(answer);
+    }
+  }
+
+  #failed(batch: Batch, error: NodeError): void {
+    this.#inFlight.delete(batch);
+    this.#settle(batch, error);
+  }
+
+  #deadlinePassed(batch: Batch): void {
+    const { clock, nodeTimeout } = this.#options;
+    this.#settle(batch, new NodeError("timed out", `no answer within ${nodeTimeout} ms`));
+    // The batch stays in flight: its answer may still come. A connection silent for too long is given up.
+    const [oldest] = this.#inFlight;
+    if (oldest === undefined) return;
+    const silentSince = Math.max(oldest.sentAt, this.#lastAnswerAt);
+    if (clock.now() - silentSince > SILENCE_LIMIT) this.#connection.reset("silent for too long");
+  }
+
+  #settle(batch: Batch, error?: NodeError): void {
+    if (batch.settled) return;
+    batch.settled = true;
+    this.#options.clock.clearTimer(batch.deadline);
+    if (error !== undefined) for (const { reject } of batch.pending) reject(error);
+  }
+
+  async #prepare(client: Redis): Promise<void> {
+    const { endpoint } = this.#options;
+    // ioredis goes on in database 0 when its own SELECT fails.
+    if (endpoint.db !== 0) await client.select(endpoint.db);
+    const [info] = await Promise.all([client.info("server"), this.#script.load(client)]);
+    this.#server = /^run_id:(\S+)/m.exec(info)?.[1] ?? "";
+  }
+
+  #wentUp(): void {
+    this.#leaveFirstStage();
+    this.#lastAnswerAt = this.#options.clock.now();
+    this.#options.onUp();
+    this.#flush();
+  }
+
+  #wentDown(cause: string): void {
+    this.#leaveFirstStage();
+    const error = new NodeError("unreachable", cause);
+    for (const batch of this.#inFlight) this.#failed(batch, error);
+    this.#rejectWaiting(error);
+    this.#options.onDown(cause);
+  }
+
+  #leaveFirstStage(): void {
+    this.#options.clock.clearTimer(this.#patience);
+    if (this.#stage === "first") this.#stage = "later";
+  }
+
+  #rejectWaiting(error: NodeError): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { reject } of waiting) reject(error);
+  }
+}
+
+function parseReply(
+  { operation, args }: Call<unknown, unknown>,
+  raw: unknown,
+): { reply: unknown } | NodeError {
+  if (!Array.isArray(raw)) return new NodeError("refused", "an answer that is none of ours");
+  if (raw[0] === FAILED) return new NodeError("refused", String(raw[1]));
+  try {
+    return { reply: operation.parse(raw, args) };
+  } catch (error) {
+    return new NodeError("refused", describeConnectionError(error));
+  }
+}

@@ -1,0 +1,214 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+import { checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
+import type { Clock } from "../clock.ts";
+import {
+  describeValue,
+  LockConfigError,
+  LockConflictError,
+  RedlockClosedError,
+} from "../errors.ts";
+import { normaliseKeys } from "../keys/normalise.ts";
+import type { Lock } from "../lock/lock.ts";
+import type { Random } from "../random.ts";
+import { checkMs } from "./options.ts";
+import type { AcquireOptions } from "./wish.ts";
+
+/** Options of a {@link RedlockHandle}. All durations are whole milliseconds. */
+export interface HandleOptions extends Pick<AcquireOptions, "ttl" | "heartbeat" | "holder"> {
+  /** How often `acquire` tries in all. @defaultValue 3, as Python's `retry_times` */
+  retryTimes?: number;
+  /** The pause after a failed try is random, up to this. @defaultValue 200, as Python's `retry_delay` */
+  retryDelay?: number;
+  /**
+   * Whether code that holds the key, and what it calls, may acquire it again; the key is given back with the last
+   * release. Who belongs together is told by AsyncLocalStorage: what was started while the key was held belongs
+   * to its holder.
+   * @defaultValue false
+   */
+  reentrant?: boolean;
+}
+
+const KNOWN = ["ttl", "heartbeat", "holder", "retryTimes", "retryDelay", "reentrant"];
+
+/** What a handle needs of its `Redlock`. */
+interface HandleHost {
+  acquire(keys: string, options: AcquireOptions): Promise<Lock>;
+  isLocked(key: string): Promise<boolean>;
+}
+
+/** One acquisition of a key, shared by all who belong to it. Dead when `count` is 0. */
+interface Hold {
+  readonly key: string;
+  lock: Lock | undefined;
+  count: number;
+}
+
+/** Makes the handles of one `Redlock`; re-entrancy works across all of them. */
+export class HandleFactory {
+  readonly #host: HandleHost;
+  readonly #clock: Clock;
+  readonly #random: Random;
+  readonly #holds = new AsyncLocalStorage<readonly Hold[]>();
+
+  constructor(host: HandleHost, clock: Clock, random: Random) {
+    this.#host = host;
+    this.#clock = clock;
+    this.#random = random;
+  }
+
+  create(key: string, options: HandleOptions): RedlockHandle {
+    requireObject("options", options, "an object of options");
+    refuseUnknownOptions("", options, KNOWN);
+    const { retryTimes = 3, retryDelay = 200, reentrant = false, ...acquireOptions } = options;
+    if (typeof reentrant !== "boolean") {
+      throw new LockConfigError({
+        path: "reentrant",
+        found: describeValue(reentrant),
+        expected: "true or false",
+      });
+    }
+    const [checkedKey = key] = normaliseKeys(key);
+    return new RedlockHandle({
+      key: checkedKey,
+      host: this.#host,
+      clock: this.#clock,
+      random: this.#random,
+      holds: reentrant ? this.#holds : undefined,
+      acquireOptions,
+      retryTimes: checkNumber("retryTimes", retryTimes, { min: 1, max: 10_000, unit: "tries" }),
+      retryDelay: checkMs("retryDelay", retryDelay, 0, 3_600_000),
+    });
+  }
+}
+
+interface HandleParts {
+  readonly key: string;
+  readonly host: HandleHost;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly holds: AsyncLocalStorage<readonly Hold[]> | undefined;
+  readonly acquireOptions: AcquireOptions;
+  readonly retryTimes: number;
+  readonly retryDelay: number;
+}
+
+/** A lock object for one key that can be acquired and released again and again. */
+export class RedlockHandle implements AsyncDisposable {
+  readonly key: string;
+  readonly #parts: HandleParts;
+  /** What a handle that is not re-entrant got last. */
+  #last: Hold | undefined;
+
+  /** @internal */
+  constructor(parts: HandleParts) {
+    this.key = parts.key;
+    this.#parts = parts;
+  }
+
+  /** The lock as long as it is held here, else `undefined`. */
+  get lock(): Lock | undefined {
+    return this.#current()?.lock;
+  }
+
+  /**
+   * Tries to get the key, `retryTimes` times.
+   * @returns false when somebody else holds it.
+   * @throws {LockUnavailableError} when too few masters answer, at every try; {@link LockLostError} when the caller
+   * belongs to a holder that has lost the key.
+   */
+  acquire(): Promise<boolean> {
+    return this.#enter().then((conflict) => conflict === undefined);
+  }
+
+  /** As {@link acquire}, and tells for how many milliseconds the key is held for sure if nothing extends it. */
+  async acquireWithValidity(): Promise<{ acquired: boolean; validity: number }> {
+    const acquired = await this.acquire();
+    return { acquired, validity: acquired ? (this.lock?.remaining() ?? 0) : 0 };
+  }
+
+  /**
+   * Gives the key back; a re-entrant one with the last release.
+   * @returns false when the key was not held here.
+   */
+  async release(): Promise<boolean> {
+    const current = this.#current();
+    if (current === undefined) return false;
+    current.count -= 1;
+    if (current.count > 0) return true;
+    await current.lock?.release();
+    return true;
+  }
+
+  /** Whether anybody holds the key, by a quorum. @throws {LockUnavailableError} when too few masters answer. */
+  locked(): Promise<boolean> {
+    return this.#parts.host.isLocked(this.key);
+  }
+
+  /**
+   * Acquires, runs `routine`, releases.
+   * @throws {LockConflictError} when somebody else holds the key after all tries; and what {@link acquire} throws.
+   */
+  using<T>(routine: (lock: Lock) => Promise<T> | T): Promise<T> {
+    return this.#run(this.#enter(), routine);
+  }
+
+  /** {@link release}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
+  async #run<T>(
+    entering: Promise<LockConflictError | undefined>,
+    routine: (lock: Lock) => Promise<T> | T,
+  ): Promise<T> {
+    const conflict = await entering;
+    if (conflict !== undefined) throw conflict;
+    try {
+      const { lock } = this;
+      if (lock === undefined) throw new RedlockClosedError();
+      return await routine(lock);
+    } finally {
+      await this.release();
+    }
+  }
+
+  /** Not async: the caller must be in the context of the hold before anything is awaited. */
+  #enter(): Promise<LockConflictError | undefined> {
+    const { holds } = this.#parts;
+    if (holds === undefined) return this.#acquire({ key: this.key, lock: undefined, count: 0 });
+    const current = this.#current();
+    if (current !== undefined) return reenter(current);
+    const hold: Hold = { key: this.key, lock: undefined, count: 0 };
+    holds.enterWith([...(holds.getStore() ?? []).filter(({ count }) => count > 0), hold]);
+    return this.#acquire(hold);
+  }
+
+  async #acquire(hold: Hold): Promise<LockConflictError | undefined> {
+    const { host, acquireOptions, retryTimes, retryDelay, clock, random } = this.#parts;
+    for (let tries = 1; ; tries++) {
+      try {
+        hold.lock = await host.acquire(this.key, acquireOptions);
+        hold.count = 1;
+        this.#last = hold;
+        return undefined;
+      } catch (error) {
+        if (tries >= retryTimes && error instanceof LockConflictError) return error;
+        if (tries >= retryTimes || error instanceof RedlockClosedError) throw error;
+      }
+      await new Promise<void>((resolve) => {
+        clock.timer(random.fraction() * retryDelay, resolve);
+      });
+    }
+  }
+
+  #current(): Hold | undefined {
+    const { holds } = this.#parts;
+    const candidates = holds === undefined ? [this.#last] : (holds.getStore() ?? []);
+    return candidates.find((hold) => hold?.key === this.key && hold.count > 0);
+  }
+}
+
+async function reenter(hold: Hold): Promise<undefined> {
+  hold.lock?.assertHeld();
+  hold.count += 1;
+}

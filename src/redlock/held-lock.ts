@@ -1,0 +1,154 @@
+import type { Clock } from "../clock.ts";
+import { LockLostError, LockUnavailableError, type LossReason, type NodeVote } from "../errors.ts";
+import type { SafeEmitter } from "../events.ts";
+import type { Beat, Heartbeat } from "../heartbeat/heartbeat.ts";
+import type { Lock } from "../lock/lock.ts";
+import type { Tenure } from "../lock/tenure.ts";
+
+/** What a {@link HeldLock} is made of. */
+export interface HeldLockParts {
+  tenure: Tenure;
+  heartbeat: Heartbeat;
+  interval: number | false;
+  clock: Clock;
+  events: SafeEmitter;
+  quorum: number;
+  nodeTimeout: number;
+  checkTtl(ttl: number): number;
+  /** Called once, when the lock has been given back. */
+  onReleased(lock: HeldLock): void;
+  /** True when code runs under the lock that gives it back itself when it is done. */
+  scoped: boolean;
+}
+
+/** The lock as its user sees it: a granted tenure, its heartbeat and its signal. */
+export class HeldLock implements Lock {
+  readonly keys: readonly string[];
+  readonly fencingToken: number;
+  readonly scoped: boolean;
+  readonly #parts: HeldLockParts;
+  readonly #controller = new AbortController();
+  readonly #beat: Beat;
+  readonly #grantedAt: number;
+  readonly #settled: Promise<void>;
+  #settle!: () => void;
+  #lost: LockLostError | undefined;
+  #releasing: Promise<"released" | "expired"> | undefined;
+
+  constructor(parts: HeldLockParts) {
+    const { tenure, heartbeat, interval, clock, events } = parts;
+    this.keys = tenure.claim.keys;
+    this.fencingToken = tenure.claim.token;
+    this.scoped = parts.scoped;
+    this.#parts = parts;
+    this.#grantedAt = clock.now();
+    this.#settled = new Promise((resolve) => {
+      this.#settle = resolve;
+    });
+    this.#beat = heartbeat.keep(tenure, interval, {
+      extended: () =>
+        events.emit("extended", {
+          keys: this.keys,
+          fencingToken: this.fencingToken,
+          remaining: this.remaining(),
+        }),
+      lost: ({ reason, votes }) => this.lose(reason, votes),
+    });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get held(): boolean {
+    return this.remaining() > 0;
+  }
+
+  remaining(): number {
+    if (this.#lost !== undefined || this.#releasing !== undefined) return 0;
+    return Math.max(0, this.#parts.tenure.usableUntil - this.#parts.clock.now());
+  }
+
+  assertHeld(): void {
+    if (this.held) return;
+    // The event loop may have been too busy for the watchdog: what is noticed here is true for everybody.
+    this.#beat.check();
+    throw this.#lost ?? this.#lossOf("released", []);
+  }
+
+  /** @throws {LockLostError} when the lock was lost; not when it was released. */
+  assertNotLost(): void {
+    if (this.#releasing === undefined) this.assertHeld();
+    if (this.#lost !== undefined) throw this.#lost;
+  }
+
+  async extend(ttl?: number): Promise<void> {
+    const checked = ttl === undefined ? undefined : this.#parts.checkTtl(ttl);
+    this.assertHeld();
+    const outcome = await this.#beat.beat(checked);
+    if (outcome.kind === "extended") return;
+    this.assertHeld();
+    const { quorum, nodeTimeout } = this.#parts;
+    throw new LockUnavailableError({ keys: this.keys, votes: outcome.votes, quorum, nodeTimeout });
+  }
+
+  release(): Promise<"released" | "expired"> {
+    this.#releasing ??= this.#giveBack();
+    return this.#releasing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+
+  /** Resolves when the lock has been given back, by whoever does it. */
+  get settled(): Promise<unknown> {
+    return this.#settled;
+  }
+
+  /** Ends the lock for its user: the signal aborts. The keys stay until {@link release}. */
+  lose(reason: LossReason, votes: readonly NodeVote[] = []): void {
+    if (this.#lost !== undefined || this.#releasing !== undefined) return;
+    this.#beat.stop();
+    this.#lost = this.#lossOf(reason, votes);
+    this.#controller.abort(this.#lost);
+    this.#parts.events.emit("lost", {
+      keys: this.keys,
+      fencingToken: this.fencingToken,
+      error: this.#lost,
+    });
+  }
+
+  async #giveBack(): Promise<"released" | "expired"> {
+    const { tenure, events } = this.#parts;
+    // In this very tick, so that no extend can follow the release.
+    this.#beat.stop();
+    const held = this.#heldFor();
+    const { confirmed, votes } = await tenure.release(true);
+    const outcome = confirmed ? "released" : "expired";
+    this.#parts.onReleased(this);
+    this.#settle();
+    events.emit("released", {
+      keys: this.keys,
+      fencingToken: this.fencingToken,
+      outcome,
+      held,
+      votes,
+    });
+    return outcome;
+  }
+
+  #lossOf(reason: LossReason, votes: readonly NodeVote[]): LockLostError {
+    return new LockLostError({
+      keys: this.keys,
+      reason,
+      fencingToken: this.fencingToken,
+      heldFor: this.#heldFor(),
+      votes,
+    });
+  }
+
+  #heldFor(): number {
+    return this.#parts.clock.now() - this.#grantedAt;
+  }
+}

@@ -1,0 +1,129 @@
+import { type Holder, LockUnavailableError, type NodeVote } from "../errors.ts";
+import type { Masters } from "../lock/masters.ts";
+import { readOperation, type ReadReply } from "../lock/operations.ts";
+import type { Names, StoredLock } from "../lock/stored.ts";
+import { proposedAt } from "../lock/tokens.ts";
+import type { NodeError, NodeFailure } from "../redis/node-port.ts";
+
+/** What one master knows about a key. */
+export interface NodeInspection {
+  /** `host:port`. */
+  node: string;
+  /** `foreign`: something that is no lock is stored under the key. Else why the master did not answer. */
+  state: "free" | "held" | "foreign" | NodeFailure;
+  /** Who holds the key on this master. */
+  holder: Holder | undefined;
+  /** Milliseconds until the key expires on this master if nobody extends it; `undefined` when it does not. */
+  expiresIn: number | undefined;
+  /** The highest fencing token this master knows for the key; 0 when none. */
+  mark: number;
+  /** Why the master did not answer, or the type of what is in the way. */
+  cause: string | undefined;
+}
+
+/** What the masters know about a key. */
+export interface KeyInspection {
+  key: string;
+  /** True when so many masters hold the key that nobody else can get it now. */
+  locked: boolean;
+  /** The holder that a quorum names. */
+  holder: Holder | undefined;
+  quorum: number;
+  nodes: NodeInspection[];
+}
+
+/** Says who is behind a stored value. */
+export function toHolder({ token, text }: StoredLock): Holder {
+  return {
+    text,
+    fencingToken: token,
+    since: token === undefined ? undefined : proposedAt(token),
+  };
+}
+
+/**
+ * Asks all masters about a key.
+ * @throws {LockUnavailableError} when no quorum answers.
+ */
+export async function inspectKey(
+  masters: Masters,
+  names: Names,
+  key: string,
+  nodeTimeout: number,
+): Promise<KeyInspection> {
+  const replies = await readEverywhere(masters, names, key);
+  const nodes = replies.map((reply, index) => describeNode(masters.names[index] ?? "", reply));
+  const answered = nodes.filter(({ state }) => isAnswer(state));
+  if (answered.length < masters.quorum) {
+    const votes: NodeVote[] = nodes.map(({ node, state, cause }) => ({
+      node,
+      vote: state === "foreign" ? "held" : state,
+      cause,
+    }));
+    throw new LockUnavailableError({ keys: [key], votes, quorum: masters.quorum, nodeTimeout });
+  }
+  return {
+    key,
+    locked: nodes.filter(({ state }) => state === "free").length < masters.quorum,
+    holder: holderOfQuorum(replies, masters.quorum),
+    quorum: masters.quorum,
+    nodes,
+  };
+}
+
+function readEverywhere(
+  masters: Masters,
+  names: Names,
+  key: string,
+): Promise<(ReadReply | NodeError)[]> {
+  const replies: (ReadReply | NodeError)[] = [];
+  let open = masters.ports.length;
+  return new Promise((resolve) => {
+    const put = (node: number, reply: ReadReply | NodeError): void => {
+      replies[node] = reply;
+      open -= 1;
+      if (open === 0) resolve(replies);
+    };
+    masters.broadcast(readOperation, { names, key }, { answer: put, failure: put });
+  });
+}
+
+function describeNode(node: string, reply: ReadReply | NodeError): NodeInspection {
+  if (reply instanceof Error) {
+    const { failure, message } = reply;
+    return {
+      node,
+      state: failure,
+      holder: undefined,
+      expiresIn: undefined,
+      mark: 0,
+      cause: message,
+    };
+  }
+  const { holder, foreignType, mark } = reply;
+  return {
+    node,
+    state: foreignType === undefined ? (holder === undefined ? "free" : "held") : "foreign",
+    holder: holder && toHolder(holder),
+    expiresIn: holder === undefined || holder.expiresIn < 0 ? undefined : holder.expiresIn,
+    mark,
+    cause: foreignType && `a ${foreignType}`,
+  };
+}
+
+function isAnswer(state: NodeInspection["state"]): boolean {
+  return state === "free" || state === "held" || state === "foreign";
+}
+
+function holderOfQuorum(
+  replies: readonly (ReadReply | NodeError)[],
+  quorum: number,
+): Holder | undefined {
+  const holders = replies.flatMap((reply) =>
+    reply instanceof Error || reply.holder === undefined ? [] : [reply.holder],
+  );
+  const winner = holders.find(
+    ({ id }) => holders.filter((other) => other.id === id).length >= quorum,
+  );
+  return winner && toHolder(winner);
+}

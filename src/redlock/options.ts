@@ -1,0 +1,148 @@
+import { checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { describeValue, LockConfigError } from "../errors.ts";
+import type { RedlockWarning } from "../events.ts";
+import { RETENTION } from "../lock/stored.ts";
+import { abortMargin, drift, grantPatience } from "../lock/validity.ts";
+import { type Endpoint, type NodeOption, parseEndpoints } from "../redis/endpoint.ts";
+
+/** Options of a `Redlock`. All durations are whole milliseconds. */
+export interface RedlockOptions {
+  /**
+   * The lock masters: independent servers, best three or five, none of them the queue's Redis. Even numbers and
+   * fewer than three work, with a warning. A quorum is always more than half of them.
+   * @defaultValue `["redis://127.0.0.1:6379/0"]`
+   */
+  nodes?: readonly NodeOption[];
+  /**
+   * How long a lock lives when nobody extends it.
+   *
+   * 15 s, because BullMQ with its defaults gives a killed worker's job to another one after 31 to 76 s: its old lock is
+   * gone by then.
+   * @defaultValue 15000
+   */
+  ttl?: number;
+  /** The longest ttl that any call may ask for. @defaultValue `ttl` */
+  maxTtl?: number;
+  /** Between two extends of a held lock; `false` for none. @defaultValue `ttl / 3` */
+  heartbeat?: number | false;
+  /** How long one master has to answer. @defaultValue `ttl / 20`, at least 50, at most 1000 */
+  nodeTimeout?: number;
+  /**
+   * By how much the clocks of masters and clients may differ in speed.
+   * @defaultValue 0.01
+   * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/
+   */
+  driftFactor?: number;
+  /** Put before every key that is stored. All programs that share locks need the same. @defaultValue `"redlock:"` */
+  keyPrefix?: string;
+}
+
+/** Checked options, with their defaults. */
+export interface RedlockSettings {
+  readonly endpoints: readonly Endpoint[];
+  readonly ttl: number;
+  readonly maxTtl: number;
+  readonly heartbeat: number | false;
+  readonly nodeTimeout: number;
+  readonly driftFactor: number;
+  readonly keyPrefix: string;
+}
+
+const KNOWN = ["nodes", "ttl", "maxTtl", "heartbeat", "nodeTimeout", "driftFactor", "keyPrefix"];
+
+const DEFAULT_TTL = 15_000;
+const DEFAULT_DRIFT_FACTOR = 0.01;
+/** A ttl must stay well below the time masters remember marks. */
+const LONGEST_TTL = RETENTION / 2;
+/** A vote that takes this many ms, or the node timeout if that is less, must still make a lock. */
+const HEALTHY_ANSWER = 50;
+
+/** Checks the options of a `Redlock`; throws `LockConfigError` for what could never work. */
+export function checkRedlockOptions(options: unknown): RedlockSettings {
+  requireObject("options", options, "an object of options");
+  refuseUnknownOptions("", options, KNOWN);
+  const given: RedlockOptions = options;
+  const endpoints = parseEndpoints("nodes", given.nodes ?? ["redis://127.0.0.1:6379/0"]);
+  const driftFactor = checkNumber("driftFactor", given.driftFactor ?? DEFAULT_DRIFT_FACTOR, {
+    min: 0,
+    max: 0.2,
+    unit: "a number",
+    integer: false,
+  });
+  const ttl = checkMs("ttl", given.ttl ?? DEFAULT_TTL, 1, LONGEST_TTL);
+  const nodeTimeout = checkMs(
+    "nodeTimeout",
+    given.nodeTimeout ?? Math.round(Math.min(Math.max(ttl / 20, 50), 1_000)),
+    10,
+    60_000,
+  );
+  checkGrantable("ttl", ttl, { nodeTimeout, driftFactor });
+  const maxTtl = checkMs("maxTtl", given.maxTtl ?? ttl, ttl, LONGEST_TTL);
+  const heartbeat = checkHeartbeat("heartbeat", given.heartbeat, ttl, { nodeTimeout, driftFactor });
+  const keyPrefix: unknown = given.keyPrefix ?? "redlock:";
+  if (typeof keyPrefix !== "string" || keyPrefix.length > 256) {
+    throw new LockConfigError({
+      path: "keyPrefix",
+      found: describeValue(keyPrefix),
+      expected: "a string of at most 256 characters",
+    });
+  }
+  return { endpoints, ttl, maxTtl, heartbeat, nodeTimeout, driftFactor, keyPrefix };
+}
+
+/** Checks a number of whole milliseconds. */
+export function checkMs(path: string, value: unknown, min: number, max: number): number {
+  return checkNumber(path, value, { min, max, unit: "whole milliseconds" });
+}
+
+/** Refuses a ttl that is over before healthy masters have answered. */
+export function checkGrantable(
+  path: string,
+  ttl: number,
+  { nodeTimeout, driftFactor }: Pick<RedlockSettings, "nodeTimeout" | "driftFactor">,
+): void {
+  const needed = Math.min(nodeTimeout, HEALTHY_ANSWER);
+  if (grantPatience(ttl, driftFactor) >= needed) return;
+  let shortest = ttl;
+  while (grantPatience(shortest, driftFactor) < needed) shortest += 1;
+  throw new LockConfigError({
+    path,
+    found: `${ttl}`,
+    expected: `at least ${shortest} ms: a shorter lock would be over before its masters have answered`,
+  });
+}
+
+/** Checks the heartbeat of a lock, and gives its default. */
+export function checkHeartbeat(
+  path: string,
+  heartbeat: unknown,
+  ttl: number,
+  { nodeTimeout, driftFactor }: Pick<RedlockSettings, "nodeTimeout" | "driftFactor">,
+): number | false {
+  if (heartbeat === false) return false;
+  const latest = Math.floor(
+    ttl - drift(ttl, driftFactor) - abortMargin(ttl) - Math.min(nodeTimeout, HEALTHY_ANSWER),
+  );
+  if (heartbeat === undefined) return Math.max(1, Math.min(Math.round(ttl / 3), latest));
+  const fits =
+    typeof heartbeat === "number" &&
+    Number.isSafeInteger(heartbeat) &&
+    heartbeat >= Math.min(10, latest) &&
+    heartbeat <= latest;
+  if (fits) return heartbeat;
+  throw new LockConfigError({
+    path,
+    found: describeValue(heartbeat),
+    expected: `false, or whole milliseconds from ${Math.min(10, latest)} to ${latest}: a ttl of ${ttl} ms must be extended before its end`,
+  });
+}
+
+/** What to say about a number of masters that gains nothing, or risks everything. */
+export function warningAboutCount(nodes: number): RedlockWarning | undefined {
+  if (nodes >= 3 && nodes % 2 === 1) return undefined;
+  const message =
+    nodes === 1
+      ? "one lock master: while it is down nobody gets a lock; three independent masters survive the loss of one"
+      : `${nodes} lock masters survive the loss of ${Math.ceil(nodes / 2) - 1}, no more than ${nodes - 1} would; take an odd number, three or five`;
+  return { code: "node-count", message };
+}

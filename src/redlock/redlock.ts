@@ -1,0 +1,323 @@
+import { type Clock, systemClock } from "../clock.ts";
+import {
+  describeValue,
+  LockConfigError,
+  LockConflictError,
+  RedlockClosedError,
+} from "../errors.ts";
+import { SafeEmitter } from "../events.ts";
+import { Heartbeat } from "../heartbeat/heartbeat.ts";
+import { normaliseKeys } from "../keys/normalise.ts";
+import { acquire, type AcquireOutcome, type LockContext } from "../lock/acquire.ts";
+import type { Lock } from "../lock/lock.ts";
+import { Masters } from "../lock/masters.ts";
+import { lockProgram } from "../lock/operations.ts";
+import { namesUnder } from "../lock/stored.ts";
+import { TokenSource } from "../lock/tokens.ts";
+import { type Random, systemRandom } from "../random.ts";
+import type { NodePort } from "../redis/node-port.ts";
+import { RedisNode, type RedisNodeOptions } from "../redis/redis-node.ts";
+import { HandleFactory, type HandleOptions, type RedlockHandle } from "./handle.ts";
+import { HeldLock } from "./held-lock.ts";
+import { inspectKey, type KeyInspection } from "./inspect.ts";
+import {
+  checkRedlockOptions,
+  type RedlockOptions,
+  type RedlockSettings,
+  warningAboutCount,
+} from "./options.ts";
+import { conflictOf, failureOf } from "./outcomes.ts";
+import { watchKey, type Watch } from "./wakeups.ts";
+import { type AcquireOptions, checkTtl, readWish, type Wish } from "./wish.ts";
+
+/** A waiter looks by itself after this many ms at first, doubling up to the longest: messages may be lost. */
+const SHORTEST_POLL = 50;
+const LONGEST_POLL = 1_000;
+
+/** What tests put in place of the world. */
+export interface Surroundings {
+  clock: Clock;
+  random: Random;
+  connect(options: RedisNodeOptions): NodePort;
+}
+
+const REAL: Surroundings = {
+  clock: systemClock,
+  random: systemRandom,
+  connect: (options) => new RedisNode(options),
+};
+
+/**
+ * Distributed locks on independent Redis masters.
+ *
+ * One instance serves a whole process: it keeps one connection to each master, made at first use, and one timer
+ * for the heartbeats of all its locks. Events are those of {@link RedlockEvents}.
+ */
+export class Redlock extends SafeEmitter implements AsyncDisposable {
+  readonly #settings: RedlockSettings;
+  readonly #context: LockContext;
+  readonly #heartbeat: Heartbeat;
+  readonly #handles: HandleFactory;
+  readonly #held = new Set<HeldLock>();
+  readonly #acquiring = new Set<Promise<unknown>>();
+  readonly #closing = new AbortController();
+  #closed: Promise<void> | undefined;
+
+  /** @throws {LockConfigError} for an option that cannot work. */
+  constructor(options?: RedlockOptions);
+  /** @internal */
+  constructor(options: RedlockOptions | undefined, surroundings: Surroundings);
+  constructor(options: RedlockOptions = {}, surroundings: Surroundings = REAL) {
+    super();
+    const { clock, random } = surroundings;
+    const settings = checkRedlockOptions(options);
+    const { endpoints, nodeTimeout, driftFactor, keyPrefix } = settings;
+    const ports = endpoints.map((endpoint) =>
+      surroundings.connect({
+        endpoint,
+        program: lockProgram,
+        nodeTimeout,
+        clock,
+        random,
+        onUp: () => this.emit("node:up", { node: endpoint.name }),
+        onDown: (cause) => this.emit("node:down", { node: endpoint.name, cause }),
+      }),
+    );
+    this.#settings = settings;
+    this.#context = {
+      masters: new Masters(ports, (node, first) => this.#warnDuplicate(node, first)),
+      tokens: new TokenSource(clock),
+      names: namesUnder(keyPrefix),
+      clock,
+      random,
+      driftFactor,
+      nodeTimeout,
+    };
+    this.#heartbeat = new Heartbeat(clock, random);
+    this.#handles = new HandleFactory(this, clock, random);
+    const warning = warningAboutCount(endpoints.length);
+    // Later, so that a listener can be there.
+    if (warning !== undefined) queueMicrotask(() => this.emit("warning", warning));
+  }
+
+  /**
+   * Locks a key, or several keys all or none.
+   * @throws {LockConflictError} when somebody else holds a key (still, after `waitTimeout`);
+   * {@link LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is no key;
+   * {@link LockConfigError} for a bad option; {@link RedlockClosedError}; or the signal's reason.
+   */
+  acquire(keys: string | readonly string[], options: AcquireOptions = {}): Promise<Lock> {
+    return this.#acquire(keys, options, false);
+  }
+
+  /** As {@link acquire}, but `null` when somebody else holds a key. Still throws when too few masters answer. */
+  async tryAcquire(
+    keys: string | readonly string[],
+    options: AcquireOptions = {},
+  ): Promise<Lock | null> {
+    try {
+      return await this.acquire(keys, options);
+    } catch (error) {
+      if (error instanceof LockConflictError) return null;
+      throw error;
+    }
+  }
+
+  /**
+   * Acquires, runs `routine`, and releases when it has settled. Its value or its error is the outcome, whatever
+   * becomes of the release.
+   * @throws {LockLostError} also when the routine returned but its lock was lost meanwhile: others may have worked
+   * at the same time.
+   */
+  using<T>(keys: string | readonly string[], routine: (lock: Lock) => Promise<T> | T): Promise<T>;
+  using<T>(
+    keys: string | readonly string[],
+    options: AcquireOptions,
+    routine: (lock: Lock) => Promise<T> | T,
+  ): Promise<T>;
+  async using<T>(
+    keys: string | readonly string[],
+    optionsOrRoutine: AcquireOptions | ((lock: Lock) => Promise<T> | T),
+    lastRoutine?: (lock: Lock) => Promise<T> | T,
+  ): Promise<T> {
+    const [options, routine] =
+      typeof optionsOrRoutine === "function"
+        ? [{}, optionsOrRoutine]
+        : [optionsOrRoutine, lastRoutine];
+    if (typeof routine !== "function") {
+      throw new LockConfigError({
+        path: "routine",
+        found: describeValue(routine),
+        expected: "a function to run under the lock",
+      });
+    }
+    const lock = await this.#acquire(keys, options, true);
+    try {
+      const value = await routine(lock);
+      lock.assertNotLost();
+      return value;
+    } finally {
+      await lock.release();
+    }
+  }
+
+  /**
+   * A reusable lock object in the manner of Python's `RedLock`: it tells by a boolean, retries a number of times, and
+   * may be re-entrant.
+   */
+  handle(key: string, options: HandleOptions = {}): RedlockHandle {
+    return this.#handles.create(key, options);
+  }
+
+  /**
+   * Whether anybody holds the key, by a quorum.
+   * @throws {LockUnavailableError} when too few masters answer.
+   */
+  async isLocked(key: string): Promise<boolean> {
+    return (await this.inspect(key)).locked;
+  }
+
+  /**
+   * What each master knows about a key.
+   * @throws {LockUnavailableError} when too few masters answer.
+   */
+  async inspect(key: string): Promise<KeyInspection> {
+    this.#assertOpen();
+    const { masters, names, nodeTimeout } = this.#context;
+    return inspectKey(masters, names, normaliseKeys(key)[0] ?? key, nodeTimeout);
+  }
+
+  /**
+   * Ends all waiting, aborts the signals of held locks, releases them, and closes the connections. Locks under
+   * which a routine of {@link using} or a job still runs are released when it has settled; this waits for them.
+   * Idempotent.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  /** {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  /** For the processor wrapper: a lock that its scope gives back, also when the `Redlock` closes meanwhile. @internal */
+  acquireScoped(keys: readonly string[], options: AcquireOptions): Promise<HeldLock> {
+    return this.#acquire(keys, options, true);
+  }
+
+  /** Checks the options of one acquisition before there is one. @internal */
+  checkAcquireOptions(options: Pick<AcquireOptions, "ttl" | "heartbeat">): void {
+    readWish(this.#settings, "any", options);
+  }
+
+  async #acquire(
+    keys: string | readonly string[],
+    options: AcquireOptions,
+    scoped: boolean,
+  ): Promise<HeldLock> {
+    this.#assertOpen();
+    const wish = readWish(this.#settings, keys, options);
+    wish.signal?.throwIfAborted();
+    const acquiring = this.#acquireInTime(wish, scoped);
+    this.#acquiring.add(acquiring);
+    try {
+      return await acquiring;
+    } finally {
+      this.#acquiring.delete(acquiring);
+    }
+  }
+
+  async #acquireInTime(wish: Wish, scoped: boolean): Promise<HeldLock> {
+    const { clock, random } = this.#context;
+    const startedAt = clock.now();
+    const stop =
+      wish.signal === undefined
+        ? this.#closing.signal
+        : AbortSignal.any([wish.signal, this.#closing.signal]);
+    let watch: Watch | undefined;
+    let poll = SHORTEST_POLL;
+    try {
+      for (let attempt = 1; ; attempt++) {
+        watch?.reset();
+        const outcome = await acquire(this.#context, wish);
+        if (outcome.kind === "granted") {
+          return await this.#take(wish, scoped, outcome, clock.now() - startedAt, stop);
+        }
+        if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, this.#context);
+        const conflict = conflictOf(outcome.holder, wish);
+        if (attempt === 1) this.emit("conflict", conflict);
+        const left = wish.waitTimeout - (clock.now() - startedAt);
+        if (left <= 0) throw conflict;
+        this.#throwIfStopped(stop);
+        if (watch?.key !== conflict.key) {
+          watch?.close();
+          watch = watchKey(this.#context.masters, this.#context.names, clock, conflict.key);
+        }
+        await watch.freed(Math.min(left, poll * (0.75 + random.fraction() / 2)), stop);
+        this.#throwIfStopped(stop);
+        poll = Math.min(poll * 2, LONGEST_POLL);
+      }
+    } finally {
+      watch?.close();
+    }
+  }
+
+  async #take(
+    wish: Wish,
+    scoped: boolean,
+    { tenure, rounds }: AcquireOutcome & { kind: "granted" },
+    waited: number,
+    stop: AbortSignal,
+  ): Promise<HeldLock> {
+    const { clock, masters, nodeTimeout } = this.#context;
+    const lock = new HeldLock({
+      tenure,
+      heartbeat: this.#heartbeat,
+      interval: wish.heartbeat,
+      clock,
+      events: this,
+      quorum: masters.quorum,
+      nodeTimeout,
+      checkTtl: (ttl) => checkTtl(this.#settings, ttl),
+      onReleased: (released) => this.#held.delete(released),
+      scoped,
+    });
+    if (stop.aborted) {
+      // Nobody wants it any more; it must not linger until its ttl is over.
+      await lock.release();
+      this.#throwIfStopped(stop);
+    }
+    this.#held.add(lock);
+    const { keys, fencingToken } = lock;
+    this.emit("acquired", { keys, fencingToken, waited, rounds });
+    return lock;
+  }
+
+  #assertOpen(): void {
+    if (this.#closed !== undefined) throw new RedlockClosedError();
+  }
+
+  #throwIfStopped(stop: AbortSignal): void {
+    if (this.#closing.signal.aborted) throw new RedlockClosedError();
+    stop.throwIfAborted();
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort(new RedlockClosedError());
+    await Promise.allSettled(this.#acquiring);
+    const held = [...this.#held];
+    for (const lock of held) lock.lose("closed");
+    await Promise.all(held.map((lock) => (lock.scoped ? lock.settled : lock.release())));
+    this.#context.masters.close();
+  }
+
+  #warnDuplicate(node: number, first: number): void {
+    const { names } = this.#context.masters;
+    this.emit("warning", {
+      code: "duplicate-server",
+      message: `nodes[${node}] (${names[node]}) is the same server as nodes[${first}] (${names[first]}); it has no vote`,
+    });
+  }
+}
