@@ -232,10 +232,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   async #acquireInTime(wish: Wish, scoped: boolean): Promise<HeldLock> {
     const { clock, random } = this.#context;
     const startedAt = clock.now();
-    const stop =
-      wish.signal === undefined
-        ? this.#closing.signal
-        : AbortSignal.any([wish.signal, this.#closing.signal]);
+    const signals = [this.#closing.signal, ...(wish.signal === undefined ? [] : [wish.signal])];
     let watch: Watch | undefined;
     let poll = SHORTEST_POLL;
     try {
@@ -243,20 +240,23 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
         watch?.reset();
         const outcome = await acquire(this.#context, wish);
         if (outcome.kind === "granted") {
-          return await this.#take(wish, scoped, outcome, clock.now() - startedAt, stop);
+          return await this.#take(wish, scoped, outcome, clock.now() - startedAt);
         }
         if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, this.#context);
         const conflict = conflictOf(outcome.holder, wish);
-        if (attempt === 1) this.emit("conflict", conflict);
+        if (attempt === 1) {
+          const { keys, key, holder, retryAfter } = conflict;
+          this.emit("conflict", { keys, key, holder, retryAfter });
+        }
         const left = wish.waitTimeout - (clock.now() - startedAt);
         if (left <= 0) throw conflict;
-        this.#throwIfStopped(stop);
+        this.#throwIfStopped(wish);
         if (watch?.key !== conflict.key) {
           watch?.close();
           watch = watchKey(this.#context.masters, this.#context.names, clock, conflict.key);
         }
-        await watch.freed(Math.min(left, poll * (0.75 + random.fraction() / 2)), stop);
-        this.#throwIfStopped(stop);
+        await watch.freed(Math.min(left, poll * (0.75 + random.fraction() / 2)), signals);
+        this.#throwIfStopped(wish);
         poll = Math.min(poll * 2, LONGEST_POLL);
       }
     } finally {
@@ -269,7 +269,6 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     scoped: boolean,
     { tenure, rounds }: AcquireOutcome & { kind: "granted" },
     waited: number,
-    stop: AbortSignal,
   ): Promise<HeldLock> {
     const { clock, masters, nodeTimeout } = this.#context;
     const lock = new HeldLock({
@@ -284,10 +283,10 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       onReleased: (released) => this.#held.delete(released),
       scoped,
     });
-    if (stop.aborted) {
+    if (this.#closing.signal.aborted || wish.signal?.aborted === true) {
       // Nobody wants it any more; it must not linger until its ttl is over.
       await lock.release();
-      this.#throwIfStopped(stop);
+      this.#throwIfStopped(wish);
     }
     this.#held.add(lock);
     const { keys, fencingToken } = lock;
@@ -299,9 +298,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     if (this.#closed !== undefined) throw new RedlockClosedError();
   }
 
-  #throwIfStopped(stop: AbortSignal): void {
+  #throwIfStopped({ signal }: Wish): void {
     if (this.#closing.signal.aborted) throw new RedlockClosedError();
-    stop.throwIfAborted();
+    signal?.throwIfAborted();
   }
 
   async #close(): Promise<void> {

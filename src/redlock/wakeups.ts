@@ -1,14 +1,15 @@
 import type { Clock } from "../clock.ts";
 import type { Masters } from "../lock/masters.ts";
 import type { Names } from "../lock/stored.ts";
+import { onAbort } from "../on-abort.ts";
 
 /** Attention to one key: it remembers what happened while nobody was waiting. */
 export interface Watch {
   readonly key: string;
   /** Forgets what was heard so far; to be called right before an attempt. */
   reset(): void;
-  /** Resolves when a quorum of masters has said that the key was given back, after `ms`, or when `signal` aborts. */
-  freed(ms: number, signal: AbortSignal): Promise<void>;
+  /** Resolves when a quorum of masters has said that the key was given back, after `ms`, or when a signal aborts. */
+  freed(ms: number, signals: readonly AbortSignal[]): Promise<void>;
   close(): void;
 }
 
@@ -33,17 +34,17 @@ export function watchKey(masters: Masters, names: Names, clock: Clock, key: stri
       heard.clear();
       freed = false;
     },
-    freed: async (ms, signal) => {
-      if (freed || signal.aborted) return;
+    freed: async (ms, signals) => {
+      if (freed || signals.some(({ aborted }) => aborted)) return;
       await new Promise<void>((resolve) => {
         const timer = clock.timer(ms, () => wake());
         wake = () => {
-          clock.clearTimer(timer);
-          signal.removeEventListener("abort", wake);
           wake = sleepOn;
+          clock.clearTimer(timer);
+          for (const forget of forgets) forget();
           resolve();
         };
-        signal.addEventListener("abort", wake);
+        const forgets = signals.map((signal) => onAbort(signal, () => wake()));
       });
     },
     close: () => {

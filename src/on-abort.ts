@@ -1,0 +1,44 @@
+interface Fan {
+  readonly callbacks: Set<() => void>;
+  readonly listener: () => void;
+}
+
+const fans = new WeakMap<AbortSignal, Fan>();
+
+/**
+ * Calls `callback` once when the signal aborts, at once if it has, until the returned function is called.
+ *
+ * However many callbacks a signal has here, it has one listener: a signal that many waiters share would else bring
+ * Node's warning of a leak.
+ */
+export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+  if (signal.aborted) {
+    callback();
+    return () => {};
+  }
+  const fan = fans.get(signal) ?? openFan(signal);
+  // Of its own, so that a callback given twice is two.
+  const entry = (): void => callback();
+  fan.callbacks.add(entry);
+  return () => {
+    if (!fan.callbacks.delete(entry) || fan.callbacks.size > 0) return;
+    signal.removeEventListener("abort", fan.listener);
+    if (fans.get(signal) === fan) fans.delete(signal);
+  };
+}
+
+function openFan(signal: AbortSignal): Fan {
+  const callbacks = new Set<() => void>();
+  const fan: Fan = {
+    callbacks,
+    listener: () => {
+      fans.delete(signal);
+      const called = [...callbacks];
+      callbacks.clear();
+      for (const callback of called) callback();
+    },
+  };
+  fans.set(signal, fan);
+  signal.addEventListener("abort", fan.listener, { once: true });
+  return fan;
+}
