@@ -1,9 +1,10 @@
 import { fetchDebianPackages } from "./debian-packages.ts";
 import { installWithHomebrew } from "./homebrew.ts";
 import { lookInUsualPlaces, lookOnPath, takeNamedServer } from "./installed-servers.ts";
-import { NoRedisServerError } from "./no-redis-server-error.ts";
+import { refuseUnknownOptions } from "./known-options.ts";
+import { NoRedisServerError, type SearchAttempt } from "./no-redis-server-error.ts";
 import type { RedisServer } from "./redis-server.ts";
-import type { Search } from "./search.ts";
+import type { Search, Step } from "./search.ts";
 import { lookInCache, readOsRelease } from "./server-cache.ts";
 
 const USUAL_PLACES = [
@@ -11,6 +12,14 @@ const USUAL_PLACES = [
   "/usr/local/bin",
   "/opt/homebrew/bin",
   "/home/linuxbrew/.linuxbrew/bin",
+];
+
+const STEPS: readonly (readonly [name: string, take: Step])[] = [
+  ["PATH", lookOnPath],
+  ["the usual places", lookInUsualPlaces],
+  ["the cache of an earlier run (BULLMQ_REDLOCK_CACHE)", lookInCache],
+  ["the Debian packages", fetchDebianPackages],
+  ["Homebrew", installWithHomebrew],
 ];
 
 /** Options of {@link findRedisServer}. */
@@ -34,21 +43,18 @@ export interface FindRedisServerOptions {
  * @throws NoRedisServerError which lists every step and the remedy for this system.
  */
 export async function findRedisServer(options: FindRedisServerOptions = {}): Promise<RedisServer> {
+  refuseUnknownOptions("findRedisServer", options, ["env", "places", "onProgress"]);
   const { env = process.env, places = USUAL_PLACES, onProgress = () => undefined } = options;
-  const search: Search = { env, places, onProgress, attempts: [] };
-  const steps = [
-    takeNamedServer,
-    lookOnPath,
-    lookInUsualPlaces,
-    lookInCache,
-    fetchDebianPackages,
-    installWithHomebrew,
-  ];
-  for (const step of steps) {
-    const found = await step(search);
-    if (found !== undefined) return found;
+  const search: Search = { env, places, onProgress };
+  const named = await takeNamedServer(search);
+  if (named !== undefined) return named;
+  const attempts: SearchAttempt[] = [];
+  for (const [step, take] of STEPS) {
+    const found = await take(search).catch((error: unknown) => String(error));
+    if (typeof found !== "string") return found;
+    attempts.push({ step, reason: found });
   }
-  throw new NoRedisServerError(search.attempts, await findRemedy());
+  throw new NoRedisServerError(attempts, await findRemedy());
 }
 
 const REMEDIES: Record<string, string> = {

@@ -1,20 +1,12 @@
 import { join } from "node:path";
-import { tryServer, type RedisServer } from "./redis-server.ts";
+import { tryServer } from "./redis-server.ts";
 import { runCommand } from "./run-command.ts";
-import { findProgram, foldersOnPath, type Search } from "./search.ts";
+import { findProgram, foldersOnPath, type Step } from "./search.ts";
 
-const STEP = "Homebrew";
 const INSTALL_TIMEOUT = 600_000;
 
 /** Runs `brew install valkey`, only with consent, because that changes the system. */
-export async function installWithHomebrew(search: Search): Promise<RedisServer | undefined> {
-  const found = await install(search);
-  if (typeof found !== "string") return found;
-  search.attempts.push({ step: STEP, reason: found });
-  return undefined;
-}
-
-async function install(search: Search): Promise<RedisServer | string> {
+export const installWithHomebrew: Step = async (search) => {
   const { env, onProgress } = search;
   const brew = await findProgram("brew", foldersOnPath(search));
   if (brew === undefined) return "no brew on PATH";
@@ -30,4 +22,4 @@ async function install(search: Search): Promise<RedisServer | string> {
   if (!prefix.ok) return `brew --prefix valkey: ${prefix.output.trim()}`;
   const path = join(prefix.output.trim(), "bin", "valkey-server");
   return await tryServer({ path, source: "homebrew", env: {} });
-}
+};

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { NoRedisServerError } from "./no-redis-server-error.ts";
 import { tryServer, type RedisServer } from "./redis-server.ts";
-import { findProgram, foldersOnPath, type Search } from "./search.ts";
+import { findProgram, foldersOnPath, type Search, type Step } from "./search.ts";
 
 /** The names a server binary goes by, the wanted one first. */
 export const SERVER_NAMES = ["redis-server", "valkey-server"];
@@ -28,21 +28,15 @@ export async function takeNamedServer(search: Search): Promise<RedisServer | und
 }
 
 /** Looks in the folders of PATH. */
-export async function lookOnPath(search: Search): Promise<RedisServer | undefined> {
-  return await lookIn(foldersOnPath(search), "path", "PATH", search);
-}
+export const lookOnPath: Step = async (search) => await lookIn(foldersOnPath(search), "path");
 
 /** Looks where package managers put servers, should PATH lack those folders. */
-export async function lookInUsualPlaces(search: Search): Promise<RedisServer | undefined> {
-  return await lookIn(search.places, "usual place", search.places.join(", "), search);
-}
+export const lookInUsualPlaces: Step = async ({ places }) => await lookIn(places, "usual place");
 
 async function lookIn(
   folders: readonly string[],
   source: RedisServer["source"],
-  step: string,
-  search: Search,
-): Promise<RedisServer | undefined> {
+): Promise<RedisServer | string> {
   const refusals: string[] = [];
   for (const name of SERVER_NAMES) {
     const path = await findProgram(name, folders);
@@ -51,7 +45,6 @@ async function lookIn(
     if (typeof found !== "string") return found;
     refusals.push(found);
   }
-  const reason = refusals.length === 0 ? `no ${SERVER_NAMES.join(" or ")}` : refusals.join("; ");
-  search.attempts.push({ step: step || "usual places", reason });
-  return undefined;
+  const nothing = `no ${SERVER_NAMES.join(" or ")} in ${folders.join(", ") || "no folder"}`;
+  return refusals.join("; ") || nothing;
 }

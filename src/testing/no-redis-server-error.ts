@@ -1,5 +1,5 @@
 /** One way to get a server that did not work. */
-export interface Attempt {
+export interface SearchAttempt {
   /** Where we looked, or what we tried. */
   step: string;
   /** Why it gave no server. */
@@ -11,11 +11,11 @@ export class NoRedisServerError extends Error {
   override readonly name = "NoRedisServerError";
   readonly code = "ERR_NO_REDIS_SERVER";
   /** Every step tried, in order. */
-  readonly attempts: readonly Attempt[];
+  readonly attempts: readonly SearchAttempt[];
   /** The remedy on this system: a command, or a sentence. */
   readonly remedy: string;
 
-  constructor(attempts: readonly Attempt[], remedy: string) {
+  constructor(attempts: readonly SearchAttempt[], remedy: string) {
     const lines = attempts.map(({ step, reason }) => `  - ${step}: ${reason}`);
     super(
       `no redis-server or valkey-server (6.2 or later) found:\n${lines.join("\n")}\n` +

@@ -11,8 +11,6 @@ const PORT_RETRY = 50;
 export interface NodeLaunch extends Omit<Launch, "port" | "folder" | "log"> {
   /** The node's own folder. */
   home: string;
-  /** Whether the data survive the process. */
-  persistent: boolean;
 }
 
 /** One master that can be paused, killed and restarted on the same port. */

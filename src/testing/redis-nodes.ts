@@ -2,11 +2,13 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findRedisServer } from "./find-redis-server.ts";
+import { refuseUnknownOptions } from "./known-options.ts";
 import { RedisNode, type NodeLaunch } from "./redis-node.ts";
 import type { RedisServer } from "./redis-server.ts";
 import { Warden } from "./warden.ts";
 
 const START_TIMEOUT = 10_000;
+const OPTIONS = ["persistence", "args", "startTimeout", "server", "onProgress"];
 
 /** Options of {@link startRedisNodes}. */
 export interface RedisNodesOptions {
@@ -75,7 +77,6 @@ export async function startRedisNodes(
     server,
     args: persistent ? ["--appendonly", "yes", "--appendfsync", "always", ...args] : args,
     startTimeout,
-    persistent,
     warden,
   };
   const starts = await Promise.allSettled(
@@ -150,8 +151,8 @@ class NodeGroup implements RedisNodes {
 
   async #stop(): Promise<void> {
     await Promise.all(this.#nodes.map(async (node) => await node.kill()));
-    await rm(this.#ground.folder, { recursive: true, force: true, maxRetries: 3 });
     await this.#ground.warden.dismiss();
+    await rm(this.#ground.folder, { recursive: true, force: true, maxRetries: 3 });
   }
 
   #node(index: number): RedisNode {
@@ -168,12 +169,7 @@ function checkCount(count: number): void {
 }
 
 function checkOptions(options: RedisNodesOptions): void {
-  const known = ["persistence", "args", "startTimeout", "server", "onProgress"];
-  const unknown = Object.keys(options).find((name) => !known.includes(name));
-  if (unknown !== undefined)
-    throw new TypeError(
-      `unknown option "${unknown}" of startRedisNodes; known: ${known.join(", ")}`,
-    );
+  refuseUnknownOptions("startRedisNodes", options, OPTIONS);
   const { persistence = "none" } = options;
   if (persistence !== "none" && persistence !== "always")
     throw new TypeError(`persistence: found "${String(persistence)}", expected "none" or "always"`);

@@ -7,6 +7,7 @@ import type { Warden } from "./warden.ts";
 
 const POLL_EVERY = 5;
 const GREETING_PATIENCE = 500;
+const STOPS_WITHIN = 2_000;
 
 /** The shell becomes the server (same process id) only after the warden knows of it. */
 const WAIT_FOR_GO = 'read -r go && exec "$@" </dev/null';
@@ -94,7 +95,10 @@ export class RedisProcess {
   pause(): void {
     this.#child.kill("SIGSTOP");
     if (process.platform !== "linux") return;
-    while (this.isRunning && !hasStopped(this.pid));
+    const deadline = performance.now() + STOPS_WITHIN;
+    while (!hasStopped(this.pid))
+      if (performance.now() > deadline)
+        throw new Error(`process ${this.pid} did not stop within ${STOPS_WITHIN} ms`);
   }
 
   /** Lets a paused process go on. */

@@ -1,7 +1,7 @@
 import { access, constants, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
-import type { Attempt } from "./no-redis-server-error.ts";
+import type { RedisServer } from "./redis-server.ts";
 
 /** What every step of a search knows. */
 export interface Search {
@@ -9,9 +9,10 @@ export interface Search {
   /** Folders to look in after those of PATH. */
   places: readonly string[];
   onProgress: (line: string) => void;
-  /** What did not work so far; steps add to it. */
-  attempts: Attempt[];
 }
+
+/** One way to get a server: gives the server, or why it has none, in words. */
+export type Step = (search: Search) => Promise<RedisServer | string>;
 
 /** The folders of PATH. */
 export function foldersOnPath({ env }: Search): string[] {

@@ -3,10 +3,10 @@ import { mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { SERVER_NAMES } from "./installed-servers.ts";
 import { tryServer, type RedisServer } from "./redis-server.ts";
-import { cacheFolder, findProgram, type Search } from "./search.ts";
+import { cacheFolder, findProgram, type Search, type Step } from "./search.ts";
 
 /** Looks for a server that an earlier run has fetched. */
-export async function lookInCache(search: Search): Promise<RedisServer | undefined> {
+export const lookInCache: Step = async (search) => {
   const shelf = await shelfFolder(search);
   const refusals: string[] = [];
   for (const name of await listFolder(shelf)) {
@@ -14,9 +14,8 @@ export async function lookInCache(search: Search): Promise<RedisServer | undefin
     if (typeof found !== "string") return found;
     refusals.push(found);
   }
-  search.attempts.push({ step: shelf, reason: refusals.join("; ") || "nothing fetched so far" });
-  return undefined;
-}
+  return refusals.join("; ") || `nothing in ${shelf}`;
+};
 
 /** Looks for a server in a folder into which packages were unpacked: the server, or why there is none. */
 export async function tryUnpacked(

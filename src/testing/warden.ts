@@ -37,7 +37,7 @@ export class Warden {
     this.#shell = spawn("/bin/sh", ["-c", WARDEN, "warden", folder], {
       cwd: "/",
       detached: true,
-      env: { PATH: "/usr/bin:/bin" },
+      env: { PATH: `/usr/bin:/bin:${process.env.PATH}` },
       stdio: ["pipe", "ignore", "ignore"],
     });
     this.#shell.unref();
