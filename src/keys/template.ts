@@ -39,7 +39,6 @@ export function parseTemplate(text: string): KeyTemplate {
       try {
         return new Rendering(plan, job).keys();
       } catch (cause) {
-        if (cause instanceof LockKeyError) throw cause;
         const fault =
           cause instanceof LookupFault
             ? { message: cause.message, path: cause.path }

@@ -82,7 +82,14 @@ describe("a key resolver", () => {
   ])("refuses a function that returns %s", (_, key, message) => {
     const act = () => resolve(key);
     expect(act).toThrow(LockKeyError);
-    expect(act).toThrow(`job orders:42: the key function ${message}`);
+    expect(act).toThrow(
+      expect.objectContaining({
+        message: expect.stringMatching(
+          new RegExp(`^job orders:42: the key function ${message}`),
+        ) as string,
+        job: "orders:42",
+      }),
+    );
   });
 
   it("says which job a function threw for, and keeps what it threw", () => {

@@ -23,6 +23,7 @@ describe("a template that cannot work", () => {
       'found "dta" at column 5, expected data, name, id, queueName or opts; did you mean "data"?',
     ],
     ["{{queuename}}", 3, 'did you mean "queueName"?'],
+    ["{{nama}}", 3, 'did you mean "name"?'],
     ["{{Data.id}}", 3, 'did you mean "data"?'],
     ["{{job.data.id}}", 3, 'leave out "job."'],
     ["{{orderId}}", 3, 'found "orderId" at column 3, expected data, name, id, queueName or opts\n'],

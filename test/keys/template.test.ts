@@ -104,6 +104,16 @@ describe("a template with [*]", () => {
     ]);
   });
 
+  it("takes elements apart whose texts look the same side by side", () => {
+    const keys = render("{{data.a[*]}}:{{data.b[*]}}", { a: [1, 12], b: [23, 3] });
+    expect(keys).toEqual(["1:23", "1:3", "12:23", "12:3"]);
+  });
+
+  it("walks an array once however many paths go through it", () => {
+    const a = Array.from({ length: 10_000 }, (_, index) => ({ x: index % 7, y: index % 2 }));
+    expect(render("{{data.a[*].x}}:{{data.a[*].y}}", { a })).toHaveLength(14);
+  });
+
   it("takes the default for an element's part, not for the array", () => {
     expect(render('{{data.a[*].b ?? "x"}}', { a: [{}, { b: 1 }] })).toEqual(["x", "1"]);
     expect(fault(() => render('{{data.a[*].b ?? "x"}}', {})).message).toContain("an array");
