@@ -25,6 +25,9 @@ const RETRY_PART = 12;
 /** ... but not sooner than after this many ms. */
 const SHORTEST_RETRY = 100;
 
+/** The last beat comes this part of the ttl before the lock is given up. */
+const LAST_CHANCE_PART = 20;
+
 /** One timer for all locks of a client: beats that extend them, and a watchdog that ends them in time. */
 export class Heartbeat {
   readonly #agenda: Agenda;
@@ -107,7 +110,7 @@ export class Beat implements Appointment {
     }
     const moved = this.#tenure.validUntil > before;
     this.#lastVotes = moved || outcome.kind === "extended" ? [] : outcome.votes;
-    this.#nextBeat = moved ? this.#onGrid(sentAt) : this.#clock.now() + this.#retryDelay();
+    this.#nextBeat = moved ? this.#onGrid(sentAt) : this.#retryAt(this.#clock.now());
     this.#agenda.update(this);
     if (moved) this.#listener.extended();
     return outcome;
@@ -136,12 +139,13 @@ export class Beat implements Appointment {
     return Math.floor((from + this.#interval) / grid) * grid;
   }
 
-  #retryDelay(): number {
+  #retryAt(now: number): number {
     if (this.#interval === false) return Infinity;
-    const retry = Math.max(
-      this.#tenure.grantedTtl / RETRY_PART,
-      Math.min(SHORTEST_RETRY, this.#interval / 2),
-    );
-    return retry * (0.75 + this.#random.fraction() / 2);
+    const { grantedTtl, usableUntil } = this.#tenure;
+    const pause = Math.max(grantedTtl / RETRY_PART, Math.min(SHORTEST_RETRY, this.#interval / 2));
+    const next = now + pause * (0.75 + this.#random.fraction() / 2);
+    // One more try rather than none, when the end comes before the next one has had its chance.
+    const lastChance = usableUntil - grantedTtl / LAST_CHANCE_PART;
+    return lastChance > now ? Math.min(next, lastChance) : next;
   }
 }

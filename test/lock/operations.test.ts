@@ -1,0 +1,229 @@
+import fc from "fast-check";
+import { beforeEach, describe, expect, it } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import {
+  acquireOperation,
+  type Claim,
+  extendOperation,
+  lockProgram,
+  readOperation,
+  releaseOperation,
+} from "../../src/lock/operations.ts";
+import { namesUnder, parseStoredLock } from "../../src/lock/stored.ts";
+import { systemRandom } from "../../src/random.ts";
+import { parseEndpoint } from "../../src/redis/endpoint.ts";
+import type { Operation } from "../../src/redis/operation.ts";
+import { RedisNode } from "../../src/redis/redis-node.ts";
+import { redisClient, useRedisNodes } from "../support/redis.ts";
+import { SimulatedMaster } from "../support/simulated-master.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+
+const servers = useRedisNodes(1);
+const names = namesUnder("redlock:");
+
+function connect(url: string): RedisNode {
+  return new RedisNode({
+    endpoint: parseEndpoint("node", url),
+    program: lockProgram,
+    nodeTimeout: 5_000,
+    clock: systemClock,
+    random: systemRandom,
+    onUp: () => {},
+    onDown: () => {},
+  });
+}
+
+let node: RedisNode;
+beforeEach(() => {
+  node = connect(servers.urls[0] ?? "");
+  return () => node.close();
+});
+
+async function ask<A, R>(operation: Operation<A, R>, args: A): Promise<R> {
+  return (await node.run(operation, args)).reply;
+}
+
+function claim(owner: string, token: number, keys: string[] = ["k"]): Claim {
+  return { names, keys, owner, token };
+}
+
+describe("the script of a master", () => {
+  it("grants a free key, and tells who holds a taken one", async () => {
+    const mine = { ...claim("me", 100), ttl: 60_000, holder: "job 1: a:b" };
+    expect(await ask(acquireOperation, mine)).toEqual({ status: "granted" });
+    const theirs = await ask(acquireOperation, { ...claim("you", 101), ttl: 60_000, holder: "" });
+    expect(theirs).toMatchObject({
+      status: "busy",
+      mark: 100,
+      holders: [{ key: "k", id: "me", token: 100, text: "job 1: a:b", confirmed: false }],
+    });
+  });
+
+  it("answers a repeated acquire the same and does not lengthen its ttl", async () => {
+    const mine = { ...claim("me", 100), ttl: 50_000, holder: "" };
+    await ask(acquireOperation, mine);
+    const client = redisClient(servers.urls[0] ?? "");
+    await client.pexpire("redlock:k", 10_000);
+    expect(await ask(acquireOperation, mine)).toEqual({ status: "granted" });
+    expect(await client.pttl("redlock:k")).toBeLessThanOrEqual(10_000);
+  });
+
+  it("refuses a token that is not above the highest one, also after a release", async () => {
+    await ask(acquireOperation, { ...claim("me", 100), ttl: 60_000, holder: "" });
+    expect(await ask(releaseOperation, { ...claim("me", 100), held: true })).toEqual({
+      deleted: 1,
+    });
+    const late = await ask(acquireOperation, { ...claim("me", 100), ttl: 60_000, holder: "" });
+    expect(late).toEqual({ status: "stale", mark: 100 });
+  });
+
+  it("takes several keys all or none", async () => {
+    await ask(acquireOperation, { ...claim("you", 5, ["b"]), ttl: 60_000, holder: "" });
+    const both = { ...claim("me", 9, ["a", "b"]), ttl: 60_000, holder: "" };
+    expect(await ask(acquireOperation, both)).toMatchObject({
+      status: "busy",
+      holders: [{ key: "b", id: "you" }],
+    });
+    expect(await redisClient(servers.urls[0] ?? "").exists("redlock:a")).toBe(0);
+  });
+
+  it("extends what is ours alone: never shortens, never revives, never touches another's", async () => {
+    const client = redisClient(servers.urls[0] ?? "");
+    await ask(acquireOperation, { ...claim("me", 100), ttl: 60_000, holder: "" });
+    await ask(extendOperation, { ...claim("me", 100), ttl: 1_000 });
+    expect(await client.pttl("redlock:k")).toBeGreaterThan(50_000);
+    expect(await ask(extendOperation, { ...claim("you", 100), ttl: 90_000 })).toEqual({
+      status: "taken",
+    });
+    expect(await client.pttl("redlock:k")).toBeLessThanOrEqual(60_000);
+    await client.del("redlock:k");
+    expect(await ask(extendOperation, { ...claim("me", 100), ttl: 90_000 })).toEqual({
+      status: "gone",
+    });
+    expect(await client.exists("redlock:k")).toBe(0);
+  });
+
+  it("leaves values of other programs alone and reports them as holders", async () => {
+    const client = redisClient(servers.urls[0] ?? "");
+    await client.set("redlock:k", "their-random-value", "PX", 60_000);
+    expect(
+      await ask(acquireOperation, { ...claim("me", 1), ttl: 1_000, holder: "" }),
+    ).toMatchObject({
+      status: "busy",
+      holders: [{ id: "their-random-value", token: undefined }],
+    });
+    expect(await ask(releaseOperation, { ...claim("me", 1), held: true })).toEqual({ deleted: 0 });
+    expect(await client.get("redlock:k")).toBe("their-random-value");
+  });
+
+  it("stores tokens digit by digit, however large", async () => {
+    const token = 8_999_999_999_999_999;
+    await ask(acquireOperation, { ...claim("me", token), ttl: 60_000, holder: "" });
+    const client = redisClient(servers.urls[0] ?? "");
+    expect(await client.get("redlock:k")).toBe("8999999999999999:me:");
+    await ask(extendOperation, { ...claim("me", token), ttl: 60_000 });
+    expect(await client.get("redlock:@fence:k")).toBe("8999999999999999:8999999999999998");
+  });
+
+  it("fails a wrong-typed key alone, not its neighbours in the same call", async () => {
+    const client = redisClient(servers.urls[0] ?? "");
+    await client.hset("redlock:bad", "field", "value");
+    const request = (key: string): Promise<unknown> =>
+      ask(acquireOperation, { ...claim(key, 1, [key]), ttl: 60_000, holder: "" });
+    const [good, bad, alsoGood] = await Promise.allSettled(["a", "bad", "c"].map(request));
+    expect(good).toMatchObject({ status: "fulfilled" });
+    expect(bad).toMatchObject({ reason: { failure: "refused" } });
+    expect(alsoGood).toMatchObject({ status: "fulfilled" });
+    expect(await client.hgetall("redlock:bad")).toEqual({ field: "value" });
+  });
+
+  it("reads a value back whatever the holder text", () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.stringMatching(/^[\w-]{1,30}$/), fc.string(), (token, id, text) => {
+        expect(parseStoredLock(`${token}:${id}:${text}`)).toEqual({
+          id,
+          token,
+          text: text === "" ? undefined : text,
+        });
+      }),
+    );
+  });
+});
+
+describe("the simulated master", () => {
+  type Step = {
+    kind: "acquire" | "extend" | "held" | "rollback" | "read" | "delete" | "foreign";
+    owner: string;
+    token: number;
+    keys: string[];
+    ttl: number;
+  };
+  const step: fc.Arbitrary<Step> = fc.record({
+    kind: fc.constantFrom(
+      "acquire",
+      "acquire",
+      "extend",
+      "held",
+      "rollback",
+      "read",
+      "delete",
+      "foreign",
+    ),
+    owner: fc.constantFrom("a", "b", "c"),
+    token: fc.integer({ min: 1, max: 12 }),
+    keys: fc.constantFrom(["k"], ["l"], ["k", "l"]),
+    ttl: fc.constantFrom(100_000, 200_000),
+  });
+
+  it("gives the same replies and keeps the same state as the Lua on a real server", async () => {
+    const client = redisClient(servers.urls[0] ?? "");
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
+        await client.flushall();
+        const twin = new SimulatedMaster(new VirtualClock());
+        for (const { kind, owner, token, keys, ttl } of steps) {
+          const [key = ""] = keys;
+          if (kind === "delete") {
+            await client.del(names.lock(key));
+            twin.delete(names.lock(key));
+          } else if (kind === "foreign") {
+            await client.set(names.lock(key), "theirs", "PX", ttl);
+            twin.set(names.lock(key), "theirs", ttl);
+          } else {
+            const request = requestOf(kind, claim(owner, token, keys), ttl);
+            const real = await ask(request.operation, request.args);
+            expect(round(twin.execute(request.operation, request.args))).toEqual(round(real));
+          }
+          for (const name of ["k", "l"].flatMap((each) => [names.lock(each), names.fence(each)])) {
+            expect(twin.get(name) ?? null).toEqual(await client.get(name));
+          }
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  function requestOf(
+    kind: Exclude<Step["kind"], "delete" | "foreign">,
+    base: Claim,
+    ttl: number,
+  ): { operation: Operation<object, unknown>; args: object } {
+    const requests = {
+      acquire: { operation: acquireOperation, args: { ...base, ttl, holder: "someone" } },
+      extend: { operation: extendOperation, args: { ...base, ttl } },
+      held: { operation: releaseOperation, args: { ...base, held: true } },
+      rollback: { operation: releaseOperation, args: { ...base, held: false } },
+      read: { operation: readOperation, args: { names, key: base.keys[0] ?? "" } },
+    };
+    return requests[kind] as unknown as { operation: Operation<object, unknown>; args: object };
+  }
+
+  /** The twin's time stands still, the server's does not: expiries agree to half of a ttl's step. */
+  function round(reply: unknown): unknown {
+    return JSON.parse(
+      JSON.stringify(reply, (name, value: unknown) =>
+        name === "expiresIn" ? Math.round(Number(value) / 100_000) : value,
+      ),
+    );
+  }
+});

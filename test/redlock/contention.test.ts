@@ -1,0 +1,213 @@
+import { describe, expect, it } from "vitest";
+import { LockConflictError, RedlockClosedError } from "../../src/errors.ts";
+import type { Lock } from "../../src/lock/lock.ts";
+import { seededRandom, simulate } from "../support/simulated-redlock.ts";
+
+const OPTIONS = { ttl: 2_000, nodeTimeout: 100 };
+
+describe("ten contenders for one free key", () => {
+  it("have exactly one winner in each of 300 races, and nobody hears of a conflict without a holder", async () => {
+    const { clock, nodes, client } = simulate(3, OPTIONS);
+    const chance = seededRandom(7);
+    const contenders = Array.from({ length: 10 }, client);
+    let splits = 0;
+    for (let race = 0; race < 300; race++) {
+      const key = `race-${race}`;
+      let held = false;
+      const enter = async (redlock: (typeof contenders)[number]): Promise<Lock | null> => {
+        for (const { behaviour } of nodes) behaviour.there = 1 + 3 * chance.fraction();
+        try {
+          const lock = await redlock.acquire(key);
+          held = true;
+          return lock;
+        } catch (error) {
+          expect(error).toBeInstanceOf(LockConflictError);
+          const { holder } = error as LockConflictError;
+          expect(holder).toBeDefined();
+          // The winner's quorum is on the masters, though its answers may still be on their way.
+          const owners = nodes.map(({ master }) => master.get(`redlock:${key}`)?.split(":")[1]);
+          expect(owners.filter((owner) => owner === owners.toSorted()[1]).length).toBeGreaterThan(
+            1,
+          );
+          return null;
+        }
+      };
+      const before = nodes[0]!.sent.length;
+      const results = await clock.until(Promise.all(contenders.map(enter)));
+      const winners = results.filter((lock) => lock !== null);
+      expect(winners).toHaveLength(1);
+      expect(held).toBe(true);
+      if (nodes[0]!.sent.length - before > 2 * contenders.length) splits += 1;
+      await clock.until(winners[0]!.release());
+    }
+    // The races must have been real ones.
+    expect(splits).toBeGreaterThan(100);
+  });
+
+  it("one after the other get strictly growing tokens, whatever their clocks say", async () => {
+    const { clock, client } = simulate(3, OPTIONS);
+    const chance = seededRandom(3);
+    const contenders = Array.from({ length: 10 }, client);
+    const tokens: number[] = [];
+    await clock.until(
+      Promise.all(
+        contenders.map(async (redlock) => {
+          for (let i = 0; i < 10; i++) {
+            clock.stepWall((chance.fraction() - 0.5) * 3_600_000);
+            const lock = await redlock.acquire("k", { waitTimeout: 1_000_000 });
+            tokens.push(lock.fencingToken);
+            await lock.release();
+          }
+        }),
+      ),
+    );
+    expect(tokens).toHaveLength(100);
+    expect(tokens).toEqual([...new Set(tokens)].toSorted((a, b) => a - b));
+  });
+});
+
+describe("waiting", () => {
+  it("ends with the release, by message, long before the next look", async () => {
+    const { clock, redlock, client } = simulate(3, OPTIONS);
+    const lock = await clock.until(redlock.acquire("k"));
+    const waiting = client().acquire("k", { waitTimeout: 60_000 });
+    await clock.pass(20_000);
+    const releasedAt = clock.now();
+    void lock.release();
+    const next = await clock.until(waiting);
+    expect(clock.now() - releasedAt).toBeLessThan(10);
+    expect(next.fencingToken).toBeGreaterThan(lock.fencingToken);
+  });
+
+  it("finds a free key without any message", async () => {
+    const { clock, redlock, nodes, client } = simulate(3, OPTIONS);
+    const lock = await clock.until(redlock.acquire("k", { heartbeat: false }));
+    const waiting = client().acquire("k", { waitTimeout: 60_000 });
+    await clock.pass(100);
+    for (const { master } of nodes) master.delete("redlock:k");
+    const next = await clock.until(waiting);
+    expect(lock.held).toBe(true);
+    expect(next.held).toBe(true);
+    expect(nodes[0]!.sent.length).toBeLessThan(20);
+  });
+
+  it("ends after waitTimeout with the conflict", async () => {
+    const { clock, redlock, client } = simulate(3, OPTIONS);
+    await clock.until(redlock.acquire("k", { holder: "job 7" }));
+    const start = clock.now();
+    const waiting = client().acquire("k", { waitTimeout: 5_000 });
+    await expect(clock.until(waiting)).rejects.toThrow(/"k" is held by job 7/);
+    expect(clock.now() - start).toBeGreaterThanOrEqual(5_000);
+    expect(clock.now() - start).toBeLessThan(5_000 + 100);
+  });
+
+  it("ends with the signal's own reason, and holds nothing", async () => {
+    const { clock, redlock, nodes, client } = simulate(3, OPTIONS);
+    const lock = await clock.until(redlock.acquire("k"));
+    const controller = new AbortController();
+    const waiting = client().acquire("k", { waitTimeout: 60_000, signal: controller.signal });
+    await clock.pass(1_000);
+    const reason = new Error("changed my mind");
+    controller.abort(reason);
+    await expect(clock.until(waiting)).rejects.toBe(reason);
+    await clock.until(lock.release());
+    await clock.pass(100);
+    expect(nodes.map(({ master }) => master.get("redlock:k"))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it("gives back what was granted while the signal aborted", async () => {
+    const { clock, redlock, nodes } = simulate(3, OPTIONS);
+    const controller = new AbortController();
+    const acquiring = redlock.acquire("k", { signal: controller.signal });
+    await clock.pass(1.5);
+    controller.abort(new Error("too late"));
+    await expect(clock.until(acquiring)).rejects.toThrow("too late");
+    await clock.pass(100);
+    for (const { master } of nodes) expect(master.get("redlock:k")).toBeUndefined();
+    expect(clock.pending).toBe(0);
+  });
+
+  it("asks at most about once a second while nothing happens", async () => {
+    const { clock, redlock, nodes, client } = simulate(3, OPTIONS);
+    await clock.until(redlock.acquire("k"));
+    const before = nodes[0]!.sent.length;
+    client()
+      .acquire("k", { waitTimeout: 100_000 })
+      .catch(() => {});
+    await clock.pass(60_000);
+    const asked = nodes[0]!.sent.slice(before).filter((name) => name === "acquire").length;
+    expect(asked).toBeLessThan(90);
+  });
+});
+
+describe("several keys", () => {
+  it("are held together or not at all", async () => {
+    const { clock, redlock, nodes, client } = simulate(3, OPTIONS);
+    const both = await clock.until(redlock.acquire(["b", "a", "b"]));
+    expect(both.keys).toEqual(["a", "b"]);
+    const attempt = client().acquire(["b", "c"]);
+    await expect(clock.until(attempt)).rejects.toMatchObject({ key: "b", keys: ["b", "c"] });
+    await clock.pass(10);
+    for (const { master } of nodes) expect(master.get("redlock:c")).toBeUndefined();
+    expect(await clock.until(both.release())).toBe("released");
+  });
+
+  it("asked for in opposite orders do not deadlock", async () => {
+    const { clock, client } = simulate(3, OPTIONS);
+    const [one, two] = [client(), client()];
+    let running = 0;
+    const work = async (redlock: typeof one, keys: string[]): Promise<void> => {
+      for (let i = 0; i < 20; i++) {
+        await redlock.using(keys, { waitTimeout: 600_000 }, async () => {
+          running += 1;
+          expect(running).toBe(1);
+          await Promise.resolve();
+          running -= 1;
+        });
+      }
+    };
+    await clock.until(Promise.all([work(one, ["a", "b"]), work(two, ["b", "a"])]));
+  });
+});
+
+describe("close", () => {
+  it("ends waiting, aborts and releases what is held, and is idempotent", async () => {
+    const { clock, redlock, nodes, client } = simulate(3, OPTIONS);
+    await clock.until(client().acquire("theirs"));
+    const mine = await clock.until(redlock.acquire("mine"));
+    const waiting = redlock.acquire("theirs", { waitTimeout: 60_000 });
+    const ended = expect(waiting).rejects.toThrow(RedlockClosedError);
+    await clock.pass(100);
+    await clock.until(Promise.all([redlock.close(), redlock.close()]));
+    await ended;
+    expect(mine.signal.aborted).toBe(true);
+    expect(mine.held).toBe(false);
+    for (const { master } of nodes) expect(master.get("redlock:mine")).toBeUndefined();
+    await expect(redlock.acquire("k")).rejects.toThrow(RedlockClosedError);
+    await expect(redlock.isLocked("k")).rejects.toThrow(RedlockClosedError);
+  });
+
+  it("waits for the routine of using before it gives up its key", async () => {
+    const { clock, redlock, nodes } = simulate(3, OPTIONS);
+    let finish = (): void => {};
+    const routine = redlock.using("k", async (lock) => {
+      await new Promise<void>((resolve) => {
+        finish = resolve;
+      });
+      expect(lock.signal.aborted).toBe(true);
+    });
+    const ended = expect(routine).rejects.toThrow(/the Redlock was closed/);
+    await clock.pass(100);
+    const closing = redlock.close();
+    await clock.pass(100);
+    expect(nodes[0]!.master.get("redlock:k")).toBeDefined();
+    finish();
+    await clock.until(closing);
+    await ended;
+    expect(nodes[0]!.master.get("redlock:k")).toBeUndefined();
+  });
+});

@@ -1,0 +1,182 @@
+import fc from "fast-check";
+import { afterEach, describe, expect, it } from "vitest";
+import { LockConfigError, LockKeyError } from "../../src/errors.ts";
+import type { RedlockWarning } from "../../src/events.ts";
+import { Redlock } from "../../src/redlock/redlock.ts";
+import { simulate } from "../support/simulated-redlock.ts";
+
+const made: Redlock[] = [];
+afterEach(async () => {
+  await Promise.all(made.splice(0).map((redlock) => redlock.close()));
+});
+
+function make(options: unknown): Redlock {
+  const redlock = new Redlock(options as object).on("warning", () => {});
+  made.push(redlock);
+  return redlock;
+}
+
+describe("a Redlock refuses", () => {
+  it.each<[string, unknown, RegExp]>([
+    ["no nodes", { nodes: [] }, /^nodes: found an empty array, expected at least one Redis master/],
+    ["nodes that are no array", { nodes: "redis://a" }, /^nodes: found "redis:\/\/a"/],
+    ["a malformed URL", { nodes: ["redis//a"] }, /^nodes\[0\]: found text that is not a URL/],
+    ["another scheme", { nodes: ["http://a:6379"] }, /^nodes\[0\]: .*scheme "http:"/],
+    ["a URL with a query", { nodes: ["redis://a?family=6"] }, /^nodes\[0\]: .*options object/],
+    ["a URL with a path", { nodes: ["redis://a/zero"] }, /^nodes\[0\]: .*path "\/zero"/],
+    ["a bad URL inside an object", { nodes: [{ url: "a b" }] }, /^nodes\[0\]\.url: /],
+    ["a port out of range", { nodes: [{ port: 70_000 }] }, /^nodes\[0\]\.port: found 70000/],
+    ["an empty host", { nodes: [{ host: "" }] }, /^nodes\[0\]\.host: found ""/],
+    ["sentinels", { nodes: [{ sentinels: [] }] }, /^nodes\[0\]\.sentinels: .*independent master/],
+    ["a number for a node", { nodes: [6379] }, /^nodes\[0\]: found 6379, expected a URL/],
+    ["no node at all", { nodes: [null] }, /^nodes\[0\]: found null/],
+    [
+      "the same URL twice",
+      { nodes: ["redis://a:1", "redis://b:1", "redis://A:1/"] },
+      /^nodes\[2\]: found a:1, the same server as nodes\[0\]/,
+    ],
+    ["two databases of one server", { nodes: ["redis://a/1", "redis://a/2"] }, /^nodes\[1\]: /],
+    ["a ttl of 0", { ttl: 0 }, /^ttl: found 0, expected whole milliseconds from 1/],
+    ["a ttl that is no number", { ttl: Number.NaN }, /^ttl: found NaN/],
+    ["a ttl in words", { ttl: "15s" }, /^ttl: found "15s"/],
+    ["a fraction of a millisecond", { ttl: 1_000.5 }, /^ttl: found 1000.5/],
+    ["a ttl too short ever to be granted", { ttl: 60 }, /^ttl: found 60, expected at least 108 ms/],
+    ["a ttl beyond the memory of marks", { ttl: 7_200_000 }, /^ttl: found 7200000/],
+    ["a maxTtl below the ttl", { ttl: 5_000, maxTtl: 1_000 }, /^maxTtl: found 1000/],
+    ["a heartbeat after the end", { ttl: 1_000, heartbeat: 900 }, /^heartbeat: found 900/],
+    ["a heartbeat of 0", { heartbeat: 0 }, /^heartbeat: found 0, expected false, or whole/],
+    ["a nodeTimeout of 0", { nodeTimeout: 0 }, /^nodeTimeout: found 0/],
+    ["a negative driftFactor", { driftFactor: -1 }, /^driftFactor: found -1/],
+    ["a prefix that is no text", { keyPrefix: 5 }, /^keyPrefix: found 5/],
+    ["an unknown option", { tll: 5 }, /^tll: found an unknown option, expected "ttl"\?/],
+    ["an option of nothing we know", { retries: 5 }, /^retries: .*one of nodes, ttl, maxTtl/],
+    ["options that are none", null, /^options: found null/],
+  ])("%s", (_, options, message) => {
+    expect(() => make(options)).toThrow(LockConfigError);
+    expect(() => make(options)).toThrow(message);
+  });
+
+  it("to repeat a password in an error", () => {
+    let message = "";
+    try {
+      make({ nodes: ["redis://me:secret@a b"] });
+    } catch (error) {
+      message = String(error);
+    }
+    expect(message).toContain("nodes[0]");
+    expect(message).not.toContain("secret");
+  });
+
+  it.each<[string, unknown, unknown, RegExp]>([
+    ["an unknown option", "k", { timeout: 5 }, /^timeout: found an unknown option/],
+    ["a ttl above maxTtl", "k", { ttl: 20_000 }, /^ttl: found 20000, expected .* to 15000/],
+    ["a ttl of NaN", "k", { ttl: Number.NaN }, /^ttl: found NaN/],
+    ["a ttl too short", "k", { ttl: 10 }, /^ttl: found 10, expected at least/],
+    ["a heartbeat too late", "k", { ttl: 1_000, heartbeat: 999 }, /^heartbeat: found 999/],
+    ["a signal that is none", "k", { signal: {} }, /^signal: found an object/],
+    ["a holder that is no text", "k", { holder: 5 }, /^holder: found 5/],
+    ["a negative wait", "k", { waitTimeout: -1 }, /^waitTimeout: found -1/],
+    ["no options object", "k", 5, /^options: found 5/],
+  ])("in acquire: %s", async (_, keys, options, message) => {
+    const redlock = make({});
+    const attempt = redlock.acquire(keys as string, options as object);
+    await expect(attempt).rejects.toThrow(LockConfigError);
+    await expect(attempt).rejects.toThrow(message);
+  });
+
+  it.each<[string, unknown]>([
+    ["an empty key", ""],
+    ["no key", undefined],
+    ["no keys", []],
+    ["an empty key among others", ["a", ""]],
+    ["a number", 5],
+    ["a reserved name", "@fence:a"],
+  ])("as a key: %s", async (_, key) => {
+    const redlock = make({});
+    await expect(redlock.acquire(key as string)).rejects.toThrow(LockKeyError);
+    await expect(redlock.isLocked(key as string)).rejects.toThrow(LockKeyError);
+  });
+});
+
+describe("every accepted configuration", () => {
+  it("is granted by healthy masters, and kept by its heartbeat", async () => {
+    const config = fc.record(
+      {
+        ttl: fc.integer({ min: 1, max: 120_000 }),
+        nodeTimeout: fc.integer({ min: 1, max: 5_000 }),
+        driftFactor: fc.double({ min: 0, max: 0.3, noNaN: true }),
+        heartbeat: fc.oneof(fc.integer({ min: 0, max: 60_000 }), fc.constant(false as const)),
+      },
+      { requiredKeys: [] },
+    );
+    let accepted = 0;
+    await fc.assert(
+      fc.asyncProperty(config, fc.integer({ min: 1, max: 5 }), async (options, count) => {
+        let simulation: ReturnType<typeof simulate>;
+        try {
+          simulation = simulate(count, options);
+        } catch (error) {
+          expect(error).toBeInstanceOf(LockConfigError);
+          return;
+        }
+        accepted += 1;
+        const { clock, redlock, nodes } = simulation;
+        const patience = Math.min(options.nodeTimeout ?? 50, 50) - 1;
+        for (const { behaviour } of nodes) {
+          behaviour.there = patience / 2;
+          behaviour.back = patience / 2;
+        }
+        const lock = await clock.until(redlock.acquire("k"));
+        expect(lock.held).toBe(true);
+        if (options.heartbeat !== false) {
+          await clock.pass(3 * (options.ttl ?? 15_000));
+          expect(lock.held).toBe(true);
+        }
+        await clock.until(lock.release());
+      }),
+      { numRuns: 400 },
+    );
+    expect(accepted).toBeGreaterThan(50);
+  });
+});
+
+describe("a warning", () => {
+  async function warningsOf(nodes: string[]): Promise<RedlockWarning[]> {
+    const warnings: RedlockWarning[] = [];
+    const redlock = new Redlock({ nodes }).on("warning", (warning) => warnings.push(warning));
+    made.push(redlock);
+    await Promise.resolve();
+    return warnings;
+  }
+  const urls = Array.from({ length: 5 }, (_, i) => `redis://lock-${i}`);
+
+  it("is given for one master and for even numbers, once", async () => {
+    expect(await warningsOf(urls.slice(0, 1))).toMatchObject([{ code: "node-count" }]);
+    expect(await warningsOf(urls.slice(0, 2))).toMatchObject([{ code: "node-count" }]);
+    expect(await warningsOf(urls.slice(0, 4))).toMatchObject([
+      {
+        message:
+          "4 lock masters survive the loss of 1, no more than 3 would; take an odd number, three or five",
+      },
+    ]);
+  });
+
+  it("is not given for three or five", async () => {
+    expect(await warningsOf(urls.slice(0, 3))).toEqual([]);
+    expect(await warningsOf(urls)).toEqual([]);
+  });
+});
+
+describe("nodes", () => {
+  it("are the local server by default, as in Python's redlock", () => {
+    const { nodes } = simulate(1);
+    expect(nodes).toHaveLength(1);
+    expect(() => make({})).not.toThrow();
+  });
+
+  it("are not changed by being read", () => {
+    const nodes = [Object.freeze({ url: "redis://a:1", db: 2 }), Object.freeze({ host: "b" })];
+    expect(() => make({ nodes: Object.freeze(nodes) })).not.toThrow();
+    expect(nodes[0]).toEqual({ url: "redis://a:1", db: 2 });
+  });
+});
