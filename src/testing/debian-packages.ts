@@ -19,7 +19,10 @@ const WORKSHOP = "fetching-";
 export const fetchDebianPackages: Step = async (search) => {
   const obstacle = await findObstacle(search);
   if (obstacle !== undefined) return obstacle;
-  const workshop = await openWorkshop(cacheFolder(search));
+  const cache = cacheFolder(search);
+  const workshop = await openWorkshop(cache).catch((cause: unknown) => {
+    throw new Error(`cannot write ${cache} (BULLMQ_REDLOCK_CACHE sets another): ${String(cause)}`);
+  });
   try {
     search.onProgress("fetching redis-server from the Debian packages, once (some 10 MB)");
     return await fetchInto(workshop, search);

@@ -50,11 +50,15 @@ export async function findRedisServer(options: FindRedisServerOptions = {}): Pro
   if (named !== undefined) return named;
   const attempts: SearchAttempt[] = [];
   for (const [step, take] of STEPS) {
-    const found = await take(search).catch((error: unknown) => String(error));
+    const found = await take(search).catch(describeFailure);
     if (typeof found !== "string") return found;
     attempts.push({ step, reason: found });
   }
   throw new NoRedisServerError(attempts, await findRemedy());
+}
+
+function describeFailure(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 const REMEDIES: Record<string, string> = {

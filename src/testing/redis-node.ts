@@ -27,7 +27,7 @@ export class RedisNode {
   }
 
   static async start(launch: NodeLaunch): Promise<RedisNode> {
-    await mkdir(dataFolder(launch), { recursive: true });
+    await makePrivateFolder(dataFolder(launch));
     for (let tries = 1; ; tries += 1) {
       const port = await pickFreePort();
       try {
@@ -64,7 +64,7 @@ export class RedisNode {
     await this.#inTurn(async () => {
       await this.#running.kill();
       if (empty) await rm(dataFolder(this.#launch), { recursive: true, force: true });
-      await mkdir(dataFolder(this.#launch), { recursive: true });
+      await makePrivateFolder(dataFolder(this.#launch));
       this.#running = await runAgain(this.#launch, this.port);
     });
   }
@@ -98,6 +98,10 @@ async function runAgain(launch: NodeLaunch, port: number): Promise<RedisProcess>
       await delay(PORT_RETRY);
     }
   }
+}
+
+async function makePrivateFolder(path: string): Promise<void> {
+  await mkdir(path, { recursive: true, mode: 0o700 });
 }
 
 function dataFolder({ home }: NodeLaunch): string {

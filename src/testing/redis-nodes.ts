@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findRedisServer } from "./find-redis-server.ts";
@@ -70,7 +71,8 @@ export async function startRedisNodes(
   checkOptions(options);
   const { persistence = "none", args = [], startTimeout = START_TIMEOUT, onProgress } = options;
   const server = options.server ?? (await findRedisServer(onProgress ? { onProgress } : {}));
-  const folder = await mkdtemp(join(tmpdir(), "bullmq-redlock-"));
+  const folder = join(tmpdir(), `bullmq-redlock-${randomUUID()}`);
+  // Before there is anything to leave behind.
   const warden = new Warden(folder);
   const persistent = persistence === "always";
   const launch: Omit<NodeLaunch, "home"> = {

@@ -1,6 +1,6 @@
 import { access, constants, stat } from "node:fs/promises";
 import { homedir } from "node:os";
-import { delimiter, isAbsolute, join } from "node:path";
+import { delimiter, isAbsolute, join, resolve } from "node:path";
 import type { RedisServer } from "./redis-server.ts";
 
 /** What every step of a search knows. */
@@ -33,9 +33,17 @@ export async function findProgram(
 
 /** The folder where fetched servers are kept. */
 export function cacheFolder({ env }: Search): string {
-  if (env.BULLMQ_REDLOCK_CACHE) return env.BULLMQ_REDLOCK_CACHE;
+  if (env.BULLMQ_REDLOCK_CACHE) return resolve(env.BULLMQ_REDLOCK_CACHE);
   const { XDG_CACHE_HOME: xdg = "" } = env;
-  return join(isAbsolute(xdg) ? xdg : join(env.HOME ?? homedir(), ".cache"), "bullmq-redlock");
+  return join(isAbsolute(xdg) ? xdg : join(env.HOME || findHome(), ".cache"), "bullmq-redlock");
+}
+
+function findHome(): string {
+  try {
+    return homedir();
+  } catch (cause) {
+    throw new Error("this user has no home folder; set BULLMQ_REDLOCK_CACHE", { cause });
+  }
 }
 
 async function mayRun(path: string): Promise<boolean> {

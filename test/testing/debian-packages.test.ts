@@ -1,5 +1,5 @@
 import { mkdir, readdir, stat, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { findRedisServer, startRedisNodes, type RedisServer } from "../../src/testing/index.ts";
 import { redisClient } from "../support/redis.ts";
@@ -35,7 +35,7 @@ const hasApt = await stat("/usr/bin/apt-get").then(
 
 describe.skipIf(!hasApt)("without a server on this system", () => {
   beforeEach(async () => {
-    cache = join(await makeFolder(), "cache");
+    cache = join(await makeFolder(), "the cache");
     env = { PATH: await makePathWithoutServers(), BULLMQ_REDLOCK_CACHE: cache };
   });
 
@@ -64,6 +64,13 @@ describe.skipIf(!hasApt)("without a server on this system", () => {
     expect(await readdir(cache)).toHaveLength(1);
   });
 
+  test("a relative cache folder is one of the working folder", async () => {
+    const source = await makePackageSource(REDIS);
+    const nearby = { ...env, ...source.env, BULLMQ_REDLOCK_CACHE: relative(process.cwd(), cache) };
+    const { path } = await findRedisServer({ env: nearby, places: [] });
+    expect(path.startsWith(`${cache}/`)).toBe(true);
+  });
+
   test("a Redis that is too old is passed over for Valkey", async () => {
     const source = await makePackageSource([...OLD_REDIS, ...VALKEY]);
     const server = await findRedisServer({ env: { ...env, ...source.env }, places: [] });
@@ -86,14 +93,16 @@ describe.skipIf(!hasApt)("without a server on this system", () => {
     const source = await makePackageSource(OLD_REDIS);
     const finding = findRedisServer({ env: { ...env, ...source.env }, places: [] });
     await expect(finding).rejects.toThrow(
-      /redis-server: \S+ is version 6\.0\.16, older than 6\.2; valkey-server: .*Unable to locate/,
+      /redis-server: .* is version 6\.0\.16, older than 6\.2; valkey-server: .*Unable to locate/,
     );
   });
 
   test("a cache that cannot be written is a reason in the error", async () => {
     await writeFile(cache, "in the way");
     const finding = findRedisServer({ env, places: [] });
-    await expect(finding).rejects.toThrow(/the Debian packages: .*(?:EEXIST|ENOTDIR).*cache/);
+    await expect(finding).rejects.toThrow(
+      /the Debian packages: cannot write \/.*\/the cache \(BULLMQ_REDLOCK_CACHE sets another\)/,
+    );
   });
 
   describe("with a cache that holds garbage", () => {
