@@ -128,9 +128,11 @@ describe("the script of a master", () => {
   it("fails a wrong-typed key alone, not its neighbours in the same call", async () => {
     const client = redisClient(servers.urls[0] ?? "");
     await client.hset("redlock:bad", "field", "value");
-    const request = (key: string): Promise<unknown> =>
-      ask(acquireOperation, { ...claim(key, 1, [key]), ttl: 60_000, holder: "" });
-    const [good, bad, alsoGood] = await Promise.allSettled(["a", "bad", "c"].map(request));
+    const [good, bad, alsoGood] = await Promise.allSettled(
+      ["a", "bad", "c"].map((key) =>
+        ask(acquireOperation, { ...claim(key, 1, [key]), ttl: 60_000, holder: "" }),
+      ),
+    );
     expect(good).toMatchObject({ status: "fulfilled" });
     expect(bad).toMatchObject({ reason: { failure: "refused" } });
     expect(alsoGood).toMatchObject({ status: "fulfilled" });
@@ -215,15 +217,15 @@ describe("the simulated master", () => {
       rollback: { operation: releaseOperation, args: { ...base, held: false } },
       read: { operation: readOperation, args: { names, key: base.keys[0] ?? "" } },
     };
-    return requests[kind] as unknown as { operation: Operation<object, unknown>; args: object };
-  }
-
-  /** The twin's time stands still, the server's does not: expiries agree to half of a ttl's step. */
-  function round(reply: unknown): unknown {
-    return JSON.parse(
-      JSON.stringify(reply, (name, value: unknown) =>
-        name === "expiresIn" ? Math.round(Number(value) / 100_000) : value,
-      ),
-    );
+    return requests[kind];
   }
 });
+
+/** The twin's time stands still, the server's does not: expiries agree to half of a ttl's step. */
+function round(reply: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(reply, (name, value: unknown) =>
+      name === "expiresIn" ? Math.round(Number(value) / 100_000) : value,
+    ),
+  );
+}

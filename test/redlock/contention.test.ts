@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { LockConflictError, RedlockClosedError } from "../../src/errors.ts";
 import type { Lock } from "../../src/lock/lock.ts";
@@ -26,9 +27,7 @@ describe("ten contenders for one free key", () => {
           expect(holder).toBeDefined();
           // The winner's quorum is on the masters, though its answers may still be on their way.
           const owners = nodes.map(({ master }) => master.get(`redlock:${key}`)?.split(":")[1]);
-          expect(owners.filter((owner) => owner === owners.toSorted()[1]).length).toBeGreaterThan(
-            1,
-          );
+          expect(owners.filter((owner) => owner === medianOf(owners)).length).toBeGreaterThan(1);
           return null;
         }
       };
@@ -193,11 +192,9 @@ describe("close", () => {
 
   it("waits for the routine of using before it gives up its key", async () => {
     const { clock, redlock, nodes } = simulate(3, OPTIONS);
-    let finish = (): void => {};
+    const work = new AbortController();
     const routine = redlock.using("k", async (lock) => {
-      await new Promise<void>((resolve) => {
-        finish = resolve;
-      });
+      await once(work.signal, "abort");
       expect(lock.signal.aborted).toBe(true);
     });
     const ended = expect(routine).rejects.toThrow(/the Redlock was closed/);
@@ -205,9 +202,14 @@ describe("close", () => {
     const closing = redlock.close();
     await clock.pass(100);
     expect(nodes[0]!.master.get("redlock:k")).toBeDefined();
-    finish();
+    work.abort();
     await clock.until(closing);
     await ended;
     expect(nodes[0]!.master.get("redlock:k")).toBeUndefined();
   });
 });
+
+/** Of three, the one that has a majority if any has. */
+function medianOf(owners: readonly (string | undefined)[]): string | undefined {
+  return owners.map(String).sort((a, b) => a.localeCompare(b))[1];
+}

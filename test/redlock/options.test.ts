@@ -140,14 +140,15 @@ describe("every accepted configuration", () => {
   });
 });
 
+async function warningsOf(nodes: string[]): Promise<RedlockWarning[]> {
+  const warnings: RedlockWarning[] = [];
+  const redlock = new Redlock({ nodes }).on("warning", (warning) => warnings.push(warning));
+  made.push(redlock);
+  await Promise.resolve();
+  return warnings;
+}
+
 describe("a warning", () => {
-  async function warningsOf(nodes: string[]): Promise<RedlockWarning[]> {
-    const warnings: RedlockWarning[] = [];
-    const redlock = new Redlock({ nodes }).on("warning", (warning) => warnings.push(warning));
-    made.push(redlock);
-    await Promise.resolve();
-    return warnings;
-  }
   const urls = Array.from({ length: 5 }, (_, i) => `redis://lock-${i}`);
 
   it("is given for one master and for even numbers, once", async () => {

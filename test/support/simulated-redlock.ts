@@ -10,7 +10,7 @@ export interface Simulation {
   nodes: SimulatedNode[];
   redlock: Redlock;
   /** Another client of the same masters. */
-  client(): Redlock;
+  readonly client: () => Redlock;
 }
 
 /** Builds `count` masters and a client. Nothing runs until the clock is told to pass. */

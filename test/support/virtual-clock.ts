@@ -55,13 +55,11 @@ export class VirtualClock implements Clock {
 
   /** Lets time pass until the promise settles; fails when nothing is left that could settle it. */
   async until<T>(promise: Promise<T>): Promise<T> {
-    let settled = false;
-    const settle = (): void => {
-      settled = true;
-    };
+    const settled = new Set<string>();
+    const settle = (): unknown => settled.add("settled");
     promise.then(settle, settle);
     await settlePromises();
-    while (!settled) {
+    while (settled.size === 0) {
       const next = this.#next();
       if (next === undefined) throw new Error("a promise that nothing will ever settle");
       this.#fire(next);
