@@ -138,7 +138,9 @@ export type LossReason =
   /** The `Redlock` was closed. */
   | "closed"
   /** BullMQ's own lock of the job was lost: another worker may run the job. */
-  | "job lock lost";
+  | "job lock lost"
+  /** There was no lock: the job has no key, or a policy let it run without. */
+  | "unlocked";
 
 /** Data of a {@link LockLostError}. */
 export interface Loss {
@@ -172,19 +174,20 @@ export class LockLostError extends RedlockError implements Loss {
 }
 
 function describeLoss({ keys, reason, heldFor, votes = [] }: Loss): string {
+  if (reason === "unlocked") return "no lock is held: the job runs without one";
   const why = {
     taken: "a majority of the nodes no longer holds it for us",
     expired: "it could not be extended in time",
     ended: "its ttl is over and the heartbeat is off",
     released: "it was released",
     closed: "the Redlock was closed",
-    "job lock lost": "BullMQ gave the job's own lock to another worker",
+    "job lock lost": "BullMQ no longer holds the job's own lock for this worker",
   }[reason];
   const said = votes
     .filter(({ vote }) => vote !== "granted")
     .map(({ node, vote, cause }) => `${node} ${vote}${cause === undefined ? "" : ` (${cause})`}`);
   return (
-    `the lock on ${quoteKeys(keys)} was lost after ${Math.round(heldFor)} ms: ${why}` +
+    `${keys.length === 0 ? "the job" : `the lock on ${quoteKeys(keys)}`} was lost after ${Math.round(heldFor)} ms: ${why}` +
     (said.length === 0 ? "" : `: ${said.join(", ")}`)
   );
 }
