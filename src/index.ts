@@ -1,3 +1,14 @@
+export { getLock } from "./bullmq/get-lock.ts";
+export type { JobLogs } from "./bullmq/job-log.ts";
+export type {
+  ConflictPolicy,
+  LockPolicies,
+  LostPolicy,
+  MaxWaitPolicy,
+  SkippedResult,
+  UnavailablePolicy,
+} from "./bullmq/options.ts";
+export { withLock, type WithLockOptions } from "./bullmq/with-lock.ts";
 export {
   type ConfigFault,
   type Holder,

@@ -1,0 +1,37 @@
+import type { Job } from "bullmq";
+import { closingOf } from "./closing.ts";
+import { JobBeat } from "./job-beat.ts";
+import { JobLog } from "./job-log.ts";
+import { workerOf } from "./job-worker.ts";
+import type { LockSettings } from "./options.ts";
+
+/** One time that a worker took a job up. */
+export interface Activation {
+  readonly settings: LockSettings;
+  readonly job: Job;
+  readonly jobToken: string | undefined;
+  /** BullMQ's signal: the job was cancelled. */
+  readonly cancel: AbortSignal | undefined;
+  /** Aborts when the worker begins to close. */
+  readonly closing: AbortSignal;
+  readonly beat: JobBeat;
+  readonly log: JobLog;
+}
+
+/** Begins an activation; its beat must be started, and stopped. */
+export function activate(
+  settings: LockSettings,
+  job: Job,
+  jobToken: string | undefined,
+  cancel: AbortSignal | undefined,
+): Activation {
+  return {
+    settings,
+    job,
+    jobToken,
+    cancel,
+    closing: closingOf(workerOf(job)),
+    beat: new JobBeat(job, jobToken),
+    log: new JobLog(job, settings.redlock, settings.jobLogs),
+  };
+}

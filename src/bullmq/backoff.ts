@@ -1,0 +1,28 @@
+import type { Job } from "bullmq";
+
+/** First and longest time a job is put aside, in ms; it doubles in between. */
+const FIRST = 50;
+const LONGEST = 5_000;
+
+/** A key cannot be free before its holder had this many ms. */
+const SHORTEST = 20;
+
+/**
+ * How long to put a job aside: longer each time, within `retryAfter` if that is known, and with a jitter of half, so
+ * that jobs that came together do not return together. Whole milliseconds.
+ */
+export function backoff(
+  timesPutAside: number,
+  retryAfter = Infinity,
+  fraction: number = Math.random(),
+): number {
+  const grown = Math.min(FIRST * 2 ** Math.min(timesPutAside, 30), LONGEST);
+  const jittered = grown * (0.5 + fraction / 2);
+  // A holder that is gone cannot extend: nothing is gained by looking much later than its key expires.
+  return Math.round(Math.min(jittered, Math.max(retryAfter, 0) + SHORTEST * (1 + fraction)));
+}
+
+/** How often a job was put aside, by whomever: the activations that were neither attempts nor stalls. */
+export function timesPutAside({ attemptsStarted, attemptsMade, stalledCounter }: Job): number {
+  return Math.max(0, attemptsStarted - attemptsMade - stalledCounter - 1);
+}

@@ -1,0 +1,92 @@
+import {
+  describeHolder,
+  LockConflictError,
+  type LockUnavailableError,
+  type RedlockClosedError,
+} from "../errors.ts";
+import type { Activation } from "./activation.ts";
+import { backoff, timesPutAside } from "./backoff.ts";
+import { unrecoverableError } from "./control-errors.ts";
+import { isSameJob } from "./holder.ts";
+import type { SkippedResult } from "./options.ts";
+import { putAside } from "./put-aside.ts";
+import { waitFields, waitingSince } from "./wait-record.ts";
+
+/** Why a job has no lock. */
+type Hindrance = LockConflictError | LockUnavailableError | RedlockClosedError;
+
+/** The job completes without having run. */
+export interface Skipped {
+  readonly kind: "skipped";
+  readonly result: unknown;
+}
+
+/**
+ * Puts the job aside for a while, unless it has waited for as long as it may.
+ * @throws what tells BullMQ that the job was put aside, or that it waited for too long.
+ */
+export async function delay(
+  activation: Activation,
+  keys: readonly string[],
+  cause: Hindrance,
+): Promise<Skipped> {
+  const { settings, job, log } = activation;
+  const { maxWait } = settings;
+  const parks = timesPutAside(job);
+  const conflict = cause instanceof LockConflictError ? cause : undefined;
+  let ms = backoff(parks, conflict?.retryAfter);
+  let fields;
+  if (maxWait !== undefined) {
+    const since = (parks === 0 ? undefined : await waitingSince(job)) ?? Date.now();
+    const left = maxWait - (Date.now() - since);
+    if (left > 0) ms = Math.min(ms, Math.ceil(left));
+    else if (!isSameJob(job, conflict?.holder)) return await endWait(activation, keys, cause);
+    fields = waitFields(job, since);
+  }
+  if (isMilestone(parks)) await log.trouble(`${cause.message}; retry in ${ms} ms`);
+  const reason = conflict === undefined ? "unavailable" : "conflict";
+  throw await putAside(activation, { keys, reason, delay: ms, fields });
+}
+
+/** Makes the error that fails the job. */
+export async function refuse({ settings, log }: Activation, cause: Hindrance): Promise<Error> {
+  await log.trouble(`${cause.message}; failed`);
+  const forGood = settings.unrecoverable && cause instanceof LockConflictError;
+  return forGood ? unrecoverableError(cause) : cause;
+}
+
+/** Makes the result of a job that is not to run because of a conflict. */
+export async function skip(
+  activation: Activation,
+  conflict: LockConflictError,
+  reason: SkippedResult["reason"],
+): Promise<Skipped> {
+  const { settings, job, log } = activation;
+  await log.trouble(`${conflict.message}; skipped`);
+  if (settings.skipResult !== undefined) {
+    return { kind: "skipped", result: await settings.skipResult(job, conflict) };
+  }
+  const holder = describeHolder(conflict.holder);
+  return skipped({ skipped: true, reason, key: conflict.key, holder });
+}
+
+async function endWait(
+  activation: Activation,
+  keys: readonly string[],
+  cause: Hindrance,
+): Promise<Skipped> {
+  const { settings, log } = activation;
+  if (settings.onMaxWait === "fail") throw await refuse(activation, cause);
+  if (cause instanceof LockConflictError) return await skip(activation, cause, "maxWait");
+  await log.trouble(`${cause.message}; skipped`);
+  return skipped({ skipped: true, reason: "maxWait", key: keys[0] ?? "", holder: null });
+}
+
+function skipped(result: SkippedResult): Skipped {
+  return { kind: "skipped", result };
+}
+
+/** A job that is put aside a thousand times has eleven lines about it in its log. */
+function isMilestone(times: number): boolean {
+  return (times & (times - 1)) === 0;
+}

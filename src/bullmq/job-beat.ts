@@ -1,0 +1,63 @@
+import type { Job } from "bullmq";
+import { isGone, lockDurationOf } from "./job-worker.ts";
+
+/** How many beats fit into the life of BullMQ's lock: two may fail. */
+const BEATS_PER_DURATION = 3;
+
+/**
+ * Keeps BullMQ's own lock of a job while we have the job.
+ *
+ * BullMQ does so too, but keeps its list by the id of the job alone. When a job that was put aside comes back to the
+ * same worker before the worker has done with its first activation, the second one falls off the list, stalls, and is
+ * run twice.
+ */
+export class JobBeat {
+  readonly #job: Job;
+  readonly #jobToken: string | undefined;
+  readonly #duration: number | undefined;
+  readonly #lost = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #round = 0;
+
+  constructor(job: Job, jobToken: string | undefined) {
+    this.#job = job;
+    this.#jobToken = jobToken;
+    this.#duration = jobToken === undefined ? undefined : lockDurationOf(job);
+  }
+
+  /** Aborts when BullMQ says that the job is not ours any more. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** Begins, or begins again. */
+  start(): void {
+    this.stop();
+    if (this.#duration === undefined || this.lost.aborted) return;
+    const round = this.#round;
+    this.#timer = setTimeout(() => void this.#beat(round), this.#duration / BEATS_PER_DURATION);
+  }
+
+  /** Ends at once: an answer that is still under way is not heard any more. Idempotent. */
+  stop(): void {
+    this.#round += 1;
+    clearTimeout(this.#timer);
+  }
+
+  async #beat(round: number): Promise<void> {
+    const kept = await this.#extend();
+    if (round !== this.#round) return;
+    if (kept) this.start();
+    else this.#lost.abort();
+  }
+
+  async #extend(): Promise<boolean> {
+    try {
+      const extended = await this.#job.extendLock(this.#jobToken ?? "", this.#duration ?? 0);
+      return extended !== 0;
+    } catch (error) {
+      // A connection that is away says nothing about the lock; BullMQ reports it, and the next beat asks again.
+      return !isGone(error);
+    }
+  }
+}

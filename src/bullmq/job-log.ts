@@ -1,0 +1,42 @@
+import type { Job } from "bullmq";
+import { describeValue } from "../errors.ts";
+import type { Redlock } from "../redlock/redlock.ts";
+import { nameOf } from "./job-worker.ts";
+
+/** Which lines go to the log of a job. */
+export type JobLogs = "off" | "conflicts" | "all";
+
+/** Writes lines into the log of one job. */
+export class JobLog {
+  readonly #job: Job;
+  readonly #redlock: Redlock;
+  readonly #level: JobLogs;
+
+  constructor(job: Job, redlock: Redlock, level: JobLogs) {
+    this.#job = job;
+    this.#redlock = redlock;
+    this.#level = level;
+  }
+
+  /** Says that the job did not run as it should. */
+  async trouble(line: string): Promise<void> {
+    if (this.#level !== "off") await this.#write(line);
+  }
+
+  /** Says what happens to every job. */
+  async detail(line: string): Promise<void> {
+    if (this.#level === "all") await this.#write(line);
+  }
+
+  async #write(line: string): Promise<void> {
+    try {
+      await this.#job.log(`[lock] ${line}`);
+    } catch (cause) {
+      // A log is no reason to fail a job.
+      const message = `could not write to the log of job ${nameOf(this.#job)}: ${
+        cause instanceof Error ? cause.message : describeValue(cause)
+      }`;
+      this.#redlock.emit("warning", { code: "job-log-failed", message, cause });
+    }
+  }
+}

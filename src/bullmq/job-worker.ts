@@ -1,0 +1,100 @@
+import type { Job } from "bullmq";
+
+/** BullMQ's own default for `lockDuration`, in ms. */
+const DEFAULT_LOCK_DURATION = 30_000;
+
+/** Field values to write into the hash of a job. */
+export type JobFields = Readonly<Record<string, string>>;
+
+/** The parts of BullMQ's storage that we use beyond the methods of a job. */
+interface JobStore {
+  moveToDelayed(
+    jobId: string,
+    timestamp: number,
+    delay: number,
+    token: string | undefined,
+    options: { skipAttempt: boolean; fieldsToUpdate: JobFields },
+  ): Promise<unknown>;
+  paginate(
+    key: string,
+    page: { start: number; end: number },
+  ): Promise<{ items: { id: string; v?: unknown }[] }>;
+}
+
+/** The worker that runs a job: at run time it is what BullMQ's types call the queue of the job. */
+export interface JobWorker {
+  readonly opts?: { readonly lockDuration?: number; readonly skipLockRenewal?: boolean };
+  readonly qualifiedName?: string;
+  readonly closing?: unknown;
+  readonly backend?: JobStore;
+  toKey?(id: string): string;
+  once?(event: "closing", listener: () => void): unknown;
+}
+
+/** Finds the worker of a job; a job that was made by hand has an empty one. */
+export function workerOf(job: Job): JobWorker {
+  // Protected in the types, but the only way from a job to its worker.
+  return (job as unknown as { queue?: JobWorker }).queue ?? {};
+}
+
+/** The full name of the queue of a job, `prefix:name`. */
+export function queueNameOf(job: Job): string {
+  return workerOf(job).qualifiedName ?? job.queueName;
+}
+
+/** Names a job for people, as `prefix:queue:id`. */
+export function nameOf(job: Job): string {
+  return `${queueNameOf(job)}:${job.id ?? "no id"}`;
+}
+
+/** How long BullMQ's own lock of the job lives, in ms; `undefined` when the worker is told not to renew it. */
+export function lockDurationOf(job: Job): number | undefined {
+  const { opts } = workerOf(job);
+  return opts?.skipLockRenewal === true ? undefined : (opts?.lockDuration ?? DEFAULT_LOCK_DURATION);
+}
+
+/**
+ * Moves a job into the delayed set, and writes `fields` into its hash in the same step. It uses no attempt.
+ * @throws what BullMQ throws; see {@link isGone}.
+ */
+export async function moveToDelayed(
+  job: Job,
+  jobToken: string | undefined,
+  delay: number,
+  fields: JobFields | undefined,
+): Promise<void> {
+  const store = storeOf(job);
+  const now = Date.now();
+  if (fields === undefined || store === undefined) {
+    await job.moveToDelayed(now + delay, jobToken);
+    return;
+  }
+  await store.moveToDelayed(job.id ?? "", now, delay, jobToken, {
+    skipAttempt: true,
+    fieldsToUpdate: fields,
+  });
+  job.delay = delay;
+}
+
+/** Reads a field that {@link moveToDelayed} wrote, from its JSON. */
+export async function readField(job: Job, field: string): Promise<unknown> {
+  const worker = workerOf(job);
+  const key = worker.toKey?.(job.id ?? "");
+  if (key === undefined) return undefined;
+  // BullMQ has no call for one field; this reads the whole hash, as every activation does.
+  const page = await storeOf(job)?.paginate(key, { start: 0, end: -1 });
+  return page?.items.find(({ id }) => id === field)?.v;
+}
+
+/** BullMQ's codes for a job that was moved, removed, or that another worker has. @see `ErrorCode` of BullMQ */
+const GONE = new Set<unknown>([-1, -2, -3, -6]);
+
+/** Whether a failure of BullMQ says that the job is no longer ours to move. */
+export function isGone(error: unknown): boolean {
+  return error instanceof Error && "code" in error && GONE.has(error.code);
+}
+
+function storeOf(job: Job): JobStore | undefined {
+  // BullMQ 5 has the same methods in another place.
+  return workerOf(job).backend ?? (job as unknown as { scripts?: JobStore }).scripts;
+}

@@ -1,0 +1,38 @@
+/**
+ * A signal that aborts with the first of several others.
+ *
+ * It is linked by hand, and not by `AbortSignal.any`, because sources that live as long as the worker would
+ * remember each of the signals derived from them.
+ */
+export class LinkedSignal {
+  readonly #controller = new AbortController();
+  readonly #links: (() => void)[] = [];
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Aborts also when `source` does, with what `reason` makes of its reason. */
+  follow(
+    source: AbortSignal | undefined,
+    reason: (reason: unknown) => unknown = (given) => given,
+  ): this {
+    if (source === undefined || this.signal.aborted) return this;
+    const abort = (): void => {
+      this.unlink();
+      this.#controller.abort(reason(source.reason));
+    };
+    if (source.aborted) {
+      abort();
+      return this;
+    }
+    source.addEventListener("abort", abort, { once: true });
+    this.#links.push(() => source.removeEventListener("abort", abort));
+    return this;
+  }
+
+  /** Leaves the sources. To be called when nobody needs the signal any more. */
+  unlink(): void {
+    for (const unlink of this.#links.splice(0)) unlink();
+  }
+}

@@ -1,0 +1,117 @@
+import {
+  describeValue,
+  LockConflictError,
+  LockUnavailableError,
+  RedlockClosedError,
+} from "../errors.ts";
+import type { HeldLock } from "../redlock/held-lock.ts";
+import type { Activation } from "./activation.ts";
+import { delayedError } from "./control-errors.ts";
+import { delay, refuse, skip, type Skipped } from "./give-way.ts";
+import { describeAsHolder, isSameJob } from "./holder.ts";
+import { LinkedSignal } from "./linked-signal.ts";
+import { checkConflictPolicy, type ConflictPolicy } from "./options.ts";
+import { UnheldLock } from "./unheld-lock.ts";
+
+/** What an activation runs under, or what it completes with instead. */
+export type Obtained = { readonly kind: "lock"; readonly lock: HeldLock | UnheldLock } | Skipped;
+
+/**
+ * Gets the lock of a job, or does with the job what its policies say.
+ * @throws whatever tells BullMQ what became of the job, when it neither runs nor is skipped.
+ */
+export async function obtain(
+  activation: Activation,
+  keys: readonly string[] | null,
+): Promise<Obtained> {
+  if (keys === null) return { kind: "lock", lock: new UnheldLock() };
+  try {
+    return { kind: "lock", lock: await acquire(activation, keys, 0) };
+  } catch (error) {
+    if (!(error instanceof LockConflictError)) return await withoutLock(activation, keys, error);
+    const policy = await choosePolicy(activation, error);
+    if (policy === "skip") return await skip(activation, error, "conflict");
+    if (policy === "fail") throw await refuse(activation, error);
+    if (policy === "wait") return await waitInSlot(activation, keys, error);
+    return await delay(activation, keys, error);
+  }
+}
+
+async function waitInSlot(
+  activation: Activation,
+  keys: readonly string[],
+  conflict: LockConflictError,
+): Promise<Obtained> {
+  const { closing, settings } = activation;
+  try {
+    const lock = await acquire(activation, keys, settings.waitTimeout, closing);
+    return { kind: "lock", lock };
+  } catch (error) {
+    if (error instanceof LockConflictError) return await delay(activation, keys, error);
+    if (closing.aborted && error === closing.reason) {
+      return await delay(activation, keys, conflict);
+    }
+    return await withoutLock(activation, keys, error);
+  }
+}
+
+async function acquire(
+  { settings, job, cancel, beat }: Activation,
+  keys: readonly string[],
+  waitTimeout: number,
+  closing?: AbortSignal,
+): Promise<HeldLock> {
+  const stop = new LinkedSignal().follow(cancel).follow(beat.lost).follow(closing);
+  const { signal } = stop;
+  try {
+    const holder = describeAsHolder(job);
+    return await settings.redlock.acquireScoped(keys, {
+      ...settings.lock,
+      holder,
+      waitTimeout,
+      signal,
+    });
+  } finally {
+    stop.unlink();
+  }
+}
+
+async function choosePolicy(
+  { settings, job }: Activation,
+  conflict: LockConflictError,
+): Promise<ConflictPolicy> {
+  // A job must not be skipped or failed because of what is left of its own earlier run.
+  if (isSameJob(job, conflict.holder)) return "delay";
+  const { onConflict } = settings;
+  if (typeof onConflict !== "function") return onConflict;
+  return checkConflictPolicy("onConflict(job, conflict)", await onConflict(job, conflict));
+}
+
+/** There is no lock, and no holder either. */
+async function withoutLock(
+  activation: Activation,
+  keys: readonly string[],
+  error: unknown,
+): Promise<Obtained> {
+  const { settings, cancel, beat, log } = activation;
+  if (error instanceof LockUnavailableError) {
+    if (settings.onUnavailable === "fail") throw await refuse(activation, error);
+    if (settings.onUnavailable === "delay") return await delay(activation, keys, error);
+    await log.trouble(`${error.message}; runs without a lock`);
+    return { kind: "lock", lock: new UnheldLock() };
+  }
+  // A program that closes its Redlock before its worker: other processes can still do the job.
+  if (error instanceof RedlockClosedError) return await delay(activation, keys, error);
+  if (beat.lost.aborted && error === beat.lost.reason) {
+    throw delayedError("BullMQ gave the job to another worker");
+  }
+  if (cancel?.aborted === true && error === cancel.reason) throw cancellation(error);
+  throw error;
+}
+
+/** BullMQ's reason is the bare text given to `cancelJob`; thrown as it is, the job would fail without a reason. */
+function cancellation(reason: unknown): Error {
+  if (reason instanceof Error) return reason;
+  const text = typeof reason === "string" ? reason : describeValue(reason);
+  return new Error(`cancelled before it had its lock: ${text}`);
+}

@@ -1,0 +1,207 @@
+import type { Job } from "bullmq";
+import { checkChoice, checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { describeValue, LockConfigError, type LockConflictError } from "../errors.ts";
+import { createKeyResolver, type KeyResolver } from "../keys/resolver.ts";
+import { Redlock } from "../redlock/redlock.ts";
+import type { JobLogs } from "./job-log.ts";
+
+const CONFLICT_POLICIES = ["delay", "wait", "skip", "fail"] as const;
+const UNAVAILABLE_POLICIES = ["delay", "fail", "run"] as const;
+const LOST_POLICIES = ["delay", "fail", "continue"] as const;
+const MAX_WAIT_POLICIES = ["fail", "skip"] as const;
+const JOB_LOGS = ["conflicts", "off", "all"] as const;
+
+/** What a job does whose key somebody else holds. */
+export type ConflictPolicy = (typeof CONFLICT_POLICIES)[number];
+/** What a job does while too few lock masters answer. */
+export type UnavailablePolicy = (typeof UNAVAILABLE_POLICIES)[number];
+/** What a job does that lost its lock while it ran. */
+export type LostPolicy = (typeof LOST_POLICIES)[number];
+/** What a job does that has waited for as long as it may. */
+export type MaxWaitPolicy = (typeof MAX_WAIT_POLICIES)[number];
+
+/** Options of `withLock` but for the key. All durations are whole milliseconds. `J` is the type of the job. */
+export interface LockPolicies<J> {
+  /** Where to lock. It may serve any number of processors, and must be closed after their workers. */
+  redlock: Redlock;
+  /**
+   * What a job does whose key somebody else holds:
+   *
+   * - `"delay"` puts it into the delayed set: the slot is free for others, no attempt is used, the priority is kept.
+   * - `"wait"` waits in its slot for up to `waitTimeout`, then as `"delay"`; at once when the worker closes. A job that
+   *   is cancelled while it waits fails.
+   * - `"skip"` completes it with a {@link SkippedResult}, or what `skipResult` gives.
+   * - `"fail"` throws the `LockConflictError`.
+   *
+   * A function chooses for each job. Where the holder is another run of the very same job, left over after a kill or
+   * a stall, the job is delayed whatever is said here.
+   * @defaultValue `"delay"`
+   */
+  onConflict?:
+    | ConflictPolicy
+    | ((job: J, conflict: LockConflictError) => ConflictPolicy | Promise<ConflictPolicy>);
+  /**
+   * What a job does while too few lock masters answer: `"delay"` as above, `"fail"` throws the
+   * `LockUnavailableError`, `"run"` runs it without a lock, and says so in its log.
+   * @defaultValue `"delay"`
+   */
+  onUnavailable?: UnavailablePolicy;
+  /**
+   * What becomes of a job that lost its lock, once its processor has settled. Its signal aborts in any case.
+   *
+   * - `"delay"` puts it back without using an attempt, as BullMQ does with a stalled job, at most `maxLost` times in a
+   *   row; then as `"fail"`.
+   * - `"fail"` throws the `LockLostError`, with the processor's own error as its `cause`; an attempt is used.
+   * - `"continue"` lets the result, or the processor's own error, stand.
+   *
+   * Errors that steer BullMQ, such as `DelayedError`, always pass.
+   * @defaultValue `"delay"`
+   */
+  onLost?: LostPolicy;
+  /** See `onLost`. The count is kept in the job's `stacktrace`. @defaultValue 3 */
+  maxLost?: number;
+  /** How long a lock lives when nobody extends it. @defaultValue the `Redlock`'s */
+  ttl?: number;
+  /** Between two extends of the lock; `false` for none. @defaultValue the `Redlock`'s, or a third of `ttl` */
+  heartbeat?: number | false;
+  /** How long a job waits in its slot under `"wait"`. @defaultValue 5000 */
+  waitTimeout?: number;
+  /**
+   * How long a job may be put aside, for conflicts and for masters out of reach alike, since it first was. It is
+   * counted anew when the job had its key, or failed, in between. Compared with the wall clocks of the workers, and
+   * looked at when a job would be put aside again. Kept in the hash of the job in the queue's Redis.
+   * @defaultValue none
+   */
+  maxWait?: number;
+  /** What a job does after `maxWait`: `"fail"` or `"skip"`, as under `onConflict`. @defaultValue `"fail"` */
+  onMaxWait?: MaxWaitPolicy;
+  /** Gives the result of a job that is skipped because of a conflict. @defaultValue a {@link SkippedResult} */
+  skipResult?: (job: J, conflict: LockConflictError) => unknown;
+  /**
+   * Lines in the log of the job: `"conflicts"` when it could not run as usual or lost its lock, `"all"` also when it got
+   * and released its lock, or `"off"`.
+   * @defaultValue `"conflicts"`
+   */
+  jobLogs?: JobLogs;
+  /**
+   * Whether conflicts that fail a job fail it for good: they then reach BullMQ as an `UnrecoverableError` with our `code`
+   * and `cause`.
+   * @defaultValue false
+   */
+  unrecoverable?: boolean;
+}
+
+/** The result of a job that did not run. */
+export interface SkippedResult {
+  skipped: true;
+  /** `"conflict"` by policy; `"maxWait"` when it had waited for too long. */
+  reason: "conflict" | "maxWait";
+  /** The key it did not get. */
+  key: string;
+  /** Who held the key; `null` when that is not known. */
+  holder: string | null;
+}
+
+/** Checked options, with their defaults. */
+export interface LockSettings {
+  readonly redlock: Redlock;
+  readonly keysOf: KeyResolver<Job>;
+  readonly onConflict:
+    | ConflictPolicy
+    | ((job: Job, conflict: LockConflictError) => ConflictPolicy | Promise<ConflictPolicy>);
+  readonly onUnavailable: UnavailablePolicy;
+  readonly onLost: LostPolicy;
+  readonly maxLost: number;
+  readonly lock: { readonly ttl?: number; readonly heartbeat?: number | false };
+  readonly waitTimeout: number;
+  readonly maxWait: number | undefined;
+  readonly onMaxWait: MaxWaitPolicy;
+  readonly skipResult: ((job: Job, conflict: LockConflictError) => unknown) | undefined;
+  readonly jobLogs: JobLogs;
+  readonly unrecoverable: boolean;
+}
+
+const KNOWN = [
+  "redlock",
+  "key",
+  "onConflict",
+  "onUnavailable",
+  "onLost",
+  "maxLost",
+  "ttl",
+  "heartbeat",
+  "waitTimeout",
+  "maxWait",
+  "onMaxWait",
+  "skipResult",
+  "jobLogs",
+  "unrecoverable",
+];
+
+/** The longest time a timer of Node can hold, in ms. */
+const LONGEST = 2 ** 31 - 1;
+
+/** Checks the options of `withLock`; throws `LockConfigError` for what cannot work. */
+export function checkLockOptions(options: unknown): LockSettings {
+  requireObject("options", options, "an object of options");
+  refuseUnknownOptions("", options, KNOWN);
+  const given = options as Partial<LockPolicies<Job>> & { key?: string };
+  const { redlock } = given;
+  if (!(redlock instanceof Redlock)) {
+    throw wrong("redlock", redlock, "a Redlock of this copy of bullmq-redlock");
+  }
+  if (given.key === undefined) throw wrong("key", given.key, "a key template or a function");
+  const lock = {
+    ...(given.ttl === undefined ? {} : { ttl: given.ttl }),
+    ...(given.heartbeat === undefined ? {} : { heartbeat: given.heartbeat }),
+  };
+  redlock.checkAcquireOptions(lock);
+  const { onConflict = "delay" } = given;
+  return {
+    redlock,
+    keysOf: createKeyResolver<Job>(given.key),
+    onConflict:
+      typeof onConflict === "function" ? onConflict : checkConflictPolicy("onConflict", onConflict),
+    onUnavailable: checkChoice(
+      "onUnavailable",
+      given.onUnavailable ?? "delay",
+      UNAVAILABLE_POLICIES,
+    ),
+    onLost: checkChoice("onLost", given.onLost ?? "delay", LOST_POLICIES),
+    maxLost: checkNumber("maxLost", given.maxLost ?? 3, {
+      min: 0,
+      max: 1_000,
+      unit: "a whole number",
+    }),
+    lock,
+    waitTimeout: checkMs("waitTimeout", given.waitTimeout ?? 5_000, 1),
+    maxWait: given.maxWait === undefined ? undefined : checkMs("maxWait", given.maxWait, 1),
+    onMaxWait: checkChoice("onMaxWait", given.onMaxWait ?? "fail", MAX_WAIT_POLICIES),
+    skipResult: checkFunction("skipResult", given.skipResult),
+    jobLogs: checkChoice("jobLogs", given.jobLogs ?? "conflicts", JOB_LOGS),
+    unrecoverable: checkBoolean("unrecoverable", given.unrecoverable ?? false),
+  };
+}
+
+/** Checks a policy, also one that a function chose. */
+export function checkConflictPolicy(path: string, policy: unknown): ConflictPolicy {
+  return checkChoice(path, policy, CONFLICT_POLICIES);
+}
+
+function checkMs(path: string, value: unknown, min: number): number {
+  return checkNumber(path, value, { min, max: LONGEST, unit: "whole milliseconds" });
+}
+
+function checkFunction<F>(path: string, value: F): F {
+  if (value === undefined || typeof value === "function") return value;
+  throw wrong(path, value, "a function");
+}
+
+function checkBoolean(path: string, value: unknown): boolean {
+  if (typeof value === "boolean") return value;
+  throw wrong(path, value, "true or false");
+}
+
+function wrong(path: string, value: unknown, expected: string): LockConfigError {
+  return new LockConfigError({ path, found: describeValue(value), expected });
+}

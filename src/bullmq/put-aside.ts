@@ -1,0 +1,75 @@
+import { describeValue } from "../errors.ts";
+import type { RedlockEvents } from "../events.ts";
+import type { Activation } from "./activation.ts";
+import { delayedError } from "./control-errors.ts";
+import { isGone, type JobFields, lockDurationOf, moveToDelayed, nameOf } from "./job-worker.ts";
+
+/** Between two tries to put a job aside, in ms: doubled each time, up to the longest. */
+const FIRST_PAUSE = 50;
+const LONGEST_PAUSE = 1_000;
+/** How long to try when the worker has no lock duration, in ms. */
+const PATIENCE = 30_000;
+
+/** How a job is put aside. */
+export interface Parking {
+  readonly keys: readonly string[];
+  readonly reason: RedlockEvents["parked"][0]["reason"];
+  /** Whole milliseconds. */
+  readonly delay: number;
+  /** What is written into the hash of the job in the same step. */
+  readonly fields?: JobFields | undefined;
+}
+
+/**
+ * Puts the job of an activation into the delayed set, without using an attempt.
+ * @returns the error to throw, by which BullMQ knows that the job is no longer the worker's business.
+ */
+export async function putAside(activation: Activation, parking: Parking): Promise<Error> {
+  const { job, settings } = activation;
+  const { keys, reason, delay } = parking;
+  if (await moveAside(activation, parking)) {
+    settings.redlock.emit("parked", { keys, job: nameOf(job), reason, delay });
+  }
+  return delayedError(`put aside for ${delay} ms: ${reason}`);
+}
+
+/** True when it was moved; else it is gone, or BullMQ will find it stalled. */
+async function moveAside(activation: Activation, { delay, fields }: Parking): Promise<boolean> {
+  const { job, jobToken, beat, closing } = activation;
+  const giveUpAt = performance.now() + (lockDurationOf(job) ?? PATIENCE);
+  for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+    // An extend that comes after the move would look like a lost job.
+    beat.stop();
+    try {
+      await moveToDelayed(job, jobToken, delay, fields);
+      return true;
+    } catch (error) {
+      // Also after an earlier try that was carried out, and whose answer was lost.
+      if (isGone(error)) return false;
+      if (closing.aborted || performance.now() + pause > giveUpAt) {
+        reportFailure(activation, error);
+        return false;
+      }
+      beat.start();
+      await pauseFor(pause, closing);
+    }
+  }
+}
+
+function reportFailure({ job, settings }: Activation, cause: unknown): void {
+  const why = cause instanceof Error ? cause.message : describeValue(cause);
+  const message = `could not put job ${nameOf(job)} aside, BullMQ will find it stalled: ${why}`;
+  settings.redlock.emit("warning", { code: "put-aside-failed", message, cause });
+}
+
+function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener("abort", end);
+  });
+}
