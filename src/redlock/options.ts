@@ -3,6 +3,7 @@ import { describeValue, LockConfigError } from "../errors.ts";
 import type { RedlockWarning } from "../events.ts";
 import { RETENTION } from "../lock/stored.ts";
 import { abortMargin, drift, grantPatience } from "../lock/validity.ts";
+import { checkTelemetry, type RedlockTelemetry } from "./telemetry.ts";
 import { type Endpoint, type NodeOption, parseEndpoints } from "../redis/endpoint.ts";
 
 /** Options of a `Redlock`. All durations are whole milliseconds. */
@@ -35,6 +36,8 @@ export interface RedlockOptions {
   driftFactor?: number;
   /** Put before every key that is stored. All programs that share locks need the same. @defaultValue `"redlock:"` */
   keyPrefix?: string;
+  /** BullMQ's telemetry object: a span for each acquisition, and metrics under `bullmq.redlock.`. @defaultValue none */
+  telemetry?: RedlockTelemetry;
 }
 
 /** Checked options, with their defaults. */
@@ -46,9 +49,19 @@ export interface RedlockSettings {
   readonly nodeTimeout: number;
   readonly driftFactor: number;
   readonly keyPrefix: string;
+  readonly telemetry: RedlockTelemetry | undefined;
 }
 
-const KNOWN = ["nodes", "ttl", "maxTtl", "heartbeat", "nodeTimeout", "driftFactor", "keyPrefix"];
+const KNOWN = [
+  "nodes",
+  "ttl",
+  "maxTtl",
+  "heartbeat",
+  "nodeTimeout",
+  "driftFactor",
+  "keyPrefix",
+  "telemetry",
+];
 
 const DEFAULT_TTL = 15_000;
 const DEFAULT_DRIFT_FACTOR = 0.01;
@@ -87,7 +100,8 @@ export function checkRedlockOptions(options: unknown): RedlockSettings {
       expected: "a string of at most 256 characters",
     });
   }
-  return { endpoints, ttl, maxTtl, heartbeat, nodeTimeout, driftFactor, keyPrefix };
+  const telemetry = checkTelemetry("telemetry", given.telemetry);
+  return { endpoints, ttl, maxTtl, heartbeat, nodeTimeout, driftFactor, keyPrefix, telemetry };
 }
 
 /** Checks a number of whole milliseconds. */

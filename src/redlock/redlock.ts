@@ -27,6 +27,7 @@ import {
   warningAboutCount,
 } from "./options.ts";
 import { conflictOf, failureOf } from "./outcomes.ts";
+import { Observer } from "./telemetry.ts";
 import { watchKey, type Watch } from "./wakeups.ts";
 import { type AcquireOptions, checkTtl, readWish, type Wish } from "./wish.ts";
 
@@ -58,6 +59,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   readonly #context: LockContext;
   readonly #heartbeat: Heartbeat;
   readonly #handles: HandleFactory;
+  readonly #observer: Observer | undefined;
   readonly #held = new Set<HeldLock>();
   readonly #acquiring = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
@@ -94,6 +96,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       nodeTimeout,
     };
     this.#heartbeat = new Heartbeat(clock, random);
+    this.#observer = settings.telemetry && new Observer(settings.telemetry, this);
     this.#handles = new HandleFactory(this, clock, random);
     const warning = warningAboutCount(endpoints.length);
     // Later, so that a listener can be there.
@@ -220,7 +223,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     this.#assertOpen();
     const wish = readWish(this.#settings, keys, options);
     wish.signal?.throwIfAborted();
-    const acquiring = this.#acquireInTime(wish, scoped);
+    const attempt = (): Promise<HeldLock> => this.#acquireInTime(wish, scoped);
+    const now = (): number => this.#context.clock.now();
+    const acquiring = this.#observer?.acquiring(wish.keys, now, attempt) ?? attempt();
     this.#acquiring.add(acquiring);
     try {
       return await acquiring;
