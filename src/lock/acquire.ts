@@ -26,6 +26,8 @@ export interface AcquireRequest {
   readonly ttl: number;
   /** Text that operators see. */
   readonly holder: string;
+  /** False when nobody waits for the lock any more: then there is no further try. */
+  wanted(): boolean;
 }
 
 /** How an attempt ended. Only `granted` leaves anything on the masters. */
@@ -74,7 +76,7 @@ export async function acquire(
     const blockers = verdict.kind === "split" ? verdict.blockers : [];
     const settled = settledBlocker(firstSeen, blockers, clock.now(), nodeTimeout);
     if (settled !== undefined) return { kind: "conflict", holder: settled };
-    if (splits >= SPLIT_ROUNDS) return { kind: "conflict", holder: undefined };
+    if (splits >= SPLIT_ROUNDS || !request.wanted()) return { kind: "conflict", holder: undefined };
 
     const pause = Math.max(SPLIT_PAUSE, clock.now() - startedAt) * 2 ** splits * random.fraction();
     await sleep(clock, Math.min(pause, nodeTimeout));

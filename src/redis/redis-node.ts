@@ -100,6 +100,8 @@ export class RedisNode implements NodePort {
 
   close(): void {
     if (this.#stage === "closed") return;
+    // What was started is written, so that a rollback or a release started just now is not lost.
+    this.#flush();
     this.#stage = "closed";
     this.#options.clock.clearTimer(this.#patience);
     this.#subscriber.close();

@@ -8,7 +8,7 @@ import {
 import { SafeEmitter } from "../events.ts";
 import { Heartbeat } from "../heartbeat/heartbeat.ts";
 import { normaliseKeys } from "../keys/normalise.ts";
-import { acquire, type AcquireOutcome, type LockContext } from "../lock/acquire.ts";
+import type { LockContext } from "../lock/acquire.ts";
 import type { Lock } from "../lock/lock.ts";
 import { Masters } from "../lock/masters.ts";
 import { lockProgram } from "../lock/operations.ts";
@@ -17,8 +17,9 @@ import { TokenSource } from "../lock/tokens.ts";
 import { type Random, systemRandom } from "../random.ts";
 import type { NodePort } from "../redis/node-port.ts";
 import { RedisNode, type RedisNodeOptions } from "../redis/redis-node.ts";
+import { Acquirer } from "./acquirer.ts";
 import { HandleFactory, type HandleOptions, type RedlockHandle } from "./handle.ts";
-import { HeldLock } from "./held-lock.ts";
+import type { HeldLock } from "./held-lock.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
 import {
   checkRedlockOptions,
@@ -26,14 +27,8 @@ import {
   type RedlockSettings,
   warningAboutCount,
 } from "./options.ts";
-import { conflictOf, failureOf } from "./outcomes.ts";
 import { Observer } from "./telemetry.ts";
-import { watchKey, type Watch } from "./wakeups.ts";
-import { type AcquireOptions, checkTtl, readWish, type Wish } from "./wish.ts";
-
-/** A waiter looks by itself after this many ms at first, doubling up to the longest: messages may be lost. */
-const SHORTEST_POLL = 50;
-const LONGEST_POLL = 1_000;
+import { type AcquireOptions, readWish } from "./wish.ts";
 
 /** What tests put in place of the world. */
 export interface Surroundings {
@@ -57,7 +52,7 @@ const REAL: Surroundings = {
 export class Redlock extends SafeEmitter implements AsyncDisposable {
   readonly #settings: RedlockSettings;
   readonly #context: LockContext;
-  readonly #heartbeat: Heartbeat;
+  readonly #acquirer: Acquirer;
   readonly #handles: HandleFactory;
   readonly #observer: Observer | undefined;
   readonly #held = new Set<HeldLock>();
@@ -95,7 +90,14 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       driftFactor,
       nodeTimeout,
     };
-    this.#heartbeat = new Heartbeat(clock, random);
+    this.#acquirer = new Acquirer({
+      settings,
+      context: this.#context,
+      heartbeat: new Heartbeat(clock, random),
+      events: this,
+      held: this.#held,
+      closing: this.#closing.signal,
+    });
     this.#observer = settings.telemetry && new Observer(settings.telemetry, this);
     this.#handles = new HandleFactory(this, clock, random);
     const warning = warningAboutCount(endpoints.length);
@@ -223,7 +225,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     this.#assertOpen();
     const wish = readWish(this.#settings, keys, options);
     wish.signal?.throwIfAborted();
-    const attempt = (): Promise<HeldLock> => this.#acquireInTime(wish, scoped);
+    const attempt = (): Promise<HeldLock> => this.#acquirer.acquire(wish, scoped);
     const now = (): number => this.#context.clock.now();
     const acquiring = this.#observer?.acquiring(wish.keys, now, attempt) ?? attempt();
     this.#acquiring.add(acquiring);
@@ -234,78 +236,8 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     }
   }
 
-  async #acquireInTime(wish: Wish, scoped: boolean): Promise<HeldLock> {
-    const { clock, random } = this.#context;
-    const startedAt = clock.now();
-    const signals = [this.#closing.signal, ...(wish.signal === undefined ? [] : [wish.signal])];
-    let watch: Watch | undefined;
-    let poll = SHORTEST_POLL;
-    try {
-      for (let attempt = 1; ; attempt++) {
-        watch?.reset();
-        const outcome = await acquire(this.#context, wish);
-        if (outcome.kind === "granted") {
-          return await this.#take(wish, scoped, outcome, clock.now() - startedAt);
-        }
-        if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, this.#context);
-        const conflict = conflictOf(outcome.holder, wish);
-        if (attempt === 1) {
-          const { keys, key, holder, retryAfter } = conflict;
-          this.emit("conflict", { keys, key, holder, retryAfter });
-        }
-        const left = wish.waitTimeout - (clock.now() - startedAt);
-        if (left <= 0) throw conflict;
-        this.#throwIfStopped(wish);
-        if (watch?.key !== conflict.key) {
-          watch?.close();
-          watch = watchKey(this.#context.masters, this.#context.names, clock, conflict.key);
-        }
-        await watch.freed(Math.min(left, poll * (0.75 + random.fraction() / 2)), signals);
-        this.#throwIfStopped(wish);
-        poll = Math.min(poll * 2, LONGEST_POLL);
-      }
-    } finally {
-      watch?.close();
-    }
-  }
-
-  async #take(
-    wish: Wish,
-    scoped: boolean,
-    { tenure, rounds }: AcquireOutcome & { kind: "granted" },
-    waited: number,
-  ): Promise<HeldLock> {
-    const { clock, masters, nodeTimeout } = this.#context;
-    const lock = new HeldLock({
-      tenure,
-      heartbeat: this.#heartbeat,
-      interval: wish.heartbeat,
-      clock,
-      events: this,
-      quorum: masters.quorum,
-      nodeTimeout,
-      checkTtl: (ttl) => checkTtl(this.#settings, ttl),
-      onReleased: (released) => this.#held.delete(released),
-      scoped,
-    });
-    if (this.#closing.signal.aborted || wish.signal?.aborted === true) {
-      // Nobody wants it any more; it must not linger until its ttl is over.
-      await lock.release();
-      this.#throwIfStopped(wish);
-    }
-    this.#held.add(lock);
-    const { keys, fencingToken } = lock;
-    this.emit("acquired", { keys, fencingToken, waited, rounds });
-    return lock;
-  }
-
   #assertOpen(): void {
     if (this.#closed !== undefined) throw new RedlockClosedError();
-  }
-
-  #throwIfStopped({ signal }: Wish): void {
-    if (this.#closing.signal.aborted) throw new RedlockClosedError();
-    signal?.throwIfAborted();
   }
 
   async #close(): Promise<void> {
