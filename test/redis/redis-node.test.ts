@@ -1,0 +1,205 @@
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import { composeProgram, type Operation } from "../../src/redis/operation.ts";
+import { systemRandom } from "../../src/random.ts";
+import { parseEndpoint } from "../../src/redis/endpoint.ts";
+import { RedisNode } from "../../src/redis/redis-node.ts";
+import { redisClient, useRedisNodes } from "../support/redis.ts";
+
+const NODE_TIMEOUT = 200;
+const servers = useRedisNodes(1);
+
+/** Appends to a list and says how long it is; fails on demand. */
+const append: Operation<{ key: string; value: string }, number> = {
+  name: "append",
+  lua: `
+  if argv[1] == 'fail' then return redis.call('INCR', keys[1]) end
+  return { 'OK', redis.call('RPUSH', keys[1], argv[1]) }`,
+  keys: ({ key }) => [key],
+  argv: ({ value }) => [value],
+  parse: ([, length]) => Number(length),
+};
+const program = composeProgram("", [append]);
+
+const nodes: RedisNode[] = [];
+afterEach(() => {
+  for (const node of nodes.splice(0)) node.close();
+});
+
+function connect(url: string): { node: RedisNode; ups: number[]; downs: string[] } {
+  const ups: number[] = [];
+  const downs: string[] = [];
+  const node = new RedisNode({
+    endpoint: parseEndpoint("node", url),
+    program,
+    nodeTimeout: NODE_TIMEOUT,
+    clock: systemClock,
+    random: systemRandom,
+    onUp: () => ups.push(systemClock.now()),
+    onDown: (cause) => downs.push(cause),
+  });
+  nodes.push(node);
+  return { node, ups, downs };
+}
+
+function push(node: RedisNode, value: string): Promise<number> {
+  return node.run(append, { key: "list", value }).then(({ reply }) => reply);
+}
+
+describe("a node", () => {
+  it("waits for its first connection, and then executes in order", async () => {
+    const { node } = connect(servers.urls[0]!);
+    const lengths = await Promise.all(["a", "b", "c"].map((value) => push(node, value)));
+    expect(lengths).toEqual([1, 2, 3]);
+    const stored = await redisClient(servers.urls[0]!).lrange("list", 0, -1);
+    expect(stored).toEqual(["a", "b", "c"]);
+  });
+
+  it("sends what was started in one tick as one script call", async () => {
+    const { node } = connect(servers.urls[0]!);
+    await push(node, "first");
+    const client = redisClient(servers.urls[0]!);
+    await client.config("RESETSTAT");
+    await Promise.all(Array.from({ length: 100 }, (_, i) => push(node, `${i}`)));
+    const stats = await client.info("commandstats");
+    expect(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1]).toBe("1");
+    expect(await client.llen("list")).toBe(101);
+  });
+
+  it("fails one call of a batch alone", async () => {
+    const { node } = connect(servers.urls[0]!);
+    const results = await Promise.allSettled(["a", "fail", "c"].map((value) => push(node, value)));
+    expect(results).toMatchObject([
+      { value: 1 },
+      { reason: { failure: "refused", message: expect.stringContaining("WRONGTYPE") as string } },
+      { value: 2 },
+    ]);
+  });
+
+  it("loads its script again when the server has forgotten it", async () => {
+    const { node } = connect(servers.urls[0]!);
+    await push(node, "a");
+    await redisClient(servers.urls[0]!).script("FLUSH");
+    expect(await push(node, "b")).toBe(2);
+  });
+
+  it("that nobody serves fails at once, with the cause, the first time and later", async () => {
+    await servers.kill(0);
+    const { node, downs } = connect(servers.urls[0]!);
+    const start = systemClock.now();
+    const expected = { failure: "unreachable", message: "ECONNREFUSED" };
+    await expect(push(node, "a")).rejects.toMatchObject(expected);
+    await expect(push(node, "b")).rejects.toMatchObject(expected);
+    // Not a figure of speed: a fault of the deadline is counted in seconds or never.
+    expect(systemClock.now() - start).toBeLessThan(1_500);
+    expect(downs[0]).toBe("ECONNREFUSED");
+  });
+
+  it("that hangs misses its deadline, and its answer comes late, once", async () => {
+    const { node } = connect(servers.urls[0]!);
+    await push(node, "a");
+    servers.pause(0);
+    const late: number[] = [];
+    const answered = new Promise<void>((resolve) => {
+      node
+        .run(append, { key: "list", value: "b" }, ({ reply }) => {
+          late.push(reply);
+          resolve();
+        })
+        .catch((error: unknown) => {
+          expect(error).toMatchObject({ failure: "timed out" });
+          servers.resume(0);
+        });
+    });
+    await answered;
+    expect(late).toEqual([2]);
+    expect(await push(node, "c")).toBe(3);
+  });
+
+  it("comes back by itself when its server does", async () => {
+    const { node, ups } = connect(servers.urls[0]!);
+    await push(node, "a");
+    await servers.kill(0);
+    await expect(push(node, "b")).rejects.toMatchObject({ failure: "unreachable" });
+    await servers.restart(0, { empty: true });
+    await expect.poll(() => ups.length, { timeout: 10_000 }).toBe(2);
+    expect(await push(node, "c")).toBe(1);
+  });
+
+  it("never sends a command twice, though its answer was lost with the connection", async () => {
+    const { node } = connect(servers.urls[0]!);
+    await push(node, "a");
+    const client = redisClient(servers.urls[0]!);
+    servers.pause(0);
+    const lost = push(node, "b");
+    await expect(lost).rejects.toMatchObject({ failure: "timed out" });
+    servers.resume(0);
+    await client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    await expect.poll(() => push(node, "c").catch(() => 0), { timeout: 10_000 }).toBeGreaterThan(0);
+    const stored = await client.lrange("list", 0, -1);
+    expect(stored.filter((value) => value === "b").length).toBeLessThanOrEqual(1);
+  });
+
+  it("whose server speaks another language is refused, not waited for", async () => {
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.on("data", () => socket.write("-ERR no such luck\r\n"));
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const { node } = connect(`redis://127.0.0.1:${port}`);
+    await expect(push(node, "a")).rejects.toMatchObject({
+      failure: "unreachable",
+      message: expect.stringContaining("no such luck") as string,
+    });
+    node.close();
+    server.close();
+  });
+
+  it("does not fall back to database 0 when its own does not exist", async () => {
+    const { node } = connect(`${servers.urls[0]!}/9999`);
+    await expect(push(node, "a")).rejects.toMatchObject({
+      failure: "unreachable",
+      message: expect.stringContaining("out of range") as string,
+    });
+    expect(await redisClient(servers.urls[0]!).exists("list")).toBe(0);
+  });
+
+  it("closes at once, rejecting what it can not do any more, and twice is once", async () => {
+    const { node } = connect(servers.urls[0]!);
+    await push(node, "a");
+    servers.pause(0);
+    const pending = push(node, "b");
+    node.close();
+    node.close();
+    await expect(pending).rejects.toMatchObject({ failure: "unreachable", message: "closed" });
+    await expect(push(node, "c")).rejects.toMatchObject({ failure: "unreachable" });
+  });
+
+  it("writes what was started before it closes", async () => {
+    const { node } = connect(servers.urls[0]!);
+    await push(node, "a");
+    push(node, "b").catch(() => {});
+    node.close();
+    const client = redisClient(servers.urls[0]!);
+    await expect.poll(() => client.llen("list")).toBe(2);
+  });
+});
+
+describe("messages", () => {
+  it("reach a subscriber, also after its connection was lost", async () => {
+    const { node } = connect(servers.urls[0]!);
+    const heard: string[] = [];
+    const stop = node.subscribe("news", (message) => heard.push(message));
+    const client = redisClient(servers.urls[0]!);
+    await expect.poll(() => client.publish("news", "one")).toBe(1);
+    await expect.poll(() => heard).toContain("one");
+    await client.call("CLIENT", "KILL", "TYPE", "pubsub");
+    await expect.poll(() => client.publish("news", "two"), { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => heard).toContain("two");
+    stop();
+    await expect.poll(() => client.publish("news", "three")).toBe(0);
+  });
+});
