@@ -67,7 +67,7 @@ export function describeHolder(holder: Holder | undefined): string {
 export interface NodeVote {
   /** The master, as `host:port` or `host:port/db`, never with credentials. */
   node: string;
-  /** `granted`, `held` (by somebody else), or why it did not count. */
+  /** `granted`, `held` (by somebody else), or why it did not count; `quarantined` and `unarmed` after a loss of memory. */
   vote:
     | "granted"
     | "held"
@@ -77,6 +77,8 @@ export interface NodeVote {
     | "unreachable"
     | "refused"
     | "duplicate"
+    | "quarantined"
+    | "unarmed"
     | "pending";
   /** The cause in words, when there is one: "ECONNREFUSED", "NOAUTH ...". */
   cause: string | undefined;

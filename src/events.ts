@@ -44,6 +44,8 @@ export interface RedlockEvents {
   "node:up": [{ node: string }];
   /** A master cannot be reached any more, or not yet. */
   "node:down": [{ node: string; cause: string }];
+  /** A master gives no vote for so many milliseconds, because it may have forgotten locks. */
+  "node:quarantined": [{ node: string; remaining: number }];
   /** See {@link RedlockWarning}. Without a listener it goes to `process.emitWarning`. */
   warning: [RedlockWarning];
 }

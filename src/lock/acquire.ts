@@ -1,24 +1,10 @@
 import type { Clock } from "../clock.ts";
 import type { NodeVote } from "../errors.ts";
-import type { Random } from "../random.ts";
-import type { Masters } from "./masters.ts";
+import type { LockContext } from "./context.ts";
 import { type AcquireReply, acquireOperation, type Claim, type KeyHolder } from "./operations.ts";
 import { highestMark, judge, reportVotes, type Verdict, type Vote } from "./quorum.ts";
-import type { Names } from "./stored.ts";
 import { Tenure } from "./tenure.ts";
-import type { TokenSource } from "./tokens.ts";
 import { smallestGrant } from "./validity.ts";
-
-/** Everything that acquiring needs from its surroundings. */
-export interface LockContext {
-  readonly masters: Masters;
-  readonly tokens: TokenSource;
-  readonly names: Names;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly driftFactor: number;
-  readonly nodeTimeout: number;
-}
 
 /** What is asked for. */
 export interface AcquireRequest {
@@ -70,7 +56,10 @@ export async function acquire(
     void tenure.release(false);
     if (verdict.kind === "conflict") return verdict;
     if (verdict.kind === "obstructed") return verdict;
-    if (verdict.kind === "unavailable") {
+    // Masters without a guard vote when they have been armed, by us or by another client.
+    const armed = await context.guards.settled();
+    const unarmed = votes.some((vote) => vote.kind === "barred" && vote.reason === "unarmed");
+    if (verdict.kind === "unavailable" && (!unarmed || splits >= SPLIT_ROUNDS)) {
       return { kind: "unavailable", votes: reportVotes(context.masters.names, votes) };
     }
     const blockers = verdict.kind === "split" ? verdict.blockers : [];
@@ -78,6 +67,7 @@ export async function acquire(
     if (settled !== undefined) return { kind: "conflict", holder: settled };
     if (splits >= SPLIT_ROUNDS || !request.wanted()) return { kind: "conflict", holder: undefined };
 
+    if (armed) continue;
     const pause = Math.max(SPLIT_PAUSE, clock.now() - startedAt) * 2 ** splits * random.fraction();
     await sleep(clock, Math.min(pause, nodeTimeout));
   }
@@ -117,9 +107,15 @@ async function runRounds(
   request: AcquireRequest,
   owner: string,
 ): Promise<RoundResult & { roundsTaken: number }> {
-  const { clock, tokens, names } = context;
+  const { clock, tokens, names, guards } = context;
   for (let roundsTaken = 1; ; roundsTaken++) {
-    const claim = { names, keys: request.keys, owner, token: tokens.next() };
+    const claim = {
+      names,
+      keys: request.keys,
+      owner,
+      token: tokens.next(),
+      guarded: guards.enabled,
+    };
     const result = await runRound(context, request, claim);
     const { verdict, tenure } = result;
     if (verdict.kind === "granted") {
@@ -136,12 +132,13 @@ async function runRounds(
 }
 
 function runRound(
-  { masters, tokens, clock, driftFactor }: LockContext,
+  context: LockContext,
   { ttl, holder }: AcquireRequest,
   claim: Claim,
 ): Promise<RoundResult> {
+  const { masters, tokens, guards } = context;
   const votes: Vote[] = masters.names.map(() => ({ kind: "pending" }));
-  const tenure = new Tenure(masters, clock, driftFactor, claim, ttl);
+  const tenure = new Tenure(context, claim, ttl);
   return new Promise((resolve) => {
     const cast = (node: number, vote: Vote): void => {
       votes[node] = vote;
@@ -150,6 +147,7 @@ function runRound(
       if (verdict.kind !== "undecided") resolve({ verdict, votes, tenure });
     };
     const heard = (node: number, reply: AcquireReply, sentAt: number): Vote => {
+      guards.heard(node, reply);
       // Also after the round is decided: each further master makes the lock last longer.
       if (reply.status === "granted") tenure.confirm(node, sentAt, ttl);
       return voteOf(reply);
@@ -175,6 +173,20 @@ function voteOf(reply: AcquireReply): Vote {
       return { kind: "stale", mark: reply.mark };
     case "busy":
       return { kind: "busy", mark: reply.mark, holders: reply.holders };
+    case "quarantined":
+      return {
+        kind: "barred",
+        reason: "quarantined",
+        cause: `lost its memory; votes again in ${Math.ceil(reply.remaining)} ms`,
+      };
+    case "unarmed":
+      return {
+        kind: "barred",
+        reason: "unarmed",
+        cause: reply.guard === "absent" ? "new, or lost its memory" : "was restarted",
+      };
+    case "too long":
+      return { kind: "barred", reason: "unarmed", cause: "did not know of so long a ttl" };
     default:
       return reply satisfies never;
   }

@@ -1,5 +1,12 @@
 import { composeProgram, type Operation } from "../redis/operation.ts";
-import { type Names, parseStoredLock, PRELUDE, RETENTION, type StoredLock } from "./stored.ts";
+import {
+  NEEDED,
+  type Names,
+  parseStoredLock,
+  PRELUDE,
+  RETENTION,
+  type StoredLock,
+} from "./stored.ts";
 
 /** Who asks, and for what. */
 export interface Claim {
@@ -9,6 +16,8 @@ export interface Claim {
   /** New for every acquisition; the credential of extend and release. */
   readonly owner: string;
   readonly token: number;
+  /** False to vote without looking at the master's guard. */
+  readonly guarded: boolean;
 }
 
 /** Somebody else's hold on one key of one master. */
@@ -23,12 +32,18 @@ export interface KeyHolder extends StoredLock {
 /** What a master says to {@link acquireOperation}. */
 export type AcquireReply =
   | { readonly status: "granted" }
+  /** Granted, but the master is in quarantine for so many milliseconds: no vote. */
+  | { readonly status: "quarantined"; readonly remaining: number }
+  /** The master has no guard, or that of another process: no vote until it is armed. */
+  | { readonly status: "unarmed"; readonly guard: "absent" | "other" }
+  /** The ttl is longer than the longest that the guard has been told of. */
+  | { readonly status: "too long" }
   /** The token is not above the highest one this master knows for the keys. */
   | { readonly status: "stale"; readonly mark: number }
   | { readonly status: "busy"; readonly mark: number; readonly holders: readonly KeyHolder[] };
 
 /**
- * Takes all keys or none. Executed twice it answers the same and does not lengthen the ttl. An owner's larger
+ * Takes all keys or none. In quarantine it takes them too, marked with a `q`, for the time after. Executed twice it answers the same and does not lengthen the ttl. An owner's larger
  * token replaces its own smaller one.
  *
  * Tokens are compared as numbers (exact below 2^53) and stored as the text they came in: Lua would write a large
@@ -40,9 +55,16 @@ export const acquireOperation: Operation<
 > = {
   name: "acquire",
   lua: `
-  local owner, token, ttl, retention, text = argv[1], argv[2], argv[3], argv[4], argv[5]
+  local owner, token, ttl, retention, text, server = argv[1], argv[2], argv[3], argv[4], argv[5], argv[6]
+  local names, remaining = (#keys - 1) / 2, 0
+  if server ~= '' then
+    local guarded, _, ready, longest = guardOf(keys[#keys])
+    if guarded ~= server then return { 'UNARMED', guarded and 'other' or 'absent' } end
+    if tonumber(ttl) > longest then return { 'TOOLONG' } end
+    remaining = math.max(0, ready - clockOf())
+  end
   local mark, mine, busy, closed = '0', 0, {}, {}
-  for i = 1, #keys / 2 do
+  for i = 1, names do
     local current = redis.call('GET', keys[2 * i - 1])
     local keyMark, keyClosed = marksOf(keys[2 * i])
     mark, closed[i] = highest(mark, keyMark), keyClosed
@@ -57,15 +79,28 @@ export const acquireOperation: Operation<
     end
   end
   if #busy > 0 then return { 'BUSY', mark, busy } end
-  if mine == #keys / 2 then return { 'OK' } end
+  local granted = remaining > 0 and { 'QUARANTINED', remaining } or { 'OK' }
+  if mine == names then return granted end
   if tonumber(token) <= tonumber(mark) then return { 'STALE', mark } end
-  for i = 1, #keys / 2 do redis.call('SET', keys[2 * i], token .. ':' .. closed[i], 'PX', retention) end
-  for i = 1, #keys / 2 do redis.call('SET', keys[2 * i - 1], token .. ':' .. owner .. ':' .. text, 'PX', ttl) end
-  return { 'OK' }`,
-  keys: lockAndFence,
-  argv: ({ owner, token, ttl, holder }) => [owner, token, ttl, RETENTION, holder],
+  local value = (remaining > 0 and 'q' or '') .. token .. ':' .. owner .. ':' .. text
+  for i = 1, names do redis.call('SET', keys[2 * i], token .. ':' .. closed[i], 'PX', retention) end
+  for i = 1, names do redis.call('SET', keys[2 * i - 1], value, 'PX', ttl) end
+  return granted`,
+  keys: (claim) => [...lockAndFence(claim), claim.names.guard],
+  argv: ({ owner, token, ttl, holder, guarded }, server) => [
+    owner,
+    token,
+    ttl,
+    RETENTION,
+    holder,
+    guarded ? guardName(server) : "",
+  ],
   parse([status, mark, busy], { keys }) {
     if (status === "OK") return { status: "granted" };
+    if (status === "QUARANTINED") return { status: "quarantined", remaining: Number(mark) };
+    if (status === "UNARMED")
+      return { status: "unarmed", guard: mark === "other" ? mark : "absent" };
+    if (status === "TOOLONG") return { status: "too long" };
     if (status === "STALE") return { status: "stale", mark: Number(mark) };
     if (status === "BUSY" && Array.isArray(busy)) {
       return {
@@ -90,31 +125,57 @@ function parseHolder(entry: unknown, keys: readonly string[]): KeyHolder {
 
 /** What a master says to {@link extendOperation}. */
 export interface ExtendReply {
-  /** `gone`: a key is missing; `taken`: a key is somebody else's. In both cases nothing was extended. */
-  readonly status: "extended" | "gone" | "taken";
+  /**
+   * `gone`: a key is missing; `taken`: a key is somebody else's; `too long`: the ttl is longer than the guard has been
+   * told of: in these cases nothing was extended. `quarantined`: extended, but the key was set in a quarantine that has
+   * not ended: no vote. A key that was there before the quarantine is a vote like any other.
+   */
+  readonly status: "extended" | "quarantined" | "gone" | "taken" | "too long";
 }
 
 /** Prolongs all keys, if all are ours. Never shortens a ttl, never revives a key. */
 export const extendOperation: Operation<Claim & { readonly ttl: number }, ExtendReply> = {
   name: "extend",
   lua: `
-  local owner, token, ttl, retention, below = argv[1], argv[2], argv[3], argv[4], argv[5]
-  for i = 1, #keys / 2 do
-    local current = redis.call('GET', keys[2 * i - 1])
-    if not current then return { 'GONE' } end
-    local holder, held = holderOf(current)
-    if holder ~= owner or held ~= token then return { 'TAKEN' } end
+  local owner, token, ttl, retention, below, server = argv[1], argv[2], argv[3], argv[4], argv[5], argv[6]
+  local names, quarantined, set, values = (#keys - 1) / 2, false, false, {}
+  if server ~= '' then
+    local guarded, _, ready, longest = guardOf(keys[#keys])
+    if longest and tonumber(ttl) > longest then return { 'TOOLONG' } end
+    quarantined = guarded ~= server or ready > clockOf()
   end
-  for i = 1, #keys / 2 do
-    if redis.call('PTTL', keys[2 * i - 1]) < tonumber(ttl) then redis.call('PEXPIRE', keys[2 * i - 1], ttl) end
+  for i = 1, names do
+    values[i] = redis.call('GET', keys[2 * i - 1])
+    if not values[i] then return { 'GONE' } end
+    local holder, held = holderOf(values[i])
+    if holder ~= owner or held ~= token then return { 'TAKEN' } end
+    if string.sub(values[i], 1, 1) == 'q' then set = true end
+  end
+  for i = 1, names do
+    local rest = redis.call('PTTL', keys[2 * i - 1])
+    if not quarantined and string.sub(values[i], 1, 1) == 'q' then
+      redis.call('SET', keys[2 * i - 1], string.sub(values[i], 2), 'PX', math.max(rest, tonumber(ttl)))
+    elseif rest < tonumber(ttl) then
+      redis.call('PEXPIRE', keys[2 * i - 1], ttl)
+    end
     local mark, closed = marksOf(keys[2 * i])
     redis.call('SET', keys[2 * i], highest(mark, token) .. ':' .. highest(closed, below), 'PX', retention)
   end
+  if quarantined and set then return { 'QUARANTINED' } end
   return { 'OK' }`,
-  keys: lockAndFence,
-  argv: ({ owner, token, ttl }) => [owner, token, ttl, RETENTION, token - 1],
+  keys: (claim) => [...lockAndFence(claim), claim.names.guard],
+  argv: ({ owner, token, ttl, guarded }, server) => [
+    owner,
+    token,
+    ttl,
+    RETENTION,
+    token - 1,
+    guarded ? guardName(server) : "",
+  ],
   parse([status]) {
     if (status === "OK") return { status: "extended" };
+    if (status === "QUARANTINED") return { status: "quarantined" };
+    if (status === "TOOLONG") return { status: "too long" };
     if (status === "GONE") return { status: "gone" };
     if (status === "TAKEN") return { status: "taken" };
     throw new Error(`an unknown status ${String(status)}`);
@@ -162,6 +223,65 @@ export const releaseOperation: Operation<
   },
 };
 
+/** What a client tells a master's guard. */
+export interface Arming {
+  readonly names: Names;
+  /** Milliseconds for which a master that lost its memory gives no vote. */
+  readonly quarantine: number;
+  /** The longest ttl that the client may ask for, or knows others to. */
+  readonly longestTtl: number;
+  /** True when the whole set of masters is known to be new: there is nothing it could have forgotten. */
+  readonly trust: boolean;
+}
+
+/** What a master says to {@link armOperation}. */
+export interface ArmReply {
+  /** Milliseconds of quarantine to come; 0 when it votes. */
+  readonly remaining: number;
+  /** The longest ttl the guard knows of. */
+  readonly longestTtl: number;
+}
+
+/**
+ * Arms the guard. A guard of another process, or none, means that the master may have forgotten locks: from now on
+ * it is in quarantine, unless the whole set is new. A longer ttl that becomes known in between prolongs the quarantine
+ * that counts from the same start. The longest ttl comes down again when nobody has named it for {@link NEEDED}.
+ */
+export const armOperation: Operation<Arming, ArmReply> = {
+  name: "arm",
+  lua: `
+  local server, quarantine, ttl, trust, keep = argv[1], tonumber(argv[2]), tonumber(argv[3]), argv[4] == '1', tonumber(argv[5])
+  local now = clockOf()
+  local guarded, armed, ready, longest, needed = guardOf(keys[1])
+  if guarded ~= server then
+    if guarded or not trust then armed, ready = now, now + quarantine else armed, ready = 0, 0 end
+  elseif armed > 0 then
+    -- The clock may have been set back to before the arming: the quarantine then begins now.
+    if armed > now then armed, ready = now, now + ready - armed end
+    ready = math.max(ready, armed + quarantine)
+  end
+  if not longest or ttl >= longest or now > needed then longest, needed = ttl, now + keep end
+  redis.call('SET', keys[1], string.format('%s:%.0f:%.0f:%.0f:%.0f', server, armed, ready, longest, needed))
+  return { 'OK', math.max(0, ready - now), longest }`,
+  keys: ({ names }) => [names.guard],
+  argv: ({ quarantine, longestTtl, trust }, server) => [
+    guardName(server),
+    quarantine,
+    longestTtl,
+    trust ? 1 : 0,
+    NEEDED,
+  ],
+  parse([status, remaining, longestTtl]) {
+    if (status === "OK") return { remaining: Number(remaining), longestTtl: Number(longestTtl) };
+    throw new Error(`an unknown status ${String(status)}`);
+  },
+};
+
+/** How a guard names a process; one that hides its identity is told from another by its missing guard alone. */
+function guardName(server: string): string {
+  return server === "" ? "hidden" : server;
+}
+
 /** What one master stores about one key. */
 export interface ReadReply {
   /** `undefined` when the key is free. */
@@ -196,6 +316,7 @@ export const readOperation: Operation<{ readonly names: Names; readonly key: str
 
 /** All that a lock master executes for us. */
 export const lockProgram = composeProgram(PRELUDE, [
+  armOperation,
   acquireOperation,
   extendOperation,
   releaseOperation,

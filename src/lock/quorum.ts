@@ -13,6 +13,8 @@ export type Vote =
   | { readonly kind: "granted" }
   | { readonly kind: "stale"; readonly mark: number }
   | { readonly kind: "busy"; readonly mark: number; readonly holders: readonly KeyHolder[] }
+  /** The master must not vote: it may have forgotten locks. */
+  | { readonly kind: "barred"; readonly reason: "quarantined" | "unarmed"; readonly cause: string }
   | { readonly kind: "failed"; readonly error: NodeError };
 
 /** What a round comes to. */
@@ -94,6 +96,8 @@ export function reportVotes(names: readonly string[], votes: readonly Vote[]): N
         return { node, vote: "held", cause: undefined };
       case "pending":
         return { node, vote: "pending", cause: undefined };
+      case "barred":
+        return { node, vote: vote.reason, cause: vote.cause };
       default:
         return vote satisfies never;
     }

@@ -2,6 +2,8 @@
  * What a lock master stores, for a prefix P and a key K:
  *
  * - `P K`: the lock, `<fencing token>:<owner>:<holder text>`, with a ttl. Any other content is somebody else's lock.
+ * - `P@node`: the guard, `<server process>:<armed at>:<ready at>:<longest ttl>:<needed until>`, times by the master's clock;
+ *   see `guard.ts`.
  * - `P@fence:K`: `<mark>:<closed>`. `mark` is the highest token accepted or given back here: a later or repeated
  *   request with a token that is not higher is refused. No holder with a token up to `closed` can be alive.
  *
@@ -10,6 +12,8 @@
 export interface Names {
   lock(key: string): string;
   fence(key: string): string;
+  /** The guard of the master itself. */
+  readonly guard: string;
   /** The channel on which the master says that the key was given back; the message is the fencing token. */
   freed(key: string): string;
 }
@@ -19,6 +23,7 @@ export function namesUnder(prefix: string): Names {
   return {
     lock: (key) => `${prefix}${key}`,
     fence: (key) => `${prefix}@fence:${key}`,
+    guard: `${prefix}@node`,
     freed: (key) => `${prefix}@freed:${key}`,
   };
 }
@@ -29,6 +34,14 @@ export function namesUnder(prefix: string): Names {
  * @see design: fencing tokens stay ordered over the expiry of marks while clocks differ by less than this.
  */
 export const RETENTION = 3_600_000;
+
+/**
+ * Milliseconds that a guard remembers the longest ttl after somebody named it last. Clients name theirs again at every
+ * {@link RENEWED}, and no ttl is longer than half of {@link RETENTION}: a lock of that ttl is over by then.
+ */
+export const NEEDED = RETENTION;
+/** Milliseconds after which a client names its longest ttl again, at its next use of the master. */
+export const RENEWED = RETENTION / 4;
 
 /** Longest holder text that is stored, in characters; more is cut. */
 export const LONGEST_HOLDER_TEXT = 256;
@@ -61,6 +74,15 @@ end
 local function marksOf(key)
   local mark, closed = string.match(redis.call('GET', key) or '', '^(%d+):(%d+)$')
   return mark or '0', closed or '0'
+end
+local function guardOf(key)
+  local server, armed, ready, longest, needed =
+    string.match(redis.call('GET', key) or '', '^([^:]+):(%d+):(%d+):(%d+):(%d+)$')
+  return server, tonumber(armed), tonumber(ready), tonumber(longest), tonumber(needed)
+end
+local function clockOf()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 local function highest(a, b)
   if tonumber(a) < tonumber(b) then return b end

@@ -1,8 +1,7 @@
-import type { Clock } from "../clock.ts";
 import type { NodeVote } from "../errors.ts";
 import type { NodeError } from "../redis/node-port.ts";
-import type { Masters } from "./masters.ts";
-import { type Claim, extendOperation, releaseOperation } from "./operations.ts";
+import type { LockContext } from "./context.ts";
+import { type Claim, extendOperation, type ExtendReply, releaseOperation } from "./operations.ts";
 import { abortMargin, leaseEnd, validUntil } from "./validity.ts";
 
 /** How an attempt to extend ended. `lost` is for good. */
@@ -25,19 +24,16 @@ export interface ReleaseOutcome {
 export class Tenure {
   readonly claim: Claim;
   readonly grantedTtl: number;
-  readonly #masters: Masters;
-  readonly #clock: Clock;
-  readonly #driftFactor: number;
+  readonly #context: LockContext;
   /** Called when {@link validUntil} may have become earlier: a master has said that the key is not ours. */
   onShortened: () => void = () => {};
   readonly #leaseEnds: number[];
   /** Sent before this, a confirmation is void: the master has since said that the key is not ours. */
   readonly #voidBefore: number[];
 
-  constructor(masters: Masters, clock: Clock, driftFactor: number, claim: Claim, ttl: number) {
-    this.#masters = masters;
-    this.#clock = clock;
-    this.#driftFactor = driftFactor;
+  constructor(context: LockContext, claim: Claim, ttl: number) {
+    const { masters } = context;
+    this.#context = context;
     this.claim = claim;
     this.grantedTtl = ttl;
     this.#leaseEnds = masters.ports.map(() => -Infinity);
@@ -46,7 +42,7 @@ export class Tenure {
 
   /** Until when a quorum keeps the keys for us. */
   get validUntil(): number {
-    return validUntil(this.#leaseEnds, this.#masters.quorum);
+    return validUntil(this.#leaseEnds, this.#context.masters.quorum);
   }
 
   /** Until when the lock may be used: the abort margin before {@link validUntil}. */
@@ -57,7 +53,7 @@ export class Tenure {
   /** Takes note that a master has confirmed a command sent at `sentAt`. */
   confirm(node: number, sentAt: number, ttl: number): void {
     if (sentAt <= (this.#voidBefore[node] ?? 0)) return;
-    const end = leaseEnd(sentAt, ttl, this.#driftFactor);
+    const end = leaseEnd(sentAt, ttl, this.#context.driftFactor);
     this.#leaseEnds[node] = Math.max(this.#leaseEnds[node] ?? -Infinity, end);
   }
 
@@ -68,7 +64,8 @@ export class Tenure {
    * not at all.
    */
   extend(ttl: number = this.grantedTtl): Promise<ExtendOutcome> {
-    const { quorum, names, ports } = this.#masters;
+    const { clock, guards, masters } = this.#context;
+    const { quorum, names, ports } = masters;
     const votes: NodeVote[] = names.map((node) => ({ node, vote: "pending", cause: undefined }));
     const count = (...kinds: NodeVote["vote"][]): number =>
       votes.filter(({ vote }) => kinds.includes(vote)).length;
@@ -80,24 +77,30 @@ export class Tenure {
         else if (count("gone", "held") > ports.length - quorum) resolve({ kind: "lost", votes });
         else if (pending === 0) resolve({ kind: "unconfirmed", votes });
       };
-      const heard = (node: number, status: "extended" | "gone" | "taken", sentAt: number): void => {
-        if (status !== "extended") {
+      const heard = (node: number, reply: ExtendReply, sentAt: number): void => {
+        const { status } = reply;
+        guards.heard(node, reply);
+        if (status === "gone" || status === "taken") {
           this.#void(node, sentAt);
           update(node, status === "gone" ? "gone" : "held");
-        } else if (this.#clock.now() >= this.validUntil) {
+        } else if (status === "quarantined") {
+          update(node, "quarantined", "the key was set after the master had lost its memory");
+        } else if (status === "too long") {
+          update(node, "unarmed", `the master did not know of a ttl of ${ttl} ms`);
+        } else if (clock.now() >= this.validUntil) {
           update(node, "timed out", "the answer came after the lock had ended");
         } else {
           this.confirm(node, sentAt, ttl);
           update(node, "granted");
         }
       };
-      this.#masters.broadcast(
+      masters.broadcast(
         extendOperation,
         { ...this.claim, ttl },
         {
-          answer: (node, { status }, sentAt) => heard(node, status, sentAt),
+          answer: heard,
           failure: (node, { failure, message }: NodeError) => update(node, failure, message),
-          late: (node, { status }, sentAt) => heard(node, status, sentAt),
+          late: heard,
         },
       );
     });
@@ -109,7 +112,8 @@ export class Tenure {
    * @param held false for a candidate that never won.
    */
   release(held: boolean): Promise<ReleaseOutcome> {
-    const { names, quorum, ports } = this.#masters;
+    const { masters } = this.#context;
+    const { names, quorum, ports } = masters;
     const votes: NodeVote[] = names.map((node) => ({ node, vote: "pending", cause: undefined }));
     return new Promise((resolve) => {
       let deletedEverything = 0;
@@ -122,7 +126,7 @@ export class Tenure {
           resolve({ confirmed: deletedEverything >= quorum, votes: [...votes] });
         }
       };
-      this.#masters.broadcast(
+      masters.broadcast(
         releaseOperation,
         { ...this.claim, held },
         {

@@ -5,7 +5,7 @@ export interface Answer<R> {
   readonly reply: R;
   /** Clock time *before* the command was written: the master cannot have executed it earlier. */
   readonly sentAt: number;
-  /** Names the server process that answered; empty when the server hides it. */
+  /** Names the server process that answered, anew after each restart; empty when the server hides it. */
   readonly server: string;
 }
 
@@ -42,6 +42,8 @@ export interface NodePort {
     args: A,
     late?: (answer: Answer<R>) => void,
   ): Promise<Answer<R>>;
+  /** For how many milliseconds the server has been running, as it says itself; 0 when that is not known. */
+  uptime(): number;
   /** Calls `listener` with each message on the channel until the returned function is called. Best effort. */
   subscribe(channel: string, listener: (message: string) => void): () => void;
   /** Ends the connections at once; what is in flight is rejected. Idempotent. */

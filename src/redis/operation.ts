@@ -8,7 +8,8 @@ export interface Operation<A, R> {
   readonly name: string;
   readonly lua: string;
   keys(args: A): readonly string[];
-  argv(args: A): readonly (string | number)[];
+  /** @param server the identity of the very process the call goes to. */
+  argv(args: A, server: string): readonly (string | number)[];
   /** Turns the raw reply into a typed one; throws when it is none of ours. */
   parse(reply: readonly unknown[], args: A): R;
 }
@@ -63,7 +64,10 @@ return replies`,
 }
 
 /** The keys and arguments of one script call that executes `calls` in order. */
-export function encodeCalls(calls: readonly Call<unknown, unknown>[]): {
+export function encodeCalls(
+  calls: readonly Call<unknown, unknown>[],
+  server: string,
+): {
   keys: string[];
   argv: (string | number)[];
 } {
@@ -71,7 +75,7 @@ export function encodeCalls(calls: readonly Call<unknown, unknown>[]): {
   const argv: (string | number)[] = [calls.length];
   for (const { operation, args } of calls) {
     const callKeys = operation.keys(args);
-    const callArgv = operation.argv(args);
+    const callArgv = operation.argv(args, server);
     for (const key of callKeys) keys.push(key);
     argv.push(operation.name, callKeys.length, callArgv.length);
     for (const value of callArgv) argv.push(value);

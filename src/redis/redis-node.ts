@@ -56,6 +56,7 @@ export class RedisNode implements NodePort {
   /** "first" until the first attempt to connect has ended: only then do calls wait for the connection. */
   #stage: "idle" | "first" | "later" | "closed" = "idle";
   #server = "";
+  #startedAt: number | undefined;
   #lastAnswerAt = 0;
 
   constructor(options: RedisNodeOptions) {
@@ -92,6 +93,10 @@ export class RedisNode implements NodePort {
       this.#start();
       this.#scheduleFlush();
     });
+  }
+
+  uptime(): number {
+    return this.#startedAt === undefined ? 0 : this.#options.clock.now() - this.#startedAt;
   }
 
   subscribe(channel: string, listener: (message: string) => void): () => void {
@@ -154,7 +159,10 @@ export class RedisNode implements NodePort {
       deadline: clock.timer(nodeTimeout, () => this.#deadlinePassed(batch)),
     };
     this.#inFlight.add(batch);
-    const { keys, argv } = encodeCalls(pending.map(({ call }) => call));
+    const { keys, argv } = encodeCalls(
+      pending.map(({ call }) => call),
+      this.#server,
+    );
     // Sent again only if the server did not know the script, hence executed nothing, and while it still matters.
     this.#script
       .run(this.#connection.client, keys, argv, () => !batch.settled)
@@ -213,6 +221,9 @@ export class RedisNode implements NodePort {
     if (endpoint.db !== 0) await client.select(endpoint.db);
     const [info] = await Promise.all([client.info("server"), this.#script.load(client)]);
     this.#server = /^run_id:(\S+)/m.exec(info)?.[1] ?? "";
+    const seconds = /^uptime_in_seconds:(\d+)/m.exec(info)?.[1];
+    this.#startedAt =
+      seconds === undefined ? undefined : this.#options.clock.now() - Number(seconds) * 1_000;
   }
 
   #wentUp(): void {

@@ -1,7 +1,8 @@
 import { RedlockClosedError } from "../errors.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { Heartbeat } from "../heartbeat/heartbeat.ts";
-import { acquire, type AcquireOutcome, type LockContext } from "../lock/acquire.ts";
+import { acquire, type AcquireOutcome } from "../lock/acquire.ts";
+import type { LockContext } from "../lock/context.ts";
 import { HeldLock } from "./held-lock.ts";
 import type { RedlockSettings } from "./options.ts";
 import { conflictOf, failureOf } from "./outcomes.ts";

@@ -36,6 +36,21 @@ export interface RedlockOptions {
   driftFactor?: number;
   /** Put before every key that is stored. All programs that share locks need the same. @defaultValue `"redlock:"` */
   keyPrefix?: string;
+  /**
+   * What becomes of a master that may have forgotten locks, because it was restarted, flushed or replaced: with `true` it
+   * gives no vote for the quarantine, about `maxTtl` + `nodeTimeout` + `clockSkewBudget`. A wholly new set of masters
+   * votes at once when all have been up for that long; with `"trust-new"` whatever their uptime, for tests and
+   * development. `false` switches the guard off: right only for masters that forget nothing (`appendfsync always`), or for
+   * a single one that everybody can do without. All clients of the masters need the same.
+   * @defaultValue true
+   */
+  restartGuard?: boolean | "trust-new";
+  /**
+   * By how much the clocks of clients may differ for fencing tokens to stay in order when masters have lost all marks.
+   * Part of the quarantine.
+   * @defaultValue 5000
+   */
+  clockSkewBudget?: number;
   /** BullMQ's telemetry object: a span for each acquisition, and metrics under `bullmq.redlock.`. @defaultValue none */
   telemetry?: RedlockTelemetry;
 }
@@ -49,6 +64,8 @@ export interface RedlockSettings {
   readonly nodeTimeout: number;
   readonly driftFactor: number;
   readonly keyPrefix: string;
+  readonly restartGuard: boolean | "trust-new";
+  readonly clockSkewBudget: number;
   readonly telemetry: RedlockTelemetry | undefined;
 }
 
@@ -60,11 +77,14 @@ const KNOWN = [
   "nodeTimeout",
   "driftFactor",
   "keyPrefix",
+  "restartGuard",
+  "clockSkewBudget",
   "telemetry",
 ];
 
 const DEFAULT_TTL = 15_000;
 const DEFAULT_DRIFT_FACTOR = 0.01;
+const DEFAULT_CLOCK_SKEW_BUDGET = 5_000;
 /** A ttl must stay well below the time masters remember marks. */
 const LONGEST_TTL = RETENTION / 2;
 /** A vote that takes this many ms, or the node timeout if that is less, must still make a lock. */
@@ -100,8 +120,34 @@ export function checkRedlockOptions(options: unknown): RedlockSettings {
       expected: "a string of at most 256 characters",
     });
   }
+  const restartGuard: unknown = given.restartGuard ?? true;
+  if (typeof restartGuard !== "boolean" && restartGuard !== "trust-new") {
+    throw new LockConfigError({
+      path: "restartGuard",
+      found: describeValue(restartGuard),
+      expected: 'true, "trust-new" or false',
+    });
+  }
+  // Longer than the masters remember marks, it could not keep them in order.
+  const clockSkewBudget = checkMs(
+    "clockSkewBudget",
+    given.clockSkewBudget ?? DEFAULT_CLOCK_SKEW_BUDGET,
+    0,
+    RETENTION / 4,
+  );
   const telemetry = checkTelemetry("telemetry", given.telemetry);
-  return { endpoints, ttl, maxTtl, heartbeat, nodeTimeout, driftFactor, keyPrefix, telemetry };
+  return {
+    endpoints,
+    ttl,
+    maxTtl,
+    heartbeat,
+    nodeTimeout,
+    driftFactor,
+    keyPrefix,
+    restartGuard,
+    clockSkewBudget,
+    telemetry,
+  };
 }
 
 /** Checks a number of whole milliseconds. */

@@ -1,5 +1,6 @@
 import { LockConflictError, LockKeyError, LockUnavailableError, quoteKeys } from "../errors.ts";
-import type { AcquireOutcome, LockContext } from "../lock/acquire.ts";
+import type { AcquireOutcome } from "../lock/acquire.ts";
+import type { LockContext } from "../lock/context.ts";
 import type { KeyHolder } from "../lock/operations.ts";
 import { toHolder } from "./inspect.ts";
 import type { Wish } from "./wish.ts";

@@ -8,7 +8,8 @@ import {
 import { SafeEmitter } from "../events.ts";
 import { Heartbeat } from "../heartbeat/heartbeat.ts";
 import { normaliseKeys } from "../keys/normalise.ts";
-import type { LockContext } from "../lock/acquire.ts";
+import type { LockContext } from "../lock/context.ts";
+import { Guards, type GuardSettings } from "../lock/guard.ts";
 import type { Lock } from "../lock/lock.ts";
 import { Masters } from "../lock/masters.ts";
 import { lockProgram } from "../lock/operations.ts";
@@ -69,6 +70,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     const { clock, random } = surroundings;
     const settings = checkRedlockOptions(options);
     const { endpoints, nodeTimeout, driftFactor, keyPrefix } = settings;
+    const guardSettings: GuardSettings = { ...settings, mode: settings.restartGuard };
     const ports = endpoints.map((endpoint) =>
       surroundings.connect({
         endpoint,
@@ -81,10 +83,15 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       }),
     );
     this.#settings = settings;
+    const masters = new Masters(ports, (node, first) => this.#warnDuplicate(node, first));
+    const names = namesUnder(keyPrefix);
     this.#context = {
-      masters: new Masters(ports, (node, first) => this.#warnDuplicate(node, first)),
+      masters,
+      guards: new Guards(masters, names, clock, guardSettings, (node, remaining) =>
+        this.emit("node:quarantined", { node: masters.names[node] ?? "", remaining }),
+      ),
       tokens: new TokenSource(clock),
-      names: namesUnder(keyPrefix),
+      names,
       clock,
       random,
       driftFactor,

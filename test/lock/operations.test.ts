@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import {
   acquireOperation,
+  armOperation,
   type Claim,
   extendOperation,
   lockProgram,
@@ -44,7 +45,7 @@ async function ask<A, R>(operation: Operation<A, R>, args: A): Promise<R> {
 }
 
 function claim(owner: string, token: number, keys: string[] = ["k"]): Claim {
-  return { names, keys, owner, token };
+  return { names, keys, owner, token, guarded: false };
 }
 
 describe("the script of a master", () => {
@@ -154,7 +155,19 @@ describe("the script of a master", () => {
 
 describe("the simulated master", () => {
   type Step = {
-    kind: "acquire" | "extend" | "held" | "rollback" | "read" | "delete" | "foreign";
+    kind:
+      | "acquire"
+      | "extend"
+      | "held"
+      | "rollback"
+      | "read"
+      | "arm"
+      | "delete"
+      | "foreign"
+      | "flush"
+      | "other process";
+    guarded: boolean;
+    trust: boolean;
     owner: string;
     token: number;
     keys: string[];
@@ -168,9 +181,15 @@ describe("the simulated master", () => {
       "held",
       "rollback",
       "read",
+      "arm",
+      "arm",
       "delete",
       "foreign",
+      "flush",
+      "other process",
     ),
+    guarded: fc.boolean(),
+    trust: fc.boolean(),
     owner: fc.constantFrom("a", "b", "c"),
     token: fc.integer({ min: 1, max: 12 }),
     keys: fc.constantFrom(["k"], ["l"], ["k", "l"]),
@@ -183,7 +202,8 @@ describe("the simulated master", () => {
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
         await client.flushall();
         const twin = new SimulatedMaster(new VirtualClock());
-        for (const { kind, owner, token, keys, ttl } of steps) {
+        const { server } = await node.run(readOperation, { names, key: "k" });
+        for (const { kind, owner, token, keys, ttl, guarded, trust } of steps) {
           const [key = ""] = keys;
           if (kind === "delete") {
             await client.del(names.lock(key));
@@ -191,10 +211,19 @@ describe("the simulated master", () => {
           } else if (kind === "foreign") {
             await client.set(names.lock(key), "theirs", "PX", ttl);
             twin.set(names.lock(key), "theirs", ttl);
+          } else if (kind === "flush") {
+            await client.flushall();
+            twin.wipe();
+          } else if (kind === "other process") {
+            await client.set(names.guard, "other:0:0:500000:1");
+            twin.set(names.guard, "other:0:0:500000:1", Infinity);
           } else {
-            const request = requestOf(kind, claim(owner, token, keys), ttl);
+            const base = { ...claim(owner, token, keys), guarded };
+            const request = requestOf(kind, base, { ttl, trust });
             const real = await ask(request.operation, request.args);
-            expect(round(twin.execute(request.operation, request.args))).toEqual(round(real));
+            expect(round(twin.execute(request.operation, request.args, server))).toEqual(
+              round(real),
+            );
           }
           for (const name of ["k", "l"].flatMap((each) => [names.lock(each), names.fence(each)])) {
             expect(twin.get(name) ?? null).toEqual(await client.get(name));
@@ -206,11 +235,15 @@ describe("the simulated master", () => {
   });
 
   function requestOf(
-    kind: Exclude<Step["kind"], "delete" | "foreign">,
+    kind: Exclude<Step["kind"], "delete" | "foreign" | "flush" | "other process">,
     base: Claim,
-    ttl: number,
+    { ttl, trust }: { ttl: number; trust: boolean },
   ): { operation: Operation<object, unknown>; args: object } {
     const requests = {
+      arm: {
+        operation: armOperation,
+        args: { names, quarantine: 3 * ttl, longestTtl: ttl, trust },
+      },
       acquire: { operation: acquireOperation, args: { ...base, ttl, holder: "someone" } },
       extend: { operation: extendOperation, args: { ...base, ttl } },
       held: { operation: releaseOperation, args: { ...base, held: true } },
@@ -225,7 +258,7 @@ describe("the simulated master", () => {
 function round(reply: unknown): unknown {
   return JSON.parse(
     JSON.stringify(reply, (name, value: unknown) =>
-      name === "expiresIn" ? Math.round(Number(value) / 100_000) : value,
+      ["expiresIn", "remaining"].includes(name) ? Math.round(Number(value) / 100_000) : value,
     ),
   );
 }

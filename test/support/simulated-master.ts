@@ -1,6 +1,13 @@
 import type { Clock } from "../../src/clock.ts";
-import type { AcquireReply, Claim, ExtendReply, ReadReply } from "../../src/lock/operations.ts";
-import { parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
+import type {
+  AcquireReply,
+  Arming,
+  ArmReply,
+  Claim,
+  ExtendReply,
+  ReadReply,
+} from "../../src/lock/operations.ts";
+import { NEEDED, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
 import { type Answer, NodeError, type NodePort } from "../../src/redis/node-port.ts";
 import type { Operation } from "../../src/redis/operation.ts";
 
@@ -8,6 +15,16 @@ interface Stored {
   value: string;
   expiresAt: number;
 }
+
+interface Guard {
+  server: string;
+  armed: number;
+  ready: number;
+  longest: number;
+  needed: number;
+}
+
+const NO_GUARD: Guard = { server: "", armed: 0, ready: 0, longest: 0, needed: 0 };
 
 type AcquireArgs = Claim & { ttl: number; holder: string };
 
@@ -46,10 +63,12 @@ export class SimulatedMaster {
     return () => listeners.delete(listener);
   }
 
-  execute<A, R>({ name }: Operation<A, R>, args: A): R {
+  /** @param server the identity of this process, as the caller knows it. */
+  execute<A, R>({ name }: Operation<A, R>, args: A, server: string): R {
     const handlers: Record<string, (args: never) => unknown> = {
-      acquire: (claim: AcquireArgs) => this.#acquire(claim),
-      extend: (claim: Claim & { ttl: number }) => this.#extend(claim),
+      arm: (arming: Arming) => this.#arm(arming, server),
+      acquire: (claim: AcquireArgs) => this.#acquire(claim, server),
+      extend: (claim: Claim & { ttl: number }) => this.#extend(claim, server),
       release: (claim: Claim & { held: boolean }) => this.#release(claim),
       read: ({ names, key }: { names: Claim["names"]; key: string }) =>
         this.#read(names.lock(key), names.fence(key)),
@@ -59,7 +78,36 @@ export class SimulatedMaster {
     return handler(args as never) as R;
   }
 
-  #acquire({ names, keys, owner, token, ttl, holder }: AcquireArgs): AcquireReply {
+  #arm({ names, quarantine, longestTtl, trust }: Arming, server: string): ArmReply {
+    const now = this.#now();
+    const guard = this.#guard(names.guard);
+    let { armed, ready, longest, needed } = guard ?? NO_GUARD;
+    if (guard?.server !== server) {
+      [armed, ready] = guard === undefined && trust ? [0, 0] : [now, now + quarantine];
+    } else if (armed > 0) {
+      if (armed > now) [armed, ready] = [now, now + ready - armed];
+      ready = Math.max(ready, armed + quarantine);
+    }
+    if (guard === undefined || longestTtl >= longest || now > needed) {
+      [longest, needed] = [longestTtl, now + NEEDED];
+    }
+    this.set(names.guard, [server, armed, ready, longest, needed].join(":"), Infinity);
+    return { remaining: Math.max(0, ready - now), longestTtl: longest };
+  }
+
+  #acquire(
+    { names, keys, owner, token, ttl, holder, guarded }: AcquireArgs,
+    server: string,
+  ): AcquireReply {
+    let remaining = 0;
+    if (guarded) {
+      const guard = this.#guard(names.guard);
+      if (guard?.server !== server) {
+        return { status: "unarmed", guard: guard === undefined ? "absent" : "other" };
+      }
+      if (ttl > guard.longest) return { status: "too long" };
+      remaining = Math.max(0, guard.ready - this.#now());
+    }
     const fences = keys.map((key) => this.#fence(names.fence(key)));
     const mark = Math.max(...fences.map((fence) => fence.mark));
     let mine = 0;
@@ -76,30 +124,47 @@ export class SimulatedMaster {
       return [{ key, expiresIn: this.#ttl(names.lock(key)), confirmed, ...stored }];
     });
     if (holders.length > 0) return { status: "busy", mark, holders };
-    if (mine === keys.length) return { status: "granted" };
+    const granted: AcquireReply =
+      remaining > 0 ? { status: "quarantined", remaining } : { status: "granted" };
+    if (mine === keys.length) return granted;
     if (token <= mark) return { status: "stale", mark };
     for (const [index, key] of keys.entries()) {
       this.set(names.fence(key), `${token}:${fences[index]?.closed ?? 0}`, RETENTION);
-      this.set(names.lock(key), `${token}:${owner}:${holder}`, ttl);
+      this.set(names.lock(key), `${remaining > 0 ? "q" : ""}${token}:${owner}:${holder}`, ttl);
     }
-    return { status: "granted" };
+    return granted;
   }
 
-  #extend({ names, keys, owner, token, ttl }: Claim & { ttl: number }): ExtendReply {
+  #extend(
+    { names, keys, owner, token, ttl, guarded }: Claim & { ttl: number },
+    server: string,
+  ): ExtendReply {
+    let quarantined = false;
+    if (guarded) {
+      const guard = this.#guard(names.guard);
+      if (guard !== undefined && ttl > guard.longest) return { status: "too long" };
+      quarantined = guard?.server !== server || guard.ready > this.#now();
+    }
+    let set = false;
     for (const key of keys) {
       const current = this.get(names.lock(key));
       if (current === undefined) return { status: "gone" };
       const stored = parseStoredLock(current);
       if (stored.id !== owner || stored.token !== token) return { status: "taken" };
+      if (current.startsWith("q")) set = true;
     }
     for (const key of keys) {
       const name = names.lock(key);
-      if (this.#ttl(name) < ttl) this.set(name, this.get(name) ?? "", ttl);
+      const value = this.get(name) ?? "";
+      const strip = !quarantined && value.startsWith("q");
+      if (strip || this.#ttl(name) < ttl) {
+        this.set(name, strip ? value.slice(1) : value, Math.max(this.#ttl(name), ttl));
+      }
       const { mark, closed } = this.#fence(names.fence(key));
       const fence = `${Math.max(mark, token)}:${Math.max(closed, token - 1)}`;
       this.set(names.fence(key), fence, RETENTION);
     }
-    return { status: "extended" };
+    return { status: quarantined && set ? "quarantined" : "extended" };
   }
 
   #release({ names, keys, owner, token, held }: Claim & { held: boolean }): { deleted: number } {
@@ -128,6 +193,19 @@ export class SimulatedMaster {
       foreignType: undefined,
       mark: this.#fence(fence).mark,
     };
+  }
+
+  #guard(key: string): Guard | undefined {
+    const value = this.get(key);
+    if (value === undefined) return undefined;
+    const [server = "", ...numbers] = value.split(":");
+    const [armed = 0, ready = 0, longest = 0, needed = 0] = numbers.map(Number);
+    return { server, armed, ready, longest, needed };
+  }
+
+  /** Whole milliseconds, as the Lua reads them. */
+  #now(): number {
+    return Math.floor(this.#clock.now());
   }
 
   #fence(key: string): { mark: number; closed: number } {
@@ -161,17 +239,27 @@ export class SimulatedNode implements NodePort {
   readonly behaviour: Behaviour = { there: 1, back: 1, frozen: false, refused: false, mute: false };
   /** What was sent, by name and in order. */
   readonly sent: string[] = [];
+  /** The identity of the server process: another one after a restart. */
   server: string;
+  /** Milliseconds since its start, as the server says. */
+  upFor = Infinity;
   readonly #clock: Clock;
   readonly #nodeTimeout: number;
   #stopped: (() => void)[] = [];
 
   constructor(name: string, clock: Clock, nodeTimeout: number) {
     this.name = name;
-    this.server = name;
+    this.server = name.replaceAll(":", "-");
     this.master = new SimulatedMaster(clock);
     this.#clock = clock;
     this.#nodeTimeout = nodeTimeout;
+  }
+
+  /** The server process is killed and started again, with its memory or empty. */
+  restart({ empty }: { empty: boolean }): void {
+    this.server = `${this.server}'`;
+    this.upFor = 0;
+    if (empty) this.master.wipe();
   }
 
   /** Ends a freeze: the master executes what has arrived meanwhile, in order. */
@@ -198,7 +286,11 @@ export class SimulatedNode implements NodePort {
         reject(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
       });
       const execute = (): void => {
-        const answer = { reply: this.master.execute(operation, args), sentAt, server: this.server };
+        const answer = {
+          reply: this.master.execute(operation, args, this.server),
+          sentAt,
+          server: this.server,
+        };
         if (this.behaviour.mute) return;
         clock.timer(this.behaviour.back, () => {
           clock.clearTimer(deadline);
@@ -211,6 +303,10 @@ export class SimulatedNode implements NodePort {
         else execute();
       });
     });
+  }
+
+  uptime(): number {
+    return this.upFor;
   }
 
   subscribe(channel: string, listener: (message: string) => void): () => void {

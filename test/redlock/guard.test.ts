@@ -1,0 +1,217 @@
+import { describe, expect, it } from "vitest";
+import { LockUnavailableError } from "../../src/errors.ts";
+import { simulate, type Simulation } from "../support/simulated-redlock.ts";
+
+const OPTIONS = { ttl: 1_000, nodeTimeout: 50, clockSkewBudget: 500 };
+/** 1000 * 1.02 + 50 + 500 */
+const QUARANTINE = 1_570;
+
+function forget({ nodes }: Simulation): void {
+  for (const { master } of nodes) master.wipe();
+}
+
+/** A holds with the votes of masters 1 and 2, because 3 is out of reach; then 1 loses its memory. */
+async function secondHolder(
+  lose: (simulation: Simulation) => void,
+  options: Parameters<typeof simulate>[1],
+): Promise<{ simulation: Simulation; first: boolean; second: boolean }> {
+  const simulation = simulate(3, options);
+  const { clock, nodes, redlock, client } = simulation;
+  nodes[2]!.behaviour.refused = true;
+  const lock = await clock.until(redlock.acquire("k", { heartbeat: false }));
+  lose(simulation);
+  nodes[2]!.behaviour.refused = false;
+  nodes[1]!.behaviour.refused = true;
+  let second = false;
+  client()
+    .acquire("k")
+    .then(
+      () => (second = true),
+      () => {},
+    );
+  await clock.pass(400);
+  return { simulation, first: lock.held, second };
+}
+
+describe("a master that lost its memory", () => {
+  it.each<[string, (simulation: Simulation) => void]>([
+    ["restarted empty", ({ nodes }) => nodes[0]!.restart({ empty: true })],
+    ["flushed", ({ nodes }) => nodes[0]!.master.wipe()],
+    [
+      "restarted with an old copy",
+      ({ nodes }) => {
+        nodes[0]!.restart({ empty: false });
+        nodes[0]!.master.delete("redlock:k");
+      },
+    ],
+  ])("%s, makes no second holder; without the guard it does", async (_, lose) => {
+    expect(await secondHolder(lose, OPTIONS)).toMatchObject({ first: true, second: false });
+    expect(await secondHolder(lose, { ...OPTIONS, restartGuard: false })).toMatchObject({
+      first: true,
+      second: true,
+    });
+  });
+
+  it("votes again after the quarantine, and not before", async () => {
+    const simulation = simulate(3, OPTIONS);
+    const { clock, nodes, redlock } = simulation;
+    const quarantined: unknown[] = [];
+    redlock.on("node:quarantined", (event) => quarantined.push(event));
+    nodes[0]!.restart({ empty: true });
+    nodes[2]!.behaviour.refused = true;
+    const ask = (): Promise<unknown> => clock.until(redlock.using("k", () => "held"));
+    // Another client might just be arming a new set: it is given the time for that.
+    await expect(ask()).rejects.toThrow(LockUnavailableError);
+    await clock.pass(100);
+    await expect(ask()).rejects.toThrow(/unarmed|quarantined/);
+    await expect(ask()).rejects.toThrow(
+      /lock-1:6379 quarantined \(lost its memory; votes again in/,
+    );
+    expect(quarantined).toHaveLength(1);
+    expect(quarantined[0]).toMatchObject({ node: "lock-1:6379" });
+    await clock.pass(QUARANTINE - 300);
+    await expect(ask()).rejects.toThrow(LockUnavailableError);
+    await clock.pass(300);
+    expect(await ask()).toBe("held");
+  });
+
+  it("leaves the others' locks alone: jobs go on with the quorum of the rest", async () => {
+    const simulation = simulate(3, OPTIONS);
+    const { clock, nodes, redlock } = simulation;
+    const lock = await clock.until(redlock.acquire("k"));
+    nodes[0]!.restart({ empty: true });
+    for (let i = 0; i < 50; i++) {
+      await clock.pass(100);
+      expect(lock.held).toBe(true);
+      expect(await clock.until(redlock.using(`other-${i}`, () => "held"))).toBe("held");
+    }
+  });
+
+  it("that kept our key still vouches for it", async () => {
+    const simulation = simulate(3, OPTIONS);
+    const { clock, nodes, redlock } = simulation;
+    const lock = await clock.until(redlock.acquire("k"));
+    nodes[2]!.behaviour.refused = true;
+    nodes[0]!.restart({ empty: false });
+    await clock.pass(5_000);
+    expect(lock.held).toBe(true);
+  });
+
+  it("vouches for a lock granted in its quarantine once that is over", async () => {
+    const simulation = simulate(3, OPTIONS);
+    const { clock, nodes, redlock } = simulation;
+    nodes[0]!.restart({ empty: true });
+    await clock.until(redlock.using("warm", () => {}));
+    await clock.pass(150);
+    await clock.until(redlock.using("warm", () => {}));
+    await clock.pass(10);
+    const lock = await clock.until(redlock.acquire("k"));
+    await clock.pass(10);
+    expect(nodes[0]!.master.get("redlock:k")).toMatch(/^q/);
+    await clock.pass(QUARANTINE + 400);
+    expect(nodes[0]!.master.get("redlock:k")).toMatch(/^\d/);
+    nodes[1]!.behaviour.refused = true;
+    await clock.pass(5_000);
+    expect(lock.held).toBe(true);
+  });
+});
+
+describe("a wholly new set of masters", () => {
+  it("is trusted at once when all have been up for the quarantine", async () => {
+    const simulation = simulate(3, OPTIONS);
+    forget(simulation);
+    const { clock, redlock } = simulation;
+    const start = clock.now();
+    expect(await clock.until(redlock.using("k", () => "held"))).toBe("held");
+    expect(clock.now() - start).toBeLessThan(10);
+  });
+
+  it("waits out the quarantine when one has been up for less, and says so", async () => {
+    const simulation = simulate(3, OPTIONS);
+    forget(simulation);
+    const { clock, nodes, redlock } = simulation;
+    nodes[1]!.upFor = 1_000;
+    const quarantined: { remaining: number }[] = [];
+    redlock.on("node:quarantined", (event) => quarantined.push(event));
+    await expect(clock.until(redlock.acquire("k"))).rejects.toThrow(/quarantined/);
+    expect(quarantined.map(({ remaining }) => remaining)).toEqual([
+      QUARANTINE,
+      QUARANTINE,
+      QUARANTINE,
+    ]);
+    await clock.pass(QUARANTINE);
+    expect(await clock.until(redlock.using("k", () => "held"))).toBe("held");
+  });
+
+  it('is trusted whatever its uptime with "trust-new"', async () => {
+    const simulation = simulate(3, { ...OPTIONS, restartGuard: "trust-new" });
+    forget(simulation);
+    const { clock, nodes, redlock } = simulation;
+    for (const node of nodes) node.upFor = 0;
+    expect(await clock.until(redlock.using("k", () => "held"))).toBe("held");
+  });
+
+  it("is not taken for a flushed one when several clients meet it at the same time", async () => {
+    const simulation = simulate(5, OPTIONS);
+    forget(simulation);
+    const { clock, nodes, client } = simulation;
+    for (const [node, { behaviour }] of nodes.entries()) behaviour.there = 1 + 3 * node;
+    const results = await clock.until(
+      Promise.all(
+        Array.from({ length: 8 }, async (_, i) => {
+          await new Promise<void>((resolve) => {
+            clock.timer(2 * i, resolve);
+          });
+          return client().using(`k${i}`, () => "held");
+        }),
+      ),
+    );
+    expect(results).toEqual(Array.from({ length: 8 }, () => "held"));
+    const ready = nodes.map(({ master }) => master.get("redlock:@node")?.split(":")[2]);
+    expect(ready).toEqual(["0", "0", "0", "0", "0"]);
+  });
+});
+
+describe("the longest ttl that a guard knows", () => {
+  it("grows with the client that needs more, and its quarantine covers that", async () => {
+    const simulation = simulate(3, OPTIONS);
+    forget(simulation);
+    const { clock, nodes, redlock } = simulation;
+    await clock.until(redlock.using("k", () => {}));
+    const patient = simulate(3, { ...OPTIONS, ttl: 20_000 });
+    // The same masters, seen by a client with longer locks.
+    patient.nodes.splice(0, 3, ...nodes);
+    const client = patient.client();
+    expect(nodes[0]!.master.get("redlock:@node")).toMatch(/:1000:\d+$/);
+    const longer = client.using("long", () => "held");
+    await clock.pass(100);
+    expect(await longer).toBe("held");
+    expect(nodes[0]!.master.get("redlock:@node")).toMatch(/:20000:\d+$/);
+  });
+
+  it("comes down again when nobody needs it any more", async () => {
+    const simulation = simulate(3, OPTIONS);
+    forget(simulation);
+    const { clock, nodes, redlock } = simulation;
+    for (const { master, server } of nodes) {
+      master.set("redlock:@node", `${server}:0:0:60000:${clock.now() + 3_600_000}`, Infinity);
+    }
+    for (let quarter = 0; quarter < 5; quarter++) {
+      expect(nodes[0]!.master.get("redlock:@node")).toMatch(/:60000:\d+$/);
+      await clock.until(redlock.using("k", () => {}));
+      await clock.pass(901_000);
+    }
+    await clock.until(redlock.using("k", () => {}));
+    await clock.pass(10);
+    expect(nodes[0]!.master.get("redlock:@node")).toMatch(/:1000:\d+$/);
+  });
+});
+
+describe("the guard's options", () => {
+  it.each([
+    [{ restartGuard: "yes" }, /^restartGuard: found "yes", expected true, "trust-new" or false/],
+    [{ clockSkewBudget: -1 }, /^clockSkewBudget: found -1/],
+  ])("refuse %o", (options, message) => {
+    expect(() => simulate(3, options as object)).toThrow(message);
+  });
+});
