@@ -56,9 +56,10 @@ export const acquireOperation: Operation<
   name: "acquire",
   lua: `
   local owner, token, ttl, retention, text, server = argv[1], argv[2], argv[3], argv[4], argv[5], argv[6]
-  local names, remaining = (#keys - 1) / 2, 0
+  local names, remaining, longest = (#keys - 1) / 2, 0, nil
   if server ~= '' then
-    local guarded, _, ready, longest = guardOf(keys[#keys])
+    local guarded, _, ready, known = guardOf(keys[#keys])
+    longest = known
     if guarded ~= server then return { 'UNARMED', guarded and 'other' or 'absent' } end
     if tonumber(ttl) > longest then return { 'TOOLONG' } end
     remaining = math.max(0, ready - clockOf())
@@ -72,7 +73,13 @@ export const acquireOperation: Operation<
       local holder, held = holderOf(current)
       if holder ~= owner then
         local confirmed = held and tonumber(keyClosed) >= tonumber(held) - 1
-        busy[#busy + 1] = { i, string.sub(current, 1, 512), redis.call('PTTL', keys[2 * i - 1]), confirmed and 1 or 0 }
+        local rest = redis.call('PTTL', keys[2 * i - 1])
+        -- No lock of ours is that long: the clock was set back, and the key would outlive its holder by as much.
+        if held and longest and rest > longest then
+          rest = longest
+          redis.call('PEXPIRE', keys[2 * i - 1], rest)
+        end
+        busy[#busy + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0 }
       elseif held == token then
         mine = mine + 1
       end

@@ -43,6 +43,16 @@ export class SimulatedMaster {
     this.#data = new Map();
   }
 
+  /** What is in memory now. */
+  snapshot(): ReadonlyMap<string, Readonly<Stored>> {
+    return new Map([...this.#data].map(([key, stored]) => [key, { ...stored }]));
+  }
+
+  /** Goes back to an earlier memory. */
+  restore(snapshot: ReadonlyMap<string, Readonly<Stored>>): void {
+    this.#data = new Map([...snapshot].map(([key, stored]) => [key, { ...stored }]));
+  }
+
   get(key: string): string | undefined {
     const stored = this.#data.get(key);
     if (stored === undefined || stored.expiresAt <= this.#clock.now()) return undefined;
@@ -100,8 +110,10 @@ export class SimulatedMaster {
     server: string,
   ): AcquireReply {
     let remaining = 0;
+    let longest = Infinity;
     if (guarded) {
       const guard = this.#guard(names.guard);
+      longest = guard?.longest ?? Infinity;
       if (guard?.server !== server) {
         return { status: "unarmed", guard: guard === undefined ? "absent" : "other" };
       }
@@ -121,6 +133,9 @@ export class SimulatedMaster {
       }
       const closed = fences[index]?.closed ?? 0;
       const confirmed = stored.token !== undefined && closed >= stored.token - 1;
+      if (stored.token !== undefined && this.#ttl(names.lock(key)) > longest) {
+        this.set(names.lock(key), current, longest);
+      }
       return [{ key, expiresIn: this.#ttl(names.lock(key)), confirmed, ...stored }];
     });
     if (holders.length > 0) return { status: "busy", mark, holders };

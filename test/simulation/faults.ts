@@ -1,0 +1,68 @@
+/** What may go wrong, and how often it did. Rates are probabilities of a message, `mean...` are ms between two events. */
+export interface FaultPlan {
+  loss: number;
+  duplication: number;
+  slow: number;
+  /** Mean time between two faults of each kind over the whole system; Infinity for never. */
+  freeze: number;
+  crashKeep: number;
+  crashEmpty: number;
+  crashPartial: number;
+  flush: number;
+  partition: number;
+  pause: number;
+  suspend: number;
+  kill: number;
+  wallStep: number;
+  /** Masters' clocks stepping backwards. */
+  masterStepBack: number;
+  /** Rates of clocks differ by up to this part. */
+  drift: number;
+  /** Clients' wall clocks differ by up to so many ms. */
+  wallSpread: number;
+}
+
+/** Nothing goes wrong. */
+export const NO_FAULTS: FaultPlan = {
+  loss: 0,
+  duplication: 0,
+  slow: 0,
+  freeze: Infinity,
+  crashKeep: Infinity,
+  crashEmpty: Infinity,
+  crashPartial: Infinity,
+  flush: Infinity,
+  partition: Infinity,
+  pause: Infinity,
+  suspend: Infinity,
+  kill: Infinity,
+  wallStep: Infinity,
+  masterStepBack: Infinity,
+  drift: 0,
+  wallSpread: 0,
+};
+
+/** The faults in force, and their count. */
+export class Faults {
+  loss: number;
+  duplication: number;
+  slow: number;
+  readonly counts = new Map<string, number>();
+
+  constructor(plan: FaultPlan) {
+    this.loss = plan.loss;
+    this.duplication = plan.duplication;
+    this.slow = plan.slow;
+  }
+
+  count(kind: string): void {
+    this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+  }
+
+  /** From here on the network is perfect. */
+  end(): void {
+    this.loss = 0;
+    this.duplication = 0;
+    this.slow = 0;
+  }
+}

@@ -1,0 +1,194 @@
+import type { Clock } from "../../src/clock.ts";
+import { type Answer, NodeError, type NodePort } from "../../src/redis/node-port.ts";
+import type { Operation } from "../../src/redis/operation.ts";
+import type { Random } from "../../src/random.ts";
+import { SimulatedMaster } from "../support/simulated-master.ts";
+import type { Faults } from "./faults.ts";
+import type { Host } from "./host.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** A lock master on its own machine. */
+export class Server {
+  readonly name: string;
+  readonly master: SimulatedMaster;
+  readonly #timeline: Timeline;
+  readonly #rate: number;
+  #clockStep = 0;
+  /** Which process this is: another one after each restart. */
+  epoch = 0;
+  up = true;
+  #startedAt = -1_000_000_000;
+  #frozen: (() => void)[] | undefined;
+
+  constructor(name: string, timeline: Timeline, rate: number) {
+    this.name = name;
+    this.#timeline = timeline;
+    this.#rate = rate;
+    const clock: Pick<Clock, "now"> = {
+      now: () => timeline.now * rate + 5_000_000 + this.#clockStep,
+    };
+    this.master = new SimulatedMaster(clock as Clock);
+  }
+
+  get id(): string {
+    return `${this.name}-${this.epoch}`;
+  }
+
+  get uptime(): number {
+    return this.#timeline.now - this.#startedAt;
+  }
+
+  /** Hands a command to the process that it was sent to, unless that is gone. */
+  receive(epoch: number, execute: () => void): void {
+    if (!this.up || epoch !== this.epoch) return;
+    if (this.#frozen === undefined) execute();
+    else this.#frozen.push(execute);
+  }
+
+  freeze(): void {
+    this.#frozen ??= [];
+  }
+
+  thaw(): void {
+    const frozen = this.#frozen ?? [];
+    this.#frozen = undefined;
+    for (const execute of frozen) execute();
+  }
+
+  crash(): void {
+    this.up = false;
+    this.#frozen = undefined;
+  }
+
+  /** @param memory what the new process knows: all, nothing, or what was there at an earlier time. */
+  restart(memory: "all" | "nothing" | (() => void)): void {
+    this.up = true;
+    this.epoch += 1;
+    this.#startedAt = this.#timeline.now;
+    if (memory === "nothing") this.master.wipe();
+    else if (typeof memory === "function") memory();
+  }
+
+  stepClock(ms: number): void {
+    this.#clockStep += ms;
+  }
+
+  get rate(): number {
+    return this.#rate;
+  }
+}
+
+interface WireParts {
+  timeline: Timeline;
+  random: Random;
+  faults: Faults;
+  nodeTimeout: number;
+  /** The server does not say who it is. */
+  hidden: boolean;
+}
+
+/** The way from one client to one server: delays, losses, duplicates, partitions. */
+export class Wire implements NodePort {
+  readonly name: string;
+  readonly #server: Server;
+  readonly #host: Host;
+  readonly #timeline: Timeline;
+  readonly #random: Random;
+  readonly #faults: Faults;
+  readonly #nodeTimeout: number;
+  /** Nothing passes: a partition. */
+  cut = false;
+  /** The process this connection was made to. */
+  #epoch = 0;
+  #connecting = false;
+  readonly #hidden: boolean;
+
+  constructor(name: string, server: Server, host: Host, parts: WireParts) {
+    this.name = name;
+    this.#server = server;
+    this.#host = host;
+    this.#timeline = parts.timeline;
+    this.#random = parts.random;
+    this.#faults = parts.faults;
+    this.#nodeTimeout = parts.nodeTimeout;
+    this.#hidden = parts.hidden;
+    this.#epoch = server.epoch;
+  }
+
+  run<A, R>(
+    operation: Operation<A, R>,
+    args: A,
+    late?: (answer: Answer<R>) => void,
+  ): Promise<Answer<R>> {
+    const server = this.#server;
+    const host = this.#host;
+    if (!server.up || this.#epoch !== server.epoch) {
+      this.#reconnect();
+      return Promise.reject(new NodeError("unreachable", "ECONNRESET"));
+    }
+    const sentAt = host.now();
+    const epoch = this.#epoch;
+    const id = this.#hidden ? "" : server.id;
+    return new Promise((resolve, reject) => {
+      let open = true;
+      let answered = false;
+      const deadline = host.timer(this.#nodeTimeout, () => {
+        open = false;
+        reject(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
+      });
+      const execute = (): void => {
+        const answer = { reply: server.master.execute(operation, args, id), sentAt, server: id };
+        this.#carry(() => {
+          if (answered || epoch !== server.epoch) return;
+          host.deliver(() => {
+            if (answered) return;
+            answered = true;
+            host.clearTimer(deadline);
+            if (open) resolve(answer);
+            else late?.(answer);
+          });
+        });
+      };
+      this.#carry(() => server.receive(epoch, execute));
+    });
+  }
+
+  uptime(): number {
+    return this.#server.uptime;
+  }
+
+  subscribe(channel: string, listener: (message: string) => void): () => void {
+    return this.#server.master.subscribe(channel, (message) => {
+      this.#carry(() => this.#host.deliver(() => listener(message)));
+    });
+  }
+
+  close(): void {}
+
+  /** Carries a message one way, perhaps never, perhaps twice. */
+  #carry(arrive: () => void): void {
+    const { loss, duplication, slow } = this.#faults;
+    const fraction = (): number => this.#random.fraction();
+    if (this.cut) return this.#faults.count("partition");
+    if (fraction() < loss) return this.#faults.count("loss");
+    const delay = (): number => {
+      if (fraction() >= slow) return 0.2 + 2 * fraction();
+      this.#faults.count("delay");
+      return this.#nodeTimeout * 6 * fraction();
+    };
+    this.#timeline.in(delay(), arrive);
+    if (fraction() < duplication) {
+      this.#faults.count("duplication");
+      this.#timeline.in(delay(), arrive);
+    }
+  }
+
+  #reconnect(): void {
+    if (this.#connecting) return;
+    this.#connecting = true;
+    this.#host.timer(50 + 100 * this.#random.fraction(), () => {
+      this.#connecting = false;
+      if (this.#server.up && !this.cut) this.#epoch = this.#server.epoch;
+    });
+  }
+}

@@ -1,0 +1,95 @@
+import type { RedlockOptions } from "../../src/redlock/options.ts";
+import { type FaultPlan, NO_FAULTS } from "./faults.ts";
+
+/** A system, its load, and what goes wrong with it. Durations are ms. */
+export interface Scenario {
+  readonly name: string;
+  readonly masters: number;
+  readonly clients: number;
+  /** Concurrent users of each client. */
+  readonly slots: number;
+  readonly keys: number;
+  readonly duration: number;
+  /** Share of holds that take up to four ttls; the others take up to a tenth of one. */
+  readonly longHolds: number;
+  /** How long a job may go on after its signal aborted. */
+  readonly windDown: number;
+  /** How long a write may be under way. */
+  readonly writeDelay: number;
+  readonly faults: FaultPlan;
+  readonly options: Omit<RedlockOptions, "nodes">;
+  /** The second entry reaches the first server, and servers hide who they are. */
+  readonly sameServerTwice?: boolean;
+}
+
+const OPTIONS = { ttl: 1_000, nodeTimeout: 50, clockSkewBudget: 500 } as const;
+
+const BASE: Omit<Scenario, "name" | "faults"> = {
+  masters: 3,
+  clients: 4,
+  slots: 2,
+  keys: 5,
+  duration: 60_000,
+  longHolds: 0.08,
+  windDown: 200,
+  writeDelay: 100,
+  options: OPTIONS,
+};
+
+const NETWORK = { loss: 0.02, duplication: 0.02, slow: 0.02, partition: 4_000 };
+const MEMORY = { crashEmpty: 4_000, crashPartial: 4_000, flush: 4_000 };
+
+function scenario(
+  name: string,
+  faults: Partial<FaultPlan>,
+  more: Partial<Scenario> = {},
+): Scenario {
+  return { ...BASE, name, faults: { ...NO_FAULTS, ...faults }, ...more };
+}
+
+/** Every scenario of the suite. In none may there be a violation. */
+export const SCENARIOS: readonly Scenario[] = [
+  scenario("nothing goes wrong", {}),
+  scenario("bad network", { ...NETWORK, freeze: 3_000 }),
+  scenario("masters crash, memory kept", { crashKeep: 1_500, freeze: 4_000, loss: 0.01 }),
+  scenario("masters forget", { ...MEMORY, crashKeep: 4_000 }),
+  scenario("masters forget, bad network", { ...MEMORY, ...NETWORK }),
+  scenario("five masters forget", { ...MEMORY, ...NETWORK }, { masters: 5, clients: 6 }),
+  scenario("clients pause and die", { pause: 1_500, kill: 3_000, loss: 0.01 }),
+  scenario("machines sleep", { suspend: 1_500, wallSpread: 1_000 }),
+  scenario("clocks drift and step", { drift: 0.004, wallStep: 1_000, wallSpread: 3_600_000 }),
+  scenario("everything", {
+    ...NETWORK,
+    crashKeep: 6_000,
+    crashEmpty: 8_000,
+    crashPartial: 8_000,
+    flush: 12_000,
+    freeze: 6_000,
+    pause: 5_000,
+    suspend: 6_000,
+    kill: 8_000,
+    wallStep: 10_000,
+    masterStepBack: 10_000,
+    drift: 0.004,
+    wallSpread: 100,
+  }),
+  scenario(
+    "everything, five masters",
+    {
+      ...NETWORK,
+      crashKeep: 4_000,
+      crashEmpty: 5_000,
+      crashPartial: 5_000,
+      flush: 8_000,
+      freeze: 4_000,
+      pause: 4_000,
+      suspend: 6_000,
+      kill: 6_000,
+      wallStep: 8_000,
+      masterStepBack: 8_000,
+      drift: 0.004,
+      wallSpread: 100,
+    },
+    { masters: 5, clients: 6 },
+  ),
+];
