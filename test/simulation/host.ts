@@ -108,9 +108,15 @@ export class Host implements Clock {
     for (const run of backlog) this.#timeline.in(0, () => this.deliver(run));
   }
 
-  /** Steps the wall clock. */
+  /**
+   * Steps the wall clock. The process looks at its clocks before it can be suspended: a step back and a suspension
+   * between two looks cancel each other out, and nothing local can tell. That is a limit, stated in
+   * `docs/guarantees.md`.
+   */
   stepWall(ms: number): void {
+    if (this.#paused) return;
     this.#wallStep += ms;
+    this.now();
   }
 
   kill(): void {

@@ -7,6 +7,8 @@ import type { Timeline } from "./timeline.ts";
 /** What the nemesis can get at. */
 export interface Targets {
   readonly servers: readonly Server[];
+  /** Those of them that crash or forget. */
+  readonly victims: readonly Server[];
   /** The clients of now; killed ones are replaced. */
   readonly clients: readonly { readonly host: Host; readonly wires: readonly Wire[] }[];
   /** Puts a new client in the place of a killed one. */
@@ -31,7 +33,7 @@ export class Nemesis {
   }
 
   start(plan: FaultPlan): void {
-    const { servers } = this.#targets;
+    const { servers, victims } = this.#targets;
     this.#every(plan.freeze, "freeze", () => {
       const server = this.#pick(servers);
       server.freeze();
@@ -40,13 +42,13 @@ export class Nemesis {
     this.#every(plan.crashKeep, "crash with memory", () => this.#crash(() => "all"));
     this.#every(plan.crashEmpty, "crash without memory", () => this.#crash(() => "nothing"));
     this.#every(plan.crashPartial, "crash with old memory", () => {
-      const server = this.#pick(servers);
+      const server = this.#pick(victims);
       const old = server.master.snapshot();
       this.#timeline.in(this.#ttl * this.#random.fraction(), () =>
         this.#crash(() => () => server.master.restore(old), server),
       );
     });
-    this.#every(plan.flush, "flush", () => this.#pick(servers).master.wipe());
+    this.#every(plan.flush, "flush", () => this.#pick(victims).master.wipe());
     this.#every(plan.partition, "partition of a wire", () => {
       const wire = this.#pick(this.#pick(this.#targets.clients).wires);
       wire.cut = true;
@@ -85,9 +87,9 @@ export class Nemesis {
 
   #crash(
     memory: () => "all" | "nothing" | (() => void),
-    server = this.#pick(this.#targets.servers),
+    server = this.#pick(this.#targets.victims),
   ): void {
-    if (!server.up) return;
+    if (this.#stopped || !server.up) return;
     server.crash();
     this.#later(this.#ttl / 2, () => server.restart(memory()));
   }

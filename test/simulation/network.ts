@@ -87,6 +87,9 @@ interface WireParts {
   hidden: boolean;
 }
 
+/** How long a slow message is under way at most, in node timeouts: as long as a lock lives. */
+const LONGEST_DELAY = 20;
+
 /** The way from one client to one server: delays, losses, duplicates, partitions. */
 export class Wire implements NodePort {
   readonly name: string;
@@ -174,7 +177,7 @@ export class Wire implements NodePort {
     const delay = (): number => {
       if (fraction() >= slow) return 0.2 + 2 * fraction();
       this.#faults.count("delay");
-      return this.#nodeTimeout * 6 * fraction();
+      return this.#nodeTimeout * LONGEST_DELAY * fraction();
     };
     this.#timeline.in(delay(), arrive);
     if (fraction() < duplication) {

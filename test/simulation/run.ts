@@ -54,6 +54,7 @@ export async function simulateRun(scenario: Scenario, seed: number): Promise<Rep
     random,
     {
       servers,
+      victims: servers.slice(0, scenario.victims),
       clients,
       replace: (index) => {
         clients[index] = connect(world);
@@ -115,7 +116,7 @@ function connect({ scenario, random, timeline, faults, servers }: World): Client
           random,
           faults,
           nodeTimeout,
-          hidden: scenario.sameServerTwice === true,
+          hidden: scenario.hiddenServers === true,
         });
         wires.push(wire);
         return wire;

@@ -1,0 +1,13 @@
+import { simulateRun, type Report } from "./run.ts";
+import type { Scenario } from "./scenarios.ts";
+
+/** Runs a scenario, given as JSON, for a range of seeds, and prints the reports as JSON: one process, one core. */
+const [scenario = "", from = "0", to = "1"] = process.argv.slice(2);
+const parsed = JSON.parse(scenario, (_, value: unknown) =>
+  value === "Infinity" ? Infinity : value,
+) as Scenario;
+const reports: Report[] = [];
+for (let seed = Number(from); seed < Number(to); seed++) {
+  reports.push(await simulateRun(parsed, seed));
+}
+process.stdout.write(JSON.stringify(reports));

@@ -1,0 +1,62 @@
+/** Writes the tables of `docs/guarantees.md` from what the simulation does now: `npm run evidence`. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { measure } from "./measure.ts";
+import { runScenario } from "./mutant.ts";
+import { PROTECTIONS } from "./protections.ts";
+import { SCENARIOS } from "./scenarios.ts";
+
+/** Seeds of each scenario in the table. */
+const SEEDS = 13;
+
+const page = new URL("../../docs/guarantees.md", import.meta.url);
+
+async function scenarioTable(): Promise<string[]> {
+  const rows = [
+    "| Scenario | Locks granted | Faults | Overlaps | Tokens out of order | Updates lost: no fence / checked at the write / claimed before reading |",
+    "| --- | --- | --- | --- | --- | --- |",
+  ];
+  for (const scenario of SCENARIOS) {
+    const reports = await runScenario(scenario, { from: 0, to: SEEDS });
+    const sum = (select: (report: (typeof reports)[number]) => number): number =>
+      reports.reduce((total, report) => total + select(report), 0);
+    const faults = sum((report) => Object.values(report.faults).reduce((a, b) => a + b, 0));
+    const updates = (["none", "at the write", "claim before reading"] as const)
+      .map((discipline) => sum(({ lostUpdates }) => lostUpdates[discipline]))
+      .join(" / ");
+    const overlaps = sum(({ violations }) => violations.overlap ?? 0);
+    const tokens = sum(({ violations }) => violations["token order"] ?? 0);
+    rows.push(
+      `| ${scenario.name} | ${sum(({ grants }) => grants)} | ${faults} | ${overlaps} | ${tokens} | ${updates} |`,
+    );
+  }
+  return rows;
+}
+
+async function protectionTable(): Promise<string[]> {
+  const rows = [
+    "| Protection | Without it | Scenario | Violations with it | Violations without it |",
+    "| --- | --- | --- | --- | --- |",
+  ];
+  for (const protection of PROTECTIONS) {
+    const { name, without, scenario, violation } = protection;
+    const { withIt, withoutIt } = await measure(protection);
+    rows.push(
+      `| ${name} | ${without} | ${scenario.name} | ${withIt.violations[violation] ?? 0} | ${withoutIt.violations[violation] ?? 0} (${violation}) |`,
+    );
+  }
+  return rows;
+}
+
+function put(text: string, name: string, rows: readonly string[]): string {
+  const [begin, end] = [`<!-- ${name}: written by npm run evidence -->`, `<!-- ${name} ends -->`];
+  const from = text.indexOf(begin);
+  const to = text.indexOf(end);
+  if (from < 0 || to < from) throw new Error(`docs/guarantees.md has no place for "${name}"`);
+  return `${text.slice(0, from + begin.length)}\n\n${rows.join("\n")}\n\n${text.slice(to)}`;
+}
+
+const scenarios = await scenarioTable();
+const protections = await protectionTable();
+const text = put(readFileSync(page, "utf8"), "scenarios", scenarios);
+writeFileSync(page, put(text, "protections", protections));
+console.log([...scenarios, "", ...protections].join("\n"));

@@ -1,0 +1,34 @@
+import { runScenario } from "./mutant.ts";
+import type { Violation } from "./oracle.ts";
+import type { Protection } from "./protections.ts";
+import type { Report } from "./run.ts";
+
+/** What several runs came to. */
+export interface Sum {
+  grants: number;
+  violations: Partial<Record<Violation, number>>;
+}
+
+/** Runs the scenario of a protection with it and without it, on the same seeds. */
+export async function measure(protection: Protection): Promise<{ withIt: Sum; withoutIt: Sum }> {
+  const { scenario, options, more, patch, seeds } = protection;
+  const range = { from: 0, to: seeds };
+  const weakened = { ...scenario, ...more, options: { ...scenario.options, ...options } };
+  const [withIt, withoutIt] = await Promise.all([
+    runScenario(scenario, range),
+    runScenario(weakened, range, patch),
+  ]);
+  return { withIt: sum(withIt), withoutIt: sum(withoutIt) };
+}
+
+function sum(reports: readonly Report[]): Sum {
+  const violations: Partial<Record<Violation, number>> = {};
+  let grants = 0;
+  for (const report of reports) {
+    grants += report.grants;
+    for (const [kind, count] of Object.entries(report.violations) as [Violation, number][]) {
+      violations[kind] = (violations[kind] ?? 0) + count;
+    }
+  }
+  return { grants, violations };
+}

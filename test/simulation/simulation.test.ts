@@ -1,0 +1,68 @@
+import { afterAll, describe, expect, it } from "vitest";
+import { runScenario } from "./mutant.ts";
+import type { Report } from "./run.ts";
+import { SCENARIOS, type Scenario } from "./scenarios.ts";
+
+/** Seeds of each scenario here; `npm run soak` runs more, for as long as it is told. */
+const SEEDS = 13;
+
+const reports = new Map<string, Report[]>();
+
+function total(select: (report: Report) => number): number {
+  return [...reports.values()].flat().reduce((sum, report) => sum + select(report), 0);
+}
+
+async function runOnTwoCores(scenario: Scenario): Promise<Report[]> {
+  const half = Math.ceil(SEEDS / 2);
+  const halves = await Promise.all([
+    runScenario(scenario, { from: 0, to: half }),
+    runScenario(scenario, { from: half, to: SEEDS }),
+  ]);
+  return halves.flat();
+}
+
+describe("the real client over simulated masters", () => {
+  it.each(SCENARIOS)(
+    "shows no violation when $name",
+    async (scenario) => {
+      const run = await runOnTwoCores(scenario);
+      reports.set(scenario.name, run);
+      const bad = run.filter(({ violations }) => Object.keys(violations).length > 0);
+      expect(bad.map(({ seed, violations, examples }) => ({ seed, violations, examples }))).toEqual(
+        [],
+      );
+      for (const { lostUpdates } of run) expect(lostUpdates["claim before reading"]).toBe(0);
+    },
+    300_000,
+  );
+
+  it("has been given 100,000 locks, and every kind of fault 1,000 times", () => {
+    expect(total(({ grants }) => grants)).toBeGreaterThan(100_000);
+    const kinds = new Set(
+      [...reports.values()].flat().flatMap(({ faults }) => Object.keys(faults)),
+    );
+    expect(kinds.size).toBe(15);
+    for (const kind of kinds) {
+      expect(
+        total(({ faults }) => faults[kind] ?? 0),
+        kind,
+      ).toBeGreaterThan(1_000);
+    }
+  });
+
+  it("loses updates that no fencing token protects, fewer with a check at the write, none with a claim", () => {
+    expect(total(({ lostUpdates }) => lostUpdates.none)).toBeGreaterThan(10);
+    expect(total(({ lostUpdates }) => lostUpdates["at the write"])).toBeGreaterThan(0);
+    expect(total(({ lostUpdates }) => lostUpdates["claim before reading"])).toBe(0);
+  });
+
+  afterAll(() => {
+    const kinds = new Set(
+      [...reports.values()].flat().flatMap(({ faults }) => Object.keys(faults)),
+    );
+    const counts = [...kinds].map((kind) => `${kind} ${total(({ faults }) => faults[kind] ?? 0)}`);
+    process.stdout.write(
+      `simulation: ${total(({ grants }) => grants)} grants; faults: ${counts.join(", ")}\n`,
+    );
+  });
+});
