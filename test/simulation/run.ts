@@ -161,7 +161,7 @@ async function attempt(world: World, { host, redlock }: Client): Promise<void> {
     if (lock.signal.aborted) await sleep(host, scenario.windDown * random.fraction());
     else if (lock.held) {
       // Between the check and the write a process may be paused.
-      await sleep(host, 2 * random.fraction());
+      await sleep(host, scenario.think * random.fraction());
       const delay = scenario.writeDelay * random.fraction();
       resource.write(key, lock.fencingToken, read, delay);
       await sleep(host, delay + 1);

@@ -14,6 +14,8 @@ export interface Scenario {
   readonly longHolds: number;
   /** How long a job may go on after its signal aborted. */
   readonly windDown: number;
+  /** How long a job takes between its last look at the lock and its write. */
+  readonly think: number;
   /** How long a write may be under way. */
   readonly writeDelay: number;
   readonly faults: FaultPlan;
@@ -37,6 +39,7 @@ const BASE: Omit<Scenario, "name" | "faults"> = {
   duration: 60_000,
   longHolds: 0.08,
   windDown: 200,
+  think: 2,
   writeDelay: 100,
   options: OPTIONS,
 };
@@ -90,6 +93,6 @@ export const SCENARIOS: readonly Scenario[] = [
   scenario(
     "jobs sleep between check and write",
     { pause: 150, suspend: 600, kill: 2_000 },
-    { longHolds: 0.3, windDown: 50 },
+    { longHolds: 0.3, windDown: 50, think: 300 },
   ),
 ];
