@@ -1,4 +1,4 @@
-import { DelayedError, type Job, type Worker } from "bullmq";
+import { DelayedError, UnrecoverableError, type Job, type Worker } from "bullmq";
 import { describe, expect, test } from "vitest";
 import { type LockLostError, type Redlock, withLock } from "../../src/index.ts";
 import { redisClient } from "../support/redis.ts";
@@ -190,6 +190,22 @@ describe("a job that lost its lock", () => {
     expect(await done).toMatchObject([{ result: "second" }]);
     expect((await queue.getJob(id!))!.stacktrace).toEqual([]);
     expect(errorsOf(worker)).toEqual([]);
+  });
+
+  test("still ends for good when it says so", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const own = new UnrecoverableError("never again");
+    const worker = bench.worker(
+      loser(redlock, {}, () => {
+        throw own;
+      }),
+    );
+    const done = ends(worker, 1);
+
+    await queue.add("charge", { account: "a" }, { attempts: 3 });
+
+    expect(await done).toMatchObject([{ error: own, job: { attemptsStarted: 1 } }]);
   });
 
   test("is aborted, and put back, when the Redlock is closed while it runs", async () => {
