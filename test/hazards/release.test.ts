@@ -3,6 +3,7 @@ import { LockUnavailableError, type Lock, type RedlockEvents } from "../../src/i
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import {
   connectRedlock,
+  countCalls,
   failureOf,
   letPass,
   makeProxies,
@@ -108,6 +109,9 @@ describe("a routine that ends while an extend is under way (R8, U6)", () => {
       return "done";
     });
     events.length = 0;
+    const clients = redisClients(nodes);
+    await untilFreeEverywhere(clients, "account");
+    const calls = await Promise.all(clients.map((client) => countCalls(client, "evalsha")));
     for (const proxy of proxies) proxy.replies.pass();
     // Long enough for an extend that is answered late, a repeated one, and a watchdog at the end of the ttl.
     await letPass(1_200);
@@ -115,7 +119,8 @@ describe("a routine that ends while an extend is under way (R8, U6)", () => {
     expect(value).toBe("done");
     expect(held?.signal.aborted).toBe(false);
     expect(events).toEqual([]);
-    await untilFreeEverywhere(redisClients(nodes), "account");
+    const later = await Promise.all(clients.map((client) => countCalls(client, "evalsha")));
+    expect(later).toEqual(calls);
   });
 
   test("and by no extend that brings the key back on a slow node (S6)", async () => {
