@@ -8,7 +8,7 @@ export type {
   SkippedResult,
   UnavailablePolicy,
 } from "./bullmq/options.ts";
-export { withLock, type WithLockOptions } from "./bullmq/with-lock.ts";
+export { type LockingProcessor, withLock, type WithLockOptions } from "./bullmq/with-lock.ts";
 export {
   type ConfigFault,
   type Holder,

@@ -1,25 +1,33 @@
-/** The candidate most like `word`, or `undefined` when none is near enough to be meant. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
+/** The longest name that is compared: no name of ours is longer, and text may be. */
+const LONGEST = 64;
+
+/** The name most like `word`, or `undefined` when none is near enough to be meant. */
+export function nearest(word: string, names: readonly string[]): string | undefined {
   let best: string | undefined;
-  // More than a third of the letters wrong is another word, not a slip.
-  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
-  for (const candidate of candidates) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+  let bestDistance = Infinity;
+  for (const name of names) {
+    const distance = editDistance(word.toLowerCase().slice(0, LONGEST), name.toLowerCase());
+    // More than a third of the letters wrong is another word, not a slip.
+    const tolerable = Math.max(1, Math.floor(name.length / 3));
+    if (distance < name.length && distance <= tolerable && distance < bestDistance) {
+      [best, bestDistance] = [name, distance];
+    }
   }
   return best;
 }
 
-/** Levenshtein's distance. */
+/** Letters to insert, drop, replace, or swap with their neighbour. */
 function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)];
+  const at = (i: number, j: number): number => rows[i]?.[j] ?? Infinity;
   for (let i = 1; i <= a.length; i++) {
-    const next = [i];
+    const row = (rows[i] = [i]);
     for (let j = 1; j <= b.length; j++) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next[j] = Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1);
+      const replaced = at(i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      const swaps = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1];
+      const swapped = swaps ? at(i - 2, j - 2) + 1 : Infinity;
+      row[j] = Math.min(replaced, swapped, at(i - 1, j) + 1, (row[j - 1] ?? Infinity) + 1);
     }
-    row = next;
   }
-  return row[b.length] ?? 0;
+  return at(a.length, b.length);
 }

@@ -1,3 +1,5 @@
+import { onAbort } from "../on-abort.ts";
+
 /**
  * A signal that aborts with the first of several others.
  *
@@ -18,16 +20,11 @@ export class LinkedSignal {
     reason: (reason: unknown) => unknown = (given) => given,
   ): this {
     if (source === undefined || this.signal.aborted) return this;
-    const abort = (): void => {
+    const unlink = onAbort(source, () => {
       this.unlink();
       this.#controller.abort(reason(source.reason));
-    };
-    if (source.aborted) {
-      abort();
-      return this;
-    }
-    source.addEventListener("abort", abort, { once: true });
-    this.#links.push(() => source.removeEventListener("abort", abort));
+    });
+    this.#links.push(unlink);
     return this;
   }
 

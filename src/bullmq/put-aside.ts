@@ -1,5 +1,6 @@
 import { describeValue } from "../errors.ts";
 import type { RedlockEvents } from "../events.ts";
+import { onAbort } from "../on-abort.ts";
 import type { Activation } from "./activation.ts";
 import { delayedError } from "./control-errors.ts";
 import { isGone, type JobFields, lockDurationOf, moveToDelayed, nameOf } from "./job-worker.ts";
@@ -62,14 +63,15 @@ function reportFailure({ job, settings }: Activation, cause: unknown): void {
   settings.redlock.emit("warning", { code: "put-aside-failed", message, cause });
 }
 
-function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
+async function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
     const end = (): void => {
       clearTimeout(timer);
-      signal.removeEventListener("abort", end);
+      forget();
       resolve();
     };
     const timer = setTimeout(end, ms);
-    signal.addEventListener("abort", end);
+    const forget = onAbort(signal, end);
   });
 }

@@ -68,7 +68,8 @@ async function runUnder(
     throw await afterLoss(activation, loss, outcome);
   }
   if (outcome.kind === "returned") return outcome.value;
-  throw outcome.error;
+  // BullMQ fails on these, and would leave the job active until it stalls.
+  throw outcome.error ?? new Error(`the processor threw ${String(outcome.error)}`);
 }
 
 async function settle(

@@ -6,7 +6,7 @@ export class UnheldLock implements Lock {
   readonly keys: readonly string[] = [];
   readonly fencingToken = 0;
   readonly held = false;
-  readonly signal = new AbortController().signal;
+  readonly signal: AbortSignal = new AbortController().signal;
 
   remaining(): number {
     return 0;

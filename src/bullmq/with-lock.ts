@@ -1,4 +1,4 @@
-import type { Job, JobProgress, Processor } from "bullmq";
+import type { Job, JobProgress } from "bullmq";
 import { describeValue, LockConfigError } from "../errors.ts";
 import type { CheckTemplate } from "../keys/template-types.ts";
 import { activate } from "./activation.ts";
@@ -28,6 +28,17 @@ export interface WithLockOptions<
    */
   key: (K & CheckTemplate<K, D>) | ((job: Job<D, R, N, P>) => string | readonly string[] | null);
 }
+
+/**
+ * A processor for a `Worker`: BullMQ's `Processor<D, R, N, P>`, which also fits where the results of jobs have another
+ * type, as when it always throws.
+ */
+export type LockingProcessor<
+  D = AnyData,
+  R = AnyResult,
+  N extends string = string,
+  P extends JobProgress = JobProgress,
+> = (job: Job<D, AnyResult, N, P>, jobToken?: string, signal?: AbortSignal) => Promise<R>;
 
 /**
  * Wraps a processor so that no two jobs with the same key run at the same time, in whatever process or queue.
@@ -64,7 +75,7 @@ export function withLock<
     signal: AbortSignal,
     lock: Lock,
   ) => Promise<R>,
-): Processor<D, R, N, P> {
+): LockingProcessor<D, R, N, P> {
   const settings = checkLockOptions(options);
   if (typeof processor !== "function") {
     throw new LockConfigError({

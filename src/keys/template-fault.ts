@@ -27,26 +27,3 @@ export function templateError(
     expected: `${expected}\n  ${line}\n  ${" ".repeat(Array.from(left).length)}^`,
   });
 }
-
-/** Finds the name that a misspelt one most likely stands for: at most two letters wrong. */
-export function nearestName(misspelt: string, names: readonly string[]): string | undefined {
-  const [nearest] = names
-    .map((name) => ({ name, distance: distance(misspelt.toLowerCase(), name.toLowerCase()) }))
-    .filter(({ name, distance }) => distance <= Math.min(2, name.length - 1))
-    .sort((a, b) => a.distance - b.distance);
-  return nearest?.name;
-}
-
-/** The Levenshtein distance, one row at a time. */
-function distance(from: string, to: string): number {
-  let row = Array.from({ length: to.length + 1 }, (_, index) => index);
-  for (let i = 0; i < Math.min(from.length, 32); i++) {
-    const next = [i + 1];
-    for (let j = 0; j < to.length; j++) {
-      const substituted = (row[j] ?? 0) + (from[i] === to[j] ? 0 : 1);
-      next.push(Math.min(substituted, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row.at(-1) ?? 0;
-}

@@ -1,7 +1,8 @@
 import { LockConfigError, describeValue } from "../errors.ts";
 import { separatorOf } from "./escape.ts";
 import { RESERVED_PREFIX } from "./normalise.ts";
-import { nearestName, templateError } from "./template-fault.ts";
+import { nearest } from "../nearest.ts";
+import { templateError } from "./template-fault.ts";
 
 /** Where a path starts. */
 export type Root = "data" | "name" | "id" | "queueName" | "opts";
@@ -109,13 +110,13 @@ class Parser {
     const root = ROOTS.find((root) => root === name);
     if (root !== undefined) return root;
     if (name === undefined) return this.#fail(this.#found(), ROOTS_IN_WORDS);
-    const nearest = nearestName(name, ROOTS);
+    const meant = nearest(name, ROOTS);
     const hint =
       name === "job"
         ? '; leave out "job."'
-        : nearest === undefined
+        : meant === undefined
           ? ""
-          : `; did you mean "${nearest}"?`;
+          : `; did you mean "${meant}"?`;
     return this.#fail(`"${name}"`, ROOTS_IN_WORDS + hint, start);
   }
 

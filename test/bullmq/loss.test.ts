@@ -1,0 +1,347 @@
+import { DelayedError, UnrecoverableError, type Job, type Worker } from "bullmq";
+import { describe, expect, test } from "vitest";
+import { type LockLostError, type Redlock, withLock } from "../../src/index.ts";
+import { redisClient } from "../support/redis.ts";
+import { aborted, ends, errorsOf, Gate, next, useBench } from "./support.ts";
+
+interface Data {
+  account: string;
+}
+
+const bench = useBench();
+const KEY = "account:{{data.account}}";
+
+/** Gives the key to somebody else on two of three masters, behind the back of whoever holds it. */
+async function steal(): Promise<void> {
+  await setOnTwo("somebody else");
+}
+
+async function giveBack(): Promise<void> {
+  await setOnTwo(undefined);
+}
+
+async function setOnTwo(value: string | undefined): Promise<void> {
+  for (const url of bench.masterUrls.slice(0, 2)) {
+    const client = redisClient(url);
+    await (value === undefined
+      ? client.del("redlock:account:a")
+      : client.set("redlock:account:a", value));
+  }
+}
+
+async function dropJobLock(job: Job): Promise<void> {
+  await redisClient(bench.queueUrl).del(`bull:invoices:${job.id}:lock`);
+}
+
+/** A processor that loses its lock each time, and settles when it has heard of it. */
+function loser(
+  redlock: Redlock,
+  options: { onLost?: "delay" | "fail" | "continue"; maxLost?: number } = {},
+  settle: (signal: AbortSignal) => unknown = () => "returned all the same",
+): ReturnType<typeof withLock> {
+  return withLock({ redlock, key: KEY, ...options }, async (_job: Job, _token, signal) => {
+    await steal();
+    await aborted(signal);
+    await giveBack();
+    return settle(signal);
+  });
+}
+
+describe("a job that lost its lock", () => {
+  test("hears of it by its signal, is put back without an attempt, and runs again", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const reasons: unknown[] = [];
+    const worker = bench.worker(
+      withLock({ redlock, key: KEY }, async (_job: Job<Data>, _token, signal) => {
+        if (reasons.length > 0) return "second";
+        await steal();
+        reasons.push(await aborted(signal));
+        await giveBack();
+        return "first";
+      }),
+    );
+    const parked = next(redlock, "parked");
+    const done = ends(worker, 1);
+
+    const { id } = await queue.add("charge", { account: "a" });
+
+    expect(await parked).toMatchObject({ reason: "lost", keys: ["account:a"] });
+    expect((await done)[0]).toMatchObject({ result: "second", job: { attemptsMade: 1 } });
+    expect(reasons[0]).toMatchObject({ code: "ERR_REDLOCK_LOST", reason: "taken" });
+    const job = await queue.getJob(id!);
+    expect(job!.stacktrace).toEqual([
+      expect.stringMatching(/^LockLostError: .*put back without using an attempt$/s),
+    ]);
+    expect((await queue.getJobLogs(id!)).logs[0]).toMatch(/^\[lock\] the lock on .* put back/);
+    expect(errorsOf(worker)).toEqual([]);
+  });
+
+  test("keeps what it still has of its key until the processor has settled", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const third = redisClient(bench.masterUrls[2]!);
+    const heard = new Gate();
+    const mayEnd = new Gate();
+    bench.worker(
+      withLock({ redlock, key: KEY }, async (_job: Job<Data>, _token, signal) => {
+        await steal();
+        await aborted(signal);
+        heard.open();
+        await mayEnd.opened;
+      }),
+    );
+    await queue.add("charge", { account: "a" });
+    await heard.opened;
+    const released = next(redlock, "released");
+
+    expect(await third.get("redlock:account:a")).toContain("bull:invoices:");
+    mayEnd.open();
+    await released;
+    await expect.poll(async () => await third.get("redlock:account:a")).toBeNull();
+  });
+
+  test("is put back at most maxLost times in a row, then an attempt fails with the LockLostError", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const worker = bench.worker(loser(redlock, { maxLost: 1 }));
+    const attempts: number[] = [];
+    worker.on("failed", (job) => attempts.push(job!.attemptsStarted));
+    const done = ends(worker, 1);
+
+    const { id } = await queue.add("charge", { account: "a" }, { attempts: 2, stackTraceLimit: 1 });
+
+    expect((await done)[0]!.error).toMatchObject({ code: "ERR_REDLOCK_LOST" });
+    expect(attempts).toEqual([2, 4]);
+    expect(await queue.getJob(id!)).toMatchObject({ attemptsMade: 2, attemptsStarted: 4 });
+  });
+
+  test('fails at once under "fail", with the error of the processor as the cause', async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const own = new Error("broken off");
+    const worker = bench.worker(
+      loser(redlock, { onLost: "fail" }, () => {
+        throw own;
+      }),
+    );
+    const done = ends(worker, 1);
+
+    await queue.add("charge", { account: "a" });
+
+    const [end] = await done;
+    expect(end!.job.attemptsMade).toBe(1);
+    expect(end!.error).toMatchObject({ code: "ERR_REDLOCK_LOST", cause: own });
+  });
+
+  test("has no cause of its own when the processor threw the reason of its signal", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const worker = bench.worker(
+      loser(redlock, { onLost: "fail" }, (signal) => signal.throwIfAborted()),
+    );
+    const done = ends(worker, 1);
+
+    await queue.add("charge", { account: "a" });
+
+    const error = (await done)[0]!.error as LockLostError;
+    expect(error.code).toBe("ERR_REDLOCK_LOST");
+    expect(error.cause).toBeUndefined();
+  });
+
+  test('counts as done under "continue", or fails with its own error', async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const own = new Error("its own");
+    let runs = 0;
+    const worker = bench.worker(
+      loser(redlock, { onLost: "continue" }, () => {
+        runs += 1;
+        if (runs === 2) throw own;
+        return "all the same";
+      }),
+    );
+    const done = ends(worker, 2);
+
+    await queue.add("charge", { account: "a" });
+    await queue.add("charge", { account: "a" });
+
+    expect(await done).toMatchObject([{ result: "all the same" }, { error: own }]);
+  });
+
+  test("still steers itself: its own DelayedError passes", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    let runs = 0;
+    const worker = bench.worker(
+      withLock({ redlock, key: KEY }, async (job: Job<Data>, token, signal) => {
+        if (++runs === 2) return "second";
+        await steal();
+        await aborted(signal);
+        await giveBack();
+        await job.moveToDelayed(Date.now(), token);
+        throw new DelayedError();
+      }),
+    );
+    const done = ends(worker, 1);
+
+    const { id } = await queue.add("charge", { account: "a" });
+
+    expect(await done).toMatchObject([{ result: "second" }]);
+    expect((await queue.getJob(id!))!.stacktrace).toEqual([]);
+    expect(errorsOf(worker)).toEqual([]);
+  });
+
+  test("still ends for good when it says so", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const own = new UnrecoverableError("never again");
+    const worker = bench.worker(
+      loser(redlock, {}, () => {
+        throw own;
+      }),
+    );
+    const done = ends(worker, 1);
+
+    await queue.add("charge", { account: "a" }, { attempts: 3 });
+
+    expect(await done).toMatchObject([{ error: own, job: { attemptsStarted: 1 } }]);
+  });
+
+  test("is aborted, and put back, when the Redlock is closed while it runs", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const started = new Gate();
+    const heard = new Gate<unknown>();
+    const worker = bench.worker(
+      withLock({ redlock, key: KEY }, async (_job: Job<Data>, _token, signal) => {
+        started.open();
+        heard.open(await aborted(signal));
+      }),
+    );
+    const { id } = await queue.add("charge", { account: "a" });
+    await started.opened;
+    const parked = next(redlock, "parked");
+
+    await redlock.close();
+
+    expect(await heard.opened).toMatchObject({ code: "ERR_REDLOCK_LOST", reason: "closed" });
+    expect(await parked).toMatchObject({ reason: "lost" });
+    await worker.close();
+    expect((await queue.getJob(id!))!.attemptsMade).toBe(0);
+  });
+});
+
+describe("BullMQ's own lock of the job", () => {
+  const SHORT = { lockDuration: 600, stalledInterval: 300 };
+
+  test("is renewed while the job runs, also when BullMQ has forgotten the job", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    let runs = 0;
+    const worker: Worker = bench.worker(
+      withLock({ redlock, key: KEY }, async (job: Job<Data>) => {
+        runs += 1;
+        // What happens when the job comes back before the worker is done with its last activation.
+        const { lockManager } = worker as unknown as {
+          lockManager: { untrackJob(id: string): void };
+        };
+        lockManager.untrackJob(job.id!);
+        await new Promise((resolve) => setTimeout(resolve, 4 * SHORT.lockDuration));
+        return "ran";
+      }),
+      { ...SHORT, concurrency: 2 },
+    );
+    const done = ends(worker, 1);
+
+    await queue.add("charge", { account: "a" });
+
+    expect(await done).toMatchObject([{ result: "ran", job: { attemptsStarted: 1 } }]);
+    expect(runs).toBe(1);
+    expect(errorsOf(worker)).toEqual([]);
+  });
+
+  test("aborts the signal when it is lost, and the job is left to its next worker", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const heard: unknown[] = [];
+    const worker = bench.worker(
+      withLock({ redlock, key: KEY }, async (job: Job<Data>, _token, signal) => {
+        if (heard.length > 0) return "second";
+        await dropJobLock(job);
+        heard.push(await aborted(signal));
+        return "first";
+      }),
+      SHORT,
+    );
+    const lost = next(redlock, "lost");
+    const done = ends(worker, 1);
+
+    await queue.add("charge", { account: "a" });
+
+    expect(await done).toMatchObject([{ result: "second", job: { attemptsMade: 1 } }]);
+    expect(heard).toMatchObject([{ code: "ERR_REDLOCK_LOST", reason: "job lock lost" }]);
+    expect(await lost).toMatchObject({ keys: ["account:a"], error: heard[0] });
+  });
+
+  test("aborts the signal of a job without a key too", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const heard: unknown[] = [];
+    const worker = bench.worker(
+      withLock({ redlock, key: () => null }, async (job: Job<Data>, _token, signal) => {
+        if (heard.length > 0) return "second";
+        await dropJobLock(job);
+        heard.push(await aborted(signal));
+        throw new Error("broken off");
+      }),
+      SHORT,
+    );
+    const done = ends(worker, 1);
+
+    await queue.add("charge", { account: "a" });
+
+    expect(await done).toMatchObject([{ result: "second", job: { attemptsMade: 1 } }]);
+    expect((heard[0] as Error).message).toMatch(/^the job was lost after/);
+  });
+
+  test("is missing for a job that moved itself: that is no loss if the job says so", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    let runs = 0;
+    const worker = bench.worker(
+      withLock({ redlock, key: KEY }, async (job: Job<Data>, token, signal, lock) => {
+        if (++runs === 2) return "second";
+        await job.moveToDelayed(Date.now() + 500, token);
+        await aborted(signal);
+        expect(lock.held).toBe(true);
+        throw new DelayedError();
+      }),
+      SHORT,
+    );
+    const done = ends(worker, 1);
+
+    await queue.add("charge", { account: "a" });
+
+    expect(await done).toMatchObject([{ result: "second", job: { attemptsMade: 1 } }]);
+  });
+
+  test("is not renewed when the worker skips renewal", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    let left = Infinity;
+    const worker = bench.worker(
+      withLock({ redlock, key: KEY }, async (job: Job<Data>) => {
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        left = await redisClient(bench.queueUrl).pttl(`bull:invoices:${job.id}:lock`);
+      }),
+      { lockDuration: 900, skipLockRenewal: true },
+    );
+    const done = ends(worker, 1);
+
+    await queue.add("charge", { account: "a" });
+    await done;
+
+    expect(left).toBeLessThanOrEqual(400);
+  });
+});

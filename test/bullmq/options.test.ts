@@ -1,0 +1,81 @@
+import { expect, test } from "vitest";
+import { LockConfigError, Redlock, withLock, type WithLockOptions } from "../../src/index.ts";
+
+/** Connects to nothing: a Redlock does so at first use. */
+const redlock = new Redlock({ nodes: ["redis://127.0.0.1:1"], ttl: 10_000, nodeTimeout: 100 });
+redlock.on("warning", () => undefined);
+const KEY = "account:{{data.account}}";
+const processor = async (): Promise<void> => await Promise.resolve();
+
+test("gives a function of exactly three parameters, as BullMQ needs to pass its signal", () => {
+  expect(withLock({ redlock, key: KEY }, processor)).toHaveLength(3);
+});
+
+test.each([
+  [{ onConfict: "skip" }, 'onConfict: found an unknown option, expected "onConflict"?'],
+  [{ minHold: 10 }, "minHold: found an unknown option, expected one of redlock, key, onConflict"],
+  [{ maxHold: 10 }, "maxHold: found an unknown option"],
+  [{ takeover: true }, "takeover: found an unknown option"],
+  [{ redlock: undefined }, "redlock: found nothing, expected a Redlock"],
+  [{ redlock: {} }, "redlock: found an object, expected a Redlock"],
+  [{ key: undefined }, "key: found nothing, expected a key template or a function"],
+  [{ key: 42 }, "key"],
+  [{ key: "" }, "key"],
+  [{ key: "account:{{data.account}" }, "key"],
+  [{ key: "account:{{account}}" }, "key"],
+  [
+    { onConflict: "keepLatest" },
+    'onConflict: found "keepLatest", expected one of "delay", "wait", "skip", "fail"',
+  ],
+  [{ onConflict: "cancelInProgress" }, 'onConflict: found "cancelInProgress"'],
+  [{ onConflict: "skipp" }, 'did you mean "skip"?'],
+  [{ onConflict: null }, "onConflict: found null"],
+  [
+    { onUnavailable: "skip" },
+    'onUnavailable: found "skip", expected one of "delay", "fail", "run"',
+  ],
+  [{ onLost: "retry" }, 'onLost: found "retry", expected one of "delay", "fail", "continue"'],
+  [{ maxLost: -1 }, "maxLost: found -1"],
+  [{ maxLost: 1.5 }, "maxLost: found 1.5"],
+  [{ ttl: 0 }, "ttl: found 0"],
+  [{ ttl: 20_000 }, "ttl: found 20000"],
+  [{ heartbeat: 9_999 }, "heartbeat: found 9999"],
+  [{ heartbeat: true }, "heartbeat: found true"],
+  [{ waitTimeout: 0 }, "waitTimeout: found 0, expected whole milliseconds"],
+  [{ waitTimeout: "5s" }, 'waitTimeout: found "5s"'],
+  [{ waitTimeout: Infinity }, "waitTimeout: found Infinity"],
+  [{ maxWait: 0.5 }, "maxWait: found 0.5"],
+  [{ maxWait: Number.NaN }, "maxWait: found NaN"],
+  [{ onMaxWait: "run" }, 'onMaxWait: found "run", expected one of "fail", "skip"'],
+  [{ skipResult: "skipped" }, 'skipResult: found "skipped", expected a function'],
+  [{ jobLogs: true }, 'jobLogs: found true, expected one of "conflicts", "off", "all"'],
+  [{ unrecoverable: "yes" }, 'unrecoverable: found "yes", expected true or false'],
+])("refuses %o when it wraps", (wrong, message) => {
+  const options = { redlock, key: KEY, ...wrong } as unknown as WithLockOptions;
+  expect(() => withLock(options, processor)).toThrow(LockConfigError);
+  expect(() => withLock(options, processor)).toThrow(message);
+});
+
+test.each([undefined, null, "account", []])("refuses %s as options", (options) => {
+  expect(() => withLock(options as unknown as WithLockOptions, processor)).toThrow(LockConfigError);
+});
+
+test("refuses what is no processor", () => {
+  const file = "./processor.js" as unknown as typeof processor;
+  expect(() => withLock({ redlock, key: KEY }, file)).toThrow(
+    'processor: found "./processor.js", expected a function that processes a job',
+  );
+});
+
+test("takes every option at its bounds", () => {
+  for (const options of [
+    { maxLost: 0 },
+    { ttl: 10_000, heartbeat: false as const },
+    { waitTimeout: 1 },
+    { maxWait: 2 ** 31 - 1 },
+    { onConflict: () => "skip" as const },
+    { skipResult: () => null },
+  ]) {
+    expect(withLock({ redlock, key: KEY, ...options }, processor)).toBeTypeOf("function");
+  }
+});

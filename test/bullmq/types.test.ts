@@ -1,0 +1,77 @@
+import { Worker, type Job, type Processor } from "bullmq";
+import { expectTypeOf, test } from "vitest";
+import { type Lock, Redlock, withLock } from "../../src/index.ts";
+
+interface Invoice {
+  accountId: string;
+  items: { sku: string }[];
+}
+
+const redlock = new Redlock();
+redlock.on("warning", () => undefined);
+
+async function processor(job: Job<Invoice>): Promise<string> {
+  return await Promise.resolve(job.data.accountId);
+}
+
+/** For the compiler only. */
+function connect(processor: Processor<Invoice, string>): Worker<Invoice, string> {
+  return new Worker<Invoice, string>("invoices", processor, { connection: {}, autorun: false });
+}
+
+test("infers the data, the result and the lock from an annotated job", () => {
+  const wrapped = withLock(
+    { redlock, key: "account:{{data.accountId}}" },
+    async (job: Job<Invoice>, jobToken, signal, lock) => {
+      expectTypeOf(job.data).toEqualTypeOf<Invoice>();
+      expectTypeOf(jobToken).toEqualTypeOf<string>();
+      expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
+      expectTypeOf(lock).toEqualTypeOf<Lock>();
+      return await Promise.resolve(lock.fencingToken);
+    },
+  );
+  expectTypeOf(wrapped).returns.resolves.toEqualTypeOf<number>();
+  expectTypeOf(wrapped).toExtend<Processor<Invoice, number>>();
+});
+
+test("infers the data inside a Worker, and fits where one is wanted", () => {
+  const processor: Processor<Invoice, string> = withLock(
+    { redlock, key: "account:{{data.accountId}}" },
+    async (job: Job<Invoice, string>) => await Promise.resolve(job.data.accountId),
+  );
+  expectTypeOf(connect).toBeCallableWith(processor);
+  // Also a processor that has no result at all.
+  const failing = withLock({ redlock, key: () => null }, async (_job: Job<Invoice>) => {
+    await Promise.resolve();
+    throw new Error("no");
+  });
+  expectTypeOf(connect).toBeCallableWith(failing);
+});
+
+test("gives policies the type of the job", () => {
+  withLock(
+    {
+      redlock,
+      key: (job: Job<Invoice>) => [job.data.accountId, ...job.data.items.map(({ sku }) => sku)],
+      onConflict: (job, conflict) => (job.data.accountId === conflict.key ? "skip" : "delay"),
+      skipResult: (job) => job.data.items,
+    },
+    async (job) => await Promise.resolve(job.data.accountId),
+  );
+});
+
+test("knows a wrong path, a wrong choice and a wrong key function", () => {
+  const refused = [
+    // @ts-expect-error there is no such path
+    () => withLock({ redlock, key: "account:{{data.acountId}}" }, processor),
+    // @ts-expect-error an object is no part of a key
+    () => withLock({ redlock, key: "account:{{data.items}}" }, processor),
+    // @ts-expect-error a later version may know it
+    () => withLock({ redlock, key: "a:{{data.accountId}}", onConflict: "keepLatest" }, processor),
+    // @ts-expect-error a number is no key
+    () => withLock({ redlock, key: (job: Job<Invoice>) => job.data.items.length }, processor),
+    // @ts-expect-error a key function is synchronous
+    () => withLock({ redlock, key: async () => await Promise.resolve("a") }, processor),
+  ];
+  expectTypeOf(refused).toBeArray();
+});

@@ -1,0 +1,42 @@
+import { Worker, type Job } from "bullmq";
+import { setTimeout as work } from "node:timers/promises";
+import { Redlock, withLock } from "../../../src/index.ts";
+import { Resource } from "../resource.ts";
+import type { Order, WorkerTask } from "../worker-process.ts";
+
+/** A worker in a process of its own, which uses the resource for each job; it ends when it is told to, or killed. */
+const task = JSON.parse(process.argv[2]!) as WorkerTask;
+const resource = new Resource(task.resourceUrl);
+const redlock = new Redlock({ nodes: task.masterUrls, ttl: task.ttl });
+
+async function use(job: Job<Order>, token: number): Promise<void> {
+  const { entity, ms } = job.data;
+  const user = `${process.pid}:${job.id}`;
+  await resource.enter(entity, user, token);
+  process.send?.({ started: job.id });
+  await work(ms);
+  await resource.leave(entity, user);
+}
+
+const locked = withLock(
+  { redlock, key: "entity:{{data.entity}}" },
+  async (job: Job<Order>, _jobToken, _signal, lock) => await use(job, lock.fencingToken),
+);
+
+const worker = new Worker("orders", task.locked ? locked : async (job) => await use(job, 0), {
+  connection: { url: task.queueUrl },
+  concurrency: 10,
+  ...task.worker,
+});
+worker.on("error", (error) => process.send?.({ error: error.message }));
+await worker.waitUntilReady();
+process.send?.({ ready: true });
+
+process.once("message", () => void end());
+
+async function end(): Promise<void> {
+  await worker.close();
+  await redlock.close();
+  resource.close();
+  process.disconnect();
+}

@@ -1,0 +1,92 @@
+import type { WorkerOptions } from "bullmq";
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { onTestFinished } from "vitest";
+
+const PROGRAM = fileURLToPath(new URL("programs/worker.ts", import.meta.url));
+
+/** The data of a job: which entity it uses, and for how long. */
+export interface Order {
+  entity: string;
+  /** Milliseconds. */
+  ms: number;
+}
+
+/** What a worker process is to do. */
+export interface WorkerTask {
+  queueUrl: string;
+  resourceUrl: string;
+  masterUrls: readonly string[];
+  /** Milliseconds. */
+  ttl: number;
+  /** False to run the same without a lock. */
+  locked: boolean;
+  worker?: Partial<Pick<WorkerOptions, "lockDuration" | "stalledInterval" | "concurrency">>;
+}
+
+/** A message of `programs/worker.ts`. */
+interface Message {
+  ready?: true;
+  started?: string;
+  error?: string;
+}
+
+/** A worker in a process of its own; it is gone when the test ends. */
+export class WorkerProcess {
+  readonly errors: string[] = [];
+  readonly #child: ChildProcess;
+  readonly #started = new Set<string>();
+  #onStarted: (() => void) | undefined;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    child.on("message", ({ started, error }: Message) => {
+      if (error !== undefined) this.errors.push(error);
+      if (started === undefined) return;
+      this.#started.add(started);
+      this.#onStarted?.();
+    });
+  }
+
+  static async start(task: WorkerTask): Promise<WorkerProcess> {
+    const child = fork(PROGRAM, [JSON.stringify(task)], { execArgv: ["--import", "tsx"] });
+    const started = new WorkerProcess(child);
+    onTestFinished(async () => await started.kill());
+    await Promise.race([
+      once(child, "message"),
+      once(child, "exit").then(([code]) => {
+        throw new Error(`the worker process ended with ${String(code)}`);
+      }),
+    ]);
+    return started;
+  }
+
+  get pid(): number {
+    return this.#child.pid!;
+  }
+
+  /** Resolves when the process has begun to use the resource for the job. */
+  async hasStarted(jobId: string): Promise<void> {
+    while (!this.#started.has(jobId)) {
+      await new Promise<void>((resolve) => {
+        this.#onStarted = resolve;
+      });
+    }
+  }
+
+  /** Ends the process in good order. */
+  async stop(): Promise<void> {
+    const exit = once(this.#child, "exit");
+    this.#child.send("end");
+    await exit;
+  }
+
+  /** Kills the process (SIGKILL), and resolves when it is gone. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exit = once(this.#child, "exit");
+    this.#child.kill("SIGKILL");
+    await exit;
+  }
+}

@@ -1,0 +1,16 @@
+import { Redlock } from "../../../src/index.ts";
+
+/**
+ * Locks, extends, waits, releases and closes, then does nothing more: whether this process ends is what is tested.
+ * Prints "closed" when `close` has resolved.
+ */
+const redlock = new Redlock({ nodes: process.argv.slice(2), ttl: 2_000, nodeTimeout: 300 });
+
+const [kept] = await Promise.all([redlock.acquire("kept"), redlock.acquire(["one", "other"])]);
+await kept.extend();
+await redlock.acquire("kept", { waitTimeout: 200 }).catch(() => undefined);
+await redlock.using("used", { signal: new AbortController().signal }, () => undefined);
+const handle = redlock.handle("handled");
+await handle.acquire();
+await redlock.close();
+process.stdout.write("closed\n");
