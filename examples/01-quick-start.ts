@@ -18,7 +18,7 @@ interface Charge {
   cents: number;
 }
 
-const redlock = new Redlock({ nodes: lockMasters.urls });
+const redlock = new Redlock(lockMasters.redlockOptions);
 const balances = new Map<number, number>();
 
 const worker = new Worker<Charge>(

@@ -8,7 +8,7 @@ import { LockConflictError, Redlock } from "bullmq-redlock";
 import { startRedisNodes } from "bullmq-redlock/testing";
 
 await using lockMasters = await startRedisNodes(3);
-const redlock = new Redlock({ nodes: lockMasters.urls });
+const redlock = new Redlock(lockMasters.redlockOptions);
 
 // 1. Acquire, run, release. The routine's value or error is the outcome.
 const invoice = await redlock.using("account:42", async (lock) => {

@@ -12,7 +12,7 @@ await using queueRedis = await startRedisNodes(1);
 await using lockMasters = await startRedisNodes(3);
 const connection = { url: queueRedis.urls[0]! };
 
-const redlock = new Redlock({ nodes: lockMasters.urls, ttl: 1_000 });
+const redlock = new Redlock({ ...lockMasters.redlockOptions, ttl: 1_000 });
 let runs = 0;
 
 const worker = new Worker<{ report: string }>(

@@ -32,6 +32,11 @@ export interface RedisNodesOptions {
 export interface RedisNodes extends AsyncDisposable {
   /** `redis://127.0.0.1:port` of each node, without credentials. */
   readonly urls: readonly string[];
+  /**
+   * Options for a `Redlock` on these nodes: they are new, and known to be, so none of them has a lock to forget.
+   * @example new Redlock({ ...nodes.redlockOptions, ttl: 1_000 })
+   */
+  readonly redlockOptions: { nodes: string[]; restartGuard: "trust-new" };
   readonly ports: readonly number[];
   /** The process of each node; the last one when it is down. */
   readonly pids: readonly number[];
@@ -96,6 +101,7 @@ export async function startRedisNodes(
 
 class NodeGroup implements RedisNodes {
   readonly ports: readonly number[];
+  readonly redlockOptions: RedisNodes["redlockOptions"];
   readonly urls: readonly string[];
   readonly #nodes: readonly RedisNode[];
   readonly #ground: { persistent: boolean; folder: string; warden: Warden };
@@ -109,6 +115,7 @@ class NodeGroup implements RedisNodes {
     this.#ground = ground;
     this.ports = nodes.map(({ port }) => port);
     this.urls = this.ports.map((port) => `redis://127.0.0.1:${port}`);
+    this.redlockOptions = { nodes: [...this.urls], restartGuard: "trust-new" };
   }
 
   get pids(): readonly number[] {

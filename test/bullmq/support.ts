@@ -40,6 +40,7 @@ export function useBench(masters = 3): Bench {
     redlock: (options = {}) => {
       const redlock = new Redlock({
         nodes: bench.masterUrls,
+        restartGuard: "trust-new",
         ttl: TTL,
         nodeTimeout: 250,
         ...options,

@@ -15,7 +15,12 @@ const KEY = "entity:{{data.entity}}";
 function setUp(options: RedlockOptions = {}) {
   const [queueUrl, resourceUrl, ...masterUrls] = nodes.urls as [string, string, ...string[]];
   const connection = { url: queueUrl };
-  const redlock = new Redlock({ nodes: masterUrls, ttl: TTL, ...options });
+  const redlock = new Redlock({
+    nodes: masterUrls,
+    restartGuard: "trust-new",
+    ttl: TTL,
+    ...options,
+  });
   const queue = new Queue<Order>("orders", { connection });
   const resource = new Resource(resourceUrl);
   onTestFinished(async () => {

@@ -17,7 +17,13 @@ export function makeRedlock(
   options: RedlockOptions = {},
   clock?: Clock,
 ): Redlock {
-  const all = { nodes: nodes ?? [], ttl: TTL, nodeTimeout: NODE_TIMEOUT, ...options };
+  const all = {
+    nodes: nodes ?? [],
+    restartGuard: "trust-new" as const,
+    ttl: TTL,
+    nodeTimeout: NODE_TIMEOUT,
+    ...options,
+  };
   const redlock =
     clock === undefined
       ? new Redlock(all)

@@ -40,6 +40,9 @@ export function useRedisNodes(count = 3, options: RedisNodesOptions = {}): Redis
     get urls() {
       return nodes().urls;
     },
+    get redlockOptions() {
+      return nodes().redlockOptions;
+    },
     get ports() {
       return nodes().ports;
     },

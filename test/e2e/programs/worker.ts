@@ -7,7 +7,11 @@ import type { Order, WorkerTask } from "../worker-process.ts";
 /** A worker in a process of its own, which uses the resource for each job; it ends when it is told to, or killed. */
 const task = JSON.parse(process.argv[2]!) as WorkerTask;
 const resource = new Resource(task.resourceUrl);
-const redlock = new Redlock({ nodes: task.masterUrls, ttl: task.ttl });
+const redlock = new Redlock({
+  nodes: task.masterUrls,
+  restartGuard: "trust-new",
+  ttl: task.ttl,
+});
 
 async function use(job: Job<Order>, token: number): Promise<void> {
   const { entity, ms } = job.data;

@@ -4,7 +4,12 @@ import { Redlock } from "../../../src/index.ts";
  * Locks, extends, waits, releases and closes, then does nothing more: whether this process ends is what is tested.
  * Prints "closed" when `close` has resolved.
  */
-const redlock = new Redlock({ nodes: process.argv.slice(2), ttl: 2_000, nodeTimeout: 300 });
+const redlock = new Redlock({
+  nodes: process.argv.slice(2),
+  restartGuard: "trust-new",
+  ttl: 2_000,
+  nodeTimeout: 300,
+});
 
 const [kept] = await Promise.all([redlock.acquire("kept"), redlock.acquire(["one", "other"])]);
 await kept.extend();
