@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
-import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { isListening } from "../testing/run-program.ts";
-import { build, type Demo, killDemos, rowOf, runDemo, startDemo } from "./run-demo.ts";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { expectNothingLeft, findProcesses, foldersOfServers } from "./processes.ts";
+import { build, killDemos, rowOf, runDemo, startDemo } from "./run-demo.ts";
 
 const WEBHOOKS =
   process.env.BULLMQ_REDLOCK_WEBHOOKS ??
@@ -209,48 +209,6 @@ describe.concurrent("nothing is left of a demo", { timeout: PATIENCE }, () => {
     await expectNothingLeft(processes, tmp);
   });
 });
-
-interface Processes {
-  ports: number[];
-  pids: number[];
-}
-
-async function findProcesses(demo: Demo): Promise<Processes> {
-  const [, queue, masters = "", pids = ""] = await demo.prints(
-    /queue on port (\d+); lock masters on ports ([\d,\s]+); worker\s+processes ([\d,\s]+)\n\n/,
-  );
-  return { ports: [Number(queue), ...numbersIn(masters)], pids: numbersIn(pids) };
-}
-
-function numbersIn(list: string): number[] {
-  return list.split(",").map(Number);
-}
-
-async function expectNothingLeft({ ports, pids }: Processes, tmp: string): Promise<void> {
-  expect([ports.length, pids.length]).toEqual([4, 2]);
-  const left = async () => ({
-    pids: pids.filter(isRunning),
-    ports: (await Promise.all(ports.map(isListening))).filter(Boolean),
-    folders: await foldersOfServers(tmp),
-  });
-  await vi.waitFor(async () => expect(await left()).toEqual({ pids: [], ports: [], folders: [] }), {
-    timeout: 10_000,
-    interval: 50,
-  });
-}
-
-async function foldersOfServers(tmp: string): Promise<string[]> {
-  // Beside them, tsx keeps what it has compiled.
-  return (await readdir(tmp)).filter((name) => name.startsWith("bullmq-redlock-"));
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
 
 /** No colours where nobody asked for them, and nothing that a terminal of 80 columns would break. */
 function expectPlain(output: string): void {
