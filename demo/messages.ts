@@ -1,0 +1,40 @@
+/** The queue whose jobs run without a lock, and the one whose jobs run with it. */
+export const UNLOCKED = "unlocked";
+export const LOCKED = "locked";
+
+/** How many jobs one worker process runs at once. */
+export const CONCURRENCY = 10;
+
+/** The data of the demo's own jobs. */
+export interface Deposit {
+  account: number;
+}
+
+/** What a worker process is told when it is started, as JSON. */
+export interface Orders {
+  /** The URL of the queue's Redis. */
+  queue: string;
+  /** The URLs of the lock masters. */
+  masters: readonly string[];
+  /** The template of the lock key. */
+  key: string;
+  /** Whether the jobs are the demo's own deposits, or the data of a user's file. */
+  jobs: "deposits" | "lines of a file";
+}
+
+/** What a worker process tells while it works. Times are in ms since 1970. */
+export type News =
+  | { kind: "ready" }
+  | { kind: "put aside"; job: string; at: number }
+  | ({ kind: "completed"; at: number } & Run)
+  | ({ kind: "failed"; reason: string; code: string | undefined } & Run)
+  | { kind: "master down"; master: string }
+  | { kind: "trouble"; message: string };
+
+/** What BullMQ knows of a job that has ended. */
+interface Run {
+  job: string;
+  /** How often a worker took it up. */
+  activations: number;
+  attempts: number;
+}

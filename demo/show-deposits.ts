@@ -1,0 +1,98 @@
+import { styleText } from "node:util";
+import { auditBank, WORK } from "./bank.ts";
+import { ACCOUNTS, BURST, DEPOSITS, makeDeposits } from "./deposits.ts";
+import { LOCKED, UNLOCKED } from "./messages.ts";
+import type { Progress } from "./progress.ts";
+import { count, describeWaits, drawTable, listFailures, type Seen, wrap } from "./report.ts";
+import { runRound } from "./round.ts";
+import type { Stage } from "./stage.ts";
+
+/** The lock master that is killed, counted from 0, and after how many jobs. */
+const VICTIM = 2;
+const KILL_AFTER = DEPOSITS / 3;
+
+/** How the lock master ended. */
+interface Death {
+  /** Jobs that had been completed by then. */
+  after: number;
+  /** How many worker processes noticed. */
+  noticedBy: number;
+}
+
+/** Runs the same deposits without the lock and with it, and compares. Returns the exit code. */
+export async function showDeposits(stage: Stage, progress: Progress): Promise<number> {
+  progress.say(introduction());
+  const without = await runRound(
+    { queue: UNLOCKED, title: "without the lock", jobs: makeDeposits(), total: DEPOSITS },
+    stage,
+    progress,
+  );
+  const noticed = new Set<number>();
+  stage.crew.listen(({ kind }, pid) => {
+    if (kind === "master down") noticed.add(pid);
+  });
+  let after = 0;
+  const withLock = await runRound(
+    { queue: LOCKED, title: "with the lock", jobs: makeDeposits(), total: DEPOSITS },
+    stage,
+    progress,
+    async (ledger) => {
+      await ledger.until(() => ledger.settled >= KILL_AFTER);
+      const pid = await stage.killMaster(VICTIM);
+      after = ledger.completed;
+      progress.say(`killed lock master ${VICTIM + 1} (SIGKILL to process ${pid}); the jobs go on`);
+    },
+  );
+  const careless = { result: without, audit: await auditBank(stage.urls.queue, UNLOCKED) };
+  const careful = { result: withLock, audit: await auditBank(stage.urls.queue, LOCKED) };
+  progress.say(report(careless, careful, { after, noticedBy: noticed.size }));
+  return isRight(careless, careful) ? 0 : 1;
+}
+
+function introduction(): string {
+  const text =
+    `${DEPOSITS} jobs, each a deposit into one of ${ACCOUNTS} accounts; now and then ${BURST} in a row go into the ` +
+    `same busy one. A deposit reads the balance, works for ${WORK} ms and writes the balance: of two that ` +
+    `do so at once in one account, one is lost.`;
+  return `\n${wrap(text, 0)}\n`;
+}
+
+function report(careless: Seen, careful: Seen, death: Death): string {
+  const { ledger } = careful.result;
+  const others = ledger.completed - death.after;
+  const facts = [
+    ...describeWaits(careful.result, "account"),
+    `lock master ${VICTIM + 1} was killed after ${count(death.after, "job")} and ${others} more were completed ` +
+      `without it; ${count(death.noticedBy, "worker process", "worker processes")} noticed`,
+  ];
+  const failures = [careless, careful].flatMap(({ result }) => [
+    ...result.ledger.failures.values(),
+  ]);
+  return [
+    "",
+    drawTable(["without the lock", "with the lock"], [careless, careful], "account"),
+    "",
+    "  With the lock:",
+    ...facts.map((fact) => wrap(fact, 4, "  - ")),
+    ...(failures.length > 0 ? ["", "  Failed:", listFailures(failures)] : []),
+    "",
+    conclude(careless, careful),
+  ].join("\n");
+}
+
+function conclude(careless: Seen, careful: Seen): string {
+  return isRight(careless, careful)
+    ? styleText("green", "One job at a time per account, and the accounts side by side.") +
+        "\nWith your own jobs: npm start -- --help"
+    : styleText("red", "This is not what was promised: see the figures above.");
+}
+
+function isRight(careless: Seen, careful: Seen): boolean {
+  const { audit, result } = careful;
+  return (
+    careless.result.ledger.completed === DEPOSITS &&
+    result.ledger.completed === DEPOSITS &&
+    audit.peakOfOne === 1 &&
+    audit.lost === 0
+  );
+}

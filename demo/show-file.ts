@@ -1,0 +1,101 @@
+import { styleText } from "node:util";
+import { auditBank } from "./bank.ts";
+import type { InputFile } from "./input-file.ts";
+import type { Failure } from "./ledger.ts";
+import { LOCKED } from "./messages.ts";
+import type { Progress } from "./progress.ts";
+import {
+  count,
+  describeWaits,
+  drawTable,
+  listFailures,
+  type Seen,
+  shorten,
+  wrap,
+} from "./report.ts";
+import { runRound } from "./round.ts";
+import type { Stage } from "./stage.ts";
+
+const LONGEST_KEY = 50;
+
+/** Runs the jobs of a file with the lock. Returns the exit code. */
+export async function showFile(
+  file: InputFile,
+  key: string,
+  stage: Stage,
+  progress: Progress,
+): Promise<number> {
+  progress.say(`\n${wrap(`one job at a time for each ${key}`, 0)}\n`);
+  const result = await runRound(
+    { queue: LOCKED, title: "with the lock", jobs: file.jobs() },
+    stage,
+    progress,
+  );
+  const seen = { result, audit: await auditBank(stage.urls.queue, LOCKED) };
+  const failures = [...result.ledger.failures.values()].sort(
+    (a, b) => b.jobs.length - a.jobs.length,
+  );
+  const refused = failures.filter(({ code }) => code === "ERR_REDLOCK_KEY");
+  const broken = failures.filter(({ code }) => code !== "ERR_REDLOCK_KEY");
+  const isRight = file.bad.count === 0 && broken.length === 0 && isExclusive(seen.audit);
+  const conclusion = conclude(seen, [jobsOf(refused), jobsOf(broken), file.bad.count]);
+  const paragraphs = [
+    drawTable(["with the lock"], [seen], "key"),
+    describeKeys(seen),
+    describeRefused(refused),
+    broken.length === 0 ? "" : `  Failed:\n${listFailures(broken)}`,
+    describeBad(file),
+    styleText(isRight ? "green" : "red", conclusion),
+  ];
+  progress.say(`\n${paragraphs.filter((each) => each !== "").join("\n\n")}`);
+  return isRight ? 0 : 1;
+}
+
+function describeKeys({ result, audit }: Seen): string {
+  if (audit.accounts === 0) return "";
+  const { account, deposits } = audit.busiest;
+  const busiest = `the busiest has ${count(deposits, "job")}: ${shorten(account, LONGEST_KEY)}`;
+  return [`${count(audit.accounts, "key")}; ${busiest}`, ...describeWaits(result, "key")]
+    .map((fact) => wrap(fact, 4, "  - "))
+    .join("\n");
+}
+
+function describeRefused(refused: readonly Failure[]): string {
+  if (refused.length === 0) return "";
+  const text =
+    `${count(jobsOf(refused), "job")} refused, because no key can be made from the data (LockKeyError). ` +
+    `A job without a key never runs unlocked: in BullMQ it has failed for good (UnrecoverableError).`;
+  return `${wrap(text, 2)}\n${listFailures(refused)}`;
+}
+
+function describeBad({ bad }: InputFile): string {
+  if (bad.count === 0) return "";
+  const shown = bad.first.map(({ line, reason }) => wrap(`line ${line}: ${reason}`, 4));
+  const rest = bad.count - shown.length;
+  return [
+    `  ${count(bad.count, "line")} left out, not JSON:`,
+    ...shown,
+    ...(rest > 0 ? [`    and ${rest} more`] : []),
+  ].join("\n");
+}
+
+function conclude(
+  { result, audit }: Seen,
+  [refused, broken, bad]: readonly [refused: number, broken: number, bad: number],
+): string {
+  const parts = [
+    `${result.ledger.completed} done`,
+    ...(refused > 0 ? [`${refused} refused`] : []),
+    ...(broken > 0 ? [`${broken} failed`] : []),
+    ...(bad > 0 ? [`${count(bad, "line")} not JSON`] : []),
+  ];
+  return `${parts.join(", ")}; one job at a time per key: ${isExclusive(audit) ? "yes" : "NO"}`;
+}
+
+function isExclusive({ peakOfOne, lost }: Seen["audit"]): boolean {
+  return peakOfOne <= 1 && lost === 0;
+}
+
+function jobsOf(failures: readonly Failure[]): number {
+  return failures.reduce((sum, { jobs }) => sum + jobs.length, 0);
+}

@@ -1,0 +1,223 @@
+import { existsSync } from "node:fs";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { expectNothingLeft, findProcesses, foldersOfServers } from "./processes.ts";
+import { build, killDemos, rowOf, runDemo, startDemo } from "./run-demo.ts";
+
+const WEBHOOKS =
+  process.env.BULLMQ_REDLOCK_WEBHOOKS ??
+  join(import.meta.dirname, "../../../shared/data/github-webhooks.jsonl");
+
+/** Several demos run at once here, with six processes each. */
+const PATIENCE = 120_000;
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "test-of-bullmq-redlock-"));
+  await build();
+});
+
+afterAll(async () => {
+  killDemos();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe.concurrent("the demo", { timeout: PATIENCE }, () => {
+  test("shows lost updates without the lock and none with it, while a lock master dies", async () => {
+    const { code, output } = await runDemo();
+    expect(code, output).toBe(0);
+    expect(rowOf(output, "jobs completed")).toEqual(["400 of 400", "400 of 400"]);
+    const [peak, lockedPeak] = rowOf(output, "jobs at once, all accounts").map(Number);
+    const [peakOfOne, lockedPeakOfOne] = rowOf(output, "jobs at once, one account").map(Number);
+    const [overlaps, lockedOverlaps] = rowOf(output, "overlaps in one account").map(Number);
+    const [lost, lockedLost] = rowOf(output, "lost updates").map(Number);
+    expect([lockedPeakOfOne, lockedOverlaps, lockedLost]).toEqual([1, 0, 0]);
+    expect(lockedPeak).toBeGreaterThan(1);
+    for (const figure of [peak, peakOfOne]) expect(figure).toBeGreaterThan(1);
+    for (const figure of [overlaps, lost]) expect(figure).toBeGreaterThan(0);
+    expect(output).toMatch(/[1-9]\d* jobs met a held account and waited aside/);
+    expect(output).toMatch(/attempts used: at most 1 of 3/);
+    const [, before, after] = /was killed after (\d+) jobs and (\d+) more/.exec(output) ?? [];
+    expect(Number(before) + Number(after)).toBe(400);
+    expect(Number(after)).toBeGreaterThan(0);
+    expect(output).toContain("2 worker processes noticed");
+    expectPlain(output);
+  });
+
+  test("runs the lines of a file, and reports the refused and the broken ones by number", async () => {
+    const good = ["1", "1", "1", '"2"'].map((order) => `{"order":${order}}`);
+    const path = await write("mixed.jsonl", [
+      ...good,
+      "",
+      '{"other":1}',
+      "{",
+      "null",
+      '{"order":""}',
+    ]);
+    const { code, output } = await runDemo(["--input", path, "--key", "order:{{data.order}}"]);
+    expect(code, output).toBe(1);
+    expect(rowOf(output, "jobs completed")).toEqual(["4 of 7"]);
+    expect(rowOf(output, "jobs at once, one key")).toEqual(["1"]);
+    expect(output).toContain("2 keys; the busiest has 3 jobs: order:1\n");
+    expect(output).toContain("3 jobs refused");
+    for (const line of ["line 6\n", "line 8\n", "line 9\n"])
+      expect(output).toContain(`      ${line}`);
+    expect(output).toContain("1 line left out, not JSON:\n    line 7: ");
+    expect(output).toContain("4 done, 3 refused, 1 line not JSON");
+    expectPlain(output);
+  });
+
+  test("ends with 0 when jobs were refused and nothing else was wrong", async () => {
+    const path = await write("refused.jsonl", ['{"a":1}', "{}"]);
+    const { code, output } = await runDemo(["--input", path, "--key", "a:{{data.a}}"]);
+    expect(code, output).toBe(0);
+    expect(output).toContain("1 done, 1 refused; one job at a time per key: yes");
+  });
+
+  test("takes a default of the template, and a file in which no line is JSON", async () => {
+    const path = await write("default.jsonl", ['{"a":1}', "{}"]);
+    const taken = await runDemo(["--input", path, "--key", 'a:{{data.a ?? "none"}}']);
+    expect(taken.code, taken.output).toBe(0);
+    expect(rowOf(taken.output, "jobs completed")).toEqual(["2 of 2"]);
+
+    const bad = await write(
+      "bad.jsonl",
+      Array.from({ length: 12 }, () => "no"),
+    );
+    const refused = await runDemo(["--input", bad, "--key", "a:{{data.a}}"]);
+    expect(refused.code, refused.output).toBe(1);
+    expect(refused.output).toContain("12 lines left out, not JSON:");
+    expect(refused.output).toContain("    and 2 more\n");
+  });
+
+  test.skipIf(!existsSync(WEBHOOKS))("processes the webhook deliveries of GitHub", async () => {
+    const key = "repo:{{data.payload.repository.full_name}}";
+    const { code, output } = await runDemo(["--input", WEBHOOKS, "--key", key]);
+    expect(code, output).toBe(0);
+    expect(rowOf(output, "jobs completed")).toEqual(["235 of 273"]);
+    expect(rowOf(output, "jobs at once, one key")).toEqual(["1"]);
+    expect(rowOf(output, "lost updates")).toEqual(["0"]);
+    expect(output).toContain("38 jobs refused");
+    expect(output).toContain("data.payload.repository: found nothing");
+    expect(output).toContain("235 done, 38 refused; one job at a time per key: yes");
+  });
+});
+
+describe.concurrent("a mistake in the command gets one sentence and exit code 2", () => {
+  const cases: [what: string, args: string[], sentence: RegExp][] = [
+    ["an unknown flag", ["--inptu", "x"], /unknown option '--inptu'/i],
+    ["an argument too many", ["x"], /unexpected argument 'x'/i],
+    ["a flag without its value", ["--input"], /'--input <value>' argument missing/],
+    [
+      "--input without --key",
+      ["--input", "x"],
+      /--input needs a --key.* as in --input orders.jsonl/,
+    ],
+    ["--key without --input", ["--key", "x"], /--key is for a file of your own; add --input/],
+    ["an empty path", ["--input", "", "--key", "x"], /--input needs the path of a file/],
+    [
+      "a missing file",
+      ["--input", "/missing", "--key", "x"],
+      /cannot read \/missing: there is no such file/,
+    ],
+    ["a folder", ["--input", "/tmp", "--key", "x"], /cannot read \/tmp: it is a directory/],
+    ["an empty file", ["--input", "/dev/null", "--key", "x"], /\/dev\/null has no line with data/],
+  ];
+  for (const [what, args, sentence] of cases)
+    test(what, async () => {
+      const { code, output } = await runDemo(args);
+      expect(output).toMatch(sentence);
+      expect(output).toMatch(/^error: [^\n]+\n$/);
+      expect(code).toBe(2);
+    });
+
+  test("a wrong template, shown with a caret", async () => {
+    const { code, output } = await runDemo(["--input", "x", "--key", "order:{{dat.id}}"]);
+    expect(output).toMatch(
+      /^error: --key: found "dat" at column 9, expected [^\n]+\n {2}order:\{\{dat.id\}\}\n {10}\^\n$/,
+    );
+    expect(code).toBe(2);
+  });
+
+  test.skipIf(process.getuid?.() === 0)("a file that may not be read", async () => {
+    const path = await write("secret.jsonl", ["{}"]);
+    await chmod(path, 0);
+    const { code, output } = await runDemo(["--input", path, "--key", "x"]);
+    expect(output).toBe(`error: cannot read ${path}: no permission\n`);
+    expect(code).toBe(2);
+  });
+
+  test("a blank file", async () => {
+    const path = await write("blank.jsonl", ["", "  ", ""]);
+    const { code, output } = await runDemo(["--input", path, "--key", "x"]);
+    expect(output).toBe(`error: ${path} has no line with data\n`);
+    expect(code).toBe(2);
+  });
+
+  test("and --help explains the options with exit code 0", async () => {
+    const { code, output } = await runDemo(["--help"]);
+    expect(code).toBe(0);
+    for (const word of ["npm start", "--input FILE", "--key TEMPLATE", "Exit code"])
+      expect(output).toContain(word);
+    expectPlain(output);
+  });
+});
+
+describe.concurrent("nothing is left of a demo", { timeout: PATIENCE }, () => {
+  const ends = [
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGKILL", "SIGKILL"],
+  ] as const;
+  for (const [signal, expected] of ends)
+    test(`that ends by ${signal}`, async () => {
+      const tmp = await mkdtemp(join(folder, "tmp-"));
+      const demo = startDemo([], { TMPDIR: tmp });
+      const processes = await findProcesses(demo);
+      await demo.prints(/with the lock {2}/);
+      expect(await foldersOfServers(tmp)).toHaveLength(1);
+
+      demo.child.kill(signal);
+
+      const { code, output } = await demo.ended;
+      expect(code).toBe(expected);
+      expect(output).not.toMatch(/error|Error/);
+      await expectNothingLeft(processes, tmp);
+    });
+
+  test("that ends by itself", async () => {
+    const tmp = await mkdtemp(join(folder, "tmp-"));
+    const path = await write("one.jsonl", ["{}"]);
+    const demo = startDemo(["--input", path, "--key", "one"], { TMPDIR: tmp });
+    const processes = await findProcesses(demo);
+    expect((await demo.ended).code).toBe(0);
+    await expectNothingLeft(processes, tmp);
+  });
+
+  test("one of whose worker processes dies; it says so", async () => {
+    const tmp = await mkdtemp(join(folder, "tmp-"));
+    const demo = startDemo([], { TMPDIR: tmp });
+    const processes = await findProcesses(demo);
+    await demo.prints(/without the lock {2}/);
+    process.kill(processes.pids[0]!, "SIGKILL");
+    const { code, output } = await demo.ended;
+    expect(output).toContain(`error: worker process ${processes.pids[0]} ended (SIGKILL)`);
+    expect(code).toBe(1);
+    await expectNothingLeft(processes, tmp);
+  });
+});
+
+/** No colours where nobody asked for them, and nothing that a terminal of 80 columns would break. */
+function expectPlain(output: string): void {
+  expect(output).not.toContain("\u001B");
+  expect(output.split("\n").filter((line) => line.length > 80)).toEqual([]);
+}
+
+async function write(name: string, lines: readonly string[]): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, lines.join("\n"));
+  return path;
+}

@@ -1,0 +1,85 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+
+const ROOT = join(import.meta.dirname, "../..");
+
+/** A run of the demo, as a process of its own. */
+export interface Demo {
+  child: ChildProcess;
+  /** What it has printed on both streams so far. */
+  output(): string;
+  /** Resolves with the first match of a pattern in what it prints. */
+  prints(pattern: RegExp): Promise<RegExpExecArray>;
+  /** Resolves with its exit code, or the signal that ended it, and what it printed. */
+  ended: Promise<{ code: number | NodeJS.Signals; output: string }>;
+}
+
+const started = new Set<ChildProcess>();
+
+/** Starts the demo; {@link killDemos} ends it. */
+export function startDemo(args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Demo {
+  const {
+    npm_lifecycle_event: _script,
+    NO_COLOR: _noColor,
+    FORCE_COLOR: _force,
+    ...own
+  } = process.env;
+  const child = spawn(process.execPath, ["--import", "tsx", "demo/main.ts", ...args], {
+    cwd: ROOT,
+    env: { ...own, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  started.add(child);
+  child.once("exit", () => started.delete(child));
+  let output = "";
+  const watchers = new Set<() => void>();
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output += text;
+      for (const look of watchers) look();
+    });
+  return {
+    child,
+    output: () => output,
+    prints: async (pattern) =>
+      await new Promise((resolve, reject) => {
+        const look = (): void => {
+          const match = pattern.exec(output);
+          if (match !== null) resolve(match);
+        };
+        watchers.add(look);
+        child.once("close", () => reject(new Error(`ended without ${pattern}:\n${output}`)));
+        look();
+      }),
+    ended: once(child, "close").then(([code, signal]) => ({ code: code ?? signal, output })),
+  };
+}
+
+/** Runs the demo to its end. */
+export async function runDemo(args: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
+  return await startDemo(args, env).ended;
+}
+
+/** Kills what still runs; its servers and workers end with it. */
+export function killDemos(): void {
+  for (const child of started) child.kill("SIGKILL");
+}
+
+/** Builds the package, which the demo imports by its name. */
+export async function build(): Promise<void> {
+  const child = spawn(process.execPath, ["scripts/build.mjs"], { cwd: ROOT, stdio: "inherit" });
+  const [code] = await once(child, "exit");
+  if (code !== 0) throw new Error("the build failed");
+}
+
+/** The figures of a row of the table. */
+export function rowOf(output: string, label: string): string[] {
+  const row = output.split("\n").find((line) => line.startsWith(`  ${label}  `));
+  return row === undefined
+    ? []
+    : row
+        .slice(label.length + 2)
+        .trim()
+        .split(/ {2,}/);
+}
