@@ -11,6 +11,9 @@ export interface Appointment {
 /** Entries without an appointment that are tolerated before the heap is built anew. */
 const SPARE_ENTRIES = 256;
 
+/** Timers stand still while a machine is suspended; after so many ms the clock is looked at again, in any case. */
+const LONGEST_SLEEP = 1_000;
+
 interface Entry {
   readonly appointment: Appointment;
   readonly at: number;
@@ -83,7 +86,8 @@ export class Agenda {
     this.#timer = undefined;
     this.#timerAt = at;
     if (at === Infinity) return;
-    this.#timer = this.#clock.timer(at - this.#clock.now(), () => this.#run());
+    const wait = Math.min(at - this.#clock.now(), LONGEST_SLEEP);
+    this.#timer = this.#clock.timer(wait, () => this.#run());
   }
 
   #push(entry: Entry): void {

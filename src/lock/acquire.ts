@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { NodeVote } from "../errors.ts";
+import { NodeError } from "../redis/node-port.ts";
 import type { LockContext } from "./context.ts";
 import { type AcquireReply, acquireOperation, type Claim, type KeyHolder } from "./operations.ts";
 import { highestMark, judge, reportVotes, type Verdict, type Vote } from "./quorum.ts";
@@ -119,10 +120,11 @@ async function runRounds(
     const result = await runRound(context, request, claim);
     const { verdict, tenure } = result;
     if (verdict.kind === "granted") {
-      // The loop was blocked while the votes came: better none than a lock about to end.
+      // Slow masters, or a blocked event loop: better no lock than one about to end.
       const left = tenure.usableUntil - clock.now();
       if (left >= smallestGrant(request.ttl)) return { ...result, roundsTaken };
-      return { ...result, verdict: { kind: "split", blockers: [] }, roundsTaken };
+      const votes = result.votes.map((vote) => tooLate(vote, request.ttl));
+      return { verdict: { kind: "unavailable" }, votes, tenure, roundsTaken };
     }
     if (verdict.kind !== "stale") return { ...result, roundsTaken };
     if (roundsTaken >= TOKEN_ROUNDS) {
@@ -163,6 +165,12 @@ function runRound(
       },
     );
   });
+}
+
+function tooLate(vote: Vote, ttl: number): Vote {
+  if (vote.kind !== "granted") return vote;
+  const error = new NodeError("timed out", `answered too late for a ttl of ${ttl} ms`);
+  return { kind: "failed", error };
 }
 
 function voteOf(reply: AcquireReply): Vote {

@@ -87,11 +87,13 @@ export const acquireOperation: Operation<
   end
   if #busy > 0 then return { 'BUSY', mark, busy } end
   local granted = remaining > 0 and { 'QUARANTINED', remaining } or { 'OK' }
-  if mine == names then return granted end
-  if tonumber(token) <= tonumber(mark) then return { 'STALE', mark } end
+  if mine < names and tonumber(token) <= tonumber(mark) then return { 'STALE', mark } end
+  -- Written also when everything is ours already: a replica, which has it from its master, must not answer for itself.
   local value = (remaining > 0 and 'q' or '') .. token .. ':' .. owner .. ':' .. text
-  for i = 1, names do redis.call('SET', keys[2 * i], token .. ':' .. closed[i], 'PX', retention) end
-  for i = 1, names do redis.call('SET', keys[2 * i - 1], value, 'PX', ttl) end
+  for i = 1, names do redis.call('SET', keys[2 * i], highest(token, mark) .. ':' .. closed[i], 'PX', retention) end
+  if mine < names then
+    for i = 1, names do redis.call('SET', keys[2 * i - 1], value, 'PX', ttl) end
+  end
   return granted`,
   keys: (claim) => [...lockAndFence(claim), claim.names.guard],
   argv: ({ owner, token, ttl, holder, guarded }, server) => [
@@ -198,6 +200,7 @@ export const releaseOperation: Operation<
   { readonly deleted: number }
 > = {
   name: "release",
+  owed: true,
   lua: `
   local owner, token, held, retention, names = argv[1], argv[2], argv[3] == '1', argv[4], #keys / 2
   local deleted = 0

@@ -74,8 +74,10 @@ export function highestMark(votes: readonly Vote[]): number {
   return Math.max(0, ...votes.map((vote) => ("mark" in vote ? vote.mark : 0)));
 }
 
-function holdersLike(holders: readonly KeyHolder[], { key, id }: KeyHolder): number {
-  return holders.filter((other) => other.key === key && other.id === id).length;
+/** The votes of one round of one holder: those of several rounds do not add up to a quorum. */
+function holdersLike(holders: readonly KeyHolder[], { key, id, token }: KeyHolder): number {
+  return holders.filter((other) => other.key === key && other.id === id && other.token === token)
+    .length;
 }
 
 function isObstruction(vote: Vote): vote is Vote & { kind: "failed" } {

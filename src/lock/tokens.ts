@@ -4,6 +4,9 @@ import type { Clock } from "../clock.ts";
  * Proposes fencing tokens: microseconds since 1970, but always above every token seen, in the manner of a hybrid
  * logical clock. A master accepts a token only above its mark, so a clock that is behind costs a second round and
  * never an order.
+ *
+ * Tokens are even. An extend closes the odd number below its token, so that a `closed` mark tells a holder that has
+ * extended from the release of the one before.
  * @see https://cse.buffalo.edu/tech-reports/2014-04.pdf
  */
 export class TokenSource {
@@ -16,7 +19,8 @@ export class TokenSource {
 
   /** A token above all that were proposed or observed; a safe integer until the year 2255. */
   next(): number {
-    this.#last = Math.max(this.#last + 1, Math.floor(this.#clock.wall() * 1_000));
+    const above = this.#last + 2 - (this.#last % 2);
+    this.#last = Math.max(above, 2 * Math.floor(this.#clock.wall() * 500));
     return this.#last;
   }
 

@@ -10,6 +10,11 @@ export interface Operation<A, R> {
   keys(args: A): readonly string[];
   /** @param server the identity of the very process the call goes to. */
   argv(args: A, server: string): readonly (string | number)[];
+  /**
+   * True for what may be executed again, and late: if the connection is lost before there is an answer, the next one
+   * executes it first, although nobody waits for it any more.
+   */
+  readonly owed?: boolean;
   /** Turns the raw reply into a typed one; throws when it is none of ours. */
   parse(reply: readonly unknown[], args: A): R;
 }

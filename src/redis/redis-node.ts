@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import type { Clock, Timer } from "../clock.ts";
 import type { Random } from "../random.ts";
 import { Connection, SILENCE_LIMIT, describeConnectionError } from "./connection.ts";
+import { Debts } from "./debts.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { type Answer, NodeError, type NodePort } from "./node-port.ts";
 import { encodeCalls, FAILED, type Call, type Operation, type Program } from "./operation.ts";
@@ -50,6 +51,7 @@ export class RedisNode implements NodePort {
   readonly #script: Script;
   readonly #subscriber: Subscriber;
   readonly #inFlight = new Set<Batch>();
+  readonly #debts = new Debts();
   #waiting: Pending[] = [];
   #flushing = false;
   #patience: Timer | undefined;
@@ -168,8 +170,7 @@ export class RedisNode implements NodePort {
       .run(this.#connection.client, keys, argv, () => !batch.settled)
       .then(
         (replies) => this.#answered(batch, replies),
-        (error: unknown) =>
-          this.#failed(batch, new NodeError("refused", describeConnectionError(error))),
+        (error: unknown) => this.#failed(batch, toNodeError(error)),
       );
   }
 
@@ -194,7 +195,8 @@ export class RedisNode implements NodePort {
   }
 
   #failed(batch: Batch, error: NodeError): void {
-    this.#inFlight.delete(batch);
+    if (!this.#inFlight.delete(batch)) return;
+    if (error.failure === "unreachable") this.#owe(batch.pending);
     this.#settle(batch, error);
   }
 
@@ -219,7 +221,12 @@ export class RedisNode implements NodePort {
     const { endpoint } = this.#options;
     // ioredis goes on in database 0 when its own SELECT fails.
     if (endpoint.db !== 0) await client.select(endpoint.db);
-    const [info] = await Promise.all([client.info("server"), this.#script.load(client)]);
+    const [info, replication] = await Promise.all([
+      client.info("server"),
+      client.info("replication"),
+      this.#script.load(client),
+    ]);
+    if (/^role:slave/m.test(replication)) throw new Error("a replica, expected a master");
     this.#server = /^run_id:(\S+)/m.exec(info)?.[1] ?? "";
     const seconds = /^uptime_in_seconds:(\d+)/m.exec(info)?.[1];
     this.#startedAt =
@@ -229,6 +236,8 @@ export class RedisNode implements NodePort {
   #wentUp(): void {
     this.#leaveFirstStage();
     this.#lastAnswerAt = this.#options.clock.now();
+    // Before everything that waits, as they were started before.
+    this.#waiting.unshift(...this.#debts.settle(this.#lastAnswerAt).map(forNobody));
     this.#options.onUp();
     this.#flush();
   }
@@ -249,8 +258,24 @@ export class RedisNode implements NodePort {
   #rejectWaiting(error: NodeError): void {
     const waiting = this.#waiting;
     this.#waiting = [];
+    this.#owe(waiting);
     for (const { reject } of waiting) reject(error);
   }
+
+  #owe(pending: readonly Pending[]): void {
+    const now = this.#options.clock.now();
+    for (const { call } of pending) if (call.operation.owed) this.#debts.add(call, now);
+  }
+}
+
+function forNobody(call: Call<unknown, unknown>): Pending {
+  return { call, resolve: () => {}, reject: () => {}, late: undefined };
+}
+
+/** What the server did not say, it did not refuse: the command did not get through. */
+function toNodeError(error: unknown): NodeError {
+  const refused = error instanceof Error && error.name === "ReplyError";
+  return new NodeError(refused ? "refused" : "unreachable", describeConnectionError(error));
 }
 
 function parseReply(

@@ -10,6 +10,8 @@ import {
 import { normaliseKeys } from "../keys/normalise.ts";
 import type { Lock } from "../lock/lock.ts";
 import type { Random } from "../random.ts";
+import { onAbort } from "../on-abort.ts";
+import type { HeldLock } from "./held-lock.ts";
 import { checkMs } from "./options.ts";
 import type { AcquireOptions } from "./wish.ts";
 
@@ -32,15 +34,22 @@ const KNOWN = ["ttl", "heartbeat", "holder", "retryTimes", "retryDelay", "reentr
 
 /** What a handle needs of its `Redlock`. */
 interface HandleHost {
-  acquire(keys: string, options: AcquireOptions): Promise<Lock>;
+  acquire(key: string, options: AcquireOptions, scoped: boolean): Promise<HeldLock>;
+  /** Aborts when the `Redlock` closes. */
+  readonly closing: AbortSignal;
   isLocked(key: string): Promise<boolean>;
 }
 
 /** One acquisition of a key, shared by all who belong to it. Dead when `count` is 0. */
 interface Hold {
   readonly key: string;
-  lock: Lock | undefined;
+  readonly lock: HeldLock;
   count: number;
+}
+
+/** Where a hold will be, once it has been acquired. */
+interface Place {
+  hold: Hold | undefined;
 }
 
 /** Makes the handles of one `Redlock`; re-entrancy works across all of them. */
@@ -48,7 +57,7 @@ export class HandleFactory {
   readonly #host: HandleHost;
   readonly #clock: Clock;
   readonly #random: Random;
-  readonly #holds = new AsyncLocalStorage<readonly Hold[]>();
+  readonly #holds = new AsyncLocalStorage<readonly Place[]>();
 
   constructor(host: HandleHost, clock: Clock, random: Random) {
     this.#host = host;
@@ -86,7 +95,7 @@ interface HandleParts {
   readonly host: HandleHost;
   readonly clock: Clock;
   readonly random: Random;
-  readonly holds: AsyncLocalStorage<readonly Hold[]> | undefined;
+  readonly holds: AsyncLocalStorage<readonly Place[]> | undefined;
   readonly acquireOptions: AcquireOptions;
   readonly retryTimes: number;
   readonly retryDelay: number;
@@ -97,7 +106,7 @@ export class RedlockHandle implements AsyncDisposable {
   readonly key: string;
   readonly #parts: HandleParts;
   /** What a handle that is not re-entrant got last. */
-  #last: Hold | undefined;
+  #last: Place | undefined;
 
   /** @internal */
   constructor(parts: HandleParts) {
@@ -117,7 +126,7 @@ export class RedlockHandle implements AsyncDisposable {
    * belongs to a holder that has lost the key.
    */
   acquire(): Promise<boolean> {
-    return this.#enter().then((conflict) => conflict === undefined);
+    return this.#enter(false).then((hold) => !(hold instanceof LockConflictError));
   }
 
   /** As {@link acquire}, and tells for how many milliseconds the key is held for sure if nothing extends it. */
@@ -128,15 +137,11 @@ export class RedlockHandle implements AsyncDisposable {
 
   /**
    * Gives the key back; a re-entrant one with the last release.
-   * @returns false when the key was not held here.
+   * @returns false when the key was not held here, or not any more.
    */
   async release(): Promise<boolean> {
     const current = this.#current();
-    if (current === undefined) return false;
-    current.count -= 1;
-    if (current.count > 0) return true;
-    await current.lock?.release();
-    return true;
+    return current === undefined ? false : await leave(current);
   }
 
   /** Whether anybody holds the key, by a quorum. @throws {LockUnavailableError} when too few masters answer. */
@@ -146,10 +151,11 @@ export class RedlockHandle implements AsyncDisposable {
 
   /**
    * Acquires, runs `routine`, releases.
-   * @throws {LockConflictError} when somebody else holds the key after all tries; and what {@link acquire} throws.
+   * @throws {LockConflictError} when somebody else holds the key after all tries; {@link LockLostError} when the routine
+   * returned but its lock was lost; and what {@link acquire} throws.
    */
   using<T>(routine: (lock: Lock) => Promise<T> | T): Promise<T> {
-    return this.#run(this.#enter(), routine);
+    return this.#run(this.#enter(true), routine);
   }
 
   /** {@link release}. */
@@ -158,57 +164,82 @@ export class RedlockHandle implements AsyncDisposable {
   }
 
   async #run<T>(
-    entering: Promise<LockConflictError | undefined>,
+    entering: Promise<Hold | LockConflictError>,
     routine: (lock: Lock) => Promise<T> | T,
   ): Promise<T> {
-    const conflict = await entering;
-    if (conflict !== undefined) throw conflict;
+    const hold = await entering;
+    if (hold instanceof LockConflictError) throw hold;
     try {
-      const { lock } = this;
-      if (lock === undefined) throw new RedlockClosedError();
-      return await routine(lock);
+      const value = await routine(hold.lock);
+      hold.lock.assertNotLost();
+      return value;
     } finally {
-      await this.release();
+      // Its own, not the one of now: on a shared handle that may be somebody else's.
+      await leave(hold);
     }
   }
 
   /** Not async: the caller must be in the context of the hold before anything is awaited. */
-  #enter(): Promise<LockConflictError | undefined> {
+  #enter(scoped: boolean): Promise<Hold | LockConflictError> {
     const { holds } = this.#parts;
-    if (holds === undefined) return this.#acquire({ key: this.key, lock: undefined, count: 0 });
-    const current = this.#current();
+    const current = holds === undefined ? undefined : this.#current();
     if (current !== undefined) return reenter(current);
-    const hold: Hold = { key: this.key, lock: undefined, count: 0 };
-    holds.enterWith([...(holds.getStore() ?? []).filter(({ count }) => count > 0), hold]);
-    return this.#acquire(hold);
+    const place: Place = { hold: undefined };
+    holds?.enterWith([...(holds.getStore() ?? []).filter(isTaken), place]);
+    return this.#acquire(place, scoped);
   }
 
-  async #acquire(hold: Hold): Promise<LockConflictError | undefined> {
+  async #acquire(place: Place, scoped: boolean): Promise<Hold | LockConflictError> {
     const { host, acquireOptions, retryTimes, retryDelay, clock, random } = this.#parts;
     for (let tries = 1; ; tries++) {
       try {
-        hold.lock = await host.acquire(this.key, acquireOptions);
-        hold.count = 1;
-        this.#last = hold;
-        return undefined;
+        const lock = await host.acquire(this.key, acquireOptions, scoped);
+        this.#last = place;
+        return (place.hold = { key: this.key, lock, count: 1 });
       } catch (error) {
         if (tries >= retryTimes && error instanceof LockConflictError) return error;
         if (tries >= retryTimes || error instanceof RedlockClosedError) throw error;
       }
-      await new Promise<void>((resolve) => {
-        clock.timer(random.fraction() * retryDelay, resolve);
-      });
+      await sleep(clock, random.fraction() * retryDelay, host.closing);
     }
   }
 
   #current(): Hold | undefined {
     const { holds } = this.#parts;
-    const candidates = holds === undefined ? [this.#last] : (holds.getStore() ?? []);
-    return candidates.find((hold) => hold?.key === this.key && hold.count > 0);
+    const places = holds === undefined ? [this.#last] : (holds.getStore() ?? []);
+    const place = places.find((each) => each?.hold?.key === this.key && each.hold.count > 0);
+    return place?.hold;
   }
 }
 
-async function reenter(hold: Hold): Promise<undefined> {
-  hold.lock?.assertHeld();
+function isTaken({ hold }: Place): boolean {
+  return hold !== undefined && hold.count > 0;
+}
+
+async function reenter(hold: Hold): Promise<Hold> {
+  hold.lock.assertHeld();
   hold.count += 1;
+  return hold;
+}
+
+/** Gives back one acquisition of a hold; false when the key was lost, or given back already. */
+async function leave(hold: Hold): Promise<boolean> {
+  if (hold.count === 0) return false;
+  hold.count -= 1;
+  const { held } = hold.lock;
+  if (hold.count === 0) await hold.lock.release();
+  return held;
+}
+
+async function sleep(clock: Clock, ms: number, ended: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = clock.timer(ms, () => {
+      forget();
+      resolve();
+    });
+    const forget = onAbort(ended, () => {
+      clock.clearTimer(timer);
+      resolve();
+    });
+  });
 }

@@ -106,7 +106,15 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       closing: this.#closing.signal,
     });
     this.#observer = settings.telemetry && new Observer(settings.telemetry, this);
-    this.#handles = new HandleFactory(this, clock, random);
+    this.#handles = new HandleFactory(
+      {
+        acquire: (key, acquireOptions, scoped) => this.#acquire(key, acquireOptions, scoped),
+        isLocked: (key) => this.isLocked(key),
+        closing: this.#closing.signal,
+      },
+      clock,
+      random,
+    );
     const warning = warningAboutCount(endpoints.length);
     // Later, so that a listener can be there.
     if (warning !== undefined) queueMicrotask(() => this.emit("warning", warning));

@@ -293,9 +293,18 @@ describe("a replica in place of a master (P1)", () => {
   // The last one is no lock master: it has the replicas.
   const nodes = useRedisNodes(4, { args: ["--repl-diskless-sync-delay", "0"] });
 
-  test("is named with its reason, and the node that granted is freed", async () => {
+  test("is not asked, and named with its reason", async () => {
     await Promise.all([makeReplica(nodes, 1, 3), makeReplica(nodes, 2, 3)]);
+    const redlock = makeRedlock(nodes.urls.slice(0, 3));
+
+    const causes = causesOf(await failureOf(redlock.acquire("account")));
+
+    expect(causes.filter((cause) => cause === "a replica, expected a master")).toHaveLength(2);
+  });
+
+  test("that was a master before is named too, and the node that granted is freed", async () => {
     const redlock = await connectRedlock(nodes.urls.slice(0, 3));
+    await Promise.all([makeReplica(nodes, 1, 3), makeReplica(nodes, 2, 3)]);
 
     const causes = causesOf(await failureOf(redlock.acquire("account")));
 
@@ -305,7 +314,7 @@ describe("a replica in place of a master (P1)", () => {
 
   test("costs one vote when it is one of three", async () => {
     await makeReplica(nodes, 2, 3);
-    const redlock = await connectRedlock(nodes.urls.slice(0, 3));
+    const redlock = makeRedlock(nodes.urls.slice(0, 3));
 
     const lock = await redlock.acquire("account");
     await lock.extend();

@@ -19,7 +19,7 @@ export function makeRedlock(
 ): Redlock {
   const all = {
     nodes: nodes ?? [],
-    restartGuard: "trust-new" as const,
+    restartGuard: false,
     ttl: TTL,
     nodeTimeout: NODE_TIMEOUT,
     ...options,

@@ -188,6 +188,23 @@ describe("a node", () => {
   });
 });
 
+describe("an operation that is owed", () => {
+  const owed: Operation<{ key: string; value: string }, number> = { ...append, owed: true };
+
+  it("is executed when the connection is back, though its caller was told of the failure", async () => {
+    const { node } = connect(servers.urls[0]!);
+    await push(node, "a");
+    const client = redisClient(servers.urls[0]!);
+    await client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+    const attempts = await Promise.allSettled([
+      node.run(owed, { key: "list", value: "b" }),
+      push(node, "c"),
+    ]);
+    expect(attempts.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    await expect.poll(() => client.lrange("list", 0, -1), { timeout: 5_000 }).toEqual(["a", "b"]);
+  });
+});
+
 describe("messages", () => {
   it("reach a subscriber, also after its connection was lost", async () => {
     const { node } = connect(servers.urls[0]!);

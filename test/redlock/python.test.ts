@@ -233,7 +233,8 @@ describe("a re-entrant handle", () => {
     await clock.until(handle.acquire());
     await clock.pass(800);
     await expect(handle.acquire()).rejects.toThrow(/was lost/);
-    expect(await clock.until(handle.release())).toBe(true);
+    expect(await clock.until(handle.release())).toBe(false);
+    expect(await clock.until(handle.acquire())).toBe(true);
   });
 
   it("still throws when the masters are out of reach", async () => {

@@ -141,10 +141,11 @@ export class SimulatedMaster {
     if (holders.length > 0) return { status: "busy", mark, holders };
     const granted: AcquireReply =
       remaining > 0 ? { status: "quarantined", remaining } : { status: "granted" };
-    if (mine === keys.length) return granted;
-    if (token <= mark) return { status: "stale", mark };
+    if (mine < keys.length && token <= mark) return { status: "stale", mark };
     for (const [index, key] of keys.entries()) {
-      this.set(names.fence(key), `${token}:${fences[index]?.closed ?? 0}`, RETENTION);
+      const fence = `${Math.max(token, mark)}:${fences[index]?.closed ?? 0}`;
+      this.set(names.fence(key), fence, RETENTION);
+      if (mine === keys.length) continue;
       this.set(names.lock(key), `${remaining > 0 ? "q" : ""}${token}:${owner}:${holder}`, ttl);
     }
     return granted;

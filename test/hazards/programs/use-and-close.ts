@@ -6,7 +6,7 @@ import { Redlock } from "../../../src/index.ts";
  */
 const redlock = new Redlock({
   nodes: process.argv.slice(2),
-  restartGuard: "trust-new",
+  restartGuard: false,
   ttl: 2_000,
   nodeTimeout: 300,
 });
