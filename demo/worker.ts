@@ -40,6 +40,7 @@ redlock.on("parked", ({ job }) => {
 });
 redlock.on("node:down", ({ node }) => tell({ kind: "master down", master: node }));
 redlock.on("warning", ({ message }) => tell({ kind: "trouble", message }));
+redis.on("error", ({ message }: Error) => tell({ kind: "trouble", message }));
 for (const worker of [careless, careful]) {
   worker.on("completed", (job: Job) => {
     tell({ kind: "completed", at: job.processedOn ?? Date.now(), ...runOf(job) });
