@@ -23,7 +23,7 @@ const careless = new Worker<Deposit>(
 );
 
 // With a lock.
-const redlock = new Redlock({ nodes: [...masters] });
+const redlock = new Redlock({ nodes: [...masters], restartGuard: "trust-new" });
 const carefulBank = new Bank(redis, LOCKED);
 const careful = new Worker(
   LOCKED,

@@ -166,6 +166,22 @@ describe("an acquisition", () => {
     expect(nodes[2]!.master.get("redlock:k")).toBeUndefined();
   });
 
+  it("does not take a contender right after a release for a holder that has extended", async () => {
+    const { clock, redlock, nodes, client } = simulate(3, OPTIONS);
+    const contender = client();
+    const before = await clock.until(redlock.acquire("k"));
+    await clock.until(before.release());
+    clock.stepWall(-3_600_000);
+    // Its token is the next one there is: a minority of it must remain a split.
+    const next = await clock.until(contender.acquire("k"));
+    expect(next.fencingToken).toBe(before.fencingToken + 2);
+    for (const node of [1, 2]) nodes[node]!.master.delete("redlock:k");
+    const stored = nodes[0]!.master.get("redlock:k")!;
+    nodes[0]!.master.set("redlock:k", stored, 20);
+    const lock = await clock.until(redlock.acquire("k"));
+    expect(lock.held).toBe(true);
+  });
+
   it("does not count two entries that reach one server twice", async () => {
     const { clock, redlock, nodes } = simulate(3, OPTIONS);
     nodes[1]!.server = nodes[0]!.server;
