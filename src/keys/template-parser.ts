@@ -5,7 +5,7 @@ import { nearest } from "../nearest.ts";
 import { templateError } from "./template-fault.ts";
 
 /** Where a path starts. */
-export type Root = "data" | "name" | "id" | "queueName" | "opts";
+type Root = "data" | "name" | "id" | "queueName" | "opts";
 
 /** One step of a path: a property, the element of an array, or each of its elements. */
 export type Step =

@@ -29,7 +29,7 @@ export interface GuardSettings {
  * How long a master that lost its memory gives no vote: until the longest lock is over by the slowest clock, plus what
  * keeps tokens in order although the marks are gone.
  */
-export function quarantineOf(
+function quarantineOf(
   longestTtl: number,
   { driftFactor, nodeTimeout, clockSkewBudget }: GuardSettings,
 ): number {

@@ -39,9 +39,9 @@ export const RETENTION = 3_600_000;
  * Milliseconds that a guard remembers the longest ttl after somebody named it last. Clients name theirs again at every
  * {@link RENEWED}, and no ttl is longer than half of {@link RETENTION}: a lock of that ttl is over by then.
  */
-export const NEEDED = RETENTION;
+export const NEEDED = 3_600_000;
 /** Milliseconds after which a client names its longest ttl again, at its next use of the master. */
-export const RENEWED = RETENTION / 4;
+export const RENEWED = NEEDED / 4;
 
 /** Longest holder text that is stored, in characters; more is cut. */
 export const LONGEST_HOLDER_TEXT = 256;

@@ -17,7 +17,7 @@ export const SILENCE_LIMIT = 10_000;
  * twice. With ioredis' defaults a command to a dead master is answered after a minute, one to a frozen master
  * never, and a lost reply makes it run twice.
  */
-export function dedicatedOptions(retryDelay: () => number): RedisOptions {
+function dedicatedOptions(retryDelay: () => number): RedisOptions {
   return {
     lazyConnect: true,
     enableOfflineQueue: false,

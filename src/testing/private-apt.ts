@@ -33,7 +33,7 @@ export async function openApt(folder: string, env: NodeJS.ProcessEnv): Promise<A
  * catalogues), so they are cleared. The sandbox user could not write to our folder. Signatures are
  * checked even where the system's configuration does not insist.
  */
-export function writeAptConfig(folder: string): string {
+function writeAptConfig(folder: string): string {
   return `
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
