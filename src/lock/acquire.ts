@@ -115,6 +115,7 @@ async function runRounds(
       keys: request.keys,
       owner,
       token: tokens.next(),
+      holder: request.holder,
       guarded: guards.enabled,
     };
     const result = await runRound(context, request, claim);
@@ -135,7 +136,7 @@ async function runRounds(
 
 function runRound(
   context: LockContext,
-  { ttl, holder }: AcquireRequest,
+  { ttl }: AcquireRequest,
   claim: Claim,
 ): Promise<RoundResult> {
   const { masters, tokens, guards } = context;
@@ -156,7 +157,7 @@ function runRound(
     };
     masters.broadcast(
       acquireOperation,
-      { ...claim, ttl, holder },
+      { ...claim, ttl },
       {
         answer: (node, reply, sentAt) => cast(node, heard(node, reply, sentAt)),
         failure: (node, error) => cast(node, { kind: "failed", error }),

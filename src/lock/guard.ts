@@ -11,8 +11,8 @@ import { type Names, RENEWED } from "./stored.ts";
  * missing (empty restart, FLUSHALL) or names another process (restart with old data, failover), the master gives no
  * vote until it is armed again, and then not for the quarantine: until every lock it may have forgotten is over.
  *
- * A wholly new set of masters has nothing to forget. It is trusted at once when no master has a guard and all have
- * been up for the quarantine; otherwise it waits like any other.
+ * A wholly new set of masters has nothing to forget. It is trusted at once when no master has a guard, this client has
+ * never met one there, and all have been up for the quarantine; otherwise it waits like any other.
  */
 export interface GuardSettings {
   /** `"trust-new"` trusts a wholly new set whatever its uptime; `false` votes without guards. */
@@ -55,6 +55,8 @@ export class Guards {
   readonly #settings: GuardSettings;
   readonly #onQuarantine: (node: number, remaining: number) => void;
   readonly #states: GuardState[];
+  /** Whether we have met a guard on any master: a set that then has none is not new, it was flushed. */
+  #metGuard = false;
 
   constructor(
     masters: Masters,
@@ -91,6 +93,7 @@ export class Guards {
       this.#armAbsent(node, state.absentSince);
       return;
     }
+    this.#metGuard = true;
     state.absentSince = undefined;
     if (reply.status === "unarmed" || reply.status === "too long") this.#arm(node, false);
     else if (this.#clock.now() - state.namedAt > RENEWED) this.#arm(node, false);
@@ -118,6 +121,7 @@ export class Guards {
 
   /** Whether a set without any guard has nothing to forget. */
   #mayTrust(): boolean {
+    if (this.#metGuard) return false;
     if (this.#settings.mode === "trust-new") return true;
     const quarantine = this.#quarantine();
     return this.#masters.ports.every((port) => port.uptime() >= quarantine);
@@ -136,6 +140,7 @@ export class Guards {
     state.arming = port
       .run(armOperation, arming)
       .then(({ reply }) => {
+        this.#metGuard = true;
         state.absentSince = undefined;
         state.namedAt = this.#clock.now();
         state.longestTtl = reply.longestTtl;

@@ -16,6 +16,8 @@ export interface Claim {
   /** New for every acquisition; the credential of extend and release. */
   readonly owner: string;
   readonly token: number;
+  /** Text that operators see. */
+  readonly holder: string;
   /** False to vote without looking at the master's guard. */
   readonly guarded: boolean;
 }
@@ -49,10 +51,7 @@ export type AcquireReply =
  * Tokens are compared as numbers (exact below 2^53) and stored as the text they came in: Lua would write a large
  * number as `1.79e+15`.
  */
-export const acquireOperation: Operation<
-  Claim & { readonly ttl: number; readonly holder: string },
-  AcquireReply
-> = {
+export const acquireOperation: Operation<Claim & { readonly ttl: number }, AcquireReply> = {
   name: "acquire",
   lua: `
   local owner, token, ttl, retention, text, server = argv[1], argv[2], argv[3], argv[4], argv[5], argv[6]
@@ -133,36 +132,60 @@ function parseHolder(entry: unknown, keys: readonly string[]): KeyHolder {
 }
 
 /** What a master says to {@link extendOperation}. */
-export interface ExtendReply {
+export type ExtendReply =
+  | ExtendStatus
+  /** A key is missing, and the master has no guard, or that of another process: no vote until it is armed. */
+  | { readonly status: "unarmed"; readonly guard: "absent" | "other" };
+
+interface ExtendStatus {
   /**
-   * `gone`: a key is missing; `taken`: a key is somebody else's; `too long`: the ttl is longer than the guard has been
-   * told of: in these cases nothing was extended. `quarantined`: extended, but the key was set in a quarantine that has
-   * not ended: no vote. A key that was there before the quarantine is a vote like any other.
+   * `gone`: a key is missing, and must not be set again; `taken`: a key is somebody else's; `too long`: the ttl is longer
+   * than the guard has been told of: in these cases nothing was extended. `quarantined`: the master has lost its memory,
+   * and our key with it, or the key was set since: no vote. A key that survived is a vote like any other.
    */
   readonly status: "extended" | "quarantined" | "gone" | "taken" | "too long";
 }
 
-/** Prolongs all keys, if all are ours. Never shortens a ttl, never revives a key. */
+/**
+ * Prolongs all keys, if all are ours. Never shortens a ttl.
+ *
+ * A key that is missing is set again (healed) on a master that is armed and out of quarantine, if no later holder can
+ * have been there: `closed` is below our token. There "no key" means that every earlier vote has expired or was given
+ * back, and from now on nobody else gets this vote. The client counts it only before its deadline: a lock is never
+ * revived.
+ */
 export const extendOperation: Operation<Claim & { readonly ttl: number }, ExtendReply> = {
   name: "extend",
   lua: `
   local owner, token, ttl, retention, below, server = argv[1], argv[2], argv[3], argv[4], argv[5], argv[6]
-  local names, quarantined, set, values = (#keys - 1) / 2, false, false, {}
-  if server ~= '' then
-    local guarded, _, ready, longest = guardOf(keys[#keys])
+  local text = argv[7]
+  local names, quarantined, set, gone, values = (#keys - 1) / 2, false, false, false, {}
+  local guarded, armed = server ~= '', nil
+  if guarded then
+    local _, ready, longest
+    armed, _, ready, longest = guardOf(keys[#keys])
     if longest and tonumber(ttl) > longest then return { 'TOOLONG' } end
-    quarantined = guarded ~= server or ready > clockOf()
+    quarantined = armed ~= server or ready > clockOf()
   end
   for i = 1, names do
     values[i] = redis.call('GET', keys[2 * i - 1])
-    if not values[i] then return { 'GONE' } end
-    local holder, held = holderOf(values[i])
-    if holder ~= owner or held ~= token then return { 'TAKEN' } end
-    if string.sub(values[i], 1, 1) == 'q' then set = true end
+    if values[i] then
+      local holder, held = holderOf(values[i])
+      if holder ~= owner or held ~= token then return { 'TAKEN' } end
+      if string.sub(values[i], 1, 1) == 'q' then set = true end
+    else
+      local _, closed = marksOf(keys[2 * i])
+      if not guarded or tonumber(closed) >= tonumber(token) then return { 'GONE' } end
+      gone = true
+    end
   end
+  if gone and guarded and armed ~= server then return { 'UNARMED', armed and 'other' or 'absent' } end
+  if gone and quarantined then return { 'QUARANTINED' } end
   for i = 1, names do
     local rest = redis.call('PTTL', keys[2 * i - 1])
-    if not quarantined and string.sub(values[i], 1, 1) == 'q' then
+    if not values[i] then
+      redis.call('SET', keys[2 * i - 1], token .. ':' .. owner .. ':' .. text, 'PX', ttl)
+    elseif not quarantined and string.sub(values[i], 1, 1) == 'q' then
       redis.call('SET', keys[2 * i - 1], string.sub(values[i], 2), 'PX', math.max(rest, tonumber(ttl)))
     elseif rest < tonumber(ttl) then
       redis.call('PEXPIRE', keys[2 * i - 1], ttl)
@@ -173,16 +196,19 @@ export const extendOperation: Operation<Claim & { readonly ttl: number }, Extend
   if quarantined and set then return { 'QUARANTINED' } end
   return { 'OK' }`,
   keys: (claim) => [...lockAndFence(claim), claim.names.guard],
-  argv: ({ owner, token, ttl, guarded }, server) => [
+  argv: ({ owner, token, ttl, guarded, holder }, server) => [
     owner,
     token,
     ttl,
     RETENTION,
     token - 1,
     guarded ? guardName(server) : "",
+    holder,
   ],
-  parse([status]) {
+  parse([status, guard]) {
     if (status === "OK") return { status: "extended" };
+    if (status === "UNARMED")
+      return { status: "unarmed", guard: guard === "other" ? guard : "absent" };
     if (status === "QUARANTINED") return { status: "quarantined" };
     if (status === "TOOLONG") return { status: "too long" };
     if (status === "GONE") return { status: "gone" };

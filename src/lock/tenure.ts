@@ -85,6 +85,8 @@ export class Tenure {
           update(node, status === "gone" ? "gone" : "held");
         } else if (status === "quarantined") {
           update(node, "quarantined", "the key was set after the master had lost its memory");
+        } else if (status === "unarmed") {
+          update(node, "unarmed", "the master has lost its memory");
         } else if (status === "too long") {
           update(node, "unarmed", `the master did not know of a ttl of ${ttl} ms`);
         } else if (clock.now() >= this.validUntil) {

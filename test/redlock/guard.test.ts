@@ -116,6 +116,94 @@ describe("a master that lost its memory", () => {
   });
 });
 
+describe("a key that is missing on a master", () => {
+  it("is set again by the heartbeat of its holder", async () => {
+    const { clock, nodes, redlock } = simulate(3, OPTIONS);
+    const lock = await clock.until(redlock.acquire("k"));
+    nodes[0]!.master.delete("redlock:k");
+    await clock.pass(400);
+    expect(nodes[0]!.master.get("redlock:k")).toContain(String(lock.fencingToken));
+  });
+
+  it("is not set again after the release, though an extend comes late", async () => {
+    const { clock, nodes, redlock } = simulate(3, OPTIONS);
+    const lock = await clock.until(redlock.acquire("k"));
+    // The extend is on its way to master 1 for longer than the release.
+    nodes[0]!.behaviour.there = 40;
+    void lock.extend();
+    await clock.pass(5);
+    nodes[0]!.behaviour.there = 1;
+    await clock.until(lock.release());
+    await clock.pass(100);
+    for (const { master } of nodes) expect(master.get("redlock:k")).toBeUndefined();
+  });
+
+  it("does not bring a lock back whose deadline has passed", async () => {
+    const { clock, nodes, redlock } = simulate(3, OPTIONS);
+    const lock = await clock.until(redlock.acquire("k"));
+    await clock.pass(300);
+    // Extends are executed, and answered when the lock is over.
+    for (const { behaviour } of nodes) behaviour.back = 3_000;
+    await clock.pass(10_000);
+    expect(lock.held).toBe(false);
+    expect(lock.signal.aborted).toBe(true);
+  });
+
+  it("is not set again without a guard: the master may have voted for somebody since", async () => {
+    const { clock, nodes, redlock } = simulate(3, { ...OPTIONS, restartGuard: false });
+    await clock.until(redlock.acquire("k"));
+    nodes[0]!.master.delete("redlock:k");
+    await clock.pass(400);
+    expect(nodes[0]!.master.get("redlock:k")).toBeUndefined();
+  });
+});
+
+describe("a key that is missing in a quarantine", () => {
+  it("is no vote: another client may be winning with the vote it got before the master forgot", async () => {
+    const { clock, nodes, redlock, client } = simulate(3, { ...OPTIONS, nodeTimeout: 300 });
+    nodes[2]!.behaviour.refused = true;
+    const first = await clock.until(redlock.acquire("k", { heartbeat: false }));
+    nodes[2]!.behaviour.refused = false;
+    await clock.pass(725);
+    // The second client's request reaches master 3 at once, and master 2 when the first one's key has just expired.
+    nodes[1]!.behaviour.there = 278;
+    const second = client().acquire("k");
+    await clock.pass(3);
+    nodes[2]!.restart({ empty: true });
+    nodes[1]!.behaviour.refused = true;
+    const extended = first.extend().catch((error: unknown) => error);
+    const rival = await clock.until(second);
+    expect(rival.held).toBe(true);
+    expect(first.held).toBe(false);
+    expect(await extended).toBeInstanceOf(Error);
+  });
+});
+
+describe("a long job", () => {
+  it("keeps its lock over empty restarts of all masters, one after the other, though nobody else asks", async () => {
+    const { clock, nodes, redlock } = simulate(3, OPTIONS);
+    const lock = await clock.until(redlock.acquire("k"));
+    for (const node of nodes) {
+      node.restart({ empty: true });
+      // Until the next heartbeat arms it, its quarantine is over, and the next heartbeat heals it.
+      await clock.pass(QUARANTINE + 1_500);
+      expect(lock.held).toBe(true);
+      expect(node.master.get("redlock:k")).toContain(String(lock.fencingToken));
+    }
+  });
+
+  it("loses it when a majority forgets at the same time, before another can have it", async () => {
+    const { clock, nodes, redlock } = simulate(3, OPTIONS);
+    const lock = await clock.until(redlock.acquire("k"));
+    const deadline = clock.now() + 1_000;
+    nodes[0]!.restart({ empty: true });
+    nodes[1]!.restart({ empty: true });
+    await clock.pass(1_500);
+    expect(lock.signal.aborted).toBe(true);
+    expect(clock.now()).toBeGreaterThan(deadline);
+  });
+});
+
 describe("a wholly new set of masters", () => {
   it("is trusted at once when all have been up for the quarantine", async () => {
     const simulation = simulate(3, OPTIONS);
@@ -141,6 +229,19 @@ describe("a wholly new set of masters", () => {
     ]);
     await clock.pass(QUARANTINE);
     expect(await clock.until(redlock.using("k", () => "held"))).toBe("held");
+  });
+
+  it("is not what a client takes it for that has met their guards: then all were flushed", async () => {
+    for (const restartGuard of [true, "trust-new"] as const) {
+      const simulation = simulate(3, { ...OPTIONS, restartGuard });
+      const { clock, redlock } = simulation;
+      const lock = await clock.until(redlock.acquire("k", { heartbeat: false }));
+      forget(simulation);
+      await expect(clock.until(redlock.acquire("k"))).rejects.toThrow(/quarantined/);
+      await clock.pass(QUARANTINE);
+      expect(lock.held).toBe(false);
+      expect(await clock.until(redlock.using("k", () => "held"))).toBe("held");
+    }
   });
 
   it('is trusted whatever its uptime with "trust-new"', async () => {

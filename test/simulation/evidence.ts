@@ -3,19 +3,19 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { measure } from "./measure.ts";
 import { runScenario } from "./mutant.ts";
 import { PROTECTIONS } from "./protections.ts";
-import { SCENARIOS } from "./scenarios.ts";
+import { LIMITS, SCENARIOS, type Scenario } from "./scenarios.ts";
 
 /** Seeds of each scenario in the table. */
 const SEEDS = 13;
 
 const page = new URL("../../docs/guarantees.md", import.meta.url);
 
-async function scenarioTable(): Promise<string[]> {
+async function scenarioTable(scenarios: readonly Scenario[]): Promise<string[]> {
   const rows = [
     "| Scenario | Locks granted | Faults | Overlaps | Tokens out of order | Updates lost: no fence / checked at the write / claimed before reading |",
     "| --- | --- | --- | --- | --- | --- |",
   ];
-  for (const scenario of SCENARIOS) {
+  for (const scenario of scenarios) {
     const reports = await runScenario(scenario, { from: 0, to: SEEDS });
     const sum = (select: (report: (typeof reports)[number]) => number): number =>
       reports.reduce((total, report) => total + select(report), 0);
@@ -55,8 +55,9 @@ function put(text: string, name: string, rows: readonly string[]): string {
   return `${text.slice(0, from + begin.length)}\n\n${rows.join("\n")}\n\n${text.slice(to)}`;
 }
 
-const scenarios = await scenarioTable();
+const scenarios = await scenarioTable(SCENARIOS);
+const limits = await scenarioTable(LIMITS);
 const protections = await protectionTable();
 const text = put(readFileSync(page, "utf8"), "scenarios", scenarios);
-writeFileSync(page, put(text, "protections", protections));
-console.log([...scenarios, "", ...protections].join("\n"));
+writeFileSync(page, put(put(text, "limits", limits), "protections", protections));
+console.log([...scenarios, "", ...limits, "", ...protections].join("\n"));

@@ -16,6 +16,8 @@ export interface FaultPlan {
   wallStep: number;
   /** Masters' clocks stepping backwards. */
   masterStepBack: number;
+  /** Masters' clocks stepping forwards: beyond what is guaranteed. */
+  masterStepForward: number;
   /** Rates of clocks differ by up to this part. */
   drift: number;
   /** Clients' wall clocks differ by up to so many ms. */
@@ -38,6 +40,7 @@ export const NO_FAULTS: FaultPlan = {
   kill: Infinity,
   wallStep: Infinity,
   masterStepBack: Infinity,
+  masterStepForward: Infinity,
   drift: 0,
   wallSpread: 0,
 };

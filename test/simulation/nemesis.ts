@@ -69,6 +69,9 @@ export class Nemesis {
     this.#every(plan.masterStepBack, "master's clock back", () => {
       this.#pick(servers).stepClock(-2 * this.#ttl * this.#random.fraction());
     });
+    this.#every(plan.masterStepForward, "master's clock forward", () => {
+      this.#pick(victims).stepClock(2 * this.#ttl * this.#random.fraction());
+    });
   }
 
   /** No more faults; everything that is broken is mended. */

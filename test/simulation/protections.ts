@@ -86,11 +86,11 @@ export const PROTECTIONS: readonly Protection[] = [
     without: "an answer that was long under way prolongs the lock beyond its master's",
     scenario: scenario(
       "slow network",
-      { slow: 0.3, partition: 250 },
-      { longHolds: 1, keys: 3, clients: 5 },
+      { slow: 0.3, partition: 200 },
+      { longHolds: 1, keys: 4, clients: 6 },
     ),
     violation: "overlap",
-    seeds: 10,
+    seeds: 24,
     patch: {
       file: "src/lock/tenure.ts",
       find: "const end = leaseEnd(sentAt, ttl, this.#context.driftFactor);",

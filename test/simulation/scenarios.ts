@@ -96,3 +96,18 @@ export const SCENARIOS: readonly Scenario[] = [
     { longHolds: 0.3, windDown: 50, think: 300 },
   ),
 ];
+
+/** Beyond the assumptions: here violations are expected, and counted for `docs/guarantees.md`. */
+export const LIMITS: readonly Scenario[] = [
+  scenario(
+    "one master's clock steps forward by up to two ttls",
+    { masterStepForward: 2_000 },
+    { victims: 1 },
+  ),
+  scenario(
+    "the same, with a bad network",
+    { ...NETWORK, masterStepForward: 2_000 },
+    { victims: 1 },
+  ),
+  scenario("any master's clock steps forward by up to two ttls", { masterStepForward: 2_000 }),
+];

@@ -26,7 +26,7 @@ interface Guard {
 
 const NO_GUARD: Guard = { server: "", armed: 0, ready: 0, longest: 0, needed: 0 };
 
-type AcquireArgs = Claim & { ttl: number; holder: string };
+type AcquireArgs = Claim & { ttl: number };
 
 /** What a lock master does, in virtual time: the twin of the Lua. */
 export class SimulatedMaster {
@@ -152,28 +152,37 @@ export class SimulatedMaster {
   }
 
   #extend(
-    { names, keys, owner, token, ttl, guarded }: Claim & { ttl: number },
+    { names, keys, owner, token, ttl, guarded, holder }: Claim & { ttl: number },
     server: string,
   ): ExtendReply {
     let quarantined = false;
+    const guard = guarded ? this.#guard(names.guard) : undefined;
     if (guarded) {
-      const guard = this.#guard(names.guard);
       if (guard !== undefined && ttl > guard.longest) return { status: "too long" };
       quarantined = guard?.server !== server || guard.ready > this.#now();
     }
     let set = false;
+    let gone = false;
     for (const key of keys) {
       const current = this.get(names.lock(key));
-      if (current === undefined) return { status: "gone" };
+      if (current === undefined) {
+        if (!guarded || this.#fence(names.fence(key)).closed >= token) return { status: "gone" };
+        gone = true;
+        continue;
+      }
       const stored = parseStoredLock(current);
       if (stored.id !== owner || stored.token !== token) return { status: "taken" };
       if (current.startsWith("q")) set = true;
     }
+    if (gone && guarded && guard?.server !== server) {
+      return { status: "unarmed", guard: guard === undefined ? "absent" : "other" };
+    }
+    if (gone && quarantined) return { status: "quarantined" };
     for (const key of keys) {
       const name = names.lock(key);
-      const value = this.get(name) ?? "";
+      const value = this.get(name) ?? `${token}:${owner}:${holder}`;
       const strip = !quarantined && value.startsWith("q");
-      if (strip || this.#ttl(name) < ttl) {
+      if (strip || this.#ttl(name) < ttl || this.get(name) === undefined) {
         this.set(name, strip ? value.slice(1) : value, Math.max(this.#ttl(name), ttl));
       }
       const { mark, closed } = this.#fence(names.fence(key));
