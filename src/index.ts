@@ -29,8 +29,16 @@ export {
 export type { RedlockEvents, RedlockWarning } from "./events.ts";
 export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/endpoint.ts";
+export type { Finding, FindingCode, FindingSeverity } from "./redlock/findings.ts";
 export type { HandleOptions, RedlockHandle } from "./redlock/handle.ts";
 export type { KeyInspection, NodeInspection } from "./redlock/inspect.ts";
 export type { RedlockOptions } from "./redlock/options.ts";
+export {
+  type NodeReport,
+  NotReadyError,
+  type ReadyOptions,
+  type ReadyReport,
+} from "./redlock/ready.ts";
+export type { QueueConnection } from "./redlock/queue-server.ts";
 export { Redlock } from "./redlock/redlock.ts";
 export type { AcquireOptions } from "./redlock/wish.ts";

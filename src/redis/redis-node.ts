@@ -7,6 +7,7 @@ import type { Endpoint } from "./endpoint.ts";
 import { type Answer, NodeError, type NodePort } from "./node-port.ts";
 import { encodeCalls, FAILED, type Call, type Operation, type Program } from "./operation.ts";
 import { Script } from "./script.ts";
+import { parseServerInfo, unfitness } from "./server-info.ts";
 import { Subscriber } from "./subscriber.ts";
 
 /** Most calls that one script call carries: longer ones would keep other clients of the master waiting. */
@@ -221,16 +222,17 @@ export class RedisNode implements NodePort {
     const { endpoint } = this.#options;
     // ioredis goes on in database 0 when its own SELECT fails.
     if (endpoint.db !== 0) await client.select(endpoint.db);
-    const [info, replication] = await Promise.all([
-      client.info("server"),
-      client.info("replication"),
-      this.#script.load(client),
-    ]);
-    if (/^role:slave/m.test(replication)) throw new Error("a replica, expected a master");
-    this.#server = /^run_id:(\S+)/m.exec(info)?.[1] ?? "";
-    const seconds = /^uptime_in_seconds:(\d+)/m.exec(info)?.[1];
+    const asked = client.info();
+    const loaded = this.#script.load(client);
+    // Its failure is told only if what the server says about itself does not explain it.
+    loaded.catch(() => {});
+    const info = parseServerInfo(await asked);
+    const unfit = unfitness(info);
+    if (unfit !== undefined) throw new Error(unfit.cause);
+    await loaded;
+    this.#server = info.runId;
     this.#startedAt =
-      seconds === undefined ? undefined : this.#options.clock.now() - Number(seconds) * 1_000;
+      info.uptime === undefined ? undefined : this.#options.clock.now() - info.uptime;
   }
 
   #wentUp(): void {

@@ -28,6 +28,7 @@ import {
   type RedlockSettings,
   warningAboutCount,
 } from "./options.ts";
+import { checkReady, type ReadyOptions, type ReadyReport } from "./ready.ts";
 import { Observer } from "./telemetry.ts";
 import { type AcquireOptions, readWish } from "./wish.ts";
 
@@ -205,6 +206,20 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     this.#assertOpen();
     const { masters, names, nodeTimeout } = this.#context;
     return inspectKey(masters, names, normaliseKeys(key)[0] ?? key, nodeTimeout);
+  }
+
+  /**
+   * Connects to all masters and examines them: whether they may vote, and whether anything about them makes locks weaker
+   * or slower than they should be. Takes somewhat more than a second, `timeout` at most, whatever the masters do, and
+   * leaves nothing behind on them but their guards.
+   * @throws {NotReadyError} (a {@link LockConfigError}) on a fatal finding; it carries the report. {@link
+   * RedlockClosedError}.
+   * @see docs/ready.md for all findings
+   */
+  async ready(options: ReadyOptions = {}): Promise<ReadyReport> {
+    this.#assertOpen();
+    const closing = this.#closing.signal;
+    return await checkReady(options, { settings: this.#settings, context: this.#context, closing });
   }
 
   /**

@@ -1,0 +1,49 @@
+import type { LockContext } from "../lock/context.ts";
+import { acquireOperation } from "../lock/operations.ts";
+
+/** Whether a master votes, over the connection that locks use. */
+export type Ballot =
+  | { readonly state: "votes" }
+  /** It may have forgotten locks, and does not vote for so many milliseconds. */
+  | { readonly state: "quarantined"; readonly remaining: number }
+  /** Its guard does not name it yet. */
+  | { readonly state: "unarmed" }
+  /** Another entry speaks for the same server. */
+  | { readonly state: "duplicate"; readonly cause: string }
+  | { readonly state: "failed"; readonly cause: string };
+
+/**
+ * Asks all masters for their votes on no keys at all: that stores nothing, and each says whether it votes. Connects
+ * at first use, and arms guards as an acquisition does.
+ */
+export async function askForVotes(
+  { masters, guards, names }: LockContext,
+  maxTtl: number,
+): Promise<Ballot[]> {
+  const ballots: Ballot[] = masters.ports.map(() => ({ state: "unarmed" }));
+  let open = ballots.length;
+  await new Promise<void>((resolve) => {
+    const put = (node: number, ballot: Ballot): void => {
+      ballots[node] = ballot;
+      open -= 1;
+      if (open === 0) resolve();
+    };
+    const claim = { names, keys: [], owner: "ready", token: 1, guarded: guards.enabled };
+    masters.broadcast(
+      acquireOperation,
+      { ...claim, ttl: maxTtl, holder: "" },
+      {
+        answer: (node, reply) => {
+          guards.heard(node, reply);
+          const { status } = reply;
+          if (status === "quarantined") put(node, { state: status, remaining: reply.remaining });
+          else put(node, { state: status === "granted" ? "votes" : "unarmed" });
+        },
+        failure: (node, { failure, message }) =>
+          put(node, { state: failure === "duplicate" ? failure : "failed", cause: message }),
+      },
+    );
+  });
+  await guards.settled();
+  return ballots;
+}
