@@ -1,4 +1,5 @@
-import { afterEach } from "vitest";
+import { afterAll, beforeAll } from "vitest";
+import type { Redis } from "ioredis";
 import type { Clock } from "../../src/clock.ts";
 import { systemRandom } from "../../src/random.ts";
 import { RedisNode } from "../../src/redis/redis-node.ts";
@@ -6,15 +7,43 @@ import type { Finding } from "../../src/redlock/findings.ts";
 import type { RedlockOptions } from "../../src/redlock/options.ts";
 import { NotReadyError, type ReadyOptions, type ReadyReport } from "../../src/redlock/ready.ts";
 import { Redlock } from "../../src/redlock/redlock.ts";
+import { type RedisNodesOptions, startRedisNodes } from "../../src/testing/index.ts";
 import { redisClient } from "../support/redis.ts";
 
-const opened: Redlock[] = [];
+// Tests here run side by side, because each takes a second: all is closed with the file.
+const opened: AsyncDisposable[] = [];
+afterAll(closeAll);
 
-afterEach(async () => {
-  for (const redlock of opened.splice(0)) await redlock.close();
-});
+/** Closes what is open, for tests that run one after the other. */
+export async function closeAll(): Promise<void> {
+  for (const each of opened.splice(0)) await each[Symbol.asyncDispose]();
+}
 
-/** A client of new masters, closed when the test ends. */
+/** Closes something with the file. */
+export function closing<T extends AsyncDisposable>(it: T): T {
+  opened.push(it);
+  return it;
+}
+
+/** Masters for tests that run side by side and change nothing on them. */
+export function sharedNodes(
+  count = 3,
+  options: RedisNodesOptions = { persistence: "always" },
+): { urls: readonly string[]; ports: readonly number[]; clients: Redis[] } {
+  const urls: string[] = [];
+  const ports: number[] = [];
+  const clients: Redis[] = [];
+  beforeAll(async () => {
+    const nodes = await startRedisNodes(count, options);
+    urls.push(...nodes.urls);
+    ports.push(...nodes.ports);
+    clients.push(...nodes.urls.map((url) => redisClient(url)));
+    return async () => await nodes.stop();
+  });
+  return { urls, ports, clients };
+}
+
+/** A client of new masters. */
 export function redlock(
   nodes: readonly string[],
   options: RedlockOptions = {},
@@ -29,8 +58,7 @@ export function redlock(
           random: systemRandom,
           connect: (nodeOptions) => new RedisNode(nodeOptions),
         });
-  opened.push(made.on("warning", () => {}));
-  return made;
+  return closing(made.on("warning", () => {}));
 }
 
 /** As after the first use of the masters. */
@@ -68,7 +96,7 @@ export function ofCode(code: string, { findings: found }: ReadyReport): Finding[
 }
 
 /** What is stored on the masters, without the guards. */
-export async function keysLeft(urls: readonly string[]): Promise<string[]> {
-  const keys = await Promise.all(urls.map(async (url) => await redisClient(url).keys("*")));
+export async function keysLeft(clients: readonly Redis[], pattern: string): Promise<string[]> {
+  const keys = await Promise.all(clients.map(async (client) => await client.keys(pattern)));
   return [...new Set(keys.flat())].filter((key) => key !== "redlock:@node");
 }
