@@ -243,7 +243,7 @@ async function observeClock(facts: NodeFacts, { probe, clock, ended }: Examinati
   await pause(clock, CLOCK_OBSERVATION, ended);
   const last = await askTime(probe, clock);
   const passed = last.sentAt - first.receivedAt;
-  if (passed >= CLOCK_OBSERVATION) facing.frozen = last.server - first.server < passed / 2;
+  facing.frozen = last.server - first.server < passed / 2;
 }
 
 async function askTime(probe: Probe, clock: Clock): Promise<TimeSample> {
