@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import { totals } from "./test/support/totals-reporter.ts";
 
 export default defineConfig({
   test: {
@@ -7,6 +8,6 @@ export default defineConfig({
     testTimeout: 30_000,
     hookTimeout: 300_000,
     globalSetup: ["test/support/global-setup.ts"],
-    typecheck: { enabled: false },
+    reporters: ["default", totals],
   },
 });
