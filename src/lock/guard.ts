@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { Masters } from "./masters.ts";
-import { type AcquireReply, armOperation, type ExtendReply } from "./operations.ts";
+import { type AcquireReply, type ExtendReply } from "./operations.ts";
+import { armOperation } from "./arming.ts";
 import { type Names, RENEWED } from "./stored.ts";
 
 /**

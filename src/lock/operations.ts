@@ -1,12 +1,6 @@
-import { composeProgram, type Operation } from "../redis/operation.ts";
-import {
-  NEEDED,
-  type Names,
-  parseStoredLock,
-  PRELUDE,
-  RETENTION,
-  type StoredLock,
-} from "./stored.ts";
+import type { Operation } from "../redis/operation.ts";
+import { guardName } from "./arming.ts";
+import { type Names, parseStoredLock, RETENTION, type StoredLock } from "./stored.ts";
 
 /** Who asks, and for what. */
 export interface Claim {
@@ -258,106 +252,6 @@ export const releaseOperation: Operation<
     throw new Error(`an unknown status ${String(status)}`);
   },
 };
-
-/** What a client tells a master's guard. */
-export interface Arming {
-  readonly names: Names;
-  /** Milliseconds for which a master that lost its memory gives no vote. */
-  readonly quarantine: number;
-  /** The longest ttl that the client may ask for, or knows others to. */
-  readonly longestTtl: number;
-  /** True when the whole set of masters is known to be new: there is nothing it could have forgotten. */
-  readonly trust: boolean;
-}
-
-/** What a master says to {@link armOperation}. */
-export interface ArmReply {
-  /** Milliseconds of quarantine to come; 0 when it votes. */
-  readonly remaining: number;
-  /** The longest ttl the guard knows of. */
-  readonly longestTtl: number;
-}
-
-/**
- * Arms the guard. A guard of another process, or none, means that the master may have forgotten locks: from now on
- * it is in quarantine, unless the whole set is new. A longer ttl that becomes known in between prolongs the quarantine
- * that counts from the same start. The longest ttl comes down again when nobody has named it for {@link NEEDED}.
- */
-export const armOperation: Operation<Arming, ArmReply> = {
-  name: "arm",
-  lua: `
-  local server, quarantine, ttl, trust, keep = argv[1], tonumber(argv[2]), tonumber(argv[3]), argv[4] == '1', tonumber(argv[5])
-  local now = clockOf()
-  local guarded, armed, ready, longest, needed = guardOf(keys[1])
-  if guarded ~= server then
-    if guarded or not trust then armed, ready = now, now + quarantine else armed, ready = 0, 0 end
-  elseif armed > 0 then
-    -- The clock may have been set back to before the arming: the quarantine then begins now.
-    if armed > now then armed, ready = now, now + ready - armed end
-    ready = math.max(ready, armed + quarantine)
-  end
-  if not longest or ttl >= longest or now > needed then longest, needed = ttl, now + keep end
-  redis.call('SET', keys[1], string.format('%s:%.0f:%.0f:%.0f:%.0f', server, armed, ready, longest, needed))
-  return { 'OK', math.max(0, ready - now), longest }`,
-  keys: ({ names }) => [names.guard],
-  argv: ({ quarantine, longestTtl, trust }, server) => [
-    guardName(server),
-    quarantine,
-    longestTtl,
-    trust ? 1 : 0,
-    NEEDED,
-  ],
-  parse([status, remaining, longestTtl]) {
-    if (status === "OK") return { remaining: Number(remaining), longestTtl: Number(longestTtl) };
-    throw new Error(`an unknown status ${String(status)}`);
-  },
-};
-
-/** How a guard names a process; one that hides its identity is told from another by its missing guard alone. */
-function guardName(server: string): string {
-  return server === "" ? "hidden" : server;
-}
-
-/** What one master stores about one key. */
-export interface ReadReply {
-  /** `undefined` when the key is free. */
-  readonly holder: (StoredLock & { readonly expiresIn: number }) | undefined;
-  /** The Redis type of a value that is not a string, and so no lock at all. */
-  readonly foreignType: string | undefined;
-  readonly mark: number;
-}
-
-/** Looks at one key, changes nothing. */
-export const readOperation: Operation<{ readonly names: Names; readonly key: string }, ReadReply> =
-  {
-    name: "read",
-    lua: `
-  local mark = marksOf(keys[2])
-  local kind = redis.call('TYPE', keys[1]).ok
-  local value = kind == 'string' and redis.call('GET', keys[1]) or ''
-  return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark }`,
-    keys: ({ names, key }) => [names.lock(key), names.fence(key)],
-    argv: () => [],
-    parse([, kind, value, expiresIn, mark]) {
-      return {
-        holder:
-          kind === "string"
-            ? { ...parseStoredLock(String(value)), expiresIn: Number(expiresIn) }
-            : undefined,
-        foreignType: kind === "string" || kind === "none" ? undefined : String(kind),
-        mark: Number(mark),
-      };
-    },
-  };
-
-/** All that a lock master executes for us. */
-export const lockProgram = composeProgram(PRELUDE, [
-  armOperation,
-  acquireOperation,
-  extendOperation,
-  releaseOperation,
-  readOperation,
-]);
 
 function lockAndFence({ names, keys }: Claim): string[] {
   return keys.flatMap((key) => [names.lock(key), names.fence(key)]);

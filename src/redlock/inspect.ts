@@ -1,6 +1,6 @@
 import { type Holder, LockUnavailableError, type NodeVote } from "../errors.ts";
 import type { Masters } from "../lock/masters.ts";
-import { readOperation, type ReadReply } from "../lock/operations.ts";
+import { readOperation, type ReadReply } from "../lock/looking.ts";
 import type { Names, StoredLock } from "../lock/stored.ts";
 import { proposedAt } from "../lock/tokens.ts";
 import type { NodeError, NodeFailure } from "../redis/node-port.ts";

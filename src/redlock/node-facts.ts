@@ -1,11 +1,7 @@
 import type { Clock } from "../clock.ts";
-import {
-  acquireOperation,
-  armOperation,
-  extendOperation,
-  readOperation,
-  releaseOperation,
-} from "../lock/operations.ts";
+import { acquireOperation, extendOperation, releaseOperation } from "../lock/operations.ts";
+import { armOperation } from "../lock/arming.ts";
+import { readOperation } from "../lock/looking.ts";
 import { type Names, namesUnder, PRELUDE } from "../lock/stored.ts";
 import { onAbort } from "../on-abort.ts";
 import type { Random } from "../random.ts";

@@ -12,7 +12,7 @@ import type { LockContext } from "../lock/context.ts";
 import { Guards, type GuardSettings } from "../lock/guard.ts";
 import type { Lock } from "../lock/lock.ts";
 import { Masters } from "../lock/masters.ts";
-import { lockProgram } from "../lock/operations.ts";
+import { lockProgram } from "../lock/program.ts";
 import { namesUnder } from "../lock/stored.ts";
 import { TokenSource } from "../lock/tokens.ts";
 import { type Random, systemRandom } from "../random.ts";
@@ -22,6 +22,7 @@ import { Acquirer } from "./acquirer.ts";
 import { HandleFactory, type HandleOptions, type RedlockHandle } from "./handle.ts";
 import type { HeldLock } from "./held-lock.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
+import { listLocks } from "./list.ts";
 import {
   checkRedlockOptions,
   type RedlockOptions,
@@ -220,6 +221,17 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     this.#assertOpen();
     const closing = this.#closing.signal;
     return await checkReady(options, { settings: this.#settings, context: this.#context, closing });
+  }
+
+  /**
+   * Goes through the locks whose keys match a glob pattern (`*`, `?`, `[ab]`), in no order; for operators, since every
+   * master is asked about every key. Locks that come or go meanwhile may be missed. An ACL must allow SCAN.
+   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for an empty pattern.
+   * @example for await (const { key, holder } of redlock.list("account:*")) console.log(key, holder?.text);
+   */
+  list(pattern = "*"): AsyncIterableIterator<KeyInspection> {
+    this.#assertOpen();
+    return listLocks(this.#context, pattern);
   }
 
   /**

@@ -3,13 +3,13 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import {
   acquireOperation,
-  armOperation,
   type Claim,
   extendOperation,
-  lockProgram,
-  readOperation,
   releaseOperation,
 } from "../../src/lock/operations.ts";
+import { armOperation } from "../../src/lock/arming.ts";
+import { lockProgram } from "../../src/lock/program.ts";
+import { readOperation } from "../../src/lock/looking.ts";
 import { namesUnder, parseStoredLock } from "../../src/lock/stored.ts";
 import { systemRandom } from "../../src/random.ts";
 import { parseEndpoint } from "../../src/redis/endpoint.ts";

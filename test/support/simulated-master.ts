@@ -1,12 +1,7 @@
 import type { Clock } from "../../src/clock.ts";
-import type {
-  AcquireReply,
-  Arming,
-  ArmReply,
-  Claim,
-  ExtendReply,
-  ReadReply,
-} from "../../src/lock/operations.ts";
+import type { AcquireReply, Claim, ExtendReply } from "../../src/lock/operations.ts";
+import type { Arming, ArmReply } from "../../src/lock/arming.ts";
+import type { ReadReply } from "../../src/lock/looking.ts";
 import { NEEDED, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
 import { type Answer, NodeError, type NodePort } from "../../src/redis/node-port.ts";
 import type { Operation } from "../../src/redis/operation.ts";

@@ -1,0 +1,15 @@
+import { composeProgram } from "../redis/operation.ts";
+import { armOperation } from "./arming.ts";
+import { readOperation, scanOperation } from "./looking.ts";
+import { acquireOperation, extendOperation, releaseOperation } from "./operations.ts";
+import { PRELUDE } from "./stored.ts";
+
+/** All that a lock master executes for us. */
+export const lockProgram = composeProgram(PRELUDE, [
+  armOperation,
+  acquireOperation,
+  extendOperation,
+  releaseOperation,
+  readOperation,
+  scanOperation,
+]);

@@ -1,0 +1,50 @@
+import { describeValue, LockKeyError, LockUnavailableError, type NodeVote } from "../errors.ts";
+import { scanOperation } from "../lock/looking.ts";
+import type { LockContext } from "../lock/context.ts";
+import { NodeError } from "../redis/node-port.ts";
+import { inspectKey, type KeyInspection } from "./inspect.ts";
+
+/**
+ * Goes through all keys that a quorum of masters holds.
+ *
+ * A key that a quorum holds is on one of any N - Q + 1 masters: so many must be gone through, the others may be down.
+ */
+export async function* listLocks(
+  { masters, names, nodeTimeout }: LockContext,
+  pattern: string,
+): AsyncGenerator<KeyInspection, void, void> {
+  if (typeof pattern !== "string" || pattern === "") {
+    throw new LockKeyError({
+      message: `pattern: found ${describeValue(pattern)}, expected a glob such as "account:*"`,
+    });
+  }
+  const { ports, quorum } = masters;
+  const seen = new Set<string>();
+  const votes: NodeVote[] = masters.names.map((node) => ({
+    node,
+    vote: "pending",
+    cause: undefined,
+  }));
+  let complete = 0;
+  for (const [node, port] of ports.entries()) {
+    try {
+      for (let cursor: string | undefined; cursor !== "0";) {
+        const { reply } = await port.run(scanOperation, { names, pattern, cursor: cursor ?? "0" });
+        cursor = reply.cursor;
+        for (const key of reply.keys) {
+          if (seen.has(key)) continue;
+          seen.add(key);
+          const inspection = await inspectKey(masters, names, key, nodeTimeout);
+          if (inspection.locked) yield inspection;
+        }
+      }
+      complete += 1;
+      votes[node] = { node: port.name, vote: "free", cause: undefined };
+    } catch (error) {
+      if (!(error instanceof NodeError)) throw error;
+      votes[node] = { node: port.name, vote: error.failure, cause: error.message };
+    }
+  }
+  if (complete > ports.length - quorum) return;
+  throw new LockUnavailableError({ keys: [pattern], votes, quorum, nodeTimeout });
+}

@@ -1,0 +1,72 @@
+import { describe, expect, it } from "vitest";
+import { LockKeyError, LockUnavailableError } from "../../src/errors.ts";
+import type { KeyInspection } from "../../src/redlock/inspect.ts";
+import { Redlock } from "../../src/redlock/redlock.ts";
+import { redisClient, useRedisNodes } from "../support/redis.ts";
+
+const servers = useRedisNodes(3);
+
+async function withRedlock(
+  use: (redlock: Redlock) => Promise<void>,
+  keyPrefix = "redlock:",
+): Promise<void> {
+  const options = { ...servers.redlockOptions, keyPrefix, nodeTimeout: 250 };
+  const redlock = new Redlock(options);
+  try {
+    await use(redlock);
+  } finally {
+    await redlock.close();
+  }
+}
+
+async function collect(listed: AsyncIterable<KeyInspection>): Promise<KeyInspection[]> {
+  const all: KeyInspection[] = [];
+  for await (const inspection of listed) all.push(inspection);
+  return all.sort((a, b) => a.key.localeCompare(b.key));
+}
+
+describe("list", () => {
+  it("goes through all held keys once, with their holders, and through nothing else", async () => {
+    await withRedlock(async (redlock) => {
+      const keys = Array.from({ length: 1_200 }, (_, i) => `account:${i}`);
+      await Promise.all(keys.map((key) => redlock.acquire(key, { holder: `job of ${key}` })));
+      await redlock.acquire("order:1");
+      await redisClient(servers.urls[0]!).set("redlock:minority", "1:x:", "PX", 60_000);
+      const listed = await collect(redlock.list("account:*"));
+      expect(new Set(listed.map(({ key }) => key))).toEqual(new Set(keys));
+      expect(listed).toHaveLength(keys.length);
+      expect(listed[0]?.holder?.text).toBe(`job of ${listed[0]?.key}`);
+      const all = (await collect(redlock.list())).map(({ key }) => key);
+      expect(all).toContain("order:1");
+      expect(all).not.toContain("minority");
+      expect(all.filter((key) => key.startsWith("@"))).toEqual([]);
+    });
+  });
+
+  it("finds keys behind a prefix that looks like a pattern, and no others", async () => {
+    await withRedlock(async (other) => {
+      await other.acquire("k1");
+      await withRedlock(async (redlock) => {
+        await redlock.acquire("k2");
+        expect((await collect(redlock.list())).map(({ key }) => key)).toEqual(["k2"]);
+      }, "[a-z]*?\\:");
+    }, "lock:");
+  });
+
+  it("goes on with a master down, and says so when too few answer", async () => {
+    await withRedlock(async (redlock) => {
+      await redlock.acquire("k");
+      await servers.kill(0);
+      expect((await collect(redlock.list())).map(({ key }) => key)).toEqual(["k"]);
+      await servers.kill(1);
+      await expect(collect(redlock.list())).rejects.toThrow(LockUnavailableError);
+    });
+  });
+
+  it("refuses what is no pattern", async () => {
+    await withRedlock(async (redlock) => {
+      await expect(collect(redlock.list(""))).rejects.toThrow(LockKeyError);
+      await expect(collect(redlock.list(5 as never))).rejects.toThrow(/^pattern: found 5/);
+    });
+  });
+});
