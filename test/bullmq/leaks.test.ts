@@ -19,6 +19,16 @@ function timers(): number {
   return process.getActiveResourcesInfo().filter((kind) => kind === "Timeout").length;
 }
 
+/** A call to a master that is slower than the quorum keeps its deadline until it is answered; no timer here counts. */
+async function timersEnd(expected: number): Promise<void> {
+  for (const end = performance.now() + 5_000; timers() > expected && performance.now() < end;) {
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+  }
+  expect(timers()).toBeLessThanOrEqual(expected);
+}
+
 test("10,000 jobs leave no listener, no timer, no lock and no memory behind", async () => {
   const redlock = bench.redlock({ ttl: 10_000 });
   await redlock.isLocked("account:0");
@@ -54,7 +64,7 @@ test("10,000 jobs leave no listener, no timer, no lock and no memory behind", as
   expect(kept).toHaveLength(3 * JOBS);
   expect(getEventListeners(cancel.signal, "abort")).toEqual([]);
   expect(worker.listenerCount("closing")).toBe(1);
-  expect(timers()).toBeLessThanOrEqual(before);
+  await timersEnd(before);
   const locks = await redisClient(bench.masterUrls[0]!).keys("redlock:account:*");
   expect(locks).toEqual([]);
   await expect
