@@ -65,12 +65,8 @@ async function acquire(
   const { signal } = stop;
   try {
     const holder = describeAsHolder(job);
-    return await settings.redlock.acquireScoped(keys, {
-      ...settings.lock,
-      holder,
-      waitTimeout,
-      signal,
-    });
+    const options = { ...settings.lock, holder, waitTimeout, signal };
+    return await settings.redlock.acquireScoped(keys, options, {});
   } finally {
     stop.unlink();
   }

@@ -2,9 +2,15 @@ import type { Clock } from "../clock.ts";
 import type { NodeVote } from "../errors.ts";
 import { NodeError } from "../redis/node-port.ts";
 import type { LockContext } from "./context.ts";
-import { type AcquireReply, acquireOperation, type Claim, type KeyHolder } from "./operations.ts";
+import {
+  type AcquireReply,
+  acquireOperation,
+  type Caller,
+  type Claim,
+  type KeyHolder,
+} from "./operations.ts";
 import { highestMark, judge, reportVotes, type Verdict, type Vote } from "./quorum.ts";
-import { Tenure } from "./tenure.ts";
+import { Tenure, type TurnListener } from "./tenure.ts";
 import { smallestGrant } from "./validity.ts";
 
 /** What is asked for. */
@@ -13,6 +19,9 @@ export interface AcquireRequest {
   readonly ttl: number;
   /** Text that operators see. */
   readonly holder: string;
+  readonly caller: Caller;
+  /** Hears who waits for keys that a part of an attempt had, and gives back. */
+  readonly rolledBack: TurnListener;
   /** False when nobody waits for the lock any more: then there is no further try. */
   wanted(): boolean;
 }
@@ -20,6 +29,7 @@ export interface AcquireRequest {
 /** How an attempt ended. Only `granted` leaves anything on the masters. */
 export type AcquireOutcome =
   | { readonly kind: "granted"; readonly tenure: Tenure; readonly rounds: number }
+  | { readonly kind: "replaced"; readonly by: string }
   /** `holder` is undefined when splits went on to the end. */
   | { readonly kind: "conflict"; readonly holder: KeyHolder | undefined }
   | { readonly kind: "obstructed"; readonly cause: string }
@@ -54,9 +64,9 @@ export async function acquire(
     if (verdict.kind === "granted") return { kind: "granted", tenure, rounds };
 
     // Also on the masters that were silent: they may have granted, or do so late.
-    void tenure.release(false);
+    void tenure.release(false, request.rolledBack);
     if (verdict.kind === "conflict") return verdict;
-    if (verdict.kind === "obstructed") return verdict;
+    if (verdict.kind === "replaced" || verdict.kind === "obstructed") return verdict;
     // Masters without a guard vote when they have been armed, by us or by another client.
     const armed = await context.guards.settled();
     const unarmed = votes.some((vote) => vote.kind === "barred" && vote.reason === "unarmed");
@@ -117,6 +127,7 @@ async function runRounds(
       token: tokens.next(),
       holder: request.holder,
       guarded: guards.enabled,
+      caller: request.caller,
     };
     const result = await runRound(context, request, claim);
     const { verdict, tenure } = result;
@@ -182,6 +193,8 @@ function voteOf(reply: AcquireReply): Vote {
       return { kind: "stale", mark: reply.mark };
     case "busy":
       return { kind: "busy", mark: reply.mark, holders: reply.holders };
+    case "replaced":
+      return { kind: "replaced", by: reply.by };
     case "quarantined":
       return {
         kind: "barred",

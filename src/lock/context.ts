@@ -15,4 +15,6 @@ export interface LockContext {
   readonly random: Random;
   readonly driftFactor: number;
   readonly nodeTimeout: number;
+  /** Names this process in lines. */
+  readonly process: string;
 }

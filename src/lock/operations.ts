@@ -1,5 +1,6 @@
 import type { Operation } from "../redis/operation.ts";
 import { guardName } from "./arming.ts";
+import { parseTurn, type TurnReply } from "./lining.ts";
 import { type Names, parseStoredLock, RETENTION, type StoredLock } from "./stored.ts";
 
 /** Who asks, and for what. */
@@ -14,6 +15,20 @@ export interface Claim {
   readonly holder: string;
   /** False to vote without looking at the master's guard. */
   readonly guarded: boolean;
+  /** Who asks, as lines know it. */
+  readonly caller: Caller;
+}
+
+/** Who asks for a key, or gives it back, as the lines know it. */
+export interface Caller {
+  /** The process. */
+  readonly process: string;
+  /** The home whose waiters the caller can wake without a message; empty for none. */
+  readonly home: string;
+  /** Its place in the lines of the keys, if it may have one there; else empty. */
+  readonly place: string;
+  /** True when a later place that replaces it is a reason not to have the keys. */
+  readonly replaceable: boolean;
 }
 
 /** Somebody else's hold on one key of one master. */
@@ -23,6 +38,8 @@ export interface KeyHolder extends StoredLock {
   readonly expiresIn: number;
   /** True when this holder has extended: it did win a quorum. */
   readonly confirmed: boolean;
+  /** True when the key is free, and kept for the next in line: `id` is its place, `token` the turn's. */
+  readonly turn: boolean;
 }
 
 /** What a master says to {@link acquireOperation}. */
@@ -36,11 +53,16 @@ export type AcquireReply =
   | { readonly status: "too long" }
   /** The token is not above the highest one this master knows for the keys. */
   | { readonly status: "stale"; readonly mark: number }
+  /** A later one in line, or one that was, replaces who asks. */
+  | { readonly status: "replaced"; readonly by: string }
   | { readonly status: "busy"; readonly mark: number; readonly holders: readonly KeyHolder[] };
 
 /**
- * Takes all keys or none. In quarantine it takes them too, marked with a `q`, for the time after. Executed twice it answers the same and does not lengthen the ttl. An owner's larger
- * token replaces its own smaller one.
+ * Takes all keys or none. In quarantine it takes them too, marked with a `q`, for the time after. Executed twice it
+ * answers the same and does not lengthen the ttl. An owner's larger token replaces its own smaller one.
+ *
+ * A free key that is kept for another place counts as held. Who gets the keys is no longer in their lines; the turn ends
+ * with the release, so that an attempt that is rolled back still has it.
  *
  * Tokens are compared as numbers (exact below 2^53) and stored as the text they came in: Lua would write a large
  * number as `1.79e+15`.
@@ -49,7 +71,8 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
   name: "acquire",
   lua: `
   local owner, token, ttl, retention, text, server = argv[1], argv[2], argv[3], argv[4], argv[5], argv[6]
-  local names, remaining, longest = (#keys - 1) / 2, 0, nil
+  local place, replaceable, step = argv[7], argv[8] == '1', argv[7] == '' and 3 or 5
+  local names, remaining, longest = (#keys - 1) / step, 0, nil
   if server ~= '' then
     local guarded, _, ready, known = guardOf(keys[#keys])
     longest = known
@@ -59,43 +82,68 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
   end
   local mark, mine, busy, closed = '0', 0, {}, {}
   for i = 1, names do
-    local current = redis.call('GET', keys[2 * i - 1])
-    local keyMark, keyClosed = marksOf(keys[2 * i])
+    local at = step * (i - 1)
+    local current = redis.call('GET', keys[at + 1])
+    local keyMark, keyClosed = marksOf(keys[at + 2])
     mark, closed[i] = highest(mark, keyMark), keyClosed
     if current then
       local holder, held = holderOf(current)
       if holder ~= owner then
         local confirmed = held and tonumber(keyClosed) >= tonumber(held) - 1
-        local rest = redis.call('PTTL', keys[2 * i - 1])
+        local rest = redis.call('PTTL', keys[at + 1])
         -- No lock of ours is that long: the clock was set back, and the key would outlive its holder by as much.
         if held and longest and rest > longest then
           rest = longest
-          redis.call('PEXPIRE', keys[2 * i - 1], rest)
+          redis.call('PEXPIRE', keys[at + 1], rest)
         end
         busy[#busy + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0 }
       elseif held == token then
         mine = mine + 1
       end
+    else
+      local theirs, since = turnOf(keys[at + 3])
+      if theirs and theirs ~= place then
+        busy[#busy + 1] = { i, theirs, redis.call('PTTL', keys[at + 3]), 0, since }
+      end
+    end
+    if replaceable then
+      local latest = redis.call('HGET', keys[at + 5], '^')
+      if latest and latest > place then return { 'REPLACED', latest } end
     end
   end
   if #busy > 0 then return { 'BUSY', mark, busy } end
   local granted = remaining > 0 and { 'QUARANTINED', remaining } or { 'OK' }
   if mine < names and tonumber(token) <= tonumber(mark) then return { 'STALE', mark } end
-  -- Written also when everything is ours already: a replica, which has it from its master, must not answer for itself.
   local value = (remaining > 0 and 'q' or '') .. token .. ':' .. owner .. ':' .. text
-  for i = 1, names do redis.call('SET', keys[2 * i], highest(token, mark) .. ':' .. closed[i], 'PX', retention) end
-  if mine < names then
-    for i = 1, names do redis.call('SET', keys[2 * i - 1], value, 'PX', ttl) end
+  for i = 1, names do
+    local at = step * (i - 1)
+    -- Written also when everything is ours already: a replica, which has it from its master, must not answer for itself.
+    redis.call('SET', keys[at + 2], highest(mark, token) .. ':' .. closed[i], 'PX', retention)
+    if mine < names then redis.call('SET', keys[at + 1], value, 'PX', ttl) end
+    if place ~= '' then
+      if replaceable and redis.call('HGET', keys[at + 5], '^') == place then redis.call('HDEL', keys[at + 5], '^') end
+      leave(keys[at + 4], keys[at + 5], place)
+    end
   end
   return granted`,
-  keys: (claim) => [...lockAndFence(claim), claim.names.guard],
-  argv: ({ owner, token, ttl, holder, guarded }, server) => [
+  keys: ({ names, keys, caller }) => [
+    ...keys.flatMap((key) => [
+      names.lock(key),
+      names.fence(key),
+      names.turn(key),
+      ...(caller.place === "" ? [] : [names.waiters(key), names.waiter(key)]),
+    ]),
+    names.guard,
+  ],
+  argv: ({ owner, token, ttl, holder, guarded, caller }, server) => [
     owner,
     token,
     ttl,
     RETENTION,
     holder,
     guarded ? guardName(server) : "",
+    caller.place,
+    caller.replaceable ? 1 : 0,
   ],
   parse([status, mark, busy], { keys }) {
     if (status === "OK") return { status: "granted" };
@@ -104,6 +152,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
       return { status: "unarmed", guard: mark === "other" ? mark : "absent" };
     if (status === "TOOLONG") return { status: "too long" };
     if (status === "STALE") return { status: "stale", mark: Number(mark) };
+    if (status === "REPLACED") return { status: "replaced", by: String(mark) };
     if (status === "BUSY" && Array.isArray(busy)) {
       return {
         status: "busy",
@@ -116,12 +165,17 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
 };
 
 function parseHolder(entry: unknown, keys: readonly string[]): KeyHolder {
-  const [index, value, expiresIn, confirmed] = Array.isArray(entry) ? (entry as unknown[]) : [];
+  const [index, value, expiresIn, confirmed, turn] = Array.isArray(entry)
+    ? (entry as unknown[])
+    : [];
   return {
     key: keys[Number(index) - 1] ?? "",
     expiresIn: Number(expiresIn),
     confirmed: Number(confirmed) === 1,
-    ...parseStoredLock(String(value)),
+    turn: turn !== undefined,
+    ...(turn === undefined
+      ? parseStoredLock(String(value))
+      : { id: String(value), token: Number(turn), text: undefined }),
   };
 }
 
@@ -211,45 +265,87 @@ export const extendOperation: Operation<Claim & { readonly ttl: number }, Extend
   },
 };
 
+/** What is given back, and how. */
+export interface Releasing extends Claim {
+  /** False for the rollback of an attempt that never won. */
+  readonly held: boolean;
+  /** Milliseconds for which the keys stay taken; 0 to give them back at once. */
+  readonly linger: number;
+}
+
+/** What a master says to {@link releaseOperation}. */
+export interface ReleaseReply {
+  readonly deleted: number;
+  /** Whose turn it is now, for each key; a rollback gives no turn, and counts who waits. */
+  readonly turns: readonly TurnReply[];
+}
+
 /**
- * Deletes what is ours, up to our token, and leaves a mark that refuses our own late requests. Deletes first: a
- * full server refuses the mark and must still free the keys.
+ * Deletes what is ours, up to our token, gives the turn to the next in line, and leaves a mark that refuses our own late
+ * requests. Deletes first: a full server refuses the rest and must still free the keys.
  */
-export const releaseOperation: Operation<
-  Claim & { /** False for the rollback of an attempt that never won. */ readonly held: boolean },
-  { readonly deleted: number }
-> = {
+export const releaseOperation: Operation<Releasing, ReleaseReply> = {
   name: "release",
   owed: true,
   lua: `
-  local owner, token, held, retention, names = argv[1], argv[2], argv[3] == '1', argv[4], #keys / 2
-  local deleted = 0
-  for i = 1, names do
-    local current = redis.pcall('GET', keys[2 * i - 1])
+  local owner, token, held, retention, linger = argv[1], argv[2], argv[3] == '1', argv[4], tonumber(argv[5])
+  local place, process, home = argv[6], argv[7], argv[8]
+  local deleted, turns = 0, {}
+  for i = 1, #keys / 5 do
+    local lock, fence, turn, line, details = keys[5 * i - 4], keys[5 * i - 3], keys[5 * i - 2], keys[5 * i - 1], keys[5 * i]
+    local current, free = redis.pcall('GET', lock), true
     if type(current) == 'string' then
       local holder, theirs = holderOf(current)
-      if holder == owner and tonumber(theirs) <= tonumber(token) then
-        redis.call('DEL', keys[2 * i - 1])
+      free = holder == owner and tonumber(theirs) <= tonumber(token)
+      if free then
         deleted = deleted + 1
-        redis.pcall('PUBLISH', argv[4 + i], token)
+        free = linger == 0
+        if not held then redis.call('DEL', lock)
+        elseif free then redis.call('DEL', lock, turn)
+        elseif redis.call('PTTL', lock) > linger then redis.call('PEXPIRE', lock, linger) end
       end
+    elseif current then
+      free = false
     end
-    local mark, closed = marksOf(keys[2 * i])
+    local mark, closed = marksOf(fence)
     if held then closed = highest(closed, token) end
-    redis.pcall('SET', keys[2 * i], highest(mark, token) .. ':' .. closed, 'PX', retention)
+    redis.pcall('SET', fence, highest(mark, token) .. ':' .. closed, 'PX', retention)
+    if held and place ~= '' then leave(line, details, place) end
+    local ok, state = true, nil
+    if not free then
+      turns[i] = { 'HELD', redis.call('PTTL', lock), redis.call('ZCARD', line) }
+    elseif held then
+      ok, state = pcall(serve, turn, line, details, argv[8 + i], token, process, home, {})
+      turns[i] = ok and state or { 'NOBODY', 0 }
+    else
+      turns[i] = { 'NOBODY', redis.call('ZCARD', line) }
+    end
   end
-  return { 'OK', deleted }`,
-  keys: lockAndFence,
-  argv: ({ names, keys, owner, token, held }) => [
+  return { 'OK', deleted, turns }`,
+  keys: ({ names, keys }) =>
+    keys.flatMap((key) => [
+      names.lock(key),
+      names.fence(key),
+      names.turn(key),
+      names.waiters(key),
+      names.waiter(key),
+    ]),
+  argv: ({ names, keys, owner, token, held, linger, caller: { place, process, home } }) => [
     owner,
     token,
     held ? 1 : 0,
     RETENTION,
-    ...keys.map((key) => names.freed(key)),
+    linger,
+    place,
+    process,
+    home,
+    ...keys.map((key) => names.called(key)),
   ],
-  parse([status, deleted]) {
-    if (status === "OK") return { deleted: Number(deleted) };
-    throw new Error(`an unknown status ${String(status)}`);
+  parse([status, deleted, turns]) {
+    if (status !== "OK" || !Array.isArray(turns)) {
+      throw new Error(`an unknown status ${String(status)}`);
+    }
+    return { deleted: Number(deleted), turns: turns.map(parseTurn) };
   },
 };
 

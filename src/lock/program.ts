@@ -1,15 +1,19 @@
 import { composeProgram } from "../redis/operation.ts";
 import { armOperation } from "./arming.ts";
 import { readOperation, scanOperation } from "./looking.ts";
+import { LINE_PRELUDE } from "./line-script.ts";
+import { joinOperation, serveOperation } from "./lining.ts";
 import { acquireOperation, extendOperation, releaseOperation } from "./operations.ts";
 import { PRELUDE } from "./stored.ts";
 
 /** All that a lock master executes for us. */
-export const lockProgram = composeProgram(PRELUDE, [
+export const lockProgram = composeProgram(PRELUDE + LINE_PRELUDE, [
   armOperation,
   acquireOperation,
   extendOperation,
   releaseOperation,
   readOperation,
   scanOperation,
+  joinOperation,
+  serveOperation,
 ]);

@@ -12,6 +12,7 @@ export type Vote =
   | { readonly kind: "pending" }
   | { readonly kind: "granted" }
   | { readonly kind: "stale"; readonly mark: number }
+  | { readonly kind: "replaced"; readonly by: string }
   | { readonly kind: "busy"; readonly mark: number; readonly holders: readonly KeyHolder[] }
   /** The master must not vote: it may have forgotten locks. */
   | { readonly kind: "barred"; readonly reason: "quarantined" | "unarmed"; readonly cause: string }
@@ -23,6 +24,8 @@ export type Verdict =
   | { readonly kind: "granted" }
   /** A higher token is known; with a still higher one a quorum may be won. */
   | { readonly kind: "stale" }
+  /** A later place in line stands for ours. */
+  | { readonly kind: "replaced"; readonly by: string }
   /** `holder` has a quorum, or had one and is still there. */
   | { readonly kind: "conflict"; readonly holder: KeyHolder }
   /** Others hold minorities; none has won as far as can be seen. */
@@ -40,6 +43,8 @@ export type Verdict =
  * answered, and unavailable otherwise.
  */
 export function judge(votes: readonly Vote[], quorum: number, token: number): Verdict {
+  const replaced = votes.find((vote) => vote.kind === "replaced");
+  if (replaced !== undefined) return replaced;
   const count = (kind: Vote["kind"]): number => votes.filter((vote) => vote.kind === kind).length;
   const granted = count("granted");
   const winnable = granted + count("stale");
@@ -95,6 +100,7 @@ export function reportVotes(names: readonly string[], votes: readonly Vote[]): N
       case "stale":
         return { node, vote: "free", cause: undefined };
       case "busy":
+      case "replaced":
         return { node, vote: "held", cause: undefined };
       case "pending":
         return { node, vote: "pending", cause: undefined };

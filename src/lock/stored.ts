@@ -4,18 +4,29 @@
  * - `P K`: the lock, `<fencing token>:<owner>:<holder text>`, with a ttl. Any other content is somebody else's lock.
  * - `P@node`: the guard, `<server process>:<armed at>:<ready at>:<longest ttl>:<needed until>`, times by the master's clock;
  *   see `guard.ts`.
+ * - `P@waiters:K`: the line of those who wait for the key, a sorted set: see `line-script.ts`.
+ * - `P@waiter:K`: what is known about each of them, a hash.
+ * - `P@turn:K`: `<token>:<place>`, whose turn it is: as long as it lives nobody else is granted the free key.
  * - `P@fence:K`: `<mark>:<closed>`. `mark` is the highest token accepted or given back here: a later or repeated
  *   request with a token that is not higher is refused. No holder with a token up to `closed` can be alive.
  *
- * A key never begins with `@`, so the two can not meet.
+ * A key never begins with `@`, so the lock and the rest can not meet.
  */
 export interface Names {
   lock(key: string): string;
   fence(key: string): string;
   /** The guard of the master itself. */
   readonly guard: string;
-  /** The channel on which the master says that the key was given back; the message is the fencing token. */
-  freed(key: string): string;
+  /** The line of those who wait for the key. */
+  waiters(key: string): string;
+  /** What is known about each of them. */
+  waiter(key: string): string;
+  /** Whose turn it is. */
+  turn(key: string): string;
+  /** The channel on which the master says whose turn it is: `<token>:<detail>:<place>`. */
+  called(key: string): string;
+  /** The channel on which holders are asked to give way. */
+  readonly cancelled: string;
 }
 
 /** Names what is stored under a prefix. */
@@ -24,7 +35,11 @@ export function namesUnder(prefix: string): Names {
     lock: (key) => `${prefix}${key}`,
     fence: (key) => `${prefix}@fence:${key}`,
     guard: `${prefix}@node`,
-    freed: (key) => `${prefix}@freed:${key}`,
+    waiters: (key) => `${prefix}@waiters:${key}`,
+    waiter: (key) => `${prefix}@waiter:${key}`,
+    turn: (key) => `${prefix}@turn:${key}`,
+    called: (key) => `${prefix}@called:${key}`,
+    cancelled: `${prefix}@cancelled`,
   };
 }
 

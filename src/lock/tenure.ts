@@ -2,6 +2,7 @@ import type { NodeVote } from "../errors.ts";
 import type { NodeError } from "../redis/node-port.ts";
 import type { LockContext } from "./context.ts";
 import { type Claim, extendOperation, type ExtendReply, releaseOperation } from "./operations.ts";
+import type { TurnReply } from "./lining.ts";
 import { abortMargin, leaseEnd, validUntil } from "./validity.ts";
 
 /** How an attempt to extend ended. `lost` is for good. */
@@ -16,6 +17,9 @@ export interface ReleaseOutcome {
   readonly confirmed: boolean;
   readonly votes: readonly NodeVote[];
 }
+
+/** Hears what a master says about whose turn it is, for each key in order; also after the release has settled. */
+export type TurnListener = (node: number, turns: readonly TurnReply[]) => void;
 
 /**
  * A claim that masters have confirmed: which of them, and until when. It starts as a candidate, with no lease;
@@ -112,8 +116,13 @@ export class Tenure {
    * Gives the keys back on all masters, also on those that never answered. Settles when a quorum has confirmed, or
    * can no longer.
    * @param held false for a candidate that never won.
+   * @param linger milliseconds for which the keys stay taken.
    */
-  release(held: boolean): Promise<ReleaseOutcome> {
+  release(
+    held: boolean,
+    heard: TurnListener = () => {},
+    linger: number = 0,
+  ): Promise<ReleaseOutcome> {
     const { masters } = this.#context;
     const { names, quorum, ports } = masters;
     const votes: NodeVote[] = names.map((node) => ({ node, vote: "pending", cause: undefined }));
@@ -130,11 +139,14 @@ export class Tenure {
       };
       masters.broadcast(
         releaseOperation,
-        { ...this.claim, held },
+        { ...this.claim, held, linger },
         {
-          answer: (node, { deleted }) =>
-            update(node, deleted === this.claim.keys.length ? "granted" : "gone"),
+          answer: (node, { deleted, turns }) => {
+            heard(node, turns);
+            update(node, deleted === this.claim.keys.length ? "granted" : "gone");
+          },
           failure: (node, { failure, message }: NodeError) => update(node, failure, message),
+          late: (node, { turns }) => heard(node, turns),
         },
       );
     });

@@ -1,23 +1,32 @@
 import { RedlockClosedError } from "../errors.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { Heartbeat } from "../heartbeat/heartbeat.ts";
+import type { Line } from "../line/line.ts";
+import { encodeHome, placeOf, type Standing } from "../line/place.ts";
 import { acquire, type AcquireOutcome } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/context.ts";
+import type { Caller } from "../lock/operations.ts";
 import { HeldLock } from "./held-lock.ts";
 import type { RedlockSettings } from "./options.ts";
 import { conflictOf, failureOf } from "./outcomes.ts";
-import { watchKey, type Watch } from "./wakeups.ts";
+import { Turn } from "./turn.ts";
 import { checkTtl, type Wish } from "./wish.ts";
 
-/** A waiter looks by itself after this many ms at first, doubling up to the longest: messages may be lost. */
+/**
+ * The release of a lock that is not ours wakes nobody: while one is in the way, a waiter looks by itself after this many
+ * ms at first, doubling up to the longest.
+ */
 const SHORTEST_POLL = 50;
 const LONGEST_POLL = 1_000;
+/** A waiter that was not called for so many ms tries anyway, and joins the line again. */
+const LONGEST_SLEEP = 30_000;
 
 /** What an {@link Acquirer} works with. */
 interface AcquirerParts {
   readonly settings: RedlockSettings;
   readonly context: LockContext;
   readonly heartbeat: Heartbeat;
+  readonly line: Line;
   readonly events: SafeEmitter;
   /** All held locks: granted ones are entered, released ones taken out. */
   readonly held: Set<HeldLock>;
@@ -25,28 +34,42 @@ interface AcquirerParts {
   readonly closing: AbortSignal;
 }
 
+/** How an acquisition goes about its work. */
+export interface Manner {
+  /** See {@link HeldLock.scoped}. */
+  readonly scoped: boolean;
+  /** Who stands in line, when that outlives the acquisition: its place is kept when it ends with a conflict. */
+  readonly standing?: Standing;
+  /** True when `standing` may be in line already. */
+  readonly inLine?: boolean;
+}
+
 /** Attempts and the waiting between them, until a lock is held or there is an error to throw. */
 export class Acquirer {
   readonly #parts: AcquirerParts;
+  #waiters = 0;
 
   constructor(parts: AcquirerParts) {
     this.#parts = parts;
   }
 
-  /** Fulfils a wish. `scoped`: see {@link HeldLock.scoped}. */
-  async acquire(wish: Wish, scoped: boolean): Promise<HeldLock> {
-    const { context, closing, events } = this.#parts;
-    const { clock, random, masters, names } = context;
+  /** Fulfils a wish. */
+  async acquire(wish: Wish, { scoped, standing, inLine = false }: Manner): Promise<HeldLock> {
+    const { context, closing, events, line } = this.#parts;
+    const { clock } = context;
     const startedAt = clock.now();
     const wanted = (): boolean => !closing.aborted && wish.signal?.aborted !== true;
     const signals = [closing, ...(wish.signal === undefined ? [] : [wish.signal])];
-    let watch: Watch | undefined;
+    let turn: Turn | undefined;
     let poll = SHORTEST_POLL;
+    let place = standing;
+    let keepsPlace = false;
     try {
       for (let attempt = 1; ; attempt++) {
-        watch?.reset();
-        const outcome = await acquire(context, { ...wish, wanted });
+        const caller = this.#callerOf(place, turn !== undefined || inLine);
+        const outcome = await this.#attempt({ ...wish, caller, wanted });
         if (outcome.kind === "granted") {
+          keepsPlace = true;
           return await this.#take(wish, scoped, outcome, clock.now() - startedAt);
         }
         if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, context);
@@ -57,18 +80,61 @@ export class Acquirer {
           events.emit("conflict", { keys, key, holder, retryAfter });
         }
         const left = wish.waitTimeout - (clock.now() - startedAt);
-        if (left <= 0) throw conflict;
-        if (watch?.key !== conflict.key) {
-          watch?.close();
-          watch = watchKey(masters, names, clock, conflict.key);
+        if (left <= 0) {
+          keepsPlace = standing !== undefined;
+          throw conflict;
         }
-        await watch.freed(Math.min(left, poll * (0.75 + random.fraction() / 2)), signals);
+        place = this.#nextStanding(place);
+        turn ??= new Turn(line, place, wish.keys);
+        await turn.join(place, attempt - 1, 2 * wish.ttl);
+        const foreign = outcome.holder !== undefined && outcome.holder.token === undefined;
+        await turn.come(clock, Math.min(left, foreign ? poll : LONGEST_SLEEP), signals);
         this.#throwIfStopped(wish);
         poll = Math.min(poll * 2, LONGEST_POLL);
       }
     } finally {
-      watch?.close();
+      turn?.end();
+      if (turn !== undefined && place !== undefined && !keepsPlace)
+        void line.leave(place, wish.keys);
     }
+  }
+
+  /** One attempt; those who wait are not left waiting by what it leaves behind. */
+  async #attempt(request: Wish & { caller: Caller; wanted(): boolean }): Promise<AcquireOutcome> {
+    const awaited = new Set<string>();
+    const outcome = await acquire(this.#parts.context, {
+      ...request,
+      rolledBack: (_, turns) => {
+        for (const [index, { waiting }] of turns.entries()) {
+          if (waiting > 0) awaited.add(request.keys[index] ?? "");
+        }
+      },
+    });
+    // A holder serves the line when it is done. Where there is none, nobody else might.
+    const served = outcome.kind === "granted" || (outcome.kind === "conflict" && outcome.holder);
+    if (!served && awaited.size > 0) void this.#parts.line.look([...awaited]);
+    return outcome;
+  }
+
+  #callerOf(standing: Standing | undefined, inLine: boolean): Caller {
+    const { context, line } = this.#parts;
+    const { home = "", place = "", replaceable = false } = standing ?? {};
+    return {
+      process: context.process,
+      home: line.isOpen(home) ? encodeHome(home) : "",
+      // Who was never in line has neither a turn nor anything to take out.
+      place: inLine || replaceable ? place : "",
+      replaceable,
+    };
+  }
+
+  /** A later entry in line is told from an earlier one by its run. */
+  #nextStanding(known: Standing | undefined): Standing {
+    if (known !== undefined) return { ...known, run: known.run + 1 };
+    const { process, clock } = this.#parts.context;
+    const home = `~${process}`;
+    const place = placeOf(clock.wall(), home, String((this.#waiters += 1)));
+    return { place, priority: 0, home, run: 1, replaceable: false };
   }
 
   async #take(
@@ -77,11 +143,12 @@ export class Acquirer {
     { tenure, rounds }: AcquireOutcome & { kind: "granted" },
     waited: number,
   ): Promise<HeldLock> {
-    const { settings, context, heartbeat, events, held, closing } = this.#parts;
+    const { settings, context, heartbeat, line, events, held, closing } = this.#parts;
     const { clock, masters, nodeTimeout } = context;
     const lock = new HeldLock({
       tenure,
       heartbeat,
+      line,
       interval: wish.heartbeat,
       clock,
       events,

@@ -1,5 +1,8 @@
 import type { LockContext } from "../lock/context.ts";
-import { acquireOperation } from "../lock/operations.ts";
+import { acquireOperation, type Caller } from "../lock/operations.ts";
+
+/** Nobody: an examination stands in no line. */
+const NOBODY: Caller = { process: "", home: "", place: "", replaceable: false };
 
 /** Whether a master votes, over the connection that locks use. */
 export type Ballot =
@@ -29,9 +32,10 @@ export async function askForVotes(
       if (open === 0) resolve();
     };
     const claim = { names, keys: [], owner: "ready", token: 1, guarded: guards.enabled };
+    const caller = NOBODY;
     masters.broadcast(
       acquireOperation,
-      { ...claim, ttl: maxTtl, holder: "" },
+      { ...claim, caller, ttl: maxTtl, holder: "" },
       {
         answer: (node, reply) => {
           guards.heard(node, reply);

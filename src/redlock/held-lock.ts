@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { LockLostError, LockUnavailableError, type LossReason, type NodeVote } from "../errors.ts";
 import type { SafeEmitter } from "../events.ts";
+import type { Line } from "../line/line.ts";
 import type { Beat, Heartbeat } from "../heartbeat/heartbeat.ts";
 import type { Lock } from "../lock/lock.ts";
 import type { Tenure } from "../lock/tenure.ts";
@@ -9,6 +10,7 @@ import type { Tenure } from "../lock/tenure.ts";
 export interface HeldLockParts {
   tenure: Tenure;
   heartbeat: Heartbeat;
+  line: Line;
   interval: number | false;
   clock: Clock;
   events: SafeEmitter;
@@ -34,6 +36,7 @@ export class HeldLock implements Lock {
   #settle!: () => void;
   #lost: LockLostError | undefined;
   #releasing: Promise<"released" | "expired"> | undefined;
+  #handedOver: Promise<unknown> = Promise.resolve();
 
   constructor(parts: HeldLockParts) {
     const { tenure, heartbeat, interval, clock, events } = parts;
@@ -93,8 +96,23 @@ export class HeldLock implements Lock {
   }
 
   release(): Promise<"released" | "expired"> {
-    this.#releasing ??= this.#giveBack();
+    return this.releaseAfter(0);
+  }
+
+  /** As {@link release}, but nobody else gets the keys for another `linger` ms. */
+  releaseAfter(linger: number): Promise<"released" | "expired"> {
+    this.#releasing ??= this.#giveBack(linger);
     return this.#releasing;
+  }
+
+  /** After the release: resolves when those whose turn it is now have been called. */
+  get handedOver(): Promise<unknown> {
+    return this.#handedOver;
+  }
+
+  /** Milliseconds since the grant. */
+  get age(): number {
+    return this.#parts.clock.now() - this.#grantedAt;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -119,12 +137,14 @@ export class HeldLock implements Lock {
     });
   }
 
-  async #giveBack(): Promise<"released" | "expired"> {
-    const { tenure, events } = this.#parts;
+  async #giveBack(linger: number): Promise<"released" | "expired"> {
+    const { tenure, events, line } = this.#parts;
     // In this very tick, so that no extend can follow the release.
     this.#beat.stop();
-    const held = this.#heldFor();
-    const { confirmed, votes } = await tenure.release(true);
+    const held = this.age;
+    const { heard, called } = line.handOver(this.keys, this.fencingToken, linger);
+    const { confirmed, votes } = await tenure.release(true, heard, linger);
+    this.#handedOver = called();
     const outcome = confirmed ? "released" : "expired";
     this.#parts.onReleased(this);
     this.#settle();
@@ -143,12 +163,8 @@ export class HeldLock implements Lock {
       keys: this.keys,
       reason,
       fencingToken: this.fencingToken,
-      heldFor: this.#heldFor(),
+      heldFor: this.age,
       votes,
     });
-  }
-
-  #heldFor(): number {
-    return this.#parts.clock.now() - this.#grantedAt;
   }
 }

@@ -1,6 +1,8 @@
 import type { Clock } from "../clock.ts";
 import { acquireOperation, extendOperation, releaseOperation } from "../lock/operations.ts";
 import { armOperation } from "../lock/arming.ts";
+import { LINE_PRELUDE } from "../lock/line-script.ts";
+import { joinOperation, type Serving, serveOperation } from "../lock/lining.ts";
 import { readOperation } from "../lock/looking.ts";
 import { type Names, namesUnder, PRELUDE } from "../lock/stored.ts";
 import { onAbort } from "../on-abort.ts";
@@ -149,12 +151,14 @@ const forgetOperation: Operation<{ readonly keys: readonly string[] }, void> = {
 
 /** All that locks do, and the cleaning up, in one script: nothing stays behind, whatever happens to us. */
 const rehearsal = new Script(
-  composeProgram(PRELUDE, [
+  composeProgram(PRELUDE + LINE_PRELUDE, [
     armOperation,
     acquireOperation,
     extendOperation,
     readOperation,
+    joinOperation,
     releaseOperation,
+    serveOperation,
     forgetOperation,
   ]),
 );
@@ -190,7 +194,10 @@ async function loadRehearsal(client: Parameters<Script["load"]>[0]): Promise<tru
 
 function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unknown, unknown>[] {
   const key = "key";
-  const claim = { names, keys: [key], owner, token: 1, guarded };
+  const caller = { process: owner, home: "", place: "1", replaceable: true };
+  const claim = { names, keys: [key], owner, token: 1, guarded, caller };
+  const joining = { names, keys: [key], process: owner, living: true, replaces: true };
+  const waiter = { detail: `lr1@${owner}`, priority: 0 };
   const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, trust: true };
   return [
     ...(guarded ? [{ operation: armOperation, args: arming }] : []),
@@ -200,12 +207,29 @@ function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unk
     },
     { operation: extendOperation, args: { ...claim, ttl: PROBE_TTL } },
     { operation: readOperation, args: { names, key } },
-    { operation: releaseOperation, args: { ...claim, held: true } },
+    { operation: joinOperation, args: { ...joining, ...waiter, place: "1" } },
+    { operation: joinOperation, args: { ...joining, ...waiter, place: "2" } },
+    { operation: releaseOperation, args: { ...claim, held: true, linger: 0 } },
+    { operation: serveOperation, args: rehearsedServing(names, key, owner) },
     {
       operation: forgetOperation,
-      args: { keys: [names.lock(key), names.fence(key), names.guard] },
+      args: {
+        keys: [
+          names.lock(key),
+          names.fence(key),
+          names.turn(key),
+          names.waiters(key),
+          names.waiter(key),
+          names.guard,
+        ],
+      },
     },
   ] as Call<unknown, unknown>[];
+}
+
+function rehearsedServing(names: Names, key: string, process: string): Serving {
+  const turn = { token: 2, give: "", life: PROBE_TTL };
+  return { names, key, process, ...turn, living: true, gone: [], skipped: [] };
 }
 
 interface TimeSample {
@@ -268,7 +292,7 @@ async function askAppendfsync(probe: Probe): Promise<string | undefined> {
 
 /** Publishes and subscribes as waiters do; after it the connection is good for nothing else. */
 async function tryMessages(facts: NodeFacts, { probe, keyPrefix }: Examination): Promise<void> {
-  const channel = namesUnder(keyPrefix).freed("@probe");
+  const channel = namesUnder(keyPrefix).called("@probe");
   try {
     await probe.ask((client) => client.publish(channel, "0"));
     await probe.ask((client) => client.subscribe(channel));

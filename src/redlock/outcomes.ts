@@ -1,16 +1,37 @@
-import { LockConflictError, LockKeyError, LockUnavailableError, quoteKeys } from "../errors.ts";
+import {
+  type Holder,
+  LockConflictError,
+  LockKeyError,
+  LockUnavailableError,
+  quoteKeys,
+} from "../errors.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/context.ts";
 import type { KeyHolder } from "../lock/operations.ts";
+import { proposedAt } from "../lock/tokens.ts";
 import { toHolder } from "./inspect.ts";
 import type { Wish } from "./wish.ts";
 
+/** A later waiter stands for this one. Not for users: only who asked for it is told. @internal */
+export class ReplacedError extends Error {
+  override readonly name = "ReplacedError";
+
+  /** The place of the later one. */
+  readonly by: string;
+
+  constructor(by: string) {
+    super("a later waiter stands for this one");
+    this.by = by;
+  }
+}
+
 /** The error of an attempt that ended for another reason than a holder. */
 export function failureOf(
-  outcome: AcquireOutcome & { kind: "unavailable" | "obstructed" },
+  outcome: AcquireOutcome & { kind: "unavailable" | "obstructed" | "replaced" },
   keys: readonly string[],
   { masters, nodeTimeout }: LockContext,
-): LockUnavailableError | LockKeyError {
+): LockUnavailableError | LockKeyError | ReplacedError {
+  if (outcome.kind === "replaced") return new ReplacedError(outcome.by);
   if (outcome.kind === "unavailable") {
     const { votes } = outcome;
     return new LockUnavailableError({ keys, votes, quorum: masters.quorum, nodeTimeout });
@@ -26,7 +47,16 @@ export function conflictOf(holder: KeyHolder | undefined, wish: Wish): LockConfl
   return new LockConflictError({
     keys: wish.keys,
     key: holder?.key ?? wish.keys[0] ?? "",
-    holder: holder && toHolder(holder),
+    holder: holder && (holder.turn ? nextInLine(holder) : toHolder(holder)),
     retryAfter: expiresIn,
   });
+}
+
+/** The key is free, and kept for somebody who was called. */
+function nextInLine({ token }: KeyHolder): Holder {
+  return {
+    text: "the next in line",
+    fencingToken: token,
+    since: token === undefined ? undefined : proposedAt(token),
+  };
 }

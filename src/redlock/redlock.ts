@@ -8,6 +8,7 @@ import {
 import { SafeEmitter } from "../events.ts";
 import { Heartbeat } from "../heartbeat/heartbeat.ts";
 import { normaliseKeys } from "../keys/normalise.ts";
+import { Line } from "../line/line.ts";
 import type { LockContext } from "../lock/context.ts";
 import { Guards, type GuardSettings } from "../lock/guard.ts";
 import type { Lock } from "../lock/lock.ts";
@@ -18,7 +19,7 @@ import { TokenSource } from "../lock/tokens.ts";
 import { type Random, systemRandom } from "../random.ts";
 import type { NodePort } from "../redis/node-port.ts";
 import { RedisNode, type RedisNodeOptions } from "../redis/redis-node.ts";
-import { Acquirer } from "./acquirer.ts";
+import { Acquirer, type Manner } from "./acquirer.ts";
 import { HandleFactory, type HandleOptions, type RedlockHandle } from "./handle.ts";
 import type { HeldLock } from "./held-lock.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
@@ -56,6 +57,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   readonly #settings: RedlockSettings;
   readonly #context: LockContext;
   readonly #acquirer: Acquirer;
+  readonly #line: Line;
   readonly #handles: HandleFactory;
   readonly #observer: Observer | undefined;
   readonly #held = new Set<HeldLock>();
@@ -98,11 +100,14 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       random,
       driftFactor,
       nodeTimeout,
+      process: random.owner(),
     };
+    this.#line = new Line(this.#context);
     this.#acquirer = new Acquirer({
       settings,
       context: this.#context,
       heartbeat: new Heartbeat(clock, random),
+      line: this.#line,
       events: this,
       held: this.#held,
       closing: this.#closing.signal,
@@ -110,7 +115,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     this.#observer = settings.telemetry && new Observer(settings.telemetry, this);
     this.#handles = new HandleFactory(
       {
-        acquire: (key, acquireOptions, scoped) => this.#acquire(key, acquireOptions, scoped),
+        acquire: (key, acquireOptions, scoped) => this.#acquire(key, acquireOptions, { scoped }),
         isLocked: (key) => this.isLocked(key),
         closing: this.#closing.signal,
       },
@@ -129,7 +134,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * {@link LockConfigError} for a bad option; {@link RedlockClosedError}; or the signal's reason.
    */
   acquire(keys: string | readonly string[], options: AcquireOptions = {}): Promise<Lock> {
-    return this.#acquire(keys, options, false);
+    return this.#acquire(keys, options, { scoped: false });
   }
 
   /** As {@link acquire}, but `null` when somebody else holds a key. Still throws when too few masters answer. */
@@ -173,7 +178,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
         expected: "a function to run under the lock",
       });
     }
-    const lock = await this.#acquire(keys, options, true);
+    const lock = await this.#acquire(keys, options, { scoped: true });
     try {
       const value = await routine(lock);
       lock.assertNotLost();
@@ -250,8 +255,17 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   }
 
   /** For the processor wrapper: a lock that its scope gives back, also when the `Redlock` closes meanwhile. @internal */
-  acquireScoped(keys: readonly string[], options: AcquireOptions): Promise<HeldLock> {
-    return this.#acquire(keys, options, true);
+  acquireScoped(
+    keys: readonly string[],
+    options: AcquireOptions,
+    manner: Omit<Manner, "scoped">,
+  ): Promise<HeldLock> {
+    return this.#acquire(keys, options, { ...manner, scoped: true });
+  }
+
+  /** For the processor wrapper: the lines of those who wait. @internal */
+  get line(): Line {
+    return this.#line;
   }
 
   /** Checks the options of one acquisition before there is one. @internal */
@@ -262,12 +276,12 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   async #acquire(
     keys: string | readonly string[],
     options: AcquireOptions,
-    scoped: boolean,
+    manner: Manner,
   ): Promise<HeldLock> {
     this.#assertOpen();
     const wish = readWish(this.#settings, keys, options);
     wish.signal?.throwIfAborted();
-    const attempt = (): Promise<HeldLock> => this.#acquirer.acquire(wish, scoped);
+    const attempt = (): Promise<HeldLock> => this.#acquirer.acquire(wish, manner);
     const now = (): number => this.#context.clock.now();
     const acquiring = this.#observer?.acquiring(wish.keys, now, attempt) ?? attempt();
     this.#acquiring.add(acquiring);
@@ -288,6 +302,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     const held = [...this.#held];
     for (const lock of held) lock.lose("closed");
     await Promise.all(held.map((lock) => (lock.scoped ? lock.settled : lock.release())));
+    this.#line.close();
     this.#context.masters.close();
   }
 

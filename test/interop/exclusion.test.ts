@@ -81,9 +81,10 @@ describe.each(Object.entries(PEERS))("%s", (_, makePeer) => {
     const redlock = await connectOurs(nodes);
     const clients = redisClients(nodes);
     const messages: string[] = [];
-    const listener = redisClient(nodes.urls[0]!);
-    listener.on("pmessage", (_pattern, channel: string) => messages.push(channel));
-    await listener.psubscribe("*");
+    const subscriber = redisClient(nodes.urls[0]!);
+    subscriber.on("pmessage", (_pattern, channel: string) => messages.push(channel));
+    await subscriber.psubscribe("*");
+    const observer = redisClient(nodes.urls[0]!);
     const theirs = await makePeer(clients).tryLock([STORED], 60_000);
     const waiting = redlock.acquire("account", { waitTimeout: 10_000 });
     // A conflict, so that the wait has begun.
@@ -93,8 +94,12 @@ describe.each(Object.entries(PEERS))("%s", (_, makePeer) => {
     const ours = await waiting;
 
     expect(messages).toEqual([]);
+    const other = await connectOurs(nodes);
+    const next = other.acquire("account", { waitTimeout: 10_000 });
+    await expect.poll(async () => await observer.exists("redlock:@waiters:account")).toBe(1);
     await ours.release();
-    await expect.poll(() => messages).toEqual(["redlock:@freed:account"]);
+    await next;
+    await expect.poll(() => messages).toEqual(["redlock:@called:account"]);
   });
 
   test("gives way when its lock has expired", async () => {

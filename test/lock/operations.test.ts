@@ -8,6 +8,7 @@ import {
   releaseOperation,
 } from "../../src/lock/operations.ts";
 import { armOperation } from "../../src/lock/arming.ts";
+import { joinOperation, serveOperation } from "../../src/lock/lining.ts";
 import { lockProgram } from "../../src/lock/program.ts";
 import { readOperation } from "../../src/lock/looking.ts";
 import { namesUnder, parseStoredLock } from "../../src/lock/stored.ts";
@@ -45,7 +46,8 @@ async function ask<A, R>(operation: Operation<A, R>, args: A): Promise<R> {
 }
 
 function claim(owner: string, token: number, keys: string[] = ["k"]): Claim {
-  return { names, keys, owner, token, guarded: false, holder: "" };
+  const caller = { process: "here", home: "", place: "", replaceable: false };
+  return { names, keys, owner, token, guarded: false, holder: "", caller };
 }
 
 describe("the script of a master", () => {
@@ -71,9 +73,8 @@ describe("the script of a master", () => {
 
   it("refuses a token that is not above the highest one, also after a release", async () => {
     await ask(acquireOperation, { ...claim("me", 100), ttl: 60_000 });
-    expect(await ask(releaseOperation, { ...claim("me", 100), held: true })).toEqual({
-      deleted: 1,
-    });
+    const release = { ...claim("me", 100), held: true, linger: 0 };
+    expect(await ask(releaseOperation, release)).toMatchObject({ deleted: 1 });
     const late = await ask(acquireOperation, { ...claim("me", 100), ttl: 60_000 });
     expect(late).toEqual({ status: "stale", mark: 100 });
   });
@@ -111,7 +112,8 @@ describe("the script of a master", () => {
       status: "busy",
       holders: [{ id: "their-random-value", token: undefined }],
     });
-    expect(await ask(releaseOperation, { ...claim("me", 1), held: true })).toEqual({ deleted: 0 });
+    const release = { ...claim("me", 1), held: true, linger: 0 };
+    expect(await ask(releaseOperation, release)).toMatchObject({ deleted: 0 });
     expect(await client.get("redlock:k")).toBe("their-random-value");
   });
 
@@ -153,12 +155,15 @@ describe("the script of a master", () => {
 
 describe("the simulated master", () => {
   type Step = {
+    place: string;
     kind:
       | "acquire"
       | "extend"
       | "held"
       | "rollback"
       | "read"
+      | "join"
+      | "serve"
       | "arm"
       | "delete"
       | "foreign"
@@ -170,8 +175,19 @@ describe("the simulated master", () => {
     token: number;
     keys: string[];
     ttl: number;
+    /** In line: somebody, and what is done about it. */
+    priority: number;
+    home: string;
+    living: boolean;
+    flag: boolean;
+    linger: number;
+    gone: { place: string; detail: string }[];
   };
+  const place = fc
+    .tuple(fc.constantFrom("1000000000000", "1000000000001"), fc.constantFrom("x", "y"), fc.nat(3))
+    .map((parts) => parts.join(":"));
   const step: fc.Arbitrary<Step> = fc.record({
+    place: fc.oneof(place, fc.constant("")),
     kind: fc.constantFrom(
       "acquire",
       "acquire",
@@ -179,6 +195,11 @@ describe("the simulated master", () => {
       "held",
       "rollback",
       "read",
+      "join",
+      "join",
+      "join",
+      "serve",
+      "serve",
       "arm",
       "arm",
       "delete",
@@ -192,6 +213,14 @@ describe("the simulated master", () => {
     token: fc.integer({ min: 1, max: 12 }),
     keys: fc.constantFrom(["k"], ["l"], ["k", "l"]),
     ttl: fc.constantFrom(100_000, 200_000),
+    priority: fc.nat(1),
+    home: fc.constantFrom("", "x", "y"),
+    living: fc.boolean(),
+    flag: fc.boolean(),
+    linger: fc.constantFrom(0, 0, 50_000),
+    gone: fc.array(fc.record({ place, detail: fc.constantFrom("", "p1@a", "p1@b") }), {
+      maxLength: 2,
+    }),
   });
 
   it("gives the same replies and keeps the same state as the Lua on a real server", async () => {
@@ -201,7 +230,8 @@ describe("the simulated master", () => {
         await client.flushall();
         const twin = new SimulatedMaster(new VirtualClock());
         const { server } = await node.run(readOperation, { names, key: "k" });
-        for (const { kind, owner, token, keys, ttl, guarded, trust } of steps) {
+        for (const each of steps) {
+          const { kind, owner, token, keys, ttl, guarded, home, flag } = each;
           const [key = ""] = keys;
           if (kind === "delete") {
             await client.del(names.lock(key));
@@ -216,15 +246,29 @@ describe("the simulated master", () => {
             await client.set(names.guard, "other:0:0:500000:1");
             twin.set(names.guard, "other:0:0:500000:1", Infinity);
           } else {
-            const base = { ...claim(owner, token, keys), guarded };
-            const request = requestOf(kind, base, { ttl, trust });
+            const caller = {
+              process: owner,
+              home,
+              place: each.place,
+              replaceable: flag && each.place !== "",
+            };
+            const base = { ...claim(owner, token, keys), guarded, caller };
+            const request = requestOf(kind, base, each);
             const real = await ask(request.operation, request.args);
             expect(round(twin.execute(request.operation, request.args, server))).toEqual(
               round(real),
             );
           }
-          for (const name of ["k", "l"].flatMap((each) => [names.lock(each), names.fence(each)])) {
-            expect(twin.get(name) ?? null).toEqual(await client.get(name));
+          for (const known of ["k", "l"]) {
+            for (const name of [names.lock(known), names.fence(known), names.turn(known)]) {
+              expect(twin.get(name) ?? null).toEqual(await client.get(name));
+            }
+            const line = await client.zrange(names.waiters(known), 0, -1);
+            expect(line).toEqual(lineOf(twin.get(names.waiters(known))));
+            const details = await client.hgetall(names.waiter(known));
+            expect(withoutLeases(Object.entries(details))).toEqual(
+              withoutLeases(JSON.parse(twin.get(names.waiter(known)) ?? "[]")),
+            );
           }
         }
       }),
@@ -235,7 +279,7 @@ describe("the simulated master", () => {
   function requestOf(
     kind: Exclude<Step["kind"], "delete" | "foreign" | "flush" | "other process">,
     base: Claim,
-    { ttl, trust }: { ttl: number; trust: boolean },
+    { ttl, trust, place, priority, living, flag, linger, gone, home }: Step,
   ): { operation: Operation<object, unknown>; args: object } {
     const requests = {
       arm: {
@@ -244,13 +288,54 @@ describe("the simulated master", () => {
       },
       acquire: { operation: acquireOperation, args: { ...base, ttl } },
       extend: { operation: extendOperation, args: { ...base, ttl } },
-      held: { operation: releaseOperation, args: { ...base, held: true } },
-      rollback: { operation: releaseOperation, args: { ...base, held: false } },
+      held: { operation: releaseOperation, args: { ...base, held: true, linger } },
+      rollback: { operation: releaseOperation, args: { ...base, held: false, linger: 0 } },
+      join: {
+        operation: joinOperation,
+        args: {
+          names,
+          keys: base.keys,
+          place: place === "" ? "1000000000002:z:0" : place,
+          priority,
+          detail: `${living ? "l" : "p"}${flag ? "r" : ""}1@${base.owner}`,
+          process: base.owner,
+          living,
+          replaces: flag,
+        },
+      },
+      serve: {
+        operation: serveOperation,
+        args: {
+          names,
+          key: base.keys[0] ?? "",
+          token: base.token,
+          process: base.owner,
+          give: flag ? place : "",
+          life: 60_000,
+          living,
+          gone,
+          skipped: home === "" ? [] : [home],
+        },
+      },
       read: { operation: readOperation, args: { names, key: base.keys[0] ?? "" } },
     };
     return requests[kind];
   }
 });
+
+function lineOf(stored = "[]"): string[] {
+  const line = JSON.parse(stored) as [string, number][];
+  return line
+    .sort(([a, first], [b, second]) => first - second || (a < b ? -1 : 1))
+    .map(([place]) => place);
+}
+
+/** What is known about waiters; of the leases of processes only that they are there. */
+function withoutLeases(details: [string, string][]): [string, string][] {
+  return details
+    .map(([name, value]): [string, string] => [name, name.startsWith("~") ? "lease" : value])
+    .toSorted(([a], [b]) => (a < b ? -1 : 1));
+}
 
 /** The twin's time stands still, the server's does not: expiries agree to half of a ttl's step. */
 function round(reply: unknown): unknown {

@@ -17,7 +17,10 @@ import {
 } from "./ready-support.ts";
 import { RewritingProxy } from "./rewriting-proxy.ts";
 
-const FOR_LOCKS = "eval evalsha info get set del pexpire pttl time type".split(" ");
+const FOR_LOCKS =
+  "eval evalsha info get set del exists pexpire pttl time type zadd zrem zrange zcard hget hset hdel".split(
+    " ",
+  );
 const FOR_MESSAGES = ["publish", "subscribe", "unsubscribe"];
 
 describe.concurrent("ready(), of masters that stay as they are,", () => {

@@ -1,10 +1,19 @@
 import type { Clock } from "../../src/clock.ts";
-import type { AcquireReply, Claim, ExtendReply } from "../../src/lock/operations.ts";
+import type { Joining, Serving, TurnReply } from "../../src/lock/lining.ts";
+import type {
+  AcquireReply,
+  Claim,
+  ExtendReply,
+  KeyHolder,
+  Releasing,
+  ReleaseReply,
+} from "../../src/lock/operations.ts";
 import type { Arming, ArmReply } from "../../src/lock/arming.ts";
 import type { ReadReply } from "../../src/lock/looking.ts";
 import { NEEDED, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
 import { type Answer, NodeError, type NodePort } from "../../src/redis/node-port.ts";
 import type { Operation } from "../../src/redis/operation.ts";
+import { SimulatedLine } from "./simulated-line.ts";
 
 interface Stored {
   value: string;
@@ -28,9 +37,20 @@ export class SimulatedMaster {
   readonly #clock: Clock;
   #data = new Map<string, Stored>();
   readonly #channels = new Map<string, Set<(message: string) => void>>();
+  readonly #lines: SimulatedLine;
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    this.#lines = new SimulatedLine({
+      get: (key) => this.get(key),
+      set: (key, value, ttl) => this.set(key, value, ttl),
+      delete: (key) => this.delete(key),
+      rest: (key) => (this.get(key) === undefined ? -2 : this.#ttl(key)),
+      now: () => this.#now(),
+      publish: (channel, message) => {
+        for (const tell of this.#channels.get(channel) ?? []) tell(message);
+      },
+    });
   }
 
   /** Loses everything, as a restart without persistence does. */
@@ -74,7 +94,9 @@ export class SimulatedMaster {
       arm: (arming: Arming) => this.#arm(arming, server),
       acquire: (claim: AcquireArgs) => this.#acquire(claim, server),
       extend: (claim: Claim & { ttl: number }) => this.#extend(claim, server),
-      release: (claim: Claim & { held: boolean }) => this.#release(claim),
+      release: (releasing: Releasing) => this.#release(releasing),
+      join: (joining: Joining) => this.#lines.join(joining),
+      serve: (serving: Serving) => this.#lines.serve(serving),
       read: ({ names, key }: { names: Claim["names"]; key: string }) =>
         this.#read(names.lock(key), names.fence(key)),
     };
@@ -101,7 +123,7 @@ export class SimulatedMaster {
   }
 
   #acquire(
-    { names, keys, owner, token, ttl, holder, guarded }: AcquireArgs,
+    { names, keys, owner, token, ttl, holder, guarded, caller }: AcquireArgs,
     server: string,
   ): AcquireReply {
     let remaining = 0;
@@ -118,9 +140,29 @@ export class SimulatedMaster {
     const fences = keys.map((key) => this.#fence(names.fence(key)));
     const mark = Math.max(...fences.map((fence) => fence.mark));
     let mine = 0;
-    const holders = keys.flatMap((key, index) => {
+    const later = keys
+      .map((key) => (caller.replaceable ? (this.#lines.latest(names, key) ?? "") : ""))
+      .find((latest) => latest > caller.place);
+    if (later !== undefined) return { status: "replaced", by: later };
+    const holders = keys.flatMap((key, index): KeyHolder[] => {
       const current = this.get(names.lock(key));
-      if (current === undefined) return [];
+      if (current === undefined) {
+        const turn = this.#lines.turnOf(names, key);
+        if (turn === undefined || turn.place === caller.place) return [];
+        const { place, token: since } = turn;
+        const expiresIn = this.#ttl(names.turn(key));
+        return [
+          {
+            key,
+            id: place,
+            token: since,
+            text: undefined,
+            expiresIn,
+            confirmed: false,
+            turn: true,
+          },
+        ];
+      }
       const stored = parseStoredLock(current);
       if (stored.id === owner && stored.token !== undefined) {
         if (stored.token === token) mine += 1;
@@ -131,7 +173,7 @@ export class SimulatedMaster {
       if (stored.token !== undefined && this.#ttl(names.lock(key)) > longest) {
         this.set(names.lock(key), current, longest);
       }
-      return [{ key, expiresIn: this.#ttl(names.lock(key)), confirmed, ...stored }];
+      return [{ key, expiresIn: this.#ttl(names.lock(key)), confirmed, turn: false, ...stored }];
     });
     if (holders.length > 0) return { status: "busy", mark, holders };
     const granted: AcquireReply =
@@ -140,6 +182,10 @@ export class SimulatedMaster {
     for (const [index, key] of keys.entries()) {
       const fence = `${Math.max(token, mark)}:${fences[index]?.closed ?? 0}`;
       this.set(names.fence(key), fence, RETENTION);
+      if (caller.place !== "") {
+        if (caller.replaceable) this.#lines.forgetLatest(names, key, caller.place);
+        this.#lines.leave(names, key, caller.place);
+      }
       if (mine === keys.length) continue;
       this.set(names.lock(key), `${remaining > 0 ? "q" : ""}${token}:${owner}:${holder}`, ttl);
     }
@@ -187,20 +233,30 @@ export class SimulatedMaster {
     return { status: quarantined && set ? "quarantined" : "extended" };
   }
 
-  #release({ names, keys, owner, token, held }: Claim & { held: boolean }): { deleted: number } {
+  #release({ names, keys, owner, token, held, linger, caller }: Releasing): ReleaseReply {
     let deleted = 0;
-    for (const key of keys) {
-      const stored = parseStoredLock(this.get(names.lock(key)) ?? "");
+    const turns = keys.map((key): TurnReply => {
+      const lock = names.lock(key);
+      const current = this.get(lock);
+      const stored = parseStoredLock(current ?? "");
+      let free = current === undefined;
       if (stored.id === owner && stored.token !== undefined && stored.token <= token) {
-        this.delete(names.lock(key));
         deleted += 1;
-        for (const tell of this.#channels.get(names.freed(key)) ?? []) tell(String(token));
+        free = linger === 0;
+        if (!held || free) this.delete(lock);
+        if (held && free) this.delete(names.turn(key));
+        if (held && !free) this.set(lock, current ?? "", Math.min(this.#ttl(lock), linger));
       }
       const { mark, closed } = this.#fence(names.fence(key));
       const fence = `${Math.max(mark, token)}:${held ? Math.max(closed, token) : closed}`;
       this.set(names.fence(key), fence, RETENTION);
-    }
-    return { deleted };
+      if (held && caller.place !== "") this.#lines.leave(names, key, caller.place);
+      const waiting = this.#lines.size(names, key);
+      if (!free) return { status: "held", expiresIn: this.#ttl(lock), waiting };
+      if (!held) return { status: "nobody", waiting };
+      return this.#lines.next(names, key, token, caller);
+    });
+    return { deleted, turns };
   }
 
   #read(lock: string, fence: string): ReadReply {

@@ -1,0 +1,302 @@
+import type { Agenda, Appointment } from "../heartbeat/agenda.ts";
+import type { LockContext } from "../lock/context.ts";
+import { LINE_RETENTION, TURN } from "../lock/line-script.ts";
+import { serveOperation, type Serving, type TurnReply, type Waiter } from "../lock/lining.ts";
+import { decideTurn, type TurnDecision } from "./decide-turn.ts";
+import type { Fate, Home } from "./home.ts";
+import { listen } from "./listen.ts";
+import { homeIn, parseDetail } from "./place.ts";
+import type { Suspects } from "./suspects.ts";
+
+/** Milliseconds after the end of a lock or a turn, by the masters' word, at which an attendant looks. */
+const SLACK = 30;
+/** Milliseconds between two looks while somebody waits in this process, or while masters are silent. */
+const LOOK_INTERVAL = 1_000;
+/** Milliseconds that a process lets pass before it calls a job that another process has parked. */
+const SHORTEST_DEFERENCE = 20;
+const LONGEST_DEFERENCE = 80;
+
+/** What an {@link Attendant} works with. */
+export interface AttendantParts {
+  readonly context: LockContext;
+  readonly agenda: Agenda;
+  readonly suspects: Suspects;
+  /** The home of that name, if this process can call its waiters. */
+  home(name: string): Home | undefined;
+  /** Nobody here has an interest in the key any more. */
+  ended(attendant: Attendant): void;
+}
+
+/** What masters say after one question, and what was made of it. */
+interface Round {
+  readonly token: number;
+  /** What joined later is not in the answers. */
+  readonly askedAt: number;
+  readonly replies: (TurnReply | undefined)[];
+  chosen: Waiter | undefined;
+  /** Runs while the one whose turn it is is called. */
+  calling: Promise<void>;
+}
+
+/** Sees to it that the line of one key moves on, as long as this process has an interest in it. */
+export class Attendant implements Appointment {
+  readonly key: string;
+  due = Infinity;
+  readonly #parts: AttendantParts;
+  /** Those who wait in this process, by place. */
+  readonly #living = new Map<string, () => void>();
+  #joinedAt = -Infinity;
+  /** Whom this process has called last, and when. */
+  #called: { readonly waiter: Waiter; readonly at: number } | undefined;
+  #unsubscribe: (() => void) | undefined;
+  #ended = false;
+
+  constructor(key: string, parts: AttendantParts) {
+    this.key = key;
+    this.#parts = parts;
+    parts.agenda.add(this);
+  }
+
+  /** Somebody waits in this process until the returned function is called; `wake` is called when it is its turn. */
+  await(place: string, wake: () => void): () => void {
+    this.#living.set(place, wake);
+    this.#attend();
+    this.#lookBy(this.#nextLook());
+    return () => this.#living.delete(place);
+  }
+
+  /** This process has parked a job; what is in its way ends after `expiresIn` ms if nothing is extended. */
+  parked(expiresIn: number): void {
+    this.#attend();
+    this.#lookBy(this.#now() + Math.max(0, expiresIn) + SLACK);
+  }
+
+  /** Looks again after `ms` at the latest. */
+  expectEnd(ms: number): void {
+    this.#lookBy(this.#now() + ms + SLACK);
+  }
+
+  /** Takes note of what a master said when the key was given back under `token`. */
+  handOver(token: number, askedAt: number): (node: number, reply: TurnReply) => Promise<void> {
+    const round = this.#newRound(token, askedAt);
+    return (node, reply) => {
+      round.replies[node] = reply;
+      this.#consider(round);
+      return round.calling;
+    };
+  }
+
+  /** Asks the masters whose turn it is, takes out those who are gone, and calls who must be called. */
+  async look(wanted: { gone?: Serving["gone"] } = {}): Promise<void> {
+    const { context } = this.#parts;
+    const round = this.#newRound(context.tokens.next());
+    this.due = Infinity;
+    await this.#ask(round, { gone: wanted.gone ?? [], give: "", life: TURN });
+    if (decideTurn(round.replies, context.masters.quorum).kind === "unknown") {
+      this.#lookBy(this.#now() + LOOK_INTERVAL);
+    }
+    await round.calling;
+  }
+
+  /** Keeps the free key for `place`, for `life` ms. */
+  async keepFor(place: string, life: number): Promise<void> {
+    const round = this.#newRound(this.#parts.context.tokens.next());
+    await this.#ask(round, { gone: [], give: place, life });
+  }
+
+  /** {@link Appointment} */
+  keep(): void {
+    this.due = Infinity;
+    const joined = this.#living.size > 0 || this.#now() < this.#joinedAt + LINE_RETENTION;
+    if (!joined) this.end();
+    else void this.look();
+  }
+
+  /** Ends all attention at once. Idempotent. */
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#parts.agenda.remove(this);
+    this.#unsubscribe?.();
+    this.#parts.ended(this);
+  }
+
+  #newRound(token: number, askedAt = this.#now()): Round {
+    const { ports } = this.#parts.context.masters;
+    return {
+      token,
+      askedAt,
+      replies: ports.map(() => undefined),
+      chosen: undefined,
+      calling: Promise.resolve(),
+    };
+  }
+
+  #ask(round: Round, question: Pick<Serving, "gone" | "give" | "life">): Promise<void> {
+    const { context, suspects } = this.#parts;
+    const { masters, names, process } = context;
+    let open = masters.ports.length;
+    return new Promise((resolve) => {
+      const hear = (node: number, reply: TurnReply): void => {
+        round.replies[node] = reply;
+        // Whoever was given a turn needs no call: it is the caller's own, or is on its way.
+        if (question.give === "") this.#consider(round);
+        const { kind } = decideTurn(round.replies, masters.quorum);
+        if (kind !== "unknown" && kind !== "held") resolve();
+      };
+      const close = (): void => {
+        open -= 1;
+        if (open === 0) resolve();
+      };
+      masters.broadcast(
+        serveOperation,
+        {
+          names,
+          key: this.key,
+          token: round.token,
+          process,
+          living: this.#living.size > 0,
+          skipped: suspects.list(),
+          ...question,
+        },
+        {
+          answer: (node, reply) => {
+            hear(node, reply);
+            close();
+          },
+          failure: close,
+          late: hear,
+        },
+      );
+    });
+  }
+
+  #consider(round: Round): void {
+    if (this.#ended) return;
+    const decision = decideTurn(round.replies, this.#parts.context.masters.quorum);
+    this.#planNextLook(decision, round);
+    if (decision.kind === "turn") this.#living.get(decision.place)?.();
+    if (decision.kind !== "head") return;
+    const { head, dissent } = decision;
+    if (round.chosen === undefined) {
+      round.chosen = head;
+      round.calling = this.#serve(decision);
+    }
+    // Once for each late voice: the masters then agree.
+    if (dissent || round.chosen.place !== head.place) void this.keepFor(round.chosen.place, TURN);
+  }
+
+  #planNextLook(decision: TurnDecision, { askedAt }: Round): void {
+    const now = this.#now();
+    switch (decision.kind) {
+      case "unknown":
+        return;
+      case "held":
+        if (decision.waiting > 0) this.#lookBy(now + Math.max(decision.expiresIn, 0) + SLACK);
+        break;
+      case "turn":
+        this.#lookBy(now + Math.max(decision.expiresIn, 0) + SLACK);
+        break;
+      case "head":
+        this.#lookBy(now + TURN + SLACK);
+        break;
+      case "nobody":
+        // All were passed over: their homes are tried again in time.
+        if (decision.waiting > 0) this.#lookBy(this.#parts.suspects.nextTrial + SLACK);
+        break;
+      default:
+        decision satisfies never;
+    }
+    if (this.#living.size > 0) this.#lookBy(this.#nextLook());
+    else if (decision.waiting === 0 && askedAt > this.#joinedAt) this.end();
+  }
+
+  async #serve({ head, next }: TurnDecision & { kind: "head" }): Promise<void> {
+    const { suspects } = this.#parts;
+    if (this.#hasLapsed(head)) {
+      if ((await this.#fateOf(head)) !== "gone") suspects.suspect(homeIn(head.place));
+      else return await this.#dropGone(head, next);
+      return await this.look();
+    }
+    this.#called = { waiter: head, at: this.#now() };
+    if ((await this.#call(head)) === "gone") await this.#dropGone(head, next);
+  }
+
+  /** Takes out a waiter that is gone, and those after it that are gone too; the next one gets the turn. */
+  async #dropGone(head: Waiter, next: readonly Waiter[]): Promise<void> {
+    const fates = await Promise.all(next.map((waiter) => this.#fateOf(waiter)));
+    const firstAlive = fates.findIndex((fate) => fate !== "gone");
+    await this.look({ gone: [head, ...next.slice(0, firstAlive === -1 ? undefined : firstAlive)] });
+  }
+
+  /** Whether this process has called the waiter, and the turn went by. */
+  #hasLapsed(waiter: Waiter): boolean {
+    return this.#hasCalled(waiter) && this.#now() - (this.#called?.at ?? 0) >= TURN - SLACK;
+  }
+
+  #hasCalled({ place, detail }: Waiter): boolean {
+    const called = this.#called?.waiter;
+    return called?.place === place && called.detail === detail;
+  }
+
+  async #call(waiter: Waiter): Promise<Fate> {
+    const wake = this.#living.get(waiter.place);
+    if (wake !== undefined) {
+      wake();
+      return "called";
+    }
+    if (parseDetail(waiter.detail)?.living === true) return "unknown";
+    return (await this.#homeOf(waiter)?.call(waiter)) ?? "unknown";
+  }
+
+  /** One that waits in another process and does not come has missed its turn, and joins again if it lives. */
+  async #fateOf(waiter: Waiter): Promise<Fate> {
+    if (this.#living.has(waiter.place)) return "coming";
+    if (parseDetail(waiter.detail)?.living !== false) return "gone";
+    return (await this.#homeOf(waiter)?.look(waiter)) ?? "unknown";
+  }
+
+  #homeOf({ place }: Waiter): Home | undefined {
+    return this.#parts.home(homeIn(place));
+  }
+
+  #told(waiter: Waiter): void {
+    // Its own word comes back to whoever gave the turn.
+    if (this.#ended || this.#hasCalled(waiter)) return;
+    const detail = parseDetail(waiter.detail);
+    if (this.#living.has(waiter.place)) void this.#call(waiter);
+    if (this.#living.has(waiter.place) || this.#homeOf(waiter) === undefined) return;
+    const { clock, process, random } = this.#parts.context;
+    const call = (): void => {
+      if (this.#ended) return;
+      this.#called = { waiter, at: this.#now() };
+      this.#lookBy(this.#now() + TURN + SLACK);
+      void this.#call(waiter).then((fate) => {
+        if (fate === "gone") void this.look({ gone: [waiter] });
+      });
+    };
+    if (detail?.process === process) return call();
+    const spread = LONGEST_DEFERENCE - SHORTEST_DEFERENCE;
+    clock.timer(SHORTEST_DEFERENCE + spread * random.fraction(), call);
+  }
+
+  #attend(): void {
+    this.#joinedAt = this.#now();
+    this.#unsubscribe ??= listen(this.#parts.context, this.key, (waiter) => this.#told(waiter));
+  }
+
+  #lookBy(at: number): void {
+    if (this.#ended || at >= this.due) return;
+    this.due = at;
+    this.#parts.agenda.update(this);
+  }
+
+  /** On a grid, so that the looks of all keys travel together. */
+  #nextLook(): number {
+    return (Math.floor(this.#now() / LOOK_INTERVAL) + 1) * LOOK_INTERVAL;
+  }
+
+  #now(): number {
+    return this.#parts.context.clock.now();
+  }
+}

@@ -1,0 +1,83 @@
+import type { TurnReply, Waiter } from "../lock/lining.ts";
+import { compareWaiters } from "./place.ts";
+
+/** What the masters together say about the turn of a key. */
+export type TurnDecision =
+  /** Too few have answered to say anything. */
+  | { readonly kind: "unknown" }
+  /** Somebody holds the key, for so many milliseconds unless it is extended. */
+  | { readonly kind: "held"; readonly expiresIn: number; readonly waiting: number }
+  /** A quorum keeps the key for `place`, whom somebody has called. */
+  | {
+      readonly kind: "turn";
+      readonly place: string;
+      readonly expiresIn: number;
+      readonly waiting: number;
+    }
+  /**
+   * The turn is `head`'s, and it must be called; `next` are those after it. With `dissent` some masters keep the key for
+   * somebody else.
+   */
+  | {
+      readonly kind: "head";
+      readonly head: Waiter;
+      readonly next: readonly Waiter[];
+      readonly dissent: boolean;
+      readonly waiting: number;
+    }
+  | { readonly kind: "nobody"; readonly waiting: number };
+
+/**
+ * Decides from what masters have said so far. Where they name different waiters, because some did not hear of all who
+ * joined, the one that most of them name is chosen, and of those the first in order.
+ */
+export function decideTurn(
+  replies: readonly (TurnReply | undefined)[],
+  quorum: number,
+): TurnDecision {
+  const said = replies.filter((reply) => reply !== undefined);
+  if (said.length < quorum) return { kind: "unknown" };
+  const waiting = Math.max(...said.map((reply) => reply.waiting));
+  const held = said.filter((reply) => reply.status === "held");
+  if (said.length - held.length < quorum) {
+    if (held.length === 0) return { kind: "unknown" };
+    return { kind: "held", expiresIn: longest(held), waiting };
+  }
+  const turns = said.filter((reply) => reply.status === "turn");
+  const kept = turns.find(
+    ({ place }) => turns.filter((other) => other.place === place).length >= quorum,
+  );
+  if (kept !== undefined) {
+    return { kind: "turn", place: kept.place, expiresIn: longest(turns), waiting };
+  }
+  const lists = said.flatMap((reply) => (reply.status === "head" ? [reply.waiters] : []));
+  const heads = lists.flatMap((waiters) => waiters.slice(0, 1));
+  if (heads.length === 0) {
+    // A minority keeps the key for somebody: whoever gave that turn has called, or it lapses.
+    const [turn] = turns;
+    if (turn === undefined) return { kind: "nobody", waiting };
+    return { kind: "turn", place: turn.place, expiresIn: longest(turns), waiting };
+  }
+  const names = [...heads.map(({ place }) => place), ...turns.map(({ place }) => place)];
+  const votesFor = (place: string): number => names.filter((name) => name === place).length;
+  const [head] = heads.toSorted(
+    (a, b) => votesFor(b.place) - votesFor(a.place) || compareWaiters(a, b),
+  ) as [Waiter];
+  const next = lists.flat().filter(({ place }) => place !== head.place);
+  return {
+    kind: "head",
+    head,
+    next: distinct(next),
+    dissent: names.some((name) => name !== head.place),
+    waiting,
+  };
+}
+
+function longest(replies: readonly { readonly expiresIn: number }[]): number {
+  return Math.max(...replies.map(({ expiresIn }) => expiresIn));
+}
+
+function distinct(waiters: readonly Waiter[]): Waiter[] {
+  const known = new Map(waiters.map((waiter) => [waiter.place, waiter]));
+  return [...known.values()].toSorted(compareWaiters);
+}

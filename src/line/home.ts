@@ -1,0 +1,17 @@
+import type { Waiter } from "../lock/lining.ts";
+
+/**
+ * What became of a waiter that was called.
+ *
+ * `called`: it is on its way because of us; `coming`: it is on its way, or running, anyway; `gone`: it does not wait any
+ * more, and never will at this registration; `unknown`: its queue did not answer.
+ */
+export type Fate = "called" | "coming" | "gone" | "unknown";
+
+/** The parked jobs of one queue, in a process that can bring them back. */
+export interface Home {
+  /** Brings a parked job back, ahead of the backlog of its queue. Must not throw. */
+  call(waiter: Waiter): Promise<Fate>;
+  /** Says what has become of a waiter, changes nothing: `called` for one that is still parked. Must not throw. */
+  look(waiter: Waiter): Promise<Fate>;
+}

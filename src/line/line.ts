@@ -1,0 +1,240 @@
+import { Agenda } from "../heartbeat/agenda.ts";
+import type { LockContext } from "../lock/context.ts";
+import { TURN } from "../lock/line-script.ts";
+import { type JoinReply, joinOperation, type TurnReply, type Waiter } from "../lock/lining.ts";
+import { Attendant } from "./attendant.ts";
+import type { Home } from "./home.ts";
+import { encodeHome, formatDetail, homeIn, type Standing } from "./place.ts";
+import { Suspects } from "./suspects.ts";
+
+/** After so many tries a waiter for several keys keeps the turns it has while it waits for the others. */
+const PATIENT_TRIES = 3;
+
+/** How somebody stands in line after joining. */
+export interface Joined {
+  /** True when a release, or the end of a turn, will serve the line: a quorum of masters has seen the key taken. */
+  readonly quiet: boolean;
+  /** Those that the new one replaces, with their keys. */
+  readonly replaced: readonly { readonly key: string; readonly waiter: Waiter }[];
+}
+
+/** All lines that one client has to do with. */
+export class Line {
+  readonly #context: LockContext;
+  readonly #agenda: Agenda;
+  readonly #suspects: Suspects;
+  readonly #homes = new Map<string, Home>();
+  readonly #attendants = new Map<string, Attendant>();
+
+  constructor(context: LockContext) {
+    this.#context = context;
+    this.#agenda = new Agenda(context.clock);
+    this.#suspects = new Suspects(context.clock);
+  }
+
+  /** From now on this process can call the waiters of a home. */
+  open(name: string, home: Home): void {
+    this.#homes.set(encodeHome(name), home);
+  }
+
+  /** This process can call the waiters of a home no longer. */
+  shut(name: string): void {
+    this.#homes.delete(encodeHome(name));
+  }
+
+  /** Whether this process can call the waiters of a home. */
+  isOpen(name: string): boolean {
+    return this.#homes.has(encodeHome(name));
+  }
+
+  /** Takes note that a waiter of the home has come. */
+  arrived({ place }: Pick<Standing, "place">): void {
+    this.#suspects.trust(homeIn(place));
+  }
+
+  /**
+   * Joins the lines of those of the keys that are taken; one that was in line keeps its place, and leaves the lines of free
+   * keys. Settles within the node timeout.
+   *
+   * A waiter for several keys that has tried in vain before keeps the turns of its free keys, up to the first taken one in
+   * sorted order: else two that share keys could keep each other waiting for ever.
+   * @param keptFor milliseconds for which such turns are kept.
+   */
+  async join(
+    standing: Standing,
+    keys: readonly string[],
+    { living, tries, keptFor }: { living: boolean; tries: number; keptFor: number },
+  ): Promise<Joined> {
+    const detail = this.detailOf(standing, living);
+    const replies = await this.#askToJoin({ ...standing, detail, living }, keys);
+    const states = keys.map((_, index) => this.#stateOf(replies.map((reply) => reply?.[index])));
+    const firstTaken = states.findIndex(({ state }) => state !== "free");
+    for (const [index, key] of keys.entries()) {
+      const { state, expiresIn } = states[index] ?? { state: "unknown", expiresIn: 0 };
+      if (state !== "free") this.#attendant(key).parked(expiresIn);
+      else if (firstTaken === -1) continue;
+      else if (tries >= PATIENT_TRIES && index < firstTaken) {
+        void this.#attendant(key).keepFor(standing.place, keptFor);
+      } else void this.leave(standing, [key]);
+    }
+    const replaced = replies.flatMap((reply) =>
+      (reply ?? []).flatMap((joined, index) =>
+        joined.replaced.map((waiter) => ({ key: keys[index] ?? "", waiter })),
+      ),
+    );
+    return {
+      quiet: states.some(({ state }) => state !== "free"),
+      replaced: distinct(replaced),
+    };
+  }
+
+  /** Tells whose turn it is at keys that seem to be free, and calls who must be called. */
+  async look(keys: readonly string[]): Promise<void> {
+    await Promise.all(keys.map((key) => this.#attendant(key).look()));
+  }
+
+  /** Leaves the lines of the keys; a turn passes to the next. */
+  async leave({ place }: Pick<Standing, "place">, keys: readonly string[]): Promise<void> {
+    const gone = [{ place, detail: "" }];
+    await Promise.all(keys.map((key) => this.#attendant(key).look({ gone })));
+  }
+
+  /** Calls waiters that somebody replaces, so that they can end. */
+  async dismiss(replaced: Joined["replaced"]): Promise<void> {
+    await Promise.all(
+      replaced.map(async ({ waiter }) => await this.#homes.get(homeIn(waiter.place))?.call(waiter)),
+    );
+  }
+
+  /** Calls `wake` when it is the turn of `place` at one of the keys, until the returned function is called. */
+  await(place: string, keys: readonly string[], wake: () => void): () => void {
+    const stops = keys.map((key) => this.#attendant(key).await(place, wake));
+    return () => {
+      for (const stop of stops) stop();
+    };
+  }
+
+  /**
+   * Hears what masters say when the keys are given back under `token`, and calls the next in line.
+   * @returns `heard`, to be called for each master, and `called`, which resolves when the next ones were called.
+   */
+  handOver(
+    keys: readonly string[],
+    token: number,
+    linger: number,
+  ): {
+    heard: (node: number, turns: readonly TurnReply[]) => void;
+    called: () => Promise<unknown>;
+  } {
+    const askedAt = this.#context.clock.now();
+    const rounds = new Map<number, (node: number, reply: TurnReply) => Promise<void>>();
+    const early = new Map<number, TurnReply>();
+    const calls: Promise<void>[] = [];
+    const begin = (index: number): ((node: number, reply: TurnReply) => Promise<void>) => {
+      const attendant = this.#attendant(keys[index] ?? "");
+      if (linger > 0) attendant.expectEnd(linger);
+      const round = attendant.handOver(token, askedAt);
+      rounds.set(index, round);
+      return round;
+    };
+    return {
+      heard: (node, turns) => {
+        for (const [index, reply] of turns.entries()) {
+          const known = rounds.get(index);
+          if (known !== undefined) {
+            calls.push(known(node, reply));
+          } else if (reply.status === "nobody" && reply.waiting === 0) {
+            // Nearly always nobody waits: nothing is made of it until some master knows better.
+            early.set(node * keys.length + index, reply);
+          } else {
+            const round = begin(index);
+            for (const [at, before] of early) {
+              if (at % keys.length === index) void round(Math.floor(at / keys.length), before);
+            }
+            calls.push(round(node, reply));
+          }
+        }
+      },
+      called: () => Promise.all(calls),
+    };
+  }
+
+  /** How somebody is noted in a line. */
+  detailOf({ replaceable, run }: Standing, living: boolean): string {
+    return formatDetail({ living, replaceable, run, process: this.#context.process });
+  }
+
+  /** Milliseconds for which a turn is kept. */
+  get turn(): number {
+    return TURN;
+  }
+
+  /** Ends all attention; nobody is called any more. */
+  close(): void {
+    for (const attendant of this.#attendants.values()) attendant.end();
+  }
+
+  #askToJoin(
+    waiter: Standing & { detail: string; living: boolean },
+    keys: readonly string[],
+  ): Promise<(readonly JoinReply[] | undefined)[]> {
+    const { masters, names, process } = this.#context;
+    const replies: (readonly JoinReply[] | undefined)[] = masters.ports.map(() => undefined);
+    let open = masters.ports.length;
+    return new Promise((resolve) => {
+      const close = (): void => {
+        open -= 1;
+        const settled = keys.every((_, index) => {
+          const taken = replies.filter((reply) => reply?.[index]?.status === "held").length;
+          return taken >= masters.quorum;
+        });
+        if (open === 0 || (settled && !waiter.replaceable)) resolve(replies);
+      };
+      masters.broadcast(
+        joinOperation,
+        { ...waiter, names, keys, process, replaces: waiter.replaceable },
+        {
+          answer: (node, reply) => {
+            replies[node] = reply;
+            close();
+          },
+          failure: close,
+        },
+      );
+    });
+  }
+
+  /** Free only if a quorum has answered and no quorum has seen it taken. */
+  #stateOf(replies: readonly (JoinReply | undefined)[]): {
+    state: "taken" | "free" | "unknown";
+    expiresIn: number;
+  } {
+    const { quorum } = this.#context.masters;
+    const answers = replies.filter((reply) => reply !== undefined);
+    const held = answers.filter(({ status }) => status === "held");
+    const expiresIn = Math.max(0, ...held.map((reply) => reply.expiresIn));
+    if (held.length >= quorum) return { state: "taken", expiresIn };
+    return { state: answers.length >= quorum ? "free" : "unknown", expiresIn };
+  }
+
+  #attendant(key: string): Attendant {
+    let attendant = this.#attendants.get(key);
+    if (attendant === undefined) {
+      attendant = new Attendant(key, {
+        context: this.#context,
+        agenda: this.#agenda,
+        suspects: this.#suspects,
+        home: (name) => this.#homes.get(name),
+        ended: (ended) => {
+          if (this.#attendants.get(key) === ended) this.#attendants.delete(key);
+        },
+      });
+      this.#attendants.set(key, attendant);
+    }
+    return attendant;
+  }
+}
+
+function distinct(replaced: Joined["replaced"]): Joined["replaced"] {
+  return [...new Map(replaced.map((entry) => [entry.waiter.place, entry])).values()];
+}

@@ -1,0 +1,77 @@
+import type { Waiter } from "../lock/lining.ts";
+
+/** Who stands, or may stand, in a line. */
+export interface Standing {
+  /** See `lock/line-script.ts`; the same however often the same waiter joins. */
+  readonly place: string;
+  /** Smaller comes first. */
+  readonly priority: number;
+  /** The queue of a job; empty for others. */
+  readonly home: string;
+  /** Counts the times the same waiter has tried, so that an old entry is told from a new one. */
+  readonly run: number;
+  /** Whether a later one may replace it, and it an earlier one. */
+  readonly replaceable: boolean;
+}
+
+/** What a detail says. */
+export interface Detail {
+  /** False for a parked job, true for one that waits in a process. */
+  readonly living: boolean;
+  readonly replaceable: boolean;
+  readonly run: number;
+  readonly process: string;
+}
+
+const DETAIL = /^([pl])(r?)(\d+)@([\w-]+)$/;
+
+/** Reads a detail; `undefined` when it is none of ours. */
+export function parseDetail(detail: string): Detail | undefined {
+  const parts = DETAIL.exec(detail);
+  if (parts === null) return undefined;
+  const [, kind, flag, run, process = ""] = parts;
+  return { living: kind === "l", replaceable: flag === "r", run: Number(run), process };
+}
+
+/** Writes a detail. */
+export function formatDetail({ living, replaceable, run, process }: Detail): string {
+  return `${living ? "l" : "p"}${replaceable ? "r" : ""}${run}@${process}`;
+}
+
+/** Digits of the time in a place: milliseconds since 1970, until the year 2286. */
+const TIME_DIGITS = 13;
+const LENGTH_DIGITS = 4;
+
+/**
+ * The place of something that has waited since `since`, in ms since 1970. Of equal times the home decides, and then the
+ * id: shorter ones first, so that 9 comes before 10.
+ */
+export function placeOf(since: number, home: string, id: string): string {
+  const time = String(Math.min(Math.max(0, Math.floor(since)), 10 ** TIME_DIGITS - 1));
+  const length = String(id.length).padStart(LENGTH_DIGITS, "0");
+  return `${time.padStart(TIME_DIGITS, "0")}:${encodeHome(home)}:${length}:${id}`;
+}
+
+/** Reads the time, the home and the id of a place; `undefined` when it is none of ours. */
+export function parsePlace(place: string): { since: number; home: string; id: string } | undefined {
+  const parts = /^(\d{13}):([^:]*):\d{4,}:([^]*)$/.exec(place);
+  if (parts === null) return undefined;
+  const [, since, home = "", id = ""] = parts;
+  return { since: Number(since), home: decodeURIComponent(home), id };
+}
+
+/** A home as it stands in places. */
+export function encodeHome(home: string): string {
+  return encodeURIComponent(home);
+}
+
+/** The home in a place, as it stands there. */
+export function homeIn(place: string): string {
+  return place.split(":", 2)[1] ?? "";
+}
+
+/** Orders waiters as lines do. */
+export function compareWaiters(a: Waiter, b: Waiter): number {
+  if (a.priority !== b.priority) return a.priority - b.priority;
+  return a.place < b.place ? -1 : a.place > b.place ? 1 : 0;
+}

@@ -1,0 +1,42 @@
+import type { Clock } from "../clock.ts";
+
+/** For how many ms a home is passed over at first, and at most; doubled each time it does not come again. */
+const SHORTEST = 10_000;
+const LONGEST = 300_000;
+
+/**
+ * The homes whose waiters were called and did not come: a paused queue, one whose slots are all taken, or one without
+ * workers. They keep their places, and are passed over for a while, so that the others in line do not wait for them.
+ */
+export class Suspects {
+  readonly #clock: Clock;
+  readonly #until = new Map<string, { until: number; pause: number }>();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** The homes to pass over now. */
+  list(): string[] {
+    const now = this.#clock.now();
+    return [...this.#until].filter(([, { until }]) => until > now).map(([home]) => home);
+  }
+
+  /** A waiter of the home did not come. */
+  suspect(home: string): void {
+    const pause = Math.min((this.#until.get(home)?.pause ?? SHORTEST / 2) * 2, LONGEST);
+    this.#until.set(home, { until: this.#clock.now() + pause, pause });
+  }
+
+  /** A waiter of the home has come. */
+  trust(home: string): void {
+    if (this.#until.size > 0) this.#until.delete(home);
+  }
+
+  /** When the next home is tried again; Infinity when none is passed over. */
+  get nextTrial(): number {
+    const now = this.#clock.now();
+    const ends = [...this.#until.values()].map(({ until }) => until).filter((end) => end > now);
+    return Math.min(Infinity, ...ends);
+  }
+}

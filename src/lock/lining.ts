@@ -1,0 +1,215 @@
+import type { Operation } from "../redis/operation.ts";
+import { LEASE, LINE_RETENTION, MOST_REPLACED } from "./line-script.ts";
+import type { Names } from "./stored.ts";
+
+/** Somebody in a line, as a master names it. */
+export interface Waiter {
+  readonly place: string;
+  readonly detail: string;
+  readonly priority: number;
+}
+
+/** What a master says about the turn of one key. */
+export type TurnReply =
+  /** Somebody holds the key, for so many milliseconds if nothing is extended; -1 when it has no end. */
+  | { readonly status: "held"; readonly expiresIn: number; readonly waiting: number }
+  /** The key is free, and kept for `place`. */
+  | {
+      readonly status: "turn";
+      readonly place: string;
+      readonly token: number;
+      readonly expiresIn: number;
+      readonly waiting: number;
+    }
+  /** The key is free, and now kept for the first of these. */
+  | { readonly status: "head"; readonly waiting: number; readonly waiters: readonly Waiter[] }
+  /** The key is free, and nobody is in line who could be called; `waiting` counts those who were passed over. */
+  | { readonly status: "nobody"; readonly waiting: number };
+
+/** Reads what the script's `serve` returns. */
+export function parseTurn(raw: unknown): TurnReply {
+  const [status, first, second, third, fourth] = Array.isArray(raw) ? (raw as unknown[]) : [];
+  if (status === "NOBODY") return { status: "nobody", waiting: Number(first) };
+  if (status === "HELD") {
+    return { status: "held", expiresIn: Number(first), waiting: Number(second) };
+  }
+  if (status === "TURN") {
+    return {
+      status: "turn",
+      place: String(first),
+      token: Number(second),
+      expiresIn: Number(third),
+      waiting: Number(fourth),
+    };
+  }
+  if (status === "HEAD") {
+    return { status: "head", waiting: Number(first), waiters: parseWaiters(second) };
+  }
+  throw new Error(`an unknown status ${String(status)}`);
+}
+
+/** Reads a list of waiters. */
+export function parseWaiters(raw: unknown): Waiter[] {
+  return (Array.isArray(raw) ? (raw as unknown[]) : []).map((entry) => {
+    const [place, detail, priority] = Array.isArray(entry) ? (entry as unknown[]) : [];
+    return { place: String(place), detail: String(detail), priority: Number(priority) };
+  });
+}
+
+/** Who joins the lines of which keys. */
+export interface Joining extends Waiter {
+  readonly names: Names;
+  readonly keys: readonly string[];
+  /** The process that calls. */
+  readonly process: string;
+  /** True for one that waits in this process, and is gone when the process is. */
+  readonly living: boolean;
+  /** True for one that replaces earlier ones that may be replaced. */
+  readonly replaces: boolean;
+}
+
+/** What a master says to one that joins the line of a key. */
+export interface JoinReply {
+  /**
+   * `held`: a release, or the end of a turn, will serve the line. `free`: nothing will, unless somebody asks. `turn`: it
+   * is the turn of the one that joins.
+   */
+  readonly status: "held" | "free" | "turn";
+  /** Milliseconds until what is in the way ends if nobody prolongs it. */
+  readonly expiresIn: number;
+  /** Those in line that the new one replaces. */
+  readonly replaced: readonly Waiter[];
+}
+
+/** Joins the lines of all keys; one that is there already keeps its place. */
+export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
+  name: "join",
+  lua: `
+  local place, priority, detail, retention = argv[1], argv[2], argv[3], argv[4]
+  local process, lease, replaces, replies = argv[5], tonumber(argv[6]), argv[7] == '1', {}
+  for i = 1, #keys / 4 do
+    local lock, turn, line, details = keys[4 * i - 3], keys[4 * i - 2], keys[4 * i - 1], keys[4 * i]
+    redis.call('ZADD', line, priority, place)
+    redis.call('HSET', details, place, detail)
+    if lease > 0 then redis.call('HSET', details, '~' .. process, string.format('%.0f', clockOf() + lease)) end
+    redis.call('PEXPIRE', line, retention)
+    redis.call('PEXPIRE', details, retention)
+    local rest, replaced = redis.call('PTTL', lock), {}
+    local status = 'HELD'
+    if rest == -2 then
+      local theirs = turnOf(turn)
+      if not theirs then status, rest = 'FREE', 0
+      elseif theirs == place then status, rest = 'TURN', 0
+      else rest = redis.call('PTTL', turn) end
+    end
+    if replaces then
+      local latest = redis.call('HGET', details, '^') or ''
+      if place > latest then redis.call('HSET', details, '^', place) end
+      for _, other in ipairs(redis.call('ZRANGE', line, 0, ${MOST_REPLACED - 1})) do
+        local known = redis.call('HGET', details, other) or ''
+        if other < place and string.match(known, '^.r') then replaced[#replaced + 1] = { other, known, 0 } end
+      end
+    end
+    replies[i] = { status, rest, replaced }
+  end
+  return { 'OK', replies }`,
+  keys: ({ names, keys }) =>
+    keys.flatMap((key) => [
+      names.lock(key),
+      names.turn(key),
+      names.waiters(key),
+      names.waiter(key),
+    ]),
+  argv: ({ place, priority, detail, process, living, replaces }) => [
+    place,
+    priority,
+    detail,
+    LINE_RETENTION,
+    process,
+    living ? LEASE : 0,
+    replaces ? 1 : 0,
+  ],
+  parse([, replies]) {
+    return (Array.isArray(replies) ? (replies as unknown[]) : []).map((entry) => {
+      const [status, expiresIn, replaced] = Array.isArray(entry) ? (entry as unknown[]) : [];
+      return {
+        status: status === "HELD" ? "held" : status === "TURN" ? "turn" : "free",
+        expiresIn: Number(expiresIn),
+        replaced: parseWaiters(replaced),
+      };
+    });
+  },
+};
+
+/** What is asked of the line of one key. */
+export interface Serving {
+  readonly names: Names;
+  readonly key: string;
+  /** Orders turns: a larger one replaces a smaller one. */
+  readonly token: number;
+  readonly process: string;
+  /** Whom to give the turn, whoever is first; empty for the first in line. */
+  readonly give: string;
+  /** Milliseconds for which the turn is given. */
+  readonly life: number;
+  /** True when there are waiters of this process in the line. */
+  readonly living: boolean;
+  /** Those who are gone; an empty detail stands for any. */
+  readonly gone: readonly Pick<Waiter, "place" | "detail">[];
+  /** The homes that do not answer their calls. */
+  readonly skipped: readonly string[];
+}
+
+/** Takes those who are gone out of a line; then, if the key is free and kept for nobody, gives the turn. */
+export const serveOperation: Operation<Serving, TurnReply> = {
+  name: "serve",
+  lua: `
+  local lock, turn, line, details = keys[1], keys[2], keys[3], keys[4]
+  local token, channel, process, give, life, lease = argv[1], argv[2], argv[3], argv[4], argv[5], tonumber(argv[6])
+  local theirs, since = turnOf(turn)
+  local first = 8 + 2 * tonumber(argv[7])
+  for i = 8, first - 1, 2 do
+    if argv[i + 1] == '' or redis.call('HGET', details, argv[i]) == argv[i + 1] then
+      leave(line, details, argv[i])
+      if theirs == argv[i] then
+        redis.call('DEL', turn)
+        theirs = nil
+      end
+    end
+  end
+  local skipped = {}
+  for i = first, #argv do skipped[argv[i]] = true end
+  if lease > 0 and redis.call('EXISTS', line) == 1 then
+    redis.call('HSET', details, '~' .. process, string.format('%.0f', clockOf() + lease))
+  end
+  local rest = redis.call('PTTL', lock)
+  if rest ~= -2 then return { 'HELD', rest, redis.call('ZCARD', line) } end
+  if give ~= '' and (not theirs or tonumber(since) <= tonumber(token)) then
+    call(turn, channel, token, redis.call('HGET', details, give) or '?', give, life)
+    theirs, since = give, token
+  end
+  if theirs and skipped[homeOf(theirs)] and tonumber(since) <= tonumber(token) then
+    redis.call('DEL', turn)
+    theirs = nil
+  end
+  if theirs then return { 'TURN', theirs, since, redis.call('PTTL', turn), redis.call('ZCARD', line) } end
+  return serve(turn, line, details, channel, token, process, '', skipped)`,
+  keys: ({ names, key }) => [
+    names.lock(key),
+    names.turn(key),
+    names.waiters(key),
+    names.waiter(key),
+  ],
+  argv: ({ names, key, token, process, give, life, living, gone, skipped }) => [
+    token,
+    names.called(key),
+    process,
+    give,
+    life,
+    living ? LEASE : 0,
+    gone.length,
+    ...gone.flatMap(({ place, detail }) => [place, detail]),
+    ...skipped,
+  ],
+  parse: parseTurn,
+};

@@ -1,0 +1,211 @@
+import { LEASE, LINE_RETENTION, MOST_REPLACED, NAMED, TURN } from "../../src/lock/line-script.ts";
+import type { JoinReply, Joining, Serving, TurnReply, Waiter } from "../../src/lock/lining.ts";
+import type { Caller } from "../../src/lock/operations.ts";
+import type { Names } from "../../src/lock/stored.ts";
+
+/** What a line needs of its master. */
+export interface Memory {
+  get(key: string): string | undefined;
+  set(key: string, value: string, ttl: number): void;
+  delete(key: string): void;
+  /** Milliseconds to the end of a key, -2 when there is none. */
+  rest(key: string): number;
+  /** Milliseconds, whole, by the master's clock. */
+  now(): number;
+  publish(channel: string, message: string): void;
+}
+
+/** The lines of a simulated master: the twin of the Lua in `line-script.ts` and `lining.ts`. */
+export class SimulatedLine {
+  readonly #memory: Memory;
+
+  constructor(memory: Memory) {
+    this.#memory = memory;
+  }
+
+  turnOf(names: Names, key: string): { place: string; token: number } | undefined {
+    const [, token, place] = /^(\d+):([^]+)$/.exec(this.#memory.get(names.turn(key)) ?? "") ?? [];
+    return place === undefined ? undefined : { place, token: Number(token) };
+  }
+
+  join({
+    names,
+    keys,
+    place,
+    priority,
+    detail,
+    process,
+    living,
+    replaces,
+  }: Joining): readonly JoinReply[] {
+    return keys.map((key) => {
+      const line = this.#line(names, key);
+      const details = this.#details(names, key);
+      line.set(place, priority);
+      details.set(place, detail);
+      if (living) details.set(`~${process}`, String(this.#memory.now() + LEASE));
+      const replaced: Waiter[] = [];
+      const lock = this.#memory.rest(names.lock(key));
+      const turn = this.turnOf(names, key);
+      const reply = ((): Omit<JoinReply, "replaced"> => {
+        if (lock !== -2) return { status: "held", expiresIn: lock };
+        if (turn === undefined) return { status: "free", expiresIn: 0 };
+        if (turn.place === place) return { status: "turn", expiresIn: 0 };
+        return { status: "held", expiresIn: this.#memory.rest(names.turn(key)) };
+      })();
+      if (replaces) {
+        if (place > (details.get("^") ?? "")) details.set("^", place);
+        for (const [other] of ordered(line).slice(0, MOST_REPLACED)) {
+          const known = details.get(other) ?? "";
+          if (other < place && known[1] === "r") {
+            replaced.push({ place: other, detail: known, priority: 0 });
+          }
+        }
+      }
+      this.#store(names, key, line, details, LINE_RETENTION);
+      return { ...reply, replaced };
+    });
+  }
+
+  serve(serving: Serving): TurnReply {
+    const { names, key, token, process, give, life, living, gone, skipped } = serving;
+    let turn = this.turnOf(names, key);
+    const dropTurn = (): void => {
+      this.#memory.delete(names.turn(key));
+      turn = undefined;
+    };
+    for (const { place, detail } of gone) {
+      if (detail !== "" && this.#details(names, key).get(place) !== detail) continue;
+      this.leave(names, key, place);
+      if (turn?.place === place) dropTurn();
+    }
+    const line = this.#line(names, key);
+    if (living && line.size > 0) {
+      const details = this.#details(names, key);
+      details.set(`~${process}`, String(this.#memory.now() + LEASE));
+      this.#store(names, key, line, details);
+    }
+    const lock = this.#memory.rest(names.lock(key));
+    if (lock !== -2) return { status: "held", expiresIn: lock, waiting: line.size };
+    if (give !== "" && (turn === undefined || turn.token <= token)) {
+      const detail = this.#details(names, key).get(give) ?? "?";
+      this.#call(names, key, token, { place: give, detail }, life);
+      turn = { place: give, token };
+    }
+    if (turn !== undefined && skipped.includes(homeOf(turn.place)) && turn.token <= token) {
+      dropTurn();
+    }
+    if (turn !== undefined) {
+      const expiresIn = this.#memory.rest(names.turn(key));
+      return { status: "turn", ...turn, expiresIn, waiting: line.size };
+    }
+    return this.next(names, key, token, { process, home: "" }, skipped);
+  }
+
+  /** Gives the turn to the first in line. */
+  next(
+    names: Names,
+    key: string,
+    token: number,
+    { process, home }: Pick<Caller, "process" | "home">,
+    skipped: readonly string[] = [],
+  ): TurnReply {
+    const waiters = this.#first(names, key, skipped);
+    const [head] = waiters;
+    if (head === undefined) return { status: "nobody", waiting: this.#line(names, key).size };
+    const theirs = head.detail.split("@")[1] ?? "";
+    const parkedAtHome = head.detail.startsWith("p") && home !== "" && homeOf(head.place) === home;
+    if (theirs === process || parkedAtHome) {
+      this.#memory.set(names.turn(key), `${token}:${head.place}`, TURN);
+    } else {
+      this.#call(names, key, token, head, TURN);
+    }
+    return { status: "head", waiting: this.#line(names, key).size, waiters };
+  }
+
+  leave(names: Names, key: string, place: string): void {
+    const line = this.#line(names, key);
+    if (!line.delete(place)) return;
+    const details = this.#details(names, key);
+    details.delete(place);
+    this.#store(names, key, line, details);
+  }
+
+  /** The latest place that has replaced earlier ones. */
+  latest(names: Names, key: string): string | undefined {
+    return this.#details(names, key).get("^");
+  }
+
+  forgetLatest(names: Names, key: string, place: string): void {
+    const details = this.#details(names, key);
+    if (details.get("^") !== place) return;
+    details.delete("^");
+    this.#store(names, key, this.#line(names, key), details);
+  }
+
+  size(names: Names, key: string): number {
+    return this.#line(names, key).size;
+  }
+
+  #first(names: Names, key: string, skipped: readonly string[]): Waiter[] {
+    const found: Waiter[] = [];
+    for (const [place, priority] of ordered(this.#line(names, key))) {
+      const details = this.#details(names, key);
+      const detail = details.get(place);
+      const [, process] = /^l[^@]*@([^]*)$/.exec(detail ?? "") ?? [];
+      const lease = process === undefined ? Infinity : Number(details.get(`~${process}`) ?? 0);
+      if (detail === undefined || lease < this.#memory.now()) this.leave(names, key, place);
+      else if (!skipped.includes(homeOf(place))) found.push({ place, detail, priority });
+      if (found.length === NAMED) break;
+    }
+    return found;
+  }
+
+  #call(
+    names: Names,
+    key: string,
+    token: number,
+    { place, detail }: Omit<Waiter, "priority">,
+    life: number,
+  ): void {
+    this.#memory.set(names.turn(key), `${token}:${place}`, life);
+    this.#memory.publish(names.called(key), `${token}:${detail}:${place}`);
+  }
+
+  #line(names: Names, key: string): Map<string, number> {
+    return parse<number>(this.#memory.get(names.waiters(key)));
+  }
+
+  #details(names: Names, key: string): Map<string, string> {
+    return parse<string>(this.#memory.get(names.waiter(key)));
+  }
+
+  #store(
+    names: Names,
+    key: string,
+    line: Map<string, number>,
+    details: Map<string, string>,
+    ttl?: number,
+  ): void {
+    const rest = ttl ?? this.#memory.rest(names.waiters(key));
+    if (line.size === 0) {
+      this.#memory.delete(names.waiters(key));
+      this.#memory.delete(names.waiter(key));
+      return;
+    }
+    this.#memory.set(names.waiters(key), JSON.stringify([...line]), rest);
+    this.#memory.set(names.waiter(key), JSON.stringify([...details]), rest);
+  }
+}
+
+function parse<V>(stored: string | undefined): Map<string, V> {
+  return new Map(JSON.parse(stored ?? "[]") as [string, V][]);
+}
+
+function ordered(line: ReadonlyMap<string, number>): [string, number][] {
+  return [...line].sort(([a, first], [b, second]) => first - second || (a < b ? -1 : 1));
+}
+
+function homeOf(place: string): string {
+  return place.split(":", 2)[1] ?? "";
+}
