@@ -135,6 +135,8 @@ export type LossReason =
   | "expired"
   /** The heartbeat is off and the ttl is over. */
   | "ended"
+  /** It was held for `maxHold`. */
+  | "held too long"
   /** It was given back already. */
   | "released"
   /** The `Redlock` was closed. */
@@ -181,6 +183,7 @@ function describeLoss({ keys, reason, heldFor, votes = [] }: Loss): string {
     taken: "a majority of the nodes no longer holds it for us",
     expired: "it could not be extended in time",
     ended: "its ttl is over and the heartbeat is off",
+    "held too long": "its maxHold is over",
     released: "it was released",
     closed: "the Redlock was closed",
     "job lock lost": "BullMQ no longer holds the job's own lock for this worker",

@@ -26,6 +26,8 @@ export interface RedlockEvents {
       delay: number;
     },
   ];
+  /** A parked job, `prefix:queue:id`, was brought back because it is its turn. */
+  woken: [{ job: string }];
   /** The deadline of a lock moved. */
   extended: [{ keys: readonly string[]; fencingToken: number; remaining: number }];
   /** A lock was lost; its signal has been aborted. */

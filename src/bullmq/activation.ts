@@ -3,7 +3,10 @@ import { closingOf } from "./closing.ts";
 import { JobBeat } from "./job-beat.ts";
 import { JobLog } from "./job-log.ts";
 import { workerOf } from "./job-worker.ts";
-import type { LockSettings } from "./options.ts";
+import { openHome } from "./open-home.ts";
+import { isReplacing, type LockSettings } from "./options.ts";
+import { standingOf } from "./standing.ts";
+import type { Standing } from "../line/place.ts";
 
 /** One time that a worker took a job up. */
 export interface Activation {
@@ -16,6 +19,8 @@ export interface Activation {
   readonly closing: AbortSignal;
   readonly beat: JobBeat;
   readonly log: JobLog;
+  /** The job's standing in lines; `undefined` where its queue cannot have jobs woken. */
+  readonly standing: Standing | undefined;
 }
 
 /** Begins an activation; its beat must be started, and stopped. */
@@ -25,6 +30,7 @@ export function activate(
   jobToken: string | undefined,
   cancel: AbortSignal | undefined,
 ): Activation {
+  const home = openHome(settings, job);
   return {
     settings,
     job,
@@ -33,5 +39,6 @@ export function activate(
     closing: closingOf(workerOf(job)),
     beat: new JobBeat(job, jobToken),
     log: new JobLog(job, settings.redlock, settings.jobLogs),
+    standing: home === undefined ? undefined : standingOf(job, home, isReplacing(settings)),
   };
 }

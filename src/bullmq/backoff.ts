@@ -1,6 +1,6 @@
 import type { Job } from "bullmq";
 
-/** First and longest time a job is put aside, in ms; it doubles in between. */
+/** First and longest time a job is put aside that nobody will call, in ms; it doubles in between. */
 const FIRST = 50;
 const LONGEST = 5_000;
 
@@ -8,8 +8,8 @@ const LONGEST = 5_000;
 const SHORTEST = 20;
 
 /**
- * How long to put a job aside: longer each time, within `retryAfter` if that is known, and with a jitter of half, so
- * that jobs that came together do not return together. Whole milliseconds.
+ * How long to put a job aside that nobody will call: longer each time, within `retryAfter` if that is known, and with a
+ * jitter of half, so that jobs that came together do not return together. Whole milliseconds.
  */
 export function backoff(
   timesPutAside: number,
@@ -20,6 +20,17 @@ export function backoff(
   const jittered = grown * (0.5 + fraction / 2);
   // A holder that is gone cannot extend: nothing is gained by looking much later than its key expires.
   return Math.round(Math.min(jittered, Math.max(retryAfter, 0) + SHORTEST * (1 + fraction)));
+}
+
+/** After so many ttls, and ms at most, a parked job comes back by itself; with a jitter of so much each way. */
+const BACKSTOP_TTLS = 10;
+const LONGEST_BACKSTOP = 300_000;
+const BACKSTOP_JITTER = 0.2;
+
+/** When a parked job comes back that nobody has called, in whole milliseconds. */
+export function backstop(ttl: number, fraction: number = Math.random()): number {
+  const usual = Math.min(BACKSTOP_TTLS * ttl, LONGEST_BACKSTOP);
+  return Math.round(usual * (1 + BACKSTOP_JITTER * (2 * fraction - 1)));
 }
 
 /** How often a job was put aside, by whomever: the activations that were neither attempts nor stalls. */

@@ -5,10 +5,11 @@ import {
   type RedlockClosedError,
 } from "../errors.ts";
 import type { Activation } from "./activation.ts";
-import { backoff, timesPutAside } from "./backoff.ts";
+import { backoff, backstop, timesPutAside } from "./backoff.ts";
 import { unrecoverableError } from "./control-errors.ts";
 import { isSameJob } from "./holder.ts";
 import type { SkippedResult } from "./options.ts";
+import { park } from "./park.ts";
 import { putAside } from "./put-aside.ts";
 import { waitFields, waitingSince } from "./wait-record.ts";
 
@@ -22,7 +23,8 @@ export interface Skipped {
 }
 
 /**
- * Puts the job aside for a while, unless it has waited for as long as it may.
+ * Puts the job aside until it is its turn, or for a while when nobody could call it, unless it has waited for as long as it
+ * may.
  * @throws what tells BullMQ that the job was put aside, or that it waited for too long.
  */
 export async function delay(
@@ -30,11 +32,14 @@ export async function delay(
   keys: readonly string[],
   cause: Hindrance,
 ): Promise<Skipped> {
-  const { settings, job, log } = activation;
-  const { maxWait } = settings;
+  const { settings, job, log, standing } = activation;
+  const { maxWait, redlock } = settings;
   const parks = timesPutAside(job);
   const conflict = cause instanceof LockConflictError ? cause : undefined;
-  let ms = backoff(parks, conflict?.retryAfter);
+  const inLine = conflict !== undefined && standing !== undefined;
+  let ms = inLine
+    ? backstop(settings.lock.ttl ?? redlock.ttls.usual)
+    : backoff(parks, conflict?.retryAfter);
   let fields;
   if (maxWait !== undefined) {
     const since = (parks === 0 ? undefined : await waitingSince(job)) ?? Date.now();
@@ -43,9 +48,15 @@ export async function delay(
     else if (!isSameJob(job, conflict?.holder)) return await endWait(activation, keys, cause);
     fields = waitFields(job, since);
   }
-  if (isMilestone(parks)) await log.trouble(`${cause.message}; retry in ${ms} ms`);
-  const reason = conflict === undefined ? "unavailable" : "conflict";
-  throw await putAside(activation, { keys, reason, delay: ms, fields });
+  const logged = isMilestone(parks)
+    ? log.trouble(`${cause.message}; ${inLine ? "waits for its turn" : `retry in ${ms} ms`}`)
+    : undefined;
+  const parking = { keys, delay: ms, fields };
+  const error = inLine
+    ? await park(activation, { ...parking, tries: parks })
+    : (await putAside(activation, { ...parking, reason: reasonOf(conflict) })).error;
+  await logged;
+  throw error;
 }
 
 /** Makes the error that fails the job. */
@@ -62,7 +73,11 @@ export async function skip(
   reason: SkippedResult["reason"],
 ): Promise<Skipped> {
   const { settings, job, log } = activation;
-  await log.trouble(`${conflict.message}; skipped`);
+  await log.trouble(
+    reason === "superseded"
+      ? `superseded by ${describeHolder(conflict.holder)}; skipped`
+      : `${conflict.message}; skipped`,
+  );
   if (settings.skipResult !== undefined) {
     return { kind: "skipped", result: await settings.skipResult(job, conflict) };
   }
@@ -75,7 +90,8 @@ async function endWait(
   keys: readonly string[],
   cause: Hindrance,
 ): Promise<Skipped> {
-  const { settings, log } = activation;
+  const { settings, log, standing } = activation;
+  if (standing !== undefined) void settings.redlock.line.leave(standing, keys);
   if (settings.onMaxWait === "fail") throw await refuse(activation, cause);
   if (cause instanceof LockConflictError) return await skip(activation, cause, "maxWait");
   await log.trouble(`${cause.message}; skipped`);
@@ -84,6 +100,10 @@ async function endWait(
 
 function skipped(result: SkippedResult): Skipped {
   return { kind: "skipped", result };
+}
+
+function reasonOf(conflict: LockConflictError | undefined): "conflict" | "unavailable" {
+  return conflict === undefined ? "unavailable" : "conflict";
 }
 
 /** A job that is put aside a thousand times has eleven lines about it in its log. */

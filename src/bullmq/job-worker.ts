@@ -21,14 +21,23 @@ interface JobStore {
   ): Promise<{ items: { id: string; v?: unknown }[] }>;
 }
 
+/** The options of a worker that we look at. */
+export interface JobWorkerOptions {
+  readonly lockDuration?: number;
+  readonly skipLockRenewal?: boolean;
+  readonly maxStartedAttempts?: number;
+  readonly limiter?: unknown;
+  readonly connection?: unknown;
+}
+
 /** The worker that runs a job: at run time it is what BullMQ's types call the queue of the job. */
 export interface JobWorker {
-  readonly opts?: { readonly lockDuration?: number; readonly skipLockRenewal?: boolean };
+  readonly opts?: JobWorkerOptions;
   readonly qualifiedName?: string;
   readonly closing?: unknown;
   readonly backend?: JobStore;
   toKey?(id: string): string;
-  once?(event: "closing", listener: () => void): unknown;
+  once?(event: "closing" | "closed", listener: () => void): unknown;
 }
 
 /** Finds the worker of a job; a job that was made by hand has an empty one. */

@@ -4,13 +4,16 @@ import {
   LockUnavailableError,
   RedlockClosedError,
 } from "../errors.ts";
+import { parsePlace } from "../line/place.ts";
 import type { HeldLock } from "../redlock/held-lock.ts";
+import { ReplacedError } from "../redlock/outcomes.ts";
 import type { Activation } from "./activation.ts";
+import { timesPutAside } from "./backoff.ts";
 import { delayedError } from "./control-errors.ts";
 import { delay, refuse, skip, type Skipped } from "./give-way.ts";
 import { describeAsHolder, isSameJob } from "./holder.ts";
 import { LinkedSignal } from "./linked-signal.ts";
-import { checkConflictPolicy, type ConflictPolicy } from "./options.ts";
+import { checkConflictPolicy, type ConflictPolicy, isReplacingPolicy } from "./options.ts";
 import { UnheldLock } from "./unheld-lock.ts";
 
 /** What an activation runs under, or what it completes with instead. */
@@ -26,15 +29,38 @@ export async function obtain(
 ): Promise<Obtained> {
   if (keys === null) return { kind: "lock", lock: new UnheldLock() };
   try {
-    return { kind: "lock", lock: await acquire(activation, keys, 0) };
+    return { kind: "lock", lock: await acquire(activation, keys, { waitTimeout: 0 }) };
   } catch (error) {
+    if (error instanceof ReplacedError) return await giveUpPlace(activation, keys, error);
     if (!(error instanceof LockConflictError)) return await withoutLock(activation, keys, error);
-    const policy = await choosePolicy(activation, error);
-    if (policy === "skip") return await skip(activation, error, "conflict");
-    if (policy === "fail") throw await refuse(activation, error);
-    if (policy === "wait") return await waitInSlot(activation, keys, error);
-    return await delay(activation, keys, error);
+    return await giveWay(activation, keys, error);
   }
+}
+
+async function giveWay(
+  activation: Activation,
+  keys: readonly string[],
+  conflict: LockConflictError,
+): Promise<Obtained> {
+  const { settings, standing, job } = activation;
+  const { line, cancellations } = settings.redlock;
+  const policy = await choosePolicy(activation, conflict);
+  if (policy === "wait") return await waitInSlot(activation, keys, conflict);
+  if (policy === "skip" || policy === "fail") {
+    // It may have been parked before, under another policy.
+    if (standing !== undefined && timesPutAside(job) > 0) void line.leave(standing, keys);
+    if (policy === "skip") return await skip(activation, conflict, "conflict");
+    throw await refuse(activation, conflict);
+  }
+  if (policy === "cancelInProgress" && standing !== undefined) {
+    cancellations.ask(conflict, standing.place, describeAsHolder(job));
+  }
+  const replaceable = isReplacingPolicy(policy);
+  return await delay(
+    { ...activation, standing: standing && { ...standing, replaceable } },
+    keys,
+    conflict,
+  );
 }
 
 async function waitInSlot(
@@ -44,7 +70,8 @@ async function waitInSlot(
 ): Promise<Obtained> {
   const { closing, settings } = activation;
   try {
-    const lock = await acquire(activation, keys, settings.waitTimeout, closing);
+    const { waitTimeout } = settings;
+    const lock = await acquire(activation, keys, { waitTimeout, closing });
     return { kind: "lock", lock };
   } catch (error) {
     if (error instanceof LockConflictError) return await delay(activation, keys, error);
@@ -55,18 +82,43 @@ async function waitInSlot(
   }
 }
 
-async function acquire(
-  { settings, job, cancel, beat }: Activation,
+/** A later job stands for this one, if this one's policy lets it. */
+async function giveUpPlace(
+  activation: Activation,
   keys: readonly string[],
-  waitTimeout: number,
-  closing?: AbortSignal,
+  { by }: ReplacedError,
+): Promise<Obtained> {
+  const { settings, standing } = activation;
+  const later = parsePlace(by);
+  const text = later === undefined ? "a later job" : `${later.home.split(" ").at(-1)}:${later.id}`;
+  const holder = { text, fencingToken: 0, since: later?.since };
+  const conflict = new LockConflictError({ keys, key: keys[0] ?? "", holder, retryAfter: 0 });
+  if (!isReplacingPolicy(await choosePolicy(activation, conflict))) {
+    const unreplaced = standing && { ...standing, replaceable: false };
+    return await obtain({ ...activation, standing: unreplaced }, keys);
+  }
+  if (standing !== undefined) void settings.redlock.line.leave(standing, keys);
+  return await skip(activation, conflict, "superseded");
+}
+
+async function acquire(
+  { settings, job, cancel, beat, standing }: Activation,
+  keys: readonly string[],
+  { waitTimeout, closing }: { waitTimeout: number; closing?: AbortSignal },
 ): Promise<HeldLock> {
+  const { redlock } = settings;
   const stop = new LinkedSignal().follow(cancel).follow(beat.lost).follow(closing);
   const { signal } = stop;
   try {
     const holder = describeAsHolder(job);
+    const inLine = timesPutAside(job) > 0;
     const options = { ...settings.lock, holder, waitTimeout, signal };
-    return await settings.redlock.acquireScoped(keys, options, {});
+    const lock = await redlock.acquireScoped(keys, options, {
+      ...(standing === undefined ? {} : { standing }),
+      inLine,
+    });
+    if (inLine && standing !== undefined) redlock.line.arrived(standing);
+    return lock;
   } finally {
     stop.unlink();
   }

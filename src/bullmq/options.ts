@@ -5,7 +5,15 @@ import { createKeyResolver, type KeyResolver } from "../keys/resolver.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import type { JobLogs } from "./job-log.ts";
 
-const CONFLICT_POLICIES = ["delay", "wait", "skip", "fail"] as const;
+/** All conflict policies, the default first. */
+export const CONFLICT_POLICIES = [
+  "delay",
+  "wait",
+  "skip",
+  "fail",
+  "keepLatest",
+  "cancelInProgress",
+] as const;
 const UNAVAILABLE_POLICIES = ["delay", "fail", "run"] as const;
 const LOST_POLICIES = ["delay", "fail", "continue"] as const;
 const MAX_WAIT_POLICIES = ["fail", "skip"] as const;
@@ -27,11 +35,18 @@ export interface LockPolicies<J> {
   /**
    * What a job does whose key somebody else holds:
    *
-   * - `"delay"` puts it into the delayed set: the slot is free for others, no attempt is used, the priority is kept.
-   * - `"wait"` waits in its slot for up to `waitTimeout`, then as `"delay"`; at once when the worker closes. A job that
-   *   is cancelled while it waits fails.
+   * - `"delay"` parks it: it goes into the delayed set and into the line of its keys, and is woken when it is its turn. The
+   *   slot is free for others, no attempt is used, the priority is kept. In a queue on PostgreSQL it tries again with
+   *   growing pauses instead.
+   * - `"wait"` waits in its slot, in the same line, for up to `waitTimeout`, then as `"delay"`; at once when the worker
+   *   closes. A job that is cancelled while it waits fails.
    * - `"skip"` completes it with a {@link SkippedResult}, or what `skipResult` gives.
    * - `"fail"` throws the `LockConflictError`.
+   * - `"keepLatest"` parks it, and completes those that were parked earlier under this policy with a
+   *   {@link SkippedResult}: of all that wait only the newest will run. Newer is what was to run later.
+   * - `"cancelInProgress"` does the same, and asks a holder that is older and has this policy too, in whatever process,
+   *   to stop: its signal aborts, and if its processor throws then, the job fails for good with `cancelled by ...`. A
+   *   processor that returns all the same has done its work: its result stands.
    *
    * A function chooses for each job. Where the holder is another run of the very same job, left over after a kill or
    * a stall, the job is delayed whatever is said here.
@@ -73,6 +88,24 @@ export interface LockPolicies<J> {
    * @defaultValue none
    */
   maxWait?: number;
+  /**
+   * How long a job may hold its lock. Then the heartbeat ends and the signal aborts; once the processor has settled, the job
+   * fails with a `LockLostError`, unless `onLost` is `"continue"`. The lock itself ends with its ttl at the latest.
+   * @defaultValue none
+   */
+  maxHold?: number;
+  /**
+   * For how long, from the grant on, the keys stay taken after a job that succeeded: what runs on a schedule in several
+   * places then runs once. At most the `maxTtl` of the `Redlock`. A failure gives the keys back at once.
+   * @defaultValue 0
+   */
+  minHold?: number;
+  /**
+   * Names the server of the queue, where its address does not: workers that reach one queue by different addresses wake each
+   * other's jobs faster when they have the same `home`.
+   * @defaultValue the address of the worker's connection
+   */
+  home?: string;
   /** What a job does after `maxWait`: `"fail"` or `"skip"`, as under `onConflict`. @defaultValue `"fail"` */
   onMaxWait?: MaxWaitPolicy;
   /** Gives the result of a job that is skipped because of a conflict. @defaultValue a {@link SkippedResult} */
@@ -94,8 +127,8 @@ export interface LockPolicies<J> {
 /** The result of a job that did not run. */
 export interface SkippedResult {
   skipped: true;
-  /** `"conflict"` by policy; `"maxWait"` when it had waited for too long. */
-  reason: "conflict" | "maxWait";
+  /** `"conflict"` by policy; `"maxWait"` when it had waited for too long; `"superseded"` when a later job stands for it. */
+  reason: "conflict" | "maxWait" | "superseded";
   /** The key it did not get. */
   key: string;
   /** Who held the key; `null` when that is not known. */
@@ -119,6 +152,9 @@ export interface LockSettings {
   readonly skipResult: ((job: Job, conflict: LockConflictError) => unknown) | undefined;
   readonly jobLogs: JobLogs;
   readonly unrecoverable: boolean;
+  readonly maxHold: number | undefined;
+  readonly minHold: number;
+  readonly home: string | undefined;
 }
 
 const KNOWN = [
@@ -136,6 +172,9 @@ const KNOWN = [
   "skipResult",
   "jobLogs",
   "unrecoverable",
+  "maxHold",
+  "minHold",
+  "home",
 ];
 
 /** The longest time a timer of Node can hold, in ms. */
@@ -180,7 +219,29 @@ export function checkLockOptions(options: unknown): LockSettings {
     skipResult: checkFunction("skipResult", given.skipResult),
     jobLogs: checkChoice("jobLogs", given.jobLogs ?? "conflicts", JOB_LOGS),
     unrecoverable: checkBoolean("unrecoverable", given.unrecoverable ?? false),
+    maxHold: given.maxHold === undefined ? undefined : checkMs("maxHold", given.maxHold, 1),
+    minHold: checkNumber("minHold", given.minHold ?? 0, {
+      min: 0,
+      max: redlock.ttls.longest,
+      unit: "whole milliseconds, up to the maxTtl of the Redlock",
+    }),
+    home: checkHome(given.home),
   };
+}
+
+/** Whether jobs may stand for earlier ones. A function may choose such a policy. */
+export function isReplacing({ onConflict }: LockSettings): boolean {
+  return typeof onConflict === "function" || isReplacingPolicy(onConflict);
+}
+
+/** Whether a job under this policy stands for earlier ones. */
+export function isReplacingPolicy(policy: ConflictPolicy): boolean {
+  return policy === "keepLatest" || policy === "cancelInProgress";
+}
+
+function checkHome(home: unknown): string | undefined {
+  if (home === undefined || (typeof home === "string" && home !== "")) return home;
+  throw wrong("home", home, "a name");
 }
 
 /** Checks a policy, also one that a function chose. */

@@ -23,15 +23,17 @@ export interface Parking {
 
 /**
  * Puts the job of an activation into the delayed set, without using an attempt.
- * @returns the error to throw, by which BullMQ knows that the job is no longer the worker's business.
+ * @returns whether it was, and the error to throw, by which BullMQ knows that the job is no longer the worker's business.
  */
-export async function putAside(activation: Activation, parking: Parking): Promise<Error> {
+export async function putAside(
+  activation: Activation,
+  parking: Parking,
+): Promise<{ moved: boolean; error: Error }> {
   const { job, settings } = activation;
   const { keys, reason, delay } = parking;
-  if (await moveAside(activation, parking)) {
-    settings.redlock.emit("parked", { keys, job: nameOf(job), reason, delay });
-  }
-  return delayedError(`put aside for ${delay} ms: ${reason}`);
+  const moved = await moveAside(activation, parking);
+  if (moved) settings.redlock.emit("parked", { keys, job: nameOf(job), reason, delay });
+  return { moved, error: delayedError(`put aside for ${delay} ms: ${reason}`) };
 }
 
 /** True when it was moved; else it is gone, or BullMQ will find it stalled. */

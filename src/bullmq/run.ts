@@ -11,6 +11,10 @@ import { lossesOf, lossFields } from "./losses.ts";
 import { obtain, type Obtained } from "./obtain.ts";
 import { putAside } from "./put-aside.ts";
 import type { UnheldLock } from "./unheld-lock.ts";
+import { cancelledError, Yielding } from "./yielding.ts";
+
+/** Milliseconds that a job waits at most for the next one to be called. */
+const LONGEST_CALL = 500;
 
 /** The user's processor. */
 export type LockedProcessor = (
@@ -59,36 +63,88 @@ async function runUnder(
   const { log, settings } = activation;
   const what = `${quoteKeys(lock.keys)} with fencing token ${lock.fencingToken}`;
   if (lock.keys.length > 0) await log.detail(`got ${what}`);
-  const { outcome, loss } = await settle(activation, lock, processor);
+  const { outcome, loss, cancelledBy } = await settle(activation, lock, processor);
   // Not before the processor has settled, whatever was lost: the next holder would meet it still at work.
-  const released = await lock.release();
+  const released = await giveBack(
+    activation,
+    lock,
+    outcome.kind === "returned" && loss === undefined,
+  );
   if (lock.keys.length > 0) await log.detail(`${released} ${what}`);
   const steers = outcome.kind === "threw" && isControlError(outcome.error);
   if (loss !== undefined && settings.onLost !== "continue" && !steers) {
     throw await afterLoss(activation, loss, outcome);
   }
   if (outcome.kind === "returned") return outcome.value;
+  if (cancelledBy !== undefined && !steers) throw cancelledError(cancelledBy, outcome.error);
   // BullMQ fails on these, and would leave the job active until it stalls.
   throw outcome.error ?? new Error(`the processor threw ${String(outcome.error)}`);
+}
+
+/** Gives the lock back, and sees to it that the next in line is called before the worker looks for its next job. */
+async function giveBack(
+  { settings }: Activation,
+  lock: HeldLock | UnheldLock,
+  succeeded: boolean,
+): Promise<"released" | "expired"> {
+  const linger = succeeded ? Math.max(0, Math.round(settings.minHold - lock.age)) : 0;
+  const released = await lock.releaseAfter(linger);
+  await within(lock.handedOver, LONGEST_CALL);
+  return released;
+}
+
+async function within(promise: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([
+    promise,
+    new Promise((resolve) => {
+      timer = setTimeout(resolve, ms);
+    }),
+  ]);
+  clearTimeout(timer);
+}
+
+interface Settled {
+  readonly outcome: Outcome;
+  readonly loss: LockLostError | undefined;
+  /** Who asked the job to give way. */
+  readonly cancelledBy: string | undefined;
 }
 
 async function settle(
   activation: Activation,
   lock: HeldLock | UnheldLock,
   processor: LockedProcessor,
-): Promise<{ outcome: Outcome; loss: LockLostError | undefined }> {
+): Promise<Settled> {
   const { job, jobToken, cancel, beat } = activation;
   const jobLoss = noticeJobLoss(activation, lock);
-  const stop = new LinkedSignal().follow(cancel).follow(lock.signal).follow(beat.lost, jobLoss);
+  const yielding = new Yielding(activation, lock);
+  const stop = new LinkedSignal()
+    .follow(cancel)
+    .follow(lock.signal)
+    .follow(beat.lost, jobLoss)
+    .follow(yielding.signal);
   const withdraw = offerLock(job, lock);
+  const limit = limitHold(activation, lock);
   try {
     const outcome = await outcomeOf(() => processor(job, jobToken ?? "", stop.signal, lock));
     // In this very tick, and before the release: later nobody can tell.
-    return { outcome, loss: lossOf(lock) ?? (beat.lost.aborted ? jobLoss() : undefined) };
+    const loss = lossOf(lock) ?? (beat.lost.aborted ? jobLoss() : undefined);
+    return { outcome, loss, cancelledBy: yielding.cancelledBy };
   } finally {
+    clearTimeout(limit);
+    yielding.end();
     withdraw();
     stop.unlink();
   }
+}
+
+function limitHold(
+  { settings: { maxHold } }: Activation,
+  lock: HeldLock | UnheldLock,
+): NodeJS.Timeout | undefined {
+  if (maxHold === undefined) return undefined;
+  return setTimeout(() => lock.lose("held too long"), maxHold);
 }
 
 async function outcomeOf(run: () => Promise<unknown>): Promise<Outcome> {
@@ -134,14 +190,16 @@ async function afterLoss(
   const { settings, job, log } = activation;
   if (outcome.kind === "threw" && !isAbout(outcome.error, loss)) loss.cause = outcome.error;
   const losses = lossesOf(job);
-  if (settings.onLost === "fail" || losses >= settings.maxLost) {
+  // Put back, it would only be held too long again.
+  const forGood = settings.onLost === "fail" || loss.reason === "held too long";
+  if (forGood || losses >= settings.maxLost) {
     await log.trouble(`${loss.message}; failed`);
     return loss;
   }
   const delay = backoff(losses);
   await log.trouble(`${loss.message}; put back, retry in ${delay} ms`);
   const fields = lossFields(job, loss);
-  return await putAside(activation, { keys: loss.keys, reason: "lost", delay, fields });
+  return (await putAside(activation, { keys: loss.keys, reason: "lost", delay, fields })).error;
 }
 
 /** Whether the processor threw the loss itself, bare or wrapped, as it finds it in its signal. */

@@ -27,6 +27,17 @@ export class UnheldLock implements Lock {
     return Promise.resolve("expired");
   }
 
+  releaseAfter(): Promise<"expired"> {
+    return this.release();
+  }
+
+  readonly age = 0;
+  /** Nobody waited for it. */
+  readonly handedOver: Promise<unknown> = Promise.resolve();
+
+  /** There is nothing to lose. */
+  lose(): void {}
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
   }

@@ -38,8 +38,8 @@ export class Line {
   }
 
   /** This process can call the waiters of a home no longer. */
-  shut(name: string): void {
-    this.#homes.delete(encodeHome(name));
+  shut(name: string, home: Home): void {
+    if (this.#homes.get(encodeHome(name)) === home) this.#homes.delete(encodeHome(name));
   }
 
   /** Whether this process can call the waiters of a home. */

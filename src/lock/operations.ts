@@ -269,7 +269,7 @@ export const extendOperation: Operation<Claim & { readonly ttl: number }, Extend
 export interface Releasing extends Claim {
   /** False for the rollback of an attempt that never won. */
   readonly held: boolean;
-  /** Milliseconds for which the keys stay taken; 0 to give them back at once. */
+  /** Milliseconds for which the keys stay taken, up to the longest ttl; 0 to give them back at once. */
   readonly linger: number;
 }
 
@@ -302,7 +302,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
         free = linger == 0
         if not held then redis.call('DEL', lock)
         elseif free then redis.call('DEL', lock, turn)
-        elseif redis.call('PTTL', lock) > linger then redis.call('PEXPIRE', lock, linger) end
+        else redis.call('PEXPIRE', lock, linger) end
       end
     elseif current then
       free = false

@@ -1,5 +1,6 @@
 import { composeProgram } from "../redis/operation.ts";
 import { armOperation } from "./arming.ts";
+import { cancelOperation, requestOperation } from "./cancelling.ts";
 import { readOperation, scanOperation } from "./looking.ts";
 import { LINE_PRELUDE } from "./line-script.ts";
 import { joinOperation, serveOperation } from "./lining.ts";
@@ -16,4 +17,6 @@ export const lockProgram = composeProgram(PRELUDE + LINE_PRELUDE, [
   scanOperation,
   joinOperation,
   serveOperation,
+  cancelOperation,
+  requestOperation,
 ]);

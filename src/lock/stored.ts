@@ -7,6 +7,7 @@
  * - `P@waiters:K`: the line of those who wait for the key, a sorted set: see `line-script.ts`.
  * - `P@waiter:K`: what is known about each of them, a hash.
  * - `P@turn:K`: `<token>:<place>`, whose turn it is: as long as it lives nobody else is granted the free key.
+ * - `P@request:K`: what the holder is asked, see `cancelling.ts`.
  * - `P@fence:K`: `<mark>:<closed>`. `mark` is the highest token accepted or given back here: a later or repeated
  *   request with a token that is not higher is refused. No holder with a token up to `closed` can be alive.
  *
@@ -25,6 +26,8 @@ export interface Names {
   turn(key: string): string;
   /** The channel on which the master says whose turn it is: `<token>:<detail>:<place>`. */
   called(key: string): string;
+  /** What the holder is asked. */
+  request(key: string): string;
   /** The channel on which holders are asked to give way. */
   readonly cancelled: string;
 }
@@ -39,6 +42,7 @@ export function namesUnder(prefix: string): Names {
     waiter: (key) => `${prefix}@waiter:${key}`,
     turn: (key) => `${prefix}@turn:${key}`,
     called: (key) => `${prefix}@called:${key}`,
+    request: (key) => `${prefix}@request:${key}`,
     cancelled: `${prefix}@cancelled`,
   };
 }

@@ -8,6 +8,7 @@ import {
 import { SafeEmitter } from "../events.ts";
 import { Heartbeat } from "../heartbeat/heartbeat.ts";
 import { normaliseKeys } from "../keys/normalise.ts";
+import { Cancellations } from "../line/cancellations.ts";
 import { Line } from "../line/line.ts";
 import type { LockContext } from "../lock/context.ts";
 import { Guards, type GuardSettings } from "../lock/guard.ts";
@@ -58,6 +59,8 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   readonly #context: LockContext;
   readonly #acquirer: Acquirer;
   readonly #line: Line;
+  /** For the processor wrapper: requests to holders to give way. @internal */
+  readonly cancellations: Cancellations;
   readonly #handles: HandleFactory;
   readonly #observer: Observer | undefined;
   readonly #held = new Set<HeldLock>();
@@ -103,6 +106,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       process: random.owner(),
     };
     this.#line = new Line(this.#context);
+    this.cancellations = new Cancellations(this.#context);
     this.#acquirer = new Acquirer({
       settings,
       context: this.#context,
@@ -268,6 +272,11 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     return this.#line;
   }
 
+  /** The default ttl of its locks, and the longest, in ms. @internal */
+  get ttls(): { readonly usual: number; readonly longest: number } {
+    return { usual: this.#settings.ttl, longest: this.#settings.maxTtl };
+  }
+
   /** Checks the options of one acquisition before there is one. @internal */
   checkAcquireOptions(options: Pick<AcquireOptions, "ttl" | "heartbeat">): void {
     readWish(this.#settings, "any", options);
@@ -303,6 +312,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     for (const lock of held) lock.lose("closed");
     await Promise.all(held.map((lock) => (lock.scoped ? lock.settled : lock.release())));
     this.#line.close();
+    this.cancellations.close();
     this.#context.masters.close();
   }
 

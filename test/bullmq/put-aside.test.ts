@@ -40,7 +40,7 @@ describe("putting a job aside", () => {
     const { job, activation, parked } = makeJob([]);
     const before = Date.now();
 
-    const error = await putAside(activation, PARKING);
+    const { error } = await putAside(activation, PARKING);
 
     expect(error.name).toBe("DelayedError");
     expect(job.moveToDelayed).toHaveBeenCalledTimes(1);
@@ -68,7 +68,7 @@ describe("putting a job aside", () => {
     "leaves a job alone that is no longer ours (code %i), without telling of it",
     async (code) => {
       const { job, activation, parked, warnings } = makeJob([failing("moved", code)]);
-      const error = await putAside(activation, PARKING);
+      const { error } = await putAside(activation, PARKING);
       expect(error.name).toBe("DelayedError");
       expect(job.moveToDelayed).toHaveBeenCalledTimes(1);
       expect(parked).not.toHaveBeenCalled();
@@ -100,7 +100,7 @@ describe("putting a job aside", () => {
     const { activation, parked, warnings } = makeJob(Array<typeof lost>(50).fill(lost));
     const startedAt = performance.now();
 
-    const error = await putAside(activation, PARKING);
+    const { error } = await putAside(activation, PARKING);
 
     expect(error.name).toBe("DelayedError");
     expect(performance.now() - startedAt).toBeLessThan(600);

@@ -245,7 +245,7 @@ export class SimulatedMaster {
         free = linger === 0;
         if (!held || free) this.delete(lock);
         if (held && free) this.delete(names.turn(key));
-        if (held && !free) this.set(lock, current ?? "", Math.min(this.#ttl(lock), linger));
+        if (held && !free) this.set(lock, current ?? "", linger);
       }
       const { mark, closed } = this.#fence(names.fence(key));
       const fence = `${Math.max(mark, token)}:${held ? Math.max(closed, token) : closed}`;

@@ -1,0 +1,50 @@
+import type { HeldLock } from "../redlock/held-lock.ts";
+import type { Activation } from "./activation.ts";
+import { unrecoverableError } from "./control-errors.ts";
+import { UnheldLock } from "./unheld-lock.ts";
+
+/** The code of the error that ends a job that was asked to give way. */
+const CODE = "ERR_REDLOCK_CANCELLED";
+
+/** How a running job under `cancelInProgress` hears that a later one asks it to stop. */
+export class Yielding {
+  readonly #controller = new AbortController();
+  readonly #stop: () => void;
+  /** Who asked. */
+  cancelledBy: string | undefined;
+
+  constructor({ settings, standing }: Activation, lock: HeldLock | UnheldLock) {
+    const { onConflict, redlock, lock: options } = settings;
+    const yields = onConflict === "cancelInProgress" || typeof onConflict === "function";
+    if (!yields || standing === undefined || lock instanceof UnheldLock) {
+      this.#stop = () => {};
+      return;
+    }
+    this.#stop = redlock.cancellations.watch({
+      keys: lock.keys,
+      fencingToken: lock.fencingToken,
+      place: standing.place,
+      interval: (options.ttl ?? redlock.ttls.usual) / 3,
+      asked: (by) => {
+        this.cancelledBy = by;
+        this.#controller.abort(cancelledError(by));
+      },
+    });
+  }
+
+  /** Aborts when a later job asks. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** Hears no more. */
+  end(): void {
+    this.#stop();
+  }
+}
+
+/** Makes the error that ends a job that was asked to give way. */
+export function cancelledError(by: string, cause?: unknown): Error {
+  const message = `cancelled by ${by}`;
+  return unrecoverableError(Object.assign(new Error(message, { cause }), { code: CODE }));
+}

@@ -1,0 +1,110 @@
+import { Agenda, type Appointment } from "../heartbeat/agenda.ts";
+import type { LockContext } from "../lock/context.ts";
+import {
+  cancelOperation,
+  type CancelRequest,
+  parseRequest,
+  requestOperation,
+} from "../lock/cancelling.ts";
+
+/** A holder that gives way when a later one asks. */
+export interface Yielding {
+  readonly keys: readonly string[];
+  readonly fencingToken: number;
+  readonly place: string;
+  /** Milliseconds between two looks for a request whose message was lost. */
+  readonly interval: number;
+  /** Called once. */
+  asked(by: string): void;
+}
+
+/** Requests to holders to stop: sent, and heard. Best effort: a holder that hears nothing goes on. */
+export class Cancellations {
+  readonly #context: LockContext;
+  readonly #agenda: Agenda;
+  readonly #watches = new Set<Watch>();
+  #listening: (() => void)[] | undefined;
+
+  constructor(context: LockContext) {
+    this.#context = context;
+    this.#agenda = new Agenda(context.clock);
+  }
+
+  /** Asks the holder that was met to give way to `place`. A holder that is not ours is not asked. */
+  ask(
+    met: { key: string; holder: { fencingToken: number | undefined } | undefined },
+    place: string,
+    by: string,
+  ): void {
+    const token = met.holder?.fencingToken;
+    if (token === undefined) return;
+    const { masters, names } = this.#context;
+    const request = { names, key: met.key, token, place, by };
+    masters.broadcast(cancelOperation, request, { answer: () => {}, failure: () => {} });
+  }
+
+  /** Hears requests to a holder until the returned function is called. */
+  watch(holder: Yielding): () => void {
+    this.#listen();
+    const watch = new Watch(holder, this.#context, (by) => {
+      stop();
+      holder.asked(by);
+    });
+    const stop = (): void => {
+      this.#watches.delete(watch);
+      this.#agenda.remove(watch);
+    };
+    this.#watches.add(watch);
+    this.#agenda.add(watch);
+    return stop;
+  }
+
+  /** Hears nothing any more. */
+  close(): void {
+    for (const watch of this.#watches) this.#agenda.remove(watch);
+    this.#watches.clear();
+    for (const stop of this.#listening ?? []) stop();
+  }
+
+  /** On one channel for all keys: a holder would else subscribe for each of its jobs. */
+  #listen(): void {
+    const { masters, names } = this.#context;
+    this.#listening ??= masters.ports.map((port) =>
+      port.subscribe(names.cancelled, (message) => {
+        const request = parseRequest(message);
+        if (request !== undefined) for (const watch of this.#watches) watch.hear(request);
+      }),
+    );
+  }
+}
+
+class Watch implements Appointment {
+  due: number;
+  readonly #holder: Yielding;
+  readonly #context: LockContext;
+  readonly #obey: (by: string) => void;
+
+  constructor(holder: Yielding, context: LockContext, obey: (by: string) => void) {
+    this.#holder = holder;
+    this.#context = context;
+    this.#obey = obey;
+    this.due = context.clock.now() + holder.interval;
+  }
+
+  hear({ key, token, place, by }: CancelRequest): void {
+    const { keys, fencingToken, place: ours } = this.#holder;
+    if (token === fencingToken && keys.includes(key) && place > ours) this.#obey(by);
+  }
+
+  /** {@link Appointment} */
+  keep(now: number): void {
+    this.due = now + this.#holder.interval;
+    const { masters, names } = this.#context;
+    for (const key of this.#holder.keys) {
+      const answer = (_: number, request: CancelRequest | undefined): void => {
+        if (request !== undefined) this.hear(request);
+      };
+      masters.broadcast(requestOperation, { names, key }, { answer, failure: () => {} });
+    }
+  }
+}
