@@ -37,7 +37,7 @@ export function activate(
     jobToken,
     cancel,
     closing: closingOf(workerOf(job)),
-    beat: new JobBeat(job, jobToken),
+    beat: new JobBeat(job, jobToken, settings.redlock.clock),
     log: new JobLog(job, settings.redlock, settings.jobLogs),
     standing: home === undefined ? undefined : standingOf(job, home, isReplacing(settings)),
   };

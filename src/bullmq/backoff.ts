@@ -10,16 +10,19 @@ const SHORTEST = 20;
 /**
  * How long to put a job aside that nobody will call: longer each time, within `retryAfter` if that is known, and with a
  * jitter of half, so that jobs that came together do not return together. Whole milliseconds.
+ * @param fraction chance, from 0 up to 1.
  */
 export function backoff(
   timesPutAside: number,
-  retryAfter = Infinity,
-  fraction: number = Math.random(),
+  retryAfter: number | undefined,
+  fraction: number,
 ): number {
   const grown = Math.min(FIRST * 2 ** Math.min(timesPutAside, 30), LONGEST);
   const jittered = grown * (0.5 + fraction / 2);
   // A holder that is gone cannot extend: nothing is gained by looking much later than its key expires.
-  return Math.round(Math.min(jittered, Math.max(retryAfter, 0) + SHORTEST * (1 + fraction)));
+  return Math.round(
+    Math.min(jittered, Math.max(retryAfter ?? Infinity, 0) + SHORTEST * (1 + fraction)),
+  );
 }
 
 /** After so many ttls, and ms at most, a parked job comes back by itself; with a jitter of so much each way. */
@@ -28,7 +31,7 @@ const LONGEST_BACKSTOP = 300_000;
 const BACKSTOP_JITTER = 0.2;
 
 /** When a parked job comes back that nobody has called, in whole milliseconds. */
-export function backstop(ttl: number, fraction: number = Math.random()): number {
+export function backstop(ttl: number, fraction: number): number {
   const usual = Math.min(BACKSTOP_TTLS * ttl, LONGEST_BACKSTOP);
   return Math.round(usual * (1 + BACKSTOP_JITTER * (2 * fraction - 1)));
 }

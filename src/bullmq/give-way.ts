@@ -38,12 +38,12 @@ export async function delay(
   const conflict = cause instanceof LockConflictError ? cause : undefined;
   const inLine = conflict !== undefined && standing !== undefined;
   let ms = inLine
-    ? backstop(settings.lock.ttl ?? redlock.ttls.usual)
-    : backoff(parks, conflict?.retryAfter);
+    ? backstop(settings.lock.ttl ?? redlock.ttls.usual, redlock.random.fraction())
+    : backoff(parks, conflict?.retryAfter, redlock.random.fraction());
   let fields;
   if (maxWait !== undefined) {
-    const since = (parks === 0 ? undefined : await waitingSince(job)) ?? Date.now();
-    const left = maxWait - (Date.now() - since);
+    const since = (parks === 0 ? undefined : await waitingSince(job)) ?? redlock.clock.wall();
+    const left = maxWait - (redlock.clock.wall() - since);
     if (left > 0) ms = Math.min(ms, Math.ceil(left));
     else if (!isSameJob(job, conflict?.holder)) return await endWait(activation, keys, cause);
     fields = waitFields(job, since);

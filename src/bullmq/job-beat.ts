@@ -1,4 +1,5 @@
 import type { Job } from "bullmq";
+import type { Clock, Timer } from "../clock.ts";
 import { isGone, lockDurationOf } from "./job-worker.ts";
 
 /** How many beats fit into the life of BullMQ's lock: two may fail. */
@@ -14,12 +15,14 @@ const BEATS_PER_DURATION = 3;
 export class JobBeat {
   readonly #job: Job;
   readonly #jobToken: string | undefined;
+  readonly #clock: Clock;
   readonly #duration: number | undefined;
   readonly #lost = new AbortController();
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Timer | undefined;
   #round = 0;
 
-  constructor(job: Job, jobToken: string | undefined) {
+  constructor(job: Job, jobToken: string | undefined, clock: Clock) {
+    this.#clock = clock;
     this.#job = job;
     this.#jobToken = jobToken;
     this.#duration = jobToken === undefined ? undefined : lockDurationOf(job);
@@ -35,13 +38,14 @@ export class JobBeat {
     this.stop();
     if (this.#duration === undefined || this.lost.aborted) return;
     const round = this.#round;
-    this.#timer = setTimeout(() => void this.#beat(round), this.#duration / BEATS_PER_DURATION);
+    const wait = this.#duration / BEATS_PER_DURATION;
+    this.#timer = this.#clock.timer(wait, () => void this.#beat(round));
   }
 
   /** Ends at once: an answer that is still under way is not heard any more. Idempotent. */
   stop(): void {
     this.#round += 1;
-    clearTimeout(this.#timer);
+    this.#clock.clearTimer(this.#timer);
   }
 
   async #beat(round: number): Promise<void> {

@@ -64,16 +64,15 @@ export function lockDurationOf(job: Job): number | undefined {
 
 /**
  * Moves a job into the delayed set, and writes `fields` into its hash in the same step. It uses no attempt.
+ * @param now the time, in ms since 1970.
  * @throws what BullMQ throws; see {@link isGone}.
  */
 export async function moveToDelayed(
   job: Job,
   jobToken: string | undefined,
-  delay: number,
-  fields: JobFields | undefined,
+  { now, delay, fields }: { now: number; delay: number; fields: JobFields | undefined },
 ): Promise<void> {
   const store = storeOf(job);
-  const now = Date.now();
   if (fields === undefined || store === undefined) {
     await job.moveToDelayed(now + delay, jobToken);
     return;

@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import { onAbort } from "../on-abort.ts";
 import type { Activation } from "./activation.ts";
 import { type Parking, putAside } from "./put-aside.ts";
@@ -20,7 +21,7 @@ export interface Parked extends Omit<Parking, "reason"> {
  */
 export async function park(activation: Activation, parked: Parked): Promise<Error> {
   const { settings, standing, closing } = activation;
-  const { line } = settings.redlock;
+  const { clock, line } = settings.redlock;
   const { keys, tries } = parked;
   const { moved, error } = await putAside(activation, { ...parked, reason: "conflict" });
   if (!moved || standing === undefined) return error;
@@ -31,18 +32,18 @@ export async function park(activation: Activation, parked: Parked): Promise<Erro
   };
   if (joined.quiet && joined.replaced.length === 0) return error;
   if (closing.aborted) await call();
-  else soon(call, closing);
+  else soon(call, clock, closing);
   return error;
 }
 
 /** Calls `run` in a moment, at once when `closing` aborts. */
-function soon(run: () => Promise<void>, closing: AbortSignal): void {
-  const timer = setTimeout(() => {
+function soon(run: () => Promise<void>, clock: Clock, closing: AbortSignal): void {
+  const timer = clock.timer(SETTLING, () => {
     forget();
     void run();
-  }, SETTLING);
+  });
   const forget = onAbort(closing, () => {
-    clearTimeout(timer);
+    clock.clearTimer(timer);
     void run();
   });
 }

@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import { describeValue } from "../errors.ts";
 import type { RedlockEvents } from "../events.ts";
 import { onAbort } from "../on-abort.ts";
@@ -38,23 +39,24 @@ export async function putAside(
 
 /** True when it was moved; else it is gone, or BullMQ will find it stalled. */
 async function moveAside(activation: Activation, { delay, fields }: Parking): Promise<boolean> {
-  const { job, jobToken, beat, closing } = activation;
-  const giveUpAt = performance.now() + (lockDurationOf(job) ?? PATIENCE);
+  const { job, jobToken, beat, closing, settings } = activation;
+  const { clock } = settings.redlock;
+  const giveUpAt = clock.now() + (lockDurationOf(job) ?? PATIENCE);
   for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
     // An extend that comes after the move would look like a lost job.
     beat.stop();
     try {
-      await moveToDelayed(job, jobToken, delay, fields);
+      await moveToDelayed(job, jobToken, { now: clock.wall(), delay, fields });
       return true;
     } catch (error) {
       // Also after an earlier try that was carried out, and whose answer was lost.
       if (isGone(error)) return false;
-      if (closing.aborted || performance.now() + pause > giveUpAt) {
+      if (closing.aborted || clock.now() + pause > giveUpAt) {
         reportFailure(activation, error);
         return false;
       }
       beat.start();
-      await pauseFor(pause, closing);
+      await pauseFor(pause, clock, closing);
     }
   }
 }
@@ -65,15 +67,15 @@ function reportFailure({ job, settings }: Activation, cause: unknown): void {
   settings.redlock.emit("warning", { code: "put-aside-failed", message, cause });
 }
 
-async function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
+async function pauseFor(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) => {
     const end = (): void => {
-      clearTimeout(timer);
+      clock.clearTimer(timer);
       forget();
       resolve();
     };
-    const timer = setTimeout(end, ms);
+    const timer = clock.timer(ms, end);
     const forget = onAbort(signal, end);
   });
 }

@@ -1,4 +1,5 @@
 import type { Job } from "bullmq";
+import type { Clock, Timer } from "../clock.ts";
 import { LockKeyError, LockLostError, quoteKeys } from "../errors.ts";
 import type { HeldLock } from "../redlock/held-lock.ts";
 import type { Activation } from "./activation.ts";
@@ -89,19 +90,19 @@ async function giveBack(
 ): Promise<"released" | "expired"> {
   const linger = succeeded ? Math.max(0, Math.round(settings.minHold - lock.age)) : 0;
   const released = await lock.releaseAfter(linger);
-  await within(lock.handedOver, LONGEST_CALL);
+  await within(settings.redlock.clock, lock.handedOver, LONGEST_CALL);
   return released;
 }
 
-async function within(promise: Promise<unknown>, ms: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
+async function within(clock: Clock, promise: Promise<unknown>, ms: number): Promise<void> {
+  let timer: Timer | undefined;
   await Promise.race([
     promise,
-    new Promise((resolve) => {
-      timer = setTimeout(resolve, ms);
+    new Promise<void>((resolve) => {
+      timer = clock.timer(ms, resolve);
     }),
   ]);
-  clearTimeout(timer);
+  clock.clearTimer(timer);
 }
 
 interface Settled {
@@ -132,7 +133,7 @@ async function settle(
     const loss = lossOf(lock) ?? (beat.lost.aborted ? jobLoss() : undefined);
     return { outcome, loss, cancelledBy: yielding.cancelledBy };
   } finally {
-    clearTimeout(limit);
+    activation.settings.redlock.clock.clearTimer(limit);
     yielding.end();
     withdraw();
     stop.unlink();
@@ -140,11 +141,11 @@ async function settle(
 }
 
 function limitHold(
-  { settings: { maxHold } }: Activation,
+  { settings: { maxHold, redlock } }: Activation,
   lock: HeldLock | UnheldLock,
-): NodeJS.Timeout | undefined {
+): Timer | undefined {
   if (maxHold === undefined) return undefined;
-  return setTimeout(() => lock.lose("held too long"), maxHold);
+  return redlock.clock.timer(maxHold, () => lock.lose("held too long"));
 }
 
 async function outcomeOf(run: () => Promise<unknown>): Promise<Outcome> {
@@ -169,11 +170,12 @@ function noticeJobLoss(
   { settings }: Activation,
   { keys, fencingToken }: Lock,
 ): () => LockLostError {
-  const startedAt = performance.now();
+  const { clock } = settings.redlock;
+  const startedAt = clock.now();
   let loss: LockLostError | undefined;
   return () => {
     if (loss === undefined) {
-      const heldFor = performance.now() - startedAt;
+      const heldFor = clock.now() - startedAt;
       loss = new LockLostError({ keys, reason: "job lock lost", fencingToken, heldFor });
       settings.redlock.emit("lost", { keys, fencingToken, error: loss });
     }
@@ -196,7 +198,7 @@ async function afterLoss(
     await log.trouble(`${loss.message}; failed`);
     return loss;
   }
-  const delay = backoff(losses);
+  const delay = backoff(losses, undefined, settings.redlock.random.fraction());
   await log.trouble(`${loss.message}; put back, retry in ${delay} ms`);
   const fields = lossFields(job, loss);
   return (await putAside(activation, { keys: loss.keys, reason: "lost", delay, fields })).error;

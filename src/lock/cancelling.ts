@@ -13,7 +13,7 @@ export interface CancelRequest {
 }
 
 /** Milliseconds that a request is kept: the holder looks at each heartbeat. */
-const REQUEST_LIFE = 60_000;
+export const REQUEST_LIFE = 60_000;
 
 /** Leaves a request for a holder, and hastens it by a message. A later place replaces an earlier one. */
 export const cancelOperation: Operation<CancelRequest & { readonly names: Names }, void> = {

@@ -272,6 +272,16 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     return this.#line;
   }
 
+  /** For the processor wrapper: where it takes time from. @internal */
+  get clock(): Clock {
+    return this.#context.clock;
+  }
+
+  /** For the processor wrapper: where it takes chance from. @internal */
+  get random(): Random {
+    return this.#context.random;
+  }
+
   /** The default ttl of its locks, and the longest, in ms. @internal */
   get ttls(): { readonly usual: number; readonly longest: number } {
     return { usual: this.#settings.ttl, longest: this.#settings.maxTtl };

@@ -51,6 +51,10 @@ export class Faults {
   duplication: number;
   slow: number;
   readonly counts = new Map<string, number>();
+  /** Messages so far. */
+  messages = 0;
+  /** The message that is held back, and for how many ms. */
+  heldBack: { readonly message: number; readonly ms: number } | undefined;
 
   constructor(plan: FaultPlan) {
     this.loss = plan.loss;
@@ -60,6 +64,12 @@ export class Faults {
 
   count(kind: string): void {
     this.counts.set(kind, (this.counts.get(kind) ?? 0) + 1);
+  }
+
+  /** For how many ms the next message is held back: 0 for most. */
+  holdBack(): number {
+    this.messages += 1;
+    return this.messages === this.heldBack?.message ? this.heldBack.ms : 0;
   }
 
   /** From here on the network is perfect. */

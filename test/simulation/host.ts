@@ -50,6 +50,13 @@ export class Host implements Clock {
     return this.#paused;
   }
 
+  /** What the process has seen so far: answers, messages, and timers that fired. */
+  steps = 0;
+  /** The process dies instead of this step. */
+  diesAt = Infinity;
+  /** Called when it has died. */
+  onDeath: () => void = () => {};
+
   /** How often the process was paused or suspended so far. */
   naps = 0;
 
@@ -78,7 +85,12 @@ export class Host implements Clock {
   /** Lets the process see something: now, when it wakes up, or never. */
   deliver(run: () => void): void {
     if (this.#dead) return;
-    if (this.#paused) this.#backlog.push(run);
+    if (this.#paused) {
+      this.#backlog.push(run);
+      return;
+    }
+    this.steps += 1;
+    if (this.steps === this.diesAt) this.kill();
     else run();
   }
 
@@ -123,6 +135,7 @@ export class Host implements Clock {
     this.#dead = true;
     this.#backlog = [];
     for (const timer of this.#timers) this.clearTimer(timer);
+    this.onDeath();
   }
 
   #schedule(timer: HostTimer): void {

@@ -17,6 +17,8 @@ export class Server {
   /** Which process this is: another one after each restart. */
   epoch = 0;
   up = true;
+  /** How many commands have come. */
+  requests = 0;
   #startedAt = -1_000_000_000;
   #frozen: (() => void)[] | undefined;
 
@@ -40,9 +42,14 @@ export class Server {
 
   /** Hands a command to the process that it was sent to, unless that is gone. */
   receive(epoch: number, execute: () => void): void {
+    this.requests += 1;
     if (!this.up || epoch !== this.epoch) return;
     if (this.#frozen === undefined) execute();
     else this.#frozen.push(execute);
+  }
+
+  get frozen(): boolean {
+    return this.#frozen !== undefined;
   }
 
   freeze(): void {
@@ -85,6 +92,8 @@ interface WireParts {
   nodeTimeout: number;
   /** The server does not say who it is. */
   hidden: boolean;
+  /** No message of a channel arrives. */
+  deaf?: boolean;
 }
 
 /** How long a slow message is under way at most, in node timeouts: as long as a lock lives. */
@@ -105,6 +114,7 @@ export class Wire implements NodePort {
   #epoch = 0;
   #connecting = false;
   readonly #hidden: boolean;
+  readonly #deaf: boolean;
 
   constructor(name: string, server: Server, host: Host, parts: WireParts) {
     this.name = name;
@@ -115,6 +125,7 @@ export class Wire implements NodePort {
     this.#faults = parts.faults;
     this.#nodeTimeout = parts.nodeTimeout;
     this.#hidden = parts.hidden;
+    this.#deaf = parts.deaf === true;
     this.#epoch = server.epoch;
   }
 
@@ -161,6 +172,7 @@ export class Wire implements NodePort {
   }
 
   subscribe(channel: string, listener: (message: string) => void): () => void {
+    if (this.#deaf) return () => {};
     return this.#server.master.subscribe(channel, (message) => {
       this.#carry(() => this.#host.deliver(() => listener(message)));
     });
@@ -174,7 +186,9 @@ export class Wire implements NodePort {
     const fraction = (): number => this.#random.fraction();
     if (this.cut) return this.#faults.count("partition");
     if (fraction() < loss) return this.#faults.count("loss");
+    const held = this.#faults.holdBack();
     const delay = (): number => {
+      if (held > 0) return held;
       if (fraction() >= slow) return 0.2 + 2 * fraction();
       this.#faults.count("delay");
       return this.#nodeTimeout * LONGEST_DELAY * fraction();

@@ -1,4 +1,5 @@
 import type { Clock } from "../../src/clock.ts";
+import { type CancelRequest, parseRequest, REQUEST_LIFE } from "../../src/lock/cancelling.ts";
 import type { Joining, Serving, TurnReply } from "../../src/lock/lining.ts";
 import type {
   AcquireReply,
@@ -47,9 +48,7 @@ export class SimulatedMaster {
       delete: (key) => this.delete(key),
       rest: (key) => (this.get(key) === undefined ? -2 : this.#ttl(key)),
       now: () => this.#now(),
-      publish: (channel, message) => {
-        for (const tell of this.#channels.get(channel) ?? []) tell(message);
-      },
+      publish: (channel, message) => this.#publish(channel, message),
     });
   }
 
@@ -97,12 +96,23 @@ export class SimulatedMaster {
       release: (releasing: Releasing) => this.#release(releasing),
       join: (joining: Joining) => this.#lines.join(joining),
       serve: (serving: Serving) => this.#lines.serve(serving),
+      cancel: ({ names, ...request }: CancelRequest & { names: Claim["names"] }) => {
+        const { key, token, place, by } = request;
+        this.set(names.request(key), JSON.stringify([key, token, place, by]), REQUEST_LIFE);
+        this.#publish(names.cancelled, JSON.stringify([key, token, place, by]));
+      },
+      request: ({ names, key }: { names: Claim["names"]; key: string }) =>
+        parseRequest(this.get(names.request(key)) ?? ""),
       read: ({ names, key }: { names: Claim["names"]; key: string }) =>
         this.#read(names.lock(key), names.fence(key)),
     };
     const handler = handlers[name];
     if (handler === undefined) throw new Error(`no twin of "${name}"`);
     return handler(args as never) as R;
+  }
+
+  #publish(channel: string, message: string): void {
+    for (const tell of this.#channels.get(channel) ?? []) tell(message);
   }
 
   #arm({ names, quarantine, longestTtl, trust }: Arming, server: string): ArmReply {

@@ -1,0 +1,213 @@
+import type { Lock } from "../../../src/lock/lock.ts";
+import { namesUnder } from "../../../src/lock/stored.ts";
+import type { Host } from "../host.ts";
+import type { Server } from "../network.ts";
+import type { Timeline } from "../timeline.ts";
+import type { JobQueue, StoredJob } from "./queue.ts";
+import type { JobScenario } from "./scenarios.ts";
+
+/** What a run may not show. */
+export type JobViolation =
+  /** Two jobs worked under the same key at the same time. */
+  | "overlap"
+  /** A job did its work twice, and nothing had happened to its first worker. */
+  | "twice"
+  /** A job was not done in the end. */
+  | "unfinished"
+  /** A job stayed parked although its keys were free. */
+  | "left waiting"
+  /** A job met a conflict on a key that is its own. */
+  | "false conflict"
+  | "too many activations"
+  /** A job got its key before one that had been in line before it. */
+  | "order"
+  /** A job has another priority, or used another number of attempts, than it should. */
+  | "changed"
+  /** The masters still know waiters when nobody waits. */
+  | "leftover"
+  /** Masters are still asked when nobody waits. */
+  | "chatter";
+
+interface Run {
+  readonly queue: JobQueue;
+  readonly id: string;
+  readonly host: Host;
+  readonly lock: Lock;
+}
+
+const NAMES = namesUnder("redlock:");
+/** Milliseconds between two looks at who waits. */
+const TICK = 20;
+/** Milliseconds within which joining a line may still be under way. */
+const JOINING = 20;
+
+/** Sees everything, at the true time. */
+export class JobOracle {
+  readonly violations = new Map<JobViolation, number>();
+  readonly examples: string[] = [];
+  /** The longest time that a job was parked with its keys free: while its parker lived, and otherwise. */
+  longestWait = { attended: 0, unattended: 0 };
+  runs = 0;
+  readonly #timeline: Timeline;
+  readonly #scenario: JobScenario;
+  readonly #running = new Map<string, Set<Run>>();
+  readonly #done = new Map<string, number>();
+  readonly #parkers = new Map<string, { host: Host; at: number; home: string }>();
+  readonly #freeSince = new Map<string, number>();
+  readonly #released = new Map<string, number>();
+  readonly #granted = new Set<string>();
+
+  constructor(timeline: Timeline, scenario: JobScenario) {
+    this.#timeline = timeline;
+    this.#scenario = scenario;
+  }
+
+  /** A process begins to work on a job. */
+  began(queue: JobQueue, id: string, keys: readonly string[], lock: Lock, host: Host): Run {
+    const run = { queue, id, host, lock };
+    this.runs += 1;
+    for (const key of keys) {
+      this.#granted.add(key);
+      const others = this.#running.get(key) ?? new Set();
+      for (const other of others) {
+        if (other.host.dead) others.delete(other);
+        else if (other.lock.held) this.report("overlap", `${key}: ${other.id} and ${id}`);
+      }
+      this.#running.set(key, others.add(run));
+      if (this.#scenario.ordered === true) this.#checkOrder(queue, id, key);
+    }
+    return run;
+  }
+
+  /** It is about to give the keys back. */
+  ended(run: Run, keys: readonly string[], completed: boolean): void {
+    for (const key of keys) {
+      this.#running.get(key)?.delete(run);
+      this.#released.set(key, this.#timeline.now);
+    }
+    if (!completed || !run.lock.held) return;
+    const name = nameOf(run.queue, run.id);
+    const before = this.#done.get(name) ?? 0;
+    this.#done.set(name, before + 1);
+    if (before > 0 && run.host.naps === 0) this.report("twice", name);
+  }
+
+  /** What was done before may have to be done again. */
+  forgive(): void {
+    this.#done.clear();
+  }
+
+  parked(queue: JobQueue, id: string, host: Host): void {
+    const at = this.#timeline.now;
+    this.#parkers.set(nameOf(queue, id), { host, at, home: queue.name });
+  }
+
+  conflict(keys: readonly string[]): void {
+    for (const key of keys) {
+      if (key.startsWith("own") && !this.#granted.has(key)) this.report("false conflict", key);
+    }
+  }
+
+  /** Looks, from now on, whether anybody waits although nobody holds the keys. */
+  watch(
+    servers: readonly Server[],
+    queues: readonly JobQueue[],
+    served: (q: JobQueue) => boolean,
+  ): void {
+    for (const queue of queues) {
+      for (const job of queue.jobs.values()) this.#look(servers, queue, job, served(queue));
+    }
+    this.#timeline.in(TICK, () => this.watch(servers, queues, served));
+  }
+
+  /** Everything should be done. */
+  checkEnd(servers: readonly Server[], queues: readonly JobQueue[], keys: readonly string[]): void {
+    const { activations, jobs, policy } = this.#scenario;
+    const priorities = new Set(jobs.flatMap((plan) => plan.priorities ?? [0]));
+    const failing = jobs.some((plan) => plan.failing !== undefined);
+    for (const queue of queues) {
+      for (const job of queue.jobs.values()) {
+        const name = nameOf(queue, job.id);
+        if (
+          job.state !== "completed" &&
+          (policy !== "cancelInProgress" || job.state !== "failed")
+        ) {
+          this.report("unfinished", `${name} is ${job.state}`);
+        }
+        if (activations !== undefined && job.attemptsStarted > activations) {
+          this.report("too many activations", `${name}: ${job.attemptsStarted}`);
+        }
+        if (!priorities.has(job.priority) || (!failing && job.attemptsMade !== 1)) {
+          this.report("changed", `${name}: ${job.priority}, ${job.attemptsMade}`);
+        }
+      }
+    }
+    for (const { name, master } of servers) {
+      for (const key of keys) {
+        for (const stored of [NAMES.waiters(key), NAMES.waiter(key), NAMES.turn(key)]) {
+          const value = master.get(stored);
+          if (value !== undefined) this.report("leftover", `${stored} on ${name}: ${value}`);
+        }
+      }
+    }
+  }
+
+  report(violation: JobViolation, detail: string): void {
+    this.violations.set(violation, (this.violations.get(violation) ?? 0) + 1);
+    if (this.examples.length < 5) {
+      this.examples.push(`${violation} at ${this.#timeline.now.toFixed(1)}: ${detail}`);
+    }
+  }
+
+  #look(servers: readonly Server[], queue: JobQueue, job: StoredJob, served: boolean): void {
+    const name = nameOf(queue, job.id);
+    const { now } = this.#timeline;
+    const waits = job.state === "delayed" && served && !queue.paused;
+    const free = job.keys.every((key) => isFree(servers, key));
+    if (!waits || !free) {
+      this.#freeSince.delete(name);
+      return;
+    }
+    const since = this.#freeSince.get(name) ?? now;
+    this.#freeSince.set(name, since);
+    const { host } = this.#parkers.get(name) ?? {};
+    const kind = host === undefined || host.dead || host.naps > 0 ? "unattended" : "attended";
+    const { probeBound, options } = this.#scenario;
+    const backstop = 1.2 * 10 * (options.ttl ?? 0) + probeBound;
+    const bound = kind === "attended" ? probeBound : backstop;
+    const waited = now - since;
+    this.longestWait[kind] = Math.max(this.longestWait[kind], waited);
+    if (waited > bound && waited - TICK <= bound) {
+      this.report("left waiting", `${name} on ${job.keys.join()} since ${since.toFixed(0)}`);
+    }
+  }
+
+  #checkOrder(queue: JobQueue, id: string, key: string): void {
+    const job = queue.jobs.get(id);
+    const released = this.#released.get(key) ?? 0;
+    for (const other of queue.jobs.values()) {
+      if (job === undefined || other.state !== "delayed" || !other.keys.includes(key)) continue;
+      const parkedAt = this.#parkers.get(nameOf(queue, other.id))?.at ?? Infinity;
+      if (parkedAt < released - JOINING && isBefore(other, job)) {
+        this.report("order", `${id} before ${other.id}`);
+      }
+    }
+  }
+}
+
+function nameOf(queue: JobQueue, id: string): string {
+  return `${queue.name}:${id}`;
+}
+
+function isBefore(a: StoredJob, b: StoredJob): boolean {
+  return a.priority - b.priority || a.timestamp - b.timestamp || Number(a.id) - Number(b.id)
+    ? (a.priority - b.priority || a.timestamp - b.timestamp || Number(a.id) - Number(b.id)) < 0
+    : false;
+}
+
+function isFree(servers: readonly Server[], key: string): boolean {
+  const free = servers.filter(
+    ({ up, frozen, master }) => up && !frozen && master.get(NAMES.lock(key)) === undefined,
+  );
+  return free.length > servers.length / 2;
+}

@@ -1,0 +1,247 @@
+import type { Timeline } from "../timeline.ts";
+
+/** States of a job, by BullMQ's names. */
+export type State = "waiting" | "prioritized" | "delayed" | "active" | "completed" | "failed";
+
+/** What a producer says of a job. */
+export interface NewJob {
+  readonly id: string;
+  readonly keys: readonly string[];
+  readonly priority?: number;
+  /** Attempts in all. */
+  readonly attempts?: number;
+}
+
+/** A job as its queue knows it. */
+export interface StoredJob {
+  readonly id: string;
+  readonly keys: readonly string[];
+  readonly timestamp: number;
+  readonly attempts: number;
+  priority: number;
+  state: State;
+  attemptsMade: number;
+  attemptsStarted: number;
+  stalledCounter: number;
+  /** When it comes back by itself. */
+  delayedUntil: number;
+  /** Since when it has been in its state. */
+  since: number;
+  lock: { token: string; until: number } | undefined;
+  result: unknown;
+}
+
+/** An error with BullMQ's code. */
+export class QueueError extends Error {
+  readonly code: number;
+
+  constructor(code: number) {
+    super(`code ${code}`);
+    this.code = code;
+  }
+}
+
+/** One queue of BullMQ on its Redis: what its Lua does, in true time. */
+export class JobQueue {
+  readonly name: string;
+  readonly server: string;
+  readonly jobs = new Map<string, StoredJob>();
+  /** Next first. */
+  #wait: string[] = [];
+  /** Next first, with scores. */
+  readonly #prioritized = new Map<string, number>();
+  readonly #timeline: Timeline;
+  readonly #stalling = new Set<string>();
+  readonly #sleepers = new Set<() => void>();
+  #counter = 0;
+  paused = false;
+  /** Completions of each job, and failures. */
+  readonly ends: { id: string; how: "completed" | "failed"; at: number }[] = [];
+
+  constructor(server: string, name: string, timeline: Timeline) {
+    this.server = server;
+    this.name = name;
+    this.#timeline = timeline;
+  }
+
+  /** Milliseconds since 1970, true. */
+  get wall(): number {
+    return this.#timeline.now + 1_700_000_000_000;
+  }
+
+  add({ id, keys, priority = 0, attempts = 1 }: NewJob): StoredJob {
+    const job: StoredJob = {
+      id,
+      keys,
+      priority,
+      attempts,
+      timestamp: this.wall,
+      state: "waiting",
+      attemptsMade: 0,
+      attemptsStarted: 0,
+      stalledCounter: 0,
+      delayedUntil: 0,
+      since: this.#timeline.now,
+      lock: undefined,
+      result: undefined,
+    };
+    this.jobs.set(id, job);
+    this.#enqueue(job, false);
+    return job;
+  }
+
+  remove(id: string): void {
+    this.#takeOut(id);
+    this.jobs.delete(id);
+  }
+
+  /** Takes the next job, under the lock of `token`. */
+  moveToActive(token: string, lockDuration: number): StoredJob | undefined {
+    this.#promoteDue();
+    if (this.paused) return undefined;
+    const [first] = this.#prioritized;
+    const id = this.#wait.shift() ?? first?.[0];
+    const job = id === undefined ? undefined : this.jobs.get(id);
+    if (job === undefined) return undefined;
+    this.#prioritized.delete(job.id);
+    this.#enter(job, "active");
+    job.lock = { token, until: this.wall + lockDuration };
+    job.attemptsStarted += 1;
+    return { ...job };
+  }
+
+  moveToDelayed(id: string, token: string, until: number): void {
+    const job = this.#owned(id, token);
+    job.delayedUntil = until;
+    this.#enter(job, "delayed");
+    this.#timeline.in(until - this.wall, () => {
+      if (job.state === "delayed" && job.delayedUntil <= this.wall) this.#wake();
+    });
+  }
+
+  extendLock(id: string, token: string, duration: number): number {
+    const job = this.jobs.get(id);
+    if (job?.lock?.token !== token || job.lock.until <= this.wall) return 0;
+    job.lock.until = this.wall + duration;
+    this.#stalling.delete(id);
+    return 1;
+  }
+
+  promote(id: string): void {
+    const job = this.jobs.get(id);
+    if (job?.state !== "delayed") throw new QueueError(-3);
+    this.#enqueue(job, false);
+  }
+
+  /** Promotes all delayed jobs, as people do. */
+  promoteAll(): void {
+    for (const job of this.jobs.values()) if (job.state === "delayed") this.#enqueue(job, false);
+  }
+
+  changePriority(id: string, priority: number, lifo: boolean): void {
+    const job = this.jobs.get(id);
+    if (job === undefined) throw new QueueError(-1);
+    job.priority = priority;
+    if (this.#takeOut(id)) this.#enqueue(job, lifo);
+  }
+
+  /** The job has done its work, or failed. */
+  finish(id: string, token: string, how: "completed" | "failed", result: unknown): void {
+    const job = this.#owned(id, token);
+    job.attemptsMade += 1;
+    if (how === "failed" && job.attemptsMade < job.attempts) {
+      this.#enqueue(job, false);
+      return;
+    }
+    job.result = result;
+    this.#enter(job, how);
+    this.ends.push({ id, how, at: this.#timeline.now });
+  }
+
+  /** Finds jobs whose workers are gone: those that were active at the last check too, and have no lock now. */
+  checkStalled(): void {
+    for (const id of this.#stalling) {
+      const job = this.jobs.get(id);
+      if (job?.state !== "active" || (job.lock !== undefined && job.lock.until > this.wall))
+        continue;
+      job.stalledCounter += 1;
+      job.lock = undefined;
+      // However often it stalled: a run kills more workers than a job would survive.
+      this.#enter(job, "waiting");
+      this.#wait.unshift(id);
+      this.#wake();
+    }
+    this.#stalling.clear();
+    for (const job of this.jobs.values()) if (job.state === "active") this.#stalling.add(job.id);
+  }
+
+  /** Calls `wake` once when there may be a job. */
+  sleep(wake: () => void): void {
+    const due = [...this.jobs.values()].some(
+      ({ state, delayedUntil }) => state === "delayed" && delayedUntil <= this.wall,
+    );
+    const available = this.#wait.length > 0 || this.#prioritized.size > 0 || due;
+    if (available && !this.paused) wake();
+    else this.#sleepers.add(wake);
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.#wake();
+  }
+
+  get isDone(): boolean {
+    return [...this.jobs.values()].every(
+      ({ state }) => state === "completed" || state === "failed",
+    );
+  }
+
+  #owned(id: string, token: string): StoredJob {
+    const job = this.jobs.get(id);
+    if (job === undefined) throw new QueueError(-1);
+    if (job.lock === undefined || job.lock.until <= this.wall) throw new QueueError(-2);
+    if (job.lock.token !== token) throw new QueueError(-6);
+    if (job.state !== "active") throw new QueueError(-3);
+    job.lock = undefined;
+    return job;
+  }
+
+  #promoteDue(): void {
+    for (const job of this.jobs.values()) {
+      if (job.state === "delayed" && job.delayedUntil <= this.wall) this.#enqueue(job, false);
+    }
+  }
+
+  #enqueue(job: StoredJob, lifo: boolean): void {
+    if (job.priority === 0) {
+      this.#enter(job, "waiting");
+      if (lifo) this.#wait.unshift(job.id);
+      else this.#wait.push(job.id);
+    } else {
+      this.#enter(job, "prioritized");
+      this.#prioritized.set(job.id, job.priority * 2 ** 32 + (lifo ? 0 : (this.#counter += 1)));
+      const ordered = [...this.#prioritized].sort(([a, x], [b, y]) => x - y || (a < b ? -1 : 1));
+      this.#prioritized.clear();
+      for (const [id, score] of ordered) this.#prioritized.set(id, score);
+    }
+    this.#wake();
+  }
+
+  #takeOut(id: string): boolean {
+    const before = this.#wait.length;
+    this.#wait = this.#wait.filter((other) => other !== id);
+    return this.#prioritized.delete(id) || this.#wait.length < before;
+  }
+
+  #enter(job: StoredJob, state: State): void {
+    job.state = state;
+    job.since = this.#timeline.now;
+  }
+
+  /** Everybody who sleeps looks again; who finds nothing sleeps on. */
+  #wake(): void {
+    const sleepers = [...this.#sleepers];
+    this.#sleepers.clear();
+    for (const wake of sleepers) wake();
+  }
+}

@@ -1,0 +1,281 @@
+import type { Job, Processor } from "bullmq";
+import { withLock } from "../../../src/bullmq/with-lock.ts";
+import type { Random } from "../../../src/random.ts";
+import { Redlock } from "../../../src/redlock/redlock.ts";
+import { seededRandom } from "../../support/simulated-redlock.ts";
+import { Faults } from "../faults.ts";
+import { Host } from "../host.ts";
+import { Nemesis } from "../nemesis.ts";
+import { Server, Wire } from "../network.ts";
+import { Timeline } from "../timeline.ts";
+import { JobOracle, type JobViolation } from "./oracle.ts";
+import { JobQueue } from "./queue.ts";
+import type { JobScenario } from "./scenarios.ts";
+import { SimulatedWorker } from "./worker.ts";
+
+/** What a run came to. */
+export interface JobReport {
+  seed: number;
+  jobs: number;
+  activations: number;
+  runs: number;
+  /** When the last job was done, in ms. */
+  makespan: number;
+  longestWait: { attended: number; unattended: number };
+  violations: Partial<Record<JobViolation, number>>;
+  faults: Record<string, number>;
+  examples: string[];
+  /** What the first process has seen, and messages: what can be disturbed. */
+  steps: number;
+  messages: number;
+}
+
+/** One thing that goes wrong at an exact place. */
+export interface Disturbance {
+  /** The first process dies at this step. */
+  readonly diesAt?: number;
+  /** This message is late. */
+  readonly late?: { readonly message: number; readonly ms: number };
+}
+
+interface Process {
+  readonly host: Host;
+  readonly wires: readonly Wire[];
+  readonly redlock: Redlock;
+  readonly serves: readonly number[];
+}
+
+interface World {
+  readonly scenario: JobScenario;
+  readonly random: Random;
+  readonly timeline: Timeline;
+  readonly faults: Faults;
+  readonly oracle: JobOracle;
+  readonly servers: readonly Server[];
+  readonly queues: readonly JobQueue[];
+}
+
+/** Milliseconds a command to a queue is under way, at most. */
+const QUEUE_LATENCY = 1;
+/** Milliseconds after the last fault within which all jobs must be done. */
+const PATIENCE = 400_000;
+/** Milliseconds until lines that were left behind have expired. */
+const EXPIRY = 960_000;
+
+/** Runs the real wrapper under a scenario. The same seed is the same run. */
+export async function simulateJobs(
+  scenario: JobScenario,
+  seed: number,
+  { diesAt, late }: Disturbance = {},
+): Promise<JobReport> {
+  const random = seededRandom(seed * 7_919 + 17);
+  const timeline = new Timeline();
+  const faults = new Faults(scenario.faults);
+  faults.heldBack = late;
+  const oracle = new JobOracle(timeline, scenario);
+  const servers = Array.from(
+    { length: scenario.masters },
+    (_, i) => new Server(`lock-${i + 1}`, timeline, 1),
+  );
+  const queues = scenario.queues.map(({ server, name }) => new JobQueue(server, name, timeline));
+  const world: World = { scenario, random, timeline, faults, oracle, servers, queues };
+  const keys = addJobs(world);
+  const processes = scenario.processes.map((serves, index) => begin(world, serves, index));
+  if (processes[0] !== undefined && diesAt !== undefined) {
+    processes[0].host.diesAt = diesAt;
+    processes[0].host.onDeath = () => {
+      oracle.forgive();
+      timeline.in(1_000, () => {
+        processes[0] = begin(world, scenario.processes[0]!, 0);
+      });
+    };
+  }
+  scheduleAbsences(world);
+  scheduleMeddling(world);
+  const replace = (index: number): void => {
+    oracle.forgive();
+    processes[index] = begin(world, scenario.processes[index]!, index);
+  };
+  const targets = { servers, victims: servers.slice(0, 1), clients: processes, replace };
+  const nemesis = new Nemesis(timeline, random, targets, faults, scenario.options.ttl ?? 1_000);
+  nemesis.start(scenario.faults);
+  oracle.watch(servers, queues, (queue) =>
+    processes.some(({ host, serves }) => !host.dead && serves.includes(queues.indexOf(queue))),
+  );
+  await timeline.runUntil(scenario.duration);
+  nemesis.stop();
+  const end = timeline.now + PATIENCE;
+  while (timeline.now < end && !isOver(world)) await timeline.runUntil(timeline.now + 500);
+  const makespan = Math.max(0, ...queues.flatMap(({ ends }) => ends.map(({ at }) => at)));
+  await checkAfterwards(world, keys);
+  const jobs = queues.flatMap((queue) => [...queue.jobs.values()]);
+  return {
+    seed,
+    jobs: jobs.length,
+    activations: jobs.reduce((sum, { attemptsStarted }) => sum + attemptsStarted, 0),
+    runs: oracle.runs,
+    makespan,
+    longestWait: oracle.longestWait,
+    violations: Object.fromEntries(oracle.violations),
+    faults: Object.fromEntries(faults.counts),
+    examples: oracle.examples,
+    steps: processes[0]?.host.steps ?? 0,
+    messages: faults.messages,
+  };
+}
+
+/** Without faults nothing may be left at once; else not when lines have expired. */
+async function checkAfterwards(world: World, keys: ReadonlySet<string>): Promise<void> {
+  const { scenario, timeline, oracle, servers, queues } = world;
+  const calm = scenario.activations !== undefined && scenario.blind !== true;
+  await timeline.runUntil(timeline.now + (calm ? 5_000 : EXPIRY));
+  const asked = (): number => servers.reduce((sum, { requests }) => sum + requests, 0);
+  const before = asked();
+  await timeline.runUntil(timeline.now + 10_000);
+  if (asked() > before) oracle.report("chatter", `${asked() - before} in 10 s`);
+  oracle.checkEnd(servers, queues, [...keys]);
+}
+
+function isOver({ queues, scenario, timeline }: World): boolean {
+  const last = Math.max(...scenario.jobs.map(({ over = 0 }) => over));
+  return timeline.now > last && queues.every(({ isDone }) => isDone);
+}
+
+/** Adds the jobs of all plans, and names the keys they use. */
+function addJobs({ scenario, random, timeline, queues }: World): Set<string> {
+  const pick = <T>(from: readonly T[]): T => from[Math.floor(random.fraction() * from.length)]!;
+  const keys = new Set<string>();
+  let ids = 0;
+  for (const { count, keys: shared, keysEach = [1], over = 0, ...plan } of scenario.jobs) {
+    for (let i = 0; i < count; i++) {
+      const id = String((ids += 1));
+      const picked =
+        shared === "own" ? [`own-${id}`] : shuffle(shared, random).slice(0, pick(keysEach));
+      for (const key of picked) keys.add(key);
+      const priority = pick(plan.priorities ?? [0]);
+      const attempts = plan.failing === undefined ? 1 : 20;
+      const queue = pick(queues);
+      timeline.in((over * i) / count, () => {
+        queue.add({ id, keys: picked, priority, attempts });
+      });
+    }
+  }
+  return keys;
+}
+
+function begin(world: World, serves: readonly number[], index: number): Process {
+  const { scenario, random, timeline, faults, oracle, servers, queues } = world;
+  const host = new Host(timeline, { rate: 1, wallOffset: 0 });
+  const wires: Wire[] = [];
+  const redlock = new Redlock(
+    { ...scenario.options, nodes: servers.map((_, i) => `redis://lock-${i + 1}:6379`) },
+    {
+      clock: host,
+      random,
+      connect: ({ endpoint, nodeTimeout }) => {
+        const wire = new Wire(endpoint.name, servers[wires.length]!, host, {
+          timeline,
+          random,
+          faults,
+          nodeTimeout,
+          hidden: false,
+          deaf: scenario.deaf === true,
+        });
+        wire.cut = scenario.blind === true && wires.length === index % servers.length;
+        wires.push(wire);
+        return wire;
+      },
+    },
+  ).on("warning", () => {});
+  redlock.on("conflict", ({ keys }) => oracle.conflict(keys));
+  redlock.on("parked", ({ job }) => {
+    const [, name, id = ""] = job.split(":");
+    const queue = queues.find((candidate) => candidate.name === name);
+    if (queue !== undefined) oracle.parked(queue, id, host);
+  });
+  const process: Process = { host, wires, redlock, serves };
+  for (const served of serves) {
+    const { absent } = scenario.queues[served]!;
+    const wait = absent?.how === "no workers" && timeline.now > 0 ? absent.until - timeline.now : 0;
+    timeline.in(wait, () => {
+      if (!host.dead) startWorker(world, process, queues[served]!);
+    });
+  }
+  return process;
+}
+
+function startWorker(world: World, { host, redlock }: Process, queue: JobQueue): void {
+  const { scenario, random, timeline, oracle } = world;
+  const failing = Math.max(...scenario.jobs.map((plan) => plan.failing ?? 0));
+  const processor = withLock(
+    { redlock, key: (job: Job<{ keys: string[] }>) => job.data.keys, onConflict: scenario.policy },
+    async (job, _, signal, lock) => {
+      const { keys } = job.data;
+      const run = oracle.began(queue, job.id ?? "", keys, lock, host);
+      const hold = scenario.hold * (0.2 + 0.8 * random.fraction());
+      const aborted = await sleep(host, hold, signal);
+      const fails = random.fraction() < failing;
+      oracle.ended(run, keys, !aborted && !fails);
+      if (fails) throw new Error("fails now and then");
+      if (aborted) throw signal.reason;
+      return "done";
+    },
+  );
+  new SimulatedWorker({
+    host,
+    timeline,
+    random,
+    queue,
+    slots: scenario.slots,
+    processor: processor as Processor,
+    latency: QUEUE_LATENCY,
+  });
+}
+
+function scheduleAbsences({ scenario, timeline, queues }: World): void {
+  for (const [index, { absent }] of scenario.queues.entries()) {
+    const queue = queues[index]!;
+    if (absent?.how !== "paused") continue;
+    // Not at once: some of its jobs are to be parked by then.
+    timeline.in(1_000, () => {
+      queue.paused = true;
+    });
+    timeline.in(absent.until, () => queue.resume());
+  }
+}
+
+function scheduleMeddling({ scenario, random, timeline, queues }: World): void {
+  const every = (ms: number | undefined, meddle: (queue: JobQueue) => void): void => {
+    if (ms === undefined) return;
+    timeline.in(ms * 2 * random.fraction(), () => {
+      for (const queue of queues) meddle(queue);
+      if (timeline.now < 60_000) every(ms, meddle);
+    });
+  };
+  every(scenario.meddling?.promote, (queue) => queue.promoteAll());
+  every(scenario.meddling?.remove, (queue) => {
+    const parked = [...queue.jobs.values()].filter(({ state }) => state === "delayed");
+    const victim = parked[Math.floor(random.fraction() * parked.length)];
+    if (victim !== undefined) queue.remove(victim.id);
+  });
+}
+
+function shuffle<T>(from: readonly T[], random: Random): T[] {
+  const keyed = from.map((value) => ({ value, at: random.fraction() }));
+  return keyed.sort((a, b) => a.at - b.at).map(({ value }) => value);
+}
+
+/** True when the signal aborted first. */
+function sleep(host: Host, ms: number, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = host.timer(ms, () => resolve(signal.aborted));
+    signal.addEventListener(
+      "abort",
+      () => {
+        host.clearTimer(timer);
+        resolve(true);
+      },
+      { once: true },
+    );
+  });
+}

@@ -1,0 +1,193 @@
+import type { ConflictPolicy } from "../../../src/bullmq/options.ts";
+import type { RedlockOptions } from "../../../src/redlock/options.ts";
+import { type FaultPlan, NO_FAULTS } from "../faults.ts";
+
+/** A queue, and how it is served. */
+export interface QueuePlan {
+  readonly server: string;
+  readonly name: string;
+  /** What it is between the beginning and `until`: paused; or without workers, which come then. */
+  readonly absent?: { readonly how: "paused" | "no workers"; readonly until: number };
+}
+
+/** A kind of job. */
+export interface JobPlan {
+  readonly count: number;
+  /** The shared keys it picks from; `own` for a key of its own. */
+  readonly keys: readonly string[] | "own";
+  /** How many of them it takes. @defaultValue 1 */
+  readonly keysEach?: readonly number[];
+  /** When they are added, in ms, evenly. @defaultValue all at once */
+  readonly over?: number;
+  readonly priorities?: readonly number[];
+  /** Share of runs that fail, and are tried again. */
+  readonly failing?: number;
+}
+
+/** Queues, their jobs, their workers, and what goes wrong. Durations are ms. */
+export interface JobScenario {
+  readonly name: string;
+  readonly masters: number;
+  readonly queues: readonly QueuePlan[];
+  /** The queues that each process serves. */
+  readonly processes: readonly (readonly number[])[];
+  readonly slots: number;
+  readonly jobs: readonly JobPlan[];
+  readonly policy: ConflictPolicy;
+  /** How long a job holds its key, at most; at least a fifth of it. */
+  readonly hold: number;
+  readonly faults: FaultPlan;
+  /** When faults end. */
+  readonly duration: number;
+  readonly options: Omit<RedlockOptions, "nodes">;
+  /** Each process reaches all masters but one, another one each. */
+  readonly blind?: boolean;
+  /** Messages of channels do not arrive. */
+  readonly deaf?: boolean;
+  /** People remove parked jobs, or promote all of them: so often, in ms. */
+  readonly meddling?: { readonly remove?: number; readonly promote?: number };
+  /** How long a job may be parked on a free key while the process that parked it lives. */
+  readonly probeBound: number;
+  /** Most activations of a job; `undefined` where faults cause more. */
+  readonly activations?: number;
+  /** Whether jobs must start in the order of their queue. */
+  readonly ordered?: boolean;
+}
+
+/** Short locks, so that backstops come soon. */
+const OPTIONS = { ttl: 2_000, nodeTimeout: 50, clockSkewBudget: 500 } as const;
+
+const ONE: readonly QueuePlan[] = [{ server: "queue-1", name: "jobs" }];
+const TWO: readonly QueuePlan[] = [
+  { server: "queue-1", name: "jobs" },
+  { server: "queue-2", name: "mails" },
+];
+
+/** Without faults: a hand-over is a matter of round trips. */
+const PROMPT = 150;
+/** With faults: two turns that lapse, and the look after each. */
+const PROBE = 2 * 2_100 + 1_000;
+
+const BASE: Omit<JobScenario, "name"> = {
+  masters: 3,
+  queues: ONE,
+  processes: [[0], [0], [0]],
+  slots: 4,
+  jobs: [{ count: 40, keys: ["a", "b"] }],
+  policy: "delay",
+  hold: 20,
+  faults: NO_FAULTS,
+  duration: 0,
+  options: OPTIONS,
+  probeBound: PROBE,
+};
+
+const NETWORK = { loss: 0.02, duplication: 0.02, slow: 0.01 };
+/** Jobs that come for as long as things go wrong. */
+const STREAM: JobPlan = { count: 120, keys: ["a", "b", "c"], over: 30_000 };
+const MULTI: JobPlan = { count: 40, keys: ["a", "b", "c", "d"], keysEach: [2, 3] };
+
+function scenario(name: string, more: Partial<JobScenario>): JobScenario {
+  return { ...BASE, name, ...more };
+}
+
+function faulty(
+  name: string,
+  faults: Partial<FaultPlan>,
+  more: Partial<JobScenario> = {},
+): JobScenario {
+  return scenario(name, {
+    jobs: [STREAM],
+    duration: 30_000,
+    hold: 200,
+    faults: { ...NO_FAULTS, ...faults },
+    ...more,
+  });
+}
+
+const CALM = { probeBound: PROMPT, activations: 2, ordered: true } as const;
+
+/** Every scenario of the suite. In none may there be a violation. */
+export const JOB_SCENARIOS: readonly JobScenario[] = [
+  scenario("nothing goes wrong", CALM),
+  scenario("1 ms holders", { ...CALM, hold: 1, jobs: [{ count: 150, keys: ["a"] }] }),
+  scenario("a hot key among cold ones", {
+    ...CALM,
+    jobs: [
+      { count: 60, keys: ["hot"] },
+      { count: 60, keys: "own" },
+    ],
+  }),
+  scenario("priorities", { ...CALM, jobs: [{ count: 60, keys: ["a"], priorities: [0, 1, 2, 2] }] }),
+  scenario("failing jobs", {
+    ...CALM,
+    activations: 8,
+    ordered: false,
+    jobs: [{ count: 40, keys: ["a", "b"], failing: 0.3 }],
+  }),
+  scenario("two homes", { ...CALM, queues: TWO, processes: [[0], [1], [0, 1]] }),
+  scenario("two homes, no process serves both", {
+    ...CALM,
+    queues: TWO,
+    processes: [[0], [1], [1]],
+  }),
+  scenario("two homes, deaf", { queues: TWO, processes: [[0], [1], [1]], deaf: true }),
+  scenario("a paused queue", {
+    queues: [{ ...TWO[0]!, absent: { how: "paused", until: 60_000 } }, TWO[1]!],
+    processes: [[0, 1], [0], [1]],
+    jobs: [{ count: 40, keys: ["a", "b"], over: 5_000 }],
+  }),
+  scenario("a queue whose workers are away", {
+    queues: [{ ...TWO[0]!, absent: { how: "no workers", until: 60_000 } }, TWO[1]!],
+    processes: [[0], [1], [1]],
+    jobs: [{ count: 40, keys: ["a", "b"], over: 5_000 }],
+  }),
+  scenario("several keys", { jobs: [MULTI], probeBound: 3 * 2_000 + PROBE }),
+  scenario("several keys, several homes", {
+    jobs: [MULTI, { count: 40, keys: ["a", "b", "c", "d"] }],
+    queues: TWO,
+    processes: [[0], [1], [0, 1]],
+    probeBound: 3 * 2_000 + PROBE,
+  }),
+  scenario("wait", { policy: "wait", probeBound: PROMPT }),
+  scenario("keepLatest", { policy: "keepLatest", probeBound: PROMPT }),
+  scenario("cancelInProgress", { policy: "cancelInProgress", probeBound: PROMPT, hold: 200 }),
+  scenario("each process lacks another master", { blind: true, ordered: true, activations: 3 }),
+  scenario("people meddle", {
+    jobs: [STREAM],
+    hold: 200,
+    meddling: { remove: 500, promote: 3_000 },
+  }),
+  faulty("bad network", NETWORK),
+  faulty("bad network, two homes", NETWORK, { queues: TWO, processes: [[0], [1], [0, 1]] }),
+  faulty("partitions and frozen masters", { partition: 1_000, freeze: 2_000 }),
+  faulty("processes die", { kill: 3_000 }),
+  faulty(
+    "processes die, two homes",
+    { kill: 3_000, loss: 0.01 },
+    {
+      queues: TWO,
+      processes: [[0], [1], [0, 1]],
+    },
+  ),
+  faulty("processes pause", { pause: 2_000 }),
+  faulty("masters forget", { crashEmpty: 4_000, flush: 4_000, crashKeep: 4_000 }),
+  faulty(
+    "everything",
+    {
+      ...NETWORK,
+      partition: 3_000,
+      freeze: 4_000,
+      kill: 4_000,
+      pause: 4_000,
+      crashEmpty: 8_000,
+      crashKeep: 8_000,
+    },
+    { queues: TWO, processes: [[0], [1], [0, 1]] },
+  ),
+  faulty(
+    "everything, several keys",
+    { ...NETWORK, partition: 3_000, freeze: 4_000, kill: 4_000, crashKeep: 8_000 },
+    { jobs: [{ ...MULTI, count: 80, over: 30_000 }] },
+  ),
+];

@@ -1,0 +1,202 @@
+import type { Job, Processor } from "bullmq";
+import type { Random } from "../../../src/random.ts";
+import type { Host } from "../host.ts";
+import type { Timeline } from "../timeline.ts";
+import type { JobQueue, StoredJob } from "./queue.ts";
+
+/** Milliseconds of BullMQ's lock of a job, and between two looks for stalled ones. */
+const LOCK_DURATION = 4_000;
+
+/** What a {@link SimulatedWorker} works with. */
+interface WorkerParts {
+  readonly host: Host;
+  readonly timeline: Timeline;
+  readonly random: Random;
+  readonly queue: JobQueue;
+  readonly slots: number;
+  readonly processor: Processor;
+  /** Milliseconds a command to the queue is under way, at most. */
+  readonly latency: number;
+}
+
+let workers = 0;
+
+/** A worker of BullMQ on a simulated machine; it is also what BullMQ's types call the queue of its jobs. */
+export class SimulatedWorker {
+  readonly opts: { lockDuration: number; connection: object };
+  readonly qualifiedName: string;
+  closing: Promise<void> | undefined;
+  readonly parts: WorkerParts;
+  readonly #id = (workers += 1);
+  readonly #listeners = new Map<string, (() => void)[]>();
+  #running = 0;
+  /** When the last command will have arrived: one connection keeps the order. */
+  #busyUntil = 0;
+
+  constructor(parts: WorkerParts) {
+    this.parts = parts;
+    this.opts = {
+      lockDuration: LOCK_DURATION,
+      connection: { host: parts.queue.server, port: 6379, db: 0 },
+    };
+    this.qualifiedName = `bull:${parts.queue.name}`;
+    for (let slot = 0; slot < parts.slots; slot++) void this.#serve(slot);
+    this.#checkStalled();
+  }
+
+  once(event: string, listener: () => void): this {
+    this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), listener]);
+    return this;
+  }
+
+  /** Takes no more jobs; resolves when none runs. */
+  async close(): Promise<void> {
+    this.closing = Promise.resolve();
+    this.#emit("closing");
+    while (this.#running > 0) await this.#sleep(1);
+    this.#emit("closed");
+  }
+
+  /** Sends a command to the queue, and hears the answer. */
+  send<R>(execute: (queue: JobQueue) => R): Promise<R> {
+    const { host, timeline, random, queue, latency } = this.parts;
+    const arrival = Math.max(this.#busyUntil, timeline.now + latency * (0.2 + random.fraction()));
+    this.#busyUntil = arrival;
+    return new Promise((resolve, reject) => {
+      timeline.in(arrival - timeline.now, () => {
+        const settle = outcomeOf(() => execute(queue), resolve, reject);
+        timeline.in(latency * 0.6, () => host.deliver(settle));
+      });
+    });
+  }
+
+  async #serve(slot: number): Promise<void> {
+    const { queue, processor } = this.parts;
+    for (let turn = 1; this.closing === undefined; turn++) {
+      const token = `worker-${this.#id}:${slot}:${turn}`;
+      const stored = await this.send(() => queue.moveToActive(token, LOCK_DURATION));
+      if (stored === undefined) {
+        await this.#nextJob();
+        continue;
+      }
+      this.#running += 1;
+      const job = new SimulatedJob(this, stored);
+      await this.#process(job, token, processor);
+      this.#running -= 1;
+    }
+  }
+
+  async #process(job: SimulatedJob, token: string, processor: Processor): Promise<void> {
+    const cancel = new AbortController();
+    const end = async (how: "completed" | "failed", result: unknown): Promise<void> => {
+      await this.send((queue) => queue.finish(job.id, token, how, result)).catch(() => {});
+    };
+    try {
+      const result: unknown = await processor(job as unknown as Job, token, cancel.signal);
+      await end("completed", result);
+    } catch (error) {
+      if ((error as Error).name !== "DelayedError") await end("failed", error);
+    }
+  }
+
+  /** BullMQ's blocking read. */
+  #nextJob(): Promise<void> {
+    const { host, timeline, queue, random } = this.parts;
+    return new Promise((resolve) => {
+      queue.sleep(() => timeline.in(random.fraction(), () => host.deliver(resolve)));
+    });
+  }
+
+  #checkStalled(): void {
+    const { host } = this.parts;
+    host.timer(LOCK_DURATION, () => {
+      if (this.closing !== undefined) return;
+      void this.send((queue) => queue.checkStalled());
+      this.#checkStalled();
+    });
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.parts.host.timer(ms, resolve);
+    });
+  }
+
+  #emit(event: string): void {
+    for (const listener of this.#listeners.get(event) ?? []) listener();
+    this.#listeners.delete(event);
+  }
+}
+
+/** The parts of BullMQ's `Job` that the library uses. */
+export class SimulatedJob {
+  readonly queue: SimulatedWorker;
+  readonly id: string;
+  readonly queueName: string;
+  readonly name = "job";
+  readonly data: { readonly keys: readonly string[] };
+  readonly opts = {};
+  readonly stacktrace: string[] = [];
+  readonly timestamp: number;
+  readonly priority: number;
+  readonly attemptsMade: number;
+  readonly attemptsStarted: number;
+  readonly stalledCounter: number;
+
+  constructor(worker: SimulatedWorker, stored: StoredJob) {
+    this.queue = worker;
+    this.id = stored.id;
+    this.queueName = worker.parts.queue.name;
+    this.data = { keys: stored.keys };
+    this.timestamp = stored.timestamp;
+    this.priority = stored.priority;
+    this.attemptsMade = stored.attemptsMade;
+    this.attemptsStarted = stored.attemptsStarted;
+    this.stalledCounter = stored.stalledCounter;
+  }
+
+  static async fromId(worker: SimulatedWorker, id: string): Promise<SimulatedJob | undefined> {
+    const stored = await worker.send(({ jobs }) => {
+      const job = jobs.get(id);
+      return job === undefined ? undefined : { ...job };
+    });
+    return stored === undefined ? undefined : new SimulatedJob(worker, stored);
+  }
+
+  moveToDelayed(timestamp: number, token = ""): Promise<void> {
+    return this.queue.send((queue) => queue.moveToDelayed(this.id, token, timestamp));
+  }
+
+  extendLock(token: string, duration: number): Promise<number> {
+    return this.queue.send((queue) => queue.extendLock(this.id, token, duration));
+  }
+
+  promote(): Promise<void> {
+    return this.queue.send((queue) => queue.promote(this.id));
+  }
+
+  changePriority({ priority, lifo }: { priority: number; lifo: boolean }): Promise<void> {
+    return this.queue.send((queue) => queue.changePriority(this.id, priority, lifo));
+  }
+
+  async getState(): Promise<string> {
+    return await this.queue.send(({ jobs }) => jobs.get(this.id)?.state ?? "unknown");
+  }
+
+  log(): Promise<number> {
+    return this.queue.send(() => 1);
+  }
+}
+
+function outcomeOf<R>(
+  execute: () => R,
+  resolve: (value: R) => void,
+  reject: (error: unknown) => void,
+): () => void {
+  try {
+    const value = execute();
+    return () => resolve(value);
+  } catch (error) {
+    return () => reject(error);
+  }
+}
