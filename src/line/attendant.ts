@@ -34,6 +34,8 @@ interface Round {
   readonly askedAt: number;
   readonly replies: (TurnReply | undefined)[];
   chosen: Waiter | undefined;
+  /** Whether the chosen one was found to be gone: nobody keeps the key for it any more. */
+  gone: boolean;
   /** Runs while the one whose turn it is is called. */
   calling: Promise<void>;
 }
@@ -128,6 +130,7 @@ export class Attendant implements Appointment {
       askedAt,
       replies: ports.map(() => undefined),
       chosen: undefined,
+      gone: false,
       calling: Promise.resolve(),
     };
   }
@@ -180,10 +183,11 @@ export class Attendant implements Appointment {
     const { head, dissent } = decision;
     if (round.chosen === undefined) {
       round.chosen = head;
-      round.calling = this.#serve(decision);
+      round.calling = this.#serve(round, decision);
     }
     // Once for each late voice: the masters then agree.
-    if (dissent || round.chosen.place !== head.place) void this.keepFor(round.chosen.place, TURN);
+    if (!round.gone && (dissent || round.chosen.place !== head.place))
+      void this.keepFor(round.chosen.place, TURN);
   }
 
   #planNextLook(decision: TurnDecision, { askedAt }: Round): void {
@@ -211,15 +215,17 @@ export class Attendant implements Appointment {
     else if (decision.waiting === 0 && askedAt > this.#joinedAt) this.end();
   }
 
-  async #serve({ head, next }: TurnDecision & { kind: "head" }): Promise<void> {
-    const { suspects } = this.#parts;
-    if (this.#hasLapsed(head)) {
-      if ((await this.#fateOf(head)) !== "gone") suspects.suspect(homeIn(head.place));
-      else return await this.#dropGone(head, next);
-      return await this.look();
+  async #serve(round: Round, { head, next }: TurnDecision & { kind: "head" }): Promise<void> {
+    const lapsed = this.#hasLapsed(head);
+    if (!lapsed) this.#called = { waiter: head, at: this.#now() };
+    const fate = await (lapsed ? this.#fateOf(head) : this.#call(head));
+    if (fate === "gone") {
+      round.gone = true;
+      return await this.#dropGone(head, next);
     }
-    this.#called = { waiter: head, at: this.#now() };
-    if ((await this.#call(head)) === "gone") await this.#dropGone(head, next);
+    if (!lapsed) return;
+    this.#parts.suspects.suspect(homeIn(head.place));
+    await this.look();
   }
 
   /** Takes out a waiter that is gone, and those after it that are gone too; the next one gets the turn. */

@@ -154,7 +154,7 @@ export interface Serving {
   readonly life: number;
   /** True when there are waiters of this process in the line. */
   readonly living: boolean;
-  /** Those who are gone; an empty detail stands for any. */
+  /** Those who are gone; an empty detail stands for any. One that is in no line can still have the turn. */
   readonly gone: readonly Pick<Waiter, "place" | "detail">[];
   /** The homes that do not answer their calls. */
   readonly skipped: readonly string[];
@@ -169,7 +169,8 @@ export const serveOperation: Operation<Serving, TurnReply> = {
   local theirs, since = turnOf(turn)
   local first = 8 + 2 * tonumber(argv[7])
   for i = 8, first - 1, 2 do
-    if argv[i + 1] == '' or redis.call('HGET', details, argv[i]) == argv[i + 1] then
+    local known = redis.call('HGET', details, argv[i])
+    if argv[i + 1] == '' or not known or known == argv[i + 1] then
       leave(line, details, argv[i])
       if theirs == argv[i] then
         redis.call('DEL', turn)

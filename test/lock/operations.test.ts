@@ -217,7 +217,7 @@ describe("the simulated master", () => {
     home: fc.constantFrom("", "x", "y"),
     living: fc.boolean(),
     flag: fc.boolean(),
-    linger: fc.constantFrom(0, 0, 50_000),
+    linger: fc.constantFrom(0, 0, 20_000),
     gone: fc.array(fc.record({ place, detail: fc.constantFrom("", "p1@a", "p1@b") }), {
       maxLength: 2,
     }),

@@ -75,7 +75,8 @@ export class SimulatedLine {
       turn = undefined;
     };
     for (const { place, detail } of gone) {
-      if (detail !== "" && this.#details(names, key).get(place) !== detail) continue;
+      const known = this.#details(names, key).get(place);
+      if (detail !== "" && known !== undefined && known !== detail) continue;
       this.leave(names, key, place);
       if (turn?.place === place) dropTurn();
     }
