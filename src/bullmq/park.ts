@@ -28,7 +28,10 @@ export async function park(activation: Activation, parked: Parked): Promise<Erro
   const keptFor = 2 * (settings.lock.ttl ?? settings.redlock.ttls.usual);
   const joined = await line.join(standing, keys, { living: false, tries, keptFor });
   const call = async (): Promise<void> => {
-    await Promise.all([line.dismiss(joined.replaced), joined.quiet ? undefined : line.look(keys)]);
+    await Promise.all([
+      line.dismiss(joined.replaced),
+      joined.quiet ? undefined : line.look(keys, standing),
+    ]);
   };
   if (joined.quiet && joined.replaced.length === 0) return error;
   if (closing.aborted) await call();

@@ -88,22 +88,28 @@ export class Attendant implements Appointment {
     };
   }
 
-  /** Asks the masters whose turn it is, takes out those who are gone, and calls who must be called. */
-  async look(wanted: { gone?: Serving["gone"] } = {}): Promise<void> {
+  /**
+   * Asks the masters whose turn it is, takes out those who are gone, and calls who must be called.
+   * @param newcomer one that has just been parked: who gave it a turn before has called it in vain.
+   */
+  async look({
+    gone = [],
+    newcomer,
+  }: { gone?: Serving["gone"]; newcomer?: Waiter } = {}): Promise<void> {
     const { context } = this.#parts;
     const round = this.#newRound(context.tokens.next());
     this.due = Infinity;
-    await this.#ask(round, { gone: wanted.gone ?? [], give: "", life: TURN });
-    if (decideTurn(round.replies, context.masters.quorum).kind === "unknown") {
-      this.#lookBy(this.#now() + LOOK_INTERVAL);
-    }
+    await this.#ask(round, { gone, give: "", calls: true, life: TURN });
+    const decision = decideTurn(round.replies, context.masters.quorum);
+    if (decision.kind === "unknown") this.#lookBy(this.#now() + LOOK_INTERVAL);
+    if (decision.kind === "turn" && decision.place === newcomer?.place) await this.#call(newcomer);
     await round.calling;
   }
 
-  /** Keeps the free key for `place`, for `life` ms. */
-  async keepFor(place: string, life: number): Promise<void> {
+  /** Keeps the free key for `place`, for `life` ms; with `calls`, whoever can call it does so. */
+  async keepFor(place: string, life: number, calls: boolean): Promise<void> {
     const round = this.#newRound(this.#parts.context.tokens.next());
-    await this.#ask(round, { gone: [], give: place, life });
+    await this.#ask(round, { gone: [], give: place, calls, life });
   }
 
   /** {@link Appointment} */
@@ -135,7 +141,7 @@ export class Attendant implements Appointment {
     };
   }
 
-  #ask(round: Round, question: Pick<Serving, "gone" | "give" | "life">): Promise<void> {
+  #ask(round: Round, question: Pick<Serving, "gone" | "give" | "calls" | "life">): Promise<void> {
     const { context, suspects } = this.#parts;
     const { masters, names, process } = context;
     let open = masters.ports.length;
@@ -187,7 +193,7 @@ export class Attendant implements Appointment {
     }
     // Once for each late voice: the masters then agree.
     if (!round.gone && (dissent || round.chosen.place !== head.place))
-      void this.keepFor(round.chosen.place, TURN);
+      void this.keepFor(round.chosen.place, TURN, true);
   }
 
   #planNextLook(decision: TurnDecision, { askedAt }: Round): void {

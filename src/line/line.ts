@@ -74,7 +74,7 @@ export class Line {
       if (state !== "free") this.#attendant(key).parked(expiresIn);
       else if (firstTaken === -1) continue;
       else if (tries >= PATIENT_TRIES && index < firstTaken) {
-        void this.#attendant(key).keepFor(standing.place, keptFor);
+        void this.#attendant(key).keepFor(standing.place, keptFor, false);
       } else void this.leave(standing, [key]);
     }
     const replaced = replies.flatMap((reply) =>
@@ -88,9 +88,16 @@ export class Line {
     };
   }
 
-  /** Tells whose turn it is at keys that seem to be free, and calls who must be called. */
-  async look(keys: readonly string[]): Promise<void> {
-    await Promise.all(keys.map((key) => this.#attendant(key).look()));
+  /**
+   * Tells whose turn it is at keys that seem to be free, and calls who must be called.
+   * @param newcomer one that has just been parked there.
+   */
+  async look(keys: readonly string[], newcomer?: Standing): Promise<void> {
+    const wanted =
+      newcomer === undefined
+        ? {}
+        : { newcomer: { ...newcomer, detail: this.detailOf(newcomer, false) } };
+    await Promise.all(keys.map((key) => this.#attendant(key).look(wanted)));
   }
 
   /** Leaves the lines of the keys; a turn passes to the next. */

@@ -68,7 +68,7 @@ export class SimulatedLine {
   }
 
   serve(serving: Serving): TurnReply {
-    const { names, key, token, process, give, life, living, gone, skipped } = serving;
+    const { names, key, token, process, give, calls, life, living, gone, skipped } = serving;
     let turn = this.turnOf(names, key);
     const dropTurn = (): void => {
       this.#memory.delete(names.turn(key));
@@ -90,7 +90,8 @@ export class SimulatedLine {
     if (lock !== -2) return { status: "held", expiresIn: lock, waiting: line.size };
     if (give !== "" && (turn === undefined || turn.token <= token)) {
       const detail = this.#details(names, key).get(give) ?? "?";
-      this.#call(names, key, token, { place: give, detail }, life);
+      if (calls) this.#call(names, key, token, { place: give, detail }, life);
+      else this.#memory.set(names.turn(key), `${token}:${give}`, life);
       turn = { place: give, token };
     }
     if (turn !== undefined && skipped.includes(homeOf(turn.place)) && turn.token <= token) {

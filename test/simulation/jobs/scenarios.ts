@@ -84,7 +84,7 @@ const BASE: Omit<JobScenario, "name"> = {
 
 const NETWORK = { loss: 0.02, duplication: 0.02, slow: 0.01 };
 /** Jobs that come for as long as things go wrong. */
-const STREAM: JobPlan = { count: 120, keys: ["a", "b", "c"], over: 30_000 };
+const STREAM: JobPlan = { count: 180, keys: ["a", "b", "c"], over: 30_000 };
 const MULTI: JobPlan = { count: 40, keys: ["a", "b", "c", "d"], keysEach: [2, 3] };
 
 function scenario(name: string, more: Partial<JobScenario>): JobScenario {
@@ -99,7 +99,7 @@ function faulty(
   return scenario(name, {
     jobs: [STREAM],
     duration: 30_000,
-    hold: 200,
+    hold: 500,
     faults: { ...NO_FAULTS, ...faults },
     ...more,
   });
@@ -152,10 +152,15 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   scenario("wait", { policy: "wait", probeBound: PROMPT }),
   scenario("keepLatest", { policy: "keepLatest", probeBound: PROMPT }),
   scenario("cancelInProgress", { policy: "cancelInProgress", probeBound: PROMPT, hold: 200 }),
-  scenario("each process lacks another master", { blind: true, ordered: true, activations: 3 }),
+  scenario("each process lacks another master", {
+    blind: true,
+    jobs: [STREAM],
+    hold: 500,
+    duration: 60_000,
+  }),
   scenario("people meddle", {
     jobs: [STREAM],
-    hold: 200,
+    hold: 500,
     meddling: { remove: 500, promote: 3_000 },
   }),
   faulty("bad network", NETWORK),
