@@ -102,7 +102,10 @@ export class Attendant implements Appointment {
     await this.#ask(round, { gone, give: "", calls: true, life: TURN });
     const decision = decideTurn(round.replies, context.masters.quorum);
     if (decision.kind === "unknown") this.#lookBy(this.#now() + LOOK_INTERVAL);
-    if (decision.kind === "turn" && decision.place === newcomer?.place) await this.#call(newcomer);
+    if (decision.kind === "turn") {
+      if (decision.dissent) await this.keepFor(decision.place, TURN, false);
+      if (decision.place === newcomer?.place) await this.#call(newcomer);
+    }
     await round.calling;
   }
 

@@ -7,10 +7,11 @@ export type TurnDecision =
   | { readonly kind: "unknown" }
   /** Somebody holds the key, for so many milliseconds unless it is extended. */
   | { readonly kind: "held"; readonly expiresIn: number; readonly waiting: number }
-  /** A quorum keeps the key for `place`, whom somebody has called. */
+  /** The key is kept for `place`, whom somebody has called. With `dissent` some masters keep it for somebody else. */
   | {
       readonly kind: "turn";
       readonly place: string;
+      readonly dissent: boolean;
       readonly expiresIn: number;
       readonly waiting: number;
     }
@@ -29,7 +30,8 @@ export type TurnDecision =
 
 /**
  * Decides from what masters have said so far. Where they name different waiters, because some did not hear of all who
- * joined, the one that most of them name is chosen, and of those the first in order.
+ * joined, the one that most of them name is chosen, and of those the first in order. Of turns that were given before, the
+ * one with the largest token counts: those who had the others have come and gone where a master did not hear of it.
  */
 export function decideTurn(
   replies: readonly (TurnReply | undefined)[],
@@ -44,19 +46,19 @@ export function decideTurn(
     return { kind: "held", expiresIn: longest(held), waiting };
   }
   const turns = said.filter((reply) => reply.status === "turn");
+  const lists = said.flatMap((reply) => (reply.status === "head" ? [reply.waiters] : []));
+  const heads = lists.flatMap((waiters) => waiters.slice(0, 1));
   const kept = turns.find(
     ({ place }) => turns.filter((other) => other.place === place).length >= quorum,
   );
-  if (kept !== undefined) {
-    return { kind: "turn", place: kept.place, expiresIn: longest(turns), waiting };
-  }
-  const lists = said.flatMap((reply) => (reply.status === "head" ? [reply.waiters] : []));
-  const heads = lists.flatMap((waiters) => waiters.slice(0, 1));
-  if (heads.length === 0) {
-    // A minority keeps the key for somebody: whoever gave that turn has called, or it lapses.
-    const [turn] = turns;
+  // Several who look at once can each be told of the head by a minority: then each of them calls, and nobody else has.
+  const isCalled = kept !== undefined && !heads.some(({ place }) => place === kept.place);
+  const turn = isCalled ? kept : turns.toSorted((a, b) => b.token - a.token)[0];
+  if (isCalled || heads.length === 0) {
     if (turn === undefined) return { kind: "nobody", waiting };
-    return { kind: "turn", place: turn.place, expiresIn: longest(turns), waiting };
+    const { place } = turn;
+    const dissent = turns.some((other) => other.place !== place);
+    return { kind: "turn", place, dissent, expiresIn: longest(turns), waiting };
   }
   const names = [...heads.map(({ place }) => place), ...turns.map(({ place }) => place)];
   const votesFor = (place: string): number => names.filter((name) => name === place).length;

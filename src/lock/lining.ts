@@ -191,8 +191,7 @@ export const serveOperation: Operation<Serving, TurnReply> = {
     if argv[7] == '1' then call(turn, channel, token, redis.call('HGET', details, give) or '?', give, life)
     else redis.call('SET', turn, token .. ':' .. give, 'PX', life) end
     theirs, since = give, token
-  end
-  if theirs and skipped[homeOf(theirs)] and tonumber(since) <= tonumber(token) then
+  elseif theirs and skipped[homeOf(theirs)] and tonumber(since) <= tonumber(token) then
     redis.call('DEL', turn)
     theirs = nil
   end

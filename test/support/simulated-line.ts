@@ -93,8 +93,7 @@ export class SimulatedLine {
       if (calls) this.#call(names, key, token, { place: give, detail }, life);
       else this.#memory.set(names.turn(key), `${token}:${give}`, life);
       turn = { place: give, token };
-    }
-    if (turn !== undefined && skipped.includes(homeOf(turn.place)) && turn.token <= token) {
+    } else if (turn !== undefined && skipped.includes(homeOf(turn.place)) && turn.token <= token) {
       dropTurn();
     }
     if (turn !== undefined) {
