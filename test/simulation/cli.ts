@@ -1,11 +1,10 @@
+import { fromText } from "./mutant.ts";
 import { simulateRun, type Report } from "./run.ts";
 import type { Scenario } from "./scenarios.ts";
 
 /** Runs a scenario, given as JSON, for a range of seeds, and prints the reports as JSON: one process, one core. */
 const [scenario = "", from = "0", to = "1"] = process.argv.slice(2);
-const parsed = JSON.parse(scenario, (_, value: unknown) =>
-  value === "Infinity" ? Infinity : value,
-) as Scenario;
+const parsed = fromText<Scenario>(scenario);
 const reports: Report[] = [];
 for (let seed = Number(from); seed < Number(to); seed++) {
   reports.push(await simulateRun(parsed, seed));

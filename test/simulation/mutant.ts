@@ -15,18 +15,34 @@ export async function runScenario(
   seeds: { from: number; to: number },
   patch?: Patch,
 ): Promise<Report[]> {
+  return await runProgram("cli.ts", [asText(scenario), `${seeds.from}`, `${seeds.to}`], patch);
+}
+
+/** A scenario as the programs read it. */
+export function asText(scenario: object): string {
+  return JSON.stringify(scenario, (_, value: unknown) => (value === Infinity ? "Infinity" : value));
+}
+
+/** Reads what {@link asText} wrote. */
+export function fromText<S>(text: string): S {
+  return JSON.parse(text, (_, value: unknown) => (value === "Infinity" ? Infinity : value)) as S;
+}
+
+/** Runs a program of this folder in a process of its own, and reads what it prints. */
+export async function runProgram<R>(
+  name: string,
+  args: readonly string[],
+  patch?: Patch,
+): Promise<R> {
   const copy = patch === undefined ? undefined : copyWith(patch);
   try {
-    const text = JSON.stringify(scenario, (_, value: unknown) =>
-      value === Infinity ? "Infinity" : value,
-    );
-    const script = join(copy ?? root, "test/simulation/cli.ts");
+    const script = join(copy ?? root, "test/simulation", name);
     const { stdout } = await promisify(execFile)(
       process.execPath,
-      ["--import", "tsx", script, text, `${seeds.from}`, `${seeds.to}`],
+      ["--import", "tsx", script, ...args],
       { cwd: root, maxBuffer: 2 ** 26 },
     );
-    return JSON.parse(stdout) as Report[];
+    return JSON.parse(stdout) as R;
   } finally {
     if (copy !== undefined) rmSync(copy, { recursive: true });
   }

@@ -56,6 +56,7 @@ export class JobOracle {
   readonly #freeSince = new Map<string, number>();
   readonly #released = new Map<string, number>();
   readonly #granted = new Set<string>();
+  #over = false;
 
   constructor(timeline: Timeline, scenario: JobScenario) {
     this.#timeline = timeline;
@@ -117,7 +118,14 @@ export class JobOracle {
     for (const queue of queues) {
       for (const job of queue.jobs.values()) this.#look(servers, queue, job, served(queue));
     }
-    this.#timeline.in(TICK, () => this.watch(servers, queues, served));
+    this.#timeline.in(TICK, () => {
+      if (!this.#over) this.watch(servers, queues, served);
+    });
+  }
+
+  /** There is nothing more to see. */
+  stop(): void {
+    this.#over = true;
   }
 
   /** Everything should be done. */

@@ -106,6 +106,7 @@ export async function simulateJobs(
   nemesis.stop();
   const end = timeline.now + PATIENCE;
   while (timeline.now < end && !isOver(world)) await timeline.runUntil(timeline.now + 500);
+  oracle.stop();
   const makespan = Math.max(0, ...queues.flatMap(({ ends }) => ends.map(({ at }) => at)));
   await checkAfterwards(world, keys);
   const jobs = queues.flatMap((queue) => [...queue.jobs.values()]);

@@ -196,3 +196,19 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     { jobs: [{ ...MULTI, count: 80, over: 30_000 }] },
   ),
 ];
+
+/** Scenes so small that everything that can go wrong in them at one place is tried. */
+export const SMALL_SCENES: readonly JobScenario[] = [
+  scenario("one key", { processes: [[0], [0]], slots: 2, jobs: [{ count: 4, keys: ["a"] }] }),
+  scenario("two homes", {
+    queues: TWO,
+    processes: [[0], [1]],
+    slots: 2,
+    jobs: [{ count: 4, keys: ["a"] }],
+  }),
+  scenario("two keys", {
+    processes: [[0], [0]],
+    slots: 2,
+    jobs: [{ count: 4, keys: ["a", "b"], keysEach: [1, 2] }],
+  }),
+];
