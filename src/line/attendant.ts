@@ -102,10 +102,7 @@ export class Attendant implements Appointment {
     await this.#ask(round, { gone, give: "", calls: true, life: TURN });
     const decision = decideTurn(round.replies, context.masters.quorum);
     if (decision.kind === "unknown") this.#lookBy(this.#now() + LOOK_INTERVAL);
-    if (decision.kind === "turn") {
-      if (decision.dissent) await this.keepFor(decision.place, TURN, false);
-      if (decision.place === newcomer?.place) await this.#call(newcomer);
-    }
+    if (decision.kind === "turn") await this.#confirm(decision, newcomer);
     await round.calling;
   }
 
@@ -222,6 +219,19 @@ export class Attendant implements Appointment {
     }
     if (this.#living.size > 0) this.#lookBy(this.#nextLook());
     else if (decision.waiting === 0 && askedAt > this.#joinedAt) this.end();
+  }
+
+  /** Sees to it that all masters keep the key for the same one, and that one of ours who has not heard its call comes. */
+  async #confirm(
+    { place, detail, dissent }: TurnDecision & { kind: "turn" },
+    newcomer: Waiter | undefined,
+  ): Promise<void> {
+    if (dissent) await this.keepFor(place, TURN, false);
+    const waiter = place === newcomer?.place ? newcomer : { place, detail, priority: 0 };
+    if (waiter.detail === "" || this.#hasCalled(waiter)) return;
+    if (this.#homeOf(waiter) === undefined) return;
+    this.#called = { waiter, at: this.#now() };
+    if ((await this.#call(waiter)) === "gone") await this.look({ gone: [waiter] });
   }
 
   async #serve(round: Round, { head, next }: TurnDecision & { kind: "head" }): Promise<void> {

@@ -11,6 +11,8 @@ export type TurnDecision =
   | {
       readonly kind: "turn";
       readonly place: string;
+      /** Empty when it is in no line. */
+      readonly detail: string;
       readonly dissent: boolean;
       readonly expiresIn: number;
       readonly waiting: number;
@@ -58,7 +60,15 @@ export function decideTurn(
     if (turn === undefined) return { kind: "nobody", waiting };
     const { place } = turn;
     const dissent = turns.some((other) => other.place !== place);
-    return { kind: "turn", place, dissent, expiresIn: longest(turns), waiting };
+    const detail = turns.find((other) => other.place === place && other.detail !== "")?.detail;
+    return {
+      kind: "turn",
+      place,
+      detail: detail ?? "",
+      dissent,
+      expiresIn: longest(turns),
+      waiting,
+    };
   }
   const names = [...heads.map(({ place }) => place), ...turns.map(({ place }) => place)];
   const votesFor = (place: string): number => names.filter((name) => name === place).length;

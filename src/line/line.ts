@@ -71,8 +71,8 @@ export class Line {
     const firstTaken = states.findIndex(({ state }) => state !== "free");
     for (const [index, key] of keys.entries()) {
       const { state, expiresIn } = states[index] ?? { state: "unknown", expiresIn: 0 };
-      if (state !== "free") this.#attendant(key).parked(expiresIn);
-      else if (firstTaken === -1) continue;
+      // Also where all are free: somebody may take one before anybody is called.
+      if (state !== "free" || firstTaken === -1) this.#attendant(key).parked(expiresIn);
       else if (tries >= PATIENT_TRIES && index < firstTaken) {
         void this.#attendant(key).keepFor(standing.place, keptFor, false);
       } else void this.leave(standing, [key]);

@@ -13,10 +13,11 @@ export interface Waiter {
 export type TurnReply =
   /** Somebody holds the key, for so many milliseconds if nothing is extended; -1 when it has no end. */
   | { readonly status: "held"; readonly expiresIn: number; readonly waiting: number }
-  /** The key is free, and kept for `place`. */
+  /** The key is free, and kept for `place`; `detail` is empty when it is not in this line. */
   | {
       readonly status: "turn";
       readonly place: string;
+      readonly detail: string;
       readonly token: number;
       readonly expiresIn: number;
       readonly waiting: number;
@@ -28,7 +29,7 @@ export type TurnReply =
 
 /** Reads what the script's `serve` returns. */
 export function parseTurn(raw: unknown): TurnReply {
-  const [status, first, second, third, fourth] = Array.isArray(raw) ? (raw as unknown[]) : [];
+  const [status, first, second, third, fourth, fifth] = Array.isArray(raw) ? (raw as unknown[]) : [];
   if (status === "NOBODY") return { status: "nobody", waiting: Number(first) };
   if (status === "HELD") {
     return { status: "held", expiresIn: Number(first), waiting: Number(second) };
@@ -37,6 +38,7 @@ export function parseTurn(raw: unknown): TurnReply {
     return {
       status: "turn",
       place: String(first),
+      detail: String(fifth),
       token: Number(second),
       expiresIn: Number(third),
       waiting: Number(fourth),
@@ -195,7 +197,10 @@ export const serveOperation: Operation<Serving, TurnReply> = {
     redis.call('DEL', turn)
     theirs = nil
   end
-  if theirs then return { 'TURN', theirs, since, redis.call('PTTL', turn), redis.call('ZCARD', line) } end
+  if theirs then
+    local detail = redis.call('HGET', details, theirs) or ''
+    return { 'TURN', theirs, since, redis.call('PTTL', turn), redis.call('ZCARD', line), detail }
+  end
   return serve(turn, line, details, channel, token, process, '', skipped)`,
   keys: ({ names, key }) => [
     names.lock(key),

@@ -99,6 +99,9 @@ interface WireParts {
 /** How long a slow message is under way at most, in node timeouts: as long as a lock lives. */
 const LONGEST_DELAY = 20;
 
+/** Milliseconds until a subscription is in force, at most. */
+const SUBSCRIBING = 5;
+
 /** The way from one client to one server: delays, losses, duplicates, partitions. */
 export class Wire implements NodePort {
   readonly name: string;
@@ -173,9 +176,18 @@ export class Wire implements NodePort {
 
   subscribe(channel: string, listener: (message: string) => void): () => void {
     if (this.#deaf) return () => {};
-    return this.#server.master.subscribe(channel, (message) => {
-      this.#carry(() => this.#host.deliver(() => listener(message)));
+    let stop: (() => void) | undefined = () => {};
+    // The request to subscribe needs its time, on a connection of its own; it is repeated until it arrives.
+    this.#timeline.in(SUBSCRIBING * this.#random.fraction(), () => {
+      if (stop === undefined) return;
+      stop = this.#server.master.subscribe(channel, (message) => {
+        this.#carry(() => this.#host.deliver(() => listener(message)));
+      });
     });
+    return () => {
+      stop?.();
+      stop = undefined;
+    };
   }
 
   close(): void {}

@@ -98,7 +98,8 @@ export class SimulatedLine {
     }
     if (turn !== undefined) {
       const expiresIn = this.#memory.rest(names.turn(key));
-      return { status: "turn", ...turn, expiresIn, waiting: line.size };
+      const detail = this.#details(names, key).get(turn.place) ?? "";
+      return { status: "turn", ...turn, detail, expiresIn, waiting: line.size };
     }
     return this.next(names, key, token, { process, home: "" }, skipped);
   }
