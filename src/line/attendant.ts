@@ -12,6 +12,8 @@ import type { Suspects } from "./suspects.ts";
 const SLACK = 30;
 /** Milliseconds between two looks while somebody waits in this process, or while masters are silent. */
 const LOOK_INTERVAL = 1_000;
+/** Milliseconds after which a subscription is in force: what was said before it was is looked up. */
+const SUBSCRIBING = 100;
 /** Milliseconds that a process lets pass before it calls a job that another process has parked. */
 const SHORTEST_DEFERENCE = 20;
 const LONGEST_DEFERENCE = 80;
@@ -307,7 +309,9 @@ export class Attendant implements Appointment {
 
   #attend(): void {
     this.#joinedAt = this.#now();
-    this.#unsubscribe ??= listen(this.#parts.context, this.key, (waiter) => this.#told(waiter));
+    if (this.#unsubscribe !== undefined) return;
+    this.#unsubscribe = listen(this.#parts.context, this.key, (waiter) => this.#told(waiter));
+    this.#lookBy(this.#now() + SUBSCRIBING);
   }
 
   #lookBy(at: number): void {
