@@ -55,7 +55,8 @@ export class JobOracle {
   readonly #parkers = new Map<string, { host: Host; at: number; home: string }>();
   readonly #freeSince = new Map<string, number>();
   readonly #released = new Map<string, number>();
-  readonly #granted = new Set<string>();
+  /** When a job last began to work under a key: between two looks it may have been taken and given back. */
+  readonly #granted = new Map<string, number>();
   #over = false;
 
   constructor(timeline: Timeline, scenario: JobScenario) {
@@ -68,7 +69,7 @@ export class JobOracle {
     const run = { queue, id, host, lock };
     this.runs += 1;
     for (const key of keys) {
-      this.#granted.add(key);
+      this.#granted.set(key, this.#timeline.now);
       const others = this.#running.get(key) ?? new Set();
       for (const other of others) {
         if (other.host.dead) others.delete(other);
@@ -128,10 +129,11 @@ export class JobOracle {
     this.#over = true;
   }
 
-  /** Everything should be done. */
+  /** Everything should be done; jobs that meet nobody's key are parked once at most, but for races at the beginning. */
   checkEnd(servers: readonly Server[], queues: readonly JobQueue[], keys: readonly string[]): void {
     const { activations, jobs, policy } = this.#scenario;
     const priorities = new Set(jobs.flatMap((plan) => plan.priorities ?? [0]));
+    let [started, made] = [0, 0];
     const failing = jobs.some((plan) => plan.failing !== undefined);
     for (const queue of queues) {
       for (const job of queue.jobs.values()) {
@@ -142,13 +144,15 @@ export class JobOracle {
         ) {
           this.report("unfinished", `${name} is ${job.state}`);
         }
-        if (activations !== undefined && job.attemptsStarted > activations) {
-          this.report("too many activations", `${name}: ${job.attemptsStarted}`);
-        }
+        started += job.attemptsStarted;
+        made += job.attemptsMade;
         if (!priorities.has(job.priority) || (!failing && job.attemptsMade !== 1)) {
           this.report("changed", `${name}: ${job.priority}, ${job.attemptsMade}`);
         }
       }
+    }
+    if (activations !== undefined && started > activations * made) {
+      this.report("too many activations", `${started} for ${made} attempts`);
     }
     for (const { name, master } of servers) {
       for (const key of keys) {
@@ -176,7 +180,8 @@ export class JobOracle {
       this.#freeSince.delete(name);
       return;
     }
-    const since = this.#freeSince.get(name) ?? now;
+    const granted = job.keys.map((key) => this.#granted.get(key) ?? 0);
+    const since = Math.max(this.#freeSince.get(name) ?? now, ...granted);
     this.#freeSince.set(name, since);
     const { host } = this.#parkers.get(name) ?? {};
     const kind = host === undefined || host.dead || host.naps > 0 ? "unattended" : "attended";

@@ -16,6 +16,7 @@ import { SimulatedWorker } from "./worker.ts";
 /** What a run came to. */
 export interface JobReport {
   seed: number;
+  disturbance: Disturbance;
   jobs: number;
   activations: number;
   runs: number;
@@ -66,8 +67,9 @@ const EXPIRY = 960_000;
 export async function simulateJobs(
   scenario: JobScenario,
   seed: number,
-  { diesAt, late }: Disturbance = {},
+  disturbance: Disturbance = {},
 ): Promise<JobReport> {
+  const { diesAt, late } = disturbance;
   const random = seededRandom(seed * 7_919 + 17);
   const timeline = new Timeline();
   const faults = new Faults(scenario.faults);
@@ -112,6 +114,7 @@ export async function simulateJobs(
   const jobs = queues.flatMap((queue) => [...queue.jobs.values()]);
   return {
     seed,
+    disturbance,
     jobs: jobs.length,
     activations: jobs.reduce((sum, { attemptsStarted }) => sum + attemptsStarted, 0),
     runs: oracle.runs,

@@ -48,7 +48,7 @@ export interface JobScenario {
   readonly meddling?: { readonly remove?: number; readonly promote?: number };
   /** How long a job may be parked on a free key while the process that parked it lives. */
   readonly probeBound: number;
-  /** Most activations of a job; `undefined` where faults cause more. */
+  /** Most activations for each attempt, on average; `undefined` where faults cause more. */
   readonly activations?: number;
   /** Whether jobs must start in the order of their queue. */
   readonly ordered?: boolean;
@@ -121,7 +121,6 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   scenario("priorities", { ...CALM, jobs: [{ count: 60, keys: ["a"], priorities: [0, 1, 2, 2] }] }),
   scenario("failing jobs", {
     ...CALM,
-    activations: 8,
     ordered: false,
     jobs: [{ count: 40, keys: ["a", "b"], failing: 0.3 }],
   }),
@@ -143,6 +142,10 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     jobs: [{ count: 40, keys: ["a", "b"], over: 5_000 }],
   }),
   scenario("several keys", { jobs: [MULTI], probeBound: 3 * 2_000 + PROBE }),
+  scenario("several keys, promptly", {
+    jobs: [{ ...MULTI, count: 12 }],
+    probeBound: 1_000,
+  }),
   scenario("several keys, several homes", {
     jobs: [MULTI, { count: 40, keys: ["a", "b", "c", "d"] }],
     queues: TWO,
@@ -165,7 +168,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   }),
   faulty("bad network", NETWORK),
   faulty("bad network, two homes", NETWORK, { queues: TWO, processes: [[0], [1], [0, 1]] }),
-  faulty("partitions and frozen masters", { partition: 1_000, freeze: 2_000 }),
+  faulty("partitions and frozen masters", { partition: 2_000, freeze: 4_000 }),
   faulty("processes die", { kill: 3_000 }),
   faulty(
     "processes die, two homes",
@@ -193,7 +196,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   faulty(
     "everything, several keys",
     { ...NETWORK, partition: 3_000, freeze: 4_000, kill: 4_000, crashKeep: 8_000 },
-    { jobs: [{ ...MULTI, count: 80, over: 30_000 }] },
+    { jobs: [{ ...MULTI, count: 80, over: 30_000 }], probeBound: 3 * 2_000 + PROBE },
   ),
 ];
 

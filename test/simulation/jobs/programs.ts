@@ -1,0 +1,26 @@
+import { asText, runProgram } from "../mutant.ts";
+import type { Patch } from "../protections.ts";
+import type { JobRequest } from "./cli.ts";
+import type { Disturbance, JobReport } from "./run.ts";
+import type { JobScenario } from "./scenarios.ts";
+
+/** Runs a scenario in a process of its own, on the code as it is or with a patch. */
+export async function runJobScenario(
+  scenario: JobScenario,
+  request: JobRequest,
+  patch?: Patch,
+): Promise<JobReport[]> {
+  return await runProgram("jobs/cli.ts", [asText(scenario), JSON.stringify(request)], patch);
+}
+
+/** Milliseconds a message is late: within the node timeout, and long after it. */
+const DELAYS = [30, 400];
+
+/** All that can be done to a scene at one place: its first process dies at each step, and each message is late. */
+export function disturbancesOf({ steps, messages }: JobReport): Disturbance[] {
+  const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
+  return [
+    ...upTo(steps).map((diesAt) => ({ diesAt })),
+    ...DELAYS.flatMap((ms) => upTo(messages).map((message) => ({ late: { message, ms } }))),
+  ];
+}

@@ -1,0 +1,155 @@
+import type { Patch } from "../protections.ts";
+import type { JobViolation } from "./oracle.ts";
+import { JOB_SCENARIOS, type JobScenario, SMALL_SCENES } from "./scenarios.ts";
+
+/** Something that keeps jobs from waiting for ever, a scenario that needs it, and how to take it away. */
+export interface JobProtection {
+  readonly name: string;
+  /** What happens without it. */
+  readonly without: string;
+  readonly scenario: JobScenario;
+  /** What must not be seen with the protection, and must be without it. */
+  readonly violation: JobViolation;
+  /** Seeds; or the one of a small scene, with everything going wrong in it. */
+  readonly seeds: number | "disturbed";
+  readonly patch: Patch;
+}
+
+function named(name: string): JobScenario {
+  const found = [...SMALL_SCENES, ...JOB_SCENARIOS].find((scenario) => scenario.name === name);
+  if (found === undefined) throw new Error(`no scenario "${name}"`);
+  return found;
+}
+
+/** What a parked job owes its waking to. */
+export const JOB_PROTECTIONS: readonly JobProtection[] = [
+  {
+    name: "joining the line when the job is delayed, not before",
+    without: "a job that is called while it is still active is not woken",
+    scenario: named("1 ms holders"),
+    violation: "left waiting",
+    seeds: 3,
+    patch: {
+      file: "src/bullmq/park.ts",
+      find: `  const { moved, error } = await putAside(activation, { ...parked, reason: "conflict" });
+  if (!moved || standing === undefined) return error;
+  const keptFor = 2 * (settings.lock.ttl ?? settings.redlock.ttls.usual);
+  const joined = await line.join(standing, keys, { living: false, tries, keptFor });
+`,
+      replace: `  const keptFor = 2 * (settings.lock.ttl ?? settings.redlock.ttls.usual);
+  const joined = await line.join(standing!, keys, { living: false, tries, keptFor });
+  const { moved, error } = await putAside(activation, { ...parked, reason: "conflict" });
+  if (!moved || standing === undefined) return error;
+`,
+    },
+  },
+  {
+    name: "looking when no quorum has seen the key taken",
+    without: "a job that joins after the release is not woken",
+    scenario: named("1 ms holders"),
+    violation: "left waiting",
+    seeds: 3,
+    patch: {
+      file: "src/line/line.ts",
+      find: `quiet: states.some(({ state }) => state !== "free"),`,
+      replace: `quiet: states.length > 0,`,
+    },
+  },
+  {
+    name: "turns",
+    without: "whoever asks first goes before the first in line",
+    scenario: named("a hot key among cold ones"),
+    violation: "order",
+    seeds: 3,
+    patch: {
+      file: "test/support/simulated-master.ts",
+      find: "if (turn === undefined || turn.place === caller.place) return [];",
+      replace: 'if (turn === undefined || turn.place !== "") return [];',
+    },
+  },
+  {
+    name: "looking when a lock or a turn should have ended",
+    without: "nobody wakes the jobs of a holder that was killed",
+    scenario: named("one key"),
+    violation: "left waiting",
+    seeds: "disturbed",
+    patch: {
+      file: "src/line/attendant.ts",
+      find: "if (this.#ended || at >= this.due) return;",
+      replace: "if (this.#ended || at >= this.due || this.due === Infinity) return;",
+    },
+  },
+  {
+    name: "staying in line until the key is had",
+    without: "a job that was called and met somebody else's turn is forgotten",
+    scenario: named("a paused queue"),
+    violation: "left waiting",
+    seeds: 6,
+    patch: {
+      file: "test/support/simulated-line.ts",
+      find: 'const theirs = head.detail.split("@")[1] ?? "";',
+      replace:
+        'this.leave(names, key, head.place);\n    const theirs = head.detail.split("@")[1] ?? "";',
+    },
+  },
+  {
+    name: "dropping those who are gone",
+    without: "the turn of a removed job is lost on everybody",
+    scenario: named("people meddle"),
+    violation: "left waiting",
+    seeds: 6,
+    patch: {
+      file: "src/line/attendant.ts",
+      find: `if (fate === "gone") {`,
+      replace: `if (fate === "gone" && round.token < 0) {`,
+    },
+  },
+  {
+    name: "passing over homes that do not come",
+    without: "a paused queue stops all others on its keys",
+    scenario: named("a paused queue"),
+    violation: "left waiting",
+    seeds: 6,
+    patch: {
+      file: "src/line/suspects.ts",
+      find: "filter(([, { until }]) => until > now)",
+      replace: "filter(([, { until }]) => until > now + Infinity)",
+    },
+  },
+  {
+    name: "calling a job that was parked in its own turn",
+    without: "jobs with several keys wait for turns to lapse",
+    scenario: named("several keys, promptly"),
+    violation: "left waiting",
+    seeds: 6,
+    patch: {
+      file: "src/bullmq/park.ts",
+      find: "line.look(keys, standing)",
+      replace: "line.look(keys)",
+    },
+  },
+  {
+    name: "taking the turn from one that is gone, also where it is in no line",
+    without: "a superseded job keeps the key for nobody",
+    scenario: named("keepLatest"),
+    violation: "left waiting",
+    seeds: 6,
+    patch: {
+      file: "test/support/simulated-line.ts",
+      find: 'if (detail !== "" && known !== undefined && known !== detail) continue;',
+      replace: 'if (detail !== "" && known !== detail) continue;',
+    },
+  },
+  {
+    name: "asking for what was said before a subscription was in force",
+    without: "a call in another home's first moments is not heard",
+    scenario: named("two homes, no process serves both"),
+    violation: "left waiting",
+    seeds: 10,
+    patch: {
+      file: "src/line/attendant.ts",
+      find: "this.#lookBy(this.#now() + SUBSCRIBING);",
+      replace: "void SUBSCRIBING;",
+    },
+  },
+];
