@@ -30,7 +30,7 @@ export async function park(activation: Activation, parked: Parked): Promise<Erro
   const call = async (): Promise<void> => {
     await Promise.all([
       line.dismiss(joined.replaced),
-      joined.quiet ? undefined : line.look(keys, standing),
+      joined.quiet ? undefined : line.look(keys),
     ]);
   };
   if (joined.quiet && joined.replaced.length === 0) return error;

@@ -90,21 +90,15 @@ export class Attendant implements Appointment {
     };
   }
 
-  /**
-   * Asks the masters whose turn it is, takes out those who are gone, and calls who must be called.
-   * @param newcomer one that has just been parked: who gave it a turn before has called it in vain.
-   */
-  async look({
-    gone = [],
-    newcomer,
-  }: { gone?: Serving["gone"]; newcomer?: Waiter } = {}): Promise<void> {
+  /** Asks the masters whose turn it is, takes out those who are gone, and calls who must be called. */
+  async look({ gone = [] }: { gone?: Serving["gone"] } = {}): Promise<void> {
     const { context } = this.#parts;
     const round = this.#newRound(context.tokens.next());
     this.due = Infinity;
     await this.#ask(round, { gone, give: "", calls: true, life: TURN });
     const decision = decideTurn(round.replies, context.masters.quorum);
     if (decision.kind === "unknown") this.#lookBy(this.#now() + LOOK_INTERVAL);
-    if (decision.kind === "turn") await this.#confirm(decision, newcomer);
+    if (decision.kind === "turn") await this.#confirm(decision);
     await round.calling;
   }
 
@@ -223,14 +217,14 @@ export class Attendant implements Appointment {
     else if (decision.waiting === 0 && askedAt > this.#joinedAt) this.end();
   }
 
-  /** Sees to it that all masters keep the key for the same one, and that one of ours who has not heard its call comes. */
-  async #confirm(
-    { place, detail, dissent }: TurnDecision & { kind: "turn" },
-    newcomer: Waiter | undefined,
-  ): Promise<void> {
+  /**
+   * Sees to it that all masters keep the key for the same one, and calls it if it is of a home of ours: it may have been
+   * called before it was parked, or its call was not heard.
+   */
+  async #confirm({ place, detail, dissent }: TurnDecision & { kind: "turn" }): Promise<void> {
     if (dissent) await this.keepFor(place, TURN, false);
-    const waiter = place === newcomer?.place ? newcomer : { place, detail, priority: 0 };
-    if (waiter.detail === "" || this.#hasCalled(waiter)) return;
+    const waiter = { place, detail, priority: 0 };
+    if (detail === "" || this.#hasCalled(waiter)) return;
     if (this.#homeOf(waiter) === undefined) return;
     this.#called = { waiter, at: this.#now() };
     if ((await this.#call(waiter)) === "gone") await this.look({ gone: [waiter] });

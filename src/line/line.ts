@@ -88,16 +88,9 @@ export class Line {
     };
   }
 
-  /**
-   * Tells whose turn it is at keys that seem to be free, and calls who must be called.
-   * @param newcomer one that has just been parked there.
-   */
-  async look(keys: readonly string[], newcomer?: Standing): Promise<void> {
-    const wanted =
-      newcomer === undefined
-        ? {}
-        : { newcomer: { ...newcomer, detail: this.detailOf(newcomer, false) } };
-    await Promise.all(keys.map((key) => this.#attendant(key).look(wanted)));
+  /** Tells whose turn it is at keys that seem to be free, and calls who must be called. */
+  async look(keys: readonly string[]): Promise<void> {
+    await Promise.all(keys.map((key) => this.#attendant(key).look()));
   }
 
   /** Leaves the lines of the keys; a turn passes to the next. */

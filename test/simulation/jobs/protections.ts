@@ -1,6 +1,6 @@
 import type { Patch } from "../protections.ts";
 import type { JobViolation } from "./oracle.ts";
-import { JOB_SCENARIOS, type JobScenario, SMALL_SCENES } from "./scenarios.ts";
+import { JOB_SCENARIOS, type JobScenario } from "./scenarios.ts";
 
 /** Something that keeps jobs from waiting for ever, a scenario that needs it, and how to take it away. */
 export interface JobProtection {
@@ -10,13 +10,12 @@ export interface JobProtection {
   readonly scenario: JobScenario;
   /** What must not be seen with the protection, and must be without it. */
   readonly violation: JobViolation;
-  /** Seeds; or the one of a small scene, with everything going wrong in it. */
-  readonly seeds: number | "disturbed";
+  readonly seeds: number;
   readonly patch: Patch;
 }
 
 function named(name: string): JobScenario {
-  const found = [...SMALL_SCENES, ...JOB_SCENARIOS].find((scenario) => scenario.name === name);
+  const found = JOB_SCENARIOS.find((scenario) => scenario.name === name);
   if (found === undefined) throw new Error(`no scenario "${name}"`);
   return found;
 }
@@ -26,9 +25,9 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "joining the line when the job is delayed, not before",
     without: "a job that is called while it is still active is not woken",
-    scenario: named("1 ms holders"),
+    scenario: named("a pair of 1 ms holders"),
     violation: "left waiting",
-    seeds: 3,
+    seeds: 100,
     patch: {
       file: "src/bullmq/park.ts",
       find: `  const { moved, error } = await putAside(activation, { ...parked, reason: "conflict" });
@@ -46,9 +45,9 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "looking when no quorum has seen the key taken",
     without: "a job that joins after the release is not woken",
-    scenario: named("1 ms holders"),
+    scenario: named("a pair of 1 ms holders"),
     violation: "left waiting",
-    seeds: 3,
+    seeds: 100,
     patch: {
       file: "src/line/line.ts",
       find: `quiet: states.some(({ state }) => state !== "free"),`,
@@ -70,9 +69,9 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "looking when a lock or a turn should have ended",
     without: "nobody wakes the jobs of a holder that was killed",
-    scenario: named("one key"),
+    scenario: named("two homes, deaf"),
     violation: "left waiting",
-    seeds: "disturbed",
+    seeds: 3,
     patch: {
       file: "src/line/attendant.ts",
       find: "if (this.#ended || at >= this.due) return;",
@@ -81,8 +80,8 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   },
   {
     name: "staying in line until the key is had",
-    without: "a job that was called and met somebody else's turn is forgotten",
-    scenario: named("a paused queue"),
+    without: "a job that did not hear its call is forgotten",
+    scenario: named("two homes, deaf"),
     violation: "left waiting",
     seeds: 6,
     patch: {
@@ -97,11 +96,11 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "the turn of a removed job is lost on everybody",
     scenario: named("people meddle"),
     violation: "left waiting",
-    seeds: 6,
+    seeds: 2,
     patch: {
-      file: "src/line/attendant.ts",
-      find: `if (fate === "gone") {`,
-      replace: `if (fate === "gone" && round.token < 0) {`,
+      file: "test/support/simulated-line.ts",
+      find: "for (const { place, detail } of gone) {",
+      replace: "for (const { place, detail } of gone.slice(gone.length)) {",
     },
   },
   {
@@ -123,9 +122,9 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 6,
     patch: {
-      file: "src/bullmq/park.ts",
-      find: "line.look(keys, standing)",
-      replace: "line.look(keys)",
+      file: "src/line/attendant.ts",
+      find: 'if (detail === "" || this.#hasCalled(waiter)) return;',
+      replace: "if (this !== undefined) return;",
     },
   },
   {

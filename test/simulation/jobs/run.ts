@@ -60,6 +60,8 @@ interface World {
 const QUEUE_LATENCY = 1;
 /** Milliseconds after the last fault within which all jobs must be done. */
 const PATIENCE = 400_000;
+/** When queues are paused, or lose their workers, in ms. */
+const ABSENT_FROM = 1_000;
 /** Milliseconds until lines that were left behind have expired. */
 const EXPIRY = 960_000;
 
@@ -92,7 +94,7 @@ export async function simulateJobs(
       });
     };
   }
-  scheduleAbsences(world);
+  scheduleAbsences(world, processes);
   scheduleMeddling(world);
   const replace = (index: number): void => {
     oracle.forgive();
@@ -199,11 +201,7 @@ function begin(world: World, serves: readonly number[], index: number): Process 
   });
   const process: Process = { host, wires, redlock, serves };
   for (const served of serves) {
-    const { absent } = scenario.queues[served]!;
-    const wait = absent?.how === "no workers" && timeline.now > 0 ? absent.until - timeline.now : 0;
-    timeline.in(wait, () => {
-      if (!host.dead) startWorker(world, process, queues[served]!);
-    });
+    startWorker(world, process, queues[served]!);
   }
   return process;
 }
@@ -236,15 +234,25 @@ function startWorker(world: World, { host, redlock }: Process, queue: JobQueue):
   });
 }
 
-function scheduleAbsences({ scenario, timeline, queues }: World): void {
+function scheduleAbsences(world: World, processes: Process[]): void {
+  const { scenario, timeline, queues, oracle } = world;
   for (const [index, { absent }] of scenario.queues.entries()) {
     const queue = queues[index]!;
-    if (absent?.how !== "paused") continue;
+    if (absent === undefined) continue;
+    const { how, until } = absent;
+    const concerned = scenario.processes.flatMap((serves, i) =>
+      serves.includes(index) ? [i] : [],
+    );
     // Not at once: some of its jobs are to be parked by then.
-    timeline.in(1_000, () => {
-      queue.paused = true;
+    timeline.in(ABSENT_FROM, () => {
+      if (how === "paused") queue.paused = true;
+      else for (const i of concerned) processes[i]?.host.kill();
     });
-    timeline.in(absent.until, () => queue.resume());
+    timeline.in(until, () => {
+      if (how === "paused") return queue.resume();
+      oracle.forgive();
+      for (const i of concerned) processes[i] = begin(world, scenario.processes[i]!, i);
+    });
   }
 }
 

@@ -6,7 +6,7 @@ import { type FaultPlan, NO_FAULTS } from "../faults.ts";
 export interface QueuePlan {
   readonly server: string;
   readonly name: string;
-  /** What it is between the beginning and `until`: paused; or without workers, which come then. */
+  /** What it is after the first second until `until`: paused; or without workers, whose processes have died. */
   readonly absent?: { readonly how: "paused" | "no workers"; readonly until: number };
 }
 
@@ -111,6 +111,21 @@ const CALM = { probeBound: PROMPT, activations: 2, ordered: true } as const;
 export const JOB_SCENARIOS: readonly JobScenario[] = [
   scenario("nothing goes wrong", CALM),
   scenario("1 ms holders", { ...CALM, hold: 1, jobs: [{ count: 150, keys: ["a"] }] }),
+  scenario("1 ms holders, one after the other", {
+    ...CALM,
+    ordered: false,
+    hold: 1,
+    probeBound: 60,
+    jobs: [{ count: 300, keys: ["a"], over: 2_000 }],
+  }),
+  scenario("a pair of 1 ms holders", {
+    ...CALM,
+    processes: [[0], [0]],
+    slots: 1,
+    hold: 1,
+    probeBound: 60,
+    jobs: [{ count: 2, keys: ["a"] }],
+  }),
   scenario("a hot key among cold ones", {
     ...CALM,
     jobs: [
@@ -134,12 +149,14 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   scenario("a paused queue", {
     queues: [{ ...TWO[0]!, absent: { how: "paused", until: 60_000 } }, TWO[1]!],
     processes: [[0, 1], [0], [1]],
-    jobs: [{ count: 40, keys: ["a", "b"], over: 5_000 }],
+    jobs: [{ count: 60, keys: ["a", "b"], over: 5_000 }],
+    hold: 300,
   }),
   scenario("a queue whose workers are away", {
     queues: [{ ...TWO[0]!, absent: { how: "no workers", until: 60_000 } }, TWO[1]!],
     processes: [[0], [1], [1]],
-    jobs: [{ count: 40, keys: ["a", "b"], over: 5_000 }],
+    jobs: [{ count: 60, keys: ["a", "b"], over: 5_000 }],
+    hold: 300,
   }),
   scenario("several keys", { jobs: [MULTI], probeBound: 3 * 2_000 + PROBE }),
   scenario("several keys, promptly", {
