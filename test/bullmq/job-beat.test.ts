@@ -1,6 +1,7 @@
 import type { Job } from "bullmq";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { JobBeat } from "../../src/bullmq/job-beat.ts";
+import { systemClock } from "../../src/clock.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => {
@@ -11,7 +12,7 @@ afterEach(() => {
 function makeBeat(answers: (() => Promise<number>)[], opts: object = { lockDuration: 3_000 }) {
   const extendLock = vi.fn(async () => await (answers.shift() ?? (() => Promise.resolve(1)))());
   const job = { id: "17", queue: { opts }, extendLock } as unknown as Job;
-  return { beat: new JobBeat(job, "token"), extendLock };
+  return { beat: new JobBeat(job, "token", systemClock), extendLock };
 }
 
 describe("the beat of BullMQ's lock", () => {

@@ -13,6 +13,8 @@ function makeJob(moves: (() => Promise<void>)[], worker: object = {}) {
   const job = {
     id: "17",
     queueName: "invoices",
+    timestamp: 1,
+    opts: {},
     queue: { opts: { lockDuration: 300 }, qualifiedName: "bull:invoices", ...worker },
     moveToDelayed: vi.fn(async () => await (moves.shift() ?? (() => Promise.resolve()))()),
     extendLock: vi.fn(async () => {
@@ -85,7 +87,7 @@ describe("putting a job aside", () => {
       await vi.advanceTimersByTimeAsync(49);
       expect(job.moveToDelayed).toHaveBeenCalledTimes(1);
       await vi.advanceTimersByTimeAsync(1 + 100 + 200);
-      expect((await putting).name).toBe("DelayedError");
+      expect((await putting).error.name).toBe("DelayedError");
       expect(job.moveToDelayed).toHaveBeenCalledTimes(4);
       expect(beats.length).toBeGreaterThanOrEqual(1);
       expect(parked).toHaveBeenCalledTimes(1);

@@ -263,7 +263,7 @@ describe("the simulated master", () => {
             for (const name of [names.lock(known), names.fence(known), names.turn(known)]) {
               expect(twin.get(name) ?? null).toEqual(await client.get(name));
             }
-            const line = await client.zrange(names.waiters(known), 0, -1);
+            const line = await client.zrange(names.waiters(known), "0", "-1");
             expect(line).toEqual(lineOf(twin.get(names.waiters(known))));
             const details = await client.hgetall(names.waiter(known));
             expect(withoutLeases(Object.entries(details))).toEqual(

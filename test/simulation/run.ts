@@ -143,7 +143,8 @@ async function attempt(world: World, { host, redlock }: Client): Promise<void> {
   const { random, scenario, oracle, timeline, resource } = world;
   const ttl = scenario.options.ttl ?? 1_000;
   const key = `key-${Math.floor(random.fraction() * scenario.keys)}`;
-  const waitTimeout = random.fraction() < 0.5 ? 0 : Math.floor(2 * ttl * random.fraction());
+  const { waits = 0.5 } = scenario;
+  const waitTimeout = random.fraction() < 1 - waits ? 0 : Math.floor(2 * ttl * random.fraction());
   const startedAt = timeline.now;
   const settle = watch(world, host, "acquire", waitTimeout);
   try {

@@ -10,6 +10,8 @@ export interface Scenario {
   readonly slots: number;
   readonly keys: number;
   readonly duration: number;
+  /** Share of acquisitions that wait for a held key. @defaultValue half of them */
+  readonly waits?: number;
   /** Share of holds that take up to four ttls; the others take up to a tenth of one. */
   readonly longHolds: number;
   /** How long a job may go on after its signal aborted. */

@@ -4,9 +4,10 @@
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { runJobScenario } from "./jobs/programs.ts";
+import { JOB_SCENARIOS } from "./jobs/scenarios.ts";
 import { runScenario } from "./mutant.ts";
-import type { Report } from "./run.ts";
-import { SCENARIOS, type Scenario } from "./scenarios.ts";
+import { SCENARIOS } from "./scenarios.ts";
 
 const { values } = parseArgs({
   options: {
@@ -20,9 +21,36 @@ const CHUNK = 10;
 /** `npm test` has run the first seeds. */
 const FIRST_SEED = 1_000;
 
-const scenarios = SCENARIOS.filter(({ name }) => (values.scenario ?? name) === name);
+interface Soaked {
+  readonly seed: number;
+  readonly violations: object;
+  readonly examples: readonly string[];
+  /** Locks granted. */
+  readonly grants: number;
+}
+
+interface Soakable {
+  readonly name: string;
+  run(from: number, to: number): Promise<readonly Soaked[]>;
+}
+
+const ALL: readonly Soakable[] = [
+  ...SCENARIOS.map((scenario) => ({
+    name: scenario.name,
+    run: (from: number, to: number) => runScenario(scenario, { from, to }),
+  })),
+  ...JOB_SCENARIOS.map((scenario) => ({
+    name: `jobs: ${scenario.name}`,
+    run: async (from: number, to: number) => {
+      const reports = await runJobScenario(scenario, { from, to });
+      return reports.map((report) => ({ ...report, grants: report.runs }));
+    },
+  })),
+];
+
+const scenarios = ALL.filter(({ name }) => (values.scenario ?? name) === name);
 if (scenarios.length === 0) {
-  const names = SCENARIOS.map(({ name }) => JSON.stringify(name)).join(", ");
+  const names = ALL.map(({ name }) => JSON.stringify(name)).join(", ");
   console.error(`--scenario: found ${JSON.stringify(values.scenario)}, expected one of ${names}`);
   process.exit(2);
 }
@@ -30,7 +58,7 @@ if (scenarios.length === 0) {
 const failures: string[] = [];
 let grants = 0;
 
-function note(scenario: Scenario, reports: readonly Report[]): void {
+function note(scenario: Soakable, reports: readonly Soaked[]): void {
   for (const { seed, violations, examples, grants: granted } of reports) {
     grants += granted;
     if (Object.keys(violations).length === 0) continue;
@@ -43,7 +71,7 @@ function note(scenario: Scenario, reports: readonly Report[]): void {
 if (values.seed !== undefined) {
   const seed = Number(values.seed);
   for (const scenario of scenarios) {
-    const reports = await runScenario(scenario, { from: seed, to: seed + 1 });
+    const reports = await scenario.run(seed, seed + 1);
     console.log(JSON.stringify(reports, undefined, 2));
     note(scenario, reports);
   }
@@ -56,7 +84,7 @@ if (values.seed !== undefined) {
       const scenario = scenarios[turn % scenarios.length];
       if (scenario === undefined) return;
       const from = FIRST_SEED + CHUNK * Math.floor(turn / scenarios.length);
-      note(scenario, await runScenario(scenario, { from, to: from + CHUNK }));
+      note(scenario, await scenario.run(from, from + CHUNK));
       if (turn % 20 === 19) console.log(`${grants} grants, ${failures.length} failed runs`);
     }
   };
