@@ -19,6 +19,8 @@ export type JobViolation =
   /** A job met a conflict on a key that is its own. */
   | "false conflict"
   | "too many activations"
+  /** A job that nobody had to wait for, or one with several keys, waited for too long. */
+  | "starved"
   /** A job got its key before one that had been in line before it. */
   | "order"
   /** A job has another priority, or used another number of attempts, than it should. */
@@ -138,6 +140,10 @@ export class JobOracle {
     for (const queue of queues) {
       for (const job of queue.jobs.values()) {
         const name = nameOf(queue, job.id);
+        const after = queue.ends.find(({ id }) => id === job.id)?.after ?? Infinity;
+        if (job.within < Infinity && after > job.within) {
+          this.report("starved", `${name}: ${after.toFixed(0)} ms`);
+        }
         if (
           job.state !== "completed" &&
           (policy !== "cancelInProgress" || job.state !== "failed")

@@ -10,6 +10,8 @@ export interface NewJob {
   readonly priority?: number;
   /** Attempts in all. */
   readonly attempts?: number;
+  /** Within how many ms it must be done. */
+  readonly within?: number;
 }
 
 /** A job as its queue knows it. */
@@ -18,6 +20,7 @@ export interface StoredJob {
   readonly keys: readonly string[];
   readonly timestamp: number;
   readonly attempts: number;
+  readonly within: number;
   priority: number;
   state: State;
   attemptsMade: number;
@@ -56,7 +59,7 @@ export class JobQueue {
   #counter = 0;
   paused = false;
   /** Completions of each job, and failures. */
-  readonly ends: { id: string; how: "completed" | "failed"; at: number }[] = [];
+  readonly ends: { id: string; how: "completed" | "failed"; at: number; after: number }[] = [];
 
   constructor(server: string, name: string, timeline: Timeline) {
     this.server = server;
@@ -69,12 +72,13 @@ export class JobQueue {
     return this.#timeline.now + 1_700_000_000_000;
   }
 
-  add({ id, keys, priority = 0, attempts = 1 }: NewJob): StoredJob {
+  add({ id, keys, priority = 0, attempts = 1, within = Infinity }: NewJob): StoredJob {
     const job: StoredJob = {
       id,
       keys,
       priority,
       attempts,
+      within,
       timestamp: this.wall,
       state: "waiting",
       attemptsMade: 0,
@@ -155,7 +159,8 @@ export class JobQueue {
     }
     job.result = result;
     this.#enter(job, how);
-    this.ends.push({ id, how, at: this.#timeline.now });
+    const after = this.wall - job.timestamp;
+    this.ends.push({ id, how, at: this.#timeline.now, after });
   }
 
   /** Finds jobs whose workers are gone: those that were active at the last check too, and have no lock now. */

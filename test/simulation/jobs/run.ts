@@ -162,7 +162,7 @@ function addJobs({ scenario, random, timeline, queues }: World): Set<string> {
       const attempts = plan.failing === undefined ? 1 : 20;
       const queue = pick(queues);
       timeline.in((over * i) / count, () => {
-        queue.add({ id, keys: picked, priority, attempts });
+        queue.add({ id, keys: picked, priority, attempts, within: plan.within ?? Infinity });
       });
     }
   }

@@ -20,6 +20,8 @@ export interface JobPlan {
   /** When they are added, in ms, evenly. @defaultValue all at once */
   readonly over?: number;
   readonly priorities?: readonly number[];
+  /** Within how many ms each must be done. */
+  readonly within?: number;
   /** Share of runs that fail, and are tried again. */
   readonly failing?: number;
 }
@@ -67,6 +69,11 @@ const TWO: readonly QueuePlan[] = [
 const PROMPT = 150;
 /** With faults: two turns that lapse, and the look after each. */
 const PROBE = 2 * 2_100 + 1_000;
+
+/** Jobs on free keys, behind the first activations of 60 jobs on a taken one. */
+const COLD = 300;
+/** Jobs with several keys, each of which is taken three quarters of the time. */
+const PATIENT = 1_200;
 
 const BASE: Omit<JobScenario, "name"> = {
   masters: 3,
@@ -130,7 +137,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     ...CALM,
     jobs: [
       { count: 60, keys: ["hot"] },
-      { count: 60, keys: "own" },
+      { count: 60, keys: "own", within: COLD },
     ],
   }),
   scenario("priorities", { ...CALM, jobs: [{ count: 60, keys: ["a"], priorities: [0, 1, 2, 2] }] }),
@@ -159,6 +166,14 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     hold: 300,
   }),
   scenario("several keys", { jobs: [MULTI], probeBound: 3 * 2_000 + PROBE }),
+  scenario("several keys among single ones", {
+    hold: 60,
+    jobs: [
+      { count: 10, keys: ["a", "b", "c"], keysEach: [2, 3], within: PATIENT },
+      { count: 300, keys: ["a", "b", "c"], over: 6_000 },
+    ],
+    probeBound: 3 * 2_000 + PROBE,
+  }),
   scenario("several keys, promptly", {
     jobs: [{ ...MULTI, count: 12 }],
     probeBound: 1_000,
