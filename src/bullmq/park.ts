@@ -1,10 +1,14 @@
 import type { Clock } from "../clock.ts";
+import type { Standing } from "../line/place.ts";
 import { onAbort } from "../on-abort.ts";
 import type { Activation } from "./activation.ts";
 import { type Parking, putAside } from "./put-aside.ts";
 
 /** Milliseconds after which the worker has done with an activation, and the job may be taken up again. */
 const SETTLING = 5;
+
+/** Milliseconds until a job joins again that too few masters have heard of. */
+const REJOINING = 1_000;
 
 /** How a job is parked. */
 export interface Parked extends Omit<Parking, "reason"> {
@@ -20,33 +24,50 @@ export interface Parked extends Omit<Parking, "reason"> {
  * @returns the error to throw, by which BullMQ knows that the job is no longer the worker's business.
  */
 export async function park(activation: Activation, parked: Parked): Promise<Error> {
-  const { settings, standing, closing } = activation;
-  const { clock, line } = settings.redlock;
-  const { keys, tries } = parked;
+  const { settings, standing } = activation;
+  const { clock } = settings.redlock;
   const { moved, error } = await putAside(activation, { ...parked, reason: "conflict" });
   if (!moved || standing === undefined) return error;
-  const keptFor = 2 * (settings.lock.ttl ?? settings.redlock.ttls.usual);
-  const joined = await line.join(standing, keys, { living: false, tries, keptFor });
-  const call = async (): Promise<void> => {
-    await Promise.all([
-      line.dismiss(joined.replaced),
-      joined.quiet ? undefined : line.look(keys),
-    ]);
-  };
-  if (joined.quiet && joined.replaced.length === 0) return error;
-  if (closing.aborted) await call();
-  else soon(call, clock, closing);
+  await enter(activation, standing, parked, clock.now() + parked.delay);
   return error;
 }
 
-/** Calls `run` in a moment, at once when `closing` aborts. */
-function soon(run: () => Promise<void>, clock: Clock, closing: AbortSignal): void {
-  const timer = clock.timer(SETTLING, () => {
+/** Joins the lines, again and again until a quorum has heard of it, or the job has come back by itself. */
+async function enter(
+  activation: Activation,
+  standing: Standing,
+  parked: Parked,
+  until: number,
+): Promise<void> {
+  const { settings, closing } = activation;
+  const { clock, line, ttls } = settings.redlock;
+  const { keys, tries } = parked;
+  const keptFor = 2 * (settings.lock.ttl ?? ttls.usual);
+  const joined = await line.join(standing, keys, { living: false, tries, keptFor });
+  if (!joined.heard && !closing.aborted && clock.now() + REJOINING < until) {
+    const again = (): void => void enter(activation, standing, parked, until);
+    after(REJOINING, again, { clock, closing });
+  }
+  if (joined.quiet && joined.replaced.length === 0) return;
+  const call = async (): Promise<void> => {
+    await Promise.all([line.dismiss(joined.replaced), joined.quiet ? undefined : line.look(keys)]);
+  };
+  if (closing.aborted) await call();
+  else after(SETTLING, () => void call(), { clock, closing });
+}
+
+/** Calls `run` after `ms`, or at once when `closing` aborts before. */
+function after(
+  ms: number,
+  run: () => void,
+  { clock, closing }: { clock: Clock; closing: AbortSignal },
+): void {
+  const timer = clock.timer(ms, () => {
     forget();
-    void run();
+    run();
   });
   const forget = onAbort(closing, () => {
     clock.clearTimer(timer);
-    void run();
+    run();
   });
 }

@@ -14,6 +14,8 @@ const PATIENT_TRIES = 3;
 export interface Joined {
   /** True when a release, or the end of a turn, will serve the line: a quorum of masters has seen the key taken. */
   readonly quiet: boolean;
+  /** False when too few masters have answered for some key: it may be in no line, and should join again. */
+  readonly heard: boolean;
   /** Those that the new one replaces, with their keys. */
   readonly replaced: readonly { readonly key: string; readonly waiter: Waiter }[];
 }
@@ -84,6 +86,7 @@ export class Line {
     );
     return {
       quiet: states.some(({ state }) => state !== "free"),
+      heard: states.every(({ state }) => state !== "unknown"),
       replaced: distinct(replaced),
     };
   }

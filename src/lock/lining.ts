@@ -29,7 +29,9 @@ export type TurnReply =
 
 /** Reads what the script's `serve` returns. */
 export function parseTurn(raw: unknown): TurnReply {
-  const [status, first, second, third, fourth, fifth] = Array.isArray(raw) ? (raw as unknown[]) : [];
+  const [status, first, second, third, fourth, fifth] = Array.isArray(raw)
+    ? (raw as unknown[])
+    : [];
   if (status === "NOBODY") return { status: "nobody", waiting: Number(first) };
   if (status === "HELD") {
     return { status: "held", expiresIn: Number(first), waiting: Number(second) };

@@ -86,9 +86,10 @@ export class Acquirer {
         }
         place = this.#nextStanding(place);
         turn ??= new Turn(line, place, wish.keys);
-        await turn.join(place, attempt - 1, 2 * wish.ttl);
+        const heard = await turn.join(place, attempt - 1, 2 * wish.ttl);
         const foreign = outcome.holder !== undefined && outcome.holder.token === undefined;
-        await turn.come(clock, Math.min(left, foreign ? poll : LONGEST_SLEEP), signals);
+        const sleep = foreign || !heard ? poll : LONGEST_SLEEP;
+        await turn.come(clock, Math.min(left, sleep), signals);
         this.#throwIfStopped(wish);
         poll = Math.min(poll * 2, LONGEST_POLL);
       }

@@ -20,11 +20,19 @@ export class Turn {
     });
   }
 
-  /** Joins the lines, or joins them again, and forgets earlier calls. */
-  async join(standing: Standing, tries: number, keptFor: number): Promise<void> {
+  /**
+   * Joins the lines, or joins them again, and forgets earlier calls.
+   * @returns false when too few masters have heard of it for a call to be sure.
+   */
+  async join(standing: Standing, tries: number, keptFor: number): Promise<boolean> {
     this.#called = false;
-    const { quiet } = await this.#line.join(standing, this.#keys, { living: true, tries, keptFor });
+    const { quiet, heard } = await this.#line.join(standing, this.#keys, {
+      living: true,
+      tries,
+      keptFor,
+    });
     if (!quiet) void this.#line.look(this.#keys);
+    return heard;
   }
 
   /** Resolves when it is our turn, after `ms`, or when a signal aborts. */

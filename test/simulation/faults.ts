@@ -10,6 +10,8 @@ export interface FaultPlan {
   crashPartial: number;
   flush: number;
   partition: number;
+  /** All wires at once, for a moment. */
+  outage: number;
   pause: number;
   suspend: number;
   kill: number;
@@ -35,6 +37,7 @@ export const NO_FAULTS: FaultPlan = {
   crashPartial: Infinity,
   flush: Infinity,
   partition: Infinity,
+  outage: Infinity,
   pause: Infinity,
   suspend: Infinity,
   kill: Infinity,

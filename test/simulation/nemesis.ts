@@ -15,6 +15,9 @@ export interface Targets {
   replace(index: number): void;
 }
 
+/** Milliseconds that nobody reaches any master, at most. */
+const LONGEST_OUTAGE = 100;
+
 /** Makes things go wrong, at random times, until it is stopped; and then mends them. */
 export class Nemesis {
   readonly #timeline: Timeline;
@@ -54,6 +57,13 @@ export class Nemesis {
       wire.cut = true;
       this.#later(3 * this.#ttl, () => {
         wire.cut = false;
+      });
+    });
+    this.#every(plan.outage, "outage", () => {
+      const wires = this.#targets.clients.flatMap((client) => client.wires);
+      for (const wire of wires) wire.cut = true;
+      this.#later(LONGEST_OUTAGE, () => {
+        for (const wire of wires) wire.cut = false;
       });
     });
     this.#every(plan.pause, "pause", () => this.#nap((host) => host.pause()));

@@ -32,13 +32,11 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
       file: "src/bullmq/park.ts",
       find: `  const { moved, error } = await putAside(activation, { ...parked, reason: "conflict" });
   if (!moved || standing === undefined) return error;
-  const keptFor = 2 * (settings.lock.ttl ?? settings.redlock.ttls.usual);
-  const joined = await line.join(standing, keys, { living: false, tries, keptFor });
+  await enter(activation, standing, parked, clock.now() + parked.delay);
+  return error;
 `,
-      replace: `  const keptFor = 2 * (settings.lock.ttl ?? settings.redlock.ttls.usual);
-  const joined = await line.join(standing!, keys, { living: false, tries, keptFor });
-  const { moved, error } = await putAside(activation, { ...parked, reason: "conflict" });
-  if (!moved || standing === undefined) return error;
+      replace: `  await enter(activation, standing!, parked, clock.now() + parked.delay);
+  return (await putAside(activation, { ...parked, reason: "conflict" })).error;
 `,
     },
   },
@@ -149,6 +147,30 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
       file: "src/line/attendant.ts",
       find: "this.#lookBy(this.#now() + SUBSCRIBING);",
       replace: "void SUBSCRIBING;",
+    },
+  },
+  {
+    name: "joining again when too few masters have heard of it",
+    without: "a job that was parked in an outage is in no line",
+    scenario: named("moments without any master"),
+    violation: "left waiting",
+    seeds: 8,
+    patch: {
+      file: "src/bullmq/park.ts",
+      find: "if (!joined.heard && ",
+      replace: "if (!joined.heard && until < 0 && ",
+    },
+  },
+  {
+    name: "keeping the turns of a job with several keys",
+    without: "jobs with one key each go before it again and again",
+    scenario: named("several keys among single ones"),
+    violation: "starved",
+    seeds: 8,
+    patch: {
+      file: "src/line/line.ts",
+      find: "tries >= PATIENT_TRIES &&",
+      replace: "tries >= PATIENT_TRIES * 1_000 &&",
     },
   },
 ];

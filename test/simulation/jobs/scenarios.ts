@@ -201,6 +201,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   faulty("bad network", NETWORK),
   faulty("bad network, two homes", NETWORK, { queues: TWO, processes: [[0], [1], [0, 1]] }),
   faulty("partitions and frozen masters", { partition: 2_000, freeze: 4_000 }),
+  faulty("moments without any master", { outage: 200 }),
   faulty("processes die", { kill: 3_000 }),
   faulty(
     "processes die, two homes",
