@@ -20,7 +20,8 @@ export function listen(
       if (place === "") return;
       const nodes = heard.get(message) ?? new Set();
       heard.set(message, nodes.add(node));
-      if (heard.size > REMEMBERED) for (const [oldest] of heard) return void heard.delete(oldest);
+      const [oldest] = heard.keys();
+      if (heard.size > REMEMBERED && oldest !== undefined) heard.delete(oldest);
       if (nodes.size === masters.quorum) listener({ place, detail, priority: 0 });
     }),
   );

@@ -4,7 +4,7 @@ import type { Scenario } from "./scenarios.ts";
 
 /** Runs a scenario, given as JSON, for a range of seeds, and prints the reports as JSON: one process, one core. */
 const [scenario = "", from = "0", to = "1"] = process.argv.slice(2);
-const parsed = fromText<Scenario>(scenario);
+const parsed = fromText(scenario) as Scenario;
 const reports: Report[] = [];
 for (let seed = Number(from); seed < Number(to); seed++) {
   reports.push(await simulateRun(parsed, seed));

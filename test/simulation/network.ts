@@ -176,17 +176,18 @@ export class Wire implements NodePort {
 
   subscribe(channel: string, listener: (message: string) => void): () => void {
     if (this.#deaf) return () => {};
-    let stop: (() => void) | undefined = () => {};
+    let stop: (() => void) | undefined;
+    let wanted = true;
     // The request to subscribe needs its time, on a connection of its own; it is repeated until it arrives.
     this.#timeline.in(SUBSCRIBING * this.#random.fraction(), () => {
-      if (stop === undefined) return;
+      if (!wanted) return;
       stop = this.#server.master.subscribe(channel, (message) => {
         this.#carry(() => this.#host.deliver(() => listener(message)));
       });
     });
     return () => {
+      wanted = false;
       stop?.();
-      stop = undefined;
     };
   }
 

@@ -10,7 +10,7 @@ export type JobRequest =
 
 /** Runs a scenario, and prints the reports as JSON: one process, one core. */
 const [scenario = "", request = ""] = process.argv.slice(2);
-const parsed = fromText<JobScenario>(scenario);
+const parsed = fromText(scenario) as JobScenario;
 const asked = JSON.parse(request) as JobRequest;
 const reports: JobReport[] = [];
 if ("disturbances" in asked) {

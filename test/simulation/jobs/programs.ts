@@ -16,9 +16,12 @@ export async function runJobScenario(
 /** Milliseconds a message is late: within the node timeout, and long after it. */
 const DELAYS = [30, 400];
 
+function upTo(last: number): number[] {
+  return Array.from({ length: last }, (_, i) => i + 1);
+}
+
 /** All that can be done to a scene at one place: its first process dies at each step, and each message is late. */
 export function disturbancesOf({ steps, messages }: JobReport): Disturbance[] {
-  const upTo = (last: number): number[] => Array.from({ length: last }, (_, i) => i + 1);
   return [
     ...upTo(steps).map((diesAt) => ({ diesAt })),
     ...DELAYS.flatMap((ms) => upTo(messages).map((message) => ({ late: { message, ms } }))),

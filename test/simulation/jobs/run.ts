@@ -223,7 +223,7 @@ function startWorker(world: World, { host, redlock }: Process, queue: JobQueue):
       return "done";
     },
   );
-  new SimulatedWorker({
+  const worker = new SimulatedWorker({
     host,
     timeline,
     random,
@@ -232,6 +232,7 @@ function startWorker(world: World, { host, redlock }: Process, queue: JobQueue):
     processor: processor as Processor,
     latency: QUEUE_LATENCY,
   });
+  worker.run();
 }
 
 function scheduleAbsences(world: World, processes: Process[]): void {

@@ -146,11 +146,23 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     ordered: false,
     jobs: [{ count: 40, keys: ["a", "b"], failing: 0.3 }],
   }),
-  scenario("two homes", { ...CALM, queues: TWO, processes: [[0], [1], [0, 1]] }),
+  scenario("two homes", {
+    ...CALM,
+    queues: TWO,
+    processes: [[0], [1], [0, 1]],
+    jobs: [{ count: 100, keys: ["a", "b"], over: 600 }],
+  }),
   scenario("two homes, no process serves both", {
     ...CALM,
     queues: TWO,
     processes: [[0], [1], [1]],
+  }),
+  scenario("two homes, one master", {
+    ...CALM,
+    masters: 1,
+    queues: TWO,
+    processes: [[0], [1], [1]],
+    jobs: [{ count: 100, keys: ["a"], over: 1_000 }],
   }),
   scenario("two homes, deaf", { queues: TWO, processes: [[0], [1], [1]], deaf: true }),
   scenario("a paused queue", {

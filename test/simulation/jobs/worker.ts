@@ -40,7 +40,11 @@ export class SimulatedWorker {
       connection: { host: parts.queue.server, port: 6379, db: 0 },
     };
     this.qualifiedName = `bull:${parts.queue.name}`;
-    for (let slot = 0; slot < parts.slots; slot++) void this.#serve(slot);
+  }
+
+  /** Takes up jobs from now on. */
+  run(): void {
+    for (let slot = 0; slot < this.parts.slots; slot++) void this.#serve(slot);
     this.#checkStalled();
   }
 
