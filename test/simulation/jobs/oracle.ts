@@ -53,7 +53,7 @@ export class JobOracle {
   readonly #timeline: Timeline;
   readonly #scenario: JobScenario;
   readonly #running = new Map<string, Set<Run>>();
-  readonly #done = new Map<string, number>();
+  readonly #done = new Map<string, Host>();
   readonly #parkers = new Map<string, { host: Host; at: number; home: string }>();
   readonly #freeSince = new Map<string, number>();
   readonly #released = new Map<string, number>();
@@ -91,9 +91,10 @@ export class JobOracle {
     }
     if (!completed || !run.lock.held) return;
     const name = nameOf(run.queue, run.id);
-    const before = this.#done.get(name) ?? 0;
-    this.#done.set(name, before + 1);
-    if (before > 0 && run.host.naps === 0) this.report("twice", name);
+    const first = this.#done.get(name);
+    this.#done.set(name, run.host);
+    // BullMQ gives the job of a worker that slept to another one.
+    if (first?.naps === 0 && run.host.naps === 0) this.report("twice", name);
   }
 
   /** What was done before may have to be done again. */

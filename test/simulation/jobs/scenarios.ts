@@ -156,6 +156,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     ...CALM,
     queues: TWO,
     processes: [[0], [1], [1]],
+    jobs: [{ count: 100, keys: ["a", "b"], over: 600 }],
   }),
   scenario("two homes, one master", {
     ...CALM,
