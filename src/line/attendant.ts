@@ -18,6 +18,9 @@ const SUBSCRIBING = 100;
 const SHORTEST_DEFERENCE = 20;
 const LONGEST_DEFERENCE = 80;
 
+/** A detail that no waiter has: takes the turn from a place that is in no line, and nothing else. */
+const IN_NO_LINE = "?";
+
 /** What an {@link Attendant} works with. */
 export interface AttendantParts {
   readonly context: LockContext;
@@ -222,9 +225,11 @@ export class Attendant implements Appointment {
    * called before it was parked, or its call was not heard.
    */
   async #confirm({ place, detail, dissent }: TurnDecision & { kind: "turn" }): Promise<void> {
+    // Nobody can be waiting there: it left, and a turn that was given meanwhile came after it.
+    if (detail === "") return await this.look({ gone: [{ place, detail: IN_NO_LINE }] });
     if (dissent) await this.keepFor(place, TURN, false);
     const waiter = { place, detail, priority: 0 };
-    if (detail === "" || this.#hasCalled(waiter)) return;
+    if (this.#hasCalled(waiter)) return;
     if (this.#homeOf(waiter) === undefined) return;
     this.#called = { waiter, at: this.#now() };
     if ((await this.#call(waiter)) === "gone") await this.look({ gone: [waiter] });

@@ -33,7 +33,8 @@ export type TurnDecision =
 /**
  * Decides from what masters have said so far. Where they name different waiters, because some did not hear of all who
  * joined, the one that most of them name is chosen, and of those the first in order. Of turns that were given before, the
- * one with the largest token counts: those who had the others have come and gone where a master did not hear of it.
+ * one with the largest token counts, of those who are still in line: the others have come and gone where a master did not
+ * hear of it.
  */
 export function decideTurn(
   replies: readonly (TurnReply | undefined)[],
@@ -55,7 +56,7 @@ export function decideTurn(
   );
   // Several who look at once can each be told of the head by a minority: then each of them calls, and nobody else has.
   const isCalled = kept !== undefined && !heads.some(({ place }) => place === kept.place);
-  const turn = isCalled ? kept : turns.toSorted((a, b) => b.token - a.token)[0];
+  const turn = isCalled ? kept : turns.toSorted(compareTurns)[0];
   if (isCalled || heads.length === 0) {
     if (turn === undefined) return { kind: "nobody", waiting };
     const { place } = turn;
@@ -83,6 +84,13 @@ export function decideTurn(
     dissent: names.some((name) => name !== head.place),
     waiting,
   };
+}
+
+function compareTurns(
+  a: TurnReply & { status: "turn" },
+  b: TurnReply & { status: "turn" },
+): number {
+  return Number(b.detail !== "") - Number(a.detail !== "") || b.token - a.token;
 }
 
 function longest(replies: readonly { readonly expiresIn: number }[]): number {
