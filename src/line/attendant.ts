@@ -21,6 +21,9 @@ const LONGEST_DEFERENCE = 80;
 /** A detail that no waiter has: takes the turn from a place that is in no line, and nothing else. */
 const IN_NO_LINE = "?";
 
+/** The turn is given to whoever is first. */
+const NOBODY = { give: "", detail: "", calls: true };
+
 /** What an {@link Attendant} works with. */
 export interface AttendantParts {
   readonly context: LockContext;
@@ -98,7 +101,7 @@ export class Attendant implements Appointment {
     const { context } = this.#parts;
     const round = this.#newRound(context.tokens.next());
     this.due = Infinity;
-    await this.#ask(round, { gone, give: "", calls: true, life: TURN });
+    await this.#ask(round, { gone, ...NOBODY, life: TURN });
     const decision = decideTurn(round.replies, context.masters.quorum);
     if (decision.kind === "unknown") this.#lookBy(this.#now() + LOOK_INTERVAL);
     if (decision.kind === "turn") await this.#confirm(decision);
@@ -106,9 +109,13 @@ export class Attendant implements Appointment {
   }
 
   /** Keeps the free key for `place`, for `life` ms; with `calls`, whoever can call it does so. */
-  async keepFor(place: string, life: number, calls: boolean): Promise<void> {
+  async keepFor(
+    { place, detail }: Omit<Waiter, "priority">,
+    life: number,
+    calls: boolean,
+  ): Promise<void> {
     const round = this.#newRound(this.#parts.context.tokens.next());
-    await this.#ask(round, { gone: [], give: place, calls, life });
+    await this.#ask(round, { gone: [], give: place, detail, calls, life });
   }
 
   /** {@link Appointment} */
@@ -140,7 +147,10 @@ export class Attendant implements Appointment {
     };
   }
 
-  #ask(round: Round, question: Pick<Serving, "gone" | "give" | "calls" | "life">): Promise<void> {
+  #ask(
+    round: Round,
+    question: Pick<Serving, "gone" | "give" | "detail" | "calls" | "life">,
+  ): Promise<void> {
     const { context, suspects } = this.#parts;
     const { masters, names, process } = context;
     let open = masters.ports.length;
@@ -154,7 +164,9 @@ export class Attendant implements Appointment {
       };
       const close = (): void => {
         open -= 1;
-        if (open === 0) resolve();
+        if (open > 0) return;
+        if (question.give === "") this.#consider(round, true);
+        resolve();
       };
       masters.broadcast(
         serveOperation,
@@ -179,10 +191,11 @@ export class Attendant implements Appointment {
     });
   }
 
-  #consider(round: Round): void {
+  /** @param complete whether no further master will answer. */
+  #consider(round: Round, complete = round.replies.every((reply) => reply !== undefined)): void {
     if (this.#ended) return;
     const decision = decideTurn(round.replies, this.#parts.context.masters.quorum);
-    this.#planNextLook(decision, round);
+    this.#planNextLook(decision, round, complete);
     if (decision.kind === "turn") this.#living.get(decision.place)?.();
     if (decision.kind !== "head") return;
     const { head, dissent } = decision;
@@ -192,10 +205,10 @@ export class Attendant implements Appointment {
     }
     // Once for each late voice: the masters then agree.
     if (!round.gone && (dissent || round.chosen.place !== head.place))
-      void this.keepFor(round.chosen.place, TURN, true);
+      void this.keepFor(round.chosen, TURN, true);
   }
 
-  #planNextLook(decision: TurnDecision, { askedAt }: Round): void {
+  #planNextLook(decision: TurnDecision, { askedAt }: Round, complete: boolean): void {
     const now = this.#now();
     switch (decision.kind) {
       case "unknown":
@@ -217,7 +230,11 @@ export class Attendant implements Appointment {
         decision satisfies never;
     }
     if (this.#living.size > 0) this.#lookBy(this.#nextLook());
-    else if (decision.waiting === 0 && askedAt > this.#joinedAt) this.end();
+    else if (decision.waiting === 0 && askedAt > this.#joinedAt) {
+      // A single master can be the only one that remembers a line.
+      if (complete) this.end();
+      else this.#lookBy(now + LOOK_INTERVAL);
+    }
   }
 
   /**
@@ -227,8 +244,8 @@ export class Attendant implements Appointment {
   async #confirm({ place, detail, dissent }: TurnDecision & { kind: "turn" }): Promise<void> {
     // Nobody can be waiting there: it left, and a turn that was given meanwhile came after it.
     if (detail === "") return await this.look({ gone: [{ place, detail: IN_NO_LINE }] });
-    if (dissent) await this.keepFor(place, TURN, false);
     const waiter = { place, detail, priority: 0 };
+    if (dissent) await this.keepFor(waiter, TURN, false);
     if (this.#hasCalled(waiter)) return;
     if (this.#homeOf(waiter) === undefined) return;
     this.#called = { waiter, at: this.#now() };

@@ -19,7 +19,7 @@ export type TurnDecision =
     }
   /**
    * The turn is `head`'s, and it must be called; `next` are those after it. With `dissent` some masters keep the key for
-   * somebody else.
+   * somebody else, or for nobody.
    */
   | {
       readonly kind: "head";
@@ -81,7 +81,8 @@ export function decideTurn(
     kind: "head",
     head,
     next: distinct(next),
-    dissent: names.some((name) => name !== head.place),
+    dissent:
+      names.some((name) => name !== head.place) || said.some(({ status }) => status === "nobody"),
     waiting,
   };
 }

@@ -76,7 +76,7 @@ export class Line {
       // Also where all are free: somebody may take one before anybody is called.
       if (state !== "free" || firstTaken === -1) this.#attendant(key).parked(expiresIn);
       else if (tries >= PATIENT_TRIES && index < firstTaken) {
-        void this.#attendant(key).keepFor(standing.place, keptFor, false);
+        void this.#attendant(key).keepFor({ ...standing, detail }, keptFor, false);
       } else void this.leave(standing, [key]);
     }
     const replaced = replies.flatMap((reply) =>

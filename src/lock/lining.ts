@@ -154,6 +154,8 @@ export interface Serving {
   readonly process: string;
   /** Whom to give the turn, whoever is first; empty for the first in line. */
   readonly give: string;
+  /** How `give` is noted in lines: not every master knows it. */
+  readonly detail: string;
   /** Whether `give` is to be called; else the key is only kept for it. */
   readonly calls: boolean;
   /** Milliseconds for which the turn is given. */
@@ -173,8 +175,8 @@ export const serveOperation: Operation<Serving, TurnReply> = {
   local lock, turn, line, details = keys[1], keys[2], keys[3], keys[4]
   local token, channel, process, give, life, lease = argv[1], argv[2], argv[3], argv[4], argv[5], tonumber(argv[6])
   local theirs, since = turnOf(turn)
-  local first = 9 + 2 * tonumber(argv[8])
-  for i = 9, first - 1, 2 do
+  local first = 10 + 2 * tonumber(argv[8])
+  for i = 10, first - 1, 2 do
     local known = redis.call('HGET', details, argv[i])
     if argv[i + 1] == '' or not known or known == argv[i + 1] then
       leave(line, details, argv[i])
@@ -192,7 +194,7 @@ export const serveOperation: Operation<Serving, TurnReply> = {
   local rest = redis.call('PTTL', lock)
   if rest ~= -2 then return { 'HELD', rest, redis.call('ZCARD', line) } end
   if give ~= '' and (not theirs or tonumber(since) <= tonumber(token)) then
-    if argv[7] == '1' then call(turn, channel, token, redis.call('HGET', details, give) or '?', give, life)
+    if argv[7] == '1' then call(turn, channel, token, argv[9], give, life)
     else redis.call('SET', turn, token .. ':' .. give, 'PX', life) end
     theirs, since = give, token
   elseif theirs and skipped[homeOf(theirs)] and tonumber(since) <= tonumber(token) then
@@ -210,7 +212,7 @@ export const serveOperation: Operation<Serving, TurnReply> = {
     names.waiters(key),
     names.waiter(key),
   ],
-  argv: ({ names, key, token, process, give, calls, life, living, gone, skipped }) => [
+  argv: ({ names, key, token, process, give, detail, calls, life, living, gone, skipped }) => [
     token,
     names.called(key),
     process,
@@ -219,6 +221,7 @@ export const serveOperation: Operation<Serving, TurnReply> = {
     living ? LEASE : 0,
     calls ? 1 : 0,
     gone.length,
+    detail,
     ...gone.flatMap(({ place, detail }) => [place, detail]),
     ...skipped,
   ],

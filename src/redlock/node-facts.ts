@@ -228,7 +228,7 @@ function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unk
 }
 
 function rehearsedServing(names: Names, key: string, process: string): Serving {
-  const turn = { token: 2, give: "", calls: false, life: PROBE_TTL };
+  const turn = { token: 2, give: "", detail: "", calls: false, life: PROBE_TTL };
   return { names, key, process, ...turn, living: true, gone: [], skipped: [] };
 }
 

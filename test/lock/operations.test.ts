@@ -311,6 +311,7 @@ describe("the simulated master", () => {
           token: base.token,
           process: base.owner,
           give: flag ? place : "",
+          detail: "p1@a",
           calls: trust,
           life: 60_000,
           living,

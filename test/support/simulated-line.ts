@@ -89,7 +89,7 @@ export class SimulatedLine {
     const lock = this.#memory.rest(names.lock(key));
     if (lock !== -2) return { status: "held", expiresIn: lock, waiting: line.size };
     if (give !== "" && (turn === undefined || turn.token <= token)) {
-      const detail = this.#details(names, key).get(give) ?? "?";
+      const { detail } = serving;
       if (calls) this.#call(names, key, token, { place: give, detail }, life);
       else this.#memory.set(names.turn(key), `${token}:${give}`, life);
       turn = { place: give, token };
