@@ -1,16 +1,15 @@
 import { asText, runProgram } from "../mutant.ts";
 import type { Patch } from "../protections.ts";
-import type { JobRequest } from "./cli.ts";
 import type { Disturbance, JobReport } from "./run.ts";
 import type { JobScenario } from "./scenarios.ts";
 
 /** Runs a scenario in a process of its own, on the code as it is or with a patch. */
 export async function runJobScenario(
   scenario: JobScenario,
-  request: JobRequest,
+  { from, to }: { from: number; to: number },
   patch?: Patch,
 ): Promise<JobReport[]> {
-  return await runProgram("jobs/cli.ts", [asText(scenario), JSON.stringify(request)], patch);
+  return await runProgram("jobs/cli.ts", [asText(scenario), `${from}`, `${to}`], patch);
 }
 
 /** Milliseconds a message is late: within the node timeout, and long after it. */
