@@ -1,4 +1,5 @@
 import { mkdirSync, rmdirSync } from "node:fs";
+import { connect } from "node:net";
 import { threadId } from "node:worker_threads";
 
 /** A processor in a file, which does what the data of its job say, and tells the worker by its progress. */
@@ -34,12 +35,14 @@ const deeds = {
     await aborted(signal);
     signal.throwIfAborted();
   },
-  async linger() {
-    await new Promise((resolve) => setTimeout(resolve, 25_000));
+  /** Keeps a connection to the test until it ends, one way or another. */
+  async linger({ room }) {
+    const socket = connect(room, "127.0.0.1");
+    await new Promise((resolve) => socket.once("close", resolve));
   },
-  async lingerUntilOrphaned() {
+  async lingerUntilOrphaned({ room }) {
     globalThis.process.once("disconnect", () => globalThis.process.exit(1));
-    await deeds.linger();
+    await deeds.linger({ room });
   },
   exit() {
     globalThis.process.exit(3);
