@@ -23,6 +23,15 @@ export interface LockedWorkerOptions<
   lock: WithLockOptions<D, R, N, JobProgress, K>;
 }
 
+/** The path or URL of a file, or a function that is wrapped by `withLock`. */
+type FileOrFunction<D, R, N extends string> =
+  | string
+  | URL
+  | ((job: Job<D, R, N>, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<R>);
+
+/** Such as BullMQ's `createPostgresBackend`; BullMQ 5 has no type for it. */
+type BackendFactory = (name: string, options: never, more?: never) => object;
+
 /**
  * A `Worker` that locks for processors in files, which BullMQ runs in child processes or, with `useWorkerThreads`, in
  * threads.
@@ -53,18 +62,33 @@ export class LockedWorker<
 
   constructor(
     name: string,
-    processor:
-      | string
-      | URL
-      | ((job: Job<D, R, N>, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<R>),
+    processor: FileOrFunction<D, R, N>,
     options: LockedWorkerOptions<D, NoInfer<R>, N, K>,
+  );
+  /** With a queue that BullMQ 6 keeps elsewhere than in Redis. */
+  constructor(
+    name: string,
+    processor: FileOrFunction<D, R, N>,
+    options: Omit<LockedWorkerOptions<D, NoInfer<R>, N, K>, "connection"> & { connection: unknown },
+    backendFactory: BackendFactory,
+  );
+  constructor(
+    name: string,
+    processor: FileOrFunction<D, R, N>,
+    options: LockedWorkerOptions<D, NoInfer<R>, N, K>,
+    backendFactory?: BackendFactory,
   ) {
     requireObject("options", options, "the options of a Worker, and lock");
     const { lock, ...rest } = options;
     const settings = atLock(() => checkLockOptions(lock));
     const inFile = isFile(processor);
     // Everything is checked before there is a worker that would take jobs.
-    super(name, inFile ? processor : withLock<D, R, N>(lock, processor), rest);
+    super(
+      name,
+      inFile ? processor : withLock<D, R, N>(lock, processor),
+      rest,
+      backendFactory as undefined,
+    );
     this.#settings = inFile ? settings : undefined;
   }
 
