@@ -4,6 +4,7 @@ import { JobBeat } from "./job-beat.ts";
 import { JobLog } from "./job-log.ts";
 import { workerOf } from "./job-worker.ts";
 import type { LockSettings } from "./options.ts";
+import { warnOfMismatches } from "./warn-mismatches.ts";
 
 /** One time that a worker took a job up. */
 export interface Activation {
@@ -25,6 +26,7 @@ export function activate(
   jobToken: string | undefined,
   cancel: AbortSignal | undefined,
 ): Activation {
+  warnOfMismatches(settings, job);
   return {
     settings,
     job,

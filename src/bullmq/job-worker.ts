@@ -1,7 +1,7 @@
 import type { Job } from "bullmq";
 
 /** BullMQ's own default for `lockDuration`, in ms. */
-const DEFAULT_LOCK_DURATION = 30_000;
+export const DEFAULT_LOCK_DURATION = 30_000;
 
 /** Field values to write into the hash of a job. */
 export type JobFields = Readonly<Record<string, string>>;
@@ -21,9 +21,18 @@ interface JobStore {
   ): Promise<{ items: { id: string; v?: unknown }[] }>;
 }
 
+/** The options of a worker that we look at. */
+export interface JobWorkerOptions {
+  readonly lockDuration?: number;
+  readonly skipLockRenewal?: boolean;
+  readonly maxStartedAttempts?: number;
+  readonly limiter?: unknown;
+  readonly connection?: unknown;
+}
+
 /** The worker that runs a job: at run time it is what BullMQ's types call the queue of the job. */
 export interface JobWorker {
-  readonly opts?: { readonly lockDuration?: number; readonly skipLockRenewal?: boolean };
+  readonly opts?: JobWorkerOptions;
   readonly qualifiedName?: string;
   readonly closing?: unknown;
   readonly backend?: JobStore;
