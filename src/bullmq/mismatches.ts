@@ -4,7 +4,7 @@ import type { JobWorkerOptions } from "./job-worker.ts";
 import type { LockSettings } from "./options.ts";
 
 /** What is looked at of the settings of a lock. */
-export type Policies = Pick<LockSettings, "onConflict" | "onUnavailable" | "onLost">;
+export type Policies = Pick<LockSettings, "onConflict" | "onUnavailable" | "onLost" | "maxWait">;
 
 /** What a worker and its lock are made of. */
 export interface WorkerFacts {
@@ -13,6 +13,8 @@ export interface WorkerFacts {
   readonly lockDuration: number;
   /** How long our lock lives, in ms. */
   readonly ttl: number;
+  /** Whether the queue can keep since when a job waits. */
+  readonly keepsFields: boolean;
   /** The name of the lock master that is the queue's own Redis, if one is. */
   readonly queueServer: string | undefined;
 }
@@ -54,6 +56,13 @@ export function mismatchesOfWorker(facts: WorkerFacts, policies: Policies): Redl
     found.push({
       code: "ttl-outlasts-job",
       message: `a killed worker's job may come back after ${earliest} ms, and then waits for its own old lock, which lives for ${ttl} ms; take a ttl of at most ${earliest}, or a lockDuration of at least ${Math.ceil(ttl / EARLIEST_RETRY)}`,
+    });
+  }
+  if (policies.maxWait !== undefined && !facts.keepsFields) {
+    found.push({
+      code: "max-wait-ignored",
+      message:
+        "a queue in PostgreSQL cannot keep since when a job waits: maxWait is ignored, and jobs wait for their key without a limit",
     });
   }
   if (queueServer !== undefined) {

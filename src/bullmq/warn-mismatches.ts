@@ -1,6 +1,12 @@
 import type { Job } from "bullmq";
 import type { RedlockWarning } from "../events.ts";
-import { DEFAULT_LOCK_DURATION, type JobWorker, queueNameOf, workerOf } from "./job-worker.ts";
+import {
+  DEFAULT_LOCK_DURATION,
+  type JobWorker,
+  keepsFields,
+  queueNameOf,
+  workerOf,
+} from "./job-worker.ts";
 import { mismatchesOfJob, mismatchesOfWorker } from "./mismatches.ts";
 import type { LockSettings } from "./options.ts";
 
@@ -28,6 +34,7 @@ export function warnOfMismatches(settings: LockSettings, job: Job): void {
       options,
       lockDuration: options.lockDuration ?? DEFAULT_LOCK_DURATION,
       ttl: redlock.ttlOf(settings.lock),
+      keepsFields: keepsFields(job),
       queueServer: redlock.masterAt(options.connection),
     };
     found.push(...mismatchesOfWorker(facts, settings));

@@ -158,8 +158,19 @@ test("does not warn of what goes together", async () => {
 });
 
 test("the default ttl goes together with BullMQ's defaults, by a hair", () => {
-  const facts = { options: {}, lockDuration: 30_000, ttl: 15_000, queueServer: undefined };
-  const policies = { onConflict: "delay", onUnavailable: "delay", onLost: "delay" } as const;
+  const facts = {
+    options: {},
+    lockDuration: 30_000,
+    ttl: 15_000,
+    keepsFields: true,
+    queueServer: undefined,
+  };
+  const policies = {
+    onConflict: "delay",
+    onUnavailable: "delay",
+    onLost: "delay",
+    maxWait: undefined,
+  } as const;
 
   expect(mismatchesOfWorker(facts, policies)).toEqual([]);
   expect(mismatchesOfWorker({ ...facts, ttl: 15_001 }, policies)).toHaveLength(1);

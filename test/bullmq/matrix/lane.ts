@@ -1,5 +1,6 @@
-import { Queue, Worker } from "bullmq";
+import { createPostgresBackend, Queue, withBackend, Worker } from "bullmq";
 import { Queue as Queue5, Worker as Worker5 } from "bullmq5";
+import { randomUUID } from "node:crypto";
 import { createClient } from "redis";
 import { onTestFinished } from "vitest";
 import type { LockingProcessor } from "../../../src/index.ts";
@@ -68,6 +69,22 @@ export async function nodeRedisLane(url: string): Promise<Lane> {
     queue: new Queue("invoices", { connection }),
     work: (processor, concurrency) =>
       new Worker("invoices", processor, { connection, concurrency }),
+  });
+}
+
+const onPostgres = withBackend(createPostgresBackend);
+
+/** A queue of BullMQ 6 in PostgreSQL. */
+export async function postgresLane(url: string): Promise<Lane> {
+  const connection = { connectionString: url };
+  // Names of queues are tables' rows: each test has its own.
+  const name = `invoices-${randomUUID()}`;
+  const queue = new onPostgres.Queue(name, { connection: { ...connection, migrate: true } });
+  await queue.waitUntilReady();
+  return tidy({
+    queue,
+    work: (processor, concurrency) =>
+      new onPostgres.Worker(name, processor, { connection, concurrency }),
   });
 }
 
