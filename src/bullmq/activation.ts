@@ -7,6 +7,7 @@ import { openHome } from "./open-home.ts";
 import { isReplacing, type LockSettings } from "./options.ts";
 import { standingOf } from "./standing.ts";
 import type { Standing } from "../line/place.ts";
+import { warnOfMismatches } from "./warn-mismatches.ts";
 
 /** One time that a worker took a job up. */
 export interface Activation {
@@ -31,6 +32,7 @@ export function activate(
   cancel: AbortSignal | undefined,
 ): Activation {
   const home = openHome(settings, job);
+  warnOfMismatches(settings, job);
   return {
     settings,
     job,

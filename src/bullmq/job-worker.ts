@@ -1,7 +1,7 @@
 import type { Job } from "bullmq";
 
 /** BullMQ's own default for `lockDuration`, in ms. */
-const DEFAULT_LOCK_DURATION = 30_000;
+export const DEFAULT_LOCK_DURATION = 30_000;
 
 /** Field values to write into the hash of a job. */
 export type JobFields = Readonly<Record<string, string>>;
@@ -84,11 +84,17 @@ export async function moveToDelayed(
   job.delay = delay;
 }
 
+/** Whether fields of our own can be kept in a job; PostgreSQL has no room for them. */
+export function keepsFields(job: Job): boolean {
+  // BullMQ has no other sign of it that every version has.
+  return storeOf(job)?.constructor.name !== "PostgresQueueBackend";
+}
+
 /** Reads a field that {@link moveToDelayed} wrote, from its JSON. */
 export async function readField(job: Job, field: string): Promise<unknown> {
   const worker = workerOf(job);
   const key = worker.toKey?.(job.id ?? "");
-  if (key === undefined) return undefined;
+  if (key === undefined || !keepsFields(job)) return undefined;
   // BullMQ has no call for one field; this reads the whole hash, as every activation does.
   const page = await storeOf(job)?.paginate(key, { start: 0, end: -1 });
   return page?.items.find(({ id }) => id === field)?.v;

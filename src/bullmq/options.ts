@@ -84,7 +84,8 @@ export interface LockPolicies<J> {
   /**
    * How long a job may be put aside, for conflicts and for masters out of reach alike, since it first was. It is
    * counted anew when the job had its key, or failed, in between. Compared with the wall clocks of the workers, and
-   * looked at when a job would be put aside again. Kept in the hash of the job in the queue's Redis.
+   * looked at when a job would be put aside again. Kept in the hash of the job in the queue's Redis; ignored, with a
+   * warning, on a queue in PostgreSQL.
    * @defaultValue none
    */
   maxWait?: number;

@@ -35,6 +35,20 @@ export function parseQueue(path: string, queue: unknown): QueueServer | undefine
   return parseEndpoint(path, queue);
 }
 
+/**
+ * The name of the master that a queue's connection leads to, by the address as it is written; that a server has other
+ * addresses is not known here.
+ */
+export function findMasterAt(masters: readonly Endpoint[], queue: unknown): string | undefined {
+  try {
+    const { address } = parseEndpoint("connection", queue);
+    return masters.find((master) => master.address === address)?.name;
+  } catch {
+    // Several servers, a cluster, another database: none of our masters.
+    return undefined;
+  }
+}
+
 function hasSentinels(options: unknown): options is object {
   return (
     typeof options === "object" &&

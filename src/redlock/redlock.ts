@@ -31,6 +31,7 @@ import {
   type RedlockSettings,
   warningAboutCount,
 } from "./options.ts";
+import { findMasterAt } from "./queue-server.ts";
 import { checkReady, type ReadyOptions, type ReadyReport } from "./ready.ts";
 import { Observer } from "./telemetry.ts";
 import { type AcquireOptions, readWish } from "./wish.ts";
@@ -290,6 +291,16 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   /** Checks the options of one acquisition before there is one. @internal */
   checkAcquireOptions(options: Pick<AcquireOptions, "ttl" | "heartbeat">): void {
     readWish(this.#settings, "any", options);
+  }
+
+  /** For the processor wrapper: how long a lock with these options lives, in ms. @internal */
+  ttlOf(options: Pick<AcquireOptions, "ttl">): number {
+    return options.ttl ?? this.#settings.ttl;
+  }
+
+  /** For the processor wrapper: the name of the master that is the Redis of a queue, as far as is seen. @internal */
+  masterAt(connection: unknown): string | undefined {
+    return findMasterAt(this.#settings.endpoints, connection);
   }
 
   async #acquire(

@@ -1,0 +1,136 @@
+import { type Job, type JobProgress, Worker, type WorkerOptions } from "bullmq";
+import { requireObject } from "../check-options.ts";
+import { describeValue, LockConfigError } from "../errors.ts";
+import { activate } from "./activation.ts";
+import type { Lock } from "./lock.ts";
+import { checkLockOptions, type LockSettings } from "./options.ts";
+import { runLocked } from "./run.ts";
+import { inSandbox } from "./sandbox.ts";
+import { withLock, type WithLockOptions } from "./with-lock.ts";
+
+/** What BullMQ takes for the data of a job whose type nobody said. */
+type AnyData = Job["data"];
+type AnyResult = Job["returnvalue"];
+
+/** Options of a {@link LockedWorker}: those of a `Worker`, and the lock. */
+export interface LockedWorkerOptions<
+  D = AnyData,
+  R = AnyResult,
+  N extends string = string,
+  K extends string = string,
+> extends WorkerOptions {
+  /** As for `withLock`. */
+  lock: WithLockOptions<D, R, N, JobProgress, K>;
+}
+
+/** The path or URL of a file, or a function that is wrapped by `withLock`. */
+type FileOrFunction<D, R, N extends string> =
+  | string
+  | URL
+  | ((job: Job<D, R, N>, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<R>);
+
+/** Such as BullMQ's `createPostgresBackend`; BullMQ 5 has no type for it. */
+type BackendFactory = (name: string, options: never, more?: never) => object;
+
+/**
+ * A `Worker` that locks for processors in files, which BullMQ runs in child processes or, with `useWorkerThreads`, in
+ * threads.
+ *
+ * The lock is taken, extended and released here, in the process of the worker: the children need no connection to the
+ * masters, and one that computes for minutes keeps its lock. All options of `withLock` hold. The signal, the third
+ * argument of the processor, aborts as under `withLock`, with text for its reason. `job.lock` has the keys and the fencing
+ * token, see {@link LockedSandboxedJob}.
+ *
+ * A processor that is a function is wrapped by `withLock`.
+ *
+ * @throws {LockConfigError} for a lock option that cannot work, or no processor.
+ * @see docs/sandboxed-processors.md
+ * @example
+ * const worker = new LockedWorker<Charge>("charges", "/app/charge.js", {
+ *   connection,
+ *   lock: { redlock, key: "account:{{data.accountId}}" },
+ * });
+ */
+export class LockedWorker<
+  D = AnyData,
+  R = AnyResult,
+  N extends string = string,
+  const K extends string = string,
+> extends Worker<D, R, N> {
+  /** For a processor in a file. */
+  readonly #settings: LockSettings | undefined;
+
+  constructor(
+    name: string,
+    processor: FileOrFunction<D, R, N>,
+    options: LockedWorkerOptions<D, NoInfer<R>, N, K>,
+  );
+  /** With a queue that BullMQ 6 keeps elsewhere than in Redis. */
+  constructor(
+    name: string,
+    processor: FileOrFunction<D, R, N>,
+    options: Omit<LockedWorkerOptions<D, NoInfer<R>, N, K>, "connection"> & { connection: unknown },
+    backendFactory: BackendFactory,
+  );
+  constructor(
+    name: string,
+    processor: FileOrFunction<D, R, N>,
+    options: LockedWorkerOptions<D, NoInfer<R>, N, K>,
+    backendFactory?: BackendFactory,
+  ) {
+    requireObject("options", options, "the options of a Worker, and lock");
+    const { lock, ...rest } = options;
+    const settings = atLock(() => checkLockOptions(lock));
+    const inFile = isFile(processor);
+    // Everything is checked before there is a worker that would take jobs.
+    super(
+      name,
+      inFile ? processor : withLock<D, R, N>(lock, processor),
+      rest,
+      backendFactory as undefined,
+    );
+    this.#settings = inFile ? settings : undefined;
+  }
+
+  /** Called by BullMQ for each job. */
+  protected override callProcessJob(
+    job: Job<D, R, N>,
+    jobToken: string,
+    signal?: AbortSignal,
+  ): Promise<R> {
+    if (this.#settings === undefined) return super.callProcessJob(job, jobToken, signal);
+    const processor = inSandbox((_job, signal) => super.callProcessJob(job, jobToken, signal));
+    return runLocked(activate(this.#settings, job, jobToken, signal), processor) as Promise<R>;
+  }
+}
+
+function isFile(processor: unknown): processor is string | URL {
+  if (typeof processor === "function") return false;
+  if (typeof processor !== "string" && !(processor instanceof URL)) {
+    throw new LockConfigError({
+      path: "processor",
+      found: describeValue(processor),
+      expected: "the path or URL of a file, or a function",
+    });
+  }
+  // Else the jobs would run without a lock.
+  if (typeof Reflect.get(Worker.prototype, "callProcessJob") !== "function") {
+    throw new LockConfigError({
+      path: "bullmq",
+      found: "a Worker without callProcessJob",
+      expected: "BullMQ 5.72.1 or later, or 6",
+    });
+  }
+  return true;
+}
+
+/** Lets a complaint about an option name it as the user wrote it. */
+function atLock<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof LockConfigError)) throw error;
+    const { path, found, expected } = error;
+    throw new LockConfigError({ path: `lock.${path}`.replace(/\.options$/, ""), found, expected });
+  }
+}

@@ -1,0 +1,58 @@
+import type { Job, Worker } from "bullmq";
+import { expectTypeOf, test } from "vitest";
+import { type Lock, Redlock } from "../../src/index.ts";
+import { type LockedSandboxedJob, LockedWorker } from "../../src/worker.ts";
+
+interface Invoice {
+  accountId: string;
+}
+
+const redlock = new Redlock();
+redlock.on("warning", () => undefined);
+const connection = {};
+
+/** For the compiler only: no worker is made. */
+function compiles(_make: () => Worker): void {}
+
+const processor = async (job: Job<Invoice>, _jobToken: string, _signal: AbortSignal, lock: Lock) =>
+  await Promise.resolve(`${job.data.accountId} ${lock.fencingToken}`);
+
+test("is a Worker of the data that its type arguments say", () => {
+  compiles(() => {
+    const worker = new LockedWorker<Invoice, number>("invoices", "/file.js", {
+      connection,
+      lock: {
+        redlock,
+        key: (job) => {
+          expectTypeOf(job.data).toEqualTypeOf<Invoice>();
+          return job.data.accountId;
+        },
+      },
+    });
+    expectTypeOf(worker).toExtend<Worker<Invoice, number>>();
+    return worker;
+  });
+});
+
+test("infers the data and the lock from a function, and checks the template against them", () => {
+  compiles(
+    () =>
+      new LockedWorker("invoices", processor, {
+        connection,
+        lock: { redlock, key: "account:{{data.accountId}}" },
+      }),
+  );
+  compiles(
+    () =>
+      new LockedWorker("invoices", processor, {
+        connection,
+        // @ts-expect-error There is no such path in the data.
+        lock: { redlock, key: "account:{{data.account}}" },
+      }),
+  );
+});
+
+test("gives the processor in the file a job with a lock in it", () => {
+  expectTypeOf<LockedSandboxedJob<Invoice>["data"]>().toEqualTypeOf<Invoice>();
+  expectTypeOf<LockedSandboxedJob<Invoice>["lock"]["fencingToken"]>().toEqualTypeOf<number>();
+});
