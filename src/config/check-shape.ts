@@ -8,6 +8,8 @@ import { EXPECTED, KNOWN_AT_TOP, KNOWN_IN_RULE, rulesFileSchema } from "./schema
 
 /** Everything about the rules that their schema forbids. */
 export function checkShape(rules: unknown): Mistake[] {
+  // An array is an object to Valibot.
+  if (Array.isArray(rules)) return [wrongValue([], describeInput(rules), EXPECTED.file)];
   const { issues = [] } = v.safeParse(rulesFileSchema, rules);
   const mistakes = issues
     // Valibot names but one unknown option of each object.

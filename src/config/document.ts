@@ -181,7 +181,8 @@ function rangeOf(node: unknown): Range | undefined {
 
 /** Where in the source an offset of the value is: known when it is written as it is, but for quotes. */
 function offsetInScalar(source: string, offset: number | undefined): number {
-  if (offset === undefined) return 0;
+  // An alias stands for a text that is elsewhere.
+  if (offset === undefined || source.startsWith("*")) return 0;
   const isQuoted = /^(["']).*\1$/s.test(source);
   return source.includes("\n") || (isQuoted && /\\|''/.test(source))
     ? 0

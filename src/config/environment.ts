@@ -42,7 +42,7 @@ function findVariable(name: string, environment: Environment): Variable {
   if (!NAME.test(name)) {
     return { fault: `"\${${name}}"`, expected: "the name of an environment variable: ${NAME}" };
   }
-  const value = environment[name];
+  const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
   if (value === undefined) {
     return { fault: `\${${name}}, which is not set`, expected: `the environment variable ${name}` };
   }

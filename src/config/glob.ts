@@ -11,20 +11,22 @@ export class Glob {
 
   constructor(text: string) {
     this.text = text;
-    this.#parts = inOrder(parse(text));
+    this.#parts = parse(text);
   }
 
   /** Whether a name matches, all of it. */
   matches(name: string): boolean {
-    return covers(
+    return takesAll(
       this.#parts,
       Array.from(name, (character) => ({ character })),
     );
   }
 
-  /** Whether every name that matches the other pattern matches this one too. */
+  /** Whether every name that matches the other pattern matches this one too; unknown, so false, with many `*` in it. */
   covers(other: Glob): boolean {
-    return covers(this.#parts, other.#parts);
+    return instancesOf(other.#parts, this.#parts.length).every((instance) =>
+      takesAll(this.#parts, instance),
+    );
   }
 }
 
@@ -43,38 +45,41 @@ function parse(text: string): Part[] {
   return parts;
 }
 
-/** Writes `*?*` as `?*`, so that patterns for the same names are the same parts. */
-function inOrder(parts: readonly Part[]): Part[] {
-  const ordered: Part[] = [];
-  let isAny = false;
-  for (const part of parts) {
-    if (part === "any") {
-      isAny = true;
-      continue;
-    }
-    if (part !== "one" && isAny) {
-      ordered.push("any");
-      isAny = false;
-    }
-    ordered.push(part);
-  }
-  return isAny ? [...ordered, "any"] : ordered;
+/** More are not looked at: each doubles the work. */
+const MOST_STARS = 6;
+
+/**
+ * Names that stand for all that match a pattern: each of its `*` as nothing, and as more characters than `longest`, none
+ * of which is written in a pattern. Its `?` are such characters too.
+ */
+function instancesOf(parts: readonly Part[], longest: number): Part[][] {
+  const stars = parts.filter((part) => part === "any").length;
+  if (stars > MOST_STARS) return [[...parts]];
+  const long = Array.from({ length: longest + 1 }, (): Part => "one");
+  return Array.from({ length: 2 ** stars }, (_, choice) => {
+    let star = -1;
+    return parts.flatMap((part) => {
+      if (part !== "any") return [part];
+      star += 1;
+      return Math.floor(choice / 2 ** star) % 2 === 0 ? [] : long;
+    });
+  });
 }
 
 /**
- * Whether `wide` matches `narrow`, read as a name in which a `*` is a text that only a `*` takes. One step back to the
- * last `*` is enough, so the time is at most the product of the lengths.
+ * Whether a pattern matches a name. One step back to the last `*` is enough, so the time is at most the product of the
+ * lengths.
  */
-function covers(wide: readonly Part[], narrow: readonly Part[]): boolean {
+function takesAll(pattern: readonly Part[], name: readonly Part[]): boolean {
   let [at, star, resume] = [0, -1, 0];
   let i = 0;
-  while (i < narrow.length) {
-    const part = wide[at];
+  while (i < name.length) {
+    const part = pattern[at];
     if (part === "any") {
       star = at;
       resume = i;
       at += 1;
-    } else if (part !== undefined && takes(part, narrow[i])) {
+    } else if (part !== undefined && takes(part, name[i])) {
       at += 1;
       i += 1;
     } else if (star >= 0) {
@@ -83,8 +88,8 @@ function covers(wide: readonly Part[], narrow: readonly Part[]): boolean {
       i = resume;
     } else return false;
   }
-  while (wide[at] === "any") at += 1;
-  return at === wide.length;
+  while (pattern[at] === "any") at += 1;
+  return at === pattern.length;
 }
 
 function takes(part: Exclude<Part, "any">, other: Part | undefined): boolean {

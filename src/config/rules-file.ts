@@ -34,6 +34,7 @@ export async function readRulesFile(path: string, environment: Environment): Pro
     const { line, column } = document.placeOf(at);
     return {
       ...what,
+      path: withoutSecrets(what.path),
       found: withoutSecrets(what.found),
       file,
       line,
