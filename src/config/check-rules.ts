@@ -20,7 +20,7 @@ export interface CheckedRules {
 }
 
 /** Options at the top that are defaults of the rules: the ttl and the heartbeat come from the `Redlock`. */
-const DEFAULTS = Object.fromEntries(
+export const DEFAULTS_OF_RULES = Object.fromEntries(
   Object.entries(LOCK_DATA_OPTIONS).filter(([name]) => !(name in REDLOCK_DATA_OPTIONS)),
 );
 
@@ -77,7 +77,7 @@ class Checker {
   }
 
   defaults(top: Options): Options {
-    const { options, mistakes } = readOptions(top, DEFAULTS, [], this.#isSound);
+    const { options, mistakes } = readOptions(top, DEFAULTS_OF_RULES, [], this.#isSound);
     this.mistakes.push(...mistakes);
     this.#check(options, top, []);
     return options;

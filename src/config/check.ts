@@ -1,5 +1,5 @@
 import { type CheckedMasters, checkMasters } from "./check-masters.ts";
-import { checkRules } from "./check-rules.ts";
+import { checkRules, DEFAULTS_OF_RULES } from "./check-rules.ts";
 import { checkShape } from "./check-shape.ts";
 import type { Environment } from "./environment.ts";
 import type { Mistake } from "./mistake.ts";
@@ -24,9 +24,7 @@ export function check(content: unknown, environment: Environment): Checked {
   return { mistakes: [...shape, ...masters.mistakes, ...mistakes], masters, rules };
 }
 
-/** Whether a mistake is about the masters, so that nothing can be asked of them. */
-export function isAboutMasters({ path: [name] }: Mistake, { masters }: Checked): boolean {
-  return (
-    name === undefined || name === "nodes" || masters.mistakes.some(({ path }) => path[0] === name)
-  );
+/** Whether a mistake may be about the masters: it is not in the rules, nor in what is a default for them. */
+export function isAboutMasters({ path: [name] }: Mistake): boolean {
+  return name !== "rules" && !(typeof name === "string" && name in DEFAULTS_OF_RULES);
 }

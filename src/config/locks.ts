@@ -19,6 +19,7 @@ export interface Locks extends AsyncDisposable {
    * that no rule matches fails for good, and never runs without a lock by accident.
    */
   wrap<D = AnyData, R = AnyResult, N extends string = string, P extends JobProgress = JobProgress>(
+    this: void,
     processor: (
       job: Job<D, NoInfer<R>, N, P>,
       jobToken: string,
@@ -27,9 +28,9 @@ export interface Locks extends AsyncDisposable {
     ) => Promise<R>,
   ): LockingProcessor<D, R, N, P>;
   /** Says which rule matches a job, which keys it would lock, and with which options. Asks no master. */
-  explain(job: ExplainedJob): Explanation;
+  explain(this: void, job: ExplainedJob): Explanation;
   /** Closes the `Redlock`; close the workers first. Idempotent. */
-  close(): Promise<void>;
+  close(this: void): Promise<void>;
 }
 
 /** Makes locks of rules that were found right. @throws {LockConfigError} for a bad `telemetry`. */

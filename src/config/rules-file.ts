@@ -14,9 +14,9 @@ export interface RulesFile extends Checked {
   /** Everything that is wrong, in the order of the file. */
   readonly faults: readonly RulesFault[];
   /** The line of each rule, from 1. */
-  lineOf(rule: number): number;
+  lineOf(this: void, rule: number): number;
   /** Mistakes that belong to one part, as faults. */
-  toFaults(mistakes: readonly Mistake[]): RulesFault[];
+  toFaults(this: void, mistakes: readonly Mistake[]): RulesFault[];
 }
 
 /** Reads and checks a rules file. @throws {LockRulesError} when it is no text file of a sensible size. */

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
-import { defineLocks, type LockRules } from "../../src/config/index.ts";
+import { defineLocks } from "../../src/config/index.ts";
 import { Redlock, withLock } from "../../src/index.ts";
 import { makeFolder } from "./support.ts";
 
@@ -83,7 +83,7 @@ describe("an option of the rules", () => {
         nodes,
         [name]: value,
         rules: [{ key: "a" }],
-      } as LockRules);
+      });
       expect(topped.explain(job).options[name]).toBe(value);
       await using plain = defineLocks({ nodes, rules: [{ key: "a" }] });
       expect(plain.explain(job).options[name]).not.toBe(value);
