@@ -127,14 +127,19 @@ function aboutStuck({ key, nodes, state }: KeySummary, keyPrefix: string): strin
     state === "blocked" ? "nobody gets the key before it is gone" : "these masters have no vote";
   return [
     `Find out what stores ${stored} on ${list(stuck)}: this library stores nothing without an end there, and ${stands}.`,
-    `When you know that nobody works under it, delete it on each of them: redis-cli -h HOST -p PORT DEL "${stored}"`,
+    "When you know that nobody works under it, delete it on each of them:",
+    `redis-cli -h HOST -p PORT DEL "${stored}"`,
   ];
 }
 
-function aboutSilent({ nodes }: KeySummary): string[] {
+function aboutSilent({ nodes, state }: KeySummary): string[] {
   const silent = nodes.filter((node) => !isAnswer(node)).map(({ node }) => node);
   if (silent.length === 0) return [];
+  const certain =
+    state === "unclear"
+      ? "A lock may have its other part there."
+      : "The others are a quorum, so what stands here is certain.";
   return [
-    `${list(silent)} did not answer. The others are a quorum, so what stands here is certain. What is wrong with ${silent.length === 1 ? "it" : "them"}, says: bullmq-redlock doctor`,
+    `${list(silent)} did not answer. ${certain} What is wrong with ${silent.length === 1 ? "it" : "them"}, says: bullmq-redlock doctor`,
   ];
 }

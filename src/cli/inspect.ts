@@ -24,7 +24,7 @@ ${MASTER_HELP}
   --json          for programs; durations are milliseconds
 
   bullmq-redlock inspect account:42
-  bullmq-redlock inspect --node redis://lock-1 --node redis://lock-2 --node redis://lock-3 account:42
+  bullmq-redlock inspect --node redis://lock-1 --node redis://lock-2 account:42
 
 A key as a rule makes it is shown by: bullmq-redlock check-config --job FILE
 

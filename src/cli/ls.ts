@@ -1,4 +1,3 @@
-import { LockKeyError } from "../errors.ts";
 import { readTimeout } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readMasters, withRedlock } from "./connect.ts";
@@ -37,20 +36,17 @@ away by itself; 2 a mistake in the command or the file; 3 too few masters answer
     if (more.length > 0) {
       throw new UsageError('ls takes one pattern, in quotes, as in: bullmq-redlock ls "account:*"');
     }
+    if (pattern === "") throw new UsageError('found an empty pattern, expected a glob such as "*"');
     const nodeTimeout = readTimeout(call.options.timeout, PATIENCE);
     const { nodes, keyPrefix = "redlock:" } = await readMasters(call);
     const options = { keyPrefix, nodeTimeout, ...(nodes === undefined ? {} : { nodes }) };
     return await withRedlock(options, async (redlock) => {
       const { nodes: masters } = await redlock.inspect(NO_KEY);
       const locks: KeySummary[] = [];
-      try {
-        for await (const inspection of redlock.list(pattern)) {
-          locks.push(summarise(inspection, Date.now()));
-        }
-      } catch (error) {
-        throw error instanceof LockKeyError ? new UsageError(error.message) : error;
+      for await (const inspection of redlock.list(pattern)) {
+        locks.push(summarise(inspection, Date.now()));
       }
-      locks.sort((a, b) => (b.age ?? Infinity) - (a.age ?? Infinity));
+      locks.sort((a, b) => sinceOf(a) - sinceOf(b) || (a.key < b.key ? -1 : 1));
       const states = masters.map(({ node, state, cause }) => ({
         node,
         answers: state === "free",
@@ -73,6 +69,11 @@ away by itself; 2 a mistake in the command or the file; 3 too few masters answer
     });
   },
 };
+
+/** What nobody knows the age of may be the oldest. */
+function sinceOf({ holder }: KeySummary): number {
+  return holder?.since ?? 0;
+}
 
 function show(locks: readonly KeySummary[], out: Screen): void {
   if (locks.length === 0) {

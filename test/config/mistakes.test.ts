@@ -299,6 +299,11 @@ describe("passwords", () => {
     `nodes: redis://:${secret}@h: 5\nrules: [{key: a}]`,
     `redis://:${secret}@h: 5\nredis://:${secret}@h: 5`,
     `redis://:${secret}@h`,
+    `nodes: ["redis://u:${secret}\${B}@h"]\nrules: [{key: a}]`,
+    `nodes: ["redis://u:\${B}${secret}@h"]\nrules: [{key: a}]`,
+    `nodes: ["redis://u:a@${secret}, 'b c@h?"]\nrules: [{key: a}]`,
+    `nodes: ["redis://u:${secret}, ${secret} x@h?q"]\nrules: [{key: a}]`,
+    `nodes: [{host: "", password: x${secret}, pass: "${secret} ${secret}"}]\nrules: [{key: a}]`,
   ])("are not shown: %s", async (text) => {
     const error = await errorOf(text);
     expect(error?.faults.length).toBeGreaterThan(0);
