@@ -5,11 +5,11 @@ import type { DataOption } from "../data-option.ts";
 import type { NodeOption } from "../redis/endpoint.ts";
 import type { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
-import { check } from "./check.ts";
+import { check, type Checked } from "./check.ts";
 import type { DurationText } from "./duration.ts";
 import { createLocks, type Locks } from "./locks.ts";
 import { writePath } from "./path.ts";
-import { LockRulesError } from "./rules-error.ts";
+import { LockRulesError, type RulesFault } from "./rules-error.ts";
 
 /** Options as rules have them: durations may have a unit, functions are left out. */
 type Written<Options, Known extends Readonly<Record<string, DataOption>>> = {
@@ -39,40 +39,46 @@ export interface LockRules
   rules: readonly LockRule[];
 }
 
-/** What a rules file can not have. */
+/** What goes beside the rules. */
 export interface LocksOptions {
-  /** As that of a `Redlock`. @defaultValue none */
-  telemetry?: NonNullable<RedlockOptions["telemetry"]>;
+  /**
+   * Options of the `Redlock` that go before those of the rules: telemetry, which no file can have, or the masters of a
+   * test. What is wrong with `nodes` in the rules does not count then.
+   * @defaultValue none
+   */
+  redlock?: RedlockOptions;
   /** Where `${NAME}` in `nodes` is looked up. @defaultValue `process.env` */
   environment?: Readonly<Record<string, string | undefined>>;
 }
 
 /**
  * Makes locks of rules in code: the same as `loadLocks` does of a file. Connects to nothing before the first lock.
- * @throws {LockRulesError} that tells all mistakes.
+ * @throws {LockRulesError} that tells all mistakes; {@link LockConfigError} for a bad option of `options.redlock`.
  */
 export function defineLocks(rules: LockRules, options: LocksOptions = {}): Locks {
   const checked = check(rules, options.environment ?? process.env);
-  if (checked.mistakes.length > 0) {
-    throw new LockRulesError(
-      checked.mistakes.map(({ path, found, expected }) => ({
-        path: writePath(path),
-        found,
-        expected,
-        file: undefined,
-        line: undefined,
-        column: undefined,
-        source: undefined,
-      })),
-    );
-  }
-  return createLocks(withTelemetry(checked.masters.options, options), checked.rules);
+  const faults = checked.mistakes.map(({ path, found, expected }) => ({
+    path: writePath(path),
+    found,
+    expected,
+    file: undefined,
+    line: undefined,
+    column: undefined,
+    source: undefined,
+  }));
+  return locksOf(checked, faults, options);
 }
 
-/** Adds what stands in no file. */
-export function withTelemetry(
-  redlock: RedlockOptions,
-  { telemetry }: LocksOptions,
-): RedlockOptions {
-  return telemetry === undefined ? redlock : { ...redlock, telemetry };
+/** Makes locks of rules that were checked. @throws {LockRulesError} when there are faults. */
+export function locksOf(
+  { masters, rules }: Checked,
+  faults: readonly RulesFault[],
+  { redlock }: LocksOptions,
+): Locks {
+  const counting =
+    redlock?.nodes === undefined ? faults : faults.filter(({ path }) => !/^nodes\b/.test(path));
+  if (counting.length > 0) throw new LockRulesError(counting);
+  // What is there without a value does not take the place of one.
+  const given = Object.entries(redlock ?? {}).filter(([, value]) => value !== undefined);
+  return createLocks({ ...masters.options, ...Object.fromEntries(given) }, rules);
 }

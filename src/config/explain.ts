@@ -1,5 +1,5 @@
 import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
-import { checkLockOptions } from "../bullmq/options.ts";
+import { checkLockOptions, type LockSettings } from "../bullmq/options.ts";
 import { LockKeyError } from "../errors.ts";
 import type { KeyJob } from "../keys/job.ts";
 import type { Redlock } from "../redlock/redlock.ts";
@@ -35,11 +35,25 @@ export interface Explanation {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
+/** A rule with all its options, defaults among them. */
+export interface CheckedRule extends Rule {
+  readonly checked: LockSettings;
+}
+
+/** Adds what counts for a rule. @throws {LockConfigError} for options that do not fit the `Redlock`. */
+export function withSettings(rule: Rule, redlock: Redlock): CheckedRule {
+  return { ...rule, checked: checkLockOptions({ redlock, key: keyOf(rule), ...rule.options }) };
+}
+
+/** The key of a rule, as `withLock` takes it. */
+export function keyOf({ key }: Pick<Rule, "key">): string | (() => null) {
+  return key ?? (() => null);
+}
+
 /** Says what becomes of a job. Asks no master. */
 export function explain(
   { queueName, name, data, id, opts = {} }: ExplainedJob,
-  rules: readonly Rule[],
-  redlock: Redlock,
+  rules: readonly CheckedRule[],
   settings: RedlockSettings,
 ): Explanation {
   const job: KeyJob = { queueName, name, data, id, opts };
@@ -47,7 +61,7 @@ export function explain(
   const nothing = { rule: rule?.index, keys: [], error: undefined, options: {} };
   if (rule === undefined) return { ...nothing, outcome: "no rule", error: noRule(job) };
   if (rule.key === null) return { ...nothing, outcome: "no lock" };
-  const checked = checkLockOptions({ redlock, key: rule.key, ...rule.options });
+  const { checked } = rule;
   const options = optionsOf(checked, settings);
   try {
     // A template makes at least one key, or throws.
@@ -71,10 +85,7 @@ export function noRule({
   });
 }
 
-function optionsOf(
-  checked: ReturnType<typeof checkLockOptions>,
-  settings: RedlockSettings,
-): Record<string, unknown> {
+function optionsOf(checked: LockSettings, settings: RedlockSettings): Record<string, unknown> {
   const { ttl, heartbeat } = readWish(settings, "any", checked.lock);
   const all: Record<string, unknown> = { ...checked, ttl, heartbeat };
   return Object.fromEntries(

@@ -1,9 +1,8 @@
 import { resolve } from "node:path";
 import { LockConfigError } from "../errors.ts";
-import { type LocksOptions, withTelemetry } from "./define-locks.ts";
+import { locksOf, type LocksOptions } from "./define-locks.ts";
 import { FILE_NAMES, findFile } from "./find-file.ts";
-import { createLocks, type Locks } from "./locks.ts";
-import { LockRulesError } from "./rules-error.ts";
+import type { Locks } from "./locks.ts";
 import { readRulesFile } from "./rules-file.ts";
 
 /**
@@ -25,7 +24,6 @@ export async function loadLocks(path?: string, options: LocksOptions = {}): Prom
       expected: FILE_NAMES.join(", "),
     });
   }
-  const { faults, masters, rules } = await readRulesFile(file, options.environment ?? process.env);
-  if (faults.length > 0) throw new LockRulesError(faults);
-  return createLocks(withTelemetry(masters.options, options), rules);
+  const rules = await readRulesFile(file, options.environment ?? process.env);
+  return locksOf(rules, rules.faults, options);
 }

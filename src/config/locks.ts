@@ -4,7 +4,14 @@ import { type LockingProcessor, withLock } from "../bullmq/with-lock.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
 import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
-import { explain, type ExplainedJob, type Explanation, noRule } from "./explain.ts";
+import {
+  explain,
+  type ExplainedJob,
+  type Explanation,
+  keyOf,
+  noRule,
+  withSettings,
+} from "./explain.ts";
 import { findRule, type Rule } from "./rule.ts";
 
 type AnyData = Job["data"];
@@ -33,15 +40,16 @@ export interface Locks extends AsyncDisposable {
   close(this: void): Promise<void>;
 }
 
-/** Makes locks of rules that were found right. @throws {LockConfigError} for a bad `telemetry`. */
-export function createLocks(options: RedlockOptions, rules: readonly Rule[]): Locks {
+/** Makes locks of rules that were found right. @throws {LockConfigError} for options that do not fit each other. */
+export function createLocks(options: RedlockOptions, found: readonly Rule[]): Locks {
   const settings = checkRedlockOptions(options);
   const redlock = new Redlock(options);
+  const rules = found.map((rule) => withSettings(rule, redlock));
   const close = async (): Promise<void> => await redlock.close();
   return {
     redlock,
     wrap: (processor) => wrap(processor, rules, redlock),
-    explain: (job) => explain(job, rules, redlock, settings),
+    explain: (job) => explain(job, rules, settings),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -65,9 +73,8 @@ function wrap<D, R, N extends string, P extends JobProgress>(
     });
   }
   const byRule = rules.map((rule) => {
-    const { key, options } = rule;
     // The paths of the template are checked against each job; the type of its data is not known to the rules.
-    const lockOptions = { redlock, key: key ?? (() => null), ...options } as Parameters<
+    const lockOptions = { redlock, key: keyOf(rule), ...rule.options } as Parameters<
       typeof withLock<D, R, N, P>
     >[0];
     return withLock<D, R, N, P>(lockOptions, processor);

@@ -14,10 +14,10 @@ export interface Rule {
 }
 
 /** The first rule that matches a job. */
-export function findRule(
-  rules: readonly Rule[],
+export function findRule<R extends Rule>(
+  rules: readonly R[],
   queueName: string,
   jobName: string,
-): Rule | undefined {
+): R | undefined {
   return rules.find(({ queue, job }) => queue.matches(queueName) && job.matches(jobName));
 }

@@ -152,6 +152,38 @@ describe("loadLocks", () => {
   });
 });
 
+describe("options beside the rules", () => {
+  it("go before those of the rules, and make its masters of no interest", async () => {
+    const path = await writeRules(
+      'nodes: ["${NOBODY}", http://x]\nkeyPrefix: "file:"\nttl: 2s\nrules: [{key: a}]\n',
+    );
+    const redlock = {
+      nodes: bench.masterUrls,
+      restartGuard: "trust-new" as const,
+      keyPrefix: "mine:",
+      ...({ ttl: undefined } as object),
+    };
+    await using locks = await loadLocks(path, { redlock });
+    await locks.redlock.acquire("a");
+    await using mine = bench.redlock({ keyPrefix: "mine:" });
+    expect(await mine.isLocked("a")).toBe(true);
+    expect(locks.explain({ queueName: "q", name: "n" }).options).toMatchObject({ ttl: 2_000 });
+    const without = loadLocks(path, { redlock: { keyPrefix: "x" }, environment: {} });
+    await expect(without).rejects.toThrow("nodes[0]: found ${NOBODY}, which is not set");
+  });
+
+  it("are refused when the rules do not fit them", () => {
+    const rules = {
+      nodes: ["redis://a"],
+      maxTtl: "60s",
+      rules: [{ key: "a", ttl: "30s" }],
+    } as const;
+    const act = (): Locks => defineLocks(rules, { redlock: { maxTtl: 20_000 } });
+    expect(act).toThrow("ttl: found 30000, expected whole milliseconds from 1 to 20000");
+    expect(() => defineLocks(rules, { redlock: { tll: 5 } as object })).toThrow('expected "ttl"?');
+  });
+});
+
 describe("types of rules in code", () => {
   it("know options, choices and durations", () => {
     const nodes = ["redis://a"];
