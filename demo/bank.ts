@@ -63,6 +63,8 @@ export class Bank {
 
   /** Adds 1 to each of the accounts. */
   async deposit(accounts: readonly string[]): Promise<void> {
+    // A job that needs no lock works beside all others.
+    if (accounts.length === 0) return await delay(WORK);
     const { tally, inside, deposits, balances } = this.#keys;
     await this.#redis.eval(ENTER, 2, tally, inside, ...accounts);
     const found = await this.#redis.hmget(balances, ...accounts);

@@ -1,6 +1,7 @@
 // What `npm start` runs.
 import { constants } from "node:os";
 import { InputFile } from "./input-file.ts";
+import { LOCKED } from "./messages.ts";
 import { readOptions } from "./options.ts";
 import { Progress } from "./progress.ts";
 import { wrap } from "./report.ts";
@@ -29,19 +30,21 @@ try {
 }
 
 async function run(): Promise<number> {
-  const options = readOptions(process.argv.slice(2));
+  const options = await readOptions(process.argv.slice(2));
   if (options.kind === "help") {
     process.stdout.write(options.text);
     return 0;
   }
   if (options.kind === "deposits") {
-    const orders = { key: "account:{{data.account}}", jobs: "deposits" } as const;
+    const lock = { key: "account:{{data.account}}" };
+    const orders = { lock, lockedQueue: LOCKED, jobs: "deposits" } as const;
     return await onStage(orders, async (stage) => await showDeposits(stage, progress));
   }
-  const { path, key } = options;
+  const { path, lock, queue, job } = options;
   const file = await InputFile.open(path);
-  const orders = { key, jobs: "lines of a file" } as const;
-  return await onStage(orders, async (stage) => await showFile(file, key, stage, progress));
+  const orders = { lock, lockedQueue: queue, jobs: "lines of a file" } as const;
+  const show = { lock, queue, job };
+  return await onStage(orders, async (stage) => await showFile(file, show, stage, progress));
 }
 
 async function onStage(

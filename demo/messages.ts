@@ -10,14 +10,19 @@ export interface Deposit {
   account: number;
 }
 
+/** Where it stands what to lock. */
+export type LockSource = { key: string } | { rules: string };
+
 /** What a worker process is told when it is started, as JSON. */
 export interface Orders {
   /** The URL of the queue's Redis. */
   queue: string;
   /** The URLs of the lock masters. */
   masters: readonly string[];
-  /** The template of the lock key. */
-  key: string;
+  /** What to lock: a template of the key, or a file with rules. */
+  lock: LockSource;
+  /** The queue whose jobs run with a lock. */
+  lockedQueue: string;
   /** Whether the jobs are the demo's own deposits, or the data of a user's file. */
   jobs: "deposits" | "lines of a file";
 }

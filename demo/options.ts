@@ -1,15 +1,23 @@
 import { LockConfigError, Redlock, withLock } from "bullmq-redlock";
+import { loadLocks } from "bullmq-redlock/config";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { type LockSource, LOCKED } from "./messages.ts";
+import { JOB } from "./round.ts";
 import { UsageError } from "./usage-error.ts";
 
 const HELP = `Shows what one job at a time per entity means, with real servers and processes.
 
   npm start                                  deposits with and without the lock
   npm start -- --input FILE --key TEMPLATE   jobs of your own, with the lock
+  npm start -- --input FILE --config RULES   the same, by rules
 
   --input FILE     a file with one JSON value a line; each is the data of a job
   --key TEMPLATE   what to lock for a job, made from its data
+  --config RULES   a rules file, which says it for each queue and job; the lock
+                   masters are those of the demo
+  --queue NAME     with --config: the queue of the jobs; default ${LOCKED}
+  --job NAME       with --config: the name of the jobs; default ${JOB}
   --help           this text
 
 A template puts values of the job into a text, such as "order:{{data.orderId}}",
@@ -22,32 +30,57 @@ in the command.
 `;
 
 const EXAMPLE = `--input orders.jsonl --key "order:{{data.orderId}}"`;
+const EXAMPLE_OF_RULES = "--input orders.jsonl --config bullmq-redlock.yaml --queue orders";
 
 /** What the user wants. */
 export type Options =
   | { kind: "help"; text: string }
   | { kind: "deposits" }
-  | { kind: "file"; path: string; key: string };
+  | { kind: "file"; path: string; lock: LockSource; queue: string; job: string };
 
 /** Reads the command line. @throws {UsageError} */
-export function readOptions(args: string[]): Options {
-  const { help, input, key } = parse(args);
+export async function readOptions(args: string[]): Promise<Options> {
+  const { help, input, key, config, queue, job } = parse(args);
   if (help === true) return { kind: "help", text: HELP };
-  if (input === undefined && key === undefined) return { kind: "deposits" };
-  if (input === undefined)
-    throw new UsageError(`--key is for a file of your own; add --input, as in ${EXAMPLE}`);
-  if (key === undefined)
-    throw new UsageError(`--input needs a --key, which says what to lock, as in ${EXAMPLE}`);
+  if (config === undefined && (queue ?? job) !== undefined)
+    throw new UsageError(
+      `--queue and --job are for rules; add --config, as in ${EXAMPLE_OF_RULES}`,
+    );
+  if (key !== undefined && config !== undefined)
+    throw new UsageError("--key and --config both say what to lock; leave one out");
+  if (input === undefined) {
+    if (key !== undefined)
+      throw new UsageError(`--key is for a file of your own; add --input, as in ${EXAMPLE}`);
+    if (config !== undefined)
+      throw new UsageError(
+        `--config is for a file of your own; add --input, as in ${EXAMPLE_OF_RULES}`,
+      );
+    return { kind: "deposits" };
+  }
+  if (key === undefined && config === undefined)
+    throw new UsageError(
+      `--input needs a --key or a --config, which says what to lock, as in ${EXAMPLE}`,
+    );
   if (input === "") throw new UsageError("--input needs the path of a file");
-  checkKey(key);
-  return { kind: "file", path: resolve(findFolder(), input), key };
+  const lock = key === undefined ? { rules: resolve(findFolder(), config ?? "") } : { key };
+  await checkLock(lock);
+  const names = { queue: queue ?? LOCKED, job: job ?? JOB };
+  return { kind: "file", path: resolve(findFolder(), input), lock, ...names };
 }
 
 function parse(args: string[]) {
+  const text = { type: "string" } as const;
   try {
     const { values } = parseArgs({
       args,
-      options: { input: { type: "string" }, key: { type: "string" }, help: { type: "boolean" } },
+      options: {
+        input: text,
+        key: text,
+        config: text,
+        queue: text,
+        job: text,
+        help: { type: "boolean" },
+      },
     });
     return values;
   } catch (error) {
@@ -57,13 +90,16 @@ function parse(args: string[]) {
   }
 }
 
-function checkKey(key: string): void {
+async function checkLock(lock: LockSource): Promise<void> {
+  // Nothing connects before the first lock.
+  const nodes = [1, 2, 3].map(port);
   try {
-    // Nothing connects before the first lock.
-    withLock({ redlock: new Redlock({ nodes: [1, 2, 3].map(port) }), key }, async () => undefined);
+    if ("key" in lock) {
+      withLock({ redlock: new Redlock({ nodes }), key: lock.key }, async () => undefined);
+    } else await (await loadLocks(lock.rules, { redlock: { nodes } })).close();
   } catch (error) {
-    if (error instanceof LockConfigError) throw new UsageError(`--${error.message}`);
-    throw error;
+    if (!(error instanceof LockConfigError)) throw error;
+    throw new UsageError("key" in lock ? `--${error.message}` : `--config: ${error.message}`);
   }
 }
 

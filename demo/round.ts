@@ -7,6 +7,9 @@ import type { Stage } from "./stage.ts";
 const BATCH = 200;
 const FULL = 2_000;
 
+/** What jobs are called unless something else is said. */
+export const JOB = "job";
+
 /** How often BullMQ tries a job. */
 export const ATTEMPTS = 3;
 
@@ -19,6 +22,8 @@ export interface NewJob {
 export interface Round {
   /** The queue. */
   queue: string;
+  /** @defaultValue {@link JOB} */
+  name?: string;
   title: string;
   jobs: AsyncIterable<NewJob> | Iterable<NewJob>;
   /** How many jobs there are, if that is known. */
@@ -35,12 +40,12 @@ export interface Result {
 
 /** Adds the jobs and resolves when the last of them is completed or has failed. */
 export async function runRound(
-  { queue: name, title, jobs, total }: Round,
+  { queue: queueName, name = JOB, title, jobs, total }: Round,
   { crew, urls }: Stage,
   progress: Progress,
   meanwhile: (ledger: Ledger) => Promise<void> = async () => undefined,
 ): Promise<Result> {
-  const queue = new Queue(name, { connection: { url: urls.queue } });
+  const queue = new Queue(queueName, { connection: { url: urls.queue } });
   // A command that fails says so itself.
   queue.on("error", () => undefined);
   const ledger = new Ledger();
@@ -58,7 +63,7 @@ export async function runRound(
         await ledger.until(() => added - ledger.settled < FULL);
         await queue.addBulk(
           batch.map(({ id, data }) => ({
-            name: "job",
+            name,
             data,
             opts: { jobId: id, attempts: ATTEMPTS, removeOnComplete: true, removeOnFail: true },
           })),

@@ -2,7 +2,7 @@ import { styleText } from "node:util";
 import { auditBank } from "./bank.ts";
 import type { InputFile } from "./input-file.ts";
 import type { Failure } from "./ledger.ts";
-import { LOCKED } from "./messages.ts";
+import { type LockSource, LOCKED } from "./messages.ts";
 import type { Progress } from "./progress.ts";
 import {
   count,
@@ -21,13 +21,17 @@ const LONGEST_KEY = 50;
 /** Runs the jobs of a file with the lock. Returns the exit code. */
 export async function showFile(
   file: InputFile,
-  key: string,
+  { lock, queue, job }: { lock: LockSource; queue: string; job: string },
   stage: Stage,
   progress: Progress,
 ): Promise<number> {
-  progress.say(`\n${wrap(`one job at a time for each ${key}`, 0)}\n`);
+  const what =
+    "key" in lock
+      ? `one job at a time for each ${lock.key}`
+      : `jobs named ${job} in the queue ${queue}, by the rules of ${lock.rules}`;
+  progress.say(`\n${wrap(what, 0)}\n`);
   const result = await runRound(
-    { queue: LOCKED, title: "with the lock", jobs: file.jobs() },
+    { queue, name: job, title: "with the lock", jobs: file.jobs() },
     stage,
     progress,
   );

@@ -1,5 +1,6 @@
 // One of the worker processes. It ends with the demo, however that ends.
-import { Redlock, withLock } from "bullmq-redlock";
+import { type Lock, Redlock, withLock } from "bullmq-redlock";
+import { loadLocks } from "bullmq-redlock/config";
 import { type Job, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { Bank } from "./bank.ts";
@@ -10,7 +11,7 @@ if (!process.connected) process.exit();
 // A Ctrl-C goes to every process of the terminal; the demo ends us.
 process.on("SIGINT", () => undefined);
 
-const { queue, masters, key, jobs } = JSON.parse(process.argv[2] ?? "") as Orders;
+const { queue, masters, lock, lockedQueue, jobs } = JSON.parse(process.argv[2] ?? "") as Orders;
 const settings = { connection: { url: queue }, concurrency: CONCURRENCY };
 const redis = new Redis(queue);
 
@@ -23,17 +24,10 @@ const careless = new Worker<Deposit>(
 );
 
 // With a lock.
-const redlock = new Redlock({ nodes: [...masters], restartGuard: "trust-new" });
+const ofMasters = { nodes: masters, restartGuard: "trust-new" } as const;
 const carefulBank = new Bank(redis, LOCKED);
-const careful = new Worker(
-  LOCKED,
-  withLock({ redlock, key }, async (job, _jobToken, _signal, lock) => {
-    // Our own jobs do not ask the lock for the account, so that the bank's count stands on its own.
-    const accounts = jobs === "deposits" ? [String(job.data.account)] : lock.keys;
-    await carefulBank.deposit(accounts);
-  }),
-  settings,
-);
+const { redlock, processor } = await locked();
+const careful = new Worker(lockedQueue, processor, settings);
 
 redlock.on("parked", ({ job }) => {
   tell({ kind: "put aside", job: job.slice(job.lastIndexOf(":") + 1), at: Date.now() });
@@ -57,6 +51,20 @@ process.once("message", () => void close());
 
 await Promise.all([careless.waitUntilReady(), careful.waitUntilReady()]);
 tell({ kind: "ready" });
+
+/** The processor that runs under the lock, as a template or the rules of a file say. */
+async function locked() {
+  const work = async (job: Job, _jobToken: string, _signal: AbortSignal, { keys }: Lock) => {
+    // Our own jobs do not ask the lock for the account, so that the bank's count stands on its own.
+    await carefulBank.deposit(jobs === "deposits" ? [String(job.data.account)] : keys);
+  };
+  if ("rules" in lock) {
+    const { redlock, wrap } = await loadLocks(lock.rules, { redlock: ofMasters });
+    return { redlock, processor: wrap(work) };
+  }
+  const redlock = new Redlock(ofMasters);
+  return { redlock, processor: withLock({ redlock, key: lock.key }, work) };
+}
 
 function runOf({ id = "", attemptsStarted, attemptsMade }: Job) {
   return { job: id, activations: attemptsStarted, attempts: attemptsMade };

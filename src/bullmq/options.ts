@@ -14,10 +14,10 @@ export const CONFLICT_POLICIES = [
   "keepLatest",
   "cancelInProgress",
 ] as const;
-const UNAVAILABLE_POLICIES = ["delay", "fail", "run"] as const;
-const LOST_POLICIES = ["delay", "fail", "continue"] as const;
-const MAX_WAIT_POLICIES = ["fail", "skip"] as const;
-const JOB_LOGS = ["conflicts", "off", "all"] as const;
+export const UNAVAILABLE_POLICIES = ["delay", "fail", "run"] as const;
+export const LOST_POLICIES = ["delay", "fail", "continue"] as const;
+export const MAX_WAIT_POLICIES = ["fail", "skip"] as const;
+export const JOB_LOGS = ["conflicts", "off", "all"] as const;
 
 /** What a job does whose key somebody else holds. */
 export type ConflictPolicy = (typeof CONFLICT_POLICIES)[number];

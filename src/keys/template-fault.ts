@@ -11,19 +11,24 @@ export interface TemplateFault {
 const CONTEXT = 40;
 const UNPRINTABLE = /[\p{Control}\p{Surrogate}]/gu;
 
-/** Makes the error for a faulty template, with the column and a caret under the place. */
-export function templateError(
-  template: string,
-  { at, found, expected }: TemplateFault,
-): LockConfigError {
-  const before = Array.from(template.slice(0, at));
-  const after = Array.from(template.slice(at));
-  const left = before.length > CONTEXT ? `...${before.slice(-CONTEXT).join("")}` : before.join("");
-  const right = after.length > CONTEXT ? `${after.slice(0, CONTEXT).join("")}...` : after.join("");
-  const line = `${left}${right}`.replace(UNPRINTABLE, "\uFFFD");
-  return new LockConfigError({
-    path: "key",
-    found: `${found} at column ${before.length + 1}`,
-    expected: `${expected}\n  ${line}\n  ${" ".repeat(Array.from(left).length)}^`,
-  });
+/** A faulty template: the message has the column, and a caret under the place. */
+export class TemplateError extends LockConfigError {
+  readonly fault: TemplateFault;
+
+  constructor(template: string, fault: TemplateFault) {
+    const { at, found, expected } = fault;
+    const before = Array.from(template.slice(0, at));
+    const after = Array.from(template.slice(at));
+    const left =
+      before.length > CONTEXT ? `...${before.slice(-CONTEXT).join("")}` : before.join("");
+    const right =
+      after.length > CONTEXT ? `${after.slice(0, CONTEXT).join("")}...` : after.join("");
+    const line = `${left}${right}`.replace(UNPRINTABLE, "\uFFFD");
+    super({
+      path: "key",
+      found: `${found} at column ${before.length + 1}`,
+      expected: `${expected}\n  ${line}\n  ${" ".repeat(Array.from(left).length)}^`,
+    });
+    this.fault = fault;
+  }
 }

@@ -2,7 +2,7 @@ import { LockConfigError, describeValue } from "../errors.ts";
 import { separatorOf } from "./escape.ts";
 import { RESERVED_PREFIX } from "./normalise.ts";
 import { nearest } from "../nearest.ts";
-import { templateError } from "./template-fault.ts";
+import { TemplateError } from "./template-fault.ts";
 
 /** Where a path starts. */
 type Root = "data" | "name" | "id" | "queueName" | "opts";
@@ -217,7 +217,7 @@ class Parser {
   }
 
   #fail(found: string, expected: string, at = this.#at): never {
-    throw templateError(this.#text, { at, found, expected });
+    throw new TemplateError(this.#text, { at, found, expected });
   }
 }
 

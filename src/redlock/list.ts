@@ -31,12 +31,13 @@ export async function* listLocks(
       for (let cursor: string | undefined; cursor !== "0";) {
         const { reply } = await port.run(scanOperation, { names, pattern, cursor: cursor ?? "0" });
         cursor = reply.cursor;
-        for (const key of reply.keys) {
-          if (seen.has(key)) continue;
-          seen.add(key);
-          const inspection = await inspectKey(masters, names, key, nodeTimeout);
-          if (inspection.locked) yield inspection;
-        }
+        const fresh = [...new Set(reply.keys)].filter((key) => !seen.has(key));
+        for (const key of fresh) seen.add(key);
+        // At once, so that a master which hangs is waited for once in each step, not for each key.
+        const inspections = await Promise.all(
+          fresh.map(async (key) => await inspectKey(masters, names, key, nodeTimeout)),
+        );
+        for (const inspection of inspections) if (inspection.locked) yield inspection;
       }
       complete += 1;
       votes[node] = { node: port.name, vote: "free", cause: undefined };

@@ -86,7 +86,7 @@ const DEFAULT_TTL = 15_000;
 const DEFAULT_DRIFT_FACTOR = 0.01;
 const DEFAULT_CLOCK_SKEW_BUDGET = 5_000;
 /** A ttl must stay well below the time masters remember marks. */
-const LONGEST_TTL = RETENTION / 2;
+export const LONGEST_TTL = RETENTION / 2;
 /** A vote that takes this many ms, or the node timeout if that is less, must still make a lock. */
 const HEALTHY_ANSWER = 50;
 

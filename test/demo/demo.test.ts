@@ -93,6 +93,36 @@ describe.concurrent("the demo", { timeout: PATIENCE }, () => {
     expect(refused.output).toContain("    and 2 more\n");
   });
 
+  test("runs the lines of a file by rules, on masters of its own", async () => {
+    const rules = await write("rules.yaml", [
+      'nodes: ["${NOT_SET}"]',
+      "rules:",
+      '- {queue: orders, job: ship, key: "order:{{data.order}}"}',
+      "- {queue: orders, key: null}",
+    ]);
+    const path = await write(
+      "ruled.jsonl",
+      ["1", "1", "1", "2"].map((order) => `{"order":${order}}`),
+    );
+    const args = ["--input", path, "--config", rules, "--queue", "orders"];
+    const [shipped, other, unruled] = await Promise.all([
+      runDemo([...args, "--job", "ship"]),
+      runDemo(args),
+      runDemo(args.slice(0, 4)),
+    ]);
+    expect(shipped.code, shipped.output).toBe(0);
+    expect(rowOf(shipped.output, "jobs completed")).toEqual(["4 of 4"]);
+    expect(rowOf(shipped.output, "jobs at once, one key")).toEqual(["1"]);
+    expect(shipped.output).toContain("2 keys; the busiest has 3 jobs: order:1\n");
+    // No key, no lock: the bank has seen none of them.
+    expect(other.code, other.output).toBe(0);
+    expect(rowOf(other.output, "jobs completed")).toEqual(["4 of 4"]);
+    expect(other.output).not.toContain("the busiest has");
+    expect(unruled.output).toContain("4 jobs refused");
+    expect(unruled.output.replaceAll(/\s+/g, " ")).toContain('no rule matches the queue "locked"');
+    for (const { output } of [shipped, other, unruled]) expectPlain(output);
+  });
+
   test.skipIf(!existsSync(WEBHOOKS))("processes the webhook deliveries of GitHub", async () => {
     const key = "repo:{{data.payload.repository.full_name}}";
     const { code, output } = await runDemo(["--input", WEBHOOKS, "--key", key]);
@@ -114,9 +144,21 @@ describe.concurrent("a mistake in the command gets one sentence and exit code 2"
     [
       "--input without --key",
       ["--input", "x"],
-      /--input needs a --key.* as in --input orders.jsonl/,
+      /--input needs a --key or a --config.* as in --input orders.jsonl/,
     ],
     ["--key without --input", ["--key", "x"], /--key is for a file of your own; add --input/],
+    [
+      "--config without --input",
+      ["--config", "x"],
+      /--config is for a file of your own; add --input, as in --input orders.jsonl --config/,
+    ],
+    ["--queue without --config", ["--queue", "x"], /--queue and --job are for rules; add --config/],
+    ["--key and --config", ["--key", "x", "--config", "y"], /both say what to lock; leave one out/],
+    [
+      "a missing rules file",
+      ["--input", "x", "--config", "/missing.yaml"],
+      /--config: \/missing.yaml {2}found no such file, expected a text file with nodes and rules/,
+    ],
     ["an empty path", ["--input", "", "--key", "x"], /--input needs the path of a file/],
     [
       "a missing file",

@@ -23,6 +23,13 @@ const expected: Record<string, RegExp[]> = {
     /run 2 of job 1/,
     /completed after 2 runs, failed attempts: 0/,
   ],
+  "04-config-file.ts": [
+    /invoices charge -> lock \[ 'account:7' \]/,
+    /invoices mail -> no lock \[\]/,
+    /invoices charge -> refused \[\] job invoices:no id: data\.accountId: found nothing/,
+    /mail ran under \[\]/,
+    /balances: \{ '0': 500, '1': 500 \}/,
+  ],
 };
 
 describe("the example", () => {

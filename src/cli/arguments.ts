@@ -1,0 +1,72 @@
+import { parseArgs } from "node:util";
+import { readDuration } from "../config/duration.ts";
+import { nearest } from "../nearest.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** The options of all commands; each command takes some of them. */
+const OPTIONS = {
+  config: { type: "string" },
+  node: { type: "string", multiple: true },
+  prefix: { type: "string" },
+  timeout: { type: "string" },
+  json: { type: "boolean" },
+  job: { type: "string" },
+  queue: { type: "string" },
+  ignore: { type: "string", multiple: true },
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean" },
+} as const;
+
+/** The name of an option, without the dashes. */
+export type OptionName = keyof typeof OPTIONS;
+
+/** A command line that was taken apart. */
+export interface Arguments {
+  readonly command: string | undefined;
+  readonly operands: readonly string[];
+  readonly options: ReturnType<typeof parse>["values"];
+}
+
+/** Takes a command line apart. @throws {UsageError} */
+export function readArguments(args: readonly string[]): Arguments {
+  const { values, positionals } = parse(args);
+  const [command, ...operands] = positionals;
+  return { command, operands, options: values };
+}
+
+/** Refuses options that a command does not take. @throws {UsageError} */
+export function refuseOtherOptions(
+  command: string,
+  options: object,
+  taken: readonly string[],
+): void {
+  for (const name of Object.keys(options)) {
+    if (taken.includes(name) || name === "help") continue;
+    throw new UsageError(`${command} takes no --${name}`);
+  }
+}
+
+/** Reads `--timeout`, in ms. @throws {UsageError} */
+export function readTimeout(
+  text: string | undefined,
+  { min, max, otherwise }: { min: number; max: number; otherwise: number },
+): number {
+  if (text === undefined) return otherwise;
+  const ms = readDuration(/^\d+$/.test(text) ? Number(text) : text);
+  if (ms !== undefined && ms >= min && ms <= max) return ms;
+  throw new UsageError(
+    `--timeout: found "${text}", expected ${min} to ${max} ms, as a number or as in "5s"`,
+  );
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+  } catch (error) {
+    // Node explains in several sentences; the first says what is wrong.
+    const [first = ""] = (error as Error).message.split(/\.\s|\n/);
+    const [, unknown] = /^Unknown option '--?([^']*)'/.exec(first) ?? [];
+    const meant = unknown === undefined ? undefined : nearest(unknown, Object.keys(OPTIONS));
+    throw new UsageError(meant === undefined ? first : `${first}; did you mean --${meant}?`);
+  }
+}

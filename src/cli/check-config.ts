@@ -1,0 +1,163 @@
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { text as readStream } from "node:stream/consumers";
+import { createLocks } from "../config/locks.ts";
+import { findFile } from "../config/find-file.ts";
+import type { ExplainedJob, Explanation } from "../config/explain.ts";
+import { describeFault } from "../config/rules-error.ts";
+import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
+import { describeValue } from "../errors.ts";
+import type { Call, Command } from "./command.ts";
+import { EXIT, type ExitCode } from "./exit-code.ts";
+import { type Screen, table } from "./screen.ts";
+import { UsageError } from "./usage-error.ts";
+import { count, duration, printable } from "./words.ts";
+
+export const checkConfig: Command = {
+  summary: "what is wrong with a rules file, and what it does with a job",
+  takes: ["config", "job", "json"],
+  help: `Usage: bullmq-redlock check-config [options] [FILE]
+
+Reads a rules file as loadLocks does, and tells all mistakes at once, each with
+file:line:column. FILE is by default bullmq-redlock.yaml, .yml or .json here or
+above. Asks no master; environment variables in nodes must be set.
+
+  --job JOB       a file with a job as JSON, or - for the standard input:
+                  { "queueName": "invoices", "name": "charge", "data": {...} }
+                  says which rule matches, which keys the job takes, and how
+  --json          for programs; durations are milliseconds
+
+  bullmq-redlock check-config
+  echo '{"queueName":"invoices","name":"charge","data":{"accountId":42}}' |
+    bullmq-redlock check-config --job -
+
+Exit code: 0 nothing is wrong; 1 mistakes in the file, or the job would be
+refused; 2 a mistake in the command, or no such file.`,
+  async run(call) {
+    const { operands, options, out, environment } = call;
+    const [file = options.config, ...more] = operands;
+    if (more.length > 0) throw new UsageError("check-config takes one file");
+    const path = file ?? (await findFile(process.cwd()));
+    if (path === undefined) {
+      throw new UsageError("which file? There is no bullmq-redlock.yaml here or above");
+    }
+    const job = options.job === undefined ? undefined : await readJob(options.job);
+    const rules = await readRulesFile(resolve(path), environment);
+    if (rules.faults.length > 0) return tellMistakes(rules, call);
+    await using locks = createLocks(rules.masters.options, rules.rules);
+    // That there are few masters is for the doctor to say.
+    locks.redlock.on("warning", () => undefined);
+    const explanation = job && locks.explain(job);
+    if (options.json === true) out.json(toJson(rules, explanation));
+    else {
+      showRules(rules, out);
+      if (explanation !== undefined) showJob(explanation, rules, out);
+    }
+    return explanation?.error === undefined ? EXIT.ok : EXIT.finding;
+  },
+};
+
+function tellMistakes({ file, faults }: RulesFile, { out, options }: Call): ExitCode {
+  if (options.json === true) out.json({ file, mistakes: faults });
+  else {
+    for (const fault of faults) out.say(printLines(describeFault(fault)), "");
+    out.say(out.paint("red", `${file}: ${count(faults.length, "mistake")}`));
+  }
+  return EXIT.finding;
+}
+
+/** Keeps line ends, which are ours. */
+function printLines(text: string): string {
+  return text.split("\n").map(printable).join("\n");
+}
+
+function showRules({ file, rules, masters, lineOf }: RulesFile, out: Screen): void {
+  const nodes = masters.options.nodes?.length ?? 0;
+  out.say(
+    out.paint(
+      "green",
+      `${file}: ${count(rules.length, "rule")}, ${count(nodes, "master")}, no mistakes`,
+    ),
+    "",
+  );
+  const [heading = "", ...lines] = table([
+    ["RULE", "LINE", "QUEUE", "JOB", "KEY"],
+    ...rules.map(({ index, queue, job, key }) => [
+      `rules[${index}]`,
+      String(lineOf(index)),
+      printable(queue.text),
+      printable(job.text),
+      key === null ? "none: no lock" : printable(key),
+    ]),
+  ]);
+  out.say(out.paint("dim", heading), ...lines);
+}
+
+function showJob(
+  { outcome, rule, keys, error, options }: Explanation,
+  { file, lineOf }: RulesFile,
+  out: Screen,
+): void {
+  const where = rule === undefined ? "" : ` by rules[${rule}] (${file}:${lineOf(rule)})`;
+  if (outcome === "no lock") out.say("", `The job runs without a lock${where}.`);
+  else if (error !== undefined) {
+    out.say(
+      "",
+      out.paint("red", `The job is refused${where}, and fails for good:`),
+      `  ${printable(error.message)}`,
+    );
+  } else {
+    out.say(
+      "",
+      `The job locks ${keys.length === 1 ? "" : `all of ${keys.length} keys, or none, `}${where.trim()}:`,
+    );
+    out.say(...keys.map((key) => `  ${out.paint("bold", printable(key))}`), "", "with");
+    out.say(...table(Object.entries(options).map(([name, value]) => [name, show(name, value)])));
+  }
+}
+
+/** Options that are durations, but for those that say how many. */
+function show(name: string, value: unknown): string {
+  return typeof value === "number" && name !== "maxLost" ? duration(value) : String(value);
+}
+
+function toJson({ file, rules, lineOf }: RulesFile, explanation: Explanation | undefined) {
+  return {
+    file,
+    mistakes: [],
+    rules: rules.map(({ index, queue, job, key, options }) => ({
+      line: lineOf(index),
+      queue: queue.text,
+      job: job.text,
+      key,
+      ...options,
+    })),
+    job: explanation && { ...explanation, error: explanation.error?.message },
+  };
+}
+
+/** Reads a job from a file, or the standard input. @throws {UsageError} */
+async function readJob(path: string): Promise<ExplainedJob> {
+  let job: unknown;
+  try {
+    job = JSON.parse(path === "-" ? await readStream(process.stdin) : await readFile(path, "utf8"));
+  } catch (error) {
+    throw new UsageError(
+      `--job ${path}: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+  const fault = faultOf(job);
+  if (fault === undefined) return job as ExplainedJob;
+  throw new UsageError(
+    `--job ${path}: found ${fault}, expected { "queueName": "invoices", "name": "charge", "data": {...} }`,
+  );
+}
+
+function faultOf(job: unknown): string | undefined {
+  if (typeof job !== "object" || job === null || Array.isArray(job)) return describeValue(job);
+  for (const name of ["queueName", "name"]) {
+    const value: unknown = Object.hasOwn(job, name) ? job[name as keyof typeof job] : undefined;
+    if (typeof value !== "string" || value === "") return `${describeValue(value)} as its ${name}`;
+  }
+  return undefined;
+}

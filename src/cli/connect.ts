@@ -1,0 +1,78 @@
+import { resolve } from "node:path";
+import { isAboutMasters } from "../config/check.ts";
+import { findFile } from "../config/find-file.ts";
+import { LockRulesError } from "../config/rules-error.ts";
+import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
+import { LockConfigError } from "../errors.ts";
+import type { RedlockOptions } from "../redlock/options.ts";
+import { Redlock } from "../redlock/redlock.ts";
+import type { Call } from "./command.ts";
+import { UsageError } from "./usage-error.ts";
+import { count } from "./words.ts";
+
+/** Says which masters: of all commands that ask them. */
+export const MASTER_OPTIONS = ["config", "node", "prefix", "timeout", "json"] as const;
+
+/** The part of `--help` about them. */
+export const MASTER_HELP = `  --config FILE   the rules file; default bullmq-redlock.yaml, .yml or .json here or above
+  --node URL      a lock master, once for each, in place of those in the file
+  --prefix TEXT   put before every key on the masters; default that of the file, or "redlock:"`;
+
+/**
+ * Reads which masters are meant, and how they are used.
+ * @throws {UsageError} when nobody says; {@link LockRulesError} when the file is wrong about it. What is wrong with the
+ * rules themselves is but noted: it keeps nobody from looking.
+ */
+export async function readMasters({ options, notes, environment }: Call): Promise<RedlockOptions> {
+  const { config, node: nodes, prefix } = options;
+  const file = config === undefined && nodes === undefined ? await findFile(process.cwd()) : config;
+  if (file === undefined && nodes === undefined) {
+    throw new UsageError(
+      "which masters? Give --node redis://lock-1:6379, once for each, or --config FILE; there is no bullmq-redlock.yaml here or above",
+    );
+  }
+  const rules = file === undefined ? undefined : await readRulesFile(resolve(file), environment);
+  const fromFile = rules === undefined ? {} : optionsOf(rules, nodes !== undefined, notes);
+  return {
+    ...fromFile,
+    ...(nodes === undefined ? {} : { nodes }),
+    ...(prefix === undefined ? {} : { keyPrefix: prefix }),
+  };
+}
+
+/** Makes a `Redlock` that serves until `use` has settled. @throws {UsageError} for a `--node` that is none. */
+export async function withRedlock<T>(
+  options: RedlockOptions,
+  use: (redlock: Redlock) => Promise<T>,
+): Promise<T> {
+  let redlock: Redlock;
+  try {
+    redlock = new Redlock(options);
+  } catch (error) {
+    if (!(error instanceof LockConfigError)) throw error;
+    throw new UsageError(
+      `--${error.message.replace(/^nodes\[(\d+)\]/, (_, i) => `node ${Number(i) + 1}`)}`,
+    );
+  }
+  // What it would warn about is told by `doctor`.
+  redlock.on("warning", () => undefined);
+  try {
+    return await use(redlock);
+  } finally {
+    await redlock.close();
+  }
+}
+
+function optionsOf(rules: RulesFile, areNodesGiven: boolean, notes: Call["notes"]): RedlockOptions {
+  const { file, faults, mistakes, masters } = rules;
+  const inTheWay = mistakes.filter(
+    (mistake) => isAboutMasters(mistake) && !(areNodesGiven && mistake.path[0] === "nodes"),
+  );
+  // Those without a path are about the text itself.
+  if (faults.some(({ path }) => path === "")) throw new LockRulesError(faults);
+  if (inTheWay.length > 0) throw new LockRulesError(rules.toFaults(inTheWay));
+  if (faults.length > 0) {
+    notes.say(`${file} has ${count(faults.length, "mistake")}; check-config shows them`);
+  }
+  return masters.options;
+}

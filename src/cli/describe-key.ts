@@ -1,0 +1,145 @@
+import { describeHolder, type Holder } from "../errors.ts";
+import type { NodeInspection } from "../redlock/inspect.ts";
+import { isAnswer, isStuck, type KeySummary } from "./summary.ts";
+import { duration, list, moment, printable } from "./words.ts";
+
+/** A part of what is said about a key: a title, and lines that are facts or sentences. */
+export interface Section {
+  readonly title: string;
+  readonly facts: readonly (readonly [name: string, fact: string])[];
+  readonly sentences: readonly string[];
+}
+
+/** The one line that answers who holds a key. */
+export function headline(summary: KeySummary): string {
+  const { state, age, quorum } = summary;
+  const held = age === undefined ? "" : `, for ${duration(age)}`;
+  const said = {
+    free: "free",
+    held: `held by ${who(summary)}${held}`,
+    unclear: `not to be had now, and no ${quorum} masters name the same holder`,
+    blocked: "blocked: something is stored there that does not go away by itself",
+  };
+  return `${printable(summary.key)} is ${said[state]}`;
+}
+
+/** Everything that is known about a key, part by part. Waiters are a part of their own, as soon as masters know them. */
+export function describeKey(summary: KeySummary, keyPrefix: string): Section[] {
+  return [holderSection(summary), nodesSection(summary), adviceSection(summary, keyPrefix)].filter(
+    ({ facts, sentences }) => facts.length + sentences.length > 0,
+  );
+}
+
+/** Who holds a key, in a few words. */
+export function who({ job, holder }: Pick<KeySummary, "job" | "holder">): string {
+  return job === undefined ? printable(describeHolder(holder)) : `job ${printable(job.job)}`;
+}
+
+function holderSection({ state, job, holder, age, remaining, lastToken }: KeySummary): Section {
+  const facts: [string, string][] = [];
+  if (holder !== undefined && state !== "free") {
+    if (job === undefined) facts.push(["holder", printable(describeHolder(holder))]);
+    else {
+      facts.push(["job", `${printable(job.job)}, attempt ${job.attempt}`]);
+      facts.push(["process", `${job.pid} on ${printable(job.host)}`]);
+    }
+    if (holder.since !== undefined && age !== undefined) {
+      facts.push(["since", `${moment(holder.since)}, ${duration(age)} ago`]);
+    }
+    facts.push([
+      "ends",
+      remaining === undefined
+        ? "never by itself"
+        : `in ${duration(remaining)}, unless the holder extends it`,
+    ]);
+    if (holder.fencingToken !== undefined)
+      facts.push(["fencing token", String(holder.fencingToken)]);
+  } else if (lastToken > 0) {
+    facts.push(["last fencing token", `${lastToken}, of ${moment(lastToken / 1_000)}`]);
+  }
+  return { title: "Holder", facts, sentences: [] };
+}
+
+function nodesSection({ nodes, holder, quorum }: KeySummary): Section {
+  return {
+    title: `Masters (a lock needs ${quorum} of ${nodes.length})`,
+    facts: nodes.map((node) => [node.node, describeNode(node, holder)]),
+    sentences: [],
+  };
+}
+
+function describeNode(node: NodeInspection, winner: Holder | undefined): string {
+  const { state, holder, expiresIn, cause } = node;
+  if (state === "free") return "free";
+  if (state === "foreign") return `no lock, but ${cause ?? "something else"}`;
+  if (state === "held") {
+    const ends = expiresIn === undefined ? "never ends" : `ends in ${duration(expiresIn)}`;
+    const isWinner = winner !== undefined && holder?.fencingToken === winner.fencingToken;
+    return isWinner ? `held, ${ends}` : `held by ${printable(describeHolder(holder))}, ${ends}`;
+  }
+  return `NO ANSWER: ${state}${cause === undefined ? "" : ` (${printable(cause)})`}`;
+}
+
+function adviceSection(summary: KeySummary, keyPrefix: string): Section {
+  const sentences = [
+    ...advise(summary, keyPrefix),
+    ...aboutStuck(summary, keyPrefix),
+    ...aboutSilent(summary),
+  ];
+  return { title: "What to do", facts: [], sentences };
+}
+
+function advise(summary: KeySummary, keyPrefix: string): string[] {
+  const { state, nodes, holder, job, remaining } = summary;
+  const stored = `${keyPrefix}${printable(summary.key)}`;
+  if (state === "unclear") {
+    return [
+      "Ask again in a moment: contenders that got too few masters give back, and what they forget ends by itself.",
+    ];
+  }
+  if (state === "blocked") return [];
+  if (state === "free") {
+    return nodes.some((node) => node.state === "held" && !isStuck(node))
+      ? ["Nothing: what is left on a minority of the masters keeps nobody out, and ends by itself."]
+      : [];
+  }
+  const end = remaining === undefined ? "soon" : `within ${duration(remaining)}`;
+  if (holder?.fencingToken === undefined) {
+    return [
+      `Another program has stored the lock, not this library: ask it. If it is gone, the key is free ${end}.`,
+    ];
+  }
+  return [
+    `Nothing, while ${job === undefined ? "the holder" : "the job"} works: the key is given back when it ends.`,
+    `If its process is gone, the key is free ${end} by itself.`,
+    job === undefined
+      ? "If it hangs, end its process; the key is then free by itself."
+      : `If it hangs, end process ${job.pid} on ${printable(job.host)} (kill ${job.pid} there); the key is then free by itself, and BullMQ runs the job again.`,
+    `Do not delete ${stored} on the masters: its holder would work on, and the next one beside it.`,
+  ];
+}
+
+function aboutStuck({ key, nodes, state }: KeySummary, keyPrefix: string): string[] {
+  const stuck = nodes.filter(isStuck).map(({ node }) => node);
+  if (stuck.length === 0) return [];
+  const stored = `${keyPrefix}${printable(key)}`;
+  const stands =
+    state === "blocked" ? "nobody gets the key before it is gone" : "these masters have no vote";
+  return [
+    `Find out what stores ${stored} on ${list(stuck)}: this library stores nothing without an end there, and ${stands}.`,
+    "When you know that nobody works under it, delete it on each of them:",
+    `redis-cli -h HOST -p PORT DEL "${stored}"`,
+  ];
+}
+
+function aboutSilent({ nodes, state }: KeySummary): string[] {
+  const silent = nodes.filter((node) => !isAnswer(node)).map(({ node }) => node);
+  if (silent.length === 0) return [];
+  const certain =
+    state === "unclear"
+      ? "A lock may have its other part there."
+      : "The others are a quorum, so what stands here is certain.";
+  return [
+    `${list(silent)} did not answer. ${certain} What is wrong with ${silent.length === 1 ? "it" : "them"}, says: bullmq-redlock doctor`,
+  ];
+}

@@ -1,0 +1,144 @@
+import { type Finding, type FindingCode, FINDINGS } from "../redlock/findings.ts";
+import { nearest } from "../nearest.ts";
+import {
+  NotReadyError,
+  type NodeReport,
+  type ReadyOptions,
+  type ReadyReport,
+} from "../redlock/ready.ts";
+import type { Redlock } from "../redlock/redlock.ts";
+import { readTimeout } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { MASTER_HELP, MASTER_OPTIONS, readMasters, withRedlock } from "./connect.ts";
+import { EXIT, type ExitCode } from "./exit-code.ts";
+import { type Screen, table, wrap } from "./screen.ts";
+import { UsageError } from "./usage-error.ts";
+import { count, duration, list, printable } from "./words.ts";
+
+const PATIENCE = { min: 2_000, max: 60_000, otherwise: 5_000 };
+
+export const doctor: Command = {
+  summary: "whether the masters are fit for locks, and what to do",
+  takes: [...MASTER_OPTIONS, "queue", "ignore"],
+  help: `Usage: bullmq-redlock doctor [options]
+
+Examines every lock master: whether it can vote, and whether anything about it
+makes locks weaker or slower than they should be. Takes somewhat more than a
+second. Leaves nothing on the masters but their guards, as any client does.
+
+${MASTER_HELP}
+  --queue URL     the queue's own Redis, which should not be a lock master
+  --ignore CODE   a finding that is known and accepted, once for each
+  --timeout TIME  how long all of it may take; default 5s
+  --json          for programs; durations are milliseconds
+
+  bullmq-redlock doctor --ignore persistence
+
+Exit code: 0 nothing found; 1 something found; 2 a mistake in the command or the
+file; 3 too few masters can vote: nobody gets a lock. docs/ready.md has all findings.`,
+  async run(call) {
+    if (call.operands.length > 0) throw new UsageError("doctor takes options only");
+    const { queue, ignore = [], json } = call.options;
+    const ignored = ignore.map(readCode);
+    const timeout = readTimeout(call.options.timeout, PATIENCE);
+    const masters = await readMasters(call);
+    return await withRedlock(masters, async (redlock) => {
+      const report = await examine(redlock, queue === undefined ? { timeout } : { timeout, queue });
+      const findings = report.findings.filter(({ code }) => !ignored.includes(code));
+      if (json === true) call.out.json({ ...report, findings });
+      else show({ ...report, findings }, report.findings.length - findings.length, call.out);
+      return exitCodeOf(report, findings);
+    });
+  },
+};
+
+function readCode(text: string): FindingCode {
+  const codes = Object.keys(FINDINGS);
+  if (codes.includes(text)) return text as FindingCode;
+  const meant = nearest(text, codes);
+  throw new UsageError(
+    `--ignore: found "${text}", expected ${meant === undefined ? `one of ${codes.join(", ")}` : `"${meant}"?`}`,
+  );
+}
+
+async function examine(redlock: Redlock, options: ReadyOptions): Promise<ReadyReport> {
+  try {
+    return await redlock.ready(options);
+  } catch (error) {
+    if (error instanceof NotReadyError) return error.report;
+    throw error;
+  }
+}
+
+function exitCodeOf({ nodes, quorum }: ReadyReport, findings: readonly Finding[]): ExitCode {
+  // Whatever is ignored, without a quorum there are no locks.
+  if (nodes.filter(({ eligible }) => eligible).length < quorum) return EXIT.noQuorum;
+  return findings.length > 0 ? EXIT.finding : EXIT.ok;
+}
+
+function show({ nodes, findings, quorum }: ReadyReport, ignored: number, out: Screen): void {
+  const able = nodes.filter(({ eligible }) => eligible).length;
+  const hasQuorum = able >= quorum;
+  const headline = hasQuorum
+    ? `${able} of ${nodes.length} masters can vote; a lock needs ${quorum}`
+    : `NO LOCKS: ${able} of ${nodes.length} masters can vote, a lock needs ${quorum}`;
+  const style = hasQuorum ? (findings.length > 0 ? "yellow" : "green") : "red";
+  out.say(out.paint("bold", out.paint(style, headline)), "");
+  const [heading = "", ...lines] = table([
+    ["MASTER", "SERVER", "UP FOR", "ROUND TRIP", "CLOCK", "VOTES"],
+    ...nodes.map(rowOf),
+  ]);
+  out.say(out.paint("dim", heading), ...lines);
+  const groups = grouped(findings);
+  for (const finding of groups) out.say("", ...linesOf(finding, out));
+  const more = ignored > 0 ? `, ${ignored} ignored` : "";
+  out.say("", `${groups.length === 0 ? "nothing found" : count(groups.length, "finding")}${more}`);
+}
+
+function rowOf({
+  node,
+  server,
+  uptime,
+  roundTrip,
+  clockOffset,
+  eligible,
+  quarantine,
+}: NodeReport): string[] {
+  const votes = !eligible ? "no" : quarantine === undefined ? "yes" : `in ${duration(quarantine)}`;
+  return [
+    node,
+    server === undefined ? "-" : printable(server),
+    uptime === undefined ? "-" : duration(uptime),
+    roundTrip === undefined ? "-" : `${roundTrip.toFixed(1)} ms`,
+    clockOffset === undefined
+      ? "-"
+      : `${clockOffset < 0 ? "-" : "+"}${duration(Math.abs(clockOffset))}`,
+    votes,
+  ];
+}
+
+interface Grouped extends Finding {
+  readonly nodes: readonly string[];
+}
+
+/** The same finding about several masters is told once. */
+function grouped(findings: readonly Finding[]): Grouped[] {
+  const groups = new Map<string, Finding & { nodes: string[] }>();
+  for (const finding of findings) {
+    const name = JSON.stringify([finding.code, finding.severity, finding.found]);
+    const group = groups.get(name) ?? { ...finding, nodes: [] };
+    if (finding.node !== undefined) group.nodes.push(finding.node);
+    groups.set(name, group);
+  }
+  return [...groups.values()];
+}
+
+function linesOf({ code, severity, nodes, found, why, advice }: Grouped, out: Screen): string[] {
+  const label = severity === "fatal" ? out.paint("red", "FATAL") : out.paint("yellow", "WARNING");
+  const where = nodes.length === 0 ? "" : ` (${list(nodes)})`;
+  return [
+    `${label} ${out.paint("bold", code)}${where}: ${printable(found)}`,
+    ...wrap(`Why it matters: ${why}`, "  "),
+    ...wrap(`What to do: ${advice}`, "  "),
+  ];
+}

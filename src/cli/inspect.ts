@@ -1,0 +1,71 @@
+import { LockKeyError } from "../errors.ts";
+import type { Command } from "./command.ts";
+import { MASTER_HELP, MASTER_OPTIONS, readMasters, withRedlock } from "./connect.ts";
+import { readTimeout } from "./arguments.ts";
+import { describeKey, headline, type Section } from "./describe-key.ts";
+import { EXIT } from "./exit-code.ts";
+import { type Screen, table, wrap } from "./screen.ts";
+import { isStuck, type KeySummary, summarise } from "./summary.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** How long a master may take to answer, in ms. */
+export const PATIENCE = { min: 10, max: 60_000, otherwise: 2_000 };
+
+export const inspect: Command = {
+  summary: "who holds a key, since when, and what to do",
+  takes: MASTER_OPTIONS,
+  help: `Usage: bullmq-redlock inspect [options] KEY
+
+Says who holds a key, since when, for how long, what each master knows of it,
+and what to do. Changes nothing.
+
+${MASTER_HELP}
+  --timeout TIME  how long a master may take to answer; default 2s
+  --json          for programs; durations are milliseconds
+
+  bullmq-redlock inspect account:42
+  bullmq-redlock inspect --node redis://lock-1 --node redis://lock-2 account:42
+
+A key as a rule makes it is shown by: bullmq-redlock check-config --job FILE
+
+Exit code: 0 free or held; 1 something is stored there that does not go away by
+itself; 2 a mistake in the command or the file; 3 too few masters answered.`,
+  async run(call) {
+    const [key, ...more] = call.operands;
+    if (key === undefined || more.length > 0) {
+      throw new UsageError("inspect takes one key, as in: bullmq-redlock inspect account:42");
+    }
+    const nodeTimeout = readTimeout(call.options.timeout, PATIENCE);
+    const { nodes, keyPrefix = "redlock:" } = await readMasters(call);
+    const options = { keyPrefix, nodeTimeout, ...(nodes === undefined ? {} : { nodes }) };
+    return await withRedlock(options, async (redlock) => {
+      const summary = summarise(await inspectKey(redlock, key), Date.now());
+      if (call.options.json === true) call.out.json(summary);
+      else show(summary, keyPrefix, call.out);
+      return summary.nodes.some(isStuck) ? EXIT.finding : EXIT.ok;
+    });
+  },
+};
+
+async function inspectKey(redlock: Parameters<Parameters<typeof withRedlock>[1]>[0], key: string) {
+  try {
+    return await redlock.inspect(key);
+  } catch (error) {
+    throw error instanceof LockKeyError ? new UsageError(error.message) : error;
+  }
+}
+
+const STYLES = { free: "green", held: "yellow", unclear: "yellow", blocked: "red" } as const;
+
+function show(summary: KeySummary, keyPrefix: string, out: Screen): void {
+  out.say(out.paint("bold", out.paint(STYLES[summary.state], headline(summary))));
+  for (const section of describeKey(summary, keyPrefix)) out.say("", ...linesOf(section, out));
+}
+
+function linesOf({ title, facts, sentences }: Section, out: Screen): string[] {
+  return [
+    out.paint("bold", title),
+    ...table(facts.map((fact) => [...fact])),
+    ...sentences.flatMap((sentence) => wrap(sentence, "  ")),
+  ];
+}

@@ -1,0 +1,103 @@
+import { readTimeout } from "./arguments.ts";
+import type { Command } from "./command.ts";
+import { MASTER_HELP, MASTER_OPTIONS, readMasters, withRedlock } from "./connect.ts";
+import { who } from "./describe-key.ts";
+import { EXIT } from "./exit-code.ts";
+import { PATIENCE } from "./inspect.ts";
+import { type Screen, table } from "./screen.ts";
+import { isAnswer, isStuck, type KeySummary, summarise } from "./summary.ts";
+import { UsageError } from "./usage-error.ts";
+import { count, duration, list, printable } from "./words.ts";
+
+/** Longer ones would leave no room for the rest of the line. */
+const LONGEST_KEY = 60;
+/** Asked about once, to learn which masters answer at all; nobody holds it. */
+const NO_KEY = "bullmq-redlock ls";
+
+export const ls: Command = {
+  summary: "all locks that are held, the oldest first",
+  takes: MASTER_OPTIONS,
+  help: `Usage: bullmq-redlock ls [options] [PATTERN]
+
+Lists the locks that are held now, the oldest first; PATTERN is a glob for keys,
+default "*". Changes nothing. Every master is asked about every key: that costs
+them about a millisecond for each thousand keys.
+
+${MASTER_HELP}
+  --timeout TIME  how long a master may take to answer; default 2s
+  --json          for programs; durations are milliseconds
+
+  bullmq-redlock ls "account:*"
+
+Exit code: 0 listed, also when there is none; 1 something among them does not go
+away by itself; 2 a mistake in the command or the file; 3 too few masters answered.`,
+  async run(call) {
+    const [pattern = "*", ...more] = call.operands;
+    if (more.length > 0) {
+      throw new UsageError('ls takes one pattern, in quotes, as in: bullmq-redlock ls "account:*"');
+    }
+    if (pattern === "") throw new UsageError('found an empty pattern, expected a glob such as "*"');
+    const nodeTimeout = readTimeout(call.options.timeout, PATIENCE);
+    const { nodes, keyPrefix = "redlock:" } = await readMasters(call);
+    const options = { keyPrefix, nodeTimeout, ...(nodes === undefined ? {} : { nodes }) };
+    return await withRedlock(options, async (redlock) => {
+      const { nodes: masters } = await redlock.inspect(NO_KEY);
+      const locks: KeySummary[] = [];
+      for await (const inspection of redlock.list(pattern)) {
+        locks.push(summarise(inspection, Date.now()));
+      }
+      locks.sort((a, b) => sinceOf(a) - sinceOf(b) || (a.key < b.key ? -1 : 1));
+      const states = masters.map(({ node, state, cause }) => ({
+        node,
+        answers: state === "free",
+        cause: state === "free" ? undefined : `${state}${cause === undefined ? "" : ` (${cause})`}`,
+      }));
+      if (call.options.json === true) call.out.json({ pattern, locks, masters: states });
+      else {
+        show(locks, call.out);
+        const silent = masters.filter((node) => !isAnswer(node));
+        for (const { node, cause } of states.filter(({ answers }) => !answers)) {
+          call.notes.say(`${node} did not answer: ${cause}`);
+        }
+        if (silent.length > 0) {
+          call.notes.say(
+            `The list has every lock all the same: ${list(masters.filter(isAnswer).map(({ node }) => node))} are a quorum.`,
+          );
+        }
+      }
+      return locks.some((lock) => lock.nodes.some(isStuck)) ? EXIT.finding : EXIT.ok;
+    });
+  },
+};
+
+/** What nobody knows the age of may be the oldest. */
+function sinceOf({ holder }: KeySummary): number {
+  return holder?.since ?? 0;
+}
+
+function show(locks: readonly KeySummary[], out: Screen): void {
+  if (locks.length === 0) {
+    out.say("no lock is held");
+    return;
+  }
+  const rows = locks.map((lock) => [
+    shorten(printable(lock.key)),
+    lock.state === "unclear" ? "nobody has a quorum" : who(lock),
+    lock.age === undefined ? "?" : duration(lock.age),
+    lock.remaining === undefined ? "?" : duration(lock.remaining),
+    `${lock.heldBy} of ${lock.nodes.length}`,
+    lock.nodes.some(isStuck) ? "does not go away by itself: inspect it" : "",
+  ]);
+  const [heading = "", ...lines] = table(
+    [["KEY", "HOLDER", "FOR", "ENDS IN", "MASTERS", ""], ...rows],
+    "",
+  );
+  out.say(out.paint("dim", heading), ...lines, "", `${count(locks.length, "lock")} held`);
+}
+
+function shorten(key: string): string {
+  const characters = Array.from(key);
+  return characters.length <= LONGEST_KEY
+    ? key
+    : `${characters.slice(0, LONGEST_KEY - 3).join("")}...`;
+}

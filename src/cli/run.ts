@@ -1,0 +1,113 @@
+import { readFileSync } from "node:fs";
+import { LockRulesError } from "../config/rules-error.ts";
+import { LockConfigError, LockUnavailableError } from "../errors.ts";
+import { nearest } from "../nearest.ts";
+import { type Arguments, readArguments, refuseOtherOptions } from "./arguments.ts";
+import type { Call, Command } from "./command.ts";
+import { EXIT, type ExitCode } from "./exit-code.ts";
+import type { Screen } from "./screen.ts";
+import { UsageError } from "./usage-error.ts";
+import { printable } from "./words.ts";
+
+/** The commands; each is loaded when it is used. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  inspect: async () => (await import("./inspect.ts")).inspect,
+  ls: async () => (await import("./ls.ts")).ls,
+  doctor: async () => (await import("./doctor.ts")).doctor,
+  "check-config": async () => (await import("./check-config.ts")).checkConfig,
+};
+
+/** Runs a command line. Never rejects. */
+export async function run(
+  args: readonly string[],
+  surroundings: Pick<Call, "out" | "notes" | "environment">,
+): Promise<ExitCode> {
+  const { out, notes } = surroundings;
+  try {
+    const { command: name, operands, options } = readArguments(args);
+    if (options.version === true) {
+      out.say(version());
+      return EXIT.ok;
+    }
+    if (name === undefined || name === "help") {
+      const asked = operands[0];
+      out.say(asked === undefined ? await overview() : (await find(asked)).help);
+      return name === undefined && options.help !== true ? EXIT.usage : EXIT.ok;
+    }
+    const command = await find(name);
+    if (options.help === true) {
+      out.say(command.help);
+      return EXIT.ok;
+    }
+    refuseOtherOptions(name, options, command.takes);
+    return await command.run({ ...surroundings, operands, options });
+  } catch (error) {
+    return explainFailure(error, args, notes);
+  }
+}
+
+async function find(name: string): Promise<Command> {
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (load !== undefined) return await load();
+  const meant = nearest(name, Object.keys(COMMANDS));
+  throw new UsageError(
+    `there is no command "${printable(name)}"${meant === undefined ? "" : `; did you mean "${meant}"?`}`,
+  );
+}
+
+async function overview(): Promise<string> {
+  const commands = await Promise.all(
+    Object.entries(COMMANDS).map(
+      async ([name, load]) => `  ${name.padEnd(14)}${(await load()).summary}`,
+    ),
+  );
+  return `Usage: bullmq-redlock COMMAND [options]
+
+${commands.join("\n")}
+
+  bullmq-redlock COMMAND --help says more, with an example
+  bullmq-redlock --version
+
+Colours: on a terminal, unless NO_COLOR is set.`;
+}
+
+function version(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+function explainFailure(error: unknown, args: Arguments["operands"], notes: Screen): ExitCode {
+  const red = (text: string): string => notes.paint("red", text);
+  if (error instanceof UsageError) {
+    const command = args.find((each) => Object.hasOwn(COMMANDS, each));
+    const help = ["bullmq-redlock", ...(command === undefined ? [] : [command]), "--help"].join(
+      " ",
+    );
+    notes.say(`${red("error:")} ${printable(error.message)}`, `See: ${help}`);
+    return EXIT.usage;
+  }
+  if (error instanceof LockUnavailableError) {
+    const { votes, quorum } = error;
+    notes.say(
+      red(
+        `NO QUORUM: too few masters answered, ${quorum} of ${votes.length} are needed. Nobody gets a lock now.`,
+      ),
+    );
+    for (const { node, vote, cause } of votes) {
+      const isAnswer = ["free", "held", "granted", "gone"].includes(vote);
+      notes.say(
+        `  ${node}  ${isAnswer ? "answered" : vote}${cause === undefined || isAnswer ? "" : ` (${printable(cause)})`}`,
+      );
+    }
+    notes.say("bullmq-redlock doctor says more about each of them.");
+    return EXIT.noQuorum;
+  }
+  if (error instanceof LockRulesError || error instanceof LockConfigError) {
+    notes.say(red("error:"), error.message.split("\n").map(printable).join("\n"));
+    return EXIT.usage;
+  }
+  notes.say(
+    `${red("error:")} ${printable(error instanceof Error ? error.message : String(error))}`,
+  );
+  return EXIT.usage;
+}

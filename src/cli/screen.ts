@@ -1,0 +1,55 @@
+import type { Writable } from "node:stream";
+import { styleText } from "node:util";
+
+/** How a piece of text looks on a terminal that has colours. */
+export type Style = "bold" | "dim" | "red" | "yellow" | "green";
+
+/** Where a command writes to. */
+export class Screen {
+  readonly #out: Writable;
+
+  constructor(out: Writable) {
+    this.#out = out;
+  }
+
+  /** Writes lines. */
+  say(...lines: readonly string[]): void {
+    for (const line of lines) this.#out.write(`${line}\n`);
+  }
+
+  /** Writes JSON; what is not known is null. */
+  json(value: unknown): void {
+    this.say(JSON.stringify(value, (_, part: unknown) => (part === undefined ? null : part), 2));
+  }
+
+  /** Colours a text, if this is a terminal and the user wants it (NO_COLOR, FORCE_COLOR). */
+  paint(style: Style, text: string): string {
+    return styleText(style, text, { stream: this.#out });
+  }
+}
+
+/** Makes lines of rows, each column as wide as its widest entry. */
+export function table(rows: readonly (readonly string[])[], indent = "  "): string[] {
+  const widths: number[] = [];
+  for (const row of rows)
+    for (const [column, text] of row.entries())
+      widths[column] = Math.max(widths[column] ?? 0, Array.from(text).length);
+  return rows.map((row) =>
+    (indent + row.map((text, column) => pad(text, widths[column] ?? 0)).join("  ")).trimEnd(),
+  );
+}
+
+/** Breaks a text into lines. */
+export function wrap(text: string, indent: string, width = 96): string[] {
+  const lines: string[] = [];
+  for (const word of text.split(" ")) {
+    const line = lines.at(-1);
+    if (line === undefined || line.length + word.length + 1 > width) lines.push(indent + word);
+    else lines[lines.length - 1] = `${line} ${word}`;
+  }
+  return lines;
+}
+
+function pad(text: string, width: number): string {
+  return text + " ".repeat(width - Array.from(text).length);
+}

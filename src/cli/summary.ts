@@ -1,0 +1,70 @@
+import { type HoldingJob, readHoldingJob } from "../bullmq/read-holder.ts";
+import type { Holder } from "../errors.ts";
+import type { KeyInspection, NodeInspection } from "../redlock/inspect.ts";
+
+/** What the answers of the masters about a key come to. Durations are milliseconds. */
+export interface KeySummary {
+  readonly key: string;
+  /**
+   * - `"held"`: a quorum names one holder;
+   * - `"unclear"`: nobody can get it, but no quorum names one holder: several contend, or masters do not answer;
+   * - `"blocked"`: on so many masters is something that is no lock, or never ends, that the rest is no quorum;
+   * - `"free"`: whoever asks gets it.
+   */
+  readonly state: "held" | "unclear" | "blocked" | "free";
+  readonly holder: Holder | undefined;
+  /** The holder, when it is a job. */
+  readonly job: HoldingJob | undefined;
+  /** For how long the key is held, by the clock of the holder and ours. */
+  readonly age: number | undefined;
+  /** When the key ends if nobody extends it any more. */
+  readonly remaining: number | undefined;
+  /** On how many masters the holder has it. */
+  readonly heldBy: number;
+  /** The highest fencing token that any master knows for the key; 0 when none. */
+  readonly lastToken: number;
+  readonly quorum: number;
+  readonly nodes: readonly NodeInspection[];
+}
+
+/** Whether a value is in the way of a key that no release and no end of time takes away. */
+export function isStuck({ state, expiresIn }: NodeInspection): boolean {
+  return state === "foreign" || (state === "held" && expiresIn === undefined);
+}
+
+/** Whether a master answered. */
+export function isAnswer({ state }: NodeInspection): boolean {
+  return state === "free" || state === "held" || state === "foreign";
+}
+
+/** Sums up what the masters say about a key. `now` is milliseconds since 1970. */
+export function summarise(inspection: KeyInspection, now: number): KeySummary {
+  const { key, locked, holder, quorum, nodes } = inspection;
+  const own = nodes.filter((node) => node.state === "held" && isSame(node.holder, holder));
+  const ends = own.map(({ expiresIn }) => expiresIn ?? Infinity).sort((a, b) => b - a);
+  const remaining = holder === undefined ? undefined : ends[quorum - 1];
+  const state =
+    nodes.filter(isStuck).length > nodes.length - quorum
+      ? "blocked"
+      : !locked
+        ? "free"
+        : holder === undefined
+          ? "unclear"
+          : "held";
+  return {
+    key,
+    state,
+    holder,
+    job: readHoldingJob(holder?.text),
+    age: holder?.since === undefined ? undefined : Math.max(0, now - holder.since),
+    remaining: remaining === Infinity ? undefined : remaining,
+    heldBy: holder === undefined ? 0 : own.length,
+    lastToken: Math.max(0, ...nodes.map(({ mark }) => mark)),
+    quorum,
+    nodes,
+  };
+}
+
+function isSame(holder: Holder | undefined, other: Holder | undefined): boolean {
+  return holder?.fencingToken === other?.fencingToken && holder?.text === other?.text;
+}

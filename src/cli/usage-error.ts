@@ -1,0 +1,4 @@
+/** A mistake in the command, in one sentence. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}

@@ -1,0 +1,83 @@
+import * as v from "valibot";
+import { describeValue } from "../errors.ts";
+import { nearest } from "../nearest.ts";
+import { guessDuration } from "./duration.ts";
+import { type Mistake, wrongValue } from "./mistake.ts";
+import type { Path } from "./path.ts";
+import { EXPECTED, KNOWN_AT_TOP, KNOWN_IN_RULE, rulesFileSchema } from "./schema.ts";
+
+/** Everything about the rules that their schema forbids. */
+export function checkShape(rules: unknown): Mistake[] {
+  // An array is an object to Valibot.
+  if (Array.isArray(rules)) return [wrongValue([], describeInput(rules), EXPECTED.file)];
+  const { issues = [] } = v.safeParse(rulesFileSchema, rules);
+  const mistakes = issues
+    // Valibot names but one unknown option of each object.
+    .filter(({ type, expected }) => !(type === "strict_object" && expected === "never"))
+    .map((issue) => describe(issue));
+  return [...mistakes, ...unknownOptions(rules)];
+}
+
+function describe(issue: v.BaseIssue<unknown>): Mistake {
+  const path = (issue.path ?? []).map(({ key }) => key as string | number);
+  const [name = ""] = path.slice(-1);
+  const isMissing = issue.type === "strict_object" && issue.input === undefined;
+  const expected =
+    isMissing && name in EXPECTED ? EXPECTED[name as keyof typeof EXPECTED] : issue.message;
+  const meant = hint(issue);
+  // What is wrong among the masters may be a password.
+  const isSecret = path[0] === "nodes" && typeof issue.input === "string";
+  const found = isSecret ? "a text" : describeInput(issue.input);
+  return wrongValue(
+    path,
+    found,
+    meant === undefined ? expected : `${expected}; did you mean ${JSON.stringify(meant)}?`,
+  );
+}
+
+function hint({ type, input, message, expected }: v.BaseIssue<unknown>): string | undefined {
+  if (typeof input !== "string") return undefined;
+  if (message.includes("duration")) return guessDuration(input);
+  if ((type !== "union" && type !== "picklist") || expected === null) return undefined;
+  return nearest(
+    input,
+    Array.from(expected.matchAll(/"([^"]+)"/g), ([, choice = ""]) => choice),
+  );
+}
+
+function describeInput(input: unknown): string {
+  if (input === null) return "nothing";
+  return Array.isArray(input) && input.length === 0 ? "an empty list" : describeValue(input);
+}
+
+function unknownOptions(rules: unknown): Mistake[] {
+  if (!isObject(rules)) return [];
+  const inRules = Array.isArray(rules.rules)
+    ? rules.rules.flatMap((rule: unknown, index) =>
+        unknownIn(rule, KNOWN_IN_RULE, ["rules", index]),
+      )
+    : [];
+  return [...unknownIn(rules, KNOWN_AT_TOP, []), ...inRules];
+}
+
+function unknownIn(value: unknown, known: readonly string[], path: Path): Mistake[] {
+  if (!isObject(value)) return [];
+  return Object.keys(value)
+    .filter((name) => !known.includes(name))
+    .map((name) => {
+      const meant = nearest(name, known);
+      return {
+        path: [...path, name],
+        part: "name",
+        found: "an unknown option",
+        expected:
+          meant === undefined
+            ? `one of ${known.filter((each) => !each.startsWith("$")).join(", ")}`
+            : `"${meant}"?`,
+      };
+    });
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

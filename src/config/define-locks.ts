@@ -1,0 +1,84 @@
+import type { Job } from "bullmq";
+import type { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
+import type { LockPolicies } from "../bullmq/options.ts";
+import type { DataOption } from "../data-option.ts";
+import type { NodeOption } from "../redis/endpoint.ts";
+import type { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
+import type { RedlockOptions } from "../redlock/options.ts";
+import { check, type Checked } from "./check.ts";
+import type { DurationText } from "./duration.ts";
+import { createLocks, type Locks } from "./locks.ts";
+import { writePath } from "./path.ts";
+import { LockRulesError, type RulesFault } from "./rules-error.ts";
+
+/** Options as rules have them: durations may have a unit, functions are left out. */
+type Written<Options, Known extends Readonly<Record<string, DataOption>>> = {
+  [Name in keyof Options & keyof Known]?:
+    | Exclude<Options[Name], (...parameters: never[]) => unknown>
+    | (Known[Name]["takes"] extends "duration" | "duration or false" ? DurationText : never);
+};
+
+/** Says what to lock for the jobs that it matches, and how. */
+export interface LockRule extends Written<LockPolicies<Job>, typeof LOCK_DATA_OPTIONS> {
+  /** Queues: a name, or a pattern with `*` and `?`. @defaultValue `"*"` */
+  queue?: string;
+  /** Names of jobs, likewise. @defaultValue `"*"` */
+  job?: string;
+  /** A key template, or `null` for jobs that need no lock. */
+  key: string | null;
+}
+
+/** What a rules file has. */
+export interface LockRules
+  extends
+    Omit<Written<LockPolicies<Job>, typeof LOCK_DATA_OPTIONS>, keyof typeof REDLOCK_DATA_OPTIONS>,
+    Written<RedlockOptions, typeof REDLOCK_DATA_OPTIONS> {
+  /** The lock masters; `${NAME}` in a text stands for an environment variable. */
+  nodes: readonly NodeOption[];
+  /** The first rule that matches a job counts. */
+  rules: readonly LockRule[];
+}
+
+/** What goes beside the rules. */
+export interface LocksOptions {
+  /**
+   * Options of the `Redlock` that go before those of the rules: telemetry, which no file can have, or the masters of a
+   * test. What is wrong with `nodes` in the rules does not count then.
+   * @defaultValue none
+   */
+  redlock?: RedlockOptions;
+  /** Where `${NAME}` in `nodes` is looked up. @defaultValue `process.env` */
+  environment?: Readonly<Record<string, string | undefined>>;
+}
+
+/**
+ * Makes locks of rules in code: the same as `loadLocks` does of a file. Connects to nothing before the first lock.
+ * @throws {LockRulesError} that tells all mistakes; {@link LockConfigError} for a bad option of `options.redlock`.
+ */
+export function defineLocks(rules: LockRules, options: LocksOptions = {}): Locks {
+  const checked = check(rules, options.environment ?? process.env);
+  const faults = checked.mistakes.map(({ path, found, expected }) => ({
+    path: writePath(path),
+    found,
+    expected,
+    file: undefined,
+    line: undefined,
+    column: undefined,
+    source: undefined,
+  }));
+  return locksOf(checked, faults, options);
+}
+
+/** Makes locks of rules that were checked. @throws {LockRulesError} when there are faults. */
+export function locksOf(
+  { masters, rules }: Checked,
+  faults: readonly RulesFault[],
+  { redlock }: LocksOptions,
+): Locks {
+  const counting =
+    redlock?.nodes === undefined ? faults : faults.filter(({ path }) => !/^nodes\b/.test(path));
+  if (counting.length > 0) throw new LockRulesError(counting);
+  // What is there without a value does not take the place of one.
+  const given = Object.entries(redlock ?? {}).filter(([, value]) => value !== undefined);
+  return createLocks({ ...masters.options, ...Object.fromEntries(given) }, rules);
+}

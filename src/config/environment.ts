@@ -1,0 +1,65 @@
+import type { Path } from "./path.ts";
+import { type Mistake, wrongValue } from "./mistake.ts";
+
+/** Environment variables, as in `process.env`. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const VARIABLE = /\$\{([^}]*)\}/g;
+const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** Options of a master that are numbers, and that a variable can give only as text. */
+const NUMBERS = new Set<unknown>(["port", "db"]);
+
+/** Puts environment variables in the place of `${NAME}`, in every text of a value. */
+export function expandVariables(
+  value: unknown,
+  environment: Environment,
+  path: Path,
+): { value: unknown; mistakes: Mistake[] } {
+  const mistakes: Mistake[] = [];
+  const expandText = (text: string, at: Path): unknown => {
+    const expanded = text.replace(VARIABLE, (whole, name: string, offset: number) => {
+      const found = findVariable(name, environment);
+      if (found.value !== undefined) return found.value;
+      mistakes.push({ ...wrongValue(at, found.fault, found.expected), offset });
+      return whole;
+    });
+    const isNumber = expanded !== text && NUMBERS.has(at.at(-1)) && /^\d{1,9}$/.test(expanded);
+    return isNumber ? Number(expanded) : expanded;
+  };
+  const expand = (part: unknown, at: Path): unknown => {
+    if (typeof part === "string") return expandText(part, at);
+    if (!isPlain(part)) return part;
+    return Object.fromEntries(
+      Object.entries(part).map(([name, inner]) => [name, expand(inner, [...at, name])]),
+    );
+  };
+  return { value: expand(value, path), mistakes };
+}
+
+type Variable = { value: string } | { value?: never; fault: string; expected: string };
+
+function findVariable(name: string, environment: Environment): Variable {
+  if (!NAME.test(name)) {
+    return { fault: `"\${${name}}"`, expected: "the name of an environment variable: ${NAME}" };
+  }
+  const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
+  if (value === undefined) {
+    return { fault: `\${${name}}, which is not set`, expected: `the environment variable ${name}` };
+  }
+  if (value === "") {
+    return {
+      fault: `\${${name}}, which is empty`,
+      expected: `a value in the environment variable ${name}`,
+    };
+  }
+  return { value };
+}
+
+/** Objects of a file, not clients of ioredis. */
+function isPlain(value: unknown): value is object {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    [Object.prototype, null].includes(Object.getPrototypeOf(value) as object | null)
+  );
+}

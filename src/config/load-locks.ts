@@ -1,0 +1,29 @@
+import { resolve } from "node:path";
+import { LockConfigError } from "../errors.ts";
+import { locksOf, type LocksOptions } from "./define-locks.ts";
+import { FILE_NAMES, findFile } from "./find-file.ts";
+import type { Locks } from "./locks.ts";
+import { readRulesFile } from "./rules-file.ts";
+
+/**
+ * Makes locks of a rules file, in YAML or JSON. Connects to nothing before the first lock.
+ *
+ * @param path the file; without it, `bullmq-redlock.yaml`, `.yml` or `.json` in the current folder or the nearest one
+ * above it.
+ * @throws {LockRulesError} that tells all mistakes in the file; {@link LockConfigError} when there is none.
+ * @example
+ * const locks = await loadLocks();
+ * new Worker("invoices", locks.wrap(async (job, jobToken, signal, lock) => { ... }), { connection });
+ */
+export async function loadLocks(path?: string, options: LocksOptions = {}): Promise<Locks> {
+  const file = path === undefined ? await findFile(process.cwd()) : resolve(path);
+  if (file === undefined) {
+    throw new LockConfigError({
+      path: "file",
+      found: `none in ${process.cwd()} or above`,
+      expected: FILE_NAMES.join(", "),
+    });
+  }
+  const rules = await readRulesFile(file, options.environment ?? process.env);
+  return locksOf(rules, rules.faults, options);
+}

@@ -1,0 +1,97 @@
+import type { Job, JobProgress } from "bullmq";
+import type { Lock } from "../bullmq/lock.ts";
+import { type LockingProcessor, withLock } from "../bullmq/with-lock.ts";
+import { describeValue, LockConfigError } from "../errors.ts";
+import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
+import { Redlock } from "../redlock/redlock.ts";
+import {
+  explain,
+  type ExplainedJob,
+  type Explanation,
+  keyOf,
+  noRule,
+  withSettings,
+} from "./explain.ts";
+import { findRule, type Rule } from "./rule.ts";
+
+type AnyData = Job["data"];
+type AnyResult = Job["returnvalue"];
+
+/** Locks for jobs, by rules. */
+export interface Locks extends AsyncDisposable {
+  /** The `Redlock` of all rules: its events, `inspect`, `ready` and so on. */
+  readonly redlock: Redlock;
+  /**
+   * Wraps a processor as `withLock` does; the rule is picked for each job, by the name of its queue and its own. A job
+   * that no rule matches fails for good, and never runs without a lock by accident.
+   */
+  wrap<D = AnyData, R = AnyResult, N extends string = string, P extends JobProgress = JobProgress>(
+    this: void,
+    processor: (
+      job: Job<D, NoInfer<R>, N, P>,
+      jobToken: string,
+      signal: AbortSignal,
+      lock: Lock,
+    ) => Promise<R>,
+  ): LockingProcessor<D, R, N, P>;
+  /** Says which rule matches a job, which keys it would lock, and with which options. Asks no master. */
+  explain(this: void, job: ExplainedJob): Explanation;
+  /** Closes the `Redlock`; close the workers first. Idempotent. */
+  close(this: void): Promise<void>;
+}
+
+/** Makes locks of rules that were found right. @throws {LockConfigError} for options that do not fit each other. */
+export function createLocks(options: RedlockOptions, found: readonly Rule[]): Locks {
+  const settings = checkRedlockOptions(options);
+  const redlock = new Redlock(options);
+  const rules = found.map((rule) => withSettings(rule, redlock));
+  const close = async (): Promise<void> => await redlock.close();
+  return {
+    redlock,
+    wrap: (processor) => wrap(processor, rules, redlock),
+    explain: (job) => explain(job, rules, settings),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+function wrap<D, R, N extends string, P extends JobProgress>(
+  processor: (
+    job: Job<D, NoInfer<R>, N, P>,
+    jobToken: string,
+    signal: AbortSignal,
+    lock: Lock,
+  ) => Promise<R>,
+  rules: readonly Rule[],
+  redlock: Redlock,
+): LockingProcessor<D, R, N, P> {
+  if (typeof processor !== "function") {
+    throw new LockConfigError({
+      path: "processor",
+      found: describeValue(processor),
+      expected: "a function that processes a job",
+    });
+  }
+  const byRule = rules.map((rule) => {
+    // The paths of the template are checked against each job; the type of its data is not known to the rules.
+    const lockOptions = { redlock, key: keyOf(rule), ...rule.options } as Parameters<
+      typeof withLock<D, R, N, P>
+    >[0];
+    return withLock<D, R, N, P>(lockOptions, processor);
+  });
+  const refuse = withLock<D, R, N, P>(
+    {
+      redlock,
+      key: (job) => {
+        throw noRule(job);
+      },
+    },
+    processor,
+  );
+  // BullMQ gives the signal only to a function that declares three plain parameters.
+  return async function ruledProcessor(job, jobToken, signal) {
+    const rule = findRule(rules, job.queueName, job.name);
+    const process = (rule === undefined ? undefined : byRule[rule.index]) ?? refuse;
+    return await process(job, jobToken, signal);
+  };
+}

@@ -1,0 +1,59 @@
+import { LockConfigError } from "../errors.ts";
+import type { SourceLine } from "./source-line.ts";
+
+/** One mistake in the rules. Lines and columns count from 1. */
+export interface RulesFault {
+  /** What is wrong, such as `rules[0].ttl`; empty when it is the file itself. */
+  readonly path: string;
+  readonly found: string;
+  readonly expected: string;
+  /** `undefined` for rules that are no file. */
+  readonly file: string | undefined;
+  readonly line: number | undefined;
+  readonly column: number | undefined;
+  /** The line of the file, without passwords, and the mistake's place in it. */
+  readonly source: SourceLine | undefined;
+}
+
+/** Rules that cannot work; its message tells all mistakes. */
+export class LockRulesError extends LockConfigError {
+  /** All mistakes, in the order of the file. */
+  readonly faults: readonly RulesFault[];
+  readonly file: string | undefined;
+  /** Line and column of the first mistake, from 1. */
+  readonly line: number | undefined;
+  readonly column: number | undefined;
+
+  constructor(faults: readonly RulesFault[]) {
+    const [first] = faults;
+    super({
+      path: first?.path ?? "",
+      found: first?.found ?? "nothing",
+      expected: first?.expected ?? "rules",
+    });
+    this.faults = faults;
+    this.file = first?.file;
+    this.line = first?.line;
+    this.column = first?.column;
+    const heading = faults.length === 1 ? "" : `${faults.length} mistakes\n`;
+    this.message = heading + faults.map(describeFault).join("\n");
+  }
+}
+
+/** A mistake for people: `file:line:column  path: found ..., expected ...`, the line, and a caret under the place. */
+export function describeFault({
+  file,
+  line,
+  column,
+  path,
+  found,
+  expected,
+  source,
+}: RulesFault): string {
+  const place = [file, line, column].filter((part) => part !== undefined).join(":");
+  const what = `${path === "" ? "" : `${path}: `}found ${found}, expected ${expected}`;
+  const told = place === "" ? what : `${place}  ${what}`;
+  return source === undefined
+    ? told
+    : `${told}\n    ${source.text}\n    ${" ".repeat(source.caret)}^`;
+}

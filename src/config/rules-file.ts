@@ -1,0 +1,72 @@
+import { relative } from "node:path";
+import { check, type Checked } from "./check.ts";
+import type { Environment } from "./environment.ts";
+import type { Mistake } from "./mistake.ts";
+import { writePath } from "./path.ts";
+import { readText } from "./read-text.ts";
+import type { RulesFault } from "./rules-error.ts";
+import { showLine, withoutSecrets } from "./source-line.ts";
+
+/** A rules file that was read. */
+export interface RulesFile extends Checked {
+  /** The path for people: relative to the current folder where that is shorter. */
+  readonly file: string;
+  /** Everything that is wrong, in the order of the file. */
+  readonly faults: readonly RulesFault[];
+  /** The line of each rule, from 1. */
+  lineOf(this: void, rule: number): number;
+  /** Mistakes that belong to one part, as faults. */
+  toFaults(this: void, mistakes: readonly Mistake[]): RulesFault[];
+}
+
+/** Reads and checks a rules file. @throws {LockRulesError} when it is no text file of a sensible size. */
+export async function readRulesFile(path: string, environment: Environment): Promise<RulesFile> {
+  const text = (await readText(path)).replace(/^\uFEFF/, "");
+  // Here, so that who defines rules in code, or uses no rules, does not load it.
+  const { readDocument } = await import("./document.ts");
+  const document = readDocument(text);
+  const fromFolder = relative(process.cwd(), path);
+  const file = fromFolder.length < path.length ? fromFolder : path;
+  const faultAt = (
+    at: number,
+    what: Pick<RulesFault, "path" | "found" | "expected">,
+  ): RulesFault => {
+    const { line, column } = document.placeOf(at);
+    return {
+      ...what,
+      path: withoutSecrets(what.path),
+      found: withoutSecrets(what.found),
+      file,
+      line,
+      column,
+      source: showLine(text, at),
+    };
+  };
+  const toFaults = (mistakes: readonly Mistake[]): RulesFault[] =>
+    mistakes
+      .map((mistake) => ({ mistake, at: document.offsetOf(mistake) }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ mistake: { path, found, expected }, at }) =>
+        faultAt(at, { path: writePath(path), found, expected }),
+      );
+  const textFaults = document.faults.map(({ at, found, expected }) =>
+    faultAt(at, { path: "", found, expected }),
+  );
+  const checked = check(document.value === undefined ? {} : document.value, environment);
+  // Where the text is broken, what is missing is no news.
+  const mistakes = document.value === undefined ? [] : checked.mistakes;
+  return {
+    ...checked,
+    file,
+    faults: [...textFaults, ...toFaults(mistakes)].sort(byPlace),
+    lineOf: (rule) =>
+      document.placeOf(
+        document.offsetOf({ path: ["rules", rule], part: "value", found: "", expected: "" }),
+      ).line,
+    toFaults,
+  };
+}
+
+function byPlace(a: RulesFault, b: RulesFault): number {
+  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
+}

@@ -1,0 +1,324 @@
+import { type Job, Queue, Worker } from "bullmq";
+import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { Redlock, withLock } from "../../src/index.ts";
+import { Gate } from "../bullmq/support.ts";
+import { writeRules } from "../config/support.ts";
+import { redisClients, useRedisNodes } from "../support/redis.ts";
+import { build, cli, type Outcome } from "./run-cli.ts";
+
+const nodes = useRedisNodes(3);
+const queueNodes = useRedisNodes(1);
+
+/** Names a key of its own for each test. */
+let redlock: Redlock;
+
+beforeAll(build);
+
+beforeEach(() => {
+  redlock = new Redlock({ ...nodes.redlockOptions, ttl: 10_000 });
+  return async () => await redlock.close();
+});
+
+/** Runs a command about the masters. */
+async function ask(...args: string[]): Promise<Outcome> {
+  return await cli([...args, ...nodes.urls.flatMap((url) => ["--node", url])]);
+}
+
+function nameOf(index: number): string {
+  return `127.0.0.1:${nodes.ports[index]}`;
+}
+
+describe("inspect", () => {
+  it("says which job holds a key, in which process, since when, and what to do", async () => {
+    const connection = { url: queueNodes.urls[0]! };
+    const [started, end] = [new Gate(), new Gate()];
+    const worker = new Worker(
+      "invoices",
+      withLock({ redlock, key: "account:{{data.account}}" }, async (_job: Job) => {
+        started.open();
+        await end.opened;
+      }),
+      { connection },
+    );
+    const queue = new Queue("invoices", { connection });
+    onTestFinished(async () => {
+      await worker.close();
+      await queue.close();
+    });
+    const { id } = await queue.add("charge", { account: 42 });
+    await started.opened;
+
+    const { code, out, notes } = await ask("inspect", "account:42");
+    end.open();
+    expect(notes).toBe("");
+    expect(code).toBe(0);
+    expect(out).toMatch(new RegExp(`^account:42 is held by job bull:invoices:${id}, for \\d`));
+    expect(out).toMatch(new RegExp(`job +bull:invoices:${id}, attempt 1\n`));
+    expect(out).toMatch(new RegExp(`process +${process.pid} on \\S+\n`));
+    expect(out).toMatch(/since +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, [\d.]+ m?s ago\n/);
+    expect(out).toMatch(/ends +in \d[\d.]* s, unless the holder extends it\n/);
+    expect(out).toMatch(/fencing token +\d{16}\n/);
+    for (const index of [0, 1, 2])
+      expect(out).toMatch(new RegExp(`${nameOf(index)} +held, ends in`));
+    expect(out).toContain("What to do\n  Nothing, while the job works");
+    expect(out).toContain(`end process ${process.pid} on`);
+    expect(out).toContain("Do not delete redlock:account:42 on the masters");
+  });
+
+  it("tells programs the same", async () => {
+    const lock = await redlock.acquire("a", { holder: "nightly \u001B[31mreport" });
+    const { code, out } = await ask("inspect", "a", "--json");
+    expect(code).toBe(0);
+    const summary = JSON.parse(out) as Record<string, unknown>;
+    expect(summary).toMatchObject({
+      key: "a",
+      state: "held",
+      holder: { text: "nightly \u001B[31mreport", fencingToken: lock.fencingToken },
+      job: null,
+      heldBy: 3,
+      quorum: 2,
+      lastToken: lock.fencingToken,
+    });
+    expect(summary["remaining"]).toBeGreaterThan(5_000);
+    expect(summary["age"]).toBeGreaterThanOrEqual(0);
+    expect(summary["nodes"]).toHaveLength(3);
+    // A terminal is not steered by what others have stored.
+    const { out: shown } = await ask("inspect", "a");
+    expect(shown).toContain("held by nightly \uFFFD[31mreport");
+    expect(shown).not.toContain("\u001B");
+  });
+
+  it("says that a key is free, and when it was held last", async () => {
+    expect(await ask("inspect", "never")).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^never is free\n\nMasters \(a lock needs 2 of 3\)\n/),
+    });
+    const lock = await redlock.acquire("a");
+    await lock.release();
+    const { out } = await ask("inspect", "a");
+    expect(out).toMatch(
+      new RegExp(`^a is free\n\nHolder\n  last fencing token  ${lock.fencingToken}, of 20`),
+    );
+  });
+
+  it("names a master that is down or hangs, and knows the holder all the same", async () => {
+    await redlock.acquire("a", { holder: "me" });
+    nodes.pause(0);
+    const hung = await ask("inspect", "a", "--timeout", "300ms");
+    expect(hung.code).toBe(0);
+    expect(hung.out).toMatch(/^a is held by me, for/);
+    expect(hung.out).toMatch(new RegExp(`${nameOf(0)} +NO ANSWER: (timed out|unreachable)`));
+    nodes.resume(0);
+    await nodes.kill(2);
+    const dead = await ask("inspect", "a");
+    expect(dead.code).toBe(0);
+    expect(dead.out).toMatch(/^a is held by me, for/);
+    expect(dead.out).toMatch(new RegExp(`${nameOf(2)} +NO ANSWER: unreachable \\(ECONNREFUSED\\)`));
+    expect(dead.out).toContain(`${nameOf(2)} did not answer. The others are a quorum`);
+    // Half of a lock may be on the other one.
+    nodes.pause(0);
+    const half = await cli([
+      "inspect",
+      "a",
+      "--timeout",
+      "300ms",
+      "--node",
+      nodes.urls[0]!,
+      "--node",
+      nodes.urls[1]!,
+      "--node",
+      queueNodes.urls[0]!,
+    ]);
+    expect(half.code).toBe(0);
+    expect(half.out).toMatch(/^a is not to be had now, and no 2 masters name the same holder/);
+    expect(half.out.replaceAll(/\s+/g, " ")).toContain(
+      "did not answer. A lock may have its other part there.",
+    );
+  });
+
+  it("says that there is no quorum, and what each master said", async () => {
+    await nodes.kill(1);
+    await nodes.kill(2);
+    for (const args of [["inspect", "a"], ["ls"]]) {
+      const { code, out, notes } = await ask(...args);
+      expect(code).toBe(3);
+      expect(out).toBe("");
+      expect(notes).toContain("NO QUORUM: too few masters answered, 2 of 3 are needed.");
+      expect(notes).toContain(`${nameOf(0)}  answered\n`);
+      for (const index of [1, 2])
+        expect(notes).toContain(`${nameOf(index)}  unreachable (ECONNREFUSED)\n`);
+    }
+  });
+
+  it("finds what does not go away by itself, and says how to take it away", async () => {
+    const [one, two, three] = redisClients(nodes);
+    await one!.set("redlock:a", "left over");
+    const minority = await ask("inspect", "a");
+    expect(minority.code).toBe(1);
+    expect(minority.out).toMatch(/^a is free\n/);
+    expect(minority.out).toMatch(new RegExp(`${nameOf(0)} +held by another program, never ends`));
+    await two!.lpush("redlock:a", "a list");
+    const blocked = await ask("inspect", "a");
+    expect(blocked.code).toBe(1);
+    expect(blocked.out).toMatch(/^a is blocked: something is stored there that does not go away/);
+    expect(blocked.out).toMatch(new RegExp(`${nameOf(1)} +no lock, but a list`));
+    expect(blocked.out.replaceAll(/\s+/g, " ")).toContain(
+      `Find out what stores redlock:a on ${nameOf(0)} and ${nameOf(1)}`,
+    );
+    expect(blocked.out).toContain('redis-cli -h HOST -p PORT DEL "redlock:a"');
+    // Once that is done, the key is free.
+    await one!.del("redlock:a");
+    await two!.del("redlock:a");
+    expect(await ask("inspect", "a")).toMatchObject({ code: 0 });
+    // A lock in the plain form, as other programs take it.
+    for (const client of [one, two, three]) await client!.set("redlock:a", "xyz", "PX", 9_000);
+    const other = await ask("inspect", "a");
+    expect(other.code).toBe(0);
+    expect(other.out).toMatch(/^a is held by another program\n/);
+    expect(other.out).toMatch(/If it is gone, the key is free\s+within [\d.]+ s/);
+  });
+
+  it("says that contenders hold a part each", async () => {
+    const [one, two] = redisClients(nodes);
+    await one!.set("redlock:a", "100:o1:first", "PX", 9_000);
+    await two!.set("redlock:a", "102:o2:second", "PX", 9_000);
+    const { code, out } = await ask("inspect", "a");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^a is not to be had now, and no 2 masters name the same holder\n/);
+    expect(out).toMatch(/held by first, ends in .*\n.*held by second, ends in .*\n.*free\n/);
+    expect(out).toContain("Ask again in a moment");
+  });
+
+  it("looks under the prefix it is told, or that of the file", async () => {
+    await using mine = new Redlock({ ...nodes.redlockOptions, keyPrefix: "mine:" });
+    await mine.acquire("a", { holder: "me" });
+    expect((await ask("inspect", "a")).out).toMatch(/^a is free/);
+    expect((await ask("inspect", "a", "--prefix", "mine:")).out).toMatch(/^a is held by me/);
+    const file = await writeRules(
+      `nodes: [${nodes.urls.join(", ")}]\nkeyPrefix: "mine:"\nrules: [{key: a}]\n`,
+    );
+    expect(await cli(["inspect", "a", "--config", file])).toMatchObject({
+      code: 0,
+      notes: "",
+      out: expect.stringMatching(/^a is held by me/),
+    });
+    // Nodes of the command go before those of the file, whatever is wrong with them.
+    const other = await writeRules(
+      'nodes: ["${NOBODY}", http://x]\nkeyPrefix: "mine:"\nrules: [{key: "{{dta}}"}]\n',
+    );
+    const { code, out, notes } = await ask("inspect", "a", "--config", other);
+    expect([code, notes]).toEqual([0, `${other} has 3 mistakes; check-config shows them\n`]);
+    expect(out).toMatch(/^a is held by me/);
+  });
+});
+
+describe("ls", () => {
+  it("lists what is held, the oldest first, and what matches a pattern", async () => {
+    expect(await ask("ls")).toEqual({ code: 0, out: "no lock is held\n", notes: "" });
+    await redlock.acquire("account:1", { holder: "first" });
+    await redlock.acquire("account:2", { holder: "second" });
+    await redlock.acquire(`order:${"x".repeat(80)}`, { holder: "third" });
+    const { code, out, notes } = await ask("ls");
+    expect([code, notes]).toEqual([0, ""]);
+    expect(
+      out.split("\n").map((line) => line.split(/ {2,}/).filter((_, i) => i !== 2 && i !== 3)),
+    ).toEqual([
+      ["KEY", "HOLDER", "MASTERS"],
+      ["account:1", "first", "3 of 3"],
+      ["account:2", "second", "3 of 3"],
+      [`order:${"x".repeat(51)}...`, "third", "3 of 3"],
+      [""],
+      ["3 locks held"],
+      [""],
+    ]);
+    const some = await ask("ls", "account:*", "--json");
+    const listed = JSON.parse(some.out) as { locks: { key: string }[]; masters: unknown };
+    expect(listed.locks.map(({ key }) => key)).toEqual(["account:1", "account:2"]);
+    expect(listed.masters).toEqual(
+      [0, 1, 2].map((index) => ({ node: nameOf(index), answers: true, cause: null })),
+    );
+  });
+
+  it("lists every lock with a master down or hung, and names it", async () => {
+    await Promise.all(Array.from({ length: 300 }, async (_, n) => await redlock.acquire(`k:${n}`)));
+    await nodes.kill(1);
+    const dead = await ask("ls");
+    expect(dead.code).toBe(0);
+    expect(dead.out).toContain("\n300 locks held\n");
+    expect(dead.notes).toContain(`${nameOf(1)} did not answer: unreachable (ECONNREFUSED)\n`);
+    expect(dead.notes).toContain(
+      `The list has every lock all the same: ${nameOf(0)} and ${nameOf(2)} are`,
+    );
+    await nodes.restart(1);
+    nodes.pause(2);
+    const hung = await ask("ls", "--timeout", "500");
+    expect(hung.out).toContain("\n300 locks held\n");
+    expect(hung.notes).toContain(`${nameOf(2)} did not answer`);
+  });
+
+  it("marks what does not go away by itself", async () => {
+    for (const client of redisClients(nodes)) await client.set("redlock:a", "left over");
+    const { code, out } = await ask("ls");
+    expect(code).toBe(1);
+    expect(out).toMatch(
+      /a +another program +\? +\? +3 of 3 +does not go away by itself: inspect it/,
+    );
+  });
+});
+
+describe("doctor", () => {
+  it("says of each master whether it votes, what was found, why it matters and what to do", async () => {
+    // Young masters without a guard wait out the quarantine, unless somebody trusts them.
+    const { code, out, notes } = await ask("doctor", "--ignore", "quarantined");
+    expect([code, notes]).toEqual([1, ""]);
+    expect(out).toMatch(/^3 of 3 masters can vote; a lock needs 2\n/);
+    for (const index of [0, 1, 2])
+      expect(out).toMatch(new RegExp(`  ${nameOf(index)} +\\S+ [\\d.]+ +.* ms +[+-]\\d+ m?s +`));
+    expect(out).toContain(
+      `WARNING persistence (${nameOf(0)}, ${nameOf(1)} and ${nameOf(2)}): no append-only file\n  Why it matters: `,
+    );
+    expect(out).toContain("  What to do: Set `appendonly yes`");
+    expect(out).toMatch(/\n1 finding(, 3 ignored)?\n$/);
+  });
+
+  it("finds nothing when what it finds is known, and tells programs so", async () => {
+    const known = ["--ignore", "persistence", "--ignore", "quarantined"];
+    expect(await ask("doctor", ...known)).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/\nnothing found, [36] ignored\n$/),
+    });
+    const { code, out } = await ask("doctor", ...known, "--json");
+    expect(code).toBe(0);
+    const report = JSON.parse(out) as { findings: unknown[]; nodes: unknown[]; quorum: number };
+    expect(report).toMatchObject({ findings: [], quorum: 2 });
+    expect(report.nodes).toHaveLength(3);
+  });
+
+  it("names a master that is down, and one that evicts locks", async () => {
+    const [one] = redisClients(nodes);
+    await one!.config("SET", "maxmemory-policy", "allkeys-lru");
+    onTestFinished(async () => void (await one!.config("SET", "maxmemory-policy", "noeviction")));
+    await nodes.kill(2);
+    const { code, out } = await ask("doctor");
+    expect(code).toBe(1);
+    expect(out).toMatch(/^2 of 3 masters can vote; a lock needs 2\n/);
+    expect(out).toContain(`WARNING eviction (${nameOf(0)}): maxmemory-policy allkeys-lru\n`);
+    expect(out).toContain(`WARNING unreachable (${nameOf(2)}): ECONNREFUSED\n`);
+    expect(out).toMatch(new RegExp(`  ${nameOf(2)} +- +- +- +- +no\n`));
+  });
+
+  it("says that nobody gets a lock, whatever is ignored", async () => {
+    await nodes.kill(0);
+    await nodes.kill(1);
+    const { code, out } = await ask("doctor", "--timeout", "2s", "--ignore", "no-quorum");
+    expect(code).toBe(3);
+    expect(out).toMatch(/^NO LOCKS: 1 of 3 masters can vote, a lock needs 2\n/);
+    expect(out).toContain(`FATAL unreachable (${nameOf(0)} and ${nameOf(1)}): ECONNREFUSED\n`);
+  });
+
+  it("finds the queue's Redis among the masters", async () => {
+    const { code, out } = await ask("doctor", "--queue", nodes.urls[1]!);
+    expect(code).toBe(1);
+    expect(out).toContain(`WARNING queue-server (${nameOf(1)})`);
+  });
+});

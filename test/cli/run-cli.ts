@@ -1,0 +1,48 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+
+const ROOT = join(import.meta.dirname, "../..");
+const PROGRAM = join(ROOT, "dist/cli/main.js");
+
+/** What a command printed, and its exit code. */
+export interface Outcome {
+  code: number | null;
+  out: string;
+  notes: string;
+}
+
+interface RunOptions {
+  cwd?: string;
+  env?: NodeJS.ProcessEnv;
+  input?: string;
+  /** Run it on a terminal of its own; everything it prints is in `out`. */
+  onTerminal?: boolean;
+}
+
+/** Runs the command line as a process of its own. */
+export async function cli(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  const { cwd = import.meta.dirname, env = {}, input = "", onTerminal = false } = options;
+  const { NO_COLOR: _noColor, FORCE_COLOR: _force, ...own } = process.env;
+  const words = [process.execPath, PROGRAM, ...args];
+  const [command = "", ...rest] = onTerminal
+    ? ["script", "-qec", words.map((word) => `'${word}'`).join(" "), "/dev/null"]
+    : words;
+  const child = spawn(command, rest, { cwd, env: { ...own, TERM: "xterm", ...env } });
+  child.stdin.on("error", () => undefined);
+  child.stdin.end(input);
+  const [out, notes, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, "close") as Promise<[number | null]>,
+  ]);
+  return { code, out, notes };
+}
+
+/** Builds the package, whose program is run. */
+export async function build(): Promise<void> {
+  const child = spawn(process.execPath, ["scripts/build.mjs"], { cwd: ROOT, stdio: "inherit" });
+  const [code] = (await once(child, "exit")) as [number | null];
+  if (code !== 0) throw new Error("the build failed");
+}

@@ -1,0 +1,305 @@
+import { existsSync } from "node:fs";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { makeFolder, writeRules } from "../config/support.ts";
+import { build, cli } from "./run-cli.ts";
+
+beforeAll(build);
+
+const SECRET = "s3cr3t";
+/** Nobody listens there. */
+const NOBODY = "127.0.0.1:1";
+const RULES = `nodes: [redis://:${SECRET}@${NOBODY}, "redis://u:\${PASSWORD}@127.0.0.1:2"]
+rules:
+  - queue: invoices
+    key: "account:{{data.accountId}}"
+    maxWait: 5m
+  - queue: mails
+    key: null
+`;
+const ENV = { PASSWORD: SECRET };
+
+describe.concurrent("the command line", () => {
+  it.each(["inspect", "ls", "doctor", "check-config"])(
+    "%s --help says all, with an example",
+    async (command) => {
+      for (const args of [
+        [command, "--help"],
+        ["-h", command],
+        ["help", command],
+      ]) {
+        const { code, out, notes } = await cli(args);
+        expect([code, notes]).toEqual([0, ""]);
+        expect(out).toMatch(new RegExp(`^Usage: bullmq-redlock ${command} \\[options\\]`));
+        expect(out).toMatch(new RegExp(`\n {2,4}bullmq-redlock ${command}\\b.*\n`));
+        expect(out).toContain("Exit code: 0 ");
+        for (const line of out.split("\n")) expect(line.length).toBeLessThan(101);
+      }
+    },
+  );
+
+  it("names its commands, and its version", async () => {
+    const help = await cli(["--help"]);
+    expect(help).toMatchObject({ code: 0, notes: "" });
+    for (const command of ["inspect", "ls", "doctor", "check-config"])
+      expect(help.out).toMatch(new RegExp(`\n  ${command} +\\S`));
+    expect(await cli([])).toEqual({ ...help, code: 2 });
+    expect(await cli(["--version"])).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/^\d+\.\d+\.\d+\n$/),
+    });
+  });
+
+  it.each<[args: string[], message: string, help: string]>([
+    [["inpect"], 'there is no command "inpect"; did you mean "inspect"?', "bullmq-redlock --help"],
+    [["__proto__"], 'there is no command "__proto__"', "bullmq-redlock --help"],
+    [["help", "lss"], 'there is no command "lss"; did you mean "ls"?', "bullmq-redlock --help"],
+    [["ls", "--jsn"], "Unknown option '--jsn'; did you mean --json?", "bullmq-redlock ls --help"],
+    [
+      ["ls", "--timeout"],
+      "Option '--timeout <value>' argument missing",
+      "bullmq-redlock ls --help",
+    ],
+    [["ls", "--job", "x"], "ls takes no --job", "bullmq-redlock ls --help"],
+    [
+      ["check-config", "--node", "redis://h"],
+      "check-config takes no --node",
+      "bullmq-redlock check-config --help",
+    ],
+    [["ls", "a", "b"], "ls takes one pattern, in quotes, as in", "bullmq-redlock ls --help"],
+    [
+      ["ls", "", "--node", "redis://h"],
+      'found an empty pattern, expected a glob such as "*"',
+      "bullmq-redlock ls --help",
+    ],
+    [
+      ["inspect"],
+      "inspect takes one key, as in: bullmq-redlock inspect account:42",
+      "bullmq-redlock inspect --help",
+    ],
+    [["inspect", "a", "b"], "inspect takes one key", "bullmq-redlock inspect --help"],
+    [
+      ["inspect", "@a", "--node", `redis://${NOBODY}`],
+      'lock key: found "@a", expected a key that does not begin',
+      "bullmq-redlock inspect --help",
+    ],
+    [
+      ["inspect", "a"],
+      "which masters? Give --node redis://lock-1:6379, once for each",
+      "bullmq-redlock inspect --help",
+    ],
+    [["doctor", "a"], "doctor takes options only", "bullmq-redlock doctor --help"],
+    [
+      ["doctor", "--ignore", "persistance", "--node", "redis://h"],
+      '--ignore: found "persistance", expected "persistence"?',
+      "bullmq-redlock doctor --help",
+    ],
+    [
+      ["doctor", "--timeout", "1s", "--node", "redis://h"],
+      '--timeout: found "1s", expected 2000 to 60000 ms',
+      "bullmq-redlock doctor --help",
+    ],
+    [
+      ["doctor", "--node", "redis://a", "--node", `http://:${SECRET}@h`],
+      '--node 2: found a URL with the scheme "http:"',
+      "bullmq-redlock doctor --help",
+    ],
+    [
+      ["ls", "--node", `:${SECRET}@`],
+      "--node 1: found text that is not a URL",
+      "bullmq-redlock ls --help",
+    ],
+    [
+      ["ls", "--node", "redis://a", "--node", "redis://a:6379/3"],
+      "--node 2: found a:6379, the same server as",
+      "bullmq-redlock ls --help",
+    ],
+    [
+      ["check-config"],
+      "which file? There is no bullmq-redlock.yaml here or above",
+      "bullmq-redlock check-config --help",
+    ],
+    [
+      ["check-config", "a", "b"],
+      "check-config takes one file",
+      "bullmq-redlock check-config --help",
+    ],
+    [
+      ["check-config", "a", "--job", "/none.json"],
+      "--job /none.json: ENOENT",
+      "bullmq-redlock check-config --help",
+    ],
+    [
+      ["check-config", "a", "--job", "-"],
+      "--job -: Unexpected end of JSON input",
+      "bullmq-redlock check-config --help",
+    ],
+  ])("%j is a mistake that is named", async (args, message, help) => {
+    const { code, out, notes } = await cli(args);
+    expect([code, out]).toEqual([2, ""]);
+    expect(notes).toContain(`error: ${message}`);
+    expect(notes).toMatch(new RegExp(`\nSee: ${help}\n$`));
+    expect(notes).not.toContain(SECRET);
+  });
+
+  it("never shows a password", async () => {
+    const file = await writeRules(RULES);
+    const wrong = await writeRules(RULES.replace("1,", "x,").replace("rules:", "ttl: x\nrules:"));
+    const commands = [
+      ["inspect", "a", "--config", file],
+      ["ls", "--config", file],
+      ["ls", "--config", wrong],
+      ["doctor", "--timeout", "2s", "--config", file],
+      ["doctor", "--timeout", "2s", "--config", file, "--json"],
+      ["check-config", file, "--json"],
+      ["check-config", wrong],
+      ["check-config", wrong, "--json"],
+      ["ls", "--node", `redis://:${SECRET}@${NOBODY}`],
+      [
+        "doctor",
+        "--timeout",
+        "2s",
+        "--node",
+        `redis://u:${SECRET}@${NOBODY}`,
+        "--queue",
+        `redis://:${SECRET}@${NOBODY}`,
+      ],
+    ];
+    for (const args of commands) {
+      const { code, out, notes } = await cli(args, { env: ENV });
+      expect(out + notes, args.join(" ")).not.toContain(SECRET);
+      expect(out + notes).not.toBe("");
+      expect(code).toBe(
+        args.includes(wrong)
+          ? args[0] === "check-config"
+            ? 1
+            : 2
+          : args[0] === "check-config"
+            ? 0
+            : 3,
+      );
+    }
+  });
+
+  it("has colours on a terminal only, and none under NO_COLOR", async () => {
+    const args = ["doctor", "--timeout", "2s", "--node", `redis://${NOBODY}`];
+    expect((await cli(args)).out).not.toContain("\u001B");
+    expect((await cli(args, { env: { FORCE_COLOR: "1" } })).out).toContain("\u001B[31m");
+    if (!existsSync("/usr/bin/script")) return;
+    expect((await cli(args, { onTerminal: true })).out).toContain("\u001B[31m");
+    expect((await cli(args, { onTerminal: true, env: { NO_COLOR: "1" } })).out).not.toContain(
+      "\u001B",
+    );
+  });
+
+  it("reads the file of the folder it is in, or of one above", async () => {
+    const top = await makeFolder();
+    const below = join(top, "packages", "worker");
+    await mkdir(below, { recursive: true });
+    await writeFile(join(top, "bullmq-redlock.yml"), RULES);
+    expect(await cli(["ls"], { cwd: below, env: ENV })).toMatchObject({
+      code: 3,
+      notes: expect.stringContaining(`${NOBODY}  unreachable (ECONNREFUSED)`),
+    });
+    const { code, out } = await cli(["check-config"], { cwd: below, env: ENV });
+    expect(code).toBe(0);
+    expect(out).toMatch(/^\.\.\/\.\.\/bullmq-redlock\.yml: 2 rules, 2 masters, no mistakes\n/);
+  });
+
+  it("does not go to masters that a file does not name rightly", async () => {
+    const file = await writeRules(RULES.replace("nodes:", "keyPrefx: mine\nnodes:"));
+    const { code, out, notes } = await cli(["inspect", "a", "--config", file], { env: ENV });
+    expect([code, out]).toEqual([2, ""]);
+    expect(notes).toContain('keyPrefx: found an unknown option, expected "keyPrefix"?');
+  });
+});
+
+describe.concurrent("check-config", () => {
+  it("shows the rules with their lines", async () => {
+    const file = await writeRules(RULES);
+    const { code, out, notes } = await cli(["check-config", file], { env: ENV });
+    expect([code, notes]).toEqual([0, ""]);
+    expect(out).toBe(`${file}: 2 rules, 2 masters, no mistakes
+
+  RULE      LINE  QUEUE     JOB  KEY
+  rules[0]  3     invoices  *    account:{{data.accountId}}
+  rules[1]  6     mails     *    none: no lock
+`);
+  });
+
+  it("tells all mistakes, also those of the environment", async () => {
+    const file = await writeRules(RULES.replace("maxWait", "maxwait"));
+    const { code, out, notes } = await cli(["check-config", file]);
+    expect([code, notes]).toEqual([1, ""]);
+    expect(out)
+      .toBe(`${file}:1:49  nodes[1]: found \${PASSWORD}, which is not set, expected the environment variable PASSWORD
+    nodes: [redis://***@127.0.0.1:1, "redis://u:\${PASSWORD}@127.0.0.1:2"]
+                                                ^
+
+${file}:5:5  rules[0].maxwait: found an unknown option, expected "maxWait"?
+        maxwait: 5m
+        ^
+
+${file}: 2 mistakes
+`);
+    const told = JSON.parse((await cli(["check-config", file, "--json"])).out) as {
+      mistakes: unknown[];
+    };
+    expect(told.mistakes).toMatchObject([
+      { line: 1, column: 49, path: "nodes[1]" },
+      { line: 5, column: 5 },
+    ]);
+  });
+
+  it("says which keys a job takes, by which rule, with which options", async () => {
+    const file = await writeRules(RULES);
+    const input = JSON.stringify({
+      queueName: "invoices",
+      name: "charge",
+      data: { accountId: 42 },
+    });
+    const { code, out } = await cli(["check-config", file, "--job", "-"], { env: ENV, input });
+    expect(code).toBe(0);
+    expect(out).toContain(`\nThe job locks by rules[0] (${file}:3):\n  account:42\n\nwith\n`);
+    expect(out).toMatch(/\n  ttl +15 s\n/);
+    expect(out).toMatch(/\n  maxWait +5 min\n/);
+    expect(out).toMatch(/\n  maxLost +3\n/);
+    const json = await cli(["check-config", file, "--job", "-", "--json"], { env: ENV, input });
+    expect(JSON.parse(json.out)).toMatchObject({
+      mistakes: [],
+      rules: [{ line: 3, key: "account:{{data.accountId}}", maxWait: 300_000 }, { key: null }],
+      job: { outcome: "lock", rule: 0, keys: ["account:42"], options: { ttl: 15_000 } },
+    });
+  });
+
+  it.each<[job: object, code: number, says: string]>([
+    [{ queueName: "mails", name: "send" }, 0, "The job runs without a lock by rules[1] ("],
+    [{ queueName: "invoices", name: "charge", data: {} }, 1, "data.accountId: found nothing"],
+    [
+      { queueName: "other", name: "x" },
+      1,
+      'no rule matches the queue "other" and the job name "x"',
+    ],
+  ])("says what becomes of %j", async (job, expected, says) => {
+    const file = await writeRules(RULES);
+    const path = join(await makeFolder(), "job.json");
+    await writeFile(path, JSON.stringify(job));
+    const { code, out } = await cli(["check-config", "--job", path, "--config", file], {
+      env: ENV,
+    });
+    expect(out).toContain(says);
+    expect(code).toBe(expected);
+  });
+
+  it.each([
+    ["[]", "an array of 0"],
+    ["{}", "nothing as its queueName"],
+    ['{"queueName":"a","name":5}', "5 as its name"],
+  ])("refuses %s as a job", async (input, found) => {
+    const file = await writeRules(RULES);
+    const { code, notes } = await cli(["check-config", file, "--job", "-"], { env: ENV, input });
+    expect(code).toBe(2);
+    expect(notes).toContain(`--job -: found ${found}, expected { "queueName": "invoices"`);
+  });
+});

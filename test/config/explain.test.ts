@@ -1,0 +1,101 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { defineLocks } from "../../src/config/index.ts";
+import { findFile } from "../../src/config/find-file.ts";
+import { LockKeyError } from "../../src/errors.ts";
+import { makeFolder } from "./support.ts";
+
+const locks = defineLocks({
+  nodes: ["redis://a", "redis://b", "redis://c"],
+  onUnavailable: "fail",
+  maxTtl: "60s",
+  rules: [
+    {
+      queue: "invoices",
+      job: "charge",
+      key: "account:{{data.account}}",
+      ttl: "30s",
+      maxWait: "5m",
+    },
+    { queue: "invoices", key: null },
+    { queue: "shop-?", key: "{{data.items[*].sku}}", onUnavailable: "run" },
+  ],
+});
+
+describe("explain", () => {
+  it("names the rule, the keys, and the options that count", () => {
+    expect(
+      locks.explain({ queueName: "invoices", name: "charge", data: { account: "a:1" } }),
+    ).toEqual({
+      outcome: "lock",
+      rule: 0,
+      keys: ["account:a%3A1"],
+      error: undefined,
+      options: {
+        onConflict: "delay",
+        onUnavailable: "fail",
+        onLost: "delay",
+        maxLost: 3,
+        ttl: 30_000,
+        heartbeat: 10_000,
+        waitTimeout: 5_000,
+        maxWait: 300_000,
+        onMaxWait: "fail",
+        jobLogs: "conflicts",
+        unrecoverable: false,
+      },
+    });
+    const items = [{ sku: "b" }, { sku: "a" }, { sku: "b" }];
+    expect(locks.explain({ queueName: "shop-1", name: "x", data: { items } })).toMatchObject({
+      rule: 2,
+      keys: ["a", "b"],
+      options: { onUnavailable: "run", ttl: 15_000, heartbeat: 5_000 },
+    });
+  });
+
+  it("says that a job runs without a lock", () => {
+    expect(locks.explain({ queueName: "invoices", name: "mail" })).toEqual({
+      outcome: "no lock",
+      rule: 1,
+      keys: [],
+      error: undefined,
+      options: {},
+    });
+  });
+
+  it("says why a job would be refused", () => {
+    const refused = locks.explain({ queueName: "invoices", name: "charge", data: {}, id: "7" });
+    expect(refused).toMatchObject({ outcome: "refused", rule: 0, keys: [] });
+    expect(refused.error).toBeInstanceOf(LockKeyError);
+    expect(refused.error?.message).toContain("job invoices:7: data.account: found nothing");
+    const none = locks.explain({ queueName: "mails", name: "send" });
+    expect(none).toMatchObject({ outcome: "no rule", rule: undefined, options: {} });
+    expect(none.error?.message).toContain('no rule matches the queue "mails"');
+  });
+});
+
+describe("the rules file", () => {
+  it("is found in the folder, or in the nearest one above it", async () => {
+    const top = await makeFolder();
+    const below = join(top, "packages", "worker");
+    await mkdir(below, { recursive: true });
+    expect(await findFile(below)).toBeUndefined();
+    await writeFile(join(top, "bullmq-redlock.json"), "{}");
+    expect(await findFile(below)).toBe(join(top, "bullmq-redlock.json"));
+    await writeFile(join(below, "bullmq-redlock.yml"), "");
+    expect(await findFile(below)).toBe(join(below, "bullmq-redlock.yml"));
+    // A folder of that name is no file.
+    await mkdir(join(below, "bullmq-redlock.yaml"));
+    expect(await findFile(below)).toBe(join(below, "bullmq-redlock.yml"));
+  });
+
+  it("is one of two that are there: nobody guesses which", async () => {
+    const folder = await makeFolder();
+    for (const name of ["bullmq-redlock.yaml", "bullmq-redlock.json"])
+      await writeFile(join(folder, name), "{}");
+    await expect(findFile(folder)).rejects.toThrow(
+      `file: found bullmq-redlock.yaml and bullmq-redlock.json in ${folder}, expected one of them`,
+    );
+  });
+});

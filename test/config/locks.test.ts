@@ -1,0 +1,219 @@
+import type { Job, Processor, Worker } from "bullmq";
+import { once } from "node:events";
+import { describe, expect, expectTypeOf, it, onTestFinished } from "vitest";
+import { defineLocks, loadLocks, type LockRule, type Locks } from "../../src/config/index.ts";
+import { getLock, type Lock, RedlockClosedError } from "../../src/index.ts";
+import { ends as endsOf, useBench } from "../bullmq/support.ts";
+import { writeRules } from "./support.ts";
+
+const bench = useBench();
+
+function locksBy(rules: readonly LockRule[]): Locks {
+  const nodes = bench.masterUrls;
+  const locks = defineLocks({
+    nodes,
+    ttl: "1s",
+    nodeTimeout: 250,
+    restartGuard: "trust-new",
+    rules,
+  });
+  onTestFinished(async () => await locks.close());
+  return locks;
+}
+
+describe("wrap", () => {
+  it("gives a function of exactly three plain parameters, so that BullMQ passes the signal", async () => {
+    const wrapped = locksBy([{ key: "a" }]).wrap(async () => await Promise.resolve());
+    expect(wrapped).toHaveLength(3);
+    expect(String(wrapped)).toMatch(/^async function ruledProcessor\(job, jobToken, signal\)/);
+  });
+
+  it("locks under the rule of the job's queue and name, and passes all four arguments", async () => {
+    const { wrap } = locksBy([
+      { queue: "invoices", job: "charge", key: "account:{{data.account}}" },
+      { queue: "invoices", job: "mail*", key: null },
+      { queue: "*", key: "queue:{{queueName}}" },
+    ]);
+    const seen: Record<string, unknown> = {};
+    const processor: Processor = wrap(async (job: Job, jobToken, signal, lock) => {
+      expect(getLock(job)).toBe(lock);
+      seen[`${job.queueName} ${job.name}`] = [
+        lock.keys,
+        lock.held,
+        typeof jobToken,
+        signal.aborted,
+      ];
+      return await Promise.resolve(job.name);
+    });
+    for (const [queueName, name] of [
+      ["invoices", "charge"],
+      ["invoices", "mail-out"],
+      ["invoices", "other"],
+      ["reports", "charge"],
+    ] as const) {
+      const worker = bench.worker(processor, { name: queueName });
+      const ends = endsOf(worker, 1);
+      await bench.queue(queueName).add(name, { account: 7 });
+      expect((await ends)[0]).toMatchObject({ result: name });
+      await worker.close();
+    }
+    expect(seen).toEqual({
+      "invoices charge": [["account:7"], true, "string", false],
+      "invoices mail-out": [[], false, "string", false],
+      "invoices other": [["queue:invoices"], true, "string", false],
+      "reports charge": [["queue:reports"], true, "string", false],
+    });
+  });
+
+  it("runs jobs of one key one after the other, and skips by the policy of their rule", async () => {
+    const { wrap, redlock } = locksBy([
+      { job: "nightly", key: "report", onConflict: "skip" },
+      { key: "report" },
+    ]);
+    const held = await redlock.acquire("report");
+    const worker = bench.worker(wrap(async () => await Promise.resolve("ran")) as Processor);
+    const skipped = endsOf(worker, 1);
+    await bench.queue().add("nightly", {});
+    expect((await skipped)[0]?.result).toMatchObject({ skipped: true, key: "report" });
+    const parked = once(redlock, "parked");
+    await bench.queue().add("daily", {});
+    await parked;
+    const ran = endsOf(worker, 1);
+    await held.release();
+    expect((await ran)[0]?.result).toBe("ran");
+  });
+
+  it("fails a job for good that no rule matches, and runs nothing of it", async () => {
+    const { wrap } = locksBy([{ queue: "reports", key: "a" }]);
+    let runs = 0;
+    const worker = bench.worker(
+      wrap(async () => {
+        runs += 1;
+        await Promise.resolve();
+      }) as Processor,
+    );
+    const ends = endsOf(worker, 1);
+    await bench.queue().add("charge", {}, { attempts: 3 });
+    const [{ job, error } = {}] = await ends;
+    expect(error).toMatchObject({ name: "UnrecoverableError", code: "ERR_REDLOCK_KEY" });
+    expect(job?.failedReason).toContain(
+      'no rule matches the queue "invoices" and the job name "charge"; a rule with "key: null" lets such jobs run',
+    );
+    expect(runs).toBe(0);
+  });
+
+  it("refuses what is no processor", () => {
+    const { wrap } = locksBy([{ key: "a" }]);
+    expect(() => wrap("./processor.js" as never)).toThrow(
+      'processor: found "./processor.js", expected a function that processes a job',
+    );
+  });
+
+  it("has the types of withLock", () => {
+    const { wrap } = locksBy([{ key: "a" }]);
+    const wrapped = wrap(async (job: Job<{ account: string }>, jobToken, signal, lock) => {
+      expectTypeOf(job.data.account).toEqualTypeOf<string>();
+      expectTypeOf(jobToken).toEqualTypeOf<string>();
+      expectTypeOf(signal).toEqualTypeOf<AbortSignal>();
+      expectTypeOf(lock).toEqualTypeOf<Lock>();
+      return await Promise.resolve(7);
+    });
+    expectTypeOf(wrapped).toExtend<Processor<{ account: string }, number>>();
+    expectTypeOf<Worker<{ account: string }, number>>().toBeObject();
+  });
+});
+
+describe("close", () => {
+  it("closes the Redlock, and may be called again", async () => {
+    const locks = locksBy([{ key: "a" }]);
+    const lock = await locks.redlock.acquire("a");
+    await locks.close();
+    await locks.close();
+    expect(lock.signal.reason).toMatchObject({ reason: "closed" });
+    await expect(locks.redlock.acquire("a")).rejects.toThrow(RedlockClosedError);
+  });
+});
+
+describe("loadLocks", () => {
+  it("makes of a file what defineLocks makes in code", async () => {
+    const [one, two, three] = bench.masterUrls;
+    const path = await writeRules(
+      `nodes: [${one}, "\${TWO}", ${three}]\nttl: 1s\nkeyPrefix: "mine:"\nrestartGuard: trust-new\nrules:\n- {key: "a:{{data.x}}", ttl: 900ms}\n`,
+    );
+    await using locks = await loadLocks(path, { environment: { TWO: two } });
+    const lock = await locks.redlock.acquire("a:1");
+    expect(lock.remaining()).toBeGreaterThan(0);
+    const { nodes } = await locks.redlock.inspect("a:1");
+    expect(nodes.map(({ state }) => state)).toEqual(["held", "held", "held"]);
+    expect(locks.explain({ queueName: "q", name: "n", data: { x: 1 } })).toMatchObject({
+      keys: ["a:1"],
+      options: { ttl: 900 },
+    });
+  });
+});
+
+describe("options beside the rules", () => {
+  it("go before those of the rules, and make its masters of no interest", async () => {
+    const path = await writeRules(
+      'nodes: ["${NOBODY}", http://x]\nkeyPrefix: "file:"\nttl: 2s\nrules: [{key: a}]\n',
+    );
+    const redlock = {
+      nodes: bench.masterUrls,
+      restartGuard: "trust-new" as const,
+      keyPrefix: "mine:",
+      ...({ ttl: undefined } as object),
+    };
+    await using locks = await loadLocks(path, { redlock });
+    await locks.redlock.acquire("a");
+    await using mine = bench.redlock({ keyPrefix: "mine:" });
+    expect(await mine.isLocked("a")).toBe(true);
+    expect(locks.explain({ queueName: "q", name: "n" }).options).toMatchObject({ ttl: 2_000 });
+    const without = loadLocks(path, { redlock: { keyPrefix: "x" }, environment: {} });
+    await expect(without).rejects.toThrow("nodes[0]: found ${NOBODY}, which is not set");
+  });
+
+  it("are refused when the rules do not fit them", () => {
+    const rules = {
+      nodes: ["redis://a"],
+      maxTtl: "60s",
+      rules: [{ key: "a", ttl: "30s" }],
+    } as const;
+    const act = (): Locks => defineLocks(rules, { redlock: { maxTtl: 20_000 } });
+    expect(act).toThrow("ttl: found 30000, expected whole milliseconds from 1 to 20000");
+    expect(() => defineLocks(rules, { redlock: { tll: 5 } as object })).toThrow('expected "ttl"?');
+  });
+});
+
+describe("types of rules in code", () => {
+  it("know options, choices and durations", () => {
+    const nodes = ["redis://a"];
+    const accepted = [
+      () =>
+        defineLocks({ nodes, ttl: "15s", maxTtl: 60_000, rules: [{ key: "a", heartbeat: false }] }),
+      () =>
+        defineLocks({
+          nodes: [{ host: "a" }],
+          onLost: "fail",
+          rules: [{ key: null, maxWait: "5m" }],
+        }),
+    ];
+    const refused = [
+      // @ts-expect-error a rule has a key
+      () => defineLocks({ nodes, rules: [{ queue: "a" }] }),
+      // @ts-expect-error no such option
+      () => defineLocks({ nodes, rules: [{ key: "a", onConflct: "skip" }] }),
+      // @ts-expect-error no such choice
+      () => defineLocks({ nodes, rules: [{ key: "a", onConflict: "skipp" }] }),
+      // @ts-expect-error no such unit
+      () => defineLocks({ nodes, ttl: "15 seconds", rules: [{ key: "a" }] }),
+      // @ts-expect-error a count has no unit
+      () => defineLocks({ nodes, maxLost: "3s", rules: [{ key: "a" }] }),
+      // @ts-expect-error rules are data
+      () => defineLocks({ nodes, rules: [{ key: "a", onConflict: () => "skip" }] }),
+      // @ts-expect-error which masters
+      () => defineLocks({ rules: [{ key: "a" }] }),
+    ];
+    expectTypeOf(accepted).toBeArray();
+    expectTypeOf(refused).toBeArray();
+  });
+});

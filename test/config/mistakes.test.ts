@@ -1,0 +1,349 @@
+import { describe, expect, it } from "vitest";
+import { defineLocks, LockRulesError, type LockRules } from "../../src/config/index.ts";
+import { LockConfigError } from "../../src/errors.ts";
+import { errorOf, faultsOf, line } from "./support.ts";
+
+const NODES = "nodes: [redis://lock-1, redis://lock-2, redis://lock-3]";
+const FULL = `${NODES}
+ttl: 15s
+rules:
+  - queue: invoices
+    key: "account:{{data.accountId}}"
+`;
+
+describe("a rules file with mistakes", () => {
+  it("is told all of them at once, in the order of the file, each with its line and a caret", async () => {
+    const error = await errorOf(
+      `nodes:
+  - redis://lock-1:6379
+  - redis://LOCK-1:6379/4
+ttl: 10sec
+maxtl: 60s
+rules:
+  - queue: "report-*"
+    key: "report:{{dta.date}}"
+    onConflict: skipp
+  - queue: report-a
+    key: null
+  - job: nightly
+`,
+    );
+    expect(error).toBeInstanceOf(LockConfigError);
+    expect(error).toMatchObject({
+      code: "ERR_REDLOCK_CONFIG",
+      line: 3,
+      column: 5,
+      path: "nodes[1]",
+    });
+    const file = error?.file ?? "";
+    expect(error?.message.replaceAll(file, "FILE")).toBe(`7 mistakes
+FILE:3:5  nodes[1]: found lock-1:6379, the same server as nodes[0], expected another server: two votes of one server are one
+      - redis://LOCK-1:6379/4
+        ^
+FILE:4:6  ttl: found "10sec", expected whole milliseconds, or a duration such as "30s" or "5m"; did you mean "10s"?
+    ttl: 10sec
+         ^
+FILE:5:1  maxtl: found an unknown option, expected "maxTtl"?
+    maxtl: 60s
+    ^
+FILE:8:20  rules[0].key: found "dta", expected data, name, id, queueName or opts; did you mean "data"?
+        key: "report:{{dta.date}}"
+                       ^
+FILE:9:17  rules[0].onConflict: found "skipp", expected one of "delay", "wait", "skip", "fail"; did you mean "skip"?
+        onConflict: skipp
+                    ^
+FILE:10:5  rules[1]: found a rule that no job reaches, because rules[0] matches all of its jobs, expected the special rule before the general one
+      - queue: report-a
+        ^
+FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{data.accountId}}", or null for jobs that need no lock
+      - job: nightly
+        ^`);
+  });
+
+  it.each<[what: string, text: string, ...mistakes: string[]]>([
+    ["only a comment", "# later\n", "1:1 : found nothing, expected nodes and rules"],
+    ["a text", "later", '1:1 : found "later", expected nodes and rules'],
+    ["a list", "- a", "1:1 : found an array of 1, expected nodes and rules"],
+    [
+      "nothing but an option",
+      "ttl: 15s",
+      "1:1 nodes: found nothing, expected a list of lock masters, best three or five",
+      "1:1 rules: found nothing, expected a list of rules, each with a key; the first that matches counts",
+    ],
+    [
+      "empty values",
+      "nodes:\nrules:\n",
+      "1:1 nodes: found nothing, expected a list of lock masters, best three or five",
+      "2:1 rules: found nothing, expected a list of rules, each with a key; the first that matches counts",
+    ],
+    [
+      "empty lists",
+      "nodes: []\nrules: []\n",
+      "1:8 nodes: found an empty list, expected a list of lock masters, best three or five",
+      "2:8 rules: found an empty list, expected a list of rules, each with a key; the first that matches counts",
+    ],
+    [
+      "masters that are none",
+      "nodes: [5, http://h, redis://, {port: 0}, {sentinels: []}, redis://h?db=1, redis://ok]\nrules: [{key: a}]",
+      '1:9 nodes[0]: found 5, expected a URL such as "redis://lock-1:6379", or an object with host, port and more',
+      '1:12 nodes[1]: found a URL with the scheme "http:", expected a URL like "redis://host:6379/0"',
+      '1:22 nodes[2]: found a URL without a host, expected a URL like "redis://host:6379/0"',
+      "1:39 nodes[3].port: found 0, expected a port from 1 to 65535",
+      "1:55 nodes[4].sentinels: found an array of 0, expected one independent master: a failover or a move of slots would lose locks",
+      '1:60 nodes[5]: found a URL with a query; give an options object instead, expected a URL like "redis://host:6379/0"',
+    ],
+    [
+      "options of a Redlock that cannot work together",
+      `${NODES}\nttl: 20s\nmaxTtl: 10s\nheartbeat: 19s\nnodeTimeout: 5\nrules: [{key: a}]`,
+      '3:9 maxTtl: found "10s" (10000 ms), expected whole milliseconds from 20000 to 1800000',
+      '4:12 heartbeat: found "19s" (19000 ms), expected false, or whole milliseconds from 10 to 17748: a ttl of 20000 ms must be extended before its end',
+      "5:14 nodeTimeout: found 5, expected whole milliseconds from 10 to 60000",
+    ],
+    [
+      "a faulty ttl, of which nothing else follows",
+      `${NODES}\nttl: 2h\nmaxTtl: 3m\nheartbeat: 1m\nrules: [{key: a, ttl: 4m}]`,
+      '2:6 ttl: found "2h" (7200000 ms), expected whole milliseconds from 1 to 1800000',
+    ],
+    [
+      "a ttl above maxTtl",
+      `${NODES}\nmaxTtl: 30s\nrules:\n- key: a\n  ttl: 60s\n- key: b\n  ttl: 30s`,
+      '5:8 rules[0].ttl: found "60s" (60000 ms), expected at most 30000 ms, the maxTtl of all rules; raise maxTtl at the top to "60s"',
+      "6:3 rules[1]: found a rule that no job reaches, because rules[0] matches all of its jobs, expected the special rule before the general one",
+    ],
+    [
+      "a ttl that no master could grant",
+      `${NODES}\nrules: [{key: a, ttl: 10ms}]`,
+      '2:23 rules[0].ttl: found "10ms" (10 ms), expected at least 108 ms: a shorter lock would be over before its masters have answered',
+    ],
+    [
+      "numbers that are none",
+      `${NODES}\nmaxLost: -1\ndriftFactor: 7\nttl: 1.5\nrules: [{key: a, maxWait: 1.5ms, waitTimeout: 0s, maxLost: 1001}]`,
+      "2:10 maxLost: found -1, expected a whole number",
+      "3:14 driftFactor: found 7, expected a number from 0 to 1",
+      '4:6 ttl: found 1.5, expected whole milliseconds, or a duration such as "30s" or "5m"',
+      '5:27 rules[0].maxWait: found "1.5ms", expected a duration of whole milliseconds',
+      '5:47 rules[0].waitTimeout: found "0s" (0 ms), expected whole milliseconds from 1 to 2147483647',
+      "5:60 rules[0].maxLost: found 1001, expected a whole number from 0 to 1000",
+    ],
+    [
+      "choices that are none, of the rules and for all of them",
+      `${NODES}\nrestartGuard: trustnew\nonLost: fails\nunrecoverable: yes\nrules: [{key: a, heartbeat: true, jobLogs: no}]`,
+      '2:15 restartGuard: found "trustnew", expected one of true, "trust-new", false; did you mean "trust-new"?',
+      '3:9 onLost: found "fails", expected one of "delay", "fail", "continue"; did you mean "fail"?',
+      '4:16 unrecoverable: found "yes", expected true or false',
+      '5:29 rules[0].heartbeat: found true, expected whole milliseconds, or a duration such as "30s" or "5m"; or false for none',
+      '5:44 rules[0].jobLogs: found "no", expected one of "conflicts", "off", "all"',
+    ],
+    [
+      "options in the wrong place",
+      `${NODES}\nkey: a\nrules: [{key: a, nodes: [], redlock: x, maxTtl: 5s, onConflikt: skip}]`,
+      "2:1 key: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules",
+      ...["3:18 rules[0].nodes", "3:29 rules[0].redlock", "3:41 rules[0].maxTtl"].map(
+        (place) =>
+          `${place}: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, onMaxWait, jobLogs, unrecoverable`,
+      ),
+      '3:53 rules[0].onConflikt: found an unknown option, expected "onConflict"?',
+    ],
+    [
+      "rules that are none",
+      `${NODES}\nrules: [7, {queue: 5, key: 3}, {queue: "", key: ""}, {}]`,
+      '2:9 rules[0]: found 7, expected a rule, such as { queue: "invoices", key: "account:{{data.accountId}}" }',
+      '2:20 rules[1].queue: found 5, expected a name, or a pattern such as "report-*"',
+      '2:28 rules[1].key: found 3, expected a template such as "account:{{data.accountId}}", or null for jobs that need no lock',
+      '2:40 rules[2].queue: found "", expected a name, or a pattern such as "report-*"',
+      "2:50 rules[2].key: found an empty template, expected at least one character",
+      '2:54 rules[3].key: found nothing, expected a template such as "account:{{data.accountId}}", or null for jobs that need no lock',
+    ],
+    [
+      "templates in every kind of quotes",
+      `${NODES}\nrules:\n- {queue: a, key: "a:{{dta}}"}\n- {queue: b, key: 'a:{{dta}}'}\n- queue: c\n  key: a:{{dta}}\n- queue: d\n  key: "\\u0061:{{dta}}"\n- queue: e\n  key: >-\n    a:{{dta}}`,
+      ...["3:24", "4:24", "6:12", "8:8", "10:8"].map(
+        (place, index) =>
+          `${place} rules[${index}].key: found "dta", expected data, name, id, queueName or opts; did you mean "data"?`,
+      ),
+    ],
+    [
+      "names that stand twice",
+      `${NODES}\nttl: 15s\nttl: 10s\nrules:\n- key: a\n  "key": b\n  onConflict: skp`,
+      "3:1 : found ttl a second time, expected each name once",
+      '6:3 : found "key" a second time, expected each name once',
+      '7:15 rules[0].onConflict: found "skp", expected one of "delay", "wait", "skip", "fail"; did you mean "skip"?',
+    ],
+    [
+      "a template and a variable without quotes",
+      `nodes: [\${A}]\nrules:\n- key: {{data.x}}\n`,
+      '1:10 : found braces that are read as an object, expected a variable in quotes: "${NAME}"',
+      '3:9 : found braces that are read as an object, expected a template in quotes: "account:{{data.accountId}}"',
+    ],
+    [
+      "a tab",
+      `${NODES}\nrules:\n\t- key: a`,
+      "3:1 : found a tab, expected spaces before the first character",
+    ],
+    ["two documents", `${FULL}---\n${FULL}`, "6:1 : found a second document, expected one"],
+    [
+      "an alias without an anchor",
+      `${NODES}\nrules: *none`,
+      "2:8 : found an alias without an anchor: *none, expected nodes, options and rules",
+    ],
+    [
+      "a tag",
+      `${NODES}\nrules: !!js/function [{key: a}]`,
+      "2:8 : found a tag, expected plain values: text, numbers, true, false, null",
+    ],
+    [
+      "an open bracket",
+      "nodes: [redis://h\nrules: [",
+      ...["2:1", "2:9"].map(
+        (place) =>
+          `${place} : found text that is no YAML (flow sequence in block collection must be sufficiently indented and end with a ]), expected YAML or JSON`,
+      ),
+    ],
+    [
+      "a name that every object has",
+      `${NODES}\n__proto__: {ttl: 5}\nconstructor: 1\nrules: [{key: a, toString: 1}]`,
+      ...["2:1 __proto__", "3:1 constructor"].map(
+        (place) =>
+          `${place}: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules`,
+      ),
+      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, onMaxWait, jobLogs, unrecoverable",
+    ],
+  ])("has %s", async (_, text, ...mistakes) => {
+    expect((await faultsOf(text)).map(line)).toEqual(mistakes);
+  });
+
+  it("may be JSON", async () => {
+    const text = JSON.stringify(
+      { nodes: ["redis://h"], ttl: "5 min", rules: [{ key: "x:{{dta}}" }] },
+      null,
+      "\t",
+    );
+    expect((await faultsOf(text, {}, "rules.json")).map(line)).toEqual([
+      '5:9 ttl: found "5 min", expected whole milliseconds, or a duration such as "30s" or "5m"; did you mean "5m"?',
+      '8:16 rules[0].key: found "dta", expected data, name, id, queueName or opts; did you mean "data"?',
+    ]);
+  });
+
+  it("knows each unreachable rule, and no reachable one", async () => {
+    const rules = [
+      ["a", "*"],
+      ["b-*", "x"],
+      ["*", "y"],
+      ["b-1", "x"],
+      ["b-1", "*"],
+      ["c", "y"],
+      ["?", "?"],
+      ["*", "*"],
+      ["a", "z"],
+      ["*", "*"],
+    ].map(([queue, job]) => `- {queue: "${queue}", job: "${job}", key: a}`);
+    const faults = await faultsOf(`${NODES}\nrules:\n${rules.join("\n")}`);
+    expect(faults.map(({ path, found }) => [path, /rules\[\d\]/.exec(found)?.[0]])).toEqual([
+      ["rules[3]", "rules[1]"],
+      ["rules[5]", "rules[2]"],
+      ["rules[8]", "rules[0]"],
+      ["rules[9]", "rules[7]"],
+    ]);
+  });
+});
+
+describe("environment variables in nodes", () => {
+  it("stand for their values, also in parts of a master", async () => {
+    const text = `nodes:
+  - \${ONE}
+  - redis://:\${PASSWORD}@two:\${PORT}/1
+  - {host: three, port: "\${PORT}", password: "\${PASSWORD}"}
+rules: [{key: a}]
+`;
+    const environment = { ONE: "redis://one:7001", PASSWORD: "s3cret", PORT: "7002" };
+    expect(await faultsOf(text, environment)).toEqual([]);
+    // That they count is told by what is wrong with them.
+    expect((await faultsOf(text, { ...environment, ONE: "redis://two:7002" })).map(line)).toEqual([
+      "3:5 nodes[1]: found two:7002, the same server as nodes[0], expected another server: two votes of one server are one",
+    ]);
+    expect((await faultsOf(text, { ...environment, PORT: "x" })).map(line)).toEqual([
+      '3:5 nodes[1]: found text that is not a URL, expected a URL like "redis://host:6379/0"',
+      '4:25 nodes[2].port: found "x", expected a port from 1 to 65535',
+    ]);
+  });
+
+  it("are named, each with its place, when they are missing, empty or no names", async () => {
+    const text = `nodes: ["redis://\${A}:\${B}", "\${EMPTY}", "redis://\${A-b}", "\${__proto__}"]\nrules: [{key: a}]`;
+    expect((await faultsOf(text, { A: "h", EMPTY: "" })).map(line)).toEqual([
+      "1:23 nodes[0]: found ${B}, which is not set, expected the environment variable B",
+      "1:31 nodes[1]: found ${EMPTY}, which is empty, expected a value in the environment variable EMPTY",
+      '1:51 nodes[2]: found "${A-b}", expected the name of an environment variable: ${NAME}',
+      "1:61 nodes[3]: found ${__proto__}, which is not set, expected the environment variable __proto__",
+    ]);
+  });
+
+  it("stand for nothing elsewhere", async () => {
+    expect(
+      (await faultsOf(`${NODES}\nttl: \${TTL}\nrules: [{key: a}]`, { TTL: "15s" })).map(line),
+    ).toEqual([
+      '2:6 ttl: found "${TTL}", expected whole milliseconds, or a duration such as "30s" or "5m"',
+    ]);
+  });
+});
+
+describe("passwords", () => {
+  const secret = "s3cr3t";
+  it.each([
+    `nodes: [redis://:${secret}@h1, redis://u:${secret}@h1, redis://h2]\nrules: [{key: a}]`,
+    `nodes: [{host: h, password: ${secret}, prt: 1, port: x}]\nrules: [{key: a}]`,
+    `nodes: [{"host": "h", "password": "${secret} ${secret}", "port": "x"}]\nrules: [{key: a}]`,
+    `nodes: ["http://u:${secret}@h"]\nrules: [{key: a}]`,
+    `nodes: ["redis://:%%${secret}@h"]\nrules: [{key: a}]`,
+    `nodes: redis://:${secret}@h\nrules: [{key: a}]`,
+    `nodes: [redis://:${secret}@h, \t"x\nrules: [`,
+    `nodes: redis://:${secret}@h: 5\nrules: [{key: a}]`,
+    `redis://:${secret}@h: 5\nredis://:${secret}@h: 5`,
+    `redis://:${secret}@h`,
+    `nodes: ["redis://u:${secret}\${B}@h"]\nrules: [{key: a}]`,
+    `nodes: ["redis://u:\${B}${secret}@h"]\nrules: [{key: a}]`,
+    `nodes: ["redis://u:a@${secret}, 'b c@h?"]\nrules: [{key: a}]`,
+    `nodes: ["redis://u:${secret}, ${secret} x@h?q"]\nrules: [{key: a}]`,
+    `nodes: [{host: "", password: x${secret}, pass: "${secret} ${secret}"}]\nrules: [{key: a}]`,
+  ])("are not shown: %s", async (text) => {
+    const error = await errorOf(text);
+    expect(error?.faults.length).toBeGreaterThan(0);
+    expect(
+      JSON.stringify([error?.message, error?.faults, error?.path, error?.found]),
+    ).not.toContain(secret);
+  });
+
+  it("of the environment are not shown either", async () => {
+    const environment = { URL: `http://u:${secret}@h`, PORT: secret };
+    const error = await errorOf(
+      'nodes: ["${URL}", "redis://h:${PORT}"]\nrules: [{key: a}]',
+      environment,
+    );
+    expect(error?.faults).toHaveLength(2);
+    expect(JSON.stringify([error?.message, error?.faults])).not.toContain(secret);
+  });
+});
+
+describe("defineLocks", () => {
+  it("tells all mistakes at once, without a file", () => {
+    const rules = { nodes: ["redis://h"], ttl: "15", rules: [{ key: "a", onConflict: "x" }] };
+    const error = errorBy(() => defineLocks(rules as unknown as LockRules));
+    expect(error).toBeInstanceOf(LockRulesError);
+    expect(error.message).toBe(`2 mistakes
+ttl: found "15", expected whole milliseconds, or a duration such as "30s" or "5m"
+rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail"`);
+    expect(error).toMatchObject({ file: undefined, line: undefined, column: undefined });
+  });
+
+  it.each([undefined, null, 5, "x", [], () => null])("refuses %j", (rules) => {
+    expect(() => defineLocks(rules as unknown as LockRules)).toThrow(LockRulesError);
+  });
+});
+
+function errorBy(act: () => unknown): LockRulesError {
+  try {
+    act();
+  } catch (error) {
+    return error as LockRulesError;
+  }
+  throw new Error("nothing was thrown");
+}

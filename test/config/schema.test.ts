@@ -1,0 +1,114 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it } from "vitest";
+import { defineLocks } from "../../src/config/index.ts";
+import { Redlock, withLock } from "../../src/index.ts";
+import { makeFolder } from "./support.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+
+interface Schema {
+  properties: Record<string, Schema>;
+  items: Schema;
+  anyOf?: Schema[];
+  const?: unknown;
+  enum?: unknown[];
+  description?: string;
+}
+
+const schema = JSON.parse(readFileSync(join(ROOT, "schema.json"), "utf8")) as Schema;
+const ofRule = schema.properties["rules"]!.items.properties;
+
+describe("schema.json", () => {
+  it("is what `npm run schema` writes", async () => {
+    const file = join(await makeFolder(), "schema.json");
+    await promisify(execFile)(process.execPath, ["--import", "tsx", "scripts/schema.ts", file], {
+      cwd: ROOT,
+    });
+    expect(await readFile(join(ROOT, "schema.json"), "utf8")).toBe(await readFile(file, "utf8"));
+  });
+
+  it("has every option of withLock that is data, in a rule and at the top", () => {
+    const redlock = new Redlock({ nodes: ["redis://a", "redis://b", "redis://c"] });
+    const known = optionsNamedBy(() =>
+      withLock({ redlock, key: "a", "?": 1 } as never, async () => await Promise.resolve()),
+    ).filter((name) => !["redlock", "key", "skipResult"].includes(name));
+    expect(known).toContain("onConflict");
+    expect(Object.keys(ofRule)).toEqual(expect.arrayContaining([...known, "queue", "job", "key"]));
+    expect(Object.keys(ofRule)).toHaveLength(known.length + 3);
+    expect(Object.keys(schema.properties)).toEqual(expect.arrayContaining(known));
+  });
+
+  it("has every option of a Redlock that is data, at the top", () => {
+    const known = optionsNamedBy(() => new Redlock({ "?": 1 } as never));
+    expect(known).toContain("clockSkewBudget");
+    expect(Object.keys(schema.properties)).toEqual(
+      expect.arrayContaining(known.filter((name) => name !== "telemetry")),
+    );
+  });
+
+  it("has every choice there is", () => {
+    const redlock = new Redlock({ nodes: ["redis://a", "redis://b", "redis://c"] });
+    const choices = Object.entries(ofRule).filter(([, { enum: values }]) => values !== undefined);
+    expect(choices.length).toBeGreaterThan(3);
+    for (const [name, { enum: values }] of choices) {
+      const message = messageOf(() =>
+        withLock({ redlock, key: "a", [name]: "?" } as never, async () => await Promise.resolve()),
+      );
+      const known = Array.from(message.matchAll(/"(\w+)"/g), ([, choice]) => choice);
+      expect([name, values]).toEqual([name, known]);
+    }
+  });
+
+  it("says of every option what it does", () => {
+    for (const [name, option] of [...Object.entries(schema.properties), ...Object.entries(ofRule)])
+      expect(option.description, name).toMatch(/\.$/);
+  });
+});
+
+describe("an option of the rules", () => {
+  // What is accepted there is accepted by withLock and Redlock too: they check it again.
+  it.each(Object.keys(ofRule).filter((name) => !["queue", "job", "key"].includes(name)))(
+    "%s counts in a rule, and at the top",
+    async (name) => {
+      const value = exampleOf(name);
+      const nodes = ["redis://a", "redis://b", "redis://c"];
+      const job = { queueName: "q", name: "n" };
+      await using ruled = defineLocks({ nodes, rules: [{ key: "a", [name]: value }] });
+      expect(ruled.explain(job).options[name]).toBe(value);
+      await using topped = defineLocks({
+        nodes,
+        [name]: value,
+        rules: [{ key: "a" }],
+      });
+      expect(topped.explain(job).options[name]).toBe(value);
+      await using plain = defineLocks({ nodes, rules: [{ key: "a" }] });
+      expect(plain.explain(job).options[name]).not.toBe(value);
+    },
+  );
+});
+
+/** A value that is not the default. */
+function exampleOf(name: string): unknown {
+  const option = ofRule[name]!;
+  if (option.enum !== undefined) return option.enum.at(-1);
+  if (name === "ttl" || name === "heartbeat") return 2_500;
+  return name === "unrecoverable" ? true : 7;
+}
+
+/** The names that an error about an unknown option lists. */
+function optionsNamedBy(act: () => unknown): string[] {
+  return (/expected one of (.*)$/.exec(messageOf(act))?.[1] ?? "").split(", ");
+}
+
+function messageOf(act: () => unknown): string {
+  try {
+    act();
+  } catch (error) {
+    return (error as Error).message;
+  }
+  throw new Error("nothing was thrown");
+}

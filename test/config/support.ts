@@ -1,0 +1,52 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { LockRulesError, loadLocks, type RulesFault } from "../../src/config/index.ts";
+
+/** A folder of the running test. */
+export async function makeFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "test-of-bullmq-redlock-"));
+  onTestFinished(async () => await rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Writes a rules file of the running test, and gives its path. */
+export async function writeRules(
+  content: string | Uint8Array,
+  name = "bullmq-redlock.yaml",
+): Promise<string> {
+  const path = join(await makeFolder(), name);
+  await writeFile(path, content);
+  return path;
+}
+
+/** What is wrong with a rules file; `undefined` when nothing is. */
+export async function errorOf(
+  content: string | Uint8Array,
+  environment: Record<string, string> = {},
+  name?: string,
+): Promise<LockRulesError | undefined> {
+  try {
+    const locks = await loadLocks(await writeRules(content, name), { environment });
+    await locks.close();
+    return undefined;
+  } catch (error) {
+    if (error instanceof LockRulesError) return error;
+    throw error;
+  }
+}
+
+/** The mistakes in a rules file. */
+export async function faultsOf(
+  content: string | Uint8Array,
+  environment: Record<string, string> = {},
+  name?: string,
+): Promise<readonly RulesFault[]> {
+  return (await errorOf(content, environment, name))?.faults ?? [];
+}
+
+/** A mistake in one line: `7:8 rules[0].ttl: found ..., expected ...`. */
+export function line({ line, column, path, found, expected }: RulesFault): string {
+  return `${line}:${column} ${path}: found ${found}, expected ${expected}`;
+}
