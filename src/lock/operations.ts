@@ -1,5 +1,4 @@
 import type { Operation } from "../redis/operation.ts";
-import { guardName } from "./arming.ts";
 import { type Names, parseStoredLock, RETENTION, type StoredLock } from "./stored.ts";
 
 /** Who asks, and for what. */
@@ -48,15 +47,26 @@ export type AcquireReply =
 export const acquireOperation: Operation<Claim & { readonly ttl: number }, AcquireReply> = {
   name: "acquire",
   lua: `
-  local owner, token, ttl, retention, text, server = argv[1], argv[2], argv[3], argv[4], argv[5], argv[6]
+  local value, token, ttl, guarded = argv[1], argv[2], argv[3], argv[4] == '1'
   local names, remaining, longest = (#keys - 1) / 2, 0, nil
-  if server ~= '' then
-    local guarded, _, ready, known = guardOf(keys[#keys])
+  if guarded then
+    local armed, _, ready, known = guardOf(keys[#keys])
     longest = known
-    if guarded ~= server then return { 'UNARMED', guarded and 'other' or 'absent' } end
+    if armed ~= server then return { 'UNARMED', armed and 'other' or 'absent' } end
     if tonumber(ttl) > longest then return { 'TOOLONG' } end
-    remaining = math.max(0, ready - clockOf())
+    if ready > 0 then remaining = math.max(0, ready - clockOf()) end
   end
+  local granted = OK
+  if remaining > 0 then value, granted = 'q' .. value, { 'QUARANTINED', remaining } end
+  -- Nearly always: one key, which is free, and a token that is new.
+  if names == 1 then
+    local mark, closed = marksOf(keys[2])
+    if above(token, mark) and redis.call('SET', keys[1], value, 'NX', 'PX', ttl) then
+      redis.call('SET', keys[2], token .. ':' .. closed, 'PX', ${RETENTION})
+      return granted
+    end
+  end
+  local owner = holderOf(value)
   local mark, mine, busy, closed = '0', 0, {}, {}
   for i = 1, names do
     local current = redis.call('GET', keys[2 * i - 1])
@@ -79,24 +89,15 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     end
   end
   if #busy > 0 then return { 'BUSY', mark, busy } end
-  local granted = remaining > 0 and { 'QUARANTINED', remaining } or { 'OK' }
-  if mine < names and tonumber(token) <= tonumber(mark) then return { 'STALE', mark } end
+  if mine < names and not above(token, mark) then return { 'STALE', mark } end
   -- Written also when everything is ours already: a replica, which has it from its master, must not answer for itself.
-  local value = (remaining > 0 and 'q' or '') .. token .. ':' .. owner .. ':' .. text
-  for i = 1, names do redis.call('SET', keys[2 * i], highest(token, mark) .. ':' .. closed[i], 'PX', retention) end
+  for i = 1, names do redis.call('SET', keys[2 * i], highest(token, mark) .. ':' .. closed[i], 'PX', ${RETENTION}) end
   if mine < names then
     for i = 1, names do redis.call('SET', keys[2 * i - 1], value, 'PX', ttl) end
   end
   return granted`,
   keys: (claim) => [...lockAndFence(claim), claim.names.guard],
-  argv: ({ owner, token, ttl, holder, guarded }, server) => [
-    owner,
-    token,
-    ttl,
-    RETENTION,
-    holder,
-    guarded ? guardName(server) : "",
-  ],
+  argv: (claim) => [valueOf(claim), claim.token, claim.ttl, claim.guarded ? 1 : 0],
   parse([status, mark, busy], { keys }) {
     if (status === "OK") return { status: "granted" };
     if (status === "QUARANTINED") return { status: "quarantined", remaining: Number(mark) };
@@ -151,25 +152,25 @@ interface ExtendStatus {
 export const extendOperation: Operation<Claim & { readonly ttl: number }, ExtendReply> = {
   name: "extend",
   lua: `
-  local owner, token, ttl, retention, below, server = argv[1], argv[2], argv[3], argv[4], argv[5], argv[6]
-  local text = argv[7]
+  local value, token, ttl, below, guarded = argv[1], argv[2], argv[3], argv[4], argv[5] == '1'
   local names, quarantined, set, gone, values = (#keys - 1) / 2, false, false, false, {}
-  local guarded, armed = server ~= '', nil
+  local armed
   if guarded then
     local _, ready, longest
     armed, _, ready, longest = guardOf(keys[#keys])
     if longest and tonumber(ttl) > longest then return { 'TOOLONG' } end
-    quarantined = armed ~= server or ready > clockOf()
+    quarantined = armed ~= server or (ready > 0 and ready > clockOf())
   end
   for i = 1, names do
     values[i] = redis.call('GET', keys[2 * i - 1])
-    if values[i] then
+    if values[i] and values[i] ~= value then
+      local owner = holderOf(value)
       local holder, held = holderOf(values[i])
       if holder ~= owner or held ~= token then return { 'TAKEN' } end
       if string.sub(values[i], 1, 1) == 'q' then set = true end
-    else
+    elseif not values[i] then
       local _, closed = marksOf(keys[2 * i])
-      if not guarded or tonumber(closed) >= tonumber(token) then return { 'GONE' } end
+      if not guarded or not above(token, closed) then return { 'GONE' } end
       gone = true
     end
   end
@@ -178,26 +179,23 @@ export const extendOperation: Operation<Claim & { readonly ttl: number }, Extend
   for i = 1, names do
     local rest = redis.call('PTTL', keys[2 * i - 1])
     if not values[i] then
-      redis.call('SET', keys[2 * i - 1], token .. ':' .. owner .. ':' .. text, 'PX', ttl)
+      redis.call('SET', keys[2 * i - 1], value, 'PX', ttl)
     elseif not quarantined and string.sub(values[i], 1, 1) == 'q' then
       redis.call('SET', keys[2 * i - 1], string.sub(values[i], 2), 'PX', math.max(rest, tonumber(ttl)))
     elseif rest < tonumber(ttl) then
       redis.call('PEXPIRE', keys[2 * i - 1], ttl)
     end
-    local mark, closed = marksOf(keys[2 * i])
-    redis.call('SET', keys[2 * i], highest(mark, token) .. ':' .. highest(closed, below), 'PX', retention)
+    raiseMarks(keys[2 * i], token, below)
   end
   if quarantined and set then return { 'QUARANTINED' } end
-  return { 'OK' }`,
+  return OK`,
   keys: (claim) => [...lockAndFence(claim), claim.names.guard],
-  argv: ({ owner, token, ttl, guarded, holder }, server) => [
-    owner,
-    token,
-    ttl,
-    RETENTION,
-    token - 1,
-    guarded ? guardName(server) : "",
-    holder,
+  argv: (claim) => [
+    valueOf(claim),
+    claim.token,
+    claim.ttl,
+    claim.token - 1,
+    claim.guarded ? 1 : 0,
   ],
   parse([status, guard]) {
     if (status === "OK") return { status: "extended" };
@@ -228,15 +226,18 @@ export const releaseOperation: Operation<
     local current = redis.pcall('GET', keys[2 * i - 1])
     if type(current) == 'string' then
       local holder, theirs = holderOf(current)
-      if holder == owner and tonumber(theirs) <= tonumber(token) then
+      if holder == owner and not above(theirs, token) then
         redis.call('DEL', keys[2 * i - 1])
         deleted = deleted + 1
         redis.pcall('PUBLISH', argv[4 + i], token)
       end
     end
-    local mark, closed = marksOf(keys[2 * i])
-    if held then closed = highest(closed, token) end
-    redis.pcall('SET', keys[2 * i], highest(mark, token) .. ':' .. closed, 'PX', retention)
+    if held then
+      pcall(raiseMarks, keys[2 * i], token, token)
+    else
+      local mark, closed = marksOf(keys[2 * i])
+      redis.pcall('SET', keys[2 * i], highest(mark, token) .. ':' .. closed, 'PX', retention)
+    end
   end
   return { 'OK', deleted }`,
   keys: lockAndFence,
@@ -252,6 +253,11 @@ export const releaseOperation: Operation<
     throw new Error(`an unknown status ${String(status)}`);
   },
 };
+
+/** What a master stores for the claim. */
+function valueOf({ token, owner, holder }: Claim): string {
+  return `${token}:${owner}:${holder}`;
+}
 
 function lockAndFence({ names, keys }: Claim): string[] {
   return keys.flatMap((key) => [names.lock(key), names.fence(key)]);

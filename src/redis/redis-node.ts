@@ -5,7 +5,7 @@ import { Connection, SILENCE_LIMIT, describeConnectionError } from "./connection
 import { Debts } from "./debts.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { type Answer, NodeError, type NodePort } from "./node-port.ts";
-import { encodeCalls, FAILED, type Call, type Operation, type Program } from "./operation.ts";
+import { callOf, encodeCalls, FAILED, type Call, type Operation, type Program } from "./operation.ts";
 import { Script } from "./script.ts";
 import { parseServerInfo, unfitness } from "./server-info.ts";
 import { Subscriber } from "./subscriber.ts";
@@ -88,7 +88,7 @@ export class RedisNode implements NodePort {
     return new Promise((resolve, reject) => {
       // A call's own operation parses its reply, so the types of one call stay together.
       this.#waiting.push({
-        call: { operation, args },
+        call: callOf(operation, args),
         resolve,
         reject,
         late,
@@ -162,13 +162,13 @@ export class RedisNode implements NodePort {
       deadline: clock.timer(nodeTimeout, () => this.#deadlinePassed(batch)),
     };
     this.#inFlight.add(batch);
-    const { keys, argv } = encodeCalls(
+    const argv = encodeCalls(
       pending.map(({ call }) => call),
       this.#server,
     );
     // Sent again only if the server did not know the script, hence executed nothing, and while it still matters.
     this.#script
-      .run(this.#connection.client, keys, argv, () => !batch.settled)
+      .run(this.#connection.client, argv, () => !batch.settled)
       .then(
         (replies) => this.#answered(batch, replies),
         (error: unknown) => this.#failed(batch, toNodeError(error)),

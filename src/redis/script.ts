@@ -14,7 +14,7 @@ export class Script {
 
   /** Puts the script in the server's cache by running it without a call; also shows that the server lets us run it. */
   async load(client: Redis): Promise<void> {
-    await client.eval(this.#source, 0, 0);
+    await client.eval(this.#source, 0, "[]", "");
   }
 
   /**
@@ -22,16 +22,15 @@ export class Script {
    */
   async run(
     client: Redis,
-    keys: readonly string[],
-    argv: readonly (string | number)[],
+    argv: readonly string[],
     stillWanted: () => boolean,
   ): Promise<unknown> {
     try {
-      return await client.evalsha(this.#sha, keys.length, ...keys, ...argv);
+      return await client.evalsha(this.#sha, 0, ...argv);
     } catch (error) {
       const unknown = error instanceof Error && error.message.startsWith("NOSCRIPT");
       if (!unknown || !stillWanted()) throw error;
-      return client.eval(this.#source, keys.length, ...keys, ...argv);
+      return client.eval(this.#source, 0, ...argv);
     }
   }
 }

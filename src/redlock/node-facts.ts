@@ -7,6 +7,7 @@ import { onAbort } from "../on-abort.ts";
 import type { Random } from "../random.ts";
 import {
   type Call,
+  callOf,
   composeProgram,
   encodeCalls,
   FAILED,
@@ -167,10 +168,10 @@ async function rehearse(
   const owner = random.owner();
   const names = namesUnder(`${keyPrefix}@probe:${owner}:`);
   const calls = rehearsedCalls(names, owner, guarded);
-  const { keys, argv } = encodeCalls(calls, facts.info?.runId ?? "");
+  const argv = encodeCalls(calls, facts.info?.runId ?? "");
   if ((await permitted(facts, "EVAL", () => probe.ask(loadRehearsal))) === undefined) return;
   const replies = await permitted(facts, "EVALSHA", () =>
-    probe.ask((client) => rehearsal.run(client, keys, argv, () => true)),
+    probe.ask((client) => rehearsal.run(client, argv, () => true)),
   );
   if (replies === undefined) return;
   for (const [index, { operation }] of calls.entries()) {
@@ -190,21 +191,16 @@ async function loadRehearsal(client: Parameters<Script["load"]>[0]): Promise<tru
 
 function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unknown, unknown>[] {
   const key = "key";
-  const claim = { names, keys: [key], owner, token: 1, guarded };
+  const holder = "ready() looks whether it may lock";
+  const claim = { names, keys: [key], owner, token: 1, holder, guarded };
   const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, trust: true };
   return [
-    ...(guarded ? [{ operation: armOperation, args: arming }] : []),
-    {
-      operation: acquireOperation,
-      args: { ...claim, ttl: PROBE_TTL / 2, holder: "ready() looks whether it may lock" },
-    },
-    { operation: extendOperation, args: { ...claim, ttl: PROBE_TTL } },
-    { operation: readOperation, args: { names, key } },
-    { operation: releaseOperation, args: { ...claim, held: true } },
-    {
-      operation: forgetOperation,
-      args: { keys: [names.lock(key), names.fence(key), names.guard] },
-    },
+    ...(guarded ? [callOf(armOperation, arming)] : []),
+    callOf(acquireOperation, { ...claim, ttl: PROBE_TTL / 2 }),
+    callOf(extendOperation, { ...claim, ttl: PROBE_TTL }),
+    callOf(readOperation, { names, key }),
+    callOf(releaseOperation, { ...claim, held: true }),
+    callOf(forgetOperation, { keys: [names.lock(key), names.fence(key), names.guard] }),
   ] as Call<unknown, unknown>[];
 }
 
