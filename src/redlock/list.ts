@@ -1,7 +1,7 @@
 import { describeValue, LockKeyError, LockUnavailableError, type NodeVote } from "../errors.ts";
 import { scanOperation } from "../lock/looking.ts";
 import type { LockContext } from "../lock/context.ts";
-import { NodeError } from "../redis/node-port.ts";
+import { askNode, NodeError } from "../redis/node-port.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
 
 /**
@@ -29,7 +29,7 @@ export async function* listLocks(
   for (const [node, port] of ports.entries()) {
     try {
       for (let cursor: string | undefined; cursor !== "0";) {
-        const { reply } = await port.run(scanOperation, { names, pattern, cursor: cursor ?? "0" });
+        const { reply } = await askNode(port, scanOperation, { names, pattern, cursor: cursor ?? "0" });
         cursor = reply.cursor;
         for (const key of reply.keys) {
           if (seen.has(key)) continue;

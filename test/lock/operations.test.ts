@@ -13,6 +13,7 @@ import { readOperation } from "../../src/lock/looking.ts";
 import { namesUnder, parseStoredLock } from "../../src/lock/stored.ts";
 import { systemRandom } from "../../src/random.ts";
 import { parseEndpoint } from "../../src/redis/endpoint.ts";
+import { askNode } from "../../src/redis/node-port.ts";
 import type { Operation } from "../../src/redis/operation.ts";
 import { RedisNode } from "../../src/redis/redis-node.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
@@ -41,7 +42,7 @@ beforeEach(() => {
 });
 
 async function ask<A, R>(operation: Operation<A, R>, args: A): Promise<R> {
-  return (await node.run(operation, args)).reply;
+  return (await askNode(node, operation, args)).reply;
 }
 
 function claim(owner: string, token: number, keys: string[] = ["k"]): Claim {
@@ -200,7 +201,7 @@ describe("the simulated master", () => {
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
         await client.flushall();
         const twin = new SimulatedMaster(new VirtualClock());
-        const { server } = await node.run(readOperation, { names, key: "k" });
+        const { server } = await askNode(node, readOperation, { names, key: "k" });
         for (const { kind, owner, token, keys, ttl, guarded, trust } of steps) {
           const [key = ""] = keys;
           if (kind === "delete") {

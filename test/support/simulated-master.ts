@@ -3,8 +3,8 @@ import type { AcquireReply, Claim, ExtendReply } from "../../src/lock/operations
 import type { Arming, ArmReply } from "../../src/lock/arming.ts";
 import type { ReadReply } from "../../src/lock/looking.ts";
 import { NEEDED, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
-import { type Answer, NodeError, type NodePort } from "../../src/redis/node-port.ts";
-import type { Operation } from "../../src/redis/operation.ts";
+import { type AnswerListener, NodeError, type NodePort } from "../../src/redis/node-port.ts";
+import type { Call, Operation } from "../../src/redis/operation.ts";
 
 interface Stored {
   value: string;
@@ -290,38 +290,35 @@ export class SimulatedNode implements NodePort {
     for (const execute of stopped) execute();
   }
 
-  run<A, R>(
-    operation: Operation<A, R>,
-    args: A,
-    late?: (answer: Answer<R>) => void,
-  ): Promise<Answer<R>> {
+  ask<A, R>({ operation, args }: Call<A, R>, listener: AnswerListener<R>): void {
     const clock = this.#clock;
     const sentAt = clock.now();
     this.sent.push(operation.name);
-    if (this.behaviour.refused) return Promise.reject(new NodeError("unreachable", "ECONNREFUSED"));
-    return new Promise((resolve, reject) => {
-      let inTime = true;
-      const deadline = clock.timer(this.#nodeTimeout, () => {
-        inTime = false;
-        reject(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
-      });
-      const execute = (): void => {
-        const answer = {
-          reply: this.master.execute(operation, args, this.server),
-          sentAt,
-          server: this.server,
-        };
-        if (this.behaviour.mute) return;
-        clock.timer(this.behaviour.back, () => {
-          clock.clearTimer(deadline);
-          if (inTime) resolve(answer);
-          else late?.(answer);
-        });
+    if (this.behaviour.refused) {
+      queueMicrotask(() => listener.failure(new NodeError("unreachable", "ECONNREFUSED")));
+      return;
+    }
+    let inTime = true;
+    const deadline = clock.timer(this.#nodeTimeout, () => {
+      inTime = false;
+      listener.failure(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
+    });
+    const execute = (): void => {
+      const answer = {
+        reply: this.master.execute(operation, args, this.server),
+        sentAt,
+        server: this.server,
       };
-      clock.timer(this.behaviour.there, () => {
-        if (this.behaviour.frozen) this.#stopped.push(execute);
-        else execute();
+      if (this.behaviour.mute) return;
+      clock.timer(this.behaviour.back, () => {
+        clock.clearTimer(deadline);
+        if (inTime) listener.answer(answer);
+        else listener.late?.(answer);
       });
+    };
+    clock.timer(this.behaviour.there, () => {
+      if (this.behaviour.frozen) this.#stopped.push(execute);
+      else execute();
     });
   }
 
