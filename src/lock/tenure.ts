@@ -28,6 +28,7 @@ export class Tenure {
   /** Called when {@link validUntil} may have become earlier: a master has said that the key is not ours. */
   onShortened: () => void = () => {};
   readonly #leaseEnds: number[];
+  #validUntil = -Infinity;
   /** Sent before this, a confirmation is void: the master has since said that the key is not ours. */
   readonly #voidBefore: number[];
 
@@ -42,7 +43,7 @@ export class Tenure {
 
   /** Until when a quorum keeps the keys for us. */
   get validUntil(): number {
-    return validUntil(this.#leaseEnds, this.#context.masters.quorum);
+    return this.#validUntil;
   }
 
   /** Until when the lock may be used: the abort margin before {@link validUntil}. */
@@ -54,7 +55,7 @@ export class Tenure {
   confirm(node: number, sentAt: number, ttl: number): void {
     if (sentAt <= (this.#voidBefore[node] ?? 0)) return;
     const end = leaseEnd(sentAt, ttl, this.#context.driftFactor);
-    this.#leaseEnds[node] = Math.max(this.#leaseEnds[node] ?? -Infinity, end);
+    this.#setLease(node, Math.max(this.#leaseEnds[node] ?? -Infinity, end));
   }
 
   /**
@@ -142,7 +143,12 @@ export class Tenure {
 
   #void(node: number, sentAt: number): void {
     this.#voidBefore[node] = Math.max(this.#voidBefore[node] ?? 0, sentAt);
-    this.#leaseEnds[node] = -Infinity;
+    this.#setLease(node, -Infinity);
     this.onShortened();
+  }
+
+  #setLease(node: number, end: number): void {
+    this.#leaseEnds[node] = end;
+    this.#validUntil = validUntil(this.#leaseEnds, this.#context.masters.quorum);
   }
 }
