@@ -59,6 +59,8 @@ export interface RedlockEvents {
 export class SafeEmitter extends EventEmitter<RedlockEvents> {
   override emit<K extends keyof RedlockEvents>(event: K, ...args: RedlockEvents[K]): boolean {
     let called = false;
+    // Nearly always, and cheaper than a list of nobody.
+    if (event !== "warning" && this.listenerCount(event) === 0) return false;
     // EventEmitter.emit would stop at the first listener that throws.
     for (const listener of this.rawListeners(event)) {
       called = true;

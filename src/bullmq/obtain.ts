@@ -13,7 +13,12 @@ import { delayedError } from "./control-errors.ts";
 import { delay, refuse, skip, type Skipped } from "./give-way.ts";
 import { describeAsHolder, isSameJob } from "./holder.ts";
 import { LinkedSignal } from "./linked-signal.ts";
-import { checkConflictPolicy, type ConflictPolicy, isReplacingPolicy } from "./options.ts";
+import {
+  checkConflictPolicy,
+  type ConflictPolicy,
+  isReplacingPolicy,
+  type LockSettings,
+} from "./options.ts";
 import { UnheldLock } from "./unheld-lock.ts";
 
 /** What an activation runs under, or what it completes with instead. */
@@ -116,12 +121,20 @@ async function acquire(
     const lock = await redlock.acquireScoped(keys, options, {
       ...(standing === undefined ? {} : { standing }),
       inLine,
+      // At once, so that nobody who comes after the conflict is before it.
+      joins: parks(settings.onConflict),
     });
     if (inLine && standing !== undefined) redlock.line.arrived(standing);
     return lock;
   } finally {
     stop.unlink();
   }
+}
+
+function parks(onConflict: LockSettings["onConflict"]): boolean {
+  return (
+    onConflict === "delay" || (typeof onConflict === "string" && isReplacingPolicy(onConflict))
+  );
 }
 
 async function choosePolicy(

@@ -19,8 +19,8 @@ export interface Parked extends Omit<Parking, "reason"> {
 /**
  * Puts a job aside, and in line for its keys: it is woken when it is its turn.
  *
- * It joins the line when it is out of its slot, and not before: who is called while it is still active cannot be woken, and
- * would be left waiting. What happened to its keys between the conflict and the joining shows in the answers of the masters.
+ * It has a place since the conflict, but cannot be woken as long as it is active: when it is out of its slot it joins again,
+ * and the answers of the masters show what has happened to its keys meanwhile.
  * @returns the error to throw, by which BullMQ knows that the job is no longer the worker's business.
  */
 export async function park(activation: Activation, parked: Parked): Promise<Error> {
@@ -43,7 +43,7 @@ async function enter(
   const { clock, line, ttls } = settings.redlock;
   const { keys, tries } = parked;
   const keptFor = 2 * (settings.lock.ttl ?? ttls.usual);
-  const joined = await line.join(standing, keys, { living: false, tries, keptFor });
+  const joined = await line.join(standing, keys, { state: "parked", tries, keptFor });
   if (!joined.heard && !closing.aborted && clock.now() + REJOINING < until) {
     const again = (): void => void enter(activation, standing, parked, until);
     after(REJOINING, again, { clock, closing });

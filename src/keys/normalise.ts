@@ -23,7 +23,8 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
  * {@link MAX_KEY_BYTES} bytes.
  */
 export function normaliseKeys(keys: string | readonly string[]): string[] {
-  const given: unknown = typeof keys === "string" ? [keys] : keys;
+  if (typeof keys === "string") return [checkKey(keys)];
+  const given: unknown = keys;
   if (!Array.isArray(given)) throw fault(describeValue(given), "a key or an array of keys");
 
   const normalised = [...new Set(Array.from(given, checkKey))].sort();

@@ -288,14 +288,17 @@ export class Attendant implements Appointment {
       wake();
       return "called";
     }
-    if (parseDetail(waiter.detail)?.living === true) return "unknown";
+    const state = parseDetail(waiter.detail)?.state;
+    if (state === "living") return "unknown";
+    // It looks itself when it is parked.
+    if (state === "arriving") return "coming";
     return (await this.#homeOf(waiter)?.call(waiter)) ?? "unknown";
   }
 
-  /** One that waits in another process and does not come has missed its turn, and joins again if it lives. */
+  /** One that does not wait in a queue and does not come has missed its turn, and joins again if it lives. */
   async #fateOf(waiter: Waiter): Promise<Fate> {
     if (this.#living.has(waiter.place)) return "coming";
-    if (parseDetail(waiter.detail)?.living !== false) return "gone";
+    if (parseDetail(waiter.detail)?.state !== "parked") return "gone";
     return (await this.#homeOf(waiter)?.look(waiter)) ?? "unknown";
   }
 

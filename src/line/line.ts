@@ -1,10 +1,9 @@
 import { Agenda } from "../heartbeat/agenda.ts";
 import type { LockContext } from "../lock/context.ts";
-import { TURN } from "../lock/line-script.ts";
 import { type JoinReply, joinOperation, type TurnReply, type Waiter } from "../lock/lining.ts";
 import { Attendant } from "./attendant.ts";
 import type { Home } from "./home.ts";
-import { encodeHome, formatDetail, homeIn, type Standing } from "./place.ts";
+import { encodeHome, formatDetail, homeIn, type Standing, type WaitingState } from "./place.ts";
 import { Suspects } from "./suspects.ts";
 
 /** After so many tries a waiter for several keys keeps the turns it has while it waits for the others. */
@@ -65,9 +64,10 @@ export class Line {
   async join(
     standing: Standing,
     keys: readonly string[],
-    { living, tries, keptFor }: { living: boolean; tries: number; keptFor: number },
+    { state, tries, keptFor }: { state: WaitingState; tries: number; keptFor: number },
   ): Promise<Joined> {
-    const detail = this.detailOf(standing, living);
+    const detail = this.detailOf(standing, state);
+    const living = state === "living";
     const replies = await this.#askToJoin({ ...standing, detail, living }, keys);
     const states = keys.map((_, index) => this.#stateOf(replies.map((reply) => reply?.[index])));
     const firstTaken = states.findIndex(({ state }) => state !== "free");
@@ -163,13 +163,13 @@ export class Line {
   }
 
   /** How somebody is noted in a line. */
-  detailOf({ replaceable, run }: Standing, living: boolean): string {
-    return formatDetail({ living, replaceable, run, process: this.#context.process });
+  detailOf({ replaceable, run }: Standing, state: WaitingState): string {
+    return formatDetail({ state, replaceable, run, process: this.#context.process });
   }
 
-  /** Milliseconds for which a turn is kept. */
-  get turn(): number {
-    return TURN;
+  /** The homes to pass over now. */
+  get skipped(): string[] {
+    return this.#suspects.list();
   }
 
   /** Ends all attention; nobody is called any more. */

@@ -14,28 +14,40 @@ export interface Standing {
   readonly replaceable: boolean;
 }
 
+/**
+ * How somebody waits: `parked` in its queue; `arriving`, about to be parked, when it will look itself; or `living`, in a
+ * process that hears its call.
+ */
+export type WaitingState = "parked" | "arriving" | "living";
+
+const STATES: Readonly<Record<string, WaitingState>> = {
+  p: "parked",
+  a: "arriving",
+  l: "living",
+};
+
 /** What a detail says. */
 export interface Detail {
-  /** False for a parked job, true for one that waits in a process. */
-  readonly living: boolean;
+  readonly state: WaitingState;
   readonly replaceable: boolean;
   readonly run: number;
   readonly process: string;
 }
 
-const DETAIL = /^([pl])(r?)(\d+)@([\w-]+)$/;
+const DETAIL = /^([pal])(r?)(\d+)@([\w-]+)$/;
 
 /** Reads a detail; `undefined` when it is none of ours. */
 export function parseDetail(detail: string): Detail | undefined {
   const parts = DETAIL.exec(detail);
   if (parts === null) return undefined;
-  const [, kind, flag, run, process = ""] = parts;
-  return { living: kind === "l", replaceable: flag === "r", run: Number(run), process };
+  const [, kind = "", flag, run, process = ""] = parts;
+  const state = STATES[kind] ?? "parked";
+  return { state, replaceable: flag === "r", run: Number(run), process };
 }
 
 /** Writes a detail. */
-export function formatDetail({ living, replaceable, run, process }: Detail): string {
-  return `${living ? "l" : "p"}${replaceable ? "r" : ""}${run}@${process}`;
+export function formatDetail({ state, replaceable, run, process }: Detail): string {
+  return `${state.charAt(0)}${replaceable ? "r" : ""}${run}@${process}`;
 }
 
 /** Digits of the time in a place: milliseconds since 1970, until the year 2286. */

@@ -9,7 +9,7 @@ import {
   type Claim,
   type KeyHolder,
 } from "./operations.ts";
-import { highestMark, judge, reportVotes, type Verdict, type Vote } from "./quorum.ts";
+import { judge, markOf, reportVotes, type Verdict, type Vote } from "./quorum.ts";
 import { Tenure, type TurnListener } from "./tenure.ts";
 import { smallestGrant } from "./validity.ts";
 
@@ -145,18 +145,21 @@ async function runRounds(
   }
 }
 
+const PENDING: Vote = { kind: "pending" };
+const GRANTED: Vote = { kind: "granted" };
+
 function runRound(
   context: LockContext,
   { ttl }: AcquireRequest,
   claim: Claim,
 ): Promise<RoundResult> {
   const { masters, tokens, guards } = context;
-  const votes: Vote[] = masters.names.map(() => ({ kind: "pending" }));
+  const votes: Vote[] = masters.names.map(() => PENDING);
   const tenure = new Tenure(context, claim, ttl);
   return new Promise((resolve) => {
     const cast = (node: number, vote: Vote): void => {
       votes[node] = vote;
-      tokens.observe(highestMark([vote]));
+      tokens.observe(markOf(vote));
       const verdict = judge(votes, masters.quorum, claim.token);
       if (verdict.kind !== "undecided") resolve({ verdict, votes, tenure });
     };
@@ -188,7 +191,7 @@ function tooLate(vote: Vote, ttl: number): Vote {
 function voteOf(reply: AcquireReply): Vote {
   switch (reply.status) {
     case "granted":
-      return { kind: "granted" };
+      return GRANTED;
     case "stale":
       return { kind: "stale", mark: reply.mark };
     case "busy":

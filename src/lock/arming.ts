@@ -28,7 +28,7 @@ export interface ArmReply {
 export const armOperation: Operation<Arming, ArmReply> = {
   name: "arm",
   lua: `
-  local server, quarantine, ttl, trust, keep = argv[1], tonumber(argv[2]), tonumber(argv[3]), argv[4] == '1', tonumber(argv[5])
+  local quarantine, ttl, trust, keep = tonumber(argv[1]), tonumber(argv[2]), argv[3] == '1', tonumber(argv[4])
   local now = clockOf()
   local guarded, armed, ready, longest, needed = guardOf(keys[1])
   if guarded ~= server then
@@ -39,23 +39,13 @@ export const armOperation: Operation<Arming, ArmReply> = {
     ready = math.max(ready, armed + quarantine)
   end
   if not longest or ttl >= longest or now > needed then longest, needed = ttl, now + keep end
+  guard = nil
   redis.call('SET', keys[1], string.format('%s:%.0f:%.0f:%.0f:%.0f', server, armed, ready, longest, needed))
   return { 'OK', math.max(0, ready - now), longest }`,
   keys: ({ names }) => [names.guard],
-  argv: ({ quarantine, longestTtl, trust }, server) => [
-    guardName(server),
-    quarantine,
-    longestTtl,
-    trust ? 1 : 0,
-    NEEDED,
-  ],
+  argv: ({ quarantine, longestTtl, trust }) => [quarantine, longestTtl, trust ? 1 : 0, NEEDED],
   parse([status, remaining, longestTtl]) {
     if (status === "OK") return { remaining: Number(remaining), longestTtl: Number(longestTtl) };
     throw new Error(`an unknown status ${String(status)}`);
   },
 };
-
-/** How a guard names a process; one that hides its identity is told from another by its missing guard alone. */
-export function guardName(server: string): string {
-  return server === "" ? "hidden" : server;
-}

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { askNode } from "../redis/node-port.ts";
 import type { Masters } from "./masters.ts";
 import { type AcquireReply, type ExtendReply } from "./operations.ts";
 import { armOperation } from "./arming.ts";
@@ -138,8 +139,7 @@ export class Guards {
       longestTtl: this.#settings.maxTtl,
       trust,
     };
-    state.arming = port
-      .run(armOperation, arming)
+    state.arming = askNode(port, armOperation, arming)
       .then(({ reply }) => {
         this.#metGuard = true;
         state.absentSince = undefined;

@@ -3,8 +3,9 @@
  *
  * A waiter has a _place_, `<13 digits of time>:<home>:<rest>`: places are compared as text, after the priority. The home
  * says who can call the waiter: the queue of a parked job, or the process of somebody who waits in a program. Its
- * _detail_, `<p or l><flags><run>@<process>`, tells a parked one (p) from one that waits in a living process (l), and one
- * registration of the same place from another. A living process has a lease in the same hash, under `~<process>`.
+ * _detail_, `<p, a or l><flags><run>@<process>`, tells a parked one (p) from one that was refused, is about to be parked
+ * and looks itself then (a), and from one that waits in a living process (l), and one registration of the same place from
+ * another. A living process has a lease in the same hash, under `~<process>`.
  *
  * A _turn_ keeps a free key for one place, for a moment: else whoever happens to ask between the release and the arrival
  * of the first in line would go before it.
@@ -40,6 +41,12 @@ end
 local function leave(line, details, place)
   if redis.call('ZREM', line, place) == 0 then return end
   if redis.call('EXISTS', line) == 0 then redis.call('DEL', details) else redis.call('HDEL', details, place) end
+end
+local function join(line, details, place, priority, detail)
+  redis.call('ZADD', line, priority, place)
+  redis.call('HSET', details, place, detail)
+  redis.call('PEXPIRE', line, ${LINE_RETENTION})
+  redis.call('PEXPIRE', details, ${LINE_RETENTION})
 end
 local function homeOf(place)
   return string.match(place, '^%d+:([^:]*):') or ''
@@ -77,7 +84,7 @@ local function serve(turn, line, details, channel, token, process, home, skipped
   local head = first[1]
   if not head then return { 'NOBODY', redis.call('ZCARD', line) } end
   local kind, theirs = string.match(head[2], '^(.)[^@]*@(.*)$')
-  if theirs == process or (kind == 'p' and home ~= '' and homeOf(head[1]) == home) then
+  if theirs == process or (kind ~= 'l' and home ~= '' and homeOf(head[1]) == home) then
     redis.call('SET', turn, token .. ':' .. head[1], 'PX', ${TURN})
   else
     call(turn, channel, token, head[2], head[1], ${TURN})

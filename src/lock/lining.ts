@@ -1,5 +1,5 @@
 import type { Operation } from "../redis/operation.ts";
-import { LEASE, LINE_RETENTION, MOST_REPLACED } from "./line-script.ts";
+import { LEASE, MOST_REPLACED } from "./line-script.ts";
 import type { Names } from "./stored.ts";
 
 /** Somebody in a line, as a master names it. */
@@ -53,7 +53,7 @@ export function parseTurn(raw: unknown): TurnReply {
 }
 
 /** Reads a list of waiters. */
-export function parseWaiters(raw: unknown): Waiter[] {
+function parseWaiters(raw: unknown): Waiter[] {
   return (Array.isArray(raw) ? (raw as unknown[]) : []).map((entry) => {
     const [place, detail, priority] = Array.isArray(entry) ? (entry as unknown[]) : [];
     return { place: String(place), detail: String(detail), priority: Number(priority) };
@@ -89,15 +89,12 @@ export interface JoinReply {
 export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
   name: "join",
   lua: `
-  local place, priority, detail, retention = argv[1], argv[2], argv[3], argv[4]
-  local process, lease, replaces, replies = argv[5], tonumber(argv[6]), argv[7] == '1', {}
+  local place, priority, detail, process = argv[1], argv[2], argv[3], argv[4]
+  local lease, replaces, replies = tonumber(argv[5]), argv[6] == '1', {}
   for i = 1, #keys / 4 do
     local lock, turn, line, details = keys[4 * i - 3], keys[4 * i - 2], keys[4 * i - 1], keys[4 * i]
-    redis.call('ZADD', line, priority, place)
-    redis.call('HSET', details, place, detail)
+    join(line, details, place, priority, detail)
     if lease > 0 then redis.call('HSET', details, '~' .. process, string.format('%.0f', clockOf() + lease)) end
-    redis.call('PEXPIRE', line, retention)
-    redis.call('PEXPIRE', details, retention)
     local rest, replaced = redis.call('PTTL', lock), {}
     local status = 'HELD'
     if rest == -2 then
@@ -128,7 +125,6 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
     place,
     priority,
     detail,
-    LINE_RETENTION,
     process,
     living ? LEASE : 0,
     replaces ? 1 : 0,

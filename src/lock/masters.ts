@@ -1,5 +1,5 @@
-import { type Answer, NodeError, type NodePort } from "../redis/node-port.ts";
-import type { Operation } from "../redis/operation.ts";
+import { type Answer, type AnswerListener, NodeError, type NodePort } from "../redis/node-port.ts";
+import { callOf, type Operation } from "../redis/operation.ts";
 import { quorumOf } from "./quorum.ts";
 
 /** What becomes of one master's part of a broadcast. */
@@ -34,27 +34,14 @@ export class Masters {
 
   /** Starts the operation on every master in this very tick. Each gets exactly one answer or failure. */
   broadcast<A, R>(operation: Operation<A, R>, args: A, responses: Responses<R>): void {
-    for (const [node, port] of this.ports.entries()) {
-      const late = (answer: Answer<R>): void => {
-        if (this.#speaks(node, answer.server)) {
-          responses.late?.(node, answer.reply, answer.sentAt);
-        }
-      };
-      port.run(operation, args, late).then(
-        ({ reply, sentAt, server }) => {
-          if (this.#speaks(node, server)) responses.answer(node, reply, sentAt);
-          else responses.failure(node, this.#duplicate(server));
-        },
-        (error: unknown) => responses.failure(node, asNodeError(error)),
-      );
+    const call = callOf(operation, args);
+    for (let node = 0; node < this.ports.length; node++) {
+      this.ports[node]?.ask(call, new Share(node, this, responses));
     }
   }
 
-  close(): void {
-    for (const port of this.ports) port.close();
-  }
-
-  #speaks(node: number, server: string): boolean {
+  /** Takes note of which server an entry reaches. False when another entry speaks for it. @internal */
+  speaks(node: number, server: string): boolean {
     // A server that hides its identity can not be told from another.
     if (server === "") return true;
     const speaker = this.#speakers.get(server);
@@ -69,13 +56,41 @@ export class Masters {
     return true;
   }
 
-  #duplicate(server: string): NodeError {
+  /** Why an answer of a server does not count for an entry that does not speak for it. @internal */
+  duplicate(server: string): NodeError {
     const first = this.names[this.#speakers.get(server) ?? 0] ?? "another node";
     return new NodeError("duplicate", `the same server as ${first}`);
   }
+
+  close(): void {
+    for (const port of this.ports) port.close();
+  }
 }
 
-function asNodeError(error: unknown): NodeError {
-  if (error instanceof NodeError) return error;
-  return new NodeError("refused", error instanceof Error ? error.message : String(error));
+/** One master's part of a broadcast. A class and no closures: there is one for each lock, step and master. */
+class Share<R> implements AnswerListener<R> {
+  readonly #node: number;
+  readonly #masters: Masters;
+  readonly #responses: Responses<R>;
+
+  constructor(node: number, masters: Masters, responses: Responses<R>) {
+    this.#node = node;
+    this.#masters = masters;
+    this.#responses = responses;
+  }
+
+  answer({ reply, sentAt, server }: Answer<R>): void {
+    const node = this.#node;
+    if (this.#masters.speaks(node, server)) this.#responses.answer(node, reply, sentAt);
+    else this.#responses.failure(node, this.#masters.duplicate(server));
+  }
+
+  failure(error: NodeError): void {
+    this.#responses.failure(this.#node, error);
+  }
+
+  late({ reply, sentAt, server }: Answer<R>): void {
+    const node = this.#node;
+    if (this.#masters.speaks(node, server)) this.#responses.late?.(node, reply, sentAt);
+  }
 }

@@ -1,5 +1,4 @@
 import type { Operation } from "../redis/operation.ts";
-import { guardName } from "./arming.ts";
 import { parseTurn, type TurnReply } from "./lining.ts";
 import { type Names, parseStoredLock, RETENTION, type StoredLock } from "./stored.ts";
 
@@ -29,6 +28,8 @@ export interface Caller {
   readonly place: string;
   /** True when a later place that replaces it is a reason not to have the keys. */
   readonly replaceable: boolean;
+  /** How it joins the lines of keys that are taken, in the same step; `undefined` for one that does not. */
+  readonly joins: { readonly priority: number; readonly detail: string } | undefined;
 }
 
 /** Somebody else's hold on one key of one master. */
@@ -70,16 +71,28 @@ export type AcquireReply =
 export const acquireOperation: Operation<Claim & { readonly ttl: number }, AcquireReply> = {
   name: "acquire",
   lua: `
-  local owner, token, ttl, retention, text, server = argv[1], argv[2], argv[3], argv[4], argv[5], argv[6]
-  local place, replaceable, step = argv[7], argv[8] == '1', argv[7] == '' and 3 or 5
+  local value, token, ttl, guarded = argv[1], argv[2], argv[3], argv[4] == '1'
+  local place, replaceable, priority, detail = argv[5], argv[6] == '1', argv[7], argv[8]
+  local step = place == '' and 3 or 5
   local names, remaining, longest = (#keys - 1) / step, 0, nil
-  if server ~= '' then
-    local guarded, _, ready, known = guardOf(keys[#keys])
+  if guarded then
+    local armed, _, ready, known = guardOf(keys[#keys])
     longest = known
-    if guarded ~= server then return { 'UNARMED', guarded and 'other' or 'absent' } end
+    if armed ~= server then return { 'UNARMED', armed and 'other' or 'absent' } end
     if tonumber(ttl) > longest then return { 'TOOLONG' } end
-    remaining = math.max(0, ready - clockOf())
+    if ready > 0 then remaining = math.max(0, ready - clockOf()) end
   end
+  local granted = OK
+  if remaining > 0 then value, granted = 'q' .. value, { 'QUARANTINED', remaining } end
+  -- Nearly always: one key, which is free and kept for nobody, and a token that is new.
+  if names == 1 and place == '' then
+    local mark, closed = marksOf(keys[2])
+    if above(token, mark) and not turnOf(keys[3]) and redis.call('SET', keys[1], value, 'NX', 'PX', ttl) then
+      redis.call('SET', keys[2], token .. ':' .. closed, 'PX', ${RETENTION})
+      return granted
+    end
+  end
+  local owner = holderOf(value)
   local mark, mine, busy, closed = '0', 0, {}, {}
   for i = 1, names do
     local at = step * (i - 1)
@@ -111,14 +124,18 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
       if latest and latest > place then return { 'REPLACED', latest } end
     end
   end
-  if #busy > 0 then return { 'BUSY', mark, busy } end
-  local granted = remaining > 0 and { 'QUARANTINED', remaining } or { 'OK' }
-  if mine < names and tonumber(token) <= tonumber(mark) then return { 'STALE', mark } end
-  local value = (remaining > 0 and 'q' or '') .. token .. ':' .. owner .. ':' .. text
+  if #busy > 0 then
+    for i = 1, detail == '' and 0 or #busy do
+      local at = step * (busy[i][1] - 1)
+      join(keys[at + 4], keys[at + 5], place, priority, detail)
+    end
+    return { 'BUSY', mark, busy }
+  end
+  if mine < names and not above(token, mark) then return { 'STALE', mark } end
   for i = 1, names do
     local at = step * (i - 1)
     -- Written also when everything is ours already: a replica, which has it from its master, must not answer for itself.
-    redis.call('SET', keys[at + 2], highest(mark, token) .. ':' .. closed[i], 'PX', retention)
+    redis.call('SET', keys[at + 2], highest(token, mark) .. ':' .. closed[i], 'PX', ${RETENTION})
     if mine < names then redis.call('SET', keys[at + 1], value, 'PX', ttl) end
     if place ~= '' then
       if replaceable and redis.call('HGET', keys[at + 5], '^') == place then redis.call('HDEL', keys[at + 5], '^') end
@@ -135,15 +152,15 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     ]),
     names.guard,
   ],
-  argv: ({ owner, token, ttl, holder, guarded, caller }, server) => [
-    owner,
-    token,
-    ttl,
-    RETENTION,
-    holder,
-    guarded ? guardName(server) : "",
-    caller.place,
-    caller.replaceable ? 1 : 0,
+  argv: (claim) => [
+    valueOf(claim),
+    claim.token,
+    claim.ttl,
+    claim.guarded ? 1 : 0,
+    claim.caller.place,
+    claim.caller.replaceable ? 1 : 0,
+    claim.caller.joins?.priority ?? 0,
+    claim.caller.joins?.detail ?? "",
   ],
   parse([status, mark, busy], { keys }) {
     if (status === "OK") return { status: "granted" };
@@ -205,25 +222,25 @@ interface ExtendStatus {
 export const extendOperation: Operation<Claim & { readonly ttl: number }, ExtendReply> = {
   name: "extend",
   lua: `
-  local owner, token, ttl, retention, below, server = argv[1], argv[2], argv[3], argv[4], argv[5], argv[6]
-  local text = argv[7]
+  local value, token, ttl, below, guarded = argv[1], argv[2], argv[3], argv[4], argv[5] == '1'
   local names, quarantined, set, gone, values = (#keys - 1) / 2, false, false, false, {}
-  local guarded, armed = server ~= '', nil
+  local armed
   if guarded then
     local _, ready, longest
     armed, _, ready, longest = guardOf(keys[#keys])
     if longest and tonumber(ttl) > longest then return { 'TOOLONG' } end
-    quarantined = armed ~= server or ready > clockOf()
+    quarantined = armed ~= server or (ready > 0 and ready > clockOf())
   end
   for i = 1, names do
     values[i] = redis.call('GET', keys[2 * i - 1])
-    if values[i] then
+    if values[i] and values[i] ~= value then
+      local owner = holderOf(value)
       local holder, held = holderOf(values[i])
       if holder ~= owner or held ~= token then return { 'TAKEN' } end
       if string.sub(values[i], 1, 1) == 'q' then set = true end
-    else
+    elseif not values[i] then
       local _, closed = marksOf(keys[2 * i])
-      if not guarded or tonumber(closed) >= tonumber(token) then return { 'GONE' } end
+      if not guarded or not above(token, closed) then return { 'GONE' } end
       gone = true
     end
   end
@@ -232,27 +249,18 @@ export const extendOperation: Operation<Claim & { readonly ttl: number }, Extend
   for i = 1, names do
     local rest = redis.call('PTTL', keys[2 * i - 1])
     if not values[i] then
-      redis.call('SET', keys[2 * i - 1], token .. ':' .. owner .. ':' .. text, 'PX', ttl)
+      redis.call('SET', keys[2 * i - 1], value, 'PX', ttl)
     elseif not quarantined and string.sub(values[i], 1, 1) == 'q' then
       redis.call('SET', keys[2 * i - 1], string.sub(values[i], 2), 'PX', math.max(rest, tonumber(ttl)))
     elseif rest < tonumber(ttl) then
       redis.call('PEXPIRE', keys[2 * i - 1], ttl)
     end
-    local mark, closed = marksOf(keys[2 * i])
-    redis.call('SET', keys[2 * i], highest(mark, token) .. ':' .. highest(closed, below), 'PX', retention)
+    raiseMarks(keys[2 * i], token, below)
   end
   if quarantined and set then return { 'QUARANTINED' } end
-  return { 'OK' }`,
+  return OK`,
   keys: (claim) => [...lockAndFence(claim), claim.names.guard],
-  argv: ({ owner, token, ttl, guarded, holder }, server) => [
-    owner,
-    token,
-    ttl,
-    RETENTION,
-    token - 1,
-    guarded ? guardName(server) : "",
-    holder,
-  ],
+  argv: (claim) => [valueOf(claim), claim.token, claim.ttl, claim.token - 1, claim.guarded ? 1 : 0],
   parse([status, guard]) {
     if (status === "OK") return { status: "extended" };
     if (status === "UNARMED")
@@ -271,6 +279,8 @@ export interface Releasing extends Claim {
   readonly held: boolean;
   /** Milliseconds for which the keys stay taken, up to the longest ttl; 0 to give them back at once. */
   readonly linger: number;
+  /** The homes that do not answer their calls: their waiters are passed over. */
+  readonly skipped: readonly string[];
 }
 
 /** What a master says to {@link releaseOperation}. */
@@ -288,15 +298,16 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
   name: "release",
   owed: true,
   lua: `
-  local owner, token, held, retention, linger = argv[1], argv[2], argv[3] == '1', argv[4], tonumber(argv[5])
-  local place, process, home = argv[6], argv[7], argv[8]
-  local deleted, turns = 0, {}
-  for i = 1, #keys / 5 do
+  local owner, token, held, linger = argv[1], argv[2], argv[3] == '1', tonumber(argv[4])
+  local place, process, home = argv[5], argv[6], argv[7]
+  local names, deleted, turns, skipped = #keys / 5, 0, {}, {}
+  for i = 8 + names, #argv do skipped[argv[i]] = true end
+  for i = 1, names do
     local lock, fence, turn, line, details = keys[5 * i - 4], keys[5 * i - 3], keys[5 * i - 2], keys[5 * i - 1], keys[5 * i]
     local current, free = redis.pcall('GET', lock), true
     if type(current) == 'string' then
       local holder, theirs = holderOf(current)
-      free = holder == owner and tonumber(theirs) <= tonumber(token)
+      free = holder == owner and not above(theirs, token)
       if free then
         deleted = deleted + 1
         free = linger == 0
@@ -307,15 +318,17 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     elseif current then
       free = false
     end
-    local mark, closed = marksOf(fence)
-    if held then closed = highest(closed, token) end
-    redis.pcall('SET', fence, highest(mark, token) .. ':' .. closed, 'PX', retention)
-    if held and place ~= '' then leave(line, details, place) end
-    local ok, state = true, nil
+    if held then
+      pcall(raiseMarks, fence, token, token)
+      if place ~= '' then leave(line, details, place) end
+    else
+      local mark, closed = marksOf(fence)
+      redis.pcall('SET', fence, highest(mark, token) .. ':' .. closed, 'PX', ${RETENTION})
+    end
     if not free then
       turns[i] = { 'HELD', redis.call('PTTL', lock), redis.call('ZCARD', line) }
     elseif held then
-      ok, state = pcall(serve, turn, line, details, argv[8 + i], token, process, home, {})
+      local ok, state = pcall(serve, turn, line, details, argv[7 + i], token, process, home, skipped)
       turns[i] = ok and state or { 'NOBODY', 0 }
     else
       turns[i] = { 'NOBODY', redis.call('ZCARD', line) }
@@ -330,16 +343,16 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
       names.waiters(key),
       names.waiter(key),
     ]),
-  argv: ({ names, keys, owner, token, held, linger, caller: { place, process, home } }) => [
+  argv: ({ names, keys, owner, token, held, linger, skipped, caller }) => [
     owner,
     token,
     held ? 1 : 0,
-    RETENTION,
     linger,
-    place,
-    process,
-    home,
+    caller.place,
+    caller.process,
+    caller.home,
     ...keys.map((key) => names.called(key)),
+    ...skipped,
   ],
   parse([status, deleted, turns]) {
     if (status !== "OK" || !Array.isArray(turns)) {
@@ -348,6 +361,11 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     return { deleted: Number(deleted), turns: turns.map(parseTurn) };
   },
 };
+
+/** What a master stores for the claim. */
+function valueOf({ token, owner, holder }: Claim): string {
+  return `${token}:${owner}:${holder}`;
+}
 
 function lockAndFence({ names, keys }: Claim): string[] {
   return keys.flatMap((key) => [names.lock(key), names.fence(key)]);

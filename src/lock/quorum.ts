@@ -45,24 +45,20 @@ export type Verdict =
 export function judge(votes: readonly Vote[], quorum: number, token: number): Verdict {
   const replaced = votes.find((vote) => vote.kind === "replaced");
   if (replaced !== undefined) return replaced;
-  const count = (kind: Vote["kind"]): number => votes.filter((vote) => vote.kind === kind).length;
-  const granted = count("granted");
-  const winnable = granted + count("stale");
-  const pending = count("pending");
+  const { granted, stale, busy, pending } = count(votes);
+  const winnable = granted + stale;
   if (winnable >= quorum) {
-    return granted >= quorum && highestMark(votes) < token
-      ? { kind: "granted" }
-      : { kind: "stale" };
+    return granted >= quorum && highestMark(votes) < token ? GRANTED : STALE;
   }
-  if (winnable + pending >= quorum) return { kind: "undecided" };
+  if (winnable + pending >= quorum) return UNDECIDED;
 
   const holders = votes.flatMap((vote) => (vote.kind === "busy" ? vote.holders : []));
   const winner = holders.find((holder) => holdersLike(holders, holder) >= quorum);
   if (winner !== undefined) return { kind: "conflict", holder: winner };
-  if (pending > 0) return { kind: "undecided" };
+  if (pending > 0) return UNDECIDED;
 
   const obstructions = votes.filter(isObstruction);
-  const answered = winnable + count("busy") + obstructions.length;
+  const answered = winnable + busy + obstructions.length;
   if (answered < quorum) return { kind: "unavailable" };
   // A minority of one that has extended did win a quorum: the masters that knew of it are the silent ones.
   const confirmed = holders.find((holder) => holder.confirmed);
@@ -74,9 +70,29 @@ export function judge(votes: readonly Vote[], quorum: number, token: number): Ve
   return { kind: "split", blockers: holders };
 }
 
+const UNDECIDED: Verdict = { kind: "undecided" };
+const GRANTED: Verdict = { kind: "granted" };
+const STALE: Verdict = { kind: "stale" };
+
+/** One pass, no arrays: it runs with every vote of every round. */
+function count(votes: readonly Vote[]): Record<"granted" | "stale" | "busy" | "pending", number> {
+  const counted = { granted: 0, stale: 0, busy: 0, pending: 0 };
+  for (const { kind } of votes) {
+    if (kind in counted) counted[kind as keyof typeof counted] += 1;
+  }
+  return counted;
+}
+
+/** The highest token that a vote names; 0 when it names none. */
+export function markOf(vote: Vote): number {
+  return vote.kind === "stale" || vote.kind === "busy" ? vote.mark : 0;
+}
+
 /** The highest token that any vote names. */
-export function highestMark(votes: readonly Vote[]): number {
-  return Math.max(0, ...votes.map((vote) => ("mark" in vote ? vote.mark : 0)));
+function highestMark(votes: readonly Vote[]): number {
+  let highest = 0;
+  for (const vote of votes) highest = Math.max(highest, markOf(vote));
+  return highest;
 }
 
 /** The votes of one round of one holder: those of several rounds do not add up to a quorum. */

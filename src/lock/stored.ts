@@ -84,26 +84,59 @@ export function parseStoredLock(value: string): StoredLock {
   return { id: owner, token: Number(token), text: text === "" ? undefined : text };
 }
 
-/** Lua twin of {@link parseStoredLock} and of the fence, shared by all operations. */
+/**
+ * Lua twin of {@link parseStoredLock} and of the fence, shared by all operations. What is read of the master itself, the
+ * guard and the clock, is read once for all operations of a script call.
+ */
 export const PRELUDE = `
+-- One that hides its identity is told from another by its missing guard alone.
+if server == '' then server = 'hidden' end
+local OK = { 'OK' }
 local function holderOf(value)
   local token, owner = string.match(value, '^q?(%d+):([%w_-]+):')
   return owner, token
 end
-local function marksOf(key)
-  local mark, closed = string.match(redis.call('GET', key) or '', '^(%d+):(%d+)$')
+local function parseMarks(value)
+  if not value then return '0', '0' end
+  local mark, closed = string.match(value, '^(%d+):(%d+)$')
   return mark or '0', closed or '0'
 end
-local function guardOf(key)
-  local server, armed, ready, longest, needed =
-    string.match(redis.call('GET', key) or '', '^([^:]+):(%d+):(%d+):(%d+):(%d+)$')
-  return server, tonumber(armed), tonumber(ready), tonumber(longest), tonumber(needed)
+local function marksOf(key)
+  return parseMarks(redis.call('GET', key))
 end
+local guard
+local function guardOf(key)
+  if not guard or guard.key ~= key then
+    local server, armed, ready, longest, needed =
+      string.match(redis.call('GET', key) or '', '^([^:]+):(%d+):(%d+):(%d+):(%d+)$')
+    guard = { key = key, server = server, armed = tonumber(armed), ready = tonumber(ready),
+      longest = tonumber(longest), needed = tonumber(needed) }
+  end
+  return guard.server, guard.armed, guard.ready, guard.longest, guard.needed
+end
+local now
 local function clockOf()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  if not now then
+    local time = redis.call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return now
+end
+-- Of two tokens in digits; turning them into numbers costs several times as much.
+local function above(a, b)
+  if #a ~= #b then return #a > #b end
+  return a > b
 end
 local function highest(a, b)
-  if tonumber(a) < tonumber(b) then return b end
+  if above(b, a) then return b end
   return a
+end
+-- Raises the marks of a key to at least these. They nearly always grow: what was there is looked at afterwards.
+local function raiseMarks(key, mark, closed)
+  local old = redis.call('SET', key, mark .. ':' .. closed, 'PX', ${RETENTION}, 'GET')
+  if not old then return end
+  local oldMark, oldClosed = parseMarks(old)
+  if above(oldMark, mark) or above(oldClosed, closed) then
+    redis.call('SET', key, highest(mark, oldMark) .. ':' .. highest(closed, oldClosed), 'PX', ${RETENTION})
+  end
 end`;

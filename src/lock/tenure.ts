@@ -1,7 +1,13 @@
 import type { NodeVote } from "../errors.ts";
 import type { NodeError } from "../redis/node-port.ts";
 import type { LockContext } from "./context.ts";
-import { type Claim, extendOperation, type ExtendReply, releaseOperation } from "./operations.ts";
+import {
+  type Claim,
+  extendOperation,
+  type ExtendReply,
+  releaseOperation,
+  type Releasing,
+} from "./operations.ts";
 import type { TurnReply } from "./lining.ts";
 import { abortMargin, leaseEnd, validUntil } from "./validity.ts";
 
@@ -18,6 +24,9 @@ export interface ReleaseOutcome {
   readonly votes: readonly NodeVote[];
 }
 
+/** To the first in line, whoever it is. */
+const AT_ONCE = { linger: 0, skipped: [] };
+
 /** Hears what a master says about whose turn it is, for each key in order; also after the release has settled. */
 export type TurnListener = (node: number, turns: readonly TurnReply[]) => void;
 
@@ -32,6 +41,7 @@ export class Tenure {
   /** Called when {@link validUntil} may have become earlier: a master has said that the key is not ours. */
   onShortened: () => void = () => {};
   readonly #leaseEnds: number[];
+  #validUntil = -Infinity;
   /** Sent before this, a confirmation is void: the master has since said that the key is not ours. */
   readonly #voidBefore: number[];
 
@@ -46,7 +56,7 @@ export class Tenure {
 
   /** Until when a quorum keeps the keys for us. */
   get validUntil(): number {
-    return validUntil(this.#leaseEnds, this.#context.masters.quorum);
+    return this.#validUntil;
   }
 
   /** Until when the lock may be used: the abort margin before {@link validUntil}. */
@@ -58,7 +68,7 @@ export class Tenure {
   confirm(node: number, sentAt: number, ttl: number): void {
     if (sentAt <= (this.#voidBefore[node] ?? 0)) return;
     const end = leaseEnd(sentAt, ttl, this.#context.driftFactor);
-    this.#leaseEnds[node] = Math.max(this.#leaseEnds[node] ?? -Infinity, end);
+    this.#setLease(node, Math.max(this.#leaseEnds[node] ?? -Infinity, end));
   }
 
   /**
@@ -116,12 +126,11 @@ export class Tenure {
    * Gives the keys back on all masters, also on those that never answered. Settles when a quorum has confirmed, or
    * can no longer.
    * @param held false for a candidate that never won.
-   * @param linger milliseconds for which the keys stay taken.
    */
   release(
     held: boolean,
     heard: TurnListener = () => {},
-    linger: number = 0,
+    { linger, skipped }: Pick<Releasing, "linger" | "skipped"> = AT_ONCE,
   ): Promise<ReleaseOutcome> {
     const { masters } = this.#context;
     const { names, quorum, ports } = masters;
@@ -139,7 +148,7 @@ export class Tenure {
       };
       masters.broadcast(
         releaseOperation,
-        { ...this.claim, held, linger },
+        { ...this.claim, held, linger, skipped },
         {
           answer: (node, { deleted, turns }) => {
             heard(node, turns);
@@ -154,7 +163,12 @@ export class Tenure {
 
   #void(node: number, sentAt: number): void {
     this.#voidBefore[node] = Math.max(this.#voidBefore[node] ?? 0, sentAt);
-    this.#leaseEnds[node] = -Infinity;
+    this.#setLease(node, -Infinity);
     this.onShortened();
+  }
+
+  #setLease(node: number, end: number): void {
+    this.#leaseEnds[node] = end;
+    this.#validUntil = validUntil(this.#leaseEnds, this.#context.masters.quorum);
   }
 }

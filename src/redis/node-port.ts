@@ -1,4 +1,4 @@
-import type { Operation } from "./operation.ts";
+import { type Call, callOf, type Operation } from "./operation.ts";
 
 /** What a master said, and when it was asked. */
 export interface Answer<R> {
@@ -24,6 +24,15 @@ export class NodeError extends Error {
   }
 }
 
+/** Who waits for what a master says to a call: exactly one of the first two is called, never before `ask` has returned. */
+export interface AnswerListener<R> {
+  answer(answer: Answer<R>): void;
+  /** The master gave no answer that counts within the node's deadline. */
+  failure(error: NodeError): void;
+  /** An answer came after the deadline had passed. */
+  late?(answer: Answer<R>): void;
+}
+
 /**
  * One lock master as the lock sees it. The real one is {@link RedisNode}; simulations bring their own.
  */
@@ -31,21 +40,28 @@ export interface NodePort {
   /** `host:port`, `host:port/db` or a socket path; never with credentials. */
   readonly name: string;
   /**
-   * Executes the operation on the master, at most once. Operations started in the same order are executed in
-   * the same order while the connection lives.
-   *
-   * Rejects with a {@link NodeError} within the node's deadline, whatever the master does. An answer that
-   * comes after that is handed to `late`.
+   * Executes the call on the master, at most once. Calls started in the same order are executed in the same order while
+   * the connection lives. The listener is told within the node's deadline, whatever the master does.
    */
-  run<A, R>(
-    operation: Operation<A, R>,
-    args: A,
-    late?: (answer: Answer<R>) => void,
-  ): Promise<Answer<R>>;
+  ask<A, R>(call: Call<A, R>, listener: AnswerListener<R>): void;
   /** For how many milliseconds the server has been running, as it says itself; 0 when that is not known. */
   uptime(): number;
   /** Calls `listener` with each message on the channel until the returned function is called. Best effort. */
   subscribe(channel: string, listener: (message: string) => void): () => void;
   /** Ends the connections at once; what is in flight is rejected. Idempotent. */
   close(): void;
+}
+
+/**
+ * Asks one master one thing.
+ * @throws {NodeError} when it gives no answer that counts in time.
+ */
+export function askNode<A, R>(
+  port: NodePort,
+  operation: Operation<A, R>,
+  args: A,
+): Promise<Answer<R>> {
+  return new Promise((resolve, reject) => {
+    port.ask(callOf(operation, args), { answer: resolve, failure: reject });
+  });
 }

@@ -1,15 +1,15 @@
 /**
  * One thing a master does atomically: Lua on the server, a typed value here.
  *
- * The Lua is the body of `function(keys, argv)`; it returns an array whose first element is a status. It may
- * use the functions of the program's prelude.
+ * The Lua is the body of a function of `keys` and `argv`, all of them strings; it ends by returning an array whose first
+ * element is a status. It may use the functions of the program's prelude, and `server`: the identity of the very process
+ * that the call was sent to.
  */
 export interface Operation<A, R> {
   readonly name: string;
   readonly lua: string;
   keys(args: A): readonly string[];
-  /** @param server the identity of the very process the call goes to. */
-  argv(args: A, server: string): readonly (string | number)[];
+  argv(args: A): readonly (string | number)[];
   /**
    * True for what may be executed again, and late: if the connection is lost before there is an answer, the next one
    * executes it first, although nobody waits for it any more.
@@ -19,10 +19,26 @@ export interface Operation<A, R> {
   parse(reply: readonly unknown[], args: A): R;
 }
 
-/** An operation with its arguments, ready to be sent. */
+/** An operation with its arguments, ready to be sent to any number of masters. */
 export interface Call<A, R> {
   readonly operation: Operation<A, R>;
   readonly args: A;
+  /** As it is sent: the same for all masters, so written once. */
+  readonly text: string;
+}
+
+/** Half of a surrogate pair, as JSON writes it; Lua's reader refuses it. */
+const LONE_SURROGATE = /\\u[dD][89a-fA-F]/;
+
+/** Makes a call of an operation. */
+export function callOf<A, R>(operation: Operation<A, R>, args: A): Call<A, R> {
+  const parts = [operation.name, operation.keys(args), operation.argv(args).map(String)];
+  const text = JSON.stringify(parts);
+  if (!LONE_SURROGATE.test(text)) return { operation, args, text };
+  // Through UTF-8, where it becomes U+FFFD as in every other string that is sent.
+  const wellFormed = (_: string, part: unknown): unknown =>
+    typeof part === "string" ? Buffer.from(part).toString() : part;
+  return { operation, args, text: JSON.stringify(parts, wellFormed) };
 }
 
 /** A script that executes any mix of its operations in one call, each with its own status. */
@@ -34,8 +50,8 @@ export interface Program {
 export const FAILED = "ERROR";
 
 /**
- * Joins operations into one script. `ARGV` is the number of calls, then for each call its name, its number of
- * keys, its number of arguments and the arguments; `KEYS` are the keys of all calls in the same order.
+ * Joins operations into one script. `ARGV` is what {@link encodeCalls} gives. There are no `KEYS`: a master is a server of
+ * its own, and one text costs both sides less than many arguments.
  *
  * An operation that raises an error fails alone: the others of the call have their own results.
  */
@@ -43,47 +59,36 @@ export function composeProgram(
   prelude: string,
   operations: readonly Pick<Operation<never, unknown>, "name" | "lua">[],
 ): Program {
-  const handlers = operations.map(
-    ({ name, lua }) => `operations['${name}'] = function(keys, argv)\n${lua.trim()}\nend`,
+  // One function, since each run of the script makes its functions anew.
+  const branches = operations.map(
+    ({ name, lua }, index) =>
+      `${index === 0 ? "if" : "elseif"} name == '${name}' then\n${lua.trim()}`,
   );
   return {
-    source: `${prelude.trim()}
-local operations = {}
-${handlers.join("\n")}
-local replies, key, arg = {}, 0, 1
-for call = 1, tonumber(ARGV[1]) do
-  local name, keyCount, argCount = ARGV[arg + 1], tonumber(ARGV[arg + 2]), tonumber(ARGV[arg + 3])
-  local keys, argv = {}, {}
-  for i = 1, keyCount do keys[i] = KEYS[key + i] end
-  for i = 1, argCount do argv[i] = ARGV[arg + 3 + i] end
-  key, arg = key + keyCount, arg + 3 + argCount
-  local ok, reply = pcall(operations[name], keys, argv)
+    source: `local server = ARGV[2]
+${prelude.trim()}
+local function execute(name, keys, argv)
+${branches.join("\n")}
+end
+error('an unknown operation ' .. name)
+end
+local replies = {}
+for index, call in ipairs(cjson.decode(ARGV[1])) do
+  local ok, reply = pcall(execute, call[1], call[2], call[3])
   if ok then
-    replies[call] = reply
+    replies[index] = reply
   else
-    replies[call] = { '${FAILED}', type(reply) == 'table' and reply.err or tostring(reply) }
+    replies[index] = { '${FAILED}', type(reply) == 'table' and reply.err or tostring(reply) }
   end
 end
 return replies`,
   };
 }
 
-/** The keys and arguments of one script call that executes `calls` in order. */
+/** The arguments of one script call that executes `calls` in order in the given server process. */
 export function encodeCalls(
   calls: readonly Call<unknown, unknown>[],
   server: string,
-): {
-  keys: string[];
-  argv: (string | number)[];
-} {
-  const keys: string[] = [];
-  const argv: (string | number)[] = [calls.length];
-  for (const { operation, args } of calls) {
-    const callKeys = operation.keys(args);
-    const callArgv = operation.argv(args, server);
-    for (const key of callKeys) keys.push(key);
-    argv.push(operation.name, callKeys.length, callArgv.length);
-    for (const value of callArgv) argv.push(value);
-  }
-  return { keys, argv };
+): [calls: string, server: string] {
+  return [`[${calls.map(({ text }) => text).join()}]`, server];
 }

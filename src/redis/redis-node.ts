@@ -4,8 +4,8 @@ import type { Random } from "../random.ts";
 import { Connection, SILENCE_LIMIT, describeConnectionError } from "./connection.ts";
 import { Debts } from "./debts.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { type Answer, NodeError, type NodePort } from "./node-port.ts";
-import { encodeCalls, FAILED, type Call, type Operation, type Program } from "./operation.ts";
+import { type AnswerListener, NodeError, type NodePort } from "./node-port.ts";
+import { encodeCalls, FAILED, type Call, type Program } from "./operation.ts";
 import { Script } from "./script.ts";
 import { parseServerInfo, unfitness } from "./server-info.ts";
 import { Subscriber } from "./subscriber.ts";
@@ -29,9 +29,7 @@ export interface RedisNodeOptions {
 
 interface Pending {
   readonly call: Call<unknown, unknown>;
-  readonly resolve: (answer: Answer<unknown>) => void;
-  readonly reject: (error: NodeError) => void;
-  readonly late: ((answer: Answer<unknown>) => void) | undefined;
+  readonly listener: AnswerListener<unknown>;
 }
 
 interface Batch {
@@ -80,22 +78,11 @@ export class RedisNode implements NodePort {
     this.#subscriber = new Subscriber(endpoint.connect, clock, random);
   }
 
-  run<A, R>(
-    operation: Operation<A, R>,
-    args: A,
-    late?: (answer: Answer<R>) => void,
-  ): Promise<Answer<R>> {
-    return new Promise((resolve, reject) => {
-      // A call's own operation parses its reply, so the types of one call stay together.
-      this.#waiting.push({
-        call: { operation, args },
-        resolve,
-        reject,
-        late,
-      } as unknown as Pending);
-      this.#start();
-      this.#scheduleFlush();
-    });
+  ask<A, R>(call: Call<A, R>, listener: AnswerListener<R>): void {
+    // A call's own operation parses its reply, so the types of one call stay together.
+    this.#waiting.push({ call, listener } as unknown as Pending);
+    this.#start();
+    this.#scheduleFlush();
   }
 
   uptime(): number {
@@ -162,13 +149,13 @@ export class RedisNode implements NodePort {
       deadline: clock.timer(nodeTimeout, () => this.#deadlinePassed(batch)),
     };
     this.#inFlight.add(batch);
-    const { keys, argv } = encodeCalls(
+    const argv = encodeCalls(
       pending.map(({ call }) => call),
       this.#server,
     );
     // Sent again only if the server did not know the script, hence executed nothing, and while it still matters.
     this.#script
-      .run(this.#connection.client, keys, argv, () => !batch.settled)
+      .run(this.#connection.client, argv, () => !batch.settled)
       .then(
         (replies) => this.#answered(batch, replies),
         (error: unknown) => this.#failed(batch, toNodeError(error)),
@@ -183,16 +170,15 @@ export class RedisNode implements NodePort {
     const late = batch.settled || this.#lastAnswerAt - batch.sentAt > nodeTimeout;
     if (late) this.#settle(batch, new NodeError("timed out", `no answer within ${nodeTimeout} ms`));
     else this.#settle(batch);
-    for (const [index, pending] of batch.pending.entries()) {
-      const outcome = parseReply(pending.call, Array.isArray(replies) ? replies[index] : replies);
+    const { sentAt } = batch;
+    const server = this.#server;
+    tellAll(batch.pending, ({ call, listener }, index) => {
+      const outcome = parseReply(call, Array.isArray(replies) ? replies[index] : replies);
       if (outcome instanceof NodeError) {
-        if (!late) pending.reject(outcome);
-        continue;
-      }
-      const answer = { reply: outcome.reply, sentAt: batch.sentAt, server: this.#server };
-      if (late) pending.late?.(answer);
-      else pending.resolve(answer);
-    }
+        if (!late) listener.failure(outcome);
+      } else if (late) listener.late?.({ reply: outcome, sentAt, server });
+      else listener.answer({ reply: outcome, sentAt, server });
+    });
   }
 
   #failed(batch: Batch, error: NodeError): void {
@@ -215,7 +201,7 @@ export class RedisNode implements NodePort {
     if (batch.settled) return;
     batch.settled = true;
     this.#options.clock.clearTimer(batch.deadline);
-    if (error !== undefined) for (const { reject } of batch.pending) reject(error);
+    if (error !== undefined) tellAll(batch.pending, ({ listener }) => listener.failure(error));
   }
 
   async #prepare(client: Redis): Promise<void> {
@@ -261,7 +247,7 @@ export class RedisNode implements NodePort {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#owe(waiting);
-    for (const { reject } of waiting) reject(error);
+    tellAll(waiting, ({ listener }) => listener.failure(error));
   }
 
   #owe(pending: readonly Pending[]): void {
@@ -271,7 +257,23 @@ export class RedisNode implements NodePort {
 }
 
 function forNobody(call: Call<unknown, unknown>): Pending {
-  return { call, resolve: () => {}, reject: () => {}, late: undefined };
+  return { call, listener: { answer: () => {}, failure: () => {} } };
+}
+
+/** Tells everybody, whatever one of them throws: that is thrown when all have been told. */
+function tellAll(
+  pending: readonly Pending[],
+  tell: (pending: Pending, index: number) => void,
+): void {
+  const thrown: unknown[] = [];
+  for (const [index, each] of pending.entries()) {
+    try {
+      tell(each, index);
+    } catch (error) {
+      thrown.push(error);
+    }
+  }
+  if (thrown.length > 0) throw thrown[0];
 }
 
 /** What the server did not say, it did not refuse: the command did not get through. */
@@ -280,14 +282,11 @@ function toNodeError(error: unknown): NodeError {
   return new NodeError(refused ? "refused" : "unreachable", describeConnectionError(error));
 }
 
-function parseReply(
-  { operation, args }: Call<unknown, unknown>,
-  raw: unknown,
-): { reply: unknown } | NodeError {
+function parseReply({ operation, args }: Call<unknown, unknown>, raw: unknown): unknown {
   if (!Array.isArray(raw)) return new NodeError("refused", "an answer that is none of ours");
   if (raw[0] === FAILED) return new NodeError("refused", String(raw[1]));
   try {
-    return { reply: operation.parse(raw, args) };
+    return operation.parse(raw, args);
   } catch (error) {
     return new NodeError("refused", describeConnectionError(error));
   }

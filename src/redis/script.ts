@@ -14,24 +14,19 @@ export class Script {
 
   /** Puts the script in the server's cache by running it without a call; also shows that the server lets us run it. */
   async load(client: Redis): Promise<void> {
-    await client.eval(this.#source, 0, 0);
+    await client.eval(this.#source, 0, "[]", "");
   }
 
   /**
    * Runs the script by its hash; if the server does not know it (any more) and `stillWanted`, by its source.
    */
-  async run(
-    client: Redis,
-    keys: readonly string[],
-    argv: readonly (string | number)[],
-    stillWanted: () => boolean,
-  ): Promise<unknown> {
+  async run(client: Redis, argv: readonly string[], stillWanted: () => boolean): Promise<unknown> {
     try {
-      return await client.evalsha(this.#sha, keys.length, ...keys, ...argv);
+      return await client.evalsha(this.#sha, 0, ...argv);
     } catch (error) {
       const unknown = error instanceof Error && error.message.startsWith("NOSCRIPT");
       if (!unknown || !stillWanted()) throw error;
-      return client.eval(this.#source, keys.length, ...keys, ...argv);
+      return client.eval(this.#source, 0, ...argv);
     }
   }
 }

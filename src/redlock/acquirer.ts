@@ -42,6 +42,8 @@ export interface Manner {
   readonly standing?: Standing;
   /** True when `standing` may be in line already. */
   readonly inLine?: boolean;
+  /** True to join the lines of taken keys at the first conflict, as one that arrives. */
+  readonly joins?: boolean;
 }
 
 /** Attempts and the waiting between them, until a lock is held or there is an error to throw. */
@@ -54,7 +56,8 @@ export class Acquirer {
   }
 
   /** Fulfils a wish. */
-  async acquire(wish: Wish, { scoped, standing, inLine = false }: Manner): Promise<HeldLock> {
+  async acquire(wish: Wish, manner: Manner): Promise<HeldLock> {
+    const { scoped, standing, inLine = false, joins = false } = manner;
     const { context, closing, events, line } = this.#parts;
     const { clock } = context;
     const startedAt = clock.now();
@@ -66,7 +69,10 @@ export class Acquirer {
     let keepsPlace = false;
     try {
       for (let attempt = 1; ; attempt++) {
-        const caller = this.#callerOf(place, turn !== undefined || inLine);
+        const caller = this.#callerOf(place, {
+          inLine: turn !== undefined || inLine,
+          joins: joins && turn === undefined,
+        });
         const outcome = await this.#attempt({ ...wish, caller, wanted });
         if (outcome.kind === "granted") {
           keepsPlace = true;
@@ -117,15 +123,20 @@ export class Acquirer {
     return outcome;
   }
 
-  #callerOf(standing: Standing | undefined, inLine: boolean): Caller {
+  #callerOf(
+    standing: Standing | undefined,
+    { inLine, joins }: { inLine: boolean; joins: boolean },
+  ): Caller {
     const { context, line } = this.#parts;
-    const { home = "", place = "", replaceable = false } = standing ?? {};
+    const { home = "", place = "", priority = 0, replaceable = false } = standing ?? {};
+    const detail = joins && standing !== undefined ? line.detailOf(standing, "arriving") : "";
     return {
       process: context.process,
       home: line.isOpen(home) ? encodeHome(home) : "",
       // Who was never in line has neither a turn nor anything to take out.
-      place: inLine || replaceable ? place : "",
+      place: inLine || joins || replaceable ? place : "",
       replaceable,
+      joins: detail === "" ? undefined : { priority, detail },
     };
   }
 

@@ -2,7 +2,7 @@ import type { LockContext } from "../lock/context.ts";
 import { acquireOperation, type Caller } from "../lock/operations.ts";
 
 /** Nobody: an examination stands in no line. */
-const NOBODY: Caller = { process: "", home: "", place: "", replaceable: false };
+const NOBODY: Caller = { process: "", home: "", place: "", replaceable: false, joins: undefined };
 
 /** Whether a master votes, over the connection that locks use. */
 export type Ballot =

@@ -29,11 +29,14 @@ export class HeldLock implements Lock {
   readonly fencingToken: number;
   readonly scoped: boolean;
   readonly #parts: HeldLockParts;
-  readonly #controller = new AbortController();
+  /** Made when somebody asks for the signal: it costs more than the rest of a lock that is soon given back. */
+  #controller: AbortController | undefined;
   readonly #beat: Beat;
   readonly #grantedAt: number;
-  readonly #settled: Promise<void>;
-  #settle!: () => void;
+  /** Resolves {@link settled} once somebody has asked for it. */
+  #settle: (() => void) | undefined;
+  #settled: Promise<void> | undefined;
+  #over = false;
   #lost: LockLostError | undefined;
   #releasing: Promise<"released" | "expired"> | undefined;
   #handedOver: Promise<unknown> = Promise.resolve();
@@ -45,9 +48,6 @@ export class HeldLock implements Lock {
     this.scoped = parts.scoped;
     this.#parts = parts;
     this.#grantedAt = clock.now();
-    this.#settled = new Promise((resolve) => {
-      this.#settle = resolve;
-    });
     this.#beat = heartbeat.keep(tenure, interval, {
       extended: () =>
         events.emit("extended", {
@@ -60,6 +60,8 @@ export class HeldLock implements Lock {
   }
 
   get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#lost !== undefined) this.#controller.abort(this.#lost);
     return this.#controller.signal;
   }
 
@@ -121,6 +123,10 @@ export class HeldLock implements Lock {
 
   /** Resolves when the lock has been given back, by whoever does it. */
   get settled(): Promise<unknown> {
+    if (this.#over) return Promise.resolve();
+    this.#settled ??= new Promise((resolve) => {
+      this.#settle = resolve;
+    });
     return this.#settled;
   }
 
@@ -129,7 +135,7 @@ export class HeldLock implements Lock {
     if (this.#lost !== undefined || this.#releasing !== undefined) return;
     this.#beat.stop();
     this.#lost = this.#lossOf(reason, votes);
-    this.#controller.abort(this.#lost);
+    this.#controller?.abort(this.#lost);
     this.#parts.events.emit("lost", {
       keys: this.keys,
       fencingToken: this.fencingToken,
@@ -143,11 +149,15 @@ export class HeldLock implements Lock {
     this.#beat.stop();
     const held = this.age;
     const { heard, called } = line.handOver(this.keys, this.fencingToken, linger);
-    const { confirmed, votes } = await tenure.release(true, heard, linger);
+    const { confirmed, votes } = await tenure.release(true, heard, {
+      linger,
+      skipped: line.skipped,
+    });
     this.#handedOver = called();
     const outcome = confirmed ? "released" : "expired";
     this.#parts.onReleased(this);
-    this.#settle();
+    this.#over = true;
+    this.#settle?.();
     events.emit("released", {
       keys: this.keys,
       fencingToken: this.fencingToken,

@@ -1,7 +1,7 @@
 import { describeValue, LockKeyError, LockUnavailableError, type NodeVote } from "../errors.ts";
 import { scanOperation } from "../lock/looking.ts";
 import type { LockContext } from "../lock/context.ts";
-import { NodeError } from "../redis/node-port.ts";
+import { askNode, NodeError } from "../redis/node-port.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
 
 /**
@@ -29,7 +29,11 @@ export async function* listLocks(
   for (const [node, port] of ports.entries()) {
     try {
       for (let cursor: string | undefined; cursor !== "0";) {
-        const { reply } = await port.run(scanOperation, { names, pattern, cursor: cursor ?? "0" });
+        const { reply } = await askNode(port, scanOperation, {
+          names,
+          pattern,
+          cursor: cursor ?? "0",
+        });
         cursor = reply.cursor;
         const fresh = [...new Set(reply.keys)].filter((key) => !seen.has(key));
         for (const key of fresh) seen.add(key);

@@ -9,6 +9,7 @@ import { onAbort } from "../on-abort.ts";
 import type { Random } from "../random.ts";
 import {
   type Call,
+  callOf,
   composeProgram,
   encodeCalls,
   FAILED,
@@ -171,10 +172,10 @@ async function rehearse(
   const owner = random.owner();
   const names = namesUnder(`${keyPrefix}@probe:${owner}:`);
   const calls = rehearsedCalls(names, owner, guarded);
-  const { keys, argv } = encodeCalls(calls, facts.info?.runId ?? "");
+  const argv = encodeCalls(calls, facts.info?.runId ?? "");
   if ((await permitted(facts, "EVAL", () => probe.ask(loadRehearsal))) === undefined) return;
   const replies = await permitted(facts, "EVALSHA", () =>
-    probe.ask((client) => rehearsal.run(client, keys, argv, () => true)),
+    probe.ask((client) => rehearsal.run(client, argv, () => true)),
   );
   if (replies === undefined) return;
   for (const [index, { operation }] of calls.entries()) {
@@ -194,36 +195,23 @@ async function loadRehearsal(client: Parameters<Script["load"]>[0]): Promise<tru
 
 function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unknown, unknown>[] {
   const key = "key";
-  const caller = { process: owner, home: "", place: "1", replaceable: true };
-  const claim = { names, keys: [key], owner, token: 1, guarded, caller };
+  const holder = "ready() looks whether it may lock";
+  const caller = { process: owner, home: "", place: "1", replaceable: true, joins: undefined };
+  const claim = { names, keys: [key], owner, token: 1, holder, guarded, caller };
   const joining = { names, keys: [key], process: owner, living: true, replaces: true };
   const waiter = { detail: `lr1@${owner}`, priority: 0 };
   const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, trust: true };
+  const stored = [names.lock, names.fence, names.turn, names.waiters, names.waiter];
   return [
-    ...(guarded ? [{ operation: armOperation, args: arming }] : []),
-    {
-      operation: acquireOperation,
-      args: { ...claim, ttl: PROBE_TTL / 2, holder: "ready() looks whether it may lock" },
-    },
-    { operation: extendOperation, args: { ...claim, ttl: PROBE_TTL } },
-    { operation: readOperation, args: { names, key } },
-    { operation: joinOperation, args: { ...joining, ...waiter, place: "1" } },
-    { operation: joinOperation, args: { ...joining, ...waiter, place: "2" } },
-    { operation: releaseOperation, args: { ...claim, held: true, linger: 0 } },
-    { operation: serveOperation, args: rehearsedServing(names, key, owner) },
-    {
-      operation: forgetOperation,
-      args: {
-        keys: [
-          names.lock(key),
-          names.fence(key),
-          names.turn(key),
-          names.waiters(key),
-          names.waiter(key),
-          names.guard,
-        ],
-      },
-    },
+    ...(guarded ? [callOf(armOperation, arming)] : []),
+    callOf(acquireOperation, { ...claim, ttl: PROBE_TTL / 2 }),
+    callOf(extendOperation, { ...claim, ttl: PROBE_TTL }),
+    callOf(readOperation, { names, key }),
+    callOf(joinOperation, { ...joining, ...waiter, place: "1" }),
+    callOf(joinOperation, { ...joining, ...waiter, place: "2" }),
+    callOf(releaseOperation, { ...claim, held: true, linger: 0, skipped: [] }),
+    callOf(serveOperation, rehearsedServing(names, key, owner)),
+    callOf(forgetOperation, { keys: [...stored.map((name) => name(key)), names.guard] }),
   ] as Call<unknown, unknown>[];
 }
 

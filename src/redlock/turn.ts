@@ -27,7 +27,7 @@ export class Turn {
   async join(standing: Standing, tries: number, keptFor: number): Promise<boolean> {
     this.#called = false;
     const { quiet, heard } = await this.#line.join(standing, this.#keys, {
-      living: true,
+      state: "living",
       tries,
       keptFor,
     });

@@ -29,6 +29,9 @@ export interface Wish {
   readonly holder: string;
 }
 
+/** The default holder text. The system is asked once: it would be asked for every lock. */
+let ourselves: string | undefined;
+
 const KNOWN = ["ttl", "heartbeat", "waitTimeout", "signal", "holder"];
 /** Longest wait in ms for a held key: what a timer of Node can hold. */
 const LONGEST_WAIT = 2 ** 31 - 1;
@@ -39,7 +42,7 @@ export function readWish(settings: RedlockSettings, keys: unknown, options: unkn
   refuseUnknownOptions("", options, KNOWN);
   const given: AcquireOptions = options;
   const ttl = given.ttl === undefined ? settings.ttl : checkTtl(settings, given.ttl);
-  const { signal, holder = `${hostname()} pid ${process.pid}` } = given;
+  const { signal, holder = (ourselves ??= `${hostname()} pid ${process.pid}`) } = given;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new LockConfigError({
       path: "signal",

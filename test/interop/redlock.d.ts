@@ -1,4 +1,4 @@
-/** What these tests use of the package, whose own types modern module resolution does not find. */
+/** What tests and benchmark use of the package, whose own types modern module resolution does not find. */
 declare module "redlock" {
   import type { Redis } from "ioredis";
 
@@ -32,6 +32,7 @@ declare module "redlock" {
       duration: number,
       routine: (signal: AbortSignal) => Promise<T>,
     ): Promise<T>;
+    on(event: "error", listener: (error: Error) => void): this;
   }
   export { Redlock as default };
 }

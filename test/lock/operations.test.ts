@@ -14,6 +14,7 @@ import { readOperation } from "../../src/lock/looking.ts";
 import { namesUnder, parseStoredLock } from "../../src/lock/stored.ts";
 import { systemRandom } from "../../src/random.ts";
 import { parseEndpoint } from "../../src/redis/endpoint.ts";
+import { askNode } from "../../src/redis/node-port.ts";
 import type { Operation } from "../../src/redis/operation.ts";
 import { RedisNode } from "../../src/redis/redis-node.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
@@ -42,11 +43,11 @@ beforeEach(() => {
 });
 
 async function ask<A, R>(operation: Operation<A, R>, args: A): Promise<R> {
-  return (await node.run(operation, args)).reply;
+  return (await askNode(node, operation, args)).reply;
 }
 
 function claim(owner: string, token: number, keys: string[] = ["k"]): Claim {
-  const caller = { process: "here", home: "", place: "", replaceable: false };
+  const caller = { process: "here", home: "", place: "", replaceable: false, joins: undefined };
   return { names, keys, owner, token, guarded: false, holder: "", caller };
 }
 
@@ -73,7 +74,7 @@ describe("the script of a master", () => {
 
   it("refuses a token that is not above the highest one, also after a release", async () => {
     await ask(acquireOperation, { ...claim("me", 100), ttl: 60_000 });
-    const release = { ...claim("me", 100), held: true, linger: 0 };
+    const release = { ...claim("me", 100), held: true, linger: 0, skipped: [] };
     expect(await ask(releaseOperation, release)).toMatchObject({ deleted: 1 });
     const late = await ask(acquireOperation, { ...claim("me", 100), ttl: 60_000 });
     expect(late).toEqual({ status: "stale", mark: 100 });
@@ -112,7 +113,7 @@ describe("the script of a master", () => {
       status: "busy",
       holders: [{ id: "their-random-value", token: undefined }],
     });
-    const release = { ...claim("me", 1), held: true, linger: 0 };
+    const release = { ...claim("me", 1), held: true, linger: 0, skipped: [] };
     expect(await ask(releaseOperation, release)).toMatchObject({ deleted: 0 });
     expect(await client.get("redlock:k")).toBe("their-random-value");
   });
@@ -229,7 +230,7 @@ describe("the simulated master", () => {
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
         await client.flushall();
         const twin = new SimulatedMaster(new VirtualClock());
-        const { server } = await node.run(readOperation, { names, key: "k" });
+        const { server } = await askNode(node, readOperation, { names, key: "k" });
         for (const each of steps) {
           const { kind, owner, token, keys, ttl, guarded, home, flag } = each;
           const [key = ""] = keys;
@@ -246,11 +247,17 @@ describe("the simulated master", () => {
             await client.set(names.guard, "other:0:0:500000:1");
             twin.set(names.guard, "other:0:0:500000:1", Infinity);
           } else {
+            const placed = each.place !== "";
+            const joins =
+              placed && each.living
+                ? { priority: each.priority, detail: `a1@${owner}` }
+                : undefined;
             const caller = {
               process: owner,
               home,
               place: each.place,
-              replaceable: flag && each.place !== "",
+              replaceable: flag && placed,
+              joins,
             };
             const base = { ...claim(owner, token, keys), guarded, caller };
             const request = requestOf(kind, base, each);
@@ -288,8 +295,14 @@ describe("the simulated master", () => {
       },
       acquire: { operation: acquireOperation, args: { ...base, ttl } },
       extend: { operation: extendOperation, args: { ...base, ttl } },
-      held: { operation: releaseOperation, args: { ...base, held: true, linger } },
-      rollback: { operation: releaseOperation, args: { ...base, held: false, linger: 0 } },
+      held: {
+        operation: releaseOperation,
+        args: { ...base, held: true, linger, skipped: trust ? [] : ["y"] },
+      },
+      rollback: {
+        operation: releaseOperation,
+        args: { ...base, held: false, linger: 0, skipped: [] },
+      },
       join: {
         operation: joinOperation,
         args: {

@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { composeProgram, type Operation } from "../../src/redis/operation.ts";
+import { askNode } from "../../src/redis/node-port.ts";
+import { callOf, composeProgram, type Operation } from "../../src/redis/operation.ts";
 import { systemRandom } from "../../src/random.ts";
 import { parseEndpoint } from "../../src/redis/endpoint.ts";
 import { RedisNode } from "../../src/redis/redis-node.ts";
@@ -45,7 +46,7 @@ function connect(url: string): { node: RedisNode; ups: number[]; downs: string[]
 }
 
 function push(node: RedisNode, value: string): Promise<number> {
-  return node.run(append, { key: "list", value }).then(({ reply }) => reply);
+  return askNode(node, append, { key: "list", value }).then(({ reply }) => reply);
 }
 
 describe("a node", () => {
@@ -103,15 +104,17 @@ describe("a node", () => {
     servers.pause(0);
     const late: number[] = [];
     const answered = new Promise<void>((resolve) => {
-      node
-        .run(append, { key: "list", value: "b" }, ({ reply }) => {
-          late.push(reply);
-          resolve();
-        })
-        .catch((error: unknown) => {
+      node.ask(callOf(append, { key: "list", value: "b" }), {
+        answer: () => expect.unreachable(),
+        failure: (error) => {
           expect(error).toMatchObject({ failure: "timed out" });
           servers.resume(0);
-        });
+        },
+        late: ({ reply }) => {
+          late.push(reply);
+          resolve();
+        },
+      });
     });
     await answered;
     expect(late).toEqual([2]);
@@ -197,7 +200,7 @@ describe("an operation that is owed", () => {
     const client = redisClient(servers.urls[0]!);
     await client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
     const attempts = await Promise.allSettled([
-      node.run(owed, { key: "list", value: "b" }),
+      askNode(node, owed, { key: "list", value: "b" }),
       push(node, "c"),
     ]);
     expect(attempts.map(({ status }) => status)).toEqual(["rejected", "rejected"]);

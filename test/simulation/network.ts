@@ -1,6 +1,6 @@
 import type { Clock } from "../../src/clock.ts";
-import { type Answer, NodeError, type NodePort } from "../../src/redis/node-port.ts";
-import type { Operation } from "../../src/redis/operation.ts";
+import { type AnswerListener, NodeError, type NodePort } from "../../src/redis/node-port.ts";
+import type { Call } from "../../src/redis/operation.ts";
 import type { Random } from "../../src/random.ts";
 import { SimulatedMaster } from "../support/simulated-master.ts";
 import type { Faults } from "./faults.ts";
@@ -132,42 +132,37 @@ export class Wire implements NodePort {
     this.#epoch = server.epoch;
   }
 
-  run<A, R>(
-    operation: Operation<A, R>,
-    args: A,
-    late?: (answer: Answer<R>) => void,
-  ): Promise<Answer<R>> {
+  ask<A, R>({ operation, args }: Call<A, R>, listener: AnswerListener<R>): void {
     const server = this.#server;
     const host = this.#host;
     if (!server.up || this.#epoch !== server.epoch) {
       this.#reconnect();
-      return Promise.reject(new NodeError("unreachable", "ECONNRESET"));
+      queueMicrotask(() => listener.failure(new NodeError("unreachable", "ECONNRESET")));
+      return;
     }
     const sentAt = host.now();
     const epoch = this.#epoch;
     const id = this.#hidden ? "" : server.id;
-    return new Promise((resolve, reject) => {
-      let open = true;
-      let answered = false;
-      const deadline = host.timer(this.#nodeTimeout, () => {
-        open = false;
-        reject(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
-      });
-      const execute = (): void => {
-        const answer = { reply: server.master.execute(operation, args, id), sentAt, server: id };
-        this.#carry(() => {
-          if (answered || epoch !== server.epoch) return;
-          host.deliver(() => {
-            if (answered) return;
-            answered = true;
-            host.clearTimer(deadline);
-            if (open) resolve(answer);
-            else late?.(answer);
-          });
-        });
-      };
-      this.#carry(() => server.receive(epoch, execute));
+    let open = true;
+    let answered = false;
+    const deadline = host.timer(this.#nodeTimeout, () => {
+      open = false;
+      listener.failure(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
     });
+    const execute = (): void => {
+      const answer = { reply: server.master.execute(operation, args, id), sentAt, server: id };
+      this.#carry(() => {
+        if (answered || epoch !== server.epoch) return;
+        host.deliver(() => {
+          if (answered) return;
+          answered = true;
+          host.clearTimer(deadline);
+          if (open) listener.answer(answer);
+          else listener.late?.(answer);
+        });
+      });
+    };
+    this.#carry(() => server.receive(epoch, execute));
   }
 
   uptime(): number {

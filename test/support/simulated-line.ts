@@ -116,13 +116,25 @@ export class SimulatedLine {
     const [head] = waiters;
     if (head === undefined) return { status: "nobody", waiting: this.#line(names, key).size };
     const theirs = head.detail.split("@")[1] ?? "";
-    const parkedAtHome = head.detail.startsWith("p") && home !== "" && homeOf(head.place) === home;
+    const parkedAtHome = !head.detail.startsWith("l") && home !== "" && homeOf(head.place) === home;
     if (theirs === process || parkedAtHome) {
       this.#memory.set(names.turn(key), `${token}:${head.place}`, TURN);
     } else {
       this.#call(names, key, token, head, TURN);
     }
     return { status: "head", waiting: this.#line(names, key).size, waiters };
+  }
+
+  /** Joins as one that was refused. */
+  arrive(
+    names: Names,
+    key: string,
+    place: string,
+    { priority, detail }: NonNullable<Caller["joins"]>,
+  ): void {
+    const line = this.#line(names, key).set(place, priority);
+    const details = this.#details(names, key).set(place, detail);
+    this.#store(names, key, line, details, LINE_RETENTION);
   }
 
   leave(names: Names, key: string, place: string): void {

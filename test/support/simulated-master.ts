@@ -12,8 +12,8 @@ import type {
 import type { Arming, ArmReply } from "../../src/lock/arming.ts";
 import type { ReadReply } from "../../src/lock/looking.ts";
 import { NEEDED, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
-import { type Answer, NodeError, type NodePort } from "../../src/redis/node-port.ts";
-import type { Operation } from "../../src/redis/operation.ts";
+import { type AnswerListener, NodeError, type NodePort } from "../../src/redis/node-port.ts";
+import type { Call, Operation } from "../../src/redis/operation.ts";
 import { SimulatedLine } from "./simulated-line.ts";
 
 interface Stored {
@@ -185,7 +185,13 @@ export class SimulatedMaster {
       }
       return [{ key, expiresIn: this.#ttl(names.lock(key)), confirmed, turn: false, ...stored }];
     });
-    if (holders.length > 0) return { status: "busy", mark, holders };
+    if (holders.length > 0) {
+      const { joins, place } = caller;
+      if (joins !== undefined) {
+        for (const { key } of holders) this.#lines.arrive(names, key, place, joins);
+      }
+      return { status: "busy", mark, holders };
+    }
     const granted: AcquireReply =
       remaining > 0 ? { status: "quarantined", remaining } : { status: "granted" };
     if (mine < keys.length && token <= mark) return { status: "stale", mark };
@@ -243,7 +249,7 @@ export class SimulatedMaster {
     return { status: quarantined && set ? "quarantined" : "extended" };
   }
 
-  #release({ names, keys, owner, token, held, linger, caller }: Releasing): ReleaseReply {
+  #release({ names, keys, owner, token, held, linger, skipped, caller }: Releasing): ReleaseReply {
     let deleted = 0;
     const turns = keys.map((key): TurnReply => {
       const lock = names.lock(key);
@@ -264,7 +270,7 @@ export class SimulatedMaster {
       const waiting = this.#lines.size(names, key);
       if (!free) return { status: "held", expiresIn: this.#ttl(lock), waiting };
       if (!held) return { status: "nobody", waiting };
-      return this.#lines.next(names, key, token, caller);
+      return this.#lines.next(names, key, token, caller, skipped);
     });
     return { deleted, turns };
   }
@@ -356,38 +362,35 @@ export class SimulatedNode implements NodePort {
     for (const execute of stopped) execute();
   }
 
-  run<A, R>(
-    operation: Operation<A, R>,
-    args: A,
-    late?: (answer: Answer<R>) => void,
-  ): Promise<Answer<R>> {
+  ask<A, R>({ operation, args }: Call<A, R>, listener: AnswerListener<R>): void {
     const clock = this.#clock;
     const sentAt = clock.now();
     this.sent.push(operation.name);
-    if (this.behaviour.refused) return Promise.reject(new NodeError("unreachable", "ECONNREFUSED"));
-    return new Promise((resolve, reject) => {
-      let inTime = true;
-      const deadline = clock.timer(this.#nodeTimeout, () => {
-        inTime = false;
-        reject(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
-      });
-      const execute = (): void => {
-        const answer = {
-          reply: this.master.execute(operation, args, this.server),
-          sentAt,
-          server: this.server,
-        };
-        if (this.behaviour.mute) return;
-        clock.timer(this.behaviour.back, () => {
-          clock.clearTimer(deadline);
-          if (inTime) resolve(answer);
-          else late?.(answer);
-        });
+    if (this.behaviour.refused) {
+      queueMicrotask(() => listener.failure(new NodeError("unreachable", "ECONNREFUSED")));
+      return;
+    }
+    let inTime = true;
+    const deadline = clock.timer(this.#nodeTimeout, () => {
+      inTime = false;
+      listener.failure(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
+    });
+    const execute = (): void => {
+      const answer = {
+        reply: this.master.execute(operation, args, this.server),
+        sentAt,
+        server: this.server,
       };
-      clock.timer(this.behaviour.there, () => {
-        if (this.behaviour.frozen) this.#stopped.push(execute);
-        else execute();
+      if (this.behaviour.mute) return;
+      clock.timer(this.behaviour.back, () => {
+        clock.clearTimer(deadline);
+        if (inTime) listener.answer(answer);
+        else listener.late?.(answer);
       });
+    };
+    clock.timer(this.behaviour.there, () => {
+      if (this.behaviour.frozen) this.#stopped.push(execute);
+      else execute();
     });
   }
 

@@ -1,0 +1,65 @@
+import { type RedisNodes, startRedisNodes } from "../../dist/testing/index.js";
+import { CrewMember } from "./crew.ts";
+import type { Figures, Phase, Scenario } from "./scenario.ts";
+
+/** What all runs of a scenario came to: of each contender, all values of each figure. */
+export type Measurement = ReadonlyMap<string, ReadonlyMap<string, readonly number[]>>;
+
+/** What the rounds of a scenario run with. */
+interface Session {
+  readonly rounds: number;
+  readonly members: readonly CrewMember[];
+  readonly nodes: RedisNodes;
+  readonly say: (line: string) => void;
+}
+
+const AS_IT_IS: Phase = { name: "as it is", enter: () => {}, leave: () => {} };
+
+/** Measures all contenders of a scenario in turn, round after round, on masters of its own. */
+export async function measure(
+  scenario: Scenario,
+  rounds: number,
+  say: (line: string) => void,
+): Promise<Measurement> {
+  await using nodes = await startRedisNodes(scenario.nodes);
+  const members: CrewMember[] = [];
+  try {
+    for (const contender of scenario.contenders) {
+      members.push(await CrewMember.start(scenario, contender, nodes.urls));
+    }
+    return await runRounds(scenario, { rounds, members, nodes, say });
+  } finally {
+    for (const member of members) member.end();
+  }
+}
+
+async function runRounds(
+  scenario: Scenario,
+  { rounds, members, nodes, say }: Session,
+): Promise<Measurement> {
+  const measured = new Map(scenario.contenders.map((name) => [name, new Map<string, number[]>()]));
+  const count = Math.min(rounds, scenario.rounds ?? rounds);
+  for (let round = 1; round <= count; round++) {
+    say(`${scenario.name}: round ${round} of ${count}`);
+    for (const phase of scenario.phases ?? [AS_IT_IS]) {
+      for (const member of inTurn(members, round)) {
+        await phase.enter(nodes);
+        note(measured.get(member.contender), await member.run(phase.name));
+        await phase.leave(nodes);
+      }
+    }
+  }
+  return measured;
+}
+
+/** Another one begins in each round: who comes first has a colder machine than who comes last. */
+function inTurn<T>(members: readonly T[], round: number): T[] {
+  const first = round % members.length;
+  return [...members.slice(first), ...members.slice(0, first)];
+}
+
+function note(noted: Map<string, number[]> | undefined, figures: Figures): void {
+  for (const [name, value] of Object.entries(figures)) {
+    noted?.set(name, [...(noted.get(name) ?? []), value]);
+  }
+}

@@ -1,0 +1,44 @@
+import type { RedisNodes } from "../../dist/testing/index.js";
+
+/** What one run of one contender came to, by name. Infinity: it did not come to an end. */
+export type Figures = Record<string, number>;
+
+/** One column of a scenario's table. */
+export interface Column {
+  /** The name of the figure. */
+  readonly figure: string;
+  readonly title: string;
+  readonly digits: number;
+  /** Whether the ratio to the plain lower bound is shown too. */
+  readonly ratio?: true;
+}
+
+/** Something done to the masters before a run, and undone after it. */
+export interface Phase {
+  readonly name: string;
+  enter(nodes: RedisNodes): Promise<void> | void;
+  leave(nodes: RedisNodes): Promise<void> | void;
+}
+
+/** A contender in a process of its own, connected and warm. */
+export interface Subject {
+  /** Measures once. */
+  run(phase: string): Promise<Figures>;
+  close(): Promise<void>;
+}
+
+/** One thing that is measured of several contenders, in turn, over several rounds. */
+export interface Scenario {
+  readonly name: string;
+  readonly title: string;
+  /** What is done, for the reader of the table. */
+  readonly text: string;
+  readonly nodes: number;
+  readonly contenders: readonly string[];
+  readonly columns: readonly Column[];
+  /** Most rounds that make sense. @defaultValue as many as asked for */
+  readonly rounds?: number;
+  readonly phases?: readonly Phase[];
+  /** Runs in the process of the contender. */
+  prepare(contender: string, urls: readonly string[]): Promise<Subject>;
+}
