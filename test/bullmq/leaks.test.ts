@@ -54,6 +54,7 @@ test("10,000 jobs leave no listener, no timer, no lock and no memory behind", as
         data: { slot: index },
         attemptsMade: 0,
         timestamp: 1,
+        opts: {},
         extendLock: async () => await Promise.resolve(1),
       };
       await wrapped(job as unknown as Job, "token", cancel.signal);

@@ -13,8 +13,10 @@ test("gives a function of exactly three parameters, as BullMQ needs to pass its 
 
 test.each([
   [{ onConfict: "skip" }, 'onConfict: found an unknown option, expected "onConflict"?'],
-  [{ minHold: 10 }, "minHold: found an unknown option, expected one of redlock, key, onConflict"],
-  [{ maxHold: 10 }, "maxHold: found an unknown option"],
+  [{ concurrency: 1 }, "concurrency: found an unknown option, expected one of redlock, key, onConflict"],
+  [{ minHold: 15_001 }, "minHold: found 15001, expected whole milliseconds, up to the maxTtl"],
+  [{ maxHold: 0 }, "maxHold: found 0, expected whole milliseconds"],
+  [{ home: "" }, 'home: found "", expected a name'],
   [{ takeover: true }, "takeover: found an unknown option"],
   [{ redlock: undefined }, "redlock: found nothing, expected a Redlock"],
   [{ redlock: {} }, "redlock: found an object, expected a Redlock"],
@@ -24,10 +26,10 @@ test.each([
   [{ key: "account:{{data.account}" }, "key"],
   [{ key: "account:{{account}}" }, "key"],
   [
-    { onConflict: "keepLatest" },
-    'onConflict: found "keepLatest", expected one of "delay", "wait", "skip", "fail"',
+    { onConflict: "keepLast" },
+    'onConflict: found "keepLast", expected one of "delay", "wait", "skip", "fail", "keepLatest"',
   ],
-  [{ onConflict: "cancelInProgress" }, 'onConflict: found "cancelInProgress"'],
+  [{ onConflict: "cancel" }, 'onConflict: found "cancel"'],
   [{ onConflict: "skipp" }, 'did you mean "skip"?'],
   [{ onConflict: null }, "onConflict: found null"],
   [

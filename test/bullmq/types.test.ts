@@ -67,7 +67,7 @@ test("knows a wrong path, a wrong choice and a wrong key function", () => {
     // @ts-expect-error an object is no part of a key
     () => withLock({ redlock, key: "account:{{data.items}}" }, processor),
     // @ts-expect-error a later version may know it
-    () => withLock({ redlock, key: "a:{{data.accountId}}", onConflict: "keepOldest" }, processor),
+    () => withLock({ redlock, key: "a:{{data.accountId}}", onConflict: "keepLast" }, processor),
     // @ts-expect-error a number is no key
     () => withLock({ redlock, key: (job: Job<Invoice>) => job.data.items.length }, processor),
     // @ts-expect-error a key function is synchronous
