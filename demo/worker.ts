@@ -54,16 +54,17 @@ tell({ kind: "ready" });
 
 /** The processor that runs under the lock, as a template or the rules of a file say. */
 async function locked() {
-  const work = async (job: Job, _jobToken: string, _signal: AbortSignal, { keys }: Lock) => {
-    // Our own jobs do not ask the lock for the account, so that the bank's count stands on its own.
-    await carefulBank.deposit(jobs === "deposits" ? [String(job.data.account)] : keys);
-  };
   if ("rules" in lock) {
     const { redlock, wrap } = await loadLocks(lock.rules, { redlock: ofMasters });
     return { redlock, processor: wrap(work) };
   }
   const redlock = new Redlock(ofMasters);
   return { redlock, processor: withLock({ redlock, key: lock.key }, work) };
+}
+
+async function work(job: Job, _jobToken: string, _signal: AbortSignal, { keys }: Lock) {
+  // Our own jobs do not ask the lock for the account, so that the bank's count stands on its own.
+  await carefulBank.deposit(jobs === "deposits" ? [String(job.data.account)] : keys);
 }
 
 function runOf({ id = "", attemptsStarted, attemptsMade }: Job) {

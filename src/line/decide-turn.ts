@@ -1,5 +1,5 @@
 import type { TurnReply, Waiter } from "../lock/lining.ts";
-import { compareWaiters } from "./place.ts";
+import { compareWaiters, parseDetail } from "./place.ts";
 
 /** What the masters together say about the turn of a key. */
 export type TurnDecision =
@@ -61,11 +61,11 @@ export function decideTurn(
     if (turn === undefined) return { kind: "nobody", waiting };
     const { place } = turn;
     const dissent = turns.some((other) => other.place !== place);
-    const detail = turns.find((other) => other.place === place && other.detail !== "")?.detail;
+    const details = turns.flatMap((other) => (other.place === place ? [other.detail] : []));
     return {
       kind: "turn",
       place,
-      detail: detail ?? "",
+      detail: latestOf(details),
       dissent,
       expiresIn: longest(turns),
       waiting,
@@ -73,9 +73,11 @@ export function decideTurn(
   }
   const names = [...heads.map(({ place }) => place), ...turns.map(({ place }) => place)];
   const votesFor = (place: string): number => names.filter((name) => name === place).length;
-  const [head] = heads.toSorted(
+  const [first] = heads.toSorted(
     (a, b) => votesFor(b.place) - votesFor(a.place) || compareWaiters(a, b),
   ) as [Waiter];
+  const details = heads.flatMap(({ place, detail }) => (place === first.place ? [detail] : []));
+  const head = { ...first, detail: latestOf(details) };
   const next = lists.flat().filter(({ place }) => place !== head.place);
   return {
     kind: "head",
@@ -85,6 +87,12 @@ export function decideTurn(
       names.some((name) => name !== head.place) || said.some(({ status }) => status === "nobody"),
     waiting,
   };
+}
+
+/** Of what masters know about one waiter: one that has been parked since it was refused must be called. */
+function latestOf(details: readonly string[]): string {
+  const known = details.filter((detail) => detail !== "");
+  return known.find((detail) => parseDetail(detail)?.state !== "arriving") ?? known[0] ?? "";
 }
 
 function compareTurns(

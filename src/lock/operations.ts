@@ -127,7 +127,10 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
   if #busy > 0 then
     for i = 1, detail == '' and 0 or #busy do
       local at = step * (busy[i][1] - 1)
-      join(keys[at + 4], keys[at + 5], place, priority, detail)
+      -- A request that is late does not undo what came after it.
+      if redis.call('HGET', keys[at + 5], place) ~= 'p' .. string.sub(detail, 2) then
+        join(keys[at + 4], keys[at + 5], place, priority, detail)
+      end
     end
     return { 'BUSY', mark, busy }
   end

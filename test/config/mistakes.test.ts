@@ -301,7 +301,7 @@ describe("passwords", () => {
     `redis://:${secret}@h`,
     `nodes: ["redis://u:${secret}\${B}@h"]\nrules: [{key: a}]`,
     `nodes: ["redis://u:\${B}${secret}@h"]\nrules: [{key: a}]`,
-    `nodes: ["redis://u:a@${secret}, 'b c@h?"]\nrules: [{key: a}]`,
+    `nodes: ["redis://u:a@${secret}, 'b c@h?q"]\nrules: [{key: a}]`,
     `nodes: ["redis://u:${secret}, ${secret} x@h?q"]\nrules: [{key: a}]`,
     `nodes: [{host: "", password: x${secret}, pass: "${secret} ${secret}"}]\nrules: [{key: a}]`,
   ])("are not shown: %s", async (text) => {

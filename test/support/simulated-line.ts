@@ -132,9 +132,10 @@ export class SimulatedLine {
     place: string,
     { priority, detail }: NonNullable<Caller["joins"]>,
   ): void {
+    const known = this.#details(names, key);
+    if (known.get(place) === `p${detail.slice(1)}`) return;
     const line = this.#line(names, key).set(place, priority);
-    const details = this.#details(names, key).set(place, detail);
-    this.#store(names, key, line, details, LINE_RETENTION);
+    this.#store(names, key, line, known.set(place, detail), LINE_RETENTION);
   }
 
   leave(names: Names, key: string, place: string): void {

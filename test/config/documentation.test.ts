@@ -1,0 +1,46 @@
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { beforeAll, describe, expect, it } from "vitest";
+import { build } from "../cli/run-cli.ts";
+import { errorOf, faultsOf } from "./support.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const page = readFileSync(join(ROOT, "docs/configuration.md"), "utf8");
+
+beforeAll(build);
+
+describe("docs/configuration.md", () => {
+  it("shows a file without a mistake", async () => {
+    const [, file = ""] = /```yaml\n(.*?)```/s.exec(page) ?? [];
+    expect(file).toContain("rules:");
+    expect(await faultsOf(file)).toEqual([]);
+  });
+
+  it("shows mistakes as they are told", async () => {
+    const [, shown = ""] = /```text\n(.*?)\n```/s.exec(page) ?? [];
+    const error = await errorOf(
+      'nodes: [redis://h]\nttl: 10sec\nrules:\n  - key: "account:{{dta.accountId}}"\n',
+    );
+    const message = error?.message.replaceAll(error.file ?? "", "bullmq-redlock.yaml");
+    expect(message).toBe(`2 mistakes\n${shown}`);
+  });
+});
+
+describe("the main entry", () => {
+  it("loads no library but ioredis, neither do rules in code load the one that reads files", async () => {
+    expect(await loaded("dist/index.js")).toEqual(["ioredis"]);
+    expect(await loaded("dist/config/index.js")).toEqual(["valibot", "ioredis"]);
+  });
+});
+
+/** The libraries that are loaded with a file of the package. */
+async function loaded(entry: string): Promise<string[]> {
+  const { stderr } = await promisify(execFile)(
+    process.execPath,
+    ["--input-type=module", "-e", `await import(${JSON.stringify(join(ROOT, entry))})`],
+    { env: { ...process.env, NODE_DEBUG: "esm" }, maxBuffer: 64 * 1024 * 1024 },
+  );
+  return ["yaml", "valibot", "ioredis"].filter((name) => stderr.includes(`/node_modules/${name}/`));
+}
