@@ -5,7 +5,7 @@ import { serveOperation, type Serving, type TurnReply, type Waiter } from "../lo
 import { decideTurn, type TurnDecision } from "./decide-turn.ts";
 import type { Fate, Home } from "./home.ts";
 import { listen } from "./listen.ts";
-import { homeIn, parseDetail } from "./place.ts";
+import { homeIn, isArriving, parseDetail } from "./place.ts";
 import type { Suspects } from "./suspects.ts";
 
 /** Milliseconds after the end of a lock or a turn, by the masters' word, at which an attendant looks. */
@@ -204,8 +204,11 @@ export class Attendant implements Appointment {
       round.calling = this.#serve(round, decision);
     }
     // Once for each late voice: the masters then agree.
-    if (!round.gone && (dissent || round.chosen.place !== head.place))
+    // One that arrives may have the key already, and be gone again: for it nobody's turn is changed.
+    const spreads = !round.gone && !isArriving(round.chosen);
+    if (spreads && (dissent || round.chosen.place !== head.place)) {
       void this.keepFor(round.chosen, TURN, true);
+    }
   }
 
   #planNextLook(decision: TurnDecision, { askedAt }: Round, complete: boolean): void {
@@ -245,7 +248,7 @@ export class Attendant implements Appointment {
     // Nobody can be waiting there: it left, and a turn that was given meanwhile came after it.
     if (detail === "") return await this.look({ gone: [{ place, detail: IN_NO_LINE }] });
     const waiter = { place, detail, priority: 0 };
-    if (dissent) await this.keepFor(waiter, TURN, false);
+    if (dissent && !isArriving(waiter)) await this.keepFor(waiter, TURN, false);
     if (this.#hasCalled(waiter)) return;
     if (this.#homeOf(waiter) === undefined) return;
     this.#called = { waiter, at: this.#now() };
@@ -288,10 +291,9 @@ export class Attendant implements Appointment {
       wake();
       return "called";
     }
-    const state = parseDetail(waiter.detail)?.state;
-    if (state === "living") return "unknown";
+    if (parseDetail(waiter.detail)?.state === "living") return "unknown";
     // It looks itself when it is parked.
-    if (state === "arriving") return "coming";
+    if (isArriving(waiter)) return "coming";
     return (await this.#homeOf(waiter)?.call(waiter)) ?? "unknown";
   }
 

@@ -1,5 +1,5 @@
 import type { TurnReply, Waiter } from "../lock/lining.ts";
-import { compareWaiters, parseDetail } from "./place.ts";
+import { compareWaiters, isArriving } from "./place.ts";
 
 /** What the masters together say about the turn of a key. */
 export type TurnDecision =
@@ -74,7 +74,10 @@ export function decideTurn(
   const names = [...heads.map(({ place }) => place), ...turns.map(({ place }) => place)];
   const votesFor = (place: string): number => names.filter((name) => name === place).length;
   const [first] = heads.toSorted(
-    (a, b) => votesFor(b.place) - votesFor(a.place) || compareWaiters(a, b),
+    (a, b) =>
+      votesFor(b.place) - votesFor(a.place) ||
+      Number(isArriving(a)) - Number(isArriving(b)) ||
+      compareWaiters(a, b),
   ) as [Waiter];
   const details = heads.flatMap(({ place, detail }) => (place === first.place ? [detail] : []));
   const head = { ...first, detail: latestOf(details) };
@@ -92,7 +95,7 @@ export function decideTurn(
 /** Of what masters know about one waiter: one that has been parked since it was refused must be called. */
 function latestOf(details: readonly string[]): string {
   const known = details.filter((detail) => detail !== "");
-  return known.find((detail) => parseDetail(detail)?.state !== "arriving") ?? known[0] ?? "";
+  return known.find((detail) => !isArriving({ detail })) ?? known[0] ?? "";
 }
 
 function compareTurns(

@@ -45,6 +45,11 @@ export function parseDetail(detail: string): Detail | undefined {
   return { state, replaceable: flag === "r", run: Number(run), process };
 }
 
+/** Whether somebody is about to be parked. */
+export function isArriving({ detail }: Pick<Waiter, "detail">): boolean {
+  return parseDetail(detail)?.state === "arriving";
+}
+
 /** Writes a detail. */
 export function formatDetail({ state, replaceable, run, process }: Detail): string {
   return `${state.charAt(0)}${replaceable ? "r" : ""}${run}@${process}`;

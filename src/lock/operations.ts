@@ -125,7 +125,8 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     end
   end
   if #busy > 0 then
-    for i = 1, detail == '' and 0 or #busy do
+    -- A request that comes after its own rollback or release leaves nobody in line.
+    for i = 1, detail ~= '' and above(token, mark) and #busy or 0 do
       local at = step * (busy[i][1] - 1)
       -- A request that is late does not undo what came after it.
       if redis.call('HGET', keys[at + 5], place) ~= 'p' .. string.sub(detail, 2) then

@@ -187,7 +187,7 @@ export class SimulatedMaster {
     });
     if (holders.length > 0) {
       const { joins, place } = caller;
-      if (joins !== undefined) {
+      if (joins !== undefined && token > mark) {
         for (const { key } of holders) this.#lines.arrive(names, key, place, joins);
       }
       return { status: "busy", mark, holders };
