@@ -3,6 +3,7 @@ declare module "redlock-universal" {
   import type { Redis } from "ioredis";
 
   export class IoredisAdapter {
+    readonly client: Redis;
     constructor(client: Redis);
   }
   export interface Lock {

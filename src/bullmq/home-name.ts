@@ -32,8 +32,8 @@ function addressOf(connection: unknown): string | undefined {
   if (typeof path === "string") return path;
   const { host = "127.0.0.1", port = 6379 } = isRecord(socket) ? socket : options;
   const db = options["db"] ?? options["database"] ?? 0;
-  if (typeof host !== "string") return undefined;
-  return `${host}:${String(port)}/${String(db)}`;
+  if (typeof host !== "string" || typeof db !== "number") return undefined;
+  return `${host}:${String(port)}/${db}`;
 }
 
 function addressInUrl(text: string): string | undefined {

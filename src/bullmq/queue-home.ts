@@ -1,7 +1,6 @@
 import type { Job } from "bullmq";
 import type { Fate, Home } from "../line/home.ts";
-import { parseDetail, parsePlace } from "../line/place.ts";
-import type { Waiter } from "../lock/lining.ts";
+import { parseDetail, parsePlace, type Waiter } from "../line/place.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { isGone, type JobWorker, nameOf } from "./job-worker.ts";
 import { standingOf } from "./standing.ts";

@@ -1,5 +1,7 @@
 import type { Waiter } from "../lock/lining.ts";
 
+export type { Waiter } from "../lock/lining.ts";
+
 /** Who stands, or may stand, in a line. */
 export interface Standing {
   /** See `lock/line-script.ts`; the same however often the same waiter joins. */

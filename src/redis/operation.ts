@@ -35,10 +35,12 @@ export function callOf<A, R>(operation: Operation<A, R>, args: A): Call<A, R> {
   const parts = [operation.name, operation.keys(args), operation.argv(args).map(String)];
   const text = JSON.stringify(parts);
   if (!LONE_SURROGATE.test(text)) return { operation, args, text };
-  // Through UTF-8, where it becomes U+FFFD as in every other string that is sent.
-  const wellFormed = (_: string, part: unknown): unknown =>
-    typeof part === "string" ? Buffer.from(part).toString() : part;
   return { operation, args, text: JSON.stringify(parts, wellFormed) };
+}
+
+/** Through UTF-8, where half a pair becomes U+FFFD as in every other string that is sent. */
+function wellFormed(_: string, part: unknown): unknown {
+  return typeof part === "string" ? Buffer.from(part).toString() : part;
 }
 
 /** A script that executes any mix of its operations in one call, each with its own status. */

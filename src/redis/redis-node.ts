@@ -80,7 +80,7 @@ export class RedisNode implements NodePort {
 
   ask<A, R>(call: Call<A, R>, listener: AnswerListener<R>): void {
     // A call's own operation parses its reply, so the types of one call stay together.
-    this.#waiting.push({ call, listener } as unknown as Pending);
+    this.#waiting.push({ call, listener });
     this.#start();
     this.#scheduleFlush();
   }

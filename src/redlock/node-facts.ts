@@ -201,7 +201,7 @@ function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unk
   const joining = { names, keys: [key], process: owner, living: true, replaces: true };
   const waiter = { detail: `lr1@${owner}`, priority: 0 };
   const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, trust: true };
-  const stored = [names.lock, names.fence, names.turn, names.waiters, names.waiter];
+  const line = [names.turn(key), names.waiters(key), names.waiter(key)];
   return [
     ...(guarded ? [callOf(armOperation, arming)] : []),
     callOf(acquireOperation, { ...claim, ttl: PROBE_TTL / 2 }),
@@ -211,7 +211,9 @@ function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unk
     callOf(joinOperation, { ...joining, ...waiter, place: "2" }),
     callOf(releaseOperation, { ...claim, held: true, linger: 0, skipped: [] }),
     callOf(serveOperation, rehearsedServing(names, key, owner)),
-    callOf(forgetOperation, { keys: [...stored.map((name) => name(key)), names.guard] }),
+    callOf(forgetOperation, {
+      keys: [names.lock(key), names.fence(key), ...line, names.guard],
+    }),
   ] as Call<unknown, unknown>[];
 }
 

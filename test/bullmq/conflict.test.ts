@@ -81,7 +81,9 @@ describe('onConflict "delay"', () => {
     expect(await woken).toEqual({ job: `bull:invoices:${job.id}` });
     expect((await queue.getJob(job.id!))?.attemptsStarted).toBe(2);
     const { logs } = await queue.getJobLogs(job.id!);
-    expect(logs[0]).toMatch(/^\[lock\] "account:a" is held by the operator; .*; waits for its turn$/);
+    expect(logs[0]).toMatch(
+      /^\[lock\] "account:a" is held by the operator; .*; waits for its turn$/,
+    );
   });
 
   test("looks again when the lock of a dead holder ends", async () => {
@@ -326,7 +328,9 @@ describe("onConflict as a function", () => {
 
       expect((await done)[0]!.error).toMatchObject({
         code: "ERR_REDLOCK_CONFIG",
-        message: expect.stringContaining('one of "delay", "wait", "skip", "fail", "keepLatest"') as string,
+        message: expect.stringContaining(
+          'one of "delay", "wait", "skip", "fail", "keepLatest"',
+        ) as string,
       });
     },
   );

@@ -13,7 +13,10 @@ test("gives a function of exactly three parameters, as BullMQ needs to pass its 
 
 test.each([
   [{ onConfict: "skip" }, 'onConfict: found an unknown option, expected "onConflict"?'],
-  [{ concurrency: 1 }, "concurrency: found an unknown option, expected one of redlock, key, onConflict"],
+  [
+    { concurrency: 1 },
+    "concurrency: found an unknown option, expected one of redlock, key, onConflict",
+  ],
   [{ minHold: 15_001 }, "minHold: found 15001, expected whole milliseconds, up to the maxTtl"],
   [{ maxHold: 0 }, "maxHold: found 0, expected whole milliseconds"],
   [{ home: "" }, 'home: found "", expected a name'],

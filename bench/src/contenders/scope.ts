@@ -4,7 +4,7 @@ import type { Hold } from "../contender.ts";
 export async function openScope(
   using: (routine: (signal: AbortSignal) => Promise<void>) => Promise<unknown>,
 ): Promise<Hold> {
-  let end = (): void => {};
+  let end!: () => void;
   const ended = new Promise<void>((resolve) => {
     end = resolve;
   });

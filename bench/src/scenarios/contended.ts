@@ -39,7 +39,8 @@ export function contended(instances: number): Scenario {
           const cpu = ownCpu();
           const tasks = Array.from({ length: TASKS }, async (_, task) => {
             const client = clients[task % clients.length];
-            for (let turn = 0; client !== undefined && turn < TURNS; turn++) {
+            if (client === undefined) return;
+            for (let turn = 0; turn < TURNS; turn++) {
               const askedAt = performance.now();
               const release = await client.waitFor("contended");
               if (turn > 0 && turn < TURNS - 1) waits.push(performance.now() - askedAt);

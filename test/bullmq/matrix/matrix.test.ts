@@ -32,8 +32,7 @@ describe.each(arrangements)("with $name", ({ open }) => {
     await contend(bench.redlock(), await open());
   });
 
-  // A job that is put aside comes back after a pause of its own, whoever came first.
-  test.skip("jobs that wait for one key get it by priority, then in the order in which they came", async () => {
+  test("jobs that wait for one key get it by priority, then in the order in which they came", async () => {
     await queueUp(bench.redlock(), (await open())[0]!);
   });
 });
