@@ -31,7 +31,7 @@ export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/endpoint.ts";
 export type { Finding, FindingCode, FindingSeverity } from "./redlock/findings.ts";
 export type { HandleOptions, RedlockHandle } from "./redlock/handle.ts";
-export type { KeyInspection, NodeInspection } from "./redlock/inspect.ts";
+export type { KeyInspection, NodeInspection, WaiterInspection } from "./redlock/inspect.ts";
 export type { RedlockOptions } from "./redlock/options.ts";
 export {
   type NodeReport,

@@ -23,11 +23,14 @@ export function headline(summary: KeySummary): string {
   return `${printable(summary.key)} is ${said[state]}`;
 }
 
-/** Everything that is known about a key, part by part. Waiters are a part of their own, as soon as masters know them. */
-export function describeKey(summary: KeySummary, keyPrefix: string): Section[] {
-  return [holderSection(summary), nodesSection(summary), adviceSection(summary, keyPrefix)].filter(
-    ({ facts, sentences }) => facts.length + sentences.length > 0,
-  );
+/** Everything that is known about a key, part by part. */
+export function describeKey(summary: KeySummary, keyPrefix: string, now = Date.now()): Section[] {
+  return [
+    holderSection(summary),
+    waitingSection(summary, now),
+    nodesSection(summary),
+    adviceSection(summary, keyPrefix),
+  ].filter(({ facts, sentences }) => facts.length + sentences.length > 0);
 }
 
 /** Who holds a key, in a few words. */
@@ -58,6 +61,21 @@ function holderSection({ state, job, holder, age, remaining, lastToken }: KeySum
     facts.push(["last fencing token", `${lastToken}, of ${moment(lastToken / 1_000)}`]);
   }
   return { title: "Holder", facts, sentences: [] };
+}
+
+function waitingSection({ waiting, waiters }: KeySummary, now: number): Section {
+  const facts = waiters.map(({ job, priority, since }, index): [string, string] => [
+    String(index + 1),
+    (job === undefined ? "a program that waits in acquire" : `job ${printable(job)}`) +
+      (since === undefined ? "" : `, for ${duration(Math.max(0, now - since))}`) +
+      (priority === 0 ? "" : `, priority ${priority}`),
+  ]);
+  const more = waiting - waiters.length;
+  return {
+    title: `In line (${waiting})`,
+    facts,
+    sentences: more > 0 ? [`... and ${more} more.`] : [],
+  };
 }
 
 function nodesSection({ nodes, holder, quorum }: KeySummary): Section {

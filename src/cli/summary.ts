@@ -1,6 +1,6 @@
 import { type HoldingJob, readHoldingJob } from "../bullmq/read-holder.ts";
 import type { Holder } from "../errors.ts";
-import type { KeyInspection, NodeInspection } from "../redlock/inspect.ts";
+import type { KeyInspection, NodeInspection, WaiterInspection } from "../redlock/inspect.ts";
 
 /** What the answers of the masters about a key come to. Durations are milliseconds. */
 export interface KeySummary {
@@ -24,6 +24,9 @@ export interface KeySummary {
   /** The highest fencing token that any master knows for the key; 0 when none. */
   readonly lastToken: number;
   readonly quorum: number;
+  /** How many are in line, and the first of them. */
+  readonly waiting: number;
+  readonly waiters: readonly WaiterInspection[];
   readonly nodes: readonly NodeInspection[];
 }
 
@@ -39,7 +42,7 @@ export function isAnswer({ state }: NodeInspection): boolean {
 
 /** Sums up what the masters say about a key. `now` is milliseconds since 1970. */
 export function summarise(inspection: KeyInspection, now: number): KeySummary {
-  const { key, locked, holder, quorum, nodes } = inspection;
+  const { key, locked, holder, quorum, waiting, waiters, nodes } = inspection;
   const own = nodes.filter((node) => node.state === "held" && isSame(node.holder, holder));
   const ends = own.map(({ expiresIn }) => expiresIn ?? Infinity).sort((a, b) => b - a);
   const remaining = holder === undefined ? undefined : ends[quorum - 1];
@@ -61,6 +64,8 @@ export function summarise(inspection: KeyInspection, now: number): KeySummary {
     heldBy: holder === undefined ? 0 : own.length,
     lastToken: Math.max(0, ...nodes.map(({ mark }) => mark)),
     quorum,
+    waiting,
+    waiters,
     nodes,
   };
 }

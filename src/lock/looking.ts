@@ -8,7 +8,14 @@ export interface ReadReply {
   /** The Redis type of a value that is not a string, and so no lock at all. */
   readonly foreignType: string | undefined;
   readonly mark: number;
+  /** How many are in line. */
+  readonly waiting: number;
+  /** The first of them, by place and priority. */
+  readonly first: readonly { readonly place: string; readonly priority: number }[];
 }
+
+/** How many of those in line a look shows. */
+const SHOWN = 20;
 
 /** Looks at one key, changes nothing. */
 export const readOperation: Operation<{ readonly names: Names; readonly key: string }, ReadReply> =
@@ -18,10 +25,12 @@ export const readOperation: Operation<{ readonly names: Names; readonly key: str
   local mark = marksOf(keys[2])
   local kind = redis.call('TYPE', keys[1]).ok
   local value = kind == 'string' and redis.call('GET', keys[1]) or ''
-  return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark }`,
-    keys: ({ names, key }) => [names.lock(key), names.fence(key)],
+  local waiting = redis.call('ZCARD', keys[3])
+  local first = waiting > 0 and redis.call('ZRANGE', keys[3], 0, ${SHOWN - 1}, 'WITHSCORES') or {}
+  return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark, waiting, first }`,
+    keys: ({ names, key }) => [names.lock(key), names.fence(key), names.waiters(key)],
     argv: () => [],
-    parse([, kind, value, expiresIn, mark]) {
+    parse([, kind, value, expiresIn, mark, waiting, first]) {
       return {
         holder:
           kind === "string"
@@ -29,9 +38,18 @@ export const readOperation: Operation<{ readonly names: Names; readonly key: str
             : undefined,
         foreignType: kind === "string" || kind === "none" ? undefined : String(kind),
         mark: Number(mark),
+        waiting: Number(waiting),
+        first: parseFirst(first),
       };
     },
   };
+
+function parseFirst(raw: unknown): ReadReply["first"] {
+  const parts = Array.isArray(raw) ? (raw as unknown[]) : [];
+  return parts.flatMap((place, index) =>
+    index % 2 === 0 ? [{ place: String(place), priority: Number(parts[index + 1]) }] : [],
+  );
+}
 
 /** One step through the names of all locks of a master. */
 export interface ScanReply {

@@ -1,4 +1,5 @@
 import { type Holder, LockUnavailableError, type NodeVote } from "../errors.ts";
+import { parsePlace } from "../line/place.ts";
 import type { Masters } from "../lock/masters.ts";
 import { readOperation, type ReadReply } from "../lock/looking.ts";
 import type { Names, StoredLock } from "../lock/stored.ts";
@@ -21,6 +22,16 @@ export interface NodeInspection {
   cause: string | undefined;
 }
 
+/** Somebody in line for a key. */
+export interface WaiterInspection {
+  /** A job, as `prefix:queue:id`; `undefined` for a program that waits in `acquire`. */
+  job: string | undefined;
+  /** Smaller comes first. */
+  priority: number;
+  /** When the job was to run, or the wait began, in milliseconds since 1970 by the clock of who waits. */
+  since: number | undefined;
+}
+
 /** What the masters know about a key. */
 export interface KeyInspection {
   key: string;
@@ -29,6 +40,10 @@ export interface KeyInspection {
   /** The holder that a quorum names. */
   holder: Holder | undefined;
   quorum: number;
+  /** How many are in line for the key, by the master that knows most of them. */
+  waiting: number;
+  /** The first 20 of them, in order. */
+  waiters: WaiterInspection[];
   nodes: NodeInspection[];
 }
 
@@ -67,8 +82,23 @@ export async function inspectKey(
     locked: nodes.filter(({ state }) => state === "free").length < masters.quorum,
     holder: holderOfQuorum(replies, masters.quorum),
     quorum: masters.quorum,
+    ...lineOf(replies),
     nodes,
   };
+}
+
+/** The longest of the lines: a master that was away has not heard of all who wait. */
+function lineOf(
+  replies: readonly (ReadReply | NodeError)[],
+): Pick<KeyInspection, "waiting" | "waiters"> {
+  const lines = replies.flatMap((reply) => (reply instanceof Error ? [] : [reply]));
+  const [longest] = lines.toSorted((a, b) => b.waiting - a.waiting);
+  const waiters = (longest?.first ?? []).map(({ place, priority }): WaiterInspection => {
+    const { since, home = "", id = "" } = parsePlace(place) ?? {};
+    const queue = home.startsWith("~") ? undefined : home.slice(home.indexOf(" ") + 1);
+    return { job: queue === undefined ? undefined : `${queue}:${id}`, priority, since };
+  });
+  return { waiting: longest?.waiting ?? 0, waiters };
 }
 
 function readEverywhere(

@@ -1,18 +1,16 @@
 import { type Job, Queue, Worker } from "bullmq";
-import { beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Redlock, withLock } from "../../src/index.ts";
 import { Gate } from "../bullmq/support.ts";
 import { writeRules } from "../config/support.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
-import { build, cli, type Outcome } from "./run-cli.ts";
+import { cli, type Outcome } from "./run-cli.ts";
 
 const nodes = useRedisNodes(3);
 const queueNodes = useRedisNodes(1);
 
 /** Names a key of its own for each test. */
 let redlock: Redlock;
-
-beforeAll(build);
 
 beforeEach(() => {
   redlock = new Redlock({ ...nodes.redlockOptions, ttl: 10_000 });

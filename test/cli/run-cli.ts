@@ -39,10 +39,3 @@ export async function cli(args: readonly string[], options: RunOptions = {}): Pr
   ]);
   return { code, out, notes };
 }
-
-/** Builds the package, whose program is run. */
-export async function build(): Promise<void> {
-  const child = spawn(process.execPath, ["scripts/build.mjs"], { cwd: ROOT, stdio: "inherit" });
-  const [code] = (await once(child, "exit")) as [number | null];
-  if (code !== 0) throw new Error("the build failed");
-}

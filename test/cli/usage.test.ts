@@ -1,11 +1,9 @@
 import { existsSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { makeFolder, writeRules } from "../config/support.ts";
-import { build, cli } from "./run-cli.ts";
-
-beforeAll(build);
+import { cli } from "./run-cli.ts";
 
 const SECRET = "s3cr3t";
 /** Nobody listens there. */

@@ -2,14 +2,11 @@ import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { beforeAll, describe, expect, it } from "vitest";
-import { build } from "../cli/run-cli.ts";
+import { describe, expect, it } from "vitest";
 import { errorOf, faultsOf } from "./support.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const page = readFileSync(join(ROOT, "docs/configuration.md"), "utf8");
-
-beforeAll(build);
 
 describe("docs/configuration.md", () => {
   it("shows a file without a mistake", async () => {

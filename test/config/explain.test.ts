@@ -41,6 +41,7 @@ describe("explain", () => {
         heartbeat: 10_000,
         waitTimeout: 5_000,
         maxWait: 300_000,
+        minHold: 0,
         onMaxWait: "fail",
         jobLogs: "conflicts",
         unrecoverable: false,

@@ -49,7 +49,7 @@ FILE:5:1  maxtl: found an unknown option, expected "maxTtl"?
 FILE:8:20  rules[0].key: found "dta", expected data, name, id, queueName or opts; did you mean "data"?
         key: "report:{{dta.date}}"
                        ^
-FILE:9:17  rules[0].onConflict: found "skipp", expected one of "delay", "wait", "skip", "fail"; did you mean "skip"?
+FILE:9:17  rules[0].onConflict: found "skipp", expected one of "delay", "wait", "skip", "fail", "keepLatest", "cancelInProgress"; did you mean "skip"?
         onConflict: skipp
                     ^
 FILE:10:5  rules[1]: found a rule that no job reaches, because rules[0] matches all of its jobs, expected the special rule before the general one
@@ -137,10 +137,10 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "options in the wrong place",
       `${NODES}\nkey: a\nrules: [{key: a, nodes: [], redlock: x, maxTtl: 5s, onConflikt: skip}]`,
-      "2:1 key: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules",
+      "2:1 key: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules",
       ...["3:18 rules[0].nodes", "3:29 rules[0].redlock", "3:41 rules[0].maxTtl"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, onMaxWait, jobLogs, unrecoverable`,
+          `${place}: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable`,
       ),
       '3:53 rules[0].onConflikt: found an unknown option, expected "onConflict"?',
     ],
@@ -167,7 +167,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       `${NODES}\nttl: 15s\nttl: 10s\nrules:\n- key: a\n  "key": b\n  onConflict: skp`,
       "3:1 : found ttl a second time, expected each name once",
       '6:3 : found "key" a second time, expected each name once',
-      '7:15 rules[0].onConflict: found "skp", expected one of "delay", "wait", "skip", "fail"; did you mean "skip"?',
+      '7:15 rules[0].onConflict: found "skp", expected one of "delay", "wait", "skip", "fail", "keepLatest", "cancelInProgress"; did you mean "skip"?',
     ],
     [
       "a template and a variable without quotes",
@@ -204,9 +204,9 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       `${NODES}\n__proto__: {ttl: 5}\nconstructor: 1\nrules: [{key: a, toString: 1}]`,
       ...["2:1 __proto__", "3:1 constructor"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules`,
+          `${place}: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules`,
       ),
-      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, onMaxWait, jobLogs, unrecoverable",
+      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable",
     ],
   ])("has %s", async (_, text, ...mistakes) => {
     expect((await faultsOf(text)).map(line)).toEqual(mistakes);
@@ -330,7 +330,7 @@ describe("defineLocks", () => {
     expect(error).toBeInstanceOf(LockRulesError);
     expect(error.message).toBe(`2 mistakes
 ttl: found "15", expected whole milliseconds, or a duration such as "30s" or "5m"
-rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail"`);
+rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail", "keepLatest", "cancelInProgress"`);
     expect(error).toMatchObject({ file: undefined, line: undefined, column: undefined });
   });
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { expectNothingLeft, findProcesses, foldersOfServers } from "./processes.ts";
-import { build, killDemos, rowOf, runDemo, startDemo } from "./run-demo.ts";
+import { killDemos, rowOf, runDemo, startDemo } from "./run-demo.ts";
 
 const WEBHOOKS =
   process.env.BULLMQ_REDLOCK_WEBHOOKS ??
@@ -17,7 +17,6 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "test-of-bullmq-redlock-"));
-  await build();
 });
 
 afterAll(async () => {

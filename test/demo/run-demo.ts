@@ -66,13 +66,6 @@ export function killDemos(): void {
   for (const child of started) child.kill("SIGKILL");
 }
 
-/** Builds the package, which the demo imports by its name. */
-export async function build(): Promise<void> {
-  const child = spawn(process.execPath, ["scripts/build.mjs"], { cwd: ROOT, stdio: "inherit" });
-  const [code] = await once(child, "exit");
-  if (code !== 0) throw new Error("the build failed");
-}
-
 /** The figures of a row of the table. */
 export function rowOf(output: string, label: string): string[] {
   const row = output.split("\n").find((line) => line.startsWith(`  ${label}  `));

@@ -158,6 +158,11 @@ export class SimulatedLine {
     this.#store(names, key, this.#line(names, key), details);
   }
 
+  first(names: Names, key: string): { place: string; priority: number }[] {
+    const line = ordered(this.#line(names, key)).slice(0, 20);
+    return line.map(([place, priority]) => ({ place, priority }));
+  }
+
   size(names: Names, key: string): number {
     return this.#line(names, key).size;
   }

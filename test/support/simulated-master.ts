@@ -103,8 +103,7 @@ export class SimulatedMaster {
       },
       request: ({ names, key }: { names: Claim["names"]; key: string }) =>
         parseRequest(this.get(names.request(key)) ?? ""),
-      read: ({ names, key }: { names: Claim["names"]; key: string }) =>
-        this.#read(names.lock(key), names.fence(key)),
+      read: ({ names, key }: { names: Claim["names"]; key: string }) => this.#read(names, key),
     };
     const handler = handlers[name];
     if (handler === undefined) throw new Error(`no twin of "${name}"`);
@@ -275,7 +274,8 @@ export class SimulatedMaster {
     return { deleted, turns };
   }
 
-  #read(lock: string, fence: string): ReadReply {
+  #read(names: Claim["names"], key: string): ReadReply {
+    const [lock, fence] = [names.lock(key), names.fence(key)];
     const current = this.get(lock);
     return {
       holder:
@@ -284,6 +284,8 @@ export class SimulatedMaster {
           : { ...parseStoredLock(current), expiresIn: this.#ttl(lock) },
       foreignType: undefined,
       mark: this.#fence(fence).mark,
+      waiting: this.#lines.size(names, key),
+      first: this.#lines.first(names, key),
     };
   }
 
