@@ -1,6 +1,6 @@
 import type { Agenda, Appointment } from "../heartbeat/agenda.ts";
 import type { LockContext } from "../lock/context.ts";
-import { LINE_RETENTION, TURN } from "../lock/line-script.ts";
+import { LINE_RETENTION, LIVING_TURN, TURN } from "../lock/line-script.ts";
 import { serveOperation, type Serving, type TurnReply, type Waiter } from "../lock/lining.ts";
 import { decideTurn, type TurnDecision } from "./decide-turn.ts";
 import type { Fate, Home } from "./home.ts";
@@ -207,7 +207,7 @@ export class Attendant implements Appointment {
     // One that arrives may have the key already, and be gone again: for it nobody's turn is changed.
     const spreads = !round.gone && !isArriving(round.chosen);
     if (spreads && (dissent || round.chosen.place !== head.place)) {
-      void this.keepFor(round.chosen, TURN, true);
+      void this.keepFor(round.chosen, turnOf(round.chosen), true);
     }
   }
 
@@ -223,7 +223,7 @@ export class Attendant implements Appointment {
         this.#lookBy(now + Math.max(decision.expiresIn, 0) + SLACK);
         break;
       case "head":
-        this.#lookBy(now + TURN + SLACK);
+        this.#lookBy(now + turnOf(decision.head) + SLACK);
         break;
       case "nobody":
         // All were passed over: their homes are tried again in time.
@@ -248,7 +248,7 @@ export class Attendant implements Appointment {
     // Nobody can be waiting there: it left, and a turn that was given meanwhile came after it.
     if (detail === "") return await this.look({ gone: [{ place, detail: IN_NO_LINE }] });
     const waiter = { place, detail, priority: 0 };
-    if (dissent && !isArriving(waiter)) await this.keepFor(waiter, TURN, false);
+    if (dissent && !isArriving(waiter)) await this.keepFor(waiter, turnOf(waiter), false);
     if (this.#hasCalled(waiter)) return;
     if (this.#homeOf(waiter) === undefined) return;
     this.#called = { waiter, at: this.#now() };
@@ -256,7 +256,8 @@ export class Attendant implements Appointment {
   }
 
   async #serve(round: Round, { head, next }: TurnDecision & { kind: "head" }): Promise<void> {
-    const lapsed = this.#hasLapsed(head);
+    // One that waits here is at work on it.
+    const lapsed = this.#hasLapsed(head) && !this.#living.has(head.place);
     if (!lapsed) this.#called = { waiter: head, at: this.#now() };
     const fate = await (lapsed ? this.#fateOf(head) : this.#call(head));
     if (fate === "gone") {
@@ -277,7 +278,9 @@ export class Attendant implements Appointment {
 
   /** Whether this process has called the waiter, and the turn went by. */
   #hasLapsed(waiter: Waiter): boolean {
-    return this.#hasCalled(waiter) && this.#now() - (this.#called?.at ?? 0) >= TURN - SLACK;
+    return (
+      this.#hasCalled(waiter) && this.#now() - (this.#called?.at ?? 0) >= turnOf(waiter) - SLACK
+    );
   }
 
   #hasCalled({ place, detail }: Waiter): boolean {
@@ -349,4 +352,9 @@ export class Attendant implements Appointment {
   #now(): number {
     return this.#parts.context.clock.now();
   }
+}
+
+/** Milliseconds for which a key is kept for a waiter. */
+function turnOf({ detail }: Waiter): number {
+  return parseDetail(detail)?.state === "living" ? LIVING_TURN : TURN;
 }

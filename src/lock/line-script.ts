@@ -14,6 +14,9 @@
 /** Milliseconds for which a free key is kept for the waiter whose turn it is. */
 export const TURN = 2_000;
 
+/** The same for one that waits in a process: it needs no slot in a queue, only to hear its call and to ask. */
+export const LIVING_TURN = 500;
+
 /**
  * Milliseconds that a line is kept after somebody has joined it. A parked job comes back by itself, and joins again, after
  * five minutes at most.
@@ -84,10 +87,11 @@ local function serve(turn, line, details, channel, token, process, home, skipped
   local head = first[1]
   if not head then return { 'NOBODY', redis.call('ZCARD', line) } end
   local kind, theirs = string.match(head[2], '^(.)[^@]*@(.*)$')
+  local life = kind == 'l' and ${LIVING_TURN} or ${TURN}
   if theirs == process or (kind ~= 'l' and home ~= '' and homeOf(head[1]) == home) then
-    redis.call('SET', turn, token .. ':' .. head[1], 'PX', ${TURN})
+    redis.call('SET', turn, token .. ':' .. head[1], 'PX', life)
   else
-    call(turn, channel, token, head[2], head[1], ${TURN})
+    call(turn, channel, token, head[2], head[1], life)
   end
   return { 'HEAD', redis.call('ZCARD', line), first }
 end`;

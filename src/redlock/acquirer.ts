@@ -19,7 +19,7 @@ import { checkTtl, type Wish } from "./wish.ts";
 const SHORTEST_POLL = 50;
 const LONGEST_POLL = 1_000;
 /** A waiter that was not called for so many ms tries anyway, and joins the line again. */
-const LONGEST_SLEEP = 30_000;
+const LONGEST_SLEEP = 10_000;
 
 /** What an {@link Acquirer} works with. */
 interface AcquirerParts {

@@ -1,4 +1,11 @@
-import { LEASE, LINE_RETENTION, MOST_REPLACED, NAMED, TURN } from "../../src/lock/line-script.ts";
+import {
+  LEASE,
+  LINE_RETENTION,
+  LIVING_TURN,
+  MOST_REPLACED,
+  NAMED,
+  TURN,
+} from "../../src/lock/line-script.ts";
 import type { JoinReply, Joining, Serving, TurnReply, Waiter } from "../../src/lock/lining.ts";
 import type { Caller } from "../../src/lock/operations.ts";
 import type { Names } from "../../src/lock/stored.ts";
@@ -116,11 +123,12 @@ export class SimulatedLine {
     const [head] = waiters;
     if (head === undefined) return { status: "nobody", waiting: this.#line(names, key).size };
     const theirs = head.detail.split("@")[1] ?? "";
+    const life = head.detail.startsWith("l") ? LIVING_TURN : TURN;
     const parkedAtHome = !head.detail.startsWith("l") && home !== "" && homeOf(head.place) === home;
     if (theirs === process || parkedAtHome) {
-      this.#memory.set(names.turn(key), `${token}:${head.place}`, TURN);
+      this.#memory.set(names.turn(key), `${token}:${head.place}`, life);
     } else {
-      this.#call(names, key, token, head, TURN);
+      this.#call(names, key, token, head, life);
     }
     return { status: "head", waiting: this.#line(names, key).size, waiters };
   }
