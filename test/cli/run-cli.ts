@@ -24,7 +24,7 @@ interface RunOptions {
 /** Runs the command line as a process of its own. */
 export async function cli(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   const { cwd = import.meta.dirname, env = {}, input = "", onTerminal = false } = options;
-  const { NO_COLOR: _noColor, FORCE_COLOR: _force, ...own } = process.env;
+  const { NO_COLOR: _noColor, FORCE_COLOR: _force, CI: _ci, ...own } = process.env;
   const words = [process.execPath, PROGRAM, ...args];
   const [command = "", ...rest] = onTerminal
     ? ["script", "-qec", words.map((word) => `'${word}'`).join(" "), "/dev/null"]

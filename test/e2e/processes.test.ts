@@ -1,10 +1,15 @@
 import { Queue, QueueEvents, type Job } from "bullmq";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { Redlock } from "../../src/index.ts";
 import { useRedisNodes } from "../support/redis.ts";
 import { Resource } from "./resource.ts";
 import { WorkerProcess, type Order, type WorkerTask } from "./worker-process.ts";
 
 const nodes = useRedisNodes(5);
+
+/** Milliseconds. */
+const LONGEST_RUN = 45_000;
 
 /** Things to work with, closed when the test ends. */
 async function setUp(): Promise<{
@@ -28,9 +33,31 @@ async function setUp(): Promise<{
   // Each job that is waited for listens.
   events.setMaxListeners(0);
   queue.setMaxListeners(0);
-  const allEnded = async (jobs: Job<Order>[]): Promise<unknown> =>
-    await Promise.all(jobs.map(async (job) => await job.waitUntilFinished(events)));
+  const allEnded = async (jobs: Job<Order>[]): Promise<unknown> => {
+    const ended = Promise.all(jobs.map(async (job) => await job.waitUntilFinished(events)));
+    return await Promise.race([ended, describeHanging(queue, jobs, masterUrls)]);
+  };
   return { task, queue, resource, allEnded };
+}
+
+/** Rejects with the state of what has not ended, when that takes too long. */
+async function describeHanging(
+  queue: Queue<Order>,
+  jobs: readonly Job<Order>[],
+  masterUrls: readonly string[],
+): Promise<never> {
+  await sleep(LONGEST_RUN, undefined, { ref: false });
+  await using redlock = new Redlock({ nodes: masterUrls, restartGuard: "trust-new" });
+  const states = await Promise.all(
+    jobs.map(async ({ id }) => {
+      const job = await queue.getJob(id!);
+      return `${id} ${await job?.getState()} ${JSON.stringify(job)}`;
+    }),
+  );
+  const open = states.filter((state) => !/^\S+ completed/.test(state));
+  const keys = new Set(jobs.map(({ data: { entity } }) => `entity:${entity}`));
+  const lines = await Promise.all([...keys].map(async (key) => await redlock.inspect(key)));
+  throw new Error(["not ended:", ...open, ...lines.map((line) => JSON.stringify(line))].join("\n"));
 }
 
 /** Always three jobs of one entity after one another. */
@@ -75,29 +102,33 @@ describe("a worker process that is killed in the middle of a job", () => {
   test.each([
     ["has ended", 800],
     ["is still there", 4_000],
-  ])("has its job run again by another, never with anybody, when its lock %s", async (_, ttl) => {
-    const { task, queue, resource, allEnded } = await setUp();
-    const short = { ...task, ttl, worker: { lockDuration: 1_000, stalledInterval: 500 } };
-    const victim = await WorkerProcess.start(short);
-    const [doomed] = await queue.addBulk(orders(1, 1, 60_000));
-    await victim.hasStarted(doomed!.id!);
-    const survivor = await WorkerProcess.start(short);
-    const others = await queue.addBulk(orders(5, 1, 20));
-    await doomed!.updateData({ entity: "0", ms: 20 });
+  ])(
+    "has its job run again by another, never with anybody, when its lock %s",
+    async (_, ttl) => {
+      const { task, queue, resource, allEnded } = await setUp();
+      const short = { ...task, ttl, worker: { lockDuration: 1_000, stalledInterval: 500 } };
+      const victim = await WorkerProcess.start(short);
+      const [doomed] = await queue.addBulk(orders(1, 1, 60_000));
+      await victim.hasStarted(doomed!.id!);
+      const survivor = await WorkerProcess.start(short);
+      const others = await queue.addBulk(orders(5, 1, 20));
+      await doomed!.updateData({ entity: "0", ms: 20 });
 
-    const killedAt = performance.now();
-    await victim.kill();
-    // A dead process uses nothing any more; whoever came in before this line came too early.
-    const left = await resource.users("0");
-    for (const user of left) await resource.leave("0", user);
-    await allEnded([doomed!, ...others]);
+      const killedAt = performance.now();
+      await victim.kill();
+      // A dead process uses nothing any more; whoever came in before this line came too early.
+      const left = await resource.users("0");
+      for (const user of left) await resource.leave("0", user);
+      await allEnded([doomed!, ...others]);
 
-    expect(left).toEqual([`${victim.pid}:${doomed!.id}`]);
-    expect(performance.now() - killedAt).toBeLessThan(ttl + 10_000);
-    expect(await resource.report()).toEqual({ entries: 7, overlaps: 0, inversions: 0 });
-    const job = await queue.getJob(doomed!.id!);
-    expect(job).toMatchObject({ attemptsMade: 1, stalledCounter: 1 });
-    await survivor.stop();
-    expect(survivor.errors).toEqual([]);
-  });
+      expect(left).toEqual([`${victim.pid}:${doomed!.id}`]);
+      expect(performance.now() - killedAt).toBeLessThan(ttl + 10_000);
+      expect(await resource.report()).toEqual({ entries: 7, overlaps: 0, inversions: 0 });
+      const job = await queue.getJob(doomed!.id!);
+      expect(job).toMatchObject({ attemptsMade: 1, stalledCounter: 1 });
+      await survivor.stop();
+      expect(survivor.errors).toEqual([]);
+    },
+    60_000,
+  );
 });
