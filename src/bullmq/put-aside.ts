@@ -1,3 +1,4 @@
+import type { Job } from "bullmq";
 import type { Clock } from "../clock.ts";
 import { describeValue } from "../errors.ts";
 import type { RedlockEvents } from "../events.ts";
@@ -49,8 +50,7 @@ async function moveAside(activation: Activation, { delay, fields }: Parking): Pr
       await moveToDelayed(job, jobToken, { now: clock.wall(), delay, fields });
       return true;
     } catch (error) {
-      // Also after an earlier try that was carried out, and whose answer was lost.
-      if (isGone(error)) return false;
+      if (isGone(error)) return pause > FIRST_PAUSE && (await isAside(job));
       if (closing.aborted || clock.now() + pause > giveUpAt) {
         reportFailure(activation, error);
         return false;
@@ -58,6 +58,16 @@ async function moveAside(activation: Activation, { delay, fields }: Parking): Pr
       beat.start();
       await pauseFor(pause, clock, closing);
     }
+  }
+}
+
+/** Whether an earlier try was carried out, and only its answer was lost: then somebody must wake the job. */
+async function isAside(job: Job): Promise<boolean> {
+  try {
+    return await job.isDelayed();
+  } catch {
+    // To call a job that is not there does no harm.
+    return true;
   }
 }
 

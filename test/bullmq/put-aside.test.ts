@@ -8,7 +8,10 @@ import { Redlock, type RedlockWarning } from "../../src/index.ts";
 const PARKING = { keys: ["account:a"], reason: "conflict", delay: 100 } as const;
 
 /** A job whose storage answers as told. */
-function makeJob(moves: (() => Promise<void>)[], worker: object = {}) {
+function makeJob(
+  moves: (() => Promise<void>)[],
+  { worker = {}, delayed = false }: { worker?: object; delayed?: boolean } = {},
+) {
   const beats: string[] = [];
   const job = {
     id: "17",
@@ -17,6 +20,7 @@ function makeJob(moves: (() => Promise<void>)[], worker: object = {}) {
     opts: {},
     queue: { opts: { lockDuration: 300 }, qualifiedName: "bull:invoices", ...worker },
     moveToDelayed: vi.fn(async () => await (moves.shift() ?? (() => Promise.resolve()))()),
+    isDelayed: vi.fn(() => Promise.resolve(delayed)),
     extendLock: vi.fn(async () => {
       beats.push("beat");
       return await Promise.resolve(1);
@@ -97,6 +101,16 @@ describe("putting a job aside", () => {
     }
   });
 
+  test.each([true, false])(
+    "has put it aside when only the answer was lost, and it is in the delayed set (%s)",
+    async (delayed) => {
+      const tries = [failing("Connection is closed."), failing("not active", -3)];
+      const { activation, parked } = makeJob(tries, { delayed });
+      expect((await putAside(activation, PARKING)).moved).toBe(delayed);
+      expect(parked).toHaveBeenCalledTimes(delayed ? 1 : 0);
+    },
+  );
+
   test("gives up after the lock duration, with a warning, and leaves the job to BullMQ's stall check", async () => {
     const lost = failing("Connection is closed.");
     const { activation, parked, warnings } = makeJob(Array<typeof lost>(50).fill(lost));
@@ -117,7 +131,7 @@ describe("putting a job aside", () => {
 
   test("does not delay a worker that is closing", async () => {
     const lost = failing("Connection is closed.");
-    const { job, activation } = makeJob([lost, lost], { closing: Promise.resolve() });
+    const { job, activation } = makeJob([lost, lost], { worker: { closing: Promise.resolve() } });
 
     await putAside(activation, PARKING);
 
