@@ -121,9 +121,8 @@ export class Attendant implements Appointment {
   /** {@link Appointment} */
   keep(): void {
     this.due = Infinity;
-    const joined = this.#living.size > 0 || this.#now() < this.#joinedAt + LINE_RETENTION;
-    if (!joined) this.end();
-    else void this.look();
+    if (this.#cares()) void this.look();
+    else this.end();
   }
 
   /** Ends all attention at once. Idempotent. */
@@ -133,6 +132,16 @@ export class Attendant implements Appointment {
     this.#parts.agenda.remove(this);
     this.#unsubscribe?.();
     this.#parts.ended(this);
+  }
+
+  /** Whoever has called somebody sees to it that it comes, also if nobody of its own is in line. */
+  #cares(): boolean {
+    const now = this.#now();
+    return (
+      this.#living.size > 0 ||
+      now < this.#joinedAt + LINE_RETENTION ||
+      (this.#called !== undefined && now < this.#called.at + 2 * TURN)
+    );
   }
 
   #newRound(token: number, askedAt = this.#now()): Round {
@@ -259,6 +268,7 @@ export class Attendant implements Appointment {
     // One that waits here is at work on it.
     const lapsed = this.#hasLapsed(head) && !this.#living.has(head.place);
     if (!lapsed) this.#called = { waiter: head, at: this.#now() };
+    if (lapsed && isArriving(head)) return await this.#fetch(round, head, next);
     const fate = await (lapsed ? this.#fateOf(head) : this.#call(head));
     if (fate === "gone") {
       round.gone = true;
@@ -267,6 +277,18 @@ export class Attendant implements Appointment {
     if (!lapsed) return;
     this.#parts.suspects.suspect(homeIn(head.place));
     await this.look();
+  }
+
+  /** Calls one that had its turn before it was parked, and has not looked since: its process may have died after it was. */
+  async #fetch(round: Round, head: Waiter, next: readonly Waiter[]): Promise<void> {
+    const fate = await this.#homeOf(head)?.call(head);
+    if (fate === "called") {
+      this.#called = { waiter: head, at: this.#now() };
+      return;
+    }
+    // It joins again if it lives.
+    round.gone = true;
+    await this.#dropGone(head, next);
   }
 
   /** Takes out a waiter that is gone, and those after it that are gone too; the next one gets the turn. */

@@ -1,0 +1,50 @@
+import { describe, expect, onTestFinished, test } from "vitest";
+import { withLock } from "../../src/index.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
+import { Gate, next, useBench } from "./support.ts";
+
+const bench = useBench();
+
+describe("a job whose worker loses the masters between putting it aside and joining the line", () => {
+  test("is called by another worker of its queue at its turn, long before it would come back by itself", async () => {
+    const queue = bench.queue();
+    const gate = new Gate();
+    const holder = withLock({ redlock: bench.redlock({ ttl: 20_000 }), key: "hot" }, async () => {
+      await gate.opened;
+    });
+    const first = bench.worker(holder, { concurrency: 1 });
+    await queue.add("charge", 1);
+    await expect.poll(() => queue.getActiveCount()).toBe(1);
+
+    const proxies = await Promise.all(
+      bench.masterUrls.map(async (url) => await TcpProxy.start(Number(new URL(url).port))),
+    );
+    onTestFinished(async () => {
+      await Promise.all(proxies.map((proxy) => proxy.stop()));
+    });
+    const lonely = bench.redlock({
+      nodes: proxies.map(({ url }) => url),
+      ttl: 20_000,
+    });
+    const parked = next(lonely, "parked");
+    const second = bench.worker(
+      withLock({ redlock: lonely, key: "hot" }, () => Promise.resolve()),
+      { concurrency: 1 },
+    );
+    lonely.once("parked", () => {
+      for (const proxy of proxies) {
+        proxy.refuse();
+        proxy.cut();
+      }
+      void second.pause(true);
+    });
+    const waiting = await queue.add("charge", 2);
+    expect(await parked).toMatchObject({ reason: "conflict", delay: expect.any(Number) as number });
+
+    const freedAt = performance.now();
+    gate.open();
+    await expect.poll(() => waiting.isCompleted(), { timeout: 20_000 }).toBe(true);
+    expect(performance.now() - freedAt).toBeLessThan(10_000);
+    expect(first.isRunning()).toBe(true);
+  });
+});
