@@ -244,15 +244,26 @@ export class Attendant implements Appointment {
    * Sees to it that all masters keep the key for the same one, and calls it if it is of a home of ours: it may have been
    * called before it was parked, or its call was not heard.
    */
-  async #confirm({ place, detail, dissent }: TurnDecision & { kind: "turn" }): Promise<void> {
+  async #confirm({
+    place,
+    detail,
+    dissent,
+    expiresIn,
+  }: TurnDecision & { kind: "turn" }): Promise<void> {
     // Nobody can be waiting there: it left, and a turn that was given meanwhile came after it.
     if (detail === "") return await this.look({ gone: [{ place, detail: IN_NO_LINE }] });
     const waiter = { place, detail, priority: 0 };
     if (dissent && !isArriving(waiter)) await this.keepFor(waiter, turnOf(waiter), false);
     if (this.#hasCalled(waiter)) return;
     if (this.#homeOf(waiter) === undefined) return;
-    this.#called = { waiter, at: this.#now() };
-    if ((await this.#call(waiter)) === "gone") await this.look({ gone: [waiter] });
+    const now = this.#now();
+    const call = (this.#called = { waiter, at: now });
+    const fate = await this.#call(waiter);
+    if (fate === "gone") return await this.look({ gone: [waiter] });
+    // It was called when it was given the turn, and is not given another one.
+    if (fate !== "called" && this.#called === call) {
+      this.#called = { waiter, at: Math.min(now, now + expiresIn - turnOf(waiter)) };
+    }
   }
 
   async #serve(round: Round, { head, next }: TurnDecision & { kind: "head" }): Promise<void> {
@@ -260,7 +271,8 @@ export class Attendant implements Appointment {
     const lapsed = this.#hasLapsed(head) && !this.#living.has(head.place);
     if (!lapsed) this.#called = { waiter: head, at: this.#now() };
     const fate = await (lapsed ? this.#fateOf(head) : this.#call(head));
-    if (fate === "gone") {
+    // For as long as a turn it could have asked for the key: its worker is dead, and not its queue to blame.
+    if (fate === "gone" || (lapsed && fate === "taken up")) {
       round.gone = true;
       return await this.#dropGone(head, next);
     }

@@ -22,7 +22,9 @@ export interface WorkerTask {
   ttl: number;
   /** False to run the same without a lock. */
   locked: boolean;
-  worker?: Partial<Pick<WorkerOptions, "lockDuration" | "stalledInterval" | "concurrency">>;
+  worker?: Partial<
+    Pick<WorkerOptions, "lockDuration" | "stalledInterval" | "maxStalledCount" | "concurrency">
+  >;
 }
 
 /** A message of `programs/worker.ts`. */
