@@ -28,9 +28,12 @@ export class Suspects {
     this.#until.set(home, { until: this.#clock.now() + pause, pause });
   }
 
-  /** A waiter of the home has come. */
-  trust(home: string): void {
-    if (this.#until.size > 0) this.#until.delete(home);
+  /**
+   * A worker of the home has taken up a job.
+   * @returns whether the home was passed over until now.
+   */
+  trust(home: string): boolean {
+    return this.#until.size > 0 && this.#until.delete(home);
   }
 
   /** When the next home is tried again; Infinity when none is passed over. */
