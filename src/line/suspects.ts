@@ -1,8 +1,5 @@
 import type { Clock } from "../clock.ts";
-
-/** For how many ms a home is passed over at first, and at most; doubled each time it does not come again. */
-const SHORTEST = 10_000;
-const LONGEST = 300_000;
+import { LONGEST_PASS, SHORTEST_PASS } from "../lock/line-script.ts";
 
 /**
  * The homes whose waiters were called and did not come: a paused queue, one whose slots are all taken, or one without
@@ -24,7 +21,7 @@ export class Suspects {
 
   /** A waiter of the home did not come. */
   suspect(home: string): void {
-    const pause = Math.min((this.#until.get(home)?.pause ?? SHORTEST / 2) * 2, LONGEST);
+    const pause = Math.min((this.#until.get(home)?.pause ?? SHORTEST_PASS / 2) * 2, LONGEST_PASS);
     this.#until.set(home, { until: this.#clock.now() + pause, pause });
   }
 
