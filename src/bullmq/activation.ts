@@ -32,6 +32,7 @@ export function activate(
   cancel: AbortSignal | undefined,
 ): Activation {
   const home = openHome(settings, job);
+  if (home !== undefined) settings.redlock.line.isServed(home);
   warnOfMismatches(settings, job);
   return {
     settings,

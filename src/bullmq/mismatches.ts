@@ -99,7 +99,7 @@ export function mismatchesOfJob(
   if (repeatJobKey && (onConflict === "delay" || onConflict === "wait")) {
     found.push({
       code: "scheduler-delay",
-      message: `the jobs of a job scheduler pile up behind a long holder of their key, since onConflict is "${onConflict}"; take "skip"`,
+      message: `the jobs of a job scheduler pile up behind a long holder of their key, since onConflict is "${onConflict}"; take "skip", or "keepLatest" to run the newest of them afterwards`,
     });
   }
   return found;

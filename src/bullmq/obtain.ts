@@ -118,14 +118,12 @@ async function acquire(
     const holder = describeAsHolder(job);
     const inLine = timesPutAside(job) > 0;
     const options = { ...settings.lock, holder, waitTimeout, signal };
-    const lock = await redlock.acquireScoped(keys, options, {
+    return await redlock.acquireScoped(keys, options, {
       ...(standing === undefined ? {} : { standing }),
       inLine,
       // At once, so that nobody who comes after the conflict is before it.
       joins: parks(settings.onConflict),
     });
-    if (inLine && standing !== undefined) redlock.line.arrived(standing);
-    return lock;
   } finally {
     stop.unlink();
   }

@@ -10,8 +10,13 @@ interface JobClass {
   fromId(queue: unknown, id: string): Promise<Job | undefined>;
 }
 
-/** States of a job that is on its way, or has arrived. */
-const COMING = new Set(["active", "waiting", "prioritized", "waiting-children"]);
+/** What the state of a job says that does not wait for a call. */
+const FATES: Readonly<Record<string, Fate>> = {
+  waiting: "coming",
+  prioritized: "coming",
+  active: "taken up",
+  "waiting-children": "taken up",
+};
 
 /** The parked jobs of one queue, by way of one of its workers. */
 export class QueueHome implements Home {
@@ -31,7 +36,7 @@ export class QueueHome implements Home {
     try {
       const job = await this.#find(waiter);
       if (job === undefined) return "gone";
-      if (!isRun(job, waiter)) return await stateOf(job);
+      if (!isRun(job, waiter)) return fateIn(await job.getState());
       // Sent together: alone, `promote` puts the job behind all that waits in its queue. The priority is the one it has now.
       const [promoted] = await Promise.allSettled([
         job.promote(),
@@ -41,7 +46,7 @@ export class QueueHome implements Home {
         this.#redlock.emit("woken", { job: nameOf(job) });
         return "called";
       }
-      return isGone(promoted.reason) ? await stateOf(job) : "unknown";
+      return isGone(promoted.reason) ? fateIn(await job.getState()) : "unknown";
     } catch {
       // The queue does not answer; the turn goes by, and others come first.
       return "unknown";
@@ -53,8 +58,7 @@ export class QueueHome implements Home {
       const job = await this.#find(waiter);
       if (job === undefined) return "gone";
       const state = await job.getState();
-      if (state === "delayed" && isRun(job, waiter)) return "called";
-      return COMING.has(state) ? "coming" : "gone";
+      return state === "delayed" && isRun(job, waiter) ? "called" : fateIn(state);
     } catch {
       return "unknown";
     }
@@ -74,6 +78,6 @@ function isRun(job: Job, { detail }: Waiter): boolean {
   return parseDetail(detail)?.run === job.attemptsStarted;
 }
 
-async function stateOf(job: Job): Promise<Fate> {
-  return COMING.has(await job.getState()) ? "coming" : "gone";
+function fateIn(state: string): Fate {
+  return FATES[state] ?? "gone";
 }

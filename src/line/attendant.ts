@@ -58,6 +58,8 @@ export class Attendant implements Appointment {
   #joinedAt = -Infinity;
   /** Whom this process has called last, and when. */
   #called: { readonly waiter: Waiter; readonly at: number } | undefined;
+  /** Whether somebody waits, and nobody could be called. */
+  #passedOver = false;
   #unsubscribe: (() => void) | undefined;
   #ended = false;
 
@@ -84,6 +86,11 @@ export class Attendant implements Appointment {
   /** Looks again after `ms` at the latest. */
   expectEnd(ms: number): void {
     this.#lookBy(this.#now() + ms + SLACK);
+  }
+
+  /** Looks at once if waiters were passed over: one of their homes can be trusted again. */
+  reconsider(): void {
+    if (this.#passedOver) this.#lookBy(this.#now());
   }
 
   /** Takes note of what a master said when the key was given back under `token`. */
@@ -222,9 +229,9 @@ export class Attendant implements Appointment {
 
   #planNextLook(decision: TurnDecision, { askedAt }: Round, complete: boolean): void {
     const now = this.#now();
+    if (decision.kind === "unknown") return;
+    this.#passedOver = decision.kind === "nobody" && decision.waiting > 0;
     switch (decision.kind) {
-      case "unknown":
-        return;
       case "held":
         if (decision.waiting > 0) this.#lookBy(now + Math.max(decision.expiresIn, 0) + SLACK);
         break;
@@ -236,7 +243,7 @@ export class Attendant implements Appointment {
         break;
       case "nobody":
         // All were passed over: their homes are tried again in time.
-        if (decision.waiting > 0) this.#lookBy(this.#parts.suspects.nextTrial + SLACK);
+        if (this.#passedOver) this.#lookBy(this.#nextTrial() + SLACK);
         break;
       default:
         decision satisfies never;
@@ -253,29 +260,45 @@ export class Attendant implements Appointment {
    * Sees to it that all masters keep the key for the same one, and calls it if it is of a home of ours: it may have been
    * called before it was parked, or its call was not heard.
    */
-  async #confirm({ place, detail, dissent }: TurnDecision & { kind: "turn" }): Promise<void> {
+  async #confirm({
+    place,
+    detail,
+    dissent,
+    expiresIn,
+  }: TurnDecision & { kind: "turn" }): Promise<void> {
     // Nobody can be waiting there: it left, and a turn that was given meanwhile came after it.
     if (detail === "") return await this.look({ gone: [{ place, detail: IN_NO_LINE }] });
     const waiter = { place, detail, priority: 0 };
+    // Another process has called it once more.
+    if (this.#hasLapsed(waiter)) return await this.#passOver(waiter, await this.#fateOf(waiter));
     if (dissent && !isArriving(waiter)) await this.keepFor(waiter, turnOf(waiter), false);
     if (this.#hasCalled(waiter)) return;
     if (this.#homeOf(waiter) === undefined) return;
-    this.#called = { waiter, at: this.#now() };
-    if ((await this.#call(waiter)) === "gone") await this.look({ gone: [waiter] });
+    const now = this.#now();
+    const call = (this.#called = { waiter, at: now });
+    const fate = await this.#call(waiter);
+    if (fate === "gone") return await this.look({ gone: [waiter] });
+    // It was called when it was given the turn, and is not given another one.
+    if (fate !== "called" && this.#called === call) {
+      this.#called = { waiter, at: Math.min(now, now + expiresIn - turnOf(waiter)) };
+    }
   }
 
   async #serve(round: Round, { head, next }: TurnDecision & { kind: "head" }): Promise<void> {
-    // One that waits here is at work on it.
-    const lapsed = this.#hasLapsed(head) && !this.#living.has(head.place);
+    const lapsed = this.#hasLapsed(head);
     if (!lapsed) this.#called = { waiter: head, at: this.#now() };
     if (lapsed && isArriving(head)) return await this.#fetch(round, head, next);
     const fate = await (lapsed ? this.#fateOf(head) : this.#call(head));
-    if (fate === "gone") {
-      round.gone = true;
-      return await this.#dropGone(head, next);
-    }
-    if (!lapsed) return;
-    this.#parts.suspects.suspect(homeIn(head.place));
+    round.gone = fate === "gone" || (lapsed && fate === "taken up");
+    if (lapsed) return await this.#passOver(head, fate, next);
+    if (round.gone) await this.#dropGone(head, next);
+  }
+
+  /** Gives the turn to the next, since this one has not used it. */
+  async #passOver(waiter: Waiter, fate: Fate, next: readonly Waiter[] = []): Promise<void> {
+    // A job that a worker has taken up could have asked for its key: the worker is dead, and its queue not to blame.
+    if (fate === "gone" || fate === "taken up") return await this.#dropGone(waiter, next);
+    this.#parts.suspects.suspect(homeIn(waiter.place));
     await this.look();
   }
 
@@ -298,11 +321,10 @@ export class Attendant implements Appointment {
     await this.look({ gone: [head, ...next.slice(0, firstAlive === -1 ? undefined : firstAlive)] });
   }
 
-  /** Whether this process has called the waiter, and the turn went by. */
+  /** Whether the waiter was called, and the turn went by. One that waits here is at work on it. */
   #hasLapsed(waiter: Waiter): boolean {
-    return (
-      this.#hasCalled(waiter) && this.#now() - (this.#called?.at ?? 0) >= turnOf(waiter) - SLACK
-    );
+    if (!this.#hasCalled(waiter) || this.#living.has(waiter.place)) return false;
+    return this.#now() - (this.#called?.at ?? 0) >= turnOf(waiter) - SLACK;
   }
 
   #hasCalled({ place, detail }: Waiter): boolean {
@@ -358,6 +380,12 @@ export class Attendant implements Appointment {
     if (this.#unsubscribe !== undefined) return;
     this.#unsubscribe = listen(this.#parts.context, this.key, (waiter) => this.#told(waiter));
     this.#lookBy(this.#now() + SUBSCRIBING);
+  }
+
+  /** A home that was passed over in an answer may be trusted again by now. */
+  #nextTrial(): number {
+    const { nextTrial } = this.#parts.suspects;
+    return nextTrial === Infinity ? this.#now() : nextTrial;
   }
 
   #lookBy(at: number): void {

@@ -3,10 +3,11 @@ import type { Waiter } from "../lock/lining.ts";
 /**
  * What became of a waiter that was called.
  *
- * `called`: it is on its way because of us; `coming`: it is on its way, or running, anyway; `gone`: it does not wait any
- * more, and never will at this registration; `unknown`: its queue did not answer.
+ * `called`: it is on its way because of us; `coming`: it is on its way anyway; `taken up`: a worker has it, and it asks for its
+ * key, or joins again, if that worker lives; `gone`: it does not wait any more, and never will at this registration;
+ * `unknown`: its queue did not answer.
  */
-export type Fate = "called" | "coming" | "gone" | "unknown";
+export type Fate = "called" | "coming" | "taken up" | "gone" | "unknown";
 
 /** The parked jobs of one queue, in a process that can bring them back. */
 export interface Home {

@@ -48,9 +48,10 @@ export class Line {
     return this.#homes.has(encodeHome(name));
   }
 
-  /** Takes note that a waiter of the home has come. */
-  arrived({ place }: Pick<Standing, "place">): void {
-    this.#suspects.trust(homeIn(place));
+  /** Takes note that a worker of the home takes up jobs: its waiters are passed over no longer. */
+  isServed(name: string): void {
+    if (!this.#suspects.trust(encodeHome(name))) return;
+    for (const attendant of this.#attendants.values()) attendant.reconsider();
   }
 
   /**

@@ -1,8 +1,5 @@
 import type { Clock } from "../clock.ts";
-
-/** For how many ms a home is passed over at first, and at most; doubled each time it does not come again. */
-const SHORTEST = 10_000;
-const LONGEST = 300_000;
+import { LONGEST_PASS, SHORTEST_PASS } from "../lock/line-script.ts";
 
 /**
  * The homes whose waiters were called and did not come: a paused queue, one whose slots are all taken, or one without
@@ -24,13 +21,16 @@ export class Suspects {
 
   /** A waiter of the home did not come. */
   suspect(home: string): void {
-    const pause = Math.min((this.#until.get(home)?.pause ?? SHORTEST / 2) * 2, LONGEST);
+    const pause = Math.min((this.#until.get(home)?.pause ?? SHORTEST_PASS / 2) * 2, LONGEST_PASS);
     this.#until.set(home, { until: this.#clock.now() + pause, pause });
   }
 
-  /** A waiter of the home has come. */
-  trust(home: string): void {
-    if (this.#until.size > 0) this.#until.delete(home);
+  /**
+   * A worker of the home has taken up a job.
+   * @returns whether the home was passed over until now.
+   */
+  trust(home: string): boolean {
+    return this.#until.size > 0 && this.#until.delete(home);
   }
 
   /** When the next home is tried again; Infinity when none is passed over. */

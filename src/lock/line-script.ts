@@ -5,7 +5,9 @@
  * says who can call the waiter: the queue of a parked job, or the process of somebody who waits in a program. Its
  * _detail_, `<p, a or l><flags><run>@<process>`, tells a parked one (p) from one that was refused, is about to be parked
  * and looks itself then (a), and from one that waits in a living process (l), and one registration of the same place from
- * another. A living process has a lease in the same hash, under `~<process>`.
+ * another. A living process has a lease in the same hash, under `~<process>`; a home that does not come when it is called
+ * has `<until>:<pause>` there, under `!<home>`: whoever serves the line prefers others until then, so that not each process
+ * has to learn it by a turn that goes by.
  *
  * A _turn_ keeps a free key for one place, for a moment: else whoever happens to ask between the release and the arrival
  * of the first in line would go before it.
@@ -26,6 +28,13 @@ export const LINE_RETENTION = 900_000;
 /** Milliseconds that the waiters of a process live on without word from it. */
 export const LEASE = 4_000;
 
+/**
+ * For how many ms a home is passed over at first that does not come when it is called, and at most; doubled each time it
+ * does not come again.
+ */
+export const SHORTEST_PASS = 10_000;
+export const LONGEST_PASS = 300_000;
+
 /** How many waiters a master names at once: those whose jobs are gone are passed over together. */
 export const NAMED = 4;
 
@@ -45,21 +54,35 @@ local function leave(line, details, place)
   if redis.call('ZREM', line, place) == 0 then return end
   if redis.call('EXISTS', line) == 0 then redis.call('DEL', details) else redis.call('HDEL', details, place) end
 end
+local function homeOf(place)
+  return string.match(place, '^%d+:([^:]*):') or ''
+end
+local function hasCome(details, place)
+  redis.call('HDEL', details, '!' .. homeOf(place))
+end
 local function join(line, details, place, priority, detail)
   redis.call('ZADD', line, priority, place)
   redis.call('HSET', details, place, detail)
+  hasCome(details, place)
   redis.call('PEXPIRE', line, ${LINE_RETENTION})
   redis.call('PEXPIRE', details, ${LINE_RETENTION})
-end
-local function homeOf(place)
-  return string.match(place, '^%d+:([^:]*):') or ''
 end
 local function isThere(details, detail)
   local process = string.match(detail, '^l[^@]*@(.*)$')
   return not process or tonumber(redis.call('HGET', details, '~' .. process) or 0) >= clockOf()
 end
-local function firstOf(line, details, skipped)
-  local first, index = {}, 0
+local function passOf(details, home)
+  local ends, pause = string.match(redis.call('HGET', details, '!' .. home) or '', '^(%d+):(%d+)$')
+  return tonumber(ends or 0) > clockOf(), tonumber(pause or ${SHORTEST_PASS / 2})
+end
+local function passOver(details, home)
+  local passed, pause = passOf(details, home)
+  if passed then return end
+  pause = math.min(2 * pause, ${LONGEST_PASS})
+  redis.call('HSET', details, '!' .. home, string.format('%.0f:%.0f', clockOf() + pause, pause))
+end
+local function firstOf(line, details, skipped, prefers)
+  local first, index, passed = {}, 0, {}
   for _ = 1, ${MOST_STEPS / NAMED} do
     local places = redis.call('ZRANGE', line, index, index + ${NAMED - 1}, 'WITHSCORES')
     if #places == 0 then break end
@@ -70,7 +93,9 @@ local function firstOf(line, details, skipped)
         leave(line, details, place)
       else
         index = index + 1
-        if not skipped[homeOf(place)] then first[#first + 1] = { place, detail, places[i + 1] } end
+        local home = homeOf(place)
+        if prefers and passed[home] == nil then passed[home] = passOf(details, home) end
+        if not skipped[home] and not passed[home] then first[#first + 1] = { place, detail, places[i + 1] } end
         if #first == ${NAMED} then return first end
       end
     end
@@ -83,7 +108,11 @@ local function call(turn, channel, token, detail, place, life)
 end
 -- Gives the turn to the first in line. Who can wake it without a message is not sent one.
 local function serve(turn, line, details, channel, token, process, home, skipped)
-  local first = firstOf(line, details, skipped)
+  if redis.call('EXISTS', line) == 1 then
+    for home in pairs(skipped) do passOver(details, home) end
+  end
+  local first = firstOf(line, details, skipped, true)
+  if not first[1] then first = firstOf(line, details, skipped, false) end
   local head = first[1]
   if not head then return { 'NOBODY', redis.call('ZCARD', line) } end
   local kind, theirs = string.match(head[2], '^(.)[^@]*@(.*)$')

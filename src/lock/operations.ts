@@ -143,6 +143,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     if mine < names then redis.call('SET', keys[at + 1], value, 'PX', ttl) end
     if place ~= '' then
       if replaceable and redis.call('HGET', keys[at + 5], '^') == place then redis.call('HDEL', keys[at + 5], '^') end
+      hasCome(keys[at + 5], place)
       leave(keys[at + 4], keys[at + 5], place)
     end
   end

@@ -111,7 +111,7 @@ test("warns of scheduler-delay when the jobs of a scheduler are delayed", async 
 
   await done;
   expect(warnings.map(({ code }) => code)).toEqual(["scheduler-delay"]);
-  expect(warnings[0]!.message).toContain('take "skip"');
+  expect(warnings[0]!.message).toContain('take "skip", or "keepLatest"');
 });
 
 test("does not warn of a scheduler whose jobs are skipped", async () => {

@@ -1,5 +1,13 @@
 import { Redis } from "ioredis";
 
+/** A time in which nobody used an entity, in ms since 1970. */
+export interface Pause {
+  readonly from: number;
+  readonly to: number;
+  /** Who came then. */
+  readonly user: string;
+}
+
 /**
  * Something that only one job at a time may use, kept in a Redis of its own that knows nothing of locks. It counts
  * who breaks the rule: each step is one script, so that the count is right whatever the users do.
@@ -13,12 +21,40 @@ export class Resource {
 
   /** A job begins to use the entity. `token` is the fencing token it has, 0 for none. */
   async enter(entity: string, user: string, token: number): Promise<void> {
-    await this.#client.eval(ENTER, 2, `inside:${entity}`, `token:${entity}`, user, token);
+    const names = [`inside:${entity}`, `token:${entity}`, `uses:${entity}`];
+    await this.#client.eval(ENTER, names.length, ...names, user, token);
   }
 
   /** A job has ended its use of the entity. */
   async leave(entity: string, user: string): Promise<void> {
-    await this.#client.srem(`inside:${entity}`, user);
+    await this.#client.eval(LEAVE, 2, `inside:${entity}`, `uses:${entity}`, user);
+  }
+
+  /** The process is dead, and uses nothing any more. */
+  async bury(pid: number): Promise<void> {
+    const entities = (await this.#client.keys("inside:*")).map((name) => name.slice(7));
+    for (const entity of entities) {
+      const dead = (await this.users(entity)).filter((user) => user.startsWith(`${pid}:`));
+      for (const user of dead) await this.leave(entity, user);
+    }
+  }
+
+  /** When the entity was not used although somebody came afterwards, in ms of the resource's clock. */
+  async pauses(entity: string): Promise<Pause[]> {
+    const uses = (await this.#client.lrange(`uses:${entity}`, 0, -1)).map((line) => {
+      const [what, at, user = ""] = line.split(" ");
+      return { what, at: Number(at), user };
+    });
+    return uses.flatMap(({ what, at, user }, index) => {
+      const before = uses[index - 1];
+      return what === "in" && before?.what === "out" ? [{ from: before.at, to: at, user }] : [];
+    });
+  }
+
+  /** Milliseconds since 1970, by the resource's clock. */
+  async now(): Promise<number> {
+    const [seconds, micros] = await this.#client.time();
+    return Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000);
   }
 
   /** Those who are using an entity now. */
@@ -38,7 +74,17 @@ export class Resource {
   }
 }
 
-const ENTER = `
+const NOTE = `
+local function note(uses, what, user)
+  local time = redis.call('TIME')
+  redis.call('RPUSH', uses, string.format('%s %.0f %s', what, time[1] * 1000 + time[2] / 1000, user))
+end`;
+
+const LEAVE = `${NOTE}
+if redis.call('SREM', KEYS[1], ARGV[1]) == 1 then note(KEYS[2], 'out', ARGV[1]) end`;
+
+const ENTER = `${NOTE}
+note(KEYS[3], 'in', ARGV[1])
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('INCR', 'entries')
 if redis.call('SCARD', KEYS[1]) > 1 then redis.call('INCR', 'overlaps') end

@@ -345,10 +345,13 @@ function lineOf(stored = "[]"): string[] {
     .map(([place]) => place);
 }
 
-/** What is known about waiters; of the leases of processes only that they are there. */
+/** What is known about waiters; of the leases of processes, and of homes that are passed over, only that they are there. */
 function withoutLeases(details: [string, string][]): [string, string][] {
   return details
-    .map(([name, value]): [string, string] => [name, name.startsWith("~") ? "lease" : value])
+    .map(([name, value]): [string, string] => [
+      name,
+      name.startsWith("~") ? "lease" : name.startsWith("!") ? (value.split(":")[1] ?? "") : value,
+    ])
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 

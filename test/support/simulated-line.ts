@@ -2,8 +2,10 @@ import {
   LEASE,
   LINE_RETENTION,
   LIVING_TURN,
+  LONGEST_PASS,
   MOST_REPLACED,
   NAMED,
+  SHORTEST_PASS,
   TURN,
 } from "../../src/lock/line-script.ts";
 import type { JoinReply, Joining, Serving, TurnReply, Waiter } from "../../src/lock/lining.ts";
@@ -50,6 +52,7 @@ export class SimulatedLine {
       const details = this.#details(names, key);
       line.set(place, priority);
       details.set(place, detail);
+      details.delete(passOf(place));
       if (living) details.set(`~${process}`, String(this.#memory.now() + LEASE));
       const replaced: Waiter[] = [];
       const lock = this.#memory.rest(names.lock(key));
@@ -119,7 +122,9 @@ export class SimulatedLine {
     { process, home }: Pick<Caller, "process" | "home">,
     skipped: readonly string[] = [],
   ): TurnReply {
-    const waiters = this.#first(names, key, skipped);
+    for (const home of skipped) this.#passOver(names, key, home);
+    const preferred = this.#first(names, key, skipped, true);
+    const waiters = preferred.length > 0 ? preferred : this.#first(names, key, skipped, false);
     const [head] = waiters;
     if (head === undefined) return { status: "nobody", waiting: this.#line(names, key).size };
     const theirs = head.detail.split("@")[1] ?? "";
@@ -143,7 +148,15 @@ export class SimulatedLine {
     const known = this.#details(names, key);
     if (known.get(place) === `p${detail.slice(1)}`) return;
     const line = this.#line(names, key).set(place, priority);
-    this.#store(names, key, line, known.set(place, detail), LINE_RETENTION);
+    known.set(place, detail).delete(passOf(place));
+    this.#store(names, key, line, known, LINE_RETENTION);
+  }
+
+  /** One that was called has come. */
+  come(names: Names, key: string, place: string): void {
+    const details = this.#details(names, key);
+    details.delete(passOf(place));
+    this.#store(names, key, this.#line(names, key), details);
   }
 
   leave(names: Names, key: string, place: string): void {
@@ -175,15 +188,28 @@ export class SimulatedLine {
     return this.#line(names, key).size;
   }
 
-  #first(names: Names, key: string, skipped: readonly string[]): Waiter[] {
+  #passOver(names: Names, key: string, home: string): void {
+    const line = this.#line(names, key);
+    const details = this.#details(names, key);
+    const [ends = 0, before = SHORTEST_PASS / 2] =
+      details.get(`!${home}`)?.split(":").map(Number) ?? [];
+    const now = this.#memory.now();
+    if (line.size === 0 || ends > now) return;
+    const pause = Math.min(2 * before, LONGEST_PASS);
+    this.#store(names, key, line, details.set(`!${home}`, `${now + pause}:${pause}`));
+  }
+
+  #first(names: Names, key: string, skipped: readonly string[], prefers: boolean): Waiter[] {
     const found: Waiter[] = [];
     for (const [place, priority] of ordered(this.#line(names, key))) {
       const details = this.#details(names, key);
       const detail = details.get(place);
       const [, process] = /^l[^@]*@([^]*)$/.exec(detail ?? "") ?? [];
       const lease = process === undefined ? Infinity : Number(details.get(`~${process}`) ?? 0);
+      const [ends = 0] = details.get(passOf(place))?.split(":").map(Number) ?? [];
+      const passed = prefers && ends > this.#memory.now();
       if (detail === undefined || lease < this.#memory.now()) this.leave(names, key, place);
-      else if (!skipped.includes(homeOf(place))) found.push({ place, detail, priority });
+      else if (!passed && !skipped.includes(homeOf(place))) found.push({ place, detail, priority });
       if (found.length === NAMED) break;
     }
     return found;
@@ -232,6 +258,10 @@ function parse<V>(stored: string | undefined): Map<string, V> {
 
 function ordered(line: ReadonlyMap<string, number>): [string, number][] {
   return [...line].sort(([a, first], [b, second]) => first - second || (a < b ? -1 : 1));
+}
+
+function passOf(place: string): string {
+  return `!${homeOf(place)}`;
 }
 
 function homeOf(place: string): string {

@@ -199,6 +199,7 @@ export class SimulatedMaster {
       this.set(names.fence(key), fence, RETENTION);
       if (caller.place !== "") {
         if (caller.replaceable) this.#lines.forgetLatest(names, key, caller.place);
+        this.#lines.come(names, key, caller.place);
         this.#lines.leave(names, key, caller.place);
       }
       if (mine === keys.length) continue;

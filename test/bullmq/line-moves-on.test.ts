@@ -1,0 +1,226 @@
+import { type Job, type Queue, Worker } from "bullmq";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { type Redlock, withLock } from "../../src/index.ts";
+import { TURN } from "../../src/lock/line-script.ts";
+import { redisClient } from "../support/redis.ts";
+import { Gate, QUEUE, useBench } from "./support.ts";
+
+interface Data {
+  account: string;
+  index: number;
+}
+
+const bench = useBench();
+const KEY = "account:{{data.account}}";
+/** What a loaded machine may add to what is promised, in ms. */
+const LOAD = 1_500;
+
+/** Jobs of one queue that are parked behind the holder of a key. */
+interface Parked {
+  readonly queue: Queue<Data>;
+  readonly worker: Worker;
+  readonly jobs: readonly Job<Data>[];
+  /** Those that have run, in order. */
+  readonly runs: number[];
+}
+
+/** Parks `count` jobs; the worker has a slot for each, and two more. */
+async function park(redlock: Redlock, count: number, name = QUEUE): Promise<Parked> {
+  const queue = bench.queue(name);
+  const runs: number[] = [];
+  const worker = bench.worker(
+    withLock({ redlock, key: KEY }, async ({ data, attemptsMade, opts }: Job<Data>) => {
+      if (attemptsMade === 0 && opts.jobId?.startsWith("failing") === true) {
+        throw new Error("fails the first time");
+      }
+      await Promise.resolve(runs.push(data.index));
+    }),
+    { concurrency: count + 2, name, limiter: { max: 1_000, duration: 1_000 } },
+  );
+  const parks = count > 0 ? nextParks(redlock, count, name) : undefined;
+  const jobs = await queue.addBulk(
+    Array.from({ length: count }, (_, index) => ({
+      name: "charge",
+      data: { account: "hot", index },
+      opts: { deduplication: { id: `${name} ${index}`, replace: true } },
+    })),
+  );
+  await parks;
+  return { queue, worker, jobs, runs };
+}
+
+/** Resolves when so many jobs of the queue have been parked. */
+async function nextParks(redlock: Redlock, count: number, name = QUEUE): Promise<void> {
+  const all = new Gate();
+  let parks = 0;
+  const listener = ({ job }: { job: string }): void => {
+    if (job.includes(`:${name}:`) && ++parks === count) all.open();
+  };
+  redlock.on("warning", () => {}).on("parked", listener);
+  await all.opened;
+  redlock.off("parked", listener);
+}
+
+/** Releases, and says how many ms pass until `done` has `count` entries. */
+async function timeToRun(release: () => Promise<unknown>, done: unknown[], count: number) {
+  const releasedAt = performance.now();
+  await release();
+  await expect.poll(() => done.length, { timeout: 20_000, interval: 10 }).toBe(count);
+  return performance.now() - releasedAt;
+}
+
+/** Lines and turns that are left on the masters. */
+async function lines(): Promise<string[]> {
+  const lists = await Promise.all(bench.masterUrls.map((url) => redisClient(url).keys("*")));
+  return lists.flat().filter((name) => /@waiters?:|@turn:/.test(name));
+}
+
+describe("those who are in line run in order when the first of them", () => {
+  test("was removed", async () => {
+    const redlock = bench.redlock({ ttl: 10_000 });
+    const lock = await redlock.acquire("account:hot");
+    const { jobs, runs } = await park(redlock, 3);
+
+    await jobs[0]!.remove();
+
+    expect(await timeToRun(() => lock.release(), runs, 2)).toBeLessThan(LOAD);
+    expect(runs).toEqual([1, 2]);
+    await expect.poll(lines).toEqual([]);
+  });
+
+  test("was replaced by deduplication", async () => {
+    const redlock = bench.redlock({ ttl: 10_000 });
+    const lock = await redlock.acquire("account:hot");
+    const { queue, jobs, runs } = await park(redlock, 3);
+
+    const again = nextParks(redlock, 1);
+    const { deduplication } = jobs[0]!.opts;
+    await queue.add("charge", { account: "hot", index: 9 }, { deduplication: deduplication! });
+    await again;
+    expect(await queue.getJob(jobs[0]!.id!)).toBeUndefined();
+
+    expect(await timeToRun(() => lock.release(), runs, 3)).toBeLessThan(LOAD);
+    expect(runs).toEqual([1, 2, 9]);
+    await expect.poll(lines).toEqual([]);
+  });
+
+  test("had failed, and was tried again by hand: in its old place", async () => {
+    const redlock = bench.redlock({ ttl: 10_000 });
+    const first = await redlock.acquire("account:hot");
+    const { queue, worker, runs } = await park(redlock, 0);
+    const failed = new Gate<Job<Data>>();
+    worker.on("failed", (job) => failed.open(job as Job<Data>));
+    await nextParksOf(redlock, () =>
+      queue.add("charge", { account: "hot", index: 0 }, { jobId: "failing" }),
+    );
+    await first.release();
+    const job = await failed.opened;
+
+    const lock = await redlock.acquire("account:hot", { waitTimeout: 5_000 });
+    await nextParksOf(redlock, () => queue.add("charge", { account: "hot", index: 1 }));
+    await nextParksOf(redlock, () => job.retry("failed", { resetAttemptsStarted: true }));
+
+    expect(await timeToRun(() => lock.release(), runs, 2)).toBeLessThan(LOAD);
+    expect(runs).toEqual([0, 1]);
+    await expect.poll(lines).toEqual([]);
+  });
+
+  test("and all others were promoted by hand: they come, are parked again, and keep their places", async () => {
+    const redlock = bench.redlock({ ttl: 10_000 });
+    const lock = await redlock.acquire("account:hot");
+    const { queue, runs } = await park(redlock, 4);
+
+    await nextParksOf(redlock, () => queue.promoteJobs(), 4);
+
+    expect(await timeToRun(() => lock.release(), runs, 4)).toBeLessThan(LOAD);
+    expect(runs).toEqual([0, 1, 2, 3]);
+    await expect.poll(lines).toEqual([]);
+  });
+
+  test("was taken up by a worker that died: after one turn", async () => {
+    const redlock = bench.redlock({ ttl: 10_000 });
+    const lock = await redlock.acquire("account:hot");
+    const { worker, runs } = await park(redlock, 3);
+    await worker.pause();
+    const dead = new Worker(QUEUE, null, { connection: { url: bench.queueUrl } });
+    onTestFinished(async () => await dead.close(true));
+    const taken = dead.getNextJob("a token");
+
+    const run = timeToRun(() => lock.release(), runs, 2);
+    expect(((await taken) as unknown as Job<Data>).data.index).toBe(0);
+    worker.resume();
+
+    expect(await run).toBeLessThan(TURN + LOAD);
+    expect(runs).toEqual([1, 2]);
+  });
+});
+
+/** What becomes of a queue; and whether its jobs still run afterwards, when `undo` has undone it. */
+interface Trouble {
+  readonly what: string;
+  readonly act: (parked: Parked) => Promise<unknown>;
+  readonly undo?: (parked: Parked) => Promise<unknown>;
+  /** How long it lasts after that, in ms. */
+  readonly lasts?: number;
+  /** Most milliseconds that it costs the others. */
+  readonly costs: number;
+}
+
+/** Longer than the turn that goes by. */
+const LIMIT = TURN + 1_500;
+
+const TROUBLES: readonly Trouble[] = [
+  { what: "drained", act: async ({ queue }) => await queue.drain(true), costs: 0 },
+  {
+    what: "obliterated",
+    act: async ({ queue }) => await queue.obliterate({ force: true }),
+    costs: 0,
+  },
+  {
+    what: "paused",
+    act: async ({ queue }) => await queue.pause(),
+    undo: async ({ queue }) => await queue.resume(),
+    costs: TURN,
+  },
+  {
+    what: "rate limited",
+    act: async ({ queue }) => await queue.rateLimit(LIMIT),
+    undo: async () => {},
+    lasts: LIMIT,
+    costs: TURN,
+  },
+  {
+    what: "without workers",
+    act: async ({ worker }) => await worker.close(),
+    costs: TURN,
+  },
+];
+
+describe.each(TROUBLES)("a queue that is $what", ({ act, undo, lasts = 0, costs }) => {
+  test.each(["the same program", "another program"])(
+    "costs the jobs of another queue, served by %s, one turn at most",
+    async (where) => {
+      const redlock = bench.redlock({ ttl: 10_000 });
+      const lock = await redlock.acquire("account:hot");
+      const troubled = await park(redlock, 3);
+      const other = where === "the same program" ? redlock : bench.redlock({ ttl: 10_000 });
+      const { runs } = await park(other, 5, "refunds");
+      await act(troubled);
+
+      expect(await timeToRun(() => lock.release(), runs, 5)).toBeLessThan(costs + LOAD);
+      expect(runs).toEqual([0, 1, 2, 3, 4]);
+      if (undo === undefined) return;
+      expect(await timeToRun(async () => await undo(troubled), troubled.runs, 3)).toBeLessThan(
+        lasts + LOAD,
+      );
+      await expect.poll(lines).toEqual([]);
+    },
+  );
+});
+
+/** Does something that gets so many jobs parked, and resolves when they are. */
+async function nextParksOf(redlock: Redlock, act: () => Promise<unknown>, count = 1) {
+  const parks = nextParks(redlock, count);
+  await act();
+  await parks;
+}
