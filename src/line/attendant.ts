@@ -58,6 +58,8 @@ export class Attendant implements Appointment {
   #joinedAt = -Infinity;
   /** Whom this process has called last, and when. */
   #called: { readonly waiter: Waiter; readonly at: number } | undefined;
+  /** Whom the line was to go on from last, and when. */
+  #left: { readonly waiter: Waiter; readonly at: number } | undefined;
   /** Whether somebody waits, and nobody could be called. */
   #passedOver = false;
   #unsubscribe: (() => void) | undefined;
@@ -270,7 +272,7 @@ export class Attendant implements Appointment {
     if (detail === "") return await this.look({ gone: [{ place, detail: IN_NO_LINE }] });
     const waiter = { place, detail, priority: 0 };
     // Another process has called it once more.
-    if (this.#hasLapsed(waiter)) return await this.#passOver(waiter, await this.#fateOf(waiter));
+    if (this.#hasLapsed(waiter)) return await this.#passOver(waiter);
     if (dissent && !isArriving(waiter)) await this.keepFor(waiter, turnOf(waiter), false);
     if (this.#hasCalled(waiter)) return;
     if (this.#homeOf(waiter) === undefined) return;
@@ -285,40 +287,48 @@ export class Attendant implements Appointment {
   }
 
   async #serve(round: Round, { head, next }: TurnDecision & { kind: "head" }): Promise<void> {
-    const lapsed = this.#hasLapsed(head);
-    if (!lapsed) this.#called = { waiter: head, at: this.#now() };
-    if (lapsed && isArriving(head)) return await this.#fetch(round, head, next);
-    const fate = await (lapsed ? this.#fateOf(head) : this.#call(head));
-    round.gone = fate === "gone" || (lapsed && fate === "taken up");
-    if (lapsed) return await this.#passOver(head, fate, next);
-    if (round.gone) await this.#dropGone(head, next);
-  }
-
-  /** Gives the turn to the next, since this one has not used it. */
-  async #passOver(waiter: Waiter, fate: Fate, next: readonly Waiter[] = []): Promise<void> {
-    // A job that a worker has taken up could have asked for its key: the worker is dead, and its queue not to blame.
-    if (fate === "gone" || fate === "taken up") return await this.#dropGone(waiter, next);
-    this.#parts.suspects.suspect(homeIn(waiter.place));
-    await this.look();
-  }
-
-  /** Calls one that had its turn before it was parked, and has not looked since: its process may have died after it was. */
-  async #fetch(round: Round, head: Waiter, next: readonly Waiter[]): Promise<void> {
-    const fate = await this.#homeOf(head)?.call(head);
-    if (fate === "called") {
-      this.#called = { waiter: head, at: this.#now() };
-      return;
-    }
-    // It joins again if it lives.
+    if (this.#hasLapsed(head)) return await this.#passOver(head, next, round);
+    this.#called = { waiter: head, at: this.#now() };
+    if ((await this.#call(head)) !== "gone") return;
     round.gone = true;
     await this.#dropGone(head, next);
   }
 
+  /** Gives the turn to the next, since this one has not used it. */
+  async #passOver(waiter: Waiter, next: readonly Waiter[] = [], round?: Round): Promise<void> {
+    // It had its turn before it was parked, and has not looked since: its process may have died after it was.
+    if (isArriving(waiter) && (await this.#homeOf(waiter)?.call(waiter)) === "called") {
+      this.#called = { waiter, at: this.#now() };
+      return;
+    }
+    const fate = await this.#fateOf(waiter);
+    // A job that a worker has taken up could have asked for its key: the worker is dead, and its queue not to blame.
+    if (fate === "gone" || fate === "taken up") {
+      if (round !== undefined) round.gone = true;
+      return await this.#dropGone(waiter, next);
+    }
+    if (this.#isStuckAt(waiter)) return;
+    this.#parts.suspects.suspect(homeIn(waiter.place));
+    await this.look();
+  }
+
   /** Takes out a waiter that is gone, and those after it that are gone too; the next one gets the turn. */
   async #dropGone(head: Waiter, next: readonly Waiter[]): Promise<void> {
+    if (this.#isStuckAt(head)) return;
     const fates = await Promise.all(next.map((waiter) => this.#fateOf(waiter)));
     const firstAlive = fates.findIndex((fate) => fate !== "gone");
     await this.look({ gone: [head, ...next.slice(0, firstAlive === -1 ? undefined : firstAlive)] });
+  }
+
+  /** Whether the line was to go on from the waiter just now: masters that cannot do so are not asked without end. */
+  #isStuckAt(waiter: Waiter): boolean {
+    const now = this.#now();
+    if (isSame(this.#left?.waiter, waiter) && now < (this.#left?.at ?? 0) + LOOK_INTERVAL) {
+      this.#lookBy(now + LOOK_INTERVAL);
+      return true;
+    }
+    this.#left = { waiter, at: now };
+    return false;
   }
 
   /** Whether the waiter was called, and the turn went by. One that waits here is at work on it. */
@@ -327,9 +337,8 @@ export class Attendant implements Appointment {
     return this.#now() - (this.#called?.at ?? 0) >= turnOf(waiter) - SLACK;
   }
 
-  #hasCalled({ place, detail }: Waiter): boolean {
-    const called = this.#called?.waiter;
-    return called?.place === place && called.detail === detail;
+  #hasCalled(waiter: Waiter): boolean {
+    return isSame(this.#called?.waiter, waiter);
   }
 
   async #call(waiter: Waiter): Promise<Fate> {
@@ -407,4 +416,9 @@ export class Attendant implements Appointment {
 /** Milliseconds for which a key is kept for a waiter. */
 function turnOf({ detail }: Waiter): number {
   return parseDetail(detail)?.state === "living" ? LIVING_TURN : TURN;
+}
+
+/** Whether both are the same registration of the same place. */
+function isSame(one: Waiter | undefined, other: Waiter): boolean {
+  return one?.place === other.place && one.detail === other.detail;
 }
