@@ -296,16 +296,17 @@ export class Attendant implements Appointment {
 
   /** Gives the turn to the next, since this one has not used it. */
   async #passOver(waiter: Waiter, next: readonly Waiter[] = [], round?: Round): Promise<void> {
-    // It had its turn before it was parked, and has not looked since: its process may have died after it was.
-    if (isArriving(waiter) && (await this.#homeOf(waiter)?.call(waiter)) === "called") {
-      this.#called = { waiter, at: this.#now() };
-      return;
-    }
     const fate = await this.#fateOf(waiter);
     // A job that a worker has taken up could have asked for its key: the worker is dead, and its queue not to blame.
     if (fate === "gone" || fate === "taken up") {
       if (round !== undefined) round.gone = true;
       return await this.#dropGone(waiter, next);
+    }
+    // Its process died when it had parked it, and before it said so.
+    if (fate === "called" && isArriving(waiter)) {
+      this.#called = { waiter, at: this.#now() };
+      await this.#homeOf(waiter)?.call(waiter);
+      return;
     }
     if (this.#isStuckAt(waiter)) return;
     this.#parts.suspects.suspect(homeIn(waiter.place));
@@ -356,8 +357,9 @@ export class Attendant implements Appointment {
   /** One that does not wait in a queue and does not come has missed its turn, and joins again if it lives. */
   async #fateOf(waiter: Waiter): Promise<Fate> {
     if (this.#living.has(waiter.place)) return "coming";
-    if (parseDetail(waiter.detail)?.state !== "parked") return "gone";
-    return (await this.#homeOf(waiter)?.look(waiter)) ?? "unknown";
+    const state = parseDetail(waiter.detail)?.state;
+    const fate = state === "living" ? "gone" : await this.#homeOf(waiter)?.look(waiter);
+    return state === "arriving" && fate !== "called" ? "gone" : (fate ?? "unknown");
   }
 
   #homeOf({ place }: Waiter): Home | undefined {
