@@ -1,0 +1,90 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startRedisNodes, type RedisNodes } from "../../src/testing/index.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
+import { Crew } from "./crew.ts";
+import { Journal, monotonic } from "./journal.ts";
+import type { Verdict } from "./judge.ts";
+import { type Contender, NODE_TIMEOUT, SKEW_BUDGET } from "./lock-client.ts";
+import { Nemesis } from "./nemesis.ts";
+import { makeSchedule } from "./schedule.ts";
+import { Witness } from "./witness.ts";
+
+const MASTERS = 5;
+const WORKERS = 4;
+/** Locks that each worker wants at the same time. */
+const TASKS = 3;
+const KEYS = ["account:1", "account:2", "account:3"];
+const TTL = 1_000;
+/** Milliseconds for which a lock is waited for. */
+const PATIENCE = 500;
+/** How long a master without memory gives no vote: see `restartGuard`. */
+const QUARANTINE = TTL * 1.02 + NODE_TIMEOUT + SKEW_BUDGET;
+/** Until a client is connected again, and has tried again. */
+const BACKOFF = 1_500;
+/** Within so many ms after the end of the faults every key must be granted. */
+const FREE_WITHIN = 2 * TTL + QUARANTINE + BACKOFF;
+/** Rounds of an acquisition beyond its wait: a split is tried again eight times. */
+const ROUNDS = 10;
+
+/** What a run came to. */
+export interface Report extends Verdict {
+  readonly contender: Contender;
+  readonly seed: number;
+  readonly faults: Nemesis["counts"];
+}
+
+/** Runs one contender under the faults of one seed, for `ms` milliseconds and a few seconds more. */
+export async function runChaos(contender: Contender, seed: number, ms: number): Promise<Report> {
+  await using nodes = await startRedisNodes(MASTERS, { persistence: "always" });
+  const folder = await mkdtemp(join(tmpdir(), "bullmq-redlock-chaos-"));
+  const links = await Promise.all(
+    Array.from({ length: WORKERS }, async () => {
+      return await Promise.all(nodes.ports.map(async (port) => await TcpProxy.start(port)));
+    }),
+  );
+  try {
+    return await runOn({ nodes, links, folder }, { contender, seed, ms });
+  } finally {
+    await Promise.all(links.flat().map(async (link) => await link.stop()));
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface Ground {
+  readonly nodes: RedisNodes;
+  readonly links: readonly (readonly TcpProxy[])[];
+  readonly folder: string;
+}
+
+async function runOn(
+  { nodes, links, folder }: Ground,
+  { contender, seed, ms }: { contender: Contender; seed: number; ms: number },
+): Promise<Report> {
+  const socket = join(folder, "resource.sock");
+  await using witness = await Witness.start({ folder, socket, keys: KEYS, bound: FREE_WITHIN });
+  const journal = new Journal(folder, "nemesis");
+  const tasks = links.map((proxies) => ({
+    contender,
+    urls: proxies.map(({ url }) => url),
+    keys: KEYS,
+    terms: { ttl: TTL, heartbeat: Math.round(TTL / 3), patience: PATIENCE },
+    tasks: TASKS,
+    bounds: {
+      acquire: PATIENCE + ROUNDS * 2 * NODE_TIMEOUT,
+      release: 2 * NODE_TIMEOUT,
+    },
+    folder,
+    socket,
+  }));
+  await using crew = new Crew(tasks, journal);
+  await crew.allWork();
+  using nemesis = new Nemesis({ nodes, links, crew });
+  await nemesis.run(makeSchedule(seed, { masters: MASTERS, workers: WORKERS, ms }));
+  journal.write({ what: "calm", at: monotonic() });
+  await delay(FREE_WITHIN);
+  await crew.end();
+  return { contender, seed, faults: nemesis.counts, ...(await witness.judge()) };
+}
