@@ -124,6 +124,9 @@ export class Nemesis implements Disposable {
       case "lose requests":
         link.requests.drop();
         break;
+      case "hold requests":
+        link.requests.hold();
+        break;
       case "hold replies":
         link.replies.hold();
         break;

@@ -16,7 +16,7 @@ const MASTERS = 5;
 const WORKERS = 4;
 /** Locks that each worker wants at the same time. */
 const TASKS = 3;
-const KEYS = ["account:1", "account:2", "account:3"];
+const KEYS = ["account:1", "account:2", "account:3", "account:4"];
 const TTL = 1_000;
 /** Milliseconds for which a lock is waited for. */
 const PATIENCE = 500;
@@ -36,8 +36,18 @@ export interface Report extends Verdict {
   readonly faults: Nemesis["counts"];
 }
 
-/** Runs one contender under the faults of one seed, for `ms` milliseconds and a few seconds more. */
-export async function runChaos(contender: Contender, seed: number, ms: number): Promise<Report> {
+/** What is to be run. */
+export interface ChaosOptions {
+  readonly contender: Contender;
+  readonly seed: number;
+  /** Milliseconds of faults; a few seconds more are needed to see that everything is well again. */
+  readonly ms: number;
+  /** See the schedule. Default 7,000. */
+  readonly sweepEvery?: number;
+}
+
+/** Runs one contender under the faults of one seed. */
+export async function runChaos(options: ChaosOptions): Promise<Report> {
   await using nodes = await startRedisNodes(MASTERS, { persistence: "always" });
   const folder = await mkdtemp(join(tmpdir(), "bullmq-redlock-chaos-"));
   const links = await Promise.all(
@@ -46,7 +56,7 @@ export async function runChaos(contender: Contender, seed: number, ms: number): 
     }),
   );
   try {
-    return await runOn({ nodes, links, folder }, { contender, seed, ms });
+    return await runOn({ nodes, links, folder }, options);
   } finally {
     await Promise.all(links.flat().map(async (link) => await link.stop()));
     await rm(folder, { recursive: true, force: true });
@@ -61,7 +71,7 @@ interface Ground {
 
 async function runOn(
   { nodes, links, folder }: Ground,
-  { contender, seed, ms }: { contender: Contender; seed: number; ms: number },
+  { contender, seed, ms, sweepEvery = 7_000 }: ChaosOptions,
 ): Promise<Report> {
   const socket = join(folder, "resource.sock");
   await using witness = await Witness.start({ folder, socket, keys: KEYS, bound: FREE_WITHIN });
@@ -82,7 +92,8 @@ async function runOn(
   await using crew = new Crew(tasks, journal);
   await crew.allWork();
   using nemesis = new Nemesis({ nodes, links, crew });
-  await nemesis.run(makeSchedule(seed, { masters: MASTERS, workers: WORKERS, ms }));
+  const terms = { masters: MASTERS, workers: WORKERS, ms, sweepEvery };
+  await nemesis.run(makeSchedule(seed, terms));
   journal.write({ what: "calm", at: monotonic() });
   await delay(FREE_WITHIN);
   await crew.end();

@@ -17,6 +17,7 @@ export const LINK_FAULTS = {
   "half-close towards the client": 2,
   "lose replies": 3,
   "lose requests": 3,
+  "hold requests": 2,
   "hold replies": 2,
   strand: 1,
   "tear a reply": 3,
@@ -44,16 +45,17 @@ export interface Terms {
   readonly workers: number;
   /** Milliseconds. */
   readonly ms: number;
+  /** Milliseconds from one sweep, in which most masters lose their memory, to the next. */
+  readonly sweepEvery: number;
 }
 
 /** Most masters that are in trouble at once: a minority, and now and then one more for a short time. */
 const IN_TROUBLE = 2;
 const SHORT_TROUBLE = 600;
-/** Between two sweeps, in ms; the first comes early, so that a short run has one. */
-const SWEEP_EVERY = 12_000;
-const FIRST_SWEEP = 2_000;
+/** The first sweep comes early, so that a short run has one. */
+const FIRST_SWEEP = 1_500;
 /** Between the masters of a sweep, in ms. */
-const SWEEP_PACE = 180;
+const SWEEP_PACE = 100;
 /** For so long, in ms, nothing else happens to masters after a sweep: most of them are in quarantine. */
 const AFTER_SWEEP = 2_000;
 
@@ -74,9 +76,9 @@ export function makeSchedule(seed: number, terms: Terms): Fault[] {
 type Chance = () => number;
 
 /** Most masters lose their memory, one after the other: what the guard is there for. */
-function drawSweeps(chance: Chance, { masters, ms }: Terms): Fault[] {
+function drawSweeps(chance: Chance, { masters, ms, sweepEvery }: Terms): Fault[] {
   const faults: Fault[] = [];
-  for (let at = FIRST_SWEEP; at < ms; at += SWEEP_EVERY) {
+  for (let at = FIRST_SWEEP; at < ms; at += sweepEvery) {
     // One keeps its memory: nobody can tell a set that has forgotten everything at once from a new one.
     const order = shuffled(chance, masters).slice(0, masters - 1);
     for (const [index, master] of order.entries()) {

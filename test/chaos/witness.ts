@@ -26,20 +26,34 @@ export class Witness implements AsyncDisposable {
 
   static async start(task: WitnessTask): Promise<Witness> {
     const child = fork(PROGRAM, [JSON.stringify(task)], { execArgv: ["--import", "tsx"] });
-    await once(child, "message");
-    return new Witness(child);
+    const witness = new Witness(child);
+    await witness.#answer();
+    return witness;
   }
 
   /** What it has seen. */
   async judge(): Promise<Verdict> {
-    this.#child.send("judge");
-    const [verdict] = (await once(this.#child, "message")) as [Verdict];
-    return verdict;
+    if (this.#child.connected) this.#child.send("judge");
+    return (await this.#answer()) as Verdict;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, "exit");
     this.#child.kill("SIGKILL");
     await ended;
+  }
+
+  /** @throws when the witness ends instead: without it there is no verdict. */
+  async #answer(): Promise<unknown> {
+    const gone = (): Error => new Error(`the witness ended (${this.#child.exitCode})`);
+    if (!this.#child.connected) throw gone();
+    const answer = once(this.#child, "message").then(([message]: unknown[]) => message);
+    const ended = once(this.#child, "exit").then(() => {
+      throw gone();
+    });
+    // Whoever loses the race settles later, or never.
+    ended.catch(() => undefined);
+    return await Promise.race([answer, ended]);
   }
 }

@@ -12,9 +12,11 @@ const resource = new Resource();
 const journal = new Journal(task.folder, "resource");
 
 const server = createServer((socket) => {
-  // A user may be killed at any time.
+  const lines = createInterface({ input: socket });
+  // A user may be killed at any time; the error of the socket is given to both.
   socket.on("error", () => undefined);
-  createInterface({ input: socket }).on("line", (line) => {
+  lines.on("error", () => undefined);
+  lines.on("line", (line) => {
     const use = JSON.parse(line) as Use;
     const answer = resource.use(use);
     if (answer === "late")

@@ -41,7 +41,7 @@ async function loop(): Promise<void> {
 
 /** Mostly short, sometimes longer than a ttl. */
 function workingTime(): number {
-  return Math.random() < 0.85 ? Math.random() * 30 : Math.random() * 2.2 * task.terms.ttl;
+  return Math.random() < 0.9 ? Math.random() * 25 : Math.random() * 2.2 * task.terms.ttl;
 }
 
 async function use(key: string, hold: Hold): Promise<void> {

@@ -1,0 +1,26 @@
+import type { Report } from "./run.ts";
+
+/** What may not be seen, and was: nothing when all is well. */
+export function violationsOf(report: Report): Partial<Report> {
+  const { overlaps, believedOverlaps, inversions, crashes } = report;
+  const { stuck, late, unsettled, unhandled, unexpected } = report;
+  const counts = { overlaps, believedOverlaps, inversions, crashes };
+  const lists = { stuck, late, unsettled, unhandled, unexpected };
+  return {
+    ...Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)),
+    ...Object.fromEntries(Object.entries(lists).filter(([, list]) => list.length > 0)),
+  };
+}
+
+/** A run in a few lines. */
+export function summarise(report: Report): string {
+  const faults = Object.entries(report.faults)
+    .toSorted(([a], [b]) => a.localeCompare(b))
+    .map(([kind, count]) => `${kind} ${count}`);
+  return [
+    `${report.contender}, seed ${report.seed}: ${report.grants} locks granted, ${report.overlaps} overlaps, ` +
+      `${report.inversions} tokens out of order, ${report.refused} late writes refused, ${report.landed} landed; ` +
+      `all keys granted again ${Math.round(report.freeAfter)} ms after the faults`,
+    `  faults: ${faults.join(", ")}`,
+  ].join("\n");
+}
