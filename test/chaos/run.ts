@@ -42,7 +42,7 @@ export interface ChaosOptions {
   readonly seed: number;
   /** Milliseconds of faults; a few seconds more are needed to see that everything is well again. */
   readonly ms: number;
-  /** See the schedule. Default 7,000. */
+  /** See the schedule. Default 10,000. */
   readonly sweepEvery?: number;
 }
 
@@ -71,7 +71,7 @@ interface Ground {
 
 async function runOn(
   { nodes, links, folder }: Ground,
-  { contender, seed, ms, sweepEvery = 7_000 }: ChaosOptions,
+  { contender, seed, ms, sweepEvery = 10_000 }: ChaosOptions,
 ): Promise<Report> {
   const socket = join(folder, "resource.sock");
   await using witness = await Witness.start({ folder, socket, keys: KEYS, bound: FREE_WITHIN });

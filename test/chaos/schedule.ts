@@ -110,7 +110,7 @@ function drawMasterFaults(chance: Chance, terms: Terms, sweeps: readonly Fault[]
 
 function drawLinkFaults(chance: Chance, { masters, workers, ms }: Terms): Fault[] {
   const faults: Fault[] = [];
-  for (let at = 200; at < ms; at += 20 + chance() * 160) {
+  for (let at = 200; at < ms; at += 40 + chance() * 240) {
     faults.push({
       kind: pickWeighted(chance, LINK_FAULTS),
       at,
