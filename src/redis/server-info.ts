@@ -89,8 +89,11 @@ export function describeFarClock(
   const behind = asked - time;
   const off = Math.max(ahead, behind);
   if (off <= farthest) return undefined;
-  const seconds = (ms: number): string => `${Math.floor(ms / 1_000)} s`;
   return `its clock is ${seconds(off)} ${ahead > 0 ? "ahead of" : "behind"} ours, expected at most ${seconds(farthest)}`;
+}
+
+function seconds(ms: number): string {
+  return `${Math.floor(ms / 1_000)} s`;
 }
 
 function isTooOld(version: string): boolean {

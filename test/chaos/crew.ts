@@ -5,13 +5,14 @@ import type { HoldTerms } from "../../bench/src/contender.ts";
 import { type Journal, monotonic } from "./journal.ts";
 import type { Contender } from "./lock-client.ts";
 
-const PROGRAM = fileURLToPath(new URL("programs/worker.ts", import.meta.url));
 /** Milliseconds a worker has to end in good order. */
 const ENDS_WITHIN = 30_000;
 
 /** What a worker process is to do. Durations are milliseconds. */
 export interface WorkerTask {
   readonly contender: Contender;
+  /** Where jobs come from; `undefined` when it takes locks by itself. */
+  readonly queueUrl: string | undefined;
   /** Its own way to each master. */
   readonly urls: readonly string[];
   readonly keys: readonly string[];
@@ -96,7 +97,9 @@ export class Crew implements AsyncDisposable {
   }
 
   #start(task: WorkerTask, worker: number): ChildProcess {
-    const child = fork(PROGRAM, [JSON.stringify(task)], { execArgv: ["--import", "tsx"] });
+    const name = task.queueUrl === undefined ? "worker" : "job-worker";
+    const program = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url));
+    const child = fork(program, [JSON.stringify(task)], { execArgv: ["--import", "tsx"] });
     child.once("exit", () => {
       if (this.#isEnding) return;
       this.#journal.write({ what: "crashed", pid: child.pid ?? 0, at: monotonic() });

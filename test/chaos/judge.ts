@@ -22,8 +22,8 @@ export interface Verdict {
   landed: number;
   /** Keys that nobody got within the bound after the end of all faults. */
   stuck: string[];
-  /** Milliseconds after the end of all faults until every key had been granted. */
-  freeAfter: number;
+  /** Milliseconds after the end of all faults until every key had been granted; `null` when one never was. */
+  freeAfter: number | null;
   late: string[];
   unsettled: string[];
   unhandled: string[];
@@ -60,17 +60,20 @@ export function judge(
   const sections = gather(entries);
   const claimed = overlapsOf(sections.flatMap((section) => claims(section, entries)));
   const believed = overlapsOf(
-    sections.map((section) => ({
-      section,
-      from: section.from,
-      to: section.left ?? section.heldAt,
-    })),
+    sections.map((section) => {
+      const claimedUntil = claims(section, entries).map(({ to }) => to);
+      return {
+        section,
+        from: section.from,
+        to: Math.max(section.left ?? section.heldAt, ...claimedUntil),
+      };
+    }),
   );
-  const calm = entries.find((entry) => entry.what === "calm")?.at ?? Infinity;
-  const waits = keys.map((key) => {
-    const grants = sections.filter((section) => section.key === key && section.from > calm);
-    return { key, wait: Math.min(...grants.map(({ from }) => from - calm)) };
-  });
+  const waits = waitsAfter(
+    entries.find((entry) => entry.what === "calm"),
+    sections,
+    keys,
+  );
   const texts = (what: "unhandled" | "unexpected"): string[] =>
     entries.flatMap((entry) => (entry.what === what ? [entry.message] : []));
   const count = (what: Entry["what"]): number =>
@@ -83,7 +86,7 @@ export function judge(
     refused: count("refused"),
     landed: count("landed"),
     stuck: waits.filter(({ wait }) => wait > bound).map(({ key }) => key),
-    freeAfter: Math.max(...waits.map(({ wait }) => wait)),
+    freeAfter: finite(Math.max(...waits.map(({ wait }) => wait))),
     late: entries.flatMap((entry) =>
       entry.what === "late"
         ? [`${entry.call} took ${Math.round(entry.ms)} ms, bound ${entry.bound}`]
@@ -95,6 +98,24 @@ export function judge(
     crashes: count("crashed"),
     examples: claimed.slice(0, 5).map(describe),
   };
+}
+
+/** As JSON has it. */
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}
+
+/** How long it took, after the faults, until each key was granted; nothing of a run that ended with them. */
+function waitsAfter(
+  calm: { readonly at: number } | undefined,
+  sections: readonly Section[],
+  keys: readonly string[],
+): { key: string; wait: number }[] {
+  if (calm === undefined) return [];
+  return keys.map((key) => {
+    const after = sections.filter((section) => section.key === key && section.from > calm.at);
+    return { key, wait: Math.min(...after.map(({ from }) => from - calm.at)) };
+  });
 }
 
 function gather(entries: readonly Entry[]): Section[] {

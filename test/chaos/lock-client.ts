@@ -39,18 +39,23 @@ export async function openClient(
   }
 }
 
-function openOurs(
-  urls: readonly string[],
-  { ttl, heartbeat, patience }: HoldTerms,
-  restartGuard: boolean,
-): ChaosClient {
-  const redlock = new Redlock({
+/** Makes a client of ours. */
+export function makeOurs(urls: readonly string[], ttl: number, restartGuard: boolean): Redlock {
+  return new Redlock({
     nodes: [...urls],
     ttl,
     restartGuard,
     nodeTimeout: NODE_TIMEOUT,
     clockSkewBudget: SKEW_BUDGET,
   });
+}
+
+function openOurs(
+  urls: readonly string[],
+  { ttl, heartbeat, patience }: HoldTerms,
+  restartGuard: boolean,
+): ChaosClient {
+  const redlock = makeOurs(urls, ttl, restartGuard);
   return {
     async hold(key) {
       try {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { startRedisNodes, type RedisNodes } from "../../src/testing/index.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { Crew } from "./crew.ts";
+import { type JobReport, Jobs } from "./jobs.ts";
 import { Journal, monotonic } from "./journal.ts";
 import type { Verdict } from "./judge.ts";
 import { type Contender, NODE_TIMEOUT, SKEW_BUDGET } from "./lock-client.ts";
@@ -32,6 +33,8 @@ const ROUNDS = 10;
 /** What a run came to. */
 export interface Report extends Verdict {
   readonly contender: Contender;
+  /** Of a run with jobs. */
+  readonly jobs: JobReport | undefined;
   readonly seed: number;
   readonly faults: Nemesis["counts"];
 }
@@ -44,11 +47,17 @@ export interface ChaosOptions {
   readonly ms: number;
   /** See the schedule. Default 10,000. */
   readonly sweepEvery?: number;
+  /** Workers of a queue and `withLock`, in place of locks that a program takes by itself. Default `false`. */
+  readonly jobs?: boolean;
+  /** `false` to end with the faults, for a run that has nothing to show after them. Default `true`. */
+  readonly calms?: boolean;
 }
 
 /** Runs one contender under the faults of one seed. */
 export async function runChaos(options: ChaosOptions): Promise<Report> {
   await using nodes = await startRedisNodes(MASTERS, { persistence: "always" });
+  // No fault touches it.
+  await using queue = options.jobs === true ? await startRedisNodes(1) : undefined;
   const folder = await mkdtemp(join(tmpdir(), "bullmq-redlock-chaos-"));
   const links = await Promise.all(
     Array.from({ length: WORKERS }, async () => {
@@ -56,7 +65,7 @@ export async function runChaos(options: ChaosOptions): Promise<Report> {
     }),
   );
   try {
-    return await runOn({ nodes, links, folder }, options);
+    return await runOn({ nodes, links, folder, queueUrl: queue?.urls[0] }, options);
   } finally {
     await Promise.all(links.flat().map(async (link) => await link.stop()));
     await rm(folder, { recursive: true, force: true });
@@ -67,17 +76,20 @@ interface Ground {
   readonly nodes: RedisNodes;
   readonly links: readonly (readonly TcpProxy[])[];
   readonly folder: string;
+  readonly queueUrl: string | undefined;
 }
 
 async function runOn(
-  { nodes, links, folder }: Ground,
-  { contender, seed, ms, sweepEvery = 10_000 }: ChaosOptions,
+  { nodes, links, folder, queueUrl }: Ground,
+  { contender, seed, ms, sweepEvery = 10_000, calms = true }: ChaosOptions,
 ): Promise<Report> {
   const socket = join(folder, "resource.sock");
   await using witness = await Witness.start({ folder, socket, keys: KEYS, bound: FREE_WITHIN });
+  await using jobs = queueUrl === undefined ? undefined : new Jobs(queueUrl, KEYS);
   const journal = new Journal(folder, "nemesis");
   const tasks = links.map((proxies) => ({
     contender,
+    queueUrl,
     urls: proxies.map(({ url }) => url),
     keys: KEYS,
     terms: { ttl: TTL, heartbeat: Math.round(TTL / 3), patience: PATIENCE },
@@ -94,8 +106,12 @@ async function runOn(
   using nemesis = new Nemesis({ nodes, links, crew });
   const terms = { masters: MASTERS, workers: WORKERS, ms, sweepEvery };
   await nemesis.run(makeSchedule(seed, terms));
-  journal.write({ what: "calm", at: monotonic() });
-  await delay(FREE_WITHIN);
+  if (calms) {
+    journal.write({ what: "calm", at: monotonic() });
+    await delay(FREE_WITHIN);
+  }
+  const jobReport = await jobs?.finish();
   await crew.end();
-  return { contender, seed, faults: nemesis.counts, ...(await witness.judge()) };
+  const verdict = await witness.judge();
+  return { contender, seed, faults: nemesis.counts, jobs: jobReport, ...verdict };
 }

@@ -9,21 +9,21 @@ import type { VirtualClock } from "../support/virtual-clock.ts";
 const MINUTE = 60_000;
 const tokenOf = ({ fencingToken }: Lock): number => fencingToken;
 
+/** The clock of a client on a machine whose wall clock is wrong, until `ahead` is changed. */
+function wrongClock(ahead: number): Clock & { ahead: number } {
+  return {
+    ahead,
+    now: () => systemClock.now(),
+    wall(): number {
+      return systemClock.wall() + this.ahead;
+    },
+    timer: (ms, run) => systemClock.timer(ms, run),
+    clearTimer: (timer) => systemClock.clearTimer(timer),
+  };
+}
+
 describe("a client and masters whose clocks are more than a quarter of an hour apart", () => {
   const nodes = useRedisNodes(3);
-
-  /** The clock of a client on a machine whose wall clock is wrong, until `ahead` is changed. */
-  function wrongClock(ahead: number): Clock & { ahead: number } {
-    return {
-      ahead,
-      now: () => systemClock.now(),
-      wall(): number {
-        return systemClock.wall() + this.ahead;
-      },
-      timer: (ms, run) => systemClock.timer(ms, run),
-      clearTimer: (timer) => systemClock.clearTimer(timer),
-    };
-  }
 
   it.each([
     ["ahead", "behind", 16 * MINUTE],

@@ -57,20 +57,20 @@ const SIMULATED: readonly Soakable[] = [
   })),
 ];
 
-const CHAOS: Soakable = {
-  name: "chaos",
+const CHAOS: readonly Soakable[] = [false, true].map((jobs) => ({
+  name: jobs ? "chaos: jobs" : "chaos: locks",
   async run(from, to) {
     const reports: Soaked[] = [];
     for (let seed = from; seed < to; seed++) {
-      const report = await runChaos({ contender: "bullmq-redlock", seed, ms: CHAOS_RUN });
+      const report = await runChaos({ contender: "bullmq-redlock", seed, ms: CHAOS_RUN, jobs });
       console.log(summarise(report));
       reports.push({ ...report, violations: violationsOf(report) });
     }
     return reports;
   },
-};
+}));
 
-const ALL = values.chaos ? [CHAOS] : SIMULATED;
+const ALL = values.chaos ? CHAOS : SIMULATED;
 const scenarios = ALL.filter(({ name }) => (values.scenario ?? name) === name);
 if (scenarios.length === 0) {
   const names = ALL.map(({ name }) => JSON.stringify(name)).join(", ");
@@ -85,7 +85,7 @@ function note(scenario: Soakable, reports: readonly Soaked[]): void {
   for (const { seed, violations, examples, grants: granted } of reports) {
     grants += granted;
     if (Object.keys(violations).length === 0) continue;
-    const line = `${values.chaos ? "--chaos" : `--scenario ${JSON.stringify(scenario.name)}`} --seed ${seed}: ${JSON.stringify(violations)} ${examples.join("; ")}`;
+    const line = `${values.chaos ? "--chaos " : ""}--scenario ${JSON.stringify(scenario.name)} --seed ${seed}: ${JSON.stringify(violations)} ${examples.join("; ")}`;
     failures.push(line);
     console.log(line);
   }
