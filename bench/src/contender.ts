@@ -7,13 +7,30 @@ export const HEARTBEAT = 2_000;
 /** Milliseconds after which nobody waits for a contended key any more. */
 export const WAIT_TIMEOUT = 60_000;
 
+/** How locks are held, in ms. */
+export interface HoldTerms {
+  /** A held lock lives for so long without an extend. */
+  readonly ttl: number;
+  /** Between two extends. */
+  readonly heartbeat: number;
+  /** For how long a taken key is waited for. */
+  readonly patience: number;
+}
+
+/** What is measured: nobody else wants the held keys. */
+export const MEASURED: HoldTerms = { ttl: HELD_TTL, heartbeat: HEARTBEAT, patience: WAIT_TIMEOUT };
+
 /** Gives back what was acquired. */
 export type Release = () => Promise<unknown>;
 
-/** A lock that is extended every {@link HEARTBEAT} ms until it is given back. */
+/** A lock that is extended until it is given back. */
 export interface Hold {
   /** Whether the library has said that the lock was lost. */
   readonly lost: boolean;
+  /** Where the library has one. */
+  readonly fencingToken?: number;
+  /** Milliseconds until the library ends the lock if nothing is extended any more, where it tells. */
+  remaining?(): number;
   release: Release;
 }
 
@@ -23,7 +40,7 @@ export interface LockClient {
   acquire(key: string): Promise<Release>;
   /** Locks a key that others want too, in the way the library waits. */
   waitFor(key: string): Promise<Release>;
-  /** Locks a free key for {@link HELD_TTL} and keeps it alive. */
+  /** Locks a key by the {@link HoldTerms}, and keeps it alive. */
   hold(key: string): Promise<Hold>;
   /** The name of the Redis key that stands for the lock. */
   storedName(key: string): string;
@@ -31,4 +48,4 @@ export interface LockClient {
 }
 
 /** Opens a client of a library on the given masters. */
-export type OpenClient = (urls: readonly string[]) => LockClient;
+export type OpenClient = (urls: readonly string[], terms?: HoldTerms) => LockClient;

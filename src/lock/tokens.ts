@@ -1,4 +1,12 @@
 import type { Clock } from "../clock.ts";
+import { RETENTION } from "./stored.ts";
+
+/**
+ * By how many ms the clocks of a client and a master may differ. A token from a clock that is ahead by more than masters
+ * remember marks would still be the largest when nobody remembers it: the next one would be smaller. Of a client and a
+ * master that are further apart nobody can tell which is wrong, so they do not work together.
+ */
+export const FARTHEST_CLOCK = RETENTION / 4;
 
 /**
  * Proposes fencing tokens: microseconds since 1970, but always above every token seen, in the manner of a hybrid

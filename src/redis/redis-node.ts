@@ -7,7 +7,7 @@ import type { Endpoint } from "./endpoint.ts";
 import { type AnswerListener, NodeError, type NodePort } from "./node-port.ts";
 import { encodeCalls, FAILED, type Call, type Program } from "./operation.ts";
 import { Script } from "./script.ts";
-import { parseServerInfo, unfitness } from "./server-info.ts";
+import { describeFarClock, parseServerInfo, unfitness } from "./server-info.ts";
 import { Subscriber } from "./subscriber.ts";
 
 /** Most calls that one script call carries: longer ones would keep other clients of the master waiting. */
@@ -21,6 +21,8 @@ export interface RedisNodeOptions {
   program: Program;
   /** Milliseconds the master has to answer. */
   nodeTimeout: number;
+  /** Milliseconds by which the master's clock may differ from ours at most. */
+  farthestClock: number;
   clock: Clock;
   random: Random;
   onUp(): void;
@@ -205,20 +207,23 @@ export class RedisNode implements NodePort {
   }
 
   async #prepare(client: Redis): Promise<void> {
-    const { endpoint } = this.#options;
+    const { endpoint, clock, farthestClock } = this.#options;
     // ioredis goes on in database 0 when its own SELECT fails.
     if (endpoint.db !== 0) await client.select(endpoint.db);
-    const asked = client.info();
+    const asked = clock.wall();
+    const told = client.info();
     const loaded = this.#script.load(client);
     // Its failure is told only if what the server says about itself does not explain it.
     loaded.catch(() => {});
-    const info = parseServerInfo(await asked);
+    const info = parseServerInfo(await told);
     const unfit = unfitness(info);
     if (unfit !== undefined) throw new Error(unfit.cause);
+    const ours = { asked, answered: clock.wall(), farthest: farthestClock };
+    const farClock = describeFarClock(info, ours);
+    if (farClock !== undefined) throw new Error(farClock);
     await loaded;
     this.#server = info.runId;
-    this.#startedAt =
-      info.uptime === undefined ? undefined : this.#options.clock.now() - info.uptime;
+    this.#startedAt = info.uptime === undefined ? undefined : clock.now() - info.uptime;
   }
 
   #wentUp(): void {

@@ -15,6 +15,8 @@ export interface ServerInfo {
   readonly loading: boolean;
   readonly evictionPolicy: string | undefined;
   readonly appendOnly: boolean | undefined;
+  /** Its clock, in milliseconds since 1970. */
+  readonly time: number | undefined;
 }
 
 /** Reads the reply to `INFO`. */
@@ -32,6 +34,7 @@ export function parseServerInfo(text: string): ServerInfo {
   const valkey = fields.get("valkey_version");
   const seconds = count("uptime_in_seconds");
   const appendOnly = count("aof_enabled");
+  const microseconds = count("server_time_usec");
   const clustered = fields.get("cluster_enabled") === "1";
   return {
     runId: fields.get("run_id") ?? "",
@@ -44,6 +47,7 @@ export function parseServerInfo(text: string): ServerInfo {
     loading: fields.get("loading") === "1",
     evictionPolicy: fields.get("maxmemory_policy"),
     appendOnly: appendOnly === undefined ? undefined : appendOnly === 1,
+    time: microseconds === undefined ? undefined : microseconds / 1_000,
   };
 }
 
@@ -69,6 +73,27 @@ export function unfitness({ version, mode, replica, loading }: ServerInfo): Unfi
   }
   if (loading) return { code: "loading", cause: "a server that is still loading its data" };
   return undefined;
+}
+
+/**
+ * Says that a server's clock is further from ours than `farthest` ms, if it is for sure.
+ * @param asked our clock before it was asked, in milliseconds since 1970.
+ * @param answered our clock after it has answered.
+ */
+export function describeFarClock(
+  { time }: ServerInfo,
+  { asked, answered, farthest }: { asked: number; answered: number; farthest: number },
+): string | undefined {
+  if (time === undefined) return undefined;
+  const ahead = time - answered;
+  const behind = asked - time;
+  const off = Math.max(ahead, behind);
+  if (off <= farthest) return undefined;
+  return `its clock is ${seconds(off)} ${ahead > 0 ? "ahead of" : "behind"} ours, expected at most ${seconds(farthest)}`;
+}
+
+function seconds(ms: number): string {
+  return `${Math.floor(ms / 1_000)} s`;
 }
 
 function isTooOld(version: string): boolean {

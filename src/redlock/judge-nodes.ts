@@ -1,4 +1,4 @@
-import { RETENTION } from "../lock/stored.ts";
+import { FARTHEST_CLOCK } from "../lock/tokens.ts";
 import { drift } from "../lock/validity.ts";
 import { unfitness } from "../redis/server-info.ts";
 import type { Ballot } from "./ballot.ts";
@@ -18,9 +18,6 @@ export interface Facts {
 export type QueueFacts =
   | { readonly name: string; readonly runId: string }
   | { readonly name: string; readonly failure: string };
-
-/** By how much a master's clock may differ from ours before it must not vote. */
-const FARTHEST_CLOCK = RETENTION / 4;
 
 /** What is to be said about the masters. Pure; the order is that of the masters. */
 export function judgeNodes(facts: Facts, settings: RedlockSettings): Observation[] {

@@ -16,7 +16,7 @@ import type { Lock } from "../lock/lock.ts";
 import { Masters } from "../lock/masters.ts";
 import { lockProgram } from "../lock/program.ts";
 import { namesUnder } from "../lock/stored.ts";
-import { TokenSource } from "../lock/tokens.ts";
+import { FARTHEST_CLOCK, TokenSource } from "../lock/tokens.ts";
 import { type Random, systemRandom } from "../random.ts";
 import type { NodePort } from "../redis/node-port.ts";
 import { RedisNode, type RedisNodeOptions } from "../redis/redis-node.ts";
@@ -84,6 +84,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
         endpoint,
         program: lockProgram,
         nodeTimeout,
+        farthestClock: FARTHEST_CLOCK,
         clock,
         random,
         onUp: () => this.emit("node:up", { node: endpoint.name }),

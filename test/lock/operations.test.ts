@@ -29,6 +29,7 @@ function connect(url: string): RedisNode {
     endpoint: parseEndpoint("node", url),
     program: lockProgram,
     nodeTimeout: 5_000,
+    farthestClock: 60_000,
     clock: systemClock,
     random: systemRandom,
     onUp: () => {},

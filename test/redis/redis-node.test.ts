@@ -36,6 +36,7 @@ function connect(url: string): { node: RedisNode; ups: number[]; downs: string[]
     endpoint: parseEndpoint("node", url),
     program,
     nodeTimeout: NODE_TIMEOUT,
+    farthestClock: 60_000,
     clock: systemClock,
     random: systemRandom,
     onUp: () => ups.push(systemClock.now()),

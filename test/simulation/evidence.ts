@@ -1,5 +1,5 @@
 /** Writes the tables of `docs/guarantees.md` from what the simulation does now: `npm run evidence`. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { putLines } from "../support/put-lines.ts";
 import { measure } from "./measure.ts";
 import { runScenario } from "./mutant.ts";
 import { PROTECTIONS } from "./protections.ts";
@@ -47,17 +47,14 @@ async function protectionTable(): Promise<string[]> {
   return rows;
 }
 
-function put(text: string, name: string, rows: readonly string[]): string {
-  const [begin, end] = [`<!-- ${name}: written by npm run evidence -->`, `<!-- ${name} ends -->`];
-  const from = text.indexOf(begin);
-  const to = text.indexOf(end);
-  if (from < 0 || to < from) throw new Error(`docs/guarantees.md has no place for "${name}"`);
-  return `${text.slice(0, from + begin.length)}\n\n${rows.join("\n")}\n\n${text.slice(to)}`;
+function put(name: string, lines: readonly string[]): void {
+  putLines(page, { name, command: "npm run evidence", lines });
 }
 
 const scenarios = await scenarioTable(SCENARIOS);
 const limits = await scenarioTable(LIMITS);
 const protections = await protectionTable();
-const text = put(readFileSync(page, "utf8"), "scenarios", scenarios);
-writeFileSync(page, put(put(text, "limits", limits), "protections", protections));
+put("scenarios", scenarios);
+put("limits", limits);
+put("protections", protections);
 console.log([...scenarios, "", ...limits, "", ...protections].join("\n"));

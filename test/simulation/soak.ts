@@ -1,9 +1,12 @@
 /**
  * Runs all scenarios with ever new seeds until the time is over, and prints the seeds that failed. A failing run is
- * repeated exactly by `npm run soak -- --scenario NAME --seed N`.
+ * repeated exactly by `npm run soak -- --scenario NAME --seed N`. With `--chaos` real processes run, and the same seed
+ * repeats the faults only.
  */
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { runChaos } from "../chaos/run.ts";
+import { summarise, violationsOf } from "../chaos/violations.ts";
 import { runJobScenario } from "./jobs/programs.ts";
 import { JOB_SCENARIOS } from "./jobs/scenarios.ts";
 import { runScenario } from "./mutant.ts";
@@ -12,12 +15,18 @@ import { SCENARIOS } from "./scenarios.ts";
 const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "60" },
+    /** Real processes in place of simulated ones; one run takes a minute. */
+    chaos: { type: "boolean", default: false },
     scenario: { type: "string" },
     seed: { type: "string" },
   },
 });
-/** Seeds one process runs before the next looks at the clock. */
-const CHUNK = 10;
+/** Seeds one process runs before the next looks at the clock; on real processes one. */
+const CHUNK = values.chaos ? 1 : 10;
+/** Runs at the same time; real processes use all cores. */
+const PARALLEL = values.chaos ? 1 : availableParallelism();
+/** Milliseconds of faults of one run on real processes. */
+const CHAOS_RUN = 50_000;
 /** `npm test` has run the first seeds. */
 const FIRST_SEED = 1_000;
 
@@ -34,7 +43,7 @@ interface Soakable {
   run(from: number, to: number): Promise<readonly Soaked[]>;
 }
 
-const ALL: readonly Soakable[] = [
+const SIMULATED: readonly Soakable[] = [
   ...SCENARIOS.map((scenario) => ({
     name: scenario.name,
     run: (from: number, to: number) => runScenario(scenario, { from, to }),
@@ -48,6 +57,20 @@ const ALL: readonly Soakable[] = [
   })),
 ];
 
+const CHAOS: readonly Soakable[] = [false, true].map((jobs) => ({
+  name: jobs ? "chaos: jobs" : "chaos: locks",
+  async run(from, to) {
+    const reports: Soaked[] = [];
+    for (let seed = from; seed < to; seed++) {
+      const report = await runChaos({ contender: "bullmq-redlock", seed, ms: CHAOS_RUN, jobs });
+      console.log(summarise(report));
+      reports.push({ ...report, violations: violationsOf(report) });
+    }
+    return reports;
+  },
+}));
+
+const ALL = values.chaos ? CHAOS : SIMULATED;
 const scenarios = ALL.filter(({ name }) => (values.scenario ?? name) === name);
 if (scenarios.length === 0) {
   const names = ALL.map(({ name }) => JSON.stringify(name)).join(", ");
@@ -62,7 +85,7 @@ function note(scenario: Soakable, reports: readonly Soaked[]): void {
   for (const { seed, violations, examples, grants: granted } of reports) {
     grants += granted;
     if (Object.keys(violations).length === 0) continue;
-    const line = `--scenario ${JSON.stringify(scenario.name)} --seed ${seed}: ${JSON.stringify(violations)} ${examples.join("; ")}`;
+    const line = `${values.chaos ? "--chaos " : ""}--scenario ${JSON.stringify(scenario.name)} --seed ${seed}: ${JSON.stringify(violations)} ${examples.join("; ")}`;
     failures.push(line);
     console.log(line);
   }
@@ -88,7 +111,7 @@ if (values.seed !== undefined) {
       if (turn % 20 === 19) console.log(`${grants} grants, ${failures.length} failed runs`);
     }
   };
-  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  await Promise.all(Array.from({ length: PARALLEL }, worker));
 }
 console.log(`${grants} grants, ${failures.length} failed runs`);
 process.exitCode = failures.length === 0 ? 0 : 1;

@@ -342,10 +342,11 @@ export class SimulatedNode implements NodePort {
   readonly #nodeTimeout: number;
   #stopped: (() => void)[] = [];
 
-  constructor(name: string, clock: Clock, nodeTimeout: number) {
+  /** @param own the clock of the master itself. */
+  constructor(name: string, clock: Clock, nodeTimeout: number, own: Clock = clock) {
     this.name = name;
     this.server = name.replaceAll(":", "-");
-    this.master = new SimulatedMaster(clock);
+    this.master = new SimulatedMaster(own);
     this.#clock = clock;
     this.#nodeTimeout = nodeTimeout;
   }

@@ -1,3 +1,4 @@
+import type { Clock } from "../../src/clock.ts";
 import type { Random } from "../../src/random.ts";
 import type { RedlockOptions } from "../../src/redlock/options.ts";
 import { Redlock } from "../../src/redlock/redlock.ts";
@@ -13,8 +14,15 @@ export interface Simulation {
   readonly client: () => Redlock;
 }
 
-/** Builds `count` masters and a client. Nothing runs until the clock is told to pass. */
-export function simulate(count: number, options: Omit<RedlockOptions, "nodes"> = {}): Simulation {
+/**
+ * Builds `count` masters and a client. Nothing runs until the clock is told to pass.
+ * @param clockOf the clock of each master, from 0; all have that of the clients by default.
+ */
+export function simulate(
+  count: number,
+  options: Omit<RedlockOptions, "nodes"> = {},
+  clockOf: (clock: VirtualClock, node: number) => Clock = (clock) => clock,
+): Simulation {
   const clock = new VirtualClock();
   const nodes: SimulatedNode[] = [];
   const random = seededRandom(1);
@@ -28,7 +36,12 @@ export function simulate(count: number, options: Omit<RedlockOptions, "nodes"> =
         connect: ({ endpoint, nodeTimeout }) => {
           const known = nodes.find(({ name }) => name === endpoint.name);
           if (known !== undefined) return known;
-          const node = new SimulatedNode(endpoint.name, clock, nodeTimeout);
+          const node = new SimulatedNode(
+            endpoint.name,
+            clock,
+            nodeTimeout,
+            clockOf(clock, nodes.length),
+          );
           // As after the first use of the set: a test of the guard takes it away.
           node.master.set("redlock:@node", `${node.server}:0:0:${longest}:9999999999999`, Infinity);
           nodes.push(node);

@@ -63,6 +63,11 @@ export class TcpProxy implements AsyncDisposable {
     for (const link of this.#links) link.strand(nowhere);
   }
 
+  /** Ends one side of all connections in good order (FIN), with the other still open; new ones pass. */
+  halfClose(side: "client" | "server"): void {
+    for (const link of this.#links) link.halfClose(side);
+  }
+
   /** From now on resets every new connection at once; `false` ends it. */
   refuse(refuses = true): void {
     this.#refuses = refuses;
@@ -256,6 +261,10 @@ class Link {
     for (const pipe of this.#pipes) pipe.close();
     this.#client.resetAndDestroy();
     this.#server.destroy();
+  }
+
+  halfClose(side: "client" | "server"): void {
+    (side === "client" ? this.#client : this.#server).end();
   }
 
   strand(nowhere: Lane): void {

@@ -1,8 +1,8 @@
 import { Redlock } from "../../../dist/index.js";
-import { HEARTBEAT, HELD_TTL, type LockClient, PAIR_TTL, WAIT_TIMEOUT } from "../contender.ts";
+import { type HoldTerms, type LockClient, MEASURED, PAIR_TTL, WAIT_TIMEOUT } from "../contender.ts";
 
 /** Ours as users get it, built, with fencing tokens, guard and holder text. */
-export function openOurs(urls: readonly string[]): LockClient {
+export function openOurs(urls: readonly string[], terms: HoldTerms = MEASURED): LockClient {
   const redlock = new Redlock({ nodes: [...urls], ttl: PAIR_TTL, restartGuard: "trust-new" });
   // Said once at the start; the number of masters is what is measured.
   redlock.on("warning", () => {});
@@ -16,7 +16,8 @@ export function openOurs(urls: readonly string[]): LockClient {
       return () => lock.release();
     },
     async hold(key) {
-      const lock = await redlock.acquire(key, { ttl: HELD_TTL, heartbeat: HEARTBEAT });
+      const { ttl, heartbeat, patience } = terms;
+      const lock = await redlock.acquire(key, { ttl, heartbeat, waitTimeout: patience });
       return {
         get lost() {
           return lock.signal.aborted;

@@ -1,9 +1,12 @@
 import { Redis } from "ioredis";
 import { RedlockMutex } from "redis-semaphore";
-import { HEARTBEAT, HELD_TTL, type LockClient, PAIR_TTL, WAIT_TIMEOUT } from "../contender.ts";
+import { type HoldTerms, type LockClient, MEASURED, PAIR_TTL, WAIT_TIMEOUT } from "../contender.ts";
 
 /** `redis-semaphore` by its defaults; a pair has no heartbeat, a held lock one as often as ours. */
-export function openRedisSemaphore(urls: readonly string[]): LockClient {
+export function openRedisSemaphore(
+  urls: readonly string[],
+  terms: HoldTerms = MEASURED,
+): LockClient {
   const clients = urls.map((url) => new Redis(url));
   for (const client of clients) client.on("error", () => {});
   const acquire: LockClient["acquire"] = async (key) => {
@@ -21,8 +24,9 @@ export function openRedisSemaphore(urls: readonly string[]): LockClient {
     async hold(key) {
       let lost = false;
       const mutex = new RedlockMutex(clients, key, {
-        lockTimeout: HELD_TTL,
-        refreshInterval: HEARTBEAT,
+        lockTimeout: terms.ttl,
+        acquireTimeout: terms.patience,
+        refreshInterval: terms.heartbeat,
         onLockLost: () => {
           lost = true;
         },

@@ -1,0 +1,65 @@
+import { expect, test } from "vitest";
+import { LINK_FAULTS, MASTER_FAULTS, WORKER_FAULTS } from "./schedule.ts";
+import { type ChaosOptions, type Report, runChaos } from "./run.ts";
+import { summarise, violationsOf } from "./violations.ts";
+
+/** Another seed: `CHAOS_SEED=7 npx vitest run test/chaos`. */
+const SEED = Number(process.env["CHAOS_SEED"] ?? 1);
+const KINDS = Object.keys({ ...MASTER_FAULTS, ...LINK_FAULTS, ...WORKER_FAULTS });
+/** Milliseconds: what a run takes on a slow machine, beside its faults. */
+const SLACK = 120_000;
+
+async function run(options: Omit<ChaosOptions, "seed">): Promise<Report> {
+  const report = await runChaos({ ...options, seed: SEED });
+  process.stdout.write(`${summarise(report)}\n`);
+  return report;
+}
+
+test(
+  "a key has one holder at a time, with growing tokens, whatever happens to masters, network and processes",
+  async () => {
+    const report = await run({ contender: "bullmq-redlock", ms: 45_000 });
+
+    expect(violationsOf(report), report.examples.join("; ")).toEqual({});
+    expect(report.grants).toBeGreaterThan(100);
+    expect(Object.keys(report.faults).sort()).toEqual(KINDS.sort());
+  },
+  45_000 + SLACK,
+);
+
+test(
+  "jobs of a queue run one at a time per key, and all of them are done in the end",
+  async () => {
+    const report = await run({ contender: "bullmq-redlock", ms: 30_000, jobs: true });
+
+    expect(violationsOf(report), report.examples.join("; ")).toEqual({});
+    expect(report.jobs?.completed).toBeGreaterThan(200);
+  },
+  30_000 + SLACK,
+);
+
+test(
+  "without the guard, masters that lost their memory give a key to a second holder: it is seen",
+  async () => {
+    const report = await run({
+      contender: "bullmq-redlock, restartGuard: false",
+      ms: 16_000,
+      sweepEvery: 1_000,
+      calms: false,
+    });
+
+    expect(report.overlaps).toBeGreaterThan(0);
+  },
+  16_000 + SLACK,
+);
+
+test(
+  "without a lock, many use the resource at once, and late writes land: it is seen",
+  async () => {
+    const report = await run({ contender: "no lock", ms: 2_000, calms: false });
+
+    expect(report.overlaps).toBeGreaterThan(100);
+    expect(report.landed).toBeGreaterThan(10);
+  },
+  2_000 + SLACK,
+);

@@ -1,0 +1,156 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Redis } from "ioredis";
+import type { RedisNodes } from "../../src/testing/index.ts";
+import type { TcpProxy } from "../support/tcp-proxy.ts";
+import type { Crew } from "./crew.ts";
+import type { Fault, FaultKind } from "./schedule.ts";
+
+/** What the nemesis breaks. */
+export interface Stage {
+  readonly nodes: RedisNodes;
+  /** Of each worker, its way to each master. */
+  readonly links: readonly (readonly TcpProxy[])[];
+  readonly crew: Crew;
+}
+
+/** Milliseconds an administrator waits for a master that may be frozen. */
+const PATIENCE = 2_000;
+
+/** Makes things go wrong by a schedule, and mends them. */
+export class Nemesis implements Disposable {
+  /** How often each kind of fault was done. */
+  readonly counts: Partial<Record<FaultKind, number>> = {};
+  readonly #stage: Stage;
+  readonly #admins: readonly Redis[];
+
+  constructor(stage: Stage) {
+    this.#stage = stage;
+    this.#admins = stage.nodes.urls.map((url) => {
+      const admin = new Redis(url, { commandTimeout: PATIENCE, maxRetriesPerRequest: 1 });
+      // Its masters are killed.
+      admin.on("error", () => undefined);
+      return admin;
+    });
+  }
+
+  /** Runs the whole schedule; when it resolves, everything has been mended. */
+  async run(schedule: readonly Fault[]): Promise<void> {
+    const startedAt = performance.now();
+    const running: Promise<void>[] = [];
+    for (const fault of schedule) {
+      const wait = startedAt + fault.at - performance.now();
+      if (wait > 0) await delay(wait);
+      running.push(this.#strike(fault));
+    }
+    await Promise.all(running);
+    for (const link of this.#stage.links.flat()) mend(link, true);
+  }
+
+  [Symbol.dispose](): void {
+    for (const admin of this.#admins) admin.disconnect();
+  }
+
+  async #strike(fault: Fault): Promise<void> {
+    const { kind, master, worker } = fault;
+    this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+    if (worker === undefined) await this.#strikeMaster(fault, master ?? 0);
+    else if (master === undefined) await this.#strikeWorker(fault, worker);
+    else await this.#strikeLink(fault, this.#stage.links[worker]?.[master]);
+  }
+
+  async #strikeMaster({ kind, ms }: Fault, master: number): Promise<void> {
+    const { nodes } = this.#stage;
+    const admin = this.#admins[master];
+    switch (kind) {
+      case "freeze":
+        nodes.pause(master);
+        await delay(ms);
+        nodes.resume(master);
+        break;
+      case "kill, keep data":
+        await nodes.kill(master);
+        await delay(ms);
+        await nodes.restart(master, { empty: false });
+        break;
+      case "kill, lose data":
+        await nodes.kill(master);
+        await delay(ms);
+        await nodes.restart(master, { empty: true });
+        break;
+      case "FLUSHALL":
+        await admin?.flushall();
+        break;
+      case "SCRIPT FLUSH":
+        await admin?.script("FLUSH");
+        break;
+      case "fill up":
+        await admin?.config("SET", "maxmemory", "1");
+        await delay(ms);
+        await admin?.config("SET", "maxmemory", "0");
+        break;
+      default:
+        throw new Error(`${kind} is no fault of a master`);
+    }
+  }
+
+  async #strikeWorker({ kind, ms }: Fault, worker: number): Promise<void> {
+    const { crew } = this.#stage;
+    if (kind === "kill") return crew.kill(worker);
+    crew.stop(worker);
+    await delay(ms);
+    crew.continue(worker);
+  }
+
+  async #strikeLink({ kind, ms }: Fault, link: TcpProxy | undefined): Promise<void> {
+    if (link === undefined) return;
+    switch (kind) {
+      case "delay":
+        // Up to twice what a master has to answer.
+        link.requests.pass(ms / 6);
+        link.replies.pass(ms / 12);
+        break;
+      case "cut":
+        link.cut();
+        return;
+      case "half-close towards the master":
+        link.halfClose("server");
+        return;
+      case "half-close towards the client":
+        link.halfClose("client");
+        return;
+      case "lose replies":
+        link.replies.drop();
+        break;
+      case "lose requests":
+        link.requests.drop();
+        break;
+      case "hold requests":
+        link.requests.hold();
+        break;
+      case "hold replies":
+        link.replies.hold();
+        break;
+      case "strand":
+        link.strand();
+        return;
+      case "tear a reply":
+        link.resetAfterReplyBytes(ms % 40);
+        break;
+      default:
+        throw new Error(`${kind} is no fault of a link`);
+    }
+    await delay(ms);
+    mend(link, false);
+  }
+}
+
+/** Ends what is wrong with a link. */
+function mend(link: TcpProxy, isLast: boolean): void {
+  const hasLost = link.replies.mode === "drop" || link.requests.mode === "drop";
+  link.resetAfterReplyBytes(Infinity);
+  link.requests.pass();
+  link.replies.pass();
+  // Bytes that were lost leave a stream that nobody can read. A connection that died without a word
+  // would be noticed after a while only: that is not what is measured after the end.
+  if (hasLost || isLast) link.cut();
+}

@@ -1,0 +1,117 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { startRedisNodes, type RedisNodes } from "../../src/testing/index.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
+import { Crew } from "./crew.ts";
+import { type JobReport, Jobs } from "./jobs.ts";
+import { Journal, monotonic } from "./journal.ts";
+import type { Verdict } from "./judge.ts";
+import { type Contender, NODE_TIMEOUT, SKEW_BUDGET } from "./lock-client.ts";
+import { Nemesis } from "./nemesis.ts";
+import { makeSchedule } from "./schedule.ts";
+import { Witness } from "./witness.ts";
+
+const MASTERS = 5;
+const WORKERS = 4;
+/** Locks that each worker wants at the same time. */
+const TASKS = 3;
+const KEYS = ["account:1", "account:2", "account:3", "account:4"];
+const TTL = 1_000;
+/** Milliseconds for which a lock is waited for. */
+const PATIENCE = 500;
+/** How long a master without memory gives no vote: see `restartGuard`. */
+const QUARANTINE = TTL * 1.02 + NODE_TIMEOUT + SKEW_BUDGET;
+/** Until a client is connected again, and has tried again. */
+const BACKOFF = 1_500;
+/** Within so many ms after the end of the faults every key must be granted. */
+const FREE_WITHIN = 2 * TTL + QUARANTINE + BACKOFF;
+/** Rounds of an acquisition beyond its wait: a split is tried again eight times. */
+const ROUNDS = 10;
+
+/** What a run came to. */
+export interface Report extends Verdict {
+  readonly contender: Contender;
+  /** Of a run with jobs. */
+  readonly jobs: JobReport | undefined;
+  readonly seed: number;
+  readonly faults: Nemesis["counts"];
+}
+
+/** What is to be run. */
+export interface ChaosOptions {
+  readonly contender: Contender;
+  readonly seed: number;
+  /** Milliseconds of faults; a few seconds more are needed to see that everything is well again. */
+  readonly ms: number;
+  /** See the schedule. Default 10,000. */
+  readonly sweepEvery?: number;
+  /** Workers of a queue and `withLock`, in place of locks that a program takes by itself. Default `false`. */
+  readonly jobs?: boolean;
+  /** `false` to end with the faults, for a run that has nothing to show after them. Default `true`. */
+  readonly calms?: boolean;
+}
+
+/** Runs one contender under the faults of one seed. */
+export async function runChaos(options: ChaosOptions): Promise<Report> {
+  await using nodes = await startRedisNodes(MASTERS, { persistence: "always" });
+  // No fault touches it.
+  await using queue = options.jobs === true ? await startRedisNodes(1) : undefined;
+  const folder = await mkdtemp(join(tmpdir(), "bullmq-redlock-chaos-"));
+  const links = await Promise.all(
+    Array.from({ length: WORKERS }, async () => {
+      return await Promise.all(nodes.ports.map(async (port) => await TcpProxy.start(port)));
+    }),
+  );
+  try {
+    return await runOn({ nodes, links, folder, queueUrl: queue?.urls[0] }, options);
+  } finally {
+    await Promise.all(links.flat().map(async (link) => await link.stop()));
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface Ground {
+  readonly nodes: RedisNodes;
+  readonly links: readonly (readonly TcpProxy[])[];
+  readonly folder: string;
+  readonly queueUrl: string | undefined;
+}
+
+async function runOn(
+  { nodes, links, folder, queueUrl }: Ground,
+  { contender, seed, ms, sweepEvery = 10_000, calms = true }: ChaosOptions,
+): Promise<Report> {
+  const socket = join(folder, "resource.sock");
+  await using witness = await Witness.start({ folder, socket, keys: KEYS, bound: FREE_WITHIN });
+  await using jobs = queueUrl === undefined ? undefined : new Jobs(queueUrl, KEYS);
+  const journal = new Journal(folder, "nemesis");
+  const tasks = links.map((proxies) => ({
+    contender,
+    queueUrl,
+    urls: proxies.map(({ url }) => url),
+    keys: KEYS,
+    terms: { ttl: TTL, heartbeat: Math.round(TTL / 3), patience: PATIENCE },
+    tasks: TASKS,
+    bounds: {
+      acquire: PATIENCE + ROUNDS * 2 * NODE_TIMEOUT,
+      release: 2 * NODE_TIMEOUT,
+    },
+    folder,
+    socket,
+  }));
+  await using crew = new Crew(tasks, journal);
+  await crew.allWork();
+  using nemesis = new Nemesis({ nodes, links, crew });
+  const terms = { masters: MASTERS, workers: WORKERS, ms, sweepEvery };
+  await nemesis.run(makeSchedule(seed, terms));
+  if (calms) {
+    journal.write({ what: "calm", at: monotonic() });
+    await delay(FREE_WITHIN);
+  }
+  const jobReport = await jobs?.finish();
+  await crew.end();
+  const verdict = await witness.judge();
+  return { contender, seed, faults: nemesis.counts, jobs: jobReport, ...verdict };
+}
