@@ -138,11 +138,20 @@ async function runRounds(
       const votes = result.votes.map((vote) => tooLate(vote, request.ttl));
       return { verdict: { kind: "unavailable" }, votes, tenure, roundsTaken };
     }
+    const joinsLate = verdict.kind === "conflict" && hasNotJoined(claim, result.votes);
+    if (joinsLate && roundsTaken < TOKEN_ROUNDS) continue;
     if (verdict.kind !== "stale") return { ...result, roundsTaken };
     if (roundsTaken >= TOKEN_ROUNDS) {
       return { ...result, verdict: { kind: "split", blockers: [] }, roundsTaken };
     }
   }
+}
+
+/** A claim that is not above the mark of a master may be a late one, and joins no line there. */
+function hasNotJoined({ token, caller }: Claim, votes: readonly Vote[]): boolean {
+  return (
+    caller.joins !== undefined && votes.some((vote) => vote.kind === "busy" && vote.mark >= token)
+  );
 }
 
 const PENDING: Vote = { kind: "pending" };

@@ -1,12 +1,16 @@
 import { describe, expect, onTestFinished, test } from "vitest";
 import { withLock } from "../../src/index.ts";
+import { redisClient } from "../support/redis.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { Gate, next, useBench } from "./support.ts";
 
 const bench = useBench();
 
 describe("a job whose worker loses the masters between putting it aside and joining the line", () => {
-  test("is called by another worker of its queue at its turn, long before it would come back by itself", async () => {
+  test.each([
+    ["long before it would come back by itself", 0],
+    ["also when its clock is behind", 60_000],
+  ])("is called by another worker of its queue at its turn, %s", async (_, behind) => {
     const queue = bench.queue();
     const gate = new Gate();
     const holder = withLock({ redlock: bench.redlock({ ttl: 20_000 }), key: "hot" }, async () => {
@@ -15,6 +19,12 @@ describe("a job whose worker loses the masters between putting it aside and join
     const first = bench.worker(holder, { concurrency: 1 });
     await queue.add("charge", 1);
     await expect.poll(() => queue.getActiveCount()).toBe(1);
+
+    // Later tokens than ours were seen.
+    const mark = `${(Date.now() + behind) * 1_000}:0`;
+    for (const url of behind === 0 ? [] : bench.masterUrls) {
+      await redisClient(url).set("redlock:@fence:hot", mark, "PX", 600_000);
+    }
 
     const proxies = await Promise.all(
       bench.masterUrls.map(async (url) => await TcpProxy.start(Number(new URL(url).port))),
