@@ -12,3 +12,8 @@ export function median(values: readonly number[]): number {
 export function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
+
+/** The ratio of each value to the one of the same round. */
+export function ratios(values: readonly number[], basis: readonly number[]): number[] {
+  return values.map((value, round) => value / (basis[round] ?? Number.NaN));
+}
