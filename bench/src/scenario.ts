@@ -51,6 +51,8 @@ export interface Scenario {
   readonly goals?: readonly Goal[];
   /** Most rounds that make sense. @defaultValue as many as asked for */
   readonly rounds?: number;
+  /** Milliseconds that one run may take. @defaultValue 180000 */
+  readonly longestRun?: number;
   readonly phases?: readonly Phase[];
   /** Runs in the process of the contender. */
   prepare(contender: string, urls: readonly string[]): Promise<Subject>;

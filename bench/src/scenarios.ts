@@ -7,7 +7,8 @@ import { contended } from "./scenarios/contended.ts";
 import { dead, hung } from "./scenarios/faults.ts";
 import { held } from "./scenarios/held.ts";
 import { latency } from "./scenarios/latency.ts";
-import { memory } from "./scenarios/memory.ts";
+import { heldMemory } from "./scenarios/held-memory.ts";
+import { parkedMemory } from "./scenarios/parked-memory.ts";
 import { queue } from "./scenarios/queue.ts";
 import { throughput } from "./scenarios/throughput.ts";
 
@@ -17,17 +18,17 @@ export const GROUPS: Readonly<Record<string, readonly Scenario[]>> = {
     latency(1),
     latency(3),
     latency(5),
-    throughput(64),
-    throughput(512),
+    throughput(64, { rate: 5, cpu: 0.2 }),
+    throughput(512, { rate: 8, cpu: 0.12 }),
     held,
     contended(1),
     contended(5),
     hung,
     dead,
     queue,
-    memory,
   ],
   contention: [hotKey(20, 1.15), hotKey(5, 1.3), handOver, others, cold, processes, idle],
+  memory: [heldMemory, parkedMemory],
 };
 
 export const SCENARIOS = Object.values(GROUPS).flat();

@@ -90,8 +90,7 @@ export const cold: Scenario = {
     const hot = jobsOf(contender === COLD_ALONE ? 0 : HOT_FIRST, WORK, () => "hot");
     const jobs = [...hot, ...jobsOf(COLD_JOBS, WORK, (index) => `cold:${index}`)];
     const queue = contender === COLD_ALONE ? "cold-alone" : "cold-behind";
-    const about = (key: string): boolean => !isHot(key);
-    const run = { wrapping: OURS, urls, queue, concurrency: SLOTS, about };
+    const run = { wrapping: OURS, urls, queue, concurrency: SLOTS, about: isCold };
     await runJobs({ ...run, jobs: jobs.slice(-100) });
     return {
       async run() {
@@ -106,4 +105,8 @@ export const cold: Scenario = {
 
 function isHot(key: string): boolean {
   return key === "hot";
+}
+
+function isCold(key: string): boolean {
+  return !isHot(key);
 }
