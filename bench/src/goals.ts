@@ -18,8 +18,11 @@ export function goalsOf(scenario: Scenario, measured: Measurement): string[] {
   return (scenario.goals ?? []).map((goal) => {
     const values = valuesOf(goal, scenario, measured);
     const reached = median(values);
-    const enough = reached <= (goal.most ?? Infinity) && reached >= (goal.least ?? -Infinity);
-    return `| ${goal.text}${goal.ratio ? ", ratio" : ""} | ${wanted(goal)} | ${spread(values, DIGITS)} | ${enough ? "yes" : "**no**"} |`;
+    const enough =
+      values.length > 0 &&
+      reached <= (goal.most ?? Infinity) &&
+      reached >= (goal.least ?? -Infinity);
+    return `| ${goal.text}${goal.ratio ? ", ratio" : ""} | ${wanted(goal)} | ${spread(values, DIGITS) || "not measured"} | ${enough ? "yes" : "**no**"} |`;
   });
 }
 

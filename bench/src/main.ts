@@ -1,22 +1,29 @@
 /** Measures ours beside a hand-written lower bound and other libraries: `npm run bench`. */
 import { GOALS_HEAD, goalsOf } from "./goals.ts";
 import { describeMachine, loadNow } from "./machine.ts";
-import { measure } from "./measure.ts";
+import { type Measurement, measure, roundsOf } from "./measure.ts";
 import { readOptions } from "./options.ts";
 import { writePage } from "./page.ts";
 import { tableOf } from "./table.ts";
 
 const { scenarios, rounds, writes } = readOptions(process.argv.slice(2));
+const NOTHING: Measurement = new Map();
 const say = (line: string): void => console.error(`[bench] ${line}`);
 const loadBefore = loadNow();
+const startedAt = performance.now();
 const tables: string[] = [];
 const goals: string[] = [];
 for (const scenario of scenarios) {
-  const measured = await measure(scenario, rounds, say);
+  // What was measured before and after is not lost with a scenario that fails.
+  const measured = await measure(scenario, rounds, say).catch((error: unknown) => {
+    process.exitCode = 1;
+    say(`${scenario.name} failed: ${String(error)}`);
+    return NOTHING;
+  });
   const section = [
     `### ${scenario.title}`,
     "",
-    scenario.text,
+    `${scenario.text} ${describeRounds(roundsOf(scenario, rounds))}`,
     "",
     ...tableOf(scenario, measured),
     "",
@@ -25,13 +32,27 @@ for (const scenario of scenarios) {
   tables.push(...section);
   goals.push(...goalsOf(scenario, measured));
 }
-const goalTable = goals.length === 0 ? [] : [...GOALS_HEAD, ...goals, ""];
-console.log(goalTable.join("\n"));
+if (goals.length > 0) goals.unshift(...GOALS_HEAD);
+console.log([...goals, ""].join("\n"));
 const machine = [
   ...(await describeMachine()),
-  `${rounds} rounds, fewer where said; load of the machine before ${loadBefore}, after ${loadNow()} (the benchmark itself keeps it near 2)`,
+  `it took ${Math.round((performance.now() - startedAt) / 60_000)} minutes; load of the machine before ${loadBefore}, after ${loadNow()} (the benchmark itself keeps it near 2)`,
 ];
 console.log(machine.join("\n"));
 if (writes) {
-  writePage([...machine.map((line) => `- ${line}`), "", ...goalTable, ...tables]);
+  await writePage([
+    ...machine.map((line) => `- ${line}`),
+    "",
+    "## Goals",
+    "",
+    ...goals,
+    "",
+    "## Figures",
+    "",
+    ...tables,
+  ]);
+}
+
+function describeRounds(count: number): string {
+  return count === 1 ? "One round." : `${count} rounds.`;
 }

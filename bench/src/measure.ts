@@ -38,7 +38,7 @@ async function runRounds(
   { rounds, members, nodes, say }: Session,
 ): Promise<Measurement> {
   const measured = new Map(scenario.contenders.map((name) => [name, new Map<string, number[]>()]));
-  const count = Math.min(rounds, scenario.rounds ?? rounds);
+  const count = roundsOf(scenario, rounds);
   for (let round = 1; round <= count; round++) {
     say(`${scenario.name}: round ${round} of ${count}`);
     for (const phase of scenario.phases ?? [AS_IT_IS]) {
@@ -50,6 +50,11 @@ async function runRounds(
     }
   }
   return measured;
+}
+
+/** How many rounds a scenario has when so many are asked for. */
+export function roundsOf(scenario: Scenario, rounds: number): number {
+  return Math.min(rounds, scenario.rounds ?? rounds);
 }
 
 /** Another one begins in each round: who comes first has a colder machine than who comes last. */

@@ -8,7 +8,7 @@ import { processMemory, serverMemory } from "../process-memory.ts";
 import type { Scenario } from "../scenario.ts";
 
 /** Jobs parked at the same time. */
-const JOBS = 20_000;
+const JOBS = 100_000;
 /** Keys for which they wait. */
 const KEYS = 1_000;
 /** Jobs that are parked when the measurement begins. */
@@ -29,7 +29,7 @@ export const parkedMemory: Scenario = {
     "takes there that only waits in the queue.",
   nodes: 4,
   rounds: 1,
-  longestRun: 900_000,
+  longestRun: 600_000,
   contenders: [OURS],
   columns: [
     { figure: "heap", title: "process, bytes a job", digits: 0 },
