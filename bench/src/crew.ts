@@ -27,7 +27,7 @@ export class CrewMember {
   ): Promise<CrewMember> {
     const program = fileURLToPath(new URL("subject.js", import.meta.url));
     const child = fork(program, [scenario.name, contender, ...urls], {
-      execArgv: ["--expose-gc", ...process.execArgv],
+      execArgv: process.execArgv,
       serialization: "json",
     });
     const member = new CrewMember(contender, child, scenario.longestRun ?? LONGEST_RUN);

@@ -105,6 +105,7 @@ export class Shift {
       const { index, key } = job.data;
       const times = this.#times.get(index);
       if (times === undefined) return;
+      this.#times.delete(index);
       this.records.push({
         index,
         key,
