@@ -26,6 +26,13 @@ export function goalsOf(scenario: Scenario, measured: Measurement): string[] {
   });
 }
 
+/** Says plainly how many goals were missed. */
+export function describeMissed(lines: readonly string[]): string {
+  const missed = lines.filter((line) => line.includes("**no**")).length;
+  if (missed === 0) return `All ${lines.length} goals are reached.`;
+  return `${missed} of ${lines.length} goals ${missed === 1 ? "is" : "are"} not reached: see [where the time goes](#where-the-time-goes).`;
+}
+
 function valuesOf(goal: Goal, scenario: Scenario, measured: Measurement): readonly number[] {
   const values = measured.get(goal.contender ?? OURS)?.get(goal.figure) ?? [];
   if (!goal.ratio) return values;

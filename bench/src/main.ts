@@ -1,5 +1,5 @@
 /** Measures ours beside a hand-written lower bound and other libraries: `npm run bench`. */
-import { GOALS_HEAD, goalsOf } from "./goals.ts";
+import { describeMissed, GOALS_HEAD, goalsOf } from "./goals.ts";
 import { describeMachine, loadNow } from "./machine.ts";
 import { type Measurement, measure, roundsOf } from "./measure.ts";
 import { readOptions } from "./options.ts";
@@ -32,8 +32,8 @@ for (const scenario of scenarios) {
   tables.push(...section);
   goals.push(...goalsOf(scenario, measured));
 }
-if (goals.length > 0) goals.unshift(...GOALS_HEAD);
-console.log([...goals, ""].join("\n"));
+const verdict = goals.length === 0 ? [] : [describeMissed(goals), "", ...GOALS_HEAD, ...goals, ""];
+console.log(verdict.join("\n"));
 const machine = [
   ...(await describeMachine()),
   `it took ${Math.round((performance.now() - startedAt) / 60_000)} minutes; load of the machine before ${loadBefore}, after ${loadNow()} (the benchmark itself keeps it near 2)`,
@@ -45,8 +45,7 @@ if (writes) {
     "",
     "## Goals",
     "",
-    ...goals,
-    "",
+    ...verdict,
     "## Figures",
     "",
     ...tables,
