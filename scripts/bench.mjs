@@ -10,7 +10,11 @@ process.chdir(bench);
 
 rmSync("dist", { recursive: true, force: true });
 run(process.execPath, [join("..", "node_modules", "typescript", "bin", "tsc"), "-p", "."]);
-run(process.execPath, [join("dist", "main.js"), ...process.argv.slice(2)]);
+const [program, args] =
+  process.argv[2] === "soak"
+    ? ["soak.js", process.argv.slice(3)]
+    : ["main.js", process.argv.slice(2)];
+run(process.execPath, ["--expose-gc", join("dist", program), ...args]);
 
 function run(command, args) {
   const { status, error } = spawnSync(command, args, { stdio: "inherit" });

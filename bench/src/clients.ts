@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { LockClient } from "./contender.ts";
 import { CONTENDERS } from "./contenders.ts";
@@ -12,14 +13,16 @@ export async function openWarm(contender: string, urls: readonly string[]): Prom
   const open = CONTENDERS[contender];
   if (open === undefined) throw new Error(`an unknown contender "${contender}"`);
   const client = open(urls);
+  // Others warm up at the same time.
+  const key = `warm-up:${randomUUID()}`;
   // Connections are made at once or at first use; after this all are there.
-  await pair(client, "warm-up:first");
+  await pair(client, key);
   await delay(200);
   const tasks = Array.from({ length: WARM_UP_TASKS }, async (_, task) => {
-    for (let i = 0; i < WARM_UP / WARM_UP_TASKS; i++) await pair(client, `warm-up:${task}`);
+    for (let i = 0; i < WARM_UP / WARM_UP_TASKS; i++) await pair(client, `${key}:${task}`);
   });
   await Promise.all(tasks);
-  for (let i = 0; i < 100; i++) await pair(client, "warm-up:first");
+  for (let i = 0; i < 100; i++) await pair(client, key);
   return client;
 }
 

@@ -21,17 +21,8 @@ export async function serverCpu(urls: readonly string[]): Promise<number> {
   return used.reduce((sum, ms) => sum + ms, 0);
 }
 
-/** Bytes that a server uses. */
-export async function serverMemory(url: string): Promise<number> {
-  const client = new Redis(url);
-  try {
-    return fieldOf(await client.info("memory"), "used_memory");
-  } finally {
-    client.disconnect();
-  }
-}
-
-function fieldOf(info: string, ...names: string[]): number {
+/** The sum of these fields of what `INFO` says. */
+export function fieldOf(info: string, ...names: string[]): number {
   return names.reduce((sum, name) => {
     const value = new RegExp(`^${name}:([\\d.]+)`, "m").exec(info)?.[1];
     return sum + Number(value);

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import type { Figures, Scenario } from "./scenario.ts";
 
-/** Milliseconds that one run may take. */
+/** Milliseconds that one run may take where the scenario says nothing else. */
 const LONGEST_RUN = 180_000;
 
 type Message = "ready" | { figures?: Record<string, number | null>; error?: string };
@@ -11,10 +11,12 @@ type Message = "ready" | { figures?: Record<string, number | null>; error?: stri
 export class CrewMember {
   readonly contender: string;
   readonly #child: ChildProcess;
+  readonly #longestRun: number;
 
-  private constructor(contender: string, child: ChildProcess) {
+  private constructor(contender: string, child: ChildProcess, longestRun: number) {
     this.contender = contender;
     this.#child = child;
+    this.#longestRun = longestRun;
   }
 
   /** Starts the process; resolves when it is connected and warm. */
@@ -25,10 +27,10 @@ export class CrewMember {
   ): Promise<CrewMember> {
     const program = fileURLToPath(new URL("subject.js", import.meta.url));
     const child = fork(program, [scenario.name, contender, ...urls], {
-      execArgv: ["--expose-gc", ...process.execArgv],
+      execArgv: process.execArgv,
       serialization: "json",
     });
-    const member = new CrewMember(contender, child);
+    const member = new CrewMember(contender, child, scenario.longestRun ?? LONGEST_RUN);
     await member.#next();
     return member;
   }
@@ -61,7 +63,8 @@ export class CrewMember {
       };
       const fail = (what: string) =>
         settle(() => reject(new Error(`${this.contender}: its process ${what}`)));
-      const timer = setTimeout(() => fail(`said nothing for ${LONGEST_RUN} ms`), LONGEST_RUN);
+      const patience = this.#longestRun;
+      const timer = setTimeout(() => fail(`said nothing for ${patience} ms`), patience);
       this.#child.on("message", (message: Message) => settle(() => resolve(message)));
       this.#child.on("exit", (code) => fail(`ended with code ${code}`));
     });

@@ -38,18 +38,33 @@ async function runRounds(
   { rounds, members, nodes, say }: Session,
 ): Promise<Measurement> {
   const measured = new Map(scenario.contenders.map((name) => [name, new Map<string, number[]>()]));
-  const count = Math.min(rounds, scenario.rounds ?? rounds);
+  const failed = new Set<CrewMember>();
+  const count = roundsOf(scenario, rounds);
   for (let round = 1; round <= count; round++) {
     say(`${scenario.name}: round ${round} of ${count}`);
     for (const phase of scenario.phases ?? [AS_IT_IS]) {
       for (const member of inTurn(members, round)) {
+        if (failed.has(member)) continue;
         await phase.enter(nodes);
-        note(measured.get(member.contender), await member.run(phase.name));
+        try {
+          note(measured.get(member.contender), await member.run(phase.name));
+        } catch (error) {
+          // It does not take the others with it: its cells stay empty.
+          failed.add(member);
+          member.end();
+          process.exitCode = 1;
+          say(`${scenario.name}: ${String(error)}`);
+        }
         await phase.leave(nodes);
       }
     }
   }
   return measured;
+}
+
+/** How many rounds a scenario has when so many are asked for. */
+export function roundsOf(scenario: Scenario, rounds: number): number {
+  return Math.min(rounds, scenario.rounds ?? rounds);
 }
 
 /** Another one begins in each round: who comes first has a colder machine than who comes last. */

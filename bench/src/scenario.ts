@@ -13,6 +13,18 @@ export interface Column {
   readonly ratio?: true;
 }
 
+/** What a figure of a contender should be. */
+export interface Goal {
+  readonly text: string;
+  /** Whose figure. @defaultValue ours */
+  readonly contender?: string;
+  readonly figure: string;
+  /** Whether it is about the ratio to the first contender. @defaultValue the figure itself */
+  readonly ratio?: boolean;
+  readonly most?: number;
+  readonly least?: number;
+}
+
 /** Something done to the masters before a run, and undone after it. */
 export interface Phase {
   readonly name: string;
@@ -36,8 +48,11 @@ export interface Scenario {
   readonly nodes: number;
   readonly contenders: readonly string[];
   readonly columns: readonly Column[];
+  readonly goals?: readonly Goal[];
   /** Most rounds that make sense. @defaultValue as many as asked for */
   readonly rounds?: number;
+  /** Milliseconds that one run may take. @defaultValue 180000 */
+  readonly longestRun?: number;
   readonly phases?: readonly Phase[];
   /** Runs in the process of the contender. */
   prepare(contender: string, urls: readonly string[]): Promise<Subject>;

@@ -12,6 +12,9 @@ const DELETE =
 const EXTEND =
   "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('PEXPIRE', KEYS[1], ARGV[2]) end return 0";
 
+/** Somebody else has the key. */
+export class TakenError extends Error {}
+
 /** An ioredis client with the scripts of the lower bound. */
 interface Master extends Redis {
   deleteOwn(key: string, value: string): Promise<number>;
@@ -20,7 +23,7 @@ interface Master extends Redis {
 
 /**
  * The least that a Redlock can do, by hand: `SET NX PX` and compare-and-delete on all masters at once, resolved on a
- * quorum. No validity, no deadline, no fencing token, no guard, no rollback.
+ * quorum; what a lost attempt has taken is given back. No validity, no deadline, no fencing token, no guard.
  */
 export function openLowerBound(urls: readonly string[], enableAutoPipelining: boolean): LockClient {
   const masters = urls.map((url) => connect(url, enableAutoPipelining));
@@ -44,15 +47,15 @@ export function openLowerBound(urls: readonly string[], enableAutoPipelining: bo
   return {
     async acquire(key) {
       const value = randomUUID();
-      if (!(await take(key, value, PAIR_TTL))) throw new Error(`${key} is taken`);
-      return () => give(key, value);
+      if (await take(key, value, PAIR_TTL)) return () => give(key, value);
+      await give(key, value);
+      throw new TakenError(`${key} is taken`);
     },
     async waitFor(key) {
       const until = performance.now() + WAIT_TIMEOUT;
       while (performance.now() < until) {
         const value = randomUUID();
         if (await take(key, value, PAIR_TTL)) return () => give(key, value);
-        // What a lost attempt has taken stands in the way of everybody.
         await give(key, value);
         await delay(SHORTEST_POLL + Math.random() * (LONGEST_POLL - SHORTEST_POLL));
       }

@@ -28,6 +28,19 @@ export function contended(instances: number): Scenario {
       { figure: "fairness", title: "longest / mean wait", digits: 2 },
       { figure: "cpu", title: "client CPU, ms", digits: 0, ratio: true },
     ],
+    goals: [
+      {
+        text: `Contended key, ${instances} instance(s): makespan`,
+        figure: "makespan",
+        ratio: true,
+        most: 0.9,
+      },
+      {
+        text: `Contended key, ${instances} instance(s): longest / mean wait`,
+        figure: "fairness",
+        most: 1.5,
+      },
+    ],
     async prepare(contender, urls) {
       const clients = await Promise.all(
         Array.from({ length: instances }, () => openWarm(contender, urls)),

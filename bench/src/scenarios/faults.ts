@@ -41,6 +41,11 @@ function faults(name: string, title: string, what: string): Omit<Scenario, "phas
         { figure: `${phase(count)} ratio`, title: `${phase(count)} / healthy`, digits: 2 },
       ]),
     ],
+    goals: [1, 2].map((count) => ({
+      text: `${phase(count)} of 5 nodes: p50 / healthy p50`,
+      figure: `${phase(count)} ratio`,
+      most: 1.1,
+    })),
     prepare: prepareFaults,
   };
 }

@@ -32,8 +32,13 @@ export const held: Scenario = {
     { figure: "cpu", title: "client CPU, ms/s", digits: 1, ratio: true },
     { figure: "serverCpu", title: "CPU of all masters, ms/s", digits: 1, ratio: true },
     { figure: "requests", title: "requests/s at all masters", digits: 0, ratio: true },
-    { figure: "delay", title: "loop delay p99, ms", digits: 2 },
+    { figure: "delay", title: "loop delay p99, ms", digits: 2, ratio: true },
     { figure: "lost", title: "locks lost", digits: 0 },
+  ],
+  goals: [
+    { text: "2,000 held locks: client CPU", figure: "cpu", ratio: true, most: 0.2 },
+    { text: "2,000 held locks: locks lost", figure: "lost", most: 0 },
+    { text: "2,000 held locks: loop delay p99", figure: "delay", ratio: true, most: 1 },
   ],
   async prepare(contender, urls) {
     const client = await openWarm(contender, urls);

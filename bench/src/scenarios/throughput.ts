@@ -7,7 +7,7 @@ import type { Scenario } from "../scenario.ts";
 const DURATION = 2_000;
 
 /** Many tasks, each with a key of its own. */
-export function throughput(tasks: number): Scenario {
+export function throughput(tasks: number, { rate, cpu }: { rate: number; cpu: number }): Scenario {
   return {
     name: `throughput-${tasks}`,
     title: `${tasks} tasks at once, 3 nodes`,
@@ -18,6 +18,10 @@ export function throughput(tasks: number): Scenario {
       { figure: "rate", title: "pairs/s", digits: 0, ratio: true },
       { figure: "cpu", title: "client CPU, µs a pair", digits: 1, ratio: true },
       { figure: "serverCpu", title: "CPU of all masters, µs a pair", digits: 1, ratio: true },
+    ],
+    goals: [
+      { text: `${tasks} tasks, 3 nodes: pairs/s`, figure: "rate", ratio: true, least: rate },
+      { text: `${tasks} tasks, 3 nodes: client CPU a pair`, figure: "cpu", ratio: true, most: cpu },
     ],
     async prepare(contender, urls) {
       const client = await openWarm(contender, urls);

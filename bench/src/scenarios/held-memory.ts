@@ -1,6 +1,6 @@
 import { Redlock } from "../../../dist/index.js";
 import { OURS } from "../contenders.ts";
-import { serverMemory } from "../cpu.ts";
+import { processMemory, serverMemory } from "../process-memory.ts";
 import type { Scenario } from "../scenario.ts";
 
 /** Locks held at the same time. */
@@ -11,8 +11,8 @@ const BULK = 1_000;
 const LONG_TTL = 1_500_000;
 
 /** What a held lock takes, in the process and on a master. */
-export const memory: Scenario = {
-  name: "memory",
+export const heldMemory: Scenario = {
+  name: "held-memory",
   title: `Memory of ${LOCKS.toLocaleString("en")} held locks`,
   text:
     "Heap and other memory of the process after a garbage collection, and `used_memory` of a master, with the locks held and " +
@@ -36,10 +36,10 @@ export const memory: Scenario = {
     await ofLocks(-2 * BULK, 0);
     return {
       async run() {
-        const before = processMemory();
+        const before = await processMemory();
         const masterBefore = await serverMemory(url);
         let locks = await acquireAll(redlock, 0, LOCKS);
-        const heap = processMemory() - before;
+        const heap = (await processMemory()) - before;
         const master = (await serverMemory(url)) - masterBefore;
         for (let i = 0; i < locks.length; i += BULK) {
           await Promise.all(locks.slice(i, i + BULK).map((lock) => lock.release()));
@@ -48,7 +48,7 @@ export const memory: Scenario = {
         return {
           heap: heap / LOCKS,
           master: master / LOCKS,
-          heapLeft: (processMemory() - before) / LOCKS,
+          heapLeft: ((await processMemory()) - before) / LOCKS,
           masterLeft: ((await serverMemory(url)) - masterBefore) / LOCKS,
         };
       },
@@ -68,10 +68,4 @@ async function acquireAll(
     locks.push(...(await Promise.all(bulk)));
   }
   return locks;
-}
-
-function processMemory(): number {
-  globalThis.gc?.();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
 }
