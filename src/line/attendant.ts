@@ -1,7 +1,8 @@
 import type { Agenda, Appointment } from "../heartbeat/agenda.ts";
 import type { LockContext } from "../lock/context.ts";
-import { LINE_RETENTION, LIVING_TURN, TURN } from "../lock/line-script.ts";
+import { LINE_RETENTION, TURN } from "../lock/line-script.ts";
 import { serveOperation, type Serving, type TurnReply, type Waiter } from "../lock/lining.ts";
+import { Calls, turnOf } from "./calls.ts";
 import { decideTurn, type TurnDecision } from "./decide-turn.ts";
 import type { Fate, Home } from "./home.ts";
 import { listen } from "./listen.ts";
@@ -53,13 +54,11 @@ export class Attendant implements Appointment {
   readonly key: string;
   due = Infinity;
   readonly #parts: AttendantParts;
-  /** Those who wait in this process, by place. */
-  readonly #living = new Map<string, () => void>();
+  readonly #calls: Calls;
   #joinedAt = -Infinity;
-  /** Whom this process has called last, and when. */
-  #called: { readonly waiter: Waiter; readonly at: number } | undefined;
+  #expectsUntil = -Infinity;
   /** Whom the line was to go on from last, and when. */
-  #left: { readonly waiter: Waiter; readonly at: number } | undefined;
+  #left: { readonly place: string; readonly at: number } | undefined;
   /** Whether somebody waits, and nobody could be called. */
   #passedOver = false;
   #unsubscribe: (() => void) | undefined;
@@ -68,15 +67,16 @@ export class Attendant implements Appointment {
   constructor(key: string, parts: AttendantParts) {
     this.key = key;
     this.#parts = parts;
+    this.#calls = new Calls(parts.context.clock, (name) => parts.home(name));
     parts.agenda.add(this);
   }
 
   /** Somebody waits in this process until the returned function is called; `wake` is called when it is its turn. */
   await(place: string, wake: () => void): () => void {
-    this.#living.set(place, wake);
+    this.#calls.living.set(place, wake);
     this.#attend();
     this.#lookBy(this.#nextLook());
-    return () => this.#living.delete(place);
+    return () => this.#calls.living.delete(place);
   }
 
   /** This process has parked a job; what is in its way ends after `expiresIn` ms if nothing is extended. */
@@ -85,8 +85,9 @@ export class Attendant implements Appointment {
     this.#lookBy(this.#now() + Math.max(0, expiresIn) + SLACK);
   }
 
-  /** Looks again after `ms` at the latest. */
+  /** What this process keeps taken ends after `ms`: it looks then. */
   expectEnd(ms: number): void {
+    this.#expectsUntil = this.#now() + ms + LOOK_INTERVAL;
     this.#lookBy(this.#now() + ms + SLACK);
   }
 
@@ -129,9 +130,7 @@ export class Attendant implements Appointment {
 
   /** {@link Appointment} */
   keep(): void {
-    this.due = Infinity;
-    if (this.#cares()) void this.look();
-    else this.end();
+    void this.look();
   }
 
   /** Ends all attention at once. Idempotent. */
@@ -141,16 +140,6 @@ export class Attendant implements Appointment {
     this.#parts.agenda.remove(this);
     this.#unsubscribe?.();
     this.#parts.ended(this);
-  }
-
-  /** Whoever has called somebody sees to it that it comes, also if nobody of its own is in line. */
-  #cares(): boolean {
-    const now = this.#now();
-    return (
-      this.#living.size > 0 ||
-      now < this.#joinedAt + LINE_RETENTION ||
-      (this.#called !== undefined && now < this.#called.at + 2 * TURN)
-    );
   }
 
   #newRound(token: number, askedAt = this.#now()): Round {
@@ -193,7 +182,7 @@ export class Attendant implements Appointment {
           key: this.key,
           token: round.token,
           process,
-          living: this.#living.size > 0,
+          living: this.#calls.living.size > 0,
           skipped: suspects.list(),
           ...question,
         },
@@ -214,7 +203,7 @@ export class Attendant implements Appointment {
     if (this.#ended) return;
     const decision = decideTurn(round.replies, this.#parts.context.masters.quorum);
     this.#planNextLook(decision, round, complete);
-    if (decision.kind === "turn") this.#living.get(decision.place)?.();
+    if (decision.kind === "turn") this.#calls.living.get(decision.place)?.();
     if (decision.kind !== "head") return;
     const { head, dissent } = decision;
     if (round.chosen === undefined) {
@@ -233,6 +222,8 @@ export class Attendant implements Appointment {
     const now = this.#now();
     if (decision.kind === "unknown") return;
     this.#passedOver = decision.kind === "nobody" && decision.waiting > 0;
+    // Who only gave a turn sees to it that it is used.
+    if (complete && !this.#isInterested && !this.#isOurs(decision)) return this.end();
     switch (decision.kind) {
       case "held":
         if (decision.waiting > 0) this.#lookBy(now + Math.max(decision.expiresIn, 0) + SLACK);
@@ -250,7 +241,7 @@ export class Attendant implements Appointment {
       default:
         decision satisfies never;
     }
-    if (this.#living.size > 0) this.#lookBy(this.#nextLook());
+    if (this.#calls.living.size > 0) this.#lookBy(this.#nextLook());
     else if (decision.waiting === 0 && askedAt > this.#joinedAt) {
       // A single master can be the only one that remembers a line.
       if (complete) this.end();
@@ -272,42 +263,35 @@ export class Attendant implements Appointment {
     if (detail === "") return await this.look({ gone: [{ place, detail: IN_NO_LINE }] });
     const waiter = { place, detail, priority: 0 };
     // Another process has called it once more.
-    if (this.#hasLapsed(waiter)) return await this.#passOver(waiter);
+    if (this.#calls.hasLapsed(waiter)) {
+      return await this.#passOver(waiter, await this.#calls.fateOf(waiter));
+    }
     if (dissent && !isArriving(waiter)) await this.keepFor(waiter, turnOf(waiter), false);
-    if (this.#hasCalled(waiter)) return;
-    if (this.#homeOf(waiter) === undefined) return;
-    const now = this.#now();
-    const call = (this.#called = { waiter, at: now });
-    const fate = await this.#call(waiter);
+    if (this.#calls.has(waiter)) return;
+    if (!this.#calls.canCall(waiter)) return;
+    const givenAt = this.#now() + Math.min(0, expiresIn - turnOf(waiter));
+    this.#calls.note(waiter);
+    const fate = await this.#calls.call(waiter);
     if (fate === "gone") return await this.look({ gone: [waiter] });
     // It was called when it was given the turn, and is not given another one.
-    if (fate !== "called" && this.#called === call) {
-      this.#called = { waiter, at: Math.min(now, now + expiresIn - turnOf(waiter)) };
-    }
+    if (fate !== "called" && this.#calls.has(waiter)) this.#calls.note(waiter, givenAt);
   }
 
   async #serve(round: Round, { head, next }: TurnDecision & { kind: "head" }): Promise<void> {
-    if (this.#hasLapsed(head)) return await this.#passOver(head, next, round);
-    this.#called = { waiter: head, at: this.#now() };
-    if ((await this.#call(head)) !== "gone") return;
-    round.gone = true;
-    await this.#dropGone(head, next);
+    const lapsed = this.#calls.hasLapsed(head);
+    if (!lapsed) this.#calls.note(head);
+    const fate = await (lapsed ? this.#calls.fateOf(head) : this.#calls.call(head));
+    round.gone = fate === "gone" || (lapsed && fate === "taken up");
+    if (lapsed) return await this.#passOver(head, fate, next);
+    if (round.gone) await this.#dropGone(head, next);
   }
 
   /** Gives the turn to the next, since this one has not used it. */
-  async #passOver(waiter: Waiter, next: readonly Waiter[] = [], round?: Round): Promise<void> {
-    const fate = await this.#fateOf(waiter);
+  async #passOver(waiter: Waiter, fate: Fate, next: readonly Waiter[] = []): Promise<void> {
     // A job that a worker has taken up could have asked for its key: the worker is dead, and its queue not to blame.
-    if (fate === "gone" || fate === "taken up") {
-      if (round !== undefined) round.gone = true;
-      return await this.#dropGone(waiter, next);
-    }
-    // Its process died when it had parked it, and before it said so.
-    if (fate === "called" && isArriving(waiter)) {
-      this.#called = { waiter, at: this.#now() };
-      await this.#homeOf(waiter)?.call(waiter);
-      return;
-    }
+    if (fate === "gone" || fate === "taken up") return await this.#dropGone(waiter, next);
+    // Its call was lost; or its process died when it had parked it, and before it said so.
+    if (fate === "called" && (await this.#calls.callAgain(waiter)) !== "unknown") return;
     if (this.#isStuckAt(waiter)) return;
     this.#parts.suspects.suspect(homeIn(waiter.place));
     await this.look();
@@ -316,7 +300,7 @@ export class Attendant implements Appointment {
   /** Takes out a waiter that is gone, and those after it that are gone too; the next one gets the turn. */
   async #dropGone(head: Waiter, next: readonly Waiter[]): Promise<void> {
     if (this.#isStuckAt(head)) return;
-    const fates = await Promise.all(next.map((waiter) => this.#fateOf(waiter)));
+    const fates = await Promise.all(next.map((waiter) => this.#calls.fateOf(waiter)));
     const firstAlive = fates.findIndex((fate) => fate !== "gone");
     await this.look({ gone: [head, ...next.slice(0, firstAlive === -1 ? undefined : firstAlive)] });
   }
@@ -324,60 +308,37 @@ export class Attendant implements Appointment {
   /** Whether the line was to go on from the waiter just now: masters that cannot do so are not asked without end. */
   #isStuckAt(waiter: Waiter): boolean {
     const now = this.#now();
-    if (isSame(this.#left?.waiter, waiter) && now < (this.#left?.at ?? 0) + LOOK_INTERVAL) {
+    if (this.#left?.place === waiter.place && now < this.#left.at + LOOK_INTERVAL) {
       this.#lookBy(now + LOOK_INTERVAL);
       return true;
     }
-    this.#left = { waiter, at: now };
+    this.#left = { place: waiter.place, at: now };
     return false;
   }
 
-  /** Whether the waiter was called, and the turn went by. One that waits here is at work on it. */
-  #hasLapsed(waiter: Waiter): boolean {
-    if (!this.#hasCalled(waiter) || this.#living.has(waiter.place)) return false;
-    return this.#now() - (this.#called?.at ?? 0) >= turnOf(waiter) - SLACK;
+  get #isInterested(): boolean {
+    const now = this.#now();
+    if (this.#calls.living.size > 0 || now < this.#expectsUntil) return true;
+    return now < this.#joinedAt + LINE_RETENTION;
   }
 
-  #hasCalled(waiter: Waiter): boolean {
-    return isSame(this.#called?.waiter, waiter);
-  }
-
-  async #call(waiter: Waiter): Promise<Fate> {
-    const wake = this.#living.get(waiter.place);
-    if (wake !== undefined) {
-      wake();
-      return "called";
-    }
-    if (parseDetail(waiter.detail)?.state === "living") return "unknown";
-    // It looks itself when it is parked.
-    if (isArriving(waiter)) return "coming";
-    return (await this.#homeOf(waiter)?.call(waiter)) ?? "unknown";
-  }
-
-  /** One that does not wait in a queue and does not come has missed its turn, and joins again if it lives. */
-  async #fateOf(waiter: Waiter): Promise<Fate> {
-    if (this.#living.has(waiter.place)) return "coming";
-    const state = parseDetail(waiter.detail)?.state;
-    const fate = state === "living" ? "gone" : await this.#homeOf(waiter)?.look(waiter);
-    return state === "arriving" && fate !== "called" ? "gone" : (fate ?? "unknown");
-  }
-
-  #homeOf({ place }: Waiter): Home | undefined {
-    return this.#parts.home(homeIn(place));
+  /** Whether this process gives the turn, or has given it. */
+  #isOurs(decision: TurnDecision): boolean {
+    return decision.kind === "head" || (decision.kind === "turn" && this.#calls.has(decision));
   }
 
   #told(waiter: Waiter): void {
     // Its own word comes back to whoever gave the turn.
-    if (this.#ended || this.#hasCalled(waiter)) return;
+    if (this.#ended || this.#calls.has(waiter)) return;
     const detail = parseDetail(waiter.detail);
-    if (this.#living.has(waiter.place)) void this.#call(waiter);
-    if (this.#living.has(waiter.place) || this.#homeOf(waiter) === undefined) return;
+    if (this.#calls.living.has(waiter.place)) void this.#calls.call(waiter);
+    if (this.#calls.living.has(waiter.place) || !this.#calls.canCall(waiter)) return;
     const { clock, process, random } = this.#parts.context;
     const call = (): void => {
       if (this.#ended) return;
-      this.#called = { waiter, at: this.#now() };
+      this.#calls.note(waiter);
       this.#lookBy(this.#now() + TURN + SLACK);
-      void this.#call(waiter).then((fate) => {
+      void this.#calls.call(waiter).then((fate) => {
         if (fate === "gone") void this.look({ gone: [waiter] });
       });
     };
@@ -413,14 +374,4 @@ export class Attendant implements Appointment {
   #now(): number {
     return this.#parts.context.clock.now();
   }
-}
-
-/** Milliseconds for which a key is kept for a waiter. */
-function turnOf({ detail }: Waiter): number {
-  return parseDetail(detail)?.state === "living" ? LIVING_TURN : TURN;
-}
-
-/** Whether both are the same registration of the same place. */
-function isSame(one: Waiter | undefined, other: Waiter): boolean {
-  return one?.place === other.place && one.detail === other.detail;
 }
