@@ -10,6 +10,9 @@ interface JobClass {
   fromId(queue: unknown, id: string): Promise<Job | undefined>;
 }
 
+/** Milliseconds for which a job is as it was when it was fetched. */
+const FRESH = 100;
+
 /** What the state of a job says that does not wait for a call. */
 const FATES: Readonly<Record<string, Fate>> = {
   waiting: "coming",
@@ -24,6 +27,10 @@ export class QueueHome implements Home {
   readonly #worker: JobWorker;
   readonly #jobs: JobClass;
   readonly #redlock: Redlock;
+  readonly #expected = new Map<
+    string,
+    { readonly at: number; readonly job: Promise<Job | undefined> }
+  >();
 
   constructor(name: string, worker: JobWorker, job: Job, redlock: Redlock) {
     this.#name = name;
@@ -32,16 +39,30 @@ export class QueueHome implements Home {
     this.#redlock = redlock;
   }
 
-  async call(waiter: Waiter): Promise<Fate> {
+  expect(waiter: Waiter): void {
+    const at = this.#redlock.clock.now();
+    for (const [place, expected] of this.#expected) {
+      if (expected.at > at - FRESH) break;
+      this.#expected.delete(place);
+    }
+    const job = this.#find(waiter);
+    // Whoever takes it hears of that.
+    job.catch(() => undefined);
+    this.#expected.set(waiter.place, { at, job });
+  }
+
+  async call(waiter: Waiter, onSent?: () => void): Promise<Fate> {
     try {
-      const job = await this.#find(waiter);
+      const job = await this.#findExpected(waiter);
       if (job === undefined) return "gone";
       if (!isRun(job, waiter)) return fateIn(await job.getState());
       // Sent together: alone, `promote` puts the job behind all that waits in its queue. The priority is the one it has now.
-      const [promoted] = await Promise.allSettled([
+      const sending = Promise.allSettled([
         job.promote(),
         job.changePriority({ priority: job.priority, lifo: true }),
       ]);
+      onSent?.();
+      const [promoted] = await sending;
       if (promoted.status === "fulfilled") {
         this.#redlock.emit("woken", { job: nameOf(job) });
         return "called";
@@ -62,6 +83,15 @@ export class QueueHome implements Home {
     } catch {
       return "unknown";
     }
+  }
+
+  async #findExpected(waiter: Waiter): Promise<Job | undefined> {
+    const expected = this.#expected.get(waiter.place);
+    this.#expected.delete(waiter.place);
+    const isFresh = expected !== undefined && this.#redlock.clock.now() - expected.at < FRESH;
+    const job = isFresh ? await expected.job : undefined;
+    // It may have been parked since.
+    return job !== undefined && isRun(job, waiter) ? job : await this.#find(waiter);
   }
 
   /** The job of a place; another one that was given the same id has another place. */

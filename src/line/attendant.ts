@@ -45,7 +45,7 @@ interface Round {
   chosen: Waiter | undefined;
   /** Whether the chosen one was found to be gone: nobody keeps the key for it any more. */
   gone: boolean;
-  /** Runs while the one whose turn it is is called. */
+  /** Resolves when the call of the one whose turn it is is on its way. */
   calling: Promise<void>;
 }
 
@@ -57,6 +57,8 @@ export class Attendant implements Appointment {
   readonly #calls: Calls;
   #joinedAt = -Infinity;
   #expectsUntil = -Infinity;
+  /** Who came after the last one that got the turn. */
+  #heir: Waiter | undefined;
   /** Whom the line was to go on from last, and when. */
   #left: { readonly place: string; readonly at: number } | undefined;
   /** Whether somebody waits, and nobody could be called. */
@@ -94,6 +96,12 @@ export class Attendant implements Appointment {
   /** Looks at once if waiters were passed over: one of their homes can be trusted again. */
   reconsider(): void {
     if (this.#passedOver) this.#lookBy(this.#now());
+  }
+
+  /** The key is about to be given back. */
+  foresee(): void {
+    if (this.#heir !== undefined) this.#calls.expect(this.#heir);
+    this.#heir = undefined;
   }
 
   /** Takes note of what a master said when the key was given back under `token`. */
@@ -208,7 +216,10 @@ export class Attendant implements Appointment {
     const { head, dissent } = decision;
     if (round.chosen === undefined) {
       round.chosen = head;
-      round.calling = this.#serve(round, decision);
+      this.#heir = decision.next[0];
+      round.calling = new Promise((resolve) => {
+        void this.#serve(round, decision, resolve).then(resolve);
+      });
     }
     // Once for each late voice: the masters then agree.
     // One that arrives may have the key already, and be gone again: for it nobody's turn is changed.
@@ -277,10 +288,14 @@ export class Attendant implements Appointment {
     if (fate !== "called" && this.#calls.has(waiter)) this.#calls.note(waiter, givenAt);
   }
 
-  async #serve(round: Round, { head, next }: TurnDecision & { kind: "head" }): Promise<void> {
+  async #serve(
+    round: Round,
+    { head, next }: TurnDecision & { kind: "head" },
+    onSent: () => void,
+  ): Promise<void> {
     const lapsed = this.#calls.hasLapsed(head);
     if (!lapsed) this.#calls.note(head);
-    const fate = await (lapsed ? this.#calls.fateOf(head) : this.#calls.call(head));
+    const fate = await (lapsed ? this.#calls.fateOf(head) : this.#calls.call(head, onSent));
     round.gone = fate === "gone" || (lapsed && fate === "taken up");
     if (lapsed) return await this.#passOver(head, fate, next);
     if (round.gone) await this.#dropGone(head, next);

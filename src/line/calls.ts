@@ -43,8 +43,13 @@ export class Calls {
     return this.#homeOf(waiter) !== undefined;
   }
 
-  /** Calls one whose turn it is. */
-  async call(waiter: Waiter): Promise<Fate> {
+  /** One of them is likely to be called in a moment. */
+  expect(waiter: Waiter): void {
+    if (parseDetail(waiter.detail)?.state === "parked") this.#homeOf(waiter)?.expect(waiter);
+  }
+
+  /** Calls one whose turn it is; `onSent` runs when the call is on its way. */
+  async call(waiter: Waiter, onSent?: () => void): Promise<Fate> {
     const wake = this.living.get(waiter.place);
     if (wake !== undefined) {
       wake();
@@ -53,7 +58,7 @@ export class Calls {
     if (parseDetail(waiter.detail)?.state === "living") return "unknown";
     // It looks itself when it is parked.
     if (isArriving(waiter)) return "coming";
-    return (await this.#homeOf(waiter)?.call(waiter)) ?? "unknown";
+    return (await this.#homeOf(waiter)?.call(waiter, onSent)) ?? "unknown";
   }
 
   /** Calls one that is parked although it was called: the call was lost, or it was called while it arrived. */

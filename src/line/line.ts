@@ -120,7 +120,8 @@ export class Line {
 
   /**
    * Hears what masters say when the keys are given back under `token`, and calls the next in line.
-   * @returns `heard`, to be called for each master, and `called`, which resolves when the next ones were called.
+   * @returns `heard`, to be called for each master, and `called`, which resolves when the calls of the next ones are on
+   * their way.
    */
   handOver(
     keys: readonly string[],
@@ -134,6 +135,7 @@ export class Line {
     const rounds = new Map<number, (node: number, reply: TurnReply) => Promise<void>>();
     const early = new Map<number, TurnReply>();
     const calls: Promise<void>[] = [];
+    if (linger === 0) for (const key of keys) this.#attendants.get(key)?.foresee();
     const begin = (index: number): ((node: number, reply: TurnReply) => Promise<void>) => {
       const attendant = this.#attendant(keys[index] ?? "");
       if (linger > 0) attendant.expectEnd(linger);
