@@ -5,21 +5,16 @@
 import { readFileSync } from "node:fs";
 import { cpus, release, totalmem, type as systemName } from "node:os";
 import { basename } from "node:path";
-import { parseArgs } from "node:util";
 import { findRedisServer } from "../../src/testing/index.ts";
 import { putLines } from "../support/put-lines.ts";
 import type { Contender } from "./lock-client.ts";
 import { type Report, runChaos } from "./run.ts";
 import { summarise } from "./violations.ts";
 
-const { values } = parseArgs({
-  options: {
-    seeds: { type: "string", default: "1,2,3" },
-    seconds: { type: "string", default: "40" },
-    /** Prints the table, and leaves the page as it is. */
-    "dry-run": { type: "boolean", default: false },
-  },
-});
+/** The same for all. */
+const SEEDS = [1, 2, 3];
+/** Seconds of faults of one run. */
+const SECONDS = 40;
 const CONTENDERS: readonly Contender[] = [
   "bullmq-redlock",
   "bullmq-redlock, restartGuard: false",
@@ -28,8 +23,6 @@ const CONTENDERS: readonly Contender[] = [
   "redis-semaphore",
 ];
 const page = new URL("../../docs/guarantees.md", import.meta.url);
-const seeds = values.seeds.split(",").map(Number);
-const seconds = Number(values.seconds);
 
 function versionOf(name: string): string {
   const file = new URL(`../../bench/node_modules/${name}/package.json`, import.meta.url);
@@ -41,7 +34,7 @@ async function describeRun(faults: number): Promise<string> {
   const peers = ["redlock", "redlock-universal", "redis-semaphore"];
   const machine = `${cpus().length} cores, ${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB, ${systemName()} ${release()}`;
   return (
-    `Seeds ${seeds.join(", ")}, ${seconds} s of faults each, ${faults} faults for each library. ${machine}; Node ` +
+    `Seeds ${SEEDS.join(", ")}, ${SECONDS} s of faults each, ${faults} faults for each library. ${machine}; Node ` +
     `${process.version}, ${basename(server.path)} ${server.version}; ${peers.map((name) => `${name} ${versionOf(name)}`).join(", ")}.`
   );
 }
@@ -70,8 +63,8 @@ const rows = [
 let faults = 0;
 for (const contender of CONTENDERS) {
   const reports: Report[] = [];
-  for (const seed of seeds) {
-    const report = await runChaos({ contender, seed, ms: seconds * 1_000 });
+  for (const seed of SEEDS) {
+    const report = await runChaos({ contender, seed, ms: SECONDS * 1_000 });
     console.log(summarise(report));
     for (const line of [...report.examples, ...new Set(report.unhandled)]) console.log(`  ${line}`);
     reports.push(report);
@@ -81,4 +74,4 @@ for (const contender of CONTENDERS) {
 }
 const lines = [...rows, "", await describeRun(faults)];
 console.log(lines.join("\n"));
-if (!values["dry-run"]) putLines(page, { name: "peers", command: "npm run chaos:peers", lines });
+putLines(page, { name: "peers", command: "npm run chaos:peers", lines });

@@ -209,6 +209,17 @@ describe("several keys", () => {
   });
 });
 
+test("a free key that is kept for a waiter of ours is free to others: they know of no line", async () => {
+  const redlock = await connectOurs(nodes);
+  const clients = redisClients(nodes);
+  for (const client of clients) {
+    await client.set("redlock:@turn:account", "2:0000000000001:somebody in line", "PX", 60_000);
+  }
+
+  expect(await redlock.tryAcquire("account")).toBeNull();
+  expect(await PEERS["redsync"]!(clients).tryLock([STORED], 5_000)).toBeDefined();
+});
+
 describe("a part of the nodes", () => {
   test("that another program holds is left to it by grant, extend and release", async () => {
     const redlock = await connectOurs(nodes, { heartbeat: false });

@@ -88,6 +88,13 @@ describe("a master that restarts empty under the lock of another program", () =>
   });
 });
 
+test("a master that restarts empty gives its vote to a second one of them at once, as without us", async () => {
+  await knownOurs({ maxTtl: 6_000 });
+  await forgetTheirs(20_000);
+
+  expect(await speak(redsync, redisClients(nodes)).tryLock([STORED], 5_000)).toBeDefined();
+});
+
 describe("a master that restarts empty under our lock", () => {
   test.each(Object.entries(PEERS))(
     "gives its vote to %s at once: our guard binds nobody else; our lock is lost, and theirs untouched",
@@ -109,6 +116,22 @@ describe("a master that restarts empty under our lock", () => {
       expect(await theirs?.release()).toBe(true);
     },
   );
+});
+
+test("a key that we hold on a master in quarantine, where it is no vote for us, is taken for others too", async () => {
+  const redlock = await knownOurs({ maxTtl: 6_000 });
+  const [first] = redisClients(nodes);
+  await nodes.restart(FIRST, { empty: true });
+  await expect
+    .poll(async () => {
+      const lock = await redlock.tryAcquire("account");
+      const stored = await first!.get(STORED);
+      if (stored === null) await lock?.release();
+      return stored;
+    })
+    .toMatch(/^q\d+:/);
+
+  expect(await speak(redsync, [first!]).tryLock([STORED], 1_000)).toBeUndefined();
 });
 
 test("our fencing tokens grow over the locks of others, who have none", async () => {
