@@ -7,6 +7,9 @@ import { type Parking, putAside } from "./put-aside.ts";
 /** Milliseconds after which the worker has done with an activation, and the job may be taken up again. */
 const SETTLING = 5;
 
+/** Milliseconds until a job joins again that too few masters have heard of. */
+const REJOINING = 1_000;
+
 /** How a job is parked. */
 export interface Parked extends Omit<Parking, "reason"> {
   /** How often the job has been put aside before. */
@@ -21,23 +24,30 @@ export interface Parked extends Omit<Parking, "reason"> {
  * @returns the error to throw, by which BullMQ knows that the job is no longer the worker's business.
  */
 export async function park(activation: Activation, parked: Parked): Promise<Error> {
-  const { standing } = activation;
+  const { settings, standing } = activation;
+  const { clock } = settings.redlock;
   const { moved, error } = await putAside(activation, { ...parked, reason: "conflict" });
   if (!moved || standing === undefined) return error;
-  await enter(activation, standing, parked);
+  await enter(activation, standing, parked, clock.now() + parked.delay);
   return error;
 }
 
-/**
- * Joins the lines. Where a master does not hear of it, the job is one that arrives, and whoever serves the line calls it
- * when it has let its turn go by.
- */
-async function enter(activation: Activation, standing: Standing, parked: Parked): Promise<void> {
+/** Joins the lines, again and again until a quorum has heard of it, or the job has come back by itself. */
+async function enter(
+  activation: Activation,
+  standing: Standing,
+  parked: Parked,
+  until: number,
+): Promise<void> {
   const { settings, closing } = activation;
   const { clock, line, ttls } = settings.redlock;
   const { keys, tries } = parked;
   const keptFor = 2 * (settings.lock.ttl ?? ttls.usual);
   const joined = await line.join(standing, keys, { state: "parked", tries, keptFor });
+  if (!joined.heard && !closing.aborted && clock.now() + REJOINING < until) {
+    const again = (): void => void enter(activation, standing, parked, until);
+    after(REJOINING, again, { clock, closing });
+  }
   if (joined.quiet && joined.replaced.length === 0) return;
   const call = async (): Promise<void> => {
     await Promise.all([line.dismiss(joined.replaced), joined.quiet ? undefined : line.look(keys)]);

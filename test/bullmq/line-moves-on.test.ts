@@ -148,7 +148,7 @@ describe("those who are in line run in order when the first of them", () => {
 
     const run = timeToRun(() => lock.release(), runs, 2);
     expect(((await taken) as unknown as Job<Data>).data.index).toBe(0);
-    worker.resume();
+    void worker.resume();
 
     expect(await run).toBeLessThan(TURN + LOAD);
     expect(runs).toEqual([1, 2]);
@@ -216,6 +216,17 @@ describe.each(TROUBLES)("a queue that is $what", ({ act, undo, lasts = 0, costs 
       await expect.poll(lines).toEqual([]);
     },
   );
+});
+
+test("a paused queue costs the others one turn also where hundreds of its jobs are in line before them", async () => {
+  const redlock = bench.redlock({ ttl: 30_000 });
+  const lock = await redlock.acquire("account:hot");
+  const paused = await park(redlock, 600);
+  const { runs } = await park(redlock, 5, "refunds");
+  await paused.queue.pause();
+
+  expect(await timeToRun(() => lock.release(), runs, 5)).toBeLessThan(TURN + LOAD);
+  expect(runs).toEqual([0, 1, 2, 3, 4]);
 });
 
 /** Does something that gets so many jobs parked, and resolves when they are. */

@@ -96,9 +96,9 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 2,
     patch: {
-      file: "test/support/simulated-line.ts",
-      find: "for (const { place, detail } of gone) {",
-      replace: "for (const { place, detail } of gone.slice(gone.length)) {",
+      file: "src/bullmq/queue-home.ts",
+      find: "if (job === undefined) return undefined;",
+      replace: 'if (job === undefined) throw new Error("gone");',
     },
   },
   {
@@ -150,6 +150,18 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     },
   },
   {
+    name: "joining again when too few masters have heard of it",
+    without: "a job that was parked in an outage is in no line",
+    scenario: named("moments without any master, a chosen policy"),
+    violation: "left waiting",
+    seeds: 8,
+    patch: {
+      file: "src/bullmq/park.ts",
+      find: "if (!joined.heard && ",
+      replace: "if (!joined.heard && until < 0 && ",
+    },
+  },
+  {
     name: "keeping the turns of a job with several keys",
     without: "jobs with one key each go before it again and again",
     scenario: named("several keys among single ones"),
@@ -159,6 +171,30 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
       file: "src/line/line.ts",
       find: "tries >= PATIENT_TRIES &&",
       replace: "tries >= PATIENT_TRIES * 1_000 &&",
+    },
+  },
+  {
+    name: "calling again where a call was lost",
+    without: "a queue is blamed for a connection that broke, and its job is passed over",
+    scenario: named("connections to the queue break"),
+    violation: "left waiting",
+    seeds: 8,
+    patch: {
+      file: "src/line/attendant.ts",
+      find: 'if (fate === "called" && (await',
+      replace: 'if (fate === "gone" && (await',
+    },
+  },
+  {
+    name: "trusting a queue that hands out a job",
+    without: "the jobs of a queue that goes on are still passed over",
+    scenario: named("a paused queue"),
+    violation: "left waiting",
+    seeds: 12,
+    patch: {
+      file: "src/bullmq/activation.ts",
+      find: "if (home !== undefined) settings.redlock.line.isServed(home);",
+      replace: "",
     },
   },
 ];
