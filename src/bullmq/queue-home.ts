@@ -89,7 +89,7 @@ export class QueueHome implements Home {
     const expected = this.#expected.get(waiter.place);
     this.#expected.delete(waiter.place);
     const isFresh = expected !== undefined && this.#redlock.clock.now() - expected.at < FRESH;
-    const job = isFresh ? await expected.job : undefined;
+    const job = isFresh ? await expected.job.catch(() => undefined) : undefined;
     // It may have been parked since.
     return job !== undefined && isRun(job, waiter) ? job : await this.#find(waiter);
   }

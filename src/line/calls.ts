@@ -7,14 +7,19 @@ import { homeIn, isArriving, parseDetail } from "./place.ts";
 /** Milliseconds by which a look may be early: a turn that has no more left has gone by. */
 const EARLY = 30;
 
+/** For how many ms a turn that went by is remembered: each of five masters may name another waiter. */
+const REMEMBERED = 5 * TURN;
+
 /** The calls of one process to those who wait for one key. */
 export class Calls {
   /** Those who wait in this process, by place: how they are woken. */
   readonly living = new Map<string, () => void>();
   readonly #clock: Clock;
   readonly #home: (name: string) => Home | undefined;
-  /** Whom this process has called last, and when. */
-  #last: { readonly waiter: Pick<Waiter, "place" | "detail">; readonly at: number } | undefined;
+  /** Whom this process has called last. */
+  #last: Pick<Waiter, "place" | "detail"> | undefined;
+  /** When it has called whom: masters that do not know of the same waiters can name one after the other in turn. */
+  readonly #calledAt = new Map<string, number>();
 
   constructor(clock: Clock, home: (name: string) => Home | undefined) {
     this.#clock = clock;
@@ -23,19 +28,23 @@ export class Calls {
 
   /** The waiter is called, and has the turn since `at`. */
   note(waiter: Waiter, at = this.#clock.now()): void {
-    this.#last = { waiter, at };
+    this.#last = waiter;
+    for (const [other, time] of this.#calledAt) {
+      if (time < at - REMEMBERED) this.#calledAt.delete(other);
+    }
+    this.#calledAt.set(nameOf(waiter), at);
   }
 
   /** Whether the waiter was the last that was called. */
   has({ place, detail }: Pick<Waiter, "place" | "detail">): boolean {
-    const last = this.#last?.waiter;
-    return last?.place === place && last.detail === detail;
+    return this.#last?.place === place && this.#last.detail === detail;
   }
 
   /** Whether the waiter was called, and the turn went by. One that waits here is at work on it. */
   hasLapsed(waiter: Waiter): boolean {
-    if (!this.has(waiter) || this.living.has(waiter.place)) return false;
-    return this.#clock.now() - (this.#last?.at ?? 0) >= turnOf(waiter) - EARLY;
+    const calledAt = this.#calledAt.get(nameOf(waiter));
+    if (calledAt === undefined || this.living.has(waiter.place)) return false;
+    return this.#clock.now() - calledAt >= turnOf(waiter) - EARLY;
   }
 
   /** Whether this process can call those of the waiter's home. */
@@ -78,6 +87,10 @@ export class Calls {
   #homeOf({ place }: Waiter): Home | undefined {
     return this.#home(homeIn(place));
   }
+}
+
+function nameOf({ place, detail }: Pick<Waiter, "place" | "detail">): string {
+  return `${detail} ${place}`;
 }
 
 /** Milliseconds for which a key is kept for a waiter. */
