@@ -4,6 +4,8 @@ import { Redis } from "ioredis";
 export interface Pause {
   readonly from: number;
   readonly to: number;
+  /** Who came then. */
+  readonly user: string;
 }
 
 /**
@@ -40,12 +42,12 @@ export class Resource {
   /** When the entity was not used although somebody came afterwards, in ms of the resource's clock. */
   async pauses(entity: string): Promise<Pause[]> {
     const uses = (await this.#client.lrange(`uses:${entity}`, 0, -1)).map((line) => {
-      const [what, at] = line.split(" ");
-      return { what, at: Number(at) };
+      const [what, at, user = ""] = line.split(" ");
+      return { what, at: Number(at), user };
     });
-    return uses.flatMap(({ what, at }, index) => {
+    return uses.flatMap(({ what, at, user }, index) => {
       const before = uses[index - 1];
-      return what === "in" && before?.what === "out" ? [{ from: before.at, to: at }] : [];
+      return what === "in" && before?.what === "out" ? [{ from: before.at, to: at, user }] : [];
     });
   }
 
@@ -73,16 +75,16 @@ export class Resource {
 }
 
 const NOTE = `
-local function note(uses, what)
+local function note(uses, what, user)
   local time = redis.call('TIME')
-  redis.call('RPUSH', uses, what .. ' ' .. time[1] * 1000 + math.floor(time[2] / 1000))
+  redis.call('RPUSH', uses, string.format('%s %.0f %s', what, time[1] * 1000 + time[2] / 1000, user))
 end`;
 
 const LEAVE = `${NOTE}
-if redis.call('SREM', KEYS[1], ARGV[1]) == 1 then note(KEYS[2], 'out') end`;
+if redis.call('SREM', KEYS[1], ARGV[1]) == 1 then note(KEYS[2], 'out', ARGV[1]) end`;
 
 const ENTER = `${NOTE}
-note(KEYS[3], 'in')
+note(KEYS[3], 'in', ARGV[1])
 redis.call('SADD', KEYS[1], ARGV[1])
 redis.call('INCR', 'entries')
 if redis.call('SCARD', KEYS[1]) > 1 then redis.call('INCR', 'overlaps') end

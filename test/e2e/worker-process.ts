@@ -31,19 +31,23 @@ export interface WorkerTask {
 interface Message {
   ready?: true;
   started?: string;
+  parked?: string;
   error?: string;
 }
 
 /** A worker in a process of its own; it is gone when the test ends. */
 export class WorkerProcess {
   readonly errors: string[] = [];
+  /** The jobs that the process has put aside. */
+  readonly parked = new Set<string>();
   readonly #child: ChildProcess;
   readonly #started = new Set<string>();
   #onStarted: (() => void) | undefined;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
-    child.on("message", ({ started, error }: Message) => {
+    child.on("message", ({ started, parked, error }: Message) => {
+      if (parked !== undefined) this.parked.add(parked);
       if (error !== undefined) this.errors.push(error);
       if (started === undefined) return;
       this.#started.add(started);

@@ -13,6 +13,10 @@ const redlock = new Redlock({
   ttl: task.ttl,
 });
 
+redlock.on("parked", ({ job }) => process.send?.({ parked: job.split(":").at(-1) }));
+// The times that a test takes to wait for a killed worker are short.
+redlock.on("warning", () => {});
+
 async function use(job: Job<Order>, token: number): Promise<void> {
   const { entity, ms } = job.data;
   const user = `${process.pid}:${job.id}`;
