@@ -1,11 +1,10 @@
 import { Redis } from "ioredis";
 
-/** A time in which nobody used an entity, in ms since 1970. */
-export interface Pause {
-  readonly from: number;
-  readonly to: number;
-  /** Who came then. */
+/** A time in which a job used an entity, in ms since 1970 by the clock of the resource. */
+export interface Use {
   readonly user: string;
+  readonly from: number;
+  to: number;
 }
 
 /**
@@ -39,16 +38,16 @@ export class Resource {
     }
   }
 
-  /** When the entity was not used although somebody came afterwards, in ms of the resource's clock. */
-  async pauses(entity: string): Promise<Pause[]> {
-    const uses = (await this.#client.lrange(`uses:${entity}`, 0, -1)).map((line) => {
+  /** All uses of the entity, in order. */
+  async uses(entity: string): Promise<Use[]> {
+    const uses: Use[] = [];
+    for (const line of await this.#client.lrange(`uses:${entity}`, 0, -1)) {
       const [what, at, user = ""] = line.split(" ");
-      return { what, at: Number(at), user };
-    });
-    return uses.flatMap(({ what, at, user }, index) => {
-      const before = uses[index - 1];
-      return what === "in" && before?.what === "out" ? [{ from: before.at, to: at, user }] : [];
-    });
+      const last = uses.findLast((use) => use.user === user);
+      if (what === "in") uses.push({ user, from: Number(at), to: Infinity });
+      else if (last !== undefined) last.to = Number(at);
+    }
+    return uses;
   }
 
   /** Milliseconds since 1970, by the resource's clock. */

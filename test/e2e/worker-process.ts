@@ -23,7 +23,10 @@ export interface WorkerTask {
   /** False to run the same without a lock. */
   locked: boolean;
   worker?: Partial<
-    Pick<WorkerOptions, "lockDuration" | "stalledInterval" | "maxStalledCount" | "concurrency">
+    Pick<
+      WorkerOptions,
+      "lockDuration" | "stalledInterval" | "maxStalledCount" | "concurrency" | "drainDelay"
+    >
   >;
 }
 
