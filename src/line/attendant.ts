@@ -288,6 +288,12 @@ export class Attendant implements Appointment {
   async #passOver(waiter: Waiter, fate: Fate, next: readonly Waiter[] = []): Promise<void> {
     // A job that a worker has taken up could have asked for its key: the worker is dead, and its queue not to blame.
     if (fate === "gone" || fate === "taken up") return await this.#dropGone(waiter, next);
+    // Its process died when it had parked it, and before it said so.
+    if (fate === "called" && isArriving(waiter)) {
+      this.#called = { waiter, at: this.#now() };
+      await this.#homeOf(waiter)?.call(waiter);
+      return;
+    }
     this.#parts.suspects.suspect(homeIn(waiter.place));
     await this.look();
   }
@@ -325,8 +331,9 @@ export class Attendant implements Appointment {
   /** One that does not wait in a queue and does not come has missed its turn, and joins again if it lives. */
   async #fateOf(waiter: Waiter): Promise<Fate> {
     if (this.#living.has(waiter.place)) return "coming";
-    if (parseDetail(waiter.detail)?.state !== "parked") return "gone";
-    return (await this.#homeOf(waiter)?.look(waiter)) ?? "unknown";
+    const state = parseDetail(waiter.detail)?.state;
+    const fate = state === "living" ? "gone" : await this.#homeOf(waiter)?.look(waiter);
+    return state === "arriving" && fate !== "called" ? "gone" : (fate ?? "unknown");
   }
 
   #homeOf({ place }: Waiter): Home | undefined {
