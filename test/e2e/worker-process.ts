@@ -35,22 +35,26 @@ interface Message {
   ready?: true;
   started?: string;
   parked?: string;
+  delayed?: string;
   error?: string;
 }
 
 /** A worker in a process of its own; it is gone when the test ends. */
 export class WorkerProcess {
   readonly errors: string[] = [];
-  /** The jobs that the process has put aside. */
+  /** The jobs that the process has put in line. */
   readonly parked = new Set<string>();
+  /** Those that it has put aside for a while, since they lost their lock or the masters did not answer. */
+  readonly delayed = new Set<string>();
   readonly #child: ChildProcess;
   readonly #started = new Set<string>();
   #onStarted: (() => void) | undefined;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
-    child.on("message", ({ started, parked, error }: Message) => {
+    child.on("message", ({ started, parked, delayed, error }: Message) => {
       if (parked !== undefined) this.parked.add(parked);
+      if (delayed !== undefined) this.delayed.add(delayed);
       if (error !== undefined) this.errors.push(error);
       if (started === undefined) return;
       this.#started.add(started);

@@ -13,7 +13,9 @@ const redlock = new Redlock({
   ttl: task.ttl,
 });
 
-redlock.on("parked", ({ job }) => process.send?.({ parked: job.split(":").at(-1) }));
+redlock.on("parked", ({ job, reason }) => {
+  process.send?.({ [reason === "conflict" ? "parked" : "delayed"]: job.split(":").at(-1) });
+});
 // The times that a test takes to wait for a killed worker are short.
 redlock.on("warning", () => {});
 
