@@ -56,6 +56,7 @@ export class Attendant implements Appointment {
   /** Those who wait in this process, by place. */
   readonly #living = new Map<string, () => void>();
   #joinedAt = -Infinity;
+  #expectsUntil = -Infinity;
   /** Whom this process has called last, and when. */
   #called: { readonly waiter: Waiter; readonly at: number } | undefined;
   /** Whether somebody waits, and nobody could be called. */
@@ -83,8 +84,9 @@ export class Attendant implements Appointment {
     this.#lookBy(this.#now() + Math.max(0, expiresIn) + SLACK);
   }
 
-  /** Looks again after `ms` at the latest. */
+  /** What this process keeps taken ends after `ms`: it looks then. */
   expectEnd(ms: number): void {
+    this.#expectsUntil = this.#now() + ms + LOOK_INTERVAL;
     this.#lookBy(this.#now() + ms + SLACK);
   }
 
@@ -127,10 +129,7 @@ export class Attendant implements Appointment {
 
   /** {@link Appointment} */
   keep(): void {
-    this.due = Infinity;
-    const joined = this.#living.size > 0 || this.#now() < this.#joinedAt + LINE_RETENTION;
-    if (!joined) this.end();
-    else void this.look();
+    void this.look();
   }
 
   /** Ends all attention at once. Idempotent. */
@@ -222,6 +221,8 @@ export class Attendant implements Appointment {
     const now = this.#now();
     if (decision.kind === "unknown") return;
     this.#passedOver = decision.kind === "nobody" && decision.waiting > 0;
+    // Who only gave a turn sees to it that it is used.
+    if (complete && !this.#isInterested && !this.#isOurs(decision)) return this.end();
     switch (decision.kind) {
       case "held":
         if (decision.waiting > 0) this.#lookBy(now + Math.max(decision.expiresIn, 0) + SLACK);
@@ -311,7 +312,18 @@ export class Attendant implements Appointment {
     return this.#now() - (this.#called?.at ?? 0) >= turnOf(waiter) - SLACK;
   }
 
-  #hasCalled({ place, detail }: Waiter): boolean {
+  get #isInterested(): boolean {
+    const now = this.#now();
+    if (this.#living.size > 0 || now < this.#expectsUntil) return true;
+    return now < this.#joinedAt + LINE_RETENTION;
+  }
+
+  /** Whether this process gives the turn, or has given it. */
+  #isOurs(decision: TurnDecision): boolean {
+    return decision.kind === "head" || (decision.kind === "turn" && this.#hasCalled(decision));
+  }
+
+  #hasCalled({ place, detail }: Pick<Waiter, "place" | "detail">): boolean {
     const called = this.#called?.waiter;
     return called?.place === place && called.detail === detail;
   }
