@@ -1,7 +1,8 @@
 import type { Agenda, Appointment } from "../heartbeat/agenda.ts";
 import type { LockContext } from "../lock/context.ts";
-import { LINE_RETENTION, LIVING_TURN, TURN } from "../lock/line-script.ts";
+import { LINE_RETENTION, TURN } from "../lock/line-script.ts";
 import { serveOperation, type Serving, type TurnReply, type Waiter } from "../lock/lining.ts";
+import { Calls, turnOf } from "./calls.ts";
 import { decideTurn, type TurnDecision } from "./decide-turn.ts";
 import type { Fate, Home } from "./home.ts";
 import { listen } from "./listen.ts";
@@ -53,12 +54,9 @@ export class Attendant implements Appointment {
   readonly key: string;
   due = Infinity;
   readonly #parts: AttendantParts;
-  /** Those who wait in this process, by place. */
-  readonly #living = new Map<string, () => void>();
+  readonly #calls: Calls;
   #joinedAt = -Infinity;
   #expectsUntil = -Infinity;
-  /** Whom this process has called last, and when. */
-  #called: { readonly waiter: Waiter; readonly at: number } | undefined;
   /** Whether somebody waits, and nobody could be called. */
   #passedOver = false;
   #unsubscribe: (() => void) | undefined;
@@ -67,15 +65,16 @@ export class Attendant implements Appointment {
   constructor(key: string, parts: AttendantParts) {
     this.key = key;
     this.#parts = parts;
+    this.#calls = new Calls(parts.context.clock, (name) => parts.home(name));
     parts.agenda.add(this);
   }
 
   /** Somebody waits in this process until the returned function is called; `wake` is called when it is its turn. */
   await(place: string, wake: () => void): () => void {
-    this.#living.set(place, wake);
+    this.#calls.living.set(place, wake);
     this.#attend();
     this.#lookBy(this.#nextLook());
-    return () => this.#living.delete(place);
+    return () => this.#calls.living.delete(place);
   }
 
   /** This process has parked a job; what is in its way ends after `expiresIn` ms if nothing is extended. */
@@ -181,7 +180,7 @@ export class Attendant implements Appointment {
           key: this.key,
           token: round.token,
           process,
-          living: this.#living.size > 0,
+          living: this.#calls.living.size > 0,
           skipped: suspects.list(),
           ...question,
         },
@@ -202,7 +201,7 @@ export class Attendant implements Appointment {
     if (this.#ended) return;
     const decision = decideTurn(round.replies, this.#parts.context.masters.quorum);
     this.#planNextLook(decision, round, complete);
-    if (decision.kind === "turn") this.#living.get(decision.place)?.();
+    if (decision.kind === "turn") this.#calls.living.get(decision.place)?.();
     if (decision.kind !== "head") return;
     const { head, dissent } = decision;
     if (round.chosen === undefined) {
@@ -240,7 +239,7 @@ export class Attendant implements Appointment {
       default:
         decision satisfies never;
     }
-    if (this.#living.size > 0) this.#lookBy(this.#nextLook());
+    if (this.#calls.living.size > 0) this.#lookBy(this.#nextLook());
     else if (decision.waiting === 0 && askedAt > this.#joinedAt) {
       // A single master can be the only one that remembers a line.
       if (complete) this.end();
@@ -262,24 +261,24 @@ export class Attendant implements Appointment {
     if (detail === "") return await this.look({ gone: [{ place, detail: IN_NO_LINE }] });
     const waiter = { place, detail, priority: 0 };
     // Another process has called it once more.
-    if (this.#hasLapsed(waiter)) return await this.#passOver(waiter, await this.#fateOf(waiter));
+    if (this.#calls.hasLapsed(waiter)) {
+      return await this.#passOver(waiter, await this.#calls.fateOf(waiter));
+    }
     if (dissent && !isArriving(waiter)) await this.keepFor(waiter, turnOf(waiter), false);
-    if (this.#hasCalled(waiter)) return;
-    if (this.#homeOf(waiter) === undefined) return;
-    const now = this.#now();
-    const call = (this.#called = { waiter, at: now });
-    const fate = await this.#call(waiter);
+    if (this.#calls.has(waiter)) return;
+    if (!this.#calls.canCall(waiter)) return;
+    const givenAt = this.#now() + Math.min(0, expiresIn - turnOf(waiter));
+    this.#calls.note(waiter);
+    const fate = await this.#calls.call(waiter);
     if (fate === "gone") return await this.look({ gone: [waiter] });
     // It was called when it was given the turn, and is not given another one.
-    if (fate !== "called" && this.#called === call) {
-      this.#called = { waiter, at: Math.min(now, now + expiresIn - turnOf(waiter)) };
-    }
+    if (fate !== "called" && this.#calls.has(waiter)) this.#calls.note(waiter, givenAt);
   }
 
   async #serve(round: Round, { head, next }: TurnDecision & { kind: "head" }): Promise<void> {
-    const lapsed = this.#hasLapsed(head);
-    if (!lapsed) this.#called = { waiter: head, at: this.#now() };
-    const fate = await (lapsed ? this.#fateOf(head) : this.#call(head));
+    const lapsed = this.#calls.hasLapsed(head);
+    if (!lapsed) this.#calls.note(head);
+    const fate = await (lapsed ? this.#calls.fateOf(head) : this.#calls.call(head));
     round.gone = fate === "gone" || (lapsed && fate === "taken up");
     if (lapsed) return await this.#passOver(head, fate, next);
     if (round.gone) await this.#dropGone(head, next);
@@ -289,81 +288,42 @@ export class Attendant implements Appointment {
   async #passOver(waiter: Waiter, fate: Fate, next: readonly Waiter[] = []): Promise<void> {
     // A job that a worker has taken up could have asked for its key: the worker is dead, and its queue not to blame.
     if (fate === "gone" || fate === "taken up") return await this.#dropGone(waiter, next);
-    // Its process died when it had parked it, and before it said so.
-    if (fate === "called" && isArriving(waiter)) {
-      this.#called = { waiter, at: this.#now() };
-      await this.#homeOf(waiter)?.call(waiter);
-      return;
-    }
+    // Its call was lost; or its process died when it had parked it, and before it said so.
+    if (fate === "called" && (await this.#calls.callAgain(waiter)) !== "unknown") return;
     this.#parts.suspects.suspect(homeIn(waiter.place));
     await this.look();
   }
 
   /** Takes out a waiter that is gone, and those after it that are gone too; the next one gets the turn. */
   async #dropGone(head: Waiter, next: readonly Waiter[]): Promise<void> {
-    const fates = await Promise.all(next.map((waiter) => this.#fateOf(waiter)));
+    const fates = await Promise.all(next.map((waiter) => this.#calls.fateOf(waiter)));
     const firstAlive = fates.findIndex((fate) => fate !== "gone");
     await this.look({ gone: [head, ...next.slice(0, firstAlive === -1 ? undefined : firstAlive)] });
   }
 
-  /** Whether the waiter was called, and the turn went by. One that waits here is at work on it. */
-  #hasLapsed(waiter: Waiter): boolean {
-    if (!this.#hasCalled(waiter) || this.#living.has(waiter.place)) return false;
-    return this.#now() - (this.#called?.at ?? 0) >= turnOf(waiter) - SLACK;
-  }
-
   get #isInterested(): boolean {
     const now = this.#now();
-    if (this.#living.size > 0 || now < this.#expectsUntil) return true;
+    if (this.#calls.living.size > 0 || now < this.#expectsUntil) return true;
     return now < this.#joinedAt + LINE_RETENTION;
   }
 
   /** Whether this process gives the turn, or has given it. */
   #isOurs(decision: TurnDecision): boolean {
-    return decision.kind === "head" || (decision.kind === "turn" && this.#hasCalled(decision));
-  }
-
-  #hasCalled({ place, detail }: Pick<Waiter, "place" | "detail">): boolean {
-    const called = this.#called?.waiter;
-    return called?.place === place && called.detail === detail;
-  }
-
-  async #call(waiter: Waiter): Promise<Fate> {
-    const wake = this.#living.get(waiter.place);
-    if (wake !== undefined) {
-      wake();
-      return "called";
-    }
-    if (parseDetail(waiter.detail)?.state === "living") return "unknown";
-    // It looks itself when it is parked.
-    if (isArriving(waiter)) return "coming";
-    return (await this.#homeOf(waiter)?.call(waiter)) ?? "unknown";
-  }
-
-  /** One that does not wait in a queue and does not come has missed its turn, and joins again if it lives. */
-  async #fateOf(waiter: Waiter): Promise<Fate> {
-    if (this.#living.has(waiter.place)) return "coming";
-    const state = parseDetail(waiter.detail)?.state;
-    const fate = state === "living" ? "gone" : await this.#homeOf(waiter)?.look(waiter);
-    return state === "arriving" && fate !== "called" ? "gone" : (fate ?? "unknown");
-  }
-
-  #homeOf({ place }: Waiter): Home | undefined {
-    return this.#parts.home(homeIn(place));
+    return decision.kind === "head" || (decision.kind === "turn" && this.#calls.has(decision));
   }
 
   #told(waiter: Waiter): void {
     // Its own word comes back to whoever gave the turn.
-    if (this.#ended || this.#hasCalled(waiter)) return;
+    if (this.#ended || this.#calls.has(waiter)) return;
     const detail = parseDetail(waiter.detail);
-    if (this.#living.has(waiter.place)) void this.#call(waiter);
-    if (this.#living.has(waiter.place) || this.#homeOf(waiter) === undefined) return;
+    if (this.#calls.living.has(waiter.place)) void this.#calls.call(waiter);
+    if (this.#calls.living.has(waiter.place) || !this.#calls.canCall(waiter)) return;
     const { clock, process, random } = this.#parts.context;
     const call = (): void => {
       if (this.#ended) return;
-      this.#called = { waiter, at: this.#now() };
+      this.#calls.note(waiter);
       this.#lookBy(this.#now() + TURN + SLACK);
-      void this.#call(waiter).then((fate) => {
+      void this.#calls.call(waiter).then((fate) => {
         if (fate === "gone") void this.look({ gone: [waiter] });
       });
     };
@@ -399,9 +359,4 @@ export class Attendant implements Appointment {
   #now(): number {
     return this.#parts.context.clock.now();
   }
-}
-
-/** Milliseconds for which a key is kept for a waiter. */
-function turnOf({ detail }: Waiter): number {
-  return parseDetail(detail)?.state === "living" ? LIVING_TURN : TURN;
 }

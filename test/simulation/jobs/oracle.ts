@@ -27,6 +27,8 @@ export type JobViolation =
   | "changed"
   /** The masters still know waiters when nobody waits. */
   | "leftover"
+  /** A worker took long to close. */
+  | "slow close"
   /** Masters are still asked when nobody waits. */
   | "chatter";
 

@@ -121,7 +121,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seeds: 6,
     patch: {
       file: "src/line/attendant.ts",
-      find: "if (this.#hasCalled(waiter)) return;",
+      find: "if (this.#calls.has(waiter)) return;",
       replace: "if (this !== undefined) return;",
     },
   },

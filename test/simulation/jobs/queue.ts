@@ -32,6 +32,8 @@ export interface StoredJob {
   since: number;
   lock: { token: string; until: number } | undefined;
   result: unknown;
+  /** What the library has written into it. */
+  fields: Readonly<Record<string, string>>;
 }
 
 /** An error with BullMQ's code. */
@@ -88,6 +90,7 @@ export class JobQueue {
       since: this.#timeline.now,
       lock: undefined,
       result: undefined,
+      fields: {},
     };
     this.jobs.set(id, job);
     this.#enqueue(job, false);
@@ -114,8 +117,14 @@ export class JobQueue {
     return { ...job };
   }
 
-  moveToDelayed(id: string, token: string, until: number): void {
+  moveToDelayed(
+    id: string,
+    token: string,
+    until: number,
+    fields: Readonly<Record<string, string>> = {},
+  ): void {
     const job = this.#owned(id, token);
+    job.fields = { ...job.fields, ...fields };
     job.delayedUntil = until;
     this.#enter(job, "delayed");
     this.#timeline.in(until - this.wall, () => {

@@ -9,9 +9,11 @@ import { Nemesis } from "../nemesis.ts";
 import { Server, Wire } from "../network.ts";
 import { Timeline } from "../timeline.ts";
 import { JobOracle, type JobViolation } from "./oracle.ts";
+import { scheduleAbsences, scheduleMeddling, scheduleRestarts } from "./operators.ts";
 import { JobQueue } from "./queue.ts";
 import type { JobScenario } from "./scenarios.ts";
 import { SimulatedWorker } from "./worker.ts";
+import type { Process, World } from "./world.ts";
 
 /** What a run came to. */
 export interface JobReport {
@@ -39,29 +41,10 @@ export interface Disturbance {
   readonly late?: { readonly message: number; readonly ms: number };
 }
 
-interface Process {
-  readonly host: Host;
-  readonly wires: readonly Wire[];
-  readonly redlock: Redlock;
-  readonly serves: readonly number[];
-}
-
-interface World {
-  readonly scenario: JobScenario;
-  readonly random: Random;
-  readonly timeline: Timeline;
-  readonly faults: Faults;
-  readonly oracle: JobOracle;
-  readonly servers: readonly Server[];
-  readonly queues: readonly JobQueue[];
-}
-
 /** Milliseconds a command to a queue is under way, at most. */
 const QUEUE_LATENCY = 1;
 /** Milliseconds after the last fault within which all jobs must be done. */
 const PATIENCE = 400_000;
-/** When queues are paused, or lose their workers, in ms. */
-const ABSENT_FROM = 1_000;
 /** Milliseconds until lines that were left behind have expired. */
 const EXPIRY = 960_000;
 
@@ -94,8 +77,9 @@ export async function simulateJobs(
       });
     };
   }
-  scheduleAbsences(world, processes);
+  scheduleAbsences(world, processes, (index) => begin(world, scenario.processes[index]!, index));
   scheduleMeddling(world);
+  scheduleRestarts(world, processes, (index) => begin(world, scenario.processes[index]!, index));
   const replace = (index: number): void => {
     oracle.forgive();
     processes[index] = begin(world, scenario.processes[index]!, index);
@@ -199,18 +183,24 @@ function begin(world: World, serves: readonly number[], index: number): Process 
     const queue = queues.find((candidate) => candidate.name === name);
     if (queue !== undefined) oracle.parked(queue, id, host);
   });
-  const process: Process = { host, wires, redlock, serves };
-  for (const served of serves) {
-    startWorker(world, process, queues[served]!);
-  }
-  return process;
+  const workers = serves.map((served) => makeWorker(world, { host, redlock }, queues[served]!));
+  return { host, wires, redlock, serves, workers };
 }
 
-function startWorker(world: World, { host, redlock }: Process, queue: JobQueue): void {
-  const { scenario, random, timeline, oracle } = world;
+function makeWorker(
+  world: World,
+  { host, redlock }: Pick<Process, "host" | "redlock">,
+  queue: JobQueue,
+): SimulatedWorker {
+  const { scenario, random, timeline, faults, oracle } = world;
   const failing = Math.max(...scenario.jobs.map((plan) => plan.failing ?? 0));
   const processor = withLock(
-    { redlock, key: (job: Job<{ keys: string[] }>) => job.data.keys, onConflict: scenario.policy },
+    {
+      redlock,
+      key: (job: Job<{ keys: string[] }>) => job.data.keys,
+      onConflict: scenario.policy,
+      ...scenario.policies,
+    },
     async (job, _, signal, lock) => {
       const { keys } = job.data;
       const run = oracle.began(queue, job.id ?? "", keys, lock, host);
@@ -231,46 +221,11 @@ function startWorker(world: World, { host, redlock }: Process, queue: JobQueue):
     slots: scenario.slots,
     processor: processor as Processor,
     latency: QUEUE_LATENCY,
+    loss: () => (timeline.now < scenario.duration ? (scenario.queueLoss ?? 0) : 0),
+    onLoss: () => faults.count("queue"),
   });
   worker.run();
-}
-
-function scheduleAbsences(world: World, processes: Process[]): void {
-  const { scenario, timeline, queues, oracle } = world;
-  for (const [index, { absent }] of scenario.queues.entries()) {
-    const queue = queues[index]!;
-    if (absent === undefined) continue;
-    const { how, until } = absent;
-    const concerned = scenario.processes.flatMap((serves, i) =>
-      serves.includes(index) ? [i] : [],
-    );
-    // Not at once: some of its jobs are to be parked by then.
-    timeline.in(ABSENT_FROM, () => {
-      if (how === "paused") queue.paused = true;
-      else for (const i of concerned) processes[i]?.host.kill();
-    });
-    timeline.in(until, () => {
-      if (how === "paused") return queue.resume();
-      oracle.forgive();
-      for (const i of concerned) processes[i] = begin(world, scenario.processes[i]!, i);
-    });
-  }
-}
-
-function scheduleMeddling({ scenario, random, timeline, queues }: World): void {
-  const every = (ms: number | undefined, meddle: (queue: JobQueue) => void): void => {
-    if (ms === undefined) return;
-    timeline.in(ms * 2 * random.fraction(), () => {
-      for (const queue of queues) meddle(queue);
-      if (timeline.now < 60_000) every(ms, meddle);
-    });
-  };
-  every(scenario.meddling?.promote, (queue) => queue.promoteAll());
-  every(scenario.meddling?.remove, (queue) => {
-    const parked = [...queue.jobs.values()].filter(({ state }) => state === "delayed");
-    const victim = parked[Math.floor(random.fraction() * parked.length)];
-    if (victim !== undefined) queue.remove(victim.id);
-  });
+  return worker;
 }
 
 function shuffle<T>(from: readonly T[], random: Random): T[] {

@@ -1,4 +1,4 @@
-import type { ConflictPolicy } from "../../../src/bullmq/options.ts";
+import type { ConflictPolicy, LockPolicies } from "../../../src/bullmq/options.ts";
 import type { RedlockOptions } from "../../../src/redlock/options.ts";
 import { type FaultPlan, NO_FAULTS } from "../faults.ts";
 
@@ -36,6 +36,7 @@ export interface JobScenario {
   readonly slots: number;
   readonly jobs: readonly JobPlan[];
   readonly policy: ConflictPolicy;
+  readonly policies?: Pick<LockPolicies<never>, "maxWait" | "onMaxWait" | "minHold">;
   /** How long a job holds its key, at most; at least a fifth of it. */
   readonly hold: number;
   readonly faults: FaultPlan;
@@ -46,6 +47,10 @@ export interface JobScenario {
   readonly blind?: boolean;
   /** Messages of channels do not arrive. */
   readonly deaf?: boolean;
+  /** Share of the commands that jobs send to their queue which fail with their connection. */
+  readonly queueLoss?: number;
+  /** Processes are closed in good order and started anew: one each so many ms. */
+  readonly restarts?: number;
   /** People remove parked jobs, or promote all of them: so often, in ms. */
   readonly meddling?: { readonly remove?: number; readonly promote?: number };
   /** How long a job may be parked on a free key while the process that parked it lives. */
@@ -200,6 +205,25 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   scenario("wait", { policy: "wait", probeBound: PROMPT }),
   scenario("keepLatest", { policy: "keepLatest", probeBound: PROMPT }),
   scenario("cancelInProgress", { policy: "cancelInProgress", probeBound: PROMPT, hold: 200 }),
+  scenario("minHold", { policies: { minHold: 120 }, probeBound: PROMPT }),
+  scenario("maxWait", {
+    policies: { maxWait: 200, onMaxWait: "skip" },
+    jobs: [STREAM],
+    hold: 500,
+    duration: 30_000,
+  }),
+  scenario("processes are restarted in good order", {
+    jobs: [STREAM],
+    hold: 500,
+    duration: 30_000,
+    restarts: 1_500,
+  }),
+  scenario("connections to the queue break", {
+    jobs: [STREAM],
+    hold: 500,
+    duration: 30_000,
+    queueLoss: 0.05,
+  }),
   scenario("each process lacks another master", {
     blind: true,
     jobs: [STREAM],

@@ -17,6 +17,9 @@ interface WorkerParts {
   readonly processor: Processor;
   /** Milliseconds a command to the queue is under way, at most. */
   readonly latency: number;
+  /** Share of the commands of a job that fail with their connection, before or after they are carried out. */
+  loss(): number;
+  onLoss(): void;
 }
 
 let workers = 0;
@@ -25,6 +28,7 @@ let workers = 0;
 export class SimulatedWorker {
   readonly opts: { lockDuration: number; connection: object };
   readonly qualifiedName: string;
+  readonly backend: SimulatedStore;
   closing: Promise<void> | undefined;
   readonly parts: WorkerParts;
   readonly #id = (workers += 1);
@@ -40,12 +44,17 @@ export class SimulatedWorker {
       connection: { host: parts.queue.server, port: 6379, db: 0 },
     };
     this.qualifiedName = `bull:${parts.queue.name}`;
+    this.backend = new SimulatedStore(this);
   }
 
   /** Takes up jobs from now on. */
   run(): void {
     for (let slot = 0; slot < this.parts.slots; slot++) void this.#serve(slot);
     this.#checkStalled();
+  }
+
+  toKey(id: string): string {
+    return id;
   }
 
   once(event: string, listener: () => void): this {
@@ -59,6 +68,18 @@ export class SimulatedWorker {
     this.#emit("closing");
     while (this.#running > 0) await this.#sleep(1);
     this.#emit("closed");
+  }
+
+  /** Sends a command of a job, whose connection may break. */
+  async ask<R>(execute: (queue: JobQueue) => R): Promise<R> {
+    const { loss, onLoss, random } = this.parts;
+    const share = loss();
+    const breaks = share > 0 && random.fraction() < share;
+    if (!breaks) return await this.send(execute);
+    onLoss();
+    const arrives = random.fraction() < 0.5;
+    await this.send((queue) => (arrives ? execute(queue) : undefined)).catch(() => {});
+    throw new Error("Connection is closed.");
   }
 
   /** Sends a command to the queue, and hears the answer. */
@@ -132,6 +153,37 @@ export class SimulatedWorker {
   }
 }
 
+/** The parts of BullMQ's storage that the library uses. */
+class SimulatedStore {
+  readonly redisPrefix = "bull";
+  readonly #worker: SimulatedWorker;
+
+  constructor(worker: SimulatedWorker) {
+    this.#worker = worker;
+  }
+
+  moveToDelayed(
+    id: string,
+    timestamp: number,
+    delay: number,
+    token: string | undefined,
+    { fieldsToUpdate }: { fieldsToUpdate: Readonly<Record<string, string>> },
+  ): Promise<void> {
+    return this.#worker.ask((queue) =>
+      queue.moveToDelayed(id, token ?? "", timestamp + delay, fieldsToUpdate),
+    );
+  }
+
+  paginate(id: string): Promise<{ items: { id: string; v: unknown }[] }> {
+    return this.#worker.ask(({ jobs }) => ({
+      items: Object.entries(jobs.get(id)?.fields ?? {}).map(([name, value]) => ({
+        id: name,
+        v: JSON.parse(value) as unknown,
+      })),
+    }));
+  }
+}
+
 /** The parts of BullMQ's `Job` that the library uses. */
 export class SimulatedJob {
   readonly queue: SimulatedWorker;
@@ -160,7 +212,7 @@ export class SimulatedJob {
   }
 
   static async fromId(worker: SimulatedWorker, id: string): Promise<SimulatedJob | undefined> {
-    const stored = await worker.send(({ jobs }) => {
+    const stored = await worker.ask(({ jobs }) => {
       const job = jobs.get(id);
       return job === undefined ? undefined : { ...job };
     });
@@ -168,27 +220,27 @@ export class SimulatedJob {
   }
 
   moveToDelayed(timestamp: number, token = ""): Promise<void> {
-    return this.queue.send((queue) => queue.moveToDelayed(this.id, token, timestamp));
+    return this.queue.ask((queue) => queue.moveToDelayed(this.id, token, timestamp));
   }
 
   extendLock(token: string, duration: number): Promise<number> {
-    return this.queue.send((queue) => queue.extendLock(this.id, token, duration));
+    return this.queue.ask((queue) => queue.extendLock(this.id, token, duration));
   }
 
   promote(): Promise<void> {
-    return this.queue.send((queue) => queue.promote(this.id));
+    return this.queue.ask((queue) => queue.promote(this.id));
   }
 
   changePriority({ priority, lifo }: { priority: number; lifo: boolean }): Promise<void> {
-    return this.queue.send((queue) => queue.changePriority(this.id, priority, lifo));
+    return this.queue.ask((queue) => queue.changePriority(this.id, priority, lifo));
   }
 
   async getState(): Promise<string> {
-    return await this.queue.send(({ jobs }) => jobs.get(this.id)?.state ?? "unknown");
+    return await this.queue.ask(({ jobs }) => jobs.get(this.id)?.state ?? "unknown");
   }
 
   log(): Promise<number> {
-    return this.queue.send(() => 1);
+    return this.queue.ask(() => 1);
   }
 }
 

@@ -1,0 +1,76 @@
+import type { JobQueue } from "./queue.ts";
+import type { Process, World } from "./world.ts";
+
+/** Starts the process of that number anew. */
+type Begin = (index: number) => Process;
+
+/** When queues are paused, or lose their workers, in ms. */
+const ABSENT_FROM = 1_000;
+/** What a close may take beyond the jobs that run, in ms. */
+const LONGEST_CLOSE = 1_000;
+
+/** Pauses queues, or ends their workers' processes, for a while. */
+export function scheduleAbsences(
+  { scenario, timeline, queues, oracle }: World,
+  processes: Process[],
+  begin: Begin,
+): void {
+  for (const [index, { absent }] of scenario.queues.entries()) {
+    const queue = queues[index]!;
+    if (absent === undefined) continue;
+    const { how, until } = absent;
+    const concerned = scenario.processes.flatMap((serves, i) =>
+      serves.includes(index) ? [i] : [],
+    );
+    // Not at once: some of its jobs are to be parked by then.
+    timeline.in(ABSENT_FROM, () => {
+      if (how === "paused") queue.paused = true;
+      else for (const i of concerned) processes[i]?.host.kill();
+    });
+    timeline.in(until, () => {
+      if (how === "paused") return queue.resume();
+      oracle.forgive();
+      for (const i of concerned) processes[i] = begin(i);
+    });
+  }
+}
+
+/** Removes parked jobs, or promotes all of them, as people do. */
+export function scheduleMeddling({ scenario, random, timeline, queues }: World): void {
+  const every = (ms: number | undefined, meddle: (queue: JobQueue) => void): void => {
+    if (ms === undefined) return;
+    timeline.in(ms * 2 * random.fraction(), () => {
+      for (const queue of queues) meddle(queue);
+      if (timeline.now < 60_000) every(ms, meddle);
+    });
+  };
+  every(scenario.meddling?.promote, (queue) => queue.promoteAll());
+  every(scenario.meddling?.remove, (queue) => {
+    const parked = [...queue.jobs.values()].filter(({ state }) => state === "delayed");
+    const victim = parked[Math.floor(random.fraction() * parked.length)];
+    if (victim !== undefined) queue.remove(victim.id);
+  });
+}
+
+/** Closes one process after the other in good order, and starts it anew. */
+export function scheduleRestarts(
+  { scenario, timeline, oracle }: World,
+  processes: Process[],
+  begin: Begin,
+): void {
+  const { restarts } = scenario;
+  if (restarts === undefined) return;
+  const restart = async (index: number): Promise<void> => {
+    const process = processes[index]!;
+    const startedAt = timeline.now;
+    await Promise.all(process.workers.map(async (worker) => await worker.close()));
+    await process.redlock.close();
+    const took = timeline.now - startedAt;
+    if (took > scenario.hold + LONGEST_CLOSE) oracle.report("slow close", `${took.toFixed(0)} ms`);
+    process.host.kill();
+    processes[index] = begin(index);
+  };
+  for (let count = 1; count * restarts < scenario.duration; count++) {
+    timeline.in(count * restarts, () => void restart(count % processes.length));
+  }
+}
