@@ -71,17 +71,18 @@ interface Scene {
   readonly toMasters: readonly TcpProxy[];
   /** The runs of the job that is parked by the slow program. */
   readonly runs: string[];
-  /** Adds that job, and lets the fast program take jobs again when the slow one has it. */
-  add(): Promise<unknown>;
-  share(): void;
+  /** Adds that job; the fast program takes none until `share`. */
+  readonly add: () => Promise<unknown>;
+  readonly share: () => void;
+}
+
+async function proxy(url: string): Promise<TcpProxy> {
+  const started = await TcpProxy.start(Number(new URL(url).port));
+  onTestFinished(async () => await started.stop());
+  return started;
 }
 
 async function setUp(): Promise<Scene> {
-  const proxy = async (url: string): Promise<TcpProxy> => {
-    const started = await TcpProxy.start(Number(new URL(url).port));
-    onTestFinished(async () => await started.stop());
-    return started;
-  };
   const toQueue = await proxy(bench.queueUrl);
   const toMasters = await Promise.all(bench.masterUrls.map(proxy));
   const options = { ttl: TTL, nodeTimeout: 500 };
@@ -116,7 +117,7 @@ async function setUp(): Promise<Scene> {
       void slowWorker.run();
       return await queue.add("charge", { account: "hot", index: 0 });
     },
-    share: () => fastWorker.resume(),
+    share: () => void fastWorker.resume(),
   };
 }
 

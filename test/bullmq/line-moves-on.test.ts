@@ -148,7 +148,7 @@ describe("those who are in line run in order when the first of them", () => {
 
     const run = timeToRun(() => lock.release(), runs, 2);
     expect(((await taken) as unknown as Job<Data>).data.index).toBe(0);
-    worker.resume();
+    void worker.resume();
 
     expect(await run).toBeLessThan(TURN + LOAD);
     expect(runs).toEqual([1, 2]);

@@ -78,6 +78,10 @@ interface Pause {
   readonly jobs: readonly string[];
 }
 
+function longerThan(ms: number, pauses: readonly Pause[]): Pause[] {
+  return pauses.filter(({ from, to }) => to - from > ms);
+}
+
 async function pausesOf(resource: Resource, entity: string): Promise<Pause[]> {
   const uses = await resource.uses(entity);
   return uses.slice(1).map(({ from }, index) => ({
@@ -135,13 +139,9 @@ test("3,000 jobs over 20 keys are each done, one at a time and without long paus
   // A job that a dead worker had is BullMQ's to bring back; one that a dead process has parked may come back by itself.
   const excused = new Set([...crowd.excused, ...stalled.map(({ id }) => id!)]);
   const attended = pauses.filter(({ jobs }) => jobs.some((id) => !excused.has(id)));
-  const isLongerThan =
-    (ms: number) =>
-    ({ from, to }: Pause): boolean =>
-      to - from > ms;
   // A dead process may have had a lock, which has to end, and then a turn.
-  expect(attended.filter(isLongerThan(TTL + TURN + LOAD))).toEqual([]);
-  expect(pauses.filter(isLongerThan(BACKSTOP + TURN + LOAD))).toEqual([]);
+  expect(longerThan(TTL + TURN + LOAD, attended)).toEqual([]);
+  expect(longerThan(BACKSTOP + TURN + LOAD, pauses)).toEqual([]);
   for (const { expiresIn } of await leftovers(masterUrls)) {
     expect(expiresIn).toBeGreaterThan(0);
     expect(expiresIn).toBeLessThanOrEqual(LINE_RETENTION);

@@ -18,8 +18,8 @@ interface WorkerParts {
   /** Milliseconds a command to the queue is under way, at most. */
   readonly latency: number;
   /** Share of the commands of a job that fail with their connection, before or after they are carried out. */
-  loss(): number;
-  onLoss(): void;
+  readonly loss: () => number;
+  readonly onLoss: () => void;
 }
 
 let workers = 0;
