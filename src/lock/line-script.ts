@@ -38,8 +38,9 @@ export const LONGEST_PASS = 300_000;
 /** How many waiters a master names at once: those whose jobs are gone are passed over together. */
 export const NAMED = 4;
 
-/** Most waiters that are looked at in one call: one that was passed over costs about a microsecond. */
-const MOST_STEPS = 500;
+/** Most waiters that are looked at in one call, and how many at once behind the first: most of those are passed over. */
+const MOST_STEPS = 10_000;
+const STRIDE = 100;
 
 /** Most waiters of a line that may be told that a later one replaces them, in one call. */
 export const MOST_REPLACED = 50;
@@ -82,23 +83,29 @@ local function passOver(details, home)
   redis.call('HSET', details, '!' .. home, string.format('%.0f:%.0f', clockOf() + pause, pause))
 end
 local function firstOf(line, details, skipped, prefers)
-  local first, index, passed = {}, 0, {}
-  for _ = 1, ${MOST_STEPS / NAMED} do
-    local places = redis.call('ZRANGE', line, index, index + ${NAMED - 1}, 'WITHSCORES')
+  local first, passed, index, steps, size = {}, {}, 0, 0, ${NAMED}
+  while steps < ${MOST_STEPS} do
+    local places = redis.call('ZRANGE', line, index, index + size - 1, 'WITHSCORES')
     if #places == 0 then break end
     for i = 1, #places, 2 do
       local place = places[i]
-      local detail = redis.call('HGET', details, place)
-      if not detail or not isThere(details, detail) then
-        leave(line, details, place)
-      else
+      local home = homeOf(place)
+      if prefers and passed[home] == nil then passed[home] = passOf(details, home) end
+      if skipped[home] or passed[home] then
         index = index + 1
-        local home = homeOf(place)
-        if prefers and passed[home] == nil then passed[home] = passOf(details, home) end
-        if not skipped[home] and not passed[home] then first[#first + 1] = { place, detail, places[i + 1] } end
-        if #first == ${NAMED} then return first end
+      else
+        local detail = redis.call('HGET', details, place)
+        if not detail or not isThere(details, detail) then
+          leave(line, details, place)
+        else
+          index = index + 1
+          first[#first + 1] = { place, detail, places[i + 1] }
+          if #first == ${NAMED} then return first end
+        end
       end
     end
+    steps = steps + size
+    size = ${STRIDE}
   end
   return first
 end

@@ -218,6 +218,17 @@ describe.each(TROUBLES)("a queue that is $what", ({ act, undo, lasts = 0, costs 
   );
 });
 
+test("a paused queue costs the others one turn also where hundreds of its jobs are in line before them", async () => {
+  const redlock = bench.redlock({ ttl: 30_000 });
+  const lock = await redlock.acquire("account:hot");
+  const paused = await park(redlock, 600);
+  const { runs } = await park(redlock, 5, "refunds");
+  await paused.queue.pause();
+
+  expect(await timeToRun(() => lock.release(), runs, 5)).toBeLessThan(TURN + LOAD);
+  expect(runs).toEqual([0, 1, 2, 3, 4]);
+});
+
 /** Does something that gets so many jobs parked, and resolves when they are. */
 async function nextParksOf(redlock: Redlock, act: () => Promise<unknown>, count = 1) {
   const parks = nextParks(redlock, count);

@@ -203,13 +203,13 @@ export class SimulatedLine {
     const found: Waiter[] = [];
     for (const [place, priority] of ordered(this.#line(names, key))) {
       const details = this.#details(names, key);
+      const [ends = 0] = details.get(passOf(place))?.split(":").map(Number) ?? [];
+      if (skipped.includes(homeOf(place)) || (prefers && ends > this.#memory.now())) continue;
       const detail = details.get(place);
       const [, process] = /^l[^@]*@([^]*)$/.exec(detail ?? "") ?? [];
       const lease = process === undefined ? Infinity : Number(details.get(`~${process}`) ?? 0);
-      const [ends = 0] = details.get(passOf(place))?.split(":").map(Number) ?? [];
-      const passed = prefers && ends > this.#memory.now();
       if (detail === undefined || lease < this.#memory.now()) this.leave(names, key, place);
-      else if (!passed && !skipped.includes(homeOf(place))) found.push({ place, detail, priority });
+      else found.push({ place, detail, priority });
       if (found.length === NAMED) break;
     }
     return found;
