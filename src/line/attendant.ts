@@ -111,7 +111,10 @@ export class Attendant implements Appointment {
     this.due = Infinity;
     await this.#ask(round, { gone, ...NOBODY, life: TURN });
     const decision = decideTurn(round.replies, context.masters.quorum);
-    if (decision.kind === "unknown") this.#lookBy(this.#now() + LOOK_INTERVAL);
+    if (decision.kind === "unknown") {
+      if (!this.#isInterested) return this.end();
+      this.#lookBy(this.#now() + LOOK_INTERVAL);
+    }
     if (decision.kind === "turn") await this.#confirm(decision);
     await round.calling;
   }

@@ -173,4 +173,28 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
       replace: "tries >= PATIENT_TRIES * 1_000 &&",
     },
   },
+  {
+    name: "calling again where a call was lost",
+    without: "a queue is blamed for a connection that broke, and its job is passed over",
+    scenario: named("connections to the queue break"),
+    violation: "left waiting",
+    seeds: 8,
+    patch: {
+      file: "src/line/attendant.ts",
+      find: 'if (fate === "called" && (await',
+      replace: 'if (fate === "gone" && (await',
+    },
+  },
+  {
+    name: "trusting a queue that hands out a job",
+    without: "the jobs of a queue that goes on are still passed over",
+    scenario: named("a paused queue"),
+    violation: "left waiting",
+    seeds: 12,
+    patch: {
+      file: "src/bullmq/activation.ts",
+      find: "if (home !== undefined) settings.redlock.line.isServed(home);",
+      replace: "",
+    },
+  },
 ];
