@@ -96,9 +96,9 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 2,
     patch: {
-      file: "test/support/simulated-line.ts",
-      find: "for (const { place, detail } of gone) {",
-      replace: "for (const { place, detail } of gone.slice(gone.length)) {",
+      file: "src/bullmq/queue-home.ts",
+      find: "if (job === undefined) return undefined;",
+      replace: 'if (job === undefined) throw new Error("gone");',
     },
   },
   {
@@ -152,7 +152,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "joining again when too few masters have heard of it",
     without: "a job that was parked in an outage is in no line",
-    scenario: named("moments without any master"),
+    scenario: named("moments without any master, a chosen policy"),
     violation: "left waiting",
     seeds: 8,
     patch: {

@@ -198,7 +198,7 @@ function makeWorker(
     {
       redlock,
       key: (job: Job<{ keys: string[] }>) => job.data.keys,
-      onConflict: scenario.policy,
+      onConflict: scenario.chooses === true ? () => scenario.policy : scenario.policy,
       ...scenario.policies,
     },
     async (job, _, signal, lock) => {

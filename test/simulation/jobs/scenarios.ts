@@ -36,6 +36,8 @@ export interface JobScenario {
   readonly slots: number;
   readonly jobs: readonly JobPlan[];
   readonly policy: ConflictPolicy;
+  /** A function says the policy, after the conflict: a job then joins its line only when it is parked. */
+  readonly chooses?: boolean;
   readonly policies?: Pick<LockPolicies<never>, "maxWait" | "onMaxWait" | "minHold">;
   /** How long a job holds its key, at most; at least a fifth of it. */
   readonly hold: number;
@@ -239,6 +241,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   faulty("bad network, two homes", NETWORK, { queues: TWO, processes: [[0], [1], [0, 1]] }),
   faulty("partitions and frozen masters", { partition: 2_000, freeze: 4_000 }),
   faulty("moments without any master", { outage: 200 }),
+  faulty("moments without any master, a chosen policy", { outage: 200 }, { chooses: true }),
   faulty("processes die", { kill: 3_000 }),
   faulty(
     "processes die, two homes",
