@@ -1,12 +1,13 @@
 import type { Agenda, Appointment } from "../heartbeat/agenda.ts";
 import type { LockContext } from "../lock/context.ts";
 import { LINE_RETENTION, TURN } from "../lock/line-script.ts";
-import { serveOperation, type Serving, type TurnReply, type Waiter } from "../lock/lining.ts";
+import type { Serving, TurnReply, Waiter } from "../lock/lining.ts";
 import { Calls, turnOf } from "./calls.ts";
-import { decideTurn, type TurnDecision } from "./decide-turn.ts";
+import type { TurnDecision } from "./decide-turn.ts";
 import type { Fate, Home } from "./home.ts";
 import { listen } from "./listen.ts";
 import { homeIn, isArriving, parseDetail } from "./place.ts";
+import { askMasters, type Question, Round } from "./round.ts";
 import type { Suspects } from "./suspects.ts";
 
 /** Milliseconds after the end of a lock or a turn, by the masters' word, at which an attendant looks. */
@@ -34,19 +35,6 @@ export interface AttendantParts {
   home(name: string): Home | undefined;
   /** Nobody here has an interest in the key any more. */
   ended(attendant: Attendant): void;
-}
-
-/** What masters say after one question, and what was made of it. */
-interface Round {
-  readonly token: number;
-  /** What joined later is not in the answers. */
-  readonly askedAt: number;
-  readonly replies: (TurnReply | undefined)[];
-  chosen: Waiter | undefined;
-  /** Whether the chosen one was found to be gone: nobody keeps the key for it any more. */
-  gone: boolean;
-  /** Resolves when the call of the one whose turn it is is on its way. */
-  calling: Promise<void>;
 }
 
 /** Sees to it that the line of one key moves on, as long as this process has an interest in it. */
@@ -106,7 +94,7 @@ export class Attendant implements Appointment {
 
   /** Takes note of what a master said when the key was given back under `token`. */
   handOver(token: number, askedAt: number): (node: number, reply: TurnReply) => Promise<void> {
-    const round = this.#newRound(token, askedAt);
+    const round = new Round(this.#parts.context, { token, askedAt });
     return (node, reply) => {
       round.replies[node] = reply;
       this.#consider(round);
@@ -116,11 +104,10 @@ export class Attendant implements Appointment {
 
   /** Asks the masters whose turn it is, takes out those who are gone, and calls who must be called. */
   async look({ gone = [] }: { gone?: Serving["gone"] } = {}): Promise<void> {
-    const { context } = this.#parts;
-    const round = this.#newRound(context.tokens.next());
+    const round = new Round(this.#parts.context);
     this.due = Infinity;
     await this.#ask(round, { gone, ...NOBODY, life: TURN });
-    const decision = decideTurn(round.replies, context.masters.quorum);
+    const { decision } = round;
     if (decision.kind === "unknown") {
       if (!this.#isInterested) return this.end();
       this.#lookBy(this.#now() + LOOK_INTERVAL);
@@ -135,7 +122,7 @@ export class Attendant implements Appointment {
     life: number,
     calls: boolean,
   ): Promise<void> {
-    const round = this.#newRound(this.#parts.context.tokens.next());
+    const round = new Round(this.#parts.context);
     await this.#ask(round, { gone: [], give: place, detail, calls, life });
   }
 
@@ -153,66 +140,20 @@ export class Attendant implements Appointment {
     this.#parts.ended(this);
   }
 
-  #newRound(token: number, askedAt = this.#now()): Round {
-    const { ports } = this.#parts.context.masters;
-    return {
-      token,
-      askedAt,
-      replies: ports.map(() => undefined),
-      chosen: undefined,
-      gone: false,
-      calling: Promise.resolve(),
-    };
-  }
-
-  #ask(
-    round: Round,
-    question: Pick<Serving, "gone" | "give" | "detail" | "calls" | "life">,
-  ): Promise<void> {
+  async #ask(round: Round, question: Question): Promise<void> {
     const { context, suspects } = this.#parts;
-    const { masters, names, process } = context;
-    let open = masters.ports.length;
-    return new Promise((resolve) => {
-      const hear = (node: number, reply: TurnReply): void => {
-        round.replies[node] = reply;
-        // Whoever was given a turn needs no call: it is the caller's own, or is on its way.
-        if (question.give === "") this.#consider(round);
-        const { kind } = decideTurn(round.replies, masters.quorum);
-        if (kind !== "unknown" && kind !== "held") resolve();
-      };
-      const close = (): void => {
-        open -= 1;
-        if (open > 0) return;
-        if (question.give === "") this.#consider(round, true);
-        resolve();
-      };
-      masters.broadcast(
-        serveOperation,
-        {
-          names,
-          key: this.key,
-          token: round.token,
-          process,
-          living: this.#calls.living.size > 0,
-          skipped: suspects.list(),
-          ...question,
-        },
-        {
-          answer: (node, reply) => {
-            hear(node, reply);
-            close();
-          },
-          failure: close,
-          late: hear,
-        },
-      );
+    const living = this.#calls.living.size > 0;
+    const serving = { ...question, living, skipped: suspects.list() };
+    await askMasters(context, this.key, round, serving, (complete) => {
+      // Whoever was given a turn needs no call: it is the caller's own, or is on its way.
+      if (question.give === "") this.#consider(round, complete);
     });
   }
 
   /** @param complete whether no further master will answer. */
-  #consider(round: Round, complete = round.replies.every((reply) => reply !== undefined)): void {
+  #consider(round: Round, complete = round.isComplete): void {
     if (this.#ended) return;
-    const decision = decideTurn(round.replies, this.#parts.context.masters.quorum);
+    const { decision } = round;
     this.#planNextLook(decision, round, complete);
     if (decision.kind === "turn") this.#calls.living.get(decision.place)?.();
     if (decision.kind !== "head") return;
