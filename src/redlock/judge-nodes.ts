@@ -3,7 +3,8 @@ import { drift } from "../lock/validity.ts";
 import { unfitness } from "../redis/server-info.ts";
 import type { Ballot } from "./ballot.ts";
 import type { FindingCode, Observation } from "./findings.ts";
-import type { ClockFacts, NodeFacts } from "./node-facts.ts";
+import type { NodeFacts } from "./node-facts.ts";
+import type { ClockFacts } from "./server-clock.ts";
 import { type RedlockSettings, warningAboutCount } from "./options.ts";
 
 /** What was learned about all masters, and about the queue's Redis. */

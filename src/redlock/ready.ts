@@ -6,9 +6,10 @@ import { Probe, type ProbeOptions } from "../redis/probe.ts";
 import { type Ballot, askForVotes } from "./ballot.ts";
 import { describeFinding, type Finding, isExcluding, toFindings } from "./findings.ts";
 import { type Facts, judgeNodes, mayVote, type QueueFacts } from "./judge-nodes.ts";
-import { examine, noFacts, pause } from "./node-facts.ts";
+import { examine, noFacts } from "./node-facts.ts";
 import type { RedlockSettings } from "./options.ts";
 import { askQueue, parseQueue, type QueueConnection } from "./queue-server.ts";
+import { pause } from "./server-clock.ts";
 
 /** Options of {@link Redlock.ready}. */
 export interface ReadyOptions {

@@ -1,0 +1,120 @@
+import { armOperation } from "../lock/arming.ts";
+import { LINE_PRELUDE } from "../lock/line-script.ts";
+import { joinOperation, type Serving, serveOperation } from "../lock/lining.ts";
+import { readOperation } from "../lock/looking.ts";
+import { acquireOperation, extendOperation, releaseOperation } from "../lock/operations.ts";
+import { type Names, namesUnder, PRELUDE } from "../lock/stored.ts";
+import type { Random } from "../random.ts";
+import {
+  type Call,
+  callOf,
+  composeProgram,
+  encodeCalls,
+  FAILED,
+  type Operation,
+} from "../redis/operation.ts";
+import type { Probe } from "../redis/probe.ts";
+import { Script } from "../redis/script.ts";
+import { permitted, type Refusal } from "./permission.ts";
+
+/** How to rehearse. */
+export interface Rehearsal {
+  readonly random: Random;
+  readonly keyPrefix: string;
+  /** Whether votes look at the guard. */
+  readonly guarded: boolean;
+  readonly runId: string;
+}
+
+/** Milliseconds: long enough for a slow server, short enough to be gone soon if we vanish. */
+const PROBE_TTL = 2_000;
+
+/** Deletes what a rehearsal has stored; where DEL is refused, lets it expire at once. */
+const forgetOperation: Operation<{ readonly keys: readonly string[] }, void> = {
+  name: "forget",
+  lua: `
+  for i = 1, #keys do
+    local deleted = redis.pcall('DEL', keys[i])
+    if type(deleted) == 'table' then redis.pcall('SET', keys[i], '', 'PX', 1) end
+  end
+  return { 'OK' }`,
+  keys: ({ keys }) => keys,
+  argv: () => [],
+  parse: () => {},
+};
+
+/** All that locks do, and the cleaning up, in one script: nothing stays behind, whatever happens to us. */
+const rehearsal = new Script(
+  composeProgram(PRELUDE + LINE_PRELUDE, [
+    armOperation,
+    acquireOperation,
+    extendOperation,
+    readOperation,
+    joinOperation,
+    releaseOperation,
+    serveOperation,
+    forgetOperation,
+  ]),
+);
+
+/** Executes every operation on names of its own, and tells what the server refuses. */
+export async function rehearse(
+  probe: Probe,
+  { random, keyPrefix, guarded, runId }: Rehearsal,
+): Promise<Refusal[]> {
+  const owner = random.owner();
+  const names = namesUnder(`${keyPrefix}@probe:${owner}:`);
+  const calls = rehearsedCalls(names, owner, guarded);
+  const argv = encodeCalls(calls, runId);
+  const refusals: Refusal[] = [];
+  const refuse = (refusal: Refusal): void => void refusals.push(refusal);
+  if ((await permitted("EVAL", () => probe.ask(loadRehearsal), refuse)) === undefined)
+    return refusals;
+  const run = (): Promise<unknown> =>
+    probe.ask((client) => rehearsal.run(client, argv, () => true));
+  const replies = await permitted("EVALSHA", run, refuse);
+  if (replies === undefined) return refusals;
+  for (const [index, { operation }] of calls.entries()) {
+    const reply: unknown = Array.isArray(replies) ? replies[index] : replies;
+    if (!Array.isArray(reply)) {
+      refuse({ what: operation.name, cause: "an answer that is none of ours" });
+    } else if (reply[0] === FAILED) {
+      refuse({ what: operation.name, cause: String(reply[1]) });
+    }
+  }
+  return refusals;
+}
+
+async function loadRehearsal(client: Parameters<Script["load"]>[0]): Promise<true> {
+  await rehearsal.load(client);
+  return true;
+}
+
+function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unknown, unknown>[] {
+  const key = "key";
+  const holder = "ready() looks whether it may lock";
+  const caller = { process: owner, home: "", place: "1", replaceable: true, joins: undefined };
+  const claim = { names, keys: [key], owner, token: 1, holder, guarded, caller };
+  const joining = { names, keys: [key], process: owner, living: true, replaces: true };
+  const waiter = { detail: `lr1@${owner}`, priority: 0 };
+  const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, trust: true };
+  const line = [names.turn(key), names.waiters(key), names.waiter(key)];
+  return [
+    ...(guarded ? [callOf(armOperation, arming)] : []),
+    callOf(acquireOperation, { ...claim, ttl: PROBE_TTL / 2 }),
+    callOf(extendOperation, { ...claim, ttl: PROBE_TTL }),
+    callOf(readOperation, { names, key }),
+    callOf(joinOperation, { ...joining, ...waiter, place: "1" }),
+    callOf(joinOperation, { ...joining, ...waiter, place: "2" }),
+    callOf(releaseOperation, { ...claim, held: true, linger: 0, skipped: [] }),
+    callOf(serveOperation, rehearsedServing(names, key, owner)),
+    callOf(forgetOperation, {
+      keys: [names.lock(key), names.fence(key), ...line, names.guard],
+    }),
+  ] as Call<unknown, unknown>[];
+}
+
+function rehearsedServing(names: Names, key: string, process: string): Serving {
+  const turn = { token: 2, give: "", detail: "", calls: false, life: PROBE_TTL };
+  return { names, key, process, ...turn, living: true, gone: [], skipped: [] };
+}
