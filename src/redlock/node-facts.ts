@@ -64,7 +64,7 @@ async function gather(facts: NodeFacts, examination: Examination): Promise<void>
   facts.info = parseServerInfo(info);
   // Whatever else such a server says is no news.
   if (unfitness(facts.info) !== undefined) return;
-  const { runId = "" } = facts.info;
+  const { runId } = facts.info;
   facts.refusals.push(...(await rehearse(probe, { ...examination, runId })));
   await observeClock(examination, (clock) => {
     facts.clock = clock;
