@@ -68,7 +68,7 @@ export async function withRedlock<T>(
   } catch (error) {
     if (!(error instanceof LockConfigError)) throw error;
     throw new UsageError(
-      `--${error.message.replace(/^nodes\[(\d+)\]/, (_, i) => `node ${Number(i) + 1}`)}`,
+      error.message.replaceAll(/\bnodes\[(\d+)\]/g, (_, i) => `--node ${Number(i) + 1}`),
     );
   }
   // What it would warn about is told by `doctor`.

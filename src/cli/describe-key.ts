@@ -1,7 +1,7 @@
 import { describeHolder, type Holder } from "../errors.ts";
 import type { NodeInspection } from "../redlock/inspect.ts";
 import { isAnswer, isStuck, type KeySummary } from "./summary.ts";
-import { duration, list, moment, printable } from "./words.ts";
+import { duration, list, moment, printable, shellQuoted } from "./words.ts";
 
 /** A part of what is said about a key: a title, and lines that are facts or sentences. */
 export interface Section {
@@ -108,7 +108,7 @@ function adviceSection(summary: KeySummary, keyPrefix: string): Section {
 }
 
 function advise(summary: KeySummary, keyPrefix: string): string[] {
-  const { state, nodes, holder, job, remaining } = summary;
+  const { state, nodes, holder, job, remaining, lastToken } = summary;
   const stored = `${keyPrefix}${printable(summary.key)}`;
   if (state === "unclear") {
     return [
@@ -116,10 +116,17 @@ function advise(summary: KeySummary, keyPrefix: string): string[] {
     ];
   }
   if (state === "blocked") return [];
+  if (state === "free" && nodes.some((node) => node.state === "held" && !isStuck(node))) {
+    return [
+      "Nothing: what is left on a minority of the masters keeps nobody out, and ends by itself.",
+    ];
+  }
   if (state === "free") {
-    return nodes.some((node) => node.state === "held" && !isStuck(node))
-      ? ["Nothing: what is left on a minority of the masters keeps nobody out, and ends by itself."]
-      : [];
+    return lastToken > 0
+      ? []
+      : [
+          "Nobody has held it in the last hour. Is it written as a rule makes it, with a space as %20? That says: bullmq-redlock check-config --job FILE",
+        ];
   }
   const end = remaining === undefined ? "soon" : `within ${duration(remaining)}`;
   if (holder?.fencingToken === undefined) {
@@ -146,7 +153,7 @@ function aboutStuck({ key, nodes, state }: KeySummary, keyPrefix: string): strin
   return [
     `Find out what stores ${stored} on ${list(stuck)}: this library stores nothing without an end there, and ${stands}.`,
     "When you know that nobody works under it, delete it on each of them:",
-    `redis-cli -h HOST -p PORT DEL "${stored}"`,
+    `redis-cli -h HOST -p PORT DEL ${shellQuoted(stored)}`,
   ];
 }
 

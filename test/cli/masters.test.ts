@@ -156,9 +156,15 @@ describe("inspect", () => {
       code: 0,
       out: expect.stringMatching(/^never is free\n\nMasters \(a lock needs 2 of 3\)\n/),
     });
+    // Somebody who looks for it may have written it otherwise than the rule.
+    const never = await ask("inspect", "New York");
+    expect(never.out).toContain(
+      "Nobody has held it in the last hour. Is it written as a rule makes",
+    );
     const lock = await redlock.acquire("a");
     await lock.release();
     const { out } = await ask("inspect", "a");
+    expect(out).not.toContain("What to do");
     expect(out).toMatch(
       new RegExp(`^a is free\n\nHolder\n  last fencing token  ${lock.fencingToken}, of 20`),
     );
@@ -264,7 +270,7 @@ describe("inspect", () => {
     expect(blocked.out.replaceAll(/\s+/g, " ")).toContain(
       `Find out what stores redlock:a on ${nameOf(0)} and ${nameOf(1)}`,
     );
-    expect(blocked.out).toContain('redis-cli -h HOST -p PORT DEL "redlock:a"');
+    expect(blocked.out).toContain("redis-cli -h HOST -p PORT DEL 'redlock:a'\n");
     // Once that is done, the key is free.
     await one!.del("redlock:a");
     await two!.del("redlock:a");
@@ -275,6 +281,14 @@ describe("inspect", () => {
     expect(other.code).toBe(0);
     expect(other.out).toMatch(/^a is held by another program\n/);
     expect(other.out).toMatch(/If it is gone, the key is free\s+within [\d.]+ s/);
+  });
+
+  it("gives no command that runs what is in a key", async () => {
+    const key = `a'; $(reboot) \`reboot\` "!!`;
+    for (const client of redisClients(nodes)) await client.set(`redlock:${key}`, "left over");
+    const { code, out } = await ask("inspect", key);
+    expect(code).toBe(1);
+    expect(out).toContain(`DEL 'redlock:a'\\''; $(reboot) \`reboot\` "!!'\n`);
   });
 
   it("says that contenders hold a part each", async () => {

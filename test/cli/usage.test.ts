@@ -114,7 +114,7 @@ describe.concurrent("the command line", () => {
     ],
     [
       ["ls", "--node", "redis://a", "--node", "redis://a:6379/3"],
-      "--node 2: found a:6379, the same server as",
+      "--node 2: found a:6379, the same server as --node 1, expected",
       "bullmq-redlock ls --help",
     ],
     [
