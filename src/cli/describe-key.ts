@@ -108,7 +108,7 @@ function adviceSection(summary: KeySummary, keyPrefix: string): Section {
 }
 
 function advise(summary: KeySummary, keyPrefix: string): string[] {
-  const { state, nodes, holder, job, remaining, lastToken } = summary;
+  const { state, nodes, holder, job, remaining, lastToken, waiting, waiters } = summary;
   const stored = `${keyPrefix}${printable(summary.key)}`;
   if (state === "unclear") {
     return [
@@ -119,6 +119,17 @@ function advise(summary: KeySummary, keyPrefix: string): string[] {
   if (state === "free" && nodes.some((node) => node.state === "held" && !isStuck(node))) {
     return [
       "Nothing: what is left on a minority of the masters keeps nobody out, and ends by itself.",
+    ];
+  }
+  if (state === "free" && waiting > 0) {
+    const [first] = waiters;
+    const [pronoun, one] =
+      waiting === 1 ? ["it", "One is"] : ["the first of them", `${waiting} are`];
+    return [
+      `${one} in line although nobody holds the key: ${pronoun} is called within seconds. Ask again in a moment.`,
+      first?.job === undefined
+        ? "If it stays so, the program that waits first may be gone; it is then passed over."
+        : `If it stays so, see whether workers of the queue of ${printable(first.job)} run, and whether that queue is paused or full.`,
     ];
   }
   if (state === "free") {

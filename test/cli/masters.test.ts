@@ -128,6 +128,31 @@ describe("inspect", () => {
     for (const { since } of summary.waiters) expect(Date.now() - since!).toBeLessThan(60_000);
   });
 
+  it("says where to look when jobs are in line for a key that is free", async () => {
+    const connection = { url: queueNodes.urls[0]! };
+    const lock = await redlock.acquire("a");
+    const process = withLock({ redlock, key: "a" }, async (_job: Job) => await Promise.resolve());
+    const [queue, worker] = [
+      new Queue("idle", { connection }),
+      new Worker("idle", process, { connection }),
+    ];
+    onTestFinished(async () => await queue.close());
+    const { id } = await queue.add("charge", {});
+    await vi.waitFor(async () => expect(await queue.getJobState(id!)).toBe("delayed"), 20_000);
+    // Nobody is left to run it.
+    await worker.close();
+    await lock.release();
+    const { code, out } = await ask("inspect", "a");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^a is free\n/);
+    expect(out).toContain(`In line (1)\n  1  job bull:idle:${id}, for `);
+    const advice = out.replaceAll(/\s+/g, " ");
+    expect(advice).toContain("One is in line although nobody holds the key: it is called within");
+    expect(advice).toContain(
+      `workers of the queue of bull:idle:${id} run, and whether that queue is`,
+    );
+  });
+
   it("tells programs the same", async () => {
     const lock = await redlock.acquire("a", { holder: "nightly \u001B[31mreport" });
     const { code, out } = await ask("inspect", "a", "--json");
