@@ -10,6 +10,9 @@ export interface Failure {
 /** What the worker processes tell of the jobs of one round. */
 export class Ledger {
   completed = 0;
+  /** Of those that were completed: how many did not run, and how many ran without a lock. */
+  skipped = 0;
+  unlocked = 0;
   activations = 0;
   mostAttempts = 0;
   readonly failures = new Map<string, Failure>();
@@ -50,8 +53,10 @@ export class Ledger {
     });
   }
 
-  #complete({ job, at }: News & { kind: "completed" }): void {
+  #complete({ job, at, manner }: News & { kind: "completed" }): void {
     this.completed += 1;
+    if (manner === "skipped") this.skipped += 1;
+    if (manner === "unlocked") this.unlocked += 1;
     const since = this.#waitingSince.get(job);
     if (since !== undefined) this.waits.push(at - since);
   }

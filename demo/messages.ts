@@ -31,10 +31,13 @@ export interface Orders {
 export type News =
   | { kind: "ready" }
   | { kind: "put aside"; job: string; at: number }
-  | ({ kind: "completed"; at: number } & Run)
+  | ({ kind: "completed"; at: number; manner: Manner } & Run)
   | ({ kind: "failed"; reason: string; code: string | undefined } & Run)
   | { kind: "master down"; master: string }
   | { kind: "trouble"; message: string };
+
+/** How a job was completed: `skipped` did not run, and `unlocked` ran without a lock, as its rule says. */
+export type Manner = "ran" | "skipped" | "unlocked";
 
 /** What BullMQ knows of a job that has ended. */
 interface Run {

@@ -62,12 +62,12 @@ function timeUntil(share: number, { ledger, startedAt }: Result): string {
 
 /** Says how the jobs of a round with the lock came to their turn. */
 export function describeWaits({ ledger }: Result, what: string): string[] {
-  const { activations, settled, mostAttempts } = ledger;
+  const { activations, settled, mostAttempts, skipped } = ledger;
   const waits = ledger.waits.toSorted((a, b) => a - b);
   const median = seconds(waits[Math.floor(waits.length / 2)] ?? 0);
   const met =
     waits.length === 0
-      ? `no job met a held ${what}`
+      ? `no job ${skipped > 0 ? "waited for" : "met"} a held ${what}`
       : `${count(waits.length, "job")} met a held ${what} and waited aside, holding no slot: ` +
         `${median} (median), ${seconds(waits.at(-1) ?? 0)} (longest)`;
   return [

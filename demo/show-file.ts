@@ -46,6 +46,7 @@ export async function showFile(
   const paragraphs = [
     drawTable(["with the lock"], [seen], "key"),
     describeKeys(seen),
+    describeOthers(seen),
     describeRefused(refused),
     broken.length === 0 ? "" : `  Failed:\n${listFailures(broken)}`,
     describeBad(file),
@@ -62,6 +63,17 @@ function describeKeys({ result, audit }: Seen): string {
   return [`${count(audit.accounts, "key")}; ${busiest}`, ...describeWaits(result, "key")]
     .map((fact) => wrap(fact, 4, "  - "))
     .join("\n");
+}
+
+function describeOthers({ result: { ledger } }: Seen): string {
+  const { skipped, unlocked } = ledger;
+  const facts = [
+    ...(skipped > 0
+      ? [`${count(skipped, "job")} skipped, as the rule says: another job held the key`]
+      : []),
+    ...(unlocked > 0 ? [`${count(unlocked, "job")} ran without a lock, as the rule says`] : []),
+  ];
+  return facts.map((fact) => wrap(fact, 4, "  - ")).join("\n");
 }
 
 function describeRefused(refused: readonly Failure[]): string {
@@ -87,13 +99,16 @@ function conclude(
   { result, audit }: Seen,
   [refused, broken, bad]: readonly [refused: number, broken: number, bad: number],
 ): string {
+  const { completed, skipped, unlocked } = result.ledger;
   const parts = [
-    `${result.ledger.completed} done`,
+    `${completed - skipped} done${unlocked > 0 ? ` (${unlocked} without a lock)` : ""}`,
+    ...(skipped > 0 ? [`${skipped} skipped`] : []),
     ...(refused > 0 ? [`${refused} refused`] : []),
     ...(broken > 0 ? [`${broken} failed`] : []),
     ...(bad > 0 ? [`${count(bad, "line")} not JSON`] : []),
   ];
-  return `${parts.join(", ")}; one job at a time per key: ${isExclusive(audit) ? "yes" : "NO"}`;
+  const verdict = audit.accounts === 0 ? "no key" : isExclusive(audit) ? "yes" : "NO";
+  return `${parts.join(", ")}; one job at a time per key: ${verdict}`;
 }
 
 function isExclusive({ peakOfOne, lost }: Seen["audit"]): boolean {

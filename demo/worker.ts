@@ -4,7 +4,15 @@ import { loadLocks } from "bullmq-redlock/config";
 import { type Job, Worker } from "bullmq";
 import { Redis } from "ioredis";
 import { Bank } from "./bank.ts";
-import { CONCURRENCY, type Deposit, LOCKED, type News, type Orders, UNLOCKED } from "./messages.ts";
+import {
+  CONCURRENCY,
+  type Deposit,
+  LOCKED,
+  type Manner,
+  type News,
+  type Orders,
+  UNLOCKED,
+} from "./messages.ts";
 
 process.on("disconnect", () => process.exit());
 if (!process.connected) process.exit();
@@ -36,8 +44,9 @@ redlock.on("node:down", ({ node }) => tell({ kind: "master down", master: node }
 redlock.on("warning", ({ message }) => tell({ kind: "trouble", message }));
 redis.on("error", ({ message }: Error) => tell({ kind: "trouble", message }));
 for (const worker of [careless, careful]) {
-  worker.on("completed", (job: Job) => {
-    tell({ kind: "completed", at: job.processedOn ?? Date.now(), ...runOf(job) });
+  worker.on("completed", (job: Job, result: unknown) => {
+    const at = job.processedOn ?? Date.now();
+    tell({ kind: "completed", at, manner: mannerOf(result), ...runOf(job) });
   });
   worker.on("failed", (job: Job | undefined, error) => {
     // One that has attempts left is not at its end.
@@ -65,6 +74,13 @@ async function locked() {
 async function work(job: Job, _jobToken: string, _signal: AbortSignal, { keys }: Lock) {
   // Our own jobs do not ask the lock for the account, so that the bank's count stands on its own.
   await carefulBank.deposit(jobs === "deposits" ? [String(job.data.account)] : keys);
+  return { unlocked: keys.length === 0 };
+}
+
+function mannerOf(result: unknown): Manner {
+  if (typeof result !== "object" || result === null) return "ran";
+  if ("skipped" in result) return "skipped";
+  return "unlocked" in result && result.unlocked === true ? "unlocked" : "ran";
 }
 
 function runOf({ id = "", attemptsStarted, attemptsMade }: Job) {

@@ -5,7 +5,8 @@ import { LockRulesError } from "../config/rules-error.ts";
 import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
 import { LockConfigError } from "../errors.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
-import { Redlock } from "../redlock/redlock.ts";
+import { REAL_SURROUNDINGS, Redlock } from "../redlock/redlock.ts";
+import { RedisNode } from "../redis/redis-node.ts";
 import type { Call } from "./command.ts";
 import { UsageError } from "./usage-error.ts";
 import { count } from "./words.ts";
@@ -40,18 +41,34 @@ export async function readMasters({ options, notes, environment }: Call): Promis
   };
 }
 
+/** Nobody waits longer for a first connection than for an answer: of a worker that starts, but not of an operator. */
+const IMPATIENT = {
+  ...REAL_SURROUNDINGS,
+  connect: (options: ConstructorParameters<typeof RedisNode>[0]) =>
+    new RedisNode({ ...options, firstPatience: options.nodeTimeout }),
+};
+
+/** As {@link withRedlock}, for one who says with `nodeTimeout` how long a master may take, its first connection too. */
+export async function withImpatientRedlock<T>(
+  options: RedlockOptions & { nodeTimeout: number },
+  use: (redlock: Redlock) => Promise<T>,
+): Promise<T> {
+  return await withRedlock(options, use, IMPATIENT);
+}
+
 /** Makes a `Redlock` that serves until `use` has settled. @throws {UsageError} for a `--node` that is none. */
 export async function withRedlock<T>(
   options: RedlockOptions,
   use: (redlock: Redlock) => Promise<T>,
+  surroundings = REAL_SURROUNDINGS,
 ): Promise<T> {
   let redlock: Redlock;
   try {
-    redlock = new Redlock(options);
+    redlock = new Redlock(options, surroundings);
   } catch (error) {
     if (!(error instanceof LockConfigError)) throw error;
     throw new UsageError(
-      `--${error.message.replace(/^nodes\[(\d+)\]/, (_, i) => `node ${Number(i) + 1}`)}`,
+      error.message.replaceAll(/\bnodes\[(\d+)\]/g, (_, i) => `--node ${Number(i) + 1}`),
     );
   }
   // What it would warn about is told by `doctor`.

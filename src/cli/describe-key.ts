@@ -1,7 +1,7 @@
 import { describeHolder, type Holder } from "../errors.ts";
 import type { NodeInspection } from "../redlock/inspect.ts";
 import { isAnswer, isStuck, type KeySummary } from "./summary.ts";
-import { duration, list, moment, printable } from "./words.ts";
+import { duration, list, moment, printable, shellQuoted } from "./words.ts";
 
 /** A part of what is said about a key: a title, and lines that are facts or sentences. */
 export interface Section {
@@ -108,7 +108,7 @@ function adviceSection(summary: KeySummary, keyPrefix: string): Section {
 }
 
 function advise(summary: KeySummary, keyPrefix: string): string[] {
-  const { state, nodes, holder, job, remaining } = summary;
+  const { state, nodes, holder, job, remaining, lastToken, waiting, waiters } = summary;
   const stored = `${keyPrefix}${printable(summary.key)}`;
   if (state === "unclear") {
     return [
@@ -116,10 +116,28 @@ function advise(summary: KeySummary, keyPrefix: string): string[] {
     ];
   }
   if (state === "blocked") return [];
+  if (state === "free" && nodes.some((node) => node.state === "held" && !isStuck(node))) {
+    return [
+      "Nothing: what is left on a minority of the masters keeps nobody out, and ends by itself.",
+    ];
+  }
+  if (state === "free" && waiting > 0) {
+    const [first] = waiters;
+    const [pronoun, one] =
+      waiting === 1 ? ["it", "One is"] : ["the first of them", `${waiting} are`];
+    return [
+      `${one} in line although nobody holds the key: ${pronoun} is called within seconds. Ask again in a moment.`,
+      first?.job === undefined
+        ? "If it stays so, the program that waits first may be gone; it is then passed over."
+        : `If it stays so, see whether workers of the queue of ${printable(first.job)} run, and whether that queue is paused or full.`,
+    ];
+  }
   if (state === "free") {
-    return nodes.some((node) => node.state === "held" && !isStuck(node))
-      ? ["Nothing: what is left on a minority of the masters keeps nobody out, and ends by itself."]
-      : [];
+    return lastToken > 0
+      ? []
+      : [
+          "Nobody has held it in the last hour. Is it written as a rule makes it, with a space as %20? That says: bullmq-redlock check-config --job FILE",
+        ];
   }
   const end = remaining === undefined ? "soon" : `within ${duration(remaining)}`;
   if (holder?.fencingToken === undefined) {
@@ -146,7 +164,7 @@ function aboutStuck({ key, nodes, state }: KeySummary, keyPrefix: string): strin
   return [
     `Find out what stores ${stored} on ${list(stuck)}: this library stores nothing without an end there, and ${stands}.`,
     "When you know that nobody works under it, delete it on each of them:",
-    `redis-cli -h HOST -p PORT DEL "${stored}"`,
+    `redis-cli -h HOST -p PORT DEL ${shellQuoted(stored)}`,
   ];
 }
 

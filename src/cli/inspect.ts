@@ -1,6 +1,8 @@
 import { LockKeyError } from "../errors.ts";
+import type { KeyInspection } from "../redlock/inspect.ts";
+import type { Redlock } from "../redlock/redlock.ts";
 import type { Command } from "./command.ts";
-import { MASTER_HELP, MASTER_OPTIONS, readMasters, withRedlock } from "./connect.ts";
+import { MASTER_HELP, MASTER_OPTIONS, readMasters, withImpatientRedlock } from "./connect.ts";
 import { readTimeout } from "./arguments.ts";
 import { describeKey, headline, type Section } from "./describe-key.ts";
 import { EXIT } from "./exit-code.ts";
@@ -12,15 +14,15 @@ import { UsageError } from "./usage-error.ts";
 export const PATIENCE = { min: 10, max: 60_000, otherwise: 2_000 };
 
 export const inspect: Command = {
-  summary: "who holds a key, since when, and what to do",
+  summary: "who holds a key, since when, who waits, and what to do",
   takes: MASTER_OPTIONS,
   help: `Usage: bullmq-redlock inspect [options] KEY
 
-Says who holds a key, since when, for how long, what each master knows of it,
-and what to do. Changes nothing.
+Says who holds a key, since when, for how long, who waits for it in which order,
+what each master knows of it, and what to do. Changes nothing.
 
 ${MASTER_HELP}
-  --timeout TIME  how long a master may take to answer; default 2s
+  --timeout TIME  how long a master may take to connect, and to answer; default 2s
   --json          for programs; durations are milliseconds
 
   bullmq-redlock inspect account:42
@@ -38,7 +40,7 @@ itself; 2 a mistake in the command or the file; 3 too few masters answered.`,
     const nodeTimeout = readTimeout(call.options.timeout, PATIENCE);
     const { nodes, keyPrefix = "redlock:" } = await readMasters(call);
     const options = { keyPrefix, nodeTimeout, ...(nodes === undefined ? {} : { nodes }) };
-    return await withRedlock(options, async (redlock) => {
+    return await withImpatientRedlock(options, async (redlock) => {
       const summary = summarise(await inspectKey(redlock, key), Date.now());
       if (call.options.json === true) call.out.json(summary);
       else show(summary, keyPrefix, call.out);
@@ -47,7 +49,7 @@ itself; 2 a mistake in the command or the file; 3 too few masters answered.`,
   },
 };
 
-async function inspectKey(redlock: Parameters<Parameters<typeof withRedlock>[1]>[0], key: string) {
+async function inspectKey(redlock: Redlock, key: string): Promise<KeyInspection> {
   try {
     return await redlock.inspect(key);
   } catch (error) {

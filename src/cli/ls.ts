@@ -1,6 +1,6 @@
 import { readTimeout } from "./arguments.ts";
 import type { Command } from "./command.ts";
-import { MASTER_HELP, MASTER_OPTIONS, readMasters, withRedlock } from "./connect.ts";
+import { MASTER_HELP, MASTER_OPTIONS, readMasters, withImpatientRedlock } from "./connect.ts";
 import { who } from "./describe-key.ts";
 import { EXIT } from "./exit-code.ts";
 import { PATIENCE } from "./inspect.ts";
@@ -24,7 +24,7 @@ default "*". Changes nothing. Every master is asked about every key: that costs
 them about a millisecond for each thousand keys.
 
 ${MASTER_HELP}
-  --timeout TIME  how long a master may take to answer; default 2s
+  --timeout TIME  how long a master may take to connect, and to answer; default 2s
   --json          for programs; durations are milliseconds
 
   bullmq-redlock ls "account:*"
@@ -40,7 +40,7 @@ away by itself; 2 a mistake in the command or the file; 3 too few masters answer
     const nodeTimeout = readTimeout(call.options.timeout, PATIENCE);
     const { nodes, keyPrefix = "redlock:" } = await readMasters(call);
     const options = { keyPrefix, nodeTimeout, ...(nodes === undefined ? {} : { nodes }) };
-    return await withRedlock(options, async (redlock) => {
+    return await withImpatientRedlock(options, async (redlock) => {
       const { nodes: masters } = await redlock.inspect(NO_KEY);
       const locks: KeySummary[] = [];
       for await (const inspection of redlock.list(pattern)) {

@@ -1,11 +1,9 @@
 import { readFileSync } from "node:fs";
-import { LockRulesError } from "../config/rules-error.ts";
-import { LockConfigError, LockUnavailableError } from "../errors.ts";
 import { nearest } from "../nearest.ts";
-import { type Arguments, readArguments, refuseOtherOptions } from "./arguments.ts";
+import { readArguments, refuseOtherOptions } from "./arguments.ts";
 import type { Call, Command } from "./command.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
-import type { Screen } from "./screen.ts";
+import { tellFailure } from "./failure.ts";
 import { UsageError } from "./usage-error.ts";
 import { printable } from "./words.ts";
 
@@ -22,7 +20,7 @@ export async function run(
   args: readonly string[],
   surroundings: Pick<Call, "out" | "notes" | "environment">,
 ): Promise<ExitCode> {
-  const { out, notes } = surroundings;
+  const { out } = surroundings;
   try {
     const { command: name, operands, options } = readArguments(args);
     if (options.version === true) {
@@ -42,7 +40,9 @@ export async function run(
     refuseOtherOptions(name, options, command.takes);
     return await command.run({ ...surroundings, operands, options });
   } catch (error) {
-    return explainFailure(error, args, notes);
+    // Looked for in the words themselves: they may be such that they could not be taken apart.
+    const named = args.find((each) => Object.hasOwn(COMMANDS, each));
+    return tellFailure(error, named, args.includes("--json"), surroundings);
   }
 }
 
@@ -74,40 +74,4 @@ Colours: on a terminal, unless NO_COLOR is set.`;
 function version(): string {
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   return (JSON.parse(text) as { version: string }).version;
-}
-
-function explainFailure(error: unknown, args: Arguments["operands"], notes: Screen): ExitCode {
-  const red = (text: string): string => notes.paint("red", text);
-  if (error instanceof UsageError) {
-    const command = args.find((each) => Object.hasOwn(COMMANDS, each));
-    const help = ["bullmq-redlock", ...(command === undefined ? [] : [command]), "--help"].join(
-      " ",
-    );
-    notes.say(`${red("error:")} ${printable(error.message)}`, `See: ${help}`);
-    return EXIT.usage;
-  }
-  if (error instanceof LockUnavailableError) {
-    const { votes, quorum } = error;
-    notes.say(
-      red(
-        `NO QUORUM: too few masters answered, ${quorum} of ${votes.length} are needed. Nobody gets a lock now.`,
-      ),
-    );
-    for (const { node, vote, cause } of votes) {
-      const isAnswer = ["free", "held", "granted", "gone"].includes(vote);
-      notes.say(
-        `  ${node}  ${isAnswer ? "answered" : vote}${cause === undefined || isAnswer ? "" : ` (${printable(cause)})`}`,
-      );
-    }
-    notes.say("bullmq-redlock doctor says more about each of them.");
-    return EXIT.noQuorum;
-  }
-  if (error instanceof LockRulesError || error instanceof LockConfigError) {
-    notes.say(red("error:"), error.message.split("\n").map(printable).join("\n"));
-    return EXIT.usage;
-  }
-  notes.say(
-    `${red("error:")} ${printable(error instanceof Error ? error.message : String(error))}`,
-  );
-  return EXIT.usage;
 }

@@ -42,3 +42,8 @@ export function list(words: readonly string[]): string {
 export function printable(text: string): string {
   return text.replace(/[\p{Control}\p{Surrogate}\p{Bidi_Control}\u2028\u2029]/gu, "\uFFFD");
 }
+
+/** A text as one word of a shell, whatever is in it: keys are made of what users of the application have written. */
+export function shellQuoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}

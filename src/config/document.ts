@@ -29,6 +29,8 @@ export interface SourceDocument {
   readonly faults: readonly TextFault[];
   /** The offset of what a mistake is about, or of the nearest thing around it. */
   offsetOf(mistake: Mistake): number;
+  /** Whether a name stands there with nothing behind it, which YAML takes for null. */
+  isEmpty(path: Path): boolean;
   /** Line and column of an offset, from 1. */
   placeOf(offset: number): { line: number; column: number };
 }
@@ -53,7 +55,13 @@ export function readDocument(text: string): SourceDocument {
       found: `more than ${DEEPEST} levels of nesting`,
       expected: "nodes, options and rules",
     };
-    return { value: undefined, faults: [fault], offsetOf: () => tooDeep, placeOf };
+    return {
+      value: undefined,
+      faults: [fault],
+      offsetOf: () => tooDeep,
+      isEmpty: () => false,
+      placeOf,
+    };
   }
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -72,6 +80,7 @@ export function readDocument(text: string): SourceDocument {
     value,
     faults: [...faults, ...reader.faults],
     offsetOf: (mistake) => reader.offsetOf(mistake, text),
+    isEmpty: (path) => reader.isEmpty(path),
     placeOf,
   };
 }
@@ -122,6 +131,11 @@ class Reader {
       return isWhole ? start + offsetInScalar(text.slice(start, end), offset) : start;
     }
     return 0;
+  }
+
+  isEmpty(path: Path): boolean {
+    const ranges = this.#ranges.get(writePath(path));
+    return ranges !== undefined && ranges.value === undefined;
   }
 
   #valueOf(node: unknown, path: Path, depth: number): unknown {

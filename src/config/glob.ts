@@ -22,11 +22,16 @@ export class Glob {
     );
   }
 
-  /** Whether every name that matches the other pattern matches this one too; unknown, so false, with many `*` in it. */
+  /**
+   * Whether every name that matches the other pattern matches this one too; unknown, so false, with many `*` in it, or when
+   * one of them is very long.
+   */
   covers(other: Glob): boolean {
-    return instancesOf(other.#parts, this.#parts.length).every((instance) =>
-      takesAll(this.#parts, instance),
-    );
+    if (this.#parts.length * other.#parts.length > MOST_WORK) return false;
+    for (const instance of instancesOf(other.#parts, this.#parts.length)) {
+      if (!takesAll(this.#parts, instance)) return false;
+    }
+    return true;
   }
 }
 
@@ -47,23 +52,30 @@ function parse(text: string): Part[] {
 
 /** More are not looked at: each doubles the work. */
 const MOST_STARS = 6;
+/** Of longer patterns no names are made: no queue has a name so long. */
+const LONGEST = 250;
+/** Steps that one comparison may take. */
+const MOST_WORK = 1_000_000;
 
 /**
  * Names that stand for all that match a pattern: each of its `*` as nothing, and as more characters than `longest`, none
  * of which is written in a pattern. Its `?` are such characters too.
  */
-function instancesOf(parts: readonly Part[], longest: number): Part[][] {
+function* instancesOf(parts: readonly Part[], longest: number): Generator<readonly Part[], void> {
   const stars = parts.filter((part) => part === "any").length;
-  if (stars > MOST_STARS) return [[...parts]];
+  if (stars > MOST_STARS || Math.max(parts.length, longest) > LONGEST) {
+    yield parts;
+    return;
+  }
   const long = Array.from({ length: longest + 1 }, (): Part => "one");
-  return Array.from({ length: 2 ** stars }, (_, choice) => {
+  for (let choice = 0; choice < 2 ** stars; choice++) {
     let star = -1;
-    return parts.flatMap((part) => {
+    yield parts.flatMap((part) => {
       if (part !== "any") return [part];
       star += 1;
       return Math.floor(choice / 2 ** star) % 2 === 0 ? [] : long;
     });
-  });
+  }
 }
 
 /**

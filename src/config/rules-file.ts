@@ -1,10 +1,12 @@
 import { relative } from "node:path";
 import { check, type Checked } from "./check.ts";
 import type { Environment } from "./environment.ts";
-import type { Mistake } from "./mistake.ts";
+import type { SourceDocument } from "./document.ts";
+import { type Mistake, wrongValue } from "./mistake.ts";
 import { writePath } from "./path.ts";
 import { readText } from "./read-text.ts";
 import type { RulesFault } from "./rules-error.ts";
+import { EXPECTED } from "./schema.ts";
 import { showLine, withoutSecrets } from "./source-line.ts";
 
 /** A rules file that was read. */
@@ -21,7 +23,8 @@ export interface RulesFile extends Checked {
 
 /** Reads and checks a rules file. @throws {LockRulesError} when it is no text file of a sensible size. */
 export async function readRulesFile(path: string, environment: Environment): Promise<RulesFile> {
-  const text = (await readText(path)).replace(/^\uFEFF/, "");
+  // A carriage return alone ends a line too, but not to the parser.
+  const text = (await readText(path)).replace(/^\uFEFF/, "").replace(/\r(?!\n)/g, "\n");
   // Here, so that who defines rules in code, or uses no rules, does not load it.
   const { readDocument } = await import("./document.ts");
   const document = readDocument(text);
@@ -54,9 +57,11 @@ export async function readRulesFile(path: string, environment: Environment): Pro
   );
   const checked = check(document.value === undefined ? {} : document.value, environment);
   // Where the text is broken, what is missing is no news.
-  const mistakes = document.value === undefined ? [] : checked.mistakes;
+  const mistakes =
+    document.value === undefined ? [] : [...checked.mistakes, ...forgottenKeys(checked, document)];
   return {
     ...checked,
+    mistakes,
     file,
     faults: [...textFaults, ...toFaults(mistakes)].sort(byPlace),
     lineOf: (rule) =>
@@ -65,6 +70,13 @@ export async function readRulesFile(path: string, environment: Environment): Pro
       ).line,
     toFaults,
   };
+}
+
+/** Jobs run without a lock only where somebody has written null: YAML reads it where nothing is written, too. */
+function forgottenKeys({ rules }: Checked, document: SourceDocument): Mistake[] {
+  return rules
+    .filter(({ index, key }) => key === null && document.isEmpty(["rules", index, "key"]))
+    .map(({ index }) => wrongValue(["rules", index, "key"], "nothing", EXPECTED.key));
 }
 
 function byPlace(a: RulesFault, b: RulesFault): number {

@@ -3,7 +3,9 @@ import type { TextFault } from "./document.ts";
 
 /** Says what is wrong with the text, for people who do not know the grammar of YAML. */
 export function describeSyntaxError({ code, message, pos }: YAMLError, text: string): TextFault {
-  const [at, end] = pos;
+  const [, end] = pos;
+  // What is missing at the end of the file is missing behind its last character.
+  const at = Math.min(pos[0], text.trimEnd().length);
   const line = lineAround(text, at);
   const fault = (found: string, expected: string): TextFault => ({ at, found, expected });
   if (code === "DUPLICATE_KEY") {
@@ -12,12 +14,14 @@ export function describeSyntaxError({ code, message, pos }: YAMLError, text: str
   }
   if (code === "MULTIPLE_DOCS") return fault("a second document", "one");
   if (code === "TAB_AS_INDENT") return fault("a tab", "spaces before the first character");
-  if (code === "NON_STRING_KEY" || (text.slice(at, end + 2).includes("{") && /\{\{/.test(line))) {
+  const isBraced = text.slice(at, end + 2).includes("{");
+  if (isBraced && (code === "NON_STRING_KEY" || line.includes("{{"))) {
     return fault(
       "braces that are read as an object",
       'a template in quotes: "account:{{data.accountId}}"',
     );
   }
+  if (code === "NON_STRING_KEY") return fault("a name that is no text", "the name of an option");
   if (/(^|[[,\s])\$\{/.test(line)) {
     return fault("braces that are read as an object", 'a variable in quotes: "${NAME}"');
   }

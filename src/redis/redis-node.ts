@@ -12,7 +12,7 @@ import { Subscriber } from "./subscriber.ts";
 
 /** Most calls that one script call carries: longer ones would keep other clients of the master waiting. */
 const LARGEST_BATCH = 128;
-/** Milliseconds that calls wait for the very first connection, if that is longer than the node's deadline. */
+/** Milliseconds that calls wait for the very first connection, unless somebody says or the node's deadline is longer. */
 const FIRST_CONNECT_PATIENCE = 2_000;
 
 /** What a {@link RedisNode} needs. */
@@ -21,6 +21,8 @@ export interface RedisNodeOptions {
   program: Program;
   /** Milliseconds the master has to answer. */
   nodeTimeout: number;
+  /** Milliseconds that calls wait for the very first connection. Default 2000, or `nodeTimeout` if that is longer. */
+  firstPatience?: number;
   /** Milliseconds by which the master's clock may differ from ours at most. */
   farthestClock: number;
   clock: Clock;
@@ -109,8 +111,9 @@ export class RedisNode implements NodePort {
   #start(): void {
     if (this.#stage !== "idle") return;
     this.#stage = "first";
-    const { clock, nodeTimeout } = this.#options;
-    this.#patience = clock.timer(Math.max(nodeTimeout, FIRST_CONNECT_PATIENCE), () => {
+    const { clock, nodeTimeout, firstPatience } = this.#options;
+    const patience = firstPatience ?? Math.max(nodeTimeout, FIRST_CONNECT_PATIENCE);
+    this.#patience = clock.timer(patience, () => {
       if (this.#stage === "first") this.#stage = "later";
       this.#flush();
     });

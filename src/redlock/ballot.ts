@@ -17,14 +17,15 @@ export type Ballot =
 
 /**
  * Asks all masters for their votes on no keys at all: that stores nothing, and each says whether it votes. Connects
- * at first use, and arms guards as an acquisition does.
+ * at first use, and arms guards as an acquisition does. Each ballot is put in its place as soon as it is there: who has
+ * no time to wait for a master that hangs has those of the others. Resolves when all are there.
  */
 export async function askForVotes(
   { masters, guards, names }: LockContext,
   maxTtl: number,
-): Promise<Ballot[]> {
-  const ballots: Ballot[] = masters.ports.map(() => ({ state: "unarmed" }));
-  let open = ballots.length;
+  ballots: Ballot[],
+): Promise<void> {
+  let open = masters.ports.length;
   await new Promise<void>((resolve) => {
     const put = (node: number, ballot: Ballot): void => {
       ballots[node] = ballot;
@@ -49,5 +50,4 @@ export async function askForVotes(
     );
   });
   await guards.settled();
-  return ballots;
 }

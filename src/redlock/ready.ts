@@ -154,7 +154,7 @@ async function gather(
   // What stands for everything that is not known in time.
   const late = `no answer within ${timeout} ms`;
   const nodes = endpoints.map(({ name }) => noFacts(name, late));
-  let ballots = nodes.map((): Ballot => ({ state: "failed", cause: late }));
+  const ballots = nodes.map((): Ballot => ({ state: "failed", cause: late }));
   let queueFacts: QueueFacts | undefined = queue && { name: queue.name, failure: late };
 
   const examined = Promise.all(
@@ -166,12 +166,12 @@ async function gather(
     }),
   );
   const voted = async (): Promise<void> => {
-    ballots = await askForVotes(context, maxTtl);
+    await askForVotes(context, maxTtl, ballots);
     await examined;
     // A guard is set after a while, a lost connection made anew after another.
     while (!ended.aborted && ballots.some((ballot, i) => mayChange(ballot) && mayVote(nodes, i))) {
       await pause(clock, NEXT_LOOK, ended);
-      if (!ended.aborted) ballots = await askForVotes(context, maxTtl);
+      if (!ended.aborted) await askForVotes(context, maxTtl, ballots);
     }
   };
   const queueAsked = async (): Promise<void> => {

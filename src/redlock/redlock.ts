@@ -36,14 +36,15 @@ import { checkReady, type ReadyOptions, type ReadyReport } from "./ready.ts";
 import { Observer } from "./telemetry.ts";
 import { type AcquireOptions, readWish } from "./wish.ts";
 
-/** What tests put in place of the world. */
+/** The world, in place of which tests put another. */
 export interface Surroundings {
   clock: Clock;
   random: Random;
   connect(options: RedisNodeOptions): NodePort;
 }
 
-const REAL: Surroundings = {
+/** Real time, chance and masters. */
+export const REAL_SURROUNDINGS: Surroundings = {
   clock: systemClock,
   random: systemRandom,
   connect: (options) => new RedisNode(options),
@@ -73,7 +74,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   constructor(options?: RedlockOptions);
   /** @internal */
   constructor(options: RedlockOptions | undefined, surroundings: Surroundings);
-  constructor(options: RedlockOptions = {}, surroundings: Surroundings = REAL) {
+  constructor(options: RedlockOptions = {}, surroundings: Surroundings = REAL_SURROUNDINGS) {
     super();
     const { clock, random } = surroundings;
     const settings = checkRedlockOptions(options);

@@ -1,5 +1,6 @@
 import { type Job, Queue, Worker } from "bullmq";
-import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import type { KeySummary } from "../../src/cli/summary.ts";
 import { Redlock, withLock } from "../../src/index.ts";
 import { Gate } from "../bullmq/support.ts";
 import { writeRules } from "../config/support.ts";
@@ -20,6 +21,13 @@ beforeEach(() => {
 /** Runs a command about the masters. */
 async function ask(...args: string[]): Promise<Outcome> {
   return await cli([...args, ...nodes.urls.flatMap((url) => ["--node", url])]);
+}
+
+/** How long something takes, in ms. */
+async function timed(act: () => Promise<unknown>): Promise<number> {
+  const start = performance.now();
+  await act();
+  return performance.now() - start;
 }
 
 function nameOf(index: number): string {
@@ -63,6 +71,88 @@ describe("inspect", () => {
     expect(out).toContain("Do not delete redlock:account:42 on the masters");
   });
 
+  it("shows who waits for a key, in the order of the line", async () => {
+    const connection = { url: queueNodes.urls[0]! };
+    const [started, end] = [new Gate(), new Gate()];
+    const process = withLock({ redlock, key: "account:{{data.account}}" }, async (job: Job) => {
+      if (job.id !== "holder") return;
+      started.open();
+      await end.opened;
+    });
+    const queues = ["invoices", "refunds"].map((name) => new Queue(name, { connection }));
+    const workers = queues.map(({ name }) => new Worker(name, process, { connection }));
+    onTestFinished(async () => {
+      for (const each of [...workers, ...queues]) await each.close();
+    });
+    const [invoices, refunds] = queues;
+    const data = { account: 42 };
+    await invoices!.add("charge", data, { jobId: "holder" });
+    await started.opened;
+    // The holder has the only slot of its queue: a worker of its own parks the others.
+    const second = new Worker("invoices", process, { connection });
+    workers.push(second);
+    const add = async (queue: Queue, jobId: string, priority?: number): Promise<void> => {
+      await queue.add("charge", data, priority === undefined ? { jobId } : { jobId, priority });
+      await vi.waitFor(async () => expect(await queue.getJobState(jobId)).toBe("delayed"), 20_000);
+    };
+    let shown: Outcome, told: Outcome;
+    try {
+      await add(invoices!, "last", 5);
+      await add(invoices!, "first \u001B[31m");
+      await add(refunds!, "second");
+      await add(invoices!, "third");
+      shown = await ask("inspect", "account:42");
+      told = await ask("inspect", "account:42", "--json");
+    } finally {
+      // The Redlock is closed next, and waits for the job.
+      end.open();
+    }
+    const { code, out, notes } = shown;
+    expect([code, notes]).toEqual([0, ""]);
+    expect(out).toMatch(/^account:42 is held by job bull:invoices:holder, for /);
+    const [, line = ""] = /\nIn line \(4\)\n(.*?)\n\nMasters/s.exec(out) ?? [];
+    expect(line.replaceAll(/[\d.]+ m?s\b/g, "TIME").split("\n")).toEqual([
+      "  1  job bull:invoices:first \uFFFD[31m, for TIME",
+      "  2  job bull:refunds:second, for TIME",
+      "  3  job bull:invoices:third, for TIME",
+      "  4  job bull:invoices:last, for TIME, priority 5",
+    ]);
+    const summary = JSON.parse(told.out) as KeySummary;
+    expect(summary).toMatchObject({ job: { job: "bull:invoices:holder" }, waiting: 4 });
+    expect(summary.waiters.map(({ job, priority }) => [job, priority])).toEqual([
+      ["bull:invoices:first \u001B[31m", 0],
+      ["bull:refunds:second", 0],
+      ["bull:invoices:third", 0],
+      ["bull:invoices:last", 5],
+    ]);
+    for (const { since } of summary.waiters) expect(Date.now() - since!).toBeLessThan(60_000);
+  });
+
+  it("says where to look when jobs are in line for a key that is free", async () => {
+    const connection = { url: queueNodes.urls[0]! };
+    const lock = await redlock.acquire("a");
+    const process = withLock({ redlock, key: "a" }, async (_job: Job) => await Promise.resolve());
+    const [queue, worker] = [
+      new Queue("idle", { connection }),
+      new Worker("idle", process, { connection }),
+    ];
+    onTestFinished(async () => await queue.close());
+    const { id } = await queue.add("charge", {});
+    await vi.waitFor(async () => expect(await queue.getJobState(id!)).toBe("delayed"), 20_000);
+    // Nobody is left to run it.
+    await worker.close();
+    await lock.release();
+    const { code, out } = await ask("inspect", "a");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^a is free\n/);
+    expect(out).toContain(`In line (1)\n  1  job bull:idle:${id}, for `);
+    const advice = out.replaceAll(/\s+/g, " ");
+    expect(advice).toContain("One is in line although nobody holds the key: it is called within");
+    expect(advice).toContain(
+      `workers of the queue of bull:idle:${id} run, and whether that queue is`,
+    );
+  });
+
   it("tells programs the same", async () => {
     const lock = await redlock.acquire("a", { holder: "nightly \u001B[31mreport" });
     const { code, out } = await ask("inspect", "a", "--json");
@@ -91,9 +181,15 @@ describe("inspect", () => {
       code: 0,
       out: expect.stringMatching(/^never is free\n\nMasters \(a lock needs 2 of 3\)\n/),
     });
+    // Somebody who looks for it may have written it otherwise than the rule.
+    const never = await ask("inspect", "New York");
+    expect(never.out).toContain(
+      "Nobody has held it in the last hour. Is it written as a rule makes",
+    );
     const lock = await redlock.acquire("a");
     await lock.release();
     const { out } = await ask("inspect", "a");
+    expect(out).not.toContain("What to do");
     expect(out).toMatch(
       new RegExp(`^a is free\n\nHolder\n  last fencing token  ${lock.fencingToken}, of 20`),
     );
@@ -148,6 +244,42 @@ describe("inspect", () => {
     }
   });
 
+  it("tells programs that there is no quorum, too", async () => {
+    await nodes.kill(1);
+    await nodes.kill(2);
+    for (const args of [["inspect", "a"], ["ls"]]) {
+      const { code, out, notes } = await ask(...args, "--json");
+      expect(code).toBe(3);
+      expect(notes).toContain("NO QUORUM");
+      expect(JSON.parse(out)).toEqual({
+        error: {
+          exitCode: 3,
+          message: expect.any(String) as string,
+          mistakes: null,
+          quorum: 2,
+          masters: [
+            { node: nameOf(0), answers: true, cause: null },
+            ...[1, 2].map((index) => ({
+              node: nameOf(index),
+              answers: false,
+              cause: "unreachable (ECONNREFUSED)",
+            })),
+          ],
+        },
+      });
+    }
+  });
+
+  it("waits for a master that hangs no longer than it is told", async () => {
+    nodes.pause(0);
+    // Less than the two seconds that a worker waits for its first connection, on a slow machine too.
+    for (const args of [["inspect", "a"], ["ls"]]) {
+      const patient = await timed(async () => await ask(...args, "--timeout", "2s"));
+      const hasty = await timed(async () => await ask(...args, "--timeout", "100ms"));
+      expect(hasty).toBeLessThan(patient - 1_000);
+    }
+  });
+
   it("finds what does not go away by itself, and says how to take it away", async () => {
     const [one, two, three] = redisClients(nodes);
     await one!.set("redlock:a", "left over");
@@ -163,7 +295,7 @@ describe("inspect", () => {
     expect(blocked.out.replaceAll(/\s+/g, " ")).toContain(
       `Find out what stores redlock:a on ${nameOf(0)} and ${nameOf(1)}`,
     );
-    expect(blocked.out).toContain('redis-cli -h HOST -p PORT DEL "redlock:a"');
+    expect(blocked.out).toContain("redis-cli -h HOST -p PORT DEL 'redlock:a'\n");
     // Once that is done, the key is free.
     await one!.del("redlock:a");
     await two!.del("redlock:a");
@@ -174,6 +306,14 @@ describe("inspect", () => {
     expect(other.code).toBe(0);
     expect(other.out).toMatch(/^a is held by another program\n/);
     expect(other.out).toMatch(/If it is gone, the key is free\s+within [\d.]+ s/);
+  });
+
+  it("gives no command that runs what is in a key", async () => {
+    const key = `a'; $(reboot) \`reboot\` "!!`;
+    for (const client of redisClients(nodes)) await client.set(`redlock:${key}`, "left over");
+    const { code, out } = await ask("inspect", key);
+    expect(code).toBe(1);
+    expect(out).toContain(`DEL 'redlock:a'\\''; $(reboot) \`reboot\` "!!'\n`);
   });
 
   it("says that contenders hold a part each", async () => {
@@ -303,6 +443,14 @@ describe("doctor", () => {
     expect(out).toContain(`WARNING eviction (${nameOf(0)}): maxmemory-policy allkeys-lru\n`);
     expect(out).toContain(`WARNING unreachable (${nameOf(2)}): ECONNREFUSED\n`);
     expect(out).toMatch(new RegExp(`  ${nameOf(2)} +- +- +- +- +no\n`));
+  });
+
+  it("knows in the shortest time that the others can vote while one hangs", async () => {
+    nodes.pause(1);
+    const { code, out } = await ask("doctor", "--timeout", "2s");
+    expect(out).toMatch(/^2 of 3 masters can vote; a lock needs 2\n/);
+    expect(out).toContain(`WARNING unreachable (${nameOf(1)}): no answer within 1000 ms\n`);
+    expect(code).toBe(1);
   });
 
   it("says that nobody gets a lock, whatever is ignored", async () => {

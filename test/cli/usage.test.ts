@@ -18,6 +18,10 @@ rules:
 `;
 const ENV = { PASSWORD: SECRET };
 
+function isRules(word: string): boolean {
+  return word.endsWith(".yaml");
+}
+
 describe.concurrent("the command line", () => {
   it.each(["inspect", "ls", "doctor", "check-config"])(
     "%s --help says all, with an example",
@@ -110,7 +114,7 @@ describe.concurrent("the command line", () => {
     ],
     [
       ["ls", "--node", "redis://a", "--node", "redis://a:6379/3"],
-      "--node 2: found a:6379, the same server as",
+      "--node 2: found a:6379, the same server as --node 1, expected",
       "bullmq-redlock ls --help",
     ],
     [
@@ -139,6 +143,25 @@ describe.concurrent("the command line", () => {
     expect(notes).toContain(`error: ${message}`);
     expect(notes).toMatch(new RegExp(`\nSee: ${help}\n$`));
     expect(notes).not.toContain(SECRET);
+  });
+
+  it("tells programs of a mistake, too", async () => {
+    const file = await writeRules(RULES.replace("nodes:", "keyPrefx: mine\nnodes:"));
+    const node = ["--node", `redis://${NOBODY}`];
+    for (const [args, message] of [
+      [["ls", "--jsn"], "Unknown option '--jsn'; did you mean --json?"],
+      [["inspect"], "inspect takes one key"],
+      [["inspect", "@a", ...node], 'lock key: found "@a"'],
+      [["check-config", "/none.yaml"], "found no such file"],
+      [["doctor", "--config", file], 'keyPrefx: found an unknown option, expected "keyPrefix"?'],
+    ] as const) {
+      const { code, out, notes } = await cli([...args, "--json"], { env: ENV });
+      const { error } = JSON.parse(out) as { error: Record<string, unknown> };
+      expect(error).toMatchObject({ exitCode: 2, quorum: null, masters: null });
+      expect(error["message"]).toContain(message);
+      expect(error["mistakes"] === null).toBe(!(args as readonly string[]).some(isRules));
+      expect([code, notes]).toEqual([2, expect.stringContaining("error:")]);
+    }
   });
 
   it("never shows a password", async () => {

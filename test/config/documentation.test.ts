@@ -3,6 +3,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
+import { LOCK_DATA_OPTIONS } from "../../src/bullmq/data-options.ts";
+import type { DataOption } from "../../src/data-option.ts";
+import { REDLOCK_DATA_OPTIONS } from "../../src/redlock/data-options.ts";
 import { errorOf, faultsOf } from "./support.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -13,6 +16,19 @@ describe("docs/configuration.md", () => {
     const [, file = ""] = /```yaml\n(.*?)```/s.exec(page) ?? [];
     expect(file).toContain("rules:");
     expect(await faultsOf(file)).toEqual([]);
+  });
+
+  it("has every option, with what it takes and does", () => {
+    const rows = page.split("\n").filter((line) => line.startsWith("| `"));
+    const shown = rows.map((row) => row.split("|").map((cell) => cell.trim()));
+    const said = Object.entries({ ...REDLOCK_DATA_OPTIONS, ...LOCK_DATA_OPTIONS }).map(
+      ([name, { takes, says }]: [string, DataOption]) => {
+        const choices = typeof takes === "string" ? takes : takes.map((each) => `\`${each}\``);
+        return ["", `\`${name}\``, Array.isArray(choices) ? choices.join(", ") : choices, says, ""];
+      },
+    );
+    expect(said.length).toBeGreaterThan(15);
+    expect(shown).toEqual(expect.arrayContaining(said));
   });
 
   it("shows mistakes as they are told", async () => {

@@ -69,4 +69,14 @@ describe("a glob", () => {
     const glob = new Glob(`${"*a".repeat(2_000)}b`);
     expect(glob.matches("a".repeat(20_000))).toBe(false);
   });
+
+  it("does not look long at others that are very long", () => {
+    const text = `*${"ab".repeat(20_000)}`.repeat(6);
+    const slow = `*${"a".repeat(20_000)}b`;
+    const start = performance.now();
+    expect(new Glob(text).covers(new Glob(`${text}a`))).toBe(false);
+    expect(new Glob(slow).covers(new Glob("a".repeat(200_000)))).toBe(false);
+    expect(new Glob("*").covers(new Glob(text))).toBe(true);
+    expect(performance.now() - start).toBeLessThan(2_000);
+  });
 });

@@ -180,6 +180,30 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       `${NODES}\nrules:\n\t- key: a`,
       "3:1 : found a tab, expected spaces before the first character",
     ],
+    [
+      "a key that was forgotten, which YAML would take for null",
+      `${NODES}\nrules:\n- queue: a\n  key:\n- queue: b\n  key: # account\n- {queue: c, key: }\n- {queue: d, key: null}\n- {queue: e, key: ~}`,
+      ...["4:3", "6:3", "7:14"].map(
+        (place, index) =>
+          `${place} rules[${index}].key: found nothing, expected a template such as "account:{{data.accountId}}", or null for jobs that need no lock`,
+      ),
+    ],
+    [
+      "an open quote",
+      `${NODES}\nrules:\n- key: "a\n\n`,
+      '3:10 : found text that is no YAML (missing closing "quote), expected YAML or JSON',
+    ],
+    [
+      "a list for a name",
+      `${NODES}\n? [a]\n: 1\nrules: [{key: a}]`,
+      "2:3 : found a name that is no text, expected the name of an option",
+    ],
+    [
+      "the line ends of an old Macintosh",
+      `${NODES}\rttl: 10sec\rrules:\r- key: "{{dta}}"\r`,
+      '2:6 ttl: found "10sec", expected whole milliseconds, or a duration such as "30s" or "5m"; did you mean "10s"?',
+      '4:11 rules[0].key: found "dta", expected data, name, id, queueName or opts; did you mean "data"?',
+    ],
     ["two documents", `${FULL}---\n${FULL}`, "6:1 : found a second document, expected one"],
     [
       "an alias without an anchor",

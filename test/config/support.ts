@@ -1,17 +1,23 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { onTestFinished } from "vitest";
+import { afterAll } from "vitest";
 import { LockRulesError, loadLocks, type RulesFault } from "../../src/config/index.ts";
 
-/** A folder of the running test. */
+/** Of all tests in a file: which of those that run at the same time is the current one, nobody knows after an await. */
+const folders: string[] = [];
+afterAll(async () => {
+  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
+});
+
+/** A folder for tests, until those of the file are over. */
 export async function makeFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "test-of-bullmq-redlock-"));
-  onTestFinished(async () => await rm(folder, { recursive: true, force: true }));
+  folders.push(folder);
   return folder;
 }
 
-/** Writes a rules file of the running test, and gives its path. */
+/** Writes a rules file for tests, and gives its path. */
 export async function writeRules(
   content: string | Uint8Array,
   name = "bullmq-redlock.yaml",

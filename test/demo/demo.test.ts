@@ -98,16 +98,19 @@ describe.concurrent("the demo", { timeout: PATIENCE }, () => {
       "rules:",
       '- {queue: orders, job: ship, key: "order:{{data.order}}"}',
       "- {queue: orders, key: null}",
+      '- {queue: bills, key: "order:{{data.order}}", onConflict: skip}',
     ]);
     const path = await write(
       "ruled.jsonl",
       ["1", "1", "1", "2"].map((order) => `{"order":${order}}`),
     );
     const args = ["--input", path, "--config", rules, "--queue", "orders"];
-    const [shipped, other, unruled] = await Promise.all([
+    const many = await write("many.jsonl", Array<string>(30).fill('{"order":1}'));
+    const [shipped, other, unruled, bills] = await Promise.all([
       runDemo([...args, "--job", "ship"]),
       runDemo(args),
       runDemo(args.slice(0, 4)),
+      runDemo(["--input", many, "--config", rules, "--queue", "bills"]),
     ]);
     expect(shipped.code, shipped.output).toBe(0);
     expect(rowOf(shipped.output, "jobs completed")).toEqual(["4 of 4"]);
@@ -117,9 +120,22 @@ describe.concurrent("the demo", { timeout: PATIENCE }, () => {
     expect(other.code, other.output).toBe(0);
     expect(rowOf(other.output, "jobs completed")).toEqual(["4 of 4"]);
     expect(other.output).not.toContain("the busiest has");
+    expect(other.output).toContain("  - 4 jobs ran without a lock, as the rule says\n");
+    expect(other.output).toContain("4 done (4 without a lock); one job at a time per key: no key");
+    // What was skipped was not done.
+    expect(bills.code, bills.output).toBe(0);
+    const [, done, skipped] =
+      /\n(\d+) done, (\d+) skipped; one job at a time per key: yes/
+        .exec(bills.output)
+        ?.map(Number) ?? [];
+    expect(done! + skipped!).toBe(30);
+    expect(bills.output).toContain(
+      `  - ${skipped} jobs skipped, as the rule says: another job held`,
+    );
+    expect(bills.output).not.toContain("no job met");
     expect(unruled.output).toContain("4 jobs refused");
     expect(unruled.output.replaceAll(/\s+/g, " ")).toContain('no rule matches the queue "locked"');
-    for (const { output } of [shipped, other, unruled]) expectPlain(output);
+    for (const { output } of [shipped, other, unruled, bills]) expectPlain(output);
   });
 
   test.skipIf(!existsSync(WEBHOOKS))("processes the webhook deliveries of GitHub", async () => {
