@@ -7,6 +7,8 @@ export default defineConfig({
     // Real servers and processes start in these tests; the limits guard against hangs, they time nothing.
     testTimeout: 30_000,
     hookTimeout: 300_000,
+    // Most of them wait most of the time.
+    maxWorkers: 2,
     globalSetup: ["test/support/global-setup.ts"],
     reporters: ["default", totals],
   },

@@ -1,6 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { stayInBackground } from "../support/background.ts";
 import { measure } from "./measure.ts";
 import { PROTECTIONS } from "./protections.ts";
+
+stayInBackground();
 
 describe("without", () => {
   it.each(PROTECTIONS)(

@@ -1,7 +1,10 @@
 import { afterAll, describe, expect, it } from "vitest";
+import { stayInBackground } from "../../support/background.ts";
 import { disturbancesOf } from "./programs.ts";
 import { type JobReport, simulateJobs } from "./run.ts";
 import { JOB_SCENARIOS, SMALL_SCENES } from "./scenarios.ts";
+
+stayInBackground();
 
 /** Seeds of each scenario here; `npm run soak` runs more, for as long as it is told. */
 const SEEDS = 3;

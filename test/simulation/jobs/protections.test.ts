@@ -1,7 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { stayInBackground } from "../../support/background.ts";
 import { runJobScenario } from "./programs.ts";
 import { JOB_PROTECTIONS } from "./protections.ts";
 import { type JobReport, simulateJobs } from "./run.ts";
+
+stayInBackground();
 
 describe("without", () => {
   it.concurrent.each(JOB_PROTECTIONS)(
