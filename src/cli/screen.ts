@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 import { styleText } from "node:util";
+import { displayWidth } from "../display-width.ts";
 
 /** How a piece of text looks on a terminal that has colours. */
 export type Style = "bold" | "dim" | "red" | "yellow" | "green";
@@ -33,7 +34,7 @@ export function table(rows: readonly (readonly string[])[], indent = "  "): stri
   const widths: number[] = [];
   for (const row of rows)
     for (const [column, text] of row.entries())
-      widths[column] = Math.max(widths[column] ?? 0, Array.from(text).length);
+      widths[column] = Math.max(widths[column] ?? 0, displayWidth(text));
   return rows.map((row) =>
     (indent + row.map((text, column) => pad(text, widths[column] ?? 0)).join("  ")).trimEnd(),
   );
@@ -51,5 +52,5 @@ export function wrap(text: string, indent: string, width = 96): string[] {
 }
 
 function pad(text: string, width: number): string {
-  return text + " ".repeat(width - Array.from(text).length);
+  return text + " ".repeat(width - displayWidth(text));
 }

@@ -1,3 +1,4 @@
+import { displayWidth } from "../display-width.ts";
 import { LockConfigError } from "../errors.ts";
 import type { SourceLine } from "./source-line.ts";
 
@@ -53,7 +54,7 @@ export function describeFault({
   const place = [file, line, column].filter((part) => part !== undefined).join(":");
   const what = `${path === "" ? "" : `${path}: `}found ${found}, expected ${expected}`;
   const told = place === "" ? what : `${place}  ${what}`;
-  return source === undefined
-    ? told
-    : `${told}\n    ${source.text}\n    ${" ".repeat(source.caret)}^`;
+  if (source === undefined) return told;
+  const before = Array.from(source.text).slice(0, source.caret).join("");
+  return `${told}\n    ${source.text}\n    ${" ".repeat(displayWidth(before))}^`;
 }

@@ -34,7 +34,7 @@ const rule = v.pipe(
       queue: v.optional(described(glob(), 'Queues: a name or a pattern; default "*".')),
       job: v.optional(described(glob(), 'Names of jobs: a name or a pattern; default "*".')),
       key: described(
-        v.nullable(v.string(EXPECTED.key), EXPECTED.key),
+        v.nullable(v.string(EXPECTED.key)),
         "What to lock, made from the job; null for jobs that need no lock.",
       ),
       ...optionsOf(LOCK_DATA_OPTIONS),

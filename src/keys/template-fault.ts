@@ -1,3 +1,4 @@
+import { displayWidth } from "../display-width.ts";
 import { LockConfigError } from "../errors.ts";
 
 /** A stretch of a template that is wrong, and what should stand there. */
@@ -27,7 +28,7 @@ export class TemplateError extends LockConfigError {
     super({
       path: "key",
       found: `${found} at column ${before.length + 1}`,
-      expected: `${expected}\n  ${line}\n  ${" ".repeat(Array.from(left).length)}^`,
+      expected: `${expected}\n  ${line}\n  ${" ".repeat(displayWidth(left))}^`,
     });
     this.fault = fault;
   }

@@ -47,7 +47,7 @@ describe("words for people", () => {
 
   it("stand in columns, and break between words", () => {
     expect(table([["a", "bb"], ["ccc🙂", "d"], ["e"]])).toEqual([
-      "  a     bb",
+      "  a      bb",
       "  ccc🙂  d",
       "  e",
     ]);

@@ -236,6 +236,17 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     expect((await faultsOf(text)).map(line)).toEqual(mistakes);
   });
 
+  it("has its caret where it is seen, behind wide and combining characters too", async () => {
+    const error = await errorOf(
+      `${NODES}\nrules: [{queue: "日本語🙂", key: "e\u0301:{{dta.x}}"}]\n`,
+    );
+    expect(error).toMatchObject({ line: 2, column: 37 });
+    const [, shown = "", caret = ""] = error?.message.split("\n") ?? [];
+    expect(shown).toContain(`    rules: [{queue: "日本語🙂", key: "e\u0301:{{dta.x}}"}]`);
+    // Four wide characters before it, and one mark without a width.
+    expect(caret.length - 1).toBe(Array.from(shown.slice(0, shown.indexOf("dta"))).length + 4 - 1);
+  });
+
   it("may be JSON", async () => {
     const text = JSON.stringify(
       { nodes: ["redis://h"], ttl: "5 min", rules: [{ key: "x:{{dta}}" }] },

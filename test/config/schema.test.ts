@@ -64,8 +64,14 @@ describe("schema.json", () => {
   });
 
   it("says of every option what it does", () => {
-    for (const [name, option] of [...Object.entries(schema.properties), ...Object.entries(ofRule)])
+    for (const [name, option] of [
+      ...Object.entries(schema.properties),
+      ...Object.entries(ofRule),
+    ]) {
       expect(option.description, name).toMatch(/\.$/);
+      // An editor would write it down.
+      expect(option, name).not.toHaveProperty("default");
+    }
   });
 });
 

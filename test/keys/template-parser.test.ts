@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { displayWidth } from "../../src/display-width.ts";
 import { LockConfigError, LockKeyError } from "../../src/errors.ts";
 import { parse } from "../../src/keys/template-parser.ts";
 import { parseTemplate } from "../../src/keys/template.ts";
@@ -78,7 +79,10 @@ describe("a template that cannot work", () => {
     expect(error.message).toContain(message);
     const [, line, caret] = error.message.split("\n");
     expect(line).toBe(`  ${template.replace(/[\p{Cc}\p{Cs}]/gu, "\uFFFD")}`);
-    expect(caret).toBe(`  ${" ".repeat(column - 1)}^`);
+    const before = Array.from(template)
+      .slice(0, column - 1)
+      .join("");
+    expect(caret).toBe(`  ${" ".repeat(displayWidth(before))}^`);
   });
 
   it("is shown in part when it is long, with the caret still under the place", () => {
