@@ -1,6 +1,6 @@
 import { mkdirSync, rmdirSync } from "node:fs";
 import { connect } from "node:net";
-import { threadId } from "node:worker_threads";
+import { isMainThread, threadId } from "node:worker_threads";
 
 /** A processor in a file, which does what the data of its job say, and tells the worker by its progress. */
 export default async function process(job, jobToken, signal) {
@@ -40,7 +40,7 @@ const deeds = {
     const socket = connect(room, "127.0.0.1");
     await new Promise((resolve) => socket.once("close", resolve));
     // BullMQ's child does not end without its worker, and keeps a core busy.
-    if (globalThis.process.connected === false) globalThis.process.exit(1);
+    if (isMainThread && !globalThis.process.connected) globalThis.process.exit(1);
   },
   async lingerUntilOrphaned({ room }) {
     globalThis.process.once("disconnect", () => globalThis.process.exit(1));
