@@ -180,10 +180,17 @@ export function checkHeartbeat(
   { nodeTimeout, driftFactor }: Pick<RedlockSettings, "nodeTimeout" | "driftFactor">,
 ): number | false {
   if (heartbeat === false) return false;
-  const latest = Math.floor(
-    ttl - drift(ttl, driftFactor) - abortMargin(ttl) - Math.min(nodeTimeout, HEALTHY_ANSWER),
-  );
-  if (heartbeat === undefined) return Math.max(1, Math.min(Math.round(ttl / 3), latest));
+  const latest = latestHeartbeat(ttl, { nodeTimeout, driftFactor });
+  if (latest < 1) {
+    let shortest = ttl;
+    while (latestHeartbeat(shortest, { nodeTimeout, driftFactor }) < 1) shortest += 1;
+    throw new LockConfigError({
+      path: "ttl",
+      found: `${ttl}`,
+      expected: `at least ${shortest} ms, or heartbeat: false: a shorter lock would be over before it is extended`,
+    });
+  }
+  if (heartbeat === undefined) return Math.min(Math.round(ttl / 3), latest);
   const fits =
     typeof heartbeat === "number" &&
     Number.isSafeInteger(heartbeat) &&
@@ -195,6 +202,15 @@ export function checkHeartbeat(
     found: describeValue(heartbeat),
     expected: `false, or whole milliseconds from ${Math.min(10, latest)} to ${latest}: a ttl of ${ttl} ms must be extended before its end`,
   });
+}
+
+/** Both the grant and the first extend may take as long as masters that are healthy do. */
+function latestHeartbeat(
+  ttl: number,
+  { nodeTimeout, driftFactor }: Pick<RedlockSettings, "nodeTimeout" | "driftFactor">,
+): number {
+  const answers = 2 * Math.min(nodeTimeout, HEALTHY_ANSWER);
+  return Math.floor(ttl - drift(ttl, driftFactor) - abortMargin(ttl) - answers);
 }
 
 /** What to say about a number of masters that gains nothing, or risks everything. */

@@ -99,6 +99,29 @@ describe("a Redlock refuses", () => {
 });
 
 describe("every accepted configuration", () => {
+  it("with a short ttl keeps its lock, or is refused", async () => {
+    const kept: number[] = [];
+    for (let ttl = 50; ttl <= 400; ttl++) {
+      for (const more of [{}, { driftFactor: 0 }, { driftFactor: 0.1 }]) {
+        let simulation: ReturnType<typeof simulate>;
+        try {
+          simulation = simulate(1, { ttl, ...more });
+        } catch (error) {
+          expect(String(error)).toMatch(/ttl: found \d+, expected at least \d+ ms/);
+          continue;
+        }
+        const { clock, redlock, nodes } = simulation;
+        for (const { behaviour } of nodes) behaviour.there = behaviour.back = 24.5;
+        const lock = await clock.until(redlock.acquire("k"));
+        await clock.pass(3 * ttl);
+        expect(lock.held, `ttl ${ttl}`).toBe(true);
+        await clock.until(lock.release());
+        kept.push(ttl);
+      }
+    }
+    expect(kept.length).toBeGreaterThan(700);
+  });
+
   it("is granted by healthy masters, and kept by its heartbeat", async () => {
     const config = fc.record(
       {
