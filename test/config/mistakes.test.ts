@@ -96,7 +96,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "options of a Redlock that cannot work together",
       `${NODES}\nttl: 20s\nmaxTtl: 10s\nheartbeat: 19s\nnodeTimeout: 5\nrules: [{key: a}]`,
       '3:9 maxTtl: found "10s" (10000 ms), expected whole milliseconds from 20000 to 1800000',
-      '4:12 heartbeat: found "19s" (19000 ms), expected false, or whole milliseconds from 10 to 17748: a ttl of 20000 ms must be extended before its end',
+      '4:12 heartbeat: found "19s" (19000 ms), expected false, or whole milliseconds from 10 to 17698: a ttl of 20000 ms must be extended before its end',
       "5:14 nodeTimeout: found 5, expected whole milliseconds from 10 to 60000",
     ],
     [
