@@ -118,9 +118,9 @@ local function call(turn, channel, token, detail, place, life)
 end
 -- Gives the turn to the first in line. Who can wake it without a message is not sent one.
 local function serve(turn, line, details, channel, token, process, home, skipped)
-  if redis.call('EXISTS', line) == 1 then
-    for home in pairs(skipped) do passOver(details, home) end
-  end
+  -- Nearly always.
+  if redis.call('ZCARD', line) == 0 then return { 'NOBODY', 0 } end
+  for home in pairs(skipped) do passOver(details, home) end
   local first = firstOf(line, details, skipped, true)
   if not first[1] then first = firstOf(line, details, skipped, false) end
   local head = first[1]
