@@ -2,13 +2,8 @@ import type { Clock } from "../clock.ts";
 import type { NodeVote } from "../errors.ts";
 import { NodeError } from "../redis/node-port.ts";
 import type { LockContext } from "./context.ts";
-import {
-  type AcquireReply,
-  acquireOperation,
-  type Caller,
-  type Claim,
-  type KeyHolder,
-} from "./operations.ts";
+import { type AcquireReply, acquireOperation, type KeyHolder } from "./acquiring.ts";
+import type { Caller, Claim } from "./claim.ts";
 import { judge, markOf, reportVotes, type Verdict, type Vote } from "./quorum.ts";
 import { Tenure, type TurnListener } from "./tenure.ts";
 import { smallestGrant } from "./validity.ts";

@@ -1,7 +1,8 @@
 import type { Clock } from "../clock.ts";
 import { askNode } from "../redis/node-port.ts";
 import type { Masters } from "./masters.ts";
-import { type AcquireReply, type ExtendReply } from "./operations.ts";
+import type { AcquireReply } from "./acquiring.ts";
+import type { ExtendReply } from "./extending.ts";
 import { armOperation } from "./arming.ts";
 import { type Names, RENEWED } from "./stored.ts";
 

@@ -4,7 +4,9 @@ import { cancelOperation, requestOperation } from "./cancelling.ts";
 import { readOperation, scanOperation } from "./looking.ts";
 import { LINE_PRELUDE } from "./line-script.ts";
 import { joinOperation, serveOperation } from "./lining.ts";
-import { acquireOperation, extendOperation, releaseOperation } from "./operations.ts";
+import { acquireOperation } from "./acquiring.ts";
+import { extendOperation } from "./extending.ts";
+import { releaseOperation } from "./releasing.ts";
 import { PRELUDE } from "./stored.ts";
 
 /** All that a lock master executes for us. */

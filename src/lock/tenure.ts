@@ -1,13 +1,9 @@
 import type { NodeVote } from "../errors.ts";
 import type { NodeError } from "../redis/node-port.ts";
 import type { LockContext } from "./context.ts";
-import {
-  type Claim,
-  extendOperation,
-  type ExtendReply,
-  releaseOperation,
-  type Releasing,
-} from "./operations.ts";
+import type { Claim } from "./claim.ts";
+import { extendOperation, type ExtendReply } from "./extending.ts";
+import { releaseOperation, type Releasing } from "./releasing.ts";
 import type { TurnReply } from "./lining.ts";
 import { abortMargin, leaseEnd, validUntil } from "./validity.ts";
 

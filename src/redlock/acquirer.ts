@@ -5,7 +5,7 @@ import type { Line } from "../line/line.ts";
 import { encodeHome, placeOf, type Standing } from "../line/place.ts";
 import { acquire, type AcquireOutcome } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/context.ts";
-import type { Caller } from "../lock/operations.ts";
+import type { Caller } from "../lock/claim.ts";
 import { HeldLock } from "./held-lock.ts";
 import type { RedlockSettings } from "./options.ts";
 import { conflictOf, failureOf } from "./outcomes.ts";

@@ -1,5 +1,6 @@
 import type { LockContext } from "../lock/context.ts";
-import { acquireOperation, type Caller } from "../lock/operations.ts";
+import { acquireOperation } from "../lock/acquiring.ts";
+import type { Caller } from "../lock/claim.ts";
 
 /** Nobody: an examination stands in no line. */
 const NOBODY: Caller = { process: "", home: "", place: "", replaceable: false, joins: undefined };

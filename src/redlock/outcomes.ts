@@ -7,7 +7,7 @@ import {
 } from "../errors.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/context.ts";
-import type { KeyHolder } from "../lock/operations.ts";
+import type { KeyHolder } from "../lock/acquiring.ts";
 import { proposedAt } from "../lock/tokens.ts";
 import { toHolder } from "./inspect.ts";
 import type { Wish } from "./wish.ts";

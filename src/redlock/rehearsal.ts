@@ -2,7 +2,9 @@ import { armOperation } from "../lock/arming.ts";
 import { LINE_PRELUDE } from "../lock/line-script.ts";
 import { joinOperation, type Serving, serveOperation } from "../lock/lining.ts";
 import { readOperation } from "../lock/looking.ts";
-import { acquireOperation, extendOperation, releaseOperation } from "../lock/operations.ts";
+import { acquireOperation } from "../lock/acquiring.ts";
+import { extendOperation } from "../lock/extending.ts";
+import { releaseOperation } from "../lock/releasing.ts";
 import { type Names, namesUnder, PRELUDE } from "../lock/stored.ts";
 import type { Random } from "../random.ts";
 import {

@@ -1,12 +1,10 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import {
-  acquireOperation,
-  type Claim,
-  extendOperation,
-  releaseOperation,
-} from "../../src/lock/operations.ts";
+import { acquireOperation } from "../../src/lock/acquiring.ts";
+import type { Claim } from "../../src/lock/claim.ts";
+import { extendOperation } from "../../src/lock/extending.ts";
+import { releaseOperation } from "../../src/lock/releasing.ts";
 import { armOperation } from "../../src/lock/arming.ts";
 import { joinOperation, serveOperation } from "../../src/lock/lining.ts";
 import { lockProgram } from "../../src/lock/program.ts";

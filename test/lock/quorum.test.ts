@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { KeyHolder } from "../../src/lock/operations.ts";
+import type { KeyHolder } from "../../src/lock/acquiring.ts";
 import { judge, quorumOf, type Vote } from "../../src/lock/quorum.ts";
 import { NodeError } from "../../src/redis/node-port.ts";
 

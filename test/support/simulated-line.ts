@@ -9,7 +9,7 @@ import {
   TURN,
 } from "../../src/lock/line-script.ts";
 import type { JoinReply, Joining, Serving, TurnReply, Waiter } from "../../src/lock/lining.ts";
-import type { Caller } from "../../src/lock/operations.ts";
+import type { Caller } from "../../src/lock/claim.ts";
 import type { Names } from "../../src/lock/stored.ts";
 
 /** What a line needs of its master. */

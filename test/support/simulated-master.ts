@@ -1,14 +1,10 @@
 import type { Clock } from "../../src/clock.ts";
 import { type CancelRequest, parseRequest, REQUEST_LIFE } from "../../src/lock/cancelling.ts";
 import type { Joining, Serving, TurnReply } from "../../src/lock/lining.ts";
-import type {
-  AcquireReply,
-  Claim,
-  ExtendReply,
-  KeyHolder,
-  Releasing,
-  ReleaseReply,
-} from "../../src/lock/operations.ts";
+import type { AcquireReply, KeyHolder } from "../../src/lock/acquiring.ts";
+import type { Claim } from "../../src/lock/claim.ts";
+import type { ExtendReply } from "../../src/lock/extending.ts";
+import type { Releasing, ReleaseReply } from "../../src/lock/releasing.ts";
 import type { Arming, ArmReply } from "../../src/lock/arming.ts";
 import type { ReadReply } from "../../src/lock/looking.ts";
 import { NEEDED, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";

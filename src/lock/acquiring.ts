@@ -1,0 +1,172 @@
+import type { Operation } from "../redis/operation.ts";
+import { type Claim, valueOf } from "./claim.ts";
+import { parseStoredLock, RETENTION, type StoredLock } from "./stored.ts";
+
+/** Somebody else's hold on one key of one master. */
+export interface KeyHolder extends StoredLock {
+  readonly key: string;
+  /** Milliseconds to its expiry; -1 when it has none. */
+  readonly expiresIn: number;
+  /** True when this holder has extended: it did win a quorum. */
+  readonly confirmed: boolean;
+  /** True when the key is free, and kept for the next in line: `id` is its place, `token` the turn's. */
+  readonly turn: boolean;
+}
+
+/** What a master says to {@link acquireOperation}. */
+export type AcquireReply =
+  | { readonly status: "granted" }
+  /** Granted, but the master is in quarantine for so many milliseconds: no vote. */
+  | { readonly status: "quarantined"; readonly remaining: number }
+  /** The master has no guard, or that of another process: no vote until it is armed. */
+  | { readonly status: "unarmed"; readonly guard: "absent" | "other" }
+  /** The ttl is longer than the longest that the guard has been told of. */
+  | { readonly status: "too long" }
+  /** The token is not above the highest one this master knows for the keys. */
+  | { readonly status: "stale"; readonly mark: number }
+  /** A later one in line, or one that was, replaces who asks. */
+  | { readonly status: "replaced"; readonly by: string }
+  | { readonly status: "busy"; readonly mark: number; readonly holders: readonly KeyHolder[] };
+
+/**
+ * Takes all keys or none. In quarantine it takes them too, marked with a `q`, for the time after. Executed twice it
+ * answers the same and does not lengthen the ttl. An owner's larger token replaces its own smaller one.
+ *
+ * A free key that is kept for another place counts as held. Who gets the keys is no longer in their lines; the turn ends
+ * with the release, so that an attempt that is rolled back still has it.
+ *
+ * Tokens are compared as numbers (exact below 2^53) and stored as the text they came in: Lua would write a large
+ * number as `1.79e+15`.
+ */
+export const acquireOperation: Operation<Claim & { readonly ttl: number }, AcquireReply> = {
+  name: "acquire",
+  lua: `
+  local value, token, ttl, guarded = argv[1], argv[2], argv[3], argv[4] == '1'
+  local place, replaceable, priority, detail = argv[5], argv[6] == '1', argv[7], argv[8]
+  local step = place == '' and 3 or 5
+  local names, remaining, longest = (#keys - 1) / step, 0, nil
+  if guarded then
+    local armed, _, ready, known = guardOf(keys[#keys])
+    longest = known
+    if armed ~= server then return { 'UNARMED', armed and 'other' or 'absent' } end
+    if tonumber(ttl) > longest then return { 'TOOLONG' } end
+    if ready > 0 then remaining = math.max(0, ready - clockOf()) end
+  end
+  local granted = OK
+  if remaining > 0 then value, granted = 'q' .. value, { 'QUARANTINED', remaining } end
+  -- Nearly always: one key, which is free and kept for nobody, and a token that is new.
+  if names == 1 and place == '' then
+    local mark, closed = marksOf(keys[2])
+    if above(token, mark) and not turnOf(keys[3]) and redis.call('SET', keys[1], value, 'NX', 'PX', ttl) then
+      redis.call('SET', keys[2], token .. ':' .. closed, 'PX', ${RETENTION})
+      return granted
+    end
+  end
+  local owner = holderOf(value)
+  local mark, mine, busy, closed = '0', 0, {}, {}
+  for i = 1, names do
+    local at = step * (i - 1)
+    local current = redis.call('GET', keys[at + 1])
+    local keyMark, keyClosed = marksOf(keys[at + 2])
+    mark, closed[i] = highest(mark, keyMark), keyClosed
+    if current then
+      local holder, held = holderOf(current)
+      if holder ~= owner then
+        local confirmed = held and tonumber(keyClosed) >= tonumber(held) - 1
+        local rest = redis.call('PTTL', keys[at + 1])
+        -- No lock of ours is that long: the clock was set back, and the key would outlive its holder by as much.
+        if held and longest and rest > longest then
+          rest = longest
+          redis.call('PEXPIRE', keys[at + 1], rest)
+        end
+        busy[#busy + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0 }
+      elseif held == token then
+        mine = mine + 1
+      end
+    else
+      local theirs, since = turnOf(keys[at + 3])
+      if theirs and theirs ~= place then
+        busy[#busy + 1] = { i, theirs, redis.call('PTTL', keys[at + 3]), 0, since }
+      end
+    end
+    if replaceable then
+      local latest = redis.call('HGET', keys[at + 5], '^')
+      if latest and latest > place then return { 'REPLACED', latest } end
+    end
+  end
+  if #busy > 0 then
+    -- A request that comes after its own rollback or release leaves nobody in line.
+    for i = 1, detail ~= '' and above(token, mark) and #busy or 0 do
+      local at = step * (busy[i][1] - 1)
+      -- A request that is late does not undo what came after it.
+      if redis.call('HGET', keys[at + 5], place) ~= 'p' .. string.sub(detail, 2) then
+        join(keys[at + 4], keys[at + 5], place, priority, detail)
+      end
+    end
+    return { 'BUSY', mark, busy }
+  end
+  if mine < names and not above(token, mark) then return { 'STALE', mark } end
+  for i = 1, names do
+    local at = step * (i - 1)
+    -- Written also when everything is ours already: a replica, which has it from its master, must not answer for itself.
+    redis.call('SET', keys[at + 2], highest(token, mark) .. ':' .. closed[i], 'PX', ${RETENTION})
+    if mine < names then redis.call('SET', keys[at + 1], value, 'PX', ttl) end
+    if place ~= '' then
+      if replaceable and redis.call('HGET', keys[at + 5], '^') == place then redis.call('HDEL', keys[at + 5], '^') end
+      hasCome(keys[at + 5], place)
+      leave(keys[at + 4], keys[at + 5], place)
+    end
+  end
+  return granted`,
+  keys: ({ names, keys, caller }) => [
+    ...keys.flatMap((key) => [
+      names.lock(key),
+      names.fence(key),
+      names.turn(key),
+      ...(caller.place === "" ? [] : [names.waiters(key), names.waiter(key)]),
+    ]),
+    names.guard,
+  ],
+  argv: (claim) => [
+    valueOf(claim),
+    claim.token,
+    claim.ttl,
+    claim.guarded ? 1 : 0,
+    claim.caller.place,
+    claim.caller.replaceable ? 1 : 0,
+    claim.caller.joins?.priority ?? 0,
+    claim.caller.joins?.detail ?? "",
+  ],
+  parse([status, mark, busy], { keys }) {
+    if (status === "OK") return { status: "granted" };
+    if (status === "QUARANTINED") return { status: "quarantined", remaining: Number(mark) };
+    if (status === "UNARMED")
+      return { status: "unarmed", guard: mark === "other" ? mark : "absent" };
+    if (status === "TOOLONG") return { status: "too long" };
+    if (status === "STALE") return { status: "stale", mark: Number(mark) };
+    if (status === "REPLACED") return { status: "replaced", by: String(mark) };
+    if (status === "BUSY" && Array.isArray(busy)) {
+      return {
+        status: "busy",
+        mark: Number(mark),
+        holders: busy.map((entry) => parseHolder(entry, keys)),
+      };
+    }
+    throw new Error(`an unknown status ${String(status)}`);
+  },
+};
+
+function parseHolder(entry: unknown, keys: readonly string[]): KeyHolder {
+  const [index, value, expiresIn, confirmed, turn] = Array.isArray(entry)
+    ? (entry as unknown[])
+    : [];
+  return {
+    key: keys[Number(index) - 1] ?? "",
+    expiresIn: Number(expiresIn),
+    confirmed: Number(confirmed) === 1,
+    turn: turn !== undefined,
+    ...(turn === undefined
+      ? parseStoredLock(String(value))
+      : { id: String(value), token: Number(turn), text: undefined }),
+  };
+}

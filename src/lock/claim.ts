@@ -1,0 +1,41 @@
+import type { Names } from "./stored.ts";
+
+/** Who asks, and for what. */
+export interface Claim {
+  readonly names: Names;
+  /** Sorted, without duplicates: every client asks in the same order. */
+  readonly keys: readonly string[];
+  /** New for every acquisition; the credential of extend and release. */
+  readonly owner: string;
+  readonly token: number;
+  /** Text that operators see. */
+  readonly holder: string;
+  /** False to vote without looking at the master's guard. */
+  readonly guarded: boolean;
+  /** Who asks, as lines know it. */
+  readonly caller: Caller;
+}
+
+/** Who asks for a key, or gives it back, as the lines know it. */
+export interface Caller {
+  /** The process. */
+  readonly process: string;
+  /** The home whose waiters the caller can wake without a message; empty for none. */
+  readonly home: string;
+  /** Its place in the lines of the keys, if it may have one there; else empty. */
+  readonly place: string;
+  /** True when a later place that replaces it is a reason not to have the keys. */
+  readonly replaceable: boolean;
+  /** How it joins the lines of keys that are taken, in the same step; `undefined` for one that does not. */
+  readonly joins: { readonly priority: number; readonly detail: string } | undefined;
+}
+
+/** What a master stores for the claim. */
+export function valueOf({ token, owner, holder }: Claim): string {
+  return `${token}:${owner}:${holder}`;
+}
+
+/** The names of the lock and of its marks, for each key. */
+export function lockAndFence({ names, keys }: Claim): string[] {
+  return keys.flatMap((key) => [names.lock(key), names.fence(key)]);
+}

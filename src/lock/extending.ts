@@ -1,0 +1,79 @@
+import type { Operation } from "../redis/operation.ts";
+import { type Claim, lockAndFence, valueOf } from "./claim.ts";
+
+/** What a master says to {@link extendOperation}. */
+export type ExtendReply =
+  | ExtendStatus
+  /** A key is missing, and the master has no guard, or that of another process: no vote until it is armed. */
+  | { readonly status: "unarmed"; readonly guard: "absent" | "other" };
+
+interface ExtendStatus {
+  /**
+   * `gone`: a key is missing, and must not be set again; `taken`: a key is somebody else's; `too long`: the ttl is longer
+   * than the guard has been told of: in these cases nothing was extended. `quarantined`: the master has lost its memory,
+   * and our key with it, or the key was set since: no vote. A key that survived is a vote like any other.
+   */
+  readonly status: "extended" | "quarantined" | "gone" | "taken" | "too long";
+}
+
+/**
+ * Prolongs all keys, if all are ours. Never shortens a ttl.
+ *
+ * A key that is missing is set again (healed) on a master that is armed and out of quarantine, if no later holder can
+ * have been there: `closed` is below our token. There "no key" means that every earlier vote has expired or was given
+ * back, and from now on nobody else gets this vote. The client counts it only before its deadline: a lock is never
+ * revived.
+ */
+export const extendOperation: Operation<Claim & { readonly ttl: number }, ExtendReply> = {
+  name: "extend",
+  lua: `
+  local value, token, ttl, below, guarded = argv[1], argv[2], argv[3], argv[4], argv[5] == '1'
+  local names, quarantined, set, gone, values = (#keys - 1) / 2, false, false, false, {}
+  local armed
+  if guarded then
+    local _, ready, longest
+    armed, _, ready, longest = guardOf(keys[#keys])
+    if longest and tonumber(ttl) > longest then return { 'TOOLONG' } end
+    quarantined = armed ~= server or (ready > 0 and ready > clockOf())
+  end
+  for i = 1, names do
+    values[i] = redis.call('GET', keys[2 * i - 1])
+    if values[i] and values[i] ~= value then
+      local owner = holderOf(value)
+      local holder, held = holderOf(values[i])
+      if holder ~= owner or held ~= token then return { 'TAKEN' } end
+      if string.sub(values[i], 1, 1) == 'q' then set = true end
+    elseif not values[i] then
+      local _, closed = marksOf(keys[2 * i])
+      if not guarded or not above(token, closed) then return { 'GONE' } end
+      gone = true
+    end
+  end
+  if gone and guarded and armed ~= server then return { 'UNARMED', armed and 'other' or 'absent' } end
+  if gone and quarantined then return { 'QUARANTINED' } end
+  for i = 1, names do
+    local rest = redis.call('PTTL', keys[2 * i - 1])
+    if not values[i] then
+      redis.call('SET', keys[2 * i - 1], value, 'PX', ttl)
+    elseif not quarantined and string.sub(values[i], 1, 1) == 'q' then
+      redis.call('SET', keys[2 * i - 1], string.sub(values[i], 2), 'PX', math.max(rest, tonumber(ttl)))
+    elseif rest < tonumber(ttl) then
+      redis.call('PEXPIRE', keys[2 * i - 1], ttl)
+    end
+    raiseMarks(keys[2 * i], token, below)
+  end
+  if quarantined and set then return { 'QUARANTINED' } end
+  return OK`,
+  keys: (claim) => [...lockAndFence(claim), claim.names.guard],
+  argv: (claim) => [valueOf(claim), claim.token, claim.ttl, claim.token - 1, claim.guarded ? 1 : 0],
+  parse([status, guard]) {
+    if (status === "OK") return { status: "extended" };
+    if (status === "UNARMED")
+      return { status: "unarmed", guard: guard === "other" ? guard : "absent" };
+    if (status === "QUARANTINED") return { status: "quarantined" };
+    if (status === "TOOLONG") return { status: "too long" };
+    if (status === "GONE") return { status: "gone" };
+    if (status === "TAKEN") return { status: "taken" };
+    throw new Error(`an unknown status ${String(status)}`);
+  },
+};

@@ -1,0 +1,93 @@
+import type { Operation } from "../redis/operation.ts";
+import type { Claim } from "./claim.ts";
+import { parseTurn, type TurnReply } from "./lining.ts";
+import { RETENTION } from "./stored.ts";
+
+/** What is given back, and how. */
+export interface Releasing extends Claim {
+  /** False for the rollback of an attempt that never won. */
+  readonly held: boolean;
+  /** Milliseconds for which the keys stay taken, up to the longest ttl; 0 to give them back at once. */
+  readonly linger: number;
+  /** The homes that do not answer their calls: their waiters are passed over. */
+  readonly skipped: readonly string[];
+}
+
+/** What a master says to {@link releaseOperation}. */
+export interface ReleaseReply {
+  readonly deleted: number;
+  /** Whose turn it is now, for each key; a rollback gives no turn, and counts who waits. */
+  readonly turns: readonly TurnReply[];
+}
+
+/**
+ * Deletes what is ours, up to our token, gives the turn to the next in line, and leaves a mark that refuses our own late
+ * requests. Deletes first: a full server refuses the rest and must still free the keys.
+ */
+export const releaseOperation: Operation<Releasing, ReleaseReply> = {
+  name: "release",
+  owed: true,
+  lua: `
+  local owner, token, held, linger = argv[1], argv[2], argv[3] == '1', tonumber(argv[4])
+  local place, process, home = argv[5], argv[6], argv[7]
+  local names, deleted, turns, skipped = #keys / 5, 0, {}, {}
+  for i = 8 + names, #argv do skipped[argv[i]] = true end
+  for i = 1, names do
+    local lock, fence, turn, line, details = keys[5 * i - 4], keys[5 * i - 3], keys[5 * i - 2], keys[5 * i - 1], keys[5 * i]
+    local current, free = redis.pcall('GET', lock), true
+    if type(current) == 'string' then
+      local holder, theirs = holderOf(current)
+      free = holder == owner and not above(theirs, token)
+      if free then
+        deleted = deleted + 1
+        free = linger == 0
+        if not held then redis.call('DEL', lock)
+        elseif free then redis.call('DEL', lock, turn)
+        else redis.call('PEXPIRE', lock, linger) end
+      end
+    elseif current then
+      free = false
+    end
+    if held then
+      pcall(raiseMarks, fence, token, token)
+      if place ~= '' then leave(line, details, place) end
+    else
+      local mark, closed = marksOf(fence)
+      redis.pcall('SET', fence, highest(mark, token) .. ':' .. closed, 'PX', ${RETENTION})
+    end
+    if not free then
+      turns[i] = { 'HELD', redis.call('PTTL', lock), redis.call('ZCARD', line) }
+    elseif held then
+      local ok, state = pcall(serve, turn, line, details, argv[7 + i], token, process, home, skipped)
+      turns[i] = ok and state or { 'NOBODY', 0 }
+    else
+      turns[i] = { 'NOBODY', redis.call('ZCARD', line) }
+    end
+  end
+  return { 'OK', deleted, turns }`,
+  keys: ({ names, keys }) =>
+    keys.flatMap((key) => [
+      names.lock(key),
+      names.fence(key),
+      names.turn(key),
+      names.waiters(key),
+      names.waiter(key),
+    ]),
+  argv: ({ names, keys, owner, token, held, linger, skipped, caller }) => [
+    owner,
+    token,
+    held ? 1 : 0,
+    linger,
+    caller.place,
+    caller.process,
+    caller.home,
+    ...keys.map((key) => names.called(key)),
+    ...skipped,
+  ],
+  parse([status, deleted, turns]) {
+    if (status !== "OK" || !Array.isArray(turns)) {
+      throw new Error(`an unknown status ${String(status)}`);
+    }
+    return { deleted: Number(deleted), turns: turns.map(parseTurn) };
+  },
+};
