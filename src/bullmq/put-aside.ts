@@ -1,8 +1,7 @@
 import type { Job } from "bullmq";
-import type { Clock } from "../clock.ts";
 import { describeValue } from "../errors.ts";
 import type { RedlockEvents } from "../events.ts";
-import { onAbort } from "../on-abort.ts";
+import { pause } from "../pause.ts";
 import type { Activation } from "./activation.ts";
 import { delayedError } from "./control-errors.ts";
 import { isGone, type JobFields, lockDurationOf, moveToDelayed, nameOf } from "./job-worker.ts";
@@ -43,20 +42,20 @@ async function moveAside(activation: Activation, { delay, fields }: Parking): Pr
   const { job, jobToken, beat, closing, settings } = activation;
   const { clock } = settings.redlock;
   const giveUpAt = clock.now() + (lockDurationOf(job) ?? PATIENCE);
-  for (let pause = FIRST_PAUSE; ; pause = Math.min(pause * 2, LONGEST_PAUSE)) {
+  for (let rest = FIRST_PAUSE; ; rest = Math.min(rest * 2, LONGEST_PAUSE)) {
     // An extend that comes after the move would look like a lost job.
     beat.stop();
     try {
       await moveToDelayed(job, jobToken, { now: clock.wall(), delay, fields });
       return true;
     } catch (error) {
-      if (isGone(error)) return pause > FIRST_PAUSE && (await isAside(job));
-      if (closing.aborted || clock.now() + pause > giveUpAt) {
+      if (isGone(error)) return rest > FIRST_PAUSE && (await isAside(job));
+      if (closing.aborted || clock.now() + rest > giveUpAt) {
         reportFailure(activation, error);
         return false;
       }
       beat.start();
-      await pauseFor(pause, clock, closing);
+      await pause(clock, rest, closing);
     }
   }
 }
@@ -75,17 +74,4 @@ function reportFailure({ job, settings }: Activation, cause: unknown): void {
   const why = cause instanceof Error ? cause.message : describeValue(cause);
   const message = `could not put job ${nameOf(job)} aside, BullMQ will find it stalled: ${why}`;
   settings.redlock.emit("warning", { code: "put-aside-failed", message, cause });
-}
-
-async function pauseFor(ms: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const end = (): void => {
-      clock.clearTimer(timer);
-      forget();
-      resolve();
-    };
-    const timer = clock.timer(ms, end);
-    const forget = onAbort(signal, end);
-  });
 }

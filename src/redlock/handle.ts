@@ -10,7 +10,7 @@ import {
 import { normaliseKeys } from "../keys/normalise.ts";
 import type { Lock } from "../lock/lock.ts";
 import type { Random } from "../random.ts";
-import { onAbort } from "../on-abort.ts";
+import { pause } from "../pause.ts";
 import type { HeldLock } from "./held-lock.ts";
 import { checkMs } from "./options.ts";
 import type { AcquireOptions } from "./wish.ts";
@@ -200,7 +200,7 @@ export class RedlockHandle implements AsyncDisposable {
         if (tries >= retryTimes && error instanceof LockConflictError) return error;
         if (tries >= retryTimes || error instanceof RedlockClosedError) throw error;
       }
-      await sleep(clock, random.fraction() * retryDelay, host.closing);
+      await pause(clock, random.fraction() * retryDelay, host.closing);
     }
   }
 
@@ -229,17 +229,4 @@ async function leave(hold: Hold): Promise<boolean> {
   const { held } = hold.lock;
   if (hold.count === 0) await hold.lock.release();
   return held;
-}
-
-async function sleep(clock: Clock, ms: number, ended: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = clock.timer(ms, () => {
-      forget();
-      resolve();
-    });
-    const forget = onAbort(ended, () => {
-      clock.clearTimer(timer);
-      resolve();
-    });
-  });
 }

@@ -2,6 +2,7 @@ import { checkNumber, refuseUnknownOptions, requireObject } from "../check-optio
 import { describeValue, LockConfigError, RedlockClosedError } from "../errors.ts";
 import type { LockContext } from "../lock/context.ts";
 import { onAbort } from "../on-abort.ts";
+import { pause } from "../pause.ts";
 import { Probe, type ProbeOptions } from "../redis/probe.ts";
 import { type Ballot, askForVotes } from "./ballot.ts";
 import { describeFinding, type Finding, isExcluding, toFindings } from "./findings.ts";
@@ -9,7 +10,6 @@ import { type Facts, judgeNodes, mayVote, type QueueFacts } from "./judge-nodes.
 import { examine, noFacts } from "./node-facts.ts";
 import type { RedlockSettings } from "./options.ts";
 import { askQueue, parseQueue, type QueueConnection } from "./queue-server.ts";
-import { pause } from "./server-clock.ts";
 
 /** Options of {@link Redlock.ready}. */
 export interface ReadyOptions {

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { onAbort } from "../on-abort.ts";
+import { pause } from "../pause.ts";
 import type { Probe } from "../redis/probe.ts";
 import { optional } from "./permission.ts";
 
@@ -75,18 +75,4 @@ async function askTime(probe: Probe, clock: Clock): Promise<TimeSample> {
 
 function roundTripOf({ sentAt, receivedAt }: TimeSample): number {
   return receivedAt - sentAt;
-}
-
-/** Lets time pass, until a signal aborts. */
-export function pause(clock: Clock, ms: number, ended: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = clock.timer(ms, () => {
-      forget();
-      resolve();
-    });
-    const forget = onAbort(ended, () => {
-      clock.clearTimer(timer);
-      resolve();
-    });
-  });
 }
