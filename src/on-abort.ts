@@ -1,3 +1,8 @@
+import { Ending } from "./ending.ts";
+
+/** What ends an undertaking: a user's signal, or one of our own. */
+export type Stop = AbortSignal | Ending;
+
 interface Fan {
   readonly callbacks: Set<() => void>;
   readonly listener: () => void;
@@ -11,14 +16,15 @@ const fans = new WeakMap<AbortSignal, Fan>();
  * However many callbacks a signal has here, it has one listener: a signal that many waiters share would else bring
  * Node's warning of a leak.
  */
-export function onAbort(signal: AbortSignal, callback: () => void): () => void {
+export function onAbort(signal: Stop, callback: () => void): () => void {
   if (signal.aborted) {
     callback();
     return () => {};
   }
-  const fan = fans.get(signal) ?? openFan(signal);
   // Of its own, so that a callback given twice is two.
   const entry = (): void => callback();
+  if (signal instanceof Ending) return signal.listen(entry);
+  const fan = fans.get(signal) ?? openFan(signal);
   fan.callbacks.add(entry);
   return () => {
     if (!fan.callbacks.delete(entry) || fan.callbacks.size > 0) return;
@@ -41,4 +47,9 @@ function openFan(signal: AbortSignal): Fan {
   fans.set(signal, fan);
   signal.addEventListener("abort", fan.listener, { once: true });
   return fan;
+}
+
+/** @throws the reason of the first of the signals that has aborted. */
+export function throwIfAborted(signals: readonly Stop[]): void {
+  for (const signal of signals) if (signal.aborted) throw signal.reason;
 }

@@ -10,6 +10,9 @@ const LONGEST_HOST = 64;
 /** 72 bits: among a billion jobs no two meet by chance. */
 const MARK_LENGTH = 12;
 
+/** The system is asked once: it would be asked for every job. */
+let host: string | undefined;
+
 /** What would break the line or the form of the text. */
 const UNPRINTABLE = /[\p{Control}\p{Surrogate}]/gu;
 
@@ -21,7 +24,7 @@ const UNPRINTABLE = /[\p{Control}\p{Surrogate}]/gu;
  */
 export function describeAsHolder(job: Job): string {
   const name = shorten(nameOf(job).replace(UNPRINTABLE, "\uFFFD"), LONGEST_NAME);
-  const host = hostname().slice(0, LONGEST_HOST);
+  host ??= hostname().slice(0, LONGEST_HOST);
   return `${name} attempt ${job.attemptsMade + 1} (${host} pid ${process.pid}) #${markOf(job)}`;
 }
 

@@ -1,5 +1,6 @@
 import type { Job } from "bullmq";
 import type { Clock, Timer } from "../clock.ts";
+import { Ending } from "../ending.ts";
 import { isGone, lockDurationOf } from "./job-worker.ts";
 
 /** How many beats fit into the life of BullMQ's lock: two may fail. */
@@ -13,11 +14,12 @@ const BEATS_PER_DURATION = 3;
  * run twice.
  */
 export class JobBeat {
+  /** Ends when BullMQ says that the job is not ours any more. */
+  readonly lost = new Ending();
   readonly #job: Job;
   readonly #jobToken: string | undefined;
   readonly #clock: Clock;
   readonly #duration: number | undefined;
-  readonly #lost = new AbortController();
   #timer: Timer | undefined;
   #round = 0;
 
@@ -26,11 +28,6 @@ export class JobBeat {
     this.#job = job;
     this.#jobToken = jobToken;
     this.#duration = jobToken === undefined ? undefined : lockDurationOf(job);
-  }
-
-  /** Aborts when BullMQ says that the job is not ours any more. */
-  get lost(): AbortSignal {
-    return this.#lost.signal;
   }
 
   /** Begins, or begins again. */
@@ -52,7 +49,7 @@ export class JobBeat {
     const kept = await this.#extend();
     if (round !== this.#round) return;
     if (kept) this.start();
-    else this.#lost.abort();
+    else this.lost.abort(new Error("BullMQ gave the job to another worker"));
   }
 
   async #extend(): Promise<boolean> {

@@ -12,7 +12,6 @@ import { timesPutAside } from "./backoff.ts";
 import { delayedError } from "./control-errors.ts";
 import { delay, refuse, skip, type Skipped } from "./give-way.ts";
 import { describeAsHolder, isSameJob } from "./holder.ts";
-import { LinkedSignal } from "./linked-signal.ts";
 import {
   checkConflictPolicy,
   type ConflictPolicy,
@@ -112,21 +111,14 @@ async function acquire(
   { waitTimeout, closing }: { waitTimeout: number; closing?: AbortSignal },
 ): Promise<HeldLock> {
   const { redlock } = settings;
-  const stop = new LinkedSignal().follow(cancel).follow(beat.lost).follow(closing);
-  const { signal } = stop;
-  try {
-    const holder = describeAsHolder(job);
-    const inLine = timesPutAside(job) > 0;
-    const options = { ...settings.lock, holder, waitTimeout, signal };
-    return await redlock.acquireScoped(keys, options, {
-      ...(standing === undefined ? {} : { standing }),
-      inLine,
-      // At once, so that nobody who comes after the conflict is before it.
-      joins: parks(settings.onConflict),
-    });
-  } finally {
-    stop.unlink();
-  }
+  const options = { ...settings.lock, holder: describeAsHolder(job), waitTimeout };
+  return await redlock.acquireScoped(keys, options, {
+    ...(standing === undefined ? {} : { standing }),
+    inLine: timesPutAside(job) > 0,
+    // At once, so that nobody who comes after the conflict is before it.
+    joins: parks(settings.onConflict),
+    stops: [cancel, beat.lost, closing].filter((stop) => stop !== undefined),
+  });
 }
 
 function parks(onConflict: LockSettings["onConflict"]): boolean {

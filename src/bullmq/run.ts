@@ -122,9 +122,9 @@ async function settle(
   const yielding = new Yielding(activation, lock);
   const stop = new LinkedSignal()
     .follow(cancel)
-    .follow(lock.signal)
+    .follow(lock.lost)
     .follow(beat.lost, jobLoss)
-    .follow(yielding.signal);
+    .follow(yielding.asked);
   const withdraw = offerLock(job, lock);
   const limit = limitHold(activation, lock);
   try {

@@ -1,3 +1,4 @@
+import { Ending } from "../ending.ts";
 import { LockLostError } from "../errors.ts";
 import type { Lock } from "./lock.ts";
 
@@ -6,6 +7,8 @@ export class UnheldLock implements Lock {
   readonly keys: readonly string[] = [];
   readonly fencingToken = 0;
   readonly held = false;
+  /** Nothing is lost. */
+  readonly lost = new Ending();
   readonly signal: AbortSignal = new AbortController().signal;
 
   remaining(): number {

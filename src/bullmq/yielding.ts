@@ -1,3 +1,4 @@
+import { Ending } from "../ending.ts";
 import type { HeldLock } from "../redlock/held-lock.ts";
 import type { Activation } from "./activation.ts";
 import { unrecoverableError } from "./control-errors.ts";
@@ -8,7 +9,8 @@ const CODE = "ERR_REDLOCK_CANCELLED";
 
 /** How a running job under `cancelInProgress` hears that a later one asks it to stop. */
 export class Yielding {
-  readonly #controller = new AbortController();
+  /** Ends when a later job asks. */
+  readonly asked = new Ending();
   readonly #stop: () => void;
   /** Who asked. */
   cancelledBy: string | undefined;
@@ -27,14 +29,9 @@ export class Yielding {
       interval: (options.ttl ?? redlock.ttls.usual) / 3,
       asked: (by) => {
         this.cancelledBy = by;
-        this.#controller.abort(cancelledError(by));
+        this.asked.abort(cancelledError(by));
       },
     });
-  }
-
-  /** Aborts when a later job asks. */
-  get signal(): AbortSignal {
-    return this.#controller.signal;
   }
 
   /** Hears no more. */

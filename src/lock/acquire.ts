@@ -51,15 +51,16 @@ export async function acquire(
   const { clock, random, nodeTimeout } = context;
   const owner = random.owner();
   const firstSeen = new Map<string, number>();
+  const traces = new Set<number>();
   let rounds = 0;
   for (let splits = 0; ; splits++) {
     const startedAt = clock.now();
-    const { verdict, tenure, votes, roundsTaken } = await runRounds(context, request, owner);
-    rounds += roundsTaken;
-    if (verdict.kind === "granted") return { kind: "granted", tenure, rounds };
+    const result = await runRounds(context, request, owner, traces);
+    const { verdict, votes } = result;
+    rounds += result.roundsTaken;
+    if (verdict.kind === "granted") return { kind: "granted", tenure: result.tenure, rounds };
 
-    // Also on the masters that were silent: they may have granted, or do so late.
-    void tenure.release(false, request.rolledBack);
+    result.rollBack(request.rolledBack);
     if (verdict.kind === "conflict") return verdict;
     if (verdict.kind === "replaced" || verdict.kind === "obstructed") return verdict;
     // Masters without a guard vote when they have been armed, by us or by another client.
@@ -105,13 +106,22 @@ interface RoundResult {
   readonly verdict: Verdict;
   readonly votes: readonly Vote[];
   readonly tenure: Tenure;
+  /**
+   * Takes back what the rounds may have left: at once where a master has granted, or said nothing and may do so late, and
+   * where the vote is still to come when it is there.
+   */
+  rollBack(heard: TurnListener): void;
 }
 
-/** Runs rounds with growing tokens until one does not end `stale`. */
+/**
+ * Runs rounds with growing tokens until one does not end `stale`.
+ * @param traces the masters that may have something of this acquisition; those that have only refused do not.
+ */
 async function runRounds(
   context: LockContext,
   request: AcquireRequest,
   owner: string,
+  traces: Set<number>,
 ): Promise<RoundResult & { roundsTaken: number }> {
   const { clock, tokens, names, guards } = context;
   for (let roundsTaken = 1; ; roundsTaken++) {
@@ -124,14 +134,14 @@ async function runRounds(
       guarded: guards.enabled,
       caller: request.caller,
     };
-    const result = await runRound(context, request, claim);
+    const result = await runRound(context, request, claim, traces);
     const { verdict, tenure } = result;
     if (verdict.kind === "granted") {
       // Slow masters, or a blocked event loop: better no lock than one about to end.
       const left = tenure.usableUntil - clock.now();
       if (left >= smallestGrant(request.ttl)) return { ...result, roundsTaken };
       const votes = result.votes.map((vote) => tooLate(vote, request.ttl));
-      return { verdict: { kind: "unavailable" }, votes, tenure, roundsTaken };
+      return { ...result, verdict: { kind: "unavailable" }, votes, roundsTaken };
     }
     const joinsLate = verdict.kind === "conflict" && hasNotJoined(claim, result.votes);
     if (joinsLate && roundsTaken < TOKEN_ROUNDS) continue;
@@ -156,16 +166,31 @@ function runRound(
   context: LockContext,
   { ttl }: AcquireRequest,
   claim: Claim,
+  traces: Set<number>,
 ): Promise<RoundResult> {
   const { masters, tokens, guards } = context;
   const votes: Vote[] = masters.names.map(() => PENDING);
   const tenure = new Tenure(context, claim, ttl);
+  let decided = false;
+  let rollingBack: TurnListener | undefined;
+  const rollBackOn = (node: number): void => {
+    const done = votes[node] !== PENDING && traces.has(node);
+    if (done && rollingBack !== undefined) tenure.rollBack(node, rollingBack);
+  };
+  const rollBack = (heard: TurnListener): void => {
+    rollingBack = heard;
+    for (const node of votes.keys()) rollBackOn(node);
+  };
   return new Promise((resolve) => {
     const cast = (node: number, vote: Vote): void => {
       votes[node] = vote;
+      if (!isRefusal(vote)) traces.add(node);
+      rollBackOn(node);
       tokens.observe(markOf(vote));
+      if (decided) return;
       const verdict = judge(votes, masters.quorum, claim.token);
-      if (verdict.kind !== "undecided") resolve({ verdict, votes, tenure });
+      decided = verdict.kind !== "undecided";
+      if (decided) resolve({ verdict, votes, tenure, rollBack });
     };
     const heard = (node: number, reply: AcquireReply, sentAt: number): Vote => {
       guards.heard(node, reply);
@@ -184,6 +209,12 @@ function runRound(
       },
     );
   });
+}
+
+/** Whether the master has taken nothing. */
+function isRefusal(vote: Vote): boolean {
+  if (vote.kind === "barred") return vote.reason === "unarmed";
+  return vote.kind === "busy" || vote.kind === "stale" || vote.kind === "replaced";
 }
 
 function tooLate(vote: Vote, ttl: number): Vote {

@@ -40,6 +40,11 @@ export class Masters {
     }
   }
 
+  /** As {@link broadcast}, to one master. */
+  ask<A, R>(node: number, operation: Operation<A, R>, args: A, responses: Responses<R>): void {
+    this.ports[node]?.ask(callOf(operation, args), new Share(node, this, responses));
+  }
+
   /** Takes note of which server an entry reaches. False when another entry speaks for it. @internal */
   speaks(node: number, server: string): boolean {
     // A server that hides its identity can not be told from another.

@@ -43,9 +43,8 @@ export type Verdict =
  * answered, and unavailable otherwise.
  */
 export function judge(votes: readonly Vote[], quorum: number, token: number): Verdict {
-  const replaced = votes.find((vote) => vote.kind === "replaced");
+  const { granted, stale, busy, pending, replaced } = count(votes);
   if (replaced !== undefined) return replaced;
-  const { granted, stale, busy, pending } = count(votes);
   const winnable = granted + stale;
   if (winnable >= quorum) {
     return granted >= quorum && highestMark(votes) < token ? GRANTED : STALE;
@@ -74,11 +73,23 @@ const UNDECIDED: Verdict = { kind: "undecided" };
 const GRANTED: Verdict = { kind: "granted" };
 const STALE: Verdict = { kind: "stale" };
 
+interface Count {
+  granted: number;
+  stale: number;
+  busy: number;
+  pending: number;
+  replaced: (Vote & { kind: "replaced" }) | undefined;
+}
+
 /** One pass, no arrays: it runs with every vote of every round. */
-function count(votes: readonly Vote[]): Record<"granted" | "stale" | "busy" | "pending", number> {
-  const counted = { granted: 0, stale: 0, busy: 0, pending: 0 };
-  for (const { kind } of votes) {
-    if (kind in counted) counted[kind as keyof typeof counted] += 1;
+function count(votes: readonly Vote[]): Count {
+  const counted: Count = { granted: 0, stale: 0, busy: 0, pending: 0, replaced: undefined };
+  for (const vote of votes) {
+    if (vote.kind === "granted") counted.granted += 1;
+    else if (vote.kind === "pending") counted.pending += 1;
+    else if (vote.kind === "busy") counted.busy += 1;
+    else if (vote.kind === "stale") counted.stale += 1;
+    else if (vote.kind === "replaced") counted.replaced ??= vote;
   }
   return counted;
 }

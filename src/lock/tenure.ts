@@ -3,7 +3,7 @@ import type { NodeError } from "../redis/node-port.ts";
 import type { LockContext } from "./context.ts";
 import type { Claim } from "./claim.ts";
 import { extendOperation, type ExtendReply } from "./extending.ts";
-import { releaseOperation, type Releasing } from "./releasing.ts";
+import { releaseOperation, type ReleaseReply, type Releasing } from "./releasing.ts";
 import type { TurnReply } from "./lining.ts";
 import { abortMargin, leaseEnd, validUntil } from "./validity.ts";
 
@@ -20,8 +20,8 @@ export interface ReleaseOutcome {
   readonly votes: readonly NodeVote[];
 }
 
-/** To the first in line, whoever it is. */
-const AT_ONCE = { linger: 0, skipped: [] };
+/** Of a claim that never won: nobody gets a turn by it. */
+const ROLLBACK = { held: false, linger: 0, skipped: [] };
 
 /** Hears what a master says about whose turn it is, for each key in order; also after the release has settled. */
 export type TurnListener = (node: number, turns: readonly TurnReply[]) => void;
@@ -121,12 +121,10 @@ export class Tenure {
   /**
    * Gives the keys back on all masters, also on those that never answered. Settles when a quorum has confirmed, or
    * can no longer.
-   * @param held false for a candidate that never won.
    */
   release(
-    held: boolean,
-    heard: TurnListener = () => {},
-    { linger, skipped }: Pick<Releasing, "linger" | "skipped"> = AT_ONCE,
+    heard: TurnListener,
+    { linger, skipped }: Pick<Releasing, "linger" | "skipped">,
   ): Promise<ReleaseOutcome> {
     const { masters } = this.#context;
     const { names, quorum, ports } = masters;
@@ -144,7 +142,7 @@ export class Tenure {
       };
       masters.broadcast(
         releaseOperation,
-        { ...this.claim, held, linger, skipped },
+        { ...this.claim, held: true, linger, skipped },
         {
           answer: (node, { deleted, turns }) => {
             heard(node, turns);
@@ -155,6 +153,17 @@ export class Tenure {
         },
       );
     });
+  }
+
+  /** Takes back on one master what a claim that never won may have there. */
+  rollBack(node: number, heard: TurnListener): void {
+    const tell = (_: number, { turns }: ReleaseReply): void => heard(node, turns);
+    this.#context.masters.ask(
+      node,
+      releaseOperation,
+      { ...this.claim, ...ROLLBACK },
+      { answer: tell, failure: () => {}, late: tell },
+    );
   }
 
   #void(node: number, sentAt: number): void {

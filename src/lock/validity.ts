@@ -23,7 +23,13 @@ export function leaseEnd(sentAt: number, ttl: number, driftFactor: number): numb
 
 /** Until when a quorum keeps the key: the quorum-th largest lease end; -Infinity below a quorum. */
 export function validUntil(leaseEnds: readonly number[], quorum: number): number {
-  return [...leaseEnds].sort((a, b) => b - a)[quorum - 1] ?? -Infinity;
+  let latest = -Infinity;
+  for (const end of leaseEnds) {
+    let reaching = 0;
+    for (const other of leaseEnds) if (other >= end) reaching += 1;
+    if (reaching >= quorum && end > latest) latest = end;
+  }
+  return latest;
 }
 
 /** Smallest and largest abort margin, in ms; below 2.5 s of ttl a quarter of it. @see {@link abortMargin} */

@@ -99,13 +99,15 @@ export class RedisNode implements NodePort {
 
   close(): void {
     if (this.#stage === "closed") return;
+    const closed = new NodeError("unreachable", "closed");
+    for (const batch of this.#inFlight) this.#settle(batch, closed);
     // What was started is written, so that a rollback or a release started just now is not lost.
     this.#flush();
     this.#stage = "closed";
     this.#options.clock.clearTimer(this.#patience);
     this.#subscriber.close();
     this.#connection.close();
-    this.#rejectWaiting(new NodeError("unreachable", "closed"));
+    this.#rejectWaiting(closed);
   }
 
   #start(): void {

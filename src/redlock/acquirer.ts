@@ -6,6 +6,7 @@ import { encodeHome, placeOf, type Standing } from "../line/place.ts";
 import { acquire, type AcquireOutcome } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/context.ts";
 import type { Caller } from "../lock/claim.ts";
+import { type Stop, throwIfAborted } from "../on-abort.ts";
 import { HeldLock } from "./held-lock.ts";
 import type { RedlockSettings } from "./options.ts";
 import { conflictOf, failureOf } from "./outcomes.ts";
@@ -44,6 +45,8 @@ export interface Manner {
   readonly inLine?: boolean;
   /** True to join the lines of taken keys at the first conflict, as one that arrives. */
   readonly joins?: boolean;
+  /** What ends the wait. */
+  readonly stops?: readonly Stop[];
 }
 
 /** Attempts and the waiting between them, until a lock is held or there is an error to throw. */
@@ -57,12 +60,12 @@ export class Acquirer {
 
   /** Fulfils a wish. */
   async acquire(wish: Wish, manner: Manner): Promise<HeldLock> {
-    const { scoped, standing, inLine = false, joins = false } = manner;
+    const { standing, inLine = false, joins = false, stops = [] } = manner;
     const { context, closing, events, line } = this.#parts;
     const { clock } = context;
     const startedAt = clock.now();
-    const wanted = (): boolean => !closing.aborted && wish.signal?.aborted !== true;
-    const signals = [closing, ...(wish.signal === undefined ? [] : [wish.signal])];
+    const signals = [closing, ...stops];
+    const wanted = (): boolean => !signals.some(({ aborted }) => aborted);
     let turn: Turn | undefined;
     let poll = SHORTEST_POLL;
     let place = standing;
@@ -76,10 +79,10 @@ export class Acquirer {
         const outcome = await this.#attempt({ ...wish, caller, wanted });
         if (outcome.kind === "granted") {
           keepsPlace = true;
-          return await this.#take(wish, scoped, outcome, clock.now() - startedAt);
+          return await this.#take(wish, manner, outcome, clock.now() - startedAt);
         }
         if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, context);
-        this.#throwIfStopped(wish);
+        this.#throwIfStopped(stops);
         const conflict = conflictOf(outcome.holder, wish);
         if (attempt === 1) {
           const { keys, key, holder, retryAfter } = conflict;
@@ -96,7 +99,7 @@ export class Acquirer {
         const foreign = outcome.holder !== undefined && outcome.holder.token === undefined;
         const sleep = foreign || !heard ? poll : LONGEST_SLEEP;
         await turn.come(clock, Math.min(left, sleep), signals);
-        this.#throwIfStopped(wish);
+        this.#throwIfStopped(stops);
         poll = Math.min(poll * 2, LONGEST_POLL);
       }
     } finally {
@@ -151,7 +154,7 @@ export class Acquirer {
 
   async #take(
     wish: Wish,
-    scoped: boolean,
+    { scoped, stops = [] }: Manner,
     { tenure, rounds }: AcquireOutcome & { kind: "granted" },
     waited: number,
   ): Promise<HeldLock> {
@@ -170,10 +173,10 @@ export class Acquirer {
       onReleased: (released) => held.delete(released),
       scoped,
     });
-    if (closing.aborted || wish.signal?.aborted === true) {
+    if (closing.aborted || stops.some(({ aborted }) => aborted)) {
       // Nobody wants it any more; it must not linger until its ttl is over.
       await lock.release();
-      this.#throwIfStopped(wish);
+      this.#throwIfStopped(stops);
     }
     held.add(lock);
     const { keys, fencingToken } = lock;
@@ -181,8 +184,8 @@ export class Acquirer {
     return lock;
   }
 
-  #throwIfStopped({ signal }: Wish): void {
+  #throwIfStopped(stops: readonly Stop[]): void {
     if (this.#parts.closing.aborted) throw new RedlockClosedError();
-    signal?.throwIfAborted();
+    throwIfAborted(stops);
   }
 }

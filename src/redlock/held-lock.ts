@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { LockLostError, LockUnavailableError, type LossReason, type NodeVote } from "../errors.ts";
+import { Ending } from "../ending.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { Line } from "../line/line.ts";
 import type { Beat, Heartbeat } from "../heartbeat/heartbeat.ts";
@@ -28,6 +29,8 @@ export class HeldLock implements Lock {
   readonly keys: readonly string[];
   readonly fencingToken: number;
   readonly scoped: boolean;
+  /** Ends with the {@link LockLostError} when the lock is lost. */
+  readonly lost = new Ending();
   readonly #parts: HeldLockParts;
   /** Made when somebody asks for the signal: it costs more than the rest of a lock that is soon given back. */
   #controller: AbortController | undefined;
@@ -37,7 +40,6 @@ export class HeldLock implements Lock {
   #settle: (() => void) | undefined;
   #settled: Promise<void> | undefined;
   #over = false;
-  #lost: LockLostError | undefined;
   #releasing: Promise<"released" | "expired"> | undefined;
   #handedOver: Promise<unknown> = Promise.resolve();
 
@@ -61,7 +63,7 @@ export class HeldLock implements Lock {
 
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
-    if (this.#lost !== undefined) this.#controller.abort(this.#lost);
+    if (this.lost.aborted) this.#controller.abort(this.lost.reason);
     return this.#controller.signal;
   }
 
@@ -70,7 +72,7 @@ export class HeldLock implements Lock {
   }
 
   remaining(): number {
-    if (this.#lost !== undefined || this.#releasing !== undefined) return 0;
+    if (this.lost.aborted || this.#releasing !== undefined) return 0;
     return Math.max(0, this.#parts.tenure.usableUntil - this.#parts.clock.now());
   }
 
@@ -78,13 +80,13 @@ export class HeldLock implements Lock {
     if (this.held) return;
     // The event loop may have been too busy for the watchdog: what is noticed here is true for everybody.
     this.#beat.check();
-    throw this.#lost ?? this.#lossOf("released", []);
+    throw this.lost.reason ?? this.#lossOf("released", []);
   }
 
   /** @throws {LockLostError} when the lock was lost; not when it was released. */
   assertNotLost(): void {
     if (this.#releasing === undefined) this.assertHeld();
-    if (this.#lost !== undefined) throw this.#lost;
+    if (this.lost.aborted) throw this.lost.reason;
   }
 
   async extend(ttl?: number): Promise<void> {
@@ -132,14 +134,15 @@ export class HeldLock implements Lock {
 
   /** Ends the lock for its user: the signal aborts. The keys stay until {@link release}. */
   lose(reason: LossReason, votes: readonly NodeVote[] = []): void {
-    if (this.#lost !== undefined || this.#releasing !== undefined) return;
+    if (this.lost.aborted || this.#releasing !== undefined) return;
     this.#beat.stop();
-    this.#lost = this.#lossOf(reason, votes);
-    this.#controller?.abort(this.#lost);
+    const error = this.#lossOf(reason, votes);
+    this.lost.abort(error);
+    this.#controller?.abort(error);
     this.#parts.events.emit("lost", {
       keys: this.keys,
       fencingToken: this.fencingToken,
-      error: this.#lost,
+      error,
     });
   }
 
@@ -149,7 +152,7 @@ export class HeldLock implements Lock {
     this.#beat.stop();
     const held = this.age;
     const { heard, called } = line.handOver(this.keys, this.fencingToken, linger);
-    const { confirmed, votes } = await tenure.release(true, heard, {
+    const { confirmed, votes } = await tenure.release(heard, {
       linger,
       skipped: line.skipped,
     });

@@ -17,6 +17,7 @@ import { Masters } from "../lock/masters.ts";
 import { lockProgram } from "../lock/program.ts";
 import { namesUnder } from "../lock/stored.ts";
 import { FARTHEST_CLOCK, TokenSource } from "../lock/tokens.ts";
+import { throwIfAborted } from "../on-abort.ts";
 import { type Random, systemRandom } from "../random.ts";
 import type { NodePort } from "../redis/node-port.ts";
 import { RedisNode, type RedisNodeOptions } from "../redis/redis-node.ts";
@@ -312,8 +313,11 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   ): Promise<HeldLock> {
     this.#assertOpen();
     const wish = readWish(this.#settings, keys, options);
-    wish.signal?.throwIfAborted();
-    const attempt = (): Promise<HeldLock> => this.#acquirer.acquire(wish, manner);
+    const { stops = [] } = manner;
+    const all = wish.signal === undefined ? stops : [...stops, wish.signal];
+    throwIfAborted(all);
+    const attempt = (): Promise<HeldLock> =>
+      this.#acquirer.acquire(wish, { ...manner, stops: all });
     const now = (): number => this.#context.clock.now();
     const acquiring = this.#observer?.acquiring(wish.keys, now, attempt) ?? attempt();
     this.#acquiring.add(acquiring);

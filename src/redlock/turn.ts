@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { Line } from "../line/line.ts";
 import type { Standing } from "../line/place.ts";
-import { onAbort } from "../on-abort.ts";
+import { onAbort, type Stop } from "../on-abort.ts";
 
 /** Somebody who waits in this process until it is its turn. It remembers a call that came while it was busy. */
 export class Turn {
@@ -36,7 +36,7 @@ export class Turn {
   }
 
   /** Resolves when it is our turn, after `ms`, or when a signal aborts. */
-  async come(clock: Clock, ms: number, signals: readonly AbortSignal[]): Promise<void> {
+  async come(clock: Clock, ms: number, signals: readonly Stop[]): Promise<void> {
     if (this.#called || signals.some(({ aborted }) => aborted)) return;
     await new Promise<void>((resolve) => {
       const timer = clock.timer(ms, () => this.#wake());
