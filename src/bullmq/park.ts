@@ -28,7 +28,8 @@ export async function park(activation: Activation, parked: Parked): Promise<Erro
   const { clock } = settings.redlock;
   const { moved, error } = await putAside(activation, { ...parked, reason: "conflict" });
   if (!moved || standing === undefined) return error;
-  await enter(activation, standing, parked, clock.now() + parked.delay);
+  // The slot is free: whatever the masters say to it now is no longer its business.
+  void enter(activation, standing, parked, clock.now() + parked.delay);
   return error;
 }
 

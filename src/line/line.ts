@@ -1,8 +1,9 @@
 import { Agenda } from "../heartbeat/agenda.ts";
 import type { LockContext } from "../lock/context.ts";
-import { type JoinReply, joinOperation, type TurnReply, type Waiter } from "../lock/lining.ts";
+import type { JoinReply, Newcomer, TurnReply, Waiter } from "../lock/lining.ts";
 import { Attendant } from "./attendant.ts";
 import type { Home } from "./home.ts";
+import { isTaken, Joins } from "./joins.ts";
 import { encodeHome, formatDetail, homeIn, type Standing, type WaitingState } from "./place.ts";
 import { Suspects } from "./suspects.ts";
 
@@ -24,6 +25,7 @@ export class Line {
   readonly #context: LockContext;
   readonly #agenda: Agenda;
   readonly #suspects: Suspects;
+  readonly #joins: Joins;
   readonly #homes = new Map<string, Home>();
   readonly #attendants = new Map<string, Attendant>();
 
@@ -31,6 +33,7 @@ export class Line {
     this.#context = context;
     this.#agenda = new Agenda(context.clock);
     this.#suspects = new Suspects(context.clock);
+    this.#joins = new Joins(context);
   }
 
   /** From now on this process can call the waiters of a home. */
@@ -69,8 +72,15 @@ export class Line {
   ): Promise<Joined> {
     const detail = this.detailOf(standing, state);
     const living = state === "living";
-    const replies = await this.#askToJoin({ ...standing, detail, living }, keys);
-    const states = keys.map((_, index) => this.#stateOf(replies.map((reply) => reply?.[index])));
+    const { place, priority, replaceable: replaces } = standing;
+    const newcomer = { place, priority, detail, replaces, living };
+    const replies = await this.#joins.join(keys, newcomer);
+    const states = keys.map((_, index) =>
+      this.#stateOf(
+        replies.map((reply) => reply?.[index]),
+        newcomer,
+      ),
+    );
     const firstTaken = states.findIndex(({ state }) => state !== "free");
     for (const [index, key] of keys.entries()) {
       const { state, expiresIn } = states[index] ?? { state: "unknown", expiresIn: 0 };
@@ -82,7 +92,9 @@ export class Line {
     }
     const replaced = replies.flatMap((reply) =>
       (reply ?? []).flatMap((joined, index) =>
-        joined.replaced.map((waiter) => ({ key: keys[index] ?? "", waiter })),
+        joined.replaced
+          .filter((waiter) => replaces && waiter.place < place)
+          .map((waiter) => ({ key: keys[index] ?? "", waiter })),
       ),
     );
     return {
@@ -177,49 +189,23 @@ export class Line {
 
   /** Ends all attention; nobody is called any more. */
   close(): void {
+    this.#joins.close();
     for (const attendant of this.#attendants.values()) attendant.end();
   }
 
-  #askToJoin(
-    waiter: Standing & { detail: string; living: boolean },
-    keys: readonly string[],
-  ): Promise<(readonly JoinReply[] | undefined)[]> {
-    const { masters, names, process } = this.#context;
-    const replies: (readonly JoinReply[] | undefined)[] = masters.ports.map(() => undefined);
-    let open = masters.ports.length;
-    return new Promise((resolve) => {
-      const close = (): void => {
-        open -= 1;
-        const settled = keys.every((_, index) => {
-          const taken = replies.filter((reply) => reply?.[index]?.status === "held").length;
-          return taken >= masters.quorum;
-        });
-        if (open === 0 || (settled && !waiter.replaceable)) resolve(replies);
-      };
-      masters.broadcast(
-        joinOperation,
-        { ...waiter, names, keys, process, replaces: waiter.replaceable },
-        {
-          answer: (node, reply) => {
-            replies[node] = reply;
-            close();
-          },
-          failure: close,
-        },
-      );
-    });
-  }
-
   /** Free only if a quorum has answered and no quorum has seen it taken. */
-  #stateOf(replies: readonly (JoinReply | undefined)[]): {
+  #stateOf(
+    replies: readonly (JoinReply | undefined)[],
+    newcomer: Newcomer,
+  ): {
     state: "taken" | "free" | "unknown";
     expiresIn: number;
   } {
     const { quorum } = this.#context.masters;
     const answers = replies.filter((reply) => reply !== undefined);
-    const held = answers.filter(({ status }) => status === "held");
-    const expiresIn = Math.max(0, ...held.map((reply) => reply.expiresIn));
-    if (held.length >= quorum) return { state: "taken", expiresIn };
+    const taken = answers.filter((reply) => isTaken(reply, newcomer));
+    const expiresIn = Math.max(0, ...taken.map((reply) => reply.expiresIn));
+    if (taken.length >= quorum) return { state: "taken", expiresIn };
     return { state: answers.length >= quorum ? "free" : "unknown", expiresIn };
   }
 

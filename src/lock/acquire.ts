@@ -48,35 +48,49 @@ export async function acquire(
   context: LockContext,
   request: AcquireRequest,
 ): Promise<AcquireOutcome> {
-  const { clock, random, nodeTimeout } = context;
+  const { clock, random, nodeTimeout, contests } = context;
   const owner = random.owner();
   const firstSeen = new Map<string, number>();
   const traces = new Set<number>();
   let rounds = 0;
-  for (let splits = 0; ; splits++) {
-    const startedAt = clock.now();
-    const result = await runRounds(context, request, owner, traces);
-    const { verdict, votes } = result;
-    rounds += result.roundsTaken;
-    if (verdict.kind === "granted") return { kind: "granted", tenure: result.tenure, rounds };
+  let stopLeading: (() => void) | undefined;
+  try {
+    for (let splits = 0; ; splits++) {
+      const startedAt = clock.now();
+      const result = await runRounds(context, request, owner, traces);
+      const { verdict, votes } = result;
+      rounds += result.roundsTaken;
+      if (verdict.kind === "granted") return { kind: "granted", tenure: result.tenure, rounds };
 
-    result.rollBack(request.rolledBack);
-    if (verdict.kind === "conflict") return verdict;
-    if (verdict.kind === "replaced" || verdict.kind === "obstructed") return verdict;
-    // Masters without a guard vote when they have been armed, by us or by another client.
-    const armed = await context.guards.settled();
-    const unarmed = votes.some((vote) => vote.kind === "barred" && vote.reason === "unarmed");
-    if (verdict.kind === "unavailable" && (!unarmed || splits >= SPLIT_ROUNDS)) {
-      return { kind: "unavailable", votes: reportVotes(context.masters.names, votes) };
+      result.rollBack(request.rolledBack);
+      if (verdict.kind === "conflict") return verdict;
+      if (verdict.kind === "replaced" || verdict.kind === "obstructed") return verdict;
+      // Masters without a guard vote when they have been armed, by us or by another client.
+      const armed = await context.guards.settled();
+      const unarmed = votes.some((vote) => vote.kind === "barred" && vote.reason === "unarmed");
+      if (verdict.kind === "unavailable" && (!unarmed || splits >= SPLIT_ROUNDS)) {
+        return { kind: "unavailable", votes: reportVotes(context.masters.names, votes) };
+      }
+      const blockers = verdict.kind === "split" ? verdict.blockers : [];
+      const settled = settledBlocker(firstSeen, blockers, clock.now(), nodeTimeout);
+      if (settled !== undefined) return { kind: "conflict", holder: settled };
+      if (splits >= SPLIT_ROUNDS || !request.wanted()) {
+        return { kind: "conflict", holder: undefined };
+      }
+
+      if (armed) continue;
+      const leader = stopLeading === undefined ? contests.leader(request.keys) : undefined;
+      if (leader !== undefined) {
+        await leader;
+        continue;
+      }
+      stopLeading ??= contests.lead(request.keys);
+      const pause =
+        Math.max(SPLIT_PAUSE, clock.now() - startedAt) * 2 ** splits * random.fraction();
+      await sleep(clock, Math.min(pause, nodeTimeout));
     }
-    const blockers = verdict.kind === "split" ? verdict.blockers : [];
-    const settled = settledBlocker(firstSeen, blockers, clock.now(), nodeTimeout);
-    if (settled !== undefined) return { kind: "conflict", holder: settled };
-    if (splits >= SPLIT_ROUNDS || !request.wanted()) return { kind: "conflict", holder: undefined };
-
-    if (armed) continue;
-    const pause = Math.max(SPLIT_PAUSE, clock.now() - startedAt) * 2 ** splits * random.fraction();
-    await sleep(clock, Math.min(pause, nodeTimeout));
+  } finally {
+    stopLeading?.();
   }
 }
 

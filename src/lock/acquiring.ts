@@ -114,7 +114,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     if place ~= '' then
       if replaceable and redis.call('HGET', keys[at + 5], '^') == place then redis.call('HDEL', keys[at + 5], '^') end
       hasCome(keys[at + 5], place)
-      leave(keys[at + 4], keys[at + 5], place)
+      leaveOnce(keys[at + 4], keys[at + 5], place, tonumber(argv[9]))
     end
   end
   return granted`,
@@ -136,6 +136,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     claim.caller.replaceable ? 1 : 0,
     claim.caller.joins?.priority ?? 0,
     claim.caller.joins?.detail ?? "",
+    claim.caller.run,
   ],
   parse([status, mark, busy], { keys }) {
     if (status === "OK") return { status: "granted" };

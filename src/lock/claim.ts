@@ -24,6 +24,8 @@ export interface Caller {
   readonly home: string;
   /** Its place in the lines of the keys, if it may have one there; else empty. */
   readonly place: string;
+  /** Counts its tries: a later one of the same place is not taken out. */
+  readonly run: number;
   /** True when a later place that replaces it is a reason not to have the keys. */
   readonly replaceable: boolean;
   /** How it joins the lines of keys that are taken, in the same step; `undefined` for one that does not. */

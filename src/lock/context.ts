@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Random } from "../random.ts";
+import type { Contests } from "./contests.ts";
 import type { Guards } from "./guard.ts";
 import type { Masters } from "./masters.ts";
 import type { Names } from "./stored.ts";
@@ -10,6 +11,7 @@ export interface LockContext {
   readonly masters: Masters;
   readonly guards: Guards;
   readonly tokens: TokenSource;
+  readonly contests: Contests;
   readonly names: Names;
   readonly clock: Clock;
   readonly random: Random;

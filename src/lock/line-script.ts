@@ -54,9 +54,17 @@ local function turnOf(key)
   local token, place = string.match(redis.call('GET', key) or '', '^(%d+):(.+)$')
   return place, token
 end
+local function runOf(detail)
+  return tonumber(string.match(detail, '^%a+(%d+)@') or 0)
+end
 local function leave(line, details, place)
   if redis.call('ZREM', line, place) == 0 then return end
   if redis.call('EXISTS', line) == 0 then redis.call('DEL', details) else redis.call('HDEL', details, place) end
+end
+-- Who has the key, or had it, waits no longer; its own next run may: BullMQ gives the job of a worker that sleeps to another.
+local function leaveOnce(line, details, place, run)
+  local known = redis.call('HGET', details, place)
+  if not known or runOf(known) <= run then leave(line, details, place) end
 end
 local function homeOf(place)
   return string.match(place, '^%d+:([^:]*):') or ''

@@ -60,28 +60,35 @@ function parseWaiters(raw: unknown): Waiter[] {
   });
 }
 
-/** Who joins the lines of which keys. */
-export interface Joining extends Waiter {
-  readonly names: Names;
-  readonly keys: readonly string[];
-  /** The process that calls. */
-  readonly process: string;
-  /** True for one that waits in this process, and is gone when the process is. */
-  readonly living: boolean;
+/** Somebody who joins lines. */
+export interface Newcomer extends Waiter {
   /** True for one that replaces earlier ones that may be replaced. */
   readonly replaces: boolean;
 }
 
-/** What a master says to one that joins the line of a key. */
+/** Who joins the lines of which keys. */
+export interface Joining {
+  readonly names: Names;
+  readonly keys: readonly string[];
+  readonly newcomers: readonly Newcomer[];
+  /** The process that calls. */
+  readonly process: string;
+  /** True when one of them waits in this process, and is gone when the process is. */
+  readonly living: boolean;
+}
+
+/** What a master says to those that join the line of a key. */
 export interface JoinReply {
   /**
-   * `held`: a release, or the end of a turn, will serve the line. `free`: nothing will, unless somebody asks. `turn`: it
-   * is the turn of the one that joins.
+   * `held`: a release will serve the line. `turn`: it is the turn of `place`, and its end will serve the line. `free`: nothing
+   * will, unless somebody asks.
    */
   readonly status: "held" | "free" | "turn";
   /** Milliseconds until what is in the way ends if nobody prolongs it. */
   readonly expiresIn: number;
-  /** Those in line that the new one replaces. */
+  /** Whose turn it is; else empty. */
+  readonly place: string;
+  /** Those in line that a later one of the newcomers replaces. */
   readonly replaced: readonly Waiter[];
 }
 
@@ -89,29 +96,31 @@ export interface JoinReply {
 export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
   name: "join",
   lua: `
-  local place, priority, detail, process = argv[1], argv[2], argv[3], argv[4]
-  local lease, replaces, replies = tonumber(argv[5]), argv[6] == '1', {}
+  local process, lease, replies = argv[1], tonumber(argv[2]), {}
   for i = 1, #keys / 4 do
     local lock, turn, line, details = keys[4 * i - 3], keys[4 * i - 2], keys[4 * i - 1], keys[4 * i]
-    join(line, details, place, priority, detail)
-    if lease > 0 then redis.call('HSET', details, '~' .. process, string.format('%.0f', clockOf() + lease)) end
-    local rest, replaced = redis.call('PTTL', lock), {}
-    local status = 'HELD'
-    if rest == -2 then
-      local theirs = turnOf(turn)
-      if not theirs then status, rest = 'FREE', 0
-      elseif theirs == place then status, rest = 'TURN', 0
-      else rest = redis.call('PTTL', turn) end
+    local replacing, replaced = '', {}
+    for j = 3, #argv, 4 do
+      -- One that is late does not undo what its own next run has said.
+      local known = redis.call('HGET', details, argv[j])
+      if not known or runOf(known) <= runOf(argv[j + 2]) then join(line, details, argv[j], argv[j + 1], argv[j + 2]) end
+      if argv[j + 3] == '1' and argv[j] > replacing then replacing = argv[j] end
     end
-    if replaces then
+    if lease > 0 then redis.call('HSET', details, '~' .. process, string.format('%.0f', clockOf() + lease)) end
+    local status, rest, theirs = 'HELD', redis.call('PTTL', lock), nil
+    if rest == -2 then
+      theirs = turnOf(turn)
+      status, rest = theirs and 'TURN' or 'FREE', theirs and redis.call('PTTL', turn) or 0
+    end
+    if replacing ~= '' then
       local latest = redis.call('HGET', details, '^') or ''
-      if place > latest then redis.call('HSET', details, '^', place) end
+      if replacing > latest then redis.call('HSET', details, '^', replacing) end
       for _, other in ipairs(redis.call('ZRANGE', line, 0, ${MOST_REPLACED - 1})) do
         local known = redis.call('HGET', details, other) or ''
-        if other < place and string.match(known, '^.r') then replaced[#replaced + 1] = { other, known, 0 } end
+        if other < replacing and string.match(known, '^.r') then replaced[#replaced + 1] = { other, known, 0 } end
       end
     end
-    replies[i] = { status, rest, replaced }
+    replies[i] = { status, rest, theirs or '', replaced }
   end
   return { 'OK', replies }`,
   keys: ({ names, keys }) =>
@@ -121,20 +130,23 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
       names.waiters(key),
       names.waiter(key),
     ]),
-  argv: ({ place, priority, detail, process, living, replaces }) => [
-    place,
-    priority,
-    detail,
+  argv: ({ newcomers, process, living }) => [
     process,
     living ? LEASE : 0,
-    replaces ? 1 : 0,
+    ...newcomers.flatMap(({ place, priority, detail, replaces }) => [
+      place,
+      priority,
+      detail,
+      replaces ? 1 : 0,
+    ]),
   ],
   parse([, replies]) {
     return (Array.isArray(replies) ? (replies as unknown[]) : []).map((entry) => {
-      const [status, expiresIn, replaced] = Array.isArray(entry) ? (entry as unknown[]) : [];
+      const [status, expiresIn, place, replaced] = Array.isArray(entry) ? (entry as unknown[]) : [];
       return {
         status: status === "HELD" ? "held" : status === "TURN" ? "turn" : "free",
         expiresIn: Number(expiresIn),
+        place: String(place),
         replaced: parseWaiters(replaced),
       };
     });

@@ -31,7 +31,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
   local owner, token, held, linger = argv[1], argv[2], argv[3] == '1', tonumber(argv[4])
   local place, process, home = argv[5], argv[6], argv[7]
   local names, deleted, turns, skipped = #keys / 5, 0, {}, {}
-  for i = 8 + names, #argv do skipped[argv[i]] = true end
+  for i = 9 + names, #argv do skipped[argv[i]] = true end
   for i = 1, names do
     local lock, fence, turn, line, details = keys[5 * i - 4], keys[5 * i - 3], keys[5 * i - 2], keys[5 * i - 1], keys[5 * i]
     local current, free = redis.pcall('GET', lock), true
@@ -50,7 +50,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     end
     if held then
       pcall(raiseMarks, fence, token, token)
-      if place ~= '' then leave(line, details, place) end
+      if place ~= '' then leaveOnce(line, details, place, tonumber(argv[8])) end
     else
       local mark, closed = marksOf(fence)
       redis.pcall('SET', fence, highest(mark, token) .. ':' .. closed, 'PX', ${RETENTION})
@@ -58,7 +58,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     if not free then
       turns[i] = { 'HELD', redis.call('PTTL', lock), redis.call('ZCARD', line) }
     elseif held then
-      local ok, state = pcall(serve, turn, line, details, argv[7 + i], token, process, home, skipped)
+      local ok, state = pcall(serve, turn, line, details, argv[8 + i], token, process, home, skipped)
       turns[i] = ok and state or { 'NOBODY', 0 }
     else
       turns[i] = { 'NOBODY', redis.call('ZCARD', line) }
@@ -81,6 +81,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     caller.place,
     caller.process,
     caller.home,
+    caller.run,
     ...keys.map((key) => names.called(key)),
     ...skipped,
   ],

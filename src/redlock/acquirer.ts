@@ -131,13 +131,14 @@ export class Acquirer {
     { inLine, joins }: { inLine: boolean; joins: boolean },
   ): Caller {
     const { context, line } = this.#parts;
-    const { home = "", place = "", priority = 0, replaceable = false } = standing ?? {};
+    const { home = "", place = "", run = 0, priority = 0, replaceable = false } = standing ?? {};
     const detail = joins && standing !== undefined ? line.detailOf(standing, "arriving") : "";
     return {
       process: context.process,
       home: line.isOpen(home) ? encodeHome(home) : "",
       // Who was never in line has neither a turn nor anything to take out.
       place: inLine || joins || replaceable ? place : "",
+      run,
       replaceable,
       joins: detail === "" ? undefined : { priority, detail },
     };

@@ -3,7 +3,14 @@ import { acquireOperation } from "../lock/acquiring.ts";
 import type { Caller } from "../lock/claim.ts";
 
 /** Nobody: an examination stands in no line. */
-const NOBODY: Caller = { process: "", home: "", place: "", replaceable: false, joins: undefined };
+const NOBODY: Caller = {
+  process: "",
+  home: "",
+  place: "",
+  run: 0,
+  replaceable: false,
+  joins: undefined,
+};
 
 /** Whether a master votes, over the connection that locks use. */
 export type Ballot =

@@ -10,6 +10,7 @@ import { Heartbeat } from "../heartbeat/heartbeat.ts";
 import { normaliseKeys } from "../keys/normalise.ts";
 import { Cancellations } from "../line/cancellations.ts";
 import { Line } from "../line/line.ts";
+import { Contests } from "../lock/contests.ts";
 import type { LockContext } from "../lock/context.ts";
 import { Guards, type GuardSettings } from "../lock/guard.ts";
 import type { Lock } from "../lock/lock.ts";
@@ -102,6 +103,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
         this.emit("node:quarantined", { node: masters.names[node] ?? "", remaining }),
       ),
       tokens: new TokenSource(clock),
+      contests: new Contests(),
       names,
       clock,
       random,

@@ -95,10 +95,21 @@ async function loadRehearsal(client: Parameters<Script["load"]>[0]): Promise<tru
 function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unknown, unknown>[] {
   const key = "key";
   const holder = "ready() looks whether it may lock";
-  const caller = { process: owner, home: "", place: "1", replaceable: true, joins: undefined };
+  const caller = {
+    process: owner,
+    home: "",
+    place: "1",
+    run: 1,
+    replaceable: true,
+    joins: undefined,
+  };
   const claim = { names, keys: [key], owner, token: 1, holder, guarded, caller };
-  const joining = { names, keys: [key], process: owner, living: true, replaces: true };
-  const waiter = { detail: `lr1@${owner}`, priority: 0 };
+  const newcomers = ["1", "2"].map((place) => ({
+    place,
+    detail: `lr1@${owner}`,
+    priority: 0,
+    replaces: true,
+  }));
   const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, trust: true };
   const line = [names.turn(key), names.waiters(key), names.waiter(key)];
   return [
@@ -106,8 +117,7 @@ function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unk
     callOf(acquireOperation, { ...claim, ttl: PROBE_TTL / 2 }),
     callOf(extendOperation, { ...claim, ttl: PROBE_TTL }),
     callOf(readOperation, { names, key }),
-    callOf(joinOperation, { ...joining, ...waiter, place: "1" }),
-    callOf(joinOperation, { ...joining, ...waiter, place: "2" }),
+    callOf(joinOperation, { names, keys: [key], process: owner, living: true, newcomers }),
     callOf(releaseOperation, { ...claim, held: true, linger: 0, skipped: [] }),
     callOf(serveOperation, rehearsedServing(names, key, owner)),
     callOf(forgetOperation, {

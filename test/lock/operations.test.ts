@@ -46,7 +46,14 @@ async function ask<A, R>(operation: Operation<A, R>, args: A): Promise<R> {
 }
 
 function claim(owner: string, token: number, keys: string[] = ["k"]): Claim {
-  const caller = { process: "here", home: "", place: "", replaceable: false, joins: undefined };
+  const caller = {
+    process: "here",
+    home: "",
+    place: "",
+    run: 0,
+    replaceable: false,
+    joins: undefined,
+  };
   return { names, keys, owner, token, guarded: false, holder: "", caller };
 }
 
@@ -256,6 +263,7 @@ describe("the simulated master", () => {
               home,
               place: each.place,
               replaceable: flag && placed,
+              run: each.priority,
               joins,
             };
             const base = { ...claim(owner, token, keys), guarded, caller };
@@ -307,12 +315,16 @@ describe("the simulated master", () => {
         args: {
           names,
           keys: base.keys,
-          place: place === "" ? "1000000000002:z:0" : place,
-          priority,
-          detail: `${living ? "l" : "p"}${flag ? "r" : ""}1@${base.owner}`,
+          newcomers: (trust ? [place, "1000000000002:z:0"] : [place || "1000000000003:z:0"])
+            .filter((each) => each !== "")
+            .map((each, index) => ({
+              place: each,
+              priority: priority + index,
+              detail: `${living ? "l" : "p"}${flag ? "r" : ""}1@${base.owner}`,
+              replaces: flag,
+            })),
           process: base.owner,
           living,
-          replaces: flag,
         },
       },
       serve: {

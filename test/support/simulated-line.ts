@@ -37,37 +37,34 @@ export class SimulatedLine {
     return place === undefined ? undefined : { place, token: Number(token) };
   }
 
-  join({
-    names,
-    keys,
-    place,
-    priority,
-    detail,
-    process,
-    living,
-    replaces,
-  }: Joining): readonly JoinReply[] {
+  join({ names, keys, newcomers, process, living }: Joining): readonly JoinReply[] {
     return keys.map((key) => {
       const line = this.#line(names, key);
       const details = this.#details(names, key);
-      line.set(place, priority);
-      details.set(place, detail);
-      details.delete(passOf(place));
+      let replacing = "";
+      for (const { place, priority, detail, replaces } of newcomers) {
+        if (runOf(details.get(place) ?? "") <= runOf(detail)) {
+          line.set(place, priority);
+          details.set(place, detail);
+          details.delete(passOf(place));
+        }
+        if (replaces && place > replacing) replacing = place;
+      }
       if (living) details.set(`~${process}`, String(this.#memory.now() + LEASE));
       const replaced: Waiter[] = [];
       const lock = this.#memory.rest(names.lock(key));
       const turn = this.turnOf(names, key);
       const reply = ((): Omit<JoinReply, "replaced"> => {
-        if (lock !== -2) return { status: "held", expiresIn: lock };
-        if (turn === undefined) return { status: "free", expiresIn: 0 };
-        if (turn.place === place) return { status: "turn", expiresIn: 0 };
-        return { status: "held", expiresIn: this.#memory.rest(names.turn(key)) };
+        if (lock !== -2) return { status: "held", expiresIn: lock, place: "" };
+        if (turn === undefined) return { status: "free", expiresIn: 0, place: "" };
+        const expiresIn = this.#memory.rest(names.turn(key));
+        return { status: "turn", expiresIn, place: turn.place };
       })();
-      if (replaces) {
-        if (place > (details.get("^") ?? "")) details.set("^", place);
+      if (replacing !== "") {
+        if (replacing > (details.get("^") ?? "")) details.set("^", replacing);
         for (const [other] of ordered(line).slice(0, MOST_REPLACED)) {
           const known = details.get(other) ?? "";
-          if (other < place && known[1] === "r") {
+          if (other < replacing && known[1] === "r") {
             replaced.push({ place: other, detail: known, priority: 0 });
           }
         }
@@ -157,6 +154,10 @@ export class SimulatedLine {
     const details = this.#details(names, key);
     details.delete(passOf(place));
     this.#store(names, key, this.#line(names, key), details);
+  }
+
+  leaveOnce(names: Names, key: string, place: string, run: number): void {
+    if (runOf(this.#details(names, key).get(place) ?? "") <= run) this.leave(names, key, place);
   }
 
   leave(names: Names, key: string, place: string): void {
@@ -266,4 +267,8 @@ function passOf(place: string): string {
 
 function homeOf(place: string): string {
   return place.split(":", 2)[1] ?? "";
+}
+
+function runOf(detail: string): number {
+  return Number(/^[a-z]+(\d+)@/.exec(detail)?.[1] ?? 0);
 }

@@ -196,7 +196,7 @@ export class SimulatedMaster {
       if (caller.place !== "") {
         if (caller.replaceable) this.#lines.forgetLatest(names, key, caller.place);
         this.#lines.come(names, key, caller.place);
-        this.#lines.leave(names, key, caller.place);
+        this.#lines.leaveOnce(names, key, caller.place, caller.run);
       }
       if (mine === keys.length) continue;
       this.set(names.lock(key), `${remaining > 0 ? "q" : ""}${token}:${owner}:${holder}`, ttl);
@@ -262,7 +262,7 @@ export class SimulatedMaster {
       const { mark, closed } = this.#fence(names.fence(key));
       const fence = `${Math.max(mark, token)}:${held ? Math.max(closed, token) : closed}`;
       this.set(names.fence(key), fence, RETENTION);
-      if (held && caller.place !== "") this.#lines.leave(names, key, caller.place);
+      if (held && caller.place !== "") this.#lines.leaveOnce(names, key, caller.place, caller.run);
       const waiting = this.#lines.size(names, key);
       if (!free) return { status: "held", expiresIn: this.#ttl(lock), waiting };
       if (!held) return { status: "nobody", waiting };

@@ -13,11 +13,11 @@ describe("without", () => {
       const count = (reports: readonly JobReport[]): number =>
         reports.reduce((sum, { violations }) => sum + (violations[violation] ?? 0), 0);
       const withIt: JobReport[] = [];
-      for (let seed = 0; seed < seeds; seed++) withIt.push(await simulateJobs(scenario, seed));
+      for (let seed = seeds.from; seed < seeds.to; seed++) {
+        withIt.push(await simulateJobs(scenario, seed));
+      }
       expect(count(withIt)).toBe(0);
-      expect(count(await runJobScenario(scenario, { from: 0, to: seeds }, patch))).toBeGreaterThan(
-        0,
-      );
+      expect(count(await runJobScenario(scenario, seeds, patch))).toBeGreaterThan(0);
     },
     300_000,
   );

@@ -1,0 +1,105 @@
+import type { LockContext } from "../lock/context.ts";
+import { type JoinReply, joinOperation, type Newcomer } from "../lock/lining.ts";
+
+/** Most newcomers of one request. */
+const MOST = 100;
+/** For how many ms those that are parked for the same keys are gathered. */
+const GATHERING = 5;
+
+/** What each master says to a newcomer about each key, in order; nothing where there was no answer. */
+export type JoinReplies = readonly (readonly JoinReply[] | undefined)[];
+
+/** Whether somebody else keeps the key from a newcomer. */
+export function isTaken(reply: JoinReply | undefined, { place }: Pick<Newcomer, "place">): boolean {
+  return reply?.status === "held" || (reply?.status === "turn" && reply.place !== place);
+}
+
+interface Entry {
+  readonly keys: readonly string[];
+  readonly newcomer: Newcomer & { readonly living: boolean };
+  readonly resolve: (replies: JoinReplies) => void;
+}
+
+/**
+ * Those of this process who join lines. The first that is parked for a key joins at once, those that follow within a moment
+ * travel together: of a key that many jobs want they are many, and who comes first of them is in line already.
+ */
+export class Joins {
+  readonly #context: LockContext;
+  /** Those that are gathered, by their keys; also while there is none yet. */
+  readonly #gathered = new Map<string, Entry[]>();
+
+  constructor(context: LockContext) {
+    this.#context = context;
+  }
+
+  /** Joins; settles when a quorum says that each key is taken, and else when all masters have answered or failed to. */
+  join(keys: readonly string[], newcomer: Entry["newcomer"]): Promise<JoinReplies> {
+    return new Promise((resolve) => {
+      const entry = { keys, newcomer, resolve };
+      if (newcomer.living) return this.#ask(entry);
+      const id = JSON.stringify(keys);
+      const gathered = this.#gathered.get(id);
+      if (gathered !== undefined) return void gathered.push(entry);
+      this.#ask(entry);
+      this.#gather(id);
+    });
+  }
+
+  /** Nobody is gathered any more: who has come goes at once. */
+  close(): void {
+    for (const id of this.#gathered.keys()) this.#send(id);
+  }
+
+  #gather(id: string): void {
+    this.#gathered.set(id, []);
+    this.#context.clock.timer(GATHERING, () => {
+      if (this.#send(id)) this.#gather(id);
+    });
+  }
+
+  /** Whether there was anybody. */
+  #send(id: string): boolean {
+    const gathered = this.#gathered.get(id) ?? [];
+    this.#gathered.delete(id);
+    for (let i = 0; i < gathered.length; i += MOST) {
+      const [first, ...others] = gathered.slice(i, i + MOST);
+      if (first !== undefined) this.#ask(first, others);
+    }
+    return gathered.length > 0;
+  }
+
+  /** Asks for one, and for others with the same keys. */
+  #ask(first: Entry, others: readonly Entry[] = []): void {
+    const { masters, names, process } = this.#context;
+    const {
+      keys,
+      newcomer: { living },
+    } = first;
+    const entries = [first, ...others];
+    const replies: (readonly JoinReply[] | undefined)[] = masters.ports.map(() => undefined);
+    let open = masters.ports.length;
+    const close = (): void => {
+      open -= 1;
+      for (const { newcomer, resolve } of entries) {
+        const settled = keys.every((_, index) => {
+          const taken = replies.filter((reply) => isTaken(reply?.[index], newcomer)).length;
+          return taken >= masters.quorum;
+        });
+        // Any master may know of others that it replaces.
+        if (open === 0 || (settled && !newcomer.replaces)) resolve(replies);
+      }
+    };
+    masters.broadcast(
+      joinOperation,
+      { names, keys, process, living, newcomers: entries.map(({ newcomer }) => newcomer) },
+      {
+        answer: (node, reply) => {
+          replies[node] = reply;
+          close();
+        },
+        failure: close,
+      },
+    );
+  }
+}
