@@ -86,6 +86,28 @@ describe("the script of a master", () => {
     expect(late).toEqual({ status: "stale", mark: 100 });
   });
 
+  it("leaves the next run of a job in line when an earlier one gives back what it had", async () => {
+    const place = "1000000000001:q:0001:7";
+    const first = claim("me", 100);
+    const caller = { ...first.caller, place, run: 1 };
+    await ask(acquireOperation, { ...first, caller, ttl: 60_000 });
+    // Its worker slept: another has the job now, and waits for what the sleeper holds.
+    const newcomer = { place, priority: 0, detail: "p2@there", replaces: false };
+    const joining = { names, keys: ["k"], newcomers: [newcomer], process: "there", living: false };
+    await ask(joinOperation, joining);
+    const release = { ...first, caller, held: true, linger: 0, skipped: [] };
+    expect(await ask(releaseOperation, release)).toMatchObject({
+      deleted: 1,
+      turns: [{ status: "head", waiters: [{ place, detail: "p2@there" }] }],
+    });
+    // And one that joins late does not undo what the next run has said.
+    const late = { ...newcomer, detail: "p1@here" };
+    await ask(joinOperation, { ...joining, newcomers: [late] });
+    expect(await redisClient(servers.urls[0] ?? "").hgetall(names.waiter("k"))).toEqual({
+      [place]: "p2@there",
+    });
+  });
+
   it("takes several keys all or none", async () => {
     await ask(acquireOperation, { ...claim("you", 5, ["b"]), ttl: 60_000 });
     const both = { ...claim("me", 9, ["a", "b"]), ttl: 60_000 };

@@ -190,6 +190,24 @@ describe("a node", () => {
     const client = redisClient(servers.urls[0]!);
     await expect.poll(() => client.llen("list")).toBe(2);
   });
+
+  it("writes what is asked for by those who hear that it closes", async () => {
+    const { node } = connect(servers.urls[0]!);
+    await push(node, "a");
+    const pending = push(node, "b");
+    const answered = new Promise((resolve) => {
+      node.ask(callOf(append, { key: "list", value: "c" }), {
+        answer: resolve,
+        failure: () => resolve(push(node, "d").catch(() => "written")),
+      });
+    });
+    await new Promise(process.nextTick);
+    node.close();
+    await expect(pending).rejects.toThrow("closed");
+    expect(await answered).toBe("written");
+    const client = redisClient(servers.urls[0]!);
+    await expect.poll(() => client.lrange("list", 0, -1)).toEqual(["a", "b", "c", "d"]);
+  });
 });
 
 describe("an operation that is owed", () => {
