@@ -13,6 +13,8 @@ const MARK_LENGTH = 12;
 /** The system is asked once: it would be asked for every job. */
 let host: string | undefined;
 
+const marks = new WeakMap<Job, string>();
+
 /** What would break the line or the form of the text. */
 const UNPRINTABLE = /[\p{Control}\p{Surrogate}]/gu;
 
@@ -34,9 +36,13 @@ export function isSameJob(job: Job, holder: Holder | undefined): boolean {
 }
 
 function markOf(job: Job): string {
+  const known = marks.get(job);
+  if (known !== undefined) return known;
   // The creation time tells apart jobs of two Redis servers, and a job from one that was removed and had its id.
   const identity = JSON.stringify([queueNameOf(job), job.id, job.timestamp]);
-  return createHash("sha256").update(identity).digest("base64url").slice(0, MARK_LENGTH);
+  const mark = createHash("sha256").update(identity).digest("base64url").slice(0, MARK_LENGTH);
+  marks.set(job, mark);
+  return mark;
 }
 
 function shorten(text: string, longest: number): string {

@@ -5,6 +5,7 @@ import type { Claim } from "./claim.ts";
 import { extendOperation, type ExtendReply } from "./extending.ts";
 import { releaseOperation, type ReleaseReply, type Releasing } from "./releasing.ts";
 import type { TurnReply } from "./lining.ts";
+import { Poll } from "./poll.ts";
 import { abortMargin, leaseEnd, validUntil } from "./validity.ts";
 
 /** How an attempt to extend ended. `lost` is for good. */
@@ -76,16 +77,16 @@ export class Tenure {
   extend(ttl: number = this.grantedTtl): Promise<ExtendOutcome> {
     const { clock, guards, masters } = this.#context;
     const { quorum, names, ports } = masters;
-    const votes: NodeVote[] = names.map((node) => ({ node, vote: "pending", cause: undefined }));
-    const count = (...kinds: NodeVote["vote"][]): number =>
-      votes.filter(({ vote }) => kinds.includes(vote)).length;
+    const poll = new Poll(names);
     return new Promise((resolve) => {
-      const update = (node: number, vote: NodeVote["vote"], cause?: string): void => {
-        votes[node] = { node: names[node] ?? "", vote, cause };
-        const pending = count("pending");
-        if (count("granted") >= quorum) resolve({ kind: "extended" });
-        else if (count("gone", "held") > ports.length - quorum) resolve({ kind: "lost", votes });
-        else if (pending === 0) resolve({ kind: "unconfirmed", votes });
+      const update = (node: number, word: NodeVote["vote"], cause?: string): void => {
+        poll.note(node, word, cause);
+        if (poll.count("granted") >= quorum) resolve({ kind: "extended" });
+        else if (poll.count("gone") + poll.count("held") > ports.length - quorum) {
+          resolve({ kind: "lost", votes: poll.report() });
+        } else if (poll.count("pending") === 0) {
+          resolve({ kind: "unconfirmed", votes: poll.report() });
+        }
       };
       const heard = (node: number, reply: ExtendReply, sentAt: number): void => {
         const { status } = reply;
@@ -127,18 +128,16 @@ export class Tenure {
     { linger, skipped }: Pick<Releasing, "linger" | "skipped">,
   ): Promise<ReleaseOutcome> {
     const { masters } = this.#context;
-    const { names, quorum, ports } = masters;
-    const votes: NodeVote[] = names.map((node) => ({ node, vote: "pending", cause: undefined }));
+    const { names, quorum } = masters;
+    const poll = new Poll(names);
     return new Promise((resolve) => {
-      let deletedEverything = 0;
-      let open = ports.length;
-      const update = (node: number, vote: NodeVote["vote"], cause?: string): void => {
-        votes[node] = { node: names[node] ?? "", vote, cause };
-        open -= 1;
-        if (vote === "granted") deletedEverything += 1;
-        if (deletedEverything >= quorum || deletedEverything + open < quorum) {
-          resolve({ confirmed: deletedEverything >= quorum, votes: [...votes] });
-        }
+      let settled = false;
+      const update = (node: number, word: NodeVote["vote"], cause?: string): void => {
+        poll.note(node, word, cause);
+        const deleted = poll.count("granted");
+        if (settled || (deleted < quorum && deleted + poll.count("pending") >= quorum)) return;
+        settled = true;
+        resolve({ confirmed: deleted >= quorum, votes: poll.report() });
       };
       masters.broadcast(
         releaseOperation,
