@@ -201,7 +201,7 @@ describe("a node", () => {
         failure: () => resolve(push(node, "d").catch(() => "written")),
       });
     });
-    await new Promise(process.nextTick);
+    await new Promise((resolve) => process.nextTick(resolve));
     node.close();
     await expect(pending).rejects.toThrow("closed");
     expect(await answered).toBe("written");
