@@ -54,8 +54,8 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
   end
   local granted = OK
   if remaining > 0 then value, granted = 'q' .. value, { 'QUARANTINED', remaining } end
-  -- Nearly always: one key, which is free and kept for nobody, and a token that is new.
-  if names == 1 and place == '' then
+  -- Nearly always: one key, which is free and kept for nobody, without a line, and a token that is new.
+  if names == 1 and (place == '' or (not replaceable and redis.call('EXISTS', keys[4]) == 0)) then
     local mark, closed = marksOf(keys[2])
     if above(token, mark) and not turnOf(keys[3]) and redis.call('SET', keys[1], value, 'NX', 'PX', ttl) then
       redis.call('SET', keys[2], token .. ':' .. closed, 'PX', ${RETENTION})

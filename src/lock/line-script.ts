@@ -63,6 +63,7 @@ local function leave(line, details, place)
 end
 -- Who has the key, or had it, waits no longer; its own next run may: BullMQ gives the job of a worker that sleeps to another.
 local function leaveOnce(line, details, place, run)
+  if redis.call('EXISTS', line) == 0 then return end
   local known = redis.call('HGET', details, place)
   if not known or runOf(known) <= run then leave(line, details, place) end
 end

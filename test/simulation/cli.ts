@@ -2,11 +2,16 @@ import { fromText } from "./mutant.ts";
 import { simulateRun, type Report } from "./run.ts";
 import type { Scenario } from "./scenarios.ts";
 
-/** Runs a scenario, given as JSON, for a range of seeds, and prints the reports as JSON: one process, one core. */
-const [scenario = "", from = "0", to = "1"] = process.argv.slice(2);
+/**
+ * Runs a scenario, given as JSON, for a range of seeds, and prints the reports as JSON: one process, one core. With the name
+ * of a violation it stops at the first one.
+ */
+const [scenario = "", from = "0", to = "1", until = ""] = process.argv.slice(2);
 const parsed = fromText(scenario) as Scenario;
 const reports: Report[] = [];
 for (let seed = Number(from); seed < Number(to); seed++) {
-  reports.push(await simulateRun(parsed, seed));
+  const report = await simulateRun(parsed, seed);
+  reports.push(report);
+  if (until in report.violations) break;
 }
 process.stdout.write(JSON.stringify(reports));

@@ -2,6 +2,7 @@ import { runScenario } from "./mutant.ts";
 import type { Violation } from "./oracle.ts";
 import type { Protection } from "./protections.ts";
 import type { Report } from "./run.ts";
+import type { Scenario } from "./scenarios.ts";
 
 /** What several runs came to. */
 export interface Sum {
@@ -9,14 +10,18 @@ export interface Sum {
   violations: Partial<Record<Violation, number>>;
 }
 
+/** The scenario of a protection as it is run without it. */
+export function weaken({ scenario, options, more }: Protection): Scenario {
+  return { ...scenario, ...more, options: { ...scenario.options, ...options } };
+}
+
 /** Runs the scenario of a protection with it and without it, on the same seeds. */
 export async function measure(protection: Protection): Promise<{ withIt: Sum; withoutIt: Sum }> {
-  const { scenario, options, more, patch, seeds } = protection;
+  const { scenario, patch, seeds } = protection;
   const range = { from: 0, to: seeds };
-  const weakened = { ...scenario, ...more, options: { ...scenario.options, ...options } };
   const [withIt, withoutIt] = await Promise.all([
     runScenario(scenario, range),
-    runScenario(weakened, range, patch),
+    runScenario(weaken(protection), range, patch),
   ]);
   return { withIt: sum(withIt), withoutIt: sum(withoutIt) };
 }

@@ -9,13 +9,26 @@ import type { Scenario } from "./scenarios.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
+/** Which seeds are run. */
+export interface Seeds {
+  readonly from: number;
+  readonly to: number;
+  /** A violation after which no further one is run. */
+  readonly until?: string;
+}
+
 /** Runs a scenario in a process of its own, on the code as it is or with a patch. */
 export async function runScenario(
   scenario: Scenario,
-  seeds: { from: number; to: number },
+  seeds: Seeds,
   patch?: Patch,
 ): Promise<Report[]> {
-  return await runProgram("cli.ts", [asText(scenario), `${seeds.from}`, `${seeds.to}`], patch);
+  return await runProgram("cli.ts", [asText(scenario), ...asArguments(seeds)], patch);
+}
+
+/** Seeds as the programs read them. */
+export function asArguments({ from, to, until = "" }: Seeds): string[] {
+  return [`${from}`, `${to}`, until];
 }
 
 /** A scenario as the programs read it. */

@@ -118,8 +118,9 @@ export const PROTECTIONS: readonly Protection[] = [
     seeds: 10,
     patch: {
       file: "src/redlock/held-lock.ts",
-      find: "this.#controller.abort(this.#lost);",
-      replace: "this.#controller.abort(this.#lost);\n    void this.#parts.tenure.release(true);",
+      find: "this.lost.abort(error);",
+      replace:
+        "this.lost.abort(error);\n    void this.#parts.tenure.release(() => {}, { linger: 0, skipped: [] });",
     },
   },
   {

@@ -1,4 +1,4 @@
-import { asText, runProgram } from "../mutant.ts";
+import { asArguments, asText, runProgram, type Seeds } from "../mutant.ts";
 import type { Patch } from "../protections.ts";
 import type { Disturbance, JobReport } from "./run.ts";
 import type { JobScenario } from "./scenarios.ts";
@@ -6,10 +6,10 @@ import type { JobScenario } from "./scenarios.ts";
 /** Runs a scenario in a process of its own, on the code as it is or with a patch. */
 export async function runJobScenario(
   scenario: JobScenario,
-  { from, to }: { from: number; to: number },
+  seeds: Seeds,
   patch?: Patch,
 ): Promise<JobReport[]> {
-  return await runProgram("jobs/cli.ts", [asText(scenario), `${from}`, `${to}`], patch);
+  return await runProgram("jobs/cli.ts", [asText(scenario), ...asArguments(seeds)], patch);
 }
 
 /** Milliseconds a message is late: within the node timeout, and long after it. */

@@ -2,22 +2,23 @@ import { describe, expect, it } from "vitest";
 import { stayInBackground } from "../../support/background.ts";
 import { runJobScenario } from "./programs.ts";
 import { JOB_PROTECTIONS } from "./protections.ts";
-import { type JobReport, simulateJobs } from "./run.ts";
+import type { JobReport } from "./run.ts";
 
 stayInBackground();
+
+function count(reports: readonly JobReport[], violation: keyof JobReport["violations"]): number {
+  return reports.reduce((sum, { violations }) => sum + (violations[violation] ?? 0), 0);
+}
 
 describe("without", () => {
   it.concurrent.each(JOB_PROTECTIONS)(
     "$name there are violations, with it there are none",
     async ({ scenario, seeds, violation, patch }) => {
-      const count = (reports: readonly JobReport[]): number =>
-        reports.reduce((sum, { violations }) => sum + (violations[violation] ?? 0), 0);
-      const withIt: JobReport[] = [];
-      for (let seed = seeds.from; seed < seeds.to; seed++) {
-        withIt.push(await simulateJobs(scenario, seed));
-      }
-      expect(count(withIt)).toBe(0);
-      expect(count(await runJobScenario(scenario, seeds, patch))).toBeGreaterThan(0);
+      const until = { from: 0, to: seeds, until: violation };
+      const withoutIt = await runJobScenario(scenario, until, patch);
+      expect(count(withoutIt, violation)).toBeGreaterThan(0);
+      const withIt = await runJobScenario(scenario, { from: 0, to: withoutIt.length });
+      expect(count(withIt, violation)).toBe(0);
     },
     300_000,
   );

@@ -10,8 +10,8 @@ export interface JobProtection {
   readonly scenario: JobScenario;
   /** What must not be seen with the protection, and must be without it. */
   readonly violation: JobViolation;
-  /** Those that show it soonest; another change of the code may move them. */
-  readonly seeds: { readonly from: number; readonly to: number };
+  /** How many are run at most until it is seen. */
+  readonly seeds: number;
   readonly patch: Patch;
 }
 
@@ -28,7 +28,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a job that is called while it is still active is not woken",
     scenario: named("a pair of 1 ms holders"),
     violation: "left waiting",
-    seeds: { from: 70, to: 90 },
+    seeds: 200,
     patch: {
       file: "src/bullmq/park.ts",
       find: `  const { moved, error } = await putAside(activation, { ...parked, reason: "conflict" });
@@ -47,7 +47,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a job that joins after the release is not woken",
     scenario: named("a pair of 1 ms holders"),
     violation: "left waiting",
-    seeds: { from: 130, to: 170 },
+    seeds: 200,
     patch: {
       file: "src/line/line.ts",
       find: `quiet: states.some(({ state }) => state !== "free"),`,
@@ -59,7 +59,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "whoever asks first goes before the first in line",
     scenario: named("a hot key among cold ones"),
     violation: "order",
-    seeds: { from: 1, to: 3 },
+    seeds: 20,
     patch: {
       file: "test/support/simulated-master.ts",
       find: "if (turn === undefined || turn.place === caller.place) return [];",
@@ -71,7 +71,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "nobody wakes the jobs of a holder that was killed",
     scenario: named("two homes, deaf"),
     violation: "left waiting",
-    seeds: { from: 0, to: 2 },
+    seeds: 20,
     patch: {
       file: "src/line/attendant.ts",
       find: "if (this.#ended || at >= this.due) return;",
@@ -83,7 +83,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a job that did not hear its call is forgotten",
     scenario: named("two homes, deaf"),
     violation: "left waiting",
-    seeds: { from: 0, to: 2 },
+    seeds: 20,
     patch: {
       file: "test/support/simulated-line.ts",
       find: 'const theirs = head.detail.split("@")[1] ?? "";',
@@ -96,7 +96,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "the turn of a removed job is lost on everybody",
     scenario: named("people meddle"),
     violation: "left waiting",
-    seeds: { from: 2, to: 4 },
+    seeds: 20,
     patch: {
       file: "src/bullmq/queue-home.ts",
       find: "if (job === undefined) return undefined;",
@@ -108,7 +108,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a paused queue stops all others on its keys",
     scenario: named("a paused queue"),
     violation: "left waiting",
-    seeds: { from: 9, to: 11 },
+    seeds: 20,
     patch: {
       file: "src/line/suspects.ts",
       find: "filter(([, { until }]) => until > now)",
@@ -120,7 +120,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "jobs with several keys wait for turns to lapse",
     scenario: named("several keys, promptly"),
     violation: "left waiting",
-    seeds: { from: 4, to: 7 },
+    seeds: 20,
     patch: {
       file: "src/line/attendant.ts",
       find: "if (this.#calls.has(waiter)) return;",
@@ -132,7 +132,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a superseded job keeps the key for nobody",
     scenario: named("keepLatest"),
     violation: "left waiting",
-    seeds: { from: 3, to: 5 },
+    seeds: 20,
     patch: {
       file: "test/support/simulated-line.ts",
       find: 'if (detail !== "" && known !== undefined && known !== detail) continue;',
@@ -144,7 +144,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a call in another home's first moments is not heard",
     scenario: named("two homes, no process serves both"),
     violation: "left waiting",
-    seeds: { from: 13, to: 15 },
+    seeds: 20,
     patch: {
       file: "src/line/attendant.ts",
       find: "this.#lookBy(this.#now() + SUBSCRIBING);",
@@ -156,7 +156,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a job that was parked in an outage is in no line",
     scenario: named("moments without any master, a chosen policy"),
     violation: "left waiting",
-    seeds: { from: 9, to: 12 },
+    seeds: 20,
     patch: {
       file: "src/bullmq/park.ts",
       find: "if (!joined.heard && ",
@@ -168,7 +168,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "jobs with one key each go before it again and again",
     scenario: named("several keys among single ones"),
     violation: "starved",
-    seeds: { from: 0, to: 3 },
+    seeds: 20,
     patch: {
       file: "src/line/line.ts",
       find: "tries >= PATIENT_TRIES &&",
@@ -180,7 +180,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a queue is blamed for a connection that broke, and its job is passed over",
     scenario: named("connections to the queue break"),
     violation: "left waiting",
-    seeds: { from: 8, to: 9 },
+    seeds: 20,
     patch: {
       file: "src/line/attendant.ts",
       find: 'if (fate === "called" && (await',
@@ -192,7 +192,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "the jobs of a queue that goes on are still passed over",
     scenario: named("a paused queue"),
     violation: "left waiting",
-    seeds: { from: 13, to: 15 },
+    seeds: 20,
     patch: {
       file: "src/bullmq/activation.ts",
       find: "if (home !== undefined) settings.redlock.line.isServed(home);",
