@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { build, type Plugin } from "esbuild";
 import type { Patch } from "./protections.ts";
 import type { Report } from "./run.ts";
 import type { Scenario } from "./scenarios.ts";
@@ -41,41 +42,49 @@ export function fromText(text: string): unknown {
   return JSON.parse(text, (_, value: unknown) => (value === "Infinity" ? Infinity : value));
 }
 
-/** Runs a program of this folder in a process of its own, and reads what it prints. */
+/** Runs a program of this folder in a process of its own, on the code as it is or with a patch, and reads what it prints. */
 export async function runProgram<R>(
   name: string,
   args: readonly string[],
   patch?: Patch,
 ): Promise<R> {
-  const copy = patch === undefined ? undefined : copyWith(patch);
+  const cache = join(root, "node_modules/.cache");
+  mkdirSync(cache, { recursive: true });
+  // Where it finds its dependencies.
+  const folder = mkdtempSync(join(cache, "program-"));
   try {
-    const script = join(copy ?? root, "test/simulation", name);
-    const { stdout } = await promisify(execFile)(
-      process.execPath,
-      ["--import", "tsx", script, ...args],
-      { cwd: root, maxBuffer: 2 ** 26 },
-    );
+    const outfile = join(folder, "program.mjs");
+    await build({
+      entryPoints: [join(root, "test/simulation", name)],
+      outfile,
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      packages: "external",
+      plugins: patch === undefined ? [] : [applied(patch)],
+    });
+    const { stdout } = await promisify(execFile)(process.execPath, [outfile, ...args], {
+      cwd: root,
+      maxBuffer: 2 ** 26,
+    });
     return JSON.parse(stdout) as R;
   } finally {
-    if (copy !== undefined) rmSync(copy, { recursive: true });
+    rmSync(folder, { recursive: true });
   }
 }
 
-/** A copy of the code in which one thing is different; inside node_modules, where it finds its dependencies. */
-function copyWith({ file, find, replace }: Patch): string {
-  const cache = join(root, "node_modules/.cache");
-  mkdirSync(cache, { recursive: true });
-  const copy = mkdtempSync(join(cache, "mutant-"));
-  for (const folder of ["src", "test/simulation", "test/support"]) {
-    cpSync(join(root, folder), join(copy, folder), { recursive: true });
-  }
-  writeFileSync(join(copy, "package.json"), '{ "type": "module" }');
-  const path = join(copy, file);
+/** Makes one thing of the code different. */
+function applied({ file, find, replace }: Patch): Plugin {
+  const path = join(root, file);
   const source = readFileSync(path, "utf8");
   if (source.split(find).length !== 2) throw new Error(`${file} has not exactly one "${find}"`);
-  writeFileSync(
-    path,
-    source.replace(find, () => replace),
-  );
-  return copy;
+  const contents = source.replace(find, () => replace);
+  return {
+    name: "patch",
+    setup: (bundle) => {
+      bundle.onLoad({ filter: /\.ts$/ }, (loaded) =>
+        loaded.path === path ? { contents, loader: "ts" } : undefined,
+      );
+    },
+  };
 }
