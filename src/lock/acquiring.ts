@@ -52,7 +52,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     if tonumber(ttl) > longest then return { 'TOOLONG' } end
     if ready > 0 then remaining = math.max(0, ready - clockOf()) end
   end
-  local granted = OK
+  local granted = 'OK'
   if remaining > 0 then value, granted = 'q' .. value, { 'QUARANTINED', remaining } end
   -- Nearly always: one key, which is free and kept for nobody, without a line, and a token that is new.
   if names == 1 and (place == '' or (not replaceable and redis.call('EXISTS', keys[4]) == 0)) then

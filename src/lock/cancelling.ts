@@ -21,7 +21,7 @@ export const cancelOperation: Operation<CancelRequest & { readonly names: Names 
   lua: `
   redis.call('SET', keys[1], argv[1], 'PX', argv[2])
   redis.pcall('PUBLISH', argv[3], argv[1])
-  return { 'OK' }`,
+  return 'OK'`,
   keys: ({ names, key }) => [names.request(key)],
   argv: ({ names, key, token, place, by }) => [
     JSON.stringify([key, token, place, by]),

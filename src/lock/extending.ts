@@ -63,7 +63,7 @@ export const extendOperation: Operation<Claim & { readonly ttl: number }, Extend
     raiseMarks(keys[2 * i], token, below)
   end
   if quarantined and set then return { 'QUARANTINED' } end
-  return OK`,
+  return 'OK'`,
   keys: (claim) => [...lockAndFence(claim), claim.names.guard],
   argv: (claim) => [valueOf(claim), claim.token, claim.ttl, claim.token - 1, claim.guarded ? 1 : 0],
   parse([status, guard]) {

@@ -125,10 +125,11 @@ local function call(turn, channel, token, detail, place, life)
   redis.call('SET', turn, token .. ':' .. place, 'PX', life)
   redis.pcall('PUBLISH', channel, token .. ':' .. detail .. ':' .. place)
 end
+local NOBODY = { 'NOBODY', 0 }
 -- Gives the turn to the first in line. Who can wake it without a message is not sent one.
 local function serve(turn, line, details, channel, token, process, home, skipped)
   -- Nearly always.
-  if redis.call('ZCARD', line) == 0 then return { 'NOBODY', 0 } end
+  if redis.call('ZCARD', line) == 0 then return NOBODY end
   for home in pairs(skipped) do passOver(details, home) end
   local first = firstOf(line, details, skipped, true)
   if not first[1] then first = firstOf(line, details, skipped, false) end

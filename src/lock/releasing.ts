@@ -30,7 +30,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
   lua: `
   local owner, token, held, linger = argv[1], argv[2], argv[3] == '1', tonumber(argv[4])
   local place, process, home = argv[5], argv[6], argv[7]
-  local names, deleted, turns, skipped = #keys / 5, 0, {}, {}
+  local names, deleted, turns, awaited, skipped = #keys / 5, 0, {}, false, {}
   for i = 9 + names, #argv do skipped[argv[i]] = true end
   for i = 1, names do
     local lock, fence, turn, line, details = keys[5 * i - 4], keys[5 * i - 3], keys[5 * i - 2], keys[5 * i - 1], keys[5 * i]
@@ -59,11 +59,14 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
       turns[i] = { 'HELD', redis.call('PTTL', lock), redis.call('ZCARD', line) }
     elseif held then
       local ok, state = pcall(serve, turn, line, details, argv[8 + i], token, process, home, skipped)
-      turns[i] = ok and state or { 'NOBODY', 0 }
+      turns[i] = ok and state or NOBODY
     else
       turns[i] = { 'NOBODY', redis.call('ZCARD', line) }
     end
+    if turns[i] ~= NOBODY then awaited = true end
   end
+  -- Nearly always: all were ours, and nobody waits.
+  if deleted == names and not awaited then return 'FREED' end
   return { 'OK', deleted, turns }`,
   keys: ({ names, keys }) =>
     keys.flatMap((key) => [
@@ -85,7 +88,10 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     ...keys.map((key) => names.called(key)),
     ...skipped,
   ],
-  parse([status, deleted, turns]) {
+  parse([status, deleted, turns], { keys }) {
+    if (status === "FREED") {
+      return { deleted: keys.length, turns: keys.map(() => ({ status: "nobody", waiting: 0 })) };
+    }
     if (status !== "OK" || !Array.isArray(turns)) {
       throw new Error(`an unknown status ${String(status)}`);
     }

@@ -91,7 +91,6 @@ export function parseStoredLock(value: string): StoredLock {
 export const PRELUDE = `
 -- One that hides its identity is told from another by its missing guard alone.
 if server == '' then server = 'hidden' end
-local OK = { 'OK' }
 local function holderOf(value)
   local token, owner = string.match(value, '^q?(%d+):([%w_-]+):')
   return owner, token

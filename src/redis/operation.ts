@@ -1,8 +1,8 @@
 /**
  * One thing a master does atomically: Lua on the server, a typed value here.
  *
- * The Lua is the body of a function of `keys` and `argv`, all of them strings; it ends by returning an array whose first
- * element is a status. It may use the functions of the program's prelude, and `server`: the identity of the very process
+ * The Lua is the body of a function of `keys` and `argv`, all of them strings; it ends by returning a status, or an array
+ * whose first element is one. It may use the functions of the program's prelude, and `server`: the identity of the very process
  * that the call was sent to.
  */
 export interface Operation<A, R> {
@@ -50,6 +50,12 @@ export interface Program {
 
 /** The status that {@link composeProgram} gives an operation whose Lua raised an error. */
 export const FAILED = "ERROR";
+
+/** The reply of one operation, as its `parse` takes it; `undefined` for what is none of ours. */
+export function replyOf(raw: unknown): readonly unknown[] | undefined {
+  if (typeof raw === "string") return [raw];
+  return Array.isArray(raw) ? raw : undefined;
+}
 
 /**
  * Joins operations into one script. `ARGV` is what {@link encodeCalls} gives. There are no `KEYS`: a master is a server of

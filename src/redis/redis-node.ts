@@ -5,7 +5,7 @@ import { Connection, SILENCE_LIMIT, describeConnectionError } from "./connection
 import { Debts } from "./debts.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { type AnswerListener, NodeError, type NodePort } from "./node-port.ts";
-import { encodeCalls, FAILED, type Call, type Program } from "./operation.ts";
+import { encodeCalls, FAILED, replyOf, type Call, type Program } from "./operation.ts";
 import { Script } from "./script.ts";
 import { describeFarClock, parseServerInfo, unfitness } from "./server-info.ts";
 import { Subscriber } from "./subscriber.ts";
@@ -293,10 +293,11 @@ function toNodeError(error: unknown): NodeError {
 }
 
 function parseReply({ operation, args }: Call<unknown, unknown>, raw: unknown): unknown {
-  if (!Array.isArray(raw)) return new NodeError("refused", "an answer that is none of ours");
-  if (raw[0] === FAILED) return new NodeError("refused", String(raw[1]));
+  const reply = replyOf(raw);
+  if (reply === undefined) return new NodeError("refused", "an answer that is none of ours");
+  if (reply[0] === FAILED) return new NodeError("refused", String(reply[1]));
   try {
-    return operation.parse(raw, args);
+    return operation.parse(reply, args);
   } catch (error) {
     return new NodeError("refused", describeConnectionError(error));
   }

@@ -13,6 +13,7 @@ import {
   composeProgram,
   encodeCalls,
   FAILED,
+  replyOf,
   type Operation,
 } from "../redis/operation.ts";
 import type { Probe } from "../redis/probe.ts";
@@ -39,7 +40,7 @@ const forgetOperation: Operation<{ readonly keys: readonly string[] }, void> = {
     local deleted = redis.pcall('DEL', keys[i])
     if type(deleted) == 'table' then redis.pcall('SET', keys[i], '', 'PX', 1) end
   end
-  return { 'OK' }`,
+  return 'OK'`,
   keys: ({ keys }) => keys,
   argv: () => [],
   parse: () => {},
@@ -77,8 +78,8 @@ export async function rehearse(
   const replies = await permitted("EVALSHA", run, refuse);
   if (replies === undefined) return refusals;
   for (const [index, { operation }] of calls.entries()) {
-    const reply: unknown = Array.isArray(replies) ? replies[index] : replies;
-    if (!Array.isArray(reply)) {
+    const reply = replyOf(Array.isArray(replies) ? replies[index] : undefined);
+    if (reply === undefined) {
       refuse({ what: operation.name, cause: "an answer that is none of ours" });
     } else if (reply[0] === FAILED) {
       refuse({ what: operation.name, cause: String(reply[1]) });
