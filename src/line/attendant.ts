@@ -86,10 +86,15 @@ export class Attendant implements Appointment {
     if (this.#passedOver) this.#lookBy(this.#now());
   }
 
-  /** The key is about to be given back. */
+  /** The key is about to be given back, in this very tick. */
   foresee(): void {
-    if (this.#heir !== undefined) this.#calls.expect(this.#heir);
+    const heir = this.#heir;
     this.#heir = undefined;
+    if (heir === undefined) return;
+    const wake = this.#calls.living.get(heir.place);
+    // The request of one that waits in this process travels right behind the release, which gives it the turn.
+    if (wake === undefined) this.#calls.expect(heir);
+    else wake();
   }
 
   /** Takes note of what a master said when the key was given back under `token`. */
