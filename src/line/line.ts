@@ -178,8 +178,8 @@ export class Line {
   }
 
   /** How somebody is noted in a line. */
-  detailOf({ replaceable, run }: Standing, state: WaitingState): string {
-    return formatDetail({ state, replaceable, run, process: this.#context.process });
+  detailOf({ replaceable, run, entry }: Standing, state: WaitingState): string {
+    return formatDetail({ state, replaceable, run, process: this.#context.process }, entry);
   }
 
   /** The homes to pass over now. */
