@@ -201,7 +201,9 @@ describe("a node", () => {
         failure: () => resolve(push(node, "d").catch(() => "written")),
       });
     });
-    await new Promise(process.nextTick);
+    await new Promise<void>((resolve) => {
+      process.nextTick(resolve);
+    });
     node.close();
     await expect(pending).rejects.toThrow("closed");
     expect(await answered).toBe("written");
