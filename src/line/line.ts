@@ -28,6 +28,7 @@ export class Line {
   readonly #joins: Joins;
   readonly #homes = new Map<string, Home>();
   readonly #attendants = new Map<string, Attendant>();
+  #closed = false;
 
   constructor(context: LockContext) {
     this.#context = context;
@@ -189,6 +190,7 @@ export class Line {
 
   /** Ends all attention; nobody is called any more. */
   close(): void {
+    this.#closed = true;
     this.#joins.close();
     for (const attendant of this.#attendants.values()) attendant.end();
   }
@@ -222,6 +224,8 @@ export class Line {
         },
       });
       this.#attendants.set(key, attendant);
+      // Whoever asks now gets an answer, and leaves nothing behind.
+      if (this.#closed) attendant.end();
     }
     return attendant;
   }
