@@ -75,7 +75,7 @@ export class Line {
     const living = state === "living";
     const { place, priority, replaceable: replaces } = standing;
     const newcomer = { place, priority, detail, replaces, living };
-    const replies = await this.#joins.join(keys, newcomer);
+    const { replies, calls } = await this.#joins.join(keys, newcomer);
     const states = keys.map((_, index) =>
       this.#stateOf(
         replies.map((reply) => reply?.[index]),
@@ -93,9 +93,7 @@ export class Line {
     }
     const replaced = replies.flatMap((reply) =>
       (reply ?? []).flatMap((joined, index) =>
-        joined.replaced
-          .filter((waiter) => replaces && waiter.place < place)
-          .map((waiter) => ({ key: keys[index] ?? "", waiter })),
+        (calls ? joined.replaced : []).map((waiter) => ({ key: keys[index] ?? "", waiter })),
       ),
     );
     return {

@@ -46,8 +46,8 @@ export const NAMED = 4;
 const MOST_STEPS = 10_000;
 const STRIDE = 100;
 
-/** Most waiters of a line that may be told that a later one replaces them, in one call. */
-export const MOST_REPLACED = 50;
+/** Most waiters of a line that may be told that a later one replaces them, in one call: as many as join in a moment. */
+export const MOST_REPLACED = 500;
 
 /** Lua shared by the operations that touch a line. */
 export const LINE_PRELUDE = `

@@ -215,6 +215,13 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     probeBound: PROMPT,
   }),
   scenario("keepLatest", { policy: "keepLatest", probeBound: PROMPT }),
+  scenario("keepLatest, of many at once", {
+    policy: "keepLatest",
+    processes: [[0]],
+    slots: 60,
+    jobs: [{ count: 200, keys: ["a"] }],
+    probeBound: PROMPT,
+  }),
   scenario("cancelInProgress", { policy: "cancelInProgress", probeBound: PROMPT, hold: 200 }),
   scenario("minHold", { policies: { minHold: 120 }, probeBound: PROMPT }),
   scenario("maxWait", {
