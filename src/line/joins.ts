@@ -83,7 +83,9 @@ export class Joins {
     } = first;
     const entries = [first, ...others];
     const replies: (readonly JoinReply[] | undefined)[] = masters.ports.map(() => undefined);
-    const replacing = entries.flatMap(({ newcomer: { replaces, place } }) => (replaces ? place : []));
+    const replacing = entries.flatMap(({ newcomer: { replaces, place } }) =>
+      replaces ? place : [],
+    );
     const latest = replacing.toSorted().at(-1);
     let open = masters.ports.length;
     const close = (): void => {
