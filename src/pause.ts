@@ -1,4 +1,4 @@
-import type { Clock } from "./clock.ts";
+import type { Clock, Timer } from "./clock.ts";
 import { onAbort } from "./on-abort.ts";
 
 /** Lets time pass, until a signal aborts. */
@@ -13,4 +13,16 @@ export function pause(clock: Clock, ms: number, ended: AbortSignal): Promise<voi
       resolve();
     });
   });
+}
+
+/** Waits for something, for `ms` at most. */
+export async function within(clock: Clock, promise: Promise<unknown>, ms: number): Promise<void> {
+  let timer: Timer | undefined;
+  await Promise.race([
+    promise,
+    new Promise<void>((resolve) => {
+      timer = clock.timer(ms, resolve);
+    }),
+  ]);
+  clock.clearTimer(timer);
 }

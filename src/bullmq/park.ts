@@ -24,12 +24,15 @@ export interface Parked extends Omit<Parking, "reason"> {
  * @returns the error to throw, by which BullMQ knows that the job is no longer the worker's business.
  */
 export async function park(activation: Activation, parked: Parked): Promise<Error> {
-  const { settings, standing } = activation;
-  const { clock } = settings.redlock;
+  const { settings, standing, closing } = activation;
+  const { redlock } = settings;
   const { moved, error } = await putAside(activation, { ...parked, reason: "conflict" });
   if (!moved || standing === undefined) return error;
-  // The slot is free: whatever the masters say to it now is no longer its business.
-  void enter(activation, standing, parked, clock.now() + parked.delay);
+  const entering = enter(activation, standing, parked, redlock.clock.now() + parked.delay);
+  // The slot is free: whatever the masters say to it now is no longer its business. But a worker that closes takes the
+  // connection with it by which the job is called.
+  if (closing.aborted) await entering;
+  else redlock.finish(entering);
   return error;
 }
 

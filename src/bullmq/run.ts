@@ -1,6 +1,7 @@
 import type { Job } from "bullmq";
-import type { Clock, Timer } from "../clock.ts";
+import type { Timer } from "../clock.ts";
 import { LockKeyError, LockLostError, quoteKeys } from "../errors.ts";
+import { within } from "../pause.ts";
 import type { HeldLock } from "../redlock/held-lock.ts";
 import type { Activation } from "./activation.ts";
 import { backoff } from "./backoff.ts";
@@ -92,17 +93,6 @@ async function giveBack(
   const released = await lock.releaseAfter(linger);
   await within(settings.redlock.clock, lock.handedOver, LONGEST_CALL);
   return released;
-}
-
-async function within(clock: Clock, promise: Promise<unknown>, ms: number): Promise<void> {
-  let timer: Timer | undefined;
-  await Promise.race([
-    promise,
-    new Promise<void>((resolve) => {
-      timer = clock.timer(ms, resolve);
-    }),
-  ]);
-  clock.clearTimer(timer);
 }
 
 interface Settled {

@@ -312,6 +312,7 @@ export class Attendant implements Appointment {
   }
 
   #attend(): void {
+    if (this.#ended) return;
     this.#joinedAt = this.#now();
     if (this.#unsubscribe !== undefined) return;
     this.#unsubscribe = listen(this.#parts.context, this.key, (waiter) => this.#told(waiter));

@@ -6,8 +6,13 @@ const MOST = 100;
 /** For how many ms those that are parked for the same keys are gathered. */
 const GATHERING = 5;
 
-/** What each master says to a newcomer about each key, in order; nothing where there was no answer. */
-export type JoinReplies = readonly (readonly JoinReply[] | undefined)[];
+/** What newcomers hear. */
+export interface JoinAnswer {
+  /** What each master says about each key, in order; nothing where there was no answer. */
+  readonly replies: readonly (readonly JoinReply[] | undefined)[];
+  /** Whether those that are replaced are the newcomer's to call: the latest of a request does so for all. */
+  readonly calls: boolean;
+}
 
 /** Whether somebody else keeps the key from a newcomer. */
 export function isTaken(reply: JoinReply | undefined, { place }: Pick<Newcomer, "place">): boolean {
@@ -17,7 +22,7 @@ export function isTaken(reply: JoinReply | undefined, { place }: Pick<Newcomer, 
 interface Entry {
   readonly keys: readonly string[];
   readonly newcomer: Newcomer & { readonly living: boolean };
-  readonly resolve: (replies: JoinReplies) => void;
+  readonly resolve: (answer: JoinAnswer) => void;
 }
 
 /**
@@ -34,7 +39,7 @@ export class Joins {
   }
 
   /** Joins; settles when a quorum says that each key is taken, and else when all masters have answered or failed to. */
-  join(keys: readonly string[], newcomer: Entry["newcomer"]): Promise<JoinReplies> {
+  join(keys: readonly string[], newcomer: Entry["newcomer"]): Promise<JoinAnswer> {
     return new Promise((resolve) => {
       const entry = { keys, newcomer, resolve };
       if (newcomer.living) return this.#ask(entry);
@@ -78,6 +83,10 @@ export class Joins {
     } = first;
     const entries = [first, ...others];
     const replies: (readonly JoinReply[] | undefined)[] = masters.ports.map(() => undefined);
+    const replacing = entries.flatMap(({ newcomer: { replaces, place } }) =>
+      replaces ? place : [],
+    );
+    const latest = replacing.toSorted().at(-1);
     let open = masters.ports.length;
     const close = (): void => {
       open -= 1;
@@ -87,7 +96,9 @@ export class Joins {
           return taken >= masters.quorum;
         });
         // Any master may know of others that it replaces.
-        if (open === 0 || (settled && !newcomer.replaces)) resolve(replies);
+        if (open === 0 || (settled && !newcomer.replaces)) {
+          resolve({ replies, calls: newcomer.place === latest });
+        }
       }
     };
     masters.broadcast(

@@ -28,6 +28,7 @@ export class Line {
   readonly #joins: Joins;
   readonly #homes = new Map<string, Home>();
   readonly #attendants = new Map<string, Attendant>();
+  #closed = false;
 
   constructor(context: LockContext) {
     this.#context = context;
@@ -74,7 +75,7 @@ export class Line {
     const living = state === "living";
     const { place, priority, replaceable: replaces } = standing;
     const newcomer = { place, priority, detail, replaces, living };
-    const replies = await this.#joins.join(keys, newcomer);
+    const { replies, calls } = await this.#joins.join(keys, newcomer);
     const states = keys.map((_, index) =>
       this.#stateOf(
         replies.map((reply) => reply?.[index]),
@@ -92,9 +93,7 @@ export class Line {
     }
     const replaced = replies.flatMap((reply) =>
       (reply ?? []).flatMap((joined, index) =>
-        joined.replaced
-          .filter((waiter) => replaces && waiter.place < place)
-          .map((waiter) => ({ key: keys[index] ?? "", waiter })),
+        (calls ? joined.replaced : []).map((waiter) => ({ key: keys[index] ?? "", waiter })),
       ),
     );
     return {
@@ -178,8 +177,8 @@ export class Line {
   }
 
   /** How somebody is noted in a line. */
-  detailOf({ replaceable, run }: Standing, state: WaitingState): string {
-    return formatDetail({ state, replaceable, run, process: this.#context.process });
+  detailOf({ replaceable, run, entry }: Standing, state: WaitingState): string {
+    return formatDetail({ state, replaceable, run, process: this.#context.process }, entry);
   }
 
   /** The homes to pass over now. */
@@ -189,6 +188,7 @@ export class Line {
 
   /** Ends all attention; nobody is called any more. */
   close(): void {
+    this.#closed = true;
     this.#joins.close();
     for (const attendant of this.#attendants.values()) attendant.end();
   }
@@ -222,6 +222,8 @@ export class Line {
         },
       });
       this.#attendants.set(key, attendant);
+      // Whoever asks now gets an answer, and leaves nothing behind.
+      if (this.#closed) attendant.end();
     }
     return attendant;
   }

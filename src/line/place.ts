@@ -10,8 +10,10 @@ export interface Standing {
   readonly priority: number;
   /** The queue of a job; empty for others. */
   readonly home: string;
-  /** Counts the times the same waiter has tried, so that an old entry is told from a new one. */
+  /** Counts the runs of the same waiter: what an earlier one leaves undone, or does late, is not the later one's. */
   readonly run: number;
+  /** Counts the times it has joined within a run, so that an old entry is told from a new one. @defaultValue 0 */
+  readonly entry?: number;
   /** Whether a later one may replace it, and it an earlier one. */
   readonly replaceable: boolean;
 }
@@ -36,7 +38,7 @@ export interface Detail {
   readonly process: string;
 }
 
-const DETAIL = /^([pal])(r?)(\d+)@([\w-]+)$/;
+const DETAIL = /^([pal])(r?)(\d+)(?:\.\d+)?@([\w-]+)$/;
 
 /** Reads a detail; `undefined` when it is none of ours. */
 export function parseDetail(detail: string): Detail | undefined {
@@ -53,8 +55,9 @@ export function isArriving({ detail }: Pick<Waiter, "detail">): boolean {
 }
 
 /** Writes a detail. */
-export function formatDetail({ state, replaceable, run, process }: Detail): string {
-  return `${state.charAt(0)}${replaceable ? "r" : ""}${run}@${process}`;
+export function formatDetail({ state, replaceable, run, process }: Detail, entry = 0): string {
+  const count = entry === 0 ? run : `${run}.${entry}`;
+  return `${state.charAt(0)}${replaceable ? "r" : ""}${count}@${process}`;
 }
 
 /** Digits of the time in a place: milliseconds since 1970, until the year 2286. */

@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { NodeVote } from "../errors.ts";
+import { within } from "../pause.ts";
 import { NodeError } from "../redis/node-port.ts";
 import type { LockContext } from "./context.ts";
 import { type AcquireReply, acquireOperation, type KeyHolder } from "./acquiring.ts";
@@ -81,7 +82,8 @@ export async function acquire(
       if (armed) continue;
       const leader = stopLeading === undefined ? contests.leader(request.keys) : undefined;
       if (leader !== undefined) {
-        await leader;
+        // No longer than it would have paused itself at most: others may keep the leader from an end.
+        await within(clock, leader, nodeTimeout);
         continue;
       }
       stopLeading ??= contests.lead(request.keys);

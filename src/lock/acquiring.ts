@@ -98,8 +98,9 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     -- A request that comes after its own rollback or release leaves nobody in line.
     for i = 1, detail ~= '' and above(token, mark) and #busy or 0 do
       local at = step * (busy[i][1] - 1)
+      local known = redis.call('HGET', keys[at + 5], place) or ''
       -- A request that is late does not undo what came after it.
-      if redis.call('HGET', keys[at + 5], place) ~= 'p' .. string.sub(detail, 2) then
+      if known ~= 'p' .. string.sub(detail, 2) and runOf(known) <= runOf(detail) then
         join(keys[at + 4], keys[at + 5], place, priority, detail)
       end
     end

@@ -3,11 +3,12 @@
  *
  * A waiter has a _place_, `<13 digits of time>:<home>:<rest>`: places are compared as text, after the priority. The home
  * says who can call the waiter: the queue of a parked job, or the process of somebody who waits in a program. Its
- * _detail_, `<p, a or l><flags><run>@<process>`, tells a parked one (p) from one that was refused, is about to be parked
- * and looks itself then (a), and from one that waits in a living process (l), and one registration of the same place from
- * another. A living process has a lease in the same hash, under `~<process>`; a home that does not come when it is called
- * has `<until>:<pause>` there, under `!<home>`: whoever serves the line prefers others until then, so that not each process
- * has to learn it by a turn that goes by.
+ * _detail_, `<p, a or l><flags><run>[.<entry>]@<process>`, tells a parked one (p) from one that was refused, is about to
+ * be parked and looks itself then (a), and from one that waits in a living process (l), and one registration of the same
+ * place from another; what is left of an earlier run does not undo those of a later one. A living process has a lease in
+ * the same hash, under `~<process>`; a home that does not come when it is called has `<until>:<pause>` there, under
+ * `!<home>`: whoever serves the line prefers others until then, so that not each process has to learn it by a turn that
+ * goes by.
  *
  * A _turn_ keeps a free key for one place, for a moment: else whoever happens to ask between the release and the arrival
  * of the first in line would go before it.
@@ -45,8 +46,8 @@ export const NAMED = 4;
 const MOST_STEPS = 10_000;
 const STRIDE = 100;
 
-/** Most waiters of a line that may be told that a later one replaces them, in one call. */
-export const MOST_REPLACED = 50;
+/** Most waiters of a line that may be told that a later one replaces them, in one call: as many as join in a moment. */
+export const MOST_REPLACED = 500;
 
 /** Lua shared by the operations that touch a line. */
 export const LINE_PRELUDE = `
@@ -55,7 +56,7 @@ local function turnOf(key)
   return place, token
 end
 local function runOf(detail)
-  return tonumber(string.match(detail, '^%a+(%d+)@') or 0)
+  return tonumber(string.match(detail, '^%a+(%d+)') or 0)
 end
 local function leave(line, details, place)
   if redis.call('ZREM', line, place) == 0 then return end

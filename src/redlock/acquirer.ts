@@ -144,9 +144,9 @@ export class Acquirer {
     };
   }
 
-  /** A later entry in line is told from an earlier one by its run. */
+  /** A later entry in line is told from an earlier one of the same run. */
   #nextStanding(known: Standing | undefined): Standing {
-    if (known !== undefined) return { ...known, run: known.run + 1 };
+    if (known !== undefined) return { ...known, entry: (known.entry ?? 0) + 1 };
     const { process, clock } = this.#parts.context;
     const home = `~${process}`;
     const place = placeOf(clock.wall(), home, String((this.#waiters += 1)));

@@ -19,6 +19,7 @@ import { lockProgram } from "../lock/program.ts";
 import { namesUnder } from "../lock/stored.ts";
 import { FARTHEST_CLOCK, TokenSource } from "../lock/tokens.ts";
 import { throwIfAborted } from "../on-abort.ts";
+import { within } from "../pause.ts";
 import { type Random, systemRandom } from "../random.ts";
 import type { NodePort } from "../redis/node-port.ts";
 import { RedisNode, type RedisNodeOptions } from "../redis/redis-node.ts";
@@ -37,6 +38,9 @@ import { findMasterAt } from "./queue-server.ts";
 import { checkReady, type ReadyOptions, type ReadyReport } from "./ready.ts";
 import { Observer } from "./telemetry.ts";
 import { type AcquireOptions, readWish } from "./wish.ts";
+
+/** Milliseconds that {@link Redlock.close} waits at most for what goes on beside locks. */
+const LONGEST_ASIDE = 1_000;
 
 /** The world, in place of which tests put another. */
 export interface Surroundings {
@@ -69,6 +73,8 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   readonly #observer: Observer | undefined;
   readonly #held = new Set<HeldLock>();
   readonly #acquiring = new Set<Promise<unknown>>();
+  /** What goes on beside locks. */
+  readonly #asides = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
 
@@ -278,6 +284,12 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     return this.#line;
   }
 
+  /** For the processor wrapper: what it does beside its jobs, and {@link close} waits for. @internal */
+  finish(work: Promise<unknown>): void {
+    this.#asides.add(work);
+    void work.finally(() => this.#asides.delete(work));
+  }
+
   /** For the processor wrapper: where it takes time from. @internal */
   get clock(): Clock {
     return this.#context.clock;
@@ -340,6 +352,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     const held = [...this.#held];
     for (const lock of held) lock.lose("closed");
     await Promise.all(held.map((lock) => (lock.scoped ? lock.settled : lock.release())));
+    if (this.#asides.size > 0) {
+      await within(this.#context.clock, Promise.all(this.#asides), LONGEST_ASIDE);
+    }
     this.#line.close();
     this.cancellations.close();
     this.#context.masters.close();

@@ -229,6 +229,25 @@ describe("a parked job", () => {
     expect((await pausedDone).map(({ result }) => result)).toEqual(Array(5).fill("ran"));
   });
 
+  test("is called before its worker closes when its key has become free meanwhile", async () => {
+    const queue = bench.queue();
+    const holder = bench.redlock({ ttl: 10_000 });
+    const closing = bench.redlock({ ttl: 10_000 });
+    // A function: the job is in no line until it is parked.
+    const worker = bench.worker(
+      withLock({ redlock: closing, key: KEY, onConflict: () => "delay" }, async () => "ran"),
+    );
+    const lock = await holder.acquire("account:hot");
+    closing.once("conflict", () => void lock.release());
+    const closed = new Promise<void>((resolve) => {
+      closing.once("parked", () => void worker.close().then(resolve));
+    });
+    await queue.add("charge", { account: "hot", index: 0 });
+    await closed;
+    await closing.close();
+    expect(await queue.getJobCounts("waiting", "delayed")).toEqual({ waiting: 1, delayed: 0 });
+  });
+
   test("is not forgotten when its program closes while another one has the key", async () => {
     const queue = bench.queue();
     const lock = await bench.redlock({ ttl: 10_000 }).acquire("account:hot");

@@ -103,9 +103,29 @@ describe("the script of a master", () => {
     // And one that joins late does not undo what the next run has said.
     const late = { ...newcomer, detail: "p1@here" };
     await ask(joinOperation, { ...joining, newcomers: [late] });
+    const joins = { priority: 0, detail: "a1@here" };
+    await ask(acquireOperation, {
+      ...claim("you", 101),
+      caller: { ...caller, run: 2 },
+      ttl: 60_000,
+    });
+    await ask(joinOperation, joining);
+    const again = { ...claim("me", 102), caller: { ...caller, joins }, ttl: 60_000 };
+    expect(await ask(acquireOperation, again)).toMatchObject({ status: "busy" });
     expect(await redisClient(servers.urls[0] ?? "").hgetall(names.waiter("k"))).toEqual({
       [place]: "p2@there",
     });
+  });
+
+  it("parks in the same run one that has waited alive, however often it has joined", async () => {
+    const place = "1000000000001:q:0001:7";
+    const living = { place, priority: 0, detail: "l1.12@here", replaces: false };
+    const joining = { names, keys: ["k"], newcomers: [living], process: "here", living: true };
+    await ask(joinOperation, joining);
+    const parked = { ...living, detail: "p1@here" };
+    await ask(joinOperation, { ...joining, newcomers: [parked], living: false });
+    const stored = await redisClient(servers.urls[0] ?? "").hgetall(names.waiter("k"));
+    expect(stored).toMatchObject({ [place]: "p1@here" });
   });
 
   it("takes several keys all or none", async () => {
@@ -210,6 +230,7 @@ describe("the simulated master", () => {
     living: boolean;
     flag: boolean;
     linger: number;
+    run: string;
     gone: { place: string; detail: string }[];
   };
   const place = fc
@@ -247,6 +268,7 @@ describe("the simulated master", () => {
     living: fc.boolean(),
     flag: fc.boolean(),
     linger: fc.constantFrom(0, 0, 20_000),
+    run: fc.constantFrom("1", "1.2", "2", "10"),
     gone: fc.array(fc.record({ place, detail: fc.constantFrom("", "p1@a", "p1@b") }), {
       maxLength: 2,
     }),
@@ -278,14 +300,14 @@ describe("the simulated master", () => {
             const placed = each.place !== "";
             const joins =
               placed && each.living
-                ? { priority: each.priority, detail: `a1@${owner}` }
+                ? { priority: each.priority, detail: `a${each.run}@${owner}` }
                 : undefined;
             const caller = {
               process: owner,
               home,
               place: each.place,
               replaceable: flag && placed,
-              run: each.priority,
+              run: Number.parseInt(each.run, 10),
               joins,
             };
             const base = { ...claim(owner, token, keys), guarded, caller };
@@ -315,7 +337,7 @@ describe("the simulated master", () => {
   function requestOf(
     kind: Exclude<Step["kind"], "delete" | "foreign" | "flush" | "other process">,
     base: Claim,
-    { ttl, trust, place, priority, living, flag, linger, gone, home }: Step,
+    { ttl, trust, place, priority, living, flag, linger, gone, home, run }: Step,
   ): { operation: Operation<object, unknown>; args: object } {
     const requests = {
       arm: {
@@ -342,7 +364,7 @@ describe("the simulated master", () => {
             .map((each, index) => ({
               place: each,
               priority: priority + index,
-              detail: `${living ? "l" : "p"}${flag ? "r" : ""}1@${base.owner}`,
+              detail: `${living ? "l" : "p"}${flag ? "r" : ""}${run}@${base.owner}`,
               replaces: flag,
             })),
           process: base.owner,

@@ -145,6 +145,23 @@ describe("an acquisition", () => {
     expect(nodes[0]!.sent.filter((name) => name === "acquire")).toHaveLength(3);
   });
 
+  it("has an end in splits without end, however many of its process wait for the same key", async () => {
+    const { clock, redlock, nodes } = simulate(3, OPTIONS);
+    nodes[2]!.behaviour.frozen = true;
+    const contend = (round: number): void => {
+      for (const [node, who] of ["x", "y"].entries()) {
+        nodes[node]!.master.set("redlock:k", `${7 + round}:${who}${round}:`, 10 * NODE_TIMEOUT);
+      }
+      clock.timer(NODE_TIMEOUT / 4, () => contend(round + 1));
+    };
+    contend(0);
+    const start = clock.now();
+    const attempts = Array.from({ length: 20 }, () => redlock.tryAcquire("k"));
+    expect(await clock.until(Promise.all(attempts))).toEqual(Array(20).fill(null));
+    // A round and eight more, each after a pause.
+    expect(clock.now() - start).toBeLessThanOrEqual(17 * NODE_TIMEOUT);
+  });
+
   it("gives a split back and wins it in place when the other contender yields", async () => {
     const { clock, redlock, nodes } = simulate(3, OPTIONS);
     nodes[0]!.master.set("redlock:k", "7:other:x", 20);

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { LockConflictError, RedlockClosedError } from "../../src/errors.ts";
+import { placeOf } from "../../src/line/place.ts";
 import type { Lock } from "../../src/lock/lock.ts";
 import { seededRandom, simulate } from "../support/simulated-redlock.ts";
 
@@ -255,6 +256,24 @@ describe("close", () => {
     for (const { master } of nodes) expect(master.get("redlock:mine")).toBeUndefined();
     await expect(redlock.acquire("k")).rejects.toThrow(RedlockClosedError);
     await expect(redlock.isLocked("k")).rejects.toThrow(RedlockClosedError);
+  });
+
+  it("leaves nothing behind of a join that is under way", async () => {
+    const { clock, nodes, redlock, client } = simulate(3, OPTIONS);
+    await clock.until(client().acquire("k", { heartbeat: false }));
+    await clock.pass(OPTIONS.nodeTimeout);
+    const holders = clock.pending;
+    const joins = ["1", "2"].map((id) => {
+      const standing = { place: placeOf(0, "q", id), priority: 0, home: "q", run: 1 };
+      const how = { state: "parked", tries: 0, keptFor: OPTIONS.ttl } as const;
+      return redlock.line.join({ ...standing, replaceable: false }, ["k"], how);
+    });
+    await clock.until(redlock.close());
+    await clock.until(Promise.all(joins));
+    expect(nodes[0]!.sent.filter((name) => name === "join")).toHaveLength(2);
+    await clock.pass(OPTIONS.nodeTimeout);
+    expect(clock.pending).toBe(holders);
+    expect(nodes[0]!.sent).not.toContain("serve");
   });
 
   it("waits for the routine of using before it gives up its key", async () => {

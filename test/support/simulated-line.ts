@@ -144,6 +144,7 @@ export class SimulatedLine {
   ): void {
     const known = this.#details(names, key);
     if (known.get(place) === `p${detail.slice(1)}`) return;
+    if (runOf(known.get(place) ?? "") > runOf(detail)) return;
     const line = this.#line(names, key).set(place, priority);
     known.set(place, detail).delete(passOf(place));
     this.#store(names, key, line, known, LINE_RETENTION);
@@ -270,5 +271,5 @@ function homeOf(place: string): string {
 }
 
 function runOf(detail: string): number {
-  return Number(/^[a-z]+(\d+)@/.exec(detail)?.[1] ?? 0);
+  return Number(/^[a-z]+(\d+)/.exec(detail)?.[1] ?? 0);
 }

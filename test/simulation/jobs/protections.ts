@@ -33,11 +33,14 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
       file: "src/bullmq/park.ts",
       find: `  const { moved, error } = await putAside(activation, { ...parked, reason: "conflict" });
   if (!moved || standing === undefined) return error;
-  // The slot is free: whatever the masters say to it now is no longer its business.
-  void enter(activation, standing, parked, clock.now() + parked.delay);
+  const entering = enter(activation, standing, parked, redlock.clock.now() + parked.delay);
+  // The slot is free: whatever the masters say to it now is no longer its business. But a worker that closes takes the
+  // connection with it by which the job is called.
+  if (closing.aborted) await entering;
+  else redlock.finish(entering);
   return error;
 `,
-      replace: `  await enter(activation, standing!, parked, clock.now() + parked.delay);
+      replace: `  await enter(activation, standing!, parked, redlock.clock.now() + parked.delay);
   return (await putAside(activation, { ...parked, reason: "conflict" })).error;
 `,
     },

@@ -38,7 +38,10 @@ export interface JobScenario {
   readonly policy: ConflictPolicy;
   /** A function says the policy, after the conflict: a job then joins its line only when it is parked. */
   readonly chooses?: boolean;
-  readonly policies?: Pick<LockPolicies<never>, "maxWait" | "onMaxWait" | "minHold">;
+  readonly policies?: Pick<
+    LockPolicies<never>,
+    "maxWait" | "onMaxWait" | "minHold" | "waitTimeout"
+  >;
   /** How long a job holds its key, at most; at least a fifth of it. */
   readonly hold: number;
   readonly faults: FaultPlan;
@@ -205,7 +208,20 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     probeBound: 3 * 2_000 + PROBE,
   }),
   scenario("wait", { policy: "wait", probeBound: PROMPT }),
+  scenario("wait, and then be parked", {
+    policy: "wait",
+    policies: { waitTimeout: 300 },
+    hold: 300,
+    probeBound: PROMPT,
+  }),
   scenario("keepLatest", { policy: "keepLatest", probeBound: PROMPT }),
+  scenario("keepLatest, of many at once", {
+    policy: "keepLatest",
+    processes: [[0]],
+    slots: 60,
+    jobs: [{ count: 200, keys: ["a"] }],
+    probeBound: PROMPT,
+  }),
   scenario("cancelInProgress", { policy: "cancelInProgress", probeBound: PROMPT, hold: 200 }),
   scenario("minHold", { policies: { minHold: 120 }, probeBound: PROMPT }),
   scenario("maxWait", {
