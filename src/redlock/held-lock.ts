@@ -40,6 +40,7 @@ export class HeldLock implements Lock {
   #settle: (() => void) | undefined;
   #settled: Promise<void> | undefined;
   #over = false;
+  #loss: LockLostError | undefined;
   #releasing: Promise<"released" | "expired"> | undefined;
   #handedOver: Promise<unknown> = Promise.resolve();
 
@@ -63,7 +64,7 @@ export class HeldLock implements Lock {
 
   get signal(): AbortSignal {
     this.#controller ??= new AbortController();
-    if (this.lost.aborted) this.#controller.abort(this.lost.reason);
+    if (this.#loss !== undefined) this.#controller.abort(this.#loss);
     return this.#controller.signal;
   }
 
@@ -72,7 +73,7 @@ export class HeldLock implements Lock {
   }
 
   remaining(): number {
-    if (this.lost.aborted || this.#releasing !== undefined) return 0;
+    if (this.#loss !== undefined || this.#releasing !== undefined) return 0;
     return Math.max(0, this.#parts.tenure.usableUntil - this.#parts.clock.now());
   }
 
@@ -80,13 +81,13 @@ export class HeldLock implements Lock {
     if (this.held) return;
     // The event loop may have been too busy for the watchdog: what is noticed here is true for everybody.
     this.#beat.check();
-    throw this.lost.reason ?? this.#lossOf("released", []);
+    throw this.#loss ?? this.#lossOf("released", []);
   }
 
   /** @throws {LockLostError} when the lock was lost; not when it was released. */
   assertNotLost(): void {
     if (this.#releasing === undefined) this.assertHeld();
-    if (this.lost.aborted) throw this.lost.reason;
+    if (this.#loss !== undefined) throw this.#loss;
   }
 
   async extend(ttl?: number): Promise<void> {
@@ -134,11 +135,13 @@ export class HeldLock implements Lock {
 
   /** Ends the lock for its user: the signal aborts. The keys stay until {@link release}. */
   lose(reason: LossReason, votes: readonly NodeVote[] = []): void {
-    if (this.lost.aborted || this.#releasing !== undefined) return;
+    if (this.#loss !== undefined || this.#releasing !== undefined) return;
     this.#beat.stop();
     const error = this.#lossOf(reason, votes);
-    this.lost.abort(error);
+    this.#loss = error;
+    // The user's signal first: those that follow the loss may look at it.
     this.#controller?.abort(error);
+    this.lost.abort(error);
     this.#parts.events.emit("lost", {
       keys: this.keys,
       fencingToken: this.fencingToken,

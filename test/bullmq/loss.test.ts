@@ -48,6 +48,28 @@ function loser(
 }
 
 describe("a job that lost its lock", () => {
+  test("finds the lock's own signal aborted when it hears of it by the processor's", async () => {
+    const redlock = bench.redlock();
+    const seen: unknown[] = [];
+    const worker = bench.worker(
+      withLock(
+        { redlock, key: KEY, onLost: "continue" },
+        async (_job: Job, _token, signal, lock) => {
+          const own = lock.signal;
+          signal.addEventListener("abort", () => seen.push(own.aborted, own.reason, lock.held));
+          await steal();
+          await aborted(signal);
+          await giveBack();
+          return signal.reason === own.reason;
+        },
+      ),
+    );
+    const done = ends(worker, 1);
+    await bench.queue().add("charge", { account: "a" });
+    expect((await done)[0]).toMatchObject({ result: true });
+    expect(seen).toEqual([true, expect.objectContaining({ reason: "taken" }), false]);
+  });
+
   test("hears of it by its signal, is put back without an attempt, and runs again", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
