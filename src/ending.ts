@@ -3,7 +3,8 @@
  * costs as much as all the rest of them.
  */
 export class Ending {
-  readonly #callbacks = new Set<() => void>();
+  /** Made when somebody listens: most locks end without. */
+  #callbacks: Set<() => void> | undefined;
   #aborted = false;
   #reason: unknown;
 
@@ -20,14 +21,15 @@ export class Ending {
     if (this.#aborted) return;
     this.#aborted = true;
     this.#reason = reason;
-    const called = [...this.#callbacks];
-    this.#callbacks.clear();
+    const called = this.#callbacks ?? [];
+    this.#callbacks = undefined;
     for (const callback of called) callback();
   }
 
   /** Calls `callback` when it ends; see {@link onAbort}. */
   listen(callback: () => void): () => void {
-    this.#callbacks.add(callback);
-    return () => this.#callbacks.delete(callback);
+    const callbacks = (this.#callbacks ??= new Set());
+    callbacks.add(callback);
+    return () => callbacks.delete(callback);
   }
 }

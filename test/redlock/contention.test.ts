@@ -146,6 +146,31 @@ describe("waiting", () => {
     expect(next.fencingToken).toBeGreaterThan(lock.fencingToken);
   });
 
+  it("of the next in the same process ends with the round trip of the release", async () => {
+    const { clock, redlock, nodes } = simulate(3, OPTIONS);
+    for (const { behaviour } of nodes) Object.assign(behaviour, { there: 5, back: 5 });
+    const first = await clock.until(redlock.acquire("k"));
+    const order: number[] = [];
+    const waiting = [1, 2, 3].map(async (number) => {
+      const lock = await redlock.acquire("k", { waitTimeout: 60_000 });
+      order.push(number);
+      return lock;
+    });
+    await clock.pass(100);
+    void first.release();
+    const second = await clock.until(waiting[0]!);
+    // Its release has said who comes next, so that this one asks at once.
+    let releasedAt = clock.now();
+    void second.release();
+    const third = await clock.until(waiting[1]!);
+    expect(clock.now() - releasedAt).toBe(10);
+    releasedAt = clock.now();
+    void third.release();
+    await clock.until(waiting[2]!);
+    expect(clock.now() - releasedAt).toBe(10);
+    expect(order).toEqual([1, 2, 3]);
+  });
+
   it("finds a free key without any message", async () => {
     const { clock, redlock, nodes, client } = simulate(3, OPTIONS);
     const lock = await clock.until(redlock.acquire("k", { heartbeat: false }));
