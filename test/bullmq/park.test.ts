@@ -233,12 +233,15 @@ describe("a parked job", () => {
     const queue = bench.queue();
     const holder = bench.redlock({ ttl: 10_000 });
     const closing = bench.redlock({ ttl: 10_000 });
-    // A function: the job is in no line until it is parked.
-    const worker = bench.worker(
-      withLock({ redlock: closing, key: KEY, onConflict: () => "delay" }, async () => "ran"),
-    );
     const lock = await holder.acquire("account:hot");
-    closing.once("conflict", () => void lock.release());
+    // A function: the job is in no line until it is parked, and the key is free before.
+    const onConflict = async (): Promise<"delay"> => {
+      await lock.release();
+      return "delay";
+    };
+    const worker = bench.worker(
+      withLock({ redlock: closing, key: KEY, onConflict }, async () => "ran"),
+    );
     const closed = new Promise<void>((resolve) => {
       closing.once("parked", () => void worker.close().then(resolve));
     });
