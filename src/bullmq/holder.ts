@@ -1,7 +1,7 @@
 import type { Job } from "bullmq";
 import { createHash } from "node:crypto";
-import { hostname } from "node:os";
 import type { Holder } from "../errors.ts";
+import { hostName } from "../host-name.ts";
 import { nameOf, queueNameOf } from "./job-worker.ts";
 
 /** Characters of the name that are shown: with all the rest the text stays below the 256 that are stored. */
@@ -9,9 +9,6 @@ const LONGEST_NAME = 120;
 const LONGEST_HOST = 64;
 /** 72 bits: among a billion jobs no two meet by chance. */
 const MARK_LENGTH = 12;
-
-/** The system is asked once: it would be asked for every job. */
-let host: string | undefined;
 
 const marks = new WeakMap<Job, string>();
 
@@ -26,7 +23,7 @@ const UNPRINTABLE = /[\p{Control}\p{Surrogate}]/gu;
  */
 export function describeAsHolder(job: Job): string {
   const name = shorten(nameOf(job).replace(UNPRINTABLE, "\uFFFD"), LONGEST_NAME);
-  host ??= hostname().slice(0, LONGEST_HOST);
+  const host = hostName().slice(0, LONGEST_HOST);
   return `${name} attempt ${job.attemptsMade + 1} (${host} pid ${process.pid}) #${markOf(job)}`;
 }
 

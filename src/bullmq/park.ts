@@ -1,6 +1,5 @@
-import type { Clock } from "../clock.ts";
 import type { Standing } from "../line/place.ts";
-import { onAbort } from "../on-abort.ts";
+import { after } from "../pause.ts";
 import type { Activation } from "./activation.ts";
 import { type Parking, putAside } from "./put-aside.ts";
 
@@ -50,28 +49,12 @@ async function enter(
   const joined = await line.join(standing, keys, { state: "parked", tries, keptFor });
   if (!joined.heard && !closing.aborted && clock.now() + REJOINING < until) {
     const again = (): void => void enter(activation, standing, parked, until);
-    after(REJOINING, again, { clock, closing });
+    after(clock, REJOINING, closing, again);
   }
   if (joined.quiet && joined.replaced.length === 0) return;
   const call = async (): Promise<void> => {
     await Promise.all([line.dismiss(joined.replaced), joined.quiet ? undefined : line.look(keys)]);
   };
   if (closing.aborted) await call();
-  else after(SETTLING, () => void call(), { clock, closing });
-}
-
-/** Calls `run` after `ms`, or at once when `closing` aborts before. */
-function after(
-  ms: number,
-  run: () => void,
-  { clock, closing }: { clock: Clock; closing: AbortSignal },
-): void {
-  const timer = clock.timer(ms, () => {
-    forget();
-    run();
-  });
-  const forget = onAbort(closing, () => {
-    clock.clearTimer(timer);
-    run();
-  });
+  else after(clock, SETTLING, closing, () => void call());
 }

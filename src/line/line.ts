@@ -91,9 +91,9 @@ export class Line {
         void this.#attendant(key).keepFor({ ...standing, detail }, keptFor, false);
       } else void this.leave(standing, [key]);
     }
-    const replaced = replies.flatMap((reply) =>
+    const replaced = (calls ? replies : []).flatMap((reply) =>
       (reply ?? []).flatMap((joined, index) =>
-        (calls ? joined.replaced : []).map((waiter) => ({ key: keys[index] ?? "", waiter })),
+        joined.replaced.map((waiter) => ({ key: keys[index] ?? "", waiter })),
       ),
     );
     return {

@@ -3,10 +3,11 @@ import type { NodeVote } from "../errors.ts";
 import { within } from "../pause.ts";
 import { NodeError } from "../redis/node-port.ts";
 import type { LockContext } from "./context.ts";
-import { type AcquireReply, acquireOperation, type KeyHolder } from "./acquiring.ts";
+import type { KeyHolder } from "./acquiring.ts";
 import type { Caller, Claim } from "./claim.ts";
-import { judge, markOf, reportVotes, type Verdict, type Vote } from "./quorum.ts";
-import { Tenure, type TurnListener } from "./tenure.ts";
+import { reportVotes, type Vote } from "./quorum.ts";
+import { type RoundResult, runRound } from "./round.ts";
+import type { Tenure, TurnListener } from "./tenure.ts";
 import { smallestGrant } from "./validity.ts";
 
 /** What is asked for. */
@@ -118,17 +119,6 @@ function nameOf({ key, id, token }: KeyHolder): string {
   return JSON.stringify([key, id, token]);
 }
 
-interface RoundResult {
-  readonly verdict: Verdict;
-  readonly votes: readonly Vote[];
-  readonly tenure: Tenure;
-  /**
-   * Takes back what the rounds may have left: at once where a master has granted, or said nothing and may do so late, and
-   * where the vote is still to come when it is there.
-   */
-  rollBack(heard: TurnListener): void;
-}
-
 /**
  * Runs rounds with growing tokens until one does not end `stale`.
  * @param traces the masters that may have something of this acquisition; those that have only refused do not.
@@ -150,7 +140,7 @@ async function runRounds(
       guarded: guards.enabled,
       caller: request.caller,
     };
-    const result = await runRound(context, request, claim, traces);
+    const result = await runRound(context, request.ttl, claim, traces);
     const { verdict, tenure } = result;
     if (verdict.kind === "granted") {
       // Slow masters, or a blocked event loop: better no lock than one about to end.
@@ -175,97 +165,10 @@ function hasNotJoined({ token, caller }: Claim, votes: readonly Vote[]): boolean
   );
 }
 
-const PENDING: Vote = { kind: "pending" };
-const GRANTED: Vote = { kind: "granted" };
-
-function runRound(
-  context: LockContext,
-  { ttl }: AcquireRequest,
-  claim: Claim,
-  traces: Set<number>,
-): Promise<RoundResult> {
-  const { masters, tokens, guards } = context;
-  const votes: Vote[] = masters.names.map(() => PENDING);
-  const tenure = new Tenure(context, claim, ttl);
-  let decided = false;
-  let rollingBack: TurnListener | undefined;
-  const rollBackOn = (node: number): void => {
-    const done = votes[node] !== PENDING && traces.has(node);
-    if (done && rollingBack !== undefined) tenure.rollBack(node, rollingBack);
-  };
-  const rollBack = (heard: TurnListener): void => {
-    rollingBack = heard;
-    for (const node of votes.keys()) rollBackOn(node);
-  };
-  return new Promise((resolve) => {
-    const cast = (node: number, vote: Vote): void => {
-      votes[node] = vote;
-      if (!isRefusal(vote)) traces.add(node);
-      rollBackOn(node);
-      tokens.observe(markOf(vote));
-      if (decided) return;
-      const verdict = judge(votes, masters.quorum, claim.token);
-      decided = verdict.kind !== "undecided";
-      if (decided) resolve({ verdict, votes, tenure, rollBack });
-    };
-    const heard = (node: number, reply: AcquireReply, sentAt: number): Vote => {
-      guards.heard(node, reply);
-      // Also after the round is decided: each further master makes the lock last longer.
-      if (reply.status === "granted") tenure.confirm(node, sentAt, ttl);
-      return voteOf(reply);
-    };
-    masters.broadcast(
-      acquireOperation,
-      { ...claim, ttl },
-      {
-        answer: (node, reply, sentAt) => cast(node, heard(node, reply, sentAt)),
-        failure: (node, error) => cast(node, { kind: "failed", error }),
-        // Too late for the vote, not for the lease.
-        late: (node, reply, sentAt) => void heard(node, reply, sentAt),
-      },
-    );
-  });
-}
-
-/** Whether the master has taken nothing. */
-function isRefusal(vote: Vote): boolean {
-  if (vote.kind === "barred") return vote.reason === "unarmed";
-  return vote.kind === "busy" || vote.kind === "stale" || vote.kind === "replaced";
-}
-
 function tooLate(vote: Vote, ttl: number): Vote {
   if (vote.kind !== "granted") return vote;
   const error = new NodeError("timed out", `answered too late for a ttl of ${ttl} ms`);
   return { kind: "failed", error };
-}
-
-function voteOf(reply: AcquireReply): Vote {
-  switch (reply.status) {
-    case "granted":
-      return GRANTED;
-    case "stale":
-      return { kind: "stale", mark: reply.mark };
-    case "busy":
-      return { kind: "busy", mark: reply.mark, holders: reply.holders };
-    case "replaced":
-      return { kind: "replaced", by: reply.by };
-    case "quarantined":
-      return {
-        kind: "barred",
-        reason: "quarantined",
-        cause: `lost its memory; votes again in ${Math.ceil(reply.remaining)} ms`,
-      };
-    case "unarmed":
-      return {
-        kind: "barred",
-        reason: "unarmed",
-        cause: reply.guard === "absent" ? "new, or lost its memory" : "was restarted",
-      };
-    case "too long":
-      return { kind: "barred", reason: "unarmed", cause: "did not know of so long a ttl" };
-    default:
-      return reply satisfies never;
-  }
 }
 
 function sleep(clock: Clock, ms: number): Promise<void> {

@@ -60,6 +60,11 @@ function parseWaiters(raw: unknown): Waiter[] {
   });
 }
 
+/** The names of a lock, of its turn and of its line. */
+function lockAndLine(names: Names, key: string): string[] {
+  return [names.lock(key), names.turn(key), names.waiters(key), names.waiter(key)];
+}
+
 /** Somebody who joins lines. */
 export interface Newcomer extends Waiter {
   /** True for one that replaces earlier ones that may be replaced. */
@@ -123,13 +128,7 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
     replies[i] = { status, rest, theirs or '', replaced }
   end
   return { 'OK', replies }`,
-  keys: ({ names, keys }) =>
-    keys.flatMap((key) => [
-      names.lock(key),
-      names.turn(key),
-      names.waiters(key),
-      names.waiter(key),
-    ]),
+  keys: ({ names, keys }) => keys.flatMap((key) => lockAndLine(names, key)),
   argv: ({ newcomers, process, living }) => [
     process,
     living ? LEASE : 0,
@@ -214,12 +213,7 @@ export const serveOperation: Operation<Serving, TurnReply> = {
     return { 'TURN', theirs, since, redis.call('PTTL', turn), redis.call('ZCARD', line), detail }
   end
   return serve(turn, line, details, channel, token, process, '', skipped)`,
-  keys: ({ names, key }) => [
-    names.lock(key),
-    names.turn(key),
-    names.waiters(key),
-    names.waiter(key),
-  ],
+  keys: ({ names, key }) => lockAndLine(names, key),
   argv: ({ names, key, token, process, give, detail, calls, life, living, gone, skipped }) => [
     token,
     names.called(key),

@@ -1,6 +1,6 @@
-import { hostname } from "node:os";
 import { refuseUnknownOptions, requireObject } from "../check-options.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
+import { hostName } from "../host-name.ts";
 import { normaliseKeys } from "../keys/normalise.ts";
 import { LONGEST_HOLDER_TEXT } from "../lock/stored.ts";
 import { checkGrantable, checkHeartbeat, checkMs, type RedlockSettings } from "./options.ts";
@@ -29,9 +29,6 @@ export interface Wish {
   readonly holder: string;
 }
 
-/** The default holder text. The system is asked once: it would be asked for every lock. */
-let ourselves: string | undefined;
-
 const KNOWN = ["ttl", "heartbeat", "waitTimeout", "signal", "holder"];
 /** Longest wait in ms for a held key: what a timer of Node can hold. */
 const LONGEST_WAIT = 2 ** 31 - 1;
@@ -42,7 +39,7 @@ export function readWish(settings: RedlockSettings, keys: unknown, options: unkn
   refuseUnknownOptions("", options, KNOWN);
   const given: AcquireOptions = options;
   const ttl = given.ttl === undefined ? settings.ttl : checkTtl(settings, given.ttl);
-  const { signal, holder = (ourselves ??= `${hostname()} pid ${process.pid}`) } = given;
+  const { signal, holder = `${hostName()} pid ${process.pid}` } = given;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new LockConfigError({
       path: "signal",
