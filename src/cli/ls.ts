@@ -86,10 +86,11 @@ function show(locks: readonly KeySummary[], out: Screen): void {
     lock.age === undefined ? "?" : duration(lock.age),
     lock.remaining === undefined ? "?" : duration(lock.remaining),
     `${lock.heldBy} of ${lock.nodes.length}`,
+    String(lock.waiting),
     lock.nodes.some(isStuck) ? "does not go away by itself: inspect it" : "",
   ]);
   const [heading = "", ...lines] = table(
-    [["KEY", "HOLDER", "FOR", "ENDS IN", "MASTERS", ""], ...rows],
+    [["KEY", "HOLDER", "FOR", "ENDS IN", "MASTERS", "WAITING", ""], ...rows],
     "",
   );
   out.say(out.paint("dim", heading), ...lines, "", `${count(locks.length, "lock")} held`);

@@ -74,10 +74,18 @@ end
 local function hasCome(details, place)
   redis.call('HDEL', details, '!' .. homeOf(place))
 end
+-- The last of the waiters at the front that were passed over, and their homes: nobody looks at all of them again.
+local function frontOf(details)
+  local homes, place = string.match(redis.call('HGET', details, '<') or '', '^([^|]*)|(.*)$')
+  return place, homes
+end
 local function join(line, details, place, priority, detail)
   redis.call('ZADD', line, priority, place)
   redis.call('HSET', details, place, detail)
   hasCome(details, place)
+  local front = frontOf(details)
+  local last = front and redis.call('ZRANK', line, front)
+  if last and redis.call('ZRANK', line, place) <= last then redis.call('HDEL', details, '<') end
   redis.call('PEXPIRE', line, ${LINE_RETENTION})
   redis.call('PEXPIRE', details, ${LINE_RETENTION})
 end
@@ -96,16 +104,23 @@ local function passOver(details, home)
   redis.call('HSET', details, '!' .. home, string.format('%.0f:%.0f', clockOf() + pause, pause))
 end
 local function firstOf(line, details, skipped, prefers)
-  local first, passed, index, steps, size = {}, {}, 0, 0, ${NAMED}
+  local first, passed, homes, index, steps, size = {}, {}, {}, 0, 0, ${NAMED}
+  local last, behind, resumed = nil, 0, false
+  local function passes(home)
+    if passed[home] == nil then passed[home] = skipped[home] or (prefers and passOf(details, home)) or false end
+    return passed[home]
+  end
   while steps < ${MOST_STEPS} do
     local places = redis.call('ZRANGE', line, index, index + size - 1, 'WITHSCORES')
     if #places == 0 then break end
     for i = 1, #places, 2 do
       local place = places[i]
       local home = homeOf(place)
-      if prefers and passed[home] == nil then passed[home] = passOf(details, home) end
-      if skipped[home] or passed[home] then
+      if passes(home) then
         index = index + 1
+        if not first[1] then
+          last, behind, homes[home] = place, behind + 1, true
+        end
       else
         local detail = redis.call('HGET', details, place)
         if not detail or not isThere(details, detail) then
@@ -113,12 +128,30 @@ local function firstOf(line, details, skipped, prefers)
         else
           index = index + 1
           first[#first + 1] = { place, detail, places[i + 1] }
-          if #first == ${NAMED} then return first end
+          if #first == ${NAMED} then break end
         end
       end
     end
+    if #first == ${NAMED} or (first[1] and size == ${STRIDE}) then break end
     steps = steps + size
     size = ${STRIDE}
+    if not first[1] and not resumed then
+      resumed = true
+      local front, theirs = frontOf(details)
+      local rank = front and redis.call('ZRANK', line, front)
+      for home in string.gmatch(theirs or '', '%S+') do
+        rank = passes(home) and rank
+      end
+      if rank and rank >= index then
+        index, behind, size = rank + 1, 0, ${NAMED}
+        for home in string.gmatch(theirs, '%S+') do homes[home] = true end
+      end
+    end
+  end
+  if behind >= ${STRIDE} then
+    local names = {}
+    for home in pairs(homes) do names[#names + 1] = home end
+    redis.call('HSET', details, '<', table.concat(names, ' ') .. '|' .. last)
   end
   return first
 end

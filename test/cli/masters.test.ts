@@ -353,18 +353,20 @@ describe("inspect", () => {
 describe("ls", () => {
   it("lists what is held, the oldest first, and what matches a pattern", async () => {
     expect(await ask("ls")).toEqual({ code: 0, out: "no lock is held\n", notes: "" });
-    await redlock.acquire("account:1", { holder: "first" });
+    const first = await redlock.acquire("account:1", { holder: "first" });
+    const next = redlock.acquire("account:1", { waitTimeout: 60_000 });
     await redlock.acquire("account:2", { holder: "second" });
+    await expect.poll(async () => (await redlock.inspect("account:1")).waiting).toBe(1);
     await redlock.acquire(`order:${"x".repeat(80)}`, { holder: "third" });
     const { code, out, notes } = await ask("ls");
     expect([code, notes]).toEqual([0, ""]);
     expect(
       out.split("\n").map((line) => line.split(/ {2,}/).filter((_, i) => i !== 2 && i !== 3)),
     ).toEqual([
-      ["KEY", "HOLDER", "MASTERS"],
-      ["account:1", "first", "3 of 3"],
-      ["account:2", "second", "3 of 3"],
-      [`order:${"x".repeat(51)}...`, "third", "3 of 3"],
+      ["KEY", "HOLDER", "MASTERS", "WAITING"],
+      ["account:1", "first", "3 of 3", "1"],
+      ["account:2", "second", "3 of 3", "0"],
+      [`order:${"x".repeat(51)}...`, "third", "3 of 3", "0"],
       [""],
       ["3 locks held"],
       [""],
@@ -375,6 +377,8 @@ describe("ls", () => {
     expect(listed.masters).toEqual(
       [0, 1, 2].map((index) => ({ node: nameOf(index), answers: true, cause: null })),
     );
+    await first.release();
+    await (await next).release();
   });
 
   it("lists every lock with a master down or hung, and names it", async () => {
@@ -399,7 +403,7 @@ describe("ls", () => {
     const { code, out } = await ask("ls");
     expect(code).toBe(1);
     expect(out).toMatch(
-      /a +another program +\? +\? +3 of 3 +does not go away by itself: inspect it/,
+      /a +another program +\? +\? +3 of 3 +0 +does not go away by itself: inspect it/,
     );
   });
 });
