@@ -1,21 +1,17 @@
 import fc from "fast-check";
 import { beforeEach, describe, expect, it } from "vitest";
-import { systemClock } from "../../src/clock.ts";
 import { acquireOperation } from "../../src/lock/acquiring.ts";
 import type { Claim } from "../../src/lock/claim.ts";
 import { extendOperation } from "../../src/lock/extending.ts";
 import { releaseOperation } from "../../src/lock/releasing.ts";
 import { armOperation } from "../../src/lock/arming.ts";
-import { joinOperation, type Serving, serveOperation } from "../../src/lock/lining.ts";
-import { lockProgram } from "../../src/lock/program.ts";
+import { joinOperation, serveOperation } from "../../src/lock/lining.ts";
 import { readOperation } from "../../src/lock/looking.ts";
 import { namesUnder, parseStoredLock } from "../../src/lock/stored.ts";
-import { systemRandom } from "../../src/random.ts";
-import { parseEndpoint } from "../../src/redis/endpoint.ts";
 import { askNode } from "../../src/redis/node-port.ts";
 import type { Operation } from "../../src/redis/operation.ts";
-import { homeIn, placeOf } from "../../src/line/place.ts";
-import { RedisNode } from "../../src/redis/redis-node.ts";
+import type { RedisNode } from "../../src/redis/redis-node.ts";
+import { connectNode } from "../support/lock-node.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
 import { SimulatedMaster } from "../support/simulated-master.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
@@ -23,22 +19,9 @@ import { VirtualClock } from "../support/virtual-clock.ts";
 const servers = useRedisNodes(1);
 const names = namesUnder("redlock:");
 
-function connect(url: string): RedisNode {
-  return new RedisNode({
-    endpoint: parseEndpoint("node", url),
-    program: lockProgram,
-    nodeTimeout: 5_000,
-    farthestClock: 60_000,
-    clock: systemClock,
-    random: systemRandom,
-    onUp: () => {},
-    onDown: () => {},
-  });
-}
-
 let node: RedisNode;
 beforeEach(() => {
-  node = connect(servers.urls[0] ?? "");
+  node = connectNode(servers.urls[0] ?? "");
   return () => node.close();
 });
 
@@ -56,12 +39,6 @@ function claim(owner: string, token: number, keys: string[] = ["k"]): Claim {
     joins: undefined,
   };
   return { names, keys, owner, token, guarded: false, holder: "", caller };
-}
-
-/** Gives the turn to the first in line. */
-function serving(token: number): Serving {
-  const nobody = { give: "", detail: "", calls: true, life: 2_000, living: false, gone: [] };
-  return { names, key: "k", token, process: "here", skipped: [], ...nobody };
 }
 
 describe("the script of a master", () => {
@@ -206,156 +183,6 @@ describe("the script of a master", () => {
         });
       }),
     );
-  });
-});
-
-describe("a line whose front is passed over", () => {
-  const HOMES = ["a", "b", "c"];
-  type Change =
-    | { kind: "join"; home: string; count: number; at: number; priority: number }
-    | { kind: "join again" | "leave"; at: number; priority: number }
-    | { kind: "pass" | "trust"; home: string }
-    | { kind: "serve"; skipped: string[] };
-  const home = fc.constantFrom(...HOMES);
-  const change: fc.Arbitrary<Change> = fc.oneof(
-    fc.record({
-      kind: fc.constant("join" as const),
-      home,
-      count: fc.constantFrom(1, 1, 3, 150),
-      at: fc.nat(9),
-      priority: fc.constantFrom(0, 0, 0, 1),
-    }),
-    fc.record({
-      kind: fc.constantFrom("join again" as const, "leave" as const),
-      // -1: the one that the script has noted.
-      at: fc.constantFrom(-1, 0, 0.3, 0.6, 1),
-      priority: fc.nat(1),
-    }),
-    fc.record({
-      kind: fc.constantFrom("pass" as const, "pass" as const, "trust" as const),
-      home,
-    }),
-    fc.record({
-      kind: fc.constant("serve" as const),
-      skipped: fc.subarray(HOMES, { maxLength: 2 }),
-    }),
-  );
-
-  async function joinAll(home: string, count: number, at: number, priority = 0): Promise<void> {
-    const newcomers = Array.from({ length: count }, () => ({
-      place: placeOf(at, home, String((ids += 1)).padStart(6, "0")),
-      priority,
-      detail: "p1@there",
-      replaces: false,
-    }));
-    await ask(joinOperation, { names, keys: ["k"], newcomers, process: "there", living: false });
-  }
-  let ids = 0;
-
-  /** Who is first by looking at all; of those that are passed over, only if there is nobody else. */
-  async function firstInLine(skipped: readonly string[]): Promise<string | undefined> {
-    const client = redisClient(servers.urls[0] ?? "");
-    const places = await client.zrange(names.waiters("k"), "0", "-1");
-    const details = await client.hgetall(names.waiter("k"));
-    const willing = places.filter((place) => !skipped.includes(homeIn(place)));
-    const isPassed = (place: string): boolean => details[`!${homeIn(place)}`] !== undefined;
-    return willing.find((place) => !isPassed(place)) ?? willing[0];
-  }
-
-  async function apply(each: Change, token: number): Promise<void> {
-    const client = redisClient(servers.urls[0] ?? "");
-    const [line, details] = [names.waiters("k"), names.waiter("k")];
-    switch (each.kind) {
-      case "join":
-        return await joinAll(each.home, each.count, each.at, each.priority);
-      case "pass":
-        if ((await client.exists(line)) === 0) return;
-        await client.hset(details, `!${each.home}`, `${Date.now() + 600_000}:10000`);
-        return;
-      case "trust":
-        await client.hdel(details, `!${each.home}`);
-        return;
-      case "serve": {
-        const expected = await firstInLine(each.skipped);
-        const reply = await ask(serveOperation, { ...serving(token), skipped: each.skipped });
-        expect(reply.status === "head" ? reply.waiters[0]?.place : undefined).toBe(expected);
-        await client.del(names.turn("k"));
-        return;
-      }
-      default: {
-        const rank = String(Math.floor(each.at * ((await client.zcard(line)) - 1)));
-        const noted = (await client.hget(details, "<"))?.split("|")[1];
-        const place = each.at < 0 ? noted : (await client.zrange(line, rank, rank))[0];
-        if (place === undefined) return;
-        if (each.kind === "leave") {
-          const gone = [{ place, detail: "" }];
-          await ask(serveOperation, { ...serving(token), gone });
-          await client.del(names.turn("k"));
-        } else {
-          const { priority } = each;
-          const newcomers = [{ place, priority, detail: "p1@there", replaces: false }];
-          const joining = { names, keys: ["k"], newcomers, process: "there", living: false };
-          await ask(joinOperation, joining);
-        }
-      }
-    }
-  }
-
-  /** What is noted of three homes, the one in the middle of which then comes. */
-  const threeHomes: Change[] = [
-    { kind: "join", home: "c", count: 150, at: 4, priority: 0 },
-    { kind: "pass", home: "c" },
-    { kind: "serve", skipped: [] },
-    { kind: "join", home: "b", count: 150, at: 5, priority: 0 },
-    { kind: "pass", home: "b" },
-    { kind: "join", home: "d", count: 1, at: 7, priority: 0 },
-    { kind: "serve", skipped: [] },
-    { kind: "trust", home: "c" },
-  ];
-
-  it("goes on with whoever is first of those that are not, whatever has happened meanwhile", async () => {
-    const client = redisClient(servers.urls[0] ?? "");
-    let resumed = 0;
-    await fc.assert(
-      fc.asyncProperty(fc.array(change, { maxLength: 12 }), async (changes) => {
-        await client.flushall();
-        await joinAll("a", 200, 3);
-        await joinAll("b", 3, 6);
-        const passed: Change[] = [
-          { kind: "pass", home: "a" },
-          { kind: "serve", skipped: [] },
-        ];
-        const last: Change = { kind: "serve", skipped: [] };
-        for (const [index, each] of [...passed, ...changes, last].entries()) {
-          if (each.kind === "serve" && (await client.hexists(names.waiter("k"), "<"))) resumed += 1;
-          await apply(each, index + 1);
-        }
-      }),
-      { numRuns: 150, examples: [[threeHomes]] },
-    );
-    expect(resumed).toBeGreaterThan(150);
-  });
-
-  it("is looked at once, however often the key is handed over", async () => {
-    const client = redisClient(servers.urls[0] ?? "");
-    await client.flushall();
-    for (let i = 0; i < 5; i++) await joinAll(`a${i}`, 1_000, 1);
-    await joinAll("b", 3, 2);
-    const skipped = Array.from({ length: 5 }, (_, index) => `a${index}`);
-    /** How many commands the server has carried out so far, those of scripts among them. */
-    const commandCalls = async (): Promise<number> => {
-      const calls = (await client.info("commandstats")).matchAll(/calls=(\d+)/g);
-      return Array.from(calls).reduce((sum, [, count]) => sum + Number(count), 0);
-    };
-    const lookups = async (): Promise<number> => {
-      const before = await commandCalls();
-      const reply = await ask(serveOperation, { ...serving(1), skipped });
-      expect(reply.status === "head" && reply.waiters[0]?.place).toMatch(/:b:/);
-      await client.del(names.turn("k"));
-      return (await commandCalls()) - before;
-    };
-    expect(await lookups()).toBeGreaterThan(50);
-    expect(await lookups()).toBeLessThan(25);
   });
 });
 
