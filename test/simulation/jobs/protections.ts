@@ -125,7 +125,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/line/attendant.ts",
+      file: "src/line/turns.ts",
       find: "if (this.#calls.has(waiter)) return;",
       replace: "if (this !== undefined) return;",
     },
@@ -150,7 +150,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seeds: 20,
     patch: {
       file: "src/line/attendant.ts",
-      find: "this.#lookBy(this.#now() + SUBSCRIBING);",
+      find: "this.lookBy(this.#now() + SUBSCRIBING);",
       replace: "void SUBSCRIBING;",
     },
   },
@@ -185,7 +185,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/line/attendant.ts",
+      file: "src/line/turns.ts",
       find: 'if (fate === "called" && (await',
       replace: 'if (fate === "gone" && (await',
     },
