@@ -1,11 +1,12 @@
 import type { Redis } from "ioredis";
 import type { Clock, Timer } from "../clock.ts";
 import type { Random } from "../random.ts";
+import { Batch, type Pending, tellAll } from "./batch.ts";
 import { Connection, SILENCE_LIMIT, describeConnectionError } from "./connection.ts";
 import { Debts } from "./debts.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { type AnswerListener, NodeError, type NodePort } from "./node-port.ts";
-import { encodeCalls, FAILED, replyOf, type Call, type Program } from "./operation.ts";
+import { encodeCalls, type Call, type Program } from "./operation.ts";
 import { Script } from "./script.ts";
 import { describeFarClock, parseServerInfo, unfitness } from "./server-info.ts";
 import { Subscriber } from "./subscriber.ts";
@@ -29,18 +30,6 @@ export interface RedisNodeOptions {
   random: Random;
   onUp(): void;
   onDown(cause: string): void;
-}
-
-interface Pending {
-  readonly call: Call<unknown, unknown>;
-  readonly listener: AnswerListener<unknown>;
-}
-
-interface Batch {
-  readonly pending: readonly Pending[];
-  readonly sentAt: number;
-  deadline: Timer;
-  settled: boolean;
 }
 
 /**
@@ -100,7 +89,7 @@ export class RedisNode implements NodePort {
   close(): void {
     if (this.#stage === "closed") return;
     const closed = new NodeError("unreachable", "closed");
-    for (const batch of this.#inFlight) this.#settle(batch, closed);
+    for (const batch of this.#inFlight) batch.fail(closed);
     // What was started is written, so that a rollback or a release started just now is not lost.
     this.#flush();
     this.#stage = "closed";
@@ -148,13 +137,7 @@ export class RedisNode implements NodePort {
 
   #send(pending: Pending[]): void {
     const { clock, nodeTimeout } = this.#options;
-    const sentAt = clock.now();
-    const batch: Batch = {
-      pending,
-      sentAt,
-      settled: false,
-      deadline: clock.timer(nodeTimeout, () => this.#deadlinePassed(batch)),
-    };
+    const batch = new Batch(pending, clock, nodeTimeout, () => this.#deadlinePassed());
     this.#inFlight.add(batch);
     const argv = encodeCalls(
       pending.map(({ call }) => call),
@@ -170,45 +153,23 @@ export class RedisNode implements NodePort {
   }
 
   #answered(batch: Batch, replies: unknown): void {
-    const { clock, nodeTimeout } = this.#options;
-    this.#lastAnswerAt = clock.now();
-    if (!this.#inFlight.delete(batch)) return;
-    // The timer may be behind when the event loop was blocked.
-    const late = batch.settled || this.#lastAnswerAt - batch.sentAt > nodeTimeout;
-    if (late) this.#settle(batch, new NodeError("timed out", `no answer within ${nodeTimeout} ms`));
-    else this.#settle(batch);
-    const { sentAt } = batch;
-    const server = this.#server;
-    tellAll(batch.pending, ({ call, listener }, index) => {
-      const outcome = parseReply(call, Array.isArray(replies) ? replies[index] : replies);
-      if (outcome instanceof NodeError) {
-        if (!late) listener.failure(outcome);
-      } else if (late) listener.late?.({ reply: outcome, sentAt, server });
-      else listener.answer({ reply: outcome, sentAt, server });
-    });
+    this.#lastAnswerAt = this.#options.clock.now();
+    if (this.#inFlight.delete(batch)) batch.answer(replies, this.#server);
   }
 
   #failed(batch: Batch, error: NodeError): void {
     if (!this.#inFlight.delete(batch)) return;
     if (error.failure === "unreachable") this.#owe(batch.pending);
-    this.#settle(batch, error);
+    batch.fail(error);
   }
 
-  #deadlinePassed(batch: Batch): void {
-    const { clock, nodeTimeout } = this.#options;
-    this.#settle(batch, new NodeError("timed out", `no answer within ${nodeTimeout} ms`));
+  #deadlinePassed(): void {
     // The batch stays in flight: its answer may still come. A connection silent for too long is given up.
     const [oldest] = this.#inFlight;
     if (oldest === undefined) return;
     const silentSince = Math.max(oldest.sentAt, this.#lastAnswerAt);
-    if (clock.now() - silentSince > SILENCE_LIMIT) this.#connection.reset("silent for too long");
-  }
-
-  #settle(batch: Batch, error?: NodeError): void {
-    if (batch.settled) return;
-    batch.settled = true;
-    this.#options.clock.clearTimer(batch.deadline);
-    if (error !== undefined) tellAll(batch.pending, ({ listener }) => listener.failure(error));
+    const silence = this.#options.clock.now() - silentSince;
+    if (silence > SILENCE_LIMIT) this.#connection.reset("silent for too long");
   }
 
   async #prepare(client: Redis): Promise<void> {
@@ -270,35 +231,8 @@ function forNobody(call: Call<unknown, unknown>): Pending {
   return { call, listener: { answer: () => {}, failure: () => {} } };
 }
 
-/** Tells everybody, whatever one of them throws: that is thrown when all have been told. */
-function tellAll(
-  pending: readonly Pending[],
-  tell: (pending: Pending, index: number) => void,
-): void {
-  const thrown: unknown[] = [];
-  for (const [index, each] of pending.entries()) {
-    try {
-      tell(each, index);
-    } catch (error) {
-      thrown.push(error);
-    }
-  }
-  if (thrown.length > 0) throw thrown[0];
-}
-
 /** What the server did not say, it did not refuse: the command did not get through. */
 function toNodeError(error: unknown): NodeError {
   const refused = error instanceof Error && error.name === "ReplyError";
   return new NodeError(refused ? "refused" : "unreachable", describeConnectionError(error));
-}
-
-function parseReply({ operation, args }: Call<unknown, unknown>, raw: unknown): unknown {
-  const reply = replyOf(raw);
-  if (reply === undefined) return new NodeError("refused", "an answer that is none of ours");
-  if (reply[0] === FAILED) return new NodeError("refused", String(reply[1]));
-  try {
-    return operation.parse(reply, args);
-  } catch (error) {
-    return new NodeError("refused", describeConnectionError(error));
-  }
 }

@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import {
   describeValue,
   LockConfigError,
@@ -10,24 +10,17 @@ import { Heartbeat } from "../heartbeat/heartbeat.ts";
 import { normaliseKeys } from "../keys/normalise.ts";
 import { Cancellations } from "../line/cancellations.ts";
 import { Line } from "../line/line.ts";
-import { Contests } from "../lock/contests.ts";
 import type { LockContext } from "../lock/context.ts";
-import { Guards, type GuardSettings } from "../lock/guard.ts";
 import type { Lock } from "../lock/lock.ts";
-import { Masters } from "../lock/masters.ts";
-import { lockProgram } from "../lock/program.ts";
-import { namesUnder } from "../lock/stored.ts";
-import { FARTHEST_CLOCK, TokenSource } from "../lock/tokens.ts";
 import { throwIfAborted } from "../on-abort.ts";
 import { within } from "../pause.ts";
-import { type Random, systemRandom } from "../random.ts";
-import type { NodePort } from "../redis/node-port.ts";
-import { RedisNode, type RedisNodeOptions } from "../redis/redis-node.ts";
+import type { Random } from "../random.ts";
 import { Acquirer, type Manner } from "./acquirer.ts";
 import { HandleFactory, type HandleOptions, type RedlockHandle } from "./handle.ts";
 import type { HeldLock } from "./held-lock.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
 import { listLocks } from "./list.ts";
+import { makeContext, REAL_SURROUNDINGS, type Surroundings } from "./make-context.ts";
 import {
   checkRedlockOptions,
   type RedlockOptions,
@@ -41,20 +34,6 @@ import { type AcquireOptions, readWish } from "./wish.ts";
 
 /** Milliseconds that {@link Redlock.close} waits at most for what goes on beside locks. */
 const LONGEST_ASIDE = 1_000;
-
-/** The world, in place of which tests put another. */
-export interface Surroundings {
-  clock: Clock;
-  random: Random;
-  connect(options: RedisNodeOptions): NodePort;
-}
-
-/** Real time, chance and masters. */
-export const REAL_SURROUNDINGS: Surroundings = {
-  clock: systemClock,
-  random: systemRandom,
-  connect: (options) => new RedisNode(options),
-};
 
 /**
  * Distributed locks on independent Redis masters.
@@ -86,37 +65,8 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     super();
     const { clock, random } = surroundings;
     const settings = checkRedlockOptions(options);
-    const { endpoints, nodeTimeout, driftFactor, keyPrefix } = settings;
-    const guardSettings: GuardSettings = { ...settings, mode: settings.restartGuard };
-    const ports = endpoints.map((endpoint) =>
-      surroundings.connect({
-        endpoint,
-        program: lockProgram,
-        nodeTimeout,
-        farthestClock: FARTHEST_CLOCK,
-        clock,
-        random,
-        onUp: () => this.emit("node:up", { node: endpoint.name }),
-        onDown: (cause) => this.emit("node:down", { node: endpoint.name, cause }),
-      }),
-    );
     this.#settings = settings;
-    const masters = new Masters(ports, (node, first) => this.#warnDuplicate(node, first));
-    const names = namesUnder(keyPrefix);
-    this.#context = {
-      masters,
-      guards: new Guards(masters, names, clock, guardSettings, (node, remaining) =>
-        this.emit("node:quarantined", { node: masters.names[node] ?? "", remaining }),
-      ),
-      tokens: new TokenSource(clock),
-      contests: new Contests(),
-      names,
-      clock,
-      random,
-      driftFactor,
-      nodeTimeout,
-      process: random.owner(),
-    };
+    this.#context = makeContext(settings, surroundings, this);
     this.#line = new Line(this.#context);
     this.cancellations = new Cancellations(this.#context);
     this.#acquirer = new Acquirer({
@@ -138,7 +88,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       clock,
       random,
     );
-    const warning = warningAboutCount(endpoints.length);
+    const warning = warningAboutCount(settings.endpoints.length);
     // Later, so that a listener can be there.
     if (warning !== undefined) queueMicrotask(() => this.emit("warning", warning));
   }
@@ -358,13 +308,5 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     this.#line.close();
     this.cancellations.close();
     this.#context.masters.close();
-  }
-
-  #warnDuplicate(node: number, first: number): void {
-    const { names } = this.#context.masters;
-    this.emit("warning", {
-      code: "duplicate-server",
-      message: `nodes[${node}] (${names[node]}) is the same server as nodes[${first}] (${names[first]}); it has no vote`,
-    });
   }
 }

@@ -1,0 +1,73 @@
+import { type Clock, systemClock } from "../clock.ts";
+import type { SafeEmitter } from "../events.ts";
+import type { LockContext } from "../lock/context.ts";
+import { Contests } from "../lock/contests.ts";
+import { Guards } from "../lock/guard.ts";
+import { Masters } from "../lock/masters.ts";
+import { lockProgram } from "../lock/program.ts";
+import { namesUnder } from "../lock/stored.ts";
+import { FARTHEST_CLOCK, TokenSource } from "../lock/tokens.ts";
+import { type Random, systemRandom } from "../random.ts";
+import type { NodePort } from "../redis/node-port.ts";
+import { RedisNode, type RedisNodeOptions } from "../redis/redis-node.ts";
+import type { RedlockSettings } from "./options.ts";
+
+/** The world, in place of which tests put another. */
+export interface Surroundings {
+  clock: Clock;
+  random: Random;
+  connect(options: RedisNodeOptions): NodePort;
+}
+
+/** Real time, chance and masters. */
+export const REAL_SURROUNDINGS: Surroundings = {
+  clock: systemClock,
+  random: systemRandom,
+  connect: (options) => new RedisNode(options),
+};
+
+/** Makes what the locks of one `Redlock` share; what happens to its masters becomes its events. */
+export function makeContext(
+  settings: RedlockSettings,
+  surroundings: Surroundings,
+  events: SafeEmitter,
+): LockContext {
+  const { clock, random } = surroundings;
+  const { endpoints, nodeTimeout, driftFactor, keyPrefix, restartGuard: mode } = settings;
+  const ports = endpoints.map((endpoint) =>
+    surroundings.connect({
+      endpoint,
+      program: lockProgram,
+      nodeTimeout,
+      farthestClock: FARTHEST_CLOCK,
+      clock,
+      random,
+      onUp: () => events.emit("node:up", { node: endpoint.name }),
+      onDown: (cause) => events.emit("node:down", { node: endpoint.name, cause }),
+    }),
+  );
+  const masters = new Masters(ports, (node, first) => warnDuplicate(masters, node, first, events));
+  const names = namesUnder(keyPrefix);
+  const guards = new Guards(masters, names, clock, { ...settings, mode }, (node, remaining) =>
+    events.emit("node:quarantined", { node: masters.names[node] ?? "", remaining }),
+  );
+  return {
+    masters,
+    guards,
+    tokens: new TokenSource(clock),
+    contests: new Contests(),
+    names,
+    clock,
+    random,
+    driftFactor,
+    nodeTimeout,
+    process: random.owner(),
+  };
+}
+
+function warnDuplicate({ names }: Masters, node: number, first: number, events: SafeEmitter): void {
+  events.emit("warning", {
+    code: "duplicate-server",
+    message: `nodes[${node}] (${names[node]}) is the same server as nodes[${first}] (${names[first]}); it has no vote`,
+  });
+}
