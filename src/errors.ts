@@ -117,8 +117,9 @@ function describeUnavailability({ keys, votes, quorum, nodeTimeout }: Unavailabi
   const silent = votes
     .filter(({ vote }) => !isAnswer(vote))
     .map(({ node, vote, cause }) => `${node} ${vote}${cause === undefined ? "" : ` (${cause})`}`);
+  const barred = votes.some(({ vote }) => vote === "quarantined" || vote === "unarmed");
   return (
-    `${quoteKeys(keys)}: ${answered} of ${votes.length} nodes answered within ${nodeTimeout} ms (need ${quorum})` +
+    `${quoteKeys(keys)}: ${answered} of ${votes.length} nodes ${barred ? "voted" : "answered"} within ${nodeTimeout} ms (need ${quorum})` +
     (silent.length === 0 ? "" : `: ${silent.join(", ")}`)
   );
 }

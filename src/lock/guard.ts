@@ -39,6 +39,14 @@ function quarantineOf(
   return Math.ceil(longestTtl * (1 + 2 * driftFactor)) + nodeTimeout + clockSkewBudget;
 }
 
+/** Hears of masters that give no vote for a while. */
+export interface QuarantineListener {
+  /** A master gives no vote for so many milliseconds. */
+  quarantined(node: number, remaining: number): void;
+  /** So many give none that no lock can be had for so many milliseconds. Said once for each such time. */
+  noQuorum(nodes: readonly number[], remaining: number): void;
+}
+
 interface GuardState {
   /** Since when the master says that it has no guard; `undefined` when it has one, or has not been asked. */
   absentSince: number | undefined;
@@ -56,23 +64,25 @@ export class Guards {
   readonly #names: Names;
   readonly #clock: Clock;
   readonly #settings: GuardSettings;
-  readonly #onQuarantine: (node: number, remaining: number) => void;
+  readonly #listener: QuarantineListener;
   readonly #states: GuardState[];
   /** Whether we have met a guard on any master: a set that then has none is not new, it was flushed. */
   #metGuard = false;
+  /** Until when it is known that there is no quorum. */
+  #noQuorumUntil = -Infinity;
 
   constructor(
     masters: Masters,
     names: Names,
     clock: Clock,
     settings: GuardSettings,
-    onQuarantine: (node: number, remaining: number) => void,
+    listener: QuarantineListener,
   ) {
     this.#masters = masters;
     this.#names = names;
     this.#clock = clock;
     this.#settings = settings;
-    this.#onQuarantine = onQuarantine;
+    this.#listener = listener;
     this.#states = masters.ports.map(() => ({
       absentSince: undefined,
       namedAt: -Infinity,
@@ -167,6 +177,17 @@ export class Guards {
     const now = this.#clock.now();
     const known = state.quarantinedUntil > now;
     state.quarantinedUntil = now + remaining;
-    if (!known) this.#onQuarantine(node, remaining);
+    if (!known) this.#listener.quarantined(node, remaining);
+    this.#lookForQuorum(now);
+  }
+
+  #lookForQuorum(now: number): void {
+    const ends = this.#states.map(({ quarantinedUntil }) => quarantinedUntil);
+    // As many as are needed have to be back.
+    const until = ends.toSorted((a, b) => a - b)[this.#masters.quorum - 1] ?? -Infinity;
+    if (until <= now || this.#noQuorumUntil > now) return;
+    this.#noQuorumUntil = until;
+    const nodes = [...ends.keys()].filter((node) => (ends[node] ?? now) > now);
+    this.#listener.noQuorum(nodes, until - now);
   }
 }

@@ -48,8 +48,16 @@ export function makeContext(
   );
   const masters = new Masters(ports, (node, first) => warnDuplicate(masters, node, first, events));
   const names = namesUnder(keyPrefix);
-  const guards = new Guards(masters, names, clock, { ...settings, mode }, (node, remaining) =>
-    events.emit("node:quarantined", { node: masters.names[node] ?? "", remaining }),
+  const guards = new Guards(
+    masters,
+    names,
+    clock,
+    { ...settings, mode },
+    {
+      quarantined: (node, remaining) =>
+        events.emit("node:quarantined", { node: masters.names[node] ?? "", remaining }),
+      noQuorum: (nodes, remaining) => warnNoQuorum(masters, nodes, remaining, events),
+    },
   );
   return {
     masters,
@@ -69,5 +77,20 @@ function warnDuplicate({ names }: Masters, node: number, first: number, events: 
   events.emit("warning", {
     code: "duplicate-server",
     message: `nodes[${node}] (${names[node]}) is the same server as nodes[${first}] (${names[first]}); it has no vote`,
+  });
+}
+
+function warnNoQuorum(
+  { names }: Masters,
+  nodes: readonly number[],
+  remaining: number,
+  events: SafeEmitter,
+): void {
+  const listed = nodes.map((node) => names[node]).join(", ");
+  events.emit("warning", {
+    code: "no-quorum",
+    message:
+      `no lock can be had for ${Math.ceil(remaining / 1_000)} s: ${nodes.length} of ${names.length} nodes (${listed}) are new, ` +
+      "or may have forgotten locks, and give no vote until those are over; it then goes on by itself",
   });
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LockUnavailableError } from "../../src/errors.ts";
+import type { RedlockWarning } from "../../src/events.ts";
 import { simulate, type Simulation } from "../support/simulated-redlock.ts";
 
 const OPTIONS = { ttl: 1_000, nodeTimeout: 50, clockSkewBudget: 500 };
@@ -56,7 +57,9 @@ describe("a master that lost its memory", () => {
     const simulation = simulate(3, OPTIONS);
     const { clock, nodes, redlock } = simulation;
     const quarantined: unknown[] = [];
+    const warnings: unknown[] = [];
     redlock.on("node:quarantined", (event) => quarantined.push(event));
+    redlock.on("warning", (warning) => warnings.push(warning));
     nodes[0]!.restart({ empty: true });
     nodes[2]!.behaviour.refused = true;
     const ask = (): Promise<unknown> => clock.until(redlock.using("k", () => "held"));
@@ -69,6 +72,8 @@ describe("a master that lost its memory", () => {
     );
     expect(quarantined).toHaveLength(1);
     expect(quarantined[0]).toMatchObject({ node: "lock-1:6379" });
+    // The others would be a quorum.
+    expect(warnings).toEqual([]);
     await clock.pass(QUARANTINE - 300);
     await expect(ask()).rejects.toThrow(LockUnavailableError);
     await clock.pass(300);
@@ -220,14 +225,23 @@ describe("a wholly new set of masters", () => {
     const { clock, nodes, redlock } = simulation;
     nodes[1]!.upFor = 1_000;
     const quarantined: { remaining: number }[] = [];
+    const warnings: RedlockWarning[] = [];
     redlock.on("node:quarantined", (event) => quarantined.push(event));
-    await expect(clock.until(redlock.acquire("k"))).rejects.toThrow(/quarantined/);
+    redlock.on("warning", (warning) => warnings.push(warning));
+    const ask = (): Promise<unknown> => clock.until(redlock.acquire("k"));
+    await expect(ask()).rejects.toThrow(/0 of 3 nodes voted within .* quarantined/);
+    await clock.pass(1_000);
+    await expect(ask()).rejects.toThrow(/quarantined/);
+    expect(warnings.map(({ code }) => code)).toEqual(["no-quorum"]);
+    expect(warnings[0]?.message).toMatch(
+      /^no lock can be had for \d+ s: \d of 3 nodes \(lock-1:6379, lock-2:6379.*\) are new/,
+    );
     expect(quarantined.map(({ remaining }) => remaining)).toEqual([
       QUARANTINE,
       QUARANTINE,
       QUARANTINE,
     ]);
-    await clock.pass(QUARANTINE);
+    await clock.pass(QUARANTINE - 1_000);
     expect(await clock.until(redlock.using("k", () => "held"))).toBe("held");
   });
 
