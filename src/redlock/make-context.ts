@@ -91,6 +91,7 @@ function warnNoQuorum(
     code: "no-quorum",
     message:
       `no lock can be had for ${Math.ceil(remaining / 1_000)} s: ${nodes.length} of ${names.length} nodes (${listed}) are new, ` +
-      "or may have forgotten locks, and give no vote until those are over; it then goes on by itself",
+      "or may have forgotten locks, and give no vote until those are over; it then goes on by itself " +
+      '(new servers of tests and development need not wait: restartGuard: "trust-new")',
   });
 }
