@@ -49,7 +49,11 @@ async function giveWay(
   const { settings, standing, job } = activation;
   const { line, cancellations } = settings.redlock;
   const policy = await choosePolicy(activation, conflict);
-  if (policy === "wait") return await waitInSlot(activation, keys, conflict);
+  if (policy === "wait") {
+    // It stands for nobody: a function, which may choose so, lets it be taken for one that does.
+    const alone = standing && { ...standing, replaceable: false };
+    return await waitInSlot({ ...activation, standing: alone }, keys, conflict);
+  }
   if (policy === "skip" || policy === "fail") {
     // It may have been parked before, under another policy.
     if (standing !== undefined && timesPutAside(job) > 0) void line.leave(standing, keys);
@@ -116,7 +120,8 @@ async function acquire(
     ...(standing === undefined ? {} : { standing }),
     inLine: timesPutAside(job) > 0,
     // At once, so that nobody who comes after the conflict is before it.
-    joins: parks(settings.onConflict),
+    // And a holder that is asked to give way shall not be one that comes between.
+    joins: settings.onConflict === "cancelInProgress" ? "replacing" : parks(settings.onConflict),
     stops: [cancel, beat.lost, closing].filter((stop) => stop !== undefined),
   });
 }

@@ -103,9 +103,9 @@ export class QueueHome implements Home {
   }
 }
 
-/** Whether the job has not been taken up again since it was parked. */
+/** Whether the job has not been taken up again since it was parked. Who retries it by hand may set back what it counts. */
 function isRun(job: Job, { detail }: Waiter): boolean {
-  return parseDetail(detail)?.run === job.attemptsStarted;
+  return (parseDetail(detail)?.run ?? -1) >= job.attemptsStarted;
 }
 
 function fateIn(state: string): Fate {

@@ -7,6 +7,9 @@ import {
   requestOperation,
 } from "../lock/cancelling.ts";
 
+/** Milliseconds after which a subscription is in force: what was said before it was is looked up. */
+const SUBSCRIBING = 100;
+
 /** A holder that gives way when a later one asks. */
 export interface Yielding {
   readonly keys: readonly string[];
@@ -24,6 +27,7 @@ export class Cancellations {
   readonly #agenda: Agenda;
   readonly #watches = new Set<Watch>();
   #listening: (() => void)[] | undefined;
+  #inForceAt = -Infinity;
 
   constructor(context: LockContext) {
     this.#context = context;
@@ -46,7 +50,7 @@ export class Cancellations {
   /** Hears requests to a holder until the returned function is called. */
   watch(holder: Yielding): () => void {
     this.#listen();
-    const watch = new Watch(holder, this.#context, (by) => {
+    const watch = new Watch(holder, this.#context, this.#inForceAt, (by) => {
       stop();
       holder.asked(by);
     });
@@ -68,8 +72,10 @@ export class Cancellations {
 
   /** On one channel for all keys: a holder would else subscribe for each of its jobs. */
   #listen(): void {
-    const { masters, names } = this.#context;
-    this.#listening ??= masters.ports.map((port) =>
+    if (this.#listening !== undefined) return;
+    const { masters, names, clock } = this.#context;
+    this.#inForceAt = clock.now() + SUBSCRIBING;
+    this.#listening = masters.ports.map((port) =>
       port.subscribe(names.cancelled, (message) => {
         const request = parseRequest(message);
         if (request !== undefined) for (const watch of this.#watches) watch.hear(request);
@@ -84,11 +90,17 @@ class Watch implements Appointment {
   readonly #context: LockContext;
   readonly #obey: (by: string) => void;
 
-  constructor(holder: Yielding, context: LockContext, obey: (by: string) => void) {
+  constructor(
+    holder: Yielding,
+    context: LockContext,
+    inForceAt: number,
+    obey: (by: string) => void,
+  ) {
     this.#holder = holder;
     this.#context = context;
     this.#obey = obey;
-    this.due = context.clock.now() + holder.interval;
+    const now = context.clock.now();
+    this.due = Math.min(now + holder.interval, inForceAt > now ? inForceAt : Infinity);
   }
 
   hear({ key, token, place, by }: CancelRequest): void {

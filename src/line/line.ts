@@ -1,6 +1,6 @@
 import { Agenda } from "../heartbeat/agenda.ts";
 import type { LockContext } from "../lock/context.ts";
-import type { JoinReply, Newcomer, TurnReply, Waiter } from "../lock/lining.ts";
+import type { JoinReply, Newcomer, Skipped, TurnReply, Waiter } from "../lock/lining.ts";
 import { Attendant } from "./attendant.ts";
 import type { Home } from "./home.ts";
 import { isTaken, Joins } from "./joins.ts";
@@ -26,7 +26,8 @@ export class Line {
   readonly #agenda: Agenda;
   readonly #suspects: Suspects;
   readonly #joins: Joins;
-  readonly #homes = new Map<string, Home>();
+  /** By name; each worker of a queue is one, since each has its own connection to it. */
+  readonly #homes = new Map<string, Set<Home>>();
   readonly #attendants = new Map<string, Attendant>();
   #closed = false;
 
@@ -37,14 +38,16 @@ export class Line {
     this.#joins = new Joins(context);
   }
 
-  /** From now on this process can call the waiters of a home. */
+  /** From now on this process can call the waiters of a home in one more way. */
   open(name: string, home: Home): void {
-    this.#homes.set(encodeHome(name), home);
+    const homes = this.#homes.get(encodeHome(name)) ?? new Set();
+    this.#homes.set(encodeHome(name), homes.add(home));
   }
 
-  /** This process can call the waiters of a home no longer. */
+  /** This process cannot call the waiters of a home in that way any longer. */
   shut(name: string, home: Home): void {
-    if (this.#homes.get(encodeHome(name)) === home) this.#homes.delete(encodeHome(name));
+    const homes = this.#homes.get(encodeHome(name));
+    if (homes?.delete(home) === true && homes.size === 0) this.#homes.delete(encodeHome(name));
   }
 
   /** Whether this process can call the waiters of a home. */
@@ -117,7 +120,7 @@ export class Line {
   /** Calls waiters that somebody replaces, so that they can end. */
   async dismiss(replaced: Joined["replaced"]): Promise<void> {
     await Promise.all(
-      replaced.map(async ({ waiter }) => await this.#homes.get(homeIn(waiter.place))?.call(waiter)),
+      replaced.map(async ({ waiter }) => await this.#homeOf(homeIn(waiter.place))?.call(waiter)),
     );
   }
 
@@ -182,7 +185,7 @@ export class Line {
   }
 
   /** The homes to pass over now. */
-  get skipped(): string[] {
+  get skipped(): Skipped[] {
     return this.#suspects.list();
   }
 
@@ -209,6 +212,10 @@ export class Line {
     return { state: answers.length >= quorum ? "free" : "unknown", expiresIn };
   }
 
+  #homeOf(encoded: string): Home | undefined {
+    return this.#homes.get(encoded)?.values().next().value;
+  }
+
   #attendant(key: string): Attendant {
     let attendant = this.#attendants.get(key);
     if (attendant === undefined) {
@@ -216,7 +223,7 @@ export class Line {
         context: this.#context,
         agenda: this.#agenda,
         suspects: this.#suspects,
-        home: (name) => this.#homes.get(name),
+        home: (name) => this.#homeOf(name),
         ended: (ended) => {
           if (this.#attendants.get(key) === ended) this.#attendants.delete(key);
         },

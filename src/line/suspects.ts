@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import type { Skipped } from "../lock/lining.ts";
 import { LONGEST_PASS, SHORTEST_PASS } from "../lock/line-script.ts";
 
 /**
@@ -7,22 +8,28 @@ import { LONGEST_PASS, SHORTEST_PASS } from "../lock/line-script.ts";
  */
 export class Suspects {
   readonly #clock: Clock;
-  readonly #until = new Map<string, { until: number; pause: number }>();
+  readonly #known = new Map<string, { since: number; pause: number }>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
   /** The homes to pass over now. */
-  list(): string[] {
+  list(): Skipped[] {
     const now = this.#clock.now();
-    return [...this.#until].filter(([, { until }]) => until > now).map(([home]) => home);
+    return [...this.#known]
+      .filter(([, { since, pause }]) => since + pause > now)
+      .map(([home, { since }]) => ({ home, age: now - since }));
   }
 
   /** A waiter of the home did not come. */
   suspect(home: string): void {
-    const pause = Math.min((this.#until.get(home)?.pause ?? SHORTEST_PASS / 2) * 2, LONGEST_PASS);
-    this.#until.set(home, { until: this.#clock.now() + pause, pause });
+    const now = this.#clock.now();
+    const known = this.#known.get(home);
+    // Of one that came to nothing for as long again, nothing is left.
+    const counts = known !== undefined && now < known.since + 2 * known.pause;
+    const pause = counts ? Math.min(2 * known.pause, LONGEST_PASS) : SHORTEST_PASS;
+    this.#known.set(home, { since: now, pause });
   }
 
   /**
@@ -30,13 +37,21 @@ export class Suspects {
    * @returns whether the home was passed over until now.
    */
   trust(home: string): boolean {
-    return this.#until.size > 0 && this.#until.delete(home);
+    return this.#known.size > 0 && this.#known.delete(home);
+  }
+
+  /** Masters that were told at `askedAt` to pass the home over have named a waiter of it: it has come since. */
+  named(home: string, askedAt: number): void {
+    const known = this.#known.get(home);
+    if (known === undefined) return;
+    const { since, pause } = known;
+    if (since < askedAt && askedAt < since + pause) this.#known.delete(home);
   }
 
   /** When the next home is tried again; Infinity when none is passed over. */
   get nextTrial(): number {
     const now = this.#clock.now();
-    const ends = [...this.#until.values()].map(({ until }) => until).filter((end) => end > now);
-    return Math.min(Infinity, ...ends);
+    const ends = [...this.#known.values()].map(({ since, pause }) => since + pause);
+    return Math.min(Infinity, ...ends.filter((end) => end > now));
   }
 }

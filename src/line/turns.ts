@@ -64,6 +64,7 @@ export class Turns {
     if (round.chosen === undefined) {
       round.chosen = head;
       this.#heir = next[0];
+      this.#suspects.named(homeIn(head.place), round.askedAt);
       round.calling = new Promise((resolve) => {
         void this.#serve(round, decision, resolve).then(resolve);
       });

@@ -102,6 +102,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
       -- A request that is late does not undo what came after it.
       if known ~= 'p' .. string.sub(detail, 2) and runOf(known) <= runOf(detail) then
         join(keys[at + 4], keys[at + 5], place, priority, detail)
+        if argv[10] == '1' then replaceUpTo(keys[at + 5], place) end
       end
     end
     return { 'BUSY', mark, busy }
@@ -114,7 +115,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     if mine < names then redis.call('SET', keys[at + 1], value, 'PX', ttl) end
     if place ~= '' then
       if replaceable and redis.call('HGET', keys[at + 5], '^') == place then redis.call('HDEL', keys[at + 5], '^') end
-      hasCome(keys[at + 5], place)
+      if redis.call('EXISTS', keys[at + 5]) == 1 then hasCome(keys[at + 5], place) end
       leaveOnce(keys[at + 4], keys[at + 5], place, tonumber(argv[9]))
     end
   end
@@ -138,6 +139,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     claim.caller.joins?.priority ?? 0,
     claim.caller.joins?.detail ?? "",
     claim.caller.run,
+    claim.caller.joins?.replaces === true ? 1 : 0,
   ],
   parse([status, mark, busy], { keys }) {
     if (status === "OK") return { status: "granted" };

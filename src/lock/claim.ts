@@ -29,7 +29,14 @@ export interface Caller {
   /** True when a later place that replaces it is a reason not to have the keys. */
   readonly replaceable: boolean;
   /** How it joins the lines of keys that are taken, in the same step; `undefined` for one that does not. */
-  readonly joins: { readonly priority: number; readonly detail: string } | undefined;
+  readonly joins:
+    | {
+        readonly priority: number;
+        readonly detail: string;
+        /** True when earlier ones are replaced from then on, and not only when it joins again. */
+        readonly replaces: boolean;
+      }
+    | undefined;
 }
 
 /** What a master stores for the claim. */

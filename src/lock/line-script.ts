@@ -8,7 +8,7 @@
  * place from another; what is left of an earlier run does not undo those of a later one. A living process has a lease in
  * the same hash, under `~<process>`; a home that does not come when it is called has `<until>:<pause>` there, under
  * `!<home>`: whoever serves the line prefers others until then, so that not each process has to learn it by a turn that
- * goes by.
+ * goes by. One that has come has `+<time>` instead.
  *
  * A _turn_ keeps a free key for one place, for a moment: else whoever happens to ask between the release and the arrival
  * of the first in line would go before it.
@@ -72,7 +72,17 @@ local function homeOf(place)
   return string.match(place, '^%d+:([^:]*):') or ''
 end
 local function hasCome(details, place)
-  redis.call('HDEL', details, '!' .. homeOf(place))
+  redis.call('HSET', details, '!' .. homeOf(place), string.format('+%.0f', clockOf()))
+end
+-- What a process holds against homes does not count where they have come since: it may not know of that.
+local function skippedOf(details, argv, from)
+  local skipped = {}
+  for i = from, #argv do
+    local age, home = string.match(argv[i], '^(-?%d+):(.*)$')
+    local came = string.match(redis.call('HGET', details, '!' .. home) or '', '^%+(%d+)$')
+    if not came or tonumber(came) < clockOf() - tonumber(age) then skipped[home] = true end
+  end
+  return skipped
 end
 -- The last of the waiters at the front that were passed over, and their homes: nobody looks at all of them again.
 local function frontOf(details)
@@ -88,6 +98,14 @@ local function join(line, details, place, priority, detail)
   if last and redis.call('ZRANK', line, place) <= last then redis.call('HDEL', details, '<') end
   redis.call('PEXPIRE', line, ${LINE_RETENTION})
   redis.call('PEXPIRE', details, ${LINE_RETENTION})
+end
+local function isLiving(detail)
+  return string.sub(detail or '', 1, 1) == 'l'
+end
+-- The latest of those who stand for earlier ones.
+local function replaceUpTo(details, place)
+  local latest = redis.call('HGET', details, '^') or ''
+  if place > latest then redis.call('HSET', details, '^', place) end
 end
 local function isThere(details, detail)
   local process = string.match(detail, '^l[^@]*@(.*)$')
@@ -116,7 +134,8 @@ local function firstOf(line, details, skipped, prefers)
     for i = 1, #places, 2 do
       local place = places[i]
       local home = homeOf(place)
-      if passes(home) then
+      -- One that waits in a process needs no slot of its queue.
+      if passes(home) and not isLiving(redis.call('HGET', details, place)) then
         index = index + 1
         if not first[1] then
           last, behind, homes[home] = place, behind + 1, true

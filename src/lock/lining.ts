@@ -118,8 +118,7 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
       status, rest = theirs and 'TURN' or 'FREE', theirs and redis.call('PTTL', turn) or 0
     end
     if replacing ~= '' then
-      local latest = redis.call('HGET', details, '^') or ''
-      if replacing > latest then redis.call('HSET', details, '^', replacing) end
+      replaceUpTo(details, replacing)
       for _, other in ipairs(redis.call('ZRANGE', line, 0, ${MOST_REPLACED - 1})) do
         local known = redis.call('HGET', details, other) or ''
         if other < replacing and string.match(known, '^.r') then replaced[#replaced + 1] = { other, known, 0 } end
@@ -152,6 +151,18 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
   },
 };
 
+/** A home that did not come when it was called. */
+export interface Skipped {
+  readonly home: string;
+  /** Milliseconds since then. */
+  readonly age: number;
+}
+
+/** As the script reads it. */
+export function formatSkipped({ home, age }: Skipped): string {
+  return `${Math.ceil(age)}:${home}`;
+}
+
 /** What is asked of the line of one key. */
 export interface Serving {
   readonly names: Names;
@@ -172,7 +183,7 @@ export interface Serving {
   /** Those who are gone; an empty detail stands for any. One that is in no line can still have the turn. */
   readonly gone: readonly Pick<Waiter, "place" | "detail">[];
   /** The homes that do not answer their calls. */
-  readonly skipped: readonly string[];
+  readonly skipped: readonly Skipped[];
 }
 
 /** Takes those who are gone out of a line; then, if the key is free and kept for nobody, gives the turn. */
@@ -193,8 +204,7 @@ export const serveOperation: Operation<Serving, TurnReply> = {
       end
     end
   end
-  local skipped = {}
-  for i = first, #argv do skipped[argv[i]] = true end
+  local skipped = skippedOf(details, argv, first)
   if lease > 0 and redis.call('EXISTS', line) == 1 then
     redis.call('HSET', details, '~' .. process, string.format('%.0f', clockOf() + lease))
   end
@@ -204,7 +214,8 @@ export const serveOperation: Operation<Serving, TurnReply> = {
     if argv[7] == '1' then call(turn, channel, token, argv[9], give, life)
     else redis.call('SET', turn, token .. ':' .. give, 'PX', life) end
     theirs, since = give, token
-  elseif theirs and skipped[homeOf(theirs)] and tonumber(since) <= tonumber(token) then
+  elseif theirs and skipped[homeOf(theirs)] and tonumber(since) <= tonumber(token)
+    and not isLiving(redis.call('HGET', details, theirs)) then
     redis.call('DEL', turn)
     theirs = nil
   end
@@ -225,7 +236,7 @@ export const serveOperation: Operation<Serving, TurnReply> = {
     gone.length,
     detail,
     ...gone.flatMap(({ place, detail }) => [place, detail]),
-    ...skipped,
+    ...skipped.map(formatSkipped),
   ],
   parse: parseTurn,
 };

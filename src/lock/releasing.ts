@@ -1,6 +1,6 @@
 import type { Operation } from "../redis/operation.ts";
 import type { Claim } from "./claim.ts";
-import { parseTurn, type TurnReply } from "./lining.ts";
+import { formatSkipped, parseTurn, type Skipped, type TurnReply } from "./lining.ts";
 import { RETENTION } from "./stored.ts";
 
 /** What is given back, and how. */
@@ -10,7 +10,7 @@ export interface Releasing extends Claim {
   /** Milliseconds for which the keys stay taken, up to the longest ttl; 0 to give them back at once. */
   readonly linger: number;
   /** The homes that do not answer their calls: their waiters are passed over. */
-  readonly skipped: readonly string[];
+  readonly skipped: readonly Skipped[];
 }
 
 /** What a master says to {@link releaseOperation}. */
@@ -30,8 +30,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
   lua: `
   local owner, token, held, linger = argv[1], argv[2], argv[3] == '1', tonumber(argv[4])
   local place, process, home = argv[5], argv[6], argv[7]
-  local names, deleted, turns, awaited, skipped = #keys / 5, 0, {}, false, {}
-  for i = 9 + names, #argv do skipped[argv[i]] = true end
+  local names, deleted, turns, awaited = #keys / 5, 0, {}, false
   for i = 1, names do
     local lock, fence, turn, line, details = keys[5 * i - 4], keys[5 * i - 3], keys[5 * i - 2], keys[5 * i - 1], keys[5 * i]
     local current, free = redis.pcall('GET', lock), true
@@ -58,7 +57,10 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     if not free then
       turns[i] = { 'HELD', redis.call('PTTL', lock), redis.call('ZCARD', line) }
     elseif held then
-      local ok, state = pcall(serve, turn, line, details, argv[8 + i], token, process, home, skipped)
+      local ok, state = pcall(function()
+        local skipped = skippedOf(details, argv, 9 + names)
+        return serve(turn, line, details, argv[8 + i], token, process, home, skipped)
+      end)
       turns[i] = ok and state or NOBODY
     else
       turns[i] = { 'NOBODY', redis.call('ZCARD', line) }
@@ -86,7 +88,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     caller.home,
     caller.run,
     ...keys.map((key) => names.called(key)),
-    ...skipped,
+    ...skipped.map(formatSkipped),
   ],
   parse([status, deleted, turns], { keys }) {
     if (status === "FREED") {

@@ -43,8 +43,11 @@ export interface Manner {
   readonly standing?: Standing;
   /** True when `standing` may be in line already. */
   readonly inLine?: boolean;
-  /** True to join the lines of taken keys at the first conflict, as one that arrives. */
-  readonly joins?: boolean;
+  /**
+   * To join the lines of taken keys at the first conflict, as one that arrives; `"replacing"` to stand for earlier ones from
+   * then on.
+   */
+  readonly joins?: boolean | "replacing";
   /** What ends the wait. */
   readonly stops?: readonly Stop[];
 }
@@ -74,7 +77,7 @@ export class Acquirer {
       for (let attempt = 1; ; attempt++) {
         const caller = this.#callerOf(place, {
           inLine: turn !== undefined || inLine,
-          joins: joins && turn === undefined,
+          joins: turn === undefined ? joins : false,
         });
         const outcome = await this.#attempt({ ...wish, caller, wanted });
         if (outcome.kind === "granted") {
@@ -128,19 +131,20 @@ export class Acquirer {
 
   #callerOf(
     standing: Standing | undefined,
-    { inLine, joins }: { inLine: boolean; joins: boolean },
+    { inLine, joins }: { inLine: boolean; joins: boolean | "replacing" },
   ): Caller {
     const { context, line } = this.#parts;
     const { home = "", place = "", run = 0, priority = 0, replaceable = false } = standing ?? {};
-    const detail = joins && standing !== undefined ? line.detailOf(standing, "arriving") : "";
+    const detail =
+      joins !== false && standing !== undefined ? line.detailOf(standing, "arriving") : "";
     return {
       process: context.process,
       home: line.isOpen(home) ? encodeHome(home) : "",
       // Who was never in line has neither a turn nor anything to take out.
-      place: inLine || joins || replaceable ? place : "",
+      place: inLine || joins !== false || replaceable ? place : "",
       run,
       replaceable,
-      joins: detail === "" ? undefined : { priority, detail },
+      joins: detail === "" ? undefined : { priority, detail, replaces: joins === "replacing" },
     };
   }
 

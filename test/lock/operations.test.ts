@@ -87,7 +87,7 @@ describe("the script of a master", () => {
     // And one that joins late does not undo what the next run has said.
     const late = { ...newcomer, detail: "p1@here" };
     await ask(joinOperation, { ...joining, newcomers: [late] });
-    const joins = { priority: 0, detail: "a1@here" };
+    const joins = { priority: 0, detail: "a1@here", replaces: false };
     await ask(acquireOperation, {
       ...claim("you", 101),
       caller: { ...caller, run: 2 },
@@ -96,8 +96,10 @@ describe("the script of a master", () => {
     await ask(joinOperation, joining);
     const again = { ...claim("me", 102), caller: { ...caller, joins }, ttl: 60_000 };
     expect(await ask(acquireOperation, again)).toMatchObject({ status: "busy" });
-    expect(await redisClient(servers.urls[0] ?? "").hgetall(names.waiter("k"))).toEqual({
+    const known = await redisClient(servers.urls[0] ?? "").hgetall(names.waiter("k"));
+    expect(known).toEqual({
       [place]: "p2@there",
+      "!q": expect.stringMatching(/^\+\d{13}$/) as string,
     });
   });
 
@@ -215,6 +217,8 @@ describe("the simulated master", () => {
     flag: boolean;
     linger: number;
     run: string;
+    /** Since when a home is passed over: before or after all that it does here. */
+    age: number;
     gone: { place: string; detail: string }[];
   };
   const place = fc
@@ -252,6 +256,7 @@ describe("the simulated master", () => {
     living: fc.boolean(),
     flag: fc.boolean(),
     linger: fc.constantFrom(0, 0, 20_000),
+    age: fc.constantFrom(-200_000, 200_000),
     run: fc.constantFrom("1", "1.2", "2", "10"),
     gone: fc.array(fc.record({ place, detail: fc.constantFrom("", "p1@a", "p1@b") }), {
       maxLength: 2,
@@ -284,7 +289,11 @@ describe("the simulated master", () => {
             const placed = each.place !== "";
             const joins =
               placed && each.living
-                ? { priority: each.priority, detail: `a${each.run}@${owner}` }
+                ? {
+                    priority: each.priority,
+                    detail: `a${each.run}@${owner}`,
+                    replaces: each.trust,
+                  }
                 : undefined;
             const caller = {
               process: owner,
@@ -321,7 +330,7 @@ describe("the simulated master", () => {
   function requestOf(
     kind: Exclude<Step["kind"], "delete" | "foreign" | "flush" | "other process">,
     base: Claim,
-    { ttl, trust, place, priority, living, flag, linger, gone, home, run }: Step,
+    { ttl, trust, place, priority, living, flag, linger, gone, home, run, age }: Step,
   ): { operation: Operation<object, unknown>; args: object } {
     const requests = {
       arm: {
@@ -332,7 +341,7 @@ describe("the simulated master", () => {
       extend: { operation: extendOperation, args: { ...base, ttl } },
       held: {
         operation: releaseOperation,
-        args: { ...base, held: true, linger, skipped: trust ? [] : ["y"] },
+        args: { ...base, held: true, linger, skipped: trust ? [] : [{ home: "y", age }] },
       },
       rollback: {
         operation: releaseOperation,
@@ -368,7 +377,7 @@ describe("the simulated master", () => {
           life: 60_000,
           living,
           gone,
-          skipped: home === "" ? [] : [home],
+          skipped: home === "" ? [] : [{ home, age }],
         },
       },
       read: { operation: readOperation, args: { names, key: base.keys[0] ?? "" } },

@@ -8,7 +8,14 @@ import {
   SHORTEST_PASS,
   TURN,
 } from "../../src/lock/line-script.ts";
-import type { JoinReply, Joining, Serving, TurnReply, Waiter } from "../../src/lock/lining.ts";
+import type {
+  JoinReply,
+  Joining,
+  Serving,
+  Skipped,
+  TurnReply,
+  Waiter,
+} from "../../src/lock/lining.ts";
 import type { Caller } from "../../src/lock/claim.ts";
 import type { Names } from "../../src/lock/stored.ts";
 
@@ -46,7 +53,7 @@ export class SimulatedLine {
         if (runOf(details.get(place) ?? "") <= runOf(detail)) {
           line.set(place, priority);
           details.set(place, detail);
-          details.delete(passOf(place));
+          this.#hasCome(details, place);
         }
         if (replaces && place > replacing) replacing = place;
       }
@@ -61,7 +68,7 @@ export class SimulatedLine {
         return { status: "turn", expiresIn, place: turn.place };
       })();
       if (replacing !== "") {
-        if (replacing > (details.get("^") ?? "")) details.set("^", replacing);
+        replaceUpTo(details, replacing);
         for (const [other] of ordered(line).slice(0, MOST_REPLACED)) {
           const known = details.get(other) ?? "";
           if (other < replacing && known[1] === "r") {
@@ -75,7 +82,7 @@ export class SimulatedLine {
   }
 
   serve(serving: Serving): TurnReply {
-    const { names, key, token, process, give, calls, life, living, gone, skipped } = serving;
+    const { names, key, token, process, give, calls, life, living, gone } = serving;
     let turn = this.turnOf(names, key);
     const dropTurn = (): void => {
       this.#memory.delete(names.turn(key));
@@ -95,20 +102,21 @@ export class SimulatedLine {
     }
     const lock = this.#memory.rest(names.lock(key));
     if (lock !== -2) return { status: "held", expiresIn: lock, waiting: line.size };
+    const skipped = this.#homesOf(names, key, serving.skipped);
     if (give !== "" && (turn === undefined || turn.token <= token)) {
       const { detail } = serving;
       if (calls) this.#call(names, key, token, { place: give, detail }, life);
       else this.#memory.set(names.turn(key), `${token}:${give}`, life);
       turn = { place: give, token };
     } else if (turn !== undefined && skipped.includes(homeOf(turn.place)) && turn.token <= token) {
-      dropTurn();
+      if (this.#details(names, key).get(turn.place)?.startsWith("l") !== true) dropTurn();
     }
     if (turn !== undefined) {
       const expiresIn = this.#memory.rest(names.turn(key));
       const detail = this.#details(names, key).get(turn.place) ?? "";
       return { status: "turn", ...turn, detail, expiresIn, waiting: line.size };
     }
-    return this.next(names, key, token, { process, home: "" }, skipped);
+    return this.next(names, key, token, { process, home: "" }, serving.skipped);
   }
 
   /** Gives the turn to the first in line. */
@@ -117,8 +125,9 @@ export class SimulatedLine {
     key: string,
     token: number,
     { process, home }: Pick<Caller, "process" | "home">,
-    skipped: readonly string[] = [],
+    held: readonly Skipped[] = [],
   ): TurnReply {
+    const skipped = this.#homesOf(names, key, held);
     for (const home of skipped) this.#passOver(names, key, home);
     const preferred = this.#first(names, key, skipped, true);
     const waiters = preferred.length > 0 ? preferred : this.#first(names, key, skipped, false);
@@ -140,20 +149,22 @@ export class SimulatedLine {
     names: Names,
     key: string,
     place: string,
-    { priority, detail }: NonNullable<Caller["joins"]>,
+    { priority, detail, replaces }: NonNullable<Caller["joins"]>,
   ): void {
     const known = this.#details(names, key);
     if (known.get(place) === `p${detail.slice(1)}`) return;
     if (runOf(known.get(place) ?? "") > runOf(detail)) return;
     const line = this.#line(names, key).set(place, priority);
-    known.set(place, detail).delete(passOf(place));
+    known.set(place, detail);
+    this.#hasCome(known, place);
+    if (replaces) replaceUpTo(known, place);
     this.#store(names, key, line, known, LINE_RETENTION);
   }
 
   /** One that was called has come. */
   come(names: Names, key: string, place: string): void {
     const details = this.#details(names, key);
-    details.delete(passOf(place));
+    this.#hasCome(details, place);
     this.#store(names, key, this.#line(names, key), details);
   }
 
@@ -190,11 +201,24 @@ export class SimulatedLine {
     return this.#line(names, key).size;
   }
 
+  #hasCome(details: Map<string, string>, place: string): void {
+    details.set(passOf(place), `+${this.#memory.now()}`);
+  }
+
+  /** Those of the homes that have not come since. */
+  #homesOf(names: Names, key: string, skipped: readonly Skipped[]): string[] {
+    const details = this.#details(names, key);
+    return skipped.flatMap(({ home, age }) => {
+      const [, came] = /^\+(\d+)$/.exec(details.get(`!${home}`) ?? "") ?? [];
+      const since = this.#memory.now() - Math.ceil(age);
+      return came === undefined || Number(came) < since ? home : [];
+    });
+  }
+
   #passOver(names: Names, key: string, home: string): void {
     const line = this.#line(names, key);
     const details = this.#details(names, key);
-    const [ends = 0, before = SHORTEST_PASS / 2] =
-      details.get(`!${home}`)?.split(":").map(Number) ?? [];
+    const { ends, pause: before } = passIn(details, home);
     const now = this.#memory.now();
     if (line.size === 0 || ends > now) return;
     const pause = Math.min(2 * before, LONGEST_PASS);
@@ -205,9 +229,10 @@ export class SimulatedLine {
     const found: Waiter[] = [];
     for (const [place, priority] of ordered(this.#line(names, key))) {
       const details = this.#details(names, key);
-      const [ends = 0] = details.get(passOf(place))?.split(":").map(Number) ?? [];
-      if (skipped.includes(homeOf(place)) || (prefers && ends > this.#memory.now())) continue;
+      const { ends } = passIn(details, homeOf(place));
       const detail = details.get(place);
+      const passes = skipped.includes(homeOf(place)) || (prefers && ends > this.#memory.now());
+      if (passes && detail?.startsWith("l") !== true) continue;
       const [, process] = /^l[^@]*@([^]*)$/.exec(detail ?? "") ?? [];
       const lease = process === undefined ? Infinity : Number(details.get(`~${process}`) ?? 0);
       if (detail === undefined || lease < this.#memory.now()) this.leave(names, key, place);
@@ -252,6 +277,19 @@ export class SimulatedLine {
     this.#memory.set(names.waiters(key), JSON.stringify([...line]), rest);
     this.#memory.set(names.waiter(key), JSON.stringify([...details]), rest);
   }
+}
+
+function passIn(
+  details: ReadonlyMap<string, string>,
+  home: string,
+): { ends: number; pause: number } {
+  const [, ends = 0, pause = SHORTEST_PASS / 2] =
+    /^(\d+):(\d+)$/.exec(details.get(`!${home}`) ?? "") ?? [];
+  return { ends: Number(ends), pause: Number(pause) };
+}
+
+function replaceUpTo(details: Map<string, string>, place: string): void {
+  if (place > (details.get("^") ?? "")) details.set("^", place);
 }
 
 function parse<V>(stored: string | undefined): Map<string, V> {

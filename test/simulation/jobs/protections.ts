@@ -114,8 +114,8 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seeds: 20,
     patch: {
       file: "src/line/suspects.ts",
-      find: "filter(([, { until }]) => until > now)",
-      replace: "filter(([, { until }]) => until > now + Infinity)",
+      find: ".filter(([, { since, pause }]) => since + pause > now)",
+      replace: ".filter(() => false)",
     },
   },
   {
@@ -188,18 +188,6 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
       file: "src/line/turns.ts",
       find: 'if (fate === "called" && (await',
       replace: 'if (fate === "gone" && (await',
-    },
-  },
-  {
-    name: "trusting a queue that hands out a job",
-    without: "the jobs of a queue that goes on are still passed over",
-    scenario: named("a paused queue"),
-    violation: "left waiting",
-    seeds: 20,
-    patch: {
-      file: "src/bullmq/activation.ts",
-      find: "if (home !== undefined) settings.redlock.line.isServed(home);",
-      replace: "",
     },
   },
 ];

@@ -1,0 +1,166 @@
+import type { Job } from "bullmq";
+import { setTimeout as pass } from "node:timers/promises";
+import { expect, test } from "vitest";
+import { withLock } from "../../src/index.ts";
+import { useBench } from "./support.ts";
+
+interface Data {
+  key: string;
+  /** For how long the job runs, in ms. */
+  ms: number;
+}
+
+const bench = useBench();
+/** Jobs come back by themselves after ten times that: none of these tests waits so long. */
+const ttl = 15_000;
+/** What a loaded machine may add to what is promised, in ms. */
+const LOAD = 1_500;
+
+/** A processor that takes its time, and notes who runs. */
+function processor(runs: string[]): (job: Job<Data>) => Promise<void> {
+  return async ({ id, data }) => {
+    runs.push(id ?? "");
+    await pass(data.ms);
+  };
+}
+
+function firstIsParked({ id }: Job<Data>): "delay" | "wait" {
+  return id === "j1" ? "delay" : "wait";
+}
+
+/** Milliseconds until a job runs, from now on. */
+async function untilRuns(runs: readonly string[], id: string): Promise<number> {
+  const from = performance.now();
+  await expect.poll(() => runs.includes(id), { timeout: 60_000, interval: 5 }).toBe(true);
+  return performance.now() - from;
+}
+
+test("jobs wait in their slots although a function has chosen so", async () => {
+  const redlock = bench.redlock({ ttl });
+  const runs: string[] = [];
+  bench.worker(
+    withLock({ redlock, key: "{{data.key}}", onConflict: () => "wait" }, processor(runs)),
+    { concurrency: 5 },
+  );
+  const lock = await redlock.acquire("k");
+  const ids = ["j1", "j2", "j3", "j4"];
+  const queue = bench.queue();
+  for (const jobId of ids) await queue.add("j", { key: "k", ms: 5 }, { jobId });
+  await pass(300);
+  await lock.release();
+  await untilRuns(runs, "j4");
+  await expect.poll(async () => await queue.getCompletedCount()).toBe(4);
+  expect(runs).toEqual(ids);
+});
+
+test("a queue that has come back is served by a process that has not seen it", async () => {
+  const [here, there] = [bench.redlock({ ttl }), bench.redlock({ ttl })];
+  const runs: string[] = [];
+  const options = { key: "{{data.key}}" } as const;
+  bench.worker(withLock({ ...options, redlock: here }, processor(runs)), {
+    name: "a",
+    concurrency: 4,
+  });
+  bench.worker(withLock({ ...options, redlock: there }, processor(runs)), { name: "b" });
+  const [a, b] = [bench.queue("a"), bench.queue("b")];
+  const add = async (queue: typeof a, jobId: string, data: Data): Promise<void> => {
+    await queue.add("j", data, { jobId });
+    await pass(150);
+  };
+  // The only slot of b is taken when its turn comes.
+  await add(a, "a1", { key: "k", ms: 600 });
+  await add(b, "b1", { key: "k", ms: 10 });
+  await add(b, "b2", { key: "other", ms: 3_500 });
+  await untilRuns(runs, "b1");
+  await add(a, "a2", { key: "k", ms: 500 });
+  await add(b, "b3", { key: "k", ms: 10 });
+  expect(await untilRuns(runs, "b3")).toBeLessThan(500 + LOAD);
+});
+
+test("a worker wakes the jobs of its queue when another one of the process has closed", async () => {
+  const redlock = bench.redlock({ ttl });
+  const runs: string[] = [];
+  const locked = withLock({ redlock, key: "{{data.key}}" }, processor(runs));
+  const queue = bench.queue();
+  const first = bench.worker(locked);
+  await queue.add("j", { key: "other", ms: 700 }, { jobId: "busy" });
+  await untilRuns(runs, "busy");
+  bench.worker(locked, { concurrency: 2 });
+  await queue.add("j", { key: "k", ms: 1_500 }, { jobId: "long" });
+  await untilRuns(runs, "long");
+  await queue.add("j", { key: "k", ms: 10 }, { jobId: "next" });
+  await first.close();
+  expect(await untilRuns(runs, "next")).toBeLessThan(1_500 + LOAD);
+});
+
+test("a job that waits in the only slot has its turn when one before it cannot come", async () => {
+  const redlock = bench.redlock({ ttl });
+  const runs: string[] = [];
+  bench.worker(
+    withLock(
+      { redlock, key: "{{data.key}}", onConflict: firstIsParked, waitTimeout: 60_000 },
+      processor(runs),
+    ),
+  );
+  const lock = await redlock.acquire("k");
+  for (const jobId of ["j1", "j2"]) await bench.queue().add("j", { key: "k", ms: 5 }, { jobId });
+  await expect.poll(async () => (await redlock.inspect("k")).waiting).toBe(2);
+  await pass(100);
+  await lock.release();
+  // One turn goes by.
+  expect(await untilRuns(runs, "j2")).toBeLessThan(2_000 + LOAD);
+  await untilRuns(runs, "j1");
+});
+
+test("the newest of a burst is not kept waiting by one that came between", async () => {
+  const queue = bench.queue();
+  const runs: string[] = [];
+  for (const redlock of [bench.redlock({ ttl }), bench.redlock({ ttl })]) {
+    bench.worker(
+      withLock(
+        { redlock, key: "{{data.key}}", onConflict: "cancelInProgress" },
+        async (job: Job<Data>, _token, signal) => {
+          runs.push(job.id ?? "");
+          await pass(job.data.ms, undefined, { signal });
+        },
+      ),
+      { concurrency: 5 },
+    );
+  }
+  const waits: number[] = [];
+  for (let round = 0; round < 20; round++) {
+    const ids = [1, 2, 3].map((index) => `${round}-${index}`);
+    for (const jobId of ids) {
+      await queue.add("j", { key: "k", ms: 8_000 }, { jobId });
+      await pass(5 * ((round + ids.indexOf(jobId)) % 3));
+    }
+    waits.push(await untilRuns(runs, ids[2]!));
+  }
+  expect(Math.max(...waits)).toBeLessThan(LOAD);
+}, 120_000);
+
+test("a job that was retried by hand, and counts from the beginning, is woken", async () => {
+  const redlock = bench.redlock({ ttl });
+  const runs: string[] = [];
+  const queue = bench.queue();
+  bench.worker(withLock({ redlock, key: "{{data.key}}" }, processor(runs)), {
+    maxStartedAttempts: 2,
+  });
+  redlock.on("warning", () => {});
+  const lock = await redlock.acquire("k");
+  const waiting = async (): Promise<number> => (await redlock.inspect("k")).waiting;
+  const job = await queue.add("j", { key: "k", ms: 5 }, { jobId: "j1" });
+  await expect.poll(waiting).toBe(1);
+  const state = async (): Promise<string> => await job.getState();
+  for (const then of ["delayed", "failed"]) {
+    await expect.poll(state).toBe("delayed");
+    await job.promote();
+    await expect.poll(state).toBe(then);
+  }
+  const failed = (await queue.getJob("j1"))!;
+  await failed.retry("failed", { resetAttemptsStarted: true });
+  await expect.poll(state).toBe("delayed");
+  await pass(100);
+  await lock.release();
+  expect(await untilRuns(runs, "j1")).toBeLessThan(LOAD);
+});
