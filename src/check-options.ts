@@ -12,11 +12,12 @@ export function requireObject(
   }
 }
 
-/** Throws when `options` has a key that is none of `known`, naming the nearest one. */
+/** Throws when `options` has a key that is none of `known`, naming the nearest one, or else those that are `usual`. */
 export function refuseUnknownOptions(
   path: string,
   options: object,
   known: readonly string[],
+  usual = `one of ${known.join(", ")}`,
 ): void {
   for (const option of Object.keys(options)) {
     if (known.includes(option)) continue;
@@ -24,7 +25,7 @@ export function refuseUnknownOptions(
     throw new LockConfigError({
       path: path === "" ? option : `${path}.${option}`,
       found: "an unknown option",
-      expected: meant === undefined ? `one of ${known.join(", ")}` : `"${meant}"?`,
+      expected: meant === undefined ? usual : `"${meant}"?`,
     });
   }
 }

@@ -4,7 +4,7 @@ import { type Endpoint, type NodeOption, parseEndpoint } from "../redis/endpoint
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
 import { readDuration } from "./duration.ts";
-import { type Environment, expandVariables } from "./environment.ts";
+import { type Environment, expandVariables, isPlain } from "./environment.ts";
 import { findFaults, foundAsWritten, type Options } from "./find-faults.ts";
 import { type Mistake, toMistake, wrongValue } from "./mistake.ts";
 import { type Path, writePath } from "./path.ts";
@@ -17,6 +17,9 @@ export interface CheckedMasters {
   /** Whether the longest ttl is known: something about it may be faulty. */
   readonly isMaxTtlKnown: boolean;
 }
+
+/** With no master left, something that can be made stands in. */
+const STAND_IN: NodeOption[] = ["redis://127.0.0.1"];
 
 /** Reads what the top of the rules says about the masters. `isSound` tells what has the right shape. */
 export function checkMasters(
@@ -73,22 +76,26 @@ function readNodes(
 ): { nodes: NodeOption[]; mistakes: Mistake[] } {
   const mistakes: Mistake[] = [];
   const nodes: NodeOption[] = [];
-  const known: { endpoint: Endpoint; path: Path }[] = [];
-  if (!isSound(["nodes"]) || !Array.isArray(given)) return { nodes: [{}], mistakes };
+  const read: { endpoint: Endpoint; path: Path }[] = [];
+  if (!isSound(["nodes"]) || !Array.isArray(given)) return { nodes: STAND_IN, mistakes };
   for (const [index, entry] of given.entries()) {
     const path = ["nodes", index];
     if (!isSound(path)) continue;
     const { value, mistakes: missing } = expandVariables(entry, environment, path);
     mistakes.push(...missing);
     if (missing.length > 0) continue;
-    const endpoint = parse(path, value);
+    const known = knownParts(value, path, isSound);
+    const endpoint = parse(path, known);
     if (endpoint instanceof LockConfigError) {
-      mistakes.push(toMistake(endpoint));
+      const mistake = toMistake(endpoint);
+      // That it does not say where it is may follow from a name that is misspelt.
+      if (known === value || mistake.path.length > path.length) mistakes.push(mistake);
       continue;
     }
-    const first = known.find((other) => other.endpoint.address === endpoint.address);
+    if (known !== value) continue;
+    const first = read.find((other) => other.endpoint.address === endpoint.address);
     if (first === undefined) {
-      known.push({ endpoint, path });
+      read.push({ endpoint, path });
       nodes.push(value as NodeOption);
       continue;
     }
@@ -100,8 +107,15 @@ function readNodes(
       ),
     );
   }
-  // With none left, something that can be made stands in.
-  return { nodes: nodes.length > 0 ? nodes : [{}], mistakes };
+  return { nodes: nodes.length > 0 ? nodes : STAND_IN, mistakes };
+}
+
+/** A master without the parts whose names are wrong. */
+function knownParts(value: unknown, path: Path, isSound: (path: Path) => boolean): unknown {
+  if (!isPlain(value)) return value;
+  const parts = Object.entries(value);
+  const known = parts.filter(([name]) => isSound([...path, name]));
+  return known.length === parts.length ? value : Object.fromEntries(known);
 }
 
 function parse(path: Path, node: unknown): Endpoint | LockConfigError {

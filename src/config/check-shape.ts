@@ -1,8 +1,10 @@
 import * as v from "valibot";
 import { describeValue } from "../errors.ts";
 import { nearest } from "../nearest.ts";
+import { KNOWN_IN_NODE, USUAL_IN_NODE } from "../redis/endpoint.ts";
 import { guessDuration } from "./duration.ts";
 import { type Mistake, wrongValue } from "./mistake.ts";
+import { isPlain } from "./environment.ts";
 import type { Path } from "./path.ts";
 import { EXPECTED, KNOWN_AT_TOP, KNOWN_IN_RULE, rulesFileSchema } from "./schema.ts";
 
@@ -14,8 +16,14 @@ export function checkShape(rules: unknown): Mistake[] {
   const mistakes = issues
     // Valibot names but one unknown option of each object.
     .filter(({ type, expected }) => !(type === "strict_object" && expected === "never"))
+    // Of a master that is an object, nothing but names is asked.
+    .filter(({ type, input, path }) => !(type === "union" && isMaster(path) && isObject(input)))
     .map((issue) => describe(issue));
   return [...mistakes, ...unknownOptions(rules)];
+}
+
+function isMaster(path: v.BaseIssue<unknown>["path"]): boolean {
+  return path?.[0].key === "nodes" && path.length === 2;
 }
 
 function describe(issue: v.BaseIssue<unknown>): Mistake {
@@ -57,10 +65,21 @@ function unknownOptions(rules: unknown): Mistake[] {
         unknownIn(rule, KNOWN_IN_RULE, ["rules", index]),
       )
     : [];
-  return [...unknownIn(rules, KNOWN_AT_TOP, []), ...inRules];
+  const inNodes = Array.isArray(rules.nodes)
+    ? rules.nodes.flatMap((node: unknown, index) =>
+        // A client of ioredis has names of its own.
+        isPlain(node) ? unknownIn(node, KNOWN_IN_NODE, ["nodes", index], USUAL_IN_NODE) : [],
+      )
+    : [];
+  return [...unknownIn(rules, KNOWN_AT_TOP, []), ...inNodes, ...inRules];
 }
 
-function unknownIn(value: unknown, known: readonly string[], path: Path): Mistake[] {
+function unknownIn(
+  value: unknown,
+  known: readonly string[],
+  path: Path,
+  usual = `one of ${known.filter((each) => !each.startsWith("$")).join(", ")}`,
+): Mistake[] {
   if (!isObject(value)) return [];
   return Object.keys(value)
     .filter((name) => !known.includes(name))
@@ -70,10 +89,7 @@ function unknownIn(value: unknown, known: readonly string[], path: Path): Mistak
         path: [...path, name],
         part: "name",
         found: "an unknown option",
-        expected:
-          meant === undefined
-            ? `one of ${known.filter((each) => !each.startsWith("$")).join(", ")}`
-            : `"${meant}"?`,
+        expected: meant === undefined ? usual : `"${meant}"?`,
       };
     });
 }

@@ -56,7 +56,7 @@ function findVariable(name: string, environment: Environment): Variable {
 }
 
 /** Objects of a file, not clients of ioredis. */
-function isPlain(value: unknown): value is object {
+export function isPlain(value: unknown): value is object {
   return (
     typeof value === "object" &&
     value !== null &&

@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
 import type { DataOption } from "../data-option.ts";
+import { KNOWN_IN_NODE } from "../redis/endpoint.ts";
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import { DURATION_EXPECTED, DURATION_FORM } from "./duration.ts";
 
@@ -44,8 +45,12 @@ const rule = v.pipe(
   v.description("Says what to lock for the jobs that it matches, and how."),
 );
 
+/** Of a master only the names: what they have is looked at when variables have been put in. */
+const partsOfNode = Object.fromEntries(
+  KNOWN_IN_NODE.map((name) => [name, v.optional(v.unknown())]),
+);
 const node = v.union(
-  [v.string(EXPECTED.node), v.record(v.string(), v.unknown(), EXPECTED.node)],
+  [v.string(EXPECTED.node), v.strictObject(partsOfNode, EXPECTED.node)],
   EXPECTED.node,
 );
 

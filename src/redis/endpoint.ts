@@ -1,9 +1,10 @@
 import { Redis, type RedisOptions } from "ioredis";
-import { checkNumber } from "../check-options.ts";
+import { checkNumber, refuseUnknownOptions } from "../check-options.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
+import { IOREDIS_OPTIONS, type IoredisOption } from "./ioredis-options.ts";
 
-/** A master given by its parts: any option of ioredis, or `url` and more options. */
-export interface NodeOptions {
+/** A master given by its parts: where it is (`url`, `host`, `port` or `path`), and any option of ioredis. */
+export interface NodeOptions extends Partial<Record<IoredisOption, unknown>> {
   url?: string;
   /** @defaultValue "127.0.0.1" */
   host?: string;
@@ -15,8 +16,8 @@ export interface NodeOptions {
   password?: string;
   /** @defaultValue 0 */
   db?: number;
-  tls?: object;
-  [option: string]: unknown;
+  /** Options of `tls.connect`, or the name of a profile of ioredis. */
+  tls?: object | "RedisCloudFixed" | "RedisCloudFlexible";
 }
 
 /** An ioredis client of any supported version; it is duplicated with our own options and never used itself. */
@@ -39,6 +40,13 @@ export interface Endpoint {
   connect(this: void, options: RedisOptions): Redis;
 }
 
+/** What an entry of `nodes` may have, if it is an object. */
+export const KNOWN_IN_NODE: readonly string[] = ["url", ...IOREDIS_OPTIONS];
+/** What is said of a name that is not near to any of them. */
+export const USUAL_IN_NODE =
+  "an option of ioredis, such as host, port, path, username, password, db or tls; or url";
+
+const TLS_PROFILES: readonly unknown[] = ["RedisCloudFixed", "RedisCloudFlexible"];
 const EXPECTED =
   'a URL like "redis://host:6379", an options object like { host, port }, or an ioredis client';
 
@@ -52,8 +60,20 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
   if ("duplicate" in node || "sendCommand" in node) {
     throw new LockConfigError({ path, found: "a client that is not ioredis'", expected: EXPECTED });
   }
-  const { url, ...options } = node as NodeOptions;
-  if (url === undefined) return describeEndpoint(path, options);
+  for (const refused of ["sentinels", "cluster", "nodes"]) {
+    if (!(refused in node)) continue;
+    throw new LockConfigError({
+      path: `${path}.${refused}`,
+      found: describeValue(node[refused as keyof typeof node]),
+      expected: "one independent master: a failover or a move of slots would lose locks",
+    });
+  }
+  refuseUnknownOptions(path, node, KNOWN_IN_NODE, USUAL_IN_NODE);
+  const { url, ...options } = withoutUndefined(node);
+  if (url === undefined) {
+    requirePlace(path, node);
+    return describeEndpoint(path, options);
+  }
   if (typeof url !== "string") {
     throw new LockConfigError({
       path: `${path}.url`,
@@ -103,15 +123,6 @@ function parseUrl(path: string, text: string): RedisOptions {
 }
 
 function describeEndpoint(path: string, options: RedisOptions): Endpoint {
-  for (const refused of ["sentinels", "cluster", "nodes"]) {
-    if (refused in options) {
-      throw new LockConfigError({
-        path: `${path}.${refused}`,
-        found: describeValue(options[refused as keyof RedisOptions]),
-        expected: "one independent master: a failover or a move of slots would lose locks",
-      });
-    }
-  }
   const { host = "127.0.0.1", port = 6379, db = 0, path: socket } = options;
   if (socket !== undefined && (typeof socket !== "string" || socket === "")) {
     throw new LockConfigError({
@@ -129,11 +140,45 @@ function describeEndpoint(path: string, options: RedisOptions): Endpoint {
   }
   checkNumber(`${path}.port`, port, { min: 1, max: 65_535, unit: "a port" });
   checkNumber(`${path}.db`, db, { min: 0, max: 1_000_000, unit: "the number of a database" });
+  checkTls(`${path}.tls`, options.tls);
   return {
     ...nameEndpoint(host, port, socket, db),
     connect: (dedicated) =>
       new Redis({ ...options, host, port, ...dedicated, replyMapping: "legacy" }),
   };
+}
+
+/** What is there without a value must not take the place of a part of the URL. */
+function withoutUndefined(node: object): NodeOptions & RedisOptions {
+  return Object.fromEntries(Object.entries(node).filter(([, value]) => value !== undefined));
+}
+
+/** Who forgets where a master is would get one of their own on each machine. */
+function requirePlace(path: string, node: NodeOptions): void {
+  if (node.path !== undefined) return;
+  if ("host" in node && node.host === undefined) {
+    throw new LockConfigError({
+      path: `${path}.host`,
+      found: describeValue(node.host),
+      expected: "a host name or address",
+    });
+  }
+  if (node.host !== undefined || node.port !== undefined) return;
+  throw new LockConfigError({
+    path,
+    found: "an object that does not say where the master is",
+    expected: "host, port, path or url",
+  });
+}
+
+function checkTls(path: string, tls: unknown): void {
+  if (tls === undefined || TLS_PROFILES.includes(tls)) return;
+  if (typeof tls === "object" && tls !== null && !Array.isArray(tls)) return;
+  throw new LockConfigError({
+    path,
+    found: describeValue(tls),
+    expected: "an object of options for tls.connect, {} for none of them",
+  });
 }
 
 function clientEndpoint(path: string, client: RedisClient): Endpoint {

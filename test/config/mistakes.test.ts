@@ -1,3 +1,4 @@
+import { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
 import { defineLocks, LockRulesError, type LockRules } from "../../src/config/index.ts";
 import { LockConfigError } from "../../src/errors.ts";
@@ -91,6 +92,16 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "1:39 nodes[3].port: found 0, expected a port from 1 to 65535",
       "1:55 nodes[4].sentinels: found an array of 0, expected one independent master: a failover or a move of slots would lose locks",
       '1:60 nodes[5]: found a URL with a query; give an options object instead, expected a URL like "redis://host:6379/0"',
+    ],
+    [
+      "masters with parts that are none",
+      "nodes:\n  - {hots: lock-1, port: 1}\n  - host: lock-2\n    pasword: x\n    colour: red\n    port: y\n  - {}\n  - {host: lock-3, tls: yes}\nrules: [{key: a}]",
+      '2:6 nodes[0].hots: found an unknown option, expected "host"?',
+      '4:5 nodes[1].pasword: found an unknown option, expected "password"?',
+      "5:5 nodes[1].colour: found an unknown option, expected an option of ioredis, such as host, port, path, username, password, db or tls; or url",
+      '6:11 nodes[1].port: found "y", expected a port from 1 to 65535',
+      "7:5 nodes[2]: found an object that does not say where the master is, expected host, port, path or url",
+      '8:25 nodes[3].tls: found "yes", expected an object of options for tls.connect, {} for none of them',
     ],
     [
       "options of a Redlock that cannot work together",
@@ -367,6 +378,13 @@ describe("defineLocks", () => {
 ttl: found "15", expected whole milliseconds, or a duration such as "30s" or "5m"
 rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail", "keepLatest", "cancelInProgress"`);
     expect(error).toMatchObject({ file: undefined, line: undefined, column: undefined });
+  });
+
+  it("takes a client of ioredis for a master", async () => {
+    const client = new Redis({ lazyConnect: true });
+    await using locks = defineLocks({ nodes: [client, "redis://b"], rules: [{ key: "a" }] });
+    locks.redlock.on("warning", () => undefined);
+    client.disconnect();
   });
 
   it.each([undefined, null, 5, "x", [], () => null])("refuses %j", (rules) => {

@@ -13,6 +13,7 @@ const ROOT = join(import.meta.dirname, "../..");
 interface Schema {
   properties: Record<string, Schema>;
   items: Schema;
+  additionalProperties?: unknown;
   anyOf?: Schema[];
   const?: unknown;
   enum?: unknown[];
@@ -48,6 +49,15 @@ describe("schema.json", () => {
     expect(Object.keys(schema.properties)).toEqual(
       expect.arrayContaining(known.filter((name) => name !== "telemetry")),
     );
+  });
+
+  it("has every part of a master, and no other", () => {
+    const [, { properties, additionalProperties } = {} as Schema] =
+      schema.properties["nodes"]!.items.anyOf!;
+    expect(Object.keys(properties)).toEqual(
+      expect.arrayContaining(["url", "host", "port", "path", "tls"]),
+    );
+    expect(additionalProperties).toBe(false);
   });
 
   it("has every choice there is", () => {

@@ -1,7 +1,10 @@
 import fc from "fast-check";
+import type * as Ioredis from "ioredis";
+import { createRequire } from "node:module";
 import { afterEach, describe, expect, it } from "vitest";
 import { LockConfigError, LockKeyError } from "../../src/errors.ts";
 import type { RedlockWarning } from "../../src/events.ts";
+import type { NodeOption } from "../../src/redis/endpoint.ts";
 import { Redlock } from "../../src/redlock/redlock.ts";
 import { simulate } from "../support/simulated-redlock.ts";
 
@@ -28,6 +31,35 @@ describe("a Redlock refuses", () => {
     ["a port out of range", { nodes: [{ port: 70_000 }] }, /^nodes\[0\]\.port: found 70000/],
     ["an empty host", { nodes: [{ host: "" }] }, /^nodes\[0\]\.host: found ""/],
     ["sentinels", { nodes: [{ sentinels: [] }] }, /^nodes\[0\]\.sentinels: .*independent master/],
+    [
+      "a part of a node that is misspelt",
+      { nodes: ["redis://a", { hots: "b" }] },
+      /^nodes\[1\]\.hots: found an unknown option, expected "host"\?$/,
+    ],
+    [
+      "a misspelt part beside a right one",
+      { nodes: [{ host: "a", pasword: "x" }] },
+      /^nodes\[0\]\.pasword: found an unknown option, expected "password"\?$/,
+    ],
+    [
+      "a part beside a URL that ioredis does not know",
+      { nodes: [{ url: "redis://a", machine: "b" }] },
+      /^nodes\[0\]\.machine: found an unknown option, expected an option of ioredis, such as host/,
+    ],
+    [
+      "a node that is nowhere",
+      { nodes: [{}] },
+      /^nodes\[0\]: found an object that does not say where the master is, expected host, port, path or url$/,
+    ],
+    ["a node with a database only", { nodes: [{ db: 1 }] }, /^nodes\[0\]: .*where the master is/],
+    [
+      "a host that was not set",
+      { nodes: [{ host: undefined, port: 6379 }] },
+      /^nodes\[0\]\.host: found nothing, expected a host name/,
+    ],
+    ["tls in a word", { nodes: [{ host: "a", tls: "yes" }] }, /^nodes\[0\]\.tls: found "yes"/],
+    ["tls as a switch", { nodes: [{ host: "a", tls: true }] }, /^nodes\[0\]\.tls: found true/],
+    ["tls without a value", { nodes: [{ host: "a", tls: null }] }, /^nodes\[0\]\.tls: found null/],
     ["a number for a node", { nodes: [6379] }, /^nodes\[0\]: found 6379, expected a URL/],
     ["no node at all", { nodes: [null] }, /^nodes\[0\]: found null/],
     [
@@ -192,6 +224,45 @@ describe("a warning", () => {
 });
 
 describe("nodes", () => {
+  const require = createRequire(import.meta.url);
+
+  it.each([
+    ["the ioredis beside us", require],
+    ["ioredis 5", createRequire(require.resolve("bullmq5"))],
+  ])("may have every option of %s", (_name, load) => {
+    const { Redis } = load("ioredis") as typeof Ioredis;
+    const client = new Redis({ lazyConnect: true, host: "a" });
+    client.disconnect();
+    const { sentinels: _, ...options } = client.options;
+    expect(Object.keys(options)).toContain("maxRetriesPerRequest");
+    expect(() => make({ nodes: [options] })).not.toThrow();
+    expect(() => make({ nodes: [client] })).not.toThrow();
+  });
+
+  it("may be told by any part that says where they are, with TLS or without", () => {
+    const nodes = [
+      { port: 7_001 },
+      { host: "b", tls: {} },
+      { host: "c", tls: "RedisCloudFixed" },
+      { path: "/tmp/d" },
+      { host: undefined, path: "/tmp/e" },
+      { url: "redis://f", tls: undefined },
+    ];
+    expect(() => make({ nodes })).not.toThrow();
+  });
+
+  it("with a misspelt part do not compile", () => {
+    // @ts-expect-error: no option of ioredis
+    const nodes: NodeOption[] = [{ hots: "a" }];
+    expect(() => make({ nodes })).toThrow('expected "host"?');
+  });
+
+  it("keep the parts of their URL beside options without a value", () => {
+    expect(() =>
+      make({ nodes: ["redis://a:1", { url: "redis://a:1", host: undefined, port: undefined }] }),
+    ).toThrow("nodes[1]: found a:1, the same server as nodes[0]");
+  });
+
   it("are the local server by default, as in Python's redlock", () => {
     const { nodes } = simulate(1);
     expect(nodes).toHaveLength(1);
