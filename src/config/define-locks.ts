@@ -1,10 +1,13 @@
 import type { Job } from "bullmq";
 import type { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
 import type { LockPolicies } from "../bullmq/options.ts";
+import { refuseUnknownOptions, requireObject } from "../check-options.ts";
 import type { DataOption } from "../data-option.ts";
+import { describeValue, LockConfigError } from "../errors.ts";
 import type { NodeOption } from "../redis/endpoint.ts";
 import type { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
+import { Redlock } from "../redlock/redlock.ts";
 import { check, type Checked } from "./check.ts";
 import type { DurationText } from "./duration.ts";
 import { createLocks, type Locks } from "./locks.ts";
@@ -53,9 +56,10 @@ export interface LocksOptions {
 
 /**
  * Makes locks of rules in code: the same as `loadLocks` does of a file. Connects to nothing before the first lock.
- * @throws {LockRulesError} that tells all mistakes; {@link LockConfigError} for a bad option of `options.redlock`.
+ * @throws {LockRulesError} that tells all mistakes; {@link LockConfigError} for a bad option of `options`.
  */
 export function defineLocks(rules: LockRules, options: LocksOptions = {}): Locks {
+  checkLocksOptions(options);
   const checked = check(rules, options.environment ?? process.env);
   const faults = checked.mistakes.map(({ path, found, expected }) => ({
     path: writePath(path),
@@ -67,6 +71,35 @@ export function defineLocks(rules: LockRules, options: LocksOptions = {}): Locks
     source: undefined,
   }));
   return locksOf(checked, faults, options);
+}
+
+/** Checks what goes beside the rules, but for the options of the `Redlock`, which checks them itself. */
+export function checkLocksOptions(options: unknown): void {
+  requireObject("options", options, "an object of options");
+  refuseUnknownOptions("", options, ["redlock", "environment"]);
+  const { redlock, environment }: Record<keyof LocksOptions, unknown> = {
+    redlock: undefined,
+    environment: undefined,
+    ...options,
+  };
+  if (redlock instanceof Redlock) {
+    throw new LockConfigError({
+      path: "redlock",
+      found: "a Redlock",
+      expected: "an object of its options: the locks make their own",
+    });
+  }
+  if (redlock !== undefined) requireObject("redlock", redlock, "an object of options of a Redlock");
+  if (environment === undefined) return;
+  requireObject("environment", environment, "an object of texts, such as process.env");
+  for (const [name, value] of Object.entries(environment)) {
+    if (value === undefined || typeof value === "string") continue;
+    throw new LockConfigError({
+      path: `environment.${name}`,
+      found: describeValue(value),
+      expected: "a text",
+    });
+  }
 }
 
 /** Makes locks of rules that were checked. @throws {LockRulesError} when there are faults. */

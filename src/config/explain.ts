@@ -1,6 +1,7 @@
 import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
 import { checkLockOptions, type LockSettings } from "../bullmq/options.ts";
-import { LockKeyError } from "../errors.ts";
+import { requireObject } from "../check-options.ts";
+import { describeValue, LockConfigError, LockKeyError } from "../errors.ts";
 import type { KeyJob } from "../keys/job.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import type { RedlockSettings } from "../redlock/options.ts";
@@ -50,12 +51,16 @@ export function keyOf({ key }: Pick<Rule, "key">): string | (() => null) {
   return key ?? (() => null);
 }
 
-/** Says what becomes of a job. Asks no master. */
+/** Says what becomes of a job. Asks no master. @throws {LockConfigError} for what is no job. */
 export function explain(
-  { queueName, name, data, id, opts = {} }: ExplainedJob,
+  explained: ExplainedJob,
   rules: readonly CheckedRule[],
   settings: RedlockSettings,
 ): Explanation {
+  requireObject("job", explained, "a job, with its queueName, name and data");
+  const { queueName, name, data, id, opts = {} } = explained;
+  requireText("job.queueName", queueName, "the name of a queue");
+  requireText("job.name", name, "the name of a job");
   const job: KeyJob = { queueName, name, data, id, opts };
   const rule = findRule(rules, queueName, name);
   const nothing = { rule: rule?.index, keys: [], error: undefined, options: {} };
@@ -83,6 +88,11 @@ export function noRule({
     message: `no rule matches the queue ${JSON.stringify(queueName)} and the job name ${JSON.stringify(name)}; a rule with "key: null" lets such jobs run without a lock`,
     job: `${queueName}:${id ?? "no id"}`,
   });
+}
+
+function requireText(path: string, value: unknown, expected: string): void {
+  if (typeof value === "string") return;
+  throw new LockConfigError({ path, found: describeValue(value), expected });
 }
 
 function optionsOf(checked: LockSettings, settings: RedlockSettings): Record<string, unknown> {

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
-import { LockConfigError } from "../errors.ts";
-import { locksOf, type LocksOptions } from "./define-locks.ts";
+import { describeValue, LockConfigError } from "../errors.ts";
+import { checkLocksOptions, locksOf, type LocksOptions } from "./define-locks.ts";
 import { FILE_NAMES, findFile } from "./find-file.ts";
 import type { Locks } from "./locks.ts";
 import { readRulesFile } from "./rules-file.ts";
@@ -10,12 +10,21 @@ import { readRulesFile } from "./rules-file.ts";
  *
  * @param path the file; without it, `bullmq-redlock.yaml`, `.yml` or `.json` in the current folder or the nearest one
  * above it.
- * @throws {LockRulesError} that tells all mistakes in the file; {@link LockConfigError} when there is none.
+ * @throws {LockRulesError} that tells all mistakes in the file; {@link LockConfigError} when there is none, or for a bad
+ * option of `options`.
  * @example
  * const locks = await loadLocks();
  * new Worker("invoices", locks.wrap(async (job, jobToken, signal, lock) => { ... }), { connection });
  */
 export async function loadLocks(path?: string, options: LocksOptions = {}): Promise<Locks> {
+  checkLocksOptions(options);
+  if (path !== undefined && typeof path !== "string") {
+    throw new LockConfigError({
+      path: "path",
+      found: describeValue(path),
+      expected: "the path of a rules file",
+    });
+  }
   const file = path === undefined ? await findFile(process.cwd()) : resolve(path);
   if (file === undefined) {
     throw new LockConfigError({

@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { defineLocks } from "../../src/config/index.ts";
+import { defineLocks, type ExplainedJob } from "../../src/config/index.ts";
 import { findFile } from "../../src/config/find-file.ts";
-import { LockKeyError } from "../../src/errors.ts";
+import { LockConfigError, LockKeyError } from "../../src/errors.ts";
 import { makeFolder } from "./support.ts";
 
 const locks = defineLocks({
@@ -24,6 +24,20 @@ const locks = defineLocks({
 });
 
 describe("explain", () => {
+  it.each<[unknown, string]>([
+    [undefined, "job: found nothing, expected a job, with its queueName, name and data"],
+    ["invoices", 'job: found "invoices", expected a job, with its queueName, name and data'],
+    [{}, "job.queueName: found nothing, expected the name of a queue"],
+    [{ queueName: 5, name: "n" }, "job.queueName: found 5, expected the name of a queue"],
+    [
+      { queueName: "invoices", data: { account: 1 } },
+      "job.name: found nothing, expected the name of a job",
+    ],
+  ])("refuses %j for a job", (job, message) => {
+    expect(() => locks.explain(job as ExplainedJob)).toThrow(LockConfigError);
+    expect(() => locks.explain(job as ExplainedJob)).toThrow(message);
+  });
+
   it("names the rule, the keys, and the options that count", () => {
     expect(
       locks.explain({ queueName: "invoices", name: "charge", data: { account: "a:1" } }),

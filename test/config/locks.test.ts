@@ -1,8 +1,20 @@
 import type { Job, Processor, Worker } from "bullmq";
 import { once } from "node:events";
 import { describe, expect, expectTypeOf, it, onTestFinished } from "vitest";
-import { defineLocks, loadLocks, type LockRule, type Locks } from "../../src/config/index.ts";
-import { getLock, type Lock, RedlockClosedError } from "../../src/index.ts";
+import {
+  defineLocks,
+  loadLocks,
+  type LockRule,
+  type Locks,
+  type LocksOptions,
+} from "../../src/config/index.ts";
+import {
+  getLock,
+  type Lock,
+  LockConfigError,
+  Redlock,
+  RedlockClosedError,
+} from "../../src/index.ts";
 import { ends as endsOf, useBench } from "../bullmq/support.ts";
 import { writeRules } from "./support.ts";
 
@@ -170,6 +182,42 @@ describe("options beside the rules", () => {
     expect(locks.explain({ queueName: "q", name: "n" }).options).toMatchObject({ ttl: 2_000 });
     const without = loadLocks(path, { redlock: { keyPrefix: "x" }, environment: {} });
     await expect(without).rejects.toThrow("nodes[0]: found ${NOBODY}, which is not set");
+  });
+
+  it.each<[unknown, string]>([
+    [{ redlok: {} }, 'redlok: found an unknown option, expected "redlock"?'],
+    [{ env: {} }, "env: found an unknown option, expected one of redlock, environment"],
+    ["x", 'options: found "x", expected an object of options'],
+    [null, "options: found null, expected an object of options"],
+    [{ redlock: 5 }, "redlock: found 5, expected an object of options of a Redlock"],
+    [
+      { redlock: new Redlock({ nodes: ["redis://a", "redis://b", "redis://c"] }) },
+      "redlock: found a Redlock, expected an object of its options",
+    ],
+    [{ environment: 5 }, "environment: found 5, expected an object of texts, such as process.env"],
+    [{ environment: { A: 5 } }, "environment.A: found 5, expected a text"],
+  ])("are refused when they are none: %j", async (given, message) => {
+    const options = given as LocksOptions;
+    const rules = { nodes: ["redis://a"], rules: [{ key: "a" }] };
+    const path = await writeRules(JSON.stringify(rules));
+    expect(() => defineLocks(rules, options)).toThrow(LockConfigError);
+    expect(() => defineLocks(rules, options)).toThrow(message);
+    await expect(loadLocks(path, options)).rejects.toThrow(LockConfigError);
+    await expect(loadLocks(path, options)).rejects.toThrow(message);
+  });
+
+  it("come second: the path of a file is a text", async () => {
+    for (const [path, found] of [
+      [5, "5"],
+      [null, "null"],
+      [{ redlock: {} }, "an object"],
+    ] as const) {
+      const loading = loadLocks(path as unknown as string);
+      await expect(loading).rejects.toThrow(LockConfigError);
+      await expect(loading).rejects.toThrow(
+        `path: found ${found}, expected the path of a rules file`,
+      );
+    }
   });
 
   it("are refused when the rules do not fit them", () => {
