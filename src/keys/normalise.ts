@@ -34,6 +34,13 @@ export function normaliseKeys(keys: string | readonly string[]): string[] {
   return normalised;
 }
 
+/** Checks what must be one key. @throws {LockKeyError} for what is none, and for an array, as {@link normaliseKeys}. */
+export function normaliseKey(key: string): string {
+  const given: unknown = key;
+  if (typeof given !== "string") throw fault(describeValue(given), "one key");
+  return checkKey(given);
+}
+
 /** Finds what makes a value no key, whatever its length; `undefined` when nothing does. */
 export function findKeyFault(key: unknown): { found: string; expected: string } | undefined {
   if (typeof key !== "string") return { found: describeValue(key), expected: "a string" };

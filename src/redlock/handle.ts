@@ -7,7 +7,7 @@ import {
   LockConflictError,
   RedlockClosedError,
 } from "../errors.ts";
-import { normaliseKeys } from "../keys/normalise.ts";
+import { normaliseKey } from "../keys/normalise.ts";
 import type { Lock } from "../lock/lock.ts";
 import type { Random } from "../random.ts";
 import { pause } from "../pause.ts";
@@ -38,6 +38,8 @@ interface HandleHost {
   /** Aborts when the `Redlock` closes. */
   readonly closing: AbortSignal;
   isLocked(key: string): Promise<boolean>;
+  /** @throws {LockConfigError} for a bad option. */
+  checkAcquireOptions(options: AcquireOptions): void;
 }
 
 /** One acquisition of a key, shared by all who belong to it. Dead when `count` is 0. */
@@ -76,9 +78,9 @@ export class HandleFactory {
         expected: "true or false",
       });
     }
-    const [checkedKey = key] = normaliseKeys(key);
+    this.#host.checkAcquireOptions(acquireOptions);
     return new RedlockHandle({
-      key: checkedKey,
+      key: normaliseKey(key),
       host: this.#host,
       clock: this.#clock,
       random: this.#random,
@@ -155,6 +157,8 @@ export class RedlockHandle implements AsyncDisposable {
    * returned but its lock was lost; and what {@link acquire} throws.
    */
   using<T>(routine: (lock: Lock) => Promise<T> | T): Promise<T> {
+    // Before the key is asked for, and without an await.
+    if (typeof routine !== "function") return Promise.reject(noRoutine(routine));
     return this.#run(this.#enter(true), routine);
   }
 
@@ -210,6 +214,15 @@ export class RedlockHandle implements AsyncDisposable {
     const place = places.find((each) => each?.hold?.key === this.key && each.hold.count > 0);
     return place?.hold;
   }
+}
+
+/** The error for what cannot run under a lock. */
+export function noRoutine(given: unknown): LockConfigError {
+  return new LockConfigError({
+    path: "routine",
+    found: describeValue(given),
+    expected: "a function to run under the lock",
+  });
 }
 
 function isTaken({ hold }: Place): boolean {

@@ -1,13 +1,8 @@
 import type { Clock } from "../clock.ts";
-import {
-  describeValue,
-  LockConfigError,
-  LockConflictError,
-  RedlockClosedError,
-} from "../errors.ts";
+import { LockConflictError, RedlockClosedError } from "../errors.ts";
 import { SafeEmitter } from "../events.ts";
 import { Heartbeat } from "../heartbeat/heartbeat.ts";
-import { normaliseKeys } from "../keys/normalise.ts";
+import { normaliseKey } from "../keys/normalise.ts";
 import { Cancellations } from "../line/cancellations.ts";
 import { Line } from "../line/line.ts";
 import type { LockContext } from "../lock/context.ts";
@@ -16,7 +11,7 @@ import { throwIfAborted } from "../on-abort.ts";
 import { within } from "../pause.ts";
 import type { Random } from "../random.ts";
 import { Acquirer, type Manner } from "./acquirer.ts";
-import { HandleFactory, type HandleOptions, type RedlockHandle } from "./handle.ts";
+import { HandleFactory, type HandleOptions, noRoutine, type RedlockHandle } from "./handle.ts";
 import type { HeldLock } from "./held-lock.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
 import { listLocks } from "./list.ts";
@@ -83,6 +78,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       {
         acquire: (key, acquireOptions, scoped) => this.#acquire(key, acquireOptions, { scoped }),
         isLocked: (key) => this.isLocked(key),
+        checkAcquireOptions: (given) => this.checkAcquireOptions(given),
         closing: this.#closing.signal,
       },
       clock,
@@ -137,13 +133,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       typeof optionsOrRoutine === "function"
         ? [{}, optionsOrRoutine]
         : [optionsOrRoutine, lastRoutine];
-    if (typeof routine !== "function") {
-      throw new LockConfigError({
-        path: "routine",
-        found: describeValue(routine),
-        expected: "a function to run under the lock",
-      });
-    }
+    if (typeof routine !== "function") throw noRoutine(routine);
     const lock = await this.#acquire(keys, options, { scoped: true });
     try {
       const value = await routine(lock);
@@ -157,6 +147,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   /**
    * A reusable lock object in the manner of Python's `RedLock`: it tells by a boolean, retries a number of times, and
    * may be re-entrant.
+   * @throws {LockConfigError} for a bad option; {@link LockKeyError} for what is not one key.
    */
   handle(key: string, options: HandleOptions = {}): RedlockHandle {
     return this.#handles.create(key, options);
@@ -164,7 +155,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
 
   /**
    * Whether anybody holds the key, by a quorum.
-   * @throws {LockUnavailableError} when too few masters answer.
+   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
    */
   async isLocked(key: string): Promise<boolean> {
     return (await this.inspect(key)).locked;
@@ -172,12 +163,12 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
 
   /**
    * What each master knows about a key.
-   * @throws {LockUnavailableError} when too few masters answer.
+   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
    */
   async inspect(key: string): Promise<KeyInspection> {
     this.#assertOpen();
     const { masters, names, nodeTimeout } = this.#context;
-    return inspectKey(masters, names, normaliseKeys(key)[0] ?? key, nodeTimeout);
+    return inspectKey(masters, names, normaliseKey(key), nodeTimeout);
   }
 
   /**
@@ -256,7 +247,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   }
 
   /** Checks the options of one acquisition before there is one. @internal */
-  checkAcquireOptions(options: Pick<AcquireOptions, "ttl" | "heartbeat">): void {
+  checkAcquireOptions(options: AcquireOptions): void {
     readWish(this.#settings, "any", options);
   }
 

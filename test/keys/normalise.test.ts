@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { LockKeyError } from "../../src/errors.ts";
-import { MAX_KEY_BYTES, MAX_KEYS, normaliseKeys } from "../../src/keys/normalise.ts";
+import { MAX_KEY_BYTES, MAX_KEYS, normaliseKey, normaliseKeys } from "../../src/keys/normalise.ts";
 
 describe("normaliseKeys", () => {
   it("gives a key back exactly as it was given", () => {
@@ -50,5 +50,23 @@ describe("normaliseKeys", () => {
     expect(normaliseKeys(Array.from({ length: MAX_KEYS }, (_, i) => `k${i}`))).toHaveLength(
       MAX_KEYS,
     );
+  });
+});
+
+describe("normaliseKey", () => {
+  it("gives one key back exactly as it was given", () => {
+    expect(normaliseKey(" order:%3A {1}")).toBe(" order:%3A {1}");
+  });
+
+  it.each<[string, unknown, string]>([
+    ["several keys", ["a", "b"], "found an array of 2, expected one key"],
+    ["one key in an array", ["a"], "found an array of 1, expected one key"],
+    ["a number", 7, "found 7, expected one key"],
+    ["an empty string", "", "found an empty string, expected at least one character"],
+    ["a reserved name", "@guard", 'found "@guard"'],
+  ])("refuses %s and says what was found", (_, key, message) => {
+    const act = () => normaliseKey(key as string);
+    expect(act).toThrow(LockKeyError);
+    expect(act).toThrow(message);
   });
 });

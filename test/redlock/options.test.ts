@@ -116,6 +116,58 @@ describe("a Redlock refuses", () => {
     await expect(attempt).rejects.toThrow(message);
   });
 
+  it.each<[string, unknown, RegExp]>([
+    [
+      "an unknown option",
+      { retries: 5 },
+      /^retries: found an unknown option, expected "retryTimes"/,
+    ],
+    ["a ttl in words", { ttl: "x" }, /^ttl: found "x", expected whole milliseconds/],
+    ["a ttl above maxTtl", { ttl: 20_000 }, /^ttl: found 20000, expected .* to 15000/],
+    ["a heartbeat too late", { ttl: 1_000, heartbeat: 999 }, /^heartbeat: found 999/],
+    ["a holder that is no text", { holder: 5 }, /^holder: found 5, expected a text/],
+    ["no tries", { retryTimes: 0 }, /^retryTimes: found 0, expected tries from 1/],
+    ["a pause in words", { retryDelay: "1s" }, /^retryDelay: found "1s"/],
+    ["a switch in words", { reentrant: "yes" }, /^reentrant: found "yes", expected true or false/],
+    ["no options object", 5, /^options: found 5/],
+  ])("in handle, at once: %s", (_, options, message) => {
+    const redlock = make({});
+    expect(() => redlock.handle("k", options as object)).toThrow(LockConfigError);
+    expect(() => redlock.handle("k", options as object)).toThrow(message);
+  });
+
+  it("to run what is no function, in using of itself and of a handle, and asks for no key", async () => {
+    const redlock = make({});
+    const acquired: unknown[] = [];
+    redlock.on("acquired", (event) => acquired.push(event));
+    const none = undefined as unknown as () => void;
+    const handle = redlock.handle("k", { reentrant: true });
+    for (const running of [redlock.using("k", none), handle.using(none)]) {
+      await expect(running).rejects.toThrow(LockConfigError);
+      await expect(running).rejects.toThrow(
+        "routine: found nothing, expected a function to run under the lock",
+      );
+    }
+    expect([handle.lock, acquired]).toEqual([undefined, []]);
+  });
+
+  it.each<[unknown, string]>([
+    [["a", "b"], "an array of 2"],
+    [["a"], "an array of 1"],
+    [5, "5"],
+    [undefined, "nothing"],
+  ])("to take %j for one key", async (key, found) => {
+    const redlock = make({});
+    const message = `lock key: found ${found}, expected one key`;
+    const given = key as string;
+    expect(() => redlock.handle(given)).toThrow(LockKeyError);
+    expect(() => redlock.handle(given)).toThrow(message);
+    for (const looking of [redlock.inspect(given), redlock.isLocked(given)]) {
+      await expect(looking).rejects.toThrow(LockKeyError);
+      await expect(looking).rejects.toThrow(message);
+    }
+  });
+
   it.each<[string, unknown]>([
     ["an empty key", ""],
     ["no key", undefined],
