@@ -36,12 +36,14 @@ export interface NumberBounds {
   max: number;
   /** What is expected, in words: "whole milliseconds". */
   unit: string;
+  /** What the upper bound is, if that is not plain: "the maxTtl of the Redlock". */
+  limit?: string;
   integer?: boolean;
 }
 
 /** Returns `value` if it is a number within bounds, else throws. */
 export function checkNumber(path: string, value: unknown, bounds: NumberBounds): number {
-  const { min, max, unit, integer = true } = bounds;
+  const { min, max, unit, limit, integer = true } = bounds;
   const fits =
     typeof value === "number" &&
     (integer ? Number.isSafeInteger(value) : Number.isFinite(value)) &&
@@ -51,7 +53,7 @@ export function checkNumber(path: string, value: unknown, bounds: NumberBounds):
   throw new LockConfigError({
     path,
     found: describeValue(value),
-    expected: `${unit} from ${min} to ${max}`,
+    expected: `${unit} from ${min} to ${max}${limit === undefined ? "" : `, ${limit}`}`,
   });
 }
 

@@ -1,10 +1,28 @@
 import { EventEmitter } from "node:events";
 import { describeValue, type Holder, type LockLostError, type NodeVote } from "./errors.ts";
 
+/** The stable codes of warnings; messages may change, codes do not. docs/events.md says what they mean. */
+export type RedlockWarningCode =
+  | "node-count"
+  | "duplicate-server"
+  | "no-quorum"
+  | "listener-failed"
+  | "telemetry-failed"
+  | "job-log-failed"
+  | "put-aside-failed"
+  | "max-started-attempts"
+  | "limiter"
+  | "deduplication-replace"
+  | "deduplication-keep-last"
+  | "scheduler-delay"
+  | "ttl-outlasts-job"
+  | "max-wait-ignored"
+  | "queue-server";
+
 /** Something the user should know and the library goes on without. */
 export interface RedlockWarning {
-  /** A stable name, such as `even-nodes`. */
-  code: string;
+  /** A stable name, such as `node-count`. */
+  code: RedlockWarningCode;
   message: string;
   cause?: unknown;
 }
@@ -77,7 +95,11 @@ export class SafeEmitter extends EventEmitter<RedlockEvents> {
   }
 
   #listenerFailed(event: keyof RedlockEvents, cause: unknown): void {
-    const warning = { code: "listener-failed", message: `a listener of "${event}" threw`, cause };
+    const warning: RedlockWarning = {
+      code: "listener-failed",
+      message: `a listener of "${event}" threw`,
+      cause,
+    };
     // A warning listener that throws must not be told about itself.
     if (event === "warning") warnProcess(warning);
     else this.emit("warning", warning);

@@ -26,7 +26,7 @@ export {
   type RedlockErrorCode,
   type Unavailability,
 } from "./errors.ts";
-export type { RedlockEvents, RedlockWarning } from "./events.ts";
+export type { RedlockEvents, RedlockWarning, RedlockWarningCode } from "./events.ts";
 export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/endpoint.ts";
 export type { Finding, FindingCode, FindingSeverity } from "./redlock/findings.ts";

@@ -224,7 +224,8 @@ export function checkLockOptions(options: unknown): LockSettings {
     minHold: checkNumber("minHold", given.minHold ?? 0, {
       min: 0,
       max: redlock.ttls.longest,
-      unit: "whole milliseconds, up to the maxTtl of the Redlock",
+      unit: "whole milliseconds",
+      limit: "the maxTtl of the Redlock",
     }),
     home: checkHome(given.home),
   };

@@ -3,6 +3,7 @@ import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
 import type { DataOption } from "../data-option.ts";
 import { KNOWN_IN_NODE } from "../redis/endpoint.ts";
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
+import { LARGEST_DRIFT_FACTOR } from "../redlock/options.ts";
 import { DURATION_EXPECTED, DURATION_FORM } from "./duration.ts";
 
 /** What is expected where, in words. */
@@ -16,7 +17,9 @@ export const EXPECTED = {
   file: "nodes and rules",
 } as const;
 
-const [COUNT, RATIO] = ["a whole number", "a number from 0 to 1"];
+const COUNT = "a whole number";
+/** Of the one ratio there is, `driftFactor`. */
+const RATIO = `a number from 0 to ${LARGEST_DRIFT_FACTOR}`;
 const OR_FALSE = `${DURATION_EXPECTED}; or false for none`;
 
 /** What an option takes that has no list of its values. */
@@ -24,7 +27,7 @@ const VALUES: Record<Extract<DataOption["takes"], string>, v.GenericSchema> = {
   duration: duration(DURATION_EXPECTED),
   "duration or false": v.union([...duration(OR_FALSE).options, v.literal(false)], OR_FALSE),
   count: v.pipe(v.number(COUNT), v.integer(COUNT), v.minValue(0, COUNT)),
-  ratio: v.pipe(v.number(RATIO), v.minValue(0, RATIO), v.maxValue(1, RATIO)),
+  ratio: v.pipe(v.number(RATIO), v.minValue(0, RATIO), v.maxValue(LARGEST_DRIFT_FACTOR, RATIO)),
   text: v.string("a text"),
   boolean: v.boolean("true or false"),
 };

@@ -46,6 +46,8 @@ export const KNOWN_IN_NODE: readonly string[] = ["url", ...IOREDIS_OPTIONS];
 export const USUAL_IN_NODE =
   "an option of ioredis, such as host, port, path, username, password, db or tls; or url";
 
+/** Also where the rest makes no URL. */
+const PORT_OF_URL = /^rediss?:\/\/(?:[^/?#]*@)?(?:\[[^\]]*\]|[^/?#:@]*):(\d+)(?:[/?#]|$)/i;
 const TLS_PROFILES: readonly unknown[] = ["RedisCloudFixed", "RedisCloudFlexible"];
 const EXPECTED =
   'a URL like "redis://host:6379", an options object like { host, port }, or an ioredis client';
@@ -86,14 +88,17 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
 
 function parseUrl(path: string, text: string): RedisOptions {
   if (text.startsWith("/")) return { path: text };
-  const refuse = (found: string): never => {
-    throw new LockConfigError({ path, found, expected: 'a URL like "redis://host:6379/0"' });
+  const refuse = (found: string, expected = 'a URL like "redis://host:6379/0"'): never => {
+    throw new LockConfigError({ path, found, expected });
   };
   let url: URL;
   try {
     url = new URL(text);
   } catch {
-    // The text may hold a password: it is not repeated.
+    // The text may hold a password, and what looks like a port may be a part of it: nothing is repeated.
+    if (Number(PORT_OF_URL.exec(text)?.[1]) > 65_535) {
+      return refuse("a URL whose port is out of range", "a port from 1 to 65535");
+    }
     return refuse("text that is not a URL");
   }
   if (url.protocol !== "redis:" && url.protocol !== "rediss:") {

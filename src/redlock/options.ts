@@ -84,6 +84,8 @@ const KNOWN = [
 
 const DEFAULT_TTL = 15_000;
 const DEFAULT_DRIFT_FACTOR = 0.01;
+/** The largest `driftFactor`, also in rules. */
+export const LARGEST_DRIFT_FACTOR = 0.2;
 const DEFAULT_CLOCK_SKEW_BUDGET = 5_000;
 /** A ttl must stay well below the time masters remember marks. */
 export const LONGEST_TTL = RETENTION / 2;
@@ -98,7 +100,7 @@ export function checkRedlockOptions(options: unknown): RedlockSettings {
   const endpoints = parseEndpoints("nodes", given.nodes ?? ["redis://127.0.0.1:6379/0"]);
   const driftFactor = checkNumber("driftFactor", given.driftFactor ?? DEFAULT_DRIFT_FACTOR, {
     min: 0,
-    max: 0.2,
+    max: LARGEST_DRIFT_FACTOR,
     unit: "a number",
     integer: false,
   });

@@ -17,7 +17,10 @@ test.each([
     { concurrency: 1 },
     "concurrency: found an unknown option, expected one of redlock, key, onConflict",
   ],
-  [{ minHold: 15_001 }, "minHold: found 15001, expected whole milliseconds, up to the maxTtl"],
+  [
+    { minHold: 15_001 },
+    "minHold: found 15001, expected whole milliseconds from 0 to 10000, the maxTtl of the Redlock",
+  ],
   [{ maxHold: 0 }, "maxHold: found 0, expected whole milliseconds"],
   [{ home: "" }, 'home: found "", expected a name'],
   [{ takeover: true }, "takeover: found an unknown option"],

@@ -128,9 +128,9 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     ],
     [
       "numbers that are none",
-      `${NODES}\nmaxLost: -1\ndriftFactor: 7\nttl: 1.5\nrules: [{key: a, maxWait: 1.5ms, waitTimeout: 0s, maxLost: 1001}]`,
+      `${NODES}\nmaxLost: -1\ndriftFactor: 0.21\nttl: 1.5\nrules: [{key: a, maxWait: 1.5ms, waitTimeout: 0s, maxLost: 1001}]`,
       "2:10 maxLost: found -1, expected a whole number",
-      "3:14 driftFactor: found 7, expected a number from 0 to 1",
+      "3:14 driftFactor: found 0.21, expected a number from 0 to 0.2",
       '4:6 ttl: found 1.5, expected whole milliseconds, or a duration such as "30s" or "5m"',
       '5:27 rules[0].maxWait: found "1.5ms", expected a duration of whole milliseconds',
       '5:47 rules[0].waitTimeout: found "0s" (0 ms), expected whole milliseconds from 1 to 2147483647',

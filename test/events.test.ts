@@ -1,0 +1,35 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import type { RedlockWarningCode } from "../src/events.ts";
+
+/** All there are: one that is missing, or that is none, does not compile. */
+const CODES = {
+  "node-count": true,
+  "duplicate-server": true,
+  "listener-failed": true,
+  "telemetry-failed": true,
+  "job-log-failed": true,
+  "put-aside-failed": true,
+  "max-started-attempts": true,
+  limiter: true,
+  "deduplication-replace": true,
+  "deduplication-keep-last": true,
+  "scheduler-delay": true,
+  "ttl-outlasts-job": true,
+  "max-wait-ignored": true,
+  "queue-server": true,
+} as const satisfies Record<RedlockWarningCode, true>;
+
+describe("docs/events.md", () => {
+  it("has every code of a warning, and no other", () => {
+    const page = readFileSync(join(import.meta.dirname, "../docs/events.md"), "utf8");
+    const tables = page.split(/\n\n/).filter((part) => part.startsWith("| `warning`"));
+    const codes = tables.flatMap((table) =>
+      Array.from(table.matchAll(/^\| `([^`]+)`/gm), ([, code]) => code),
+    );
+    const documented = codes.filter((code) => code !== "warning");
+    expect(documented).toHaveLength(new Set(documented).size);
+    expect(new Set(documented)).toEqual(new Set(Object.keys(CODES)));
+  });
+});
