@@ -46,7 +46,8 @@ type BackendFactory = (name: string, options: never, more?: never) => object;
  * @throws {LockConfigError} for a lock option that cannot work, or no processor.
  * @see docs/sandboxed-processors.md
  * @example
- * const worker = new LockedWorker<Charge>("charges", "/app/charge.js", {
+ * // The compiler checks the template against the type of the variable; not in `new LockedWorker<Charge>(...)`.
+ * const worker: LockedWorker<Charge> = new LockedWorker("charges", "/app/charge.js", {
  *   connection,
  *   lock: { redlock, key: "account:{{data.accountId}}" },
  * });

@@ -1,6 +1,6 @@
 import type { Job, Worker } from "bullmq";
 import { expectTypeOf, test } from "vitest";
-import { type Lock, Redlock } from "../../src/index.ts";
+import { type Lock, Redlock, withLock } from "../../src/index.ts";
 import { type LockedSandboxedJob, LockedWorker } from "../../src/worker.ts";
 
 interface Invoice {
@@ -50,6 +50,34 @@ test("infers the data and the lock from a function, and checks the template agai
         lock: { redlock, key: "account:{{data.account}}" },
       }),
   );
+});
+
+test("checks the template of a processor in a file against the type of the variable", () => {
+  compiles(() => {
+    const worker: LockedWorker<Invoice> = new LockedWorker("invoices", "/file.js", {
+      connection,
+      lock: { redlock, key: "account:{{data.accountId}}" },
+    });
+    return worker;
+  });
+  compiles(() => {
+    const worker: LockedWorker<Invoice> = new LockedWorker("invoices", "/file.js", {
+      connection,
+      // @ts-expect-error There is no such path in the data.
+      lock: { redlock, key: "account:{{data.account}}" },
+    });
+    return worker;
+  });
+});
+
+test("leaves a template to run time where type arguments are written out, as the documentation says", () => {
+  const lock = { redlock, key: "account:{{data.account}}" } as const;
+  compiles(() => new LockedWorker<Invoice>("invoices", "/file.js", { connection, lock }));
+  expectTypeOf(() =>
+    withLock<Invoice, void>(lock, async () => {
+      await Promise.resolve();
+    }),
+  ).toBeFunction();
 });
 
 test("gives the processor in the file a job with a lock in it", () => {

@@ -6,8 +6,10 @@ import {
   WaitingError,
   type Job,
 } from "bullmq";
+import { readFileSync } from "node:fs";
+import { runInThisContext } from "node:vm";
 import { describe, expect, test } from "vitest";
-import { getLock, type Lock, withLock } from "../../src/index.ts";
+import { getLock, type Lock, LockKeyError, withLock } from "../../src/index.ts";
 import { aborted, ends, errorsOf, failureOf, Gate, useBench } from "./support.ts";
 
 interface Data {
@@ -112,6 +114,27 @@ describe("the processor", () => {
       cause: { name: "LockKeyError" },
     });
     expect(end!.error!.message).toBe((end!.error!.cause as Error).message);
+  });
+
+  test("fails for want of a key as docs/lock-keys.md shows it", async () => {
+    const page = readFileSync(new URL("../../docs/lock-keys.md", import.meta.url), "utf8");
+    const [, shown = ""] = /```ts\n(worker\.on.*?)\n```/s.exec(page) ?? [];
+    const run = runInThisContext(`(worker, LockKeyError, console) => { ${shown} }`) as (
+      ...given: unknown[]
+    ) => void;
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const worker = bench.worker(
+      withLock({ redlock, key: KEY }, async () => await Promise.resolve()),
+    );
+    const said: unknown[] = [];
+    run(worker, LockKeyError, { error: (...words: unknown[]) => said.push(...words) });
+    const done = ends(worker, 1);
+
+    await queue.add("charge", {}, { jobId: "no account" });
+
+    await done;
+    expect(said).toEqual([expect.stringMatching(/:no account$/), "data.account"]);
   });
 
   test("is told by its signal when the job is cancelled, and keeps its key until it has settled", async () => {
