@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { describeValue } from "../errors.ts";
 import { nearest } from "../nearest.ts";
-import { KNOWN_IN_NODE, USUAL_IN_NODE } from "../redis/endpoint.ts";
+import { KNOWN_IN_NODE, REFUSED_IN_NODE, USUAL_IN_NODE } from "../redis/endpoint.ts";
 import { guessDuration } from "./duration.ts";
 import { type Mistake, wrongValue } from "./mistake.ts";
 import { isPlain } from "./environment.ts";
@@ -58,6 +58,9 @@ function describeInput(input: unknown): string {
   return Array.isArray(input) && input.length === 0 ? "an empty list" : describeValue(input);
 }
 
+/** Why some are refused is said where masters are read. */
+const knownInNode = [...KNOWN_IN_NODE, ...REFUSED_IN_NODE];
+
 function unknownOptions(rules: unknown): Mistake[] {
   if (!isObject(rules)) return [];
   const inRules = Array.isArray(rules.rules)
@@ -68,7 +71,7 @@ function unknownOptions(rules: unknown): Mistake[] {
   const inNodes = Array.isArray(rules.nodes)
     ? rules.nodes.flatMap((node: unknown, index) =>
         // A client of ioredis has names of its own.
-        isPlain(node) ? unknownIn(node, KNOWN_IN_NODE, ["nodes", index], USUAL_IN_NODE) : [],
+        isPlain(node) ? unknownIn(node, knownInNode, ["nodes", index], USUAL_IN_NODE) : [],
       )
     : [];
   return [...unknownIn(rules, KNOWN_AT_TOP, []), ...inNodes, ...inRules];

@@ -42,6 +42,8 @@ export interface Endpoint {
 
 /** What an entry of `nodes` may have, if it is an object. */
 export const KNOWN_IN_NODE: readonly string[] = ["url", ...IOREDIS_OPTIONS];
+/** What several servers have, that are one to their clients. */
+export const REFUSED_IN_NODE = ["sentinels", "cluster", "nodes"];
 /** What is said of a name that is not near to any of them. */
 export const USUAL_IN_NODE =
   "an option of ioredis, such as host, port, path, username, password, db or tls; or url";
@@ -62,7 +64,7 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
   if ("duplicate" in node || "sendCommand" in node) {
     throw new LockConfigError({ path, found: "a client that is not ioredis'", expected: EXPECTED });
   }
-  for (const refused of ["sentinels", "cluster", "nodes"]) {
+  for (const refused of REFUSED_IN_NODE) {
     if (!(refused in node)) continue;
     throw new LockConfigError({
       path: `${path}.${refused}`,

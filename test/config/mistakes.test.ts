@@ -85,13 +85,14 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     ],
     [
       "masters that are none",
-      "nodes: [5, http://h, redis://, {port: 0}, {sentinels: []}, redis://h?db=1, redis://ok]\nrules: [{key: a}]",
+      "nodes: [5, http://h, redis://, {port: 0}, {sentinels: []}, redis://h?db=1, {cluster: x}, redis://ok]\nrules: [{key: a}]",
       '1:9 nodes[0]: found 5, expected a URL such as "redis://lock-1:6379", or an object with host, port and more',
       '1:12 nodes[1]: found a URL with the scheme "http:", expected a URL like "redis://host:6379/0"',
       '1:22 nodes[2]: found a URL without a host, expected a URL like "redis://host:6379/0"',
       "1:39 nodes[3].port: found 0, expected a port from 1 to 65535",
       "1:55 nodes[4].sentinels: found an array of 0, expected one independent master: a failover or a move of slots would lose locks",
       '1:60 nodes[5]: found a URL with a query; give an options object instead, expected a URL like "redis://host:6379/0"',
+      '1:86 nodes[6].cluster: found "x", expected one independent master: a failover or a move of slots would lose locks',
     ],
     [
       "masters with parts that are none",
