@@ -7,6 +7,7 @@ import type { RedlockWarningCode } from "../src/events.ts";
 const CODES = {
   "node-count": true,
   "duplicate-server": true,
+  "no-quorum": true,
   "listener-failed": true,
   "telemetry-failed": true,
   "job-log-failed": true,
