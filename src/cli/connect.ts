@@ -42,6 +42,18 @@ export async function readMasters({ options, notes, environment }: Call): Promis
   };
 }
 
+/** As {@link readMasters}, of what one needs who looks but takes no lock. */
+export async function readLookOptions(
+  call: Call,
+): Promise<Pick<RedlockOptions, "nodes" | "keyPrefix" | "restartGuard">> {
+  const { nodes, keyPrefix, restartGuard } = await readMasters(call);
+  return {
+    ...(nodes === undefined ? {} : { nodes }),
+    ...(keyPrefix === undefined ? {} : { keyPrefix }),
+    ...(restartGuard === undefined ? {} : { restartGuard }),
+  };
+}
+
 /** Nobody waits longer for a first connection than for an answer: of a worker that starts, but not of an operator. */
 const IMPATIENT = {
   ...REAL_SURROUNDINGS,

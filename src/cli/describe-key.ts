@@ -1,7 +1,10 @@
 import { describeHolder, type Holder } from "../errors.ts";
 import type { NodeInspection } from "../redlock/inspect.ts";
-import { isAnswer, isStuck, type KeySummary } from "./summary.ts";
-import { duration, list, moment, printable, shellQuoted } from "./words.ts";
+import { isAnswer, isForgetful, isStuck, type KeySummary } from "./summary.ts";
+import { count, duration, list, moment, printable, shellQuoted } from "./words.ts";
+
+/** What is to be known to say who votes. */
+export type VoteSummary = Pick<KeySummary, "nodes" | "quorum" | "voting" | "quorumIn">;
 
 /** A part of what is said about a key: a title, and lines that are facts or sentences. */
 export interface Section {
@@ -12,10 +15,11 @@ export interface Section {
 
 /** The one line that answers who holds a key. */
 export function headline(summary: KeySummary): string {
-  const { state, age, quorum } = summary;
+  const { state, age, quorum, voting, nodes } = summary;
   const held = age === undefined ? "" : `, for ${duration(age)}`;
   const said = {
     free: "free",
+    voteless: `not to be had now: ${voting} of ${count(nodes.length, "master")} can vote, a lock needs ${quorum}`,
     held: `held by ${who(summary)}${held}`,
     unclear: `not to be had now, and no ${quorum} masters name the same holder`,
     blocked: "blocked: something is stored there that does not go away by itself",
@@ -40,7 +44,7 @@ export function who({ job, holder }: Pick<KeySummary, "job" | "holder">): string
 
 function holderSection({ state, job, holder, age, remaining, lastToken }: KeySummary): Section {
   const facts: [string, string][] = [];
-  if (holder !== undefined && state !== "free") {
+  if (holder !== undefined && state !== "free" && state !== "voteless") {
     if (job === undefined) facts.push(["holder", printable(describeHolder(holder))]);
     else {
       facts.push(["job", `${printable(job.job)}, attempt ${job.attempt}`]);
@@ -81,7 +85,7 @@ function waitingSection({ waiting, waiters }: KeySummary, now: number): Section 
 function nodesSection({ nodes, holder, quorum }: KeySummary): Section {
   return {
     title: `Masters (a lock needs ${quorum} of ${nodes.length})`,
-    facts: nodes.map((node) => [node.node, describeNode(node, holder)]),
+    facts: nodes.map((node) => [node.node, describeNode(node, holder) + describeVote(node)]),
     sentences: [],
   };
 }
@@ -98,9 +102,17 @@ function describeNode(node: NodeInspection, winner: Holder | undefined): string 
   return `NO ANSWER: ${state}${cause === undefined ? "" : ` (${printable(cause)})`}`;
 }
 
+function describeVote({ vote, quarantine }: NodeInspection): string {
+  if (vote === "quarantined") {
+    return `; gives no vote, it lost its memory; votes again in ${duration(quarantine ?? 0)}`;
+  }
+  return vote === "unarmed" ? "; gives no vote, it lost its memory" : "";
+}
+
 function adviceSection(summary: KeySummary, keyPrefix: string): Section {
   const sentences = [
     ...advise(summary, keyPrefix),
+    ...aboutVotes(summary),
     ...aboutStuck(summary, keyPrefix),
     ...aboutSilent(summary),
   ];
@@ -115,7 +127,7 @@ function advise(summary: KeySummary, keyPrefix: string): string[] {
       "Ask again in a moment: contenders that got too few masters give back, and what they forget ends by itself.",
     ];
   }
-  if (state === "blocked") return [];
+  if (state === "blocked" || state === "voteless") return [];
   if (state === "free" && nodes.some((node) => node.state === "held" && !isStuck(node))) {
     return [
       "Nothing: what is left on a minority of the masters keeps nobody out, and ends by itself.",
@@ -155,6 +167,40 @@ function advise(summary: KeySummary, keyPrefix: string): string[] {
   ];
 }
 
+/** What to do when masters give no vote because they lost their memory. */
+export function aboutVotes({ nodes, quorum, voting, quorumIn }: VoteSummary): string[] {
+  const forgetful = nodes.filter(isForgetful);
+  const unarmed = forgetful.filter(({ vote }) => vote === "unarmed").map(({ node }) => node);
+  const begin =
+    unarmed.length === 0
+      ? []
+      : [
+          `The wait of ${list(unarmed)} begins when a client asks for a lock, or with: bullmq-redlock doctor`,
+        ];
+  if (voting >= quorum) {
+    if (forgetful.length > 0) {
+      const names = list(forgetful.map(({ node }) => node));
+      return [`Nothing about ${names}: the others are a quorum, and vote.`, ...begin];
+    }
+    if (nodes.some(({ vote }) => vote === "yes")) return [];
+    return [
+      "No master has a guard yet: nobody has used these masters, or all of them lost their memory. Who asks first may have to wait for a while; for how long says: bullmq-redlock doctor",
+    ];
+  }
+  const silent = nodes.filter((node) => !isAnswer(node)).map(({ node }) => node);
+  const reason =
+    forgetful.length > 0 ? ", after a loss of memory not before all it forgot is over" : "";
+  const wait =
+    quorumIn === undefined
+      ? "Nobody gets a lock"
+      : `Wait ${duration(quorumIn)}, it then goes on by itself: nobody gets a lock`;
+  return [
+    `${wait} while fewer than ${quorum} masters give a vote${reason}. Keys that are held stay with their holders.`,
+    ...begin,
+    ...(silent.length === 0 ? [] : [`Or bring back ${list(silent)}.`]),
+  ];
+}
+
 function aboutStuck({ key, nodes, state }: KeySummary, keyPrefix: string): string[] {
   const stuck = nodes.filter(isStuck).map(({ node }) => node);
   if (stuck.length === 0) return [];
@@ -168,13 +214,15 @@ function aboutStuck({ key, nodes, state }: KeySummary, keyPrefix: string): strin
   ];
 }
 
-function aboutSilent({ nodes, state }: KeySummary): string[] {
+function aboutSilent({ nodes, state, voting, quorum }: KeySummary): string[] {
   const silent = nodes.filter((node) => !isAnswer(node)).map(({ node }) => node);
   if (silent.length === 0) return [];
   const certain =
     state === "unclear"
       ? "A lock may have its other part there."
-      : "The others are a quorum, so what stands here is certain.";
+      : state !== "held" && voting < quorum
+        ? "Somebody may hold the key there, and on those that forgot it."
+        : "The others are a quorum, so what stands here is certain.";
   return [
     `${list(silent)} did not answer. ${certain} What is wrong with ${silent.length === 1 ? "it" : "them"}, says: bullmq-redlock doctor`,
   ];

@@ -35,7 +35,7 @@ ${MASTER_HELP}
   bullmq-redlock doctor --ignore persistence
 
 Exit code: 0 nothing found; 1 something found; 2 a mistake in the command or the
-file; 3 too few masters can vote: nobody gets a lock. docs/ready.md has all findings.`,
+file; 3 too few masters can vote now: nobody gets a lock. docs/ready.md has all findings.`,
   async run(call) {
     if (call.operands.length > 0) throw new UsageError("doctor takes options only");
     const { queue, ignore = [], json } = call.options;
@@ -72,16 +72,17 @@ async function examine(redlock: Redlock, options: ReadyOptions): Promise<ReadyRe
 
 function exitCodeOf({ nodes, quorum }: ReadyReport, findings: readonly Finding[]): ExitCode {
   // Whatever is ignored, without a quorum there are no locks.
-  if (nodes.filter(({ eligible }) => eligible).length < quorum) return EXIT.noQuorum;
+  if (nodes.filter(({ votes }) => votes).length < quorum) return EXIT.noQuorum;
   return findings.length > 0 ? EXIT.finding : EXIT.ok;
 }
 
 function show({ nodes, findings, quorum }: ReadyReport, ignored: number, out: Screen): void {
   const able = nodes.filter(({ eligible }) => eligible).length;
-  const hasQuorum = able >= quorum;
+  const voting = nodes.filter(({ votes }) => votes).length;
+  const hasQuorum = voting >= quorum;
   const headline = hasQuorum
-    ? `${able} of ${nodes.length} masters can vote; a lock needs ${quorum}`
-    : `NO LOCKS: ${able} of ${nodes.length} masters can vote, a lock needs ${quorum}`;
+    ? `${able} of ${nodes.length} masters can vote${voting < able ? `, ${voting} of them now` : ""}; a lock needs ${quorum}`
+    : `NO LOCKS: ${voting} of ${nodes.length} masters can vote${voting < able ? " now" : ""}, a lock needs ${quorum}${goesOn(nodes, quorum)}`;
   const style = hasQuorum ? (findings.length > 0 ? "yellow" : "green") : "red";
   out.say(out.paint("bold", out.paint(style, headline)), "");
   const [heading = "", ...lines] = table([
@@ -95,6 +96,15 @@ function show({ nodes, findings, quorum }: ReadyReport, ignored: number, out: Sc
   out.say("", `${groups.length === 0 ? "nothing found" : count(groups.length, "finding")}${more}`);
 }
 
+/** When so many votes are out of quarantine that there is a quorum. */
+function goesOn(nodes: readonly NodeReport[], quorum: number): string {
+  const ends = nodes.flatMap(({ eligible, votes, quarantine }) =>
+    !eligible ? [] : votes ? [0] : [quarantine ?? Infinity],
+  );
+  const end = ends.sort((a, b) => a - b)[quorum - 1];
+  return end === undefined || end === Infinity ? "" : `; it goes on by itself in ${duration(end)}`;
+}
+
 function rowOf({
   node,
   server,
@@ -102,9 +112,11 @@ function rowOf({
   roundTrip,
   clockOffset,
   eligible,
+  votes: isVoting,
   quarantine,
 }: NodeReport): string[] {
-  const votes = !eligible ? "no" : quarantine === undefined ? "yes" : `in ${duration(quarantine)}`;
+  const isWaiting = eligible && quarantine !== undefined;
+  const votes = isVoting ? "yes" : isWaiting ? `in ${duration(quarantine)}` : "no";
   return [
     node,
     server === undefined ? "-" : printable(server),

@@ -6,7 +6,7 @@ export const EXIT = {
   finding: 1,
   /** The command, or the file it was given, cannot be used. */
   usage: 2,
-  /** Too few masters answered to say anything. */
+  /** Too few masters answered to say anything, or can vote: nobody gets a lock now. */
   noQuorum: 3,
 } as const;
 

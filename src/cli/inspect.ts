@@ -2,7 +2,7 @@ import { LockKeyError } from "../errors.ts";
 import type { KeyInspection } from "../redlock/inspect.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import type { Command } from "./command.ts";
-import { MASTER_HELP, MASTER_OPTIONS, readMasters, withImpatientRedlock } from "./connect.ts";
+import { MASTER_HELP, MASTER_OPTIONS, readLookOptions, withImpatientRedlock } from "./connect.ts";
 import { readTimeout } from "./arguments.ts";
 import { describeKey, headline, type Section } from "./describe-key.ts";
 import { EXIT } from "./exit-code.ts";
@@ -31,19 +31,21 @@ ${MASTER_HELP}
 A key as a rule makes it is shown by: bullmq-redlock check-config --job FILE
 
 Exit code: 0 free or held; 1 something is stored there that does not go away by
-itself; 2 a mistake in the command or the file; 3 too few masters answered.`,
+itself; 2 a mistake in the command or the file; 3 too few masters
+answered, or can vote: nobody gets a lock now.`,
   async run(call) {
     const [key, ...more] = call.operands;
     if (key === undefined || more.length > 0) {
       throw new UsageError("inspect takes one key, as in: bullmq-redlock inspect account:42");
     }
     const nodeTimeout = readTimeout(call.options.timeout, PATIENCE);
-    const { nodes, keyPrefix = "redlock:" } = await readMasters(call);
-    const options = { keyPrefix, nodeTimeout, ...(nodes === undefined ? {} : { nodes }) };
+    const options = { keyPrefix: "redlock:", ...(await readLookOptions(call)), nodeTimeout };
+    const { keyPrefix } = options;
     return await withImpatientRedlock(options, async (redlock) => {
       const summary = summarise(await inspectKey(redlock, key), Date.now());
       if (call.options.json === true) call.out.json(summary);
       else show(summary, keyPrefix, call.out);
+      if (summary.voting < summary.quorum) return EXIT.noQuorum;
       return summary.nodes.some(isStuck) ? EXIT.finding : EXIT.ok;
     });
   },
@@ -57,7 +59,13 @@ async function inspectKey(redlock: Redlock, key: string): Promise<KeyInspection>
   }
 }
 
-const STYLES = { free: "green", held: "yellow", unclear: "yellow", blocked: "red" } as const;
+const STYLES = {
+  free: "green",
+  held: "yellow",
+  unclear: "yellow",
+  voteless: "red",
+  blocked: "red",
+} as const;
 
 function show(summary: KeySummary, keyPrefix: string, out: Screen): void {
   out.say(out.paint("bold", out.paint(STYLES[summary.state], headline(summary))));

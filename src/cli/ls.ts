@@ -1,11 +1,11 @@
 import { readTimeout } from "./arguments.ts";
 import type { Command } from "./command.ts";
-import { MASTER_HELP, MASTER_OPTIONS, readMasters, withImpatientRedlock } from "./connect.ts";
-import { who } from "./describe-key.ts";
+import { MASTER_HELP, MASTER_OPTIONS, readLookOptions, withImpatientRedlock } from "./connect.ts";
+import { aboutVotes, who } from "./describe-key.ts";
 import { EXIT } from "./exit-code.ts";
 import { PATIENCE } from "./inspect.ts";
 import { type Screen, table } from "./screen.ts";
-import { isAnswer, isStuck, type KeySummary, summarise } from "./summary.ts";
+import { isAnswer, isForgetful, isStuck, type KeySummary, summarise } from "./summary.ts";
 import { UsageError } from "./usage-error.ts";
 import { count, duration, list, printable } from "./words.ts";
 
@@ -38,17 +38,19 @@ away by itself; 2 a mistake in the command or the file; 3 too few masters answer
     }
     if (pattern === "") throw new UsageError('found an empty pattern, expected a glob such as "*"');
     const nodeTimeout = readTimeout(call.options.timeout, PATIENCE);
-    const { nodes, keyPrefix = "redlock:" } = await readMasters(call);
-    const options = { keyPrefix, nodeTimeout, ...(nodes === undefined ? {} : { nodes }) };
+    const options = { ...(await readLookOptions(call)), nodeTimeout };
     return await withImpatientRedlock(options, async (redlock) => {
-      const { nodes: masters } = await redlock.inspect(NO_KEY);
+      const votes = summarise(await redlock.inspect(NO_KEY), Date.now());
+      const masters = votes.nodes;
       const locks: KeySummary[] = [];
       for await (const inspection of redlock.list(pattern)) {
         locks.push(summarise(inspection, Date.now()));
       }
       locks.sort((a, b) => sinceOf(a) - sinceOf(b) || (a.key < b.key ? -1 : 1));
-      const states = masters.map(({ node, state, cause }) => ({
+      const states = masters.map(({ node, state, cause, vote, quarantine }) => ({
         node,
+        vote,
+        quarantine,
         answers: state === "free",
         cause: state === "free" ? undefined : `${state}${cause === undefined ? "" : ` (${cause})`}`,
       }));
@@ -59,7 +61,12 @@ away by itself; 2 a mistake in the command or the file; 3 too few masters answer
         for (const { node, cause } of states.filter(({ answers }) => !answers)) {
           call.notes.say(`${node} did not answer: ${cause}`);
         }
-        if (silent.length > 0) {
+        for (const { node, quarantine } of masters.filter(isForgetful)) {
+          const until = quarantine === undefined ? "" : `; votes again in ${duration(quarantine)}`;
+          call.notes.say(`${node} gives no vote, it lost its memory${until}`);
+        }
+        if (votes.voting < votes.quorum) call.notes.say(...aboutVotes(votes));
+        if (silent.length > 0 && votes.voting >= votes.quorum) {
           call.notes.say(
             `The list has every lock all the same: ${list(masters.filter(isAnswer).map(({ node }) => node))} are a quorum.`,
           );

@@ -9,9 +9,10 @@ export interface KeySummary {
    * - `"held"`: a quorum names one holder;
    * - `"unclear"`: nobody can get it, but no quorum names one holder: several contend, or masters do not answer;
    * - `"blocked"`: on so many masters is something that is no lock, or never ends, that the rest is no quorum;
+   * - `"voteless"`: nobody holds it and nobody can get it, because too few masters give a vote now;
    * - `"free"`: whoever asks gets it.
    */
-  readonly state: "held" | "unclear" | "blocked" | "free";
+  readonly state: "held" | "unclear" | "blocked" | "voteless" | "free";
   readonly holder: Holder | undefined;
   /** The holder, when it is a job. */
   readonly job: HoldingJob | undefined;
@@ -24,6 +25,10 @@ export interface KeySummary {
   /** The highest fencing token that any master knows for the key; 0 when none. */
   readonly lastToken: number;
   readonly quorum: number;
+  /** How many masters give a vote now, as far as they can tell. */
+  readonly voting: number;
+  /** When a quorum votes if nothing else happens; `undefined` when it does, and when that is not known. */
+  readonly quorumIn: number | undefined;
   /** How many are in line, and the first of them. */
   readonly waiting: number;
   readonly waiters: readonly WaiterInspection[];
@@ -40,17 +45,25 @@ export function isAnswer({ state }: NodeInspection): boolean {
   return state === "free" || state === "held" || state === "foreign";
 }
 
+/** Whether a master lost its memory, and gives no vote. */
+export function isForgetful({ vote }: NodeInspection): boolean {
+  return vote === "quarantined" || vote === "unarmed";
+}
+
 /** Sums up what the masters say about a key. `now` is milliseconds since 1970. */
 export function summarise(inspection: KeyInspection, now: number): KeySummary {
   const { key, locked, holder, quorum, waiting, waiters, nodes } = inspection;
   const own = nodes.filter((node) => node.state === "held" && isSame(node.holder, holder));
   const ends = own.map(({ expiresIn }) => expiresIn ?? Infinity).sort((a, b) => b - a);
   const remaining = holder === undefined ? undefined : ends[quorum - 1];
+  const voting = nodes.filter((node) => isAnswer(node) && !isForgetful(node)).length;
   const state =
     nodes.filter(isStuck).length > nodes.length - quorum
       ? "blocked"
       : !locked
-        ? "free"
+        ? voting < quorum
+          ? "voteless"
+          : "free"
         : holder === undefined
           ? "unclear"
           : "held";
@@ -64,10 +77,18 @@ export function summarise(inspection: KeyInspection, now: number): KeySummary {
     heldBy: holder === undefined ? 0 : own.length,
     lastToken: Math.max(0, ...nodes.map(({ mark }) => mark)),
     quorum,
+    voting,
+    quorumIn: quorumIn(nodes, quorum - voting),
     waiting,
     waiters,
     nodes,
   };
+}
+
+/** @param missing how many votes are missing. */
+function quorumIn(nodes: readonly NodeInspection[], missing: number): number | undefined {
+  const ends = nodes.flatMap(({ quarantine }) => quarantine ?? []).sort((a, b) => a - b);
+  return ends[missing - 1];
 }
 
 function isSame(holder: Holder | undefined, other: Holder | undefined): boolean {

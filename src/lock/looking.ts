@@ -8,6 +8,10 @@ export interface ReadReply {
   /** The Redis type of a value that is not a string, and so no lock at all. */
   readonly foreignType: string | undefined;
   readonly mark: number;
+  /** `armed` for this very server process; `other`: for another; `absent`: the master has none. */
+  readonly guard: "armed" | "other" | "absent";
+  /** Milliseconds for which an armed master gives no vote yet; 0 when it votes. */
+  readonly quarantine: number;
   /** How many are in line. */
   readonly waiting: number;
   /** The first of them, by place and priority. */
@@ -27,10 +31,13 @@ export const readOperation: Operation<{ readonly names: Names; readonly key: str
   local value = kind == 'string' and redis.call('GET', keys[1]) or ''
   local waiting = redis.call('ZCARD', keys[3])
   local first = waiting > 0 and redis.call('ZRANGE', keys[3], 0, ${SHOWN - 1}, 'WITHSCORES') or {}
-  return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark, waiting, first }`,
-    keys: ({ names, key }) => [names.lock(key), names.fence(key), names.waiters(key)],
+  local armed, _, ready = guardOf(keys[4])
+  local guard = armed == server and 'armed' or armed and 'other' or 'absent'
+  local quarantine = guard == 'armed' and ready > 0 and math.max(0, ready - clockOf()) or 0
+  return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark, waiting, first, guard, quarantine }`,
+    keys: ({ names, key }) => [names.lock(key), names.fence(key), names.waiters(key), names.guard],
     argv: () => [],
-    parse([, kind, value, expiresIn, mark, waiting, first]) {
+    parse([, kind, value, expiresIn, mark, waiting, first, guard, quarantine]) {
       return {
         holder:
           kind === "string"
@@ -38,6 +45,8 @@ export const readOperation: Operation<{ readonly names: Names; readonly key: str
             : undefined,
         foreignType: kind === "string" || kind === "none" ? undefined : String(kind),
         mark: Number(mark),
+        guard: guard === "armed" || guard === "other" ? guard : "absent",
+        quarantine: Number(quarantine),
         waiting: Number(waiting),
         first: parseFirst(first),
       };

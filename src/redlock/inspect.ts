@@ -1,5 +1,6 @@
 import { type Holder, LockUnavailableError, type NodeVote } from "../errors.ts";
 import { parsePlace } from "../line/place.ts";
+import type { LockContext } from "../lock/context.ts";
 import type { Masters } from "../lock/masters.ts";
 import { readOperation, type ReadReply } from "../lock/looking.ts";
 import type { Names, StoredLock } from "../lock/stored.ts";
@@ -18,6 +19,14 @@ export interface NodeInspection {
   expiresIn: number | undefined;
   /** The highest fencing token this master knows for the key; 0 when none. */
   mark: number;
+  /**
+   * Whether the master gives its vote: `quarantined` and `unarmed` give none after a loss of memory, the former for
+   * `quarantine` ms, the latter until a client has asked for a lock and the quarantine that this begins is over.
+   * `unknown` when it did not answer, and when no master that did has a guard: they are new, or all lost their memory.
+   */
+  vote: "yes" | "quarantined" | "unarmed" | "unknown";
+  /** Milliseconds for which a quarantined master gives no vote yet. */
+  quarantine: number | undefined;
   /** Why the master did not answer, or the type of what is in the way. */
   cause: string | undefined;
 }
@@ -61,13 +70,19 @@ export function toHolder({ token, text }: StoredLock): Holder {
  * @throws {LockUnavailableError} when no quorum answers.
  */
 export async function inspectKey(
-  masters: Masters,
-  names: Names,
+  { masters, names, guards, nodeTimeout }: LockContext,
   key: string,
-  nodeTimeout: number,
 ): Promise<KeyInspection> {
   const replies = await readEverywhere(masters, names, key);
-  const nodes = replies.map((reply, index) => describeNode(masters.names[index] ?? "", reply));
+  const isGuarded = !guards.enabled
+    ? false
+    : replies.some((reply) => !(reply instanceof Error) && reply.guard !== "absent")
+      ? true
+      : undefined;
+  const nodes = replies.map((reply, index) => ({
+    ...describeNode(masters.names[index] ?? "", reply),
+    ...voteOf(reply, isGuarded),
+  }));
   const answered = nodes.filter(({ state }) => isAnswer(state));
   if (answered.length < masters.quorum) {
     const votes: NodeVote[] = nodes.map(({ node, state, cause }) => ({
@@ -118,7 +133,27 @@ function readEverywhere(
   });
 }
 
-function describeNode(node: string, reply: ReadReply | NodeError): NodeInspection {
+/** @param isGuarded whether votes look at the guards; `undefined` when no master has one. */
+function voteOf(
+  reply: ReadReply | NodeError,
+  isGuarded: boolean | undefined,
+): Pick<NodeInspection, "vote" | "quarantine"> {
+  if (reply instanceof Error || isGuarded === undefined) {
+    return { vote: "unknown", quarantine: undefined };
+  }
+  const { guard, quarantine } = reply;
+  if (!isGuarded || (guard === "armed" && quarantine === 0)) {
+    return { vote: "yes", quarantine: undefined };
+  }
+  return guard === "armed"
+    ? { vote: "quarantined", quarantine }
+    : { vote: "unarmed", quarantine: undefined };
+}
+
+function describeNode(
+  node: string,
+  reply: ReadReply | NodeError,
+): Omit<NodeInspection, "vote" | "quarantine"> {
   if (reply instanceof Error) {
     const { failure, message } = reply;
     return {

@@ -10,7 +10,7 @@ import { inspectKey, type KeyInspection } from "./inspect.ts";
  * A key that a quorum holds is on one of any N - Q + 1 masters: so many must be gone through, the others may be down.
  */
 export async function* listLocks(
-  { masters, names, nodeTimeout }: LockContext,
+  context: LockContext,
   pattern: string,
 ): AsyncGenerator<KeyInspection, void, void> {
   if (typeof pattern !== "string" || pattern === "") {
@@ -18,6 +18,7 @@ export async function* listLocks(
       message: `pattern: found ${describeValue(pattern)}, expected a glob such as "account:*"`,
     });
   }
+  const { masters, names, nodeTimeout } = context;
   const { ports, quorum } = masters;
   const seen = new Set<string>();
   const votes: NodeVote[] = masters.names.map((node) => ({
@@ -39,7 +40,7 @@ export async function* listLocks(
         for (const key of fresh) seen.add(key);
         // At once, so that a master which hangs is waited for once in each step, not for each key.
         const inspections = await Promise.all(
-          fresh.map(async (key) => await inspectKey(masters, names, key, nodeTimeout)),
+          fresh.map(async (key) => await inspectKey(context, key)),
         );
         for (const inspection of inspections) if (inspection.locked) yield inspection;
       }

@@ -34,6 +34,8 @@ export interface NodeReport {
   readonly node: string;
   /** Whether it can vote, now or after its quarantine. */
   readonly eligible: boolean;
+  /** Whether it votes now: false of one that is not eligible, is in quarantine, or has no guard yet. */
+  readonly votes: boolean;
   /** How long it gives no vote yet; `undefined` when it votes, and when that is not known. */
   readonly quarantine: number | undefined;
   /** "Redis 7.4.1". */
@@ -218,6 +220,8 @@ function toReport(
       return {
         node,
         eligible: !excluded.has(node),
+        votes:
+          !excluded.has(node) && ballot?.state !== "quarantined" && ballot?.state !== "unarmed",
         quarantine: ballot?.state === "quarantined" ? ballot.remaining : undefined,
         server: info?.product,
         uptime: info?.uptime,

@@ -167,8 +167,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    */
   async inspect(key: string): Promise<KeyInspection> {
     this.#assertOpen();
-    const { masters, names, nodeTimeout } = this.#context;
-    return inspectKey(masters, names, normaliseKey(key), nodeTimeout);
+    return inspectKey(this.#context, normaliseKey(key));
   }
 
   /**

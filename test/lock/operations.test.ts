@@ -407,7 +407,9 @@ function withoutLeases(details: [string, string][]): [string, string][] {
 function round(reply: unknown): unknown {
   return JSON.parse(
     JSON.stringify(reply, (name, value: unknown) =>
-      ["expiresIn", "remaining"].includes(name) ? Math.round(Number(value) / 100_000) : value,
+      ["expiresIn", "remaining", "quarantine"].includes(name)
+        ? Math.round(Number(value) / 100_000)
+        : value,
     ),
   );
 }

@@ -99,7 +99,8 @@ export class SimulatedMaster {
       },
       request: ({ names, key }: { names: Claim["names"]; key: string }) =>
         parseRequest(this.get(names.request(key)) ?? ""),
-      read: ({ names, key }: { names: Claim["names"]; key: string }) => this.#read(names, key),
+      read: ({ names, key }: { names: Claim["names"]; key: string }) =>
+        this.#read(names, key, server),
     };
     const handler = handlers[name];
     if (handler === undefined) throw new Error(`no twin of "${name}"`);
@@ -271,10 +272,14 @@ export class SimulatedMaster {
     return { deleted, turns };
   }
 
-  #read(names: Claim["names"], key: string): ReadReply {
+  #read(names: Claim["names"], key: string, server: string): ReadReply {
     const [lock, fence] = [names.lock(key), names.fence(key)];
     const current = this.get(lock);
+    const guard = this.#guard(names.guard);
+    const armed = guard?.server === server;
     return {
+      guard: armed ? "armed" : guard === undefined ? "absent" : "other",
+      quarantine: armed ? Math.max(0, guard.ready - this.#now()) : 0,
       holder:
         current === undefined
           ? undefined
