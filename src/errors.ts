@@ -20,6 +20,8 @@ export interface Holder {
   fencingToken: number | undefined;
   /** When the holder got the key, in milliseconds since 1970 by the holder's clock; `undefined` when the value is not ours. */
   since: number | undefined;
+  /** True when the holder is done, and the key only kept until it expires, as `minHold` says; else absent. */
+  kept?: true;
 }
 
 /** Data of a {@link LockConflictError}. */

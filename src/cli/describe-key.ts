@@ -15,16 +15,23 @@ export interface Section {
 
 /** The one line that answers who holds a key. */
 export function headline(summary: KeySummary): string {
-  const { state, age, quorum, voting, nodes } = summary;
+  const { state, age, quorum, voting, nodes, holder } = summary;
   const held = age === undefined ? "" : `, for ${duration(age)}`;
   const said = {
     free: "free",
     voteless: `not to be had now: ${voting} of ${count(nodes.length, "master")} can vote, a lock needs ${quorum}`,
-    held: `held by ${who(summary)}${held}`,
+    held: holder?.kept ? keptFor(summary) : `held by ${who(summary)}${held}`,
     unclear: `not to be had now, and no ${quorum} masters name the same holder`,
     blocked: "blocked: something is stored there that does not go away by itself",
   };
   return `${printable(summary.key)} is ${said[state]}`;
+}
+
+/** That a key is kept although its holder is done, and for how long. */
+function keptFor(summary: KeySummary): string {
+  const { job, remaining } = summary;
+  const rest = remaining === undefined ? "a while" : `another ${duration(remaining)}`;
+  return `kept by minHold for ${rest}; ${job === undefined ? who(summary) : "the job"} is done`;
 }
 
 /** Everything that is known about a key, part by part. */
@@ -57,7 +64,7 @@ function holderSection({ state, job, holder, age, remaining, lastToken }: KeySum
       "ends",
       remaining === undefined
         ? "never by itself"
-        : `in ${duration(remaining)}, unless the holder extends it`,
+        : `in ${duration(remaining)}${holder.kept ? "" : ", unless the holder extends it"}`,
     ]);
     if (holder.fencingToken !== undefined)
       facts.push(["fencing token", String(holder.fencingToken)]);
@@ -97,7 +104,9 @@ function describeNode(node: NodeInspection, winner: Holder | undefined): string 
   if (state === "held") {
     const ends = expiresIn === undefined ? "never ends" : `ends in ${duration(expiresIn)}`;
     const isWinner = winner !== undefined && holder?.fencingToken === winner.fencingToken;
-    return isWinner ? `held, ${ends}` : `held by ${printable(describeHolder(holder))}, ${ends}`;
+    return isWinner
+      ? `${holder?.kept ? "kept" : "held"}, ${ends}`
+      : `held by ${printable(describeHolder(holder))}, ${ends}`;
   }
   return `NO ANSWER: ${state}${cause === undefined ? "" : ` (${printable(cause)})`}`;
 }
@@ -152,6 +161,11 @@ function advise(summary: KeySummary, keyPrefix: string): string[] {
         ];
   }
   const end = remaining === undefined ? "soon" : `within ${duration(remaining)}`;
+  if (holder?.kept) {
+    return [
+      `Nothing: the ${job === undefined ? "holder" : "job"} is done, and the key is free ${end} by itself.`,
+    ];
+  }
   if (holder?.fencingToken === undefined) {
     return [
       `Another program has stored the lock, not this library: ask it. If it is gone, the key is free ${end}.`,

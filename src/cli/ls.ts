@@ -89,7 +89,7 @@ function show(locks: readonly KeySummary[], out: Screen): void {
   }
   const rows = locks.map((lock) => [
     shorten(printable(lock.key)),
-    lock.state === "unclear" ? "nobody has a quorum" : who(lock),
+    holderOf(lock),
     lock.age === undefined ? "?" : duration(lock.age),
     lock.remaining === undefined ? "?" : duration(lock.remaining),
     `${lock.heldBy} of ${lock.nodes.length}`,
@@ -101,6 +101,11 @@ function show(locks: readonly KeySummary[], out: Screen): void {
     "",
   );
   out.say(out.paint("dim", heading), ...lines, "", `${count(locks.length, "lock")} held`);
+}
+
+function holderOf(lock: KeySummary): string {
+  if (lock.state === "unclear") return "nobody has a quorum";
+  return lock.holder?.kept ? `${who(lock)} (done; kept by minHold)` : who(lock);
 }
 
 function shorten(key: string): string {

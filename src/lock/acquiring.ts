@@ -171,6 +171,6 @@ function parseHolder(entry: unknown, keys: readonly string[]): KeyHolder {
     turn: turn !== undefined,
     ...(turn === undefined
       ? parseStoredLock(String(value))
-      : { id: String(value), token: Number(turn), text: undefined }),
+      : { id: String(value), token: Number(turn), text: undefined, kept: false }),
   };
 }

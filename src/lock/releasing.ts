@@ -1,7 +1,7 @@
 import type { Operation } from "../redis/operation.ts";
 import type { Claim } from "./claim.ts";
 import { formatSkipped, parseTurn, type Skipped, type TurnReply } from "./lining.ts";
-import { RETENTION } from "./stored.ts";
+import { KEPT, RETENTION } from "./stored.ts";
 
 /** What is given back, and how. */
 export interface Releasing extends Claim {
@@ -42,7 +42,14 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
         free = linger == 0
         if not held then redis.call('DEL', lock)
         elseif free then redis.call('DEL', lock, turn)
-        else redis.call('PEXPIRE', lock, linger) end
+        else
+          redis.call('PEXPIRE', lock, linger)
+          -- Executed twice, it marks once; a full server refuses, and need not.
+          local head, text = string.match(current, '^(q?%d+:[%w_-]+:)(.*)$')
+          if string.sub(text, 1, ${KEPT.length}) ~= '${KEPT}' then
+            redis.pcall('SET', lock, head .. '${KEPT}' .. text, 'KEEPTTL')
+          end
+        end
       end
     elseif current then
       free = false

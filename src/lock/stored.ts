@@ -1,7 +1,8 @@
 /**
  * What a lock master stores, for a prefix P and a key K:
  *
- * - `P K`: the lock, `<fencing token>:<owner>:<holder text>`, with a ttl. Any other content is somebody else's lock.
+ * - `P K`: the lock, `<fencing token>:<owner>:<holder text>`, with a ttl; before the text stands {@link KEPT} once the
+ *   holder is done and the key is only kept for a while. Any other content is somebody else's lock.
  * - `P@node`: the guard, `<server process>:<armed at>:<ready at>:<longest ttl>:<needed until>`, times by the master's clock;
  *   see `guard.ts`.
  * - `P@waiters:K`: the line of those who wait for the key, a sorted set: see `line-script.ts`.
@@ -65,12 +66,17 @@ export const RENEWED = NEEDED / 4;
 /** Longest holder text that is stored, in characters; more is cut. */
 export const LONGEST_HOLDER_TEXT = 256;
 
+/** Before the text of a holder that is done: for people alone, no script decides by it. */
+export const KEPT = "[kept] ";
+
 /** The value of `P K`, taken apart; a value that is none of ours has only `raw`. */
 export interface StoredLock {
   /** Tells holders apart: the owner, or the whole value when it is none of ours. */
   readonly id: string;
   readonly token: number | undefined;
   readonly text: string | undefined;
+  /** True when the holder is done, and the key only kept until it expires. */
+  readonly kept: boolean;
 }
 
 /** The form of our own values; a `q` in front says that the master was in quarantine when it accepted. */
@@ -79,9 +85,11 @@ const OUR_VALUE = /^q?(\d{1,16}):([\w-]{1,64}):([^]*)$/;
 /** Reads the value of `P K`. */
 export function parseStoredLock(value: string): StoredLock {
   const parts = OUR_VALUE.exec(value);
-  if (parts === null) return { id: value, token: undefined, text: undefined };
-  const [, token = "", owner = "", text = ""] = parts;
-  return { id: owner, token: Number(token), text: text === "" ? undefined : text };
+  if (parts === null) return { id: value, token: undefined, text: undefined, kept: false };
+  const [, token = "", owner = "", stored = ""] = parts;
+  const kept = stored.startsWith(KEPT);
+  const text = kept ? stored.slice(KEPT.length) : stored;
+  return { id: owner, token: Number(token), text: text === "" ? undefined : text, kept };
 }
 
 /**

@@ -57,11 +57,12 @@ export interface KeyInspection {
 }
 
 /** Says who is behind a stored value. */
-export function toHolder({ token, text }: StoredLock): Holder {
+export function toHolder({ token, text, kept }: StoredLock): Holder {
   return {
     text,
     fencingToken: token,
     since: token === undefined ? undefined : proposedAt(token),
+    ...(kept ? { kept } : {}),
   };
 }
 
@@ -190,5 +191,7 @@ function holderOfQuorum(
   const winner = holders.find(
     ({ id }) => holders.filter((other) => other.id === id).length >= quorum,
   );
-  return winner && toHolder(winner);
+  // A master that the release did not reach does not know that the holder is done.
+  const kept = holders.some((other) => other.id === winner?.id && other.kept);
+  return winner && toHolder({ ...winner, kept });
 }

@@ -97,6 +97,35 @@ describe("inspect", () => {
     expect(out).toContain("Do not delete redlock:account:42 on the masters");
   });
 
+  it("says of a key that minHold keeps that the job is done, and that there is nothing to do", async () => {
+    const connection = { url: queueNodes.urls[0]! };
+    const process = withLock({ redlock, key: "a", minHold: 8_000 }, async (_job: Job) => {
+      await Promise.resolve();
+    });
+    const [queue, worker] = [
+      new Queue("mh", { connection }),
+      new Worker("mh", process, { connection }),
+    ];
+    onTestFinished(async () => {
+      await worker.close();
+      await queue.close();
+    });
+    await queue.add("charge", {}, { jobId: "one" });
+    await vi.waitFor(async () => expect(await queue.getJobState("one")).toBe("completed"), 20_000);
+    const { code, out } = await ask("inspect", "a");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^a is kept by minHold for another \d[\d.]* s; the job is done\n/);
+    expect(out).toMatch(/job +bull:mh:one, attempt 1\n/);
+    expect(out).toMatch(new RegExp(`${nameOf(0)} +kept, ends in`));
+    expect(out).toMatch(/What to do\n {2}Nothing: the job is done, and the key is free within/);
+    expect(out).not.toMatch(/end process|Do not delete/);
+    expect((await ask("ls")).out).toMatch(
+      /\na +job bull:mh:one \(done; kept by minHold\) +\d.* 3 of 3 +0\n/,
+    );
+    const { holder } = JSON.parse((await ask("inspect", "a", "--json")).out) as KeySummary;
+    expect(holder).toMatchObject({ text: expect.stringMatching(/^bull:mh:one /), kept: true });
+  });
+
   it("shows who waits for a key, in the order of the line", async () => {
     const connection = { url: queueNodes.urls[0]! };
     const [started, end] = [new Gate(), new Gate()];

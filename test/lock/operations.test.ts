@@ -152,6 +152,25 @@ describe("the script of a master", () => {
     expect(await client.get("redlock:k")).toBe("their-random-value");
   });
 
+  it("marks what it keeps after a release, once, and leaves it its owner's", async () => {
+    const client = redisClient(servers.urls[0] ?? "");
+    const mine = { ...claim("me", 100), holder: "job 1: a:b" };
+    await ask(acquireOperation, { ...mine, ttl: 60_000 });
+    const release = { ...mine, held: true, linger: 20_000, skipped: [] };
+    for (const _ of ["first", "sent again"]) {
+      expect(await ask(releaseOperation, release)).toMatchObject({ deleted: 1 });
+      expect(await client.get("redlock:k")).toBe("100:me:[kept] job 1: a:b");
+    }
+    expect(await client.pttl("redlock:k")).toBeLessThanOrEqual(20_000);
+    expect(await ask(acquireOperation, { ...claim("you", 101), ttl: 60_000 })).toMatchObject({
+      status: "busy",
+      holders: [{ id: "me", token: 100, text: "job 1: a:b", kept: true }],
+    });
+    expect(await ask(extendOperation, { ...mine, ttl: 30_000 })).toEqual({ status: "extended" });
+    expect(await ask(releaseOperation, { ...release, linger: 0 })).toMatchObject({ deleted: 1 });
+    expect(await client.exists("redlock:k")).toBe(0);
+  });
+
   it("stores tokens digit by digit, however large", async () => {
     const token = 8_999_999_999_999_999;
     await ask(acquireOperation, { ...claim("me", token), ttl: 60_000 });
@@ -182,6 +201,7 @@ describe("the script of a master", () => {
           id,
           token,
           text: text === "" ? undefined : text,
+          kept: false,
         });
       }),
     );

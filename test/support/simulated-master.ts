@@ -7,7 +7,7 @@ import type { ExtendReply } from "../../src/lock/extending.ts";
 import type { Releasing, ReleaseReply } from "../../src/lock/releasing.ts";
 import type { Arming, ArmReply } from "../../src/lock/arming.ts";
 import type { ReadReply } from "../../src/lock/looking.ts";
-import { NEEDED, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
+import { KEPT, NEEDED, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
 import { type AnswerListener, NodeError, type NodePort } from "../../src/redis/node-port.ts";
 import type { Call, Operation } from "../../src/redis/operation.ts";
 import { SimulatedLine } from "./simulated-line.ts";
@@ -163,6 +163,7 @@ export class SimulatedMaster {
             id: place,
             token: since,
             text: undefined,
+            kept: false,
             expiresIn,
             confirmed: false,
             turn: true,
@@ -258,7 +259,7 @@ export class SimulatedMaster {
         free = linger === 0;
         if (!held || free) this.delete(lock);
         if (held && free) this.delete(names.turn(key));
-        if (held && !free) this.set(lock, current ?? "", linger);
+        if (held && !free) this.set(lock, asKept(current ?? ""), linger);
       }
       const { mark, closed } = this.#fence(names.fence(key));
       const fence = `${Math.max(mark, token)}:${held ? Math.max(closed, token) : closed}`;
@@ -312,6 +313,12 @@ export class SimulatedMaster {
   #ttl(key: string): number {
     return (this.#data.get(key)?.expiresAt ?? 0) - this.#clock.now();
   }
+}
+
+/** Marks a value whose holder is done, once. */
+function asKept(value: string): string {
+  if (parseStoredLock(value).kept) return value;
+  return value.replace(/^q?\d+:[\w-]+:/, (head) => head + KEPT);
 }
 
 /** How a {@link SimulatedNode} behaves; may be changed at any time. */
