@@ -15,12 +15,13 @@ const LONGEST_KEY = 60;
 const NO_KEY = "bullmq-redlock ls";
 
 export const ls: Command = {
-  summary: "all locks that are held, the oldest first",
+  summary: "all locks that are held, the oldest first, and keys that are waited for",
   takes: MASTER_OPTIONS,
   help: `Usage: bullmq-redlock ls [options] [PATTERN]
 
-Lists the locks that are held now, the oldest first; PATTERN is a glob for keys,
-default "*". Changes nothing. Every master is asked about every key: that costs
+Lists the locks that are held now, the oldest first, then keys that nobody holds
+although somebody waits for them; PATTERN is a glob for keys, default "*". Changes
+nothing. Every master is asked about every key: that costs
 them about a millisecond for each thousand keys.
 
 ${MASTER_HELP}
@@ -42,11 +43,13 @@ away by itself; 2 a mistake in the command or the file; 3 too few masters answer
     return await withImpatientRedlock(options, async (redlock) => {
       const votes = summarise(await redlock.inspect(NO_KEY), Date.now());
       const masters = votes.nodes;
-      const locks: KeySummary[] = [];
+      const listed: KeySummary[] = [];
       for await (const inspection of redlock.list(pattern)) {
-        locks.push(summarise(inspection, Date.now()));
+        listed.push(summarise(inspection, Date.now()));
       }
-      locks.sort((a, b) => sinceOf(a) - sinceOf(b) || (a.key < b.key ? -1 : 1));
+      listed.sort((a, b) => sinceOf(a) - sinceOf(b) || (a.key < b.key ? -1 : 1));
+      const locks = listed.filter(isTaken);
+      const waitedFor = listed.filter((each) => !isTaken(each));
       const states = masters.map(({ node, state, cause, vote, quarantine }) => ({
         node,
         vote,
@@ -54,9 +57,9 @@ away by itself; 2 a mistake in the command or the file; 3 too few masters answer
         answers: state === "free",
         cause: state === "free" ? undefined : `${state}${cause === undefined ? "" : ` (${cause})`}`,
       }));
-      if (call.options.json === true) call.out.json({ pattern, locks, masters: states });
+      if (call.options.json === true) call.out.json({ pattern, locks, waitedFor, masters: states });
       else {
-        show(locks, call.out);
+        show(locks, waitedFor, call.out);
         const silent = masters.filter((node) => !isAnswer(node));
         for (const { node, cause } of states.filter(({ answers }) => !answers)) {
           call.notes.say(`${node} did not answer: ${cause}`);
@@ -72,7 +75,7 @@ away by itself; 2 a mistake in the command or the file; 3 too few masters answer
           );
         }
       }
-      return locks.some((lock) => lock.nodes.some(isStuck)) ? EXIT.finding : EXIT.ok;
+      return listed.some(({ nodes }) => nodes.some(isStuck)) ? EXIT.finding : EXIT.ok;
     });
   },
 };
@@ -82,16 +85,24 @@ function sinceOf({ holder }: KeySummary): number {
   return holder?.since ?? 0;
 }
 
-function show(locks: readonly KeySummary[], out: Screen): void {
-  if (locks.length === 0) {
-    out.say("no lock is held");
+/** Whether somebody, or something, has the key. */
+function isTaken({ state }: KeySummary): boolean {
+  return state !== "free" && state !== "voteless";
+}
+
+function show(locks: readonly KeySummary[], waitedFor: readonly KeySummary[], out: Screen): void {
+  const held = locks.length === 0 ? "no lock is held" : `${count(locks.length, "lock")} held`;
+  const waited =
+    waitedFor.length === 0 ? "" : `, ${count(waitedFor.length, "key")} only waited for`;
+  const listed = [...locks, ...waitedFor];
+  if (listed.length === 0) {
+    out.say(held);
     return;
   }
-  const rows = locks.map((lock) => [
+  const rows = listed.map((lock) => [
     shorten(printable(lock.key)),
-    holderOf(lock),
-    lock.age === undefined ? "?" : duration(lock.age),
-    lock.remaining === undefined ? "?" : duration(lock.remaining),
+    isTaken(lock) ? holderOf(lock) : "(nobody)",
+    ...timesOf(lock),
     `${lock.heldBy} of ${lock.nodes.length}`,
     String(lock.waiting),
     lock.nodes.some(isStuck) ? "does not go away by itself: inspect it" : "",
@@ -100,7 +111,12 @@ function show(locks: readonly KeySummary[], out: Screen): void {
     [["KEY", "HOLDER", "FOR", "ENDS IN", "MASTERS", "WAITING", ""], ...rows],
     "",
   );
-  out.say(out.paint("dim", heading), ...lines, "", `${count(locks.length, "lock")} held`);
+  out.say(out.paint("dim", heading), ...lines, "", held + waited);
+}
+
+function timesOf(lock: KeySummary): string[] {
+  if (!isTaken(lock)) return ["-", "-"];
+  return [lock.age, lock.remaining].map((ms) => (ms === undefined ? "?" : duration(ms)));
 }
 
 function holderOf(lock: KeySummary): string {

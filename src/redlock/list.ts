@@ -1,13 +1,13 @@
 import { describeValue, LockKeyError, LockUnavailableError, type NodeVote } from "../errors.ts";
-import { scanOperation } from "../lock/looking.ts";
+import { SCAN_START, scanOperation, type ScanCursors } from "../lock/looking.ts";
 import type { LockContext } from "../lock/context.ts";
 import { askNode, NodeError } from "../redis/node-port.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
 
 /**
- * Goes through all keys that a quorum of masters holds.
+ * Goes through all keys that a quorum of masters holds, and those that are free but waited for.
  *
- * A key that a quorum holds is on one of any N - Q + 1 masters: so many must be gone through, the others may be down.
+ * A key that a quorum holds, or whose line a quorum knows, is on one of any N - Q + 1 masters: so many must be gone through, the others may be down.
  */
 export async function* listLocks(
   context: LockContext,
@@ -29,20 +29,23 @@ export async function* listLocks(
   let complete = 0;
   for (const [node, port] of ports.entries()) {
     try {
-      for (let cursor: string | undefined; cursor !== "0";) {
+      let cursors: ScanCursors = SCAN_START;
+      while (cursors.locks !== undefined || cursors.lines !== undefined) {
         const { reply } = await askNode(port, scanOperation, {
           names,
           pattern,
-          cursor: cursor ?? "0",
+          cursors,
         });
-        cursor = reply.cursor;
+        cursors = reply.cursors;
         const fresh = [...new Set(reply.keys)].filter((key) => !seen.has(key));
         for (const key of fresh) seen.add(key);
         // At once, so that a master which hangs is waited for once in each step, not for each key.
         const inspections = await Promise.all(
           fresh.map(async (key) => await inspectKey(context, key)),
         );
-        for (const inspection of inspections) if (inspection.locked) yield inspection;
+        for (const inspection of inspections) {
+          if (inspection.locked || inspection.waiting > 0) yield inspection;
+        }
       }
       complete += 1;
       votes[node] = { node: port.name, vote: "free", cause: undefined };

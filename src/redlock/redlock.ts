@@ -185,8 +185,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Goes through the locks whose keys match a glob pattern (`*`, `?`, `[ab]`), in no order; for operators, since every
-   * master is asked about every key. Locks that come or go meanwhile may be missed. An ACL must allow SCAN.
+   * Goes through the keys that match a glob pattern (`*`, `?`, `[ab]`) and are held, or free with somebody in line
+   * (`locked` is false then), in no order; for operators, since every master is asked about every key. What comes or goes
+   * meanwhile may be missed. An ACL must allow SCAN.
    * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for an empty pattern.
    * @example for await (const { key, holder } of redlock.list("account:*")) console.log(key, holder?.text);
    */

@@ -197,6 +197,16 @@ describe("inspect", () => {
     // Nobody is left to run it.
     await worker.close();
     await lock.release();
+    await redlock.acquire("b", { holder: "me" });
+    const listed = await ask("ls");
+    expect(listed.code).toBe(0);
+    expect(listed.out).toMatch(/\nb +me .*\na +\(nobody\) +- +- +0 of 3 +1\n/);
+    expect(listed.out).toContain("\n1 lock held, 1 key only waited for\n");
+    expect(JSON.parse((await ask("ls", "a", "--json")).out)).toMatchObject({
+      locks: [],
+      waitedFor: [{ key: "a", state: "free", waiting: 1 }],
+    });
+    expect((await ask("ls", "a")).out).toContain("\nno lock is held, 1 key only waited for\n");
     const { code, out } = await ask("inspect", "a");
     expect(code).toBe(0);
     expect(out).toMatch(/^a is free\n/);

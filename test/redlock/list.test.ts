@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { LockKeyError, LockUnavailableError } from "../../src/errors.ts";
 import type { KeyInspection } from "../../src/redlock/inspect.ts";
 import { Redlock } from "../../src/redlock/redlock.ts";
-import { redisClient, useRedisNodes } from "../support/redis.ts";
+import { redisClient, redisClients, useRedisNodes } from "../support/redis.ts";
 
 const servers = useRedisNodes(3);
 
@@ -43,12 +43,35 @@ describe("list", () => {
     });
   });
 
+  it("goes through the keys that are waited for although nobody holds them, whatever is held beside", async () => {
+    await withRedlock(async (redlock) => {
+      const keys = Array.from({ length: 600 }, (_, i) => `idle:${i}`);
+      const place = "1000000000001:bull:q:0001:7";
+      // One master has not heard of them.
+      for (const client of redisClients(servers).slice(1)) {
+        const batch = client.pipeline();
+        for (const key of keys) batch.zadd(`redlock:@waiters:${key}`, 0, place);
+        await batch.exec();
+      }
+      await redlock.acquire("idle:5");
+      await redlock.acquire("other");
+      const listed = await collect(redlock.list("idle:*"));
+      expect(listed.map(({ key }) => key)).toEqual(keys.toSorted((a, b) => a.localeCompare(b)));
+      expect(listed.filter(({ locked }) => locked).map(({ key }) => key)).toEqual(["idle:5"]);
+      expect(new Set(listed.map(({ waiting }) => waiting))).toEqual(new Set([1]));
+      expect((await collect(redlock.list("idle:59?"))).map(({ key }) => key)).toHaveLength(10);
+    });
+  });
+
   it("finds keys behind a prefix that looks like a pattern, and no others", async () => {
     await withRedlock(async (other) => {
       await other.acquire("k1");
       await withRedlock(async (redlock) => {
         await redlock.acquire("k2");
-        expect((await collect(redlock.list())).map(({ key }) => key)).toEqual(["k2"]);
+        await Promise.all(
+          redisClients(servers).map((client) => client.zadd("[a-z]*?\\:@waiters:k3", 0, "1:q:1:1")),
+        );
+        expect((await collect(redlock.list())).map(({ key }) => key)).toEqual(["k2", "k3"]);
       }, "[a-z]*?\\:");
     }, "lock:");
   });
