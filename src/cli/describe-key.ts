@@ -100,7 +100,7 @@ function nodesSection({ nodes, holder, quorum }: KeySummary): Section {
 function describeNode(node: NodeInspection, winner: Holder | undefined): string {
   const { state, holder, expiresIn, cause } = node;
   if (state === "free") return "free";
-  if (state === "foreign") return `no lock, but ${cause ?? "something else"}`;
+  if (state === "foreign") return describeForeign(node);
   if (state === "held") {
     const ends = expiresIn === undefined ? "never ends" : `ends in ${duration(expiresIn)}`;
     const isWinner = winner !== undefined && holder?.fencingToken === winner.fencingToken;
@@ -109,6 +109,11 @@ function describeNode(node: NodeInspection, winner: Holder | undefined): string 
       : `held by ${printable(describeHolder(holder))}, ${ends}`;
   }
   return `NO ANSWER: ${state}${cause === undefined ? "" : ` (${printable(cause)})`}`;
+}
+
+/** What is under a key that is no lock. */
+export function describeForeign({ cause }: NodeInspection): string {
+  return `no lock, but ${cause ?? "something else"}`;
 }
 
 function describeVote({ vote, quarantine }: NodeInspection): string {

@@ -1,7 +1,7 @@
 import { readTimeout } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readLookOptions, withImpatientRedlock } from "./connect.ts";
-import { aboutVotes, who } from "./describe-key.ts";
+import { aboutVotes, describeForeign, who } from "./describe-key.ts";
 import { EXIT } from "./exit-code.ts";
 import { PATIENCE } from "./inspect.ts";
 import { type Screen, table } from "./screen.ts";
@@ -120,7 +120,9 @@ function timesOf(lock: KeySummary): string[] {
 }
 
 function holderOf(lock: KeySummary): string {
-  if (lock.state === "unclear") return "nobody has a quorum";
+  const foreign = lock.nodes.find(({ state }) => state === "foreign");
+  if (lock.holder === undefined && foreign !== undefined) return describeForeign(foreign);
+  if (lock.holder === undefined) return "nobody has a quorum";
   return lock.holder?.kept ? `${who(lock)} (done; kept by minHold)` : who(lock);
 }
 

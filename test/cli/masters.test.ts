@@ -4,7 +4,7 @@ import type { KeySummary } from "../../src/cli/summary.ts";
 import { Redlock, withLock } from "../../src/index.ts";
 import { Gate } from "../bullmq/support.ts";
 import { writeRules } from "../config/support.ts";
-import { redisClients, useRedisNodes } from "../support/redis.ts";
+import { redisClient, redisClients, useRedisNodes } from "../support/redis.ts";
 import { cli, type Outcome } from "./run-cli.ts";
 
 const nodes = useRedisNodes(3);
@@ -517,6 +517,23 @@ describe("ls", () => {
     const hung = await ask("ls", "--timeout", "500");
     expect(hung.out).toContain("\n300 locks held\n");
     expect(hung.notes).toContain(`${nameOf(2)} did not answer`);
+  });
+
+  it("says that what is under a key is no lock", async () => {
+    for (const client of redisClients(nodes)) await client.lpush("redlock:a", "a list");
+    const { code, out } = await ask("ls");
+    expect(code).toBe(1);
+    expect(out).toMatch(/\na +no lock, but a list +\? +\? +0 of 3 +0 +does not go away by itself/);
+    const [one, two] = redisClients(nodes);
+    await one!.del("redlock:a");
+    expect((await ask("ls")).out).toMatch(/\na +no lock, but a list +\?/);
+    await two!.del("redlock:a");
+    expect((await ask("ls")).out).toBe("no lock is held\n");
+    await one!.set("redlock:a", "100:o1:first", "PX", 9_000);
+    await two!.set("redlock:a", "102:o2:second", "PX", 9_000);
+    expect((await ask("ls")).out).toMatch(/\na +no lock, but a list +\?/);
+    await redisClient(nodes.urls[2]!).del("redlock:a");
+    expect((await ask("ls")).out).toMatch(/\na +nobody has a quorum +\?/);
   });
 
   it("marks what does not go away by itself", async () => {
