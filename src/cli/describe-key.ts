@@ -1,7 +1,7 @@
 import { describeHolder, type Holder } from "../errors.ts";
 import type { NodeInspection } from "../redlock/inspect.ts";
 import { isAnswer, isForgetful, isStuck, type KeySummary } from "./summary.ts";
-import { count, duration, list, moment, printable, shellQuoted } from "./words.ts";
+import { count, duration, list, moment, printable, shellQuoted, shellWord } from "./words.ts";
 
 /** What is to be known to say who votes. */
 export type VoteSummary = Pick<KeySummary, "nodes" | "quorum" | "voting" | "quorumIn">;
@@ -159,6 +159,11 @@ function advise(summary: KeySummary, keyPrefix: string): string[] {
     ];
   }
   if (state === "free") {
+    const { key } = summary;
+    if (lastToken === 0 && key.startsWith(keyPrefix) && key !== keyPrefix) {
+      const meant = shellWord(key.slice(keyPrefix.length));
+      return [`Keys are given without the prefix: bullmq-redlock inspect ${meant}`];
+    }
     return lastToken > 0
       ? []
       : [

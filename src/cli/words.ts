@@ -43,6 +43,11 @@ export function printable(text: string): string {
   return text.replace(/[\p{Control}\p{Surrogate}\p{Bidi_Control}\u2028\u2029]/gu, "\uFFFD");
 }
 
+/** A text as one word of a shell, in quotes only if it must be. What would steer a terminal is taken out. */
+export function shellWord(text: string): string {
+  return /^[\w:.,@%+/][\w:.,@%+/-]*$/.test(text) ? text : shellQuoted(printable(text));
+}
+
 /** A text as one word of a shell, whatever is in it: keys are made of what users of the application have written. */
 export function shellQuoted(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;

@@ -260,6 +260,22 @@ describe("inspect", () => {
     );
   });
 
+  it("says that a key was given with the prefix, unless there is such a key", async () => {
+    const hint = "Keys are given without the prefix: bullmq-redlock inspect ";
+    const { code, out } = await ask("inspect", "redlock:account:42");
+    expect(code).toBe(0);
+    expect(out).toContain(`${hint}account:42\n`);
+    expect(out).not.toContain("Nobody has held it");
+    expect((await ask("inspect", "redlock:New $(York)")).out).toContain(`${hint}'New $(York)'\n`);
+    const mine = await ask("inspect", "mine:a", "--prefix", "mine:");
+    expect(mine.out).toContain(`${hint}a\n`);
+    expect((await ask("inspect", "mine:a")).out).not.toContain(hint);
+    const lock = await redlock.acquire("redlock:account:42");
+    expect((await ask("inspect", "redlock:account:42")).out).not.toContain(hint);
+    await lock.release();
+    expect((await ask("inspect", "redlock:account:42")).out).not.toContain(hint);
+  });
+
   it("names a master that is down or hangs, and knows the holder all the same", async () => {
     await redlock.acquire("a", { holder: "me" });
     nodes.pause(0);
