@@ -19,6 +19,8 @@ export function headline(summary: KeySummary): string {
   const held = age === undefined ? "" : `, for ${duration(age)}`;
   const said = {
     free: "free",
+    unknown:
+      "perhaps held, perhaps free: what follows is NOT CERTAIN, since too few masters answered",
     voteless: `not to be had now: ${voting} of ${count(nodes.length, "master")} can vote, a lock needs ${quorum}`,
     held: holder?.kept ? keptFor(summary) : `held by ${who(summary)}${held}`,
     unclear: `not to be had now, and no ${quorum} masters name the same holder`,
@@ -36,12 +38,18 @@ function keptFor(summary: KeySummary): string {
 
 /** Everything that is known about a key, part by part. */
 export function describeKey(summary: KeySummary, keyPrefix: string, now = Date.now()): Section[] {
+  if (summary.state === "unknown")
+    return [waitingSection(summary, now), nodesSection(summary)].filter(hasContent);
   return [
     holderSection(summary),
     waitingSection(summary, now),
     nodesSection(summary),
     adviceSection(summary, keyPrefix),
-  ].filter(({ facts, sentences }) => facts.length + sentences.length > 0);
+  ].filter(hasContent);
+}
+
+function hasContent({ facts, sentences }: Section): boolean {
+  return facts.length + sentences.length > 0;
 }
 
 /** Who holds a key, in a few words. */
@@ -104,9 +112,10 @@ function describeNode(node: NodeInspection, winner: Holder | undefined): string 
   if (state === "held") {
     const ends = expiresIn === undefined ? "never ends" : `ends in ${duration(expiresIn)}`;
     const isWinner = winner !== undefined && holder?.fencingToken === winner.fencingToken;
-    return isWinner
-      ? `${holder?.kept ? "kept" : "held"}, ${ends}`
-      : `held by ${printable(describeHolder(holder))}, ${ends}`;
+    const kept = holder?.kept ? "kept" : "held";
+    if (isWinner) return `${kept}, ${ends}`;
+    const whose = holder?.kept ? "after" : "by";
+    return `${kept} ${whose} ${printable(describeHolder(holder))}, ${ends}`;
   }
   return `NO ANSWER: ${state}${cause === undefined ? "" : ` (${printable(cause)})`}`;
 }

@@ -16,17 +16,21 @@ export function tellFailure(
   isJson: boolean,
   { out, notes }: Pick<Call, "out" | "notes">,
 ): ExitCode {
-  const exitCode = error instanceof LockUnavailableError ? EXIT.noQuorum : EXIT.usage;
-  if (isJson) out.json({ error: toJson(error, exitCode) });
+  if (isJson) out.json({ error: failureToJson(error) });
   if (error instanceof LockUnavailableError) sayNoQuorum(error, notes);
   else sayUseless(error, command, notes);
-  return exitCode;
+  return exitCodeOf(error);
 }
 
-function toJson(error: unknown, exitCode: ExitCode) {
+function exitCodeOf(error: unknown): ExitCode {
+  return error instanceof LockUnavailableError ? EXIT.noQuorum : EXIT.usage;
+}
+
+/** Says to programs why a command came to nothing. */
+export function failureToJson(error: unknown) {
   const { votes, quorum } = error instanceof LockUnavailableError ? error : {};
   return {
-    exitCode,
+    exitCode: exitCodeOf(error),
     message: messageOf(error),
     mistakes: error instanceof LockRulesError ? error.faults : undefined,
     quorum,
@@ -37,7 +41,8 @@ function toJson(error: unknown, exitCode: ExitCode) {
   };
 }
 
-function sayNoQuorum({ votes, quorum }: LockUnavailableError, notes: Screen): void {
+/** Says to people what each master said, when they are too few. */
+export function sayNoQuorum({ votes, quorum }: LockUnavailableError, notes: Screen): void {
   notes.say(
     notes.paint(
       "red",

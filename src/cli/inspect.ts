@@ -1,13 +1,14 @@
-import { LockKeyError } from "../errors.ts";
-import type { KeyInspection } from "../redlock/inspect.ts";
+import { LockKeyError, type LockUnavailableError } from "../errors.ts";
+import { type KeyInspection, unavailability } from "../redlock/inspect.ts";
 import type { Redlock } from "../redlock/redlock.ts";
-import type { Command } from "./command.ts";
+import type { Call, Command } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readLookOptions, withImpatientRedlock } from "./connect.ts";
 import { readTimeout } from "./arguments.ts";
 import { describeKey, headline, type Section } from "./describe-key.ts";
-import { EXIT } from "./exit-code.ts";
+import { EXIT, type ExitCode } from "./exit-code.ts";
+import { failureToJson, sayNoQuorum } from "./failure.ts";
 import { type Screen, table, wrap } from "./screen.ts";
-import { isStuck, type KeySummary, summarise } from "./summary.ts";
+import { isAnswer, isStuck, type KeySummary, summarise } from "./summary.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** How long a master may take to answer, in ms. */
@@ -42,7 +43,12 @@ answered, or can vote: nobody gets a lock now.`,
     const options = { keyPrefix: "redlock:", ...(await readLookOptions(call)), nodeTimeout };
     const { keyPrefix } = options;
     return await withImpatientRedlock(options, async (redlock) => {
-      const summary = summarise(await inspectKey(redlock, key), Date.now());
+      const inspection = await lookAt(redlock, key);
+      const summary = summarise(inspection, Date.now());
+      const unavailable = unavailability(inspection, nodeTimeout);
+      if (unavailable !== undefined) {
+        return tellNoQuorum(unavailable, summary, keyPrefix, call);
+      }
       if (call.options.json === true) call.out.json(summary);
       else show(summary, keyPrefix, call.out);
       if (summary.voting < summary.quorum) return EXIT.noQuorum;
@@ -51,9 +57,24 @@ answered, or can vote: nobody gets a lock now.`,
   },
 };
 
-async function inspectKey(redlock: Redlock, key: string): Promise<KeyInspection> {
+/** Says that there is no quorum, and what is known all the same. */
+function tellNoQuorum(
+  error: LockUnavailableError,
+  summary: KeySummary,
+  keyPrefix: string,
+  { options, out, notes }: Call,
+): ExitCode {
+  if (options.json === true) {
+    out.json({ error: failureToJson(error), known: { certain: false, ...summary } });
+  }
+  sayNoQuorum(error, notes);
+  if (options.json !== true && summary.nodes.some(isAnswer)) show(summary, keyPrefix, out);
+  return EXIT.noQuorum;
+}
+
+async function lookAt(redlock: Redlock, key: string): Promise<KeyInspection> {
   try {
-    return await redlock.inspect(key);
+    return await redlock.lookAt(key);
   } catch (error) {
     throw error instanceof LockKeyError ? new UsageError(error.message) : error;
   }
@@ -63,6 +84,7 @@ const STYLES = {
   free: "green",
   held: "yellow",
   unclear: "yellow",
+  unknown: "red",
   voteless: "red",
   blocked: "red",
 } as const;

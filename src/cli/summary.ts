@@ -9,10 +9,11 @@ export interface KeySummary {
    * - `"held"`: a quorum names one holder;
    * - `"unclear"`: nobody can get it, but no quorum names one holder: several contend, or masters do not answer;
    * - `"blocked"`: on so many masters is something that is no lock, or never ends, that the rest is no quorum;
+   * - `"unknown"`: too few masters answered: what the others know is not certain;
    * - `"voteless"`: nobody holds it and nobody can get it, because too few masters give a vote now;
    * - `"free"`: whoever asks gets it.
    */
-  readonly state: "held" | "unclear" | "blocked" | "voteless" | "free";
+  readonly state: "held" | "unclear" | "blocked" | "unknown" | "voteless" | "free";
   readonly holder: Holder | undefined;
   /** The holder, when it is a job. */
   readonly job: HoldingJob | undefined;
@@ -52,24 +53,14 @@ export function isForgetful({ vote }: NodeInspection): boolean {
 
 /** Sums up what the masters say about a key. `now` is milliseconds since 1970. */
 export function summarise(inspection: KeyInspection, now: number): KeySummary {
-  const { key, locked, holder, quorum, waiting, waiters, nodes } = inspection;
+  const { key, holder, quorum, waiting, waiters, nodes } = inspection;
   const own = nodes.filter((node) => node.state === "held" && isSame(node.holder, holder));
   const ends = own.map(({ expiresIn }) => expiresIn ?? Infinity).sort((a, b) => b - a);
   const remaining = holder === undefined ? undefined : ends[quorum - 1];
   const voting = nodes.filter((node) => isAnswer(node) && !isForgetful(node)).length;
-  const state =
-    nodes.filter(isStuck).length > nodes.length - quorum
-      ? "blocked"
-      : !locked
-        ? voting < quorum
-          ? "voteless"
-          : "free"
-        : holder === undefined
-          ? "unclear"
-          : "held";
   return {
     key,
-    state,
+    state: stateOf(inspection, voting),
     holder,
     job: readHoldingJob(holder?.text),
     age: holder?.since === undefined ? undefined : Math.max(0, now - holder.since),
@@ -83,6 +74,16 @@ export function summarise(inspection: KeyInspection, now: number): KeySummary {
     waiters,
     nodes,
   };
+}
+
+function stateOf(
+  { locked, holder, quorum, nodes }: KeyInspection,
+  voting: number,
+): KeySummary["state"] {
+  if (nodes.filter(isAnswer).length < quorum) return "unknown";
+  if (nodes.filter(isStuck).length > nodes.length - quorum) return "blocked";
+  if (locked) return holder === undefined ? "unclear" : "held";
+  return voting < quorum ? "voteless" : "free";
 }
 
 /** @param missing how many votes are missing. */

@@ -70,8 +70,30 @@ export function toHolder({ token, text, kept }: StoredLock): Holder {
  * Asks all masters about a key.
  * @throws {LockUnavailableError} when no quorum answers.
  */
-export async function inspectKey(
-  { masters, names, guards, nodeTimeout }: LockContext,
+export async function inspectKey(context: LockContext, key: string): Promise<KeyInspection> {
+  const inspection = await lookAtKey(context, key);
+  const unavailable = unavailability(inspection, context.nodeTimeout);
+  if (unavailable !== undefined) throw unavailable;
+  return inspection;
+}
+
+/** Why the answers about a key are too few to be certain of anything; `undefined` when a quorum answered. */
+export function unavailability(
+  { key, nodes, quorum }: KeyInspection,
+  nodeTimeout: number,
+): LockUnavailableError | undefined {
+  if (nodes.filter(({ state }) => isAnswer(state)).length >= quorum) return undefined;
+  const votes: NodeVote[] = nodes.map(({ node, state, cause }) => ({
+    node,
+    vote: state === "foreign" ? "held" : state,
+    cause,
+  }));
+  return new LockUnavailableError({ keys: [key], votes, quorum, nodeTimeout });
+}
+
+/** As {@link inspectKey}, but tells what there is, however few masters answer: nothing of it is certain then. */
+export async function lookAtKey(
+  { masters, names, guards }: LockContext,
   key: string,
 ): Promise<KeyInspection> {
   const replies = await readEverywhere(masters, names, key);
@@ -84,15 +106,6 @@ export async function inspectKey(
     ...describeNode(masters.names[index] ?? "", reply),
     ...voteOf(reply, isGuarded),
   }));
-  const answered = nodes.filter(({ state }) => isAnswer(state));
-  if (answered.length < masters.quorum) {
-    const votes: NodeVote[] = nodes.map(({ node, state, cause }) => ({
-      node,
-      vote: state === "foreign" ? "held" : state,
-      cause,
-    }));
-    throw new LockUnavailableError({ keys: [key], votes, quorum: masters.quorum, nodeTimeout });
-  }
   return {
     key,
     locked: nodes.filter(({ state }) => state === "free").length < masters.quorum,

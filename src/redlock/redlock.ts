@@ -13,7 +13,7 @@ import type { Random } from "../random.ts";
 import { Acquirer, type Manner } from "./acquirer.ts";
 import { HandleFactory, type HandleOptions, noRoutine, type RedlockHandle } from "./handle.ts";
 import type { HeldLock } from "./held-lock.ts";
-import { inspectKey, type KeyInspection } from "./inspect.ts";
+import { inspectKey, type KeyInspection, lookAtKey } from "./inspect.ts";
 import { listLocks } from "./list.ts";
 import { makeContext, REAL_SURROUNDINGS, type Surroundings } from "./make-context.ts";
 import {
@@ -168,6 +168,12 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   async inspect(key: string): Promise<KeyInspection> {
     this.#assertOpen();
     return inspectKey(this.#context, normaliseKey(key));
+  }
+
+  /** For the commands: as {@link inspect}, but does not throw when too few masters answer. @internal */
+  async lookAt(key: string): Promise<KeyInspection> {
+    this.#assertOpen();
+    return lookAtKey(this.#context, normaliseKeys(key)[0] ?? key);
   }
 
   /**

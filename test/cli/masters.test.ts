@@ -361,13 +361,20 @@ describe("inspect", () => {
     expect(lost.out).toContain(`The wait of ${nameOf(2)} begins when a client asks for a lock`);
   });
 
-  it("says that there is no quorum, and what each master said", async () => {
+  it("says that there is no quorum, what each master said, and what is known all the same", async () => {
+    await redlock.acquire("a", { holder: "me" });
     await nodes.kill(1);
     await nodes.kill(2);
     for (const args of [["inspect", "a"], ["ls"]]) {
       const { code, out, notes } = await ask(...args);
       expect(code).toBe(3);
-      expect(out).toBe("");
+      if (args[0] === "ls") expect(out).toBe("");
+      else {
+        expect(out).toMatch(/^a is perhaps held, perhaps free: what follows is NOT CERTAIN, since/);
+        expect(out).toMatch(new RegExp(`${nameOf(0)} +held by me, ends in [\\d.]+ s\n`));
+        expect(out).toMatch(new RegExp(`${nameOf(1)} +NO ANSWER: unreachable`));
+        expect(out).not.toContain("What to do");
+      }
       expect(notes).toContain("NO QUORUM: too few masters answered, 2 of 3 are needed.");
       expect(notes).toContain(`${nameOf(0)}  answered\n`);
       for (const index of [1, 2])
@@ -376,6 +383,7 @@ describe("inspect", () => {
   });
 
   it("tells programs that there is no quorum, too", async () => {
+    await redlock.acquire("a", { holder: "me" });
     await nodes.kill(1);
     await nodes.kill(2);
     for (const args of [["inspect", "a"], ["ls"]]) {
@@ -397,8 +405,23 @@ describe("inspect", () => {
             })),
           ],
         },
+        ...(args[0] === "ls" ? {} : { known: expect.any(Object) as object }),
       });
     }
+    const { known } = JSON.parse((await ask("inspect", "a", "--json")).out) as { known: unknown };
+    expect(known).toMatchObject({
+      certain: false,
+      key: "a",
+      state: "unknown",
+      holder: null,
+      nodes: [
+        { node: nameOf(0), state: "held", holder: { text: "me" } },
+        { state: "unreachable" },
+        { state: "unreachable" },
+      ],
+    });
+    await nodes.kill(0);
+    expect((await ask("inspect", "a")).out).toBe("");
   });
 
   it("waits for a master that hangs no longer than it is told", async () => {
