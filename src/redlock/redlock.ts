@@ -173,7 +173,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   /** For the commands: as {@link inspect}, but does not throw when too few masters answer. @internal */
   async lookAt(key: string): Promise<KeyInspection> {
     this.#assertOpen();
-    return lookAtKey(this.#context, normaliseKeys(key)[0] ?? key);
+    return lookAtKey(this.#context, normaliseKey(key));
   }
 
   /**
