@@ -177,17 +177,14 @@ export class RedisNode implements NodePort {
     // ioredis goes on in database 0 when its own SELECT fails.
     if (endpoint.db !== 0) await client.select(endpoint.db);
     const asked = clock.wall();
-    const told = client.info();
-    const loaded = this.#script.load(client);
-    // Its failure is told only if what the server says about itself does not explain it.
-    loaded.catch(() => {});
-    const info = parseServerInfo(await told);
+    // Alone: a server that wants a password hangs up on so long a text as the script, and its reason may be lost with it.
+    const info = parseServerInfo(await client.info());
     const unfit = unfitness(info);
     if (unfit !== undefined) throw new Error(unfit.cause);
     const ours = { asked, answered: clock.wall(), farthest: farthestClock };
     const farClock = describeFarClock(info, ours);
     if (farClock !== undefined) throw new Error(farClock);
-    await loaded;
+    await this.#script.load(client);
     this.#server = info.runId;
     this.#startedAt = info.uptime === undefined ? undefined : clock.now() - info.uptime;
   }
