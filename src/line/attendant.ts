@@ -64,8 +64,9 @@ export class Attendant implements Appointment {
     return () => this.#calls.living.delete(place);
   }
 
-  /** This process has parked a job; what is in its way ends after `expiresIn` ms if nothing is extended. */
-  parked(expiresIn: number): void {
+  /** This process has parked the job of that place; what is in its way ends after `expiresIn` ms if nothing is extended. */
+  parked(place: string, expiresIn: number): void {
+    this.#turns.unreserve(place);
     this.#attend();
     this.lookBy(this.#now() + Math.max(0, expiresIn) + SLACK);
   }
@@ -108,6 +109,14 @@ export class Attendant implements Appointment {
     }
     if (decision.kind === "turn") await this.#turns.confirm(decision);
     await round.calling;
+  }
+
+  /** Keeps the free key for `life` ms for one of ours that waits for other keys yet, as long as it is there. */
+  reserve(waiter: Omit<Waiter, "priority">, life: number): void {
+    this.#turns.reserve(waiter.place, life);
+    this.expectEnd(life);
+    this.lookBy(this.#now() + LOOK_INTERVAL);
+    void this.keepFor(waiter, life, false);
   }
 
   /** Keeps the free key for `place`, for `life` ms; with `calls`, whoever can call it does so. */

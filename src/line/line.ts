@@ -89,9 +89,9 @@ export class Line {
     for (const [index, key] of keys.entries()) {
       const { state, expiresIn } = states[index] ?? { state: "unknown", expiresIn: 0 };
       // Also where all are free: somebody may take one before anybody is called.
-      if (state !== "free" || firstTaken === -1) this.#attendant(key).parked(expiresIn);
+      if (state !== "free" || firstTaken === -1) this.#attendant(key).parked(place, expiresIn);
       else if (tries >= PATIENT_TRIES && index < firstTaken) {
-        void this.#attendant(key).keepFor({ ...standing, detail }, keptFor, false);
+        this.#attendant(key).reserve({ place, detail }, keptFor);
       } else void this.leave(standing, [key]);
     }
     const replaced = (calls ? replies : []).flatMap((reply) =>

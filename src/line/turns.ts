@@ -37,6 +37,8 @@ export class Turns {
   readonly #suspects: Suspects;
   /** Who came after the last one that got the turn. */
   #heir: Waiter | undefined;
+  /** For whom the key is kept although it is not called yet. */
+  #reserved: { readonly place: string; readonly until: number } | undefined;
   /** Whom the line was to go on from last, and when. */
   #left: { readonly place: string; readonly at: number } | undefined;
 
@@ -56,6 +58,16 @@ export class Turns {
     // The request of one that waits in this process travels right behind the release, which gives it the turn.
     if (wake === undefined) this.#calls.expect(heir);
     else wake();
+  }
+
+  /** The key is kept for `life` ms for one that is not called yet. */
+  reserve(place: string, life: number): void {
+    this.#reserved = { place, until: this.#clock.now() + life };
+  }
+
+  /** The place is called when it has its turn. */
+  unreserve(place: string): void {
+    if (this.#reserved?.place === place) this.#reserved = undefined;
   }
 
   /** Calls whom the first masters have named, once in a round, and has the others agree. */
@@ -90,6 +102,7 @@ export class Turns {
     // Nobody can be waiting there: it left, and a turn that was given meanwhile came after it.
     if (detail === "") return await this.#line.look({ gone: [{ place, detail: IN_NO_LINE }] });
     const waiter = { place, detail, priority: 0 };
+    if (this.#isReserved(place)) return await this.#confirmReserved(waiter);
     // Another process has called it once more.
     if (this.#calls.hasLapsed(waiter)) {
       return await this.#passOver(waiter, await this.#calls.fateOf(waiter));
@@ -103,6 +116,17 @@ export class Turns {
     if (fate === "gone") return await this.#line.look({ gone: [waiter] });
     // It was called when it was given the turn, and is not given another one.
     if (fate !== "called" && this.#calls.has(waiter)) this.#calls.note(waiter, givenAt);
+  }
+
+  #isReserved(place: string): boolean {
+    return this.#reserved?.place === place && this.#clock.now() < this.#reserved.until;
+  }
+
+  /** One that waits for other keys yet may go, and then nobody else asks for the key it left. */
+  async #confirmReserved(waiter: Waiter): Promise<void> {
+    const fate = await this.#calls.fateOf(waiter);
+    if (fate === "gone") return await this.#line.look({ gone: [waiter] });
+    this.#line.lookBy(this.#clock.now() + LOOK_INTERVAL);
   }
 
   async #serve(

@@ -24,6 +24,10 @@ function processor(runs: string[]): (job: Job<Data>) => Promise<void> {
   };
 }
 
+function keysOf({ data }: Job<Data>): string[] {
+  return data.key.split(" ");
+}
+
 function firstIsParked({ id }: Job<Data>): "delay" | "wait" {
   return id === "j1" ? "delay" : "wait";
 }
@@ -163,4 +167,27 @@ test("a job that was retried by hand, and counts from the beginning, is woken", 
   await pass(100);
   await lock.release();
   expect(await untilRuns(runs, "j1")).toBeLessThan(LOAD);
+});
+
+test("a key that is kept for a job with several keys is free again when that job is removed", async () => {
+  const [here, there] = [bench.redlock({ ttl }), bench.redlock({ ttl })];
+  const runs: string[] = [];
+  bench.worker(withLock({ redlock: here, key: keysOf }, processor(runs)), { name: "a" });
+  bench.worker(withLock({ redlock: there, key: keysOf }, processor(runs)), { name: "b" });
+  const lock = await here.acquire("l");
+  const job = await bench.queue("a").add("j", { key: "k l", ms: 5 }, { jobId: "both" });
+  const state = async (): Promise<string> => await job.getState();
+  // From its third try on it keeps what it can have.
+  for (let tries = 0; tries < 4; tries++) {
+    await expect.poll(state).toBe("delayed");
+    await pass(100);
+    await job.promote();
+  }
+  await expect.poll(state).toBe("delayed");
+  await pass(100);
+  await expect(there.acquire("k")).rejects.toThrow("next in line");
+  await job.remove();
+  await bench.queue("b").add("j", { key: "k", ms: 5 }, { jobId: "one" });
+  expect(await untilRuns(runs, "one")).toBeLessThan(1_000 + LOAD);
+  await lock.release();
 });
