@@ -12,6 +12,17 @@ export function requireObject(
   }
 }
 
+/** Throws unless `value` is a text. */
+export function requireText(
+  path: string,
+  value: unknown,
+  expected: string,
+): asserts value is string {
+  if (typeof value !== "string") {
+    throw new LockConfigError({ path, found: describeValue(value), expected });
+  }
+}
+
 /** Throws when `options` has a key that is none of `known`, naming the nearest one, or else those that are `usual`. */
 export function refuseUnknownOptions(
   path: string,

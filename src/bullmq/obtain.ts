@@ -49,11 +49,9 @@ async function giveWay(
   const { settings, standing, job } = activation;
   const { line, cancellations } = settings.redlock;
   const policy = await choosePolicy(activation, conflict);
-  if (policy === "wait") {
-    // It stands for nobody: a function, which may choose so, lets it be taken for one that does.
-    const alone = standing && { ...standing, replaceable: false };
-    return await waitInSlot({ ...activation, standing: alone }, keys, conflict);
-  }
+  // Only now is it known: a function may choose any policy.
+  const chosen = standingFor(activation, isReplacingPolicy(policy));
+  if (policy === "wait") return await waitInSlot(chosen, keys, conflict);
   if (policy === "skip" || policy === "fail") {
     // It may have been parked before, under another policy.
     if (standing !== undefined && timesPutAside(job) > 0) void line.leave(standing, keys);
@@ -63,12 +61,13 @@ async function giveWay(
   if (policy === "cancelInProgress" && standing !== undefined) {
     cancellations.ask(conflict, standing.place, describeAsHolder(job));
   }
-  const replaceable = isReplacingPolicy(policy);
-  return await delay(
-    { ...activation, standing: standing && { ...standing, replaceable } },
-    keys,
-    conflict,
-  );
+  return await delay(chosen, keys, conflict);
+}
+
+/** The activation of a job that stands for earlier ones, and may be replaced by later ones, or does neither. */
+function standingFor(activation: Activation, replaceable: boolean): Activation {
+  const { standing } = activation;
+  return { ...activation, standing: standing && { ...standing, replaceable } };
 }
 
 async function waitInSlot(
@@ -102,8 +101,7 @@ async function giveUpPlace(
   const holder = { text, fencingToken: 0, since: later?.since };
   const conflict = new LockConflictError({ keys, key: keys[0] ?? "", holder, retryAfter: 0 });
   if (!isReplacingPolicy(await choosePolicy(activation, conflict))) {
-    const unreplaced = standing && { ...standing, replaceable: false };
-    return await obtain({ ...activation, standing: unreplaced }, keys);
+    return await obtain(standingFor(activation, false), keys);
   }
   if (standing !== undefined) void settings.redlock.line.leave(standing, keys);
   return await skip(activation, conflict, "superseded");

@@ -12,6 +12,7 @@ import type { Command } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readMasters, withRedlock } from "./connect.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { type Screen, table, wrap } from "./screen.ts";
+import { quorumIn } from "./summary.ts";
 import { UsageError } from "./usage-error.ts";
 import { count, duration, list, printable } from "./words.ts";
 
@@ -98,11 +99,11 @@ function show({ nodes, findings, quorum }: ReadyReport, ignored: number, out: Sc
 
 /** When so many votes are out of quarantine that there is a quorum. */
 function goesOn(nodes: readonly NodeReport[], quorum: number): string {
-  const ends = nodes.flatMap(({ eligible, votes, quarantine }) =>
-    !eligible ? [] : votes ? [0] : [quarantine ?? Infinity],
+  const waits = nodes.map(({ eligible, votes, quarantine = Infinity }) =>
+    !eligible ? Infinity : votes ? 0 : quarantine,
   );
-  const end = ends.sort((a, b) => a - b)[quorum - 1];
-  return end === undefined || end === Infinity ? "" : `; it goes on by itself in ${duration(end)}`;
+  const wait = quorumIn(waits, quorum);
+  return wait === undefined ? "" : `; it goes on by itself in ${duration(wait)}`;
 }
 
 function rowOf({

@@ -1,7 +1,8 @@
+import { aboutVotes } from "./advise.ts";
 import { readTimeout } from "./arguments.ts";
 import type { Command } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readLookOptions, withImpatientRedlock } from "./connect.ts";
-import { aboutVotes, describeForeign, who } from "./describe-key.ts";
+import { describeForeign, who } from "./describe-key.ts";
 import { EXIT } from "./exit-code.ts";
 import { PATIENCE } from "./inspect.ts";
 import { type Screen, table } from "./screen.ts";

@@ -69,7 +69,7 @@ export function summarise(inspection: KeyInspection, now: number): KeySummary {
     lastToken: Math.max(0, ...nodes.map(({ mark }) => mark)),
     quorum,
     voting,
-    quorumIn: quorumIn(nodes, quorum - voting),
+    quorumIn: quorumIn(nodes.map(waitFor), quorum),
     waiting,
     waiters,
     nodes,
@@ -86,10 +86,15 @@ function stateOf(
   return voting < quorum ? "voteless" : "free";
 }
 
-/** @param missing how many votes are missing. */
-function quorumIn(nodes: readonly NodeInspection[], missing: number): number | undefined {
-  const ends = nodes.flatMap(({ quarantine }) => quarantine ?? []).sort((a, b) => a - b);
-  return ends[missing - 1];
+/** For how long a master gives no vote: 0 when it does, Infinity when nobody knows. */
+function waitFor(node: NodeInspection): number {
+  return isAnswer(node) && !isForgetful(node) ? 0 : (node.quarantine ?? Infinity);
+}
+
+/** When a quorum votes, by how long each master gives no vote; `undefined` when it does, and when nobody knows. */
+export function quorumIn(waits: readonly number[], quorum: number): number | undefined {
+  const wait = waits.toSorted((a, b) => a - b)[quorum - 1] ?? Infinity;
+  return wait === 0 || wait === Infinity ? undefined : wait;
 }
 
 function isSame(holder: Holder | undefined, other: Holder | undefined): boolean {

@@ -1,9 +1,9 @@
 import type { Job } from "bullmq";
 import type { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
 import type { LockPolicies } from "../bullmq/options.ts";
-import { refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { refuseUnknownOptions, requireObject, requireText } from "../check-options.ts";
 import type { DataOption } from "../data-option.ts";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
 import type { NodeOption } from "../redis/endpoint.ts";
 import type { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
@@ -93,12 +93,7 @@ export function checkLocksOptions(options: unknown): void {
   if (environment === undefined) return;
   requireObject("environment", environment, "an object of texts, such as process.env");
   for (const [name, value] of Object.entries(environment)) {
-    if (value === undefined || typeof value === "string") continue;
-    throw new LockConfigError({
-      path: `environment.${name}`,
-      found: describeValue(value),
-      expected: "a text",
-    });
+    if (value !== undefined) requireText(`environment.${name}`, value, "a text");
   }
 }
 

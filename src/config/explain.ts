@@ -1,7 +1,7 @@
 import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
 import { checkLockOptions, type LockSettings } from "../bullmq/options.ts";
-import { requireObject } from "../check-options.ts";
-import { describeValue, LockConfigError, LockKeyError } from "../errors.ts";
+import { requireObject, requireText } from "../check-options.ts";
+import { LockKeyError } from "../errors.ts";
 import type { KeyJob } from "../keys/job.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import type { RedlockSettings } from "../redlock/options.ts";
@@ -88,11 +88,6 @@ export function noRule({
     message: `no rule matches the queue ${JSON.stringify(queueName)} and the job name ${JSON.stringify(name)}; a rule with "key: null" lets such jobs run without a lock`,
     job: `${queueName}:${id ?? "no id"}`,
   });
-}
-
-function requireText(path: string, value: unknown, expected: string): void {
-  if (typeof value === "string") return;
-  throw new LockConfigError({ path, found: describeValue(value), expected });
 }
 
 function optionsOf(checked: LockSettings, settings: RedlockSettings): Record<string, unknown> {

@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { requireText } from "../check-options.ts";
+import { LockConfigError } from "../errors.ts";
 import { checkLocksOptions, locksOf, type LocksOptions } from "./define-locks.ts";
 import { FILE_NAMES, findFile } from "./find-file.ts";
 import type { Locks } from "./locks.ts";
@@ -18,13 +19,7 @@ import { readRulesFile } from "./rules-file.ts";
  */
 export async function loadLocks(path?: string, options: LocksOptions = {}): Promise<Locks> {
   checkLocksOptions(options);
-  if (path !== undefined && typeof path !== "string") {
-    throw new LockConfigError({
-      path: "path",
-      found: describeValue(path),
-      expected: "the path of a rules file",
-    });
-  }
+  if (path !== undefined) requireText("path", path, "the path of a rules file");
   const file = path === undefined ? await findFile(process.cwd()) : resolve(path);
   if (file === undefined) {
     throw new LockConfigError({

@@ -5,7 +5,7 @@ import type { Serving, TurnReply, Waiter } from "../lock/lining.ts";
 import { Calls, turnOf } from "./calls.ts";
 import type { TurnDecision } from "./decide-turn.ts";
 import type { Home } from "./home.ts";
-import { listen } from "./listen.ts";
+import { listen, SUBSCRIBING } from "./listen.ts";
 import { parseDetail } from "./place.ts";
 import { askMasters, type Question, Round } from "./round.ts";
 import type { Suspects } from "./suspects.ts";
@@ -13,8 +13,6 @@ import { LOOK_INTERVAL, Turns } from "./turns.ts";
 
 /** Milliseconds after the end of a lock or a turn, by the masters' word, at which an attendant looks. */
 const SLACK = 30;
-/** Milliseconds after which a subscription is in force: what was said before it was is looked up. */
-const SUBSCRIBING = 100;
 /** Milliseconds that a process lets pass before it calls a job that another process has parked. */
 const SHORTEST_DEFERENCE = 20;
 const LONGEST_DEFERENCE = 80;

@@ -6,9 +6,7 @@ import {
   parseRequest,
   requestOperation,
 } from "../lock/cancelling.ts";
-
-/** Milliseconds after which a subscription is in force: what was said before it was is looked up. */
-const SUBSCRIBING = 100;
+import { SUBSCRIBING } from "./listen.ts";
 
 /** A holder that gives way when a later one asks. */
 export interface Yielding {

@@ -1,6 +1,9 @@
 import type { LockContext } from "../lock/context.ts";
 import type { Waiter } from "../lock/lining.ts";
 
+/** Milliseconds after which a subscription is in force: what was said before it was is looked up. */
+export const SUBSCRIBING = 100;
+
 /** Calls that are remembered: what comes later than so many others is news, or nothing. */
 const REMEMBERED = 8;
 

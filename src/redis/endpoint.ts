@@ -1,7 +1,8 @@
 import { Redis, type RedisOptions } from "ioredis";
-import { checkNumber, refuseUnknownOptions } from "../check-options.ts";
+import { checkNumber, refuseUnknownOptions, requireText } from "../check-options.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
 import { IOREDIS_OPTIONS, type IoredisOption } from "./ioredis-options.ts";
+import { parseUrl } from "./parse-url.ts";
 
 /** A master given by its parts: where it is (`url`, `host`, `port` or `path`), and any option of ioredis. */
 export interface NodeOptions extends Partial<Record<IoredisOption, unknown>> {
@@ -48,8 +49,6 @@ export const REFUSED_IN_NODE = ["sentinels", "cluster", "nodes"];
 export const USUAL_IN_NODE =
   "an option of ioredis, such as host, port, path, username, password, db or tls; or url";
 
-/** Also where the rest makes no URL. */
-const PORT_OF_URL = /^rediss?:\/\/(?:[^/?#]*@)?(?:\[[^\]]*\]|[^/?#:@]*):(\d+)(?:[/?#]|$)/i;
 const TLS_PROFILES: readonly unknown[] = ["RedisCloudFixed", "RedisCloudFlexible"];
 const EXPECTED =
   'a URL like "redis://host:6379", an options object like { host, port }, or an ioredis client';
@@ -78,55 +77,8 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
     requirePlace(path, node);
     return describeEndpoint(path, options);
   }
-  if (typeof url !== "string") {
-    throw new LockConfigError({
-      path: `${path}.url`,
-      found: describeValue(url),
-      expected: "a string",
-    });
-  }
+  requireText(`${path}.url`, url, "a string");
   return describeEndpoint(path, { ...parseUrl(`${path}.url`, url), ...options });
-}
-
-function parseUrl(path: string, text: string): RedisOptions {
-  if (text.startsWith("/")) return { path: text };
-  const refuse = (found: string, expected = 'a URL like "redis://host:6379/0"'): never => {
-    throw new LockConfigError({ path, found, expected });
-  };
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch {
-    // The text may hold a password, and what looks like a port may be a part of it: nothing is repeated.
-    if (Number(PORT_OF_URL.exec(text)?.[1]) > 65_535) {
-      return refuse("a URL whose port is out of range", "a port from 1 to 65535");
-    }
-    return refuse("text that is not a URL");
-  }
-  if (url.protocol !== "redis:" && url.protocol !== "rediss:") {
-    return refuse(`a URL with the scheme "${url.protocol}"`);
-  }
-  if (url.hostname === "") return refuse("a URL without a host");
-  if (url.search !== "" || url.hash !== "") {
-    return refuse("a URL with a query; give an options object instead");
-  }
-  const db = /^\/?(\d*)\/?$/.exec(url.pathname)?.[1];
-  if (db === undefined) return refuse(`a URL with the path "${url.pathname}"`);
-  const decode = (part: string): string => {
-    try {
-      return decodeURIComponent(part);
-    } catch {
-      return refuse("a URL whose user or password is not percent-encoded");
-    }
-  };
-  return {
-    host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
-    port: url.port === "" ? 6379 : Number(url.port),
-    db: Number(db),
-    ...(url.username === "" ? {} : { username: decode(url.username) }),
-    ...(url.password === "" ? {} : { password: decode(url.password) }),
-    ...(url.protocol === "rediss:" ? { tls: {} } : {}),
-  };
 }
 
 function describeEndpoint(path: string, options: RedisOptions): Endpoint {

@@ -97,14 +97,10 @@ export async function lookAtKey(
   key: string,
 ): Promise<KeyInspection> {
   const replies = await readEverywhere(masters, names, key);
-  const isGuarded = !guards.enabled
-    ? false
-    : replies.some((reply) => !(reply instanceof Error) && reply.guard !== "absent")
-      ? true
-      : undefined;
+  const isNew = replies.every((reply) => reply instanceof Error || reply.guard === "absent");
   const nodes = replies.map((reply, index) => ({
     ...describeNode(masters.names[index] ?? "", reply),
-    ...voteOf(reply, isGuarded),
+    ...voteOf(reply, guards.enabled, isNew),
   }));
   return {
     key,
@@ -147,21 +143,23 @@ function readEverywhere(
   });
 }
 
-/** @param isGuarded whether votes look at the guards; `undefined` when no master has one. */
+/**
+ * @param isGuarded whether votes look at the guards.
+ * @param isNew whether no master has one.
+ */
 function voteOf(
   reply: ReadReply | NodeError,
-  isGuarded: boolean | undefined,
+  isGuarded: boolean,
+  isNew: boolean,
 ): Pick<NodeInspection, "vote" | "quarantine"> {
-  if (reply instanceof Error || isGuarded === undefined) {
-    return { vote: "unknown", quarantine: undefined };
-  }
-  const { guard, quarantine } = reply;
-  if (!isGuarded || (guard === "armed" && quarantine === 0)) {
-    return { vote: "yes", quarantine: undefined };
-  }
-  return guard === "armed"
-    ? { vote: "quarantined", quarantine }
-    : { vote: "unarmed", quarantine: undefined };
+  const vote = (word: NodeInspection["vote"]) => ({ vote: word, quarantine: undefined });
+  if (reply instanceof Error) return vote("unknown");
+  if (!isGuarded) return vote("yes");
+  if (isNew) return vote("unknown");
+  if (reply.guard !== "armed") return vote("unarmed");
+  return reply.quarantine === 0
+    ? vote("yes")
+    : { vote: "quarantined", quarantine: reply.quarantine };
 }
 
 function describeNode(

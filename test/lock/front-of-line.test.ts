@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { homeIn, placeOf } from "../../src/line/place.ts";
 import {
   joinOperation,
@@ -8,24 +8,12 @@ import {
   type Skipped,
 } from "../../src/lock/lining.ts";
 import { namesUnder } from "../../src/lock/stored.ts";
-import { askNode } from "../../src/redis/node-port.ts";
-import type { Operation } from "../../src/redis/operation.ts";
-import type { RedisNode } from "../../src/redis/redis-node.ts";
-import { connectNode } from "../support/lock-node.ts";
+import { useLockNode } from "../support/lock-node.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
 
 const servers = useRedisNodes(1);
 const names = namesUnder("redlock:");
-
-let node: RedisNode;
-beforeEach(() => {
-  node = connectNode(servers.urls[0] ?? "");
-  return () => node.close();
-});
-
-async function ask<A, R>(operation: Operation<A, R>, args: A): Promise<R> {
-  return (await askNode(node, operation, args)).reply;
-}
+const { ask } = useLockNode(servers);
 
 /** Gives the turn to the first in line. */
 function serving(token: number): Serving {

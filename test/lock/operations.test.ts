@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { acquireOperation } from "../../src/lock/acquiring.ts";
 import type { Claim } from "../../src/lock/claim.ts";
 import { extendOperation } from "../../src/lock/extending.ts";
@@ -8,26 +8,15 @@ import { armOperation } from "../../src/lock/arming.ts";
 import { joinOperation, serveOperation } from "../../src/lock/lining.ts";
 import { readOperation } from "../../src/lock/looking.ts";
 import { namesUnder, parseStoredLock } from "../../src/lock/stored.ts";
-import { askNode } from "../../src/redis/node-port.ts";
 import type { Operation } from "../../src/redis/operation.ts";
-import type { RedisNode } from "../../src/redis/redis-node.ts";
-import { connectNode } from "../support/lock-node.ts";
+import { useLockNode } from "../support/lock-node.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
 import { SimulatedMaster } from "../support/simulated-master.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 
 const servers = useRedisNodes(1);
 const names = namesUnder("redlock:");
-
-let node: RedisNode;
-beforeEach(() => {
-  node = connectNode(servers.urls[0] ?? "");
-  return () => node.close();
-});
-
-async function ask<A, R>(operation: Operation<A, R>, args: A): Promise<R> {
-  return (await askNode(node, operation, args)).reply;
-}
+const { answer, ask } = useLockNode(servers);
 
 function claim(owner: string, token: number, keys: string[] = ["k"]): Claim {
   const caller = {
@@ -289,7 +278,7 @@ describe("the simulated master", () => {
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
         await client.flushall();
         const twin = new SimulatedMaster(new VirtualClock());
-        const { server } = await askNode(node, readOperation, { names, key: "k" });
+        const { server } = await answer(readOperation, { names, key: "k" });
         for (const each of steps) {
           const { kind, owner, token, keys, ttl, guarded, home, flag } = each;
           const [key = ""] = keys;

@@ -312,8 +312,8 @@ describe("nodes", () => {
       { port: 7_001 },
       { host: "b", tls: {} },
       { host: "c", tls: "RedisCloudFixed" },
-      { path: "/tmp/d" },
-      { host: undefined, path: "/tmp/e" },
+      { path: "/run/d.sock" },
+      { host: undefined, path: "/run/e.sock" },
       { url: "redis://f", tls: undefined },
     ];
     expect(() => make({ nodes })).not.toThrow();

@@ -1,19 +1,32 @@
+import { beforeEach } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { lockProgram } from "../../src/lock/program.ts";
 import { systemRandom } from "../../src/random.ts";
 import { parseEndpoint } from "../../src/redis/endpoint.ts";
+import { askNode } from "../../src/redis/node-port.ts";
+import type { Operation } from "../../src/redis/operation.ts";
 import { RedisNode } from "../../src/redis/redis-node.ts";
 
-/** A connection of the library to one server, which knows the operations of locks and lines. */
-export function connectNode(url: string): RedisNode {
-  return new RedisNode({
-    endpoint: parseEndpoint("node", url),
-    program: lockProgram,
-    nodeTimeout: 5_000,
-    farthestClock: 60_000,
-    clock: systemClock,
-    random: systemRandom,
-    onUp: () => {},
-    onDown: () => {},
+/** Connects the library to one server before each test, with the operations of locks and lines. */
+export function useLockNode(servers: { readonly urls: readonly string[] }) {
+  let node: RedisNode;
+  beforeEach(() => {
+    node = new RedisNode({
+      endpoint: parseEndpoint("node", servers.urls[0]),
+      program: lockProgram,
+      nodeTimeout: 5_000,
+      farthestClock: 60_000,
+      clock: systemClock,
+      random: systemRandom,
+      onUp: () => {},
+      onDown: () => {},
+    });
+    return () => node.close();
   });
+  /** Asks it, and says which server process answered. */
+  const answer = async <A, R>(operation: Operation<A, R>, args: A) =>
+    await askNode(node, operation, args);
+  const ask = async <A, R>(operation: Operation<A, R>, args: A): Promise<R> =>
+    (await answer(operation, args)).reply;
+  return { answer, ask };
 }

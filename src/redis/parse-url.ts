@@ -1,0 +1,47 @@
+import type { RedisOptions } from "ioredis";
+import { LockConfigError } from "../errors.ts";
+
+/** Also where the rest makes no URL. */
+const PORT_OF_URL = /^rediss?:\/\/(?:[^/?#]*@)?(?:\[[^\]]*\]|[^/?#:@]*):(\d+)(?:[/?#]|$)/i;
+
+/** Reads where a master is out of a URL or the path of a socket. @throws {LockConfigError} that repeats no password. */
+export function parseUrl(path: string, text: string): RedisOptions {
+  if (text.startsWith("/")) return { path: text };
+  const refuse = (found: string, expected = 'a URL like "redis://host:6379/0"'): never => {
+    throw new LockConfigError({ path, found, expected });
+  };
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    // The text may hold a password, and what looks like a port may be a part of it: nothing is repeated.
+    if (Number(PORT_OF_URL.exec(text)?.[1]) > 65_535) {
+      return refuse("a URL whose port is out of range", "a port from 1 to 65535");
+    }
+    return refuse("text that is not a URL");
+  }
+  if (url.protocol !== "redis:" && url.protocol !== "rediss:") {
+    return refuse(`a URL with the scheme "${url.protocol}"`);
+  }
+  if (url.hostname === "") return refuse("a URL without a host");
+  if (url.search !== "" || url.hash !== "") {
+    return refuse("a URL with a query; give an options object instead");
+  }
+  const db = /^\/?(\d*)\/?$/.exec(url.pathname)?.[1];
+  if (db === undefined) return refuse(`a URL with the path "${url.pathname}"`);
+  const decode = (part: string): string => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return refuse("a URL whose user or password is not percent-encoded");
+    }
+  };
+  return {
+    host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: url.port === "" ? 6379 : Number(url.port),
+    db: Number(db),
+    ...(url.username === "" ? {} : { username: decode(url.username) }),
+    ...(url.password === "" ? {} : { password: decode(url.password) }),
+    ...(url.protocol === "rediss:" ? { tls: {} } : {}),
+  };
+}
