@@ -186,6 +186,11 @@ test("a key that is kept for a job with several keys is free again when that job
   await expect.poll(state).toBe("delayed");
   await pass(100);
   await expect(there.acquire("k")).rejects.toThrow("next in line");
+  // It is looked at each second, and not called as long as the other key is taken.
+  let calls = 0;
+  here.on("woken", () => (calls += 1));
+  await pass(2_500);
+  expect(calls).toBe(0);
   await job.remove();
   await bench.queue("b").add("j", { key: "k", ms: 5 }, { jobId: "one" });
   expect(await untilRuns(runs, "one")).toBeLessThan(1_000 + LOAD);
