@@ -34,6 +34,8 @@ export interface LockConflict {
   holder: Holder | undefined;
   /** Milliseconds until the key expires if its holder stops extending it. */
   retryAfter: number;
+  /** How many of its own queue wait before the caller, if it is near the front of the line; else how many wait in all. */
+  ahead: number;
 }
 
 /** Somebody else holds the key. Nothing is wrong; try later. */
@@ -44,6 +46,7 @@ export class LockConflictError extends RedlockError implements LockConflict {
   readonly key: string;
   readonly holder: Holder | undefined;
   readonly retryAfter: number;
+  readonly ahead: number;
 
   constructor(conflict: LockConflict) {
     super(
@@ -53,6 +56,7 @@ export class LockConflictError extends RedlockError implements LockConflict {
     this.key = conflict.key;
     this.holder = conflict.holder;
     this.retryAfter = conflict.retryAfter;
+    this.ahead = conflict.ahead;
   }
 }
 

@@ -25,13 +25,13 @@ export interface Activation {
 }
 
 /** Begins an activation; its beat must be started, and stopped. */
-export function activate(
+export async function activate(
   settings: LockSettings,
   job: Job,
   jobToken: string | undefined,
   cancel: AbortSignal | undefined,
-): Activation {
-  const home = openHome(settings, job);
+): Promise<Activation> {
+  const home = await openHome(settings.redlock, job);
   if (home !== undefined) settings.redlock.line.isServed(home);
   warnOfMismatches(settings, job);
   return {

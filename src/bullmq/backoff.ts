@@ -25,15 +25,31 @@ export function backoff(
   );
 }
 
-/** After so many ttls, and ms at most, a parked job comes back by itself; with a jitter of so much each way. */
-const BACKSTOP_TTLS = 10;
-const LONGEST_BACKSTOP = 300_000;
-const BACKSTOP_JITTER = 0.2;
+/**
+ * The alarm of a parked job rings a share of the ttl after its key should be free: an extended lock has a third less left than
+ * its ttl, so that the first in line comes back after one to one and a half ttls of any holder.
+ */
+const ALARM_DELAY = 0.1;
+const ALARM_JITTER = 0.2;
+/** Most ttls, and milliseconds, that the place in line adds. */
+const MOST_TTLS = 9;
+const LONGEST_ALARM = 300_000;
 
-/** When a parked job comes back that nobody has called, in whole milliseconds. */
-export function backstop(ttl: number, fraction: number): number {
-  const usual = Math.min(BACKSTOP_TTLS * ttl, LONGEST_BACKSTOP);
-  return Math.round(usual * (1 + BACKSTOP_JITTER * (2 * fraction - 1)));
+/**
+ * When a parked job comes back that was not called, in whole milliseconds: when its holder's lock should have ended, and a
+ * ttl later for each one that waits before it. No process needs to be alive for it, and a holder that lives for long costs
+ * about ln(waiters) activations a ttl.
+ * @param expiresIn milliseconds until the holder's lock ends if it is not extended.
+ * @param ahead how many wait before the job.
+ */
+export function alarm(
+  { expiresIn, ahead, ttl }: { expiresIn: number; ahead: number; ttl: number },
+  fraction: number,
+): number {
+  // Those that came together do not come back together.
+  const spread = 1 - ALARM_JITTER * (1 - fraction);
+  const share = Math.min(ahead, MOST_TTLS) * spread + ALARM_DELAY + ALARM_JITTER * fraction;
+  return Math.round(Math.min(Math.max(expiresIn, 0) + share * ttl, LONGEST_ALARM * spread));
 }
 
 /** How often a job was put aside, by whomever: the activations that were neither attempts nor stalls. */

@@ -51,10 +51,6 @@ export const LOCK_DATA_OPTIONS = {
     takes: "duration",
     says: "For how long, from the grant on, the keys stay taken after a job that succeeded; default 0.",
   },
-  home: {
-    takes: "text",
-    says: "Names the server of the queue, where its address does not; default the address of the worker's connection.",
-  },
   onMaxWait: { takes: MAX_WAIT_POLICIES, says: 'What a job does after maxWait; default "fail".' },
   jobLogs: {
     takes: JOB_LOGS,

@@ -5,7 +5,7 @@ import {
   type RedlockClosedError,
 } from "../errors.ts";
 import type { Activation } from "./activation.ts";
-import { backoff, backstop, timesPutAside } from "./backoff.ts";
+import { alarm, backoff, timesPutAside } from "./backoff.ts";
 import { unrecoverableError } from "./control-errors.ts";
 import { isSameJob } from "./holder.ts";
 import type { SkippedResult } from "./options.ts";
@@ -37,9 +37,11 @@ export async function delay(
   const parks = timesPutAside(job);
   const conflict = cause instanceof LockConflictError ? cause : undefined;
   const inLine = conflict !== undefined && standing !== undefined;
+  const fraction = redlock.random.fraction();
+  const ttl = settings.lock.ttl ?? redlock.ttls.usual;
   let ms = inLine
-    ? backstop(settings.lock.ttl ?? redlock.ttls.usual, redlock.random.fraction())
-    : backoff(parks, conflict?.retryAfter, redlock.random.fraction());
+    ? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead, ttl }, fraction)
+    : backoff(parks, conflict?.retryAfter, fraction);
   let fields;
   if (maxWait !== undefined) {
     const since = (parks === 0 ? undefined : await waitingSince(job)) ?? redlock.clock.wall();

@@ -8,6 +8,7 @@ export type JobFields = Readonly<Record<string, string>>;
 
 /** The parts of BullMQ's storage that we use beyond the methods of a job. */
 interface JobStore {
+  readonly connection?: { readonly client: Promise<unknown> };
   moveToDelayed(
     jobId: string,
     timestamp: number,
@@ -36,6 +37,8 @@ export interface JobWorker {
   readonly qualifiedName?: string;
   readonly closing?: unknown;
   readonly backend?: JobStore;
+  /** BullMQ 5. */
+  readonly client?: Promise<unknown>;
   toKey?(id: string): string;
   once?(event: "closing" | "closed", listener: () => void): unknown;
 }

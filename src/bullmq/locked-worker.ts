@@ -94,14 +94,15 @@ export class LockedWorker<
   }
 
   /** Called by BullMQ for each job. */
-  protected override callProcessJob(
+  protected override async callProcessJob(
     job: Job<D, R, N>,
     jobToken: string,
     signal?: AbortSignal,
   ): Promise<R> {
-    if (this.#settings === undefined) return super.callProcessJob(job, jobToken, signal);
+    if (this.#settings === undefined) return await super.callProcessJob(job, jobToken, signal);
     const processor = inSandbox((_job, signal) => super.callProcessJob(job, jobToken, signal));
-    return runLocked(activate(this.#settings, job, jobToken, signal), processor) as Promise<R>;
+    const activation = await activate(this.#settings, job, jobToken, signal);
+    return (await runLocked(activation, processor)) as R;
   }
 }
 

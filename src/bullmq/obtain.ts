@@ -99,7 +99,13 @@ async function giveUpPlace(
   const later = parsePlace(by);
   const text = later === undefined ? "a later job" : `${later.home.split(" ").at(-1)}:${later.id}`;
   const holder = { text, fencingToken: 0, since: later?.since };
-  const conflict = new LockConflictError({ keys, key: keys[0] ?? "", holder, retryAfter: 0 });
+  const conflict = new LockConflictError({
+    keys,
+    key: keys[0] ?? "",
+    holder,
+    retryAfter: 0,
+    ahead: 0,
+  });
   if (!isReplacingPolicy(await choosePolicy(activation, conflict))) {
     return await obtain(standingFor(activation, false), keys);
   }

@@ -101,12 +101,6 @@ export interface LockPolicies<J> {
    * @defaultValue 0
    */
   minHold?: number;
-  /**
-   * Names the server of the queue, where its address does not: workers that reach one queue by different addresses wake each
-   * other's jobs faster when they have the same `home`.
-   * @defaultValue the address of the worker's connection
-   */
-  home?: string;
   /** What a job does after `maxWait`: `"fail"` or `"skip"`, as under `onConflict`. @defaultValue `"fail"` */
   onMaxWait?: MaxWaitPolicy;
   /** Gives the result of a job that is skipped because of a conflict. @defaultValue a {@link SkippedResult} */
@@ -155,7 +149,6 @@ export interface LockSettings {
   readonly unrecoverable: boolean;
   readonly maxHold: number | undefined;
   readonly minHold: number;
-  readonly home: string | undefined;
 }
 
 const KNOWN = [
@@ -175,7 +168,6 @@ const KNOWN = [
   "unrecoverable",
   "maxHold",
   "minHold",
-  "home",
 ];
 
 /** The longest time a timer of Node can hold, in ms. */
@@ -227,7 +219,6 @@ export function checkLockOptions(options: unknown): LockSettings {
       unit: "whole milliseconds",
       limit: "the maxTtl of the Redlock",
     }),
-    home: checkHome(given.home),
   };
 }
 
@@ -239,11 +230,6 @@ export function isReplacing({ onConflict }: LockSettings): boolean {
 /** Whether a job under this policy stands for earlier ones. */
 export function isReplacingPolicy(policy: ConflictPolicy): boolean {
   return policy === "keepLatest" || policy === "cancelInProgress";
-}
-
-function checkHome(home: unknown): string | undefined {
-  if (home === undefined || (typeof home === "string" && home !== "")) return home;
-  throw wrong("home", home, "a name");
 }
 
 /** Checks a policy, also one that a function chose. */

@@ -86,7 +86,7 @@ export function withLock<
   }
   // BullMQ gives the signal only to a function that declares three plain parameters.
   return async function lockedProcessor(job, jobToken, signal) {
-    const activation = activate(settings, job as Job, jobToken, signal);
+    const activation = await activate(settings, job as Job, jobToken, signal);
     return (await runLocked(activation, processor as LockedProcessor)) as R;
   };
 }

@@ -1,21 +1,13 @@
 import type { Agenda, Appointment } from "../heartbeat/agenda.ts";
 import type { LockContext } from "../lock/context.ts";
-import { LINE_RETENTION, TURN } from "../lock/line-script.ts";
+import { SLACK, TURN } from "../lock/line-script.ts";
 import type { Serving, TurnReply, Waiter } from "../lock/lining.ts";
 import { Calls, turnOf } from "./calls.ts";
 import type { TurnDecision } from "./decide-turn.ts";
 import type { Home } from "./home.ts";
-import { listen, SUBSCRIBING } from "./listen.ts";
-import { parseDetail } from "./place.ts";
 import { askMasters, type Question, Round } from "./round.ts";
 import type { Suspects } from "./suspects.ts";
 import { LOOK_INTERVAL, Turns } from "./turns.ts";
-
-/** Milliseconds after the end of a lock or a turn, by the masters' word, at which an attendant looks. */
-const SLACK = 30;
-/** Milliseconds that a process lets pass before it calls a job that another process has parked. */
-const SHORTEST_DEFERENCE = 20;
-const LONGEST_DEFERENCE = 80;
 
 /** The turn is given to whoever is first. */
 const NOBODY = { give: "", detail: "", calls: true };
@@ -31,18 +23,19 @@ export interface AttendantParts {
   ended(attendant: Attendant): void;
 }
 
-/** Sees to it that the line of one key moves on, as long as this process has an interest in it. */
+/**
+ * Sees to it that the line of one key moves on, as long as this process has an interest in it: because somebody waits in it,
+ * because it has given a turn, or keeps the key for a while.
+ */
 export class Attendant implements Appointment {
   readonly key: string;
   due = Infinity;
   readonly #parts: AttendantParts;
   readonly #calls: Calls;
   readonly #turns: Turns;
-  #joinedAt = -Infinity;
   #expectsUntil = -Infinity;
-  /** Whether somebody waits, and nobody could be called. */
-  #passedOver = false;
-  #unsubscribe: (() => void) | undefined;
+  /** How many questions are under way: what they bring to light must be acted upon. */
+  #asking = 0;
   #ended = false;
 
   constructor(key: string, parts: AttendantParts) {
@@ -57,16 +50,13 @@ export class Attendant implements Appointment {
   /** Somebody waits in this process until the returned function is called; `wake` is called when it is its turn. */
   await(place: string, wake: () => void): () => void {
     this.#calls.living.set(place, wake);
-    this.#attend();
     this.lookBy(this.#nextLook());
     return () => this.#calls.living.delete(place);
   }
 
-  /** This process has parked the job of that place; what is in its way ends after `expiresIn` ms if nothing is extended. */
-  parked(place: string, expiresIn: number): void {
+  /** This process has parked the job of that place: it is called when it has its turn. */
+  parked(place: string): void {
     this.#turns.unreserve(place);
-    this.#attend();
-    this.lookBy(this.#now() + Math.max(0, expiresIn) + SLACK);
   }
 
   /** What this process keeps taken ends after `ms`: it looks then. */
@@ -75,24 +65,16 @@ export class Attendant implements Appointment {
     this.lookBy(this.#now() + ms + SLACK);
   }
 
-  /** Looks at once if waiters were passed over: one of their homes can be trusted again. */
-  reconsider(): void {
-    if (this.#passedOver) this.lookBy(this.#now());
-  }
-
   /** The key is about to be given back, in this very tick. */
   foresee(): void {
     this.#turns.foresee();
   }
 
-  /** Takes note of what a master said when the key was given back under `token`. */
-  handOver(token: number, askedAt: number): (node: number, reply: TurnReply) => Promise<void> {
-    const round = new Round(this.#parts.context, { token, askedAt });
-    return (node, reply) => {
-      round.replies[node] = reply;
-      this.#consider(round);
-      return round.calling;
-    };
+  /** Takes note of what a master said when the key was given back. */
+  handOver(round: Round, node: number, reply: TurnReply): Promise<void> {
+    round.replies[node] = reply;
+    this.#consider(round);
+    return round.calling;
   }
 
   /** Asks the masters whose turn it is, takes out those who are gone, and calls who must be called. */
@@ -101,12 +83,12 @@ export class Attendant implements Appointment {
     this.due = Infinity;
     await this.#ask(round, { gone, ...NOBODY, life: TURN });
     const { decision } = round;
-    if (decision.kind === "unknown") {
-      if (!this.#isInterested) return this.end();
+    if (decision.kind === "unknown" && this.#isInterested) {
       this.lookBy(this.#now() + LOOK_INTERVAL);
     }
     if (decision.kind === "turn") await this.#turns.confirm(decision);
     await round.calling;
+    this.#endIfIdle();
   }
 
   /** Keeps the free key for `life` ms for one of ours that waits for other keys yet, as long as it is there. */
@@ -144,7 +126,6 @@ export class Attendant implements Appointment {
     if (this.#ended) return;
     this.#ended = true;
     this.#parts.agenda.remove(this);
-    this.#unsubscribe?.();
     this.#parts.ended(this);
   }
 
@@ -152,27 +133,28 @@ export class Attendant implements Appointment {
     const { context, suspects } = this.#parts;
     const living = this.#calls.living.size > 0;
     const serving = { ...question, living, skipped: suspects.list() };
+    this.#asking += 1;
     await askMasters(context, this.key, round, serving, (complete) => {
       // Whoever was given a turn needs no call: it is the caller's own, or is on its way.
       if (question.give === "") this.#consider(round, complete);
     });
+    this.#asking -= 1;
   }
 
   /** @param complete whether no further master will answer. */
   #consider(round: Round, complete = round.isComplete): void {
     if (this.#ended) return;
     const { decision } = round;
-    this.#planNextLook(decision, round, complete);
+    this.#planNextLook(decision, complete);
     if (decision.kind === "turn") this.#calls.living.get(decision.place)?.();
     if (decision.kind === "head") this.#turns.give(round, decision);
   }
 
-  #planNextLook(decision: TurnDecision, { askedAt }: Round, complete: boolean): void {
+  #planNextLook(decision: TurnDecision, complete: boolean): void {
     const now = this.#now();
     if (decision.kind === "unknown") return;
-    this.#passedOver = decision.kind === "nobody" && decision.waiting > 0;
     // Who only gave a turn sees to it that it is used.
-    if (complete && !this.#isInterested && !this.#isOurs(decision)) return this.end();
+    if (complete && !this.#isInterested && !this.#isOurs(decision)) return this.#endIfIdle();
     switch (decision.kind) {
       case "held":
         if (decision.waiting > 0) this.lookBy(now + Math.max(decision.expiresIn, 0) + SLACK);
@@ -184,24 +166,17 @@ export class Attendant implements Appointment {
         this.lookBy(now + turnOf(decision.head) + SLACK);
         break;
       case "nobody":
-        // All were passed over: their homes are tried again in time.
-        if (this.#passedOver) this.lookBy(this.#nextTrial() + SLACK);
+        // All were passed over: the key is due when their homes are tried again.
         break;
       default:
         decision satisfies never;
     }
     if (this.#calls.living.size > 0) this.lookBy(this.#nextLook());
-    else if (decision.waiting === 0 && askedAt > this.#joinedAt) {
-      // A single master can be the only one that remembers a line.
-      if (complete) this.end();
-      else this.lookBy(now + LOOK_INTERVAL);
-    }
+    else if (decision.waiting === 0 && complete) this.#endIfIdle();
   }
 
   get #isInterested(): boolean {
-    const now = this.#now();
-    if (this.#calls.living.size > 0 || now < this.#expectsUntil) return true;
-    return now < this.#joinedAt + LINE_RETENTION;
+    return this.#calls.living.size > 0 || this.#now() < this.#expectsUntil;
   }
 
   /** Whether this process gives the turn, or has given it. */
@@ -209,38 +184,23 @@ export class Attendant implements Appointment {
     return decision.kind === "head" || (decision.kind === "turn" && this.#calls.has(decision));
   }
 
-  #told(waiter: Waiter): void {
+  /** The masters say that it is the turn of a waiter that this process has parked, or that waits in it. */
+  told(waiter: Waiter): void {
     // Its own word comes back to whoever gave the turn.
     if (this.#ended || this.#calls.has(waiter)) return;
-    const detail = parseDetail(waiter.detail);
-    if (this.#calls.living.has(waiter.place)) void this.#calls.call(waiter);
-    if (this.#calls.living.has(waiter.place) || !this.#calls.canCall(waiter)) return;
-    const { clock, process, random } = this.#parts.context;
-    const call = (): void => {
-      if (this.#ended) return;
+    const isLiving = this.#calls.living.has(waiter.place);
+    if (!isLiving && !this.#calls.canCall(waiter)) return this.#endIfIdle();
+    if (!isLiving) {
       this.#calls.note(waiter);
       this.lookBy(this.#now() + TURN + SLACK);
-      void this.#calls.call(waiter).then((fate) => {
-        if (fate === "gone") void this.look({ gone: [waiter] });
-      });
-    };
-    if (detail?.process === process) return call();
-    const spread = LONGEST_DEFERENCE - SHORTEST_DEFERENCE;
-    clock.timer(SHORTEST_DEFERENCE + spread * random.fraction(), call);
+    }
+    void this.#calls.call(waiter).then((fate) => {
+      if (fate === "gone") void this.look({ gone: [waiter] });
+    });
   }
 
-  #attend(): void {
-    if (this.#ended) return;
-    this.#joinedAt = this.#now();
-    if (this.#unsubscribe !== undefined) return;
-    this.#unsubscribe = listen(this.#parts.context, this.key, (waiter) => this.#told(waiter));
-    this.lookBy(this.#now() + SUBSCRIBING);
-  }
-
-  /** A home that was passed over in an answer may be trusted again by now. */
-  #nextTrial(): number {
-    const { nextTrial } = this.#parts.suspects;
-    return nextTrial === Infinity ? this.#now() : nextTrial;
+  #endIfIdle(): void {
+    if (this.#asking === 0 && !this.#isInterested && this.due === Infinity) this.end();
   }
 
   /** On a grid, so that the looks of all keys travel together. */

@@ -2,9 +2,12 @@ import { Agenda } from "../heartbeat/agenda.ts";
 import type { LockContext } from "../lock/context.ts";
 import type { JoinReply, Newcomer, Skipped, TurnReply, Waiter } from "../lock/lining.ts";
 import { Attendant } from "./attendant.ts";
+import { DueKeys } from "./due-keys.ts";
 import type { Home } from "./home.ts";
 import { isTaken, Joins } from "./joins.ts";
+import { listen, SUBSCRIBING } from "./listen.ts";
 import { encodeHome, formatDetail, homeIn, type Standing, type WaitingState } from "./place.ts";
+import { Round } from "./round.ts";
 import { Suspects } from "./suspects.ts";
 
 /** After so many tries a waiter for several keys keeps the turns it has while it waits for the others. */
@@ -26,9 +29,13 @@ export class Line {
   readonly #agenda: Agenda;
   readonly #suspects: Suspects;
   readonly #joins: Joins;
+  readonly #dueKeys: DueKeys;
   /** By name; each worker of a queue is one, since each has its own connection to it. */
   readonly #homes = new Map<string, Set<Home>>();
   readonly #attendants = new Map<string, Attendant>();
+  #unsubscribe: (() => void) | undefined;
+  /** The keys that this process waited for before its subscription was in force. */
+  #early: Set<string> | undefined = new Set();
   #closed = false;
 
   constructor(context: LockContext) {
@@ -36,6 +43,7 @@ export class Line {
     this.#agenda = new Agenda(context.clock);
     this.#suspects = new Suspects(context.clock);
     this.#joins = new Joins(context);
+    this.#dueKeys = new DueKeys(context, this.#agenda, (key) => void this.#attendant(key).look());
   }
 
   /** From now on this process can call the waiters of a home in one more way. */
@@ -47,7 +55,9 @@ export class Line {
   /** This process cannot call the waiters of a home in that way any longer. */
   shut(name: string, home: Home): void {
     const homes = this.#homes.get(encodeHome(name));
-    if (homes?.delete(home) === true && homes.size === 0) this.#homes.delete(encodeHome(name));
+    if (homes?.delete(home) !== true || homes.size > 0) return;
+    this.#homes.delete(encodeHome(name));
+    this.#dueKeys.leave(encodeHome(name));
   }
 
   /** Whether this process can call the waiters of a home. */
@@ -55,10 +65,14 @@ export class Line {
     return this.#homes.has(encodeHome(name));
   }
 
-  /** Takes note that a worker of the home takes up jobs: its waiters are passed over no longer. */
+  /**
+   * Takes note that a worker of an open home takes up jobs: its waiters are passed over no longer, and this process looks
+   * after the keys that they wait for.
+   */
   isServed(name: string): void {
-    if (!this.#suspects.trust(encodeHome(name))) return;
-    for (const attendant of this.#attendants.values()) attendant.reconsider();
+    const home = encodeHome(name);
+    const ask = this.#suspects.trust(home);
+    if (!this.#closed && this.#homes.has(home)) this.#dueKeys.serve(home, { ask });
   }
 
   /**
@@ -78,6 +92,7 @@ export class Line {
     const living = state === "living";
     const { place, priority, replaceable: replaces } = standing;
     const newcomer = { place, priority, detail, replaces, living };
+    this.#listen(keys);
     const { replies, calls } = await this.#joins.join(keys, newcomer);
     const states = keys.map((_, index) =>
       this.#stateOf(
@@ -85,11 +100,10 @@ export class Line {
         newcomer,
       ),
     );
-    const firstTaken = states.findIndex(({ state }) => state !== "free");
+    const firstTaken = states.findIndex((state) => state !== "free");
     for (const [index, key] of keys.entries()) {
-      const { state, expiresIn } = states[index] ?? { state: "unknown", expiresIn: 0 };
       // Also where all are free: somebody may take one before anybody is called.
-      if (state !== "free" || firstTaken === -1) this.#attendant(key).parked(place, expiresIn);
+      if (states[index] !== "free" || firstTaken === -1) this.#attendants.get(key)?.parked(place);
       else if (tries >= PATIENT_TRIES && index < firstTaken) {
         this.#attendant(key).reserve({ place, detail }, keptFor);
       } else void this.leave(standing, [key]);
@@ -100,8 +114,8 @@ export class Line {
       ),
     );
     return {
-      quiet: states.some(({ state }) => state !== "free"),
-      heard: states.every(({ state }) => state !== "unknown"),
+      quiet: states.some((state) => state !== "free"),
+      heard: states.every((state) => state !== "unknown"),
       replaced: distinct(replaced),
     };
   }
@@ -126,6 +140,7 @@ export class Line {
 
   /** Calls `wake` when it is the turn of `place` at one of the keys, until the returned function is called. */
   await(place: string, keys: readonly string[], wake: () => void): () => void {
+    this.#listen(keys);
     const stops = keys.map((key) => this.#attendant(key).await(place, wake));
     return () => {
       for (const stop of stops) stop();
@@ -146,32 +161,34 @@ export class Line {
     called: () => Promise<unknown>;
   } {
     const askedAt = this.#context.clock.now();
-    const rounds = new Map<number, (node: number, reply: TurnReply) => Promise<void>>();
+    const rounds = new Map<number, Round>();
     const early = new Map<number, TurnReply>();
     const calls: Promise<void>[] = [];
     if (linger === 0) for (const key of keys) this.#attendants.get(key)?.foresee();
-    const begin = (index: number): ((node: number, reply: TurnReply) => Promise<void>) => {
-      const attendant = this.#attendant(keys[index] ?? "");
-      if (linger > 0) attendant.expectEnd(linger);
-      const round = attendant.handOver(token, askedAt);
+    const begin = (index: number): Round => {
+      if (linger > 0) this.#attendant(keys[index] ?? "").expectEnd(linger);
+      const round = new Round(this.#context, { token, askedAt });
       rounds.set(index, round);
       return round;
     };
+    const hear = (index: number, round: Round, node: number, reply: TurnReply): Promise<void> =>
+      this.#attendant(keys[index] ?? "").handOver(round, node, reply);
     return {
       heard: (node, turns) => {
         for (const [index, reply] of turns.entries()) {
           const known = rounds.get(index);
           if (known !== undefined) {
-            calls.push(known(node, reply));
+            calls.push(hear(index, known, node, reply));
           } else if (reply.status === "nobody" && reply.waiting === 0) {
             // Nearly always nobody waits: nothing is made of it until some master knows better.
             early.set(node * keys.length + index, reply);
           } else {
             const round = begin(index);
             for (const [at, before] of early) {
-              if (at % keys.length === index) void round(Math.floor(at / keys.length), before);
+              if (at % keys.length !== index) continue;
+              void hear(index, round, Math.floor(at / keys.length), before);
             }
-            calls.push(round(node, reply));
+            calls.push(hear(index, round, node, reply));
           }
         }
       },
@@ -193,23 +210,36 @@ export class Line {
   close(): void {
     this.#closed = true;
     this.#joins.close();
+    this.#dueKeys.close();
+    this.#unsubscribe?.();
     for (const attendant of this.#attendants.values()) attendant.end();
+  }
+
+  /** Hears of turns from now on; until the subscription is in force, keys are looked at once instead. */
+  #listen(keys: readonly string[]): void {
+    if (this.#closed) return;
+    for (const key of keys) this.#early?.add(key);
+    this.#unsubscribe ??= this.#subscribe();
+  }
+
+  #subscribe(): () => void {
+    this.#context.clock.timer(SUBSCRIBING, () => {
+      const early = this.#early ?? [];
+      this.#early = undefined;
+      if (!this.#closed) for (const key of early) void this.#attendant(key).look();
+    });
+    return listen(this.#context, (key, waiter) => this.#attendant(key).told(waiter));
   }
 
   /** Free only if a quorum has answered and no quorum has seen it taken. */
   #stateOf(
     replies: readonly (JoinReply | undefined)[],
     newcomer: Newcomer,
-  ): {
-    state: "taken" | "free" | "unknown";
-    expiresIn: number;
-  } {
+  ): "taken" | "free" | "unknown" {
     const { quorum } = this.#context.masters;
     const answers = replies.filter((reply) => reply !== undefined);
-    const taken = answers.filter((reply) => isTaken(reply, newcomer));
-    const expiresIn = Math.max(0, ...taken.map((reply) => reply.expiresIn));
-    if (taken.length >= quorum) return { state: "taken", expiresIn };
-    return { state: answers.length >= quorum ? "free" : "unknown", expiresIn };
+    if (answers.filter((reply) => isTaken(reply, newcomer)).length >= quorum) return "taken";
+    return answers.length >= quorum ? "free" : "unknown";
   }
 
   #homeOf(encoded: string): Home | undefined {

@@ -5,30 +5,41 @@ import type { Waiter } from "../lock/lining.ts";
 export const SUBSCRIBING = 100;
 
 /** Calls that are remembered: what comes later than so many others is news, or nothing. */
-const REMEMBERED = 8;
+const REMEMBERED = 1_000;
 
 /**
- * Hears whose turn it is at a key. The listener is called when a quorum of masters has named the same waiter under the same
- * token. Best effort: who hears nothing looks by itself.
+ * Hears of the turns of waiters that this process has parked, or that wait in it. The listener is called when a quorum of
+ * masters has named the same waiter under the same token. Best effort: what is not heard is found when the key is due.
  */
 export function listen(
-  { masters, names }: LockContext,
-  key: string,
-  listener: (waiter: Waiter) => void,
+  { masters, names, process }: LockContext,
+  listener: (key: string, waiter: Waiter) => void,
 ): () => void {
   const heard = new Map<string, Set<number>>();
   const stops = masters.ports.map((port, node) =>
-    port.subscribe(names.called(key), (message) => {
-      const [, , detail = "", place = ""] = /^(\d+):([^:]*):([^]+)$/.exec(message) ?? [];
-      if (place === "") return;
+    port.subscribe(names.called(process), (message) => {
+      const call = parseCall(message);
+      if (call === undefined) return;
       const nodes = heard.get(message) ?? new Set();
       heard.set(message, nodes.add(node));
       const [oldest] = heard.keys();
       if (heard.size > REMEMBERED && oldest !== undefined) heard.delete(oldest);
-      if (nodes.size === masters.quorum) listener({ place, detail, priority: 0 });
+      if (nodes.size === masters.quorum) listener(call.key, call.waiter);
     }),
   );
   return () => {
     for (const stop of stops) stop();
   };
+}
+
+function parseCall(message: string): { key: string; waiter: Waiter } | undefined {
+  try {
+    const [key, , place, detail] = JSON.parse(message) as unknown[];
+    return {
+      key: String(key),
+      waiter: { place: String(place), detail: String(detail), priority: 0 },
+    };
+  } catch {
+    return undefined;
+  }
 }

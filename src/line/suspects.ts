@@ -47,11 +47,4 @@ export class Suspects {
     const { since, pause } = known;
     if (since < askedAt && askedAt < since + pause) this.#known.delete(home);
   }
-
-  /** When the next home is tried again; Infinity when none is passed over. */
-  get nextTrial(): number {
-    const now = this.#clock.now();
-    const ends = [...this.#known.values()].map(({ since, pause }) => since + pause);
-    return Math.min(Infinity, ...ends.filter((end) => end > now));
-  }
 }

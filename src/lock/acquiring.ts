@@ -11,6 +11,8 @@ export interface KeyHolder extends StoredLock {
   readonly confirmed: boolean;
   /** True when the key is free, and kept for the next in line: `id` is its place, `token` the turn's. */
   readonly turn: boolean;
+  /** How many of its own queue wait before the caller, if it is among the first in line; else how many wait. */
+  readonly ahead: number;
 }
 
 /** What a master says to {@link acquireOperation}. */
@@ -42,7 +44,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
   name: "acquire",
   lua: `
   local value, token, ttl, guarded = argv[1], argv[2], argv[3], argv[4] == '1'
-  local place, replaceable, priority, detail = argv[5], argv[6] == '1', argv[7], argv[8]
+  local place, replaceable, priority, detail, prefix = argv[5], argv[6] == '1', argv[7], argv[8], argv[11]
   local step = place == '' and 3 or 5
   local names, remaining, longest = (#keys - 1) / step, 0, nil
   if guarded then
@@ -79,14 +81,14 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
           rest = longest
           redis.call('PEXPIRE', keys[at + 1], rest)
         end
-        busy[#busy + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0 }
+        busy[#busy + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0, 0 }
       elseif held == token then
         mine = mine + 1
       end
     else
       local theirs, since = turnOf(keys[at + 3])
       if theirs and theirs ~= place then
-        busy[#busy + 1] = { i, theirs, redis.call('PTTL', keys[at + 3]), 0, since }
+        busy[#busy + 1] = { i, theirs, redis.call('PTTL', keys[at + 3]), 0, 0, since }
       end
     end
     if replaceable then
@@ -101,9 +103,12 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
       local known = redis.call('HGET', keys[at + 5], place) or ''
       -- A request that is late does not undo what came after it.
       if known ~= 'p' .. string.sub(detail, 2) and runOf(known) <= runOf(detail) then
-        join(keys[at + 4], keys[at + 5], place, priority, detail)
+        join(prefix, string.sub(keys[at + 1], #prefix + 1), keys[at + 4], keys[at + 5], place, priority, detail, busy[i][3])
         if argv[10] == '1' then replaceUpTo(keys[at + 5], place) end
       end
+    end
+    for i = 1, place ~= '' and #busy or 0 do
+      busy[i][5] = aheadOf(keys[step * (busy[i][1] - 1) + 4], place)
     end
     return { 'BUSY', mark, busy }
   end
@@ -115,7 +120,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     if mine < names then redis.call('SET', keys[at + 1], value, 'PX', ttl) end
     if place ~= '' then
       if replaceable and redis.call('HGET', keys[at + 5], '^') == place then redis.call('HDEL', keys[at + 5], '^') end
-      if redis.call('EXISTS', keys[at + 5]) == 1 then hasCome(keys[at + 5], place) end
+      if redis.call('EXISTS', keys[at + 5]) == 1 then hasCome(prefix, place) end
       leaveOnce(keys[at + 4], keys[at + 5], place, tonumber(argv[9]))
     end
   end
@@ -140,6 +145,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     claim.caller.joins?.detail ?? "",
     claim.caller.run,
     claim.caller.joins?.replaces === true ? 1 : 0,
+    claim.names.prefix,
   ],
   parse([status, mark, busy], { keys }) {
     if (status === "OK") return { status: "granted" };
@@ -161,7 +167,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
 };
 
 function parseHolder(entry: unknown, keys: readonly string[]): KeyHolder {
-  const [index, value, expiresIn, confirmed, turn] = Array.isArray(entry)
+  const [index, value, expiresIn, confirmed, ahead, turn] = Array.isArray(entry)
     ? (entry as unknown[])
     : [];
   return {
@@ -169,6 +175,7 @@ function parseHolder(entry: unknown, keys: readonly string[]): KeyHolder {
     expiresIn: Number(expiresIn),
     confirmed: Number(confirmed) === 1,
     turn: turn !== undefined,
+    ahead: Number(ahead),
     ...(turn === undefined
       ? parseStoredLock(String(value))
       : { id: String(value), token: Number(turn), text: undefined, kept: false }),

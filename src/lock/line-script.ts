@@ -6,12 +6,14 @@
  * _detail_, `<p, a or l><flags><run>[.<entry>]@<process>`, tells a parked one (p) from one that was refused, is about to
  * be parked and looks itself then (a), and from one that waits in a living process (l), and one registration of the same
  * place from another; what is left of an earlier run does not undo those of a later one. A living process has a lease in
- * the same hash, under `~<process>`; a home that does not come when it is called has `<until>:<pause>` there, under
- * `!<home>`: whoever serves the line prefers others until then, so that not each process has to learn it by a turn that
- * goes by. One that has come has `+<time>` instead.
+ * the same hash, under `~<process>`.
+ *
+ * `P@queues` has `<until>:<pause>` for a home whose jobs do not come when they are called: others are preferred until then,
+ * on every key, so that not each process has to learn it by a turn that goes by. A home that has come has `+<time>` instead.
  *
  * A _turn_ keeps a free key for one place, for a moment: else whoever happens to ask between the release and the arrival
- * of the first in line would go before it.
+ * of the first in line would go before it. The process that parked the job hears of the turn as a JSON list of key, token,
+ * place and detail. Should that process be gone, the key is in `P@due:<home>` a moment later, for any worker of the home.
  */
 
 /** Milliseconds for which a free key is kept for the waiter whose turn it is. */
@@ -21,8 +23,16 @@ export const TURN = 2_000;
 export const LIVING_TURN = 500;
 
 /**
+ * Milliseconds until a worker of the queue must check a key whose turn was given: nearly always the job has the key by then.
+ */
+export const HAND_OVER = 200;
+
+/** Milliseconds after the end of a lock or a turn, by the master's word, at which the key is due. */
+export const SLACK = 30;
+
+/**
  * Milliseconds that a line is kept after somebody has joined it. A parked job comes back by itself, and joins again, after
- * five minutes at most.
+ * some five minutes at most.
  */
 export const LINE_RETENTION = 900_000;
 
@@ -38,6 +48,9 @@ export const LONGEST_PASS = 300_000;
 
 /** How many waiters a master names at once: those whose jobs are gone are passed over together. */
 export const NAMED = 4;
+
+/** Up to which rank a refused waiter is told how many of its own queue are before it. */
+export const NEAR = 32;
 
 /**
  * Most waiters that are looked at in one call, and how many at once behind the first: most of those are passed over, for
@@ -71,28 +84,41 @@ end
 local function homeOf(place)
   return string.match(place, '^%d+:([^:]*):') or ''
 end
-local function hasCome(details, place)
-  redis.call('HSET', details, '!' .. homeOf(place), string.format('+%.0f', clockOf()))
+local function noteQueue(prefix, home, note)
+  redis.call('HSET', prefix .. '@queues', home, note)
+  redis.call('PEXPIRE', prefix .. '@queues', ${LINE_RETENTION})
+end
+local function hasCome(prefix, place)
+  noteQueue(prefix, homeOf(place), string.format('+%.0f', clockOf()))
 end
 -- What a process holds against homes does not count where they have come since: it may not know of that.
-local function skippedOf(details, argv, from)
+local function skippedOf(prefix, argv, from)
   local skipped = {}
   for i = from, #argv do
     local age, home = string.match(argv[i], '^(-?%d+):(.*)$')
-    local came = string.match(redis.call('HGET', details, '!' .. home) or '', '^%+(%d+)$')
+    local came = string.match(redis.call('HGET', prefix .. '@queues', home) or '', '^%+(%d+)$')
     if not came or tonumber(came) < clockOf() - tonumber(age) then skipped[home] = true end
   end
   return skipped
+end
+-- A parked job has nobody who looks after it but the workers of its queue: the key is due for them in so many ms.
+local function isDue(prefix, key, place, detail, ms)
+  if string.sub(detail, 1, 1) == 'l' then return end
+  local due = prefix .. '@due:' .. homeOf(place)
+  redis.call('ZADD', due, 'LT', string.format('%.0f', clockOf() + ms), key)
+  redis.call('PEXPIRE', due, ${LINE_RETENTION})
 end
 -- The last of the waiters at the front that were passed over, and their homes: nobody looks at all of them again.
 local function frontOf(details)
   local homes, place = string.match(redis.call('HGET', details, '<') or '', '^([^|]*)|(.*)$')
   return place, homes
 end
-local function join(line, details, place, priority, detail)
+-- What is in the way ends in \`rest\` ms unless it is extended.
+local function join(prefix, key, line, details, place, priority, detail, rest)
   redis.call('ZADD', line, priority, place)
   redis.call('HSET', details, place, detail)
-  hasCome(details, place)
+  hasCome(prefix, place)
+  isDue(prefix, key, place, detail, rest < 0 and ${TURN} or rest + ${SLACK})
   local front = frontOf(details)
   local last = front and redis.call('ZRANK', line, front)
   if last and redis.call('ZRANK', line, place) <= last then redis.call('HDEL', details, '<') end
@@ -101,6 +127,17 @@ local function join(line, details, place, priority, detail)
 end
 local function isLiving(detail)
   return string.sub(detail or '', 1, 1) == 'l'
+end
+-- How many of the same queue are before a place that is near the front; else how many wait before it.
+local function aheadOf(line, place)
+  local rank = redis.call('ZRANK', line, place)
+  if not rank then return redis.call('ZCARD', line) end
+  if rank == 0 or rank > ${NEAR} then return rank end
+  local home, ahead = homeOf(place), 0
+  for _, other in ipairs(redis.call('ZRANGE', line, 0, rank - 1)) do
+    if homeOf(other) == home then ahead = ahead + 1 end
+  end
+  return ahead
 end
 -- The latest of those who stand for earlier ones.
 local function replaceUpTo(details, place)
@@ -111,21 +148,22 @@ local function isThere(details, detail)
   local process = string.match(detail, '^l[^@]*@(.*)$')
   return not process or tonumber(redis.call('HGET', details, '~' .. process) or 0) >= clockOf()
 end
-local function passOf(details, home)
-  local ends, pause = string.match(redis.call('HGET', details, '!' .. home) or '', '^(%d+):(%d+)$')
-  return tonumber(ends or 0) > clockOf(), tonumber(pause or ${SHORTEST_PASS / 2})
+-- Until when a home is passed over, and for how long that is.
+local function passOf(prefix, home)
+  local ends, pause = string.match(redis.call('HGET', prefix .. '@queues', home) or '', '^(%d+):(%d+)$')
+  return tonumber(ends or 0), tonumber(pause or ${SHORTEST_PASS / 2})
 end
-local function passOver(details, home)
-  local passed, pause = passOf(details, home)
-  if passed then return end
+local function passOver(prefix, home)
+  local ends, pause = passOf(prefix, home)
+  if ends > clockOf() then return end
   pause = math.min(2 * pause, ${LONGEST_PASS})
-  redis.call('HSET', details, '!' .. home, string.format('%.0f:%.0f', clockOf() + pause, pause))
+  noteQueue(prefix, home, string.format('%.0f:%.0f', clockOf() + pause, pause))
 end
-local function firstOf(line, details, skipped, prefers)
+local function firstOf(prefix, line, details, skipped, prefers)
   local first, passed, homes, index, steps, size = {}, {}, {}, 0, 0, ${NAMED}
   local last, behind, resumed = nil, 0, false
   local function passes(home)
-    if passed[home] == nil then passed[home] = skipped[home] or (prefers and passOf(details, home)) or false end
+    if passed[home] == nil then passed[home] = skipped[home] or (prefers and passOf(prefix, home) > clockOf()) or false end
     return passed[home]
   end
   while steps < ${MOST_STEPS} do
@@ -174,18 +212,20 @@ local function firstOf(line, details, skipped, prefers)
   end
   return first
 end
-local function call(turn, channel, token, detail, place, life)
+local function call(prefix, key, turn, token, detail, place, life)
   redis.call('SET', turn, token .. ':' .. place, 'PX', life)
-  redis.pcall('PUBLISH', channel, token .. ':' .. detail .. ':' .. place)
+  local theirs = string.match(detail, '@(.*)$') or ''
+  redis.pcall('PUBLISH', prefix .. '@called:' .. theirs, cjson.encode({ key, token, place, detail }))
+  isDue(prefix, key, place, detail, ${HAND_OVER})
 end
 local NOBODY = { 'NOBODY', 0 }
 -- Gives the turn to the first in line. Who can wake it without a message is not sent one.
-local function serve(turn, line, details, channel, token, process, home, skipped)
+local function serve(prefix, key, turn, line, details, token, process, home, skipped)
   -- Nearly always.
   if redis.call('ZCARD', line) == 0 then return NOBODY end
-  for home in pairs(skipped) do passOver(details, home) end
-  local first = firstOf(line, details, skipped, true)
-  if not first[1] then first = firstOf(line, details, skipped, false) end
+  for home in pairs(skipped) do passOver(prefix, home) end
+  local first = firstOf(prefix, line, details, skipped, true)
+  if not first[1] then first = firstOf(prefix, line, details, skipped, false) end
   local head = first[1]
   if not head then return { 'NOBODY', redis.call('ZCARD', line) } end
   local kind, theirs = string.match(head[2], '^(.)[^@]*@(.*)$')
@@ -193,7 +233,14 @@ local function serve(turn, line, details, channel, token, process, home, skipped
   if theirs == process or (kind ~= 'l' and home ~= '' and homeOf(head[1]) == home) then
     redis.call('SET', turn, token .. ':' .. head[1], 'PX', life)
   else
-    call(turn, channel, token, head[2], head[1], life)
+    call(prefix, key, turn, token, head[2], head[1], life)
+  end
+  -- For the queues of those after the first, too: the process that gives the turn and the one that has it may both be gone.
+  local told = {}
+  for _, waiter in ipairs(first) do
+    local theirs = homeOf(waiter[1])
+    if not told[theirs] then isDue(prefix, key, waiter[1], waiter[2], ${HAND_OVER}) end
+    told[theirs] = true
   end
   return { 'HEAD', redis.call('ZCARD', line), first }
 end`;

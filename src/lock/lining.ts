@@ -89,8 +89,6 @@ export interface JoinReply {
    * will, unless somebody asks.
    */
   readonly status: "held" | "free" | "turn";
-  /** Milliseconds until what is in the way ends if nobody prolongs it. */
-  readonly expiresIn: number;
   /** Whose turn it is; else empty. */
   readonly place: string;
   /** Those in line that a later one of the newcomers replaces. */
@@ -101,22 +99,24 @@ export interface JoinReply {
 export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
   name: "join",
   lua: `
-  local process, lease, replies = argv[1], tonumber(argv[2]), {}
+  local process, lease, prefix, replies = argv[1], tonumber(argv[2]), argv[3], {}
   for i = 1, #keys / 4 do
     local lock, turn, line, details = keys[4 * i - 3], keys[4 * i - 2], keys[4 * i - 1], keys[4 * i]
-    local replacing, replaced = '', {}
-    for j = 3, #argv, 4 do
-      -- One that is late does not undo what its own next run has said.
-      local known = redis.call('HGET', details, argv[j])
-      if not known or runOf(known) <= runOf(argv[j + 2]) then join(line, details, argv[j], argv[j + 1], argv[j + 2]) end
-      if argv[j + 3] == '1' and argv[j] > replacing then replacing = argv[j] end
-    end
-    if lease > 0 then redis.call('HSET', details, '~' .. process, string.format('%.0f', clockOf() + lease)) end
     local status, rest, theirs = 'HELD', redis.call('PTTL', lock), nil
     if rest == -2 then
       theirs = turnOf(turn)
       status, rest = theirs and 'TURN' or 'FREE', theirs and redis.call('PTTL', turn) or 0
     end
+    local key, replacing, replaced = string.sub(lock, #prefix + 1), '', {}
+    for j = 4, #argv, 4 do
+      -- One that is late does not undo what its own next run has said.
+      local known = redis.call('HGET', details, argv[j])
+      if not known or runOf(known) <= runOf(argv[j + 2]) then
+        join(prefix, key, line, details, argv[j], argv[j + 1], argv[j + 2], rest)
+      end
+      if argv[j + 3] == '1' and argv[j] > replacing then replacing = argv[j] end
+    end
+    if lease > 0 then redis.call('HSET', details, '~' .. process, string.format('%.0f', clockOf() + lease)) end
     if replacing ~= '' then
       replaceUpTo(details, replacing)
       for _, other in ipairs(redis.call('ZRANGE', line, 0, ${MOST_REPLACED - 1})) do
@@ -124,13 +124,14 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
         if other < replacing and string.match(known, '^.r') then replaced[#replaced + 1] = { other, known, 0 } end
       end
     end
-    replies[i] = { status, rest, theirs or '', replaced }
+    replies[i] = { status, theirs or '', replaced }
   end
   return { 'OK', replies }`,
   keys: ({ names, keys }) => keys.flatMap((key) => lockAndLine(names, key)),
-  argv: ({ newcomers, process, living }) => [
+  argv: ({ names, newcomers, process, living }) => [
     process,
     living ? LEASE : 0,
+    names.prefix,
     ...newcomers.flatMap(({ place, priority, detail, replaces }) => [
       place,
       priority,
@@ -140,10 +141,9 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
   ],
   parse([, replies]) {
     return (Array.isArray(replies) ? (replies as unknown[]) : []).map((entry) => {
-      const [status, expiresIn, place, replaced] = Array.isArray(entry) ? (entry as unknown[]) : [];
+      const [status, place, replaced] = Array.isArray(entry) ? (entry as unknown[]) : [];
       return {
         status: status === "HELD" ? "held" : status === "TURN" ? "turn" : "free",
-        expiresIn: Number(expiresIn),
         place: String(place),
         replaced: parseWaiters(replaced),
       };
@@ -191,8 +191,8 @@ export const serveOperation: Operation<Serving, TurnReply> = {
   name: "serve",
   lua: `
   local lock, turn, line, details = keys[1], keys[2], keys[3], keys[4]
-  local token, channel, process, give, life, lease = argv[1], argv[2], argv[3], argv[4], argv[5], tonumber(argv[6])
-  local theirs, since = turnOf(turn)
+  local token, prefix, process, give, life, lease = argv[1], argv[2], argv[3], argv[4], argv[5], tonumber(argv[6])
+  local key, theirs, since = string.sub(lock, #prefix + 1), turnOf(turn)
   local first = 10 + 2 * tonumber(argv[8])
   for i = 10, first - 1, 2 do
     local known = redis.call('HGET', details, argv[i])
@@ -204,14 +204,14 @@ export const serveOperation: Operation<Serving, TurnReply> = {
       end
     end
   end
-  local skipped = skippedOf(details, argv, first)
+  local skipped = skippedOf(prefix, argv, first)
   if lease > 0 and redis.call('EXISTS', line) == 1 then
     redis.call('HSET', details, '~' .. process, string.format('%.0f', clockOf() + lease))
   end
   local rest = redis.call('PTTL', lock)
   if rest ~= -2 then return { 'HELD', rest, redis.call('ZCARD', line) } end
   if give ~= '' and (not theirs or tonumber(since) <= tonumber(token)) then
-    if argv[7] == '1' then call(turn, channel, token, argv[9], give, life)
+    if argv[7] == '1' then call(prefix, key, turn, token, argv[9], give, life)
     else redis.call('SET', turn, token .. ':' .. give, 'PX', life) end
     theirs, since = give, token
   elseif theirs and skipped[homeOf(theirs)] and tonumber(since) <= tonumber(token)
@@ -223,11 +223,11 @@ export const serveOperation: Operation<Serving, TurnReply> = {
     local detail = redis.call('HGET', details, theirs) or ''
     return { 'TURN', theirs, since, redis.call('PTTL', turn), redis.call('ZCARD', line), detail }
   end
-  return serve(turn, line, details, channel, token, process, '', skipped)`,
+  return serve(prefix, key, turn, line, details, token, process, '', skipped)`,
   keys: ({ names, key }) => lockAndLine(names, key),
-  argv: ({ names, key, token, process, give, detail, calls, life, living, gone, skipped }) => [
+  argv: ({ names, token, process, give, detail, calls, life, living, gone, skipped }) => [
     token,
-    names.called(key),
+    names.prefix,
     process,
     give,
     life,

@@ -3,6 +3,7 @@ import { armOperation } from "./arming.ts";
 import { cancelOperation, requestOperation } from "./cancelling.ts";
 import { readOperation, scanOperation } from "./looking.ts";
 import { LINE_PRELUDE } from "./line-script.ts";
+import { dueOperation } from "./due-keys.ts";
 import { joinOperation, serveOperation } from "./lining.ts";
 import { acquireOperation } from "./acquiring.ts";
 import { extendOperation } from "./extending.ts";
@@ -19,6 +20,7 @@ export const lockProgram = composeProgram(PRELUDE + LINE_PRELUDE, [
   scanOperation,
   joinOperation,
   serveOperation,
+  dueOperation,
   cancelOperation,
   requestOperation,
 ]);

@@ -1,5 +1,6 @@
 import type { Operation } from "../redis/operation.ts";
 import type { Claim } from "./claim.ts";
+import { SLACK } from "./line-script.ts";
 import { formatSkipped, parseTurn, type Skipped, type TurnReply } from "./lining.ts";
 import { KEPT, RETENTION } from "./stored.ts";
 
@@ -29,7 +30,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
   owed: true,
   lua: `
   local owner, token, held, linger = argv[1], argv[2], argv[3] == '1', tonumber(argv[4])
-  local place, process, home = argv[5], argv[6], argv[7]
+  local place, process, home, prefix = argv[5], argv[6], argv[7], argv[9]
   local names, deleted, turns, awaited = #keys / 5, 0, {}, false
   for i = 1, names do
     local lock, fence, turn, line, details = keys[5 * i - 4], keys[5 * i - 3], keys[5 * i - 2], keys[5 * i - 1], keys[5 * i]
@@ -44,6 +45,8 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
         elseif free then redis.call('DEL', lock, turn)
         else
           redis.call('PEXPIRE', lock, linger)
+          local next = redis.call('ZRANGE', line, 0, 0)[1]
+          if next then isDue(prefix, string.sub(lock, #prefix + 1), next, '', linger + ${SLACK}) end
           -- Executed twice, it marks once; a full server refuses, and need not.
           local head, text = string.match(current, '^(q?%d+:[%w_-]+:)(.*)$')
           if string.sub(text, 1, ${KEPT.length}) ~= '${KEPT}' then
@@ -65,8 +68,8 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
       turns[i] = { 'HELD', redis.call('PTTL', lock), redis.call('ZCARD', line) }
     elseif held then
       local ok, state = pcall(function()
-        local skipped = skippedOf(details, argv, 9 + names)
-        return serve(turn, line, details, argv[8 + i], token, process, home, skipped)
+        local skipped = skippedOf(prefix, argv, 10)
+        return serve(prefix, string.sub(lock, #prefix + 1), turn, line, details, token, process, home, skipped)
       end)
       turns[i] = ok and state or NOBODY
     else
@@ -85,7 +88,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
       names.waiters(key),
       names.waiter(key),
     ]),
-  argv: ({ names, keys, owner, token, held, linger, skipped, caller }) => [
+  argv: ({ names, owner, token, held, linger, skipped, caller }) => [
     owner,
     token,
     held ? 1 : 0,
@@ -94,7 +97,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     caller.process,
     caller.home,
     caller.run,
-    ...keys.map((key) => names.called(key)),
+    names.prefix,
     ...skipped.map(formatSkipped),
   ],
   parse([status, deleted, turns], { keys }) {

@@ -7,6 +7,9 @@
  *   see `guard.ts`.
  * - `P@waiters:K`: the line of those who wait for the key, a sorted set: see `line-script.ts`.
  * - `P@waiter:K`: what is known about each of them, a hash.
+ * - `P@due:Q`: the keys that parked jobs of the queue Q wait for, by the time at which a worker of Q must check them: see
+ *   `due-keys.ts`.
+ * - `P@queues`: for each queue, when it was last seen to take up a job, or until when it is passed over.
  * - `P@turn:K`: `<token>:<place>`, whose turn it is: as long as it lives nobody else is granted the free key.
  * - `P@request:K`: what the holder is asked, see `cancelling.ts`.
  * - `P@fence:K`: `<mark>:<closed>`. `mark` is the highest token accepted or given back here: a later or repeated
@@ -15,6 +18,7 @@
  * A key never begins with `@`, so the lock and the rest can not meet.
  */
 export interface Names {
+  readonly prefix: string;
   lock(key: string): string;
   fence(key: string): string;
   /** The guard of the master itself. */
@@ -25,8 +29,12 @@ export interface Names {
   waiter(key: string): string;
   /** Whose turn it is. */
   turn(key: string): string;
-  /** The channel on which the master says whose turn it is: `<token>:<detail>:<place>`. */
-  called(key: string): string;
+  /** The channel on which a process hears that the turn is one of its own waiters': a JSON list, see `line-script.ts`. */
+  called(process: string): string;
+  /** The keys that parked jobs of a queue wait for. */
+  due(queue: string): string;
+  /** What is known of queues. */
+  readonly queues: string;
   /** What the holder is asked. */
   request(key: string): string;
   /** The channel on which holders are asked to give way. */
@@ -36,13 +44,16 @@ export interface Names {
 /** Names what is stored under a prefix. */
 export function namesUnder(prefix: string): Names {
   return {
+    prefix,
     lock: (key) => `${prefix}${key}`,
     fence: (key) => `${prefix}@fence:${key}`,
     guard: `${prefix}@node`,
     waiters: (key) => `${prefix}@waiters:${key}`,
     waiter: (key) => `${prefix}@waiter:${key}`,
     turn: (key) => `${prefix}@turn:${key}`,
-    called: (key) => `${prefix}@called:${key}`,
+    called: (process) => `${prefix}@called:${process}`,
+    due: (queue) => `${prefix}@due:${queue}`,
+    queues: `${prefix}@queues`,
     request: (key) => `${prefix}@request:${key}`,
     cancelled: `${prefix}@cancelled`,
   };

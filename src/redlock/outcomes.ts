@@ -49,6 +49,7 @@ export function conflictOf(holder: KeyHolder | undefined, wish: Wish): LockConfl
     key: holder?.key ?? wish.keys[0] ?? "",
     holder: holder && (holder.turn ? nextInLine(holder) : toHolder(holder)),
     retryAfter: expiresIn,
+    ahead: holder?.ahead ?? 0,
   });
 }
 

@@ -91,9 +91,8 @@ async function setUp(): Promise<Scene> {
   const slow = bench.redlock({ ...options, nodes: toMasters.map(({ url }) => url) });
   const fast = bench.redlock(options);
   const runs: string[] = [];
-  // By whatever way they reach it, it is the same queue.
   const locked = (redlock: Redlock, name: string) =>
-    withLock({ redlock, key: KEY, home: "the queue" }, async ({ data }: Job<Data>) => {
+    withLock({ redlock, key: KEY }, async ({ data }: Job<Data>) => {
       await Promise.resolve(runs.push(name + data.account));
     });
   const queue = bench.queue();

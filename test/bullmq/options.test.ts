@@ -22,7 +22,6 @@ test.each([
     "minHold: found 15001, expected whole milliseconds from 0 to 10000, the maxTtl of the Redlock",
   ],
   [{ maxHold: 0 }, "maxHold: found 0, expected whole milliseconds"],
-  [{ home: "" }, 'home: found "", expected a name'],
   [{ takeover: true }, "takeover: found an unknown option"],
   [{ redlock: undefined }, "redlock: found nothing, expected a Redlock"],
   [{ redlock: {} }, "redlock: found an object, expected a Redlock"],

@@ -8,7 +8,7 @@ import { Redlock, type RedlockWarning } from "../../src/index.ts";
 const PARKING = { keys: ["account:a"], reason: "conflict", delay: 100 } as const;
 
 /** A job whose storage answers as told. */
-function makeJob(
+async function makeJob(
   moves: (() => Promise<void>)[],
   { worker = {}, delayed = false }: { worker?: object; delayed?: boolean } = {},
 ) {
@@ -32,7 +32,7 @@ function makeJob(
   const parked = vi.fn();
   redlock.on("parked", parked);
   const settings = checkLockOptions({ redlock, key: "a" });
-  const activation = activate(settings, job as unknown as Job, "token", undefined);
+  const activation = await activate(settings, job as unknown as Job, "token", undefined);
   activation.beat.start();
   return { job, activation, beats, parked, warnings };
 }
@@ -43,7 +43,7 @@ function failing(message: string, code?: number): () => Promise<void> {
 
 describe("putting a job aside", () => {
   test("moves it once, tells of it, and gives the error that BullMQ knows by its name", async () => {
-    const { job, activation, parked } = makeJob([]);
+    const { job, activation, parked } = await makeJob([]);
     const before = Date.now();
 
     const { error } = await putAside(activation, PARKING);
@@ -60,7 +60,7 @@ describe("putting a job aside", () => {
   test("no longer renews BullMQ's lock once it tries", async () => {
     vi.useFakeTimers();
     try {
-      const { activation, beats } = makeJob([]);
+      const { activation, beats } = await makeJob([]);
       await putAside(activation, PARKING);
       await vi.advanceTimersByTimeAsync(1_000);
       expect(beats).toEqual([]);
@@ -73,7 +73,7 @@ describe("putting a job aside", () => {
   test.each([-1, -2, -3, -6])(
     "leaves a job alone that is no longer ours (code %i), without telling of it",
     async (code) => {
-      const { job, activation, parked, warnings } = makeJob([failing("moved", code)]);
+      const { job, activation, parked, warnings } = await makeJob([failing("moved", code)]);
       const { error } = await putAside(activation, PARKING);
       expect(error.name).toBe("DelayedError");
       expect(job.moveToDelayed).toHaveBeenCalledTimes(1);
@@ -86,7 +86,7 @@ describe("putting a job aside", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     try {
       const lost = failing("Connection is closed.");
-      const { job, activation, parked, beats } = makeJob([lost, lost, lost]);
+      const { job, activation, parked, beats } = await makeJob([lost, lost, lost]);
       const putting = putAside(activation, PARKING);
       await vi.advanceTimersByTimeAsync(49);
       expect(job.moveToDelayed).toHaveBeenCalledTimes(1);
@@ -105,7 +105,7 @@ describe("putting a job aside", () => {
     "has put it aside when only the answer was lost, and it is in the delayed set (%s)",
     async (delayed) => {
       const tries = [failing("Connection is closed."), failing("not active", -3)];
-      const { activation, parked } = makeJob(tries, { delayed });
+      const { activation, parked } = await makeJob(tries, { delayed });
       expect((await putAside(activation, PARKING)).moved).toBe(delayed);
       expect(parked).toHaveBeenCalledTimes(delayed ? 1 : 0);
     },
@@ -113,7 +113,7 @@ describe("putting a job aside", () => {
 
   test("gives up after the lock duration, with a warning, and leaves the job to BullMQ's stall check", async () => {
     const lost = failing("Connection is closed.");
-    const { activation, parked, warnings } = makeJob(Array<typeof lost>(50).fill(lost));
+    const { activation, parked, warnings } = await makeJob(Array<typeof lost>(50).fill(lost));
     const startedAt = performance.now();
 
     const { error } = await putAside(activation, PARKING);
@@ -131,7 +131,7 @@ describe("putting a job aside", () => {
 
   test("does not delay a worker that is closing", async () => {
     const lost = failing("Connection is closed.");
-    const { job, activation } = makeJob([lost, lost], { worker: { closing: Promise.resolve() } });
+    const { job, activation } = await makeJob([lost, lost], { worker: { closing: Promise.resolve() } });
 
     await putAside(activation, PARKING);
 

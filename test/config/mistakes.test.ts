@@ -149,10 +149,10 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "options in the wrong place",
       `${NODES}\nkey: a\nrules: [{key: a, nodes: [], redlock: x, maxTtl: 5s, onConflikt: skip}]`,
-      "2:1 key: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules",
+      "2:1 key: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules",
       ...["3:18 rules[0].nodes", "3:29 rules[0].redlock", "3:41 rules[0].maxTtl"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable`,
+          `${place}: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable`,
       ),
       '3:53 rules[0].onConflikt: found an unknown option, expected "onConflict"?',
     ],
@@ -240,9 +240,9 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       `${NODES}\n__proto__: {ttl: 5}\nconstructor: 1\nrules: [{key: a, toString: 1}]`,
       ...["2:1 __proto__", "3:1 constructor"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules`,
+          `${place}: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules`,
       ),
-      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable",
+      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable",
     ],
   ])("has %s", async (_, text, ...mistakes) => {
     expect((await faultsOf(text)).map(line)).toEqual(mistakes);

@@ -112,7 +112,6 @@ function exampleOf(name: string): unknown {
   const option = ofRule[name]!;
   if (option.enum !== undefined) return option.enum.at(-1);
   if (name === "ttl" || name === "heartbeat") return 2_500;
-  if (name === "home") return "the queue's server";
   return name === "unrecoverable" ? true : 7;
 }
 

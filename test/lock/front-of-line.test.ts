@@ -30,9 +30,9 @@ function heldAgainst(homes: readonly string[]): Skipped[] {
 async function firstInLine(skipped: readonly string[]): Promise<string | undefined> {
   const client = redisClient(servers.urls[0] ?? "");
   const places = await client.zrange(names.waiters("k"), "0", "-1");
-  const details = await client.hgetall(names.waiter("k"));
+  const queues = await client.hgetall(names.queues);
   const willing = places.filter((place) => !skipped.includes(homeIn(place)));
-  const isPassed = (place: string): boolean => details[`!${homeIn(place)}`]?.includes(":") === true;
+  const isPassed = (place: string): boolean => queues[homeIn(place)]?.includes(":") === true;
   return willing.find((place) => !isPassed(place)) ?? willing[0];
 }
 
@@ -87,10 +87,10 @@ describe("a line whose front is passed over", () => {
         return await joinAll(each.home, each.count, each.at, each.priority);
       case "pass":
         if ((await client.exists(line)) === 0) return;
-        await client.hset(details, `!${each.home}`, `${Date.now() + 600_000}:10000`);
+        await client.hset(names.queues, each.home, `${Date.now() + 600_000}:10000`);
         return;
       case "trust":
-        await client.hdel(details, `!${each.home}`);
+        await client.hdel(names.queues, each.home);
         return;
       case "serve": {
         const expected = await firstInLine(each.skipped);

@@ -11,7 +11,7 @@ const obstructed: Vote = { kind: "failed", error: new NodeError("refused", "WRON
 
 function heldBy(id: string, { confirmed = false, mark = 1 } = {}): Vote {
   const stored = { key: "k", id, token: 1, text: id, kept: false };
-  const holder: KeyHolder = { ...stored, expiresIn: 100, confirmed, turn: false };
+  const holder: KeyHolder = { ...stored, expiresIn: 100, confirmed, turn: false, ahead: 0 };
   return { kind: "busy", mark, holders: [holder] };
 }
 

@@ -56,6 +56,9 @@ export class Host implements Clock {
   diesAt = Infinity;
   /** Called when it has died. */
   onDeath: () => void = () => {};
+  /** At this step the process is told to close. */
+  closesAt = Infinity;
+  onClose: () => void = () => {};
 
   /** How often the process was paused or suspended so far. */
   naps = 0;
@@ -90,6 +93,7 @@ export class Host implements Clock {
       return;
     }
     this.steps += 1;
+    if (this.steps === this.closesAt) this.onClose();
     if (this.steps === this.diesAt) this.kill();
     else run();
   }

@@ -1,11 +1,16 @@
+import type { AttendedQueue } from "../../src/lock/due-keys.ts";
+import { MOST_DUE } from "../../src/lock/due-keys.ts";
 import {
+  HAND_OVER,
   LEASE,
   LINE_RETENTION,
   LIVING_TURN,
   LONGEST_PASS,
   MOST_REPLACED,
   NAMED,
+  NEAR,
   SHORTEST_PASS,
+  SLACK,
   TURN,
 } from "../../src/lock/line-script.ts";
 import type {
@@ -48,24 +53,25 @@ export class SimulatedLine {
     return keys.map((key) => {
       const line = this.#line(names, key);
       const details = this.#details(names, key);
+      const lock = this.#memory.rest(names.lock(key));
+      const turn = this.turnOf(names, key);
+      const rest = lock === -2 ? Math.max(0, this.#memory.rest(names.turn(key))) : lock;
       let replacing = "";
       for (const { place, priority, detail, replaces } of newcomers) {
         if (runOf(details.get(place) ?? "") <= runOf(detail)) {
           line.set(place, priority);
           details.set(place, detail);
-          this.#hasCome(details, place);
+          this.#hasCome(names, place);
+          this.#isDue(names, key, place, detail, rest < 0 ? TURN : rest + SLACK);
         }
         if (replaces && place > replacing) replacing = place;
       }
       if (living) details.set(`~${process}`, String(this.#memory.now() + LEASE));
       const replaced: Waiter[] = [];
-      const lock = this.#memory.rest(names.lock(key));
-      const turn = this.turnOf(names, key);
       const reply = ((): Omit<JoinReply, "replaced"> => {
-        if (lock !== -2) return { status: "held", expiresIn: lock, place: "" };
-        if (turn === undefined) return { status: "free", expiresIn: 0, place: "" };
-        const expiresIn = this.#memory.rest(names.turn(key));
-        return { status: "turn", expiresIn, place: turn.place };
+        if (lock !== -2) return { status: "held", place: "" };
+        if (turn === undefined) return { status: "free", place: "" };
+        return { status: "turn", place: turn.place };
       })();
       if (replacing !== "") {
         replaceUpTo(details, replacing);
@@ -102,7 +108,7 @@ export class SimulatedLine {
     }
     const lock = this.#memory.rest(names.lock(key));
     if (lock !== -2) return { status: "held", expiresIn: lock, waiting: line.size };
-    const skipped = this.#homesOf(names, key, serving.skipped);
+    const skipped = this.#homesOf(names, serving.skipped);
     if (give !== "" && (turn === undefined || turn.token <= token)) {
       const { detail } = serving;
       if (calls) this.#call(names, key, token, { place: give, detail }, life);
@@ -127,8 +133,9 @@ export class SimulatedLine {
     { process, home }: Pick<Caller, "process" | "home">,
     held: readonly Skipped[] = [],
   ): TurnReply {
-    const skipped = this.#homesOf(names, key, held);
-    for (const home of skipped) this.#passOver(names, key, home);
+    const skipped = this.#homesOf(names, held);
+    if (this.#line(names, key).size === 0) return { status: "nobody", waiting: 0 };
+    for (const home of skipped) this.#passOver(names, home);
     const preferred = this.#first(names, key, skipped, true);
     const waiters = preferred.length > 0 ? preferred : this.#first(names, key, skipped, false);
     const [head] = waiters;
@@ -141,6 +148,11 @@ export class SimulatedLine {
     } else {
       this.#call(names, key, token, head, life);
     }
+    const homes = new Set<string>();
+    for (const { place, detail } of waiters) {
+      if (!homes.has(homeOf(place))) this.#isDue(names, key, place, detail, HAND_OVER);
+      homes.add(homeOf(place));
+    }
     return { status: "head", waiting: this.#line(names, key).size, waiters };
   }
 
@@ -150,22 +162,74 @@ export class SimulatedLine {
     key: string,
     place: string,
     { priority, detail, replaces }: NonNullable<Caller["joins"]>,
+    rest: number,
   ): void {
     const known = this.#details(names, key);
     if (known.get(place) === `p${detail.slice(1)}`) return;
     if (runOf(known.get(place) ?? "") > runOf(detail)) return;
     const line = this.#line(names, key).set(place, priority);
     known.set(place, detail);
-    this.#hasCome(known, place);
+    this.#hasCome(names, place);
+    this.#isDue(names, key, place, detail, rest < 0 ? TURN : rest + SLACK);
     if (replaces) replaceUpTo(known, place);
     this.#store(names, key, line, known, LINE_RETENTION);
   }
 
   /** One that was called has come. */
   come(names: Names, key: string, place: string): void {
-    const details = this.#details(names, key);
-    this.#hasCome(details, place);
-    this.#store(names, key, this.#line(names, key), details);
+    if (this.#line(names, key).size > 0) this.#hasCome(names, place);
+  }
+
+  /** How many are before a place; see `aheadOf` in the Lua. */
+  ahead(names: Names, key: string, place: string): number {
+    const places = ordered(this.#line(names, key)).map(([other]) => other);
+    const rank = places.indexOf(place);
+    if (rank === -1) return places.length;
+    if (rank > NEAR) return rank;
+    return places.slice(0, rank).filter((other) => homeOf(other) === homeOf(place)).length;
+  }
+
+  /** The lock of a key will end after `linger` ms. */
+  lingers(names: Names, key: string, linger: number): void {
+    const [next] = ordered(this.#line(names, key));
+    if (next !== undefined) this.#isDue(names, key, next[0], "", linger + SLACK);
+  }
+
+  /** The keys that must be checked for queues. */
+  due(names: Names, queues: readonly AttendedQueue[]): string[] {
+    const now = this.#memory.now();
+    return queues.flatMap(({ home, servedAgo }) => {
+      const due = parse<number>(this.#memory.get(names.due(home)));
+      const came = now - Math.ceil(servedAgo);
+      const pass = this.#passOf(names, home);
+      let { ends } = pass;
+      if (ends > 0 && ends - pass.pause < came) {
+        this.#noteQueue(names, home, `+${came}`);
+        ends = 0;
+        for (const key of due.keys()) due.set(key, 0);
+      }
+      const found: string[] = [];
+      const overdue = ordered(due).filter(([, at]) => at <= now);
+      for (const [key] of overdue.slice(0, MOST_DUE)) {
+        const rest = this.#memory.rest(names.lock(key));
+        const turn = this.turnOf(names, key);
+        const left = turn === undefined ? 0 : this.#memory.rest(names.turn(key)) + SLACK;
+        if (this.#line(names, key).size === 0) {
+          due.delete(key);
+        } else if (rest !== -2) {
+          due.set(key, now + (rest < 0 ? TURN : rest + SLACK));
+        } else if (turn !== undefined && homeOf(turn.place) !== home) {
+          due.set(key, now + left);
+        } else if (turn === undefined && ends > now) {
+          due.set(key, ends);
+        } else {
+          found.push(key);
+          due.set(key, now + Math.max(left, TURN));
+        }
+      }
+      this.#storeDue(names, home, due);
+      return found;
+    });
   }
 
   leaveOnce(names: Names, key: string, place: string, run: number): void {
@@ -201,35 +265,59 @@ export class SimulatedLine {
     return this.#line(names, key).size;
   }
 
-  #hasCome(details: Map<string, string>, place: string): void {
-    details.set(passOf(place), `+${this.#memory.now()}`);
+  #noteQueue(names: Names, home: string, note: string): void {
+    const queues = parse<string>(this.#memory.get(names.queues)).set(home, note);
+    this.#memory.set(names.queues, JSON.stringify([...queues]), LINE_RETENTION);
+  }
+
+  #noteOf(names: Names, home: string): string {
+    return parse<string>(this.#memory.get(names.queues)).get(home) ?? "";
+  }
+
+  #hasCome(names: Names, place: string): void {
+    this.#noteQueue(names, homeOf(place), `+${this.#memory.now()}`);
+  }
+
+  #passOf(names: Names, home: string): { ends: number; pause: number } {
+    const [, ends = 0, pause = SHORTEST_PASS / 2] =
+      /^(\d+):(\d+)$/.exec(this.#noteOf(names, home)) ?? [];
+    return { ends: Number(ends), pause: Number(pause) };
+  }
+
+  #isDue(names: Names, key: string, place: string, detail: string, ms: number): void {
+    if (detail.startsWith("l")) return;
+    const due = parse<number>(this.#memory.get(names.due(homeOf(place))));
+    const at = Math.round(this.#memory.now() + ms);
+    this.#storeDue(names, homeOf(place), due.set(key, Math.min(due.get(key) ?? at, at)));
+  }
+
+  #storeDue(names: Names, home: string, due: Map<string, number>): void {
+    if (due.size === 0) this.#memory.delete(names.due(home));
+    else this.#memory.set(names.due(home), JSON.stringify([...due]), LINE_RETENTION);
   }
 
   /** Those of the homes that have not come since. */
-  #homesOf(names: Names, key: string, skipped: readonly Skipped[]): string[] {
-    const details = this.#details(names, key);
+  #homesOf(names: Names, skipped: readonly Skipped[]): string[] {
     return skipped.flatMap(({ home, age }) => {
-      const [, came] = /^\+(\d+)$/.exec(details.get(`!${home}`) ?? "") ?? [];
+      const [, came] = /^\+(\d+)$/.exec(this.#noteOf(names, home)) ?? [];
       const since = this.#memory.now() - Math.ceil(age);
       return came === undefined || Number(came) < since ? home : [];
     });
   }
 
-  #passOver(names: Names, key: string, home: string): void {
-    const line = this.#line(names, key);
-    const details = this.#details(names, key);
-    const { ends, pause: before } = passIn(details, home);
+  #passOver(names: Names, home: string): void {
+    const { ends, pause: before } = this.#passOf(names, home);
     const now = this.#memory.now();
-    if (line.size === 0 || ends > now) return;
+    if (ends > now) return;
     const pause = Math.min(2 * before, LONGEST_PASS);
-    this.#store(names, key, line, details.set(`!${home}`, `${now + pause}:${pause}`));
+    this.#noteQueue(names, home, `${now + pause}:${pause}`);
   }
 
   #first(names: Names, key: string, skipped: readonly string[], prefers: boolean): Waiter[] {
     const found: Waiter[] = [];
     for (const [place, priority] of ordered(this.#line(names, key))) {
       const details = this.#details(names, key);
-      const { ends } = passIn(details, homeOf(place));
+      const { ends } = this.#passOf(names, homeOf(place));
       const detail = details.get(place);
       const passes = skipped.includes(homeOf(place)) || (prefers && ends > this.#memory.now());
       if (passes && detail?.startsWith("l") !== true) continue;
@@ -250,7 +338,9 @@ export class SimulatedLine {
     life: number,
   ): void {
     this.#memory.set(names.turn(key), `${token}:${place}`, life);
-    this.#memory.publish(names.called(key), `${token}:${detail}:${place}`);
+    const called = names.called(detail.split("@")[1] ?? "");
+    this.#memory.publish(called, JSON.stringify([key, String(token), place, detail]));
+    this.#isDue(names, key, place, detail, HAND_OVER);
   }
 
   #line(names: Names, key: string): Map<string, number> {
@@ -279,15 +369,6 @@ export class SimulatedLine {
   }
 }
 
-function passIn(
-  details: ReadonlyMap<string, string>,
-  home: string,
-): { ends: number; pause: number } {
-  const [, ends = 0, pause = SHORTEST_PASS / 2] =
-    /^(\d+):(\d+)$/.exec(details.get(`!${home}`) ?? "") ?? [];
-  return { ends: Number(ends), pause: Number(pause) };
-}
-
 function replaceUpTo(details: Map<string, string>, place: string): void {
   if (place > (details.get("^") ?? "")) details.set("^", place);
 }
@@ -298,10 +379,6 @@ function parse<V>(stored: string | undefined): Map<string, V> {
 
 function ordered(line: ReadonlyMap<string, number>): [string, number][] {
   return [...line].sort(([a, first], [b, second]) => first - second || (a < b ? -1 : 1));
-}
-
-function passOf(place: string): string {
-  return `!${homeOf(place)}`;
 }
 
 function homeOf(place: string): string {

@@ -1,5 +1,6 @@
 import type { Clock } from "../../src/clock.ts";
 import { type CancelRequest, parseRequest, REQUEST_LIFE } from "../../src/lock/cancelling.ts";
+import type { AttendedQueue } from "../../src/lock/due-keys.ts";
 import type { Joining, Serving, TurnReply } from "../../src/lock/lining.ts";
 import type { AcquireReply, KeyHolder } from "../../src/lock/acquiring.ts";
 import type { Claim } from "../../src/lock/claim.ts";
@@ -92,6 +93,8 @@ export class SimulatedMaster {
       release: (releasing: Releasing) => this.#release(releasing),
       join: (joining: Joining) => this.#lines.join(joining),
       serve: (serving: Serving) => this.#lines.serve(serving),
+      due: ({ names, queues }: { names: Claim["names"]; queues: readonly AttendedQueue[] }) =>
+        this.#lines.due(names, queues),
       cancel: ({ names, ...request }: CancelRequest & { names: Claim["names"] }) => {
         const { key, token, place, by } = request;
         this.set(names.request(key), JSON.stringify([key, token, place, by]), REQUEST_LIFE);
@@ -167,6 +170,7 @@ export class SimulatedMaster {
             expiresIn,
             confirmed: false,
             turn: true,
+            ahead: 0,
           },
         ];
       }
@@ -180,14 +184,20 @@ export class SimulatedMaster {
       if (stored.token !== undefined && this.#ttl(names.lock(key)) > longest) {
         this.set(names.lock(key), current, longest);
       }
-      return [{ key, expiresIn: this.#ttl(names.lock(key)), confirmed, turn: false, ...stored }];
+      const expiresIn = this.#ttl(names.lock(key));
+      return [{ key, expiresIn, confirmed, turn: false, ahead: 0, ...stored }];
     });
     if (holders.length > 0) {
       const { joins, place } = caller;
       if (joins !== undefined && token > mark) {
-        for (const { key } of holders) this.#lines.arrive(names, key, place, joins);
+        for (const { key, expiresIn } of holders) {
+          this.#lines.arrive(names, key, place, joins, expiresIn);
+        }
       }
-      return { status: "busy", mark, holders };
+      const aheadOf = (key: string): number =>
+        place === "" ? 0 : this.#lines.ahead(names, key, place);
+      const known = holders.map((holder) => ({ ...holder, ahead: aheadOf(holder.key) }));
+      return { status: "busy", mark, holders: known };
     }
     const granted: AcquireReply =
       remaining > 0 ? { status: "quarantined", remaining } : { status: "granted" };
@@ -259,7 +269,10 @@ export class SimulatedMaster {
         free = linger === 0;
         if (!held || free) this.delete(lock);
         if (held && free) this.delete(names.turn(key));
-        if (held && !free) this.set(lock, asKept(current ?? ""), linger);
+        if (held && !free) {
+          this.set(lock, asKept(current ?? ""), linger);
+          this.#lines.lingers(names, key, linger);
+        }
       }
       const { mark, closed } = this.#fence(names.fence(key));
       const fence = `${Math.max(mark, token)}:${held ? Math.max(closed, token) : closed}`;

@@ -52,25 +52,36 @@ export function scheduleMeddling({ scenario, random, timeline, queues }: World):
   });
 }
 
-/** Closes one process after the other in good order, and starts it anew. */
-export function scheduleRestarts(
+/** Closes a process in the documented order; it is gone then. */
+export async function shutDown(
   { scenario, timeline, oracle }: World,
-  processes: Process[],
-  begin: Begin,
-): void {
-  const { restarts } = scenario;
-  if (restarts === undefined) return;
-  const restart = async (index: number): Promise<void> => {
+  { workers, redlock, host }: Process,
+): Promise<void> {
+  const startedAt = timeline.now;
+  await Promise.all(workers.map(async (worker) => await worker.close()));
+  await redlock.close();
+  const took = timeline.now - startedAt;
+  if (took > scenario.hold + LONGEST_CLOSE) oracle.report("slow close", `${took.toFixed(0)} ms`);
+  host.kill();
+}
+
+/** Ends one process after the other, in good order or by a kill, and starts it anew a while later. */
+export function scheduleDeploys(world: World, processes: Process[], begin: Begin): void {
+  const { scenario, random, timeline, oracle } = world;
+  const { every, away = 0, kills = false } = scenario.deploys ?? {};
+  if (every === undefined) return;
+  const deploy = async (index: number): Promise<void> => {
     const process = processes[index]!;
-    const startedAt = timeline.now;
-    await Promise.all(process.workers.map(async (worker) => await worker.close()));
-    await process.redlock.close();
-    const took = timeline.now - startedAt;
-    if (took > scenario.hold + LONGEST_CLOSE) oracle.report("slow close", `${took.toFixed(0)} ms`);
-    process.host.kill();
-    processes[index] = begin(index);
+    if (process.host.dead) return;
+    if (kills && random.fraction() < 0.5) {
+      process.host.kill();
+      oracle.forgive();
+    } else await shutDown(world, process);
+    timeline.in(away * random.fraction(), () => {
+      processes[index] = begin(index);
+    });
   };
-  for (let count = 1; count * restarts < scenario.duration; count++) {
-    timeline.in(count * restarts, () => void restart(count % processes.length));
+  for (let count = 1; count * every < scenario.duration; count++) {
+    timeline.in(count * every, () => void deploy(count % processes.length));
   }
 }

@@ -42,6 +42,8 @@ interface Run {
 const NAMES = namesUnder("redlock:");
 /** Milliseconds between two looks at who waits. */
 const TICK = 20;
+/** Milliseconds within which a free key is found by a process that has taken up a job of the waiting one's queue. */
+const SERVED_BOUND = 3_000;
 /** Milliseconds within which joining a line may still be under way. */
 const JOINING = 20;
 
@@ -49,14 +51,19 @@ const JOINING = 20;
 export class JobOracle {
   readonly violations = new Map<JobViolation, number>();
   readonly examples: string[] = [];
-  /** The longest time that a job was parked with its keys free: while its parker lived, and otherwise. */
-  longestWait = { attended: 0, unattended: 0 };
+  /**
+   * The longest time that a job was parked with its keys free: while its parker lived; while another process lived that had
+   * taken up a job of its queue; and otherwise.
+   */
+  longestWait = { attended: 0, served: 0, unattended: 0 };
   runs = 0;
   readonly #timeline: Timeline;
   readonly #scenario: JobScenario;
   readonly #running = new Map<string, Set<Run>>();
   readonly #done = new Map<string, Host>();
   readonly #parkers = new Map<string, { host: Host; at: number; home: string }>();
+  /** For each queue the processes that have taken up a job of it, and since when. */
+  readonly #servers = new Map<JobQueue, Map<Host, number>>();
   readonly #freeSince = new Map<string, number>();
   readonly #released = new Map<string, number>();
   /** When a job last began to work under a key: between two looks it may have been taken and given back. */
@@ -102,6 +109,13 @@ export class JobOracle {
   /** What was done before may have to be done again. */
   forgive(): void {
     this.#done.clear();
+  }
+
+  /** A process takes up a job. */
+  activated(queue: JobQueue, host: Host): void {
+    const servers = this.#servers.get(queue) ?? new Map<Host, number>();
+    if (!servers.has(host)) servers.set(host, this.#timeline.now);
+    this.#servers.set(queue, servers);
   }
 
   parked(queue: JobQueue, id: string, host: Host): void {
@@ -192,16 +206,28 @@ export class JobOracle {
     const granted = job.keys.map((key) => this.#granted.get(key) ?? 0);
     const since = Math.max(this.#freeSince.get(name) ?? now, ...granted);
     this.#freeSince.set(name, since);
-    const { host } = this.#parkers.get(name) ?? {};
-    const kind = host === undefined || host.dead || host.naps > 0 ? "unattended" : "attended";
     const { probeBound, options } = this.#scenario;
-    const backstop = 1.2 * 10 * (options.ttl ?? 0) + probeBound;
-    const bound = kind === "attended" ? probeBound : backstop;
-    const waited = now - since;
+    const { host } = this.#parkers.get(name) ?? {};
+    const servedSince = this.#servedSince(queue);
+    if (host !== undefined && isAwake(host)) this.#judge("attended", name, since, probeBound);
+    else if (servedSince !== undefined) {
+      this.#judge("served", name, Math.max(since, servedSince), Math.max(probeBound, SERVED_BOUND));
+    }
+    this.#judge("unattended", name, since, 1.5 * (options.ttl ?? 0) + probeBound);
+  }
+
+  #judge(kind: keyof JobOracle["longestWait"], name: string, since: number, bound: number): void {
+    const waited = this.#timeline.now - since;
     this.longestWait[kind] = Math.max(this.longestWait[kind], waited);
     if (waited > bound && waited - TICK <= bound) {
-      this.report("left waiting", `${name} on ${job.keys.join()} since ${since.toFixed(0)}`);
+      this.report("left waiting", `${name}, ${kind}, free since ${since.toFixed(0)}`);
     }
+  }
+
+  /** Since when a process has been there all the time that looks after the keys of a queue. */
+  #servedSince(queue: JobQueue): number | undefined {
+    const servers = [...(this.#servers.get(queue) ?? [])].filter(([host]) => isAwake(host));
+    return servers.length === 0 ? undefined : Math.min(...servers.map(([, since]) => since));
   }
 
   #checkOrder(queue: JobQueue, id: string, key: string): void {
@@ -215,6 +241,10 @@ export class JobOracle {
       }
     }
   }
+}
+
+function isAwake(host: Host): boolean {
+  return !host.dead && host.naps === 0;
 }
 
 function nameOf(queue: JobQueue, id: string): string {

@@ -19,10 +19,13 @@ function upTo(last: number): number[] {
   return Array.from({ length: last }, (_, i) => i + 1);
 }
 
-/** All that can be done to a scene at one place: its first process dies at each step, and each message is late. */
+/**
+ * All that can be done to a scene at one place: its first process dies, or begins to close, at each step, and each message is
+ * late.
+ */
 export function disturbancesOf({ steps, messages }: JobReport): Disturbance[] {
   return [
-    ...upTo(steps).map((diesAt) => ({ diesAt })),
+    ...upTo(steps).flatMap((step) => [{ diesAt: step }, { closesAt: step }]),
     ...DELAYS.flatMap((ms) => upTo(messages).map((message) => ({ late: { message, ms } }))),
   ];
 }

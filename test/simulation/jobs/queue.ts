@@ -60,6 +60,8 @@ export class JobQueue {
   readonly #sleepers = new Set<() => void>();
   #counter = 0;
   paused = false;
+  /** What the library keeps in the queue's Redis. */
+  id: string | undefined;
   /** Completions of each job, and failures. */
   readonly ends: { id: string; how: "completed" | "failed"; at: number; after: number }[] = [];
 

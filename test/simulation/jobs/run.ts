@@ -9,7 +9,8 @@ import { Nemesis } from "../nemesis.ts";
 import { Server, Wire } from "../network.ts";
 import { Timeline } from "../timeline.ts";
 import { JobOracle, type JobViolation } from "./oracle.ts";
-import { scheduleAbsences, scheduleMeddling, scheduleRestarts } from "./operators.ts";
+import { scheduleAbsences, scheduleDeploys, scheduleMeddling, shutDown } from "./operators.ts";
+import { scheduleOutsider } from "./outsider.ts";
 import { JobQueue } from "./queue.ts";
 import type { JobScenario } from "./scenarios.ts";
 import { SimulatedWorker } from "./worker.ts";
@@ -24,7 +25,7 @@ export interface JobReport {
   runs: number;
   /** When the last job was done, in ms. */
   makespan: number;
-  longestWait: { attended: number; unattended: number };
+  longestWait: JobOracle["longestWait"];
   violations: Partial<Record<JobViolation, number>>;
   faults: Record<string, number>;
   examples: string[];
@@ -37,6 +38,8 @@ export interface JobReport {
 export interface Disturbance {
   /** The first process dies at this step. */
   readonly diesAt?: number;
+  /** The first process is closed in good order from this step on. */
+  readonly closesAt?: number;
   /** This message is late. */
   readonly late?: { readonly message: number; readonly ms: number };
 }
@@ -54,7 +57,7 @@ export async function simulateJobs(
   seed: number,
   disturbance: Disturbance = {},
 ): Promise<JobReport> {
-  const { diesAt, late } = disturbance;
+  const { diesAt, closesAt, late } = disturbance;
   const random = seededRandom(seed * 7_919 + 17);
   const timeline = new Timeline();
   const faults = new Faults(scenario.faults);
@@ -68,9 +71,12 @@ export async function simulateJobs(
   const world: World = { scenario, random, timeline, faults, oracle, servers, queues };
   const keys = addJobs(world);
   const processes = scenario.processes.map((serves, index) => begin(world, serves, index));
-  if (processes[0] !== undefined && diesAt !== undefined) {
-    processes[0].host.diesAt = diesAt;
-    processes[0].host.onDeath = () => {
+  const [first] = processes;
+  if (first !== undefined && (diesAt !== undefined || closesAt !== undefined)) {
+    first.host.diesAt = diesAt ?? Infinity;
+    first.host.closesAt = closesAt ?? Infinity;
+    first.host.onClose = () => void shutDown(world, first);
+    first.host.onDeath = () => {
       oracle.forgive();
       timeline.in(1_000, () => {
         processes[0] = begin(world, scenario.processes[0]!, 0);
@@ -79,8 +85,11 @@ export async function simulateJobs(
   }
   scheduleAbsences(world, processes, (index) => begin(world, scenario.processes[index]!, index));
   scheduleMeddling(world);
-  scheduleRestarts(world, processes, (index) => begin(world, scenario.processes[index]!, index));
+  scheduleDeploys(world, processes, (index) => begin(world, scenario.processes[index]!, index));
+  scheduleOutsider(world, (serves) => begin(world, serves, processes.length));
   const replace = (index: number): void => {
+    // It may have been killed twice.
+    if (processes[index]?.host.dead === false) return;
     oracle.forgive();
     processes[index] = begin(world, scenario.processes[index]!, index);
   };
@@ -122,7 +131,9 @@ async function checkAfterwards(world: World, keys: ReadonlySet<string>): Promise
   const asked = (): number => servers.reduce((sum, { requests }) => sum + requests, 0);
   const before = asked();
   await timeline.runUntil(timeline.now + 10_000);
-  if (asked() > before) oracle.report("chatter", `${asked() - before} in 10 s`);
+  // Each process that serves a queue asks each master, once a second or a little more often, which keys are due.
+  const idle = 13 * servers.length * scenario.processes.length;
+  if (asked() - before > idle) oracle.report("chatter", `${asked() - before} in 10 s`);
   oracle.checkEnd(servers, queues, [...keys]);
 }
 
@@ -197,7 +208,10 @@ function makeWorker(
   const processor = withLock(
     {
       redlock,
-      key: (job: Job<{ keys: string[] }>) => job.data.keys,
+      key: (job: Job<{ keys: string[] }>) => {
+        oracle.activated(queue, host);
+        return job.data.keys;
+      },
       onConflict: scenario.chooses === true ? () => scenario.policy : scenario.policy,
       ...scenario.policies,
     },

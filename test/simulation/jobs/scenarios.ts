@@ -54,8 +54,14 @@ export interface JobScenario {
   readonly deaf?: boolean;
   /** Share of the commands that jobs send to their queue which fail with their connection. */
   readonly queueLoss?: number;
-  /** Processes are closed in good order and started anew: one each so many ms. */
-  readonly restarts?: number;
+  /** Processes are closed in good order, or with `kills` half of them killed, and started anew: one each so many ms. */
+  readonly deploys?: { readonly every: number; readonly away?: number; readonly kills?: boolean };
+  /** A program without workers takes one of the keys, for so many ms at most, and pauses for so many at most. */
+  readonly outsider?: {
+    readonly keys: readonly string[];
+    readonly holds: number;
+    readonly pauses: number;
+  };
   /** People remove parked jobs, or promote all of them: so often, in ms. */
   readonly meddling?: { readonly remove?: number; readonly promote?: number };
   /** How long a job may be parked on a free key while the process that parked it lives. */
@@ -102,6 +108,9 @@ const BASE: Omit<JobScenario, "name"> = {
 const NETWORK = { loss: 0.02, duplication: 0.02, slow: 0.01 };
 /** Jobs that come for as long as things go wrong. */
 const STREAM: JobPlan = { count: 180, keys: ["a", "b", "c"], over: 30_000 };
+/** Jobs on keys that others hold for long, and jobs that keep the workers at work. */
+const DEPLOYED: JobPlan = { count: 240, keys: ["a", "b", "c", "d"], over: 55_000 };
+const OTHERS: JobPlan = { count: 400, keys: "own", over: 90_000 };
 const MULTI: JobPlan = { count: 40, keys: ["a", "b", "c", "d"], keysEach: [2, 3] };
 
 function scenario(name: string, more: Partial<JobScenario>): JobScenario {
@@ -234,7 +243,47 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     jobs: [STREAM],
     hold: 500,
     duration: 30_000,
-    restarts: 1_500,
+    deploys: { every: 1_500 },
+  }),
+  scenario("deploys", {
+    jobs: [DEPLOYED, OTHERS],
+    hold: 300,
+    duration: 60_000,
+    deploys: { every: 2_500, away: 4_000, kills: true },
+    outsider: { keys: ["a", "b", "c", "d"], holds: 6_000, pauses: 2_000 },
+  }),
+  scenario("deploys of the only process", {
+    processes: [[0]],
+    jobs: [DEPLOYED, OTHERS],
+    hold: 300,
+    duration: 60_000,
+    deploys: { every: 6_000, away: 6_000, kills: true },
+    outsider: { keys: ["a", "b", "c", "d"], holds: 6_000, pauses: 2_000 },
+  }),
+  scenario("deploys, two homes", {
+    queues: TWO,
+    processes: [[0, 1], [0], [1]],
+    jobs: [DEPLOYED, OTHERS],
+    hold: 300,
+    duration: 60_000,
+    deploys: { every: 2_500, away: 4_000, kills: true },
+    outsider: { keys: ["a", "b", "c", "d"], holds: 6_000, pauses: 2_000 },
+  }),
+  scenario("deploys, two homes in one process", {
+    queues: TWO,
+    processes: [[0, 1]],
+    jobs: [{ ...DEPLOYED, count: 400, over: 10_000 }, OTHERS],
+    hold: 100,
+    duration: 60_000,
+    deploys: { every: 8_000, away: 1_000 },
+  }),
+  scenario("deploys, deaf", {
+    deaf: true,
+    jobs: [DEPLOYED, OTHERS],
+    hold: 300,
+    duration: 60_000,
+    deploys: { every: 2_500, away: 4_000, kills: true },
+    outsider: { keys: ["a", "b", "c", "d"], holds: 6_000, pauses: 2_000 },
   }),
   scenario("connections to the queue break", {
     jobs: [STREAM],

@@ -26,7 +26,7 @@ let workers = 0;
 
 /** A worker of BullMQ on a simulated machine; it is also what BullMQ's types call the queue of its jobs. */
 export class SimulatedWorker {
-  readonly opts: { lockDuration: number; connection: object };
+  readonly opts: { lockDuration: number };
   readonly qualifiedName: string;
   readonly backend: SimulatedStore;
   closing: Promise<void> | undefined;
@@ -39,10 +39,7 @@ export class SimulatedWorker {
 
   constructor(parts: WorkerParts) {
     this.parts = parts;
-    this.opts = {
-      lockDuration: LOCK_DURATION,
-      connection: { host: parts.queue.server, port: 6379, db: 0 },
-    };
+    this.opts = { lockDuration: LOCK_DURATION };
     this.qualifiedName = `bull:${parts.queue.name}`;
     this.backend = new SimulatedStore(this);
   }
@@ -156,6 +153,14 @@ export class SimulatedWorker {
 /** The parts of BullMQ's storage that the library uses. */
 class SimulatedStore {
   readonly redisPrefix = "bull";
+  /** The Redis of the queue, as BullMQ's adapters offer it. */
+  readonly connection = {
+    client: Promise.resolve({
+      defineCommand: () => {},
+      runCommand: (_: string, [, id = ""]: readonly string[]): Promise<string> =>
+        this.#worker.ask((queue) => (queue.id ??= id)),
+    }),
+  };
   readonly #worker: SimulatedWorker;
 
   constructor(worker: SimulatedWorker) {
