@@ -39,7 +39,7 @@ export const dueOperation: Operation<
       ends = 0
       for _, key in ipairs(redis.call('ZRANGE', due, 0, ${MOST_REVIVED - 1})) do redis.call('ZADD', due, 'XX', '0', key) end
     end
-    for _, key in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', string.format('%.0f', clockOf()), 'LIMIT', '0', '${MOST_DUE}')) do
+    for _, key in ipairs(redis.call('ZRANGE', due, '-inf', string.format('%.0f', clockOf()), 'BYSCORE', 'LIMIT', '0', '${MOST_DUE}')) do
       local rest, turn, again = redis.call('PTTL', prefix .. key), prefix .. '@turn:' .. key, nil
       if redis.call('ZCARD', prefix .. '@waiters:' .. key) == 0 then
         redis.call('ZREM', due, key)

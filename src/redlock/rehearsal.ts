@@ -1,4 +1,5 @@
 import { armOperation } from "../lock/arming.ts";
+import { dueOperation } from "../lock/due-keys.ts";
 import { LINE_PRELUDE } from "../lock/line-script.ts";
 import { joinOperation, type Serving, serveOperation } from "../lock/lining.ts";
 import { readOperation } from "../lock/looking.ts";
@@ -56,6 +57,7 @@ const rehearsal = new Script(
     joinOperation,
     releaseOperation,
     serveOperation,
+    dueOperation,
     forgetOperation,
   ]),
 );
@@ -105,6 +107,13 @@ function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unk
     joins: undefined,
   };
   const claim = { names, keys: [key], owner, token: 1, holder, guarded, caller };
+  const joins = { priority: 0, detail: `a1@${owner}`, replaces: false };
+  const refused = {
+    ...claim,
+    owner: `${owner}2`,
+    token: 2,
+    caller: { ...caller, place: "3", joins },
+  };
   const newcomers = ["1", "2"].map((place) => ({
     place,
     detail: `lr1@${owner}`,
@@ -118,11 +127,13 @@ function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unk
     callOf(acquireOperation, { ...claim, ttl: PROBE_TTL / 2 }),
     callOf(extendOperation, { ...claim, ttl: PROBE_TTL }),
     callOf(readOperation, { names, key }),
+    callOf(acquireOperation, { ...refused, ttl: PROBE_TTL / 2 }),
     callOf(joinOperation, { names, keys: [key], process: owner, living: true, newcomers }),
     callOf(releaseOperation, { ...claim, held: true, linger: 0, skipped: [] }),
     callOf(serveOperation, rehearsedServing(names, key, owner)),
+    callOf(dueOperation, { names, queues: [{ home: "", servedAgo: 0 }] }),
     callOf(forgetOperation, {
-      keys: [names.lock(key), names.fence(key), ...line, names.guard],
+      keys: [names.lock(key), names.fence(key), ...line, names.due(""), names.queues, names.guard],
     }),
   ] as Call<unknown, unknown>[];
 }

@@ -208,7 +208,7 @@ test("two queues that share keys both go on when their process is started again"
 
 describe("a queue is known by what it is, not by how it is reached", () => {
   const separate = useRedisNodes(1);
-  const clustered = useRedisNodes(1, { args: ["--cluster-enabled", "yes"] });
+  const clustered = useRedisNodes(1, { args: ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"] });
 
   test("through Sentinel", async () => {
     const port = await pickFreePort();
