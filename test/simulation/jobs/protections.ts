@@ -53,7 +53,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seeds: 200,
     patch: {
       file: "src/line/line.ts",
-      find: `quiet: states.some(({ state }) => state !== "free"),`,
+      find: `quiet: states.some((state) => state !== "free"),`,
       replace: `quiet: states.length > 0,`,
     },
   },
@@ -70,15 +70,39 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     },
   },
   {
-    name: "looking when a lock or a turn should have ended",
-    without: "nobody wakes the jobs of a holder that was killed",
-    scenario: named("two homes, deaf"),
+    name: "asking for keys that are due",
+    without: "jobs whose process is gone sleep on a free key",
+    scenario: named("deploys, long locks"),
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/line/attendant.ts",
-      find: "if (this.#ended || at >= this.due) return;",
-      replace: "if (this.#ended || at >= this.due || this.due === Infinity) return;",
+      file: "src/line/due-keys.ts",
+      find: "if (!checked.has(key)) this.#check(key);",
+      replace: "void this.#check;",
+    },
+  },
+  {
+    name: "the alarm of a parked job",
+    without: "jobs sleep on a free key until a worker of their queue has run another job",
+    scenario: named("deploys, nothing else to do"),
+    violation: "left waiting",
+    seeds: 20,
+    patch: {
+      file: "src/bullmq/give-way.ts",
+      find: "? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead, ttl }, fraction)",
+      replace: "? alarm({ expiresIn: 10 * ttl, ahead: conflict.ahead, ttl }, fraction)",
+    },
+  },
+  {
+    name: "making a key due when its turn is given",
+    without: "a turn that is not heard of is found when the alarm rings",
+    scenario: named("deploys, long locks"),
+    violation: "left waiting",
+    seeds: 20,
+    patch: {
+      file: "test/support/simulated-line.ts",
+      find: "if (!homes.has(homeOf(place))) this.#isDue(names, key, place, detail, HAND_OVER);",
+      replace: "if (homes.has(homeOf(place))) this.#isDue(names, key, place, detail, HAND_OVER);",
     },
   },
   {
@@ -149,9 +173,9 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/line/attendant.ts",
-      find: "this.lookBy(this.#now() + SUBSCRIBING);",
-      replace: "void SUBSCRIBING;",
+      file: "src/line/line.ts",
+      find: "for (const key of early) void this.#attendant(key).look();",
+      replace: "void early;",
     },
   },
   {

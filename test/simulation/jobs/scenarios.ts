@@ -277,6 +277,21 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     duration: 60_000,
     deploys: { every: 8_000, away: 1_000 },
   }),
+  scenario("deploys, long locks", {
+    jobs: [DEPLOYED, OTHERS],
+    hold: 300,
+    duration: 60_000,
+    options: { ...OPTIONS, ttl: 10_000 },
+    deploys: { every: 2_500, away: 4_000 },
+    outsider: { keys: ["a", "b", "c", "d"], holds: 6_000, pauses: 2_000 },
+  }),
+  scenario("deploys, nothing else to do", {
+    jobs: [{ ...DEPLOYED, over: 30_000 }],
+    hold: 300,
+    duration: 60_000,
+    deploys: { every: 2_500, away: 500, kills: true },
+    outsider: { keys: ["a", "b", "c", "d"], holds: 12_000, pauses: 500 },
+  }),
   scenario("deploys, deaf", {
     deaf: true,
     jobs: [DEPLOYED, OTHERS],
