@@ -100,7 +100,7 @@ interface WireParts {
 const LONGEST_DELAY = 20;
 
 /** Milliseconds until a subscription is in force, at most. */
-const SUBSCRIBING = 5;
+const SUBSCRIBING = 50;
 
 /** The way from one client to one server: delays, losses, duplicates, partitions. */
 export class Wire implements NodePort {

@@ -94,18 +94,6 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     },
   },
   {
-    name: "making a key due when its turn is given",
-    without: "a turn that is not heard of is found when the alarm rings",
-    scenario: named("deploys, long locks"),
-    violation: "left waiting",
-    seeds: 20,
-    patch: {
-      file: "test/support/simulated-line.ts",
-      find: "if (!homes.has(homeOf(place))) this.#isDue(names, key, place, detail, HAND_OVER);",
-      replace: "if (homes.has(homeOf(place))) this.#isDue(names, key, place, detail, HAND_OVER);",
-    },
-  },
-  {
     name: "staying in line until the key is had",
     without: "a job that did not hear its call is forgotten",
     scenario: named("two homes, deaf"),

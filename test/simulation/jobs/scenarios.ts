@@ -278,12 +278,12 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     deploys: { every: 8_000, away: 1_000 },
   }),
   scenario("deploys, long locks", {
-    jobs: [DEPLOYED, OTHERS],
+    jobs: [{ count: 12, keys: ["a"], over: 58_000 }, OTHERS],
     hold: 300,
     duration: 60_000,
     options: { ...OPTIONS, ttl: 10_000 },
-    deploys: { every: 2_500, away: 4_000 },
-    outsider: { keys: ["a", "b", "c", "d"], holds: 6_000, pauses: 2_000 },
+    deploys: { every: 1_000, away: 500 },
+    outsider: { keys: ["a"], holds: 9_000, pauses: 9_000 },
   }),
   scenario("deploys, nothing else to do", {
     jobs: [{ ...DEPLOYED, over: 30_000 }],
