@@ -97,8 +97,6 @@ export function parseStoredLock(value: string): StoredLock {
  * guard and the clock, is read once for all operations of a script call.
  */
 export const PRELUDE = `
--- One that hides its identity is told from another by its missing guard alone.
-if server == '' then server = 'hidden' end
 local function holderOf(value)
   local token, owner = string.match(value, '^q?(%d+):([%w_-]+):')
   return owner, token

@@ -45,6 +45,15 @@ describe("a master that lost its memory", () => {
         nodes[0]!.master.delete("redlock:k");
       },
     ],
+    [
+      "failed over to its copy and back",
+      ({ nodes }) => {
+        const copy = new Map(nodes[0]!.master.snapshot());
+        copy.delete("redlock:k");
+        nodes[0]!.master.follow(copy);
+        nodes[0]!.master.promote();
+      },
+    ],
   ])("%s, makes no second holder; without the guard it does", async (_, lose) => {
     expect(await secondHolder(lose, OPTIONS)).toMatchObject({ first: true, second: false });
     expect(await secondHolder(lose, { ...OPTIONS, restartGuard: false })).toMatchObject({
@@ -309,7 +318,7 @@ describe("the longest ttl that a guard knows", () => {
     forget(simulation);
     const { clock, nodes, redlock } = simulation;
     for (const { master, server } of nodes) {
-      master.set("redlock:@node", `${server}:0:0:60000:${clock.now() + 3_600_000}`, Infinity);
+      master.set("redlock:@node", `${server}.0:0:0:60000:${clock.now() + 3_600_000}`, Infinity);
     }
     for (let quarter = 0; quarter < 5; quarter++) {
       expect(nodes[0]!.master.get("redlock:@node")).toMatch(/:60000:\d+$/);

@@ -9,6 +9,8 @@ export interface FaultPlan {
   crashEmpty: number;
   crashPartial: number;
   flush: number;
+  /** A master becomes a replica of a copy of itself, and is promoted again. */
+  failback: number;
   partition: number;
   /** All wires at once, for a moment. */
   outage: number;
@@ -36,6 +38,7 @@ export const NO_FAULTS: FaultPlan = {
   crashEmpty: Infinity,
   crashPartial: Infinity,
   flush: Infinity,
+  failback: Infinity,
   partition: Infinity,
   outage: Infinity,
   pause: Infinity,

@@ -51,6 +51,15 @@ export class Nemesis {
         this.#crash(() => () => server.master.restore(old), server),
       );
     });
+    this.#every(plan.failback, "failover to a copy and back", () => {
+      const { master } = this.#pick(victims);
+      const copy = master.snapshot();
+      this.#timeline.in(this.#ttl * this.#random.fraction(), () => {
+        if (this.#stopped) return;
+        master.follow(copy);
+        this.#later(this.#ttl / 2, () => master.promote());
+      });
+    });
     this.#every(plan.flush, "flush", () => this.#pick(victims).master.wipe());
     this.#every(plan.partition, "partition of a wire", () => {
       const wire = this.#pick(this.#pick(this.#targets.clients).wires);
@@ -90,6 +99,7 @@ export class Nemesis {
     this.#faults.end();
     for (const server of this.#targets.servers) {
       if (!server.up) server.restart("all");
+      server.master.promote();
       server.thaw();
     }
     for (const { host, wires } of this.#targets.clients) {

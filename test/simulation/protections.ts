@@ -42,6 +42,18 @@ export const PROTECTIONS: readonly Protection[] = [
     options: { restartGuard: false },
   },
   {
+    name: "the replication id in the guard",
+    without: "a master that took over the data of its copy brings back its old guard with it",
+    scenario: scenario("masters fail over and back", { failback: 800, partition: 800, loss: 0.02 }),
+    violation: "overlap",
+    seeds: 6,
+    patch: {
+      file: "test/support/simulated-master.ts",
+      find: 'return `${server === "" ? "hidden" : server}.${this.#replicationId}`;',
+      replace: 'return `${server === "" ? "hidden" : server}.${0 * this.#replicationId}`;',
+    },
+  },
+  {
     name: "a quarantine longer than the longest ttl",
     without: "it votes again while the first holder's lock lives",
     scenario: scenario(

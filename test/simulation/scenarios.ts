@@ -47,13 +47,14 @@ const BASE: Omit<Scenario, "name" | "faults"> = {
 };
 
 const NETWORK = { loss: 0.02, duplication: 0.02, slow: 0.02, partition: 3_000 };
-const MEMORY = { crashEmpty: 3_000, crashPartial: 3_000, flush: 3_000 };
+const MEMORY = { crashEmpty: 3_000, crashPartial: 3_000, flush: 3_000, failback: 3_000 };
 const EVERYTHING: Partial<FaultPlan> = {
   ...NETWORK,
   crashKeep: 4_000,
   crashEmpty: 6_000,
   crashPartial: 6_000,
   flush: 6_000,
+  failback: 6_000,
   freeze: 4_000,
   pause: 3_000,
   suspend: 3_000,

@@ -8,7 +8,12 @@ import type { Releasing, ReleaseReply } from "../../src/lock/releasing.ts";
 import type { Arming, ArmReply } from "../../src/lock/arming.ts";
 import type { ReadReply } from "../../src/lock/looking.ts";
 import { KEPT, NEEDED, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
-import { type AnswerListener, NodeError, type NodePort } from "../../src/redis/node-port.ts";
+import {
+  type Answer,
+  type AnswerListener,
+  NodeError,
+  type NodePort,
+} from "../../src/redis/node-port.ts";
 import type { Call, Operation } from "../../src/redis/operation.ts";
 import { SimulatedLine } from "./simulated-line.ts";
 
@@ -35,6 +40,9 @@ export class SimulatedMaster {
   #data = new Map<string, Stored>();
   readonly #channels = new Map<string, Set<(message: string) => void>>();
   readonly #lines: SimulatedLine;
+  /** Another one after each promotion. */
+  #replicationId = 0;
+  #replica = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -63,6 +71,24 @@ export class SimulatedMaster {
     this.#data = new Map([...snapshot].map(([key, stored]) => [key, { ...stored }]));
   }
 
+  /** Becomes a replica of a server with these data: `REPLICAOF host port`. */
+  follow(snapshot: ReadonlyMap<string, Readonly<Stored>>): void {
+    this.restore(snapshot);
+    this.#replica = true;
+  }
+
+  /** Becomes a master again: `REPLICAOF NO ONE`. Neither process nor connections change. */
+  promote(): void {
+    if (!this.#replica) return;
+    this.#replica = false;
+    this.#replicationId += 1;
+  }
+
+  /** @param server the process, as it names itself. */
+  identity(server: string): string {
+    return `${server === "" ? "hidden" : server}.${this.#replicationId}`;
+  }
+
   get(key: string): string | undefined {
     const stored = this.#data.get(key);
     if (stored === undefined || stored.expiresAt <= this.#clock.now()) return undefined;
@@ -83,8 +109,13 @@ export class SimulatedMaster {
     return () => listeners.delete(listener);
   }
 
-  /** @param server the identity of this process, as the caller knows it. */
-  execute<A, R>({ name }: Operation<A, R>, args: A, server: string): R {
+  /**
+   * @param process the server process, as the caller knows it.
+   * @throws {NodeError} on a replica.
+   */
+  execute<A, R>({ name }: Operation<A, R>, args: A, process: string): R {
+    if (this.#replica) throw new NodeError("refused", "READONLY this server is a replica");
+    const server = this.identity(process);
     const handlers: Record<string, (args: never) => unknown> = {
       arm: (arming: Arming) => this.#arm(arming, server),
       acquire: (claim: AcquireArgs) => this.#acquire(claim, server),
@@ -321,6 +352,33 @@ function asKept(value: string): string {
   return value.replace(/^q?\d+:[\w-]+:/, (head) => head + KEPT);
 }
 
+/** What a master answers: a reply, or an error. */
+export function executeOn<A, R>(
+  master: SimulatedMaster,
+  { operation, args }: Pick<Call<A, R>, "operation" | "args">,
+  process: string,
+): { reply: R } | NodeError {
+  try {
+    return { reply: master.execute(operation, args, process) };
+  } catch (error) {
+    if (error instanceof NodeError) return error;
+    throw error;
+  }
+}
+
+/** Tells a listener what a master has answered. */
+export function hear<R>(
+  listener: AnswerListener<R>,
+  inTime: boolean,
+  outcome: { reply: R } | NodeError,
+  sent: Pick<Answer<R>, "sentAt" | "server">,
+): void {
+  if (outcome instanceof NodeError) {
+    if (inTime) listener.failure(outcome);
+  } else if (inTime) listener.answer({ ...outcome, ...sent });
+  else listener.late?.({ ...outcome, ...sent });
+}
+
 /** How a {@link SimulatedNode} behaves; may be changed at any time. */
 export interface Behaviour {
   /** Milliseconds a command travels to the master. */
@@ -388,16 +446,11 @@ export class SimulatedNode implements NodePort {
       listener.failure(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
     });
     const execute = (): void => {
-      const answer = {
-        reply: this.master.execute(operation, args, this.server),
-        sentAt,
-        server: this.server,
-      };
+      const outcome = executeOn(this.master, { operation, args }, this.server);
       if (this.behaviour.mute) return;
       clock.timer(this.behaviour.back, () => {
         clock.clearTimer(deadline);
-        if (inTime) listener.answer(answer);
-        else listener.late?.(answer);
+        hear(listener, inTime, outcome, { sentAt, server: this.server });
       });
     };
     clock.timer(this.behaviour.there, () => {
