@@ -1,4 +1,4 @@
-import { type AcquireReply, acquireOperation } from "./acquiring.ts";
+import { type AcquireReply, acquireOperation, type UnarmedGuard } from "./acquiring.ts";
 import type { Claim } from "./claim.ts";
 import type { LockContext } from "./context.ts";
 import { judge, markOf, type Verdict, type Vote } from "./quorum.ts";
@@ -15,6 +15,13 @@ export interface RoundResult {
    */
   rollBack(heard: TurnListener): void;
 }
+
+const UNARMED: Record<UnarmedGuard, string> = {
+  absent: "new, or lost its memory",
+  other: "was restarted, or took the data of another server",
+  unsure: "lost its memory, and no master has told yet how long the locks can be that it forgot",
+};
+const TOO_LONG = "not all masters have been told of so long a ttl: one of them is silent";
 
 const PENDING: Vote = { kind: "pending" };
 const GRANTED: Vote = { kind: "granted" };
@@ -95,13 +102,9 @@ function voteOf(reply: AcquireReply): Vote {
         cause: `lost its memory; votes again in ${Math.ceil(reply.remaining)} ms`,
       };
     case "unarmed":
-      return {
-        kind: "barred",
-        reason: "unarmed",
-        cause: reply.guard === "absent" ? "new, or lost its memory" : "was restarted",
-      };
+      return { kind: "barred", reason: "unarmed", cause: UNARMED[reply.guard] };
     case "too long":
-      return { kind: "barred", reason: "unarmed", cause: "did not know of so long a ttl" };
+      return { kind: "barred", reason: "unarmed", cause: TOO_LONG };
     default:
       return reply satisfies never;
   }

@@ -44,10 +44,11 @@ async function runIdOf(server: Redis): Promise<string | undefined> {
   return /run_id:(\w+)/.exec(await server.info("server"))?.[1];
 }
 
-/** Lets the quarantine of a master end now: its begin and end in the guard are taken back to 0. */
+/** Lets the quarantine of a master that is sure of the longest ttl end now. */
 async function endQuarantine(master: Redis): Promise<void> {
   const guard = await master.get(GUARD);
-  await master.set(GUARD, guard!.replace(/^([^:]+):\d+:\d+:/, "$1:0:0:"));
+  expect(guard).toContain(":sure:");
+  await master.set(GUARD, guard!.replace(/^([^:]+:sure:\d+):\d+:/, "$1:0:"));
 }
 
 describe("a master that follows its own copy and is promoted again", () => {
@@ -56,8 +57,8 @@ describe("a master that follows its own copy and is promoted again", () => {
     await connect().using("first use", () => {});
     await follow(copy!, 0);
     // The first replica of a master changes its replication id, which costs a quarantine: it is not what is tried here.
-    await connect().acquire("begins the quarantine");
-    await endQuarantine(a!);
+    await connect().using("begins the quarantine", () => {});
+    await vi.waitFor(async () => await endQuarantine(a!));
     await promote(copy!);
     const lock = await connect({ reaches: [0, 1] }).acquire("k");
     const runId = await runIdOf(a!);
@@ -68,6 +69,77 @@ describe("a master that follows its own copy and is promoted again", () => {
 
     await expect(connect({ reaches: [0, 2] }).acquire("k")).rejects.toThrow(LockUnavailableError);
     expect(lock.held).toBe(true);
+  });
+});
+
+describe("the guard of a master names it no longer", () => {
+  it.each<[string, (a: Redis, copy: Redis) => Promise<void>]>([
+    ["after a restart with its data", async () => await nodes.restart(0, { empty: false })],
+    ["after a restart without data", async () => await nodes.restart(0, { empty: true })],
+    [
+      "when it was a replica that never reached its master",
+      async (a) => {
+        await a.replicaof("127.0.0.1", 1);
+        await promote(a);
+      },
+    ],
+    [
+      "when a replica was promoted in its place, after a full resynchronisation",
+      async (a, copy) => {
+        await copy.flushall();
+        await follow(a, 3);
+        await promote(a);
+      },
+    ],
+    [
+      "when a replica was promoted in its place, after a partial resynchronisation",
+      async (a, copy) => {
+        await follow(a, 3);
+        const full = await syncs(copy, "sync_full");
+        await copy.call("CLIENT", "KILL", "TYPE", "replica");
+        await vi.waitFor(
+          async () => expect(await syncs(copy, "sync_partial_ok")).toBeGreaterThan(0),
+          { timeout: 10_000, interval: 20 },
+        );
+        expect(await syncs(copy, "sync_full")).toBe(full);
+        await promote(a);
+      },
+    ],
+    // Harmless, and not to be told from the others afterwards.
+    ["when its first replica attaches", async (_, copy) => await follow(copy, 0)],
+    [
+      "when its last replica is gone for repl-backlog-ttl",
+      async (a, copy) => {
+        await follow(copy, 0);
+        await connect().using("begins the quarantine", () => {});
+        await vi.waitFor(async () => await endQuarantine(a));
+        await a.config("SET", "repl-backlog-ttl", "1");
+        await promote(copy);
+        await vi.waitFor(
+          async () => expect(await a.info("replication")).toContain("repl_backlog_active:0"),
+          { timeout: 10_000, interval: 100 },
+        );
+      },
+    ],
+  ])("%s: it gives no vote until a quarantine is over", async (_, happen) => {
+    const [a, , , copy] = redisClients(nodes);
+    // Without what replicas of earlier tests have left behind.
+    await Promise.all([0, 3].map(async (index) => await nodes.restart(index, { empty: true })));
+    await connect().using("first use", () => {});
+    await happen(a!, copy!);
+
+    const redlock = connect();
+    const voteOfFirst = async () => (await redlock.inspect("k")).nodes[0];
+    await vi.waitFor(async () => expect(await voteOfFirst()).toMatchObject({ vote: "unarmed" }), {
+      timeout: 5_000,
+    });
+    await redlock.using("begins the quarantine", () => {});
+    await vi.waitFor(
+      async () => expect(await voteOfFirst()).toMatchObject({ vote: "quarantined" }),
+      { timeout: 5_000 },
+    );
+    await endQuarantine(a!);
+    expect(await voteOfFirst()).toMatchObject({ vote: "yes" });
   });
 });
 
@@ -98,3 +170,7 @@ describe("a master that becomes a replica", () => {
     },
   );
 });
+
+async function syncs(server: Redis, kind: "sync_full" | "sync_partial_ok"): Promise<number> {
+  return Number(new RegExp(`${kind}:(\\d+)`).exec(await server.info("stats"))?.[1]);
+}

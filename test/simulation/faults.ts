@@ -9,6 +9,8 @@ export interface FaultPlan {
   crashEmpty: number;
   crashPartial: number;
   flush: number;
+  /** All victims are flushed while all that could tell what they have forgotten is silent. */
+  sweep: number;
   /** A master becomes a replica of a copy of itself, and is promoted again. */
   failback: number;
   partition: number;
@@ -38,6 +40,7 @@ export const NO_FAULTS: FaultPlan = {
   crashEmpty: Infinity,
   crashPartial: Infinity,
   flush: Infinity,
+  sweep: Infinity,
   failback: Infinity,
   partition: Infinity,
   outage: Infinity,

@@ -1,13 +1,13 @@
 import type { Clock } from "../../src/clock.ts";
 import { type CancelRequest, parseRequest, REQUEST_LIFE } from "../../src/lock/cancelling.ts";
 import type { Joining, Serving, TurnReply } from "../../src/lock/lining.ts";
-import type { AcquireReply, KeyHolder } from "../../src/lock/acquiring.ts";
+import type { AcquireReply, KeyHolder, UnarmedGuard } from "../../src/lock/acquiring.ts";
 import type { Claim } from "../../src/lock/claim.ts";
 import type { ExtendReply } from "../../src/lock/extending.ts";
 import type { Releasing, ReleaseReply } from "../../src/lock/releasing.ts";
-import type { Arming, ArmReply } from "../../src/lock/arming.ts";
+import type { Agreement, Arming, GuardState } from "../../src/lock/arming.ts";
 import type { ReadReply } from "../../src/lock/looking.ts";
-import { KEPT, NEEDED, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
+import { KEPT, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
 import {
   type Answer,
   type AnswerListener,
@@ -24,13 +24,23 @@ interface Stored {
 
 interface Guard {
   server: string;
+  state: GuardState["state"];
   armed: number;
   ready: number;
   longest: number;
-  needed: number;
+  agreed: number;
 }
 
-const NO_GUARD: Guard = { server: "", armed: 0, ready: 0, longest: 0, needed: 0 };
+function noGuard(): Guard {
+  return { server: "", state: "new", armed: 0, ready: 0, longest: 0, agreed: 0 };
+}
+
+/** Why a guard gives no vote, if it does not. */
+function unarmed(guard: Guard | undefined, server: string): UnarmedGuard | undefined {
+  if (guard === undefined) return "absent";
+  if (guard.server !== server) return "other";
+  return guard.state === "sure" ? undefined : "unsure";
+}
 
 type AcquireArgs = Claim & { ttl: number };
 
@@ -118,6 +128,7 @@ export class SimulatedMaster {
     const server = this.identity(process);
     const handlers: Record<string, (args: never) => unknown> = {
       arm: (arming: Arming) => this.#arm(arming, server),
+      agree: (agreement: Agreement) => this.#agree(agreement, server),
       acquire: (claim: AcquireArgs) => this.#acquire(claim, server),
       extend: (claim: Claim & { ttl: number }) => this.#extend(claim, server),
       release: (releasing: Releasing) => this.#release(releasing),
@@ -138,25 +149,44 @@ export class SimulatedMaster {
     return handler(args as never) as R;
   }
 
+  /** Sets a guard as after the first use of a set: sure, and long out of its quarantine. */
+  setArmed(key: string, process: string, longest: number): void {
+    const server = this.identity(process);
+    this.#setGuard(key, { server, state: "sure", armed: 0, ready: 0, longest, agreed: longest });
+  }
+
   #publish(channel: string, message: string): void {
     for (const tell of this.#channels.get(channel) ?? []) tell(message);
   }
 
-  #arm({ names, quarantine, longestTtl, trust }: Arming, server: string): ArmReply {
+  #arm({ names, quarantine, longestTtl, patience }: Arming, server: string): GuardState {
     const now = this.#now();
+    const known = this.#guard(names.guard);
+    const guard: Guard = known ?? noGuard();
+    if (guard.server !== server) {
+      guard.state = known === undefined ? "new" : "forgot";
+      [guard.server, guard.armed, guard.ready] = [server, now, now + quarantine];
+    } else if (guard.armed > now) {
+      [guard.armed, guard.ready] = [now, now + Math.max(0, guard.ready - guard.armed)];
+    }
+    guard.longest = Math.max(guard.longest, longestTtl);
+    if (guard.state !== "sure" || guard.ready > now) {
+      guard.ready = Math.max(guard.ready, guard.armed + quarantine);
+    }
+    if (guard.state !== "sure" && now - guard.armed >= patience) {
+      [guard.state, guard.agreed] = ["sure", Math.max(guard.agreed, longestTtl)];
+    }
+    return this.#setGuard(names.guard, guard);
+  }
+
+  #agree({ names, armedAt, agreedTtl, trust }: Agreement, server: string): GuardState {
     const guard = this.#guard(names.guard);
-    let { armed, ready, longest, needed } = guard ?? NO_GUARD;
-    if (guard?.server !== server) {
-      [armed, ready] = guard === undefined && trust ? [0, 0] : [now, now + quarantine];
-    } else if (armed > 0) {
-      if (armed > now) [armed, ready] = [now, now + ready - armed];
-      ready = Math.max(ready, armed + quarantine);
+    if (guard?.server !== server || guard.armed !== armedAt) {
+      throw new NodeError("refused", "an unknown status OTHER");
     }
-    if (guard === undefined || longestTtl >= longest || now > needed) {
-      [longest, needed] = [longestTtl, now + NEEDED];
-    }
-    this.set(names.guard, [server, armed, ready, longest, needed].join(":"), Infinity);
-    return { remaining: Math.max(0, ready - now), longestTtl: longest };
+    [guard.state, guard.agreed] = ["sure", Math.max(guard.agreed, agreedTtl)];
+    if (trust) guard.ready = 0;
+    return this.#setGuard(names.guard, guard);
   }
 
   #acquire(
@@ -168,10 +198,9 @@ export class SimulatedMaster {
     if (guarded) {
       const guard = this.#guard(names.guard);
       longest = guard?.longest ?? Infinity;
-      if (guard?.server !== server) {
-        return { status: "unarmed", guard: guard === undefined ? "absent" : "other" };
-      }
-      if (ttl > guard.longest) return { status: "too long" };
+      const why = unarmed(guard, server);
+      if (why !== undefined) return { status: "unarmed", guard: why };
+      if (guard === undefined || ttl > guard.agreed) return { status: "too long" };
       remaining = Math.max(0, guard.ready - this.#now());
     }
     const fences = keys.map((key) => this.#fence(names.fence(key)));
@@ -243,9 +272,10 @@ export class SimulatedMaster {
   ): ExtendReply {
     let quarantined = false;
     const guard = guarded ? this.#guard(names.guard) : undefined;
+    const why = guarded ? unarmed(guard, server) : undefined;
     if (guarded) {
-      if (guard !== undefined && ttl > guard.longest) return { status: "too long" };
-      quarantined = guard?.server !== server || guard.ready > this.#now();
+      if (guard !== undefined && ttl > guard.agreed) return { status: "too long" };
+      quarantined = why !== undefined || (guard?.ready ?? 0) > this.#now();
     }
     let set = false;
     let gone = false;
@@ -260,9 +290,7 @@ export class SimulatedMaster {
       if (stored.id !== owner || stored.token !== token) return { status: "taken" };
       if (current.startsWith("q")) set = true;
     }
-    if (gone && guarded && guard?.server !== server) {
-      return { status: "unarmed", guard: guard === undefined ? "absent" : "other" };
-    }
+    if (gone && why !== undefined) return { status: "unarmed", guard: why };
     if (gone && quarantined) return { status: "quarantined" };
     for (const key of keys) {
       const name = names.lock(key);
@@ -308,10 +336,10 @@ export class SimulatedMaster {
     const [lock, fence] = [names.lock(key), names.fence(key)];
     const current = this.get(lock);
     const guard = this.#guard(names.guard);
-    const armed = guard?.server === server;
+    const why = unarmed(guard, server);
     return {
-      guard: armed ? "armed" : guard === undefined ? "absent" : "other",
-      quarantine: armed ? Math.max(0, guard.ready - this.#now()) : 0,
+      guard: why ?? "armed",
+      quarantine: why === undefined ? Math.max(0, (guard?.ready ?? 0) - this.#now()) : 0,
       holder:
         current === undefined
           ? undefined
@@ -326,9 +354,23 @@ export class SimulatedMaster {
   #guard(key: string): Guard | undefined {
     const value = this.get(key);
     if (value === undefined) return undefined;
-    const [server = "", ...numbers] = value.split(":");
-    const [armed = 0, ready = 0, longest = 0, needed = 0] = numbers.map(Number);
-    return { server, armed, ready, longest, needed };
+    const [server = "", state, ...numbers] = value.split(":");
+    const [armed = 0, ready = 0, longest = 0, agreed = 0] = numbers.map(Number);
+    return { server, state: state as Guard["state"], armed, ready, longest, agreed };
+  }
+
+  #setGuard(key: string, guard: Guard): GuardState {
+    const { server, state, armed, ready, longest, agreed } = guard;
+    this.set(key, [server, state, armed, ready, longest, agreed].join(":"), Infinity);
+    const now = this.#now();
+    return {
+      state,
+      armedAt: armed,
+      age: now - armed,
+      remaining: Math.max(0, ready - now),
+      longestTtl: longest,
+      agreedTtl: agreed,
+    };
   }
 
   /** Whole milliseconds, as the Lua reads them. */
