@@ -76,7 +76,7 @@ export class Guards {
   /** Until when it is known that there is no quorum. */
   #noQuorumUntil = -Infinity;
   #saidStuck = false;
-  #saidOtherMaxTtl = false;
+  #otherMaxTtl: number | undefined;
 
   constructor(
     masters: Masters,
@@ -104,9 +104,9 @@ export class Guards {
     return this.#armed;
   }
 
-  /** The longest ttl that masters have been told of, as far as we know; our own at least. */
-  get longestTtl(): number {
-    return this.#longestTtl;
+  /** The longest ttl that masters had been told of by others, if it is not ours. */
+  get otherMaxTtl(): number | undefined {
+    return this.#otherMaxTtl;
   }
 
   /** Takes note of what a master said, and arms it when it must be. */
@@ -219,8 +219,8 @@ export class Guards {
       this.#barred.delete(node);
       this.#armed += 1;
     }
-    if (word.agreedTtl !== this.#settings.maxTtl && !this.#saidOtherMaxTtl) {
-      this.#saidOtherMaxTtl = true;
+    if (word.agreedTtl !== this.#settings.maxTtl && this.#otherMaxTtl === undefined) {
+      this.#otherMaxTtl = word.agreedTtl;
       this.#listener.otherMaxTtl(word.agreedTtl);
     }
     return word;

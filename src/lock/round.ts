@@ -21,7 +21,14 @@ const UNARMED: Record<UnarmedGuard, string> = {
   other: "was restarted, or took the data of another server",
   unsure: "lost its memory, and no master has told yet how long the locks can be that it forgot",
 };
-const TOO_LONG = "not all masters have been told of so long a ttl: one of them is silent";
+
+/** Why a guard gives no vote, in words. */
+export function describeUnarmed(
+  reply: AcquireReply & { readonly status: "unarmed" | "too long" },
+): string {
+  if (reply.status === "unarmed") return UNARMED[reply.guard];
+  return "not all masters have been told of so long a ttl";
+}
 
 const PENDING: Vote = { kind: "pending" };
 const GRANTED: Vote = { kind: "granted" };
@@ -102,9 +109,8 @@ function voteOf(reply: AcquireReply): Vote {
         cause: `lost its memory; votes again in ${Math.ceil(reply.remaining)} ms`,
       };
     case "unarmed":
-      return { kind: "barred", reason: "unarmed", cause: UNARMED[reply.guard] };
     case "too long":
-      return { kind: "barred", reason: "unarmed", cause: TOO_LONG };
+      return { kind: "barred", reason: "unarmed", cause: describeUnarmed(reply) };
     default:
       return reply satisfies never;
   }
