@@ -64,9 +64,12 @@ export function nextStep(
   const behind = nodes.filter((node) => isBehind(words[node], agreed));
   // Without one that is sure, a silent one might know of a longer ttl than all that answer.
   if (sure.length === 0 || behind.length === 0) return DONE;
-  const old = behind.filter((node) => isSure(words[node]) || isKept(before[node], words[node]));
-  const ripe = old.filter((node) => !isYoung(words[node], grace) && knows(words[node], longest));
-  if (ripe.length === 0) return { kind: "look again", pause: old.length === behind.length };
+  const told = behind.filter(
+    (node) =>
+      (isSure(words[node]) || isKept(before[node], words[node])) && knows(words[node], longest),
+  );
+  const ripe = told.filter((node) => !isYoung(words[node], grace));
+  if (ripe.length === 0) return { kind: "look again", pause: told.length === behind.length };
   return { kind: "agree", ttl: agreed, nodes: ripe, isLast: ripe.length === behind.length };
 }
 
