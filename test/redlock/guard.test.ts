@@ -34,6 +34,18 @@ async function secondHolder(
   return { simulation, first: lock.held, second };
 }
 
+/** "held", or why it was not. */
+async function use({ clock, redlock }: Simulation): Promise<unknown> {
+  return await clock.until(redlock.using("k", () => "held").catch((error: unknown) => error));
+}
+
+/** Milliseconds until a lock is granted again, in steps. */
+async function recovery(simulation: Simulation): Promise<number> {
+  const start = simulation.clock.now();
+  while ((await use(simulation)) !== "held") await simulation.clock.pass(50);
+  return simulation.clock.now() - start;
+}
+
 describe("a master that lost its memory", () => {
   it.each<[string, (simulation: Simulation) => void]>([
     ["restarted empty", ({ nodes }) => nodes[0]!.restart({ empty: true })],
@@ -334,20 +346,10 @@ describe("a client with longer locks than the masters know of", () => {
 });
 
 describe("masters that have forgotten how long locks can be", () => {
-  const ask = ({ clock, redlock }: Simulation): Promise<unknown> =>
-    clock.until(redlock.using("k", () => "held").catch((error: unknown) => error));
-
-  /** Milliseconds until a lock is granted again, in steps. */
-  async function recovery(simulation: Simulation): Promise<number> {
-    const start = simulation.clock.now();
-    while ((await ask(simulation)) !== "held") await simulation.clock.pass(50);
-    return simulation.clock.now() - start;
-  }
-
   it("hear it from one that has not: the quarantine is as long as ever, while another is down for good", async () => {
     const simulation = simulate(3, OPTIONS);
     const { nodes } = simulation;
-    await ask(simulation);
+    await use(simulation);
     nodes[0]!.behaviour.refused = true;
     nodes[1]!.restart({ empty: true });
     expect(await recovery(simulation)).toBeLessThan(QUARANTINE + 200);
@@ -369,9 +371,9 @@ describe("masters that have forgotten how long locks can be", () => {
     nodes[0]!.behaviour.refused = true;
     nodes[1]!.restart({ empty: true });
     nodes[2]!.restart({ empty: true });
-    await ask(simulation);
+    await use(simulation);
     for (let i = 0; i < 5; i++) {
-      expect(String(await ask(simulation))).toMatch(/no master has told yet/);
+      expect(String(await use(simulation))).toMatch(/no master has told yet/);
       await clock.pass(QUARANTINE);
     }
     expect(warnings.map(({ code, message }) => `${code}: ${message}`)).toEqual([
@@ -380,7 +382,7 @@ describe("masters that have forgotten how long locks can be", () => {
     nodes[0]!.behaviour.refused = false;
     nodes[0]!.restart({ empty: true });
     // Their own quarantines are long over.
-    expect(await ask(simulation)).toBe("held");
+    expect(await use(simulation)).toBe("held");
   });
 
   it("wait no longer than the longest lock that there can be", async () => {
@@ -389,11 +391,11 @@ describe("masters that have forgotten how long locks can be", () => {
     nodes[0]!.behaviour.refused = true;
     nodes[1]!.restart({ empty: true });
     nodes[2]!.restart({ empty: true });
-    await ask(simulation);
+    await use(simulation);
     await clock.pass(1_800_000 * 1.02);
-    expect(await ask(simulation)).toBeInstanceOf(LockUnavailableError);
+    expect(await use(simulation)).toBeInstanceOf(LockUnavailableError);
     await clock.pass(1_000);
-    expect(await ask(simulation)).toBe("held");
+    expect(await use(simulation)).toBe("held");
   });
 });
 
