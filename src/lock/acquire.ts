@@ -69,7 +69,8 @@ export async function acquire(
       if (verdict.kind === "conflict") return verdict;
       if (verdict.kind === "replaced" || verdict.kind === "obstructed") return verdict;
       // Masters that had no vote because of their guards may have one now.
-      await guards.settled();
+      const unarmed = votes.some((vote) => vote.kind === "barred" && vote.reason === "unarmed");
+      if (unarmed) await guards.settled();
       const armed = guards.armed > armedBefore;
       if (verdict.kind === "unavailable" && (!armed || splits >= SPLIT_ROUNDS)) {
         return { kind: "unavailable", votes: reportVotes(context.masters.names, votes) };
