@@ -93,9 +93,9 @@ export class Nemesis implements Disposable {
         break;
       case "demote":
         // Its master is where no server listens: it keeps its data.
-        await admin?.replicaof("127.0.0.1", 1);
+        await admin?.replicaof("127.0.0.1", 1).catch(() => undefined);
         await delay(ms);
-        await admin?.replicaof("NO", "ONE");
+        await this.#promote(master);
         break;
       case "fail over to a copy and back":
         this.#copying = this.#copying.then(async () => await this.#failBack(master, ms));
@@ -108,20 +108,38 @@ export class Nemesis implements Disposable {
 
   /** A master takes over the data of a copy that was parted from it for a while. It keeps its process and connections. */
   async #failBack(master: number, ms: number): Promise<void> {
-    const { ports } = this.#stage.nodes;
-    const copy = ports.length - 1;
+    const copy = this.#stage.nodes.ports.length - 1;
     await this.#follow(copy, master);
-    await this.#admins[copy]?.replicaof("NO", "ONE");
+    await this.#promote(copy);
     await delay(ms);
     await this.#follow(master, copy);
-    await this.#admins[master]?.replicaof("NO", "ONE");
+    await this.#promote(master);
   }
 
+  /** Gives up after a while: either may be killed or frozen meanwhile. */
   async #follow(replica: number, master: number): Promise<void> {
     const admin = this.#admins[replica];
-    await admin?.replicaof("127.0.0.1", this.#stage.nodes.ports[master]!);
-    while ((await admin?.info("replication"))?.includes("master_link_status:up") === false) {
-      await delay(20);
+    const end = performance.now() + PATIENCE;
+    try {
+      await admin?.replicaof("127.0.0.1", this.#stage.nodes.ports[master]!);
+      while ((await admin?.info("replication"))?.includes("master_link_status:up") === false) {
+        if (performance.now() > end) return;
+        await delay(20);
+      }
+    } catch {
+      // The server does not answer. It is promoted all the same.
+    }
+  }
+
+  /** No server stays a replica. */
+  async #promote(server: number): Promise<void> {
+    for (;;) {
+      try {
+        await this.#admins[server]?.replicaof("NO", "ONE");
+        return;
+      } catch {
+        await delay(100);
+      }
     }
   }
 
