@@ -6,6 +6,8 @@ export type RedlockWarningCode =
   | "node-count"
   | "duplicate-server"
   | "no-quorum"
+  | "longest-ttl-unknown"
+  | "max-ttl"
   | "listener-failed"
   | "telemetry-failed"
   | "job-log-failed"

@@ -8,6 +8,8 @@ const CODES = {
   "node-count": true,
   "duplicate-server": true,
   "no-quorum": true,
+  "longest-ttl-unknown": true,
+  "max-ttl": true,
   "listener-failed": true,
   "telemetry-failed": true,
   "job-log-failed": true,

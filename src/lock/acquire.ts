@@ -50,7 +50,7 @@ export async function acquire(
   context: LockContext,
   request: AcquireRequest,
 ): Promise<AcquireOutcome> {
-  const { clock, random, nodeTimeout, contests } = context;
+  const { clock, random, nodeTimeout, contests, guards } = context;
   const owner = random.owner();
   const firstSeen = new Map<string, number>();
   const traces = new Set<number>();
@@ -59,6 +59,7 @@ export async function acquire(
   try {
     for (let splits = 0; ; splits++) {
       const startedAt = clock.now();
+      const armedBefore = guards.armed;
       const result = await runRounds(context, request, owner, traces);
       const { verdict, votes } = result;
       rounds += result.roundsTaken;
@@ -67,10 +68,11 @@ export async function acquire(
       result.rollBack(request.rolledBack);
       if (verdict.kind === "conflict") return verdict;
       if (verdict.kind === "replaced" || verdict.kind === "obstructed") return verdict;
-      // Masters without a guard vote when they have been armed, by us or by another client.
-      const armed = await context.guards.settled();
+      // Masters that had no vote because of their guards may have one now.
       const unarmed = votes.some((vote) => vote.kind === "barred" && vote.reason === "unarmed");
-      if (verdict.kind === "unavailable" && (!unarmed || splits >= SPLIT_ROUNDS)) {
+      if (unarmed) await guards.settled();
+      const armed = guards.armed > armedBefore;
+      if (verdict.kind === "unavailable" && (!armed || splits >= SPLIT_ROUNDS)) {
         return { kind: "unavailable", votes: reportVotes(context.masters.names, votes) };
       }
       const blockers = verdict.kind === "split" ? verdict.blockers : [];

@@ -15,14 +15,17 @@ export interface KeyHolder extends StoredLock {
   readonly ahead: number;
 }
 
+/** Why a guard gives no vote: there is none, it is another server's, or it does not know the longest ttl yet. */
+export type UnarmedGuard = "absent" | "other" | "unsure";
+
 /** What a master says to {@link acquireOperation}. */
 export type AcquireReply =
   | { readonly status: "granted" }
   /** Granted, but the master is in quarantine for so many milliseconds: no vote. */
   | { readonly status: "quarantined"; readonly remaining: number }
-  /** The master has no guard, or that of another process: no vote until it is armed. */
-  | { readonly status: "unarmed"; readonly guard: "absent" | "other" }
-  /** The ttl is longer than the longest that the guard has been told of. */
+  /** No vote until the master has a guard that is its own and is sure. */
+  | { readonly status: "unarmed"; readonly guard: UnarmedGuard }
+  /** Not all masters have been told of so long a ttl. */
   | { readonly status: "too long" }
   /** The token is not above the highest one this master knows for the keys. */
   | { readonly status: "stale"; readonly mark: number }
@@ -48,11 +51,12 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
   local step = place == '' and 3 or 5
   local names, remaining, longest = (#keys - 1) / step, 0, nil
   if guarded then
-    local armed, _, ready, known = guardOf(keys[#keys])
-    longest = known
-    if armed ~= server then return { 'UNARMED', armed and 'other' or 'absent' } end
-    if tonumber(ttl) > longest then return { 'TOOLONG' } end
-    if ready > 0 then remaining = math.max(0, ready - clockOf()) end
+    local guard = guardOf(keys[#keys])
+    local why = unarmed(guard)
+    if why then return { 'UNARMED', why } end
+    if tonumber(ttl) > guard.agreed then return { 'TOOLONG' } end
+    longest = guard.longest
+    if guard.ready > 0 then remaining = math.max(0, guard.ready - clockOf()) end
   end
   local granted = 'OK'
   if remaining > 0 then value, granted = 'q' .. value, { 'QUARANTINED', remaining } end
@@ -150,8 +154,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
   parse([status, mark, busy], { keys }) {
     if (status === "OK") return { status: "granted" };
     if (status === "QUARANTINED") return { status: "quarantined", remaining: Number(mark) };
-    if (status === "UNARMED")
-      return { status: "unarmed", guard: mark === "other" ? mark : "absent" };
+    if (status === "UNARMED") return { status: "unarmed", guard: parseUnarmed(mark) };
     if (status === "TOOLONG") return { status: "too long" };
     if (status === "STALE") return { status: "stale", mark: Number(mark) };
     if (status === "REPLACED") return { status: "replaced", by: String(mark) };
@@ -165,6 +168,11 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     throw new Error(`an unknown status ${String(status)}`);
   },
 };
+
+/** Reads why a guard gives no vote. */
+export function parseUnarmed(raw: unknown): UnarmedGuard {
+  return raw === "other" || raw === "unsure" ? raw : "absent";
+}
 
 function parseHolder(entry: unknown, keys: readonly string[]): KeyHolder {
   const [index, value, expiresIn, confirmed, ahead, turn] = Array.isArray(entry)

@@ -1,16 +1,17 @@
 import type { Operation } from "../redis/operation.ts";
+import { parseUnarmed, type UnarmedGuard } from "./acquiring.ts";
 import { type Claim, lockAndFence, valueOf } from "./claim.ts";
 
 /** What a master says to {@link extendOperation}. */
 export type ExtendReply =
   | ExtendStatus
-  /** A key is missing, and the master has no guard, or that of another process: no vote until it is armed. */
-  | { readonly status: "unarmed"; readonly guard: "absent" | "other" };
+  /** A key is missing, and there is no vote until the master has a guard that is its own and is sure. */
+  | { readonly status: "unarmed"; readonly guard: UnarmedGuard };
 
 interface ExtendStatus {
   /**
-   * `gone`: a key is missing, and must not be set again; `taken`: a key is somebody else's; `too long`: the ttl is longer
-   * than the guard has been told of: in these cases nothing was extended. `quarantined`: the master has lost its memory,
+   * `gone`: a key is missing, and must not be set again; `taken`: a key is somebody else's; `too long`: not all
+   * masters have been told of so long a ttl: in these cases nothing was extended. `quarantined`: the master has lost its memory,
    * and our key with it, or the key was set since: no vote. A key that survived is a vote like any other.
    */
   readonly status: "extended" | "quarantined" | "gone" | "taken" | "too long";
@@ -19,7 +20,7 @@ interface ExtendStatus {
 /**
  * Prolongs all keys, if all are ours. Never shortens a ttl.
  *
- * A key that is missing is set again (healed) on a master that is armed and out of quarantine, if no later holder can
+ * A key that is missing is set again (healed) on a master that is sure and out of quarantine, if no later holder can
  * have been there: `closed` is below our token. There "no key" means that every earlier vote has expired or was given
  * back, and from now on nobody else gets this vote. The client counts it only before its deadline: a lock is never
  * revived.
@@ -29,12 +30,12 @@ export const extendOperation: Operation<Claim & { readonly ttl: number }, Extend
   lua: `
   local value, token, ttl, below, guarded = argv[1], argv[2], argv[3], argv[4], argv[5] == '1'
   local names, quarantined, set, gone, values = (#keys - 1) / 2, false, false, false, {}
-  local armed
+  local why
   if guarded then
-    local _, ready, longest
-    armed, _, ready, longest = guardOf(keys[#keys])
-    if longest and tonumber(ttl) > longest then return { 'TOOLONG' } end
-    quarantined = armed ~= server or (ready > 0 and ready > clockOf())
+    local guard = guardOf(keys[#keys])
+    if guard.server and tonumber(ttl) > guard.agreed then return { 'TOOLONG' } end
+    why = unarmed(guard)
+    quarantined = why or (guard.ready > 0 and guard.ready > clockOf())
   end
   for i = 1, names do
     values[i] = redis.call('GET', keys[2 * i - 1])
@@ -49,7 +50,7 @@ export const extendOperation: Operation<Claim & { readonly ttl: number }, Extend
       gone = true
     end
   end
-  if gone and guarded and armed ~= server then return { 'UNARMED', armed and 'other' or 'absent' } end
+  if gone and why then return { 'UNARMED', why } end
   if gone and quarantined then return { 'QUARANTINED' } end
   for i = 1, names do
     local rest = redis.call('PTTL', keys[2 * i - 1])
@@ -68,8 +69,7 @@ export const extendOperation: Operation<Claim & { readonly ttl: number }, Extend
   argv: (claim) => [valueOf(claim), claim.token, claim.ttl, claim.token - 1, claim.guarded ? 1 : 0],
   parse([status, guard]) {
     if (status === "OK") return { status: "extended" };
-    if (status === "UNARMED")
-      return { status: "unarmed", guard: guard === "other" ? guard : "absent" };
+    if (status === "UNARMED") return { status: "unarmed", guard: parseUnarmed(guard) };
     if (status === "QUARANTINED") return { status: "quarantined" };
     if (status === "TOOLONG") return { status: "too long" };
     if (status === "GONE") return { status: "gone" };

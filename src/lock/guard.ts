@@ -2,19 +2,21 @@ import type { Clock } from "../clock.ts";
 import { askNode } from "../redis/node-port.ts";
 import type { Masters } from "./masters.ts";
 import type { AcquireReply } from "./acquiring.ts";
+import { isStuck, nextStep, type Word } from "./agreement.ts";
 import type { ExtendReply } from "./extending.ts";
-import { armOperation } from "./arming.ts";
-import { type Names, RENEWED } from "./stored.ts";
+import { agreeOperation, armOperation, type GuardState } from "./arming.ts";
+import { LONGEST_TTL, type Names } from "./stored.ts";
 
 /**
  * What keeps a master that has lost its memory from voting for a second holder.
  *
  * Redlock's own advice is to keep a restarted master down for longer than the longest ttl. The guard does it on
- * the master itself, atomically with each vote: a key that names the server process which was armed. When it is
- * missing (empty restart, FLUSHALL) or names another process (restart with old data, failover), the master gives no
- * vote until it is armed again, and then not for the quarantine: until every lock it may have forgotten is over.
+ * the master itself, atomically with each vote: a key that names the server which was armed. When it is missing (empty
+ * restart, FLUSHALL) or names another server (restart with old data, failover, promotion), the master gives no vote
+ * until it is armed again, and then not for the quarantine: until every lock it may have forgotten is over. How long locks
+ * can be is agreed on by all masters, see `agreement.ts`.
  *
- * A wholly new set of masters has nothing to forget. It is trusted at once when no master has a guard, this client has
+ * A wholly new set of masters has nothing to forget. It is trusted at once when no master had a guard, this client has
  * never met one there, and all have been up for the quarantine; otherwise it waits like any other.
  */
 export interface GuardSettings {
@@ -39,24 +41,20 @@ function quarantineOf(
   return Math.ceil(longestTtl * (1 + 2 * driftFactor)) + nodeTimeout + clockSkewBudget;
 }
 
-/** Hears of masters that give no vote for a while. */
-export interface QuarantineListener {
+/** Hears of masters that give no vote for a while, and of clients that do not fit together. */
+export interface GuardListener {
   /** A master gives no vote for so many milliseconds. */
   quarantined(node: number, remaining: number): void;
   /** So many give none that no lock can be had for so many milliseconds. Said once for each such time. */
   noQuorum(nodes: readonly number[], remaining: number): void;
+  /** Those that answer have forgotten their locks, and wait for the silent ones, at most for so many ms. Said once. */
+  stuck(silent: readonly number[], remaining: number): void;
+  /** The masters have been told of another longest ttl than ours. Said once. */
+  otherMaxTtl(known: number): void;
 }
 
-interface GuardState {
-  /** Since when the master says that it has no guard; `undefined` when it has one, or has not been asked. */
-  absentSince: number | undefined;
-  /** When we named our longest ttl last. */
-  namedAt: number;
-  /** The longest ttl that the master has been told of. */
-  longestTtl: number;
-  quarantinedUntil: number;
-  arming: Promise<void> | undefined;
-}
+/** Most times that all masters are asked before the next vote begins it anew. */
+const MOST_PASSES = 8;
 
 /** The guards of all masters, as one client sees and arms them. */
 export class Guards {
@@ -64,32 +62,36 @@ export class Guards {
   readonly #names: Names;
   readonly #clock: Clock;
   readonly #settings: GuardSettings;
-  readonly #listener: QuarantineListener;
-  readonly #states: GuardState[];
+  readonly #listener: GuardListener;
+  readonly #quarantinedUntil: number[];
+  /** Masters that gave no vote for want of a guard, and up to which ttl they are to vote. */
+  readonly #barred = new Map<number, number>();
+  /** The longest ttl that we want to ask for, or know of. */
+  #longestTtl: number;
+  #settling: Promise<void> | undefined;
+  #armed = 0;
+  #introduced = false;
   /** Whether we have met a guard on any master: a set that then has none is not new, it was flushed. */
   #metGuard = false;
   /** Until when it is known that there is no quorum. */
   #noQuorumUntil = -Infinity;
+  #saidStuck = false;
+  #otherMaxTtl: number | undefined;
 
   constructor(
     masters: Masters,
     names: Names,
     clock: Clock,
     settings: GuardSettings,
-    listener: QuarantineListener,
+    listener: GuardListener,
   ) {
     this.#masters = masters;
     this.#names = names;
     this.#clock = clock;
     this.#settings = settings;
     this.#listener = listener;
-    this.#states = masters.ports.map(() => ({
-      absentSince: undefined,
-      namedAt: -Infinity,
-      longestTtl: 0,
-      quarantinedUntil: -Infinity,
-      arming: undefined,
-    }));
+    this.#longestTtl = settings.maxTtl;
+    this.#quarantinedUntil = masters.ports.map(() => -Infinity);
   }
 
   /** Whether votes look at the guard. */
@@ -97,92 +99,166 @@ export class Guards {
     return this.#settings.mode !== false;
   }
 
+  /** Counts how often a master that gave us no vote for want of a guard has been armed. */
+  get armed(): number {
+    return this.#armed;
+  }
+
+  /** The longest ttl that masters had been told of by others, if it is not ours. */
+  get otherMaxTtl(): number | undefined {
+    return this.#otherMaxTtl;
+  }
+
   /** Takes note of what a master said, and arms it when it must be. */
   heard(node: number, reply: AcquireReply | ExtendReply): void {
-    const state = this.#states[node];
-    if (!this.enabled || state === undefined) return;
-    if (reply.status === "unarmed" && reply.guard === "absent") {
-      state.absentSince ??= this.#clock.now();
-      this.#armAbsent(node, state.absentSince);
+    if (!this.enabled) return;
+    const { status } = reply;
+    if (status === "unarmed" || status === "too long") {
+      this.#barred.set(node, status === "unarmed" ? 0 : this.#settings.maxTtl);
+      if (status === "too long" || ("guard" in reply && reply.guard === "other"))
+        this.#metGuard = true;
+      this.#settle();
       return;
     }
     this.#metGuard = true;
-    state.absentSince = undefined;
-    if (reply.status === "unarmed" || reply.status === "too long") this.#arm(node, false);
-    else if (this.#clock.now() - state.namedAt > RENEWED) this.#arm(node, false);
-    if (reply.status === "quarantined" && "remaining" in reply) {
+    // The masters hear of our longest ttl once, and we of theirs.
+    if (!this.#introduced) this.#settle();
+    if (status === "quarantined" && "remaining" in reply) {
       this.#noteQuarantine(node, reply.remaining);
     }
   }
 
-  /** Waits for masters that are being armed. Resolves to false when there were none. */
-  async settled(): Promise<boolean> {
-    const arming = this.#states.flatMap(({ arming }) => arming ?? []);
-    await Promise.all(arming);
-    return arming.length > 0;
+  /** Waits for masters that are being armed. */
+  async settled(): Promise<void> {
+    await this.#settling;
   }
 
-  #armAbsent(node: number, absentSince: number): void {
-    const recent = this.#clock.now() - 2 * this.#settings.nodeTimeout;
-    if (this.#states.every(({ absentSince = -Infinity }) => absentSince >= recent)) {
-      for (const each of this.#states.keys()) this.#arm(each, this.#mayTrust());
-      // Another client may be arming a new set right now: its word takes a moment to get here.
-    } else if (this.#clock.now() - absentSince >= 2 * this.#settings.nodeTimeout) {
-      this.#arm(node, false);
+  #settle(): void {
+    this.#introduced = true;
+    this.#settling ??= this.#agree().finally(() => {
+      this.#settling = undefined;
+    });
+  }
+
+  /** Arms all masters that need it, and sees to it that they know the longest ttl. */
+  async #agree(): Promise<void> {
+    const { maxTtl, nodeTimeout } = this.#settings;
+    let before: readonly Word[] = [];
+    for (let pass = 0; pass < MOST_PASSES; pass++) {
+      const words = await this.#tellAll();
+      this.#look(words);
+      const step = nextStep(before, words, { wanted: maxTtl, grace: 2 * nodeTimeout });
+      if (step.kind === "done") return;
+      if (step.kind === "agree") {
+        await this.#tellAgreed(step.ttl, step.nodes, words);
+        if (step.isLast) return;
+      } else if (step.pause) {
+        await new Promise<void>((resolve) => {
+          this.#clock.timer(nodeTimeout / 2, resolve);
+        });
+      }
+      before = words;
     }
   }
 
-  /** Whether a set without any guard has nothing to forget. */
-  #mayTrust(): boolean {
-    if (this.#metGuard) return false;
+  /** Names the longest ttl to all masters, and arms those without a guard of their own. */
+  async #tellAll(): Promise<Word[]> {
+    const arming = {
+      names: this.#names,
+      quarantine: this.#quarantine(),
+      longestTtl: this.#longestTtl,
+      patience: this.#patience(),
+    };
+    return await Promise.all(
+      this.#masters.ports.map(async (port, node) => {
+        try {
+          return this.#note(node, (await askNode(port, armOperation, arming)).reply);
+        } catch {
+          // It stays as it is, and gives no vote; the next request arms it.
+          return undefined;
+        }
+      }),
+    );
+  }
+
+  async #tellAgreed(
+    agreedTtl: number,
+    nodes: readonly number[],
+    words: readonly Word[],
+  ): Promise<void> {
+    const trust = this.#mayTrust(words);
+    await Promise.all(
+      nodes.map(async (node) => {
+        const port = this.#masters.ports[node];
+        const word = words[node];
+        if (port === undefined || word === undefined) return;
+        const agreement = { names: this.#names, armedAt: word.armedAt, agreedTtl, trust };
+        try {
+          this.#note(node, (await askNode(port, agreeOperation, agreement)).reply);
+        } catch {
+          // As above.
+        }
+      }),
+    );
+  }
+
+  /** Whether the set of masters is wholly new, and so has nothing to forget. */
+  #mayTrust(words: readonly Word[]): boolean {
+    if (this.#metGuard || !words.every((word) => word?.state === "new")) return false;
     if (this.#settings.mode === "trust-new") return true;
     const quarantine = this.#quarantine();
     return this.#masters.ports.every((port) => port.uptime() >= quarantine);
   }
 
-  #arm(node: number, trust: boolean): void {
-    const state = this.#states[node];
-    const port = this.#masters.ports[node];
-    if (state === undefined || port === undefined || state.arming !== undefined) return;
-    const arming = {
-      names: this.#names,
-      quarantine: this.#quarantine(),
-      longestTtl: this.#settings.maxTtl,
-      trust,
-    };
-    state.arming = askNode(port, armOperation, arming)
-      .then(({ reply }) => {
-        this.#metGuard = true;
-        state.absentSince = undefined;
-        state.namedAt = this.#clock.now();
-        state.longestTtl = reply.longestTtl;
-        this.#noteQuarantine(node, reply.remaining);
-      })
-      // It stays as it is, and gives no vote; whoever asks it next arms it.
-      .catch(() => {})
-      .finally(() => {
-        state.arming = undefined;
-      });
+  #note(node: number, word: GuardState): GuardState {
+    this.#longestTtl = Math.max(this.#longestTtl, word.longestTtl);
+    // Of one that is not sure yet it is unknown whether, and for how long.
+    if (word.state !== "sure") return word;
+    this.#noteQuarantine(node, word.remaining);
+    if (word.agreedTtl >= (this.#barred.get(node) ?? Infinity)) {
+      this.#barred.delete(node);
+      this.#armed += 1;
+    }
+    if (word.agreedTtl !== this.#settings.maxTtl && this.#otherMaxTtl === undefined) {
+      this.#otherMaxTtl = word.agreedTtl;
+      this.#listener.otherMaxTtl(word.agreedTtl);
+    }
+    return word;
+  }
+
+  #look(words: readonly Word[]): void {
+    if (words.some((word) => word?.state === "sure")) this.#metGuard = true;
+    const stuck = isStuck(words);
+    if (stuck && !this.#saidStuck) {
+      const youngest = Math.min(...words.flatMap((word) => word?.age ?? []));
+      const silent = [...words.keys()].filter((node) => words[node] === undefined);
+      this.#listener.stuck(silent, this.#patience() - youngest);
+    }
+    this.#saidStuck = stuck;
   }
 
   /** By the longest ttl that any master knows of: others may hold locks longer than ours. */
   #quarantine(): number {
-    const known = this.#states.map(({ longestTtl }) => longestTtl);
-    return quarantineOf(Math.max(this.#settings.maxTtl, ...known), this.#settings);
+    return quarantineOf(this.#longestTtl, this.#settings);
+  }
+
+  /** For how long a master waits for word of the longest ttl; tests and development need not know of longer ones. */
+  #patience(): number {
+    if (this.#settings.mode === "trust-new") return this.#quarantine();
+    return quarantineOf(LONGEST_TTL, this.#settings);
   }
 
   #noteQuarantine(node: number, remaining: number): void {
-    const state = this.#states[node];
-    if (remaining <= 0 || state === undefined) return;
+    if (remaining <= 0) return;
     const now = this.#clock.now();
-    const known = state.quarantinedUntil > now;
-    state.quarantinedUntil = now + remaining;
+    const known = (this.#quarantinedUntil[node] ?? now) > now;
+    this.#quarantinedUntil[node] = now + remaining;
     if (!known) this.#listener.quarantined(node, remaining);
     this.#lookForQuorum(now);
   }
 
   #lookForQuorum(now: number): void {
-    const ends = this.#states.map(({ quarantinedUntil }) => quarantinedUntil);
+    const ends = this.#quarantinedUntil;
     // As many as are needed have to be back.
     const until = ends.toSorted((a, b) => a - b)[this.#masters.quorum - 1] ?? -Infinity;
     if (until <= now || this.#noQuorumUntil > now) return;

@@ -1,4 +1,5 @@
 import type { Operation } from "../redis/operation.ts";
+import { parseUnarmed, type UnarmedGuard } from "./acquiring.ts";
 import { type Names, parseStoredLock, type StoredLock } from "./stored.ts";
 
 /** What one master stores about one key. */
@@ -8,8 +9,8 @@ export interface ReadReply {
   /** The Redis type of a value that is not a string, and so no lock at all. */
   readonly foreignType: string | undefined;
   readonly mark: number;
-  /** `armed` for this very server process; `other`: for another; `absent`: the master has none. */
-  readonly guard: "armed" | "other" | "absent";
+  /** `armed`: it is this very server's, and sure; else why it gives no vote. */
+  readonly guard: "armed" | UnarmedGuard;
   /** Milliseconds for which an armed master gives no vote yet; 0 when it votes. */
   readonly quarantine: number;
   /** How many are in line. */
@@ -31,10 +32,10 @@ export const readOperation: Operation<{ readonly names: Names; readonly key: str
   local value = kind == 'string' and redis.call('GET', keys[1]) or ''
   local waiting = redis.call('ZCARD', keys[3])
   local first = waiting > 0 and redis.call('ZRANGE', keys[3], 0, ${SHOWN - 1}, 'WITHSCORES') or {}
-  local armed, _, ready = guardOf(keys[4])
-  local guard = armed == server and 'armed' or armed and 'other' or 'absent'
-  local quarantine = guard == 'armed' and ready > 0 and math.max(0, ready - clockOf()) or 0
-  return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark, waiting, first, guard, quarantine }`,
+  local guard = guardOf(keys[4])
+  local word = unarmed(guard) or 'armed'
+  local quarantine = word == 'armed' and guard.ready > 0 and math.max(0, guard.ready - clockOf()) or 0
+  return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark, waiting, first, word, quarantine }`,
     keys: ({ names, key }) => [names.lock(key), names.fence(key), names.waiters(key), names.guard],
     argv: () => [],
     parse([, kind, value, expiresIn, mark, waiting, first, guard, quarantine]) {
@@ -45,7 +46,7 @@ export const readOperation: Operation<{ readonly names: Names; readonly key: str
             : undefined,
         foreignType: kind === "string" || kind === "none" ? undefined : String(kind),
         mark: Number(mark),
-        guard: guard === "armed" || guard === "other" ? guard : "absent",
+        guard: guard === "armed" ? guard : parseUnarmed(guard),
         quarantine: Number(quarantine),
         waiting: Number(waiting),
         first: parseFirst(first),

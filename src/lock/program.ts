@@ -1,5 +1,5 @@
 import { composeProgram } from "../redis/operation.ts";
-import { armOperation } from "./arming.ts";
+import { agreeOperation, armOperation } from "./arming.ts";
 import { cancelOperation, requestOperation } from "./cancelling.ts";
 import { readOperation, scanOperation } from "./looking.ts";
 import { LINE_PRELUDE } from "./line-script.ts";
@@ -13,6 +13,7 @@ import { PRELUDE } from "./stored.ts";
 /** All that a lock master executes for us. */
 export const lockProgram = composeProgram(PRELUDE + LINE_PRELUDE, [
   armOperation,
+  agreeOperation,
   acquireOperation,
   extendOperation,
   releaseOperation,

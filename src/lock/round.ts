@@ -1,4 +1,4 @@
-import { type AcquireReply, acquireOperation } from "./acquiring.ts";
+import { type AcquireReply, acquireOperation, type UnarmedGuard } from "./acquiring.ts";
 import type { Claim } from "./claim.ts";
 import type { LockContext } from "./context.ts";
 import { judge, markOf, type Verdict, type Vote } from "./quorum.ts";
@@ -14,6 +14,20 @@ export interface RoundResult {
    * where the vote is still to come when it is there.
    */
   rollBack(heard: TurnListener): void;
+}
+
+const UNARMED: Record<UnarmedGuard, string> = {
+  absent: "new, or lost its memory",
+  other: "was restarted, or took the data of another server",
+  unsure: "lost its memory, and no master has told yet how long the locks can be that it forgot",
+};
+
+/** Why a guard gives no vote, in words. */
+export function describeUnarmed(
+  reply: AcquireReply & { readonly status: "unarmed" | "too long" },
+): string {
+  if (reply.status === "unarmed") return UNARMED[reply.guard];
+  return "not all masters have been told of so long a ttl";
 }
 
 const PENDING: Vote = { kind: "pending" };
@@ -95,13 +109,8 @@ function voteOf(reply: AcquireReply): Vote {
         cause: `lost its memory; votes again in ${Math.ceil(reply.remaining)} ms`,
       };
     case "unarmed":
-      return {
-        kind: "barred",
-        reason: "unarmed",
-        cause: reply.guard === "absent" ? "new, or lost its memory" : "was restarted",
-      };
     case "too long":
-      return { kind: "barred", reason: "unarmed", cause: "did not know of so long a ttl" };
+      return { kind: "barred", reason: "unarmed", cause: describeUnarmed(reply) };
     default:
       return reply satisfies never;
   }

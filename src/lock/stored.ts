@@ -3,7 +3,7 @@
  *
  * - `P K`: the lock, `<fencing token>:<owner>:<holder text>`, with a ttl; before the text stands {@link KEPT} once the
  *   holder is done and the key is only kept for a while. Any other content is somebody else's lock.
- * - `P@node`: the guard, `<server process>:<armed at>:<ready at>:<longest ttl>:<needed until>`, times by the master's clock;
+ * - `P@node`: the guard, `<server>:<state>:<armed at>:<ready at>:<longest ttl>:<agreed ttl>`, times by the master's clock;
  *   see `guard.ts`.
  * - `P@waiters:K`: the line of those who wait for the key, a sorted set: see `line-script.ts`.
  * - `P@waiter:K`: what is known about each of them, a hash.
@@ -66,13 +66,8 @@ export function namesUnder(prefix: string): Names {
  */
 export const RETENTION = 3_600_000;
 
-/**
- * Milliseconds that a guard remembers the longest ttl after somebody named it last. Clients name theirs again at every
- * {@link RENEWED}, and no ttl is longer than half of {@link RETENTION}: a lock of that ttl is over by then.
- */
-export const NEEDED = 3_600_000;
-/** Milliseconds after which a client names its longest ttl again, at its next use of the master. */
-export const RENEWED = NEEDED / 4;
+/** The longest ttl, in ms, that a lock can have: well below the time for which masters remember marks. */
+export const LONGEST_TTL = RETENTION / 2;
 
 /** Longest holder text that is stored, in characters; more is cut. */
 export const LONGEST_HOLDER_TEXT = 256;
@@ -108,8 +103,6 @@ export function parseStoredLock(value: string): StoredLock {
  * guard and the clock, is read once for all operations of a script call.
  */
 export const PRELUDE = `
--- One that hides its identity is told from another by its missing guard alone.
-if server == '' then server = 'hidden' end
 local function holderOf(value)
   local token, owner = string.match(value, '^q?(%d+):([%w_-]+):')
   return owner, token
@@ -125,12 +118,24 @@ end
 local guard
 local function guardOf(key)
   if not guard or guard.key ~= key then
-    local server, armed, ready, longest, needed =
-      string.match(redis.call('GET', key) or '', '^([^:]+):(%d+):(%d+):(%d+):(%d+)$')
-    guard = { key = key, server = server, armed = tonumber(armed), ready = tonumber(ready),
-      longest = tonumber(longest), needed = tonumber(needed) }
+    local server, state, armed, ready, longest, agreed =
+      string.match(redis.call('GET', key) or '', '^([^:]+):(%a+):(%d+):(%d+):(%d+):(%d+)$')
+    guard = { key = key, server = server, state = state, armed = tonumber(armed), ready = tonumber(ready),
+      longest = tonumber(longest), agreed = tonumber(agreed) }
   end
-  return guard.server, guard.armed, guard.ready, guard.longest, guard.needed
+  return guard
+end
+local function setGuard(set)
+  -- A full server refuses: what is stored counts.
+  guard = nil
+  redis.call('SET', set.key, string.format('%s:%s:%.0f:%.0f:%.0f:%.0f',
+    set.server, set.state, set.armed, set.ready, set.longest, set.agreed))
+end
+-- Why a guard gives no vote, if it does not: there is none, it names another server, or it is not sure yet.
+local function unarmed(read)
+  if not read.server then return 'absent' end
+  if read.server ~= server then return 'other' end
+  if read.state ~= 'sure' then return 'unsure' end
 end
 local now
 local function clockOf()

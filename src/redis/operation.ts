@@ -2,8 +2,8 @@
  * One thing a master does atomically: Lua on the server, a typed value here.
  *
  * The Lua is the body of a function of `keys` and `argv`, all of them strings; it ends by returning a status, or an array
- * whose first element is one. It may use the functions of the program's prelude, and `server`: the identity of the very process
- * that the call was sent to.
+ * whose first element is one. It may use the functions of the program's prelude, and `server`: the identity of the master
+ * that executes it, see {@link composeProgram}.
  */
 export interface Operation<A, R> {
   readonly name: string;
@@ -61,7 +61,12 @@ export function replyOf(raw: unknown): readonly unknown[] | undefined {
  * Joins operations into one script. `ARGV` is what {@link encodeCalls} gives. There are no `KEYS`: a master is a server of
  * its own, and one text costs both sides less than many arguments.
  *
- * An operation that raises an error fails alone: the others of the call have their own results.
+ * An operation that raises an error fails alone: the others of the call have their own results. A replica executes
+ * none of them: it answers the whole call with a `READONLY` error, also where it is configured to take writes.
+ *
+ * `server` is the run id, which the connection knows (a restart ends it), and the replication id, which the script itself
+ * reads in each call: a master that becomes a replica, takes the data of another and is promoted again keeps its run id and
+ * its connections, and gets a new replication id. What a server hides is `hidden`.
  */
 export function composeProgram(
   prelude: string,
@@ -73,7 +78,12 @@ export function composeProgram(
       `${index === 0 ? "if" : "elseif"} name == '${name}' then\n${lua.trim()}`,
   );
   return {
-    source: `local server = ARGV[2]
+    source: `local replication = redis.call('INFO', 'replication')
+if string.match(replication, 'role:(%a+)') == 'slave' then
+  return redis.error_reply('READONLY this server is a replica')
+end
+local runId = ARGV[2] ~= '' and ARGV[2] or 'hidden'
+local server = runId .. '.' .. (string.match(replication, 'master_replid:(%w+)') or 'hidden')
 ${prelude.trim()}
 local function execute(name, keys, argv)
 ${branches.join("\n")}
@@ -93,10 +103,10 @@ return replies`,
   };
 }
 
-/** The arguments of one script call that executes `calls` in order in the given server process. */
+/** The arguments of one script call that executes `calls` in order in the server process with the given run id. */
 export function encodeCalls(
   calls: readonly Call<unknown, unknown>[],
-  server: string,
-): [calls: string, server: string] {
-  return [`[${calls.map(({ text }) => text).join()}]`, server];
+  runId: string,
+): [calls: string, runId: string] {
+  return [`[${calls.map(({ text }) => text).join()}]`, runId];
 }

@@ -2,6 +2,8 @@
 export interface ServerInfo {
   /** Names the server process; empty when the server hides it. */
   readonly runId: string;
+  /** Another one after each promotion, see `composeProgram`; empty when the server hides it. */
+  readonly replicationId: string;
   /** For people: "Redis 7.4.1", "Valkey 8.1.1". */
   readonly product: string | undefined;
   /** The version of Redis that it is, or stands for. */
@@ -38,6 +40,7 @@ export function parseServerInfo(text: string): ServerInfo {
   const clustered = fields.get("cluster_enabled") === "1";
   return {
     runId: fields.get("run_id") ?? "",
+    replicationId: fields.get("master_replid") ?? "",
     product: valkey === undefined ? version && `Redis ${version}` : `Valkey ${valkey}`,
     version,
     uptime: seconds === undefined ? undefined : seconds * 1_000,

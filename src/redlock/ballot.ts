@@ -1,6 +1,7 @@
 import type { LockContext } from "../lock/context.ts";
 import { acquireOperation } from "../lock/acquiring.ts";
 import type { Caller } from "../lock/claim.ts";
+import { describeUnarmed } from "../lock/round.ts";
 
 /** Nobody: an examination stands in no line. */
 const NOBODY: Caller = {
@@ -17,8 +18,8 @@ export type Ballot =
   | { readonly state: "votes" }
   /** It may have forgotten locks, and does not vote for so many milliseconds. */
   | { readonly state: "quarantined"; readonly remaining: number }
-  /** Its guard does not name it yet. */
-  | { readonly state: "unarmed" }
+  /** Its guard gives no vote yet. */
+  | { readonly state: "unarmed"; readonly cause: string }
   /** Another entry speaks for the same server. */
   | { readonly state: "duplicate"; readonly cause: string }
   | { readonly state: "failed"; readonly cause: string };
@@ -48,9 +49,11 @@ export async function askForVotes(
       {
         answer: (node, reply) => {
           guards.heard(node, reply);
-          const { status } = reply;
-          if (status === "quarantined") put(node, { state: status, remaining: reply.remaining });
-          else put(node, { state: status === "granted" ? "votes" : "unarmed" });
+          if (reply.status === "quarantined") {
+            put(node, { state: reply.status, remaining: reply.remaining });
+          } else if (reply.status === "unarmed" || reply.status === "too long") {
+            put(node, { state: "unarmed", cause: describeUnarmed(reply) });
+          } else put(node, { state: "votes" });
         },
         failure: (node, { failure, message }) =>
           put(node, { state: failure === "duplicate" ? failure : "failed", cause: message }),

@@ -96,6 +96,12 @@ export const FINDINGS = {
     why: "The server may have forgotten locks, and gives no vote until they are over; a majority of such servers stops all new locks.",
     advice: "Wait; if it comes again, find out who restarts or flushes the server.",
   },
+  "max-ttl": {
+    weight: "warning",
+    why: "All clients of a keyPrefix should have the same maxTtl. A longer one is used when all masters have been told of it, and makes the quarantine longer for all.",
+    advice:
+      "Set the same maxTtl everywhere. The masters keep the longest; to lower it, delete `<keyPrefix>@node` on all of them while no client runs.",
+  },
   "recent-restart": {
     weight: "warning",
     why: "It may have forgotten locks that are not over yet, and `restartGuard: false` lets it vote.",
@@ -119,13 +125,14 @@ export const FINDINGS = {
   },
   "run-id-hidden": {
     weight: "warning",
-    why: "A restart with old data and an entry that leads to the same server twice go unnoticed.",
+    why: "Without run_id a restart with old data and an entry that leads to the same server twice go unnoticed, without master_replid a failover and back.",
     advice: "Reach the server itself, not through a proxy that hides who answers.",
   },
   "has-replicas": {
     weight: "warning",
-    why: "A failover loses the locks that were not copied yet. The promoted replica is quarantined; the quorum needs no replicas.",
-    advice: "Turn automatic failover off; take more masters, not replicas.",
+    why: "A failover loses the locks that were not copied yet: a promoted replica, and a master that was one for a while, gives no vote for the quarantine. So does a master when its first replica attaches, and when the last has been gone for repl-backlog-ttl. The quorum needs no replicas.",
+    advice:
+      "Turn automatic failover off; take more masters, not replicas. Attach and detach replicas of one master at a time, a quarantine apart.",
   },
   "pubsub-refused": {
     weight: "warning",

@@ -13,6 +13,8 @@ export interface Facts {
   /** What each master said to the connection that locks use. */
   readonly ballots: readonly Ballot[];
   readonly queue: QueueFacts | undefined;
+  /** The longest ttl that the masters had been told of, if it is not ours. */
+  readonly otherMaxTtl: number | undefined;
 }
 
 /** What was learned about the queue's Redis. */
@@ -32,6 +34,10 @@ export function judgeNodes(facts: Facts, settings: RedlockSettings): Observation
     }
   }
   observations.push(...aboutQueue(facts));
+  if (facts.otherMaxTtl !== undefined) {
+    const found = `maxTtl ${settings.maxTtl} here, ${facts.otherMaxTtl} on the masters`;
+    observations.push({ code: "max-ttl", node: undefined, found });
+  }
   const count = warningAboutCount(facts.nodes.length);
   if (count !== undefined) {
     observations.push({ code: "node-count", node: undefined, found: count.message });
@@ -89,7 +95,7 @@ function warnings(node: NodeFacts, ballot: Ballot | undefined, settings: Redlock
   const { info, clock, pubsubRefusal } = node;
   const found: Found[] = [];
   if (info !== undefined) {
-    const { evictionPolicy, replicas, runId, uptime } = info;
+    const { evictionPolicy, replicas, runId, replicationId, uptime } = info;
     if (evictionPolicy !== "noeviction") {
       found.push(["eviction", `maxmemory-policy ${evictionPolicy ?? "unknown"}`]);
     }
@@ -107,11 +113,12 @@ function warnings(node: NodeFacts, ballot: Ballot | undefined, settings: Redlock
       ]);
     }
     if (runId === "") found.push(["run-id-hidden", "no run_id in INFO"]);
+    else if (replicationId === "") found.push(["run-id-hidden", "no master_replid in INFO"]);
   }
   if (ballot?.state === "quarantined") {
     found.push(["quarantined", `no vote for ${seconds(ballot.remaining)}`]);
   }
-  if (ballot?.state === "unarmed") found.push(["quarantined", "no vote, its guard is not set yet"]);
+  if (ballot?.state === "unarmed") found.push(["quarantined", `no vote: ${ballot.cause}`]);
   if (clock === undefined) {
     found.push(["clock-unknown", "TIME is refused"]);
   } else {

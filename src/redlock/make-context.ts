@@ -57,6 +57,8 @@ export function makeContext(
       quarantined: (node, remaining) =>
         events.emit("node:quarantined", { node: masters.names[node] ?? "", remaining }),
       noQuorum: (nodes, remaining) => warnNoQuorum(masters, nodes, remaining, events),
+      stuck: (silent, remaining) => warnStuck(masters, silent, remaining, events),
+      otherMaxTtl: (known) => warnOtherMaxTtl(settings, known, events),
     },
   );
   return {
@@ -93,5 +95,30 @@ function warnNoQuorum(
       `no lock can be had for ${Math.ceil(remaining / 1_000)} s: ${nodes.length} of ${names.length} nodes (${listed}) are new, ` +
       "or may have forgotten locks, and give no vote until those are over; it then goes on by itself " +
       '(new servers of tests and development need not wait: restartGuard: "trust-new")',
+  });
+}
+
+function warnStuck(
+  { names }: Masters,
+  silent: readonly number[],
+  remaining: number,
+  events: SafeEmitter,
+): void {
+  const listed = silent.map((node) => names[node]).join(", ");
+  events.emit("warning", {
+    code: "longest-ttl-unknown",
+    message:
+      `no lock can be had: the nodes that answer may have forgotten locks, and none of them knows how long those can be; ` +
+      `they wait for ${listed}, at most ${Math.ceil(remaining / 60_000)} min ` +
+      `(a server there that is new and empty is enough)`,
+  });
+}
+
+function warnOtherMaxTtl({ maxTtl }: RedlockSettings, known: number, events: SafeEmitter): void {
+  events.emit("warning", {
+    code: "max-ttl",
+    message:
+      `maxTtl is ${maxTtl} ms here, and the nodes have been told of ${known} ms: all clients of a keyPrefix should have the same. ` +
+      "The longer one counts for quarantines, and is used when all nodes have heard of it",
   });
 }

@@ -1,7 +1,7 @@
 import { checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
 import type { RedlockWarning } from "../events.ts";
-import { RETENTION } from "../lock/stored.ts";
+import { LONGEST_TTL, RETENTION } from "../lock/stored.ts";
 import { abortMargin, drift, grantPatience } from "../lock/validity.ts";
 import { checkTelemetry, type RedlockTelemetry } from "./telemetry.ts";
 import { type Endpoint, type NodeOption, parseEndpoints } from "../redis/endpoint.ts";
@@ -87,8 +87,6 @@ const DEFAULT_DRIFT_FACTOR = 0.01;
 /** The largest `driftFactor`, also in rules. */
 export const LARGEST_DRIFT_FACTOR = 0.2;
 const DEFAULT_CLOCK_SKEW_BUDGET = 5_000;
-/** A ttl must stay well below the time masters remember marks. */
-export const LONGEST_TTL = RETENTION / 2;
 /** A vote that takes this many ms, or the node timeout if that is less, must still make a lock. */
 const HEALTHY_ANSWER = 50;
 

@@ -183,7 +183,7 @@ async function gather(
     probe.close();
   };
   await Promise.race([Promise.all([examined, voted(), queueAsked()]), aborted(ended)]);
-  return { nodes, ballots, queue: queueFacts };
+  return { nodes, ballots, queue: queueFacts, otherMaxTtl: guards.otherMaxTtl };
 }
 
 function mayChange({ state }: Ballot): boolean {

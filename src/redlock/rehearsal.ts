@@ -120,7 +120,7 @@ function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unk
     priority: 0,
     replaces: true,
   }));
-  const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, trust: true };
+  const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, patience: 0 };
   const line = [names.turn(key), names.waiters(key), names.waiter(key)];
   return [
     ...(guarded ? [callOf(armOperation, arming)] : []),

@@ -7,6 +7,7 @@ import type { Fault, FaultKind } from "./schedule.ts";
 
 /** What the nemesis breaks. */
 export interface Stage {
+  /** The masters, and behind them a server for copies of one of them. */
   readonly nodes: RedisNodes;
   /** Of each worker, its way to each master. */
   readonly links: readonly (readonly TcpProxy[])[];
@@ -22,6 +23,8 @@ export class Nemesis implements Disposable {
   readonly counts: Partial<Record<FaultKind, number>> = {};
   readonly #stage: Stage;
   readonly #admins: readonly Redis[];
+  /** There is one server for copies: those who want it take turns. */
+  #copying: Promise<void> = Promise.resolve();
 
   constructor(stage: Stage) {
     this.#stage = stage;
@@ -88,8 +91,55 @@ export class Nemesis implements Disposable {
         await delay(ms);
         await admin?.config("SET", "maxmemory", "0");
         break;
+      case "demote":
+        // Its master is where no server listens: it keeps its data.
+        await admin?.replicaof("127.0.0.1", 1).catch(() => undefined);
+        await delay(ms);
+        await this.#promote(master);
+        break;
+      case "fail over to a copy and back":
+        this.#copying = this.#copying.then(async () => await this.#failBack(master, ms));
+        await this.#copying;
+        break;
       default:
         throw new Error(`${kind} is no fault of a master`);
+    }
+  }
+
+  /** A master takes over the data of a copy that was parted from it for a while. It keeps its process and connections. */
+  async #failBack(master: number, ms: number): Promise<void> {
+    const copy = this.#stage.nodes.ports.length - 1;
+    await this.#follow(copy, master);
+    await this.#promote(copy);
+    await delay(ms);
+    await this.#follow(master, copy);
+    await this.#promote(master);
+  }
+
+  /** Gives up after a while: either may be killed or frozen meanwhile. */
+  async #follow(replica: number, master: number): Promise<void> {
+    const admin = this.#admins[replica];
+    const end = performance.now() + PATIENCE;
+    try {
+      await admin?.replicaof("127.0.0.1", this.#stage.nodes.ports[master]!);
+      while ((await admin?.info("replication"))?.includes("master_link_status:up") === false) {
+        if (performance.now() > end) return;
+        await delay(20);
+      }
+    } catch {
+      // The server does not answer. It is promoted all the same.
+    }
+  }
+
+  /** No server stays a replica. */
+  async #promote(server: number): Promise<void> {
+    for (;;) {
+      try {
+        await this.#admins[server]?.replicaof("NO", "ONE");
+        return;
+      } catch {
+        await delay(100);
+      }
     }
   }
 

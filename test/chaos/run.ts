@@ -55,13 +55,19 @@ export interface ChaosOptions {
 
 /** Runs one contender under the faults of one seed. */
 export async function runChaos(options: ChaosOptions): Promise<Report> {
-  await using nodes = await startRedisNodes(MASTERS, { persistence: "always" });
+  // One more, for copies.
+  await using nodes = await startRedisNodes(MASTERS + 1, {
+    persistence: "always",
+    args: ["--repl-diskless-sync-delay", "0"],
+  });
   // No fault touches it.
   await using queue = options.jobs === true ? await startRedisNodes(1) : undefined;
   const folder = await mkdtemp(join(tmpdir(), "bullmq-redlock-chaos-"));
   const links = await Promise.all(
     Array.from({ length: WORKERS }, async () => {
-      return await Promise.all(nodes.ports.map(async (port) => await TcpProxy.start(port)));
+      return await Promise.all(
+        nodes.ports.slice(0, MASTERS).map(async (port) => await TcpProxy.start(port)),
+      );
     }),
   );
   try {

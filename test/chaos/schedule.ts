@@ -8,6 +8,8 @@ export const MASTER_FAULTS = {
   FLUSHALL: 1,
   "SCRIPT FLUSH": 2,
   "fill up": 2,
+  demote: 1,
+  "fail over to a copy and back": 2,
 };
 /** What goes wrong between a worker process and a master. */
 export const LINK_FAULTS = {

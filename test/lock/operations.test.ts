@@ -4,7 +4,7 @@ import { acquireOperation } from "../../src/lock/acquiring.ts";
 import type { Claim } from "../../src/lock/claim.ts";
 import { extendOperation } from "../../src/lock/extending.ts";
 import { releaseOperation } from "../../src/lock/releasing.ts";
-import { armOperation } from "../../src/lock/arming.ts";
+import { agreeOperation, armOperation } from "../../src/lock/arming.ts";
 import { dueOperation } from "../../src/lock/due-keys.ts";
 import { joinOperation, serveOperation } from "../../src/lock/lining.ts";
 import { readOperation } from "../../src/lock/looking.ts";
@@ -208,6 +208,7 @@ describe("the simulated master", () => {
       | "serve"
       | "due"
       | "arm"
+      | "agree"
       | "delete"
       | "foreign"
       | "flush"
@@ -250,6 +251,7 @@ describe("the simulated master", () => {
       "due",
       "arm",
       "arm",
+      "agree",
       "delete",
       "foreign",
       "flush",
@@ -293,8 +295,8 @@ describe("the simulated master", () => {
             await client.flushall();
             twin.wipe();
           } else if (kind === "other process") {
-            await client.set(names.guard, "other:0:0:500000:1");
-            twin.set(names.guard, "other:0:0:500000:1", Infinity);
+            await client.set(names.guard, "other:sure:0:0:500000:100000");
+            twin.set(names.guard, "other:sure:0:0:500000:100000", Infinity);
           } else if (kind === "due") {
             // The clocks of the two are not the same: all is due, or nothing.
             for (const home of ["x", "y", "z"]) {
@@ -326,12 +328,15 @@ describe("the simulated master", () => {
               joins,
             };
             const base = { ...claim(owner, token, keys), guarded, caller };
-            const request = requestOf(kind, base, each);
-            const real = await ask(request.operation, request.args);
-            expect(round(twin.execute(request.operation, request.args, server))).toEqual(
+            const { operation, argsFor } = requestOf(kind, base, each);
+            const guard = await client.get(names.guard);
+            const real = await ask(operation, argsFor(armedAtOf(guard))).catch(messageOf);
+            const args = argsFor(armedAtOf(twin.get(names.guard)));
+            expect(round(executedBy(() => twin.execute(operation, args, server)))).toEqual(
               round(real),
             );
           }
+          expect(guardIn(twin.get(names.guard))).toEqual(guardIn(await client.get(names.guard)));
           for (const known of ["k", "l"]) {
             for (const name of [names.lock(known), names.fence(known), names.turn(known)]) {
               expect(twin.get(name) ?? null).toEqual(await client.get(name));
@@ -361,12 +366,13 @@ describe("the simulated master", () => {
     kind: Exclude<Step["kind"], "delete" | "foreign" | "flush" | "other process" | "due">,
     base: Claim,
     { ttl, trust, place, priority, living, flag, linger, gone, home, run, age }: Step,
-  ): { operation: Operation<object, unknown>; args: object } {
+  ): { operation: Operation<object, unknown>; argsFor: (armedAt: number) => object } {
     const requests = {
       arm: {
         operation: armOperation,
-        args: { names, quarantine: 3 * ttl, longestTtl: ttl, trust },
+        args: { names, quarantine: 3 * ttl, longestTtl: ttl, patience: trust ? 0 : 9_999_999 },
       },
+      agree: { operation: agreeOperation, args: { names, agreedTtl: ttl, trust } },
       acquire: { operation: acquireOperation, args: { ...base, ttl } },
       extend: { operation: extendOperation, args: { ...base, ttl } },
       held: {
@@ -412,9 +418,33 @@ describe("the simulated master", () => {
       },
       read: { operation: readOperation, args: { names, key: base.keys[0] ?? "" } },
     };
-    return requests[kind];
+    const { operation, args } = requests[kind];
+    // The clocks of the two differ; an agreement may be for another guard.
+    return { operation, argsFor: (armedAt) => ({ ...args, armedAt: flag ? armedAt : 1 }) };
   }
 });
+
+function armedAtOf(guard: string | null | undefined): number {
+  return Number(guard?.split(":")[2] ?? 0);
+}
+
+/** A guard without its server and its times. */
+function guardIn(stored: string | null | undefined): unknown {
+  const [, state, , , longest, agreed] = stored?.split(":") ?? [];
+  return { state, longest, agreed };
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function executedBy(execute: () => unknown): unknown {
+  try {
+    return execute();
+  } catch (error) {
+    return messageOf(error);
+  }
+}
 
 function lineOf(stored = "[]"): string[] {
   const line = JSON.parse(stored) as [string, number][];
@@ -439,11 +469,12 @@ function withoutTimes(queues: [string, string][]): [string, string][] {
 
 /** The twin's time stands still, the server's does not: expiries agree to half of a ttl's step. */
 function round(reply: unknown): unknown {
-  return JSON.parse(
-    JSON.stringify(reply, (name, value: unknown) =>
-      ["expiresIn", "remaining", "quarantine"].includes(name)
-        ? Math.round(Number(value) / 100_000)
-        : value,
-    ),
-  );
+  const text = JSON.stringify(reply, (name, value: unknown) => {
+    if (name === "armedAt") return undefined;
+    return ["expiresIn", "remaining", "quarantine", "age"].includes(name)
+      ? Math.round(Number(value) / 100_000)
+      : value;
+  });
+  // JSON has no undefined.
+  return text === undefined ? undefined : JSON.parse(text);
 }

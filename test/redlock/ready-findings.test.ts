@@ -12,6 +12,7 @@ import {
   keysLeft,
   ofCode,
   redlock,
+  reportOf,
   sharedNodes,
   summary,
 } from "./ready-support.ts";
@@ -95,6 +96,16 @@ describe.concurrent("ready(), of masters that stay as they are,", () => {
     await lock.extend();
     await lock.release();
     expect(await (await waiting).release()).toBe("released");
+  });
+
+  it("warns of a maxTtl that is not that of the masters, and of servers that hide their replication", async ({
+    expect,
+  }) => {
+    const report = await reportOf(redlock(shared.urls, { ttl: 10_000 }));
+    expect(summary(report)).toEqual(["warning max-ttl -"]);
+    expect(ofCode("max-ttl", report)[0]?.found).toBe("maxTtl 10000 here, 15000 on the masters");
+    const hidden = await rewritten(/master_replid:/, "xxxxxx_replid:");
+    expect(await findings(redlock(hidden))).toEqual(["warning run-id-hidden 0"]);
   });
 
   it("refuses a server in cluster mode, whose votes do not count either", async ({ expect }) => {
@@ -279,6 +290,8 @@ describe("ready(), of masters that change,", () => {
       expect(await findings(redlock(locks.urls))).toEqual([
         "fatal replica 0",
         "warning has-replicas 1",
+        // The first replica changes the replication id of its master.
+        "warning quarantined 1",
       ]);
     } finally {
       await replica!.replicaof("NO", "ONE");

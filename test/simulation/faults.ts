@@ -9,6 +9,10 @@ export interface FaultPlan {
   crashEmpty: number;
   crashPartial: number;
   flush: number;
+  /** All victims are flushed while all that could tell what they have forgotten is silent. */
+  sweep: number;
+  /** A master becomes a replica of a copy of itself, and is promoted again. */
+  failback: number;
   partition: number;
   /** All wires at once, for a moment. */
   outage: number;
@@ -36,6 +40,8 @@ export const NO_FAULTS: FaultPlan = {
   crashEmpty: Infinity,
   crashPartial: Infinity,
   flush: Infinity,
+  sweep: Infinity,
+  failback: Infinity,
   partition: Infinity,
   outage: Infinity,
   pause: Infinity,

@@ -42,6 +42,7 @@ export class Nemesis {
       server.freeze();
       this.#later(3 * this.#ttl, () => server.thaw());
     });
+    this.#every(plan.sweep, "flush", () => this.#sweep());
     this.#every(plan.crashKeep, "crash with memory", () => this.#crash(() => "all"));
     this.#every(plan.crashEmpty, "crash without memory", () => this.#crash(() => "nothing"));
     this.#every(plan.crashPartial, "crash with old memory", () => {
@@ -50,6 +51,15 @@ export class Nemesis {
       this.#timeline.in(this.#ttl * this.#random.fraction(), () =>
         this.#crash(() => () => server.master.restore(old), server),
       );
+    });
+    this.#every(plan.failback, "failover to a copy and back", () => {
+      const { master } = this.#pick(victims);
+      const copy = master.snapshot();
+      this.#timeline.in(this.#ttl * this.#random.fraction(), () => {
+        if (this.#stopped) return;
+        master.follow(copy);
+        this.#later(this.#ttl / 2, () => master.promote());
+      });
     });
     this.#every(plan.flush, "flush", () => this.#pick(victims).master.wipe());
     this.#every(plan.partition, "partition of a wire", () => {
@@ -90,12 +100,31 @@ export class Nemesis {
     this.#faults.end();
     for (const server of this.#targets.servers) {
       if (!server.up) server.restart("all");
+      server.master.promote();
       server.thaw();
     }
     for (const { host, wires } of this.#targets.clients) {
       if (host.paused) host.resume();
       for (const wire of wires) wire.cut = false;
     }
+  }
+
+  /** All victims forget; other masters, and all clients but a new one, are silent for longer than a quarantine. */
+  #sweep(): void {
+    const { servers, victims, clients } = this.#targets;
+    const silence = 2.5 * this.#ttl;
+    for (const { master } of victims) master.wipe();
+    for (const server of servers.filter((each) => !victims.includes(each))) {
+      server.freeze();
+      this.#timeline.in(silence, () => server.thaw());
+    }
+    for (const { host } of clients.slice(1)) {
+      if (host.paused) continue;
+      host.pause();
+      this.#timeline.in(silence, () => host.resume());
+    }
+    clients[0]?.host.kill();
+    this.#targets.replace(0);
   }
 
   #crash(

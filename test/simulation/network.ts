@@ -2,7 +2,7 @@ import type { Clock } from "../../src/clock.ts";
 import { type AnswerListener, NodeError, type NodePort } from "../../src/redis/node-port.ts";
 import type { Call } from "../../src/redis/operation.ts";
 import type { Random } from "../../src/random.ts";
-import { SimulatedMaster } from "../support/simulated-master.ts";
+import { executeOn, hear, SimulatedMaster } from "../support/simulated-master.ts";
 import type { Faults } from "./faults.ts";
 import type { Host } from "./host.ts";
 import type { Timeline } from "./timeline.ts";
@@ -150,15 +150,14 @@ export class Wire implements NodePort {
       listener.failure(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
     });
     const execute = (): void => {
-      const answer = { reply: server.master.execute(operation, args, id), sentAt, server: id };
+      const outcome = executeOn(server.master, { operation, args }, id);
       this.#carry(() => {
         if (answered || epoch !== server.epoch) return;
         host.deliver(() => {
           if (answered) return;
           answered = true;
           host.clearTimer(deadline);
-          if (open) listener.answer(answer);
-          else listener.late?.(answer);
+          hear(listener, open, outcome, { sentAt, server: id });
         });
       });
     };

@@ -1,6 +1,6 @@
 import type { FaultPlan } from "./faults.ts";
 import type { Violation } from "./oracle.ts";
-import { OPTIONS, type Scenario, scenario } from "./scenarios.ts";
+import { DIFFERING_TTLS, OPTIONS, type Scenario, scenario } from "./scenarios.ts";
 
 /** A change of the code that takes a protection away. */
 export interface Patch {
@@ -40,6 +40,33 @@ export const PROTECTIONS: readonly Protection[] = [
     violation: "overlap",
     seeds: 6,
     options: { restartGuard: false },
+  },
+  {
+    name: "the replication id in the guard",
+    without: "a master that took over the data of its copy brings back its old guard with it",
+    scenario: scenario("masters fail over and back", { failback: 800, partition: 800, loss: 0.02 }),
+    violation: "overlap",
+    seeds: 6,
+    patch: {
+      file: "test/support/simulated-master.ts",
+      find: 'return `${server === "" ? "hidden" : server}.${this.#replicationId}`;',
+      replace: 'return `${server === "" ? "hidden" : server}.${0 * this.#replicationId}`;',
+    },
+  },
+  {
+    name: "waiting for a master that knows the longest ttl",
+    without: "a client with short locks lets masters vote that have forgotten a longer one",
+    scenario: scenario("masters forget, ttls differ", DIFFERING_TTLS, {
+      victims: 2,
+      otherTtl: 4_000,
+    }),
+    violation: "overlap",
+    seeds: 3,
+    patch: {
+      file: "src/lock/guard.ts",
+      find: "return quarantineOf(LONGEST_TTL, this.#settings);",
+      replace: "return this.#quarantine() + 0 * LONGEST_TTL;",
+    },
   },
   {
     name: "a quarantine longer than the longest ttl",

@@ -48,7 +48,7 @@ export async function simulateRun(scenario: Scenario, seed: number): Promise<Rep
     (_, i) => new Server(`lock-${i + 1}`, timeline, pickRate()),
   );
   const world: World = { scenario, random, timeline, faults, oracle, resource, servers };
-  const clients = Array.from({ length: scenario.clients }, () => connect(world));
+  const clients = Array.from({ length: scenario.clients }, (_, i) => connect(world, i));
   const nemesis = new Nemesis(
     timeline,
     random,
@@ -57,7 +57,7 @@ export async function simulateRun(scenario: Scenario, seed: number): Promise<Rep
       victims: servers.slice(0, scenario.victims),
       clients,
       replace: (index) => {
-        clients[index] = connect(world);
+        clients[index] = connect(world, index);
         void work(world, clients[index], () => timeline.now >= scenario.duration);
       },
     },
@@ -94,7 +94,9 @@ interface World {
   servers: Server[];
 }
 
-function connect({ scenario, random, timeline, faults, servers }: World): Client {
+function connect(world: World, index: number): Client {
+  const { scenario, random, timeline, faults, servers } = world;
+  const { otherTtl } = scenario;
   const { drift, wallSpread } = scenario.faults;
   const host = new Host(timeline, {
     rate: 1 + (2 * random.fraction() - 1) * drift,
@@ -104,6 +106,7 @@ function connect({ scenario, random, timeline, faults, servers }: World): Client
   const redlock = new Redlock(
     {
       ...scenario.options,
+      ...(index % 2 === 1 && otherTtl !== undefined ? { ttl: otherTtl } : {}),
       nodes: servers.map((_, i) => `redis://lock-${i + 1}:6379`),
     },
     {
@@ -207,9 +210,10 @@ async function afterwards(world: World): Promise<void> {
   const { ttl = 1_000, clockSkewBudget = 5_000, nodeTimeout = 50 } = scenario.options;
   const drained = timeline.now + 20 * ttl;
   await timeline.runUntil(drained);
-  const fresh = connect(world);
+  const fresh = connect(world, 0);
   let free = 0;
-  const patience = 2 * ttl + 1.5 * (ttl + clockSkewBudget + nodeTimeout) + 2_000;
+  const longest = Math.max(ttl, scenario.otherTtl ?? 0);
+  const patience = 2 * longest + 1.5 * (longest + clockSkewBudget + nodeTimeout) + 2_000;
   for (let i = 0; i < scenario.keys; i++) {
     void (async () => {
       for (let done = false; !done && timeline.now < drained + patience;) {

@@ -22,6 +22,8 @@ export interface Scenario {
   readonly writeDelay: number;
   readonly faults: FaultPlan;
   readonly options: Omit<RedlockOptions, "nodes">;
+  /** Every second client has this ttl in place of that in the options. */
+  readonly otherTtl?: number;
   /** The second entry reaches the first server. */
   readonly sameServerTwice?: boolean;
   /** Only the first so many servers crash or forget. */
@@ -47,13 +49,16 @@ const BASE: Omit<Scenario, "name" | "faults"> = {
 };
 
 const NETWORK = { loss: 0.02, duplication: 0.02, slow: 0.02, partition: 3_000 };
-const MEMORY = { crashEmpty: 3_000, crashPartial: 3_000, flush: 3_000 };
+const MEMORY = { crashEmpty: 3_000, crashPartial: 3_000, flush: 3_000, failback: 3_000 };
+/** Most masters forget, and who knows what is silent. */
+export const DIFFERING_TTLS: Partial<FaultPlan> = { sweep: 8_000 };
 const EVERYTHING: Partial<FaultPlan> = {
   ...NETWORK,
   crashKeep: 4_000,
   crashEmpty: 6_000,
   crashPartial: 6_000,
   flush: 6_000,
+  failback: 6_000,
   freeze: 4_000,
   pause: 3_000,
   suspend: 3_000,
@@ -81,6 +86,12 @@ export const SCENARIOS: readonly Scenario[] = [
   scenario("masters forget", { ...MEMORY, crashKeep: 4_000 }),
   scenario("masters forget, bad network", { ...MEMORY, ...NETWORK }),
   scenario("five masters forget", { ...MEMORY, ...NETWORK }, { masters: 5, clients: 6 }),
+  // One never forgets, though it may be silent when the others have: a ttl that all have forgotten is beyond the assumptions.
+  scenario("masters forget, ttls differ", DIFFERING_TTLS, {
+    clients: 3,
+    victims: 2,
+    otherTtl: 4_000,
+  }),
   scenario("clients pause and die", { pause: 1_500, kill: 1_500, loss: 0.01 }),
   scenario("machines sleep", { suspend: 1_500, wallSpread: 1_000 }),
   scenario("clocks drift and step", {

@@ -2,14 +2,19 @@ import type { Clock } from "../../src/clock.ts";
 import { type CancelRequest, parseRequest, REQUEST_LIFE } from "../../src/lock/cancelling.ts";
 import type { AttendedQueue } from "../../src/lock/due-keys.ts";
 import type { Joining, Serving, TurnReply } from "../../src/lock/lining.ts";
-import type { AcquireReply, KeyHolder } from "../../src/lock/acquiring.ts";
+import type { AcquireReply, KeyHolder, UnarmedGuard } from "../../src/lock/acquiring.ts";
 import type { Claim } from "../../src/lock/claim.ts";
 import type { ExtendReply } from "../../src/lock/extending.ts";
 import type { Releasing, ReleaseReply } from "../../src/lock/releasing.ts";
-import type { Arming, ArmReply } from "../../src/lock/arming.ts";
+import type { Agreement, Arming, GuardState } from "../../src/lock/arming.ts";
 import type { ReadReply } from "../../src/lock/looking.ts";
-import { KEPT, NEEDED, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
-import { type AnswerListener, NodeError, type NodePort } from "../../src/redis/node-port.ts";
+import { KEPT, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
+import {
+  type Answer,
+  type AnswerListener,
+  NodeError,
+  type NodePort,
+} from "../../src/redis/node-port.ts";
 import type { Call, Operation } from "../../src/redis/operation.ts";
 import { SimulatedLine } from "./simulated-line.ts";
 
@@ -20,13 +25,23 @@ interface Stored {
 
 interface Guard {
   server: string;
+  state: GuardState["state"];
   armed: number;
   ready: number;
   longest: number;
-  needed: number;
+  agreed: number;
 }
 
-const NO_GUARD: Guard = { server: "", armed: 0, ready: 0, longest: 0, needed: 0 };
+function noGuard(): Guard {
+  return { server: "", state: "new", armed: 0, ready: 0, longest: 0, agreed: 0 };
+}
+
+/** Why a guard gives no vote, if it does not. */
+function unarmed(guard: Guard | undefined, server: string): UnarmedGuard | undefined {
+  if (guard === undefined) return "absent";
+  if (guard.server !== server) return "other";
+  return guard.state === "sure" ? undefined : "unsure";
+}
 
 type AcquireArgs = Claim & { ttl: number };
 
@@ -36,6 +51,9 @@ export class SimulatedMaster {
   #data = new Map<string, Stored>();
   readonly #channels = new Map<string, Set<(message: string) => void>>();
   readonly #lines: SimulatedLine;
+  /** Another one after each promotion. */
+  #replicationId = 0;
+  #replica = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -64,6 +82,24 @@ export class SimulatedMaster {
     this.#data = new Map([...snapshot].map(([key, stored]) => [key, { ...stored }]));
   }
 
+  /** Becomes a replica of a server with these data: `REPLICAOF host port`. */
+  follow(snapshot: ReadonlyMap<string, Readonly<Stored>>): void {
+    this.restore(snapshot);
+    this.#replica = true;
+  }
+
+  /** Becomes a master again: `REPLICAOF NO ONE`. Neither process nor connections change. */
+  promote(): void {
+    if (!this.#replica) return;
+    this.#replica = false;
+    this.#replicationId += 1;
+  }
+
+  /** @param server the process, as it names itself. */
+  identity(server: string): string {
+    return `${server === "" ? "hidden" : server}.${this.#replicationId}`;
+  }
+
   get(key: string): string | undefined {
     const stored = this.#data.get(key);
     if (stored === undefined || stored.expiresAt <= this.#clock.now()) return undefined;
@@ -84,10 +120,16 @@ export class SimulatedMaster {
     return () => listeners.delete(listener);
   }
 
-  /** @param server the identity of this process, as the caller knows it. */
-  execute<A, R>({ name }: Operation<A, R>, args: A, server: string): R {
+  /**
+   * @param process the server process, as the caller knows it.
+   * @throws {NodeError} on a replica.
+   */
+  execute<A, R>({ name }: Operation<A, R>, args: A, process: string): R {
+    if (this.#replica) throw new NodeError("refused", "READONLY this server is a replica");
+    const server = this.identity(process);
     const handlers: Record<string, (args: never) => unknown> = {
       arm: (arming: Arming) => this.#arm(arming, server),
+      agree: (agreement: Agreement) => this.#agree(agreement, server),
       acquire: (claim: AcquireArgs) => this.#acquire(claim, server),
       extend: (claim: Claim & { ttl: number }) => this.#extend(claim, server),
       release: (releasing: Releasing) => this.#release(releasing),
@@ -110,25 +152,44 @@ export class SimulatedMaster {
     return handler(args as never) as R;
   }
 
+  /** Sets a guard as after the first use of a set: sure, and long out of its quarantine. */
+  setArmed(key: string, process: string, longest: number): void {
+    const server = this.identity(process);
+    this.#setGuard(key, { server, state: "sure", armed: 0, ready: 0, longest, agreed: longest });
+  }
+
   #publish(channel: string, message: string): void {
     for (const tell of this.#channels.get(channel) ?? []) tell(message);
   }
 
-  #arm({ names, quarantine, longestTtl, trust }: Arming, server: string): ArmReply {
+  #arm({ names, quarantine, longestTtl, patience }: Arming, server: string): GuardState {
     const now = this.#now();
+    const known = this.#guard(names.guard);
+    const guard: Guard = known ?? noGuard();
+    if (guard.server !== server) {
+      guard.state = known === undefined ? "new" : "forgot";
+      [guard.server, guard.armed, guard.ready] = [server, now, now + quarantine];
+    } else if (guard.armed > now) {
+      [guard.armed, guard.ready] = [now, now + Math.max(0, guard.ready - guard.armed)];
+    }
+    guard.longest = Math.max(guard.longest, longestTtl);
+    if (guard.state !== "sure" || guard.ready > now) {
+      guard.ready = Math.max(guard.ready, guard.armed + quarantine);
+    }
+    if (guard.state !== "sure" && now - guard.armed >= patience) {
+      [guard.state, guard.agreed] = ["sure", Math.max(guard.agreed, longestTtl)];
+    }
+    return this.#setGuard(names.guard, guard);
+  }
+
+  #agree({ names, armedAt, agreedTtl, trust }: Agreement, server: string): GuardState {
     const guard = this.#guard(names.guard);
-    let { armed, ready, longest, needed } = guard ?? NO_GUARD;
-    if (guard?.server !== server) {
-      [armed, ready] = guard === undefined && trust ? [0, 0] : [now, now + quarantine];
-    } else if (armed > 0) {
-      if (armed > now) [armed, ready] = [now, now + ready - armed];
-      ready = Math.max(ready, armed + quarantine);
+    if (guard?.server !== server || guard.armed !== armedAt) {
+      throw new NodeError("refused", "an unknown status OTHER");
     }
-    if (guard === undefined || longestTtl >= longest || now > needed) {
-      [longest, needed] = [longestTtl, now + NEEDED];
-    }
-    this.set(names.guard, [server, armed, ready, longest, needed].join(":"), Infinity);
-    return { remaining: Math.max(0, ready - now), longestTtl: longest };
+    [guard.state, guard.agreed] = ["sure", Math.max(guard.agreed, agreedTtl)];
+    if (trust) guard.ready = 0;
+    return this.#setGuard(names.guard, guard);
   }
 
   #acquire(
@@ -140,10 +201,9 @@ export class SimulatedMaster {
     if (guarded) {
       const guard = this.#guard(names.guard);
       longest = guard?.longest ?? Infinity;
-      if (guard?.server !== server) {
-        return { status: "unarmed", guard: guard === undefined ? "absent" : "other" };
-      }
-      if (ttl > guard.longest) return { status: "too long" };
+      const why = unarmed(guard, server);
+      if (why !== undefined) return { status: "unarmed", guard: why };
+      if (guard === undefined || ttl > guard.agreed) return { status: "too long" };
       remaining = Math.max(0, guard.ready - this.#now());
     }
     const fences = keys.map((key) => this.#fence(names.fence(key)));
@@ -222,9 +282,10 @@ export class SimulatedMaster {
   ): ExtendReply {
     let quarantined = false;
     const guard = guarded ? this.#guard(names.guard) : undefined;
+    const why = guarded ? unarmed(guard, server) : undefined;
     if (guarded) {
-      if (guard !== undefined && ttl > guard.longest) return { status: "too long" };
-      quarantined = guard?.server !== server || guard.ready > this.#now();
+      if (guard !== undefined && ttl > guard.agreed) return { status: "too long" };
+      quarantined = why !== undefined || (guard?.ready ?? 0) > this.#now();
     }
     let set = false;
     let gone = false;
@@ -239,9 +300,7 @@ export class SimulatedMaster {
       if (stored.id !== owner || stored.token !== token) return { status: "taken" };
       if (current.startsWith("q")) set = true;
     }
-    if (gone && guarded && guard?.server !== server) {
-      return { status: "unarmed", guard: guard === undefined ? "absent" : "other" };
-    }
+    if (gone && why !== undefined) return { status: "unarmed", guard: why };
     if (gone && quarantined) return { status: "quarantined" };
     for (const key of keys) {
       const name = names.lock(key);
@@ -290,10 +349,10 @@ export class SimulatedMaster {
     const [lock, fence] = [names.lock(key), names.fence(key)];
     const current = this.get(lock);
     const guard = this.#guard(names.guard);
-    const armed = guard?.server === server;
+    const why = unarmed(guard, server);
     return {
-      guard: armed ? "armed" : guard === undefined ? "absent" : "other",
-      quarantine: armed ? Math.max(0, guard.ready - this.#now()) : 0,
+      guard: why ?? "armed",
+      quarantine: why === undefined ? Math.max(0, (guard?.ready ?? 0) - this.#now()) : 0,
       holder:
         current === undefined
           ? undefined
@@ -308,9 +367,23 @@ export class SimulatedMaster {
   #guard(key: string): Guard | undefined {
     const value = this.get(key);
     if (value === undefined) return undefined;
-    const [server = "", ...numbers] = value.split(":");
-    const [armed = 0, ready = 0, longest = 0, needed = 0] = numbers.map(Number);
-    return { server, armed, ready, longest, needed };
+    const [server = "", state, ...numbers] = value.split(":");
+    const [armed = 0, ready = 0, longest = 0, agreed = 0] = numbers.map(Number);
+    return { server, state: state as Guard["state"], armed, ready, longest, agreed };
+  }
+
+  #setGuard(key: string, guard: Guard): GuardState {
+    const { server, state, armed, ready, longest, agreed } = guard;
+    this.set(key, [server, state, armed, ready, longest, agreed].join(":"), Infinity);
+    const now = this.#now();
+    return {
+      state,
+      armedAt: armed,
+      age: now - armed,
+      remaining: Math.max(0, ready - now),
+      longestTtl: longest,
+      agreedTtl: agreed,
+    };
   }
 
   /** Whole milliseconds, as the Lua reads them. */
@@ -332,6 +405,33 @@ export class SimulatedMaster {
 function asKept(value: string): string {
   if (parseStoredLock(value).kept) return value;
   return value.replace(/^q?\d+:[\w-]+:/, (head) => head + KEPT);
+}
+
+/** What a master answers: a reply, or an error. */
+export function executeOn<A, R>(
+  master: SimulatedMaster,
+  { operation, args }: Pick<Call<A, R>, "operation" | "args">,
+  process: string,
+): { reply: R } | NodeError {
+  try {
+    return { reply: master.execute(operation, args, process) };
+  } catch (error) {
+    if (error instanceof NodeError) return error;
+    throw error;
+  }
+}
+
+/** Tells a listener what a master has answered. */
+export function hear<R>(
+  listener: AnswerListener<R>,
+  inTime: boolean,
+  outcome: { reply: R } | NodeError,
+  sent: Pick<Answer<R>, "sentAt" | "server">,
+): void {
+  if (outcome instanceof NodeError) {
+    if (inTime) listener.failure(outcome);
+  } else if (inTime) listener.answer({ ...outcome, ...sent });
+  else listener.late?.({ ...outcome, ...sent });
 }
 
 /** How a {@link SimulatedNode} behaves; may be changed at any time. */
@@ -401,16 +501,11 @@ export class SimulatedNode implements NodePort {
       listener.failure(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
     });
     const execute = (): void => {
-      const answer = {
-        reply: this.master.execute(operation, args, this.server),
-        sentAt,
-        server: this.server,
-      };
+      const outcome = executeOn(this.master, { operation, args }, this.server);
       if (this.behaviour.mute) return;
       clock.timer(this.behaviour.back, () => {
         clock.clearTimer(deadline);
-        if (inTime) listener.answer(answer);
-        else listener.late?.(answer);
+        hear(listener, inTime, outcome, { sentAt, server: this.server });
       });
     };
     clock.timer(this.behaviour.there, () => {

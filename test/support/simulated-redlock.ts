@@ -43,7 +43,7 @@ export function simulate(
             clockOf(clock, nodes.length),
           );
           // As after the first use of the set: a test of the guard takes it away.
-          node.master.set("redlock:@node", `${node.server}:0:0:${longest}:9999999999999`, Infinity);
+          node.master.setArmed("redlock:@node", node.server, longest);
           nodes.push(node);
           return node;
         },
