@@ -10,6 +10,8 @@ export interface FaultPlan {
   crashPartial: number;
   flush: number;
   partition: number;
+  /** All connections of a client, or of all, forgotten on the way without a word. */
+  strand: number;
   /** All wires at once, for a moment. */
   outage: number;
   pause: number;
@@ -37,6 +39,7 @@ export const NO_FAULTS: FaultPlan = {
   crashPartial: Infinity,
   flush: Infinity,
   partition: Infinity,
+  strand: Infinity,
   outage: Infinity,
   pause: Infinity,
   suspend: Infinity,

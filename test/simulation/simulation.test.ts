@@ -44,7 +44,7 @@ describe("the real client over simulated masters", () => {
     const kinds = new Set(
       [...reports.values()].flat().flatMap(({ faults }) => Object.keys(faults)),
     );
-    expect(kinds.size).toBe(15);
+    expect(kinds.size).toBe(16);
     for (const kind of kinds) {
       expect(
         total(({ faults }) => faults[kind] ?? 0),
