@@ -6,6 +6,7 @@ import type { LockContext } from "./context.ts";
 import type { KeyHolder } from "./acquiring.ts";
 import type { Caller, Claim } from "./claim.ts";
 import { reportVotes, type Vote } from "./quorum.ts";
+import { recovers } from "./recovery.ts";
 import { type RoundResult, runRound } from "./round.ts";
 import type { Tenure, TurnListener } from "./tenure.ts";
 import { smallestGrant } from "./validity.ts";
@@ -56,6 +57,7 @@ export async function acquire(
   const traces = new Set<number>();
   let rounds = 0;
   let stopLeading: (() => void) | undefined;
+  let recovered = false;
   try {
     for (let splits = 0; ; splits++) {
       const startedAt = clock.now();
@@ -71,6 +73,11 @@ export async function acquire(
       const armed = await context.guards.settled();
       const unarmed = votes.some((vote) => vote.kind === "barred" && vote.reason === "unarmed");
       if (verdict.kind === "unavailable" && (!unarmed || splits >= SPLIT_ROUNDS)) {
+        // Once: new connections that fail too are an outage.
+        if (!recovered && request.wanted()) {
+          recovered = await recovers(context, votes, startedAt);
+          if (recovered) continue;
+        }
         return { kind: "unavailable", votes: reportVotes(context.masters.names, votes) };
       }
       const blockers = verdict.kind === "split" ? verdict.blockers : [];
