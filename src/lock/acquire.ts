@@ -78,7 +78,8 @@ export async function acquire(
           recovered = await recovers(context, votes, startedAt);
           if (recovered) continue;
         }
-        return { kind: "unavailable", votes: reportVotes(context.masters.names, votes) };
+        const explained = votes.map((vote, node) => explain(vote, context.guards.failureOf(node)));
+        return { kind: "unavailable", votes: reportVotes(context.masters.names, explained) };
       }
       const blockers = verdict.kind === "split" ? verdict.blockers : [];
       const settled = settledBlocker(firstSeen, blockers, clock.now(), nodeTimeout);
@@ -170,6 +171,12 @@ function hasNotJoined({ token, caller }: Claim, votes: readonly Vote[]): boolean
   return (
     caller.joins !== undefined && votes.some((vote) => vote.kind === "busy" && vote.mark >= token)
   );
+}
+
+/** Says also why the guard could not be armed. */
+function explain(vote: Vote, failure: string | undefined): Vote {
+  if (vote.kind !== "barred" || vote.reason !== "unarmed" || failure === undefined) return vote;
+  return { ...vote, cause: `${vote.cause}; ${failure}` };
 }
 
 function tooLate(vote: Vote, ttl: number): Vote {

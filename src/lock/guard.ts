@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { askNode } from "../redis/node-port.ts";
+import { askNode, NodeError } from "../redis/node-port.ts";
 import type { Masters } from "./masters.ts";
 import type { AcquireReply } from "./acquiring.ts";
 import type { ExtendReply } from "./extending.ts";
@@ -56,6 +56,15 @@ interface GuardState {
   longestTtl: number;
   quarantinedUntil: number;
   arming: Promise<void> | undefined;
+  /** Why it could not be armed last; `undefined` when it was. */
+  failure: string | undefined;
+}
+
+function describeArming(error: unknown): string {
+  if (!(error instanceof NodeError)) return `the guard was not stored: ${String(error)}`;
+  return error.failure === "refused"
+    ? `the guard was refused: ${error.message}`
+    : `the guard was not confirmed: ${error.message}`;
 }
 
 /** The guards of all masters, as one client sees and arms them. */
@@ -89,6 +98,7 @@ export class Guards {
       longestTtl: 0,
       quarantinedUntil: -Infinity,
       arming: undefined,
+      failure: undefined,
     }));
   }
 
@@ -122,6 +132,11 @@ export class Guards {
     return arming.length > 0;
   }
 
+  /** Why a master could not be armed: the reason why it gives no vote. */
+  failureOf(node: number): string | undefined {
+    return this.#states[node]?.failure;
+  }
+
   #armAbsent(node: number, absentSince: number): void {
     const recent = this.#clock.now() - 2 * this.#settings.nodeTimeout;
     if (this.#states.every(({ absentSince = -Infinity }) => absentSince >= recent)) {
@@ -153,13 +168,16 @@ export class Guards {
     state.arming = askNode(port, armOperation, arming)
       .then(({ reply }) => {
         this.#metGuard = true;
+        state.failure = undefined;
         state.absentSince = undefined;
         state.namedAt = this.#clock.now();
         state.longestTtl = reply.longestTtl;
         this.#noteQuarantine(node, reply.remaining);
       })
-      // It stays as it is, and gives no vote; whoever asks it next arms it.
-      .catch(() => {})
+      // It stays as it is, and gives no vote, which says why; the next that asks it arms it.
+      .catch((error: unknown) => {
+        state.failure = describeArming(error);
+      })
       .finally(() => {
         state.arming = undefined;
       });

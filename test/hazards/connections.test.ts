@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { LockUnavailableError, type Redlock } from "../../src/index.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
-import { connectRedlock, failureOf, makeProxies, timed, valuesOf } from "./support.ts";
+import { connectRedlock, failureOf, makeProxies, makeRedlock, timed, valuesOf } from "./support.ts";
 
 const PATIENT = { nodeTimeout: 300, ttl: 5_000 };
 
@@ -144,5 +144,26 @@ describe("close()", () => {
     const { stdout } = await promisify(execFile)(process.execPath, args);
     // Not a figure of speed: what holds the process back is a timer of two seconds.
     expect(Number(stdout)).toBeLessThan(1_200);
+  });
+});
+
+describe("a guard that a master refuses to store", () => {
+  const nodes = useRedisNodes(3);
+
+  test("is the reason in the vote of that master", async () => {
+    const clients = redisClients(nodes);
+    for (const client of clients) {
+      await client.config("SET", "maxmemory", "1");
+      onTestFinished(async () => void (await client.config("SET", "maxmemory", "0")));
+    }
+    const redlock = makeRedlock(nodes.urls, { restartGuard: true });
+
+    const error = await failureOf(redlock.acquire("account"));
+
+    expect(error).toBeInstanceOf(LockUnavailableError);
+    const causes = (error as LockUnavailableError).votes.map(({ cause }) => cause);
+    expect(causes).toEqual(
+      Array.from({ length: 3 }, () => expect.stringMatching(/the guard was refused: .*OOM/)),
+    );
   });
 });
