@@ -356,6 +356,14 @@ describe("nodes", () => {
     expect(parseUrl("nodes[0]", plain)).not.toHaveProperty("tls");
   });
 
+  it("may have credentials that come from functions", () => {
+    const nodes: NodeOption[] = [
+      { host: "a", username: "locks", password: () => "token" },
+      { url: "rediss://b", username: () => "locks", password: () => Promise.resolve("token") },
+    ];
+    expect(() => make({ nodes })).not.toThrow();
+  });
+
   it("with a misspelt part do not compile", () => {
     // @ts-expect-error: no option of ioredis
     const nodes: NodeOption[] = [{ hots: "a" }];
