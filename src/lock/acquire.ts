@@ -6,6 +6,7 @@ import type { LockContext } from "./context.ts";
 import type { KeyHolder } from "./acquiring.ts";
 import type { Caller, Claim } from "./claim.ts";
 import { reportVotes, type Vote } from "./quorum.ts";
+import { recovers } from "./recovery.ts";
 import { type RoundResult, runRound } from "./round.ts";
 import type { Tenure, TurnListener } from "./tenure.ts";
 import { smallestGrant } from "./validity.ts";
@@ -56,6 +57,7 @@ export async function acquire(
   const traces = new Set<number>();
   let rounds = 0;
   let stopLeading: (() => void) | undefined;
+  let recovered = false;
   try {
     for (let splits = 0; ; splits++) {
       const startedAt = clock.now();
@@ -73,7 +75,13 @@ export async function acquire(
       if (unarmed) await guards.settled();
       const armed = guards.armed > armedBefore;
       if (verdict.kind === "unavailable" && (!armed || splits >= SPLIT_ROUNDS)) {
-        return { kind: "unavailable", votes: reportVotes(context.masters.names, votes) };
+        // Once: new connections that fail too are an outage.
+        if (!recovered && request.wanted()) {
+          recovered = await recovers(context, votes, startedAt);
+          if (recovered) continue;
+        }
+        const explained = votes.map((vote, node) => explain(vote, guards.failureOf(node)));
+        return { kind: "unavailable", votes: reportVotes(context.masters.names, explained) };
       }
       const blockers = verdict.kind === "split" ? verdict.blockers : [];
       const settled = settledBlocker(firstSeen, blockers, clock.now(), nodeTimeout);
@@ -165,6 +173,12 @@ function hasNotJoined({ token, caller }: Claim, votes: readonly Vote[]): boolean
   return (
     caller.joins !== undefined && votes.some((vote) => vote.kind === "busy" && vote.mark >= token)
   );
+}
+
+/** Says also why the guard could not be armed. */
+function explain(vote: Vote, failure: string | undefined): Vote {
+  if (vote.kind !== "barred" || vote.reason !== "unarmed" || failure === undefined) return vote;
+  return { ...vote, cause: `${vote.cause}; ${failure}` };
 }
 
 function tooLate(vote: Vote, ttl: number): Vote {

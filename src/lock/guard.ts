@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { askNode } from "../redis/node-port.ts";
+import { askNode, NodeError } from "../redis/node-port.ts";
 import type { Masters } from "./masters.ts";
 import type { AcquireReply } from "./acquiring.ts";
 import { isStuck, nextStep, type Word } from "./agreement.ts";
@@ -56,6 +56,13 @@ export interface GuardListener {
 /** Most times that all masters are asked before the next vote begins it anew. */
 const MOST_PASSES = 8;
 
+function describeArming(error: unknown): string {
+  if (!(error instanceof NodeError)) return `the guard was not stored: ${String(error)}`;
+  return error.failure === "refused"
+    ? `the guard was refused: ${error.message}`
+    : `the guard was not confirmed: ${error.message}`;
+}
+
 /** The guards of all masters, as one client sees and arms them. */
 export class Guards {
   readonly #masters: Masters;
@@ -66,6 +73,8 @@ export class Guards {
   readonly #quarantinedUntil: number[];
   /** Masters that gave no vote for want of a guard, and up to which ttl they are to vote. */
   readonly #barred = new Map<number, number>();
+  /** Why a master could not be armed last. */
+  readonly #failures = new Map<number, string>();
   /** The longest ttl that we want to ask for, or know of. */
   #longestTtl: number;
   #settling: Promise<void> | undefined;
@@ -128,6 +137,11 @@ export class Guards {
     }
   }
 
+  /** Why a master could not be armed: the reason why it gives no vote. */
+  failureOf(node: number): string | undefined {
+    return this.#failures.get(node);
+  }
+
   /** Waits for masters that are being armed. */
   async settled(): Promise<void> {
     await this.#settling;
@@ -173,8 +187,9 @@ export class Guards {
       this.#masters.ports.map(async (port, node) => {
         try {
           return this.#note(node, (await askNode(port, armOperation, arming)).reply);
-        } catch {
-          // It stays as it is, and gives no vote; the next request arms it.
+        } catch (error) {
+          // It stays as it is, and gives no vote, which says why; the next request arms it.
+          this.#failures.set(node, describeArming(error));
           return undefined;
         }
       }),
@@ -195,8 +210,8 @@ export class Guards {
         const agreement = { names: this.#names, armedAt: word.armedAt, agreedTtl, trust };
         try {
           this.#note(node, (await askNode(port, agreeOperation, agreement)).reply);
-        } catch {
-          // As above.
+        } catch (error) {
+          this.#failures.set(node, describeArming(error));
         }
       }),
     );
@@ -211,6 +226,7 @@ export class Guards {
   }
 
   #note(node: number, word: GuardState): GuardState {
+    this.#failures.delete(node);
     this.#longestTtl = Math.max(this.#longestTtl, word.longestTtl);
     // Of one that is not sure yet it is unknown whether, and for how long.
     if (word.state !== "sure") return word;

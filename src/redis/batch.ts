@@ -1,5 +1,5 @@
 import type { Clock, Timer } from "../clock.ts";
-import { describeConnectionError } from "./connection.ts";
+import { describeConnectionError, describeUnfitReply } from "./causes.ts";
 import { type AnswerListener, NodeError } from "./node-port.ts";
 import { type Call, FAILED, replyOf } from "./operation.ts";
 
@@ -7,7 +7,11 @@ import { type Call, FAILED, replyOf } from "./operation.ts";
 export interface Pending {
   readonly call: Call<unknown, unknown>;
   readonly listener: AnswerListener<unknown>;
+  readonly askedAt: number;
 }
+
+/** A timer that fires so many ms late was kept from it: the process was busy, and answers may lie unread. */
+const BUSY = 20;
 
 /** Calls that travel together as one script call, with one deadline. */
 export class Batch {
@@ -15,6 +19,7 @@ export class Batch {
   readonly sentAt: number;
   readonly #clock: Clock;
   readonly #timeout: number;
+  readonly #onDeadline: () => void;
   readonly #deadline: Timer;
   #settled = false;
 
@@ -27,9 +32,11 @@ export class Batch {
     this.sentAt = clock.now();
     this.#clock = clock;
     this.#timeout = timeout;
+    this.#onDeadline = onDeadline;
     this.#deadline = clock.timer(timeout, () => {
-      this.#timeOut();
-      onDeadline();
+      // Immediates run when what has arrived has been read.
+      if (clock.now() > this.sentAt + timeout + BUSY) setImmediate(() => this.#timeOut());
+      else this.#timeOut();
     });
   }
 
@@ -38,32 +45,42 @@ export class Batch {
     return this.#settled;
   }
 
-  /** Tells everybody what a master has said to each call: as an answer, or as one that came too late. */
-  answer(replies: unknown, server: string): void {
+  /**
+   * Tells everybody what a master has said to each call: as an answer, or as one that came too late.
+   * @returns why the master must be left, when it said so; the calls that it refused for that.
+   */
+  answer(replies: unknown, server: string): { cause: string | undefined; refused: Pending[] } {
     const { sentAt } = this;
-    // The timer may be behind when the event loop was blocked.
-    const late = this.#settled || this.#clock.now() - sentAt > this.#timeout;
-    if (late) this.#timeOut();
-    else this.#settle();
-    tellAll(this.pending, ({ call, listener }, index) => {
+    const late = this.#settled;
+    const refused: Pending[] = [];
+    let cause: string | undefined;
+    this.#settle();
+    tellAll(this.pending, (each, index) => {
+      const { call, listener } = each;
       const outcome = parseReply(call, Array.isArray(replies) ? replies[index] : replies);
       if (outcome instanceof NodeError) {
+        if (outcome.failure === "unreachable") {
+          cause = outcome.message;
+          refused.push(each);
+        }
         if (!late) listener.failure(outcome);
       } else if (late) listener.late?.({ reply: outcome, sentAt, server });
       else listener.answer({ reply: outcome, sentAt, server });
     });
+    return { cause, refused };
   }
 
   /** Tells everybody that there is no answer, unless they have been told something. */
   fail(error: NodeError): void {
-    if (!this.#settled) {
-      this.#settle();
-      tellAll(this.pending, ({ listener }) => listener.failure(error));
-    }
+    if (this.#settled) return;
+    this.#settle();
+    tellAll(this.pending, ({ listener }) => listener.failure(error));
   }
 
   #timeOut(): void {
+    if (this.#settled) return;
     this.fail(new NodeError("timed out", `no answer within ${this.#timeout} ms`));
+    this.#onDeadline();
   }
 
   #settle(): void {
@@ -88,10 +105,18 @@ export function tellAll(
   if (thrown.length > 0) throw thrown[0];
 }
 
+/** An error reply of a server; one by which it says that it is no master any more counts as none. */
+export function refusal(message: string): NodeError {
+  const unfit = describeUnfitReply(message);
+  return unfit === undefined
+    ? new NodeError("refused", message)
+    : new NodeError("unreachable", unfit);
+}
+
 function parseReply({ operation, args }: Call<unknown, unknown>, raw: unknown): unknown {
   const reply = replyOf(raw);
   if (reply === undefined) return new NodeError("refused", "an answer that is none of ours");
-  if (reply[0] === FAILED) return new NodeError("refused", String(reply[1]));
+  if (reply[0] === FAILED) return refusal(String(reply[1]));
   try {
     return operation.parse(reply, args);
   } catch (error) {

@@ -1,7 +1,9 @@
 import { Redis, type RedisOptions } from "ioredis";
 import { checkNumber, refuseUnknownOptions, requireText } from "../check-options.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
+import { type Credential, readCredentials } from "./credentials.ts";
 import { IOREDIS_OPTIONS, type IoredisOption } from "./ioredis-options.ts";
+import type { OpenClient } from "./link.ts";
 import { parseUrl } from "./parse-url.ts";
 
 /** A master given by its parts: where it is (`url`, `host`, `port` or `path`), and any option of ioredis. */
@@ -13,22 +15,31 @@ export interface NodeOptions extends Partial<Record<IoredisOption, unknown>> {
   port?: number;
   /** Path of a Unix socket, in place of host and port. */
   path?: string;
-  username?: string;
-  password?: string;
+  /** Or what gives it, asked at each connect. An error or a rejection is the cause of a failed attempt, and another follows. */
+  username?: Credential;
+  /** As `username`: a token that expires, say. */
+  password?: Credential;
   /** @defaultValue 0 */
   db?: number;
   /** Options of `tls.connect`, or the name of a profile of ioredis. */
   tls?: object | "RedisCloudFixed" | "RedisCloudFlexible";
+  /** Refused: the keys of locks have the `keyPrefix` of the `Redlock`. */
+  keyPrefix?: "";
+  /** Refused: a connection that watches takes no commands. */
+  monitor?: false;
 }
 
-/** An ioredis client of any supported version; it is duplicated with our own options and never used itself. */
+/**
+ * An ioredis client of any supported version; it is duplicated with our own options at each connect, with the credentials that
+ * it has then, and never used itself.
+ */
 export interface RedisClient {
   duplicate(override?: object): unknown;
   defineCommand(name: string, definition: { lua: string }): void;
   readonly options: object;
 }
 
-/** A lock master: a URL (`redis://`, `rediss://`, or the path of a Unix socket), its parts, or an ioredis client. */
+/** A lock master: a URL (`redis://`, `rediss://`, `valkey://`, `valkeys://`, or the path of a Unix socket), its parts, or an ioredis client. */
 export type NodeOption = string | NodeOptions | RedisClient;
 
 /** A master we can connect to. */
@@ -38,7 +49,8 @@ export interface Endpoint {
   /** Two endpoints with the same address are the same server. */
   readonly address: string;
   readonly db: number;
-  connect(this: void, options: RedisOptions): Redis;
+  /** Makes a client with these options on top of those that the user gave, with the credentials of now. */
+  readonly connect: OpenClient;
 }
 
 /** What an entry of `nodes` may have, if it is an object. */
@@ -83,6 +95,7 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
 
 function describeEndpoint(path: string, options: RedisOptions): Endpoint {
   const { host = "127.0.0.1", port = 6379, db = 0, path: socket } = options;
+  refuseUseless(path, options);
   if (socket !== undefined && (typeof socket !== "string" || socket === "")) {
     throw new LockConfigError({
       path: `${path}.path`,
@@ -102,9 +115,31 @@ function describeEndpoint(path: string, options: RedisOptions): Endpoint {
   checkTls(`${path}.tls`, options.tls);
   return {
     ...nameEndpoint(host, port, socket, db),
-    connect: (dedicated) =>
-      new Redis({ ...options, host, port, ...dedicated, replyMapping: "legacy" }),
+    connect: async (dedicated) => {
+      const credentials = await readCredentials(options);
+      const all = { ...options, host, port, ...dedicated, ...credentials };
+      return new Redis({ ...all, replyMapping: "legacy" });
+    },
   };
+}
+
+/** Options of ioredis that change what commands mean. */
+function refuseUseless(path: string, options: RedisOptions): void {
+  const { keyPrefix, monitor } = options;
+  if (keyPrefix !== undefined && keyPrefix !== "") {
+    throw new LockConfigError({
+      path: `${path}.keyPrefix`,
+      found: describeValue(keyPrefix),
+      expected: "none: what is put before the keys of locks is the option keyPrefix of the Redlock",
+    });
+  }
+  if (monitor) {
+    throw new LockConfigError({
+      path: `${path}.monitor`,
+      found: describeValue(monitor),
+      expected: "none: a connection in the mode of MONITOR takes no commands",
+    });
+  }
 }
 
 /** What is there without a value must not take the place of a part of the URL. */
@@ -157,9 +192,15 @@ function clientEndpoint(path: string, client: RedisClient): Endpoint {
     });
   }
   const { host = "127.0.0.1", port = 6379, db = 0, path: socket } = options;
-  return {
-    ...nameEndpoint(host, port, socket, db),
-    connect: (dedicated) => client.duplicate(dedicated) as Redis,
+  refuseUseless(`${path}.options`, options);
+  return { ...nameEndpoint(host, port, socket, db), connect: duplicator(client) };
+}
+
+/** Connects as a client does, with the options that it has at that time. */
+export function duplicator(client: RedisClient): OpenClient {
+  return async (dedicated) => {
+    const credentials = await readCredentials(client.options);
+    return client.duplicate({ ...dedicated, ...credentials }) as Redis;
   };
 }
 

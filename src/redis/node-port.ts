@@ -41,9 +41,15 @@ export interface NodePort {
   readonly name: string;
   /**
    * Executes the call on the master, at most once. Calls started in the same order are executed in the same order while
-   * the connection lives. The listener is told within the node's deadline, whatever the master does.
+   * the connection lives. The listener is told within the node's deadline, which counts from the writing: a call that is not
+   * written yet waits for those before it as long as the master answers them, and for a new connection in its own deadline.
    */
   ask<A, R>(call: Call<A, R>, listener: AnswerListener<R>): void;
+  /**
+   * After a call that was started at `since` or later has failed: whether it was the connection, and the master can be asked
+   * again. True when a new connection has been made since, or one in doubt has answered; waits while that is open.
+   */
+  recovers(since: number): Promise<boolean>;
   /** For how many milliseconds the server has been running, as it says itself; 0 when that is not known. */
   uptime(): number;
   /** Calls `listener` with each message on the channel until the returned function is called. Best effort. */

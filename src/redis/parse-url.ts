@@ -1,8 +1,19 @@
 import type { RedisOptions } from "ioredis";
 import { LockConfigError } from "../errors.ts";
 
+/** What a server of Valkey is given by means the same. */
+const SCHEMES: Readonly<Record<string, { readonly tls: boolean }>> = {
+  "redis:": { tls: false },
+  "valkey:": { tls: false },
+  "rediss:": { tls: true },
+  "valkeys:": { tls: true },
+};
+
+const HOST_AND_PORT = /^(?:[\w.-]+|\[[\da-f:.]+\]):\d{1,5}(?:\/\d*)?$/i;
+
 /** Also where the rest makes no URL. */
-const PORT_OF_URL = /^rediss?:\/\/(?:[^/?#]*@)?(?:\[[^\]]*\]|[^/?#:@]*):(\d+)(?:[/?#]|$)/i;
+const PORT_OF_URL =
+  /^(?:redis|valkey)s?:\/\/(?:[^/?#]*@)?(?:\[[^\]]*\]|[^/?#:@]*):(\d+)(?:[/?#]|$)/i;
 
 /** Reads where a master is out of a URL or the path of a socket. @throws {LockConfigError} that repeats no password. */
 export function parseUrl(path: string, text: string): RedisOptions {
@@ -10,6 +21,12 @@ export function parseUrl(path: string, text: string): RedisOptions {
   const refuse = (found: string, expected = 'a URL like "redis://host:6379/0"'): never => {
     throw new LockConfigError({ path, found, expected });
   };
+  if (HOST_AND_PORT.test(text)) {
+    return refuse(
+      "a host and a port without a scheme",
+      '"redis://" before it, "rediss://" for TLS',
+    );
+  }
   let url: URL;
   try {
     url = new URL(text);
@@ -20,7 +37,8 @@ export function parseUrl(path: string, text: string): RedisOptions {
     }
     return refuse("text that is not a URL");
   }
-  if (url.protocol !== "redis:" && url.protocol !== "rediss:") {
+  const scheme = SCHEMES[url.protocol];
+  if (scheme === undefined) {
     return refuse(`a URL with the scheme "${url.protocol}"`);
   }
   if (url.hostname === "") return refuse("a URL without a host");
@@ -42,6 +60,6 @@ export function parseUrl(path: string, text: string): RedisOptions {
     db: Number(db),
     ...(url.username === "" ? {} : { username: decode(url.username) }),
     ...(url.password === "" ? {} : { password: decode(url.password) }),
-    ...(url.protocol === "rediss:" ? { tls: {} } : {}),
+    ...(scheme.tls ? { tls: {} } : {}),
   };
 }

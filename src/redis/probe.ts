@@ -1,14 +1,13 @@
 import type { Redis } from "ioredis";
 import type { Clock } from "../clock.ts";
-import type { Random } from "../random.ts";
-import { Connection, describeConnectionError } from "./connection.ts";
+import { describeConnectionError } from "./causes.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { Link } from "./link.ts";
 
 /** What a {@link Probe} needs. */
 export interface ProbeOptions {
   endpoint: Pick<Endpoint, "connect" | "db">;
   clock: Clock;
-  random: Random;
   /** Milliseconds that each question may take. */
   patience: number;
 }
@@ -30,56 +29,59 @@ export class ProbeError extends Error {
  * server that the other refuses to use. Made at the first question, and never again once it is lost.
  */
 export class Probe {
-  readonly #connection: Connection;
-  readonly #clock: Clock;
-  readonly #patience: number;
-  readonly #up: Promise<void>;
-  #wentUp!: () => void;
+  readonly #options: ProbeOptions;
+  #link: Link<Redis> | undefined;
+  #closed = false;
+  readonly #client: Promise<Redis>;
+  #wentUp!: (client: Redis) => void;
   #wentDown!: (error: ProbeError) => void;
 
-  constructor({ endpoint, clock, random, patience }: ProbeOptions) {
-    this.#clock = clock;
-    this.#patience = patience;
-    this.#up = new Promise((resolve, reject) => {
+  constructor(options: ProbeOptions) {
+    this.#options = options;
+    this.#client = new Promise((resolve, reject) => {
       this.#wentUp = resolve;
       this.#wentDown = reject;
     });
     // Told to whoever asks.
-    this.#up.catch(() => {});
-    this.#connection = new Connection(
-      endpoint.connect,
-      {
-        prepare: async (client) => {
-          if (endpoint.db !== 0) await client.select(endpoint.db);
-        },
-        up: () => this.#wentUp(),
-        down: (cause) => {
-          this.#wentDown(new ProbeError(false, cause));
-          this.#connection.close();
-        },
-      },
-      clock,
-      random,
-    );
+    this.#client.catch(() => {});
   }
 
   /** Sends commands when there is a connection. Rejects with a {@link ProbeError} within the patience. */
   ask<T>(question: (client: Redis) => Promise<T>): Promise<T> {
-    this.#connection.start();
+    const { clock, patience } = this.#options;
+    if (!this.#closed) this.#link ??= this.#connect();
     return new Promise((resolve, reject) => {
-      const timer = this.#clock.timer(this.#patience, () =>
-        reject(new ProbeError(false, `no answer within ${this.#patience} ms`)),
+      const timer = clock.timer(patience, () =>
+        reject(new ProbeError(false, `no answer within ${patience} ms`)),
       );
-      this.#up
-        .then(() => question(this.#connection.client))
+      this.#client
+        .then(question)
         .then(resolve, (error: unknown) => reject(toProbeError(error)))
-        .finally(() => this.#clock.clearTimer(timer));
+        .finally(() => clock.clearTimer(timer));
     });
   }
 
   /** Ends the connection; what was asked is rejected. Idempotent. */
   close(): void {
-    this.#connection.close();
+    this.#closed = true;
+    this.#link?.end();
+    this.#wentDown(new ProbeError(false, "closed"));
+  }
+
+  #connect(): Link<Redis> {
+    const { endpoint, clock } = this.#options;
+    return new Link(
+      endpoint.connect,
+      {
+        prepare: async (client) => {
+          if (endpoint.db !== 0) await client.select(endpoint.db);
+          return client;
+        },
+        ready: (client) => this.#wentUp(client),
+        ended: (cause) => this.#wentDown(new ProbeError(false, cause)),
+      },
+      clock,
+    );
   }
 }
 

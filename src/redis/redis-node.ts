@@ -1,20 +1,29 @@
 import type { Redis } from "ioredis";
-import type { Clock, Timer } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import type { Random } from "../random.ts";
-import { Batch, type Pending, tellAll } from "./batch.ts";
-import { Connection, SILENCE_LIMIT, describeConnectionError } from "./connection.ts";
+import { type Batch, type Pending, refusal, tellAll } from "./batch.ts";
+import { describeEnd } from "./causes.ts";
+import { Connection } from "./connection.ts";
 import { Debts } from "./debts.ts";
 import type { Endpoint } from "./endpoint.ts";
+import { prepareServer, type Server } from "./first-commands.ts";
+import { InFlight } from "./in-flight.ts";
 import { type AnswerListener, NodeError, type NodePort } from "./node-port.ts";
 import { encodeCalls, type Call, type Program } from "./operation.ts";
+import { Outbox } from "./outbox.ts";
 import { Script } from "./script.ts";
-import { describeFarClock, parseServerInfo, unfitness } from "./server-info.ts";
 import { Subscriber } from "./subscriber.ts";
 
 /** Most calls that one script call carries: longer ones would keep other clients of the master waiting. */
 const LARGEST_BATCH = 128;
+/** Calls that may be unanswered before no more are written: enough to keep a master busy, few enough to be answered in time. */
+const MOST_IN_FLIGHT = 4 * LARGEST_BATCH;
 /** Milliseconds that calls wait for the very first connection, unless somebody says or the node's deadline is longer. */
 const FIRST_CONNECT_PATIENCE = 2_000;
+/** Milliseconds that a call waits at most until it is written, while the master answers the calls before it. */
+const LONGEST_QUEUE = 10_000;
+
+const TOO_MANY = `not sent within ${LONGEST_QUEUE / 1_000} s: this process asks for more than can be answered`;
 
 /** What a {@link RedisNode} needs. */
 export interface RedisNodeOptions {
@@ -39,47 +48,62 @@ export interface RedisNodeOptions {
 export class RedisNode implements NodePort {
   readonly name: string;
   readonly #options: RedisNodeOptions;
-  readonly #connection: Connection;
+  readonly #connection: Connection<Server>;
   readonly #script: Script;
   readonly #subscriber: Subscriber;
-  readonly #inFlight = new Set<Batch>();
+  readonly #outbox: Outbox;
+  readonly #inFlight: InFlight;
   readonly #debts = new Debts();
-  #waiting: Pending[] = [];
   #flushing = false;
-  #patience: Timer | undefined;
-  /** "first" until the first attempt to connect has ended: only then do calls wait for the connection. */
-  #stage: "idle" | "first" | "later" | "closed" = "idle";
-  #server = "";
+  #closed = false;
+  #server: Server = { id: "", startedAt: undefined };
+  /** When the calls of this tick were asked. */
+  #askedAt = 0;
   #startedAt: number | undefined;
-  #lastAnswerAt = 0;
+  #upSince: number | undefined;
 
   constructor(options: RedisNodeOptions) {
-    const { endpoint, clock, random } = options;
+    const { endpoint, nodeTimeout, farthestClock, clock, random } = options;
     this.name = endpoint.name;
     this.#options = options;
     this.#script = new Script(options.program);
+    this.#outbox = new Outbox(clock);
+    this.#inFlight = new InFlight(clock, nodeTimeout, () => {
+      this.#connection.suspect(`no answer within ${nodeTimeout} ms`);
+      this.#flush();
+    });
+    const script = this.#script;
     this.#connection = new Connection(
       endpoint.connect,
       {
-        prepare: (client) => this.#prepare(client),
-        up: () => this.#wentUp(),
+        prepare: (client) =>
+          prepareServer(client, { db: endpoint.db, script, clock, farthestClock }),
+        up: (server) => this.#wentUp(server),
         down: (cause) => this.#wentDown(cause),
       },
       clock,
       random,
     );
-    this.#subscriber = new Subscriber(endpoint.connect, clock, random);
+    this.#subscriber = new Subscriber(endpoint.connect, nodeTimeout, clock, random);
   }
 
   ask<A, R>(call: Call<A, R>, listener: AnswerListener<R>): void {
     // A call's own operation parses its reply, so the types of one call stay together.
-    this.#waiting.push({ call, listener });
-    this.#start();
-    this.#scheduleFlush();
+    if (!this.#flushing) this.#scheduleFlush();
+    this.#outbox.add({ call, listener, askedAt: this.#askedAt });
+  }
+
+  async recovers(since: number): Promise<boolean> {
+    const { clock, nodeTimeout } = this.#options;
+    const { hope, inDoubtSince = Infinity } = this.#connection;
+    // A doubt that has lasted is an outage: only those that have met it first wait for its end.
+    if (hope !== undefined) return inDoubtSince + nodeTimeout < clock.now() ? false : await hope;
+    return this.#connection.client !== undefined && (this.#upSince ?? -Infinity) >= since;
   }
 
   uptime(): number {
-    return this.#startedAt === undefined ? 0 : this.#options.clock.now() - this.#startedAt;
+    const { startedAt } = this.#server;
+    return startedAt === undefined ? 0 : this.#options.clock.now() - startedAt;
   }
 
   subscribe(channel: string, listener: (message: string) => void): () => void {
@@ -87,33 +111,28 @@ export class RedisNode implements NodePort {
   }
 
   close(): void {
-    if (this.#stage === "closed") return;
+    if (this.#closed) return;
     const closed = new NodeError("unreachable", "closed");
-    for (const batch of this.#inFlight) batch.fail(closed);
+    const failAll = (): void => {
+      for (const batch of this.#inFlight.giveUp()) batch.fail(closed);
+    };
+    failAll();
     // What was started is written, so that a rollback or a release started just now is not lost.
-    this.#flush();
-    this.#stage = "closed";
-    this.#options.clock.clearTimer(this.#patience);
+    const client = this.#connection.lastClient;
+    if (client !== undefined) while (this.#outbox.size > 0) this.#send(client);
+    failAll();
+    this.#closed = true;
     this.#subscriber.close();
     this.#connection.close();
-    this.#rejectWaiting(closed);
-  }
-
-  #start(): void {
-    if (this.#stage !== "idle") return;
-    this.#stage = "first";
-    const { clock, nodeTimeout, firstPatience } = this.#options;
-    const patience = firstPatience ?? Math.max(nodeTimeout, FIRST_CONNECT_PATIENCE);
-    this.#patience = clock.timer(patience, () => {
-      if (this.#stage === "first") this.#stage = "later";
-      this.#flush();
-    });
-    this.#connection.start();
+    this.#reject(this.#outbox.take(), closed);
+    this.#outbox.unwatch();
   }
 
   #scheduleFlush(): void {
-    if (this.#flushing) return;
     this.#flushing = true;
+    this.#askedAt = this.#options.clock.now();
+    this.#startedAt ??= this.#askedAt;
+    this.#connection.start();
     // The next-tick queue runs when all promise jobs of this tick are done: everything that was started in
     // the tick is in the batch, and nothing has waited for a timer.
     process.nextTick(() => {
@@ -122,114 +141,111 @@ export class RedisNode implements NodePort {
     });
   }
 
+  /** Writes what may be written; what may not waits, and no longer than it should. */
   #flush(): void {
-    if (!this.#connection.up) {
-      if (this.#stage === "first") return;
-      this.#rejectWaiting(new NodeError("unreachable", this.#connection.cause));
-      return;
-    }
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (let i = 0; i < waiting.length; i += LARGEST_BATCH) {
-      this.#send(waiting.slice(i, i + LARGEST_BATCH));
+    const { client, undecided, cause } = this.#connection;
+    this.#outbox.unwatch();
+    if (client !== undefined) {
+      const over = this.#outbox.takeUntil(this.#options.clock.now() - LONGEST_QUEUE);
+      if (over.length > 0) this.#reject(over, new NodeError("timed out", TOO_MANY));
+      while (this.#outbox.size > 0 && this.#inFlight.calls < MOST_IN_FLIGHT) this.#send(client);
+    } else if (undecided) this.#keepWaiting();
+    else if (this.#outbox.size > 0) {
+      this.#reject(this.#outbox.take(), new NodeError("unreachable", cause));
     }
   }
 
-  #send(pending: Pending[]): void {
-    const { clock, nodeTimeout } = this.#options;
-    const batch = new Batch(pending, clock, nodeTimeout, () => this.#deadlinePassed());
-    this.#inFlight.add(batch);
-    const argv = encodeCalls(
-      pending.map(({ call }) => call),
-      this.#server,
-    );
+  /** Nothing can be written: each call waits as long as it would wait for an answer, and at first for the connection. */
+  #keepWaiting(): void {
+    const { clock, nodeTimeout, firstPatience } = this.#options;
+    const { inDoubtSince, lastClient, cause } = this.#connection;
+    // What may be executed twice is written to a connection in doubt as well, and once more to its heir.
+    const owed = lastClient === undefined ? [] : this.#outbox.takeOwed();
+    if (lastClient !== undefined && owed.length > 0) this.#send(lastClient, owed);
+    const first = firstPatience ?? Math.max(nodeTimeout, FIRST_CONNECT_PATIENCE);
+    const notBefore = this.#upSince === undefined ? (this.#startedAt ?? 0) + first : 0;
+    const error =
+      inDoubtSince === undefined
+        ? new NodeError("unreachable", cause)
+        : new NodeError("timed out", `no answer within ${nodeTimeout} ms`);
+    if (clock.now() >= notBefore) {
+      this.#reject(this.#outbox.takeUntil(clock.now() - nodeTimeout), error);
+    }
+    this.#outbox.watch(nodeTimeout, notBefore, () => this.#flush());
+  }
+
+  #send(client: Redis, pending: readonly Pending[] = this.#outbox.take(LARGEST_BATCH)): void {
+    const batch = this.#inFlight.start(pending);
+    const calls = pending.map(({ call }) => call);
+    const argv = encodeCalls(calls, this.#server.id);
     // Sent again only if the server did not know the script, hence executed nothing, and while it still matters.
     this.#script
-      .run(this.#connection.client, argv, () => !batch.settled)
+      .run(client, argv, () => !batch.settled)
       .then(
         (replies) => this.#answered(batch, replies),
-        (error: unknown) => this.#failed(batch, toNodeError(error)),
+        (error: unknown) => this.#failed(batch, error),
       );
   }
 
   #answered(batch: Batch, replies: unknown): void {
-    this.#lastAnswerAt = this.#options.clock.now();
-    if (this.#inFlight.delete(batch)) batch.answer(replies, this.#server);
+    if (!this.#landed(batch)) return;
+    const { cause, refused } = batch.answer(replies, this.#server.id);
+    this.#owe(refused);
+    if (cause === undefined) this.#flush();
+    else this.#connection.drop(cause);
   }
 
-  #failed(batch: Batch, error: NodeError): void {
-    if (!this.#inFlight.delete(batch)) return;
-    if (error.failure === "unreachable") this.#owe(batch.pending);
-    batch.fail(error);
+  #failed(batch: Batch, error: unknown): void {
+    if (!(error instanceof Error) || error.name !== "ReplyError") {
+      // What the server did not say is said by the end of the connection, nearly always before.
+      const serving = { connected: true, served: true, tls: false };
+      if (this.#inFlight.has(batch)) this.#connection.drop(describeEnd(error, serving));
+      return;
+    }
+    if (!this.#landed(batch)) return;
+    const reason = refusal(error.message);
+    const unfit = reason.failure === "unreachable";
+    if (unfit) this.#owe(batch.pending);
+    batch.fail(reason);
+    if (unfit) this.#connection.drop(reason.message);
+    else this.#flush();
   }
 
-  #deadlinePassed(): void {
-    // The batch stays in flight: its answer may still come. A connection silent for too long is given up.
-    const [oldest] = this.#inFlight;
-    if (oldest === undefined) return;
-    const silentSince = Math.max(oldest.sentAt, this.#lastAnswerAt);
-    const silence = this.#options.clock.now() - silentSince;
-    if (silence > SILENCE_LIMIT) this.#connection.reset("silent for too long");
+  /** The server has answered a batch. False when it was given up before. */
+  #landed(batch: Batch): boolean {
+    const landed = this.#inFlight.land(batch);
+    if (landed) this.#connection.trust();
+    return landed;
   }
 
-  async #prepare(client: Redis): Promise<void> {
-    const { endpoint, clock, farthestClock } = this.#options;
-    // ioredis goes on in database 0 when its own SELECT fails.
-    if (endpoint.db !== 0) await client.select(endpoint.db);
-    const asked = clock.wall();
-    // Alone: a server that wants a password hangs up on so long a text as the script, and its reason may be lost with it.
-    const info = parseServerInfo(await client.info());
-    const unfit = unfitness(info);
-    if (unfit !== undefined) throw new Error(unfit.cause);
-    const ours = { asked, answered: clock.wall(), farthest: farthestClock };
-    const farClock = describeFarClock(info, ours);
-    if (farClock !== undefined) throw new Error(farClock);
-    await this.#script.load(client);
-    this.#server = info.runId;
-    this.#startedAt = info.uptime === undefined ? undefined : clock.now() - info.uptime;
-  }
-
-  #wentUp(): void {
-    this.#leaveFirstStage();
-    this.#lastAnswerAt = this.#options.clock.now();
+  #wentUp(server: Server): void {
+    const now = this.#options.clock.now();
+    this.#server = server;
+    this.#upSince = now;
     // Before everything that waits, as they were started before.
-    this.#waiting.unshift(...this.#debts.settle(this.#lastAnswerAt).map(forNobody));
+    this.#outbox.putFirst(this.#debts.settle(now));
     this.#options.onUp();
     this.#flush();
   }
 
   #wentDown(cause: string): void {
-    this.#leaveFirstStage();
     const error = new NodeError("unreachable", cause);
-    for (const batch of this.#inFlight) this.#failed(batch, error);
-    this.#rejectWaiting(error);
+    for (const batch of this.#inFlight.giveUp()) {
+      this.#owe(batch.pending);
+      batch.fail(error);
+    }
+    // A connection that is up in the place of the lost one is not known yet.
+    if (this.#connection.client === undefined) this.#flush();
     this.#options.onDown(cause);
   }
 
-  #leaveFirstStage(): void {
-    this.#options.clock.clearTimer(this.#patience);
-    if (this.#stage === "first") this.#stage = "later";
-  }
-
-  #rejectWaiting(error: NodeError): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    this.#owe(waiting);
-    tellAll(waiting, ({ listener }) => listener.failure(error));
+  #reject(pending: readonly Pending[], error: NodeError): void {
+    this.#owe(pending);
+    tellAll(pending, ({ listener }) => listener.failure(error));
   }
 
   #owe(pending: readonly Pending[]): void {
     const now = this.#options.clock.now();
     for (const { call } of pending) if (call.operation.owed) this.#debts.add(call, now);
   }
-}
-
-function forNobody(call: Call<unknown, unknown>): Pending {
-  return { call, listener: { answer: () => {}, failure: () => {} } };
-}
-
-/** What the server did not say, it did not refuse: the command did not get through. */
-function toNodeError(error: unknown): NodeError {
-  const refused = error instanceof Error && error.name === "ReplyError";
-  return new NodeError(refused ? "refused" : "unreachable", describeConnectionError(error));
 }

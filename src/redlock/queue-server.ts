@@ -1,5 +1,6 @@
 import { Redis } from "ioredis";
 import {
+  duplicator,
   type Endpoint,
   type NodeOption,
   parseEndpoint,
@@ -22,8 +23,7 @@ export function parseQueue(path: string, queue: unknown): QueueServer | undefine
   if ("isCluster" in queue && queue.isCluster === true) return undefined;
   const name = "the queue's Redis behind Sentinel";
   if ("options" in queue && "duplicate" in queue && hasSentinels(queue.options)) {
-    const client = queue as RedisClient;
-    return { name, db: 0, connect: (dedicated) => client.duplicate(dedicated) as Redis };
+    return { name, db: 0, connect: duplicator(queue as RedisClient) };
   }
   if (hasSentinels(queue)) {
     return {

@@ -149,7 +149,7 @@ async function gather(
   const { endpoints, keyPrefix, nodeTimeout, maxTtl } = settings;
   const patience = Math.min(Math.max(nodeTimeout, PATIENCE), timeout);
   const open = (endpoint: ProbeOptions["endpoint"]): Probe => {
-    const probe = new Probe({ endpoint, clock, random, patience });
+    const probe = new Probe({ endpoint, clock, patience });
     onAbort(ended, () => probe.close());
     return probe;
   };

@@ -1,6 +1,7 @@
 import type { Job } from "bullmq";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { withLock } from "../../src/index.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
 import { ends, errorsOf, next, useBench } from "./support.ts";
 
 interface Data {
@@ -46,6 +47,24 @@ describe("while too few masters answer", () => {
       error: { code: "ERR_REDLOCK_UNAVAILABLE" },
       job: { attemptsMade: 1 },
     });
+  });
+
+  test('for connections that are half open alone, a job runs on new ones, under "fail" too', async () => {
+    const ports = bench.masterUrls.map((url) => Number(new URL(url).port));
+    const proxies = await Promise.all(ports.map((port) => TcpProxy.start(port)));
+    onTestFinished(async () => void (await Promise.all(proxies.map((proxy) => proxy.stop()))));
+    const redlock = bench.redlock({ nodes: proxies.map(({ url }) => url), ttl: 5_000 });
+    const queue = bench.queue();
+    const worker = bench.worker(
+      withLock({ redlock, key: KEY, onUnavailable: "fail" }, async () => "ran"),
+    );
+    const done = ends(worker, 1);
+    await redlock.isLocked("account:a");
+    for (const proxy of proxies) proxy.strand();
+
+    await queue.add("charge", { account: "a" });
+
+    expect((await done)[0]).toMatchObject({ result: "ran", job: { attemptsMade: 1 } });
   });
 
   test("a wait that is over for want of masters can be skipped, and no holder is named", async () => {

@@ -195,9 +195,8 @@ describe("what the given client has of its own", () => {
     expect(await lock.release()).toBe("released");
   });
 
-  test("such as `keyPrefix`, `stringNumbers` and auto-pipelining changes nothing", async () => {
+  test("such as `stringNumbers` and auto-pipelining changes nothing", async () => {
     const clients = redisClients(nodes, {
-      keyPrefix: "bull:",
       stringNumbers: true,
       enableAutoPipelining: true,
     });
@@ -220,7 +219,7 @@ describe("what the given client has of its own", () => {
 
   test("such as numbers that come as text does not matter for options either", async () => {
     const redlock = await connectRedlock(
-      nodes.ports.map((port) => ({ port, stringNumbers: true, keyPrefix: "bull:" })),
+      nodes.ports.map((port) => ({ port, stringNumbers: true, commandTimeout: 1 })),
     );
     const rival = await connectRedlock(nodes.urls);
     await redlock.acquire("account");

@@ -1,54 +1,14 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { askNode } from "../../src/redis/node-port.ts";
-import { callOf, composeProgram, type Operation } from "../../src/redis/operation.ts";
-import { systemRandom } from "../../src/random.ts";
-import { parseEndpoint } from "../../src/redis/endpoint.ts";
-import { RedisNode } from "../../src/redis/redis-node.ts";
+import { callOf, type Operation } from "../../src/redis/operation.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
+import { append, connect, push } from "./support.ts";
 
-const NODE_TIMEOUT = 200;
 const servers = useRedisNodes(1);
-
-/** Appends to a list and says how long it is; fails on demand. */
-const append: Operation<{ key: string; value: string }, number> = {
-  name: "append",
-  lua: `
-  if argv[1] == 'fail' then return redis.call('INCR', keys[1]) end
-  return { 'OK', redis.call('RPUSH', keys[1], argv[1]) }`,
-  keys: ({ key }) => [key],
-  argv: ({ value }) => [value],
-  parse: ([, length]) => Number(length),
-};
-const program = composeProgram("", [append]);
-
-const nodes: RedisNode[] = [];
-afterEach(() => {
-  for (const node of nodes.splice(0)) node.close();
-});
-
-function connect(url: string): { node: RedisNode; ups: number[]; downs: string[] } {
-  const ups: number[] = [];
-  const downs: string[] = [];
-  const node = new RedisNode({
-    endpoint: parseEndpoint("node", url),
-    program,
-    nodeTimeout: NODE_TIMEOUT,
-    farthestClock: 60_000,
-    clock: systemClock,
-    random: systemRandom,
-    onUp: () => ups.push(systemClock.now()),
-    onDown: (cause) => downs.push(cause),
-  });
-  nodes.push(node);
-  return { node, ups, downs };
-}
-
-function push(node: RedisNode, value: string): Promise<number> {
-  return askNode(node, append, { key: "list", value }).then(({ reply }) => reply);
-}
 
 describe("a node", () => {
   it("waits for its first connection, and then executes in order", async () => {
@@ -214,15 +174,21 @@ describe("an operation that is owed", () => {
   const owed: Operation<{ key: string; value: string }, number> = { ...append, owed: true };
 
   it("is executed when the connection is back, though its caller was told of the failure", async () => {
-    const { node } = connect(servers.urls[0]!);
+    const proxy = await TcpProxy.start(servers.ports[0]!);
+    onTestFinished(() => proxy.stop());
+    const { node } = connect(proxy.url);
     await push(node, "a");
-    const client = redisClient(servers.urls[0]!);
-    await client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
-    const attempts = await Promise.allSettled([
+    proxy.requests.hold();
+    const written = proxy.requests.next();
+    const attempts = Promise.allSettled([
       askNode(node, owed, { key: "list", value: "b" }),
       push(node, "c"),
     ]);
-    expect(attempts.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    await written;
+    proxy.cut();
+    proxy.requests.pass();
+    expect((await attempts).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    const client = redisClient(servers.urls[0]!);
     await expect.poll(() => client.lrange("list", 0, -1), { timeout: 5_000 }).toEqual(["a", "b"]);
   });
 });

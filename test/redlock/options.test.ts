@@ -1,10 +1,12 @@
 import fc from "fast-check";
 import type * as Ioredis from "ioredis";
+import { Redis } from "ioredis";
 import { createRequire } from "node:module";
 import { afterEach, describe, expect, it } from "vitest";
 import { LockConfigError, LockKeyError } from "../../src/errors.ts";
 import type { RedlockWarning } from "../../src/events.ts";
 import type { NodeOption } from "../../src/redis/endpoint.ts";
+import { parseUrl } from "../../src/redis/parse-url.ts";
 import { Redlock } from "../../src/redlock/redlock.ts";
 import { simulate } from "../support/simulated-redlock.ts";
 
@@ -36,6 +38,32 @@ describe("a Redlock refuses", () => {
       /^nodes\[0\]: found text that is not a URL/,
     ],
     ["another scheme", { nodes: ["http://a:6379"] }, /^nodes\[0\]: .*scheme "http:"/],
+    [
+      "a host and a port without a scheme",
+      { nodes: ["lock-1:6379"] },
+      /^nodes\[0\]: found a host and a port without a scheme, expected "redis:\/\/" before it/,
+    ],
+    ["an address and a port without a scheme", { nodes: ["10.0.0.1:6379"] }, /without a scheme/],
+    [
+      "a keyPrefix of a node",
+      { nodes: [{ host: "a", keyPrefix: "app:" }] },
+      /^nodes\[0\]\.keyPrefix: found "app:", expected none: .* option keyPrefix of the Redlock$/,
+    ],
+    [
+      "a node that watches",
+      { nodes: [{ host: "a", monitor: true }] },
+      /^nodes\[0\]\.monitor: found true, expected none: .* takes no commands$/,
+    ],
+    [
+      "a keyPrefix of a client",
+      { nodes: [new Redis({ lazyConnect: true, keyPrefix: "app:" })] },
+      /^nodes\[0\]\.options\.keyPrefix: found "app:", expected none/,
+    ],
+    [
+      "a client that watches",
+      { nodes: [new Redis({ lazyConnect: true, monitor: true })] },
+      /^nodes\[0\]\.options\.monitor: found true, expected none/,
+    ],
     ["a URL with a query", { nodes: ["redis://a?family=6"] }, /^nodes\[0\]: .*options object/],
     ["a URL with a path", { nodes: ["redis://a/zero"] }, /^nodes\[0\]: .*path "\/zero"/],
     ["a bad URL inside an object", { nodes: [{ url: "a b" }] }, /^nodes\[0\]\.url: /],
@@ -298,8 +326,7 @@ describe("nodes", () => {
     ["the ioredis beside us", require],
     ["ioredis 5", createRequire(require.resolve("bullmq5"))],
   ])("may have every option of %s", (_name, load) => {
-    const { Redis } = load("ioredis") as typeof Ioredis;
-    const client = new Redis({ lazyConnect: true, host: "a" });
+    const client = new (load("ioredis") as typeof Ioredis).Redis({ lazyConnect: true, host: "a" });
     client.disconnect();
     const { sentinels: _, ...options } = client.options;
     expect(Object.keys(options)).toContain("maxRetriesPerRequest");
@@ -315,6 +342,24 @@ describe("nodes", () => {
       { path: "/run/d.sock" },
       { host: undefined, path: "/run/e.sock" },
       { url: "redis://f", tls: undefined },
+      { host: "g", keyPrefix: "", monitor: false },
+    ];
+    expect(() => make({ nodes })).not.toThrow();
+  });
+
+  it("may be told as Valkey's, which means the same", () => {
+    const plain = "valkey://a:1";
+    const secure = "valkeys://b";
+    expect(() => make({ nodes: [plain, secure, "valkey://C/2"] })).not.toThrow();
+    expect(() => make({ nodes: [plain, "redis://a:1"] })).toThrow("the same server as nodes[0]");
+    expect(parseUrl("nodes[0]", secure)).toMatchObject({ port: 6379, tls: {} });
+    expect(parseUrl("nodes[0]", plain)).not.toHaveProperty("tls");
+  });
+
+  it("may have credentials that come from functions", () => {
+    const nodes: NodeOption[] = [
+      { host: "a", username: "locks", password: () => "token" },
+      { url: "rediss://b", username: () => "locks", password: () => Promise.resolve("token") },
     ];
     expect(() => make({ nodes })).not.toThrow();
   });

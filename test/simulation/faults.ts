@@ -14,6 +14,8 @@ export interface FaultPlan {
   /** A master becomes a replica of a copy of itself, and is promoted again. */
   failback: number;
   partition: number;
+  /** All connections of a client, or of all, forgotten on the way without a word. */
+  strand: number;
   /** All wires at once, for a moment. */
   outage: number;
   pause: number;
@@ -43,6 +45,7 @@ export const NO_FAULTS: FaultPlan = {
   sweep: Infinity,
   failback: Infinity,
   partition: Infinity,
+  strand: Infinity,
   outage: Infinity,
   pause: Infinity,
   suspend: Infinity,

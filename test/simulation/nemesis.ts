@@ -69,6 +69,12 @@ export class Nemesis {
         wire.cut = false;
       });
     });
+    this.#every(plan.strand, "half-open connections", () => {
+      const { clients } = this.#targets;
+      // A firewall that forgets all it knew, before one client or before the masters.
+      const forgotten = this.#random.fraction() < 0.5 ? [this.#pick(clients)] : clients;
+      for (const { wires } of forgotten) for (const wire of wires) wire.strand();
+    });
     this.#every(plan.outage, "outage", () => {
       const wires = this.#targets.clients.flatMap((client) => client.wires);
       for (const wire of wires) wire.cut = true;

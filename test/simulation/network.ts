@@ -99,6 +99,9 @@ interface WireParts {
 /** How long a slow message is under way at most, in node timeouts: as long as a lock lives. */
 const LONGEST_DELAY = 20;
 
+/** Milliseconds until a new connection can be used, at most. */
+const CONNECTING = 10;
+
 /** Milliseconds until a subscription is in force, at most. */
 const SUBSCRIBING = 50;
 
@@ -113,9 +116,11 @@ export class Wire implements NodePort {
   readonly #nodeTimeout: number;
   /** Nothing passes: a partition. */
   cut = false;
-  /** The process this connection was made to. */
-  #epoch = 0;
-  #connecting = false;
+  /** The connection: to which process, and whether a middlebox has forgotten it without a word. */
+  #flow: Flow;
+  #connecting: Promise<boolean> | undefined;
+  #connectedAt = -Infinity;
+  #lastAnswerAt = -Infinity;
   readonly #hidden: boolean;
   readonly #deaf: boolean;
 
@@ -129,39 +134,52 @@ export class Wire implements NodePort {
     this.#nodeTimeout = parts.nodeTimeout;
     this.#hidden = parts.hidden;
     this.#deaf = parts.deaf === true;
-    this.#epoch = server.epoch;
+    this.#flow = { epoch: server.epoch, stranded: false };
+  }
+
+  /** Nothing passes on the present connection any more, and neither side is told: half open. */
+  strand(): void {
+    this.#flow.stranded = true;
   }
 
   ask<A, R>({ operation, args }: Call<A, R>, listener: AnswerListener<R>): void {
     const server = this.#server;
     const host = this.#host;
-    if (!server.up || this.#epoch !== server.epoch) {
-      this.#reconnect();
+    const flow = this.#flow;
+    const { epoch } = flow;
+    if (!server.up || epoch !== server.epoch) {
+      this.#reconnect(50 + 100 * this.#random.fraction());
       queueMicrotask(() => listener.failure(new NodeError("unreachable", "ECONNRESET")));
       return;
     }
     const sentAt = host.now();
-    const epoch = this.#epoch;
     const id = this.#hidden ? "" : server.id;
     let open = true;
     let answered = false;
     const deadline = host.timer(this.#nodeTimeout, () => {
       open = false;
+      // The real one tries a second connection beside one that let a deadline go by.
+      if (this.#lastAnswerAt < sentAt) this.#reconnect(CONNECTING * this.#random.fraction());
       listener.failure(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
     });
     const execute = (): void => {
       const outcome = executeOn(server.master, { operation, args }, id);
-      this.#carry(() => {
+      this.#carry(flow, () => {
         if (answered || epoch !== server.epoch) return;
         host.deliver(() => {
           if (answered) return;
           answered = true;
+          this.#lastAnswerAt = host.now();
           host.clearTimer(deadline);
           hear(listener, open, outcome, { sentAt, server: id });
         });
       });
     };
-    this.#carry(() => server.receive(epoch, execute));
+    this.#carry(flow, () => server.receive(epoch, execute));
+  }
+
+  async recovers(since: number): Promise<boolean> {
+    return this.#connecting === undefined ? this.#connectedAt >= since : await this.#connecting;
   }
 
   uptime(): number {
@@ -176,7 +194,7 @@ export class Wire implements NodePort {
     this.#timeline.in(SUBSCRIBING * this.#random.fraction(), () => {
       if (!wanted) return;
       stop = this.#server.master.subscribe(channel, (message) => {
-        this.#carry(() => this.#host.deliver(() => listener(message)));
+        this.#carry(ALIVE, () => this.#host.deliver(() => listener(message)));
       });
     });
     return () => {
@@ -188,10 +206,11 @@ export class Wire implements NodePort {
   close(): void {}
 
   /** Carries a message one way, perhaps never, perhaps twice. */
-  #carry(arrive: () => void): void {
+  #carry(flow: Flow, arrive: () => void): void {
     const { loss, duplication, slow } = this.#faults;
     const fraction = (): number => this.#random.fraction();
     if (this.cut) return this.#faults.count("partition");
+    if (flow.stranded) return;
     if (fraction() < loss) return this.#faults.count("loss");
     const held = this.#faults.holdBack();
     const delay = (): number => {
@@ -207,12 +226,26 @@ export class Wire implements NodePort {
     }
   }
 
-  #reconnect(): void {
-    if (this.#connecting) return;
-    this.#connecting = true;
-    this.#host.timer(50 + 100 * this.#random.fraction(), () => {
-      this.#connecting = false;
-      if (this.#server.up && !this.cut) this.#epoch = this.#server.epoch;
+  /** Makes a new connection in the place of the present one, if the server can be reached by then. */
+  #reconnect(ms: number): void {
+    this.#connecting ??= new Promise((resolve) => {
+      this.#host.timer(ms, () => {
+        this.#connecting = undefined;
+        const reached = this.#server.up && !this.#server.frozen && !this.cut;
+        if (reached) {
+          this.#flow = { epoch: this.#server.epoch, stranded: false };
+          this.#connectedAt = this.#host.now();
+        }
+        resolve(reached);
+      });
     });
   }
 }
+
+interface Flow {
+  readonly epoch: number;
+  stranded: boolean;
+}
+
+/** Subscriptions have a connection of their own, which is looked after as long as there are any. */
+const ALIVE: Flow = { epoch: 0, stranded: false };

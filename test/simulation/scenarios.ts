@@ -59,6 +59,7 @@ const EVERYTHING: Partial<FaultPlan> = {
   crashPartial: 6_000,
   flush: 6_000,
   failback: 6_000,
+  strand: 4_000,
   freeze: 4_000,
   pause: 3_000,
   suspend: 3_000,
@@ -82,6 +83,7 @@ export function scenario(
 export const SCENARIOS: readonly Scenario[] = [
   scenario("nothing goes wrong", {}),
   scenario("bad network", { ...NETWORK, freeze: 3_000 }),
+  scenario("connections half open", { strand: 500, loss: 0.01, slow: 0.02 }),
   scenario("masters crash, memory kept", { crashKeep: 1_500, freeze: 3_000, loss: 0.01 }),
   scenario("masters forget", { ...MEMORY, crashKeep: 4_000 }),
   scenario("masters forget, bad network", { ...MEMORY, ...NETWORK }),

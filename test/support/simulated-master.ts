@@ -514,6 +514,11 @@ export class SimulatedNode implements NodePort {
     });
   }
 
+  /** Its connection is never lost. */
+  recovers(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
   uptime(): number {
     return this.upFor;
   }

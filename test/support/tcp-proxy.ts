@@ -8,7 +8,7 @@ export class TcpProxy implements AsyncDisposable {
   /** From the server to the clients. */
   readonly replies = new Lane();
   readonly #server: Server;
-  readonly #target: number;
+  #target: number;
   readonly #links = new Set<Link>();
   #refuses = false;
 
@@ -56,11 +56,16 @@ export class TcpProxy implements AsyncDisposable {
     return { deliver: () => late.pass(), delivered: delivered.then(() => undefined) };
   }
 
-  /** Lets all connections die without a word to either side: half open. New ones pass. */
-  strand(): void {
+  /** Lets all connections die without a word to either side, or only their replies: half open. New ones pass. */
+  strand(what: "both ways" | "replies" = "both ways"): void {
     const nowhere = new Lane();
     nowhere.drop();
-    for (const link of this.#links) link.strand(nowhere);
+    for (const link of this.#links) link.strand(nowhere, what);
+  }
+
+  /** From now on new connections lead to another port: a name that points elsewhere. Those that exist stay. */
+  point(target: number): void {
+    this.#target = target;
   }
 
   /** Ends one side of all connections in good order (FIN), with the other still open; new ones pass. */
@@ -267,8 +272,10 @@ class Link {
     (side === "client" ? this.#client : this.#server).end();
   }
 
-  strand(nowhere: Lane): void {
-    for (const pipe of this.#pipes) pipe.move(nowhere);
+  strand(nowhere: Lane, what: "both ways" | "replies"): void {
+    const [requests, replies] = this.#pipes;
+    if (what === "both ways") requests?.move(nowhere);
+    replies?.move(nowhere);
   }
 
   /** Leaves the client; resolves when the server has had everything from the lane, and has closed. */

@@ -1,0 +1,63 @@
+import type { Clock, Timer } from "../clock.ts";
+import type { Pending } from "./batch.ts";
+import type { Call } from "./operation.ts";
+
+/** Calls that are not written yet, in the order in which they were asked. */
+export class Outbox {
+  readonly #clock: Clock;
+  #waiting: Pending[] = [];
+  #timer: Timer | undefined;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get size(): number {
+    return this.#waiting.length;
+  }
+
+  add(pending: Pending): void {
+    this.#waiting.push(pending);
+  }
+
+  /** Puts calls before all others: they were started before, and nobody waits for them any more. */
+  putFirst(calls: readonly Call<unknown, unknown>[]): void {
+    const askedAt = this.#waiting[0]?.askedAt ?? this.#clock.now();
+    const listener = { answer: () => {}, failure: () => {} };
+    this.#waiting.unshift(...calls.map((call) => ({ call, listener, askedAt })));
+  }
+
+  /** Takes the first of them out, all by default. */
+  take(most = this.#waiting.length): Pending[] {
+    return this.#waiting.splice(0, most);
+  }
+
+  /** Takes out what may be executed twice. */
+  takeOwed(): Pending[] {
+    const owed = this.#waiting.filter(({ call }) => call.operation.owed);
+    if (owed.length > 0) {
+      this.#waiting = this.#waiting.filter(({ call }) => call.operation.owed !== true);
+    }
+    return owed;
+  }
+
+  /** Takes out those that were asked at `time` or before. */
+  takeUntil(time: number): Pending[] {
+    const first = this.#waiting.findIndex(({ askedAt }) => askedAt > time);
+    return this.take(first === -1 ? undefined : first);
+  }
+
+  /** Calls `run` when the first of them has waited for `patience` ms, but not before a time; replaces an earlier call of this. */
+  watch(patience: number, notBefore: number, run: () => void): void {
+    this.unwatch();
+    const [first] = this.#waiting;
+    if (first === undefined) return;
+    const at = Math.max(first.askedAt + patience, notBefore);
+    this.#timer = this.#clock.timer(at - this.#clock.now(), run);
+  }
+
+  unwatch(): void {
+    this.#clock.clearTimer(this.#timer);
+    this.#timer = undefined;
+  }
+}

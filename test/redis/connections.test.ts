@@ -1,0 +1,242 @@
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { askNode } from "../../src/redis/node-port.ts";
+import type { Operation } from "../../src/redis/operation.ts";
+import { redisClient, useRedisNodes } from "../support/redis.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
+import { append, connect, type ConnectedNode, NODE_TIMEOUT, push } from "./support.ts";
+
+const PATIENT = { timeout: 10_000 };
+const servers = useRedisNodes(2, { args: ["--repl-diskless-sync-delay", "0"] });
+
+async function connectThroughProxy(): Promise<ConnectedNode & { proxy: TcpProxy }> {
+  const proxy = await TcpProxy.start(servers.ports[0]!);
+  onTestFinished(() => proxy.stop());
+  const connected = connect(proxy.url);
+  await push(connected.node, "first");
+  return { ...connected, proxy };
+}
+
+async function killClients(type: "normal" | "pubsub" = "normal"): Promise<void> {
+  const client = redisClient(servers.urls[0]!);
+  await client.call("CLIENT", "KILL", "TYPE", type, "SKIPME", "yes");
+}
+
+async function demote(index: number): Promise<void> {
+  const client = redisClient(servers.urls[index]!);
+  await client.replicaof("127.0.0.1", servers.ports[1 - index]!);
+  onTestFinished(async () => void (await client.replicaof("NO", "ONE")));
+}
+
+describe("a half-open connection", () => {
+  it("is replaced as soon as it has let one deadline go by", async () => {
+    const { node, ups, downs, proxy } = await connectThroughProxy();
+    proxy.strand();
+    await expect(push(node, "lost")).rejects.toMatchObject({ failure: "timed out" });
+    expect(await node.recovers(0)).toBe(true);
+    expect(await push(node, "second")).toBe(2);
+    expect(ups).toHaveLength(2);
+    expect(downs).toEqual([
+      `no answer within ${NODE_TIMEOUT} ms, while a new connection was answered`,
+    ]);
+  });
+
+  it("is not the reason to execute twice what the master has executed", async () => {
+    const { node, proxy } = await connectThroughProxy();
+    proxy.strand("replies");
+    await expect(push(node, "once")).rejects.toMatchObject({ failure: "timed out" });
+    expect(await node.recovers(0)).toBe(true);
+    expect(await push(node, "third")).toBe(3);
+    const stored = await redisClient(servers.urls[0]!).lrange("list", 0, -1);
+    expect(stored).toEqual(["first", "once", "third"]);
+  });
+
+  it("lets what is owed be executed on the new one, before what came later", async () => {
+    const owed: Operation<{ key: string; value: string }, number> = { ...append, owed: true };
+    const { node, proxy } = await connectThroughProxy();
+    proxy.strand();
+    const lost = askNode(node, owed, { key: "list", value: "owed" });
+    await expect(lost).rejects.toMatchObject({ failure: "timed out" });
+    expect(await node.recovers(0)).toBe(true);
+    expect(await push(node, "third")).toBe(3);
+    const stored = await redisClient(servers.urls[0]!).lrange("list", 0, -1);
+    expect(stored).toEqual(["first", "owed", "third"]);
+  });
+
+  it("stays if it answers before the new one does", async () => {
+    const { node, ups, downs, proxy } = await connectThroughProxy();
+    proxy.replies.hold();
+    await expect(push(node, "late")).rejects.toMatchObject({ failure: "timed out" });
+    const recovers = node.recovers(0);
+    await expect.poll(() => proxy.connections).toBe(2);
+    proxy.replies.pass();
+    expect(await recovers).toBe(true);
+    expect(await push(node, "third")).toBe(3);
+    await expect.poll(() => proxy.connections).toBe(1);
+    expect([ups.length, downs]).toEqual([1, []]);
+  });
+
+  it("keeps back what is asked while it is in doubt, and sends it to the new one", async () => {
+    const { node, proxy } = await connectThroughProxy();
+    proxy.strand();
+    await expect(push(node, "lost")).rejects.toMatchObject({ failure: "timed out" });
+    expect(await Promise.all([push(node, "a"), push(node, "b")])).toEqual([2, 3]);
+  });
+
+  it("with messages is noticed and replaced, without any command", async () => {
+    const { node, proxy } = await connectThroughProxy();
+    const heard: string[] = [];
+    node.subscribe("news", (message) => heard.push(message));
+    const client = redisClient(servers.urls[0]!);
+    await expect.poll(() => client.publish("news", "one")).toBe(1);
+    proxy.strand();
+    await expect
+      .poll(async () => {
+        await client.publish("news", "two");
+        return heard;
+      }, PATIENT)
+      .toContain("two");
+  });
+});
+
+describe("a connection that the server closes", () => {
+  it("costs no call: what was not written yet waits for the next one", async () => {
+    let lost: (() => void) | undefined;
+    const { node } = connect(servers.urls[0]!, () => lost?.());
+    await push(node, "0");
+    for (let i = 1; i <= 20; i++) {
+      // Asked when the old connection is gone, and before there is another.
+      const pushed = new Promise<number>((resolve) => {
+        lost = () => resolve(push(node, `${i}`));
+      });
+      await killClients();
+      expect(await pushed).toBe(i + 1);
+    }
+  });
+
+  it("is named as that, though it had served for long", async () => {
+    const { node, downs } = connect(servers.urls[0]!);
+    await push(node, "a");
+    await killClients();
+    await expect.poll(() => downs).toEqual(["closed by the server"]);
+  });
+
+  it("before the first answer is named as that, with a hint at TLS", async () => {
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", () => socket.resetAndDestroy());
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const { node } = connect(`redis://127.0.0.1:${port}`);
+    await expect(push(node, "a")).rejects.toMatchObject({
+      message:
+        "closed before the first answer (ECONNRESET); a server that expects TLS is given as rediss:// or with the option tls",
+    });
+  });
+
+  it("after an alert of TLS is said to expect TLS", async () => {
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", () => socket.end(Buffer.from([21, 3, 1, 0, 2, 2, 70])));
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const { node } = connect(`redis://127.0.0.1:${port}`);
+    await expect(push(node, "a")).rejects.toMatchObject({
+      message: "the server expects TLS; it is given as rediss:// or with the option tls",
+    });
+  });
+
+  it("is not mistaken for one that expects TLS when it speaks no Redis at all", async () => {
+    const server = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const { node } = connect(`redis://127.0.0.1:${port}`);
+    await expect(push(node, "a")).rejects.toMatchObject({
+      message: "an answer that is not Redis' protocol",
+    });
+  });
+
+  it("that speaks no TLS, to a client that does, is named as that", async () => {
+    const { node } = connect(servers.urls[0]!.replace("redis:", "rediss:"));
+    await expect(push(node, "a")).rejects.toMatchObject({
+      message: expect.stringContaining("speaks no TLS") as string,
+    });
+  });
+});
+
+describe("closing", () => {
+  it("is no failure of the master", async () => {
+    const { node, downs } = connect(servers.urls[0]!);
+    node.subscribe("news", () => {});
+    await push(node, "a");
+    node.close();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(downs).toEqual([]);
+  });
+});
+
+describe("a master that became a replica", () => {
+  it("is left, and named as that", async () => {
+    const { node, downs } = connect(servers.urls[0]!);
+    await push(node, "a");
+    await demote(0);
+    await expect(push(node, "b")).rejects.toMatchObject({
+      failure: "unreachable",
+      message: expect.stringMatching(/^READONLY .*: it is a replica now$/) as string,
+    });
+    await expect.poll(() => downs.length).toBeGreaterThan(1);
+    expect(downs[0]).toMatch(/it is a replica now$/);
+    expect(downs[1]).toBe("a replica, expected a master");
+  });
+
+  it("is found again where its name points to", async () => {
+    const { node, proxy } = await connectThroughProxy();
+    await demote(0);
+    proxy.point(servers.ports[1]!);
+    await expect(push(node, "a")).rejects.toMatchObject({ failure: "unreachable" });
+    expect(await node.recovers(0)).toBe(true);
+    expect(await push(node, "b")).toBeGreaterThan(0);
+  });
+});
+
+describe("many calls at once", () => {
+  it("are sent as the master answers, with deadlines from the writing", async () => {
+    const { node } = connect(servers.urls[0]!);
+    await push(node, "a");
+    const lengths = await Promise.all(Array.from({ length: 40_000 }, (_, i) => push(node, `${i}`)));
+    expect(new Set(lengths).size).toBe(40_000);
+  });
+
+  it("fail together when the master does not answer, also those that were never written", async () => {
+    const { node } = connect(servers.urls[0]!);
+    await push(node, "a");
+    servers.pause(0);
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 5_000 }, (_, i) => push(node, `${i}`)),
+    );
+    expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(0);
+    servers.resume(0);
+    expect(await node.recovers(0)).toBe(true);
+    // What was never written was never executed either.
+    expect(await push(node, "b")).toBeLessThan(2_000);
+  });
+
+  it("are not said to be unanswered when this process was blocked", async () => {
+    const { node } = connect(servers.urls[0]!);
+    await push(node, "a");
+    const answer = push(node, "b");
+    await new Promise((resolve) => process.nextTick(resolve));
+    const until = performance.now() + 2 * NODE_TIMEOUT;
+    while (performance.now() < until);
+    expect(await answer).toBe(2);
+  });
+});

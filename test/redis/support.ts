@@ -1,0 +1,54 @@
+import { onTestFinished } from "vitest";
+import { systemClock } from "../../src/clock.ts";
+import { systemRandom } from "../../src/random.ts";
+import { parseEndpoint } from "../../src/redis/endpoint.ts";
+import { askNode } from "../../src/redis/node-port.ts";
+import { composeProgram, type Operation } from "../../src/redis/operation.ts";
+import { RedisNode } from "../../src/redis/redis-node.ts";
+
+export const NODE_TIMEOUT = 200;
+
+/** Appends to a list and says how long it is; fails on demand. */
+export const append: Operation<{ key: string; value: string }, number> = {
+  name: "append",
+  lua: `
+  if argv[1] == 'fail' then return redis.call('INCR', keys[1]) end
+  return { 'OK', redis.call('RPUSH', keys[1], argv[1]) }`,
+  keys: ({ key }) => [key],
+  argv: ({ value }) => [value],
+  parse: ([, length]) => Number(length),
+};
+const program = composeProgram("", [append]);
+
+/** A node, and what it said about its connection. It is closed when the test ends. */
+export interface ConnectedNode {
+  node: RedisNode;
+  ups: number[];
+  downs: string[];
+}
+
+/** Connects to one server, given as an entry of `nodes`. `onDown` is called at each failure. */
+export function connect(entry: unknown, onDown: () => void = () => {}): ConnectedNode {
+  const ups: number[] = [];
+  const downs: string[] = [];
+  const node = new RedisNode({
+    endpoint: parseEndpoint("node", entry),
+    program,
+    nodeTimeout: NODE_TIMEOUT,
+    farthestClock: 60_000,
+    clock: systemClock,
+    random: systemRandom,
+    onUp: () => ups.push(systemClock.now()),
+    onDown: (cause) => {
+      downs.push(cause);
+      onDown();
+    },
+  });
+  onTestFinished(() => node.close());
+  return { node, ups, downs };
+}
+
+/** Appends to the list "list"; resolves to its length. */
+export function push(node: RedisNode, value: string): Promise<number> {
+  return askNode(node, append, { key: "list", value }).then(({ reply }) => reply);
+}
