@@ -64,6 +64,20 @@ describe.skipIf(!hasApt)("without a server on this system", () => {
     expect(await readdir(cache)).toHaveLength(1);
   });
 
+  test("what is fetched does not depend on what is installed, nor on what needs that", async () => {
+    const stanza = (name: string, depends = ""): string =>
+      `Package: ${name}\nStatus: install ok installed\nArchitecture: all\nVersion: 5:99\n` +
+      `Maintainer: nobody <nobody@localhost>\n${depends}Description: an installed one`;
+    const installed = [
+      stanza("redis", "Depends: redis-server (= 5:99),\n redis-tools (= 5:99)\n"),
+      stanza("redis-server"),
+      stanza("redis-tools", "Breaks: redis-server (<< 5:99)\n"),
+    ];
+    const source = await makePackageSource(REDIS, { installed });
+    const server = await findRedisServer({ env: { ...env, ...source.env }, places: [] });
+    expect(server).toMatchObject({ version: "7.2.4", source: "debian packages" });
+  });
+
   test("a relative cache folder is one of the working folder", async () => {
     const source = await makePackageSource(REDIS);
     const nearby = { ...env, ...source.env, BULLMQ_REDLOCK_CACHE: relative(process.cwd(), cache) };
