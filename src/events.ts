@@ -10,6 +10,7 @@ export type RedlockWarningCode =
   | "telemetry-failed"
   | "job-log-failed"
   | "put-aside-failed"
+  | "cancel-failed"
   | "max-started-attempts"
   | "limiter"
   | "deduplication-replace"

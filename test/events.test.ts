@@ -12,6 +12,7 @@ const CODES = {
   "telemetry-failed": true,
   "job-log-failed": true,
   "put-aside-failed": true,
+  "cancel-failed": true,
   "max-started-attempts": true,
   limiter: true,
   "deduplication-replace": true,

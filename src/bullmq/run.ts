@@ -5,6 +5,7 @@ import { within } from "../pause.ts";
 import type { HeldLock } from "../redlock/held-lock.ts";
 import type { Activation } from "./activation.ts";
 import { backoff } from "./backoff.ts";
+import { cancellationOf } from "./cancellation.ts";
 import { isControlError, unrecoverableError } from "./control-errors.ts";
 import { offerLock } from "./get-lock.ts";
 import { LinkedSignal } from "./linked-signal.ts";
@@ -118,7 +119,11 @@ async function settle(
   const withdraw = offerLock(job, lock);
   const limit = limitHold(activation, lock);
   try {
-    const outcome = await outcomeOf(() => processor(job, jobToken ?? "", stop.signal, lock));
+    const outcome = await outcomeOf(async () => {
+      const cancelled = cancellationOf(activation);
+      if (cancelled !== undefined) throw cancelled;
+      return await processor(job, jobToken ?? "", stop.signal, lock);
+    });
     // In this very tick, and before the release: later nobody can tell.
     const loss = lossOf(lock) ?? (beat.lost.aborted ? jobLoss() : undefined);
     return { outcome, loss, cancelledBy: yielding.cancelledBy };

@@ -48,8 +48,10 @@ export interface Manner {
    * then on.
    */
   readonly joins?: boolean | "replacing";
-  /** What ends the wait. */
+  /** What ends the wait, once the attempt that is under way is over. */
   readonly stops?: readonly Stop[];
+  /** What ends the acquisition at once, as the signal of its options does: the attempt goes on without its caller. */
+  readonly cancel?: Stop | undefined;
 }
 
 /** Attempts and the waiting between them, until a lock is held or there is an error to throw. */
@@ -84,8 +86,8 @@ export class Acquirer {
           keepsPlace = true;
           return await this.#take(wish, manner, outcome, clock.now() - startedAt);
         }
-        if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, context);
         this.#throwIfStopped(stops);
+        if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, context);
         const conflict = conflictOf(outcome.holder, wish);
         if (attempt === 1) {
           const { keys, key, holder, retryAfter } = conflict;
@@ -107,6 +109,8 @@ export class Acquirer {
       }
     } finally {
       turn?.end();
+      // Who stands beyond the acquisition may be in line again by now, and leaves it by itself.
+      keepsPlace ||= standing !== undefined && stops.some(({ aborted }) => aborted);
       if (turn !== undefined && place !== undefined && !keepsPlace)
         void line.leave(place, wish.keys);
     }

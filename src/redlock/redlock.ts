@@ -7,7 +7,7 @@ import { Cancellations } from "../line/cancellations.ts";
 import { Line } from "../line/line.ts";
 import type { LockContext } from "../lock/context.ts";
 import type { Lock } from "../lock/lock.ts";
-import { throwIfAborted } from "../on-abort.ts";
+import { throwIfAborted, unlessAborted } from "../on-abort.ts";
 import { within } from "../pause.ts";
 import type { Random } from "../random.ts";
 import { Acquirer, type Manner } from "./acquirer.ts";
@@ -274,19 +274,17 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   ): Promise<HeldLock> {
     this.#assertOpen();
     const wish = readWish(this.#settings, keys, options);
-    const { stops = [] } = manner;
-    const all = wish.signal === undefined ? stops : [...stops, wish.signal];
-    throwIfAborted(all);
-    const attempt = (): Promise<HeldLock> =>
-      this.#acquirer.acquire(wish, { ...manner, stops: all });
+    const aborts = [manner.cancel, wish.signal].filter((signal) => signal !== undefined);
+    const stops = [...(manner.stops ?? []), ...aborts];
+    throwIfAborted(stops);
+    const attempt = (): Promise<HeldLock> => this.#acquirer.acquire(wish, { ...manner, stops });
     const now = (): number => this.#context.clock.now();
     const acquiring = this.#observer?.acquiring(wish.keys, now, attempt) ?? attempt();
     this.#acquiring.add(acquiring);
-    try {
-      return await acquiring;
-    } finally {
-      this.#acquiring.delete(acquiring);
-    }
+    // The attempt goes on without its caller, and is rolled back; `close` waits for it.
+    const settled = acquiring.finally(() => this.#acquiring.delete(acquiring));
+    if (aborts.length === 0) return await settled;
+    return await unlessAborted(settled, aborts, (lock) => void lock.release());
   }
 
   #assertOpen(): void {
