@@ -79,7 +79,7 @@ export async function skip(
   if (settings.skipResult !== undefined) {
     return { kind: "skipped", result: await settings.skipResult(job, conflict) };
   }
-  const holder = describeHolder(conflict.holder);
+  const holder = conflict.reserved ? null : describeHolder(conflict.holder);
   return skipped({ skipped: true, reason, key: conflict.key, holder });
 }
 

@@ -2,6 +2,7 @@ import type { Job } from "bullmq";
 import { describeValue } from "../errors.ts";
 import type { RedlockEvents } from "../events.ts";
 import { pause } from "../pause.ts";
+import { printable } from "../printable.ts";
 import type { Activation } from "./activation.ts";
 import { cancellationOf, leaveLines } from "./cancellation.ts";
 import { delayedError } from "./control-errors.ts";
@@ -74,7 +75,9 @@ async function endAside({ job, settings }: Activation, { message }: Error): Prom
     const why = cause instanceof Error ? cause.message : describeValue(cause);
     settings.redlock.emit("warning", {
       code: "cancel-failed",
-      message: `job ${nameOf(job)} was cancelled while it was put aside, and runs all the same: ${why}`,
+      message: printable(
+        `job ${nameOf(job)} was cancelled while it was put aside, and runs all the same: ${why}`,
+      ),
       cause,
     });
   }
@@ -115,6 +118,8 @@ async function isAside(job: Job): Promise<boolean> {
 
 function reportFailure({ job, settings }: Activation, cause: unknown): void {
   const why = cause instanceof Error ? cause.message : describeValue(cause);
-  const message = `could not put job ${nameOf(job)} aside, BullMQ will find it stalled: ${why}`;
+  const message = printable(
+    `could not put job ${nameOf(job)} aside, BullMQ will find it stalled: ${why}`,
+  );
   settings.redlock.emit("warning", { code: "put-aside-failed", message, cause });
 }

@@ -90,8 +90,9 @@ export class Acquirer {
         if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, context);
         const conflict = conflictOf(outcome.holder, wish);
         if (attempt === 1) {
-          const { keys, key, holder, retryAfter } = conflict;
-          events.emit("conflict", { keys, key, holder, retryAfter });
+          const { keys, key, holder, reserved, retryAfter } = conflict;
+          const kept = reserved === undefined ? {} : { reserved };
+          events.emit("conflict", { keys, key, holder, ...kept, retryAfter });
         }
         const left = wish.waitTimeout - (clock.now() - startedAt);
         if (left <= 0) {
