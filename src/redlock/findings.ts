@@ -127,6 +127,11 @@ export const FINDINGS = {
     why: "A failover loses the locks that were not copied yet. The promoted replica is quarantined; the quorum needs no replicas.",
     advice: "Turn automatic failover off; take more masters, not replicas.",
   },
+  "looking-refused": {
+    weight: "warning",
+    why: "Locks do without it; `isLocked`, `inspect`, `list` and the commands for operators do not.",
+    advice: "Give the user the permissions listed under Permissions.",
+  },
   "pubsub-refused": {
     weight: "warning",
     why: "Nobody is told when a key is given back: waiters look every second at the latest, and wait longer.",

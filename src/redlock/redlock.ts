@@ -193,8 +193,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   /**
    * Goes through the keys that match a glob pattern (`*`, `?`, `[ab]`) and are held, or free with somebody in line
    * (`locked` is false then), in no order; for operators, since every master is asked about every key. What comes or goes
-   * meanwhile may be missed. An ACL must allow SCAN.
-   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for an empty pattern.
+   * meanwhile may be missed.
+   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for an empty pattern; {@link
+   * LockConfigError} when an ACL does not allow SCAN.
    * @example for await (const { key, holder } of redlock.list("account:*")) console.log(key, holder?.text);
    */
   list(pattern = "*"): AsyncIterableIterator<KeyInspection> {
