@@ -152,6 +152,11 @@ export type LossReason =
   | "taken"
   /** The lock could not be extended before it would have ended. */
   | "expired"
+  /**
+   * The event loop was blocked, or the machine suspended, until it was too late to extend: take a larger ttl, or run work
+   * that does not let go of the event loop in a child process, by `LockedWorker`.
+   */
+  | "blocked"
   /** The heartbeat is off and the ttl is over. */
   | "ended"
   /** It was held for `maxHold`. */
@@ -174,6 +179,8 @@ export interface Loss {
   heldFor: number;
   /** What the masters said last, when that is the reason. */
   votes?: readonly NodeVote[];
+  /** Milliseconds for which, at least, nothing could run, when the reason is `blocked`. */
+  blockedFor?: number | undefined;
 }
 
 /** We held the lock and no longer do, or can no longer be sure. Stop work on the entity now. */
@@ -185,6 +192,8 @@ export class LockLostError extends RedlockError implements Loss {
   readonly fencingToken: number;
   readonly heldFor: number;
   readonly votes: readonly NodeVote[];
+  /** Milliseconds; `undefined` unless the reason is `blocked`. */
+  readonly blockedFor: number | undefined;
 
   constructor(loss: Loss) {
     super(printable(describeLoss(loss)));
@@ -193,14 +202,18 @@ export class LockLostError extends RedlockError implements Loss {
     this.fencingToken = loss.fencingToken;
     this.heldFor = loss.heldFor;
     this.votes = loss.votes ?? [];
+    this.blockedFor = loss.blockedFor;
   }
 }
 
-function describeLoss({ keys, reason, heldFor, votes = [] }: Loss): string {
+function describeLoss({ keys, reason, heldFor, votes = [], blockedFor = 0 }: Loss): string {
   if (reason === "unlocked") return "no lock is held: the job runs without one";
   const why = {
     taken: "a majority of the nodes no longer holds it for us",
     expired: "it could not be extended in time",
+    blocked:
+      `the event loop was blocked (or the machine suspended) for at least ${Math.round(blockedFor)} ms, so that it could not be extended in time; ` +
+      "take a larger ttl, or run such work in a child process (LockedWorker)",
     ended: "its ttl is over and the heartbeat is off",
     "held too long": "its maxHold is over",
     released: "it was released",
