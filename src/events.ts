@@ -11,6 +11,7 @@ export type RedlockWarningCode =
   | "job-log-failed"
   | "put-aside-failed"
   | "cancel-failed"
+  | "closed-before-worker"
   | "max-started-attempts"
   | "limiter"
   | "deduplication-replace"

@@ -13,6 +13,7 @@ const CODES = {
   "job-log-failed": true,
   "put-aside-failed": true,
   "cancel-failed": true,
+  "closed-before-worker": true,
   "max-started-attempts": true,
   limiter: true,
   "deduplication-replace": true,

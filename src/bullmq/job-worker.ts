@@ -44,6 +44,7 @@ export interface JobWorker {
   readonly client?: QueueClient;
   toKey?(id: string): string;
   once?(event: "closing" | "closed", listener: () => void): unknown;
+  pause?(doNotWaitActive: boolean): Promise<void>;
 }
 
 /** Finds the worker of a job; a job that was made by hand has an empty one. */

@@ -189,13 +189,15 @@ async function afterLoss(
   const losses = lossesOf(job);
   // Put back, it would only be held too long again.
   const forGood = settings.onLost === "fail" || loss.reason === "held too long";
-  if (forGood || losses >= settings.maxLost) {
+  // Who stops a program is no fault of the job.
+  const isClosed = loss.reason === "closed";
+  if (forGood || (losses >= settings.maxLost && !isClosed)) {
     await log.trouble(`${loss.message}; failed`);
     return loss;
   }
   const delay = backoff(losses, undefined, settings.redlock.random.fraction());
   await log.trouble(`${loss.message}; put back, retry in ${delay} ms`);
-  const fields = lossFields(job, loss);
+  const fields = isClosed ? undefined : lossFields(job, loss);
   return (await putAside(activation, { keys: loss.keys, reason: "lost", delay, fields })).error;
 }
 

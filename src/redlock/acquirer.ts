@@ -39,6 +39,8 @@ interface AcquirerParts {
 export interface Manner {
   /** See {@link HeldLock.scoped}. */
   readonly scoped: boolean;
+  /** See {@link HeldLock.isJob}. */
+  readonly isJob?: boolean;
   /** Who stands in line, when that outlives the acquisition: its place is kept when it ends with a conflict. */
   readonly standing?: Standing;
   /** True when `standing` may be in line already. */
@@ -164,7 +166,7 @@ export class Acquirer {
 
   async #take(
     wish: Wish,
-    { scoped, stops = [] }: Manner,
+    { scoped, isJob = false, stops = [] }: Manner,
     { tenure, rounds }: AcquireOutcome & { kind: "granted" },
     waited: number,
   ): Promise<HeldLock> {
@@ -182,6 +184,7 @@ export class Acquirer {
       checkTtl: (ttl) => checkTtl(settings, ttl),
       onReleased: (released) => held.delete(released),
       scoped,
+      isJob,
     });
     if (closing.aborted || stops.some(({ aborted }) => aborted)) {
       // Nobody wants it any more; it must not linger until its ttl is over.

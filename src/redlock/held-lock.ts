@@ -22,6 +22,8 @@ export interface HeldLockParts {
   onReleased(lock: HeldLock): void;
   /** True when code runs under the lock that gives it back itself when it is done. */
   scoped: boolean;
+  /** True when that is a job. */
+  isJob: boolean;
 }
 
 /** Why a lock was lost, whichever it is. */
@@ -32,6 +34,7 @@ export class HeldLock implements Lock {
   readonly keys: readonly string[];
   readonly fencingToken: number;
   readonly scoped: boolean;
+  readonly isJob: boolean;
   /** Ends with the {@link LockLostError} when the lock is lost. */
   readonly lost = new Ending();
   readonly #parts: HeldLockParts;
@@ -52,6 +55,7 @@ export class HeldLock implements Lock {
     this.keys = tenure.claim.keys;
     this.fencingToken = tenure.claim.token;
     this.scoped = parts.scoped;
+    this.isJob = parts.isJob;
     this.#parts = parts;
     this.#grantedAt = clock.now();
     this.#beat = heartbeat.keep(tenure, interval, {

@@ -27,6 +27,9 @@ import { checkReady, type ReadyOptions, type ReadyReport } from "./ready.ts";
 import { Observer } from "./telemetry.ts";
 import { type AcquireOptions, readWish } from "./wish.ts";
 
+/** Milliseconds that {@link Redlock.close} lets running jobs have to come to their ends. */
+const LONGEST_FINISH = 3_000;
+
 /** Milliseconds that {@link Redlock.close} waits at most for what goes on beside locks. */
 const LONGEST_ASIDE = 1_000;
 
@@ -205,8 +208,8 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
 
   /**
    * Ends all waiting, aborts the signals of held locks, releases them, and closes the connections. Locks under
-   * which a routine of {@link using} or a job still runs are released when it has settled; this waits for them.
-   * Idempotent.
+   * which a routine of {@link using} or a job still runs are released when it has settled; this waits for them. Jobs
+   * have three seconds to come to their ends before their signals abort. Idempotent.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -222,9 +225,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   acquireScoped(
     keys: readonly string[],
     options: AcquireOptions,
-    manner: Omit<Manner, "scoped">,
+    manner: Omit<Manner, "scoped" | "isJob">,
   ): Promise<HeldLock> {
-    return this.#acquire(keys, options, { ...manner, scoped: true });
+    return this.#acquire(keys, options, { ...manner, scoped: true, isJob: true });
   }
 
   /** For the processor wrapper: the lines of those who wait. @internal */
@@ -236,6 +239,11 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   finish(work: Promise<unknown>): void {
     this.#asides.add(work);
     void work.finally(() => this.#asides.delete(work));
+  }
+
+  /** For the processor wrapper: aborts when the `Redlock` begins to close. @internal */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
   }
 
   /** For the processor wrapper: where it takes time from. @internal */
@@ -296,8 +304,15 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     this.#closing.abort(new RedlockClosedError());
     await Promise.allSettled(this.#acquiring);
     const held = [...this.#held];
-    for (const lock of held) lock.lose("closed");
-    await Promise.all(held.map((lock) => (lock.scoped ? lock.settled : lock.release())));
+    const jobs = held.filter(({ isJob }) => isJob);
+    for (const lock of held) if (!lock.isJob) lock.lose("closed");
+    const others = held.filter(({ isJob }) => !isJob);
+    const ended = others.map((lock) => (lock.scoped ? lock.settled : lock.release()));
+    // A job that returns when it has been told to stop may have done half of its work, and would be run again.
+    const finished = Promise.all(jobs.map((lock) => lock.settled));
+    if (jobs.length > 0) await within(this.#context.clock, finished, LONGEST_FINISH);
+    for (const lock of jobs) lock.lose("closed");
+    await Promise.all([finished, ...ended]);
     if (this.#asides.size > 0) {
       await within(this.#context.clock, Promise.all(this.#asides), LONGEST_ASIDE);
     }

@@ -3,7 +3,8 @@ import { Worker as WorkerOf5 } from "bullmq5";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { type RedlockOptions, withLock } from "../../src/index.ts";
 import type { LockPolicies } from "../../src/bullmq/options.ts";
-import { ends, errorsOf, Gate, QUEUE, useBench } from "./support.ts";
+import { redisClient } from "../support/redis.ts";
+import { aborted, ends, errorsOf, Gate, QUEUE, useBench } from "./support.ts";
 
 const bench = useBench();
 const KEY = "account:{{data.account}}";
@@ -103,11 +104,13 @@ describe("a job that is cancelled before it has its lock does not run", () => {
   test("when it is put back because it lost its lock", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
-    const processor = vi.fn(async (_job: Job, _token: string, _signal: AbortSignal, lock) => {
-      void redlock.close();
-      lock.assertHeld();
+    const processor = vi.fn(async (_job: Job, _token: string, signal: AbortSignal) => {
+      for (const url of bench.masterUrls)
+        await redisClient(url).set("redlock:account:a", "another", "PX", 300);
+      await aborted(signal);
     });
-    const worker = bench.worker(withLock({ redlock, key: KEY }, processor));
+    const options = { redlock, key: KEY, heartbeat: 200 };
+    const worker = bench.worker(withLock(options, processor));
     const done = ends(worker, 1);
     redlock.once("parked", () => worker.cancelAllJobs("enough"));
 
