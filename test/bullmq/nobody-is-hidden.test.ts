@@ -50,7 +50,7 @@ test("jobs wait in their slots although a function has chosen so", async () => {
   const ids = ["j1", "j2", "j3", "j4"];
   const queue = bench.queue();
   for (const jobId of ids) await queue.add("j", { key: "k", ms: 5 }, { jobId });
-  await pass(300);
+  await expect.poll(async () => (await redlock.inspect("k")).waiting).toBe(4);
   await lock.release();
   await untilRuns(runs, "j4");
   await expect.poll(async () => await queue.getCompletedCount()).toBe(4);
