@@ -93,7 +93,7 @@ export const FINDINGS = {
   },
   quarantined: {
     weight: "warning",
-    why: "The server may have forgotten locks, and gives no vote until they are over; a majority of such servers stops all new locks.",
+    why: "The server is new, or may have forgotten locks, and gives no vote until those are over; a majority of such servers stops all new locks.",
     advice: "Wait; if it comes again, find out who restarts or flushes the server.",
   },
   "recent-restart": {
