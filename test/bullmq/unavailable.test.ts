@@ -120,7 +120,7 @@ describe("while too few masters answer", () => {
 
 describe("when the Redlock is closed before the worker", () => {
   test.each([
-    ["the newest BullMQ", bench.worker],
+    ["the newest BullMQ", (processor: Processor) => bench.worker(processor)],
     ["the oldest BullMQ", oldWorker],
   ])(
     "jobs are put back without an attempt, and the worker takes up no more: %s",

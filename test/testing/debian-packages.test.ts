@@ -25,6 +25,14 @@ const VALKEY: readonly FakePackage[] = [
   { name: "valkey-tools" },
 ];
 
+/** An installed package, as dpkg's status has it. */
+function stanza(name: string, depends = ""): string {
+  return (
+    `Package: ${name}\nStatus: install ok installed\nArchitecture: all\nVersion: 5:99\n` +
+    `Maintainer: nobody <nobody@localhost>\n${depends}Description: an installed one`
+  );
+}
+
 let cache: string;
 let env: NodeJS.ProcessEnv;
 
@@ -65,9 +73,6 @@ describe.skipIf(!hasApt)("without a server on this system", () => {
   });
 
   test("what is fetched does not depend on what is installed, nor on what needs that", async () => {
-    const stanza = (name: string, depends = ""): string =>
-      `Package: ${name}\nStatus: install ok installed\nArchitecture: all\nVersion: 5:99\n` +
-      `Maintainer: nobody <nobody@localhost>\n${depends}Description: an installed one`;
     const installed = [
       stanza("redis", "Depends: redis-server (= 5:99),\n redis-tools (= 5:99)\n"),
       stanza("redis-server"),
