@@ -1,3 +1,5 @@
+import { printable } from "./printable.ts";
+
 /** The stable codes of this library's errors; messages may change, codes do not. */
 export type RedlockErrorCode =
   | "ERR_REDLOCK_CONFLICT"
@@ -14,7 +16,7 @@ export abstract class RedlockError extends Error {
 
 /** Who holds a key, read from the value stored on the lock masters. */
 export interface Holder {
-  /** The holder's own description, or `undefined` when it gave none or when the value is not ours. */
+  /** The holder's own description, as it gave it; `undefined` when it gave none or when the value is not ours. */
   text: string | undefined;
   /** The holder's fencing token; `undefined` when the value is not ours. */
   fencingToken: number | undefined;
@@ -28,36 +30,50 @@ export interface Holder {
 export interface LockConflict {
   /** All keys that were asked for. */
   keys: readonly string[];
-  /** The key that somebody else holds. */
+  /** The key that is not to be had. */
   key: string;
-  /** Who holds it; `undefined` when several contenders hold a part each and none has won. */
+  /** Who holds it; `undefined` when it is `reserved`, and when several contenders hold a part each and none has won. */
   holder: Holder | undefined;
-  /** Milliseconds until the key expires if its holder stops extending it. */
+  /** True when nobody holds the key, and it is only kept for the next in line; else absent. */
+  reserved?: true;
+  /** Milliseconds until the key expires if its holder stops extending it, or until it is kept for the next in line no longer. */
   retryAfter: number;
   /** How many of its own queue wait before the caller, if it is near the front of the line; else how many wait in all. */
   ahead: number;
 }
 
-/** Somebody else holds the key. Nothing is wrong; try later. */
+/** Somebody else holds the key, or comes first. Nothing is wrong; try later. */
 export class LockConflictError extends RedlockError implements LockConflict {
   override readonly name = "LockConflictError";
   readonly code = "ERR_REDLOCK_CONFLICT";
   readonly keys: readonly string[];
   readonly key: string;
   readonly holder: Holder | undefined;
+  readonly reserved?: true;
   readonly retryAfter: number;
   readonly ahead: number;
 
   constructor(conflict: LockConflict) {
-    super(
-      `"${conflict.key}" is held by ${describeHolder(conflict.holder)}; it expires in ${Math.round(conflict.retryAfter)} ms unless extended`,
-    );
+    super(describeConflict(conflict));
     this.keys = conflict.keys;
     this.key = conflict.key;
     this.holder = conflict.holder;
+    if (conflict.reserved === true) this.reserved = true;
     this.retryAfter = conflict.retryAfter;
     this.ahead = conflict.ahead;
   }
+}
+
+function describeConflict({ key, holder, reserved, retryAfter }: LockConflict): string {
+  const what = quoteKeys([key]);
+  const ms = Math.round(retryAfter);
+  if (reserved === true) return `${what} is kept for the next in line, for ${ms} ms at most`;
+  if (holder?.kept)
+    return `${what} is kept by minHold for ${ms} ms; ${describeHolder(holder)} is done`;
+  const by = describeHolder(holder);
+  if (holder === undefined)
+    return `${what} is held by ${by}; what they hold expires within ${ms} ms`;
+  return `${what} is held by ${by}; it expires in ${ms} ms unless extended`;
 }
 
 /** Says who holds a key, for people. */
@@ -66,7 +82,7 @@ export function describeHolder(holder: Holder | undefined): string {
   if (holder.fencingToken === undefined) return "another program";
   return holder.text === undefined || holder.text === ""
     ? `the holder of fencing token ${holder.fencingToken}`
-    : holder.text;
+    : printable(holder.text);
 }
 
 /** What one lock master said, for error messages and events. */
@@ -110,7 +126,7 @@ export class LockUnavailableError extends RedlockError implements Unavailability
   readonly nodeTimeout: number;
 
   constructor(unavailability: Unavailability) {
-    super(describeUnavailability(unavailability));
+    super(printable(describeUnavailability(unavailability)));
     this.keys = unavailability.keys;
     this.votes = unavailability.votes;
     this.quorum = unavailability.quorum;
@@ -140,6 +156,11 @@ export type LossReason =
   | "taken"
   /** The lock could not be extended before it would have ended. */
   | "expired"
+  /**
+   * The event loop was blocked, or the machine suspended, until it was too late to extend: take a larger ttl, or run work
+   * that does not let go of the event loop in a child process, by `LockedWorker`.
+   */
+  | "blocked"
   /** The heartbeat is off and the ttl is over. */
   | "ended"
   /** It was held for `maxHold`. */
@@ -162,6 +183,8 @@ export interface Loss {
   heldFor: number;
   /** What the masters said last, when that is the reason. */
   votes?: readonly NodeVote[];
+  /** Milliseconds for which, at least, nothing could run, when the reason is `blocked`. */
+  blockedFor?: number | undefined;
 }
 
 /** We held the lock and no longer do, or can no longer be sure. Stop work on the entity now. */
@@ -173,22 +196,28 @@ export class LockLostError extends RedlockError implements Loss {
   readonly fencingToken: number;
   readonly heldFor: number;
   readonly votes: readonly NodeVote[];
+  /** Milliseconds; `undefined` unless the reason is `blocked`. */
+  readonly blockedFor: number | undefined;
 
   constructor(loss: Loss) {
-    super(describeLoss(loss));
+    super(printable(describeLoss(loss)));
     this.keys = loss.keys;
     this.reason = loss.reason;
     this.fencingToken = loss.fencingToken;
     this.heldFor = loss.heldFor;
     this.votes = loss.votes ?? [];
+    this.blockedFor = loss.blockedFor;
   }
 }
 
-function describeLoss({ keys, reason, heldFor, votes = [] }: Loss): string {
+function describeLoss({ keys, reason, heldFor, votes = [], blockedFor = 0 }: Loss): string {
   if (reason === "unlocked") return "no lock is held: the job runs without one";
   const why = {
     taken: "a majority of the nodes no longer holds it for us",
     expired: "it could not be extended in time",
+    blocked:
+      `the event loop was blocked (or the machine suspended) for at least ${Math.round(blockedFor)} ms, so that it could not be extended in time; ` +
+      "take a larger ttl, or run such work in a child process (LockedWorker)",
     ended: "its ttl is over and the heartbeat is off",
     "held too long": "its maxHold is over",
     released: "it was released",
@@ -225,7 +254,7 @@ export class LockKeyError extends RedlockError {
 
   constructor({ message, path, job, cause }: KeyFault) {
     super(
-      job === undefined ? message : `job ${job}: ${message}`,
+      printable(job === undefined ? message : `job ${job}: ${message}`),
       cause === undefined ? undefined : { cause },
     );
     this.path = path;
@@ -269,9 +298,9 @@ export class RedlockClosedError extends RedlockError {
   }
 }
 
-/** Writes keys for people: `"a"` or `"a", "b"`. */
+/** Writes keys for people, in one line: `"a"` or `"a", "b"`. */
 export function quoteKeys(keys: readonly string[]): string {
-  return keys.map((key) => `"${key}"`).join(", ");
+  return keys.map((key) => `"${printable(key)}"`).join(", ");
 }
 
 /** Describes a value in an error message, short and safe for any value. */

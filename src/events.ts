@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { describeValue, type Holder, type LockLostError, type NodeVote } from "./errors.ts";
+import { describeValue, type LockConflict, type LockLostError, type NodeVote } from "./errors.ts";
 
 /** The stable codes of warnings; messages may change, codes do not. docs/events.md says what they mean. */
 export type RedlockWarningCode =
@@ -13,6 +13,8 @@ export type RedlockWarningCode =
   | "job-log-failed"
   | "put-aside-failed"
   | "queue-id-unknown"
+  | "cancel-failed"
+  | "closed-before-worker"
   | "max-started-attempts"
   | "limiter"
   | "deduplication-replace"
@@ -34,10 +36,8 @@ export interface RedlockWarning {
 export interface RedlockEvents {
   /** A lock was granted. */
   acquired: [{ keys: readonly string[]; fencingToken: number; waited: number; rounds: number }];
-  /** Somebody else holds a key we asked for. */
-  conflict: [
-    { keys: readonly string[]; key: string; holder: Holder | undefined; retryAfter: number },
-  ];
+  /** Somebody else holds a key we asked for, or comes first. */
+  conflict: [LockConflict];
   /** A job was put aside because its key is taken or the masters are out of reach. */
   parked: [
     {

@@ -53,3 +53,35 @@ function openFan(signal: AbortSignal): Fan {
 export function throwIfAborted(signals: readonly Stop[]): void {
   for (const signal of signals) if (signal.aborted) throw signal.reason;
 }
+
+/**
+ * Waits for `work`, but not beyond the abort of one of the signals: what the work then still comes to goes to `late`.
+ * @throws the reason of the signal.
+ */
+export function unlessAborted<T>(
+  work: Promise<T>,
+  signals: readonly Stop[],
+  late: (value: T) => void,
+): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let aborted = false;
+    const forgets = signals.map((signal) =>
+      onAbort(signal, () => {
+        aborted = true;
+        reject(signal.reason);
+      }),
+    );
+    const forget = (): void => forgets.forEach((each) => each());
+    work.then(
+      (value) => {
+        forget();
+        if (aborted) late(value);
+        else resolve(value);
+      },
+      (error: unknown) => {
+        forget();
+        reject(error);
+      },
+    );
+  });
+}

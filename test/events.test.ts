@@ -15,6 +15,8 @@ const CODES = {
   "job-log-failed": true,
   "put-aside-failed": true,
   "queue-id-unknown": true,
+  "cancel-failed": true,
+  "closed-before-worker": true,
   "max-started-attempts": true,
   limiter: true,
   "deduplication-replace": true,

@@ -5,6 +5,7 @@ import { JobLog } from "./job-log.ts";
 import { workerOf } from "./job-worker.ts";
 import { openHome } from "./open-home.ts";
 import { isReplacing, type LockSettings } from "./options.ts";
+import { retireWith } from "./retire.ts";
 import { standingOf } from "./standing.ts";
 import type { Standing } from "../line/place.ts";
 import { warnOfMismatches } from "./warn-mismatches.ts";
@@ -31,6 +32,8 @@ export async function activate(
   jobToken: string | undefined,
   cancel: AbortSignal | undefined,
 ): Promise<Activation> {
+  const worker = workerOf(job);
+  retireWith(settings.redlock, worker);
   const home = await openHome(settings.redlock, job);
   if (home !== undefined) settings.redlock.line.isServed(home);
   warnOfMismatches(settings, job);
@@ -39,7 +42,7 @@ export async function activate(
     job,
     jobToken,
     cancel,
-    closing: closingOf(workerOf(job)),
+    closing: closingOf(worker),
     beat: new JobBeat(job, jobToken, settings.redlock.clock),
     log: new JobLog(job, settings.redlock, settings.jobLogs),
     standing: home === undefined ? undefined : standingOf(job, home, isReplacing(settings)),

@@ -53,6 +53,8 @@ export function alarm(
 }
 
 /** How often a job was put aside, by whomever: the activations that were neither attempts nor stalls. */
-export function timesPutAside({ attemptsStarted, attemptsMade, stalledCounter }: Job): number {
+export function timesPutAside(job: Partial<Job>): number {
+  // A job that a program has made by hand counts nothing.
+  const { attemptsStarted = 0, attemptsMade = 0, stalledCounter = 0 } = job;
   return Math.max(0, attemptsStarted - attemptsMade - stalledCounter - 1);
 }

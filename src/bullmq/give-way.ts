@@ -53,12 +53,10 @@ export async function delay(
   const logged = isMilestone(parks)
     ? log.trouble(`${cause.message}; ${inLine ? "waits for its turn" : `retry in ${ms} ms`}`)
     : undefined;
-  const parking = { keys, delay: ms, fields };
-  const error = inLine
+  const parking = { keys, delay: ms, fields, logged };
+  throw inLine
     ? await park(activation, { ...parking, tries: parks })
     : (await putAside(activation, { ...parking, reason: reasonOf(conflict) })).error;
-  await logged;
-  throw error;
 }
 
 /** Makes the error that fails the job. */
@@ -83,7 +81,7 @@ export async function skip(
   if (settings.skipResult !== undefined) {
     return { kind: "skipped", result: await settings.skipResult(job, conflict) };
   }
-  const holder = describeHolder(conflict.holder);
+  const holder = conflict.reserved ? null : describeHolder(conflict.holder);
   return skipped({ skipped: true, reason, key: conflict.key, holder });
 }
 

@@ -2,6 +2,8 @@ import type { Job } from "bullmq";
 import { createHash } from "node:crypto";
 import type { Holder } from "../errors.ts";
 import { hostName } from "../host-name.ts";
+import { printable } from "../printable.ts";
+import { storedTextOf } from "../redlock/holder.ts";
 import { nameOf, queueNameOf } from "./job-worker.ts";
 
 /** Characters of the name that are shown: with all the rest the text stays below the 256 that are stored. */
@@ -12,24 +14,21 @@ const MARK_LENGTH = 12;
 
 const marks = new WeakMap<Job, string>();
 
-/** What would break the line or the form of the text. */
-const UNPRINTABLE = /[\p{Control}\p{Surrogate}]/gu;
-
 /**
  * What operators read about a job that holds a key: `bull:invoices:17 attempt 2 (host pid 123) #mark`.
  *
- * The mark is the same for all attempts of one job, and for no other job: names can be cut, and can be put together
+ * The mark, which people are not shown, is the same for all attempts of one job, and for no other job: names can be cut, and can be put together
  * from odd ids in more than one way.
  */
 export function describeAsHolder(job: Job): string {
-  const name = shorten(nameOf(job).replace(UNPRINTABLE, "\uFFFD"), LONGEST_NAME);
+  const name = shorten(printable(nameOf(job)), LONGEST_NAME);
   const host = hostName().slice(0, LONGEST_HOST);
-  return `${name} attempt ${job.attemptsMade + 1} (${host} pid ${process.pid}) #${markOf(job)}`;
+  return `${name} attempt ${(job.attemptsMade ?? 0) + 1} (${host} pid ${process.pid}) #${markOf(job)}`;
 }
 
 /** Whether a key is held by an earlier, or another, run of this very job. */
 export function isSameJob(job: Job, holder: Holder | undefined): boolean {
-  return holder?.text?.endsWith(`) #${markOf(job)}`) ?? false;
+  return storedTextOf(holder)?.endsWith(`) #${markOf(job)}`) ?? false;
 }
 
 function markOf(job: Job): string {

@@ -1,5 +1,6 @@
 import type { Job } from "bullmq";
 import { describeValue } from "../errors.ts";
+import { printable } from "../printable.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { nameOf } from "./job-worker.ts";
 
@@ -33,9 +34,8 @@ export class JobLog {
       await this.#job.log(`[lock] ${line}`);
     } catch (cause) {
       // A log is no reason to fail a job.
-      const message = `could not write to the log of job ${nameOf(this.#job)}: ${
-        cause instanceof Error ? cause.message : describeValue(cause)
-      }`;
+      const why = cause instanceof Error ? cause.message : describeValue(cause);
+      const message = printable(`could not write to the log of job ${nameOf(this.#job)}: ${why}`);
       this.#redlock.emit("warning", { code: "job-log-failed", message, cause });
     }
   }

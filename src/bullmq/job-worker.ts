@@ -8,7 +8,7 @@ export type JobFields = Readonly<Record<string, string>>;
 
 /** The parts of BullMQ's storage that we use beyond the methods of a job. */
 interface JobStore {
-  readonly connection?: { readonly client: Promise<unknown> };
+  readonly client?: QueueClient;
   moveToDelayed(
     jobId: string,
     timestamp: number,
@@ -21,6 +21,9 @@ interface JobStore {
     page: { start: number; end: number },
   ): Promise<{ items: { id: string; v?: unknown }[] }>;
 }
+
+/** What BullMQ lets use its Redis client for. */
+type QueueClient = Promise<{ hset(key: string, fields: JobFields): Promise<unknown> }>;
 
 /** The options of a worker that we look at. */
 export interface JobWorkerOptions {
@@ -37,10 +40,11 @@ export interface JobWorker {
   readonly qualifiedName?: string;
   readonly closing?: unknown;
   readonly backend?: JobStore;
-  /** BullMQ 5. */
-  readonly client?: Promise<unknown>;
+  /** Of BullMQ 5; later ones have it in the backend. */
+  readonly client?: QueueClient;
   toKey?(id: string): string;
   once?(event: "closing" | "closed", listener: () => void): unknown;
+  pause?(doNotWaitActive: boolean): Promise<void>;
 }
 
 /** Finds the worker of a job; a job that was made by hand has an empty one. */
@@ -101,6 +105,23 @@ export async function readField(job: Job, field: string): Promise<unknown> {
   // BullMQ has no call for one field; this reads the whole hash, as every activation does.
   const page = await storeOf(job)?.paginate(key, { start: 0, end: -1 });
   return page?.items.find(({ id }) => id === field)?.v;
+}
+
+/** Where BullMQ keeps why a job is to fail for good when it is taken up next, by whatever worker. */
+const DEFERRED_FAILURE = "defa";
+
+/**
+ * Has BullMQ fail a job for good, without calling its processor, when it is taken up next.
+ * @throws what the queue's Redis throws; an error for a queue in PostgreSQL, which has no way to say that.
+ */
+export async function failNextTime(job: Job, reason: string): Promise<void> {
+  const worker = workerOf(job);
+  const client = await (worker.backend ?? worker).client;
+  const key = worker.toKey?.(job.id ?? "");
+  if (client === undefined || key === undefined || !keepsFields(job)) {
+    throw new Error("its queue cannot keep that it is to fail");
+  }
+  await client.hset(key, { [DEFERRED_FAILURE]: reason });
 }
 
 /** BullMQ's codes for a job that was moved, removed, or that another worker has. @see `ErrorCode` of BullMQ */

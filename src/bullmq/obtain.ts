@@ -1,14 +1,10 @@
-import {
-  describeValue,
-  LockConflictError,
-  LockUnavailableError,
-  RedlockClosedError,
-} from "../errors.ts";
+import { LockConflictError, LockUnavailableError, RedlockClosedError } from "../errors.ts";
 import { parsePlace } from "../line/place.ts";
 import type { HeldLock } from "../redlock/held-lock.ts";
 import { ReplacedError } from "../redlock/outcomes.ts";
 import type { Activation } from "./activation.ts";
 import { timesPutAside } from "./backoff.ts";
+import { cancellationOf, leaveLines } from "./cancellation.ts";
 import { delayedError } from "./control-errors.ts";
 import { delay, refuse, skip, type Skipped } from "./give-way.ts";
 import { describeAsHolder, isSameJob } from "./holder.ts";
@@ -35,6 +31,7 @@ export async function obtain(
   try {
     return { kind: "lock", lock: await acquire(activation, keys, { waitTimeout: 0 }) };
   } catch (error) {
+    throwIfCancelled(activation, keys);
     if (error instanceof ReplacedError) return await giveUpPlace(activation, keys, error);
     if (!(error instanceof LockConflictError)) return await withoutLock(activation, keys, error);
     return await giveWay(activation, keys, error);
@@ -49,6 +46,7 @@ async function giveWay(
   const { settings, standing, job } = activation;
   const { line, cancellations } = settings.redlock;
   const policy = await choosePolicy(activation, conflict);
+  throwIfCancelled(activation, keys);
   // Only now is it known: a function may choose any policy.
   const chosen = standingFor(activation, isReplacingPolicy(policy));
   if (policy === "wait") return await waitInSlot(chosen, keys, conflict);
@@ -81,6 +79,7 @@ async function waitInSlot(
     const lock = await acquire(activation, keys, { waitTimeout, closing });
     return { kind: "lock", lock };
   } catch (error) {
+    throwIfCancelled(activation, keys);
     if (error instanceof LockConflictError) return await delay(activation, keys, error);
     if (closing.aborted && error === closing.reason) {
       return await delay(activation, keys, conflict);
@@ -126,7 +125,8 @@ async function acquire(
     // At once, so that nobody who comes after the conflict is before it.
     // And a holder that is asked to give way shall not be one that comes between.
     joins: settings.onConflict === "cancelInProgress" ? "replacing" : parks(settings.onConflict),
-    stops: [cancel, beat.lost, closing].filter((stop) => stop !== undefined),
+    cancel,
+    stops: [beat.lost, closing].filter((stop) => stop !== undefined),
   });
 }
 
@@ -153,7 +153,7 @@ async function withoutLock(
   keys: readonly string[],
   error: unknown,
 ): Promise<Obtained> {
-  const { settings, cancel, beat, log } = activation;
+  const { settings, beat, log } = activation;
   if (error instanceof LockUnavailableError) {
     if (settings.onUnavailable === "fail") throw await refuse(activation, error);
     if (settings.onUnavailable === "delay") return await delay(activation, keys, error);
@@ -165,13 +165,13 @@ async function withoutLock(
   if (beat.lost.aborted && error === beat.lost.reason) {
     throw delayedError("BullMQ gave the job to another worker");
   }
-  if (cancel?.aborted === true && error === cancel.reason) throw cancellation(error);
   throw error;
 }
 
-/** BullMQ's reason is the bare text given to `cancelJob`; thrown as it is, the job would fail without a reason. */
-function cancellation(reason: unknown): Error {
-  if (reason instanceof Error) return reason;
-  const text = typeof reason === "string" ? reason : describeValue(reason);
-  return new Error(`cancelled before it had its lock: ${text}`);
+/** @throws when the job was cancelled, whatever else has become of its lock. */
+function throwIfCancelled(activation: Activation, keys: readonly string[]): void {
+  const cancelled = cancellationOf(activation);
+  if (cancelled === undefined) return;
+  leaveLines(activation, keys);
+  throw cancelled;
 }

@@ -2,9 +2,18 @@ import type { Job } from "bullmq";
 import { describeValue } from "../errors.ts";
 import type { RedlockEvents } from "../events.ts";
 import { pause } from "../pause.ts";
+import { printable } from "../printable.ts";
 import type { Activation } from "./activation.ts";
+import { cancellationOf, leaveLines } from "./cancellation.ts";
 import { delayedError } from "./control-errors.ts";
-import { isGone, type JobFields, lockDurationOf, moveToDelayed, nameOf } from "./job-worker.ts";
+import {
+  failNextTime,
+  isGone,
+  type JobFields,
+  lockDurationOf,
+  moveToDelayed,
+  nameOf,
+} from "./job-worker.ts";
 
 /** Between two tries to put a job aside, in ms: doubled each time, up to the longest. */
 const FIRST_PAUSE = 50;
@@ -20,10 +29,13 @@ export interface Parking {
   readonly delay: number;
   /** What is written into the hash of the job in the same step. */
   readonly fields?: JobFields | undefined;
+  /** What is written beside: a cancel that comes before it is done is still heard. */
+  readonly logged?: Promise<void> | undefined;
 }
 
 /**
- * Puts the job of an activation into the delayed set, without using an attempt.
+ * Puts the job of an activation into the delayed set, without using an attempt. One that is cancelled before, or meanwhile,
+ * ends as cancelled.
  * @returns whether it was, and the error to throw, by which BullMQ knows that the job is no longer the worker's business.
  */
 export async function putAside(
@@ -31,10 +43,44 @@ export async function putAside(
   parking: Parking,
 ): Promise<{ moved: boolean; error: Error }> {
   const { job, settings } = activation;
-  const { keys, reason, delay } = parking;
+  const { keys, reason, delay, logged } = parking;
+  const cancelled = cancellationOf(activation);
+  if (cancelled !== undefined) {
+    leaveLines(activation, keys);
+    return { moved: false, error: cancelled };
+  }
   const moved = await moveAside(activation, parking);
   if (moved) settings.redlock.emit("parked", { keys, job: nameOf(job), reason, delay });
-  return { moved, error: delayedError(`put aside for ${delay} ms: ${reason}`) };
+  await logged;
+  const error = delayedError(`put aside for ${delay} ms: ${reason}`);
+  const late = cancellationOf(activation);
+  if (!moved || late === undefined) return { moved, error };
+  leaveLines(activation, keys);
+  await endAside(activation, late);
+  return { moved: false, error };
+}
+
+/** Ends a job that is in the delayed set already: it is taken up once more, and BullMQ fails it then. */
+async function endAside({ job, settings }: Activation, { message }: Error): Promise<void> {
+  try {
+    // One that was removed meanwhile must not come to life by what is written into it.
+    if (!(await job.isDelayed())) return;
+    await failNextTime(job, message);
+    await Promise.all([
+      job.promote(),
+      job.changePriority({ priority: job.priority ?? 0, lifo: true }),
+    ]);
+  } catch (cause) {
+    if (isGone(cause)) return;
+    const why = cause instanceof Error ? cause.message : describeValue(cause);
+    settings.redlock.emit("warning", {
+      code: "cancel-failed",
+      message: printable(
+        `job ${nameOf(job)} was cancelled while it was put aside, and runs all the same: ${why}`,
+      ),
+      cause,
+    });
+  }
 }
 
 /** True when it was moved; else it is gone, or BullMQ will find it stalled. */
@@ -72,6 +118,8 @@ async function isAside(job: Job): Promise<boolean> {
 
 function reportFailure({ job, settings }: Activation, cause: unknown): void {
   const why = cause instanceof Error ? cause.message : describeValue(cause);
-  const message = `could not put job ${nameOf(job)} aside, BullMQ will find it stalled: ${why}`;
+  const message = printable(
+    `could not put job ${nameOf(job)} aside, BullMQ will find it stalled: ${why}`,
+  );
   settings.redlock.emit("warning", { code: "put-aside-failed", message, cause });
 }

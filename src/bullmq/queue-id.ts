@@ -32,7 +32,7 @@ export function canWake({ backend, qualifiedName, toKey }: JobWorker): boolean {
  */
 export async function readQueueId(worker: JobWorker): Promise<string> {
   const key = worker.toKey?.("redlock:id") ?? "";
-  const client = await (worker.backend?.connection?.client ?? worker.client);
+  const client: unknown = await (worker.backend ?? worker).client;
   const id = await runOnce(client, key, randomBytes(ID_BYTES).toString("base64url"));
   if (typeof id !== "string" || id === "") throw new Error(`${key} is not an id of a queue`);
   return `${id} ${worker.qualifiedName ?? ""}`;

@@ -5,6 +5,7 @@ import { within } from "../pause.ts";
 import type { HeldLock } from "../redlock/held-lock.ts";
 import type { Activation } from "./activation.ts";
 import { backoff } from "./backoff.ts";
+import { cancellationOf } from "./cancellation.ts";
 import { isControlError, unrecoverableError } from "./control-errors.ts";
 import { offerLock } from "./get-lock.ts";
 import { LinkedSignal } from "./linked-signal.ts";
@@ -118,7 +119,11 @@ async function settle(
   const withdraw = offerLock(job, lock);
   const limit = limitHold(activation, lock);
   try {
-    const outcome = await outcomeOf(() => processor(job, jobToken ?? "", stop.signal, lock));
+    const outcome = await outcomeOf(async () => {
+      const cancelled = cancellationOf(activation);
+      if (cancelled !== undefined) throw cancelled;
+      return await processor(job, jobToken ?? "", stop.signal, lock);
+    });
     // In this very tick, and before the release: later nobody can tell.
     const loss = lossOf(lock) ?? (beat.lost.aborted ? jobLoss() : undefined);
     return { outcome, loss, cancelledBy: yielding.cancelledBy };
@@ -184,13 +189,15 @@ async function afterLoss(
   const losses = lossesOf(job);
   // Put back, it would only be held too long again.
   const forGood = settings.onLost === "fail" || loss.reason === "held too long";
-  if (forGood || losses >= settings.maxLost) {
+  // Who stops a program is no fault of the job.
+  const isClosed = loss.reason === "closed";
+  if (forGood || (losses >= settings.maxLost && !isClosed)) {
     await log.trouble(`${loss.message}; failed`);
     return loss;
   }
   const delay = backoff(losses, undefined, settings.redlock.random.fraction());
   await log.trouble(`${loss.message}; put back, retry in ${delay} ms`);
-  const fields = lossFields(job, loss);
+  const fields = isClosed ? undefined : lossFields(job, loss);
   return (await putAside(activation, { keys: loss.keys, reason: "lost", delay, fields })).error;
 }
 

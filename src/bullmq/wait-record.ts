@@ -32,7 +32,7 @@ export function waitFields(job: Job, since: number): JobFields {
 
 /** Counts the runs of a job; one that was killed and its repetition are the same. */
 function runOf(job: Job): number {
-  return job.attemptsStarted - job.stalledCounter;
+  return (job.attemptsStarted ?? 0) - (job.stalledCounter ?? 0);
 }
 
 function isRecord(value: unknown): value is WaitRecord {

@@ -1,5 +1,7 @@
 import { Ending } from "../ending.ts";
+import { printable } from "../printable.ts";
 import type { HeldLock } from "../redlock/held-lock.ts";
+import { withoutMark } from "../redlock/holder.ts";
 import type { Activation } from "./activation.ts";
 import { unrecoverableError } from "./control-errors.ts";
 import { UnheldLock } from "./unheld-lock.ts";
@@ -42,6 +44,6 @@ export class Yielding {
 
 /** Makes the error that ends a job that was asked to give way. */
 export function cancelledError(by: string, cause?: unknown): Error {
-  const message = `cancelled by ${by}`;
+  const message = `cancelled by ${printable(withoutMark(by))}`;
   return unrecoverableError(Object.assign(new Error(message, { cause }), { code: CODE }));
 }

@@ -1,5 +1,6 @@
 import { isAnswer, isForgetful, isStuck, type KeySummary } from "./summary.ts";
-import { duration, list, printable, shellQuoted, shellWord } from "./words.ts";
+import { printable } from "../printable.ts";
+import { duration, list, shellQuoted, shellWord } from "./words.ts";
 
 /** What is to be known to say who votes. */
 export type VoteSummary = Pick<KeySummary, "nodes" | "quorum" | "voting" | "quorumIn">;

@@ -11,7 +11,8 @@ import type { Call, Command } from "./command.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { type Screen, table } from "./screen.ts";
 import { UsageError } from "./usage-error.ts";
-import { count, duration, printable } from "./words.ts";
+import { printable } from "../printable.ts";
+import { count, duration } from "./words.ts";
 
 export const checkConfig: Command = {
   summary: "what is wrong with a rules file, and what it does with a job",

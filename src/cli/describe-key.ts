@@ -2,7 +2,8 @@ import { describeHolder, type Holder } from "../errors.ts";
 import type { NodeInspection } from "../redlock/inspect.ts";
 import { advise } from "./advise.ts";
 import type { KeySummary } from "./summary.ts";
-import { count, duration, moment, printable } from "./words.ts";
+import { printable } from "../printable.ts";
+import { count, duration, moment } from "./words.ts";
 
 /** A part of what is said about a key: a title, and lines that are facts or sentences. */
 export interface Section {
@@ -52,13 +53,13 @@ function hasContent({ facts, sentences }: Section): boolean {
 
 /** Who holds a key, in a few words. */
 export function who({ job, holder }: Pick<KeySummary, "job" | "holder">): string {
-  return job === undefined ? printable(describeHolder(holder)) : `job ${printable(job.job)}`;
+  return job === undefined ? describeHolder(holder) : `job ${printable(job.job)}`;
 }
 
 function holderSection({ state, job, holder, age, remaining, lastToken }: KeySummary): Section {
   const facts: [string, string][] = [];
   if (holder !== undefined && state !== "free" && state !== "voteless") {
-    if (job === undefined) facts.push(["holder", printable(describeHolder(holder))]);
+    if (job === undefined) facts.push(["holder", describeHolder(holder)]);
     else {
       facts.push(["job", `${printable(job.job)}, attempt ${job.attempt}`]);
       facts.push(["process", `${job.pid} on ${printable(job.host)}`]);
@@ -113,7 +114,7 @@ function describeNode(node: NodeInspection, winner: Holder | undefined): string 
     const kept = holder?.kept ? "kept" : "held";
     if (isWinner) return `${kept}, ${ends}`;
     const whose = holder?.kept ? "after" : "by";
-    return `${kept} ${whose} ${printable(describeHolder(holder))}, ${ends}`;
+    return `${kept} ${whose} ${describeHolder(holder)}, ${ends}`;
   }
   return `NO ANSWER: ${state}${cause === undefined ? "" : ` (${printable(cause)})`}`;
 }
@@ -125,7 +126,7 @@ export function describeForeign({ cause }: NodeInspection): string {
 
 function describeVote({ vote, quarantine }: NodeInspection): string {
   if (vote === "quarantined") {
-    return `; gives no vote, it lost its memory; votes again in ${duration(quarantine ?? 0)}`;
+    return `; gives no vote, it is new or lost its memory; votes in ${duration(quarantine ?? 0)}`;
   }
-  return vote === "unarmed" ? "; gives no vote, it lost its memory" : "";
+  return vote === "unarmed" ? "; gives no vote, it is new or lost its memory" : "";
 }

@@ -14,7 +14,8 @@ import { EXIT, type ExitCode } from "./exit-code.ts";
 import { type Screen, table, wrap } from "./screen.ts";
 import { quorumIn } from "./summary.ts";
 import { UsageError } from "./usage-error.ts";
-import { count, duration, list, printable } from "./words.ts";
+import { printable } from "../printable.ts";
+import { count, duration, list } from "./words.ts";
 
 const PATIENCE = { min: 2_000, max: 60_000, otherwise: 5_000 };
 

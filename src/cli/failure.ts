@@ -4,7 +4,7 @@ import type { Call } from "./command.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import type { Screen } from "./screen.ts";
 import { UsageError } from "./usage-error.ts";
-import { printable } from "./words.ts";
+import { printable } from "../printable.ts";
 
 /** What a master said that can be asked. */
 const ANSWERS: readonly string[] = ["free", "held", "granted", "gone"];

@@ -8,7 +8,8 @@ import { PATIENCE } from "./inspect.ts";
 import { type Screen, table } from "./screen.ts";
 import { isAnswer, isForgetful, isStuck, type KeySummary, summarise } from "./summary.ts";
 import { UsageError } from "./usage-error.ts";
-import { count, duration, list, printable } from "./words.ts";
+import { printable } from "../printable.ts";
+import { count, duration, list } from "./words.ts";
 
 /** Longer ones would leave no room for the rest of the line. */
 const LONGEST_KEY = 60;
@@ -66,8 +67,8 @@ away by itself; 2 a mistake in the command or the file; 3 too few masters answer
           call.notes.say(`${node} did not answer: ${cause}`);
         }
         for (const { node, quarantine } of masters.filter(isForgetful)) {
-          const until = quarantine === undefined ? "" : `; votes again in ${duration(quarantine)}`;
-          call.notes.say(`${node} gives no vote, it lost its memory${until}`);
+          const until = quarantine === undefined ? "" : `; votes in ${duration(quarantine)}`;
+          call.notes.say(`${node} gives no vote, it is new or lost its memory${until}`);
         }
         if (votes.voting < votes.quorum) call.notes.say(...aboutVotes(votes));
         if (silent.length > 0 && votes.voting >= votes.quorum) {

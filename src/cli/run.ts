@@ -5,7 +5,7 @@ import type { Call, Command } from "./command.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { tellFailure } from "./failure.ts";
 import { UsageError } from "./usage-error.ts";
-import { printable } from "./words.ts";
+import { printable } from "../printable.ts";
 
 /** The commands; each is loaded when it is used. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {

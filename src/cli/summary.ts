@@ -1,5 +1,6 @@
 import { type HoldingJob, readHoldingJob } from "../bullmq/read-holder.ts";
 import type { Holder } from "../errors.ts";
+import { storedTextOf } from "../redlock/holder.ts";
 import type { KeyInspection, NodeInspection, WaiterInspection } from "../redlock/inspect.ts";
 
 /** What the answers of the masters about a key come to. Durations are milliseconds. */
@@ -62,7 +63,7 @@ export function summarise(inspection: KeyInspection, now: number): KeySummary {
     key,
     state: stateOf(inspection, voting),
     holder,
-    job: readHoldingJob(holder?.text),
+    job: readHoldingJob(storedTextOf(holder)),
     age: holder?.since === undefined ? undefined : Math.max(0, now - holder.since),
     remaining: remaining === Infinity ? undefined : remaining,
     heldBy: holder === undefined ? 0 : own.length,

@@ -1,3 +1,5 @@
+import { printable } from "../printable.ts";
+
 const UNITS = [
   ["d", 86_400_000],
   ["h", 3_600_000],
@@ -36,11 +38,6 @@ export function count(number: number, noun: string): string {
 export function list(words: readonly string[]): string {
   const last = words.at(-1) ?? "";
   return words.length < 2 ? last : `${words.slice(0, -1).join(", ")} and ${last}`;
-}
-
-/** What others have stored, without what would steer a terminal. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Control}\p{Surrogate}\p{Bidi_Control}\u2028\u2029]/gu, "\uFFFD");
 }
 
 /** A text as one word of a shell, in quotes only if it must be. What would steer a terminal is taken out. */

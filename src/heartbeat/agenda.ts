@@ -29,6 +29,10 @@ export class Agenda {
   #heap: Entry[] = [];
   #timer: Timer | undefined;
   #timerAt = Infinity;
+  /** When the timer is to fire, at the latest. */
+  #firesAt = Infinity;
+  /** By how many ms the timer was late that has fired now. */
+  #late = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -56,6 +60,14 @@ export class Agenda {
     this.#arm();
   }
 
+  /**
+   * By how many milliseconds the timer is late, or was when it fired now: for so long at least the event loop was blocked, or
+   * the machine was suspended.
+   */
+  lateBy(now: number): number {
+    return Math.max(this.#late, now - this.#firesAt);
+  }
+
   /** Drops the entries of appointments that were taken off or have moved. */
   #rebuild(): void {
     this.#heap = [];
@@ -66,6 +78,8 @@ export class Agenda {
     this.#timer = undefined;
     this.#timerAt = Infinity;
     const now = this.#clock.now();
+    this.#late = Math.max(0, now - this.#firesAt);
+    this.#firesAt = Infinity;
     for (let [next] = this.#heap; next !== undefined && next.at <= now; [next] = this.#heap) {
       this.#pop();
       const { appointment } = next;
@@ -76,6 +90,7 @@ export class Agenda {
         this.#push({ appointment, at: Math.max(appointment.due, now + 1) });
       }
     }
+    this.#late = 0;
     this.#arm();
   }
 
@@ -85,8 +100,11 @@ export class Agenda {
     if (this.#timer !== undefined) this.#clock.clearTimer(this.#timer);
     this.#timer = undefined;
     this.#timerAt = at;
+    this.#firesAt = Infinity;
     if (at === Infinity) return;
-    const wait = Math.min(at - this.#clock.now(), LONGEST_SLEEP);
+    const now = this.#clock.now();
+    const wait = Math.min(at - now, LONGEST_SLEEP);
+    this.#firesAt = now + Math.max(0, wait);
     this.#timer = this.#clock.timer(wait, () => this.#run());
   }
 

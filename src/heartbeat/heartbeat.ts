@@ -6,8 +6,10 @@ import { Agenda, type Appointment } from "./agenda.ts";
 
 /** Why a lock is over without having been released. */
 export interface LossNotice {
-  readonly reason: "taken" | "expired" | "ended";
+  readonly reason: "taken" | "expired" | "blocked" | "ended";
   readonly votes: readonly NodeVote[];
+  /** Milliseconds for which, at least, nothing could run, when that is the reason. */
+  readonly blockedFor?: number;
 }
 
 /** What the owner of a lock is told. */
@@ -27,6 +29,9 @@ const SHORTEST_RETRY = 100;
 
 /** The last beat comes this part of the ttl before the lock is given up. */
 const LAST_CHANCE_PART = 20;
+
+/** A timer that is late by this part of the ttl did not fire because nothing could run. */
+const BLOCKED_PART = 20;
 
 /** One timer for all locks of a client: beats that extend them, and a watchdog that ends them in time. */
 export class Heartbeat {
@@ -88,10 +93,7 @@ export class Beat implements Appointment {
   keep(now: number): void {
     // The watchdog first, and independent of any answer: an extend may hang, the deadline does not wait.
     if (now >= this.#tenure.usableUntil) {
-      this.#lose({
-        reason: this.#interval === false ? "ended" : "expired",
-        votes: this.#lastVotes,
-      });
+      this.#lose(this.#overdue(now));
     } else if (now >= this.#nextBeat) {
       this.#nextBeat = Infinity;
       void this.beat();
@@ -125,6 +127,15 @@ export class Beat implements Appointment {
   /** Notices now what the timer would notice when it gets its turn. */
   check(): void {
     if (!this.#over) this.keep(this.#clock.now());
+  }
+
+  /** Why the lock was not extended in time. */
+  #overdue(now: number): LossNotice {
+    const votes = this.#lastVotes;
+    if (this.#interval === false) return { reason: "ended", votes };
+    const blockedFor = this.#agenda.lateBy(now);
+    const isBlocked = votes.length === 0 && blockedFor > this.#tenure.grantedTtl / BLOCKED_PART;
+    return isBlocked ? { reason: "blocked", votes, blockedFor } : { reason: "expired", votes };
   }
 
   #lose(notice: LossNotice): void {

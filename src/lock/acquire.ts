@@ -20,7 +20,7 @@ export interface AcquireRequest {
   readonly caller: Caller;
   /** Hears who waits for keys that a part of an attempt had, and gives back. */
   readonly rolledBack: TurnListener;
-  /** False when nobody waits for the lock any more: then there is no further try. */
+  /** False when nobody waits for the lock any more: then there is no further try, nor another round. */
   wanted(): boolean;
 }
 
@@ -160,9 +160,10 @@ async function runRounds(
       return { ...result, verdict: { kind: "unavailable" }, votes, roundsTaken };
     }
     const joinsLate = verdict.kind === "conflict" && hasNotJoined(claim, result.votes);
-    if (joinsLate && roundsTaken < TOKEN_ROUNDS) continue;
+    const goesOn = roundsTaken < TOKEN_ROUNDS && request.wanted();
+    if (joinsLate && goesOn) continue;
     if (verdict.kind !== "stale") return { ...result, roundsTaken };
-    if (roundsTaken >= TOKEN_ROUNDS) {
+    if (!goesOn) {
       return { ...result, verdict: { kind: "split", blockers: [] }, roundsTaken };
     }
   }

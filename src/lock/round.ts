@@ -99,19 +99,22 @@ function voteOf(reply: AcquireReply): Vote {
     case "stale":
       return { kind: "stale", mark: reply.mark };
     case "busy":
+      // An attempt of another client that the master has accepted in quarantine holds nothing.
+      if (reply.holders.every(({ provisional }) => provisional)) return quarantined(undefined);
       return { kind: "busy", mark: reply.mark, holders: reply.holders };
     case "replaced":
       return { kind: "replaced", by: reply.by };
     case "quarantined":
-      return {
-        kind: "barred",
-        reason: "quarantined",
-        cause: `lost its memory; votes again in ${Math.ceil(reply.remaining)} ms`,
-      };
+      return quarantined(reply.remaining);
     case "unarmed":
     case "too long":
       return { kind: "barred", reason: "unarmed", cause: describeUnarmed(reply) };
     default:
       return reply satisfies never;
   }
+}
+
+function quarantined(remaining: number | undefined): Vote {
+  const until = remaining === undefined ? "" : `; votes in ${Math.ceil(remaining / 1_000)} s`;
+  return { kind: "barred", reason: "quarantined", cause: `new, or lost its memory${until}` };
 }

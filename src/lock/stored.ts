@@ -83,6 +83,8 @@ export interface StoredLock {
   readonly text: string | undefined;
   /** True when the holder is done, and the key only kept until it expires. */
   readonly kept: boolean;
+  /** True when the master accepted it in quarantine: it is no vote, and perhaps nobody's lock; else absent. */
+  readonly provisional?: true;
 }
 
 /** The form of our own values; a `q` in front says that the master was in quarantine when it accepted. */
@@ -95,7 +97,8 @@ export function parseStoredLock(value: string): StoredLock {
   const [, token = "", owner = "", stored = ""] = parts;
   const kept = stored.startsWith(KEPT);
   const text = kept ? stored.slice(KEPT.length) : stored;
-  return { id: owner, token: Number(token), text: text === "" ? undefined : text, kept };
+  const lock = { id: owner, token: Number(token), text: text === "" ? undefined : text, kept };
+  return value.startsWith("q") ? { ...lock, provisional: true } : lock;
 }
 
 /**

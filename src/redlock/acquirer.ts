@@ -39,6 +39,8 @@ interface AcquirerParts {
 export interface Manner {
   /** See {@link HeldLock.scoped}. */
   readonly scoped: boolean;
+  /** See {@link HeldLock.isJob}. */
+  readonly isJob?: boolean;
   /** Who stands in line, when that outlives the acquisition: its place is kept when it ends with a conflict. */
   readonly standing?: Standing;
   /** True when `standing` may be in line already. */
@@ -48,8 +50,10 @@ export interface Manner {
    * then on.
    */
   readonly joins?: boolean | "replacing";
-  /** What ends the wait. */
+  /** What ends the wait, once the attempt that is under way is over. */
   readonly stops?: readonly Stop[];
+  /** What ends the acquisition at once, as the signal of its options does: the attempt goes on without its caller. */
+  readonly cancel?: Stop | undefined;
 }
 
 /** Attempts and the waiting between them, until a lock is held or there is an error to throw. */
@@ -84,12 +88,13 @@ export class Acquirer {
           keepsPlace = true;
           return await this.#take(wish, manner, outcome, clock.now() - startedAt);
         }
-        if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, context);
         this.#throwIfStopped(stops);
+        if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, context);
         const conflict = conflictOf(outcome.holder, wish);
         if (attempt === 1) {
-          const { keys, key, holder, retryAfter } = conflict;
-          events.emit("conflict", { keys, key, holder, retryAfter });
+          const { keys, key, holder, reserved, retryAfter, ahead } = conflict;
+          const kept = reserved === undefined ? {} : { reserved };
+          events.emit("conflict", { keys, key, holder, ...kept, retryAfter, ahead });
         }
         const left = wish.waitTimeout - (clock.now() - startedAt);
         if (left <= 0) {
@@ -107,6 +112,8 @@ export class Acquirer {
       }
     } finally {
       turn?.end();
+      // Who stands beyond the acquisition may be in line again by now, and leaves it by itself.
+      keepsPlace ||= standing !== undefined && stops.some(({ aborted }) => aborted);
       if (turn !== undefined && place !== undefined && !keepsPlace)
         void line.leave(place, wish.keys);
     }
@@ -159,7 +166,7 @@ export class Acquirer {
 
   async #take(
     wish: Wish,
-    { scoped, stops = [] }: Manner,
+    { scoped, isJob = false, stops = [] }: Manner,
     { tenure, rounds }: AcquireOutcome & { kind: "granted" },
     waited: number,
   ): Promise<HeldLock> {
@@ -177,6 +184,7 @@ export class Acquirer {
       checkTtl: (ttl) => checkTtl(settings, ttl),
       onReleased: (released) => held.delete(released),
       scoped,
+      isJob,
     });
     if (closing.aborted || stops.some(({ aborted }) => aborted)) {
       // Nobody wants it any more; it must not linger until its ttl is over.

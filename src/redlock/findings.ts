@@ -93,7 +93,7 @@ export const FINDINGS = {
   },
   quarantined: {
     weight: "warning",
-    why: "The server may have forgotten locks, and gives no vote until they are over; a majority of such servers stops all new locks.",
+    why: "The server is new, or may have forgotten locks, and gives no vote until those are over; a majority of such servers stops all new locks.",
     advice: "Wait; if it comes again, find out who restarts or flushes the server.",
   },
   "max-ttl": {
@@ -133,6 +133,11 @@ export const FINDINGS = {
     why: "A failover loses the locks that were not copied yet: a promoted replica, and a master that was one for a while, gives no vote for the quarantine. So does a master when its first replica attaches, and when the last has been gone for repl-backlog-ttl. The quorum needs no replicas.",
     advice:
       "Turn automatic failover off; take more masters, not replicas. Attach and detach replicas of one master at a time, a quarantine apart.",
+  },
+  "looking-refused": {
+    weight: "warning",
+    why: "Locks do without it; `isLocked`, `inspect`, `list` and the commands for operators do not.",
+    advice: "Give the user the permissions listed under Permissions.",
   },
   "pubsub-refused": {
     weight: "warning",

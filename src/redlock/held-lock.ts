@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { LockLostError, LockUnavailableError, type LossReason, type NodeVote } from "../errors.ts";
+import { LockLostError, LockUnavailableError, type Loss, type LossReason } from "../errors.ts";
 import { Ending } from "../ending.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { Line } from "../line/line.ts";
@@ -22,13 +22,19 @@ export interface HeldLockParts {
   onReleased(lock: HeldLock): void;
   /** True when code runs under the lock that gives it back itself when it is done. */
   scoped: boolean;
+  /** True when that is a job. */
+  isJob: boolean;
 }
+
+/** Why a lock was lost, whichever it is. */
+type LossOfLock = Pick<Loss, "reason" | "votes" | "blockedFor">;
 
 /** The lock as its user sees it: a granted tenure, its heartbeat and its signal. */
 export class HeldLock implements Lock {
   readonly keys: readonly string[];
   readonly fencingToken: number;
   readonly scoped: boolean;
+  readonly isJob: boolean;
   /** Ends with the {@link LockLostError} when the lock is lost. */
   readonly lost = new Ending();
   readonly #parts: HeldLockParts;
@@ -49,6 +55,7 @@ export class HeldLock implements Lock {
     this.keys = tenure.claim.keys;
     this.fencingToken = tenure.claim.token;
     this.scoped = parts.scoped;
+    this.isJob = parts.isJob;
     this.#parts = parts;
     this.#grantedAt = clock.now();
     this.#beat = heartbeat.keep(tenure, interval, {
@@ -58,7 +65,7 @@ export class HeldLock implements Lock {
           fencingToken: this.fencingToken,
           remaining: this.remaining(),
         }),
-      lost: ({ reason, votes }) => this.lose(reason, votes),
+      lost: (notice) => this.#lose(notice),
     });
   }
 
@@ -81,7 +88,7 @@ export class HeldLock implements Lock {
     if (this.held) return;
     // The event loop may have been too busy for the watchdog: what is noticed here is true for everybody.
     this.#beat.check();
-    throw this.#loss ?? this.#lossOf("released", []);
+    throw this.#loss ?? this.#lossOf({ reason: "released" });
   }
 
   /** @throws {LockLostError} when the lock was lost; not when it was released. */
@@ -134,10 +141,14 @@ export class HeldLock implements Lock {
   }
 
   /** Ends the lock for its user: the signal aborts. The keys stay until {@link release}. */
-  lose(reason: LossReason, votes: readonly NodeVote[] = []): void {
+  lose(reason: LossReason): void {
+    this.#lose({ reason });
+  }
+
+  #lose(notice: LossOfLock): void {
     if (this.#loss !== undefined || this.#releasing !== undefined) return;
     this.#beat.stop();
-    const error = this.#lossOf(reason, votes);
+    const error = this.#lossOf(notice);
     this.#loss = error;
     // The user's signal first: those that follow the loss may look at it.
     this.#controller?.abort(error);
@@ -174,13 +185,8 @@ export class HeldLock implements Lock {
     return outcome;
   }
 
-  #lossOf(reason: LossReason, votes: readonly NodeVote[]): LockLostError {
-    return new LockLostError({
-      keys: this.keys,
-      reason,
-      fencingToken: this.fencingToken,
-      heldFor: this.age,
-      votes,
-    });
+  #lossOf(notice: LossOfLock): LockLostError {
+    const { keys, fencingToken, age: heldFor } = this;
+    return new LockLostError({ ...notice, keys, fencingToken, heldFor });
   }
 }

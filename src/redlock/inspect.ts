@@ -3,9 +3,9 @@ import { parsePlace } from "../line/place.ts";
 import type { LockContext } from "../lock/context.ts";
 import type { Masters } from "../lock/masters.ts";
 import { readOperation, type ReadReply } from "../lock/looking.ts";
-import type { Names, StoredLock } from "../lock/stored.ts";
-import { proposedAt } from "../lock/tokens.ts";
+import type { Names } from "../lock/stored.ts";
 import type { NodeError, NodeFailure } from "../redis/node-port.ts";
+import { toHolder } from "./holder.ts";
 
 /** What one master knows about a key. */
 export interface NodeInspection {
@@ -56,16 +56,6 @@ export interface KeyInspection {
   nodes: NodeInspection[];
 }
 
-/** Says who is behind a stored value. */
-export function toHolder({ token, text, kept }: StoredLock): Holder {
-  return {
-    text,
-    fencingToken: token,
-    since: token === undefined ? undefined : proposedAt(token),
-    ...(kept ? { kept } : {}),
-  };
-}
-
 /**
  * Asks all masters about a key.
  * @throws {LockUnavailableError} when no quorum answers.
@@ -96,7 +86,7 @@ export async function lookAtKey(
   { masters, names, guards }: LockContext,
   key: string,
 ): Promise<KeyInspection> {
-  const replies = await readEverywhere(masters, names, key);
+  const replies = withoutAttempts(await readEverywhere(masters, names, key));
   const isNew = replies.every((reply) => reply instanceof Error || reply.guard === "absent");
   const nodes = replies.map((reply, index) => ({
     ...describeNode(masters.names[index] ?? "", reply),
@@ -140,6 +130,21 @@ function readEverywhere(
       if (open === 0) resolve(replies);
     };
     masters.broadcast(readOperation, { names, key }, { answer: put, failure: put });
+  });
+}
+
+/** What a master has accepted in quarantine is a vote for nobody, unless it is for one that other masters name too. */
+function withoutAttempts(
+  replies: readonly (ReadReply | NodeError)[],
+): readonly (ReadReply | NodeError)[] {
+  const holding = new Set<string>();
+  for (const reply of replies) {
+    if (reply instanceof Error || reply.holder?.provisional) continue;
+    if (reply.holder !== undefined) holding.add(reply.holder.id);
+  }
+  return replies.map((reply) => {
+    if (reply instanceof Error || !reply.holder?.provisional) return reply;
+    return holding.has(reply.holder.id) ? reply : { ...reply, holder: undefined };
   });
 }
 

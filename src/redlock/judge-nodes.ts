@@ -56,10 +56,12 @@ function excluding({ nodes, ballots }: Pick<Facts, "nodes" | "ballots">, index: 
   const node = nodes[index];
   if (node === undefined) return [];
   const { info, failure, refusals } = node;
-  const found: Found[] = refusals.map(({ what, cause }) => [
-    isFull(cause) ? "writes-refused" : "script-refused",
-    `${what}: ${cause}`,
-  ]);
+  const found: Found[] = refusals
+    .filter(({ onlyForLooking }) => !onlyForLooking)
+    .map(({ what, cause }) => [
+      isFull(cause) ? "writes-refused" : "script-refused",
+      `${what}: ${cause}`,
+    ]);
   const unfit = info && unfitness(info);
   if (unfit !== undefined) found.push([unfit.code, unfit.cause]);
   const runId = info?.runId ?? "";
@@ -92,8 +94,10 @@ function excludingClock(clock: ClockFacts): Found[] {
 }
 
 function warnings(node: NodeFacts, ballot: Ballot | undefined, settings: RedlockSettings): Found[] {
-  const { info, clock, pubsubRefusal } = node;
-  const found: Found[] = [];
+  const { info, clock, pubsubRefusal, refusals } = node;
+  const found: Found[] = refusals
+    .filter(({ onlyForLooking }) => onlyForLooking)
+    .map(({ what, cause }) => ["looking-refused", `${what}: ${cause}`]);
   if (info !== undefined) {
     const { evictionPolicy, replicas, runId, replicationId, uptime } = info;
     if (evictionPolicy !== "noeviction") {

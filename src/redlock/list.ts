@@ -1,4 +1,10 @@
-import { describeValue, LockKeyError, LockUnavailableError, type NodeVote } from "../errors.ts";
+import {
+  describeValue,
+  LockConfigError,
+  LockKeyError,
+  LockUnavailableError,
+  type NodeVote,
+} from "../errors.ts";
 import { SCAN_START, scanOperation, type ScanCursors } from "../lock/looking.ts";
 import type { LockContext } from "../lock/context.ts";
 import { askNode, NodeError } from "../redis/node-port.ts";
@@ -54,6 +60,23 @@ export async function* listLocks(
       votes[node] = { node: port.name, vote: error.failure, cause: error.message };
     }
   }
-  if (complete > ports.length - quorum) return;
+  const needed = ports.length - quorum + 1;
+  if (complete >= needed) return;
+  const refusals = votes.filter(isRefusal);
+  if (complete + refusals.length >= needed) throw permissionError(refusals);
   throw new LockUnavailableError({ keys: [pattern], votes, quorum, nodeTimeout });
+}
+
+/** Whether a master is there, and does not let its user go through its keys. */
+function isRefusal({ vote, cause = "" }: NodeVote): boolean {
+  return vote === "refused" && /NOPERM|can't run this command/.test(cause);
+}
+
+function permissionError(refusals: readonly NodeVote[]): LockConfigError {
+  const [{ cause } = { cause: "" }] = refusals;
+  return new LockConfigError({
+    path: "nodes",
+    found: `a user that may not go through the keys of ${refusals.map(({ node }) => node).join(", ")} (${cause})`,
+    expected: "one that may SCAN, as docs/ready.md says under Permissions; locks do without",
+  });
 }

@@ -1,15 +1,8 @@
-import {
-  type Holder,
-  LockConflictError,
-  LockKeyError,
-  LockUnavailableError,
-  quoteKeys,
-} from "../errors.ts";
+import { LockConflictError, LockKeyError, LockUnavailableError, quoteKeys } from "../errors.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/context.ts";
 import type { KeyHolder } from "../lock/acquiring.ts";
-import { proposedAt } from "../lock/tokens.ts";
-import { toHolder } from "./inspect.ts";
+import { toHolder } from "./holder.ts";
 import type { Wish } from "./wish.ts";
 
 /** A later waiter stands for this one. Not for users: only who asked for it is told. @internal */
@@ -47,17 +40,9 @@ export function conflictOf(holder: KeyHolder | undefined, wish: Wish): LockConfl
   return new LockConflictError({
     keys: wish.keys,
     key: holder?.key ?? wish.keys[0] ?? "",
-    holder: holder && (holder.turn ? nextInLine(holder) : toHolder(holder)),
+    holder: holder === undefined || holder.turn ? undefined : toHolder(holder),
+    ...(holder?.turn === true ? { reserved: true } : {}),
     retryAfter: expiresIn,
     ahead: holder?.ahead ?? 0,
   });
-}
-
-/** The key is free, and kept for somebody who was called. */
-function nextInLine({ token }: KeyHolder): Holder {
-  return {
-    text: "the next in line",
-    fencingToken: token,
-    since: token === undefined ? undefined : proposedAt(token),
-  };
 }

@@ -6,6 +6,8 @@ export interface Refusal {
   readonly what: string;
   /** In the server's words. */
   readonly cause: string;
+  /** True when locks do without it, and only looking at them does not; else absent. */
+  readonly onlyForLooking?: true;
 }
 
 /** What the server answers, or `undefined` when it refuses; `refuse` hears of that. */

@@ -7,7 +7,7 @@ import { Cancellations } from "../line/cancellations.ts";
 import { Line } from "../line/line.ts";
 import type { LockContext } from "../lock/context.ts";
 import type { Lock } from "../lock/lock.ts";
-import { throwIfAborted } from "../on-abort.ts";
+import { throwIfAborted, unlessAborted } from "../on-abort.ts";
 import { within } from "../pause.ts";
 import type { Random } from "../random.ts";
 import { Acquirer, type Manner } from "./acquirer.ts";
@@ -26,6 +26,9 @@ import { findMasterAt } from "./queue-server.ts";
 import { checkReady, type ReadyOptions, type ReadyReport } from "./ready.ts";
 import { Observer } from "./telemetry.ts";
 import { type AcquireOptions, readWish } from "./wish.ts";
+
+/** Milliseconds that {@link Redlock.close} lets running jobs have to come to their ends. */
+const LONGEST_FINISH = 3_000;
 
 /** Milliseconds that {@link Redlock.close} waits at most for what goes on beside locks. */
 const LONGEST_ASIDE = 1_000;
@@ -193,8 +196,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   /**
    * Goes through the keys that match a glob pattern (`*`, `?`, `[ab]`) and are held, or free with somebody in line
    * (`locked` is false then), in no order; for operators, since every master is asked about every key. What comes or goes
-   * meanwhile may be missed. An ACL must allow SCAN.
-   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for an empty pattern.
+   * meanwhile may be missed.
+   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for an empty pattern; {@link
+   * LockConfigError} when an ACL does not allow SCAN.
    * @example for await (const { key, holder } of redlock.list("account:*")) console.log(key, holder?.text);
    */
   list(pattern = "*"): AsyncIterableIterator<KeyInspection> {
@@ -204,8 +208,8 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
 
   /**
    * Ends all waiting, aborts the signals of held locks, releases them, and closes the connections. Locks under
-   * which a routine of {@link using} or a job still runs are released when it has settled; this waits for them.
-   * Idempotent.
+   * which a routine of {@link using} or a job still runs are released when it has settled; this waits for them. Jobs
+   * have three seconds to come to their ends before their signals abort. Idempotent.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();
@@ -221,9 +225,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   acquireScoped(
     keys: readonly string[],
     options: AcquireOptions,
-    manner: Omit<Manner, "scoped">,
+    manner: Omit<Manner, "scoped" | "isJob">,
   ): Promise<HeldLock> {
-    return this.#acquire(keys, options, { ...manner, scoped: true });
+    return this.#acquire(keys, options, { ...manner, scoped: true, isJob: true });
   }
 
   /** For the processor wrapper: the lines of those who wait. @internal */
@@ -235,6 +239,11 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   finish(work: Promise<unknown>): void {
     this.#asides.add(work);
     void work.finally(() => this.#asides.delete(work));
+  }
+
+  /** For the processor wrapper: aborts when the `Redlock` begins to close. @internal */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
   }
 
   /** For the processor wrapper: where it takes time from. @internal */
@@ -274,19 +283,17 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   ): Promise<HeldLock> {
     this.#assertOpen();
     const wish = readWish(this.#settings, keys, options);
-    const { stops = [] } = manner;
-    const all = wish.signal === undefined ? stops : [...stops, wish.signal];
-    throwIfAborted(all);
-    const attempt = (): Promise<HeldLock> =>
-      this.#acquirer.acquire(wish, { ...manner, stops: all });
+    const aborts = [manner.cancel, wish.signal].filter((signal) => signal !== undefined);
+    const stops = [...(manner.stops ?? []), ...aborts];
+    throwIfAborted(stops);
+    const attempt = (): Promise<HeldLock> => this.#acquirer.acquire(wish, { ...manner, stops });
     const now = (): number => this.#context.clock.now();
     const acquiring = this.#observer?.acquiring(wish.keys, now, attempt) ?? attempt();
     this.#acquiring.add(acquiring);
-    try {
-      return await acquiring;
-    } finally {
-      this.#acquiring.delete(acquiring);
-    }
+    // The attempt goes on without its caller, and is rolled back; `close` waits for it.
+    const settled = acquiring.finally(() => this.#acquiring.delete(acquiring));
+    if (aborts.length === 0) return await settled;
+    return await unlessAborted(settled, aborts, (lock) => void lock.release());
   }
 
   #assertOpen(): void {
@@ -297,8 +304,15 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     this.#closing.abort(new RedlockClosedError());
     await Promise.allSettled(this.#acquiring);
     const held = [...this.#held];
-    for (const lock of held) lock.lose("closed");
-    await Promise.all(held.map((lock) => (lock.scoped ? lock.settled : lock.release())));
+    const jobs = held.filter(({ isJob }) => isJob);
+    for (const lock of held) if (!lock.isJob) lock.lose("closed");
+    const others = held.filter(({ isJob }) => !isJob);
+    const ended = others.map((lock) => (lock.scoped ? lock.settled : lock.release()));
+    // A job that returns when it has been told to stop may have done half of its work, and would be run again.
+    const finished = Promise.all(jobs.map((lock) => lock.settled));
+    if (jobs.length > 0) await within(this.#context.clock, finished, LONGEST_FINISH);
+    for (const lock of jobs) lock.lose("closed");
+    await Promise.all([finished, ...ended]);
     if (this.#asides.size > 0) {
       await within(this.#context.clock, Promise.all(this.#asides), LONGEST_ASIDE);
     }

@@ -2,7 +2,7 @@ import { armOperation } from "../lock/arming.ts";
 import { dueOperation } from "../lock/due-keys.ts";
 import { LINE_PRELUDE } from "../lock/line-script.ts";
 import { joinOperation, type Serving, serveOperation } from "../lock/lining.ts";
-import { readOperation } from "../lock/looking.ts";
+import { readOperation, SCAN_START, scanOperation } from "../lock/looking.ts";
 import { acquireOperation } from "../lock/acquiring.ts";
 import { extendOperation } from "../lock/extending.ts";
 import { releaseOperation } from "../lock/releasing.ts";
@@ -47,6 +47,9 @@ const forgetOperation: Operation<{ readonly keys: readonly string[] }, void> = {
   parse: () => {},
 };
 
+/** What nothing but `isLocked`, `inspect`, `list` and the commands for operators does. */
+const FOR_LOOKING: readonly string[] = [readOperation.name, scanOperation.name];
+
 /** All that locks do, and the cleaning up, in one script: nothing stays behind, whatever happens to us. */
 const rehearsal = new Script(
   composeProgram(PRELUDE + LINE_PRELUDE, [
@@ -54,6 +57,7 @@ const rehearsal = new Script(
     acquireOperation,
     extendOperation,
     readOperation,
+    scanOperation,
     joinOperation,
     releaseOperation,
     serveOperation,
@@ -84,7 +88,9 @@ export async function rehearse(
     if (reply === undefined) {
       refuse({ what: operation.name, cause: "an answer that is none of ours" });
     } else if (reply[0] === FAILED) {
-      refuse({ what: operation.name, cause: String(reply[1]) });
+      const { name } = operation;
+      const only = FOR_LOOKING.includes(name) ? ({ onlyForLooking: true } as const) : {};
+      refuse({ what: name, cause: String(reply[1]), ...only });
     }
   }
   return refusals;
@@ -128,6 +134,7 @@ function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unk
     callOf(extendOperation, { ...claim, ttl: PROBE_TTL }),
     callOf(readOperation, { names, key }),
     callOf(acquireOperation, { ...refused, ttl: PROBE_TTL / 2 }),
+    callOf(scanOperation, { names, pattern: key, cursors: SCAN_START }),
     callOf(joinOperation, { names, keys: [key], process: owner, living: true, newcomers }),
     callOf(releaseOperation, { ...claim, held: true, linger: 0, skipped: [] }),
     callOf(serveOperation, rehearsedServing(names, key, owner)),

@@ -57,7 +57,7 @@ async function isAbandoned(workshop: string): Promise<boolean> {
 }
 
 async function fetchInto(workshop: string, search: Search): Promise<RedisServer | string> {
-  const apt = await openApt(workshop, search.env);
+  const apt = await openApt(workshop, search.env, CANDIDATES.flat());
   const update = await apt.run("update");
   // One broken source among several does not matter if the packages are found in another.
   const refusals: string[] = update.ok ? [] : [`apt-get update: ${findComplaint(update.output)}`];
@@ -79,13 +79,7 @@ async function unpack(
   apt: Apt,
   { env }: Search,
 ): Promise<string | undefined> {
-  const plan = await apt.run(
-    "install",
-    "-s",
-    "--no-install-recommends",
-    "--reinstall",
-    ...packages,
-  );
+  const plan = await apt.run("install", "-s", "--no-install-recommends", ...packages);
   if (!plan.ok) return findComplaint(plan.output);
   const names = [...plan.output.matchAll(/^Inst (\S+)/gm)].map(([, name = ""]) => name);
   // Another C library than the one of the system's loader would break every program.

@@ -367,3 +367,24 @@ describe("BullMQ's own lock of the job", () => {
     expect(left).toBeLessThanOrEqual(400);
   });
 });
+
+test("a job that blocks the event loop beyond its ttl is told so, in its log and by its failure", async () => {
+  const redlock = bench.redlock({ ttl: 400, nodeTimeout: 100 });
+  const queue = bench.queue();
+  const worker = bench.worker(
+    withLock({ redlock, key: KEY, maxLost: 1 }, async () => {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_000);
+    }),
+  );
+  const done = ends(worker, 1);
+
+  const job = await queue.add("charge", { account: "a" });
+
+  const said = /the event loop was blocked .*for at least \d+ ms, .*take a larger ttl/;
+  expect((await done)[0]!.error).toMatchObject({
+    reason: "blocked",
+    message: expect.stringMatching(said) as string,
+  });
+  const { logs } = await queue.getJobLogs(job.id!);
+  expect(logs.filter((line) => said.test(line))).toHaveLength(2);
+});

@@ -2,6 +2,7 @@ import type { Job } from "bullmq";
 import { setTimeout as pass } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { withLock } from "../../src/index.ts";
+import { redisClient } from "../support/redis.ts";
 import { useBench } from "./support.ts";
 
 interface Data {
@@ -50,7 +51,11 @@ test("jobs wait in their slots although a function has chosen so", async () => {
   const ids = ["j1", "j2", "j3", "j4"];
   const queue = bench.queue();
   for (const jobId of ids) await queue.add("j", { key: "k", ms: 5 }, { jobId });
-  await pass(300);
+  // In line on all masters: only those have an order.
+  const clients = bench.masterUrls.map((url) => redisClient(url));
+  const lengths = async (): Promise<number[]> =>
+    await Promise.all(clients.map(async (client) => await client.zcard("redlock:@waiters:k")));
+  await expect.poll(lengths).toEqual([4, 4, 4]);
   await lock.release();
   await untilRuns(runs, "j4");
   await expect.poll(async () => await queue.getCompletedCount()).toBe(4);

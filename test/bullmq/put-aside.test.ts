@@ -131,7 +131,9 @@ describe("putting a job aside", () => {
 
   test("does not delay a worker that is closing", async () => {
     const lost = failing("Connection is closed.");
-    const { job, activation } = await makeJob([lost, lost], { worker: { closing: Promise.resolve() } });
+    const { job, activation } = await makeJob([lost, lost], {
+      worker: { closing: Promise.resolve() },
+    });
 
     await putAside(activation, PARKING);
 

@@ -77,7 +77,9 @@ class Deployment {
   /** Milliseconds until so many jobs have run, from now on. */
   async untilRun(count: number, timeout = 60_000): Promise<number> {
     const from = performance.now();
-    await expect.poll(() => this.runs.length, { timeout, interval: 5 }).toBeGreaterThanOrEqual(count);
+    await expect
+      .poll(() => this.runs.length, { timeout, interval: 5 })
+      .toBeGreaterThanOrEqual(count);
     return performance.now() - from;
   }
 }
@@ -208,7 +210,9 @@ test("two queues that share keys both go on when their process is started again"
 
 describe("a queue is known by what it is, not by how it is reached", () => {
   const separate = useRedisNodes(1);
-  const clustered = useRedisNodes(1, { args: ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"] });
+  const clustered = useRedisNodes(1, {
+    args: ["--cluster-enabled", "yes", "--cluster-announce-ip", "127.0.0.1"],
+  });
 
   test("through Sentinel", async () => {
     const port = await pickFreePort();

@@ -1,8 +1,9 @@
-import type { Job } from "bullmq";
+import type { Job, Processor, Worker } from "bullmq";
+import { Worker as WorkerOf5 } from "bullmq5";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { withLock } from "../../src/index.ts";
+import { type RedlockWarning, withLock } from "../../src/index.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
-import { ends, errorsOf, next, useBench } from "./support.ts";
+import { ends, errorsOf, Gate, next, QUEUE, useBench } from "./support.ts";
 
 interface Data {
   account: string;
@@ -136,18 +137,121 @@ describe("while too few masters answer", () => {
   });
 });
 
-test("jobs are put aside without an attempt when the Redlock is closed before the worker", async () => {
-  const redlock = bench.redlock();
-  const queue = bench.queue();
-  const worker = bench.worker(
-    withLock({ redlock, key: KEY, onUnavailable: "run" }, async () => "ran"),
+describe("when the Redlock is closed before the worker", () => {
+  test.each([
+    ["the newest BullMQ", (processor: Processor) => bench.worker(processor)],
+    ["the oldest BullMQ", oldWorker],
+  ])(
+    "jobs are put back without an attempt, and the worker takes up no more: %s",
+    async (_, make) => {
+      const redlock = bench.redlock();
+      const warnings: RedlockWarning[] = [];
+      redlock.on("warning", (warning) => warnings.push(warning));
+      const queue = bench.queue();
+      const processor = withLock({ redlock, key: KEY, onUnavailable: "run" }, async () => "ran");
+      const worker = make(processor);
+      const first = new Promise((resolve) => worker.once("completed", resolve));
+      await queue.add("charge", { account: "a" });
+      await first;
+      let taken = 0;
+      worker.on("active", () => (taken += 1));
+      const paused = new Promise<void>((resolve) => worker.once("paused", () => resolve()));
+
+      await redlock.close();
+      await paused;
+      const jobs = await queue.addBulk(
+        ["a", "b", "c", "d"].map((account) => ({ name: "charge", data: { account } })),
+      );
+
+      // Another process takes them all.
+      const other = bench.worker(
+        withLock({ redlock: bench.redlock(), key: KEY }, async () => "ran"),
+      );
+      await ends(other, 4);
+      expect(taken).toBeLessThanOrEqual(1);
+      for (const { id } of jobs) {
+        expect(await queue.getJob(id!)).toMatchObject({ returnvalue: "ran", attemptsMade: 1 });
+      }
+      await worker.close();
+      expect(warnings).toEqual([
+        expect.objectContaining({
+          code: "closed-before-worker",
+          message: expect.stringContaining("worker of bull:invoices") as string,
+        }),
+      ]);
+    },
   );
-  const parked = next(redlock, "parked");
-  await redlock.close();
 
-  const job = await queue.add("charge", { account: "a" });
+  test("a worker that has run nothing yet is paused by its first job, which is put back", async () => {
+    const redlock = bench.redlock();
+    redlock.on("warning", () => {});
+    const queue = bench.queue();
+    await redlock.close();
+    const worker = bench.worker(withLock({ redlock, key: KEY }, async () => "ran"));
+    const paused = new Promise<void>((resolve) => worker.once("paused", () => resolve()));
+    const job = await queue.add("charge", { account: "a" });
+    await paused;
+    await worker.close();
+    expect(await queue.getJob(job.id!)).toMatchObject({ attemptsMade: 0 });
+    expect(await queue.getJobState(job.id!)).toBe("delayed");
+  });
 
-  expect(await parked).toMatchObject({ reason: "unavailable" });
-  await worker.close();
-  expect((await queue.getJob(job.id!))!.attemptsMade).toBe(0);
+  test("a worker that closes too is left alone", async () => {
+    const redlock = bench.redlock();
+    const warnings: RedlockWarning[] = [];
+    redlock.on("warning", (warning) => warnings.push(warning));
+    const queue = bench.queue();
+    const gate = new Gate();
+    const worker = bench.worker(
+      withLock({ redlock, key: KEY }, async () => {
+        gate.open();
+        await next(redlock, "extended");
+        return "ran";
+      }),
+    );
+    const done = ends(worker, 1);
+    await queue.add("charge", { account: "a" });
+    await gate.opened;
+
+    await Promise.all([worker.close(), redlock.close()]);
+
+    // What has finished is not run again.
+    expect((await done)[0]).toMatchObject({ result: "ran" });
+    expect(warnings).toEqual([]);
+  });
+
+  test("a job that runs is let finish, under its lock, and is not run again", async () => {
+    const redlock = bench.redlock();
+    redlock.on("warning", () => {});
+    const queue = bench.queue();
+    const gates = [new Gate(), new Gate()] as const;
+    let signalled: boolean | undefined;
+    const worker = bench.worker(
+      withLock({ redlock, key: KEY }, async (_job: Job<Data>, _token, signal, lock) => {
+        gates[0].open();
+        await gates[1].opened;
+        signalled = signal.aborted || !lock.held;
+        return "ran";
+      }),
+    );
+    const done = ends(worker, 1);
+    await queue.add("charge", { account: "a" });
+    await gates[0].opened;
+
+    const closing = redlock.close();
+    await next(redlock, "extended");
+    gates[1].open();
+
+    expect((await done)[0]).toMatchObject({ result: "ran", job: { attemptsMade: 1 } });
+    expect(signalled).toBe(false);
+    await closing;
+    expect(await bench.redlock().isLocked("account:a")).toBe(false);
+  });
 });
+
+/** A worker of the oldest BullMQ that is supported. */
+function oldWorker(processor: Processor): Worker {
+  const worker = new WorkerOf5(QUEUE, processor as never, { connection: { url: bench.queueUrl } });
+  onTestFinished(async () => await worker.close());
+  return worker as unknown as Worker;
+}

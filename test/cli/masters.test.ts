@@ -318,7 +318,7 @@ describe("inspect", () => {
     expect(minority.code).toBe(0);
     expect(minority.out).toMatch(/^account:99 is free\n/);
     expect(minority.out).toMatch(
-      new RegExp(`${nameOf(0)} +free; gives no vote, it lost its memory; votes again in \\d+`),
+      new RegExp(`${nameOf(0)} +free; gives no vote, it is new or lost its memory; votes in \\d+`),
     );
     expect(minority.out).toContain(
       `Nothing about ${nameOf(0)}: the others are a quorum, and vote.`,
@@ -326,7 +326,9 @@ describe("inspect", () => {
     const noted = await ask("ls");
     expect(noted).toMatchObject({ code: 0, out: "no lock is held\n" });
     expect(noted.notes).toMatch(
-      new RegExp(`^${nameOf(0)} gives no vote, it lost its memory; votes again in [\\d.]+ s\n$`),
+      new RegExp(
+        `^${nameOf(0)} gives no vote, it is new or lost its memory; votes in [\\d.]+ s\n$`,
+      ),
     );
 
     await nodes.kill(1);
@@ -357,7 +359,9 @@ describe("inspect", () => {
     await nodes.restart(2, { empty: true });
     const lost = await ask("inspect", "a");
     expect(lost.code).toBe(3);
-    expect(lost.out).toMatch(new RegExp(`${nameOf(2)} +free; gives no vote, it lost its memory\n`));
+    expect(lost.out).toMatch(
+      new RegExp(`${nameOf(2)} +free; gives no vote, it is new or lost its memory\n`),
+    );
     expect(lost.out).toContain(`The wait of ${nameOf(2)} begins when a client asks for a lock`);
   });
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { count, duration, list, moment, printable } from "../../src/cli/words.ts";
+import { printable } from "../../src/printable.ts";
+import { count, duration, list, moment } from "../../src/cli/words.ts";
 import { table, wrap } from "../../src/cli/screen.ts";
 
 describe("words for people", () => {

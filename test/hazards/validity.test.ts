@@ -193,7 +193,7 @@ describe("the wall clock and suspended machines (R10)", () => {
 
     clock.stepWall(60_000);
 
-    expect(await untilAborted(lock)).toMatchObject({ code: "ERR_REDLOCK_LOST", reason: "expired" });
+    expect(await untilAborted(lock)).toMatchObject({ code: "ERR_REDLOCK_LOST", reason: "blocked" });
   });
 });
 

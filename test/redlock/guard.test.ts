@@ -88,7 +88,7 @@ describe("a master that lost its memory", () => {
     await expect(ask()).rejects.toThrow(/unarmed|quarantined/);
     await clock.pass(100);
     await expect(ask()).rejects.toThrow(
-      /lock-1:6379 quarantined \(lost its memory; votes again in/,
+      /lock-1:6379 quarantined \(new, or lost its memory; votes in/,
     );
     expect(quarantined).toHaveLength(1);
     expect(quarantined[0]).toMatchObject({ node: "lock-1:6379" });

@@ -150,3 +150,41 @@ describe("after a loss", () => {
     expect(next.fencingToken).toBeGreaterThan(old.fencingToken);
   });
 });
+
+describe("a lock that is lost because nothing could run", () => {
+  it("says so, for how long at least, and what to do, whoever notices", async () => {
+    for (const notices of ["the watchdog", "assertHeld"]) {
+      const { clock, redlock } = simulate(3, OPTIONS);
+      const lock = await clock.until(redlock.acquire("k"));
+      const lost = new Promise<LockLostError>((resolve) => {
+        redlock.once("lost", ({ error }) => resolve(error));
+      });
+      await clock.pass(100);
+      clock.block(3_000);
+      if (notices === "assertHeld") expect(() => lock.assertHeld()).toThrow(LockLostError);
+      const error = await clock.until(lost);
+
+      expect(error).toMatchObject({ reason: "blocked", votes: [] });
+      // Less than three seconds: until the heartbeat was due nothing was missed.
+      expect(error.blockedFor).toBeGreaterThan(2_600);
+      expect(error.blockedFor).toBeLessThanOrEqual(3_000);
+      expect(error.message).toMatch(
+        /the event loop was blocked .*for at least 2\d{3} ms, .*take a larger ttl, or .*LockedWorker/,
+      );
+      await clock.until(redlock.close());
+    }
+  });
+
+  it("is not said where masters were silent, nor of a lock without a heartbeat", async () => {
+    const { clock, redlock, nodes } = simulate(3, OPTIONS);
+    const reasons: string[] = [];
+    redlock.on("lost", ({ error }) => reasons.push(error.reason));
+    await clock.until(redlock.acquire("short", { heartbeat: false }));
+    clock.block(2_000);
+    await clock.pass(100);
+    await clock.until(redlock.acquire("k"));
+    for (const { behaviour } of nodes) behaviour.frozen = true;
+    await clock.pass(2_000);
+    expect(reasons).toEqual(["ended", "expired"]);
+  });
+});

@@ -19,7 +19,7 @@ import {
 import { RewritingProxy } from "./rewriting-proxy.ts";
 
 const FOR_LOCKS =
-  "eval evalsha info get set del exists pexpire pttl time type zadd zrem zrange zcard hget hset hdel".split(
+  "eval evalsha info get set del exists pexpire pttl time zadd zrem zrange zcard hget hset hdel".split(
     " ",
   );
 const FOR_MESSAGES = ["publish", "subscribe", "unsubscribe"];

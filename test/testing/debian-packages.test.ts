@@ -25,6 +25,14 @@ const VALKEY: readonly FakePackage[] = [
   { name: "valkey-tools" },
 ];
 
+/** An installed package, as dpkg's status has it. */
+function stanza(name: string, depends = ""): string {
+  return (
+    `Package: ${name}\nStatus: install ok installed\nArchitecture: all\nVersion: 5:99\n` +
+    `Maintainer: nobody <nobody@localhost>\n${depends}Description: an installed one`
+  );
+}
+
 let cache: string;
 let env: NodeJS.ProcessEnv;
 
@@ -62,6 +70,17 @@ describe.skipIf(!hasApt)("without a server on this system", () => {
     expect(await readdir(join(server.path, ".."))).toContain("proof-of-the-library");
     expect(await readdir(source.folder)).not.toContain("hook-ran");
     expect(await readdir(cache)).toHaveLength(1);
+  });
+
+  test("what is fetched does not depend on what is installed, nor on what needs that", async () => {
+    const installed = [
+      stanza("redis", "Depends: redis-server (= 5:99),\n redis-tools (= 5:99)\n"),
+      stanza("redis-server"),
+      stanza("redis-tools", "Breaks: redis-server (<< 5:99)\n"),
+    ];
+    const source = await makePackageSource(REDIS, { installed });
+    const server = await findRedisServer({ env: { ...env, ...source.env }, places: [] });
+    expect(server).toMatchObject({ version: "7.2.4", source: "debian packages" });
   });
 
   test("a relative cache folder is one of the working folder", async () => {

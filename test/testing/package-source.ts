@@ -15,21 +15,25 @@ export interface FakePackage {
  * Makes a source of Debian packages on this disk and returns the environment in which apt knows only
  * that one. Its configuration also has a hook, which leaves the file `hook-ran` in the folder, and
  * allows unsigned sources.
+ * @param options.installed stanzas of packages that this system has beside its own
  */
 export async function makePackageSource(
   packages: readonly FakePackage[],
-  { trusted = true } = {},
+  { trusted = true, installed = [] }: { trusted?: boolean; installed?: readonly string[] } = {},
 ): Promise<{ folder: string; env: NodeJS.ProcessEnv }> {
   const folder = await makeFolder();
   const stanzas = [];
   for (const each of packages) stanzas.push(await buildPackage(folder, each));
   await writeFile(join(folder, "Packages"), stanzas.join("\n"));
+  const host = await readFile("/var/lib/dpkg/status", "utf8");
+  await writeFile(join(folder, "status"), [host.trim(), ...installed, ""].join("\n\n"));
   const trust = trusted ? "[trusted=yes] " : "";
   await writeFile(join(folder, "sources.list"), `deb ${trust}file:${folder} ./\n`);
   await writeFile(
     join(folder, "apt.conf"),
     `Dir::Etc::SourceList "${folder}/sources.list";
      Dir::Etc::SourceParts "/dev/null";
+     Dir::State::status "${folder}/status";
      APT::Update::Post-Invoke { "touch ${folder}/hook-ran"; };
      APT::Get::AllowUnauthenticated "true";
      Acquire::AllowInsecureRepositories "true";\n`,

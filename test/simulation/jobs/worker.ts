@@ -154,13 +154,11 @@ export class SimulatedWorker {
 class SimulatedStore {
   readonly redisPrefix = "bull";
   /** The Redis of the queue, as BullMQ's adapters offer it. */
-  readonly connection = {
-    client: Promise.resolve({
-      defineCommand: () => {},
-      runCommand: (_: string, [, id = ""]: readonly string[]): Promise<string> =>
-        this.#worker.ask((queue) => (queue.id ??= id)),
-    }),
-  };
+  readonly client = Promise.resolve({
+    defineCommand: () => {},
+    runCommand: (_: string, [, id = ""]: readonly string[]): Promise<string> =>
+      this.#worker.ask((queue) => (queue.id ??= id)),
+  });
   readonly #worker: SimulatedWorker;
 
   constructor(worker: SimulatedWorker) {
