@@ -66,6 +66,12 @@ function ownValue(owner: object, key: PropertyKey): unknown {
   return Object.hasOwn(owner, key) ? (owner as Record<PropertyKey, unknown>)[key] : undefined;
 }
 
+/** Whether a value is not there: missing or null, or also empty. */
+export function isMissing({ value }: Found, emptyToo: boolean): boolean {
+  if (value === undefined || value === null) return true;
+  return emptyToo && (value === "" || (Array.isArray(value) && value.length === 0));
+}
+
 /**
  * Reads the elements to fan out over.
  *
@@ -83,7 +89,7 @@ export function elementsOf({ value, path }: Found): readonly unknown[] {
  *
  * @throws {LookupFault} for anything that cannot tell one entity from another.
  */
-export function textOf({ value, path }: Found, fallback: string | undefined): string {
+export function textOf({ value, path }: Found): string {
   switch (typeof value) {
     case "string":
       if (value !== "") return value;
@@ -95,7 +101,6 @@ export function textOf({ value, path }: Found, fallback: string | undefined): st
     case "bigint":
       return String(value);
     default:
-      if (fallback !== undefined && (value === undefined || value === null)) return fallback;
       throw new LookupFault(path, describeValue(value), "a string, number or boolean");
   }
 }
