@@ -90,7 +90,7 @@ function wrap<D, R, N extends string, P extends JobProgress>(
   );
   // BullMQ gives the signal only to a function that declares three plain parameters.
   return async function ruledProcessor(job, jobToken, signal) {
-    const rule = findRule(rules, job.queueName, job.name);
+    const rule = findRule(rules, job);
     const process = (rule === undefined ? undefined : byRule[rule.index]) ?? refuse;
     return await process(job, jobToken, signal);
   };

@@ -1,5 +1,6 @@
 import { relative } from "node:path";
 import { check, type Checked } from "./check.ts";
+import { asList } from "./condition.ts";
 import type { Environment } from "./environment.ts";
 import type { SourceDocument } from "./document.ts";
 import { type Mistake, wrongValue } from "./mistake.ts";
@@ -58,7 +59,9 @@ export async function readRulesFile(path: string, environment: Environment): Pro
   const checked = check(document.value === undefined ? {} : document.value, environment);
   // Where the text is broken, what is missing is no news.
   const mistakes =
-    document.value === undefined ? [] : [...checked.mistakes, ...forgottenKeys(checked, document)];
+    document.value === undefined
+      ? []
+      : [...checked.mistakes, ...forgottenValues(checked, document)];
   return {
     ...checked,
     mistakes,
@@ -72,11 +75,26 @@ export async function readRulesFile(path: string, environment: Environment): Pro
   };
 }
 
-/** Jobs run without a lock only where somebody has written null: YAML reads it where nothing is written, too. */
-function forgottenKeys({ rules }: Checked, document: SourceDocument): Mistake[] {
-  return rules
-    .filter(({ index, key }) => key === null && document.isEmpty(["rules", index, "key"]))
-    .map(({ index }) => wrongValue(["rules", index, "key"], "nothing", EXPECTED.key));
+/** Null counts only where it is written: YAML reads it where nothing is written, too. */
+function forgottenValues({ rules }: Checked, document: SourceDocument): Mistake[] {
+  return rules.flatMap(({ index, written: { when = {}, unless = {} } }) => {
+    const path = ["rules", index];
+    const values = [
+      { at: [...path, "key"], expected: EXPECTED.key },
+      ...Object.entries({ when, unless }).flatMap(([name, conditions]) =>
+        Object.entries(conditions).flatMap(([from, value]) => [
+          { at: [...path, name, from], expected: EXPECTED.condition },
+          ...asList(value).map((_, item) => ({
+            at: [...path, name, from, item],
+            expected: EXPECTED.condition,
+          })),
+        ]),
+      ),
+    ];
+    return values
+      .filter(({ at }) => document.isEmpty(at))
+      .map(({ at, expected }) => wrongValue(at, "nothing", expected));
+  });
 }
 
 function byPlace(a: RulesFault, b: RulesFault): number {

@@ -62,6 +62,21 @@ export function lookUp(start: Found, steps: readonly Step[], optional: boolean):
   return { value, path };
 }
 
+/** All values at a path, for a comparison: where there is no such step, `undefined`, and for `[*]` nothing. Throws nothing. */
+export function valuesAt(start: unknown, steps: readonly Step[]): readonly unknown[] {
+  let values = [start];
+  for (const step of steps) {
+    values = values.flatMap((value) => {
+      const isArray = Array.isArray(value);
+      if (step.kind === "each") return isArray ? (value as unknown[]) : [];
+      if (step.kind === "index") return isArray ? [ownValue(value, step.index)] : [undefined];
+      const isOwner = typeof value === "object" && value !== null && !isArray;
+      return isOwner ? [ownValue(value, step.name)] : [undefined];
+    });
+  }
+  return values;
+}
+
 function ownValue(owner: object, key: PropertyKey): unknown {
   return Object.hasOwn(owner, key) ? (owner as Record<PropertyKey, unknown>)[key] : undefined;
 }

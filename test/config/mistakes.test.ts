@@ -56,7 +56,7 @@ FILE:9:17  rules[0].onConflict: found "skipp", expected one of "delay", "wait", 
 FILE:10:5  rules[1]: found a rule that no job reaches, because rules[0] matches all of its jobs, expected the special rule before the general one
       - queue: report-a
         ^
-FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{data.accountId}}", or null for jobs that need no lock
+FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{data.accountId}}", a list of them, or null for jobs that need no lock
       - job: nightly
         ^`);
   });
@@ -152,7 +152,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "2:1 key: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules",
       ...["3:18 rules[0].nodes", "3:29 rules[0].redlock", "3:41 rules[0].maxTtl"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable`,
+          `${place}: found an unknown option, expected one of queue, job, when, unless, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable`,
       ),
       '3:53 rules[0].onConflikt: found an unknown option, expected "onConflict"?',
     ],
@@ -160,11 +160,11 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "rules that are none",
       `${NODES}\nrules: [7, {queue: 5, key: 3}, {queue: "", key: ""}, {}]`,
       '2:9 rules[0]: found 7, expected a rule, such as { queue: "invoices", key: "account:{{data.accountId}}" }',
-      '2:20 rules[1].queue: found 5, expected a name, or a pattern such as "report-*"',
-      '2:28 rules[1].key: found 3, expected a template such as "account:{{data.accountId}}", or null for jobs that need no lock',
-      '2:40 rules[2].queue: found "", expected a name, or a pattern such as "report-*"',
+      '2:20 rules[1].queue: found 5, expected a name, or a pattern with * and ? such as "report-*", or a list of them',
+      '2:28 rules[1].key: found 3, expected a template such as "account:{{data.accountId}}", a list of them, or null for jobs that need no lock',
+      '2:40 rules[2].queue: found "", expected a name, or a pattern with * and ? such as "report-*", or a list of them',
       "2:50 rules[2].key: found an empty template, expected at least one character",
-      '2:54 rules[3].key: found nothing, expected a template such as "account:{{data.accountId}}", or null for jobs that need no lock',
+      '2:54 rules[3].key: found nothing, expected a template such as "account:{{data.accountId}}", a list of them, or null for jobs that need no lock',
     ],
     [
       "templates in every kind of quotes",
@@ -197,7 +197,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       `${NODES}\nrules:\n- queue: a\n  key:\n- queue: b\n  key: # account\n- {queue: c, key: }\n- {queue: d, key: null}\n- {queue: e, key: ~}`,
       ...["4:3", "6:3", "7:14"].map(
         (place, index) =>
-          `${place} rules[${index}].key: found nothing, expected a template such as "account:{{data.accountId}}", or null for jobs that need no lock`,
+          `${place} rules[${index}].key: found nothing, expected a template such as "account:{{data.accountId}}", a list of them, or null for jobs that need no lock`,
       ),
     ],
     [
@@ -220,12 +220,12 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "an alias without an anchor",
       `${NODES}\nrules: *none`,
-      "2:8 : found an alias without an anchor: *none, expected nodes, options and rules",
+      '2:8 : found an alias without an anchor: *none, expected "*none" in quotes, if it is a pattern',
     ],
     [
       "a tag",
       `${NODES}\nrules: !!js/function [{key: a}]`,
-      "2:8 : found a tag, expected plain values: text, numbers, true, false, null",
+      "2:8 : found a tag: !!js/function, expected plain values: text, numbers, true, false, null; a text with ! before it in quotes",
     ],
     [
       "an open bracket",
@@ -242,7 +242,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
         (place) =>
           `${place}: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules`,
       ),
-      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable",
+      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, home, onMaxWait, jobLogs, unrecoverable",
     ],
   ])("has %s", async (_, text, ...mistakes) => {
     expect((await faultsOf(text)).map(line)).toEqual(mistakes);
