@@ -101,7 +101,7 @@ function unknownIn(
     .filter((name) => !known.includes(name))
     .map((name) => {
       const meant = nearest(name, known);
-      const hint = known.includes("key") ? hintAboutOption(name) : undefined;
+      const hint = path[0] === "nodes" ? undefined : hintAboutOption(name);
       return {
         path: [...path, name],
         part: "name",

@@ -1,8 +1,8 @@
 import { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
-import { defineLocks, LockRulesError, type LockRules } from "../../src/config/index.ts";
+import { defineLocks, loadLocks, LockRulesError, type LockRules } from "../../src/config/index.ts";
 import { LockConfigError } from "../../src/errors.ts";
-import { errorOf, faultsOf, line } from "./support.ts";
+import { errorOf, faultsOf, line, writeRules } from "./support.ts";
 
 const NODES = "nodes: [redis://lock-1, redis://lock-2, redis://lock-3]";
 const FULL = `${NODES}
@@ -126,6 +126,58 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "a ttl that no master could grant",
       `${NODES}\nrules: [{key: a, ttl: 10ms}]`,
       '2:23 rules[0].ttl: found "10ms" (10 ms), expected at least 108 ms: a shorter lock would be over before its masters have answered',
+    ],
+    [
+      "durations above maxTtl",
+      `${NODES}\nttl: 30s\nminHold: 2m\nrules: [{key: a, minHold: 60s}, {key: b, ttl: 1h, minHold: 1d}]`,
+      '3:10 minHold: found "2m" (120000 ms), expected at most 30000 ms, the maxTtl of all rules; raise maxTtl at the top to "2m"',
+      '4:27 rules[0].minHold: found "60s" (60000 ms), expected at most 30000 ms, the maxTtl of all rules; raise maxTtl at the top to "60s"',
+      "4:33 rules[1]: found a rule that no job reaches, because rules[0] matches all of its jobs, expected the special rule before the general one",
+      '4:47 rules[1].ttl: found "1h" (3600000 ms), expected at most 1800000 ms, half of the hour for which masters remember a key',
+      '4:60 rules[1].minHold: found "1d" (86400000 ms), expected at most 1800000 ms, half of the hour for which masters remember a key',
+    ],
+    [
+      "words of other systems",
+      `${NODES}\nconcurrency: 5\nrules:\n- {key: a, job: a, on_conflict: x, onConflict: discard}\n- {job: b, key: a, expireAfter: 5m, limit: 2, cancel-in-progress: true, onConflict: replace}\n- {job: c, key: a, if: x, group: g, lockAtLeastFor: 5s, onConflict: reschedule, onMaxWait: raise}`,
+      "2:1 concurrency: found an unknown option, expected nothing yet: a key has one holder, and no limit can be set",
+      '4:20 rules[0].on_conflict: found an unknown option, expected "onConflict"?',
+      meant("4:48 rules[0]", "discard", "skip"),
+      "5:20 rules[1].expireAfter: found an unknown option, expected ttl, which is extended while the job runs; maxHold for how long a job may run, maxWait for how long it may wait",
+      "5:37 rules[1].limit: found an unknown option, expected nothing yet: a key has one holder, and no limit can be set",
+      "5:47 rules[1].cancel-in-progress: found an unknown option, expected onConflict: cancelInProgress",
+      meant("5:85 rules[1]", "replace", "keepLatest"),
+      "6:20 rules[2].if: found an unknown option, expected when, such as when: { data.ref: refs/heads/main }",
+      '6:27 rules[2].group: found an unknown option, expected key, a template such as "deploy:{{data.environment}}"',
+      "6:37 rules[2].lockAtLeastFor: found an unknown option, expected minHold",
+      meant("6:69 rules[2]", "reschedule", "delay"),
+      '6:92 rules[2].onMaxWait: found "raise", expected one of "fail", "skip"; did you mean "fail"?',
+    ],
+    [
+      "a star without quotes",
+      `${NODES}\nrules: [{queue: a, key: x}]\nttl: *`,
+      '3:6 : found * without quotes, expected "*": some characters begin no plain text in YAML',
+    ],
+    [
+      "patterns without quotes",
+      `${NODES}\nrules:\n- queue: *report\n  key: a\n`,
+      '3:10 : found an alias without an anchor: *report, expected "*report" in quotes, if it is a pattern',
+    ],
+    [
+      "an exclamation mark without quotes",
+      `${NODES}\nrules:\n- queue: !emails\n  key: "@a"\n- key: @b\n- queue: %x\n  key: c`,
+      "3:10 : found a tag: !emails, expected plain values: text, numbers, true, false, null; a text with ! before it in quotes",
+      '5:8 : found @b without quotes, expected "@b": some characters begin no plain text in YAML',
+      '6:10 : found %x without quotes, expected "%x": some characters begin no plain text in YAML',
+    ],
+    [
+      "a comment in JSON",
+      `{\n  // masters\n  "nodes": ["redis://h"]}`,
+      "2:3 : found a comment, expected none: JSON has no comments",
+    ],
+    [
+      "another comment in JSON",
+      `{"nodes": ["redis://h"], /* x */ "rules": [{"key": "a"}]}`,
+      "1:26 : found a comment, expected none: JSON has no comments",
     ],
     [
       "numbers that are none",
@@ -294,6 +346,10 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
   });
 });
 
+function meant(place: string, found: string, policy: string): string {
+  return `${place}.onConflict: found "${found}", expected one of "delay", "wait", "skip", "fail", "keepLatest", "cancelInProgress"; did you mean "${policy}"?`;
+}
+
 describe("environment variables in nodes", () => {
   it("stand for their values, also in parts of a master", async () => {
     const text = `nodes:
@@ -321,6 +377,40 @@ rules: [{key: a}]
       "1:31 nodes[1]: found ${EMPTY}, which is empty, expected a value in the environment variable EMPTY",
       '1:51 nodes[2]: found "${A-b}", expected the name of an environment variable: ${NAME}',
       "1:61 nodes[3]: found ${__proto__}, which is not set, expected the environment variable __proto__",
+    ]);
+  });
+
+  it("stand for their values in keyPrefix and home too, by the same rules", async () => {
+    const text = `${NODES}\nkeyPrefix: "\${APP_ENV}:locks:"\nrules: [{key: a, home: "\${REGION}-1"}]`;
+    await using locks = await loadLocks(await writeRules(text), {
+      environment: { APP_ENV: "staging", REGION: "eu" },
+    });
+    const job = { queueName: "q", name: "n" };
+    expect(locks.explain(job).options["home"]).toBe("eu-1");
+    await using inCode = defineLocks(
+      { nodes: ["redis://a"], keyPrefix: "${A}", rules: [{ key: "a" }] },
+      { environment: { A: "x".repeat(256) } },
+    );
+    inCode.redlock.on("warning", () => undefined);
+    expect((await faultsOf(text, { APP_ENV: "" })).map(line)).toEqual([
+      "2:13 keyPrefix: found ${APP_ENV}, which is empty, expected a value in the environment variable APP_ENV",
+      "3:25 rules[0].home: found ${REGION}, which is not set, expected the environment variable REGION",
+    ]);
+    // That the value counts, and not the name, is told by what is wrong with it.
+    expect((await faultsOf(text, { APP_ENV: "x".repeat(250), REGION: "eu" })).map(line)).toEqual([
+      expect.stringContaining("2:12 keyPrefix: found "),
+    ]);
+  });
+
+  it.each([
+    ["$APP_ENV:", "$"],
+    ["{{data.env}}:", "{{"],
+    ["<%= env %>:", "<%"],
+    ["$(APP_ENV):", "$"],
+  ])("are nothing else: the prefix %s is refused", async (prefix, found) => {
+    const text = `${NODES}\nkeyPrefix: "${prefix}"\nrules: [{key: a}]`;
+    expect((await faultsOf(text)).map(line)).toEqual([
+      `2:12 keyPrefix: found "${found}", expected text, or \${NAME} for an environment variable`,
     ]);
   });
 
