@@ -112,7 +112,7 @@ function listOf(texts: string | readonly string[] = "*"): string {
 function conditionsOf({ when = {}, unless = {} }: RuleMatch): string {
   const write = (conditions: Conditions, word: string): string[] =>
     Object.entries(conditions).map(
-      ([path, values]) => `${word}${path}: ${asList(values).join(", ")}`,
+      ([path, values]) => `${word}${path}: ${asList(values).map(String).join(", ")}`,
     );
   return [...write(when, ""), ...write(unless, "not ")].join("; ");
 }
