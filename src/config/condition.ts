@@ -27,12 +27,10 @@ export class Condition {
   holds(job: KeyJob): boolean {
     const { root, steps } = this.#from;
     const values = valuesAt(job[root], steps);
-    const isMissing = values.every((value) => value === undefined || value === null);
-    const texts = values.map(textOf);
     return this.patterns.some((pattern) =>
       pattern === null
-        ? isMissing
-        : texts.some((text) => text !== undefined && pattern.matches(text)),
+        ? values.every((value) => value === undefined || value === null)
+        : values.some((value) => matches(pattern, value)),
     );
   }
 
@@ -64,9 +62,9 @@ function coversPattern(wide: Glob | null, narrow: Glob | null): boolean {
   return wide === null || narrow === null ? wide === narrow : wide.covers(narrow);
 }
 
-/** As in a key, the number 1 and the text "1" are the same; what is no single value is like nothing else. */
-function textOf(value: unknown): string | undefined {
-  return ["string", "number", "boolean", "bigint"].includes(typeof value)
-    ? String(value)
-    : undefined;
+const SCALARS = new Set(["string", "number", "boolean", "bigint"]);
+
+/** As in a key, the number 1 and the text "1" are the same; what is no single value is like nothing. */
+function matches(pattern: Glob, value: unknown): boolean {
+  return SCALARS.has(typeof value) && pattern.matches(String(value));
 }
