@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { text as readStream } from "node:stream/consumers";
-import { asList, type Conditions } from "../config/condition.ts";
+import { asList } from "../config/condition.ts";
 import { createLocks } from "../config/locks.ts";
 import { findFile } from "../config/find-file.ts";
 import type { ExplainedJob, Explanation } from "../config/explain.ts";
@@ -110,11 +110,13 @@ function listOf(texts: string | readonly string[] = "*"): string {
 }
 
 function conditionsOf({ when = {}, unless = {} }: RuleMatch): string {
-  const write = (conditions: Conditions, word: string): string[] =>
-    Object.entries(conditions).map(
-      ([path, values]) => `${word}${path}: ${asList(values).map(String).join(", ")}`,
-    );
-  return [...write(when, ""), ...write(unless, "not ")].join("; ");
+  const all = [
+    ...Object.entries(when),
+    ...Object.entries(unless).map(([path, values]) => [`not ${path}`, values] as const),
+  ];
+  return all
+    .map(([path, values]) => `${path}: ${asList(values).map(String).join(", ")}`)
+    .join("; ");
 }
 
 /** Keys that do not depend on the job. */
@@ -124,13 +126,9 @@ function constantKeysOf({ key }: Rule): readonly string[] {
   ) as string[];
 }
 
-function jobsOf({ written: { queue, job } }: Rule): string {
-  const of = (
-    texts: string | readonly string[] | undefined,
-    word: string,
-    every: string,
-  ): string => (texts === undefined || texts === "*" ? every : `${word} ${listOf(texts)}`);
-  return `${of(queue, "the queue", "every queue")}${of(job, " with the name", "")}`;
+function jobsOf({ written: { queue = "*", job = "*" } }: Rule): string {
+  const queues = queue === "*" ? "every queue" : `the queue ${listOf(queue)}`;
+  return job === "*" ? queues : `${queues} with the name ${listOf(job)}`;
 }
 
 function showJob(

@@ -140,25 +140,16 @@ class Checker {
   }
 
   #refuseUnreached(rule: Rule, path: Path): void {
-    const earlier = isEmpty(rule) ? undefined : this.#reach.add(rule);
-    if (earlier !== undefined) {
-      const because = `rules[${earlier.index}] matches all of its jobs`;
-      this.mistakes.push(
-        wrongValue(
-          path,
-          `a rule that no job reaches, because ${because}`,
-          "the special rule before the general one",
-        ),
-      );
-    } else if (isEmpty(rule)) {
-      this.mistakes.push(
-        wrongValue(
-          path,
-          "a rule that no job reaches, because its unless excludes all that it matches",
-          "conditions that some job meets",
-        ),
-      );
-    }
+    const refuse = (because: string, expected: string): void => {
+      const found = `a rule that no job reaches, because ${because}`;
+      this.mistakes.push(wrongValue(path, found, expected));
+    };
+    if (isEmpty(rule))
+      return refuse("its unless excludes all that it matches", "conditions that some job meets");
+    const earlier = this.#reach.add(rule);
+    if (earlier === undefined) return;
+    const because = `rules[${earlier.index}] matches all of its jobs`;
+    refuse(because, "the special rule before the general one");
   }
 
   /** No key may live longer than the `Redlock` allows for. */

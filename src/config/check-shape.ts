@@ -4,7 +4,7 @@ import { nearest } from "../nearest.ts";
 import { KNOWN_IN_NODE, REFUSED_IN_NODE, USUAL_IN_NODE } from "../redis/endpoint.ts";
 import { guessDuration } from "./duration.ts";
 import { hintAboutOption, meantChoice } from "./foreign-words.ts";
-import { type Mistake, wrongValue } from "./mistake.ts";
+import { type Mistake, NOTHING, wrongValue } from "./mistake.ts";
 import { isPlain } from "./environment.ts";
 import type { Path } from "./path.ts";
 import { describePattern, PATTERN_EXPECTED } from "./patterns.ts";
@@ -58,7 +58,7 @@ function hint({ type, input, message, expected }: v.BaseIssue<unknown>): string 
 }
 
 function describeInput(input: unknown): string {
-  if (input === null) return "nothing";
+  if (input === null || input === NOTHING) return "nothing";
   return Array.isArray(input) && input.length === 0 ? "an empty list" : describeValue(input);
 }
 

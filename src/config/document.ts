@@ -11,7 +11,7 @@ import {
   Parser,
   type Range,
 } from "yaml";
-import type { Mistake } from "./mistake.ts";
+import { type Mistake, NOTHING } from "./mistake.ts";
 import { type Path, writePath } from "./path.ts";
 import { describeSyntaxError } from "./syntax-error.ts";
 
@@ -29,8 +29,6 @@ export interface SourceDocument {
   readonly faults: readonly TextFault[];
   /** The offset of what a mistake is about, or of the nearest thing around it. */
   offsetOf(mistake: Mistake): number;
-  /** Whether a name stands there with nothing behind it, which YAML takes for null. */
-  isEmpty(path: Path): boolean;
   /** Line and column of an offset, from 1. */
   placeOf(offset: number): { line: number; column: number };
 }
@@ -54,7 +52,6 @@ export function readDocument(text: string): SourceDocument {
       value: undefined,
       faults: [early],
       offsetOf: () => early.at,
-      isEmpty: () => false,
       placeOf,
     };
   }
@@ -75,7 +72,6 @@ export function readDocument(text: string): SourceDocument {
     value,
     faults: [...faults, ...reader.faults],
     offsetOf: (mistake) => reader.offsetOf(mistake, text),
-    isEmpty: (path) => reader.isEmpty(path),
     placeOf,
   };
 }
@@ -142,11 +138,6 @@ class Reader {
     return 0;
   }
 
-  isEmpty(path: Path): boolean {
-    const ranges = this.#ranges.get(writePath(path));
-    return ranges !== undefined && ranges.value === undefined;
-  }
-
   #valueOf(node: unknown, path: Path, depth: number): unknown {
     if (this.#aliases > 0) this.#repeated += 1;
     if (this.#repeated > MOST_REPEATED || depth > 2 * DEEPEST) {
@@ -173,7 +164,8 @@ class Reader {
         return this.#valueOf(item, at, depth + 1);
       });
     }
-    return isScalar(node) ? node.value : null;
+    const isWritten = rangeOf(node) !== undefined;
+    return isScalar(node) && isWritten ? node.value : path[0] === "rules" ? NOTHING : null;
   }
 
   #objectOf(pairs: readonly Pair[], path: Path, depth: number): unknown {

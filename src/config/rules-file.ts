@@ -1,13 +1,10 @@
 import { relative } from "node:path";
 import { check, type Checked } from "./check.ts";
-import { asList } from "./condition.ts";
 import type { Environment } from "./environment.ts";
-import type { SourceDocument } from "./document.ts";
-import { type Mistake, wrongValue } from "./mistake.ts";
+import type { Mistake } from "./mistake.ts";
 import { writePath } from "./path.ts";
 import { readText } from "./read-text.ts";
 import type { RulesFault } from "./rules-error.ts";
-import { EXPECTED } from "./schema.ts";
 import { showLine, withoutSecrets } from "./source-line.ts";
 
 /** A rules file that was read. */
@@ -58,10 +55,7 @@ export async function readRulesFile(path: string, environment: Environment): Pro
   );
   const checked = check(document.value === undefined ? {} : document.value, environment);
   // Where the text is broken, what is missing is no news.
-  const mistakes =
-    document.value === undefined
-      ? []
-      : [...checked.mistakes, ...forgottenValues(checked, document)];
+  const mistakes = document.value === undefined ? [] : checked.mistakes;
   return {
     ...checked,
     mistakes,
@@ -73,28 +67,6 @@ export async function readRulesFile(path: string, environment: Environment): Pro
       ).line,
     toFaults,
   };
-}
-
-/** Null counts only where it is written: YAML reads it where nothing is written, too. */
-function forgottenValues({ rules }: Checked, document: SourceDocument): Mistake[] {
-  return rules.flatMap(({ index, written: { when = {}, unless = {} } }) => {
-    const path = ["rules", index];
-    const values = [
-      { at: [...path, "key"], expected: EXPECTED.key },
-      ...Object.entries({ when, unless }).flatMap(([name, conditions]) =>
-        Object.entries(conditions).flatMap(([from, value]) => [
-          { at: [...path, name, from], expected: EXPECTED.condition },
-          ...asList(value).map((_, item) => ({
-            at: [...path, name, from, item],
-            expected: EXPECTED.condition,
-          })),
-        ]),
-      ),
-    ];
-    return values
-      .filter(({ at }) => document.isEmpty(at))
-      .map(({ at, expected }) => wrongValue(at, "nothing", expected));
-  });
 }
 
 function byPlace(a: RulesFault, b: RulesFault): number {

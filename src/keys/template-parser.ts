@@ -3,7 +3,7 @@ import { separatorOf } from "./escape.ts";
 import { RESERVED_PREFIX } from "./normalise.ts";
 import { nearest } from "../nearest.ts";
 import { Scanner } from "./scanner.ts";
-import { BARE_PATH, FOREIGN, hintAboutCall, hintAfterPath, ROOT_HINTS } from "./template-hints.ts";
+import * as hints from "./template-hints.ts";
 
 /** Where a path starts. */
 type Root = "data" | "name" | "id" | "queueName" | "opts";
@@ -110,15 +110,10 @@ class Parser extends Scanner {
 
   #refuseForeign(): void {
     const start = this.at;
-    const foreign = this.match(FOREIGN);
+    const foreign = this.match(hints.FOREIGN);
     if (foreign === undefined) return;
-    if (foreign === "{")
-      this.fail("a single brace", String.raw`{{ before a path, or \{ for a brace`, start);
-    const isVariable = /^\$\{[A-Z_][A-Z0-9_]*\}$/.test(foreign);
-    const meant = isVariable
-      ? "no environment in a key: it stands in nodes and keyPrefix, or the producer puts it into the data: {{data.env}}"
-      : "{{ before a path and }} after it";
-    this.fail(`"${foreign}"`, `${meant}; or \\${foreign[0]} for the text itself`, start);
+    const { found, expected } = hints.hintAboutForeign(foreign);
+    this.fail(found, expected, start);
   }
 
   #placeholder(start: number): Placeholder {
@@ -154,7 +149,7 @@ class Parser extends Scanner {
   }
 
   #failAfter({ fallback }: Omit<Placeholder, "lower">, end: string): never {
-    const hint = hintAfterPath(this.text.slice(this.at));
+    const hint = hints.hintAfterPath(this.text.slice(this.at));
     return fallback === undefined
       ? this.fail(this.found(), hint ?? `., [, ??, || or ${end}`)
       : this.fail(this.found(), `${end}: a default is never missing`);
@@ -167,7 +162,7 @@ class Parser extends Scanner {
 
   #root(or: string): Root {
     const start = this.at;
-    const call = hintAboutCall(this.text.slice(start, start + LONGEST_CALL));
+    const call = hints.hintAboutCall(this.text.slice(start, start + LONGEST_CALL));
     if (call !== undefined) this.fail(call.found, call.expected);
     const name = this.match(NAME);
     const root = ROOTS.find((root) => root === name);
@@ -175,7 +170,7 @@ class Parser extends Scanner {
     if (name === undefined) return this.fail(this.found(), ROOTS_IN_WORDS + or);
     const meant = nearest(name, ROOTS);
     const guess = meant === undefined ? or : `; did you mean "${meant}"?`;
-    const hint = Object.hasOwn(ROOT_HINTS, name) ? ROOT_HINTS[name] : guess;
+    const hint = Object.hasOwn(hints.ROOT_HINTS, name) ? hints.ROOT_HINTS[name] : guess;
     return this.fail(`"${name}"`, `${ROOTS_IN_WORDS}${hint}`, start);
   }
 
@@ -245,7 +240,7 @@ class Parser extends Scanner {
       this.fail(`"${RESERVED_PREFIX}"`, "another first character: that one is reserved", 0);
     if (literals.length > 1) return;
     if (first === "") this.fail("an empty template", "at least one character", 0);
-    const bare = BARE_PATH.exec(this.text);
+    const bare = hints.BARE_PATH.exec(this.text);
     if (bare === null) return;
     const path = bare[0]
       .replace(/^(?:job|event)\.(?=data|opts)/, "")

@@ -146,7 +146,7 @@ describe("when and unless", () => {
       ),
       expect.stringMatching(/^10:7 rules\[4\]\.when\["data\.a"\]: found nothing, expected a text/),
       expect.stringMatching(
-        /^13:9 rules\[4\]\.when\["data\.c"\]\[0\]: found nothing, expected a text/,
+        /^13:9 rules\[4\]\.when\["data\.c"\]: found an array of 1, expected a text/,
       ),
       "17:7 rules[5].if: found an unknown option, expected when, such as when: { data.ref: refs/heads/main }",
       expect.stringMatching(/^18:13 rules\[6\]\.when: found "data\.a == 1", expected paths/),
@@ -214,21 +214,6 @@ describe("a rule that no job reaches", () => {
   const patterns = fc.array(pattern, { minLength: 1, maxLength: 2 });
   const conditions = fc.dictionary(fc.constantFrom("data.a", "data.b"), patterns, { maxKeys: 2 });
   const ruleParts = fc.record({ queue: patterns, when: conditions, unless: conditions });
-  const read = (
-    { queue, when, unless }: { queue: string[]; when: Conditions; unless: Conditions },
-    index: number,
-  ): Rule => ({
-    index,
-    written: {},
-    when: [
-      new Condition("queueName", queue),
-      ...Object.entries(when).map(([path, values]) => new Condition(path, values)),
-    ],
-    unless: Object.entries(unless).map(([path, values]) => new Condition(path, values)),
-    key: null,
-    options: {},
-  });
-
   it("is found with the first rule before it that matches all of its jobs, and is reached by none", () => {
     const texts = ["", "a", "b", "aa", "ab", "ba", "c"];
     const values = [...texts, undefined];
@@ -275,3 +260,20 @@ describe("a rule that no job reaches", () => {
     compared.mockRestore();
   });
 });
+
+/** A rule of its parts. */
+function read(
+  { queue, when, unless }: { queue: string[]; when: Conditions; unless: Conditions },
+  index: number,
+): Rule {
+  const conditionsOf = (conditions: Conditions): Condition[] =>
+    Object.entries(conditions).map(([path, values]) => new Condition(path, values));
+  return {
+    index,
+    written: {},
+    when: [new Condition("queueName", queue), ...conditionsOf(when)],
+    unless: conditionsOf(unless),
+    key: null,
+    options: {},
+  };
+}

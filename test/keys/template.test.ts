@@ -374,30 +374,12 @@ describe("values in a key", () => {
     const operator = fc.constantFrom("??", "||");
     const part = fc.tuple(operator, fc.boolean(), fc.boolean());
     const values = fc.tuple(value, value, value, value);
-    /** What counts, as the documentation has it; `undefined` when it is no key. */
-    const chosen = (
-      [op, hasDefault, lower]: [string, boolean, boolean],
-      all: (string | null)[],
-    ) => {
-      const [text] = [...all, ...(hasDefault ? ["none"] : [])].filter(
-        (each, index, { length }) =>
-          index === length - 1 || !(each === null || (op === "||" && each === "")),
-      );
-      if (text === undefined || text === null || text === "") return undefined;
-      return lower ? lowered(text) : text;
-    };
-    const lowered = (text: string): string =>
-      Array.from(text, (each) => each.toLowerCase()).join("");
-    const write = ([op, hasDefault, lower]: [string, boolean, boolean], at: number): string => {
-      const chain = `data[${at}] ${op} data[${at + 1}]${hasDefault ? ` ${op} "none"` : ""}`;
-      return lower ? `{{lower(${chain})}}` : `{{${chain}}}`;
-    };
     let compared = 0;
     fc.assert(
       fc.property(part, part, values, values, (first, second, left, right) => {
-        const template = parseTemplate(`${write(first, 0)}:${write(second, 2)}`);
+        const template = parseTemplate(`${writeChain(first, 0)}:${writeChain(second, 2)}`);
         const [a, b] = [left, right].map((data) => {
-          const texts = [chosen(first, data.slice(0, 2)), chosen(second, data.slice(2))];
+          const texts = [chosenOf(first, data.slice(0, 2)), chosenOf(second, data.slice(2))];
           const isKey = texts.every((text) => text !== undefined);
           if (!isKey) fault(() => template.render(job(data)));
           return isKey ? { texts, keys: template.render(job(data)) } : undefined;
@@ -498,3 +480,25 @@ describe("rendering", () => {
     expect(read.mock.calls).toEqual([["data"]]);
   });
 });
+
+function lowered(text: string): string {
+  return Array.from(text, (each) => each.toLowerCase()).join("");
+}
+
+/** An operator, whether there is a default, whether `lower(...)` is around it. */
+type Chain = [string, boolean, boolean];
+
+function writeChain([op, hasDefault, lower]: Chain, at: number): string {
+  const chain = `data[${at}] ${op} data[${at + 1}]${hasDefault ? ` ${op} "none"` : ""}`;
+  return lower ? `{{lower(${chain})}}` : `{{${chain}}}`;
+}
+
+/** What counts, as the documentation has it; `undefined` when it is no key. */
+function chosenOf([op, hasDefault, lower]: Chain, all: (string | null)[]): string | undefined {
+  const [text] = [...all, ...(hasDefault ? ["none"] : [])].filter(
+    (each, index, { length }) =>
+      index === length - 1 || !(each === null || (op === "||" && each === "")),
+  );
+  if (text === undefined || text === null || text === "") return undefined;
+  return lower ? lowered(text) : text;
+}
