@@ -23,10 +23,14 @@ export interface WithLockOptions<
   K extends string = string,
 > extends LockPolicies<Job<D, R, N, P>> {
   /**
-   * What to lock: a template such as `"account:{{data.accountId}}"`, or a function that gives a key, several keys
-   * (all are taken, or none) or `null` for a job that needs no lock. A key that cannot be made fails the job for good.
+   * What to lock: a template such as `"account:{{data.accountId}}"`, several of them, or a function that gives a key,
+   * several keys or `null` for a job that needs no lock. Of several keys all are taken, or none. A key that cannot be
+   * made fails the job for good.
    */
-  key: (K & CheckTemplate<K, D>) | ((job: Job<D, R, N, P>) => string | readonly string[] | null);
+  key:
+    | (K & CheckTemplate<K, D>)
+    | readonly (K & CheckTemplate<K, D>)[]
+    | ((job: Job<D, R, N, P>) => string | readonly string[] | null);
 }
 
 /**

@@ -1,12 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { text as readStream } from "node:stream/consumers";
+import { asList } from "../config/condition.ts";
 import { createLocks } from "../config/locks.ts";
 import { findFile } from "../config/find-file.ts";
 import type { ExplainedJob, Explanation } from "../config/explain.ts";
 import { describeFault } from "../config/rules-error.ts";
+import type { Rule, RuleMatch } from "../config/rule.ts";
 import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
 import { describeValue } from "../errors.ts";
+import { parse } from "../keys/template-parser.ts";
 import type { Call, Command } from "./command.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import { type Screen, table } from "./screen.ts";
@@ -81,17 +84,52 @@ function showRules({ file, rules, masters, lineOf }: RulesFile, out: Screen): vo
     ),
     "",
   );
+  const hasConditions = rules.some(({ written }) => conditionsOf(written) !== "");
   const [heading = "", ...lines] = table([
-    ["RULE", "LINE", "QUEUE", "JOB", "KEY"],
-    ...rules.map(({ index, queue, job, key }) => [
+    ["RULE", "LINE", "QUEUE", "JOB", ...(hasConditions ? ["ONLY"] : []), "KEY"],
+    ...rules.map(({ index, written, key }) => [
       `rules[${index}]`,
       String(lineOf(index)),
-      printable(queue.text),
-      printable(job.text),
-      key === null ? "none: no lock" : printable(key),
+      printable(listOf(written.queue)),
+      printable(listOf(written.job)),
+      ...(hasConditions ? [printable(conditionsOf(written))] : []),
+      key === null ? "none: no lock" : printable(listOf(key)),
     ]),
   ]);
   out.say(out.paint("dim", heading), ...lines);
+  const constant = rules.flatMap((rule) => {
+    const [key] = constantKeysOf(rule);
+    return key === undefined
+      ? []
+      : [`rules[${rule.index}] has one key for all jobs of ${jobsOf(rule)}: ${key}`];
+  });
+  if (constant.length > 0) out.say("", ...constant.map(printable));
+}
+
+function listOf(texts: string | readonly string[] = "*"): string {
+  return asList(texts).join(", ");
+}
+
+function conditionsOf({ when = {}, unless = {} }: RuleMatch): string {
+  const all = [
+    ...Object.entries(when),
+    ...Object.entries(unless).map(([path, values]) => [`not ${path}`, values] as const),
+  ];
+  return all
+    .map(([path, values]) => `${path}: ${asList(values).map(String).join(", ")}`)
+    .join("; ");
+}
+
+/** Keys that do not depend on the job. */
+function constantKeysOf({ key }: Rule): readonly string[] {
+  return asList(key).filter(
+    (text) => text !== null && parse(text).placeholders.length === 0,
+  ) as string[];
+}
+
+function jobsOf({ written: { queue = "*", job = "*" } }: Rule): string {
+  const queues = queue === "*" ? "every queue" : `the queue ${listOf(queue)}`;
+  return job === "*" ? queues : `${queues} with the name ${listOf(job)}`;
 }
 
 function showJob(
@@ -126,12 +164,14 @@ function toJson({ file, rules, lineOf }: RulesFile, explanation: Explanation | u
   return {
     file,
     mistakes: [],
-    rules: rules.map(({ index, queue, job, key, options }) => ({
-      line: lineOf(index),
-      queue: queue.text,
-      job: job.text,
-      key,
-      ...options,
+    rules: rules.map((rule) => ({
+      line: lineOf(rule.index),
+      queue: "*",
+      job: "*",
+      ...rule.written,
+      key: rule.key,
+      isOneForAll: constantKeysOf(rule).length > 0,
+      ...rule.options,
     })),
     job: explanation && { ...explanation, error: explanation.error?.message },
   };

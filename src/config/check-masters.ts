@@ -28,7 +28,7 @@ export function checkMasters(
   environment: Environment,
 ): CheckedMasters {
   const { nodes, mistakes } = readNodes(top["nodes"], isSound, environment);
-  const read = readOptions(top, REDLOCK_DATA_OPTIONS, [], isSound);
+  const read = readOptions(top, REDLOCK_DATA_OPTIONS, [], isSound, environment);
   mistakes.push(...read.mistakes);
   const options: Options = { nodes, ...read.options };
   let isMaxTtlKnown = ["ttl", "maxTtl"].every((name) => name in top === name in options);
@@ -47,12 +47,16 @@ export function checkMasters(
   return { mistakes, options, isMaxTtlKnown };
 }
 
-/** Reads options that have the right shape, durations in milliseconds. */
+/** In a text that only variables are put into, these were meant to be something else. */
+const FOREIGN = /\{\{|<%|\$(?=[A-Za-z_(])/;
+
+/** Reads options that have the right shape: durations in milliseconds, variables in texts replaced. */
 export function readOptions(
   given: Options,
   known: Readonly<Record<string, DataOption>>,
   path: Path,
   isSound: (path: Path) => boolean,
+  environment: Environment,
 ): { options: Options; mistakes: Mistake[] } {
   const options: Options = {};
   const mistakes: Mistake[] = [];
@@ -60,6 +64,17 @@ export function readOptions(
     const value = given[name];
     const at = [...path, name];
     if (value === undefined || !isSound(at)) continue;
+    if (takes === "text" && typeof value === "string") {
+      const expanded = expandVariables(value, environment, at);
+      const foreign = FOREIGN.exec(value)?.[0];
+      mistakes.push(...expanded.mistakes);
+      if (foreign !== undefined)
+        mistakes.push(
+          wrongValue(at, `"${foreign}"`, "text, or ${NAME} for an environment variable"),
+        );
+      if (foreign === undefined && expanded.mistakes.length === 0) options[name] = expanded.value;
+      continue;
+    }
     const isDuration = typeof takes === "string" && takes.startsWith("duration") && value !== false;
     const taken = isDuration ? readDuration(value) : value;
     if (taken === undefined) {

@@ -8,11 +8,13 @@ import { LONGEST_TTL } from "../lock/stored.ts";
 import { checkRedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { type CheckedMasters, readOptions } from "./check-masters.ts";
+import { asList, Condition, type Conditions } from "./condition.ts";
+import type { Environment } from "./environment.ts";
 import { findFaults, foundAsWritten, type Options } from "./find-faults.ts";
-import { Glob } from "./glob.ts";
 import { type Mistake, toMistake, wrongValue } from "./mistake.ts";
 import type { Path } from "./path.ts";
-import type { Rule } from "./rule.ts";
+import { Reach } from "./reach.ts";
+import { isEmpty, type Rule, type RuleMatch } from "./rule.ts";
 
 /** The rules, and what is wrong with them: without mistakes, all rules are right. */
 export interface CheckedRules {
@@ -30,46 +32,34 @@ export function checkRules(
   top: Options,
   isSound: (path: Path) => boolean,
   masters: CheckedMasters,
+  environment: Environment,
 ): CheckedRules {
-  const checker = new Checker(masters, isSound);
+  const checker = new Checker(masters, isSound, environment);
   const defaults = checker.defaults(top);
   if (!isSound(["rules"]) || !Array.isArray(top["rules"])) {
     return { mistakes: checker.mistakes, rules: [] };
   }
-  const rules: Rule[] = [];
-  const matching: Rule[] = [];
-  for (const [index, entry] of top["rules"].entries()) {
-    if (!isSound(["rules", index])) continue;
-    const rule = checker.rule(entry as Options, index, defaults);
-    rules.push(rule);
-    if (!["queue", "job"].every((name) => isSound(["rules", index, name]))) continue;
-    const earlier = matching.find((other) => covers(other, rule));
-    if (earlier === undefined) matching.push(rule);
-    else {
-      checker.mistakes.push(
-        wrongValue(
-          ["rules", index],
-          `a rule that no job reaches, because rules[${earlier.index}] matches all of its jobs`,
-          "the special rule before the general one",
-        ),
-      );
-    }
-  }
+  const rules = [...top["rules"].entries()]
+    .filter(([index]) => isSound(["rules", index]))
+    .map(([index, entry]) => checker.rule(entry as Options, index, defaults));
   return { mistakes: checker.mistakes, rules };
-}
-
-function covers(wide: Rule, narrow: Rule): boolean {
-  return wide.queue.covers(narrow.queue) && wide.job.covers(narrow.job);
 }
 
 class Checker {
   readonly mistakes: Mistake[] = [];
   readonly #isSound: (path: Path) => boolean;
+  readonly #environment: Environment;
   readonly #redlock: Redlock;
   readonly #maxTtl: number;
+  readonly #reach = new Reach();
 
-  constructor({ options, isMaxTtlKnown }: CheckedMasters, isSound: (path: Path) => boolean) {
+  constructor(
+    { options, isMaxTtlKnown }: CheckedMasters,
+    isSound: (path: Path) => boolean,
+    environment: Environment,
+  ) {
     this.#isSound = isSound;
+    this.#environment = environment;
     const tolerant = isMaxTtlKnown ? options : { ...options, maxTtl: LONGEST_TTL };
     this.#maxTtl = checkRedlockOptions(tolerant).maxTtl;
     // It connects to nothing before the first lock.
@@ -78,53 +68,106 @@ class Checker {
   }
 
   defaults(top: Options): Options {
-    const { options, mistakes } = readOptions(top, DEFAULTS_OF_RULES, [], this.#isSound);
-    this.mistakes.push(...mistakes);
-    this.#check(options, top, []);
-    return options;
+    return this.#options(top, DEFAULTS_OF_RULES, []);
   }
 
   rule(given: Options, index: number, defaults: Options): Rule {
     const path = ["rules", index];
-    const { options, mistakes } = readOptions(given, LOCK_DATA_OPTIONS, path, this.#isSound);
-    this.mistakes.push(...mistakes);
-    this.#checkTtl(options, given, path);
-    this.#check(options, given, path);
-    const globOf = (name: string): Glob => {
-      const text = given[name];
-      return new Glob(typeof text === "string" && text !== "" ? text : "*");
-    };
-    return {
+    const options = this.#options(given, LOCK_DATA_OPTIONS, path);
+    const known = this.mistakes.length;
+    const written = Object.fromEntries(
+      ["queue", "job", "when", "unless"]
+        .filter((name) => given[name] !== undefined && this.#isSound([...path, name]))
+        .map((name) => [name, given[name]]),
+    ) as RuleMatch;
+    const { queue = "*", job = "*", when = {}, unless = {} } = written;
+    const rule: Rule = {
       index,
-      queue: globOf("queue"),
-      job: globOf("job"),
+      written,
+      when: [
+        new Condition("queueName", queue),
+        new Condition("name", job),
+        ...this.#conditions(when, [...path, "when"]),
+      ],
+      unless: this.#conditions(unless, [...path, "unless"]),
       key: this.#key(given["key"], [...path, "key"]),
       options: { ...defaults, ...options },
     };
+    const isUnderstood = ["queue", "job", "when", "unless"].every((name) =>
+      this.#isSound([...path, name]),
+    );
+    if (isUnderstood && !this.mistakes.slice(known).some(({ part }) => part === "name"))
+      this.#refuseUnreached(rule, path);
+    return rule;
   }
 
-  #key(key: unknown, path: Path): string | null {
-    if (typeof key !== "string") return null;
-    try {
-      parse(key);
-    } catch (error) {
-      if (!(error instanceof TemplateError)) throw error;
-      const { at, found, expected } = error.fault;
-      this.mistakes.push({ ...wrongValue(path, found, expected), offset: at });
+  /** Reads the options of `withLock` that stand at the top or in a rule. */
+  #options(given: Options, known: typeof DEFAULTS_OF_RULES, path: Path): Options {
+    const read = readOptions(given, known, path, this.#isSound, this.#environment);
+    this.mistakes.push(...read.mistakes);
+    const options = read.options;
+    this.#checkLongest("ttl", options, given, path);
+    this.#checkLongest("minHold", options, given, path);
+    this.#check(options, given, path);
+    return options;
+  }
+
+  #conditions(conditions: Conditions, path: Path): Condition[] {
+    return Object.entries(conditions).flatMap(([name, values]) => {
+      const condition = this.#orMistake([...path, name], "name", () => new Condition(name, values));
+      return condition ?? [];
+    });
+  }
+
+  #key(key: unknown, path: Path): Rule["key"] {
+    if (typeof key !== "string" && !Array.isArray(key)) return null;
+    if (!this.#isSound(path)) return null;
+    for (const [index, text] of asList<string>(key).entries()) {
+      const at = Array.isArray(key) ? [...path, index] : path;
+      this.#orMistake(at, "value", () => parse(text));
     }
     return key;
   }
 
-  #checkTtl(options: Options, given: Options, path: Path): void {
-    const { ttl } = options;
-    if (typeof ttl !== "number" || ttl <= this.#maxTtl) return;
-    delete options["ttl"];
-    const found = foundAsWritten(String(ttl), given["ttl"], ttl);
-    const expected = `at most ${this.#maxTtl} ms, the maxTtl of all rules; raise maxTtl at the top to ${describeValue(given["ttl"])}`;
-    this.mistakes.push(wrongValue([...path, "ttl"], found, expected));
+  #orMistake<T>(path: Path, part: Mistake["part"], read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof TemplateError)) throw error;
+      const { at, found, expected } = error.fault;
+      this.mistakes.push({ path, part, found, expected, offset: at });
+      return undefined;
+    }
+  }
+
+  #refuseUnreached(rule: Rule, path: Path): void {
+    const refuse = (because: string, expected: string): void => {
+      const found = `a rule that no job reaches, because ${because}`;
+      this.mistakes.push(wrongValue(path, found, expected));
+    };
+    if (isEmpty(rule))
+      return refuse("its unless excludes all that it matches", "conditions that some job meets");
+    const earlier = this.#reach.add(rule);
+    if (earlier === undefined) return;
+    const because = `rules[${earlier.index}] matches all of its jobs`;
+    refuse(because, "the special rule before the general one");
+  }
+
+  /** No key may live longer than the `Redlock` allows for. */
+  #checkLongest(name: string, options: Options, given: Options, path: Path): void {
+    const ms = options[name];
+    if (typeof ms !== "number" || ms <= this.#maxTtl) return;
+    delete options[name];
+    const found = foundAsWritten(String(ms), given[name], ms);
+    const expected =
+      ms > LONGEST_TTL
+        ? `at most ${LONGEST_TTL} ms, half of the hour for which masters remember a key`
+        : `at most ${this.#maxTtl} ms, the maxTtl of all rules; raise maxTtl at the top to ${describeValue(given[name])}`;
+    this.mistakes.push(wrongValue([...path, name], found, expected));
   }
 
   #check(options: Options, given: Options, path: Path): void {
+    if (Object.keys(options).length === 0) return;
     const read = { ...options };
     const check = (checked: Options): void => {
       // The key is looked at on its own.

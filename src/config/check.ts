@@ -16,11 +16,12 @@ export interface Checked {
 /** Checks the content of a rules file, or what takes its place in code. Finds all mistakes at once; throws nothing. */
 export function check(content: unknown, environment: Environment): Checked {
   const shape = checkShape(content);
-  const faulty = new Set(shape.map(({ path }) => writePath(path)));
-  const isSound = (path: Path): boolean => !faulty.has(writePath(path));
+  // What is wrong inside of an option of a rule is wrong with the option, too.
+  const faulty = new Set(shape.flatMap(({ path }) => [path, path.slice(0, 3)].map(writePath)));
+  const isSound = (path: Path): boolean => faulty.size === 0 || !faulty.has(writePath(path));
   const top = typeof content === "object" && content !== null && isSound([]) ? { ...content } : {};
   const masters = checkMasters(top, isSound, environment);
-  const { mistakes, rules } = checkRules(top, isSound, masters);
+  const { mistakes, rules } = checkRules(top, isSound, masters, environment);
   return { mistakes: [...shape, ...masters.mistakes, ...mistakes], masters, rules };
 }
 

@@ -12,6 +12,7 @@ import { check, type Checked } from "./check.ts";
 import type { DurationText } from "./duration.ts";
 import { createLocks, type Locks } from "./locks.ts";
 import { writePath } from "./path.ts";
+import type { RuleMatch } from "./rule.ts";
 import { LockRulesError, type RulesFault } from "./rules-error.ts";
 
 /** Options as rules have them: durations may have a unit, functions are left out. */
@@ -22,13 +23,9 @@ type Written<Options, Known extends Readonly<Record<string, DataOption>>> = {
 };
 
 /** Says what to lock for the jobs that it matches, and how. */
-export interface LockRule extends Written<LockPolicies<Job>, typeof LOCK_DATA_OPTIONS> {
-  /** Queues: a name, or a pattern with `*` and `?`. @defaultValue `"*"` */
-  queue?: string;
-  /** Names of jobs, likewise. @defaultValue `"*"` */
-  job?: string;
-  /** A key template, or `null` for jobs that need no lock. */
-  key: string | null;
+export interface LockRule extends RuleMatch, Written<LockPolicies<Job>, typeof LOCK_DATA_OPTIONS> {
+  /** A key template, several, of which a job gets all or none, or `null` for jobs that need no lock. */
+  key: string | readonly string[] | null;
 }
 
 /** What a rules file has. */
@@ -50,7 +47,7 @@ export interface LocksOptions {
    * @defaultValue none
    */
   redlock?: RedlockOptions;
-  /** Where `${NAME}` in `nodes` is looked up. @defaultValue `process.env` */
+  /** Where `${NAME}` in `nodes` and `keyPrefix` is looked up. @defaultValue `process.env` */
   environment?: Readonly<Record<string, string | undefined>>;
 }
 

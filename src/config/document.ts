@@ -11,7 +11,7 @@ import {
   Parser,
   type Range,
 } from "yaml";
-import type { Mistake } from "./mistake.ts";
+import { type Mistake, NOTHING } from "./mistake.ts";
 import { type Path, writePath } from "./path.ts";
 import { describeSyntaxError } from "./syntax-error.ts";
 
@@ -29,16 +29,14 @@ export interface SourceDocument {
   readonly faults: readonly TextFault[];
   /** The offset of what a mistake is about, or of the nearest thing around it. */
   offsetOf(mistake: Mistake): number;
-  /** Whether a name stands there with nothing behind it, which YAML takes for null. */
-  isEmpty(path: Path): boolean;
   /** Line and column of an offset, from 1. */
   placeOf(offset: number): { line: number; column: number };
 }
 
 /** Deeper than any rules file, and flat enough for every recursion. */
 const DEEPEST = 50;
-/** How many values a file may have, those that aliases repeat included. */
-const MOST_VALUES = 20_000;
+/** How many values aliases may repeat: a few lines can stand for billions. */
+const MOST_REPEATED = 20_000;
 
 /** Reads YAML, and JSON, which is YAML too. Never throws for what stands in the text. */
 export function readDocument(text: string): SourceDocument {
@@ -47,19 +45,13 @@ export function readDocument(text: string): SourceDocument {
     const { line, col } = lines.linePos(Math.min(offset, text.length));
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
-  const tooDeep = findTooDeep(text);
-  if (tooDeep !== undefined) {
+  const early = findComment(text) ?? findTooDeep(text);
+  if (early !== undefined) {
     for (const { index } of text.matchAll(/^/gm)) lines.addNewLine(index);
-    const fault = {
-      at: tooDeep,
-      found: `more than ${DEEPEST} levels of nesting`,
-      expected: "nodes, options and rules",
-    };
     return {
       value: undefined,
-      faults: [fault],
-      offsetOf: () => tooDeep,
-      isEmpty: () => false,
+      faults: [early],
+      offsetOf: () => early.at,
       placeOf,
     };
   }
@@ -80,20 +72,32 @@ export function readDocument(text: string): SourceDocument {
     value,
     faults: [...faults, ...reader.faults],
     offsetOf: (mistake) => reader.offsetOf(mistake, text),
-    isEmpty: (path) => reader.isEmpty(path),
     placeOf,
   };
 }
 
+/** A comment of JavaScript in JSON, which YAML would take for part of a name. */
+function findComment(text: string): TextFault | undefined {
+  if (!text.trimStart().startsWith("{")) return undefined;
+  const tokens = text.matchAll(/"(?:[^"\\]|\\.)*"|#.*|(?<=[\s,{}[\]])(\/[/*])/g);
+  const comment = Array.from(tokens).find(([, mark]) => mark !== undefined);
+  return (
+    comment && { at: comment.index, found: "a comment", expected: "none: JSON has no comments" }
+  );
+}
+
 /** Where the text is nested too deeply, found without recursion: the parser itself would exhaust the stack. */
-function findTooDeep(text: string): number | undefined {
+function findTooDeep(text: string): TextFault | undefined {
   const parser = new Parser();
   let offset = 0;
   for (const lexeme of new Lexer().lex(text)) {
     // What it yields are whole documents, of no interest here; but it works only as far as it is asked to.
     for (const _ of parser.next(lexeme));
     // Each level has at most two entries: the collection and the item in it.
-    if (parser.stack.length > 2 * DEEPEST) return offset;
+    if (parser.stack.length > 2 * DEEPEST) {
+      const found = `more than ${DEEPEST} levels of nesting`;
+      return { at: offset, found, expected: "nodes, options and rules" };
+    }
     offset = parser.offset;
   }
   return undefined;
@@ -109,7 +113,8 @@ class Reader {
   readonly faults: TextFault[] = [];
   readonly #document: YamlDocument.Parsed;
   readonly #ranges = new Map<string, Ranges>();
-  #values = 0;
+  #aliases = 0;
+  #repeated = 0;
 
   constructor(document: YamlDocument.Parsed) {
     this.#document = document;
@@ -127,27 +132,29 @@ class Reader {
       const range = (part === "value" && ranges?.value) || ranges?.name || ranges?.value;
       if (range === undefined) continue;
       const [start, end] = range;
-      const isWhole = length === path.length && range === ranges?.value;
+      const isWhole = length === path.length && range === ranges?.[part];
       return isWhole ? start + offsetInScalar(text.slice(start, end), offset) : start;
     }
     return 0;
   }
 
-  isEmpty(path: Path): boolean {
-    const ranges = this.#ranges.get(writePath(path));
-    return ranges !== undefined && ranges.value === undefined;
-  }
-
   #valueOf(node: unknown, path: Path, depth: number): unknown {
-    this.#values += 1;
-    if (this.#values > MOST_VALUES || depth > 2 * DEEPEST) {
-      return this.#refuse(node, `more than ${MOST_VALUES} values, or an alias inside of itself`);
+    if (this.#aliases > 0) this.#repeated += 1;
+    if (this.#repeated > MOST_REPEATED || depth > 2 * DEEPEST) {
+      return this.#refuse(node, `more than ${MOST_REPEATED} values, or an alias inside of itself`);
     }
     if (isAlias(node)) {
       const target = node.resolve(this.#document);
       if (target === undefined)
-        return this.#refuse(node, `an alias without an anchor: *${node.source}`);
-      return this.#valueOf(target, path, depth + 1);
+        return this.#refuse(
+          node,
+          `an alias without an anchor: *${node.source}`,
+          `"*${node.source}" in quotes, if it is a pattern`,
+        );
+      this.#aliases += 1;
+      const value = this.#valueOf(target, path, depth + 1);
+      this.#aliases -= 1;
+      return value;
     }
     if (isMap(node)) return this.#objectOf(node.items, path, depth);
     if (isSeq(node)) {
@@ -157,7 +164,8 @@ class Reader {
         return this.#valueOf(item, at, depth + 1);
       });
     }
-    return isScalar(node) ? node.value : null;
+    const isWritten = rangeOf(node) !== undefined;
+    return isScalar(node) && isWritten ? node.value : path[0] === "rules" ? NOTHING : null;
   }
 
   #objectOf(pairs: readonly Pair[], path: Path, depth: number): unknown {
@@ -177,11 +185,11 @@ class Reader {
     return object;
   }
 
-  #refuse(node: unknown, found: string): undefined {
+  #refuse(node: unknown, found: string, expected = "nodes, options and rules"): undefined {
     // One of them is told; the rest follows from it.
     if (this.faults.length > 0) return undefined;
     const [at = 0] = rangeOf(node) ?? [];
-    this.faults.push({ at, found, expected: "nodes, options and rules" });
+    this.faults.push({ at, found, expected });
     return undefined;
   }
 }

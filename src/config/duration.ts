@@ -1,15 +1,15 @@
-/** A duration with its unit, such as `"30s"`, `"1.5s"`, `"250ms"`, `"5m"` or `"1h"`. */
+/** A duration with its unit, such as `"30s"`, `"1.5s"`, `"250ms"`, `"5m"`, `"1h"` or `"1d"`. */
 export type DurationText = `${number}${keyof typeof UNITS}`;
 
 /** What a duration may be, for error messages. */
 export const DURATION_EXPECTED = 'whole milliseconds, or a duration such as "30s" or "5m"';
 /** The form of a {@link DurationText}. */
-export const DURATION_FORM = /^\d+(\.\d+)?(ms|s|m|h)$/;
+export const DURATION_FORM = /^\d+(\.\d+)?(ms|s|m|h|d)$/;
 
-const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 /** What people write, and what it would have to be. */
 const ALMOST =
-  /^\s*(\d+(?:\.\d+)?)\s*(ms|msecs?|milli[a-z]*|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?)\s*$/i;
+  /^\s*(\d+(?:\.\d+)?)\s*(ms|msecs?|milli[a-z]*|s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?)\s*$/i;
 
 /** Reads a duration, in milliseconds; `undefined` when it is none, or no whole number of them. */
 export function readDuration(value: unknown): number | undefined {

@@ -47,7 +47,7 @@ export function withSettings(rule: Rule, redlock: Redlock): CheckedRule {
 }
 
 /** The key of a rule, as `withLock` takes it. */
-export function keyOf({ key }: Pick<Rule, "key">): string | (() => null) {
+export function keyOf({ key }: Pick<Rule, "key">): string | readonly string[] | (() => null) {
   return key ?? (() => null);
 }
 
@@ -62,7 +62,7 @@ export function explain(
   requireText("job.queueName", queueName, "the name of a queue");
   requireText("job.name", name, "the name of a job");
   const job: KeyJob = { queueName, name, data, id, opts };
-  const rule = findRule(rules, queueName, name);
+  const rule = findRule(rules, job);
   const nothing = { rule: rule?.index, keys: [], error: undefined, options: {} };
   if (rule === undefined) return { ...nothing, outcome: "no rule", error: noRule(job) };
   if (rule.key === null) return { ...nothing, outcome: "no lock" };

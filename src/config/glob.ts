@@ -1,5 +1,10 @@
-/** One part of a glob: any text, any one character, or the character itself. */
-type Part = "any" | "one" | { readonly character: string };
+/** One part of a glob: any text, any one character, or the one character itself. */
+type Part = string;
+const ANY = "any";
+const ONE = "one";
+
+/** Steps that one comparison of two patterns may take. */
+const MOST_WORK = 1_000_000;
 
 /**
  * A pattern for names: `*` stands for any text, `?` for any one character, and a backslash takes the next character as it
@@ -7,91 +12,81 @@ type Part = "any" | "one" | { readonly character: string };
  */
 export class Glob {
   readonly text: string;
+  /** What every name that matches begins with. */
+  readonly prefix: string;
+  /** Whether `prefix` is the only name that matches. */
+  readonly isName: boolean;
   readonly #parts: readonly Part[];
 
   constructor(text: string) {
     this.text = text;
     this.#parts = parse(text);
+    const end = this.#parts.findIndex((part) => part === ANY || part === ONE);
+    this.isName = end === -1;
+    this.prefix = (this.isName ? this.#parts : this.#parts.slice(0, end)).join("");
   }
 
   /** Whether a name matches, all of it. */
   matches(name: string): boolean {
-    return takesAll(
-      this.#parts,
-      Array.from(name, (character) => ({ character })),
-    );
+    return this.isName ? name === this.prefix : takesAll(this.#parts, Array.from(name));
   }
 
-  /**
-   * Whether every name that matches the other pattern matches this one too; unknown, so false, with many `*` in it, or when
-   * one of them is very long.
-   */
+  /** Whether every name that matches the other pattern matches this one too; false for very long ones. */
   covers(other: Glob): boolean {
+    if (this.isName) return other.isName && other.prefix === this.prefix;
+    if (!other.prefix.startsWith(this.prefix)) return false;
     if (this.#parts.length * other.#parts.length > MOST_WORK) return false;
-    for (const instance of instancesOf(other.#parts, this.#parts.length)) {
-      if (!takesAll(this.#parts, instance)) return false;
-    }
-    return true;
+    return takesAll(spread(this.#parts), other.#parts);
   }
 }
 
 function parse(text: string): Part[] {
-  const parts: Part[] = [];
   const characters = Array.from(text);
+  const parts: Part[] = [];
   for (let i = 0; i < characters.length; i++) {
     const character = characters[i] ?? "";
-    if (character === "*") parts.push("any");
-    else if (character === "?") parts.push("one");
-    else if (character === "\\" && i + 1 < characters.length) {
-      i += 1;
-      parts.push({ character: characters[i] ?? "" });
-    } else parts.push({ character });
+    if (character === "*") parts.push(ANY);
+    else if (character === "?") parts.push(ONE);
+    else if (character === "\\" && i + 1 < characters.length) parts.push(characters[++i] ?? "");
+    else parts.push(character);
   }
   return parts;
 }
 
-/** More are not looked at: each doubles the work. */
-const MOST_STARS = 6;
-/** Of longer patterns no names are made: no queue has a name so long. */
-const LONGEST = 250;
-/** Steps that one comparison may take. */
-const MOST_WORK = 1_000_000;
-
-/**
- * Names that stand for all that match a pattern: each of its `*` as nothing, and as more characters than `longest`, none
- * of which is written in a pattern. Its `?` are such characters too.
- */
-function* instancesOf(parts: readonly Part[], longest: number): Generator<readonly Part[], void> {
-  const stars = parts.filter((part) => part === "any").length;
-  if (stars > MOST_STARS || Math.max(parts.length, longest) > LONGEST) {
-    yield parts;
-    return;
+/** Puts an `any` around each `one` in a run with an `any`: `?*` means the same as `*?*`, and takes more apart. */
+function spread(parts: readonly Part[]): Part[] {
+  const spread: Part[] = [];
+  let run: Part[] = [];
+  const endRun = (): void => {
+    const ones = run.filter((part) => part === ONE);
+    spread.push(...(ones.length === run.length ? ones : [ANY, ...ones.flatMap(() => [ONE, ANY])]));
+    run = [];
+  };
+  for (const part of parts) {
+    if (part === ANY || part === ONE) run.push(part);
+    else {
+      endRun();
+      spread.push(part);
+    }
   }
-  const long = Array.from({ length: longest + 1 }, (): Part => "one");
-  for (let choice = 0; choice < 2 ** stars; choice++) {
-    let star = -1;
-    yield parts.flatMap((part) => {
-      if (part !== "any") return [part];
-      star += 1;
-      return Math.floor(choice / 2 ** star) % 2 === 0 ? [] : long;
-    });
-  }
+  endRun();
+  return spread;
 }
 
 /**
- * Whether a pattern matches a name. One step back to the last `*` is enough, so the time is at most the product of the
- * lengths.
+ * Whether a pattern takes all parts of a name, or of another pattern. One step back to the last `any` is enough, so the
+ * time is at most the product of the lengths.
  */
-function takesAll(pattern: readonly Part[], name: readonly Part[]): boolean {
+function takesAll(pattern: readonly Part[], parts: readonly Part[]): boolean {
   let [at, star, resume] = [0, -1, 0];
   let i = 0;
-  while (i < name.length) {
+  while (i < parts.length) {
     const part = pattern[at];
-    if (part === "any") {
+    if (part === ANY) {
       star = at;
       resume = i;
       at += 1;
-    } else if (part !== undefined && takes(part, name[i])) {
+    } else if (part !== undefined && (part === parts[i] || (part === ONE && parts[i] !== ANY))) {
       at += 1;
       i += 1;
     } else if (star >= 0) {
@@ -100,12 +95,6 @@ function takesAll(pattern: readonly Part[], name: readonly Part[]): boolean {
       i = resume;
     } else return false;
   }
-  while (pattern[at] === "any") at += 1;
+  while (pattern[at] === ANY) at += 1;
   return at === pattern.length;
-}
-
-function takes(part: Exclude<Part, "any">, other: Part | undefined): boolean {
-  if (other === undefined || other === "any") return false;
-  if (part === "one") return true;
-  return other !== "one" && other.character === part.character;
 }

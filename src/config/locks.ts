@@ -72,13 +72,15 @@ function wrap<D, R, N extends string, P extends JobProgress>(
       expected: "a function that processes a job",
     });
   }
-  const byRule = rules.map((rule) => {
+  // Made when a job first needs it: there may be thousands of rules.
+  const byRule: LockingProcessor<D, R, N, P>[] = [];
+  const processorOf = (rule: Rule): LockingProcessor<D, R, N, P> => {
     // The paths of the template are checked against each job; the type of its data is not known to the rules.
     const lockOptions = { redlock, key: keyOf(rule), ...rule.options } as Parameters<
       typeof withLock<D, R, N, P>
     >[0];
-    return withLock<D, R, N, P>(lockOptions, processor);
-  });
+    return (byRule[rule.index] ??= withLock<D, R, N, P>(lockOptions, processor));
+  };
   const refuse = withLock<D, R, N, P>(
     {
       redlock,
@@ -90,8 +92,8 @@ function wrap<D, R, N extends string, P extends JobProgress>(
   );
   // BullMQ gives the signal only to a function that declares three plain parameters.
   return async function ruledProcessor(job, jobToken, signal) {
-    const rule = findRule(rules, job.queueName, job.name);
-    const process = (rule === undefined ? undefined : byRule[rule.index]) ?? refuse;
+    const rule = findRule(rules, job);
+    const process = rule === undefined ? refuse : processorOf(rule);
     return await process(job, jobToken, signal);
   };
 }

@@ -12,6 +12,9 @@ export interface Mistake {
   readonly offset?: number;
 }
 
+/** What a name in a rule has when nothing is written behind it: null, which YAML makes of it, would count. */
+export const NOTHING = Symbol("nothing");
+
 /** A mistake about a value. */
 export function wrongValue(path: Path, found: string, expected: string): Mistake {
   return { path, part: "value", found, expected };

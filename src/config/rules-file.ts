@@ -1,12 +1,10 @@
 import { relative } from "node:path";
 import { check, type Checked } from "./check.ts";
 import type { Environment } from "./environment.ts";
-import type { SourceDocument } from "./document.ts";
-import { type Mistake, wrongValue } from "./mistake.ts";
+import type { Mistake } from "./mistake.ts";
 import { writePath } from "./path.ts";
 import { readText } from "./read-text.ts";
 import type { RulesFault } from "./rules-error.ts";
-import { EXPECTED } from "./schema.ts";
 import { showLine, withoutSecrets } from "./source-line.ts";
 
 /** A rules file that was read. */
@@ -57,8 +55,7 @@ export async function readRulesFile(path: string, environment: Environment): Pro
   );
   const checked = check(document.value === undefined ? {} : document.value, environment);
   // Where the text is broken, what is missing is no news.
-  const mistakes =
-    document.value === undefined ? [] : [...checked.mistakes, ...forgottenKeys(checked, document)];
+  const mistakes = document.value === undefined ? [] : checked.mistakes;
   return {
     ...checked,
     mistakes,
@@ -70,13 +67,6 @@ export async function readRulesFile(path: string, environment: Environment): Pro
       ).line,
     toFaults,
   };
-}
-
-/** Jobs run without a lock only where somebody has written null: YAML reads it where nothing is written, too. */
-function forgottenKeys({ rules }: Checked, document: SourceDocument): Mistake[] {
-  return rules
-    .filter(({ index, key }) => key === null && document.isEmpty(["rules", index, "key"]))
-    .map(({ index }) => wrongValue(["rules", index, "key"], "nothing", EXPECTED.key));
 }
 
 function byPlace(a: RulesFault, b: RulesFault): number {

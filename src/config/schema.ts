@@ -5,15 +5,17 @@ import { KNOWN_IN_NODE } from "../redis/endpoint.ts";
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import { LARGEST_DRIFT_FACTOR } from "../redlock/options.ts";
 import { DURATION_EXPECTED, DURATION_FORM } from "./duration.ts";
+import { PATTERN_EXPECTED, PATTERN_FORM, QUEUE_FORM } from "./patterns.ts";
 
 /** What is expected where, in words. */
 export const EXPECTED = {
   rules: "a list of rules, each with a key; the first that matches counts",
   rule: 'a rule, such as { queue: "invoices", key: "account:{{data.accountId}}" }',
-  key: 'a template such as "account:{{data.accountId}}", or null for jobs that need no lock',
+  key: 'a template such as "account:{{data.accountId}}", a list of them, or null for jobs that need no lock',
+  conditions: "paths with what they must be, such as { data.ref: refs/heads/main }",
+  condition: "a text, a pattern, a number, true, false or null, or a list of them",
   nodes: "a list of lock masters, best three or five",
   node: 'a URL such as "redis://lock-1:6379", or an object with host, port and more',
-  glob: 'a name, or a pattern such as "report-*"',
   file: "nodes and rules",
 } as const;
 
@@ -32,14 +34,54 @@ const VALUES: Record<Extract<DataOption["takes"], string>, v.GenericSchema> = {
   boolean: v.boolean("true or false"),
 };
 
+const pattern = (form: RegExp) =>
+  v.pipe(
+    v.string(PATTERN_EXPECTED),
+    v.minLength(1, PATTERN_EXPECTED),
+    v.regex(form, PATTERN_EXPECTED),
+  );
+/** The form of a path into a job; what is wrong with one is said where it is read. */
+const PATH_FORM = /^(?:(?:data|opts)(?:[.[].*)?|name|id|queueName)$/;
+const value = v.union(
+  [v.pipe(v.string(), v.regex(PATTERN_FORM, PATTERN_EXPECTED)), v.number(), v.boolean(), v.null()],
+  EXPECTED.condition,
+);
+const conditions = v.pipe(
+  v.record(
+    v.pipe(v.string(), v.regex(PATH_FORM)),
+    oneOrMore(value, EXPECTED.condition),
+    EXPECTED.conditions,
+  ),
+  v.minEntries(1, EXPECTED.conditions),
+);
+
 const rule = v.pipe(
   v.strictObject(
     {
-      queue: v.optional(described(glob(), 'Queues: a name or a pattern; default "*".')),
-      job: v.optional(described(glob(), 'Names of jobs: a name or a pattern; default "*".')),
+      queue: v.optional(
+        described(
+          oneOrMore(pattern(QUEUE_FORM), PATTERN_EXPECTED),
+          'Queues: a name, a pattern, or any of several; default "*".',
+        ),
+      ),
+      job: v.optional(
+        described(
+          oneOrMore(pattern(PATTERN_FORM), PATTERN_EXPECTED),
+          'Names of jobs: a name, a pattern, or any of several; default "*".',
+        ),
+      ),
+      when: v.optional(
+        described(
+          conditions,
+          "Paths into the job, and what their values are: all of it must hold.",
+        ),
+      ),
+      unless: v.optional(
+        described(conditions, "Paths into the job, and what their values are not: none may hold."),
+      ),
       key: described(
-        v.nullable(v.string(EXPECTED.key)),
-        "What to lock, made from the job; null for jobs that need no lock.",
+        v.nullable(oneOrMore(v.string(EXPECTED.key), EXPECTED.key)),
+        "What to lock, made from the job, all or none of several; null for jobs that need no lock.",
       ),
       ...optionsOf(LOCK_DATA_OPTIONS),
     },
@@ -64,7 +106,7 @@ export const rulesFileSchema = v.pipe(
       $schema: v.optional(described(v.string("the address of a schema"), "For editors.")),
       nodes: described(
         v.pipe(v.array(node, EXPECTED.nodes), v.minLength(1, EXPECTED.nodes)),
-        "The lock masters. ${NAME} stands for an environment variable.",
+        "The lock masters. ${NAME} stands for an environment variable, as in keyPrefix.",
       ),
       // A ttl or a heartbeat at the top is that of the Redlock; it is the default of all rules.
       ...optionsOf(LOCK_DATA_OPTIONS),
@@ -84,8 +126,8 @@ export const rulesFileSchema = v.pipe(
 export const KNOWN_AT_TOP = Object.keys(rulesFileSchema.entries);
 export const KNOWN_IN_RULE = Object.keys(rule.entries);
 
-function glob() {
-  return v.pipe(v.string(EXPECTED.glob), v.minLength(1, EXPECTED.glob));
+function oneOrMore<S extends v.GenericSchema>(each: S, expected: string) {
+  return v.union([each, v.pipe(v.array(each), v.minLength(1, expected))], expected);
 }
 
 function optionsOf<N extends string>(options: Record<N, DataOption>) {

@@ -62,8 +62,29 @@ export function lookUp(start: Found, steps: readonly Step[], optional: boolean):
   return { value, path };
 }
 
+/** All values at a path, for a comparison: where there is no such step, `undefined`, and for `[*]` nothing. Throws nothing. */
+export function valuesAt(start: unknown, steps: readonly Step[]): readonly unknown[] {
+  let values = [start];
+  for (const step of steps) {
+    values = values.flatMap((value) => {
+      const isArray = Array.isArray(value);
+      if (step.kind === "each") return isArray ? (value as unknown[]) : [];
+      if (step.kind === "index") return isArray ? [ownValue(value, step.index)] : [undefined];
+      const isOwner = typeof value === "object" && value !== null && !isArray;
+      return isOwner ? [ownValue(value, step.name)] : [undefined];
+    });
+  }
+  return values;
+}
+
 function ownValue(owner: object, key: PropertyKey): unknown {
   return Object.hasOwn(owner, key) ? (owner as Record<PropertyKey, unknown>)[key] : undefined;
+}
+
+/** Whether a value is not there: missing or null, or also empty. */
+export function isMissing({ value }: Found, emptyToo: boolean): boolean {
+  if (value === undefined || value === null) return true;
+  return emptyToo && (value === "" || (Array.isArray(value) && value.length === 0));
 }
 
 /**
@@ -83,7 +104,7 @@ export function elementsOf({ value, path }: Found): readonly unknown[] {
  *
  * @throws {LookupFault} for anything that cannot tell one entity from another.
  */
-export function textOf({ value, path }: Found, fallback: string | undefined): string {
+export function textOf({ value, path }: Found): string {
   switch (typeof value) {
     case "string":
       if (value !== "") return value;
@@ -95,7 +116,6 @@ export function textOf({ value, path }: Found, fallback: string | undefined): st
     case "bigint":
       return String(value);
     default:
-      if (fallback !== undefined && (value === undefined || value === null)) return fallback;
       throw new LookupFault(path, describeValue(value), "a string, number or boolean");
   }
 }

@@ -1,4 +1,4 @@
-import { LockKeyError, describeValue } from "../errors.ts";
+import { LockConfigError, LockKeyError, describeValue } from "../errors.ts";
 import { describeJob, type KeyJob } from "./job.ts";
 import { MAX_KEYS, findKeyFault } from "./normalise.ts";
 import { shortenKey } from "./shorten.ts";
@@ -9,8 +9,8 @@ export type KeyFunction<Job extends KeyJob = KeyJob> = (
   job: Job,
 ) => string | readonly string[] | null;
 
-/** What to lock for a job: a template such as `"order:{{data.orderId}}"`, or a function. */
-export type KeyOption<Job extends KeyJob = KeyJob> = string | KeyFunction<Job>;
+/** What to lock for a job: a template such as `"order:{{data.orderId}}"`, several, or a function. */
+export type KeyOption<Job extends KeyJob = KeyJob> = string | readonly string[] | KeyFunction<Job>;
 
 /** Gives the keys of a job, sorted and without duplicates, or `null` for no lock. */
 export type KeyResolver<Job extends KeyJob = KeyJob> = (job: Job) => string[] | null;
@@ -21,13 +21,30 @@ const EXPECTED = "a string, an array of strings, or null for no lock";
  * Makes the function that finds the keys of each job. What it returns is never empty, and it
  * throws nothing but {@link LockKeyError}.
  *
- * @throws {LockConfigError} when the template is wrong, or when the option is neither a template
- * nor a function.
+ * @throws {LockConfigError} when a template is wrong, when there is none, or when the option is
+ * neither templates nor a function.
  */
 export function createKeyResolver<Job extends KeyJob>(key: KeyOption<Job>): KeyResolver<Job> {
   if (typeof key === "function") return (job) => resolve(key, job);
-  const template = parseTemplate(key);
-  return (job) => template.render(job).sort();
+  if (!Array.isArray(key)) {
+    const template = parseTemplate(key as string);
+    return (job) => template.render(job).sort();
+  }
+  if (key.length === 0)
+    throw new LockConfigError({
+      path: "key",
+      found: "an empty list",
+      expected: "at least one template",
+    });
+  const templates = key.map((text: string, index) => parseTemplate(text, `key[${index}]`));
+  return (job) => {
+    const keys = [...new Set(templates.flatMap((template) => template.render(job)))].sort();
+    if (keys.length <= MAX_KEYS) return keys;
+    throw new LockKeyError({
+      message: `the key templates: found ${keys.length} different keys, expected at most ${MAX_KEYS} for one lock`,
+      job: describeJob(job),
+    });
+  };
 }
 
 function resolve<Job extends KeyJob>(key: KeyFunction<Job>, job: Job): string[] | null {

@@ -16,7 +16,7 @@ const UNPRINTABLE = /[\p{Control}\p{Surrogate}]/gu;
 export class TemplateError extends LockConfigError {
   readonly fault: TemplateFault;
 
-  constructor(template: string, fault: TemplateFault) {
+  constructor(template: string, fault: TemplateFault, path: string) {
     const { at, found, expected } = fault;
     const before = Array.from(template.slice(0, at));
     const after = Array.from(template.slice(at));
@@ -26,7 +26,7 @@ export class TemplateError extends LockConfigError {
       after.length > CONTEXT ? `${after.slice(0, CONTEXT).join("")}...` : after.join("");
     const line = `${left}${right}`.replace(UNPRINTABLE, "\uFFFD");
     super({
-      path: "key",
+      path,
       found: `${found} at column ${before.length + 1}`,
       expected: `${expected}\n  ${line}\n  ${" ".repeat(displayWidth(left))}^`,
     });

@@ -2,7 +2,8 @@ import { LockConfigError, describeValue } from "../errors.ts";
 import { separatorOf } from "./escape.ts";
 import { RESERVED_PREFIX } from "./normalise.ts";
 import { nearest } from "../nearest.ts";
-import { TemplateError } from "./template-fault.ts";
+import { Scanner } from "./scanner.ts";
+import * as hints from "./template-hints.ts";
 
 /** Where a path starts. */
 type Root = "data" | "name" | "id" | "queueName" | "opts";
@@ -11,12 +12,22 @@ type Root = "data" | "name" | "id" | "queueName" | "opts";
 export type Step =
   { kind: "property"; name: string } | { kind: "index"; index: number } | { kind: "each" };
 
-/** What stands between `{{` and `}}`. */
-export interface Placeholder {
+/** A way into a job. */
+export interface TemplatePath {
   root: Root;
   steps: Step[];
-  /** Stands in for a value that is missing or null. */
+}
+
+/** What stands between `{{` and `}}`. */
+export interface Placeholder {
+  /** The first of them that is not missing counts. */
+  paths: TemplatePath[];
+  /** Stands in when all of them are. */
   fallback: string | undefined;
+  /** Whether an empty string or array is missing too: after `||`, but not after `??`. */
+  skipsEmpty: boolean;
+  /** Whether the value is written in lower case: `lower(...)`. */
+  lower: boolean;
 }
 
 /** A template taken apart: `literals` has one more element, and one stands before each placeholder. */
@@ -31,48 +42,47 @@ const ROOTS_IN_WORDS = "data, name, id, queueName or opts";
 // A newline at the end of a YAML block, for one, would make a different key that looks the same.
 const FORBIDDEN = /[\p{Control}\p{Surrogate}]/u;
 
-const LITERAL = /[^\\{]+/y;
-const ESCAPE = /\\(\{\{|\{|\\)/y;
+const LITERAL = /[^\\{$<%]+/y;
+const ESCAPE = /\\(\{\{|\$\{(?!\{)|[!-/:-@[-`{-~])/y;
 const SPACE = / */y;
 const NAME = /[\p{ID_Continue}$-]+/uy;
 const INDEX = /0|[1-9]\d{0,14}/y;
 const QUOTED = /"(?:[^"\\]|\\["'\\])*"|'(?:[^'\\]|\\["'\\])*'/y;
 const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
-
-// Both would be constant keys, one lock for all jobs, where a path was meant.
-const SINGLE_BRACE = /(?=\{ *(?:data|name|id|queueName|opts) *[.[}])/y;
-const BARE_PATH = /^(?:job\.)?(?:data|opts)[.[]/;
+const LOWER = /lower *\( */y;
+const OPERATOR = /\?\?|\|\|/y;
+/** How much is looked at for the name of a function. */
+const LONGEST_CALL = 64;
 
 /**
  * Takes a template apart.
  *
+ * @param path names the template in the message.
  * @throws {LockConfigError} that shows the column with a caret.
  */
-export function parse(template: string): ParsedTemplate {
+export function parse(template: string, path = "key"): ParsedTemplate {
   if (typeof template !== "string")
     throw new LockConfigError({
-      path: "key",
+      path,
       found: describeValue(template),
-      expected: "a key template or a function",
+      expected: path === "key" ? "a key template, several, or a function" : "a key template",
     });
-  return new Parser(template).parse();
+  return new Parser(template, path).parse();
 }
 
-class Parser {
-  readonly #text: string;
-  #at = 0;
+/** Reads a path alone, such as `data.items[*].sku`. @throws {LockConfigError} as {@link parse}. */
+export function parsePath(text: string, path: string): TemplatePath {
+  return new Parser(text, path).parsePath();
+}
 
-  constructor(text: string) {
-    this.#text = text;
-  }
-
+class Parser extends Scanner {
   parse(): ParsedTemplate {
     this.#refuseForbidden();
     const literals = [""];
     const placeholders: Placeholder[] = [];
-    while (this.#at < this.#text.length) {
-      const start = this.#at;
-      if (this.#takes("{{")) {
+    while (this.at < this.text.length) {
+      const start = this.at;
+      if (this.takes("{{")) {
         this.#requireSeparator(literals, start);
         placeholders.push(this.#placeholder(start));
         literals.push("");
@@ -82,101 +92,142 @@ class Parser {
     return { literals, placeholders };
   }
 
+  parsePath(): TemplatePath {
+    this.#refuseForbidden();
+    const path = this.#readPath();
+    if (this.at < this.text.length) this.fail(this.found(), "., [ or the end");
+    return path;
+  }
+
   #literal(): string {
-    if (this.#match(SINGLE_BRACE) !== undefined)
-      this.#fail("a single brace", String.raw`{{ before a path, or \{ for a brace`);
-    const escaped = this.#match(ESCAPE);
+    this.#refuseForeign();
+    const escaped = this.match(ESCAPE);
     if (escaped !== undefined) return escaped.slice(1);
-    if (this.#text[this.#at] === "\\")
-      this.#fail("a backslash", String.raw`one of the escapes \{{ and \{ and \\`);
-    return this.#match(LITERAL) ?? this.#next();
+    if (this.text[this.at] === "\\")
+      this.fail("a backslash", String.raw`one of the escapes \{{ and \{ and \\`);
+    return this.match(LITERAL) ?? this.next();
+  }
+
+  #refuseForeign(): void {
+    const start = this.at;
+    const foreign = this.match(hints.FOREIGN);
+    if (foreign === undefined) return;
+    const { found, expected } = hints.hintAboutForeign(foreign);
+    this.fail(found, expected, start);
   }
 
   #placeholder(start: number): Placeholder {
-    this.#match(SPACE);
-    const root = this.#root();
-    const steps = this.#steps(root);
-    this.#match(SPACE);
-    const fallback = this.#takes("??") ? this.#fallback() : undefined;
-    this.#match(SPACE);
-    if (this.#takes("}}")) return { root, steps, fallback };
-    if (this.#at === this.#text.length) this.#fail("{{ without an end", "}} after it", start);
-    return this.#fail(this.#found(), fallback === undefined ? "., [, ?? or }}" : "}}");
+    this.match(SPACE);
+    const lower = this.match(LOWER) !== undefined;
+    const chain = this.#chain();
+    this.match(SPACE);
+    if (lower && !this.takes(")")) this.#failAfter(chain, ")");
+    this.match(SPACE);
+    if (this.takes("}}")) return { ...chain, lower };
+    if (this.at === this.text.length) this.fail("{{ without an end", "}} after it", start);
+    return lower ? this.fail(this.found(), "}}") : this.#failAfter(chain, "}}");
   }
 
-  #root(): Root {
-    const start = this.#at;
-    const name = this.#match(NAME);
+  /** Reads paths and a default between operators. */
+  #chain(): Omit<Placeholder, "lower"> {
+    const paths = [this.#readPath()];
+    let operator: string | undefined;
+    for (;;) {
+      this.match(SPACE);
+      const start = this.at;
+      const next = this.match(OPERATOR);
+      const skipsEmpty = (next ?? operator) === "||";
+      if (next === undefined) return { paths, fallback: undefined, skipsEmpty };
+      if (operator !== undefined && next !== operator)
+        this.fail(`${next} beside ${operator}`, "one of them in a placeholder", start);
+      operator = next;
+      this.match(SPACE);
+      const fallback = this.#fallback();
+      if (fallback !== undefined) return { paths, fallback, skipsEmpty };
+      paths.push(this.#readPath('; or a default: a quoted string such as "eu", or a number'));
+    }
+  }
+
+  #failAfter({ fallback }: Omit<Placeholder, "lower">, end: string): never {
+    const hint = hints.hintAfterPath(this.text.slice(this.at));
+    return fallback === undefined
+      ? this.fail(this.found(), hint ?? `., [, ??, || or ${end}`)
+      : this.fail(this.found(), `${end}: a default is never missing`);
+  }
+
+  #readPath(or = ""): TemplatePath {
+    const root = this.#root(or);
+    return { root, steps: this.#steps(root) };
+  }
+
+  #root(or: string): Root {
+    const start = this.at;
+    const call = hints.hintAboutCall(this.text.slice(start, start + LONGEST_CALL));
+    if (call !== undefined) this.fail(call.found, call.expected);
+    const name = this.match(NAME);
     const root = ROOTS.find((root) => root === name);
     if (root !== undefined) return root;
-    if (name === undefined) return this.#fail(this.#found(), ROOTS_IN_WORDS);
+    if (name === undefined) return this.fail(this.found(), ROOTS_IN_WORDS + or);
     const meant = nearest(name, ROOTS);
-    const hint =
-      name === "job"
-        ? '; leave out "job."'
-        : meant === undefined
-          ? ""
-          : `; did you mean "${meant}"?`;
-    return this.#fail(`"${name}"`, ROOTS_IN_WORDS + hint, start);
+    const guess = meant === undefined ? or : `; did you mean "${meant}"?`;
+    const hint = Object.hasOwn(hints.ROOT_HINTS, name) ? hints.ROOT_HINTS[name] : guess;
+    return this.fail(`"${name}"`, `${ROOTS_IN_WORDS}${hint}`, start);
   }
 
   #steps(root: Root): Step[] {
     const steps: Step[] = [];
     for (;;) {
-      const start = this.#at;
-      if (this.#takes(".")) steps.push({ kind: "property", name: this.#name() });
-      else if (this.#takes("[")) steps.push(this.#bracket());
+      const start = this.at;
+      if (this.takes(".")) steps.push({ kind: "property", name: this.#name() });
+      else if (this.takes("[")) steps.push(this.#bracket());
       else return steps;
       if (root !== "data" && root !== "opts")
-        this.#fail(`a part of ${root}`, `${root} alone, because it is a string`, start);
+        this.fail(`a part of ${root}`, `${root} alone, because it is a string`, start);
     }
   }
 
   #name(): string {
     return (
-      this.#match(NAME) ?? this.#fail(this.#found(), 'a name; others are quoted: data["odd name"]')
+      this.match(NAME) ?? this.fail(this.found(), 'a name; others are quoted: data["odd name"]')
     );
   }
 
   #bracket(): Step {
-    const quoted = this.#match(QUOTED);
-    const index = quoted === undefined ? this.#match(INDEX) : undefined;
+    const quoted = this.match(QUOTED);
+    const index = quoted === undefined ? this.match(INDEX) : undefined;
     const step: Step =
       quoted !== undefined
         ? { kind: "property", name: unquote(quoted) }
         : index !== undefined
           ? { kind: "index", index: Number(index) }
           : { kind: "each" };
-    if (step.kind === "each" && !this.#takes("*"))
-      this.#fail(this.#found(), "an index, *, or a quoted name");
-    if (!this.#takes("]")) this.#fail(this.#found(), "]");
+    if (step.kind === "each" && !this.takes("*"))
+      this.fail(this.found(), "an index, *, or a quoted name");
+    if (!this.takes("]")) this.fail(this.found(), "]");
     return step;
   }
 
-  #fallback(): string {
-    this.#match(SPACE);
-    const start = this.#at;
-    const quoted = this.#match(QUOTED);
+  #fallback(): string | undefined {
+    const start = this.at;
+    const quoted = this.match(QUOTED);
     if (quoted !== undefined)
-      return unquote(quoted) || this.#fail("an empty default", "at least one character", start);
-    const number = this.#match(NUMBER);
-    if (number === undefined)
-      return this.#fail(this.#found(), 'a default: a quoted string such as "eu", or a number');
-    return Number.isFinite(Number(number))
-      ? String(Number(number))
-      : this.#fail(number, "a finite number", start);
+      return unquote(quoted) || this.fail("an empty default", "at least one character", start);
+    const number = this.match(NUMBER);
+    if (number === undefined || Number.isFinite(Number(number)))
+      return number && String(Number(number));
+    return this.fail(number, "a finite number", start);
   }
 
   #refuseForbidden(): void {
-    const forbidden = FORBIDDEN.exec(this.#text);
+    const forbidden = FORBIDDEN.exec(this.text);
     if (forbidden === null) return;
     const code = forbidden[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
-    this.#fail(`the character U+${code}`, "text that can be read on one line", forbidden.index);
+    this.fail(`the character U+${code}`, "text that can be read on one line", forbidden.index);
   }
 
   #requireSeparator(literals: readonly string[], at: number): void {
     if (literals.length > 1 && separatorOf(literals.at(-1) ?? "") === undefined)
-      this.#fail(
+      this.fail(
         "two values without a separator",
         'one such as ":" between them, or different values could give the same key',
         at,
@@ -186,38 +237,16 @@ class Parser {
   #refuseAccidents(literals: readonly string[]): void {
     const [first = ""] = literals;
     if (first.startsWith(RESERVED_PREFIX))
-      this.#fail(`"${RESERVED_PREFIX}"`, "another first character: that one is reserved", 0);
+      this.fail(`"${RESERVED_PREFIX}"`, "another first character: that one is reserved", 0);
     if (literals.length > 1) return;
-    if (first === "") this.#fail("an empty template", "at least one character", 0);
-    if (BARE_PATH.test(first))
-      this.#fail("a path without braces", `{{${first.replace(/^job\./, "")}}}`, 0);
-  }
-
-  #match(token: RegExp): string | undefined {
-    token.lastIndex = this.#at;
-    const matched = token.exec(this.#text)?.[0];
-    this.#at += matched?.length ?? 0;
-    return matched;
-  }
-
-  #takes(token: string): boolean {
-    const taken = this.#text.startsWith(token, this.#at);
-    if (taken) this.#at += token.length;
-    return taken;
-  }
-
-  #next(): string {
-    this.#at += 1;
-    return this.#text[this.#at - 1] ?? "";
-  }
-
-  #found(): string {
-    const character = this.#text.codePointAt(this.#at);
-    return character === undefined ? "the end" : `"${String.fromCodePoint(character)}"`;
-  }
-
-  #fail(found: string, expected: string, at = this.#at): never {
-    throw new TemplateError(this.#text, { at, found, expected });
+    if (first === "") this.fail("an empty template", "at least one character", 0);
+    const bare = hints.BARE_PATH.exec(this.text);
+    if (bare === null) return;
+    const path = bare[0]
+      .replace(/^(?:job|event)\.(?=data|opts)/, "")
+      .replace(/^(?:event|input|payload|args|github)\./, "data.");
+    const meant = `{{${path}}}`;
+    this.fail("a path without braces", `${meant}, or \\. for the dot of a name`, bare.index);
   }
 }
 

@@ -25,12 +25,39 @@ type Problem<Template extends string, Data> = unknown extends Data
   : Template extends `${infer Before}{{${infer Inside}}}${infer After}`
     ? Before extends `${string}\\`
       ? Problem<`${Inside}}}${After}`, Data>
-      : PathProblem<Trim<WithoutDefault<Inside>>, Data> | Problem<After, Data>
+      : ChainProblem<Chain<Trim<Inside>>, Data> | Problem<After, Data>
     : never;
 
-type WithoutDefault<Inside extends string> = Inside extends `${infer Path}??${string}`
-  ? Path
+/** What `lower(...)` encloses, or all of it. */
+type Chain<Inside extends string> = Inside extends `lower${infer Rest}`
+  ? Trim<Rest> extends `(${infer Enclosed})`
+    ? Enclosed
+    : Inside
   : Inside;
+
+/** Looks at each path between operators, up to a default. */
+type ChainProblem<Chain extends string, Data> = Chain extends `${infer First}??${infer Rest}`
+  ? LinkProblem<Trim<First>, Rest, Data>
+  : Chain extends `${infer First}||${infer Rest}`
+    ? LinkProblem<Trim<First>, Rest, Data>
+    : LinkProblem<Trim<Chain>, undefined, Data>;
+
+type LinkProblem<
+  Link extends string,
+  Rest extends string | undefined,
+  Data,
+> = Link extends `${'"' | "'" | "-" | Digit}${string}`
+  ? never
+  : Link extends `${string}["${infer Tail}` | `${string}['${infer Tail}`
+    ? Tail extends `${string}"]${string}` | `${string}']${string}`
+      ? PathsProblem<Link, Rest, Data>
+      : never // A quoted name with an operator in it: the parser reads those.
+    : PathsProblem<Link, Rest, Data>;
+
+type PathsProblem<Path extends string, Rest extends string | undefined, Data> =
+  PathProblem<Path, Data> | (Rest extends string ? ChainProblem<Rest, Data> : never);
+
+type Digit = "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9";
 
 type Trim<Text extends string> = Text extends ` ${infer Rest}`
   ? Trim<Rest>
@@ -66,7 +93,7 @@ type Walk<Value, Steps extends string, Path extends string> = unknown extends Va
         : Steps extends `['${infer Name}']${infer Rest}`
           ? Enter<PropertyOf<Value, Name>, Rest, Path>
           : Steps extends `["${string}` | `['${string}`
-            ? never // A quoted name with `}}` or `??` in it: the parser reads those.
+            ? never // A quoted name with `}}` in it: the parser reads those.
             : Steps extends `[${infer Index}]${infer Rest}`
               ? Enter<ElementOf<Value, Index>, Rest, Path>
               : Steps extends `.${infer Tail}`

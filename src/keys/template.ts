@@ -1,10 +1,24 @@
 import { LockKeyError } from "../errors.ts";
 import { createEscape, escapeCharacter, separatorOf } from "./escape.ts";
 import { describeJob, type KeyJob } from "./job.ts";
-import { elementsOf, type Found, LookupFault, lookUp, textOf, writeSteps } from "./lookup.ts";
+import {
+  elementsOf,
+  type Found,
+  isMissing,
+  LookupFault,
+  lookUp,
+  textOf,
+  writeSteps,
+} from "./lookup.ts";
+import { lowerCase } from "./lower-case.ts";
 import { MAX_KEYS, RESERVED_PREFIX } from "./normalise.ts";
 import { shortenKey } from "./shorten.ts";
-import { type ParsedTemplate, type Placeholder, type Step, parse } from "./template-parser.ts";
+import {
+  type ParsedTemplate,
+  parse,
+  type Placeholder,
+  type TemplatePath,
+} from "./template-parser.ts";
 
 /** How many combinations of array elements a template looks at. */
 export const MAX_COMBINATIONS = 100_000;
@@ -17,7 +31,7 @@ export interface KeyTemplate {
    * Makes the keys of a job: one, or with `[*]` one for each combination of elements, without
    * duplicates, at most {@link MAX_KEYS}.
    *
-   * Different values give different keys. A key of more than 512 bytes is shortened to its
+   * Different values give different keys, but for those that `lower(...)` merges. A key of more than 512 bytes is shortened to its
    * beginning and its SHA-256.
    *
    * @throws {LockKeyError} when a value is missing, null, empty, not finite, or an object, when an
@@ -29,10 +43,11 @@ export interface KeyTemplate {
 /**
  * Reads a key template such as `"order:{{data.orderId}}"`.
  *
+ * @param path names the template in the message; `"key"` without it.
  * @throws {LockConfigError} that shows with a caret what is wrong.
  */
-export function parseTemplate(text: string): KeyTemplate {
-  const plan = planOf(parse(text));
+export function parseTemplate(text: string, path?: string): KeyTemplate {
+  const plan = planOf(parse(text, path));
   return {
     text,
     render(job) {
@@ -54,15 +69,13 @@ export function parseTemplate(text: string): KeyTemplate {
 }
 
 /** A path from the job, or from the element that an enclosing loop stands at. */
-interface Source {
-  root: Placeholder["root"];
+interface Source extends TemplatePath {
   /** The index of the loop, or -1 for the job. */
   loop: number;
-  steps: Step[];
 }
 
-interface Value extends Source {
-  fallback: string | undefined;
+interface Value extends Omit<Placeholder, "paths"> {
+  sources: Source[];
 }
 
 /**
@@ -73,13 +86,17 @@ interface Plan {
   literals: readonly string[];
   loops: readonly Source[];
   values: readonly Value[];
+  /** The indices of the values that are read once. */
+  once: readonly number[];
+  /** The indices of the values that loops go around, those with the fewest loops first. */
+  looping: readonly number[];
   escape: (value: string) => string;
 }
 
 function planOf({ literals, placeholders }: ParsedTemplate): Plan {
   const loops: Source[] = [];
   const names: string[] = [];
-  const values = placeholders.map(({ root, steps, fallback }) => {
+  const sourceOf = ({ root, steps }: TemplatePath): Source => {
     let source: Source = { root, loop: -1, steps: [] };
     for (const [index, step] of steps.entries())
       if (step.kind === "each") {
@@ -90,16 +107,31 @@ function planOf({ literals, placeholders }: ParsedTemplate): Plan {
         }
         source = { root, loop: names.indexOf(name), steps: [] };
       } else source.steps.push(step);
-    return { ...source, fallback };
-  });
+    return source;
+  };
+  const values = placeholders.map(({ paths, ...rest }) => ({
+    ...rest,
+    sources: paths.map(sourceOf),
+  }));
+  const depths = placeholders.map(({ paths }) =>
+    Math.max(...paths.map(({ steps }) => steps.filter(({ kind }) => kind === "each").length)),
+  );
+  const indices = [...values.keys()].sort((a, b) => (depths[a] ?? 0) - (depths[b] ?? 0));
   const separators = literals.slice(1, -1).map((literal) => separatorOf(literal) ?? "");
-  return { literals, loops, values, escape: createEscape(separators) };
+  return {
+    literals,
+    loops,
+    values,
+    once: indices.filter((index) => depths[index] === 0),
+    looping: indices.filter((index) => depths[index] !== 0),
+    escape: createEscape(separators),
+  };
 }
 
 class Rendering {
   readonly #plan: Plan;
   readonly #job: KeyJob;
-  readonly #elements: Found[] = [];
+  readonly #elements: (Found | undefined)[] = [];
   readonly #texts: string[] = [];
   readonly #seen = new Set<string>();
   readonly #keys: string[] = [];
@@ -111,61 +143,80 @@ class Rendering {
   }
 
   keys(): string[] {
-    this.#readValues(-1);
-    this.#runLoop(0);
+    for (const index of this.#plan.once) this.#read(index, 0, () => {});
+    this.#readLooping(0);
     return this.#keys;
   }
 
-  #runLoop(index: number): void {
-    const loop = this.#plan.loops[index];
-    if (loop === undefined) {
-      this.#addKey();
-      return;
-    }
-    const array = this.#find(loop, false);
-    for (const [at, value] of elementsOf(array).entries()) {
-      this.#elements[index] = { value, path: `${array.path}[${at}]` };
-      this.#readValues(index);
-      this.#runLoop(index + 1);
-    }
+  #readLooping(position: number): void {
+    const index = this.#plan.looping[position];
+    if (index === undefined) this.#addKey();
+    else this.#read(index, 0, () => this.#readLooping(position + 1));
   }
 
-  /** Reads what changes with one loop only, so that a long value outside of it is read once. */
-  #readValues(loop: number): void {
-    for (const [index, value] of this.#plan.values.entries())
-      if (value.loop === loop) {
-        const text = this.#plan.escape(
-          textOf(this.#find(value, value.fallback !== undefined), value.fallback),
-        );
-        this.#texts[index] = index === 0 ? this.#escapeStart(text) : text;
+  /** Reads a value from its paths, the first at `first`; goes on for each element that its loops stand at. */
+  #read(index: number, first: number, goOn: () => void): void {
+    const { sources, fallback, skipsEmpty } = this.#plan.values[index] as Value;
+    const source = sources[first];
+    if (source === undefined) return this.#take(index, fallback ?? "", goOn);
+    const isLast = fallback === undefined && first === sources.length - 1;
+    this.#each(source.loop, source.root, isLast ? undefined : skipsEmpty, (start) => {
+      const found = start && lookUp(start, source.steps, !isLast);
+      if (found === undefined || (!isLast && isMissing(found, skipsEmpty)))
+        this.#read(index, first + 1, goOn);
+      else this.#take(index, textOf(found), goOn);
+    });
+  }
+
+  #take(index: number, text: string, goOn: () => void): void {
+    const { literals, values, escape } = this.#plan;
+    const escaped = escape(values[index]?.lower === true ? lowerCase(text) : text);
+    // Lets a value such as `@types/node` begin a key although `@` is reserved.
+    const isReserved = index === 0 && literals[0] === "" && escaped.startsWith(RESERVED_PREFIX);
+    this.#texts[index] = isReserved ? escapeCharacter(RESERVED_PREFIX) + escaped.slice(1) : escaped;
+    goOn();
+  }
+
+  /**
+   * Goes on with each element of a loop, with the one that the loop stands at already, or with the job. Where a missing
+   * array is no mistake (`skipsEmpty` says whether an empty one is missing), it goes on with `undefined`.
+   */
+  #each(
+    loop: number,
+    root: Source["root"],
+    skipsEmpty: boolean | undefined,
+    goOn: (element: Found | undefined) => void,
+  ): void {
+    const source = this.#plan.loops[loop];
+    if (source === undefined) return goOn({ value: this.#job[root], path: root });
+    const current = this.#elements[loop];
+    if (current !== undefined) return goOn(current);
+    this.#each(source.loop, root, skipsEmpty, (start) => {
+      const array = start && lookUp(start, source.steps, skipsEmpty !== undefined);
+      if (array === undefined || (skipsEmpty !== undefined && isMissing(array, skipsEmpty)))
+        return goOn(undefined);
+      for (const [at, value] of elementsOf(array).entries()) {
+        const element = { value, path: `${array.path}[${at}]` };
+        this.#elements[loop] = element;
+        goOn(element);
       }
-  }
-
-  /** Lets a value such as `@types/node` begin a key although `@` is reserved. */
-  #escapeStart(text: string): string {
-    return this.#plan.literals[0] === "" && text.startsWith(RESERVED_PREFIX)
-      ? escapeCharacter(RESERVED_PREFIX) + text.slice(1)
-      : text;
+      this.#elements[loop] = undefined;
+    });
   }
 
   #addKey(): void {
-    const { literals, values } = this.#plan;
+    const { literals, looping } = this.#plan;
     this.#combinations += 1;
     if (this.#combinations > MAX_COMBINATIONS)
       throw this.#tooMany(`${MAX_COMBINATIONS} combinations of array elements`);
 
     // Escaped values have no line break, so different rows never look the same.
-    const row = this.#texts.filter((_, index) => values[index]?.loop !== -1).join("\n");
+    const row = looping.map((index) => this.#texts[index]).join("\n");
     if (this.#seen.has(row)) return;
     this.#seen.add(row);
     if (this.#seen.size > MAX_KEYS) throw this.#tooMany(`${MAX_KEYS} different keys`);
     const key = literals.map((literal, index) => literal + (this.#texts[index] ?? "")).join("");
     this.#keys.push(shortenKey(key));
-  }
-
-  #find({ root, loop, steps }: Source, optional: boolean): Found {
-    const start = this.#elements[loop] ?? { value: this.#job[root], path: root };
-    return lookUp(start, steps, optional);
   }
 
   #tooMany(bound: string): LookupFault {

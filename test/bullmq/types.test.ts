@@ -48,6 +48,14 @@ test("infers the data inside a Worker, and fits where one is wanted", () => {
   expectTypeOf(connect).toBeCallableWith(failing);
 });
 
+test("takes several templates", () => {
+  const wrapped = withLock(
+    { redlock, key: ["account:{{data.accountId}}", "sku:{{data.items[*].sku}}"] },
+    async (job: Job<Invoice>) => await Promise.resolve(job.data.items.length),
+  );
+  expectTypeOf(wrapped).returns.resolves.toEqualTypeOf<number>();
+});
+
 test("gives policies the type of the job", () => {
   withLock(
     {
@@ -64,6 +72,10 @@ test("knows a wrong path, a wrong choice and a wrong key function", () => {
   const refused = [
     // @ts-expect-error there is no such path
     () => withLock({ redlock, key: "account:{{data.acountId}}" }, processor),
+    // @ts-expect-error nor among several templates
+    () => withLock({ redlock, key: ["a", "account:{{data.acountId}}"] }, processor),
+    // @ts-expect-error nor behind another path
+    () => withLock({ redlock, key: "a:{{data.accountId ?? data.acountId}}" }, processor),
     // @ts-expect-error an object is no part of a key
     () => withLock({ redlock, key: "account:{{data.items}}" }, processor),
     // @ts-expect-error a later version may know it

@@ -249,6 +249,45 @@ describe.concurrent("check-config", () => {
 `);
   });
 
+  it("shows for which data rules are, and which have one key for all jobs", async () => {
+    const file = await writeRules(`nodes: [redis://a, redis://b, redis://c]
+rules:
+  - queue: [builds, "deploy-*"]
+    when: { data.ref: [refs/heads/main, null] }
+    unless: { data.dryRun: true }
+    key: ["deploy:{{data.env}}", deploy]
+  - { job: nightly, key: report }
+  - { key: null }
+`);
+    const { code, out } = await cli(["check-config", file]);
+    expect(code).toBe(0);
+    expect(out).toBe(`${file}: 3 rules, 3 masters, no mistakes
+
+  RULE      LINE  QUEUE             JOB      ONLY                                                    KEY
+  rules[0]  3     builds, deploy-*  *        data.ref: refs/heads/main, null; not data.dryRun: true  deploy:{{data.env}}, deploy
+  rules[1]  7     *                 nightly                                                          report
+  rules[2]  8     *                 *                                                                none: no lock
+
+rules[0] has one key for all jobs of the queue builds, deploy-*: deploy
+rules[1] has one key for all jobs of every queue with the name nightly: report
+`);
+    const { rules } = JSON.parse((await cli(["check-config", file, "--json"])).out) as {
+      rules: unknown[];
+    };
+    expect(rules).toMatchObject([
+      {
+        queue: ["builds", "deploy-*"],
+        job: "*",
+        when: { "data.ref": ["refs/heads/main", null] },
+        unless: { "data.dryRun": true },
+        key: ["deploy:{{data.env}}", "deploy"],
+        isOneForAll: true,
+      },
+      { queue: "*", job: "nightly", key: "report", isOneForAll: true },
+      { key: null, isOneForAll: false },
+    ]);
+  });
+
   it("tells all mistakes, also those of the environment", async () => {
     const file = await writeRules(RULES.replace("maxWait", "maxwait"));
     const { code, out, notes } = await cli(["check-config", file]);

@@ -12,10 +12,21 @@ const ROOT = join(import.meta.dirname, "../..");
 const page = readFileSync(join(ROOT, "docs/configuration.md"), "utf8");
 
 describe("docs/configuration.md", () => {
-  it("shows a file without a mistake", async () => {
-    const [, file = ""] = /```yaml\n(.*?)```/s.exec(page) ?? [];
-    expect(file).toContain("rules:");
-    expect(await faultsOf(file)).toEqual([]);
+  it("shows files without a mistake", async () => {
+    const files = Array.from(page.matchAll(/```yaml\n(.*?)```/gs), ([, file = ""]) => file);
+    expect(files).toHaveLength(2);
+    for (const file of files) expect(await faultsOf(file)).toEqual([]);
+  });
+
+  it("shows rules for those who come from ten other systems, all of them right", async () => {
+    const rows = page.split("\n").filter((line) => /^\|[^|]*\|.*\| `\{.*\|$/.test(line));
+    const systems = new Set(rows.map((row) => row.split("|")[1]?.trim()));
+    expect(systems.size).toBeGreaterThanOrEqual(10);
+    for (const row of rows) {
+      const [rule = ""] = /(?<=\| `)\{[^|]*(?:\\\|[^|]*)*\}(?=`)/.exec(row) ?? [];
+      const text = `nodes: [redis://h]\nrules:\n  - ${rule.replaceAll("\\|", "|")}\n`;
+      expect([rule, await faultsOf(text)]).toEqual([expect.stringContaining("key: "), []]);
+    }
   });
 
   it("has every option, with what it takes and does", () => {

@@ -13,6 +13,7 @@ describe("a duration", () => {
     ["2.007s", 2_007],
     ["5m", 300_000],
     ["1h", 3_600_000],
+    ["1d", 86_400_000],
   ])("%j is %i ms", (written, ms) => {
     expect(readDuration(written)).toBe(ms);
   });
@@ -31,7 +32,7 @@ describe("a duration", () => {
     "-5s",
     "1.5ms",
     "+5s",
-    "5d",
+    "5w",
     "5s ",
     null,
   ])("%j is none", (written) => {
@@ -55,6 +56,7 @@ describe("a duration", () => {
     ["100 msec", "100ms"],
     ["100millis", "100ms"],
     ["2 hours", "2h"],
+    ["1 day", "1d"],
     [" 1S", "1s"],
   ])("%j was meant as %j", (written, meant) => {
     expect(guessDuration(written)).toBe(meant);

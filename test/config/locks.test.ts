@@ -77,6 +77,25 @@ describe("wrap", () => {
     });
   });
 
+  it("picks the rule by the data of the job, and locks all keys of a list", async () => {
+    const { wrap } = locksBy([
+      { when: { "data.dryRun": true }, key: null },
+      { key: ["account:{{data.from}}", "account:{{data.to}}"] },
+    ]);
+    const seen: unknown[] = [];
+    const worker = bench.worker(
+      wrap(async (_job: Job, _token, _signal, lock) => {
+        seen.push(lock.keys);
+        await Promise.resolve();
+      }) as Processor,
+    );
+    const ends = endsOf(worker, 2);
+    await bench.queue().add("transfer", { from: 2, to: 1, dryRun: true });
+    await bench.queue().add("transfer", { from: 2, to: 1 });
+    await ends;
+    expect(seen).toEqual([[], ["account:1", "account:2"]]);
+  });
+
   it("runs jobs of one key one after the other, and skips by the policy of their rule", async () => {
     const { wrap, redlock } = locksBy([
       { job: "nightly", key: "report", onConflict: "skip" },

@@ -1,8 +1,8 @@
 import { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
-import { defineLocks, LockRulesError, type LockRules } from "../../src/config/index.ts";
+import { defineLocks, loadLocks, LockRulesError, type LockRules } from "../../src/config/index.ts";
 import { LockConfigError } from "../../src/errors.ts";
-import { errorOf, faultsOf, line } from "./support.ts";
+import { errorOf, faultsOf, line, writeRules } from "./support.ts";
 
 const NODES = "nodes: [redis://lock-1, redis://lock-2, redis://lock-3]";
 const FULL = `${NODES}
@@ -56,7 +56,7 @@ FILE:9:17  rules[0].onConflict: found "skipp", expected one of "delay", "wait", 
 FILE:10:5  rules[1]: found a rule that no job reaches, because rules[0] matches all of its jobs, expected the special rule before the general one
       - queue: report-a
         ^
-FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{data.accountId}}", or null for jobs that need no lock
+FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{data.accountId}}", a list of them, or null for jobs that need no lock
       - job: nightly
         ^`);
   });
@@ -128,6 +128,58 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       '2:23 rules[0].ttl: found "10ms" (10 ms), expected at least 108 ms: a shorter lock would be over before its masters have answered',
     ],
     [
+      "durations above maxTtl",
+      `${NODES}\nttl: 30s\nminHold: 2m\nrules: [{key: a, minHold: 60s}, {key: b, ttl: 1h, minHold: 1d}]`,
+      '3:10 minHold: found "2m" (120000 ms), expected at most 30000 ms, the maxTtl of all rules; raise maxTtl at the top to "2m"',
+      '4:27 rules[0].minHold: found "60s" (60000 ms), expected at most 30000 ms, the maxTtl of all rules; raise maxTtl at the top to "60s"',
+      "4:33 rules[1]: found a rule that no job reaches, because rules[0] matches all of its jobs, expected the special rule before the general one",
+      '4:47 rules[1].ttl: found "1h" (3600000 ms), expected at most 1800000 ms, half of the hour for which masters remember a key',
+      '4:60 rules[1].minHold: found "1d" (86400000 ms), expected at most 1800000 ms, half of the hour for which masters remember a key',
+    ],
+    [
+      "words of other systems",
+      `${NODES}\nconcurrency: 5\nrules:\n- {key: a, job: a, on_conflict: x, onConflict: discard}\n- {job: b, key: a, expireAfter: 5m, limit: 2, cancel-in-progress: true, onConflict: replace}\n- {job: c, key: a, if: x, group: g, lockAtLeastFor: 5s, onConflict: reschedule, onMaxWait: raise}`,
+      "2:1 concurrency: found an unknown option, expected nothing yet: a key has one holder, and no limit can be set",
+      '4:20 rules[0].on_conflict: found an unknown option, expected "onConflict"?',
+      meant("4:48 rules[0]", "discard", "skip"),
+      "5:20 rules[1].expireAfter: found an unknown option, expected ttl, which is extended while the job runs; maxHold for how long a job may run, maxWait for how long it may wait",
+      "5:37 rules[1].limit: found an unknown option, expected nothing yet: a key has one holder, and no limit can be set",
+      "5:47 rules[1].cancel-in-progress: found an unknown option, expected onConflict: cancelInProgress",
+      meant("5:85 rules[1]", "replace", "keepLatest"),
+      "6:20 rules[2].if: found an unknown option, expected when, such as when: { data.ref: refs/heads/main }",
+      '6:27 rules[2].group: found an unknown option, expected key, a template such as "deploy:{{data.environment}}"',
+      "6:37 rules[2].lockAtLeastFor: found an unknown option, expected minHold",
+      meant("6:69 rules[2]", "reschedule", "delay"),
+      '6:92 rules[2].onMaxWait: found "raise", expected one of "fail", "skip"; did you mean "fail"?',
+    ],
+    [
+      "a star without quotes",
+      `${NODES}\nrules: [{queue: a, key: x}]\nttl: *`,
+      '3:6 : found * without quotes, expected "*": some characters begin no plain text in YAML',
+    ],
+    [
+      "patterns without quotes",
+      `${NODES}\nrules:\n- queue: *report\n  key: a\n`,
+      '3:10 : found an alias without an anchor: *report, expected "*report" in quotes, if it is a pattern',
+    ],
+    [
+      "an exclamation mark without quotes",
+      `${NODES}\nrules:\n- queue: !emails\n  key: "@a"\n- key: @b\n- queue: %x\n  key: c`,
+      "3:10 : found a tag: !emails, expected plain values: text, numbers, true, false, null; a text with ! before it in quotes",
+      '5:8 : found @b without quotes, expected "@b": some characters begin no plain text in YAML',
+      '6:10 : found %x without quotes, expected "%x": some characters begin no plain text in YAML',
+    ],
+    [
+      "a comment in JSON",
+      `{\n  // masters\n  "nodes": ["redis://h"]}`,
+      "2:3 : found a comment, expected none: JSON has no comments",
+    ],
+    [
+      "another comment in JSON",
+      `{"nodes": ["redis://h"], /* x */ "rules": [{"key": "a"}]}`,
+      "1:26 : found a comment, expected none: JSON has no comments",
+    ],
+    [
       "numbers that are none",
       `${NODES}\nmaxLost: -1\ndriftFactor: 0.21\nttl: 1.5\nrules: [{key: a, maxWait: 1.5ms, waitTimeout: 0s, maxLost: 1001}]`,
       "2:10 maxLost: found -1, expected a whole number",
@@ -152,7 +204,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "2:1 key: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules",
       ...["3:18 rules[0].nodes", "3:29 rules[0].redlock", "3:41 rules[0].maxTtl"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable`,
+          `${place}: found an unknown option, expected one of queue, job, when, unless, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable`,
       ),
       '3:53 rules[0].onConflikt: found an unknown option, expected "onConflict"?',
     ],
@@ -160,11 +212,11 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "rules that are none",
       `${NODES}\nrules: [7, {queue: 5, key: 3}, {queue: "", key: ""}, {}]`,
       '2:9 rules[0]: found 7, expected a rule, such as { queue: "invoices", key: "account:{{data.accountId}}" }',
-      '2:20 rules[1].queue: found 5, expected a name, or a pattern such as "report-*"',
-      '2:28 rules[1].key: found 3, expected a template such as "account:{{data.accountId}}", or null for jobs that need no lock',
-      '2:40 rules[2].queue: found "", expected a name, or a pattern such as "report-*"',
+      '2:20 rules[1].queue: found 5, expected a name, or a pattern with * and ? such as "report-*", or a list of them',
+      '2:28 rules[1].key: found 3, expected a template such as "account:{{data.accountId}}", a list of them, or null for jobs that need no lock',
+      '2:40 rules[2].queue: found "", expected a name, or a pattern with * and ? such as "report-*", or a list of them',
       "2:50 rules[2].key: found an empty template, expected at least one character",
-      '2:54 rules[3].key: found nothing, expected a template such as "account:{{data.accountId}}", or null for jobs that need no lock',
+      '2:54 rules[3].key: found nothing, expected a template such as "account:{{data.accountId}}", a list of them, or null for jobs that need no lock',
     ],
     [
       "templates in every kind of quotes",
@@ -197,7 +249,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       `${NODES}\nrules:\n- queue: a\n  key:\n- queue: b\n  key: # account\n- {queue: c, key: }\n- {queue: d, key: null}\n- {queue: e, key: ~}`,
       ...["4:3", "6:3", "7:14"].map(
         (place, index) =>
-          `${place} rules[${index}].key: found nothing, expected a template such as "account:{{data.accountId}}", or null for jobs that need no lock`,
+          `${place} rules[${index}].key: found nothing, expected a template such as "account:{{data.accountId}}", a list of them, or null for jobs that need no lock`,
       ),
     ],
     [
@@ -220,12 +272,12 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "an alias without an anchor",
       `${NODES}\nrules: *none`,
-      "2:8 : found an alias without an anchor: *none, expected nodes, options and rules",
+      '2:8 : found an alias without an anchor: *none, expected "*none" in quotes, if it is a pattern',
     ],
     [
       "a tag",
       `${NODES}\nrules: !!js/function [{key: a}]`,
-      "2:8 : found a tag, expected plain values: text, numbers, true, false, null",
+      "2:8 : found a tag: !!js/function, expected plain values: text, numbers, true, false, null; a text with ! before it in quotes",
     ],
     [
       "an open bracket",
@@ -242,7 +294,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
         (place) =>
           `${place}: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules`,
       ),
-      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable",
+      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable",
     ],
   ])("has %s", async (_, text, ...mistakes) => {
     expect((await faultsOf(text)).map(line)).toEqual(mistakes);
@@ -294,6 +346,10 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
   });
 });
 
+function meant(place: string, found: string, policy: string): string {
+  return `${place}.onConflict: found "${found}", expected one of "delay", "wait", "skip", "fail", "keepLatest", "cancelInProgress"; did you mean "${policy}"?`;
+}
+
 describe("environment variables in nodes", () => {
   it("stand for their values, also in parts of a master", async () => {
     const text = `nodes:
@@ -321,6 +377,34 @@ rules: [{key: a}]
       "1:31 nodes[1]: found ${EMPTY}, which is empty, expected a value in the environment variable EMPTY",
       '1:51 nodes[2]: found "${A-b}", expected the name of an environment variable: ${NAME}',
       "1:61 nodes[3]: found ${__proto__}, which is not set, expected the environment variable __proto__",
+    ]);
+  });
+
+  it("stand for their values in keyPrefix too, by the same rules", async () => {
+    const text = `${NODES}\nkeyPrefix: "\${APP_ENV}:locks:"\nrules: [{key: a}]`;
+    await using inCode = defineLocks(
+      { nodes: ["redis://a"], keyPrefix: "${A}", rules: [{ key: "a" }] },
+      { environment: { A: "x".repeat(256) } },
+    );
+    inCode.redlock.on("warning", () => undefined);
+    expect((await faultsOf(text, { APP_ENV: "" })).map(line)).toEqual([
+      "2:13 keyPrefix: found ${APP_ENV}, which is empty, expected a value in the environment variable APP_ENV",
+    ]);
+    // That the value counts, and not the name, is told by what is wrong with it.
+    expect((await faultsOf(text, { APP_ENV: "x".repeat(250) })).map(line)).toEqual([
+      expect.stringContaining("2:12 keyPrefix: found "),
+    ]);
+  });
+
+  it.each([
+    ["$APP_ENV:", "$"],
+    ["{{data.env}}:", "{{"],
+    ["<%= env %>:", "<%"],
+    ["$(APP_ENV):", "$"],
+  ])("are nothing else: the prefix %s is refused", async (prefix, found) => {
+    const text = `${NODES}\nkeyPrefix: "${prefix}"\nrules: [{key: a}]`;
+    expect((await faultsOf(text)).map(line)).toEqual([
+      `2:12 keyPrefix: found "${found}", expected text, or \${NAME} for an environment variable`,
     ]);
   });
 

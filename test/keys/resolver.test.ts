@@ -17,6 +17,30 @@ describe("a key resolver", () => {
     expect(resolve("k:{{data.a[*]}}")).toEqual(["k:1", "k:2"]);
   });
 
+  it("takes the keys of several templates together, each once, or none", () => {
+    const transfer = ["account:{{data.from}}", "account:{{data.to}}", "audit"];
+    const keys = (data: unknown) => createKeyResolver(transfer)({ ...job, data });
+    expect(keys({ from: 2, to: 1 })).toEqual(["account:1", "account:2", "audit"]);
+    expect(keys({ from: 1, to: 1 })).toEqual(["account:1", "audit"]);
+    expect(() => keys({ from: 1 })).toThrow("data.to: found nothing, expected a string");
+    const half = Array.from({ length: 60 }, (_, index) => index);
+    const both = createKeyResolver(["a:{{data.a[*]}}", "b:{{data.b[*]}}"]);
+    expect(() => both({ ...job, data: { a: half, b: half } })).toThrow(
+      "job orders:42: the key templates: found 120 different keys, expected at most 100 for one lock",
+    );
+    expect(both({ ...job, data: { a: half, b: [1] } })).toHaveLength(61);
+  });
+
+  it.each([
+    [[], "key: found an empty list, expected at least one template"],
+    [["a", "{{dta.id}}"], 'key[1]: found "dta" at column 3'],
+    [["a", ["b"]], "key[1]: found an array of 1, expected a key template"],
+    [["a", null], "key[1]: found null, expected a key template"],
+  ])("names what is wrong with the templates %j", (key, message) => {
+    expect(() => createKeyResolver(key as string[])).toThrow(LockConfigError);
+    expect(() => createKeyResolver(key as string[])).toThrow(message);
+  });
+
   it("sorts the keys of a function, drops repeated ones, and passes null on", () => {
     expect(resolve(() => "b")).toEqual(["b"]);
     expect(resolve(() => ["b", "a", "b"])).toEqual(["a", "b"]);
@@ -125,7 +149,7 @@ describe("a key resolver", () => {
     expect(() => resolve(() => revoked.proxy)).toThrow(LockKeyError);
   });
 
-  it.each([undefined, null, 5, {}, ["order:{{data.id}}"], "", "{{dta.id}}"])(
+  it.each([undefined, null, 5, {}, [], "", "{{dta.id}}"])(
     "refuses %j as an option before any job comes",
     (key) => {
       expect(() => createKeyResolver(key as string)).toThrow(LockConfigError);

@@ -31,11 +31,11 @@ describe("a template that cannot work", () => {
     ["{{}}", 3, 'found "}" at column 3, expected data, name, id, queueName or opts'],
     ["{{ }}", 4, 'found "}" at column 4'],
     ["a:{{data.id", 3, "found {{ without an end at column 3, expected }} after it"],
-    ["a:{{data.id}", 12, 'found "}" at column 12, expected ., [, ?? or }}'],
+    ["a:{{data.id}", 12, 'found "}" at column 12, expected ., [, ??, || or }}'],
     ["a:{{", 5, "found the end at column 5"],
     ["{{data.}}", 8, 'found "}" at column 8, expected a name'],
     ["{{data..id}}", 8, 'found "." at column 8, expected a name'],
-    ["{{data.odd name}}", 12, 'found "n" at column 12, expected ., [, ?? or }}'],
+    ["{{data.odd name}}", 12, 'found "n" at column 12, expected ., [, ??, || or }}'],
     ["{{data.a b}}", 10, 'found "b" at column 10'],
     ["{{data[}}", 8, 'found "}" at column 8, expected an index, *, or a quoted name'],
     ["{{data[-1]}}", 8, 'found "-" at column 8'],
@@ -50,13 +50,49 @@ describe("a template that cannot work", () => {
       "found a part of name at column 7, expected name alone, because it is a string",
     ],
     ["{{id[0]}}", 5, "found a part of id"],
-    ["{{data.a ?? }}", 13, 'found "}" at column 13, expected a default: a quoted string'],
-    ["{{data.a ?? eu}}", 13, 'found "e" at column 13'],
+    [
+      "{{data.a ?? }}",
+      13,
+      'found "}" at column 13, expected data, name, id, queueName or opts; or a default: a quoted string',
+    ],
+    [
+      "{{data.a ?? eu}}",
+      13,
+      'found "eu" at column 13, expected data, name, id, queueName or opts; or',
+    ],
+    [
+      "{{data.a ?? dta.b}}",
+      13,
+      'found "dta" at column 13, expected data, name, id, queueName or opts; did you mean "data"?',
+    ],
     ["{{data.a ?? 'eu}}", 13, 'found "\'" at column 13'],
     ['{{data.a ?? ""}}', 13, "found an empty default at column 13"],
     ["{{data.a ?? 1e999}}", 13, "found 1e999 at column 13, expected a finite number"],
-    ["{{data.a ?? 'x' ?? 'y'}}", 17, 'found "?" at column 17, expected }}'],
-    ["{{data.a || 'x'}}", 10, 'found "|" at column 10'],
+    [
+      "{{data.a ?? 'x' ?? 'y'}}",
+      17,
+      'found "?" at column 17, expected }}: a default is never missing',
+    ],
+    [
+      "{{data.a || 1 || data.b}}",
+      15,
+      'found "|" at column 15, expected }}: a default is never missing',
+    ],
+    [
+      "{{data.a ?? data.b || 'x'}}",
+      20,
+      "found || beside ?? at column 20, expected one of them in a placeholder",
+    ],
+    [
+      "{{'x' ?? data.a}}",
+      3,
+      'found "\'" at column 3, expected data, name, id, queueName or opts\n',
+    ],
+    ["{{lower data.a}}", 3, 'found "lower" at column 3'],
+    ["{{lower(data.a}}", 15, 'found "}" at column 15, expected ., [, ??, || or )'],
+    ["{{lower(data.a).b}}", 16, 'found "." at column 16, expected }}'],
+    ["{{lower(data.a) ?? 'x'}}", 17, 'found "?" at column 17, expected }}'],
+    ["{{lower()}}", 9, 'found ")" at column 9, expected data, name, id, queueName or opts'],
     ["{{data.a}}{{data.b}}", 11, "found two values without a separator at column 11"],
     ["{{data.a}}x{{data.b}}", 12, "found two values without a separator at column 12"],
     ["{{data.a}}%{{data.b}}", 12, "found two values without a separator at column 12"],
@@ -64,12 +100,75 @@ describe("a template that cannot work", () => {
     ["@guard", 1, 'found "@" at column 1, expected another first character: that one is reserved'],
     ["@{{data.a}}", 1, 'found "@" at column 1'],
     ["order:{data.id}", 7, "found a single brace at column 7, expected {{ before a path"],
-    ["order:${data.id}", 8, "found a single brace at column 8"],
     ["order:{ id }", 7, "found a single brace at column 7"],
+    ["order:{0}", 7, "found a single brace at column 7"],
+    ["order:{orderId}", 7, "found a single brace at column 7"],
+    [
+      "app:${APP_ENV}:{{data.id}}",
+      5,
+      'found "${APP_ENV}" at column 5, expected no environment in a key: it stands in nodes and keyPrefix, or the producer puts it into the data: {{data.env}}; or \\$ for the text itself',
+    ],
+    [
+      "order:${data.id}",
+      7,
+      'found "${data" at column 7, expected {{ before a path and }} after it; or \\$',
+    ],
+    [
+      "order:${{ data.a }}",
+      7,
+      'found "${{" at column 7, expected {{ before a path and }} after it',
+    ],
+    ["order:$data.a", 7, 'found "$data.a" at column 7, expected {{ before a path and }} after it'],
+    ["order:$APP_ENV", 7, 'found "$APP_ENV" at column 7'],
+    ["order:$.a", 7, 'found "$.a" at column 7'],
+    ["order:$(ENV)", 7, 'found "$(" at column 7'],
+    [
+      "order:<%= data.a %>",
+      7,
+      'found "<%=" at column 7, expected {{ before a path and }} after it; or \\<',
+    ],
+    ["order:%(a)s", 7, 'found "%(" at column 7'],
+    ["order:#{data.a}", 8, "found a single brace at column 8"],
     ["data.orderId", 1, "found a path without braces at column 1, expected {{data.orderId}}"],
+    ["order:data.items[0].id", 7, "expected {{data.items[0].id}}, or \\. for the dot of a name"],
     ["job.data.orderId", 1, "expected {{data.orderId}}"],
+    ["event.data.user_id", 1, "expected {{data.user_id}}"],
+    ["input.user_id", 1, "expected {{data.user_id}}"],
+    ["{{queue}}", 3, 'did you mean "queueName"?'],
+    ["{{jobName}}", 3, 'did you mean "name"?'],
+    ["{{jobId}}", 3, 'did you mean "id"?'],
+    ["{{event.data.a}}", 3, 'did you mean "data"?'],
+    ["{{env.APP_ENV}}", 3, "its producer puts into the data: keys have no environment"],
+    ["{{process.env.APP_ENV}}", 3, "its producer puts into the data"],
+    ["{{data.a?.b}}", 9, 'found "?" at column 9, expected a plain "."'],
+    [
+      "{{data.a ? 'x' : 'y'}}",
+      10,
+      'found "?" at column 10, expected no expression: a rule for each case, told apart by its when',
+    ],
+    ["{{data.a == 'x'}}", 10, 'found "=" at column 10, expected no expression'],
+    ["{{data.a && data.b}}", 10, 'found "&" at column 10, expected no expression'],
+    ["{{data.a | lower}}", 10, 'found "|" at column 10, expected no function but lower(...)'],
+    [
+      "{{data.a.toLowerCase()}}",
+      3,
+      'found "data.a.toLowerCase(" at column 3, expected no function but lower(...)',
+    ],
+    [
+      "{{upper(data.a)}}",
+      3,
+      'found "upper(" at column 3, expected no function but lower(...), which encloses all',
+    ],
+    ["{{hashFiles('x')}}", 3, 'found "hashFiles(" at column 3'],
+    [
+      "{{data.a + 1}}",
+      10,
+      'found "+" at column 10, expected no arithmetic: the producer puts the result into the data',
+    ],
+    ["{{data.a[0:7]}}", 11, 'found ":" at column 11, expected ]'],
     ["a\\b", 2, "found a backslash at column 2, expected one of the escapes"],
     ["a\\", 2, "found a backslash at column 2"],
+    ["a\\ b", 2, "found a backslash at column 2"],
     ["order:{{data.id}}\n", 18, "found the character U+000A at column 18"],
     ["a\uD83Db", 2, "found the character U+D83D at column 2"],
     ["🙂🙂{{dta}}", 5, 'found "dta" at column 5'],
@@ -96,12 +195,12 @@ describe("a template that cannot work", () => {
   it.each([undefined, null, 5, {}, ["a"]])("may be no string at all: %j", (value) => {
     const act = () => parseTemplate(value as string);
     expect(act).toThrow(LockConfigError);
-    expect(act).toThrow("expected a key template or a function");
+    expect(act).toThrow("expected a key template, several, or a function");
   });
 
   it("never throws anything but LockConfigError, and what parses renders or throws LockKeyError", () => {
     const token = fc.constantFrom(
-      ..."{ } {{ }} [ ] [*] [0] . ?? \" ' \\ : - @ % data name id opts .a .b 1 é 🙂 \uD83D".split(
+      ..."{ } {{ }} [ ] [*] [0] . ?? || ( ) lower( $ < \" ' \\ : - @ % data name id opts .a .b 1 é 🙂 \uD83D".split(
         " ",
       ),
       " ",
@@ -112,7 +211,19 @@ describe("a template that cannot work", () => {
       fc.string({ unit: token, maxLength: 12 }),
       fc.string({ unit: "binary" }),
       fc
-        .array(fc.tuple(token, fc.constantFrom("data.b", "data.a[*]", "data.c ?? 1", "id"), token))
+        .array(
+          fc.tuple(
+            token,
+            fc.constantFrom(
+              "data.b",
+              "data.a[*]",
+              "data.c ?? 1",
+              "id",
+              "lower(data.c || data.a[*])",
+            ),
+            token,
+          ),
+        )
         .map((parts) =>
           parts.map(([before, path, after]) => `${before}{{${path}}}${after}`).join(""),
         ),
@@ -141,8 +252,12 @@ describe("a template that cannot work", () => {
   });
 
   it("is read in a moment when it is long", () => {
-    const long = `${"{a".repeat(50_000)}{{data${'["x"]'.repeat(20_000)}}}`;
-    expect(parse(long).placeholders[0]?.steps).toHaveLength(20_000);
+    const long = `${"a$\\{".repeat(50_000)}x{{data${'["x"]'.repeat(20_000)}}}`;
+    expect(parse(long).placeholders[0]?.paths[0]?.steps).toHaveLength(20_000);
+    expect(parse(`{{data.a${" ?? data.b".repeat(20_000)}}}`).placeholders[0]?.paths).toHaveLength(
+      20_001,
+    );
+    fault(`{{${"a.".repeat(100_000)}(`);
     fault(`{{data["${'\\"'.repeat(100_000)}`);
   });
 });

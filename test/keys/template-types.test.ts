@@ -71,6 +71,19 @@ describe("a key template checked against the type of the data", () => {
     accepts<"\\{{ {{data.orderId}}">();
   });
 
+  it("accepts paths that stand in for each other, and lower case", () => {
+    accepts<"{{data.region ?? data.customer.address.city}}">();
+    accepts<'{{data.region ?? data.orderId ?? "none"}}:{{data.total}}'>();
+    accepts<'{{data.region||data.orderId||"none"}}'>();
+    accepts<"{{data.region || data.total || -1.5}}">();
+    accepts<"{{data.items[*].sku ?? data.items[*].tags[*] ?? id}}">();
+    accepts<"{{lower(data.region)}}">();
+    accepts<'{{ lower ( data.region || data["odd name"] || "x" ) }}'>();
+    accepts<'{{data.region ?? "a ?? data.b || c"}}'>();
+    accepts<"{{data['odd name'] ?? data['orderId']}}">();
+    accepts<'{{data.region ?? data["a ?? b"]}}'>();
+  });
+
   it("leaves to run time what no type can tell", () => {
     accepts<"{{data.free.a.b[0].c}}">();
     accepts<"{{data.secret}}:{{data.secret.a}}">();
@@ -102,6 +115,18 @@ describe("a key template checked against the type of the data", () => {
     refuses<"{{data.kind.cId}}", UnknownPath<"data.kind.cId">>();
     refuses<'{{data["odd nam"]}}', UnknownPath<'data["odd nam"]'>>();
     refuses<'{{ data.regoin ?? "eu" }}', UnknownPath<"data.regoin">>();
+    refuses<"{{data.region ?? data.orderID}}", UnknownPath<"data.orderID">>();
+    refuses<
+      "{{data.regoin || data.orderID || 'x'}}",
+      UnknownPath<"data.regoin"> | UnknownPath<"data.orderID">
+    >();
+    refuses<
+      '{{data["odd nam"] ?? data.orderID}}',
+      UnknownPath<'data["odd nam"]'> | UnknownPath<"data.orderID">
+    >();
+    refuses<"{{lower(data.orderID)}}", UnknownPath<"data.orderID">>();
+    refuses<"{{ lower( data.orderId ?? data.items ) }}", NotAValue<"data.items">>();
+    refuses<"{{data.region ?? eu}}", UnknownPath<"eu">>();
     refuses<"{{dta.orderId}}", UnknownPath<"dta.orderId">>();
     refuses<"{{job.data.orderId}}", UnknownPath<"job.data.orderId">>();
     refuses<"{{dataset}}", UnknownPath<"dataset">>();
@@ -134,6 +159,16 @@ describe("a key template checked against the type of the data", () => {
     withLock({ key: ["order", "{{data.orderId}}"].join(":") }, (job: Job<Order>) => job);
     withLock({ key: (job) => `order:${job.data.orderId}` }, (job: Job<Order>) => job);
     withLock({ key: () => null }, (job: Job<Order>) => job);
+    withLock({ key: ["a:{{data.orderId}}", "b:{{data.total}}"] }, (job: Job<Order>) => job);
+    withLock({ key: ["a:{{data.x}}", "b"] }, (job: Job) => job);
+    const some: readonly string[] = ["a:{{data.x}}"];
+    withLock({ key: some }, (job: Job<Order>) => job);
+    // @ts-expect-error -- the second is misspelt
+    withLock({ key: ["a:{{data.orderId}}", "b:{{data.orderID}}"] }, (job: Job<Order>) => job);
+    // @ts-expect-error -- an object
+    withLock({ key: ["a:{{data.customer}}"] }, (job: Job<Order>) => job);
+    // @ts-expect-error -- no template
+    withLock({ key: ["a:{{data.orderId}}", 5] }, (job: Job<Order>) => job);
     // @ts-expect-error -- misspelt
     withLock({ key: "order:{{data.orderID}}" }, (job: Job<Order>) => job);
     // @ts-expect-error -- an object
@@ -150,7 +185,12 @@ interface Job<Data = any> extends KeyJob {
 
 // oxlint-disable-next-line typescript/no-explicit-any -- as in BullMQ
 function withLock<D = any, const K extends string = string>(
-  _options: { key: (K & CheckTemplate<K, D>) | ((job: Job<D>) => string | string[] | null) },
+  _options: {
+    key:
+      | (K & CheckTemplate<K, D>)
+      | readonly (K & CheckTemplate<K, D>)[]
+      | ((job: Job<D>) => string | string[] | null);
+  },
   _processor: (job: Job<D>) => unknown,
 ): void {}
 

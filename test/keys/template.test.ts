@@ -36,7 +36,9 @@ describe("a template", () => {
     ['{{data["a}}b ?? c"]}}', { "a}}b ?? c": 1 }, "1"],
     ["{{data.größe}}:{{data.a-b}}:{{data.2fa}}", { größe: 1, "a-b": 2, "2fa": 3 }, "1:2:3"],
     ["nightly-report", {}, "nightly-report"],
-    ["a\\{{b}} \\{c} \\\\d{e}", {}, "a{{b}} {c} \\d{e}"],
+    ["a\\{{b}} \\{c} \\\\d", {}, "a{{b}} {c} \\d"],
+    ["\\${a} \\$b \\<%= c %> \\%(d)s data\\.e", {}, "${a} $b <%= c %> %(d)s data.e"],
+    ["5$: 100%: a<b \\${{data.a}}", { a: 1 }, "5$: 100%: a<b $1"],
     ["\\\\{{data.a}}", { a: 1 }, "\\1"],
     ["{{data.a}}", { a: -0 }, "0"],
     ["{{data.a}}", { a: 12n }, "12"],
@@ -56,6 +58,50 @@ describe("a template", () => {
     ]);
     for (const data of [{ geo: { region: "" } }, { geo: "x" }, { geo: { region: {} } }])
       expect(fault(() => render(template, data)).message).toContain("data.geo");
+  });
+
+  it.each<[template: string, data: unknown, key: string]>([
+    ['{{data.headRef ?? data.ref ?? "none"}}', { headRef: "a", ref: "b" }, "a"],
+    ['{{data.headRef ?? data.ref ?? "none"}}', { ref: "b" }, "b"],
+    ['{{data.headRef ?? data.ref ?? "none"}}', { headRef: null, ref: null }, "none"],
+    ["{{data.headRef??data.ref}}", { ref: 0 }, "0"],
+    ["{{data.pr.number ?? data.pr.head.sha ?? id}}", {}, "42"],
+    ["{{data.pr.number ?? data.pr.head.sha ?? id}}", { pr: { head: { sha: "f" } } }, "f"],
+    ['{{data.headRef || data.ref || "none"}}', { headRef: "", ref: "b" }, "b"],
+    ['{{data.headRef || data.ref || "none"}}', { headRef: "", ref: "" }, "none"],
+    ['{{data.headRef || "none"}}', {}, "none"],
+    // Values, as everywhere else in a template.
+    ['{{data.a || "none"}}:{{data.b || "none"}}', { a: 0, b: false }, "0:false"],
+    ["{{data.a ?? data.b}}:{{data.b}}", { b: ":" }, "%3A:%3A"],
+    ['{{data.a ?? data.b ?? "@x"}}', { b: "@y" }, "%40y"],
+  ])("%s of %o takes the first that is not missing", (template, data, key) => {
+    expect(render(template, data)).toEqual([key]);
+  });
+
+  it("refuses the last of several paths as it refuses one alone", () => {
+    expect(fault(() => render("{{data.a ?? data.b}}", {})).path).toBe("data.b");
+    const empty = fault(() => render("{{data.a || data.b}}", { a: "", b: "" }));
+    expect(empty.message).toContain("data.b: found an empty string");
+    expect(fault(() => render('{{data.a ?? "x"}}', { a: "" })).path).toBe("data.a");
+    expect(fault(() => render('{{data.a || "x"}}', { a: {} })).path).toBe("data.a");
+    expect(fault(() => render('{{data.a || "x"}}', { a: Number.NaN })).path).toBe("data.a");
+    expect(fault(() => render('{{data.a.b || "x"}}', { a: "text" })).path).toBe("data.a");
+  });
+
+  it.each<[string, string]>([
+    ["Jane@Example.COM", "jane@example.com"],
+    ["ÄÖÜẞÉ", "äöüßé"],
+    ["ПРИВЕТ", "привет"],
+    ["ΟΔΟΣ", "οδοσ"],
+    ["οδος", "οδοσ"],
+    // Turkish: no locale makes an I without a dot of it.
+    ["ISTANBUL", "istanbul"],
+    // A script that older versions of Node do not know.
+    ["\u{10D50}", "\u{10D50}"],
+  ])("writes %j in lower case where lower(...) says so", (value, lowered) => {
+    expect(render("{{lower(data.a)}}", { a: value })).toEqual([lowered]);
+    expect(render("{{ lower( data.b ?? data.a ) }}", { a: value })).toEqual([lowered]);
+    expect(render("{{data.a}}", { a: value })).toEqual([value]);
   });
 
   it("makes the same key of the number 1 and the string 1", () => {
@@ -114,9 +160,28 @@ describe("a template with [*]", () => {
     expect(render("{{data.a[*].x}}:{{data.a[*].y}}", { a })).toHaveLength(14);
   });
 
-  it("takes the default for an element's part, not for the array", () => {
-    expect(render('{{data.a[*].b ?? "x"}}', { a: [{}, { b: 1 }] })).toEqual(["x", "1"]);
-    expect(fault(() => render('{{data.a[*].b ?? "x"}}', {})).message).toContain("an array");
+  it("takes the default for an element's part, and once for an array that is missing", () => {
+    const template = '{{data.a[*].b ?? "x"}}';
+    expect(render(template, { a: [{}, { b: 1 }] })).toEqual(["x", "1"]);
+    expect(render(template, { a: null })).toEqual(["x"]);
+    expect(fault(() => render(template, { a: [] })).message).toContain("an empty array");
+    expect(fault(() => render(template, { a: 5 })).message).toContain("an array");
+    expect(render('{{data.a[*].b || "x"}}', { a: [] })).toEqual(["x"]);
+    expect(render('{{data.a[*].b || "x"}}', { a: [{ b: "" }, { b: 2 }] })).toEqual(["x", "2"]);
+    const inner = '{{data.a[*].id}}:{{data.a[*].b[*] ?? "x"}}';
+    expect(render(inner, { a: [{ id: 1 }, { id: 2, b: [3, 4] }] })).toEqual(["1:x", "2:3", "2:4"]);
+    expect(fault(() => render(inner, {})).path).toBe("data.a");
+  });
+
+  it("takes one path or another, each with its own arrays, those of one array in step", () => {
+    const either =
+      "{{data.sku ?? data.items[*].sku ?? data.items[*].id}}:{{data.items[*].shop ?? 0}}";
+    expect(render(either, { sku: "a" })).toEqual(["a:0"]);
+    const items = [{ sku: "b", shop: 1 }, { id: 7 }];
+    expect(render(either, { items })).toEqual(["b:1", "7:0"]);
+    expect(render(either, { sku: "a", items })).toEqual(["a:1", "a:0"]);
+    expect(render("{{data.a[*] ?? data.b[*]}}", { b: [1, 2] })).toEqual(["1", "2"]);
+    expect(fault(() => render("{{data.a[*] ?? data.b[*]}}", {})).path).toBe("data.b");
   });
 
   it("refuses to lock nothing: an array that is empty, anywhere", () => {
@@ -241,13 +306,16 @@ describe("values in a key", () => {
     expect(render("{{data.a}}/{{data.b}}", { a: "x/y-z", b: "1-2/3" })).toEqual([
       "x%2Fy-z/1-2%2F3",
     ]);
-    for (const separator of "!\"#$&'()*+,-./:;<=>?@[]^_`|}~ ")
+    for (const separator of "!\"#$&'()*+,-./:;<=>?@[]^_`|}~ ") {
+      const text = separator === "$" ? "\\$" : separator;
+      const template = `{{data.a}}${text}{{data.b}}`;
       expect(
         new Set([
-          ...render(`{{data.a}}${separator}{{data.b}}`, { a: `1${separator}2`, b: "3" }),
-          ...render(`{{data.a}}${separator}{{data.b}}`, { a: "1", b: `2${separator}3` }),
+          ...render(template, { a: `1${separator}2`, b: "3" }),
+          ...render(template, { a: "1", b: `2${separator}3` }),
         ]).size,
       ).toBe(2);
+    }
   });
 
   it("never begin a key with the reserved @", () => {
@@ -284,7 +352,7 @@ describe("values in a key", () => {
       "{{data[0]}}/{{data[1]}}-{{data[2]}}",
       "{{data[0]}}@%u{{data[1]}}-:-{{data[2]}}z",
       "{{data[0]}} {{data[1]}}]^{{data[2]}}",
-    ].map(parseTemplate);
+    ].map((text) => parseTemplate(text));
     fc.assert(
       fc.property(values, values, fc.constantFrom(...templates), (left, right, template) => {
         fc.pre([...left, ...right].every((value) => value !== ""));
@@ -296,6 +364,33 @@ describe("values in a key", () => {
       }),
       { numRuns: 2_000 },
     );
+  });
+
+  it("give different keys when what counts of them is different, and else the same", () => {
+    const value = fc.oneof(
+      fc.constantFrom(null, "", "A", "a", ":", "none", "%", "n:"),
+      fc.string({ unit: fc.constantFrom("A", "a", ":", "/", "%3A", "É", "ß", "İ") }),
+    );
+    const operator = fc.constantFrom("??", "||");
+    const part = fc.tuple(operator, fc.boolean(), fc.boolean());
+    const values = fc.tuple(value, value, value, value);
+    let compared = 0;
+    fc.assert(
+      fc.property(part, part, values, values, (first, second, left, right) => {
+        const template = parseTemplate(`${writeChain(first, 0)}:${writeChain(second, 2)}`);
+        const [a, b] = [left, right].map((data) => {
+          const texts = [chosenOf(first, data.slice(0, 2)), chosenOf(second, data.slice(2))];
+          const isKey = texts.every((text) => text !== undefined);
+          if (!isKey) fault(() => template.render(job(data)));
+          return isKey ? { texts, keys: template.render(job(data)) } : undefined;
+        });
+        if (a === undefined || b === undefined) return;
+        compared += 1;
+        expect(a.keys[0] === b.keys[0]).toBe(JSON.stringify(a.texts) === JSON.stringify(b.texts));
+      }),
+      { numRuns: 5_000 },
+    );
+    expect(compared).toBeGreaterThan(500);
   });
 
   it("give different keys when only the place of the boundary differs", () => {
@@ -324,7 +419,7 @@ describe("rendering", () => {
       "{{data}}",
       "{{data.constructor.prototype.a}}",
       '{{data["__proto__"].polluted}}',
-    ].map(parseTemplate);
+    ].map((text) => parseTemplate(text));
     const before = Reflect.ownKeys(Object.prototype).length;
     const anything = fc.anything({
       key: fc.constantFrom("a", "b", "c", "__proto__", "constructor", "toString"),
@@ -385,3 +480,25 @@ describe("rendering", () => {
     expect(read.mock.calls).toEqual([["data"]]);
   });
 });
+
+function lowered(text: string): string {
+  return Array.from(text, (each) => each.toLowerCase()).join("");
+}
+
+/** An operator, whether there is a default, whether `lower(...)` is around it. */
+type Chain = [string, boolean, boolean];
+
+function writeChain([op, hasDefault, lower]: Chain, at: number): string {
+  const chain = `data[${at}] ${op} data[${at + 1}]${hasDefault ? ` ${op} "none"` : ""}`;
+  return lower ? `{{lower(${chain})}}` : `{{${chain}}}`;
+}
+
+/** What counts, as the documentation has it; `undefined` when it is no key. */
+function chosenOf([op, hasDefault, lower]: Chain, all: (string | null)[]): string | undefined {
+  const [text] = [...all, ...(hasDefault ? ["none"] : [])].filter(
+    (each, index, { length }) =>
+      index === length - 1 || !(each === null || (op === "||" && each === "")),
+  );
+  if (text === undefined || text === null || text === "") return undefined;
+  return lower ? lowered(text) : text;
+}

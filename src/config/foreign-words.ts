@@ -1,0 +1,43 @@
+const LIMIT = "nothing yet: a key has one holder, and no limit can be set";
+const DURATIONS =
+  "ttl, which is extended while the job runs; maxHold for how long a job may run, maxWait for how long it may wait";
+
+/** What options of other systems are here, by their names in lower case without `-` and `_`. */
+const OPTIONS = [
+  ["concurrency concurrencylimit limit maxruns performlimit totallimit to", LIMIT],
+  ["group resourcegroup", 'key, a template such as "deploy:{{data.environment}}"'],
+  ["lock concurrencykey", 'key, a template such as "account:{{data.accountId}}"'],
+  ["expireafter expiry duration locktimeout lockttl lockatmostfor", DURATIONS],
+  ["lockatleastfor", "minHold"],
+  ["releaseafter", "nothing: a job under onConflict: delay is woken when its key is free"],
+  ["cancelinprogress", "onConflict: cancelInProgress"],
+  ["strategy mode", "onConflict"],
+  ["if", "when, such as when: { data.ref: refs/heads/main }"],
+  ["match", "queue, job, when or unless"],
+  ["env", "${NAME} in nodes or keyPrefix"],
+] as const;
+
+/** What policies of other systems are here, written likewise. */
+const POLICIES = [
+  ["discard drop ignore log dontrelease cancelnewest", "skip"],
+  ["replace supersede latest newest", "keepLatest"],
+  ["reschedule release block queue enqueue park", "delay"],
+  ["raise reject error throw", "fail"],
+  ["cancel terminate", "cancelInProgress"],
+] as const;
+
+/** Says what an option of another system is here. */
+export function hintAboutOption(name: string): string | undefined {
+  return lookUp(OPTIONS, name);
+}
+
+/** The choice that a word of another system stands for. */
+export function meantChoice(word: string, choices: readonly string[]): string | undefined {
+  const meant = lookUp(POLICIES, word);
+  return meant !== undefined && choices.includes(meant) ? meant : undefined;
+}
+
+function lookUp(table: readonly (readonly [string, string])[], word: string): string | undefined {
+  const plain = word.toLowerCase().replaceAll(/[-_ ]/g, "");
+  return table.find(([words]) => words.split(" ").includes(plain))?.[1];
+}

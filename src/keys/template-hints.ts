@@ -1,0 +1,59 @@
+/** The text of a key has none of these unescaped: each is a placeholder of another template language. */
+export const FOREIGN = /\$\{\{|\$\{\w*\}?|\$\(|\$\.?[A-Za-z_][\w.]*|\{|<%=?|%\(/y;
+
+const NO_ENVIRONMENT =
+  "no environment in a key: it stands in nodes and keyPrefix, or the producer puts it into the data: {{data.env}}";
+
+/** Says what to write in place of something {@link FOREIGN}. */
+export function hintAboutForeign(foreign: string): { found: string; expected: string } {
+  if (foreign === "{")
+    return { found: "a single brace", expected: String.raw`{{ before a path, or \{ for a brace` };
+  const isVariable = /^\$\{[A-Z_][A-Z0-9_]*\}$/.test(foreign);
+  const meant = isVariable ? NO_ENVIRONMENT : "{{ before a path and }} after it";
+  return { found: `"${foreign}"`, expected: `${meant}; or \\${foreign[0]} for the text itself` };
+}
+
+/** A constant key with a path in it was meant to have braces around the path. */
+export const BARE_PATH =
+  /(?<![\w.${-])(?:(?:job|event)\.)?(?:data|opts)[.[]\w[\w.[\]$-]*|^(?:event|input|payload|args|github)\.\w[\w.[\]$-]*/;
+
+const ELSEWHERE =
+  "; what the job does not have, its producer puts into the data: keys have no environment";
+
+/** Says what a word at the start of a path was meant to be. */
+export const ROOT_HINTS: Readonly<Record<string, string>> = {
+  job: '; leave out "job."',
+  queue: '; did you mean "queueName"?',
+  queue_name: '; did you mean "queueName"?',
+  jobName: '; did you mean "name"?',
+  jobId: '; did you mean "id"?',
+  env: ELSEWHERE,
+  process: ELSEWHERE,
+  vars: ELSEWHERE,
+  ...Object.fromEntries(
+    ["event", "input", "inputs", "payload", "body", "args", "params", "github"].map((root) => [
+      root,
+      '; did you mean "data"?',
+    ]),
+  ),
+};
+
+const NO_FUNCTIONS =
+  "no function but lower(...), which encloses all between the braces: the producer puts what it computes into the data";
+const NO_EXPRESSIONS = "no expression: a rule for each case, told apart by its when";
+const NO_ARITHMETIC = "no arithmetic: the producer puts the result into the data";
+
+/** Says what to do in place of what stands behind a path. */
+export function hintAfterPath(rest: string): string | undefined {
+  if (rest.startsWith("?."))
+    return 'a plain ".": with a default, a part that is missing on the way is missing';
+  if (/^(\?(?!\?)|[=!<>]|&&)/.test(rest)) return NO_EXPRESSIONS;
+  if (/^(\|(?!\|)|\()/.test(rest)) return NO_FUNCTIONS;
+  return /^[-+*/%]/.test(rest) ? NO_ARITHMETIC : undefined;
+}
+
+/** Says what to do in place of a function: `upper(`. */
+export function hintAboutCall(rest: string): { found: string; expected: string } | undefined {
+  const [call] = /^[\w.$-]+ *\(/.exec(rest) ?? [];
+  return call === undefined ? undefined : { found: `"${call}"`, expected: NO_FUNCTIONS };
+}
