@@ -1,8 +1,8 @@
 import { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
-import { defineLocks, loadLocks, LockRulesError, type LockRules } from "../../src/config/index.ts";
+import { defineLocks, LockRulesError, type LockRules } from "../../src/config/index.ts";
 import { LockConfigError } from "../../src/errors.ts";
-import { errorOf, faultsOf, line, writeRules } from "./support.ts";
+import { errorOf, faultsOf, line } from "./support.ts";
 
 const NODES = "nodes: [redis://lock-1, redis://lock-2, redis://lock-3]";
 const FULL = `${NODES}
