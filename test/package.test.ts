@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -31,4 +32,40 @@ it("has every page that its pages lead to", async () => {
       .map((target) => `${page} -> ${target}`),
   );
   expect(dead).toEqual([]);
+});
+
+const MANIFEST = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+  exports: Record<string, string | { require?: { default: string } }>;
+};
+const ENTRIES = [".", "./worker", "./config", "./testing"];
+
+it.each(ENTRIES)(
+  "has %s in CommonJS for what takes no ES modules, with the same names",
+  async (entry) => {
+    const target = MANIFEST.exports[entry];
+    if (typeof target !== "object") throw new TypeError(`${entry} has no conditions`);
+    const required = createRequire(import.meta.url)(join(ROOT, target.require!.default)) as object;
+    const imported = (await import(join("bullmq-redlock", entry))) as object;
+    expect(Object.keys(required).sort()).toEqual(Object.keys(imported).sort());
+    expect(Object.keys(required)).not.toEqual([]);
+  },
+);
+
+it("gives a process one copy of everything, by import and by require", async () => {
+  const program = `
+    for (const name of ${JSON.stringify(ENTRIES.map((entry) => join("bullmq-redlock", entry)))}) {
+      const required = require(name);
+      import(name).then((imported) => {
+        const others = Object.keys(imported).filter((key) => imported[key] !== required[key]);
+        console.log(name, Object.keys(imported).length > 0 ? others : "nothing");
+      });
+    }`;
+  const args = ["--input-type=commonjs", "--eval", program];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: ROOT });
+  expect(stdout.trim().split("\n").sort()).toEqual([
+    "bullmq-redlock []",
+    "bullmq-redlock/config []",
+    "bullmq-redlock/testing []",
+    "bullmq-redlock/worker []",
+  ]);
 });
