@@ -136,8 +136,8 @@ export interface LockPolicies<
 /** The result of a job that did not run. */
 export interface SkippedResult {
   skipped: true;
-  /** `"conflict"` by policy; `"maxWait"` when it had waited for too long; `"superseded"` when a later job stands for it. */
-  reason: "conflict" | "maxWait" | "superseded";
+  /** `"conflict"` by policy; `"max-wait"` when it had waited for too long; `"superseded"` when a later job stands for it. */
+  reason: "conflict" | "max-wait" | "superseded";
   /** The key it did not get. */
   key: string;
   /** Who held the key; `null` when that is not known. */

@@ -135,7 +135,7 @@ function limitHold(
   lock: HeldLock | UnheldLock,
 ): Timer | undefined {
   if (maxHold === undefined) return undefined;
-  return redlock.clock.timer(maxHold, () => lock.lose("held too long"));
+  return redlock.clock.timer(maxHold, () => lock.lose("held-too-long"));
 }
 
 async function outcomeOf(run: () => Promise<unknown>): Promise<Outcome> {
@@ -166,7 +166,7 @@ function noticeJobLoss(
   return () => {
     if (loss === undefined) {
       const heldFor = clock.now() - startedAt;
-      loss = new LockLostError({ keys, reason: "job lock lost", fencingToken, heldFor });
+      loss = new LockLostError({ keys, reason: "job-lock-lost", fencingToken, heldFor });
       settings.redlock.emit("lost", { keys, fencingToken, error: loss });
     }
     return loss;
@@ -183,7 +183,7 @@ async function afterLoss(
   if (outcome.kind === "threw" && !isAbout(outcome.error, loss)) loss.cause = outcome.error;
   const losses = lossesOf(job);
   // Put back, it would only be held too long again.
-  const forGood = settings.onLost === "fail" || loss.reason === "held too long";
+  const forGood = settings.onLost === "fail" || loss.reason === "held-too-long";
   if (forGood || losses >= settings.maxLost) {
     await log.trouble(`${loss.message}; failed`);
     return loss;

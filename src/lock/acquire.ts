@@ -167,7 +167,7 @@ function hasNotJoined({ token, caller }: Claim, votes: readonly Vote[]): boolean
 
 function tooLate(vote: Vote, ttl: number): Vote {
   if (vote.kind !== "granted") return vote;
-  const error = new NodeError("timed out", `answered too late for a ttl of ${ttl} ms`);
+  const error = new NodeError("timed-out", `answered too late for a ttl of ${ttl} ms`);
   return { kind: "failed", error };
 }
 

@@ -63,7 +63,7 @@ export class Batch {
   }
 
   #timeOut(): void {
-    this.fail(new NodeError("timed out", `no answer within ${this.#timeout} ms`));
+    this.fail(new NodeError("timed-out", `no answer within ${this.#timeout} ms`));
   }
 
   #settle(): void {

@@ -39,6 +39,7 @@ async function npm(args: readonly string[], cwd: string): Promise<string> {
 export class Folders {
   readonly #home: string;
   readonly #tarball: string;
+  readonly #installed = new Map<string, Promise<Folder>>();
 
   private constructor(home: string, tarball: string) {
     this.#home = home;
@@ -54,8 +55,18 @@ export class Folders {
     return new Folders(home, join(home, name));
   }
 
-  /** Installs packages into a new folder; `"."` is ours. */
+  /** Installs packages into a new folder, once for each name; `"."` is ours. */
   async install(name: string, ...packages: readonly string[]): Promise<Folder> {
+    const installed = this.#installed.get(name) ?? this.#install(name, packages);
+    this.#installed.set(name, installed);
+    return await installed;
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.#home, { recursive: true, force: true });
+  }
+
+  async #install(name: string, packages: readonly string[]): Promise<Folder> {
     const path = join(this.#home, name);
     await mkdir(path);
     await writeFile(join(path, "package.json"), '{ "private": true }\n');
@@ -63,10 +74,6 @@ export class Folders {
     const options = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"];
     await npm(["install", "--silent", ...options, ...wanted], path);
     return new Folder(path, join(this.#home, "programs"));
-  }
-
-  async remove(): Promise<void> {
-    await rm(this.#home, { recursive: true, force: true });
   }
 }
 

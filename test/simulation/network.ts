@@ -147,7 +147,7 @@ export class Wire implements NodePort {
     let answered = false;
     const deadline = host.timer(this.#nodeTimeout, () => {
       open = false;
-      listener.failure(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
+      listener.failure(new NodeError("timed-out", `no answer within ${this.#nodeTimeout} ms`));
     });
     const execute = (): void => {
       const answer = { reply: server.master.execute(operation, args, id), sentAt, server: id };

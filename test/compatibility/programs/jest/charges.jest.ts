@@ -16,7 +16,7 @@ let redlock: Redlock;
 
 beforeAll(async () => {
   [masters, queues] = await Promise.all([startRedisNodes(3), startRedisNodes(1)]);
-  redlock = new Redlock(masters.redlockOptions);
+  redlock = new Redlock({ ...masters.redlockOptions, nodeTimeout: 3_000 });
 }, 60_000);
 
 afterAll(async () => {
@@ -35,10 +35,10 @@ test("runs the jobs of one account one at a time", async () => {
     "charges",
     withLock(
       { redlock, key: "account:{{data.accountId}}" },
-      async (job: Job<Charge>, _token, _signal, lock) => {
+      async (_job: Job<Charge>, _token, _signal, lock) => {
         running += 1;
         most = Math.max(most, running);
-        await redlock.isLocked(`account:${job.data.accountId}`);
+        await new Promise(setImmediate);
         running -= 1;
         return lock.fencingToken;
       },
