@@ -9,11 +9,13 @@ import { expect, it } from "vitest";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 /** The files of the package, as npm would pack them from what is built. */
+const files = await packed();
+
 async function packed(): Promise<Set<string>> {
   const args = ["pack", "--dry-run", "--json", "--ignore-scripts"];
   const { stdout } = await promisify(execFile)("npm", args, { cwd: ROOT });
-  const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
-  return new Set(files.map(({ path }) => path));
+  const [pack] = JSON.parse(stdout) as [{ files: { path: string }[] }];
+  return new Set(pack.files.map(({ path }) => path));
 }
 
 /** Where the links of a page lead, but for those to the web. */
@@ -22,8 +24,7 @@ function linksIn(page: string): string[] {
   return Array.from(links, ([, target = ""]) => normalize(join(dirname(page), target)));
 }
 
-it("has every page that its pages lead to", async () => {
-  const files = await packed();
+it("has every page that its pages lead to", () => {
   const pages = [...files].filter((path) => path.endsWith(".md"));
   expect(pages).toContain("docs/ready.md");
   const dead = pages.flatMap((page) =>
@@ -36,6 +37,10 @@ it("has every page that its pages lead to", async () => {
 
 const MANIFEST = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
   exports: Record<string, string | { require?: { default: string } }>;
+  repository: { url: string };
+  homepage: string;
+  bugs: { url: string };
+  author: string;
 };
 const ENTRIES = [".", "./worker", "./config", "./testing"];
 
@@ -68,4 +73,20 @@ it("gives a process one copy of everything, by import and by require", async () 
     "bullmq-redlock/testing []",
     "bullmq-redlock/worker []",
   ]);
+});
+
+it("says where it comes from, which makes the relative links of its pages work in a registry", () => {
+  const { repository, homepage, bugs, author } = MANIFEST;
+  const [, home = ""] = /^git\+(https:\/\/github\.com\/[^/]+\/bullmq-redlock)\.git$/.exec(
+    repository.url,
+  )!;
+  expect([homepage, bugs.url]).toEqual([`${home}#readme`, `${home}/issues`]);
+  expect(author).not.toBe("");
+});
+
+it("publishes nothing that only its own installation needs", () => {
+  expect(MANIFEST).not.toHaveProperty("overrides");
+  expect([...files].filter((path) => /^(?:test|src|scripts|\.)/.test(path))).toEqual([]);
+  // The code is what the compiler leaves of the source, nearly line by line: maps would need the source beside it.
+  expect([...files].filter((path) => path.endsWith(".map"))).toEqual([]);
 });
