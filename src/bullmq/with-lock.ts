@@ -58,6 +58,9 @@ export type SkippedUnder<C extends ConflictPolicy, M extends MaxWaitPolicy, S> =
  *
  * While a job is waited for, or runs, BullMQ's own lock of it is renewed too, unless the worker has `skipLockRenewal`.
  *
+ * All types are inferred, `J` from the job's annotation or from the worker: write no type arguments. Where a policy may skip
+ * a job, the result includes what the job completes with then.
+ *
  * @returns a processor for a `Worker` of BullMQ 5.72.1 or later.
  * @throws {LockConfigError} for an option that cannot work.
  * @example
