@@ -1,13 +1,18 @@
 import { printable } from "./printable.ts";
 
-/** The stable codes of this library's errors; messages may change, codes do not. */
+/** The stable codes of this library's errors, see docs/errors.md; messages may change, codes do not. */
 export type RedlockErrorCode =
   | "ERR_REDLOCK_CONFLICT"
   | "ERR_REDLOCK_UNAVAILABLE"
   | "ERR_REDLOCK_LOST"
+  | "ERR_REDLOCK_CANCELLED"
   | "ERR_REDLOCK_KEY"
   | "ERR_REDLOCK_CONFIG"
-  | "ERR_REDLOCK_CLOSED";
+  | "ERR_REDLOCK_NOT_READY"
+  | "ERR_REDLOCK_CLOSED"
+  /** Of `bullmq-redlock/testing`. */
+  | "ERR_REDLOCK_NO_SERVER"
+  | "ERR_REDLOCK_SERVER_START";
 
 /** The base of every error this library throws of its own. */
 export abstract class RedlockError extends Error {
@@ -95,7 +100,7 @@ export interface NodeVote {
     | "held"
     | "free"
     | "gone"
-    | "timed out"
+    | "timed-out"
     | "unreachable"
     | "refused"
     | "duplicate"
@@ -138,12 +143,18 @@ function describeUnavailability({ keys, votes, quorum, nodeTimeout }: Unavailabi
   const answered = votes.filter(({ vote }) => isAnswer(vote)).length;
   const silent = votes
     .filter(({ vote }) => !isAnswer(vote))
-    .map(({ node, vote, cause }) => `${node} ${vote}${cause === undefined ? "" : ` (${cause})`}`);
+    .map((said) => `${said.node} ${explainVote(said)}`);
   const barred = votes.some(({ vote }) => vote === "quarantined" || vote === "unarmed");
   return (
     `${quoteKeys(keys)}: ${answered} of ${votes.length} nodes ${barred ? "voted" : "answered"} within ${nodeTimeout} ms (need ${quorum})` +
     (silent.length === 0 ? "" : `: ${silent.join(", ")}`)
   );
+}
+
+/** Says for people what a master said. */
+export function explainVote({ vote, cause }: { vote: string; cause: string | undefined }): string {
+  const words = vote.replace("-", " ");
+  return cause === undefined ? words : `${words} (${cause})`;
 }
 
 function isAnswer(vote: NodeVote["vote"]): boolean {
@@ -164,13 +175,13 @@ export type LossReason =
   /** The heartbeat is off and the ttl is over. */
   | "ended"
   /** It was held for `maxHold`. */
-  | "held too long"
+  | "held-too-long"
   /** It was given back already. */
   | "released"
   /** The `Redlock` was closed. */
   | "closed"
   /** BullMQ's own lock of the job was lost: another worker may run the job. */
-  | "job lock lost"
+  | "job-lock-lost"
   /** There was no lock: the job has no key, or a policy let it run without. */
   | "unlocked";
 
@@ -219,14 +230,14 @@ function describeLoss({ keys, reason, heldFor, votes = [], blockedFor = 0 }: Los
       `the event loop was blocked (or the machine suspended) for at least ${Math.round(blockedFor)} ms, so that it could not be extended in time; ` +
       "take a larger ttl, or run such work in a child process (LockedWorker)",
     ended: "its ttl is over and the heartbeat is off",
-    "held too long": "its maxHold is over",
+    "held-too-long": "its maxHold is over",
     released: "it was released",
     closed: "the Redlock was closed",
-    "job lock lost": "BullMQ no longer holds the job's own lock for this worker",
+    "job-lock-lost": "BullMQ no longer holds the job's own lock for this worker",
   }[reason];
   const said = votes
     .filter(({ vote }) => vote !== "granted")
-    .map(({ node, vote, cause }) => `${node} ${vote}${cause === undefined ? "" : ` (${cause})`}`);
+    .map((said) => `${said.node} ${explainVote(said)}`);
   return (
     `${keys.length === 0 ? "the job" : `the lock on ${quoteKeys(keys)}`} was lost after ${Math.round(heldFor)} ms: ${why}` +
     (said.length === 0 ? "" : `: ${said.join(", ")}`)

@@ -10,21 +10,17 @@ export type {
 } from "./bullmq/options.ts";
 export { type LockingProcessor, withLock, type WithLockOptions } from "./bullmq/with-lock.ts";
 export {
-  type ConfigFault,
   type Holder,
-  type LockConflict,
   LockConfigError,
   LockConflictError,
   LockKeyError,
   LockLostError,
   LockUnavailableError,
-  type Loss,
   type LossReason,
   type NodeVote,
   RedlockClosedError,
   RedlockError,
   type RedlockErrorCode,
-  type Unavailability,
 } from "./errors.ts";
 export type { RedlockEvents, RedlockWarning, RedlockWarningCode } from "./events.ts";
 export type { Lock } from "./lock/lock.ts";
@@ -41,4 +37,5 @@ export {
 } from "./redlock/ready.ts";
 export type { QueueConnection } from "./redlock/queue-server.ts";
 export { Redlock } from "./redlock/redlock.ts";
+export type { RedlockTelemetry } from "./redlock/telemetry.ts";
 export type { AcquireOptions } from "./redlock/wish.ts";

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -8,11 +9,13 @@ import { expect, it } from "vitest";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 /** The files of the package, as npm would pack them from what is built. */
+const files = await packed();
+
 async function packed(): Promise<Set<string>> {
   const args = ["pack", "--dry-run", "--json", "--ignore-scripts"];
   const { stdout } = await promisify(execFile)("npm", args, { cwd: ROOT });
-  const [{ files }] = JSON.parse(stdout) as [{ files: { path: string }[] }];
-  return new Set(files.map(({ path }) => path));
+  const [pack] = JSON.parse(stdout) as [{ files: { path: string }[] }];
+  return new Set(pack.files.map(({ path }) => path));
 }
 
 /** Where the links of a page lead, but for those to the web. */
@@ -21,8 +24,7 @@ function linksIn(page: string): string[] {
   return Array.from(links, ([, target = ""]) => normalize(join(dirname(page), target)));
 }
 
-it("has every page that its pages lead to", async () => {
-  const files = await packed();
+it("has every page that its pages lead to", () => {
   const pages = [...files].filter((path) => path.endsWith(".md"));
   expect(pages).toContain("docs/ready.md");
   const dead = pages.flatMap((page) =>
@@ -31,4 +33,60 @@ it("has every page that its pages lead to", async () => {
       .map((target) => `${page} -> ${target}`),
   );
   expect(dead).toEqual([]);
+});
+
+const MANIFEST = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
+  exports: Record<string, string | { require?: { default: string } }>;
+  repository: { url: string };
+  homepage: string;
+  bugs: { url: string };
+  author: string;
+};
+const ENTRIES = [".", "./worker", "./config", "./testing"];
+
+it.each(ENTRIES)(
+  "has %s in CommonJS for what takes no ES modules, with the same names",
+  async (entry) => {
+    const target = MANIFEST.exports[entry];
+    if (typeof target !== "object") throw new TypeError(`${entry} has no conditions`);
+    const required = createRequire(import.meta.url)(join(ROOT, target.require!.default)) as object;
+    const imported = (await import(join("bullmq-redlock", entry))) as object;
+    expect(Object.keys(required).sort()).toEqual(Object.keys(imported).sort());
+    expect(Object.keys(required)).not.toEqual([]);
+  },
+);
+
+it("gives a process one copy of everything, by import and by require", async () => {
+  const program = `
+    for (const name of ${JSON.stringify(ENTRIES.map((entry) => join("bullmq-redlock", entry)))}) {
+      const required = require(name);
+      import(name).then((imported) => {
+        const others = Object.keys(imported).filter((key) => imported[key] !== required[key]);
+        console.log(name, Object.keys(imported).length > 0 ? others : "nothing");
+      });
+    }`;
+  const args = ["--input-type=commonjs", "--eval", program];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: ROOT });
+  expect(stdout.trim().split("\n").sort()).toEqual([
+    "bullmq-redlock []",
+    "bullmq-redlock/config []",
+    "bullmq-redlock/testing []",
+    "bullmq-redlock/worker []",
+  ]);
+});
+
+it("says where it comes from, which makes the relative links of its pages work in a registry", () => {
+  const { repository, homepage, bugs, author } = MANIFEST;
+  const [, home = ""] = /^git\+(https:\/\/github\.com\/[^/]+\/bullmq-redlock)\.git$/.exec(
+    repository.url,
+  )!;
+  expect([homepage, bugs.url]).toEqual([`${home}#readme`, `${home}/issues`]);
+  expect(author).not.toBe("");
+});
+
+it("publishes nothing that only its own installation needs", () => {
+  expect(MANIFEST).not.toHaveProperty("overrides");
+  expect([...files].filter((path) => /^(?:test|src|scripts|\.)/.test(path))).toEqual([]);
+  // The code is what the compiler leaves of the source, nearly line by line: maps would need the source beside it.
+  expect([...files].filter((path) => path.endsWith(".map"))).toEqual([]);
 });

@@ -1,3 +1,5 @@
+import type { RedlockErrorCode } from "../errors.ts";
+
 /**
  * Errors that steer BullMQ instead of failing the job.
  *
@@ -27,7 +29,7 @@ export function delayedError(message: string): Error {
 }
 
 /** Tells BullMQ to fail the job for good. It carries the message and the code of its cause. */
-export function unrecoverableError(cause: Error & { code: string }): Error {
+export function unrecoverableError(cause: Error & { code: RedlockErrorCode }): Error {
   const error = new Error(cause.message, { cause });
   return named(Object.assign(error, { code: cause.code }), "UnrecoverableError");
 }

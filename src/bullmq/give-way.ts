@@ -93,9 +93,9 @@ async function endWait(
   const { settings, log, standing } = activation;
   if (standing !== undefined) void settings.redlock.line.leave(standing, keys);
   if (settings.onMaxWait === "fail") throw await refuse(activation, cause);
-  if (cause instanceof LockConflictError) return await skip(activation, cause, "maxWait");
+  if (cause instanceof LockConflictError) return await skip(activation, cause, "max-wait");
   await log.trouble(`${cause.message}; skipped`);
-  return skipped({ skipped: true, reason: "maxWait", key: keys[0] ?? "", holder: null });
+  return skipped({ skipped: true, reason: "max-wait", key: keys[0] ?? "", holder: null });
 }
 
 function skipped(result: SkippedResult): Skipped {

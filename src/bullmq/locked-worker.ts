@@ -1,9 +1,16 @@
-import { type Job, type JobProgress, Worker, type WorkerOptions } from "bullmq";
+import { type Job, type Processor, Worker, type WorkerOptions } from "bullmq";
 import { requireObject } from "../check-options.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
 import { activate } from "./activation.ts";
 import type { Lock } from "./lock.ts";
-import { checkLockOptions, type LockSettings } from "./options.ts";
+import {
+  checkLockOptions,
+  type ConflictPolicy,
+  type LockSettings,
+  type MaxWaitPolicy,
+  type SkippedResult,
+  type SkippingPolicy,
+} from "./options.ts";
 import { runLocked } from "./run.ts";
 import { inSandbox } from "./sandbox.ts";
 import { withLock, type WithLockOptions } from "./with-lock.ts";
@@ -12,7 +19,15 @@ import { withLock, type WithLockOptions } from "./with-lock.ts";
 type AnyData = Job["data"];
 type AnyResult = Job["returnvalue"];
 
-/** Options of a {@link LockedWorker}: those of a `Worker`, and the lock. */
+/** The choices that `R`, the result of the jobs, has room for: some complete a job with a {@link SkippedResult}. */
+type ChoiceFor<R, Choice, Skipping extends Choice> = SkippedResult extends R
+  ? Choice
+  : Exclude<Choice, Skipping>;
+
+/**
+ * Options of a {@link LockedWorker}: those of a `Worker`, and the lock. Policies that complete a job without having run it
+ * need a {@link SkippedResult} in `R`.
+ */
 export interface LockedWorkerOptions<
   D = AnyData,
   R = AnyResult,
@@ -20,7 +35,13 @@ export interface LockedWorkerOptions<
   K extends string = string,
 > extends WorkerOptions {
   /** As for `withLock`. */
-  lock: WithLockOptions<D, R, N, JobProgress, K>;
+  lock: WithLockOptions<
+    Job<D, R, N>,
+    K,
+    ChoiceFor<R, ConflictPolicy, SkippingPolicy>,
+    ChoiceFor<R, MaxWaitPolicy, "skip">,
+    R
+  >;
 }
 
 /** The path or URL of a file, or a function that is wrapped by `withLock`. */
@@ -86,7 +107,7 @@ export class LockedWorker<
     // Everything is checked before there is a worker that would take jobs.
     super(
       name,
-      inFile ? processor : withLock<D, R, N>(lock, processor),
+      inFile ? processor : (withLock(lock, processor) as Processor<D, R, N>),
       rest,
       backendFactory as undefined,
     );

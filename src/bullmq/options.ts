@@ -21,6 +21,8 @@ export const JOB_LOGS = ["conflicts", "off", "all"] as const;
 
 /** What a job does whose key somebody else holds. */
 export type ConflictPolicy = (typeof CONFLICT_POLICIES)[number];
+/** The policies that may complete a job without having run it. */
+export type SkippingPolicy = Extract<ConflictPolicy, "skip" | "keepLatest" | "cancelInProgress">;
 /** What a job does while too few lock masters answer. */
 export type UnavailablePolicy = (typeof UNAVAILABLE_POLICIES)[number];
 /** What a job does that lost its lock while it ran. */
@@ -28,8 +30,16 @@ export type LostPolicy = (typeof LOST_POLICIES)[number];
 /** What a job does that has waited for as long as it may. */
 export type MaxWaitPolicy = (typeof MAX_WAIT_POLICIES)[number];
 
-/** Options of `withLock` but for the key. All durations are whole milliseconds. `J` is the type of the job. */
-export interface LockPolicies<J> {
+/**
+ * Options of `withLock` but for the key. All durations are whole milliseconds. `J` is the type of the job; `C`, `M` and `S`
+ * are the choices of `onConflict` and `onMaxWait` and the result of `skipResult`.
+ */
+export interface LockPolicies<
+  J,
+  C extends ConflictPolicy = ConflictPolicy,
+  M extends MaxWaitPolicy = MaxWaitPolicy,
+  S = unknown,
+> {
   /** Where to lock. It may serve any number of processors, and must be closed after their workers. */
   redlock: Redlock;
   /**
@@ -52,9 +62,7 @@ export interface LockPolicies<J> {
    * a stall, the job is delayed whatever is said here.
    * @defaultValue `"delay"`
    */
-  onConflict?:
-    | ConflictPolicy
-    | ((job: J, conflict: LockConflictError) => ConflictPolicy | Promise<ConflictPolicy>);
+  onConflict?: C | ((job: J, conflict: LockConflictError) => C | Promise<C>);
   /**
    * What a job does while too few lock masters answer: `"delay"` as above, `"fail"` throws the
    * `LockUnavailableError`, `"run"` runs it without a lock, and says so in its log.
@@ -102,9 +110,9 @@ export interface LockPolicies<J> {
    */
   minHold?: number;
   /** What a job does after `maxWait`: `"fail"` or `"skip"`, as under `onConflict`. @defaultValue `"fail"` */
-  onMaxWait?: MaxWaitPolicy;
+  onMaxWait?: M;
   /** Gives the result of a job that is skipped because of a conflict. @defaultValue a {@link SkippedResult} */
-  skipResult?: (job: J, conflict: LockConflictError) => unknown;
+  skipResult?: (job: J, conflict: LockConflictError) => S | Promise<S>;
   /**
    * Lines in the log of the job: `"conflicts"` when it could not run as usual or lost its lock, `"all"` also when it got
    * and released its lock, or `"off"`.
@@ -122,8 +130,8 @@ export interface LockPolicies<J> {
 /** The result of a job that did not run. */
 export interface SkippedResult {
   skipped: true;
-  /** `"conflict"` by policy; `"maxWait"` when it had waited for too long; `"superseded"` when a later job stands for it. */
-  reason: "conflict" | "maxWait" | "superseded";
+  /** `"conflict"` by policy; `"max-wait"` when it had waited for too long; `"superseded"` when a later job stands for it. */
+  reason: "conflict" | "max-wait" | "superseded";
   /** The key it did not get. */
   key: string;
   /** Who held the key; `null` when that is not known. */

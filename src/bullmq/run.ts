@@ -140,7 +140,7 @@ function limitHold(
   lock: HeldLock | UnheldLock,
 ): Timer | undefined {
   if (maxHold === undefined) return undefined;
-  return redlock.clock.timer(maxHold, () => lock.lose("held too long"));
+  return redlock.clock.timer(maxHold, () => lock.lose("held-too-long"));
 }
 
 async function outcomeOf(run: () => Promise<unknown>): Promise<Outcome> {
@@ -171,7 +171,7 @@ function noticeJobLoss(
   return () => {
     if (loss === undefined) {
       const heldFor = clock.now() - startedAt;
-      loss = new LockLostError({ keys, reason: "job lock lost", fencingToken, heldFor });
+      loss = new LockLostError({ keys, reason: "job-lock-lost", fencingToken, heldFor });
       settings.redlock.emit("lost", { keys, fencingToken, error: loss });
     }
     return loss;
@@ -188,7 +188,7 @@ async function afterLoss(
   if (outcome.kind === "threw" && !isAbout(outcome.error, loss)) loss.cause = outcome.error;
   const losses = lossesOf(job);
   // Put back, it would only be held too long again.
-  const forGood = settings.onLost === "fail" || loss.reason === "held too long";
+  const forGood = settings.onLost === "fail" || loss.reason === "held-too-long";
   // Who stops a program is no fault of the job.
   const isClosed = loss.reason === "closed";
   if (forGood || (losses >= settings.maxLost && !isClosed)) {

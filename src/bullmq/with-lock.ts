@@ -1,48 +1,53 @@
-import type { Job, JobProgress } from "bullmq";
+import type { Job } from "bullmq";
 import { describeValue, LockConfigError } from "../errors.ts";
 import type { CheckTemplate } from "../keys/template-types.ts";
 import { activate } from "./activation.ts";
 import type { Lock } from "./lock.ts";
-import { checkLockOptions, type LockPolicies } from "./options.ts";
+import {
+  checkLockOptions,
+  type ConflictPolicy,
+  type LockPolicies,
+  type MaxWaitPolicy,
+  type SkippedResult,
+  type SkippingPolicy,
+} from "./options.ts";
 import { type LockedProcessor, runLocked } from "./run.ts";
-
-/** What BullMQ takes for the data of a job whose type nobody said. */
-type AnyData = Job["data"];
-type AnyResult = Job["returnvalue"];
 
 /**
  * Options of {@link withLock}: the policies, and the key.
  *
- * `D`, `R`, `N` and `P` are those of the `Job`, `K` is the key template, which is checked against `D`.
+ * `J` is the type of the job, `K` the key template, which is checked against the data of `J`.
  */
 export interface WithLockOptions<
-  D = AnyData,
-  R = AnyResult,
-  N extends string = string,
-  P extends JobProgress = JobProgress,
+  J extends Job = Job,
   K extends string = string,
-> extends LockPolicies<Job<D, R, N, P>> {
+  C extends ConflictPolicy = ConflictPolicy,
+  M extends MaxWaitPolicy = MaxWaitPolicy,
+  S = J["returnvalue"],
+> extends LockPolicies<J, C, M, S> {
   /**
    * What to lock: a template such as `"account:{{data.accountId}}"`, several of them, or a function that gives a key,
    * several keys or `null` for a job that needs no lock. Of several keys all are taken, or none. A key that cannot be
    * made fails the job for good.
    */
   key:
-    | (K & CheckTemplate<K, D>)
-    | readonly (K & CheckTemplate<K, D>)[]
-    | ((job: Job<D, R, N, P>) => string | readonly string[] | null);
+    | (K & CheckTemplate<K, J["data"]>)
+    | readonly (K & CheckTemplate<K, J["data"]>)[]
+    | ((job: J) => string | readonly string[] | null);
 }
 
-/**
- * A processor for a `Worker`: BullMQ's `Processor<D, R, N, P>`, which also fits where the results of jobs have another
- * type, as when it always throws.
- */
-export type LockingProcessor<
-  D = AnyData,
-  R = AnyResult,
-  N extends string = string,
-  P extends JobProgress = JobProgress,
-> = (job: Job<D, AnyResult, N, P>, jobToken?: string, signal?: AbortSignal) => Promise<R>;
+/** A processor for a `Worker` of BullMQ 5 or 6: `J` is the type of the job, `R` what the job completes with. */
+export type LockingProcessor<J extends Job = Job, R = J["returnvalue"]> = (
+  job: J,
+  jobToken?: string,
+  signal?: AbortSignal,
+) => Promise<R>;
+
+/** What a job completes with instead of having run, under these policies and this result of `skipResult`. */
+export type SkippedUnder<C extends ConflictPolicy, M extends MaxWaitPolicy, S> =
+  | ([Extract<C, SkippingPolicy>] extends [never] ? never : S)
+  // A job that waited for masters out of reach has no conflict that skipResult could be given.
+  | ("skip" extends M ? S | SkippedResult : never);
 
 /**
  * Wraps a processor so that no two jobs with the same key run at the same time, in whatever process or queue.
@@ -57,6 +62,9 @@ export type LockingProcessor<
  *
  * While a job is waited for, or runs, BullMQ's own lock of it is renewed too, unless the worker has `skipLockRenewal`.
  *
+ * All types are inferred, `J` from the job's annotation or from the worker: write no type arguments. Where a policy may skip
+ * a job, the result includes what the job completes with then.
+ *
  * @returns a processor for a `Worker` of BullMQ 5.72.1 or later.
  * @throws {LockConfigError} for an option that cannot work.
  * @example
@@ -66,20 +74,16 @@ export type LockingProcessor<
  *   }), { connection });
  */
 export function withLock<
-  D = AnyData,
-  R = AnyResult,
-  N extends string = string,
-  P extends JobProgress = JobProgress,
+  J extends Job = Job,
+  R = J["returnvalue"],
   const K extends string = string,
+  C extends ConflictPolicy = "delay",
+  M extends MaxWaitPolicy = "fail",
+  S = SkippedResult,
 >(
-  options: WithLockOptions<D, NoInfer<R>, N, P, K>,
-  processor: (
-    job: Job<D, NoInfer<R>, N, P>,
-    jobToken: string,
-    signal: AbortSignal,
-    lock: Lock,
-  ) => Promise<R>,
-): LockingProcessor<D, R, N, P> {
+  options: WithLockOptions<J, K, C, M, S>,
+  processor: (job: J, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<R>,
+): LockingProcessor<J, R | SkippedUnder<C, M, S>> {
   const settings = checkLockOptions(options);
   if (typeof processor !== "function") {
     throw new LockConfigError({
@@ -90,7 +94,7 @@ export function withLock<
   }
   // BullMQ gives the signal only to a function that declares three plain parameters.
   return async function lockedProcessor(job, jobToken, signal) {
-    const activation = await activate(settings, job as Job, jobToken, signal);
+    const activation = await activate(settings, job, jobToken, signal);
     return (await runLocked(activation, processor as LockedProcessor)) as R;
   };
 }

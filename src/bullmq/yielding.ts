@@ -6,9 +6,6 @@ import type { Activation } from "./activation.ts";
 import { unrecoverableError } from "./control-errors.ts";
 import { UnheldLock } from "./unheld-lock.ts";
 
-/** The code of the error that ends a job that was asked to give way. */
-const CODE = "ERR_REDLOCK_CANCELLED";
-
 /** How a running job under `cancelInProgress` hears that a later one asks it to stop. */
 export class Yielding {
   /** Ends when a later job asks. */
@@ -44,6 +41,6 @@ export class Yielding {
 
 /** Makes the error that ends a job that was asked to give way. */
 export function cancelledError(by: string, cause?: unknown): Error {
-  const message = `cancelled by ${printable(withoutMark(by))}`;
-  return unrecoverableError(Object.assign(new Error(message, { cause }), { code: CODE }));
+  const error = new Error(`cancelled by ${printable(withoutMark(by))}`, { cause });
+  return unrecoverableError(Object.assign(error, { code: "ERR_REDLOCK_CANCELLED" as const }));
 }

@@ -138,7 +138,7 @@ function showJob(
   out: Screen,
 ): void {
   const where = rule === undefined ? "" : ` by rules[${rule}] (${file}:${lineOf(rule)})`;
-  if (outcome === "no lock") out.say("", `The job runs without a lock${where}.`);
+  if (outcome === "no-lock") out.say("", `The job runs without a lock${where}.`);
   else if (error !== undefined) {
     out.say(
       "",

@@ -1,4 +1,4 @@
-import { describeHolder, type Holder } from "../errors.ts";
+import { describeHolder, explainVote, type Holder } from "../errors.ts";
 import type { NodeInspection } from "../redlock/inspect.ts";
 import { advise } from "./advise.ts";
 import type { KeySummary } from "./summary.ts";
@@ -116,7 +116,7 @@ function describeNode(node: NodeInspection, winner: Holder | undefined): string 
     const whose = holder?.kept ? "after" : "by";
     return `${kept} ${whose} ${describeHolder(holder)}, ${ends}`;
   }
-  return `NO ANSWER: ${state}${cause === undefined ? "" : ` (${printable(cause)})`}`;
+  return `NO ANSWER: ${printable(explainVote({ vote: state, cause }))}`;
 }
 
 /** What is under a key that is no lock. */

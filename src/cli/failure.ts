@@ -1,5 +1,5 @@
 import { LockRulesError } from "../config/rules-error.ts";
-import { LockConfigError, LockUnavailableError } from "../errors.ts";
+import { explainVote, LockConfigError, LockUnavailableError, RedlockError } from "../errors.ts";
 import type { Call } from "./command.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import type { Screen } from "./screen.ts";
@@ -31,12 +31,13 @@ export function failureToJson(error: unknown) {
   const { votes, quorum } = error instanceof LockUnavailableError ? error : {};
   return {
     exitCode: exitCodeOf(error),
+    code: error instanceof RedlockError ? error.code : undefined,
     message: messageOf(error),
     mistakes: error instanceof LockRulesError ? error.faults : undefined,
     quorum,
     masters: votes?.map(({ node, vote, cause }) => {
       const answers = ANSWERS.includes(vote);
-      return { node, answers, cause: answers ? undefined : describeVote(vote, cause) };
+      return { node, answers, cause: answers ? undefined : explainVote({ vote, cause }) };
     }),
   };
 }
@@ -50,7 +51,7 @@ export function sayNoQuorum({ votes, quorum }: LockUnavailableError, notes: Scre
     ),
   );
   for (const { node, vote, cause } of votes) {
-    const said = ANSWERS.includes(vote) ? "answered" : printable(describeVote(vote, cause));
+    const said = ANSWERS.includes(vote) ? "answered" : printable(explainVote({ vote, cause }));
     notes.say(`  ${node}  ${said}`);
   }
   notes.say("bullmq-redlock doctor says more about each of them.");
@@ -65,10 +66,6 @@ function sayUseless(error: unknown, command: string | undefined, notes: Screen):
   } else if (error instanceof LockConfigError) {
     notes.say(label, message.split("\n").map(printable).join("\n"));
   } else notes.say(`${label} ${printable(message)}`);
-}
-
-function describeVote(vote: string, cause: string | undefined): string {
-  return `${vote}${cause === undefined ? "" : ` (${cause})`}`;
 }
 
 function messageOf(error: unknown): string {

@@ -1,3 +1,4 @@
+import { explainVote } from "../errors.ts";
 import { aboutVotes } from "./advise.ts";
 import { readTimeout } from "./arguments.ts";
 import type { Command } from "./command.ts";
@@ -57,7 +58,7 @@ away by itself; 2 a mistake in the command or the file; 3 too few masters answer
         vote,
         quarantine,
         answers: state === "free",
-        cause: state === "free" ? undefined : `${state}${cause === undefined ? "" : ` (${cause})`}`,
+        cause: state === "free" ? undefined : explainVote({ vote: state, cause }),
       }));
       if (call.options.json === true) call.out.json({ pattern, locks, waitedFor, masters: states });
       else {

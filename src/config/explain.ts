@@ -21,16 +21,16 @@ export interface ExplainedJob {
 export interface Explanation {
   /**
    * - `"lock"`: it runs under the lock on `keys`;
-   * - `"no lock"`: its rule has the key null: it runs without one;
+   * - `"no-lock"`: its rule has the key null: it runs without one;
    * - `"refused"`: no key can be made from it: it fails for good;
-   * - `"no rule"`: no rule matches: it fails for good.
+   * - `"no-rule"`: no rule matches: it fails for good.
    */
-  readonly outcome: "lock" | "no lock" | "refused" | "no rule";
+  readonly outcome: "lock" | "no-lock" | "refused" | "no-rule";
   /** The place of the rule in the list, from 0; `undefined` when none matches. */
   readonly rule: number | undefined;
   /** The keys the job would lock, all or none. */
   readonly keys: readonly string[];
-  /** Why no key can be made; only for `"refused"` and `"no rule"`. */
+  /** Why no key can be made; only for `"refused"` and `"no-rule"`. */
   readonly error: LockKeyError | undefined;
   /** The options that count, defaults among them; durations are milliseconds. Empty without a lock. */
   readonly options: Readonly<Record<string, unknown>>;
@@ -64,8 +64,8 @@ export function explain(
   const job: KeyJob = { queueName, name, data, id, opts };
   const rule = findRule(rules, job);
   const nothing = { rule: rule?.index, keys: [], error: undefined, options: {} };
-  if (rule === undefined) return { ...nothing, outcome: "no rule", error: noRule(job) };
-  if (rule.key === null) return { ...nothing, outcome: "no lock" };
+  if (rule === undefined) return { ...nothing, outcome: "no-rule", error: noRule(job) };
+  if (rule.key === null) return { ...nothing, outcome: "no-lock" };
   const { checked } = rule;
   const options = optionsOf(checked, settings);
   try {

@@ -1,5 +1,6 @@
-import type { Job, JobProgress } from "bullmq";
+import type { Job } from "bullmq";
 import type { Lock } from "../bullmq/lock.ts";
+import type { SkippedResult } from "../bullmq/options.ts";
 import { type LockingProcessor, withLock } from "../bullmq/with-lock.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
 import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
@@ -14,26 +15,19 @@ import {
 } from "./explain.ts";
 import { findRule, type Rule } from "./rule.ts";
 
-type AnyData = Job["data"];
-type AnyResult = Job["returnvalue"];
-
 /** Locks for jobs, by rules. */
 export interface Locks extends AsyncDisposable {
   /** The `Redlock` of all rules: its events, `inspect`, `ready` and so on. */
   readonly redlock: Redlock;
   /**
    * Wraps a processor as `withLock` does; the rule is picked for each job, by the name of its queue and its own. A job
-   * that no rule matches fails for good, and never runs without a lock by accident.
+   * that no rule matches fails for good, and never runs without a lock by accident. Any rule may skip jobs, so that a
+   * {@link SkippedResult} is among the results.
    */
-  wrap<D = AnyData, R = AnyResult, N extends string = string, P extends JobProgress = JobProgress>(
+  wrap<J extends Job = Job, R = J["returnvalue"]>(
     this: void,
-    processor: (
-      job: Job<D, NoInfer<R>, N, P>,
-      jobToken: string,
-      signal: AbortSignal,
-      lock: Lock,
-    ) => Promise<R>,
-  ): LockingProcessor<D, R, N, P>;
+    processor: (job: J, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<R>,
+  ): LockingProcessor<J, R | SkippedResult>;
   /** Says which rule matches a job, which keys it would lock, and with which options. Asks no master. */
   explain(this: void, job: ExplainedJob): Explanation;
   /** Closes the `Redlock`; close the workers first. Idempotent. */
@@ -55,16 +49,11 @@ export function createLocks(options: RedlockOptions, found: readonly Rule[]): Lo
   };
 }
 
-function wrap<D, R, N extends string, P extends JobProgress>(
-  processor: (
-    job: Job<D, NoInfer<R>, N, P>,
-    jobToken: string,
-    signal: AbortSignal,
-    lock: Lock,
-  ) => Promise<R>,
+function wrap<J extends Job, R>(
+  processor: (job: J, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<R>,
   rules: readonly Rule[],
   redlock: Redlock,
-): LockingProcessor<D, R, N, P> {
+): LockingProcessor<J, R | SkippedResult> {
   if (typeof processor !== "function") {
     throw new LockConfigError({
       path: "processor",
@@ -73,18 +62,18 @@ function wrap<D, R, N extends string, P extends JobProgress>(
     });
   }
   // Made when a job first needs it: there may be thousands of rules.
-  const byRule: LockingProcessor<D, R, N, P>[] = [];
-  const processorOf = (rule: Rule): LockingProcessor<D, R, N, P> => {
+  const byRule: LockingProcessor<J, R | SkippedResult>[] = [];
+  const processorOf = (rule: Rule): LockingProcessor<J, R | SkippedResult> => {
     // The paths of the template are checked against each job; the type of its data is not known to the rules.
-    const lockOptions = { redlock, key: keyOf(rule), ...rule.options } as Parameters<
-      typeof withLock<D, R, N, P>
-    >[0];
-    return (byRule[rule.index] ??= withLock<D, R, N, P>(lockOptions, processor));
+    return (byRule[rule.index] ??= withLock(
+      { redlock, key: keyOf(rule), ...rule.options },
+      processor,
+    ));
   };
-  const refuse = withLock<D, R, N, P>(
+  const refuse = withLock(
     {
       redlock,
-      key: (job) => {
+      key: (job: J) => {
         throw noRule(job);
       },
     },

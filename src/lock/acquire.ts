@@ -184,7 +184,7 @@ function explain(vote: Vote, failure: string | undefined): Vote {
 
 function tooLate(vote: Vote, ttl: number): Vote {
   if (vote.kind !== "granted") return vote;
-  const error = new NodeError("timed out", `answered too late for a ttl of ${ttl} ms`);
+  const error = new NodeError("timed-out", `answered too late for a ttl of ${ttl} ms`);
   return { kind: "failed", error };
 }
 

@@ -37,5 +37,5 @@ export function recovers(
 function isCutOff(vote: Vote | undefined): boolean {
   if (vote?.kind !== "failed") return false;
   const { failure } = vote.error;
-  return failure === "timed out" || failure === "unreachable";
+  return failure === "timed-out" || failure === "unreachable";
 }

@@ -101,7 +101,7 @@ export class Tenure {
         } else if (status === "too long") {
           update(node, "unarmed", `the master did not know of a ttl of ${ttl} ms`);
         } else if (clock.now() >= this.validUntil) {
-          update(node, "timed out", "the answer came after the lock had ended");
+          update(node, "timed-out", "the answer came after the lock had ended");
         } else {
           this.confirm(node, sentAt, ttl);
           update(node, "granted");

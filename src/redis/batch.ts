@@ -79,7 +79,7 @@ export class Batch {
 
   #timeOut(): void {
     if (this.#settled) return;
-    this.fail(new NodeError("timed out", `no answer within ${this.#timeout} ms`));
+    this.fail(new NodeError("timed-out", `no answer within ${this.#timeout} ms`));
     this.#onDeadline();
   }
 

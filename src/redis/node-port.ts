@@ -10,7 +10,7 @@ export interface Answer<R> {
 }
 
 /** Why a master gave no answer that counts. */
-export type NodeFailure = "timed out" | "unreachable" | "refused" | "duplicate";
+export type NodeFailure = "timed-out" | "unreachable" | "refused" | "duplicate";
 
 /** A master gave no answer that counts. */
 export class NodeError extends Error {

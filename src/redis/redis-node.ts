@@ -147,7 +147,7 @@ export class RedisNode implements NodePort {
     this.#outbox.unwatch();
     if (client !== undefined) {
       const over = this.#outbox.takeUntil(this.#options.clock.now() - LONGEST_QUEUE);
-      if (over.length > 0) this.#reject(over, new NodeError("timed out", TOO_MANY));
+      if (over.length > 0) this.#reject(over, new NodeError("timed-out", TOO_MANY));
       while (this.#outbox.size > 0 && this.#inFlight.calls < MOST_IN_FLIGHT) this.#send(client);
     } else if (undecided) this.#keepWaiting();
     else if (this.#outbox.size > 0) {
@@ -167,7 +167,7 @@ export class RedisNode implements NodePort {
     const error =
       inDoubtSince === undefined
         ? new NodeError("unreachable", cause)
-        : new NodeError("timed out", `no answer within ${nodeTimeout} ms`);
+        : new NodeError("timed-out", `no answer within ${nodeTimeout} ms`);
     if (clock.now() >= notBefore) {
       this.#reject(this.#outbox.takeUntil(clock.now() - nodeTimeout), error);
     }

@@ -1,5 +1,5 @@
 import { checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
-import { describeValue, LockConfigError, RedlockClosedError } from "../errors.ts";
+import { describeValue, LockConfigError, RedlockClosedError, RedlockError } from "../errors.ts";
 import type { LockContext } from "../lock/context.ts";
 import { onAbort } from "../on-abort.ts";
 import { pause } from "../pause.ts";
@@ -56,16 +56,16 @@ export interface ReadyReport {
 }
 
 /** The lock masters cannot be used as they are. */
-export class NotReadyError extends LockConfigError {
+export class NotReadyError extends RedlockError {
+  override readonly name = "NotReadyError";
+  readonly code = "ERR_REDLOCK_NOT_READY";
   readonly report: ReadyReport;
 
   constructor(report: ReadyReport) {
-    const fatal = report.findings.filter(isFatal);
-    super({
-      path: "nodes",
-      found: fatal.map(describeFinding).join("; "),
-      expected: `${report.quorum} or more masters that can vote, and nothing fatal (docs/ready.md says what to do)`,
-    });
+    const found = report.findings.filter(isFatal).map(describeFinding).join("; ");
+    super(
+      `nodes: found ${found}, expected ${report.quorum} or more masters that can vote, and nothing fatal (docs/ready.md says what to do)`,
+    );
     this.report = report;
   }
 }

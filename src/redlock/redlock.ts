@@ -183,8 +183,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * Connects to all masters and examines them: whether they may vote, and whether anything about them makes locks weaker
    * or slower than they should be. Takes somewhat more than a second, `timeout` at most, whatever the masters do, and
    * leaves nothing behind on them but their guards.
-   * @throws {NotReadyError} (a {@link LockConfigError}) on a fatal finding; it carries the report. {@link
-   * RedlockClosedError}.
+   * @throws {NotReadyError} on a fatal finding; it carries the report. {@link RedlockClosedError}.
    * @see docs/ready.md for all findings
    */
   async ready(options: ReadyOptions = {}): Promise<ReadyReport> {

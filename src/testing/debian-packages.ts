@@ -64,9 +64,9 @@ async function fetchInto(workshop: string, search: Search): Promise<RedisServer 
   for (const packages of CANDIDATES) {
     const root = join(workshop, packages[0]);
     const refusal = await unpack(packages, root, apt, search);
-    const found = refusal ?? (await tryUnpacked(root, "debian packages"));
+    const found = refusal ?? (await tryUnpacked(root, "debian-packages"));
     if (typeof found !== "string")
-      return await tryUnpacked(await keepInCache(root, search), "debian packages");
+      return await tryUnpacked(await keepInCache(root, search), "debian-packages");
     refusals.push(`${packages[0]}: ${found}`);
   }
   return refusals.join("; ");

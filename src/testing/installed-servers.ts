@@ -31,7 +31,7 @@ export async function takeNamedServer(search: Search): Promise<RedisServer | und
 export const lookOnPath: Step = async (search) => await lookIn(foldersOnPath(search), "path");
 
 /** Looks where package managers put servers, should PATH lack those folders. */
-export const lookInUsualPlaces: Step = async ({ places }) => await lookIn(places, "usual place");
+export const lookInUsualPlaces: Step = async ({ places }) => await lookIn(places, "usual-place");
 
 async function lookIn(
   folders: readonly string[],

@@ -9,7 +9,7 @@ export interface SearchAttempt {
 /** There is no server on this machine and none could be fetched. The message says what to do. */
 export class NoRedisServerError extends Error {
   override readonly name = "NoRedisServerError";
-  readonly code = "ERR_NO_REDIS_SERVER";
+  readonly code = "ERR_REDLOCK_NO_SERVER";
   /** Every step tried, in order. */
   readonly attempts: readonly SearchAttempt[];
   /** The remedy on this system: a command, or a sentence. */

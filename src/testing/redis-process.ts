@@ -29,7 +29,7 @@ export interface Launch {
 /** A server that did not come up, with what it printed. */
 export class RedisStartError extends Error {
   override readonly name = "RedisStartError";
-  readonly code = "ERR_REDIS_START";
+  readonly code = "ERR_REDLOCK_SERVER_START";
   readonly port: number;
   /** What the server itself printed. */
   readonly output: string;

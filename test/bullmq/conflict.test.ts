@@ -409,7 +409,7 @@ describe("maxWait", () => {
 
     expect((await done)[0]!.result).toEqual({
       skipped: true,
-      reason: "maxWait",
+      reason: "max-wait",
       key: "account:a",
       holder: "the operator",
     });

@@ -136,7 +136,7 @@ test("maxHold aborts the signal and fails the job, without putting it back", asy
 
   expect((await done)[0]!.error).toMatchObject({
     code: "ERR_REDLOCK_LOST",
-    reason: "held too long",
+    reason: "held-too-long",
   });
 });
 

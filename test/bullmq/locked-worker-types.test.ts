@@ -74,7 +74,7 @@ test("leaves a template to run time where type arguments are written out, as the
   const lock = { redlock, key: "account:{{data.account}}" } as const;
   compiles(() => new LockedWorker<Invoice>("invoices", "/file.js", { connection, lock }));
   expectTypeOf(() =>
-    withLock<Invoice, void>(lock, async () => {
+    withLock<Job<Invoice>, void>(lock, async () => {
       await Promise.resolve();
     }),
   ).toBeFunction();

@@ -302,7 +302,7 @@ describe("BullMQ's own lock of the job", () => {
     await queue.add("charge", { account: "a" });
 
     expect(await done).toMatchObject([{ result: "second", job: { attemptsMade: 1 } }]);
-    expect(heard).toMatchObject([{ code: "ERR_REDLOCK_LOST", reason: "job lock lost" }]);
+    expect(heard).toMatchObject([{ code: "ERR_REDLOCK_LOST", reason: "job-lock-lost" }]);
     expect(await lost).toMatchObject({ keys: ["account:a"], error: heard[0] });
   });
 

@@ -1,11 +1,6 @@
 import type { Job } from "bullmq";
 import { expect, test, vi } from "vitest";
-import {
-  type LockConflict,
-  LockConflictError,
-  type RedlockEvents,
-  withLock,
-} from "../../src/index.ts";
+import { LockConflictError, type RedlockEvents, withLock } from "../../src/index.ts";
 import { ends, useBench } from "./support.ts";
 
 const bench = useBench();
@@ -41,7 +36,7 @@ test.each(["wait", "delay"] as const)(
 test("people are told of a job that holds a key without what tells jobs apart", async () => {
   const redlock = bench.redlock();
   const queue = bench.queue();
-  const conflicts: LockConflict[] = [];
+  const conflicts: RedlockEvents["conflict"][0][] = [];
   redlock.on("conflict", (conflict) => conflicts.push(conflict));
   const met: unknown[] = [];
   const worker = bench.worker(

@@ -1,6 +1,6 @@
 import { Worker, type Job, type Processor } from "bullmq";
 import { expectTypeOf, test } from "vitest";
-import { type Lock, Redlock, withLock } from "../../src/index.ts";
+import { type Lock, Redlock, type SkippedResult, withLock } from "../../src/index.ts";
 
 interface Invoice {
   accountId: string;
@@ -66,6 +66,29 @@ test("gives policies the type of the job", () => {
     },
     async (job) => await Promise.resolve(job.data.accountId),
   );
+});
+
+test("knows what a job may complete with that is skipped", () => {
+  const key = "account:{{data.accountId}}";
+  const under = {
+    wait: withLock({ redlock, key, onConflict: "wait" }, processor),
+    skip: withLock({ redlock, key, onConflict: "skip" }, processor),
+    keepLatest: withLock({ redlock, key, onConflict: "keepLatest" }, processor),
+    cancelInProgress: withLock({ redlock, key, onConflict: "cancelInProgress" }, processor),
+    maxWait: withLock({ redlock, key, maxWait: 1_000, onMaxWait: "skip" }, processor),
+    chosen: withLock(
+      { redlock, key, onConflict: (job: Job<Invoice>) => (job.attemptsMade > 0 ? "fail" : "skip") },
+      processor,
+    ),
+    skipResult: withLock({ redlock, key, onConflict: "skip", skipResult: () => 0 }, processor),
+  };
+  expectTypeOf(under.wait).returns.resolves.toEqualTypeOf<string>();
+  expectTypeOf(under.skip).returns.resolves.toEqualTypeOf<string | SkippedResult>();
+  expectTypeOf(under.keepLatest).returns.resolves.toEqualTypeOf<string | SkippedResult>();
+  expectTypeOf(under.cancelInProgress).returns.resolves.toEqualTypeOf<string | SkippedResult>();
+  expectTypeOf(under.maxWait).returns.resolves.toEqualTypeOf<string | SkippedResult>();
+  expectTypeOf(under.chosen).returns.resolves.toEqualTypeOf<string | SkippedResult>();
+  expectTypeOf(under.skipResult).returns.resolves.toEqualTypeOf<string | number>();
 });
 
 test("knows a wrong path, a wrong choice and a wrong key function", () => {

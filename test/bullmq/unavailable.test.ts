@@ -82,7 +82,7 @@ describe("while too few masters answer", () => {
 
     expect((await done)[0]!.result).toEqual({
       skipped: true,
-      reason: "maxWait",
+      reason: "max-wait",
       key: "account:a",
       holder: null,
     });
@@ -107,7 +107,7 @@ describe("while too few masters answer", () => {
 
     expect(await failed).toMatchObject({
       name: "LockUnavailableError",
-      votes: [{ vote: "timed out" }, { vote: "timed out" }, { vote: "timed out" }],
+      votes: [{ vote: "timed-out" }, { vote: "timed-out" }, { vote: "timed-out" }],
     });
   });
 

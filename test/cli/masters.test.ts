@@ -397,6 +397,7 @@ describe("inspect", () => {
       expect(JSON.parse(out)).toEqual({
         error: {
           exitCode: 3,
+          code: "ERR_REDLOCK_UNAVAILABLE",
           message: expect.any(String) as string,
           mistakes: null,
           quorum: 2,

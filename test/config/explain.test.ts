@@ -71,7 +71,7 @@ describe("explain", () => {
 
   it("says that a job runs without a lock", () => {
     expect(locks.explain({ queueName: "invoices", name: "mail" })).toEqual({
-      outcome: "no lock",
+      outcome: "no-lock",
       rule: 1,
       keys: [],
       error: undefined,
@@ -85,7 +85,7 @@ describe("explain", () => {
     expect(refused.error).toBeInstanceOf(LockKeyError);
     expect(refused.error?.message).toContain("job invoices:7: data.account: found nothing");
     const none = locks.explain({ queueName: "mails", name: "send" });
-    expect(none).toMatchObject({ outcome: "no rule", rule: undefined, options: {} });
+    expect(none).toMatchObject({ outcome: "no-rule", rule: undefined, options: {} });
     expect(none.error?.message).toContain('no rule matches the queue "mails"');
   });
 });

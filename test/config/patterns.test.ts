@@ -93,7 +93,7 @@ rules:
   ])("%s is one, for the name %s", async (job, name) => {
     await using locks = defineLocks({ nodes: NODES, rules: [{ job, key: "a" }] });
     expect(locks.explain({ queueName: "q", name }).outcome).toBe("lock");
-    expect(locks.explain({ queueName: "q", name: `${name}x` }).outcome).toBe("no rule");
+    expect(locks.explain({ queueName: "q", name: `${name}x` }).outcome).toBe("no-rule");
   });
 });
 

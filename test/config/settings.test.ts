@@ -43,7 +43,7 @@ function check(locks: Locks, { samples }: Setting): void {
       expect(explained.error?.message).toContain(keys);
     } else {
       expect(explained.error).toBeUndefined();
-      expect(explained.outcome).toBe(keys === null ? "no lock" : "lock");
+      expect(explained.outcome).toBe(keys === null ? "no-lock" : "lock");
       expect(explained.keys).toEqual(keys ?? []);
       expect(explained.options).toMatchObject(options);
     }

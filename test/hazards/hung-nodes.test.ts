@@ -171,8 +171,8 @@ describe("an extend that hangs on a majority (R4, S2, U1)", () => {
     expect(error).toBeInstanceOf(LockUnavailableError);
     expect((error as LockUnavailableError).votes.map(({ vote }) => vote)).toEqual([
       "granted",
-      "timed out",
-      "timed out",
+      "timed-out",
+      "timed-out",
     ]);
     expect(ms).toBeLessThan(ONE_TIMEOUT);
     expect(lock.held).toBe(true);

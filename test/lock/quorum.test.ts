@@ -6,7 +6,7 @@ import { NodeError } from "../../src/redis/node-port.ts";
 
 const granted: Vote = { kind: "granted" };
 const pending: Vote = { kind: "pending" };
-const silent: Vote = { kind: "failed", error: new NodeError("timed out", "no answer") };
+const silent: Vote = { kind: "failed", error: new NodeError("timed-out", "no answer") };
 const obstructed: Vote = { kind: "failed", error: new NodeError("refused", "WRONGTYPE ...") };
 
 function heldBy(id: string, { confirmed = false, mark = 1 } = {}): Vote {

@@ -33,7 +33,7 @@ describe("a half-open connection", () => {
   it("is replaced as soon as it has let one deadline go by", async () => {
     const { node, ups, downs, proxy } = await connectThroughProxy();
     proxy.strand();
-    await expect(push(node, "lost")).rejects.toMatchObject({ failure: "timed out" });
+    await expect(push(node, "lost")).rejects.toMatchObject({ failure: "timed-out" });
     expect(await node.recovers(0)).toBe(true);
     expect(await push(node, "second")).toBe(2);
     expect(ups).toHaveLength(2);
@@ -45,7 +45,7 @@ describe("a half-open connection", () => {
   it("is not the reason to execute twice what the master has executed", async () => {
     const { node, proxy } = await connectThroughProxy();
     proxy.strand("replies");
-    await expect(push(node, "once")).rejects.toMatchObject({ failure: "timed out" });
+    await expect(push(node, "once")).rejects.toMatchObject({ failure: "timed-out" });
     expect(await node.recovers(0)).toBe(true);
     expect(await push(node, "third")).toBe(3);
     const stored = await redisClient(servers.urls[0]!).lrange("list", 0, -1);
@@ -57,7 +57,7 @@ describe("a half-open connection", () => {
     const { node, proxy } = await connectThroughProxy();
     proxy.strand();
     const lost = askNode(node, owed, { key: "list", value: "owed" });
-    await expect(lost).rejects.toMatchObject({ failure: "timed out" });
+    await expect(lost).rejects.toMatchObject({ failure: "timed-out" });
     expect(await node.recovers(0)).toBe(true);
     expect(await push(node, "third")).toBe(3);
     const stored = await redisClient(servers.urls[0]!).lrange("list", 0, -1);
@@ -67,7 +67,7 @@ describe("a half-open connection", () => {
   it("stays if it answers before the new one does", async () => {
     const { node, ups, downs, proxy } = await connectThroughProxy();
     proxy.replies.hold();
-    await expect(push(node, "late")).rejects.toMatchObject({ failure: "timed out" });
+    await expect(push(node, "late")).rejects.toMatchObject({ failure: "timed-out" });
     const recovers = node.recovers(0);
     await expect.poll(() => proxy.connections).toBe(2);
     proxy.replies.pass();
@@ -80,7 +80,7 @@ describe("a half-open connection", () => {
   it("keeps back what is asked while it is in doubt, and sends it to the new one", async () => {
     const { node, proxy } = await connectThroughProxy();
     proxy.strand();
-    await expect(push(node, "lost")).rejects.toMatchObject({ failure: "timed out" });
+    await expect(push(node, "lost")).rejects.toMatchObject({ failure: "timed-out" });
     expect(await Promise.all([push(node, "a"), push(node, "b")])).toEqual([2, 3]);
   });
 

@@ -68,7 +68,7 @@ describe("a node", () => {
       node.ask(callOf(append, { key: "list", value: "b" }), {
         answer: () => expect.unreachable(),
         failure: (error) => {
-          expect(error).toMatchObject({ failure: "timed out" });
+          expect(error).toMatchObject({ failure: "timed-out" });
           servers.resume(0);
         },
         late: ({ reply }) => {
@@ -98,7 +98,7 @@ describe("a node", () => {
     const client = redisClient(servers.urls[0]!);
     servers.pause(0);
     const lost = push(node, "b");
-    await expect(lost).rejects.toMatchObject({ failure: "timed out" });
+    await expect(lost).rejects.toMatchObject({ failure: "timed-out" });
     servers.resume(0);
     await client.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
     await expect.poll(() => push(node, "c").catch(() => 0), { timeout: 10_000 }).toBeGreaterThan(0);

@@ -86,7 +86,7 @@ describe.each([3, 5])("with %i masters", (count) => {
       expect(votes).toHaveLength(count);
       for (const [node, { vote, cause }] of votes.entries()) {
         if (node >= majority) continue;
-        expect(["timed out", "unreachable"]).toContain(vote);
+        expect(["timed-out", "unreachable"]).toContain(vote);
         expect(cause).toMatch(/no answer within 50 ms|ECONNREFUSED/);
       }
     });

@@ -160,7 +160,7 @@ export class Wire implements NodePort {
       open = false;
       // The real one tries a second connection beside one that let a deadline go by.
       if (this.#lastAnswerAt < sentAt) this.#reconnect(CONNECTING * this.#random.fraction());
-      listener.failure(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
+      listener.failure(new NodeError("timed-out", `no answer within ${this.#nodeTimeout} ms`));
     });
     const execute = (): void => {
       const outcome = executeOn(server.master, { operation, args }, id);

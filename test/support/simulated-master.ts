@@ -498,7 +498,7 @@ export class SimulatedNode implements NodePort {
     let inTime = true;
     const deadline = clock.timer(this.#nodeTimeout, () => {
       inTime = false;
-      listener.failure(new NodeError("timed out", `no answer within ${this.#nodeTimeout} ms`));
+      listener.failure(new NodeError("timed-out", `no answer within ${this.#nodeTimeout} ms`));
     });
     const execute = (): void => {
       const outcome = executeOn(this.master, { operation, args }, this.server);

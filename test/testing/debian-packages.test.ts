@@ -51,7 +51,7 @@ describe.skipIf(!hasApt)("without a server on this system", () => {
     const lines: string[] = [];
     const options = { env, places: [], onProgress: (line: string) => lines.push(line) };
     const server = await findRedisServer(options);
-    expect(server.source).toBe("debian packages");
+    expect(server.source).toBe("debian-packages");
     expect(lines).toEqual(["fetching redis-server from the Debian packages, once (some 10 MB)"]);
 
     const offline = { ...env, BULLMQ_REDLOCK_INSTALL: "0" };
@@ -66,7 +66,7 @@ describe.skipIf(!hasApt)("without a server on this system", () => {
   test("a package is unpacked with all it needs, and the hooks of the system do not run", async () => {
     const source = await makePackageSource(REDIS);
     const server = await findRedisServer({ env: { ...env, ...source.env }, places: [] });
-    expect(server).toMatchObject({ version: "7.2.4", source: "debian packages" });
+    expect(server).toMatchObject({ version: "7.2.4", source: "debian-packages" });
     expect(await readdir(join(server.path, ".."))).toContain("proof-of-the-library");
     expect(await readdir(source.folder)).not.toContain("hook-ran");
     expect(await readdir(cache)).toHaveLength(1);
@@ -144,7 +144,7 @@ describe.skipIf(!hasApt)("without a server on this system", () => {
         /earlier run .*--version failed/,
       );
       const server = await findRedisServer({ env: { ...env, ...source.env }, places: [] });
-      expect(server.source).toBe("debian packages");
+      expect(server.source).toBe("debian-packages");
       expect(await findRedisServer({ env: offline, places: [] })).toMatchObject({
         path: server.path,
         source: "cache",
@@ -158,7 +158,7 @@ describe.skipIf(!hasApt)("without a server on this system", () => {
       const longAgo = new Date(Date.now() - 25 * 60 * 60 * 1000);
       await utimes(abandoned, longAgo, longAgo);
       const server = await findRedisServer({ env: { ...env, ...source.env }, places: [] });
-      expect(server.source).toBe("debian packages");
+      expect(server.source).toBe("debian-packages");
       expect((await readdir(cache)).filter((name) => name.startsWith("fetching-"))).toEqual([
         "fetching-1",
       ]);

@@ -38,7 +38,7 @@ describe("BULLMQ_REDLOCK_REDIS_BIN", () => {
     await writeFakeServer(join(folder, "bin/redis-server"));
     const finding = findRedisServer({ env: { ...env, BULLMQ_REDLOCK_REDIS_BIN: path } });
     await expect(finding).rejects.toMatchObject({
-      code: "ERR_NO_REDIS_SERVER",
+      code: "ERR_REDLOCK_NO_SERVER",
       message: expect.stringContaining(`BULLMQ_REDLOCK_REDIS_BIN=${path}: `),
       attempts: [{ reason: expect.stringContaining(reason) }],
     });
@@ -62,7 +62,7 @@ describe("installed servers", () => {
   test("are taken from the usual places when PATH has none", async () => {
     const path = await writeFakeServer(join(folder, "usual/redis-server"), { version: "6.2.0" });
     const found = await findRedisServer({ env, places: [join(folder, "usual")] });
-    expect(found).toEqual({ path, version: "6.2.0", source: "usual place", env: {} });
+    expect(found).toEqual({ path, version: "6.2.0", source: "usual-place", env: {} });
   });
 
   test("that are folders, or may not be run, are passed over", async () => {
@@ -113,7 +113,7 @@ test("where nothing works, the error lists every step, why it failed, and what t
   );
   expect(error).toBeInstanceOf(NoRedisServerError);
   const { code, message, attempts, remedy } = error as NoRedisServerError;
-  expect(code).toBe("ERR_NO_REDIS_SERVER");
+  expect(code).toBe("ERR_REDLOCK_NO_SERVER");
   expect(attempts.map(({ step }) => step)).toEqual([
     "PATH",
     "the usual places",

@@ -111,7 +111,7 @@ describe("a start", () => {
   test("fails with the server's own words when a server does not come up", async () => {
     const tmp = await useTemporaryFolder();
     await expect(startRedisNodes(2, { args: ["--no-such-option", "1"] })).rejects.toMatchObject({
-      code: "ERR_REDIS_START",
+      code: "ERR_REDLOCK_SERVER_START",
       message: expect.stringMatching(/ended at once; it printed:[^]*no-such-option/),
     });
     expect(await readdir(tmp)).toEqual([]);

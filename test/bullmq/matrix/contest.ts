@@ -23,7 +23,7 @@ export interface Outcome {
 export class Contest {
   /** In the order in which the jobs got to work. */
   readonly started: string[] = [];
-  readonly processor: LockingProcessor<Account>;
+  readonly processor: LockingProcessor<Job<Account>>;
   readonly #running = new Map<string, number>();
   readonly #completed: { lane: Lane; id: string }[] = [];
   readonly #errors: string[] = [];

@@ -1,4 +1,4 @@
-import { createPostgresBackend, Queue, withBackend, Worker } from "bullmq";
+import { createPostgresBackend, type Job, Queue, withBackend, Worker } from "bullmq";
 import { Queue as Queue5, Worker as Worker5 } from "bullmq5";
 import { randomUUID } from "node:crypto";
 import { createClient } from "redis";
@@ -46,7 +46,7 @@ export interface WorkerLike {
 /** A queue, and a way to put workers on it; all is closed when the test ends. */
 export interface Lane {
   readonly queue: QueueLike;
-  work(processor: LockingProcessor<Account>, concurrency: number): WorkerLike;
+  work(processor: LockingProcessor<Job<Account>>, concurrency: number): WorkerLike;
 }
 
 /** A queue of BullMQ 6 on Redis. */

@@ -1,0 +1,185 @@
+// npm run matrix: the packed package in empty folders, with every supported version of what it meets. "types", "run" and
+// "jest" name the parts to do; "minute" is the part of the types that CI checks, and writes nothing.
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { format } from "prettier";
+import { putLines } from "../support/put-lines.ts";
+import { type Folder, Folders } from "./folder.ts";
+import { makeJestProjects, runJest } from "./jest.ts";
+import { compileScenario, runScenario } from "./scenario.ts";
+import { checkTypes, isOf, MODES } from "./types.ts";
+
+const OLDEST = "5.72.1";
+/** BullMQ with ioredis, to run. */
+const RUN = [OLDEST, "5", "6.0.0", "6"].flatMap((bullmq) => [
+  [bullmq, "5.11"] as const,
+  [bullmq, "6"] as const,
+]);
+/** And for the types, of which BullMQ 6.2 has more than 6.1. */
+const TYPED = [
+  ...RUN.filter(([bullmq, ioredis]) => ioredis === "6" || bullmq === "6"),
+  ["6.1", "6"] as const,
+];
+const TYPESCRIPT = ["5.4", "5.9", "6", "7"];
+const NODE = ["20", "22", "24"];
+const JEST = ["jest@30", "ts-jest@29", "@types/jest@30", "typescript@5.9"];
+/** Rows that are worked on at the same time. */
+const LANES = 2;
+
+/** A row of a table: what it is about, and its cells. */
+type Row = readonly [name: string, ...cells: string[]];
+
+const parts: Record<string, () => Promise<void>> = { types, run, jest, minute };
+let failures = 0;
+const folders = await Folders.create();
+const [, , ...names] = process.argv;
+try {
+  for (const name of names.length === 0 ? ["types", "run", "jest"] : names) {
+    const part = parts[name];
+    if (part === undefined)
+      throw new Error(`found ${name}, expected ${Object.keys(parts).join(", ")}`);
+    await part();
+  }
+} finally {
+  await folders.remove();
+}
+process.exitCode = failures === 0 ? 0 : 1;
+
+/** Types, with every TypeScript and all ways to compile. */
+async function types(): Promise<void> {
+  const compilers = await installTypeScript(TYPESCRIPT);
+  const rows = await inLanes(TYPED, async ([bullmq, ioredis]): Promise<Row> => {
+    const folder = await installPair("types", bullmq, ioredis);
+    const cells: string[] = [];
+    for (const compiler of compilers) cells.push(await typesCell(folder, compiler, MODES));
+    return [await nameOf(folder), ...cells];
+  });
+  const versions = await Promise.all(
+    compilers.map(async (compiler) => `TypeScript ${await compiler.versionOf("typescript")}`),
+  );
+  const ways = MODES.map(({ name }) => `\`${name}\``).join("; ");
+  await putTable("types", [["", ...versions], ...rows], `The ways to compile: ${ways}.`);
+}
+
+/** The scenario, on every Node. */
+async function run(): Promise<void> {
+  const [compiler] = await installTypeScript(["7"]);
+  const nodes = await installNodes();
+  const rows = await inLanes(RUN, async ([bullmq, ioredis]): Promise<Row> => {
+    const folder = await installPair("run", bullmq, ioredis);
+    const name = await nameOf(folder);
+    const programs = await compileScenario(folder, compiler!);
+    const cells: string[] = [];
+    for (const { program, version } of nodes) {
+      const failed = await runScenario(programs, program);
+      cells.push(cellOf(`${name}, Node ${version}`, failed, programs.length));
+    }
+    return [name, ...cells];
+  });
+  await putTable("run", [["", ...nodes.map(({ version }) => `Node ${version}`)], ...rows]);
+}
+
+/** Tests under Jest, on every Node. */
+async function jest(): Promise<void> {
+  const nodes = await installNodes();
+  const rows = await inLanes([OLDEST, "6"], async (bullmq): Promise<Row> => {
+    const folder = await installPair("jest", bullmq, "6", ...JEST);
+    const name = `${await nameOf(folder)}, Jest ${await folder.versionOf("jest")}`;
+    const tests = await makeJestProjects(folder);
+    const cells: string[] = [];
+    for (const { program, version } of nodes) {
+      const failed = await runJest(tests, program);
+      cells.push(cellOf(`${name}, Node ${version}`, failed, tests.projects.length));
+    }
+    return [name, ...cells];
+  });
+  await putTable("jest", [["", ...nodes.map(({ version }) => `Node ${version}`)], ...rows]);
+}
+
+/** Types with the oldest and the newest of everything, both builds. */
+async function minute(): Promise<void> {
+  const compilers = await installTypeScript(["5.4", "7"]);
+  const modes = MODES.filter(({ libraries }) => libraries);
+  await inLanes([OLDEST, "5", "6"], async (version) => {
+    const folder = await installPair("types", version, "6");
+    for (const compiler of compilers) await typesCell(folder, compiler, modes);
+  });
+}
+
+async function typesCell(folder: Folder, compiler: Folder, modes: typeof MODES): Promise<string> {
+  const version = await compiler.versionOf("typescript");
+  const possible = modes.filter((mode) => isOf(mode, Number.parseInt(version, 10)));
+  const failed = await checkTypes(folder, compiler, possible);
+  return cellOf(`${await nameOf(folder)}, TypeScript ${version}`, failed, possible.length);
+}
+
+/** Says how a cell went, and what failed. */
+function cellOf(what: string, failed: readonly string[], of: number): string {
+  const cell = `${of - failed.length} of ${of}`;
+  process.stdout.write(`${what}: ${cell}\n`);
+  for (const failure of failed) process.stderr.write(`${what}: ${failure}\n`);
+  failures += failed.length;
+  return cell;
+}
+
+/** Writes a table into the page, unless something failed. */
+async function putTable(
+  name: string,
+  [head, ...rows]: readonly Row[],
+  ...after: string[]
+): Promise<void> {
+  if (failures > 0) return;
+  const lines = [head!, head!.map(() => "-"), ...rows].map((cells) => `| ${cells.join(" | ")} |`);
+  const page = new URL("../../docs/compatibility.md", import.meta.url);
+  const command = `npm run matrix ${name}`;
+  putLines(page, { name, command, lines: [...lines, ...after.flatMap((line) => ["", line])] });
+  const text = await readFile(page, "utf8");
+  await writeFile(page, await format(text, { parser: "markdown", printWidth: 100 }));
+}
+
+async function nameOf(folder: Folder): Promise<string> {
+  const [bullmq, ioredis] = [await folder.versionOf("bullmq"), await folder.versionOf("ioredis")];
+  return `BullMQ ${bullmq}, ioredis ${ioredis}`;
+}
+
+async function installPair(
+  name: string,
+  bullmq: string,
+  ioredis: string,
+  ...more: readonly string[]
+): Promise<Folder> {
+  const packages = [".", `bullmq@${bullmq}`, `ioredis@${ioredis}`, "@types/node@20", ...more];
+  return await folders.install(`${name}-${bullmq}-${ioredis}`, ...packages);
+}
+
+async function installTypeScript(versions: readonly string[]): Promise<Folder[]> {
+  return await Promise.all(
+    versions.map(async (version) => {
+      return await folders.install(`typescript-${version}`, `typescript@${version}`);
+    }),
+  );
+}
+
+/** Node comes as a package too, one for each platform. */
+async function installNodes(): Promise<{ program: string; version: string }[]> {
+  const name = `node-${process.platform}-${process.arch}`;
+  return await Promise.all(
+    NODE.map(async (wanted) => {
+      const folder = await folders.install(`node-${wanted}`, `${name}@${wanted}`);
+      const program = join(folder.path, "node_modules", name, "bin", "node");
+      return { program, version: await folder.versionOf(name) };
+    }),
+  );
+}
+
+/** Does something for each item, a few at a time; the results are in the order of the items. */
+async function inLanes<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const queue = items.entries();
+  await Promise.all(
+    Array.from({ length: LANES }, async () => {
+      for (const [index, item] of queue) results[index] = await work(item);
+    }),
+  );
+  return results;
+}

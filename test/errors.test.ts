@@ -1,0 +1,30 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { expect, expectTypeOf, it } from "vitest";
+import type { RedlockErrorCode } from "../src/index.ts";
+
+const SOURCE = new URL("../src/", import.meta.url);
+
+/** Every code in a text. */
+function codesIn(text: string): string[] {
+  return [...new Set(text.match(/\bERR_[A-Z_]+[A-Z]\b/g))].sort();
+}
+
+/** The union of all codes, as it stands in src/errors.ts. */
+const union = codesIn(
+  /type RedlockErrorCode =[^;]*;/.exec(readFileSync(new URL("errors.ts", SOURCE), "utf8"))![0],
+);
+
+it("has the code of every error in one union", () => {
+  const files = readdirSync(SOURCE, { recursive: true }).map(String);
+  const texts = files
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => readFileSync(new URL(name, SOURCE), "utf8"));
+  expect(codesIn(texts.join("\n"))).toEqual(union);
+  expectTypeOf<"ERR_REDLOCK_CANCELLED">().toExtend<RedlockErrorCode>();
+});
+
+it("documents each code, and no other", () => {
+  const page = readFileSync(new URL("../docs/errors.md", import.meta.url), "utf8");
+  const rows = Array.from(page.matchAll(/^\| `(ERR_[A-Z_]+)`/gm), ([, code = ""]) => code);
+  expect(rows.sort()).toEqual(union);
+});
