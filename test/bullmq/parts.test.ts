@@ -1,7 +1,7 @@
 import { DelayedError, RateLimitError, UnrecoverableError, type Job } from "bullmq";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { backoff, timesPutAside } from "../../src/bullmq/backoff.ts";
+import { alarm, backoff, timesPutAside } from "../../src/bullmq/backoff.ts";
 import { isControlError } from "../../src/bullmq/control-errors.ts";
 import { describeAsHolder, isSameJob } from "../../src/bullmq/holder.ts";
 import { LinkedSignal } from "../../src/bullmq/linked-signal.ts";
@@ -163,5 +163,40 @@ describe("the losses of a job", () => {
     expect(lossesOf(job)).toBe(0);
     putBack();
     expect(lossesOf(job)).toBe(1);
+  });
+});
+
+describe("the alarm of a parked job", () => {
+  const ttl = 15_000;
+
+  test("rings for the first in line within one and a half ttls of the release", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 0, max: ttl }),
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        (expiresIn, fraction) => {
+          const ms = alarm({ expiresIn, ahead: 0, ttl }, fraction);
+          expect(ms).toBeGreaterThan(expiresIn);
+          expect(ms).toBeLessThanOrEqual(1.5 * ttl);
+        },
+      ),
+    );
+  });
+
+  test("rings later for each job before it, and never later than five minutes", () => {
+    const at = (ahead: number, fraction: number): number =>
+      alarm({ expiresIn: ttl, ahead, ttl }, fraction);
+    for (let ahead = 0; ahead < 9; ahead++) expect(at(ahead + 1, 0)).toBeGreaterThan(at(ahead, 0));
+    expect(at(1_000, 0.5)).toBe(at(9, 0.5));
+    expect(alarm({ expiresIn: 1_800_000, ahead: 50, ttl: 600_000 }, 0.999)).toBeLessThanOrEqual(
+      300_000,
+    );
+  });
+
+  test("does not ring for many at the same time", () => {
+    const rings = [0, 0.25, 0.5, 0.75].map((fraction) =>
+      alarm({ expiresIn: ttl, ahead: 50, ttl }, fraction),
+    );
+    expect(Math.max(...rings) - Math.min(...rings)).toBeGreaterThan(ttl);
   });
 });

@@ -70,7 +70,7 @@ describe("a key that nobody holds", () => {
     expect(error.message).toMatch(/^"k" is kept for the next in line, for 1[45]\d\d ms at most$/);
     const { retryAfter } = error as LockConflictError;
     expect(retryAfter).toBeLessThanOrEqual(1_500);
-    const data = { keys: ["k"], key: "k", holder: undefined, reserved: true, retryAfter };
+    const data = { keys: ["k"], key: "k", holder: undefined, reserved: true, retryAfter, ahead: 0 };
     expect(error).toMatchObject(data);
     expect(conflicts).toEqual([data]);
     await clock.until(redlock.close());
