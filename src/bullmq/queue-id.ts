@@ -18,8 +18,9 @@ const ID_BYTES = 12;
 
 /** Whether parked jobs of the worker's queue can be woken: `promote` is not atomic on PostgreSQL, where a job that two
  * processes promote may run twice. */
-export function canWake({ backend, qualifiedName, toKey }: JobWorker): boolean {
-  if (qualifiedName === undefined || toKey === undefined) return false;
+export function canWake(worker: JobWorker): boolean {
+  const { backend, qualifiedName } = worker;
+  if (qualifiedName === undefined || worker.toKey === undefined) return false;
   // BullMQ 5 knows nothing but Redis.
   return backend === undefined || "redisPrefix" in backend;
 }

@@ -168,6 +168,8 @@ describe("the losses of a job", () => {
 
 describe("the alarm of a parked job", () => {
   const ttl = 15_000;
+  const at = (ahead: number, fraction: number): number =>
+    alarm({ expiresIn: ttl, ahead, ttl }, fraction);
 
   test("rings for the first in line within one and a half ttls of the release", () => {
     fc.assert(
@@ -184,8 +186,6 @@ describe("the alarm of a parked job", () => {
   });
 
   test("rings later for each job before it, and never later than five minutes", () => {
-    const at = (ahead: number, fraction: number): number =>
-      alarm({ expiresIn: ttl, ahead, ttl }, fraction);
     for (let ahead = 0; ahead < 9; ahead++) expect(at(ahead + 1, 0)).toBeGreaterThan(at(ahead, 0));
     expect(at(1_000, 0.5)).toBe(at(9, 0.5));
     expect(alarm({ expiresIn: 1_800_000, ahead: 50, ttl: 600_000 }, 0.999)).toBeLessThanOrEqual(

@@ -265,24 +265,24 @@ describe("a queue is known by what it is, not by how it is reached", () => {
     }
     for (const stack of stacks) expect(await stack.untilRun(6)).toBeLessThan(SERVED + LOAD);
   });
-
-  /** A client that thinks it is connected to one address, as by the name of a host, and is connected to another. */
-  function clientThatSays(host: string, port: number, url: string): Redis {
-    const real = new URL(url);
-    class Detour extends AbstractConnector {
-      constructor() {
-        super(2_000);
-      }
-
-      connect(): Promise<Socket> {
-        this.connecting = true;
-        const socket = createConnection({ host: real.hostname, port: Number(real.port) });
-        this.stream = socket;
-        return Promise.resolve(socket);
-      }
-    }
-    const client = new Redis({ host, port, maxRetriesPerRequest: null, Connector: Detour });
-    onTestFinished(() => client.disconnect());
-    return client;
-  }
 });
+
+/** A client that thinks it is connected to one address, as by the name of a host, and is connected to another. */
+function clientThatSays(host: string, port: number, url: string): Redis {
+  const real = new URL(url);
+  class Detour extends AbstractConnector {
+    constructor() {
+      super(2_000);
+    }
+
+    connect(): Promise<Socket> {
+      this.connecting = true;
+      const socket = createConnection({ host: real.hostname, port: Number(real.port) });
+      this.stream = socket;
+      return Promise.resolve(socket);
+    }
+  }
+  const client = new Redis({ host, port, maxRetriesPerRequest: null, Connector: Detour });
+  onTestFinished(() => client.disconnect());
+  return client;
+}
