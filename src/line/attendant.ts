@@ -74,6 +74,8 @@ export class Attendant implements Appointment {
   handOver(round: Round, node: number, reply: TurnReply): Promise<void> {
     round.replies[node] = reply;
     this.#consider(round);
+    // A master that is down never completes the round.
+    this.#endIfIdle();
     return round.calling;
   }
 

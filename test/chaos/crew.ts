@@ -32,6 +32,8 @@ export class Crew implements AsyncDisposable {
   readonly #tasks: readonly WorkerTask[];
   readonly #journal: Journal;
   readonly #children: ChildProcess[];
+  /** Those that were told to end, and whose places are taken. */
+  readonly #retired: ChildProcess[] = [];
   #isEnding = false;
 
   constructor(tasks: readonly WorkerTask[], journal: Journal) {
@@ -66,17 +68,26 @@ export class Crew implements AsyncDisposable {
     this.#replace(worker);
   }
 
+  /** Ends a worker in good order, as a deploy does, while another takes its place. */
+  deploy(worker: number): void {
+    const child = this.#child(worker);
+    child.removeAllListeners("exit");
+    if (child.connected) child.send("end");
+    this.#retired.push(child);
+    this.#replace(worker);
+  }
+
   /** Ends all in good order; those that do not end are killed, and count as one unsettled call each. */
   async end(): Promise<void> {
     this.#isEnding = true;
     await Promise.all(
-      this.#children.map(async (child) => {
+      [...this.#retired, ...this.#children].map(async (child) => {
         const patience = setTimeout(() => {
           this.#journal.write({ what: "unsettled", call: `process ${child.pid}` });
           child.kill("SIGKILL");
         }, ENDS_WITHIN);
         const ended = hasEnded(child) ? undefined : once(child, "exit");
-        if (child.connected) child.send("end");
+        if (child.connected && !this.#retired.includes(child)) child.send("end");
         await ended;
         clearTimeout(patience);
       }),
@@ -87,7 +98,7 @@ export class Crew implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isEnding = true;
     await Promise.all(
-      this.#children.map(async (child) => {
+      [...this.#retired, ...this.#children].map(async (child) => {
         if (hasEnded(child)) return;
         const ended = once(child, "exit");
         child.kill("SIGKILL");

@@ -146,6 +146,7 @@ export class Nemesis implements Disposable {
   async #strikeWorker({ kind, ms }: Fault, worker: number): Promise<void> {
     const { crew } = this.#stage;
     if (kind === "kill") return crew.kill(worker);
+    if (kind === "deploy") return crew.deploy(worker);
     crew.stop(worker);
     await delay(ms);
     crew.continue(worker);

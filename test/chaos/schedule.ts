@@ -25,7 +25,7 @@ export const LINK_FAULTS = {
   "tear a reply": 3,
 };
 /** What goes wrong with a worker process. */
-export const WORKER_FAULTS = { stop: 5, kill: 2 };
+export const WORKER_FAULTS = { stop: 5, kill: 2, deploy: 2 };
 
 export type FaultKind =
   keyof typeof MASTER_FAULTS | keyof typeof LINK_FAULTS | keyof typeof WORKER_FAULTS;
@@ -131,9 +131,9 @@ function drawWorkerFaults(chance: Chance, { workers, ms }: Terms): Fault[] {
     const kind = pickWeighted(chance, WORKER_FAULTS);
     const worker = Math.floor(chance() * workers);
     const length = kind === "stop" ? 50 + chance() * chance() * 3_000 : 0;
-    // A process that was killed takes a while until its successor works.
+    // The successor of a process takes a while until it works.
     if ((busyUntil[worker] ?? 0) > at) continue;
-    busyUntil[worker] = at + (kind === "kill" ? 3_000 : length + 200);
+    busyUntil[worker] = at + (kind === "stop" ? length + 200 : 3_000);
     faults.push({ kind, at, ms: length, worker });
   }
   return faults;

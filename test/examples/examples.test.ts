@@ -25,7 +25,7 @@ const expected: Record<string, RegExp[]> = {
   ],
   "04-config-file.ts": [
     /invoices charge -> lock \[ 'account:7' \]/,
-    /invoices mail -> no lock \[\]/,
+    /invoices mail -> no-lock \[\]/,
     /invoices charge -> refused \[\] job invoices:no id: data\.accountId: found nothing/,
     /mail ran under \[\]/,
     /balances: \{ '0': 500, '1': 500 \}/,

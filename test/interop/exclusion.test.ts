@@ -99,7 +99,7 @@ describe.each(Object.entries(PEERS))("%s", (_, makePeer) => {
     await expect.poll(async () => await observer.exists("redlock:@waiters:account")).toBe(1);
     await ours.release();
     await next;
-    await expect.poll(() => messages).toEqual(["redlock:@called:account"]);
+    await expect.poll(() => messages).toEqual([expect.stringMatching(/^redlock:@called:/)]);
   });
 
   test("gives way when its lock has expired", async () => {

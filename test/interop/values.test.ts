@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { LockConflictError } from "../../src/index.ts";
+import { LockConflictError, LockUnavailableError } from "../../src/index.ts";
 import { failureOf } from "../hazards/support.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { connectOurs, expectUntouched, STORED } from "./support.ts";
@@ -12,7 +12,6 @@ const ANY: Record<string, string | Buffer> = {
   "32 hexadecimal digits": "9f86d081884c7d659a2feaa0c55ad015",
   "base64 with its signs": "+/8BAgMEBQYHCAkKCwwNDg==",
   "our form": "123:abc:x",
-  "our form in quarantine": "q123:abc:x",
   "our form with a token too long": "12345678901234567890:abc:x",
   "our form with an owner too long": `123:${"a".repeat(65)}:x`,
   "a q in front": "q9f86d081884c7d65",
@@ -21,6 +20,16 @@ const ANY: Record<string, string | Buffer> = {
   nothing: "",
   "ten thousand characters": "x".repeat(10_000),
 };
+
+test("a value of our form that a master accepted in quarantine is nobody's lock, and stays", async () => {
+  const redlock = await connectOurs(nodes, { ttl: TTL });
+  const clients = redisClients(nodes);
+  for (const client of clients) await client.set(STORED, "q123:abc:x");
+
+  await expectUntouched(clients, async () => {
+    expect(await failureOf(redlock.acquire("account"))).toBeInstanceOf(LockUnavailableError);
+  });
+});
 
 describe.each(Object.entries(ANY))("a value of %s", (_, value) => {
   test.each([

@@ -80,7 +80,7 @@ describe.skipIf(!hasApt)("without a server on this system", () => {
     ];
     const source = await makePackageSource(REDIS, { installed });
     const server = await findRedisServer({ env: { ...env, ...source.env }, places: [] });
-    expect(server).toMatchObject({ version: "7.2.4", source: "debian packages" });
+    expect(server).toMatchObject({ version: "7.2.4", source: "debian-packages" });
   });
 
   test("a relative cache folder is one of the working folder", async () => {
