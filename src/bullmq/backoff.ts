@@ -38,7 +38,7 @@ const LONGEST_ALARM = 300_000;
 /**
  * When a parked job comes back that was not called, in whole milliseconds: when its holder's lock should have ended, and a
  * ttl later for each one that waits before it. No process needs to be alive for it, and a holder that lives for long costs
- * about ln(waiters) activations a ttl.
+ * about ln(waiters) activations a ttl for up to ten waiters, and a ninth of one for each further waiter.
  * @param expiresIn milliseconds until the holder's lock ends if it is not extended.
  * @param ahead how many wait before the job.
  */
