@@ -193,7 +193,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "calling again where a call was lost",
     without: "a queue is blamed for a connection that broke, and its job is passed over",
-    scenario: named("connections to the queue break"),
+    scenario: named("connections to a quiet queue break"),
     violation: "left waiting",
     seeds: 20,
     patch: {

@@ -306,6 +306,15 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     duration: 30_000,
     queueLoss: 0.05,
   }),
+  scenario("connections to a quiet queue break", {
+    processes: [[0], [0]],
+    slots: 2,
+    jobs: [{ count: 30, keys: ["a"], over: 290_000 }],
+    hold: 12_000,
+    duration: 300_000,
+    options: { ...OPTIONS, ttl: 10_000 },
+    queueLoss: 0.06,
+  }),
   scenario("each process lacks another master", {
     blind: true,
     jobs: [STREAM],
