@@ -105,6 +105,11 @@ export async function simulateJobs(
   while (timeline.now < end && !isOver(world)) await timeline.runUntil(timeline.now + 500);
   oracle.stop();
   const makespan = Math.max(0, ...queues.flatMap(({ ends }) => ends.map(({ at }) => at)));
+  // What comes later can disturb no job.
+  const [steps, messages] = [processes[0]?.host.steps ?? 0, faults.messages];
+  // Of thousands of disturbed runs none is watched while nothing happens.
+  const isDisturbed = Object.keys(disturbance).length > 0;
+  if (isDisturbed) for (const { host } of processes) host.kill();
   await checkAfterwards(world, keys);
   const jobs = queues.flatMap((queue) => [...queue.jobs.values()]);
   return {
@@ -118,8 +123,8 @@ export async function simulateJobs(
     violations: Object.fromEntries(oracle.violations),
     faults: Object.fromEntries(faults.counts),
     examples: oracle.examples,
-    steps: processes[0]?.host.steps ?? 0,
-    messages: faults.messages,
+    steps,
+    messages,
   };
 }
 
