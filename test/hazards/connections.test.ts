@@ -97,6 +97,24 @@ describe("a burst of calls", () => {
     const reasons = outcomes.flatMap((each) => (each.status === "rejected" ? [each.reason] : []));
     expect(reasons.map(String).slice(0, 3)).toEqual([]);
   });
+
+  test("of ten thousand that wait for one key all stand in line", async () => {
+    const redlock = await connectRedlock(nodes.urls, { ttl: 60_000, nodeTimeout: 1_000 });
+    await redlock.acquire("one");
+    const reasons: string[] = [];
+    for (let i = 0; i < 10_000; i++) {
+      redlock
+        .acquire("one", { waitTimeout: 120_000 })
+        .catch((error: unknown) => reasons.push(String(error)));
+    }
+
+    const inLine = async (): Promise<number> => (await redlock.inspect("one")).waiting;
+    await expect
+      .poll(async () => (await inLine()) + reasons.length, { timeout: 100_000, interval: 500 })
+      .toBe(10_000);
+
+    expect(reasons.slice(0, 3)).toEqual([]);
+  }, 120_000);
 });
 
 describe("names that point elsewhere after a failover", () => {

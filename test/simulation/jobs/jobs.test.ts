@@ -2,14 +2,13 @@ import { afterAll, describe, expect, it } from "vitest";
 import { stayInBackground } from "../../support/background.ts";
 import { disturbancesOf } from "./programs.ts";
 import { type JobReport, simulateJobs } from "./run.ts";
-import { JOB_SCENARIOS, SMALL_SCENES } from "./scenarios.ts";
+import { JOB_SCENARIOS, seedsOf, SMALL_SCENES } from "./scenarios.ts";
 
 stayInBackground();
 
-/** Seeds of each scenario here; `npm run soak` runs more, for as long as it is told. */
-const SEEDS = 3;
-
 const reports: JobReport[] = [];
+/** Those of them with deploys. */
+const deployed: JobReport[] = [];
 
 function violationsOf(run: readonly JobReport[]): object[] {
   return run
@@ -27,12 +26,19 @@ describe("the real wrapper over simulated masters and queues", () => {
     "loses no job and leaves none waiting for a free key: $name",
     async (scenario) => {
       const run: JobReport[] = [];
-      for (let seed = 0; seed < SEEDS; seed++) run.push(await simulateJobs(scenario, seed));
+      for (let seed = 0; seed < seedsOf(scenario); seed++) {
+        run.push(await simulateJobs(scenario, seed));
+      }
       reports.push(...run);
+      if (scenario.deploys !== undefined) deployed.push(...run);
       expect(violationsOf(run)).toEqual([]);
     },
     300_000,
   );
+
+  it("does so for 20,000 jobs whose workers are deployed over", () => {
+    expect(deployed.reduce((sum, { jobs }) => sum + jobs, 0)).toBeGreaterThan(20_000);
+  });
 
   it.each(SMALL_SCENES)(
     "does so too if a process dies at any step, and if any message is late: $name",

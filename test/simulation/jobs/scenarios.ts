@@ -362,6 +362,11 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   ),
 ];
 
+/** How many seeds of a scenario the suite runs; `npm run soak` runs more, for as long as it is told. */
+export function seedsOf({ deploys }: JobScenario): number {
+  return deploys === undefined ? 3 : 6;
+}
+
 /** Scenes so small that everything that can go wrong in them at one place is tried. */
 export const SMALL_SCENES: readonly JobScenario[] = [
   scenario("one key", { processes: [[0], [0]], slots: 2, jobs: [{ count: 4, keys: ["a"] }] }),
