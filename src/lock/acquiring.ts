@@ -1,5 +1,6 @@
 import type { Operation } from "../redis/operation.ts";
 import { type Claim, valueOf } from "./claim.ts";
+import { acquireEntry } from "./fast-path.ts";
 import { parseStoredLock, RETENTION, type StoredLock } from "./stored.ts";
 
 /** Somebody else's hold on one key of one master. */
@@ -151,8 +152,9 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     claim.caller.joins?.replaces === true ? 1 : 0,
     claim.names.prefix,
   ],
+  fast: { entry: acquireEntry, served: () => GRANTED },
   parse([status, mark, busy], { keys }) {
-    if (status === "OK") return { status: "granted" };
+    if (status === "OK") return GRANTED;
     if (status === "QUARANTINED") return { status: "quarantined", remaining: Number(mark) };
     if (status === "UNARMED") return { status: "unarmed", guard: parseUnarmed(mark) };
     if (status === "TOOLONG") return { status: "too long" };
@@ -168,6 +170,8 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     throw new Error(`an unknown status ${String(status)}`);
   },
 };
+
+const GRANTED: AcquireReply = { status: "granted" };
 
 /** Reads why a guard gives no vote. */
 export function parseUnarmed(raw: unknown): UnarmedGuard {

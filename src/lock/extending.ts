@@ -1,6 +1,7 @@
 import type { Operation } from "../redis/operation.ts";
 import { parseUnarmed, type UnarmedGuard } from "./acquiring.ts";
 import { type Claim, lockAndFence, valueOf } from "./claim.ts";
+import { extendEntry } from "./fast-path.ts";
 
 /** What a master says to {@link extendOperation}. */
 export type ExtendReply =
@@ -67,8 +68,9 @@ export const extendOperation: Operation<Claim & { readonly ttl: number }, Extend
   return 'OK'`,
   keys: (claim) => [...lockAndFence(claim), claim.names.guard],
   argv: (claim) => [valueOf(claim), claim.token, claim.ttl, claim.token - 1, claim.guarded ? 1 : 0],
+  fast: { entry: extendEntry, served: () => EXTENDED },
   parse([status, guard]) {
-    if (status === "OK") return { status: "extended" };
+    if (status === "OK") return EXTENDED;
     if (status === "UNARMED") return { status: "unarmed", guard: parseUnarmed(guard) };
     if (status === "QUARANTINED") return { status: "quarantined" };
     if (status === "TOOLONG") return { status: "too long" };
@@ -77,3 +79,5 @@ export const extendOperation: Operation<Claim & { readonly ttl: number }, Extend
     throw new Error(`an unknown status ${String(status)}`);
   },
 };
+
+const EXTENDED: ExtendReply = { status: "extended" };

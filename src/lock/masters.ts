@@ -1,5 +1,5 @@
 import { type Answer, type AnswerListener, NodeError, type NodePort } from "../redis/node-port.ts";
-import { callOf, type Operation } from "../redis/operation.ts";
+import { Call, type Operation } from "../redis/operation.ts";
 import { quorumOf } from "./quorum.ts";
 
 /** What becomes of one master's part of a broadcast. */
@@ -34,7 +34,7 @@ export class Masters {
 
   /** Starts the operation on every master in this very tick. Each gets exactly one answer or failure. */
   broadcast<A, R>(operation: Operation<A, R>, args: A, responses: Responses<R>): void {
-    const call = callOf(operation, args);
+    const call = new Call(operation, args);
     for (let node = 0; node < this.ports.length; node++) {
       this.ports[node]?.ask(call, new Share(node, this, responses));
     }
@@ -42,7 +42,7 @@ export class Masters {
 
   /** As {@link broadcast}, to one master. */
   ask<A, R>(node: number, operation: Operation<A, R>, args: A, responses: Responses<R>): void {
-    this.ports[node]?.ask(callOf(operation, args), new Share(node, this, responses));
+    this.ports[node]?.ask(new Call(operation, args), new Share(node, this, responses));
   }
 
   /** Takes note of which server an entry reaches. False when another entry speaks for it. @internal */

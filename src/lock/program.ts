@@ -6,22 +6,27 @@ import { LINE_PRELUDE } from "./line-script.ts";
 import { dueOperation } from "./due-keys.ts";
 import { joinOperation, serveOperation } from "./lining.ts";
 import { acquireOperation } from "./acquiring.ts";
+import { fastPath } from "./fast-path.ts";
 import { extendOperation } from "./extending.ts";
 import { releaseOperation } from "./releasing.ts";
 import { PRELUDE } from "./stored.ts";
 
 /** All that a lock master executes for us. */
-export const lockProgram = composeProgram(PRELUDE + LINE_PRELUDE, [
-  armOperation,
-  agreeOperation,
-  acquireOperation,
-  extendOperation,
-  releaseOperation,
-  readOperation,
-  scanOperation,
-  joinOperation,
-  serveOperation,
-  dueOperation,
-  cancelOperation,
-  requestOperation,
-]);
+export const lockProgram = composeProgram(
+  PRELUDE + LINE_PRELUDE,
+  [
+    armOperation,
+    agreeOperation,
+    acquireOperation,
+    extendOperation,
+    releaseOperation,
+    readOperation,
+    scanOperation,
+    joinOperation,
+    serveOperation,
+    dueOperation,
+    cancelOperation,
+    requestOperation,
+  ],
+  fastPath,
+);

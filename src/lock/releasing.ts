@@ -1,5 +1,6 @@
 import type { Operation } from "../redis/operation.ts";
 import type { Claim } from "./claim.ts";
+import { releaseEntry } from "./fast-path.ts";
 import { SLACK } from "./line-script.ts";
 import { formatSkipped, parseTurn, type Skipped, type TurnReply } from "./lining.ts";
 import { KEPT, RETENTION } from "./stored.ts";
@@ -100,13 +101,23 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     names.prefix,
     ...skipped.map(formatSkipped),
   ],
+  fast: {
+    entry: (releasing) =>
+      releasing.held && releasing.linger === 0 && releasing.skipped.length === 0
+        ? releaseEntry(releasing)
+        : undefined,
+    served: freed,
+  },
   parse([status, deleted, turns], { keys }) {
-    if (status === "FREED") {
-      return { deleted: keys.length, turns: keys.map(() => ({ status: "nobody", waiting: 0 })) };
-    }
+    if (status === "FREED") return freed({ keys });
     if (status !== "OK" || !Array.isArray(turns)) {
       throw new Error(`an unknown status ${String(status)}`);
     }
     return { deleted: Number(deleted), turns: turns.map(parseTurn) };
   },
 };
+
+/** All keys were ours, and nobody waits for them. */
+function freed({ keys }: Pick<Releasing, "keys">): ReleaseReply {
+  return { deleted: keys.length, turns: keys.map(() => ({ status: "nobody", waiting: 0 })) };
+}

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "../clock.ts";
 import { describeConnectionError, describeUnfitReply } from "./causes.ts";
 import { type AnswerListener, NodeError } from "./node-port.ts";
-import { type Call, FAILED, replyOf } from "./operation.ts";
+import { type Arranged, type Call, decodeReplies, FAILED, replyOf, SERVED } from "./operation.ts";
 
 /** A call, and who hears what becomes of it. */
 export interface Pending {
@@ -17,6 +17,7 @@ const BUSY = 20;
 export class Batch {
   readonly pending: readonly Pending[];
   readonly sentAt: number;
+  readonly #arranged: Arranged<Pending>;
   readonly #clock: Clock;
   readonly #timeout: number;
   readonly #onDeadline: () => void;
@@ -27,8 +28,9 @@ export class Batch {
    * @param timeout milliseconds after which everybody is told that no answer came.
    * @param onDeadline runs after that.
    */
-  constructor(pending: readonly Pending[], clock: Clock, timeout: number, onDeadline: () => void) {
-    this.pending = pending;
+  constructor(arranged: Arranged<Pending>, clock: Clock, timeout: number, onDeadline: () => void) {
+    this.#arranged = arranged;
+    this.pending = [...arranged.entries, ...arranged.others];
     this.sentAt = clock.now();
     this.#clock = clock;
     this.#timeout = timeout;
@@ -49,15 +51,16 @@ export class Batch {
    * Tells everybody what a master has said to each call: as an answer, or as one that came too late.
    * @returns why the master must be left, when it said so; the calls that it refused for that.
    */
-  answer(replies: unknown, server: string): { cause: string | undefined; refused: Pending[] } {
+  answer(returned: unknown, server: string): { cause: string | undefined; refused: Pending[] } {
     const { sentAt } = this;
     const late = this.#settled;
     const refused: Pending[] = [];
     let cause: string | undefined;
     this.#settle();
+    const replies = decodeReplies(this.#arranged, returned);
     tellAll(this.pending, (each, index) => {
       const { call, listener } = each;
-      const outcome = parseReply(call, Array.isArray(replies) ? replies[index] : replies);
+      const outcome = parseReply(call, replies[index]);
       if (outcome instanceof NodeError) {
         if (outcome.failure === "unreachable") {
           cause = outcome.message;
@@ -114,6 +117,7 @@ export function refusal(message: string): NodeError {
 }
 
 function parseReply({ operation, args }: Call<unknown, unknown>, raw: unknown): unknown {
+  if (raw === SERVED) return operation.fast?.served(args);
   const reply = replyOf(raw);
   if (reply === undefined) return new NodeError("refused", "an answer that is none of ours");
   if (reply[0] === FAILED) return refusal(String(reply[1]));

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "../clock.ts";
 import { Batch, type Pending } from "./batch.ts";
+import type { Arranged } from "./operation.ts";
 
 /** Timers may fire so many ms early. */
 const TIMER_SLACK = 2;
@@ -31,10 +32,10 @@ export class InFlight {
   }
 
   /** Calls are being written, in this moment. */
-  start(pending: readonly Pending[]): Batch {
-    const batch = new Batch(pending, this.#clock, this.#timeout, () => this.#overdue(batch));
+  start(arranged: Arranged<Pending>): Batch {
+    const batch = new Batch(arranged, this.#clock, this.#timeout, () => this.#overdue(batch));
     this.#batches.add(batch);
-    this.#calls += pending.length;
+    this.#calls += batch.pending.length;
     return batch;
   }
 

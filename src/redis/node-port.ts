@@ -1,4 +1,4 @@
-import { type Call, callOf, type Operation } from "./operation.ts";
+import { Call, type Operation } from "./operation.ts";
 
 /** What a master said, and when it was asked. */
 export interface Answer<R> {
@@ -68,6 +68,6 @@ export function askNode<A, R>(
   args: A,
 ): Promise<Answer<R>> {
   return new Promise((resolve, reject) => {
-    port.ask(callOf(operation, args), { answer: resolve, failure: reject });
+    port.ask(new Call(operation, args), { answer: resolve, failure: reject });
   });
 }

@@ -17,25 +17,61 @@ export interface Operation<A, R> {
   readonly owed?: boolean;
   /** Turns the raw reply into a typed one; throws when it is none of ours. */
   parse(reply: readonly unknown[], args: A): R;
+  /** How the fast path of the program serves the operation, if it does. */
+  readonly fast?: {
+    /** The call as the fast path takes it; `undefined` for one that is out of the ordinary from the first. */
+    entry(args: A): Entry | undefined;
+    /** What it means that the fast path has served the call. */
+    served(args: A): R;
+  };
+}
+
+/** A call as the fast path of a program takes it. */
+export interface Entry {
+  /** Entries are served by ascending rank. */
+  readonly rank: number;
+}
+
+/**
+ * The part of a program that serves ordinary calls all together, without a text for each. It leaves the others, which are
+ * odd, to the operations.
+ */
+export interface FastPath {
+  /** Lua that serves entries; returns 1 if none is odd, and there is no other call. */
+  readonly lua: string;
+  /** Lua that executes odd entries by `run(name, keys, argv)`, and fills `oddReplies` with pairs of an index and a reply. */
+  readonly oddLua: string;
+  /** The arguments of sorted entries, from `ARGV[3]` on. */
+  encode(entries: readonly Entry[]): string[];
 }
 
 /** An operation with its arguments, ready to be sent to any number of masters. */
-export interface Call<A, R> {
+export class Call<A, R> {
   readonly operation: Operation<A, R>;
   readonly args: A;
-  /** As it is sent: the same for all masters, so written once. */
-  readonly text: string;
+  readonly entry: Entry | undefined;
+  #text: string | undefined;
+
+  constructor(operation: Operation<A, R>, args: A) {
+    this.operation = operation;
+    this.args = args;
+    this.entry = operation.fast?.entry(args);
+  }
+
+  /** As it is sent when no fast path serves it: the same for all masters, so written once. */
+  get text(): string {
+    this.#text ??= textOf(this.operation, this.args);
+    return this.#text;
+  }
 }
 
 /** Half of a surrogate pair, as JSON writes it; Lua's reader refuses it. */
 const LONE_SURROGATE = /\\u[dD][89a-fA-F]/;
 
-/** Makes a call of an operation. */
-export function callOf<A, R>(operation: Operation<A, R>, args: A): Call<A, R> {
+function textOf<A>(operation: Operation<A, unknown>, args: A): string {
   const parts = [operation.name, operation.keys(args), operation.argv(args).map(String)];
   const text = JSON.stringify(parts);
-  if (!LONE_SURROGATE.test(text)) return { operation, args, text };
-  return { operation, args, text: JSON.stringify(parts, wellFormed) };
+  return LONE_SURROGATE.test(text) ? JSON.stringify(parts, wellFormed) : text;
 }
 
 /** Through UTF-8, where half a pair becomes U+FFFD as in every other string that is sent. */
@@ -46,6 +82,7 @@ function wellFormed(_: string, part: unknown): unknown {
 /** A script that executes any mix of its operations in one call, each with its own status. */
 export interface Program {
   readonly source: string;
+  readonly fastPath: FastPath | undefined;
 }
 
 /** The status that {@link composeProgram} gives an operation whose Lua raised an error. */
@@ -56,6 +93,9 @@ export function replyOf(raw: unknown): readonly unknown[] | undefined {
   if (typeof raw === "string") return [raw];
   return Array.isArray(raw) ? raw : undefined;
 }
+
+/** Stands for the reply to a call that the fast path has served. */
+export const SERVED = Symbol("served");
 
 /**
  * Joins operations into one script. `ARGV` is what {@link encodeCalls} gives. There are no `KEYS`: a master is a server of
@@ -71,6 +111,7 @@ export function replyOf(raw: unknown): readonly unknown[] | undefined {
 export function composeProgram(
   prelude: string,
   operations: readonly Pick<Operation<never, unknown>, "name" | "lua">[],
+  fastPath?: FastPath,
 ): Program {
   // One function, since each run of the script makes its functions anew.
   const branches = operations.map(
@@ -78,35 +119,81 @@ export function composeProgram(
       `${index === 0 ? "if" : "elseif"} name == '${name}' then\n${lua.trim()}`,
   );
   return {
+    fastPath,
     source: `local replication = redis.call('INFO', 'replication')
 if string.match(replication, 'role:(%a+)') == 'slave' then
   return redis.error_reply('READONLY this server is a replica')
 end
 local runId = ARGV[2] ~= '' and ARGV[2] or 'hidden'
 local server = runId .. '.' .. (string.match(replication, 'master_replid:(%w+)') or 'hidden')
+${fastPath?.lua.trim() ?? ""}
 ${prelude.trim()}
 local function execute(name, keys, argv)
 ${branches.join("\n")}
 end
 error('an unknown operation ' .. name)
 end
-local replies = {}
-for index, call in ipairs(cjson.decode(ARGV[1])) do
-  local ok, reply = pcall(execute, call[1], call[2], call[3])
-  if ok then
-    replies[index] = reply
-  else
-    replies[index] = { '${FAILED}', type(reply) == 'table' and reply.err or tostring(reply) }
-  end
+local function run(name, keys, argv)
+  local ok, reply = pcall(execute, name, keys, argv)
+  if ok then return reply end
+  return { '${FAILED}', type(reply) == 'table' and reply.err or tostring(reply) }
 end
-return replies`,
+local oddReplies = {}
+${fastPath?.oddLua.trim() ?? ""}
+local replies = {}
+for index, call in ipairs(cjson.decode(ARGV[1])) do replies[index] = run(call[1], call[2], call[3]) end
+return { oddReplies, replies }`,
   };
 }
 
-/** The arguments of one script call that executes `calls` in order in the server process with the given run id. */
+/** Something with a call, in the order in which a script executes it. */
+export interface Arranged<T> {
+  /** Those that the fast path serves first. */
+  readonly entries: readonly T[];
+  readonly others: readonly T[];
+}
+
+/**
+ * Sorts out what the fast path can serve. It comes before all else, so calls that were started after one that it does not serve
+ * go the other way too: the order of calls on one key is kept.
+ */
+export function arrange<T extends { readonly call: Call<unknown, unknown> }>(
+  { fastPath }: Program,
+  started: readonly T[],
+): Arranged<T> {
+  if (fastPath === undefined) return { entries: [], others: started };
+  const first = started.findIndex(({ call }) => call.entry === undefined);
+  const ends = first === -1 ? started.length : first;
+  return {
+    entries: started
+      .slice(0, ends)
+      .toSorted((a, b) => (a.call.entry?.rank ?? 0) - (b.call.entry?.rank ?? 0)),
+    others: started.slice(ends),
+  };
+}
+
+/** The arguments of one script call that executes arranged calls in the server process with the given run id. */
 export function encodeCalls(
-  calls: readonly Call<unknown, unknown>[],
+  { fastPath }: Program,
+  { entries, others }: Arranged<{ readonly call: Call<unknown, unknown> }>,
   runId: string,
-): [calls: string, runId: string] {
-  return [`[${calls.map(({ text }) => text).join()}]`, runId];
+): string[] {
+  const texts = `[${others.map(({ call }) => call.text).join()}]`;
+  const encoded = entries.flatMap(({ call }) => call.entry ?? []);
+  return [texts, runId, ...(encoded.length === 0 ? [] : (fastPath?.encode(encoded) ?? []))];
+}
+
+/** Reads what a script call has returned: a raw reply to each call, in their order. */
+export function decodeReplies(
+  { entries, others }: Arranged<unknown>,
+  returned: unknown,
+): readonly unknown[] {
+  const [odd, replies] = Array.isArray(returned) ? (returned as unknown[]) : [];
+  const served: unknown[] = entries.map(() =>
+    returned === 1 || Array.isArray(odd) ? SERVED : undefined,
+  );
+  const pairs = Array.isArray(odd) ? (odd as unknown[]) : [];
+  for (let at = 0; at < pairs.length; at += 2) served[Number(pairs[at]) - 1] = pairs[at + 1];
+  const rest = Array.isArray(replies) ? (replies as unknown[]) : [];
+  return [...served, ...others.map((_, index) => rest[index])];
 }

@@ -9,7 +9,7 @@ import type { Endpoint } from "./endpoint.ts";
 import { prepareServer, type Server } from "./first-commands.ts";
 import { InFlight } from "./in-flight.ts";
 import { type AnswerListener, NodeError, type NodePort } from "./node-port.ts";
-import { encodeCalls, type Call, type Program } from "./operation.ts";
+import { arrange, type Call, encodeCalls, type Program } from "./operation.ts";
 import { Outbox } from "./outbox.ts";
 import { Script } from "./script.ts";
 import { Subscriber } from "./subscriber.ts";
@@ -175,9 +175,10 @@ export class RedisNode implements NodePort {
   }
 
   #send(client: Redis, pending: readonly Pending[] = this.#outbox.take(LARGEST_BATCH)): void {
-    const batch = this.#inFlight.start(pending);
-    const calls = pending.map(({ call }) => call);
-    const argv = encodeCalls(calls, this.#server.id);
+    const { program } = this.#options;
+    const arranged = arrange(program, pending);
+    const batch = this.#inFlight.start(arranged);
+    const argv = encodeCalls(program, arranged, this.#server.id);
     // Sent again only if the server did not know the script, hence executed nothing, and while it still matters.
     this.#script
       .run(client, argv, () => !batch.settled)

@@ -9,9 +9,10 @@ import { releaseOperation } from "../lock/releasing.ts";
 import { type Names, namesUnder, PRELUDE } from "../lock/stored.ts";
 import type { Random } from "../random.ts";
 import {
-  type Call,
-  callOf,
+  arrange,
+  Call,
   composeProgram,
+  decodeReplies,
   encodeCalls,
   FAILED,
   replyOf,
@@ -33,6 +34,17 @@ export interface Rehearsal {
 /** Milliseconds: long enough for a slow server, short enough to be gone soon if we vanish. */
 const PROBE_TTL = 2_000;
 
+/** What the fast path does, and no operation. */
+const readAllOperation: Operation<{ readonly keys: readonly string[] }, void> = {
+  name: "read all",
+  lua: `
+  redis.call('MGET', unpack(keys))
+  return 'OK'`,
+  keys: ({ keys }) => keys,
+  argv: () => [],
+  parse: () => {},
+};
+
 /** Deletes what a rehearsal has stored; where DEL is refused, lets it expire at once. */
 const forgetOperation: Operation<{ readonly keys: readonly string[] }, void> = {
   name: "forget",
@@ -51,20 +63,20 @@ const forgetOperation: Operation<{ readonly keys: readonly string[] }, void> = {
 const FOR_LOOKING: readonly string[] = [readOperation.name, scanOperation.name];
 
 /** All that locks do, and the cleaning up, in one script: nothing stays behind, whatever happens to us. */
-const rehearsal = new Script(
-  composeProgram(PRELUDE + LINE_PRELUDE, [
-    armOperation,
-    acquireOperation,
-    extendOperation,
-    readOperation,
-    scanOperation,
-    joinOperation,
-    releaseOperation,
-    serveOperation,
-    dueOperation,
-    forgetOperation,
-  ]),
-);
+const program = composeProgram(PRELUDE + LINE_PRELUDE, [
+  armOperation,
+  acquireOperation,
+  extendOperation,
+  readOperation,
+  scanOperation,
+  joinOperation,
+  releaseOperation,
+  serveOperation,
+  dueOperation,
+  readAllOperation,
+  forgetOperation,
+]);
+const rehearsal = new Script(program);
 
 /** Executes every operation on names of its own, and tells what the server refuses. */
 export async function rehearse(
@@ -74,7 +86,11 @@ export async function rehearse(
   const owner = random.owner();
   const names = namesUnder(`${keyPrefix}@probe:${owner}:`);
   const calls = rehearsedCalls(names, owner, guarded);
-  const argv = encodeCalls(calls, runId);
+  const arranged = arrange(
+    program,
+    calls.map((call) => ({ call })),
+  );
+  const argv = encodeCalls(program, arranged, runId);
   const refusals: Refusal[] = [];
   const refuse = (refusal: Refusal): void => void refusals.push(refusal);
   if ((await permitted("EVAL", () => probe.ask(loadRehearsal), refuse)) === undefined)
@@ -83,8 +99,9 @@ export async function rehearse(
     probe.ask((client) => rehearsal.run(client, argv, () => true));
   const replies = await permitted("EVALSHA", run, refuse);
   if (replies === undefined) return refusals;
+  const decoded = decodeReplies(arranged, replies);
   for (const [index, { operation }] of calls.entries()) {
-    const reply = replyOf(Array.isArray(replies) ? replies[index] : undefined);
+    const reply = replyOf(decoded[index]);
     if (reply === undefined) {
       refuse({ what: operation.name, cause: "an answer that is none of ours" });
     } else if (reply[0] === FAILED) {
@@ -129,17 +146,18 @@ function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unk
   const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, patience: 0 };
   const line = [names.turn(key), names.waiters(key), names.waiter(key)];
   return [
-    ...(guarded ? [callOf(armOperation, arming)] : []),
-    callOf(acquireOperation, { ...claim, ttl: PROBE_TTL / 2 }),
-    callOf(extendOperation, { ...claim, ttl: PROBE_TTL }),
-    callOf(readOperation, { names, key }),
-    callOf(acquireOperation, { ...refused, ttl: PROBE_TTL / 2 }),
-    callOf(scanOperation, { names, pattern: key, cursors: SCAN_START }),
-    callOf(joinOperation, { names, keys: [key], process: owner, living: true, newcomers }),
-    callOf(releaseOperation, { ...claim, held: true, linger: 0, skipped: [] }),
-    callOf(serveOperation, rehearsedServing(names, key, owner)),
-    callOf(dueOperation, { names, queues: [{ home: "", servedAgo: 0 }] }),
-    callOf(forgetOperation, {
+    ...(guarded ? [new Call(armOperation, arming)] : []),
+    new Call(acquireOperation, { ...claim, ttl: PROBE_TTL / 2 }),
+    new Call(extendOperation, { ...claim, ttl: PROBE_TTL }),
+    new Call(readOperation, { names, key }),
+    new Call(acquireOperation, { ...refused, ttl: PROBE_TTL / 2 }),
+    new Call(scanOperation, { names, pattern: key, cursors: SCAN_START }),
+    new Call(joinOperation, { names, keys: [key], process: owner, living: true, newcomers }),
+    new Call(releaseOperation, { ...claim, held: true, linger: 0, skipped: [] }),
+    new Call(serveOperation, rehearsedServing(names, key, owner)),
+    new Call(dueOperation, { names, queues: [{ home: "", servedAgo: 0 }] }),
+    new Call(readAllOperation, { keys: [names.lock(key)] }),
+    new Call(forgetOperation, {
       keys: [names.lock(key), names.fence(key), ...line, names.due(""), names.queues, names.guard],
     }),
   ] as Call<unknown, unknown>[];

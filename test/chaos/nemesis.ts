@@ -185,7 +185,7 @@ export class Nemesis implements Disposable {
         link.strand();
         return;
       case "tear a reply":
-        link.resetAfterReplyBytes(ms % 40);
+        link.resetAfterReplyBytes(ms % 4);
         break;
       default:
         throw new Error(`${kind} is no fault of a link`);

@@ -78,7 +78,7 @@ describe("a connection that is reset", () => {
     const redlock = await connectRedlock(proxies.map(({ url }) => url));
     let downs = 0;
     redlock.on("node:down", () => (downs += 1));
-    for (const proxy of proxies) proxy.resetAfterReplyBytes(5);
+    for (const proxy of proxies) proxy.resetAfterReplyBytes(2);
 
     const lock = await redlock.acquire("account", { waitTimeout: TTL * 4 });
 

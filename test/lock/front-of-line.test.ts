@@ -154,7 +154,7 @@ describe("a line whose front is passed over", () => {
       { numRuns: 150, examples: [[threeHomes]] },
     );
     expect(resumed).toBeGreaterThan(150);
-  });
+  }, 120_000);
 
   it("is looked at once, however often the key is handed over", async () => {
     const client = redisClient(servers.urls[0] ?? "");

@@ -3,7 +3,7 @@ import { createServer, type AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { askNode } from "../../src/redis/node-port.ts";
-import { callOf, type Operation } from "../../src/redis/operation.ts";
+import { Call, type Operation } from "../../src/redis/operation.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { append, connect, push } from "./support.ts";
@@ -65,7 +65,7 @@ describe("a node", () => {
     servers.pause(0);
     const late: number[] = [];
     const answered = new Promise<void>((resolve) => {
-      node.ask(callOf(append, { key: "list", value: "b" }), {
+      node.ask(new Call(append, { key: "list", value: "b" }), {
         answer: () => expect.unreachable(),
         failure: (error) => {
           expect(error).toMatchObject({ failure: "timed-out" });
@@ -156,7 +156,7 @@ describe("a node", () => {
     await push(node, "a");
     const pending = push(node, "b");
     const answered = new Promise((resolve) => {
-      node.ask(callOf(append, { key: "list", value: "c" }), {
+      node.ask(new Call(append, { key: "list", value: "c" }), {
         answer: resolve,
         failure: () => resolve(push(node, "d").catch(() => "written")),
       });

@@ -1,0 +1,193 @@
+import type { Entry, FastPath } from "../redis/operation.ts";
+import { type Claim, valueOf } from "./claim.ts";
+import { RETENTION } from "./stored.ts";
+
+/**
+ * The part of the script that serves what is nearly always so: a lock of one key that is extended or given back and is
+ * exactly as we left it, and a free key that is taken with a new token. It runs flat over all such entries of a call: no
+ * JSON, no functions, one command for all entries where there is one.
+ *
+ * An entry that it cannot serve (`odd`) changes nothing here, and goes to the general part of the same call. So both parts come to
+ * the same outcome, and only the general part has to be right about everything.
+ */
+
+/** The kinds of entries, in the order in which they are served. */
+const EXTEND = 0;
+const RELEASE = 1;
+const ACQUIRE = 2;
+
+/** A call that the fast path can serve. */
+interface LockEntry extends Entry {
+  readonly rank: typeof EXTEND | typeof RELEASE | typeof ACQUIRE;
+  readonly claim: Claim;
+  readonly key: string;
+  /** The ttl in ms; for a release the home of the caller. */
+  readonly detail: string;
+}
+
+/** Digits of a token: those of microseconds since 1970, from 2001 to 2286. The fast path compares tokens as text. */
+const TOKEN_DIGITS = 16;
+
+/** Arguments before those of the entries. */
+const HEAD = 8;
+
+/**
+ * `ARGV` from the third on: how many entries extend, release and acquire, the prefix, the process, whether votes look at
+ * the guard; then the keys of all entries, then their values, then their details.
+ */
+const SERVE_ENTRIES = `
+local argv, odd, oddCount = ARGV, {}, 0
+local extends, releases, acquires = tonumber(argv[3] or 0), tonumber(argv[4] or 0), tonumber(argv[5] or 0)
+local entries = extends + releases + acquires
+if entries > 0 then
+  local call, try, sub = redis.call, redis.pcall, string.sub
+  local prefix, values, details = argv[6], ${HEAD} + entries, ${HEAD} + 2 * entries
+  local ours, size = extends + releases, ${TOKEN_DIGITS}
+  local locks, fences, beside, others = {}, {}, {}, {}
+  for i = 1, entries do
+    local key = argv[${HEAD} + i]
+    locks[i], fences[i] = prefix .. key, prefix .. '@fence:' .. key
+    if i > ours then beside[i] = prefix .. '@turn:' .. key
+    elseif i > extends then beside[i] = prefix .. '@waiters:' .. key end
+    others[#others + 1] = beside[i]
+  end
+  local votes, longest = true, math.huge
+  if argv[${HEAD}] == '1' then
+    local guard = try('GET', prefix .. '@node')
+    local armed, state, ready, agreed = string.match(type(guard) == 'string' and guard or '', '^([^:]+):(%a+):%d+:(%d+):%d+:(%d+)$')
+    votes = armed == server and state == 'sure'
+    if votes then
+      local time = call('TIME')
+      votes, longest = tonumber(ready) <= time[1] * 1000 + math.floor(time[2] / 1000), tonumber(agreed)
+    end
+  end
+  local alone = #others == 0 or call('EXISTS', unpack(others)) == 0
+  local stored = ours > 0 and call('MGET', unpack(locks, 1, ours)) or {}
+  local marks = ours > 0 and call('MGET', unpack(fences, 1, ours)) or {}
+  -- A mark is '<token>:<closed>'; one that MGET does not show may still be there, as something else.
+  local freed, freedCount = {}, 0
+  -- Keys with an entry that is odd, or a release: what comes after it on the same key must see what it has done.
+  local before = {}
+  for i = 1, ours do
+    local value, mark = argv[values + i], marks[i]
+    local token = sub(value, 1, size)
+    local key = argv[${HEAD} + i]
+    local served = stored[i] == value and not before[key]
+    if i <= extends then
+      local ttl = tonumber(argv[details + i])
+      served = served and votes and ttl <= longest and mark == token .. ':' .. string.format('%.0f', tonumber(token) - 1)
+      if served then
+        if call('PTTL', locks[i]) < ttl then call('PEXPIRE', locks[i], ttl) end
+        call('PEXPIRE', fences[i], ${RETENTION})
+      end
+    else
+      served = served and (alone or call('EXISTS', beside[i]) == 0)
+        and mark and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) <= token
+      if served then
+        freed[freedCount + 1], freed[freedCount + 2] = locks[i], prefix .. '@turn:' .. key
+        freedCount = freedCount + 2
+        marks[i], before[key] = token .. ':' .. token, true
+      end
+    end
+    if not served then
+      oddCount = oddCount + 1
+      odd[oddCount], marks[i], before[key] = i, false, true
+    end
+  end
+  -- The keys first: a full server refuses the marks, and must still free them.
+  if freedCount > 0 then call('DEL', unpack(freed)) end
+  for i = extends + 1, ours do
+    if marks[i] then try('SET', fences[i], marks[i], 'PX', ${RETENTION}) end
+  end
+  marks = acquires > 0 and call('MGET', unpack(fences, ours + 1, entries)) or {}
+  for i = ours + 1, entries do
+    local key, value, mark, granted = argv[${HEAD} + i], argv[values + i], marks[i - ours], nil
+    local token = sub(value, 1, size)
+    if votes and not before[key] and tonumber(argv[details + i]) <= longest and (alone or call('EXISTS', beside[i]) == 0) then
+      local closed
+      if not mark then closed = call('EXISTS', fences[i]) == 0 and ':0' or nil
+      elseif sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) < token then closed = sub(mark, size + 1) end
+      granted = closed and try('SET', locks[i], value, 'NX', 'PX', argv[details + i])
+      if granted and granted.ok then
+        granted = try('SET', fences[i], token .. closed, 'PX', ${RETENTION})
+        if not granted.ok then call('DEL', locks[i]) end
+      end
+    end
+    if not (granted and granted.ok) then
+      oddCount = oddCount + 1
+      odd[oddCount], before[key] = i, true
+    end
+  end
+  if oddCount == 0 and argv[1] == '[]' then return 1 end
+end`;
+
+/** The odd entries, by the operations of the general part: pairs of an index and a reply. */
+const EXECUTE_ODD = `
+local oddReplies = {}
+for n = 1, oddCount do
+  local i = odd[n]
+  local key, value, detail = argv[${HEAD} + i], argv[${HEAD} + entries + i], argv[${HEAD} + 2 * entries + i]
+  local prefix, process, guarded = argv[6], argv[7], argv[${HEAD}]
+  local owner, token = holderOf(value)
+  local lock, fence, turn = prefix .. key, prefix .. '@fence:' .. key, prefix .. '@turn:' .. key
+  local reply
+  if i <= extends then
+    local below = string.format('%.0f', tonumber(token) - 1)
+    reply = run('extend', { lock, fence, prefix .. '@node' }, { value, token, detail, below, guarded })
+  elseif i <= extends + releases then
+    reply = run('release', { lock, fence, turn, prefix .. '@waiters:' .. key, prefix .. '@waiter:' .. key },
+      { owner, token, '1', '0', '', process, detail, '0', prefix })
+  else
+    reply = run('acquire', { lock, fence, turn, prefix .. '@node' },
+      { value, token, detail, guarded, '', '0', '0', '', '0', '0', prefix })
+  end
+  oddReplies[2 * n - 1], oddReplies[2 * n] = i, reply
+end`;
+
+/** See {@link SERVE_ENTRIES}. */
+function encode(entries: readonly LockEntry[]): string[] {
+  const [first] = entries;
+  if (first === undefined) return [];
+  const counts = [0, 0, 0];
+  const keys: string[] = [];
+  const values: string[] = [];
+  const details: string[] = [];
+  for (const { rank, claim, key, detail } of entries) {
+    counts[rank] = (counts[rank] ?? 0) + 1;
+    keys.push(key);
+    values.push(valueOf(claim));
+    details.push(detail);
+  }
+  const { names, guarded, caller } = first.claim;
+  const head = [names.prefix, caller.process, guarded ? "1" : "0"];
+  return [...counts.map(String), ...head, ...keys, ...values, ...details];
+}
+
+/** The fast path of {@link lockProgram}. */
+export const fastPath: FastPath = {
+  lua: SERVE_ENTRIES,
+  oddLua: EXECUTE_ODD,
+  encode: (entries) => encode(entries as readonly LockEntry[]),
+};
+
+function entryOf(claim: Claim, rank: LockEntry["rank"], detail: string): LockEntry | undefined {
+  const [key] = claim.keys;
+  const isOrdinary =
+    claim.keys.length === 1 && claim.caller.place === "" && claim.token >= 10 ** (TOKEN_DIGITS - 1);
+  return isOrdinary && key !== undefined ? { rank, claim, key, detail } : undefined;
+}
+
+/** An extend as an entry. */
+export function extendEntry(claim: Claim & { readonly ttl: number }): Entry | undefined {
+  return entryOf(claim, EXTEND, String(claim.ttl));
+}
+
+/** The release of a lock that was held as an entry. */
+export function releaseEntry(claim: Claim): Entry | undefined {
+  return entryOf(claim, RELEASE, claim.caller.home);
+}
+
+/** An acquire as an entry. */
+export function acquireEntry(claim: Claim & { readonly ttl: number }): Entry | undefined {
+  return entryOf(claim, ACQUIRE, String(claim.ttl));
+}

@@ -1,0 +1,330 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { acquireOperation } from "../../src/lock/acquiring.ts";
+import { agreeOperation, armOperation } from "../../src/lock/arming.ts";
+import type { Claim } from "../../src/lock/claim.ts";
+import { extendOperation } from "../../src/lock/extending.ts";
+import { joinOperation, serveOperation } from "../../src/lock/lining.ts";
+import { lockProgram } from "../../src/lock/program.ts";
+import { releaseOperation } from "../../src/lock/releasing.ts";
+import { namesUnder } from "../../src/lock/stored.ts";
+import {
+  type Arranged,
+  arrange,
+  Call,
+  decodeReplies,
+  encodeCalls,
+  SERVED,
+} from "../../src/redis/operation.ts";
+import { Script } from "../../src/redis/script.ts";
+import { redisClient, useRedisNodes } from "../support/redis.ts";
+
+const servers = useRedisNodes(1);
+const names = namesUnder("redlock:");
+const KEYS = ["a", "b", "c", "d", "e", "f"] as const;
+const OWNERS = ["one", "two"] as const;
+const FIRST_TOKEN = 1_790_000_000_000_000;
+const TTLS = [5_000, 20_000, 70_000] as const;
+
+type AnyCall = Call<unknown, unknown>;
+
+interface Item {
+  readonly call: AnyCall;
+}
+
+/** What stands in the way of a batch, as a Redis command. */
+type Disturbance = readonly [string, ...string[]];
+
+const key = fc.constantFrom(...KEYS);
+const token = fc.integer({ min: 0, max: 400 }).map((n) => FIRST_TOKEN + 2 * n);
+const PLACES = ["1000000000001:q:7", "1000000000002:q:8"] as const;
+
+/** One of two values, the other one in twenty. */
+function rarely<T>(one: T, other: T): fc.Arbitrary<T> {
+  return fc.integer({ min: 1, max: 20 }).map((n) => (n === 1 ? one : other));
+}
+
+/** A call to be made of what was claimed before. */
+type Plan = (past: Claim[], now: number) => AnyCall;
+
+/** Mostly one of the last claims. */
+const recent = fc.oneof(
+  { weight: 8, arbitrary: fc.integer({ min: 1, max: 6 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 7, max: 40 }) },
+);
+const ttl = fc.constantFrom(...TTLS);
+const acquires: fc.Arbitrary<Plan> = fc
+  .record({
+    one: key,
+    owner: fc.constantFrom(...OWNERS),
+    above: fc.constantFrom(1, 1, 1, 1, 0, -3),
+    place: rarely(PLACES[0], ""),
+    ms: ttl,
+  })
+  .map(({ one, owner, above, place, ms }) => (past, now) => {
+    const claim = claimOf(one, owner, FIRST_TOKEN + 2 * (now + above), place);
+    past.unshift(claim);
+    return callOf(acquireOperation, { ...claim, ttl: ms });
+  });
+const again =
+  (make: (claim: Claim) => AnyCall, nth: number): Plan =>
+  (past) =>
+    make(past[nth % past.length]!);
+const plan: fc.Arbitrary<Plan> = fc.oneof(
+  { weight: 10, arbitrary: acquires },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(recent, ttl)
+      .map(([n, ms]) => again((claim) => callOf(acquireOperation, { ...claim, ttl: ms }), n)),
+  },
+  {
+    weight: 6,
+    arbitrary: fc
+      .tuple(recent, ttl)
+      .map(([n, ms]) => again((claim) => callOf(extendOperation, { ...claim, ttl: ms }), n)),
+  },
+  {
+    weight: 9,
+    arbitrary: fc
+      .tuple(recent, rarely(false, true), rarely(900, 0))
+      .map(([n, held, linger]) =>
+        again((claim) => callOf(releaseOperation, { ...claim, held, linger, skipped: [] }), n),
+      ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(key, fc.constantFrom(...PLACES)).map(
+      ([one, place]) =>
+        () =>
+          callOf(joinOperation, {
+            names,
+            keys: [one],
+            newcomers: [{ place, priority: 0, detail: "p1@here", replaces: false }],
+            process: "here",
+            living: false,
+          }),
+    ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.tuple(key, token).map(
+      ([one, turn]) =>
+        () =>
+          callOf(serveOperation, {
+            names,
+            key: one,
+            token: turn,
+            process: "here",
+            give: "",
+            detail: "",
+            calls: false,
+            life: 2_000,
+            living: false,
+            gone: [],
+            skipped: [],
+          }),
+    ),
+  },
+);
+const disturbance: fc.Arbitrary<Disturbance | undefined> = fc.oneof(
+  { weight: 60, arbitrary: fc.constant(undefined) },
+  {
+    weight: 1,
+    arbitrary: key.map((k) => ["SET", names.lock(k), "a foreign value", "PX", "60000"] as const),
+  },
+  { weight: 1, arbitrary: key.map((k) => ["SET", names.lock(k), "a foreign value"] as const) },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(key, fc.constantFrom("lock", "fence", "turn", "waiters") as fc.Arbitrary<"lock">)
+      .map(
+        ([k, what]) =>
+          [
+            "EVAL",
+            "redis.call('DEL', KEYS[1]) return redis.call('LPUSH', KEYS[1], 'x')",
+            "1",
+            names[what](k),
+          ] as const,
+      ),
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(key, fc.constantFrom("lock", "fence", "turn", "waiters") as fc.Arbitrary<"lock">)
+      .map(([k, what]) => ["DEL", names[what](k)] as const),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(key, token, token)
+      .map(
+        ([k, mark, closed]) =>
+          ["SET", names.fence(k), `${mark}:${Math.min(mark, closed)}`] as const,
+      ),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(key, token)
+      .map(([k, t]) => ["SET", names.turn(k), `${t}:1000000000001:q:7`, "PX", "60000"] as const),
+  },
+  {
+    weight: 1,
+    arbitrary: fc
+      .tuple(key, token, fc.constantFrom(...OWNERS))
+      .map(([k, t, o]) => ["SET", names.lock(k), `q${t}:${o}:job of ${o}`, "PX", "30000"] as const),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom<Disturbance[]>(
+      ["DEL", names.guard],
+      ["SET", names.guard, "another:sure:1:0:60000:60000"],
+    ),
+  },
+);
+const step = fc.record({ disturbance, batch: fc.array(plan, { minLength: 1, maxLength: 6 }) });
+
+/** Batches of each seed; `STEPS=10000 SEEDS=10 npx vitest run test/lock/fast-path.test.ts` runs more. */
+const STEPS = Number(process.env.STEPS ?? 1_000);
+const SEEDS = Array.from({ length: Number(process.env.SEEDS ?? 2) }, (_, seed) => seed);
+
+it.each(SEEDS)(
+  "the fast path decides and stores as the general part does: seed %i",
+  async (seed) => {
+    const client = redisClient(servers.urls[0]!);
+    const script = new Script(lockProgram);
+    await script.load(client);
+    let served = 0;
+    let calls = 0;
+
+    /** A batch on a database of its own. */
+    const execute = async (db: number, arranged: Arranged<Item>): Promise<unknown[]> => {
+      await client.select(db);
+      const argv = encodeCalls(lockProgram, arranged, "run");
+      const raw = decodeReplies(arranged, await script.run(client, argv, () => true));
+      return [...arranged.entries, ...arranged.others].map(
+        ({ call: { operation, args } }, index) => {
+          calls += 1;
+          if (raw[index] === SERVED) {
+            served += 1;
+            return operation.fast?.served(args);
+          }
+          const reply = typeof raw[index] === "string" ? [raw[index]] : (raw[index] as unknown[]);
+          return reply[0] === "ERROR"
+            ? String(reply[1]).replace(/ script: \w+.*$/, "")
+            : operation.parse(reply, args);
+        },
+      );
+    };
+
+    const steps = fc.sample(step, { numRuns: STEPS, seed });
+    const arming = { names, quarantine: 0, longestTtl: 60_000, patience: 0 };
+    /** The latest first. */
+    const past: Claim[] = [claimOf("a", "one", FIRST_TOKEN, "")];
+    for (const [index, { disturbance: command, batch }] of steps.entries()) {
+      if (index % 25 === 0) {
+        await client.flushall();
+        for (const db of [0, 1]) {
+          const [guard] = (await execute(db, general([callOf(armOperation, arming)]))) as [
+            { armedAt: number },
+          ];
+          const agreement = { names, armedAt: guard.armedAt, agreedTtl: 60_000, trust: true };
+          await execute(db, general([callOf(agreeOperation, agreement)]));
+        }
+      }
+      if (command !== undefined) {
+        await both(async (db) => {
+          await client.select(db);
+          await client.call(...(command as [string])).catch(() => {});
+        });
+      }
+      const fast = arrange(
+        lockProgram,
+        batch.map((make) => ({ call: make(past, index) })),
+      );
+      const ordered = [...fast.entries, ...fast.others].map(({ call: each }) => each);
+      const [mine, theirs] = [await execute(0, fast), await execute(1, general(ordered))];
+      expectLike(mine, theirs, `step ${index}`);
+      const [here, there] = await both((db) => dump(db));
+      expectLike(here, there, `step ${index}`);
+    }
+    process.stdout.write(`fast path: ${served} of ${calls / 2} calls served\n`);
+    expect(served).toBeGreaterThan(STEPS / 6);
+
+    /** All that is stored, with what is left of ttls. */
+    async function dump(db: number): Promise<unknown> {
+      await client.select(db);
+      return JSON.parse((await client.eval(DUMP, 0)) as string);
+    }
+  },
+  600_000,
+);
+
+const DUMP = `
+local all = {}
+local keys = redis.call('KEYS', '*')
+table.sort(keys)
+for _, key in ipairs(keys) do
+  local type, value = redis.call('TYPE', key).ok, nil
+  if type == 'string' then value = redis.call('GET', key)
+  elseif type == 'zset' then value = redis.call('ZRANGE', key, 0, -1)
+  else value = type end
+  if string.find(key, '@due:') or string.find(key, '@node') then value = '' end
+  all[#all + 1] = { key = key, value = value, expiresIn = redis.call('PTTL', key) }
+end
+return cjson.encode(all)`;
+
+function callOf<A, R>(
+  operation: { readonly name: string } & ConstructorParameters<typeof Call<A, R>>[0],
+  args: A,
+): AnyCall {
+  return new Call(operation, args);
+}
+
+function claimOf(one: string, owner: string, proposed: number, place: string): Claim {
+  const caller = {
+    process: "here",
+    home: "q",
+    place,
+    run: 1,
+    replaceable: false,
+    joins: undefined,
+  };
+  return {
+    names,
+    keys: [one],
+    owner,
+    token: proposed,
+    holder: `job of ${owner}`,
+    guarded: true,
+    caller,
+  };
+}
+
+async function both(run: (db: number) => Promise<unknown>): Promise<unknown[]> {
+  return [await run(0), await run(1)];
+}
+
+/** All of them for the general part. */
+function general(calls: readonly AnyCall[]): Arranged<Item> {
+  return { entries: [], others: calls.map((each) => ({ call: each })) };
+}
+
+/** Equal but for what is left of ttls, which differs by the time between the two. */
+function expectLike(mine: unknown, theirs: unknown, message: string): void {
+  const times: number[][] = [];
+  const [here, there] = [mine, theirs].map((side) => {
+    const own: number[] = [];
+    times.push(own);
+    return JSON.stringify(side, (name, value: unknown) => {
+      if (name !== "expiresIn" && name !== "remaining") return value;
+      own.push(Number(value));
+      return "time";
+    });
+  });
+  expect(here, message).toBe(there);
+  for (const [at, time] of times[0]!.entries()) {
+    expect(Math.abs(time - times[1]![at]!), message).toBeLessThan(3_000);
+  }
+}
