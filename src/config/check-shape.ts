@@ -37,7 +37,7 @@ function describe(issue: v.BaseIssue<unknown>): Mistake {
   const expected =
     isMissing && name in EXPECTED ? EXPECTED[name as keyof typeof EXPECTED] : issue.message;
   if (issue.type === "regex" && issue.message === PATTERN_EXPECTED)
-    return wrongValue(path, describeInput(issue.input), describePattern(String(issue.input)));
+    return wrongValue(path, describeInput(issue.input), describePattern(String(issue.input), path));
   const meant = hint(issue);
   // What is wrong among the masters may be a password.
   const isSecret = path[0] === "nodes" && typeof issue.input === "string";
