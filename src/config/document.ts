@@ -1,19 +1,23 @@
 import {
+  type Alias,
   type Document as YamlDocument,
   isAlias,
+  isCollection,
   isMap,
   isScalar,
   isSeq,
   Lexer,
   LineCounter,
   type Pair,
+  parse,
   parseDocument,
   Parser,
   type Range,
+  type Scalar,
 } from "yaml";
-import { type Mistake, NOTHING } from "./mistake.ts";
-import { type Path, writePath } from "./path.ts";
-import { describeSyntaxError } from "./syntax-error.ts";
+import { findJsonFault } from "./json.ts";
+import { type Mistake, NOTHING, type Path, writePath } from "./mistake.ts";
+import { describeSyntaxError, IS_LOCAL, PLAIN_VALUES } from "./syntax-error.ts";
 
 /** Something wrong with the text itself, at an offset in it. */
 export interface TextFault {
@@ -27,6 +31,10 @@ export interface SourceDocument {
   /** `undefined` when the text is so wrong that there is none. */
   readonly value: unknown;
   readonly faults: readonly TextFault[];
+  /** What is wrong with single values, as they are written. */
+  readonly mistakes: readonly Mistake[];
+  /** Where the value has something that stands for what cannot be read. */
+  readonly unreadable: readonly Path[];
   /** The offset of what a mistake is about, or of the nearest thing around it. */
   offsetOf(mistake: Mistake): number;
   /** Line and column of an offset, from 1. */
@@ -37,23 +45,22 @@ export interface SourceDocument {
 const DEEPEST = 50;
 /** How many values aliases may repeat: a few lines can stand for billions. */
 const MOST_REPEATED = 20_000;
+const EXPECTED = "nodes, options and rules";
+/** What takes texts alone. */
+const TEXTS: ReadonlySet<unknown> = new Set(["queue", "job", "key", "keyPrefix"]);
 
-/** Reads YAML, and JSON, which is YAML too. Never throws for what stands in the text. */
-export function readDocument(text: string): SourceDocument {
+/** Reads YAML, or JSON, which is YAML too but stricter. Never throws for what stands in the text. */
+export function readDocument(text: string, isJson = false): SourceDocument {
   const lines = new LineCounter();
   const placeOf = (offset: number): { line: number; column: number } => {
     const { line, col } = lines.linePos(Math.min(offset, text.length));
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
-  const early = findComment(text) ?? findTooDeep(text);
+  const early = (isJson ? findJsonFault(text) : undefined) ?? findTooDeep(text);
   if (early !== undefined) {
     for (const { index } of text.matchAll(/^/gm)) lines.addNewLine(index);
-    return {
-      value: undefined,
-      faults: [early],
-      offsetOf: () => early.at,
-      placeOf,
-    };
+    const offsetOf = (): number => early.at;
+    return { value: undefined, faults: [early], mistakes: [], unreadable: [], offsetOf, placeOf };
   }
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -62,28 +69,22 @@ export function readDocument(text: string): SourceDocument {
     // What a file means does not depend on a line in it.
     version: "1.2",
   });
-  const problems = [...document.errors, ...document.warnings];
-  const faults: TextFault[] = problems.map((problem) => describeSyntaxError(problem, text));
-  const fatal = problems.some(({ code }) => code !== "DUPLICATE_KEY");
-  const reader = new Reader(document);
-  const read = fatal ? undefined : reader.read();
-  const value = reader.faults.length > 0 ? undefined : read;
+  // Tags are told where values are read: those that YAML knows, too.
+  const problems = [...document.errors, ...document.warnings].filter(
+    ({ code }) => code !== "TAG_RESOLVE_FAILED",
+  );
+  const reader = new Reader(document, text, new Set(problems.map(({ pos: [at] }) => at)));
+  const value = problems.every(({ code }) => IS_LOCAL.has(code)) ? reader.read() : undefined;
+  const faults = problems.map((problem) => describeSyntaxError(problem, text));
+  const { tooMuch, mistakes, unreadable } = reader;
   return {
-    value,
-    faults: [...faults, ...reader.faults],
-    offsetOf: (mistake) => reader.offsetOf(mistake, text),
+    value: tooMuch === undefined ? value : undefined,
+    faults: tooMuch === undefined ? faults : [...faults, tooMuch],
+    mistakes,
+    unreadable,
+    offsetOf: (mistake) => reader.offsetOf(mistake),
     placeOf,
   };
-}
-
-/** A comment of JavaScript in JSON, which YAML would take for part of a name. */
-function findComment(text: string): TextFault | undefined {
-  if (!text.trimStart().startsWith("{")) return undefined;
-  const tokens = text.matchAll(/"(?:[^"\\]|\\.)*"|#.*|(?<=[\s,{}[\]])(\/[/*])/g);
-  const comment = Array.from(tokens).find(([, mark]) => mark !== undefined);
-  return (
-    comment && { at: comment.index, found: "a comment", expected: "none: JSON has no comments" }
-  );
 }
 
 /** Where the text is nested too deeply, found without recursion: the parser itself would exhaust the stack. */
@@ -94,89 +95,120 @@ function findTooDeep(text: string): TextFault | undefined {
     // What it yields are whole documents, of no interest here; but it works only as far as it is asked to.
     for (const _ of parser.next(lexeme));
     // Each level has at most two entries: the collection and the item in it.
-    if (parser.stack.length > 2 * DEEPEST) {
-      const found = `more than ${DEEPEST} levels of nesting`;
-      return { at: offset, found, expected: "nodes, options and rules" };
-    }
+    if (parser.stack.length > 2 * DEEPEST)
+      return { at: offset, found: `more than ${DEEPEST} levels of nesting`, expected: EXPECTED };
     offset = parser.offset;
   }
   return undefined;
 }
 
-interface Ranges {
-  readonly name: Range | undefined;
-  readonly value: Range | undefined;
-}
-
 /** Makes values of nodes, and remembers where they stand. */
 class Reader {
-  readonly faults: TextFault[] = [];
+  readonly mistakes: Mistake[] = [];
+  readonly unreadable: Path[] = [];
+  tooMuch: TextFault | undefined;
   readonly #document: YamlDocument.Parsed;
-  readonly #ranges = new Map<string, Ranges>();
+  readonly #text: string;
+  /** Where there are faults of the text, that are told as such. */
+  readonly #problems: ReadonlySet<number>;
+  readonly #nodes = new Map<string, { readonly name: unknown; readonly value: unknown }>();
   #aliases = 0;
   #repeated = 0;
 
-  constructor(document: YamlDocument.Parsed) {
+  constructor(document: YamlDocument.Parsed, text: string, problems: ReadonlySet<number>) {
     this.#document = document;
+    this.#text = text;
+    this.#problems = problems;
   }
 
   read(): unknown {
     const { contents } = this.#document;
-    this.#ranges.set("", { name: undefined, value: rangeOf(contents) });
-    return this.#valueOf(contents, [], 0);
+    return this.#valueAt([], undefined, contents, 0);
   }
 
-  offsetOf({ path, part, offset }: Mistake, text: string): number {
+  offsetOf({ path, part, offset }: Mistake): number {
     for (let length = path.length; length >= 0; length--) {
-      const ranges = this.#ranges.get(writePath(path.slice(0, length)));
-      const range = (part === "value" && ranges?.value) || ranges?.name || ranges?.value;
+      const { name, value } = this.#nodes.get(writePath(path.slice(0, length))) ?? {};
+      const meant = part === "value" ? value : name;
+      const node = [meant, name, value].find((each) => rangeOf(each) !== undefined);
+      const range = rangeOf(node);
       if (range === undefined) continue;
-      const [start, end] = range;
-      const isWhole = length === path.length && range === ranges?.[part];
-      return isWhole ? start + offsetInScalar(text.slice(start, end), offset) : start;
+      const isWhole = length === path.length && node === meant;
+      // An alias stands for a text that is elsewhere.
+      if (!isWhole || offset === undefined || !isScalar(node)) return range[0];
+      return (
+        range[0] + offsetInScalar(this.#text.slice(range[0], range[1]), String(node.value), offset)
+      );
     }
     return 0;
+  }
+
+  #valueAt(path: Path, name: unknown, value: unknown, depth: number): unknown {
+    this.#nodes.set(writePath(path), { name, value });
+    return this.#valueOf(value, path, depth);
   }
 
   #valueOf(node: unknown, path: Path, depth: number): unknown {
     if (this.#aliases > 0) this.#repeated += 1;
     if (this.#repeated > MOST_REPEATED || depth > 2 * DEEPEST) {
-      return this.#refuse(node, `more than ${MOST_REPEATED} values, or an alias inside of itself`);
+      const found = `more than ${MOST_REPEATED} values by aliases, or an alias inside of itself`;
+      // One of them is told; the rest follows from it.
+      this.tooMuch ??= { at: rangeOf(node)?.[0] ?? 0, found, expected: EXPECTED };
+      return undefined;
     }
-    if (isAlias(node)) {
-      const target = node.resolve(this.#document);
-      if (target === undefined)
-        return this.#refuse(
-          node,
-          `an alias without an anchor: *${node.source}`,
-          `"*${node.source}" in quotes, if it is a pattern`,
-        );
-      this.#aliases += 1;
-      const value = this.#valueOf(target, path, depth + 1);
-      this.#aliases -= 1;
-      return value;
-    }
+    if (isAlias(node)) return this.#targetOf(node, path, depth);
+    if (!isScalar(node) && !isCollection(node)) return this.#nothing(path);
+    if (node.tag !== undefined) return this.#refuseTag(node as { range: Range }, path);
+    if (isSeq(node))
+      return node.items.map((item, i) => this.#valueAt([...path, i], undefined, item, depth + 1));
     if (isMap(node)) return this.#objectOf(node.items, path, depth);
-    if (isSeq(node)) {
-      return node.items.map((item, index) => {
-        const at = [...path, index];
-        this.#ranges.set(writePath(at), { name: undefined, value: rangeOf(item) });
-        return this.#valueOf(item, at, depth + 1);
-      });
-    }
-    const isWritten = rangeOf(node) !== undefined;
-    return isScalar(node) && isWritten ? node.value : path[0] === "rules" ? NOTHING : null;
+    const range = rangeOf(node);
+    if (range === undefined) return this.#nothing(path);
+    if (this.#problems.has(range[0])) return this.#unreadable(path);
+    const { value, source, type } = node as Scalar.Parsed;
+    const isAsWritten = String(value) === source || (value === null && source === "~");
+    if (type !== "PLAIN" || typeof value === "string" || isAsWritten) return value;
+    // It may be a password.
+    if (path[0] === "nodes")
+      return this.#refuse(path, "a value that is read as another text", "quotes around it");
+    const quoted = `"${source}" in quotes`;
+    const isText = path.some((step) => TEXTS.has(step));
+    const isExact = typeof value !== "number" || Math.abs(value) <= Number.MAX_SAFE_INTEGER;
+    return this.#refuse(
+      path,
+      `${source}, which is read as ${String(value)}`,
+      isText || !isExact ? quoted : `${String(value)}, or ${quoted}`,
+    );
+  }
+
+  #targetOf(alias: Alias, path: Path, depth: number): unknown {
+    if (this.#problems.has(rangeOf(alias)?.[0] ?? -1)) return this.#unreadable(path);
+    const target = alias.resolve(this.#document);
+    const name = `*${alias.source}`;
+    if (target === undefined)
+      return this.#refuse(
+        path,
+        `an alias without an anchor: ${name}`,
+        `"${name}" in quotes, if it is a pattern`,
+      );
+    this.#aliases += 1;
+    const value = this.#valueOf(target, path, depth + 1);
+    this.#aliases -= 1;
+    return value;
   }
 
   #objectOf(pairs: readonly Pair[], path: Path, depth: number): unknown {
     const object: Record<string, unknown> = {};
     for (const { key, value } of pairs) {
-      const name = isScalar(key) ? String(key.value) : "";
-      const at = [...path, name];
-      this.#ranges.set(writePath(at), { name: rangeOf(key), value: rangeOf(value) });
+      if (!isScalar(key)) {
+        this.#unreadable(path);
+        continue;
+      }
+      const name = String(key.value);
+      if (key.tag !== undefined) this.#refuseTag(key as { range: Range }, [...path, name], "name");
       // An assignment to __proto__ would set the prototype.
       Object.defineProperty(object, name, {
-        value: this.#valueOf(value, at, depth + 1),
+        value: this.#valueAt([...path, name], key, value, depth + 1),
         enumerable: true,
         writable: true,
         configurable: true,
@@ -185,28 +217,63 @@ class Reader {
     return object;
   }
 
-  #refuse(node: unknown, found: string, expected = "nodes, options and rules"): undefined {
-    // One of them is told; the rest follows from it.
-    if (this.faults.length > 0) return undefined;
-    const [at = 0] = rangeOf(node) ?? [];
-    this.faults.push({ at, found, expected });
-    return undefined;
+  /** What is not written: in rules it is no null. */
+  #nothing([top]: Path): unknown {
+    return top === "rules" ? NOTHING : null;
+  }
+
+  #refuseTag(node: { range: Range }, path: Path, part: Mistake["part"] = "value"): unknown {
+    const [start, end] = node.range;
+    // It stands before its value, perhaps with an anchor between them.
+    const { 0: before = "", 1: tag = "" } =
+      /(!\S*)\s*(?:&\S+\s*)?$/.exec(this.#text.slice(Math.max(0, start - 200), start)) ?? [];
+    node.range = [start - before.length, Math.max(start, end), end];
+    return this.#refuse(
+      path,
+      `a tag: ${tag}`,
+      `${PLAIN_VALUES}; a text with ! before it in quotes`,
+      part,
+    );
+  }
+
+  #refuse(path: Path, found: string, expected: string, part: Mistake["part"] = "value"): unknown {
+    this.mistakes.push({ path, part, found, expected });
+    return this.#unreadable(path);
+  }
+
+  #unreadable(path: Path): unknown {
+    this.unreadable.push(path);
+    return NOTHING;
   }
 }
 
 function rangeOf(node: unknown): Range | undefined {
-  const range =
-    isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? node.range : undefined;
+  const range = isScalar(node) || isCollection(node) || isAlias(node) ? node.range : undefined;
   // An empty value has a place of its own, behind the line; its name is what people look at.
   return range && range[0] < range[1] ? range : undefined;
 }
 
-/** Where in the source an offset of the value is: known when it is written as it is, but for quotes. */
-function offsetInScalar(source: string, offset: number | undefined): number {
-  // An alias stands for a text that is elsewhere.
-  if (offset === undefined || source.startsWith("*")) return 0;
-  const isQuoted = /^(["']).*\1$/s.test(source);
-  return source.includes("\n") || (isQuoted && /\\|''/.test(source))
-    ? 0
-    : offset + (isQuoted ? 1 : 0);
+/**
+ * Where in the source an offset of the value is. Quotes, escapes and folded lines are written differently, but all that is
+ * no space comes in the same order.
+ */
+function offsetInScalar(source: string, value: string, offset: number): number {
+  const [quote = ""] = /^["']/.exec(source) ?? [];
+  const start = quote !== "" ? 1 : /^[|>]/.test(source) ? source.indexOf("\n") + 1 : 0;
+  const token =
+    quote === '"' ? /\\(?:x..|u.{4}|U.{8}|\s+|.)|\S/gs : quote === "'" ? /''|\S/g : /\S/g;
+  const before = value.slice(0, offset);
+  let left = before.replaceAll(/\s/g, "").length;
+  let end = start;
+  for (const { 0: written, index } of source
+    .slice(0, source.length - quote.length)
+    .matchAll(token)) {
+    if (index < start) continue;
+    const read = quote === '"' && written.length > 1 ? String(parse(`"${written}"`)) : written;
+    const width = quote === "'" && written === "''" ? 1 : read.replaceAll(/\s/g, "").length;
+    if (left <= 0 && width > 0) return /\s/.test(value[offset] ?? " ") ? end : index;
+    if (left > 0) end = index + written.length;
+    left -= width;
+  }
+  return end;
 }

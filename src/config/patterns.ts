@@ -1,4 +1,4 @@
-import type { Path } from "./path.ts";
+import type { Path } from "./mistake.ts";
 
 /**
  * The form of a pattern. What can only be meant as a pattern of another kind is refused: taken as it is, it would match no

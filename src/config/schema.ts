@@ -42,8 +42,16 @@ const pattern = (form: RegExp) =>
   );
 /** The form of a path into a job; what is wrong with one is said where it is read. */
 const PATH_FORM = /^(?:(?:data|opts)(?:[.[].*)?|name|id|queueName)$/;
+const { MIN_SAFE_INTEGER: MIN, MAX_SAFE_INTEGER: MAX } = Number;
+/** Numbers are compared as texts: those beyond are not the ones that were written. */
+const EXACT = `a number from ${MIN} to ${MAX}, or a text in quotes`;
 const value = v.union(
-  [v.pipe(v.string(), v.regex(PATTERN_FORM, PATTERN_EXPECTED)), v.number(), v.boolean(), v.null()],
+  [
+    v.pipe(v.string(), v.regex(PATTERN_FORM, PATTERN_EXPECTED)),
+    v.pipe(v.number(), v.minValue(MIN, EXACT), v.maxValue(MAX, EXACT)),
+    v.boolean(),
+    v.null(),
+  ],
   EXPECTED.condition,
 );
 const conditions = v.pipe(
@@ -58,25 +66,25 @@ const conditions = v.pipe(
 const rule = v.pipe(
   v.strictObject(
     {
-      queue: v.optional(
+      queue: v.exactOptional(
         described(
           oneOrMore(pattern(QUEUE_FORM), PATTERN_EXPECTED),
           'Queues: a name, a pattern, or any of several; default "*".',
         ),
       ),
-      job: v.optional(
+      job: v.exactOptional(
         described(
           oneOrMore(pattern(PATTERN_FORM), PATTERN_EXPECTED),
           'Names of jobs: a name, a pattern, or any of several; default "*".',
         ),
       ),
-      when: v.optional(
+      when: v.exactOptional(
         described(
           conditions,
           "Paths into the job, and what their values are: all of it must hold.",
         ),
       ),
-      unless: v.optional(
+      unless: v.exactOptional(
         described(conditions, "Paths into the job, and what their values are not: none may hold."),
       ),
       key: described(

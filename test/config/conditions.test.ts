@@ -155,11 +155,11 @@ describe("when and unless", () => {
         /^8:35 rules\[3\]\.when\["data\.b"\]: found an empty list, expected a text/,
       ),
       expect.stringMatching(
-        /^8:47 rules\[3\]\.when\["data\.c"\]: found an array of 1, expected a text/,
+        /^8:48 rules\[3\]\.when\["data\.c"\]\[0\]: found an array of 1, expected a text/,
       ),
       expect.stringMatching(/^10:7 rules\[4\]\.when\["data\.a"\]: found nothing, expected a text/),
       expect.stringMatching(
-        /^13:9 rules\[4\]\.when\["data\.c"\]: found an array of 1, expected a text/,
+        /^13:9 rules\[4\]\.when\["data\.c"\]\[0\]: found nothing, expected a text/,
       ),
       "17:7 rules[5].if: found an unknown option, expected when, such as when: { data.ref: refs/heads/main }",
       expect.stringMatching(/^18:13 rules\[6\]\.when: found "data\.a == 1", expected paths/),

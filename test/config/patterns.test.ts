@@ -144,18 +144,14 @@ rules:
       expect.stringContaining(
         "3:14 rules[0].queue: found an empty list, expected a name, or a pattern",
       ),
-      expect.stringContaining(
-        "3:23 rules[0].job: found an array of 1, expected a name, or a pattern",
-      ),
+      expect.stringContaining("3:24 rules[0].job[0]: found 5, expected a name, or a pattern"),
       expect.stringContaining(
         "3:33 rules[0].key: found an empty list, expected a template such as",
       ),
       expect.stringContaining(
         "4:14 rules[1].queue: found an object, expected a name, or a pattern",
       ),
-      expect.stringContaining(
-        "4:39 rules[1].key: found an array of 2, expected a template such as",
-      ),
+      expect.stringContaining("4:43 rules[1].key[1]: found 5, expected a template such as"),
       expect.stringContaining('5:29 rules[2].key[1]: found "dta", expected data, name, id'),
     ]);
   });
