@@ -21,7 +21,6 @@ export function checkShape(rules: unknown): Mistake[] {
     .map(({ value, path, expected }) => wrongValue(path, describeInput(value), expected));
   const isInList = below(lists.map(({ path }) => path));
   const mistakes = issues
-    .flatMap(elementsOf)
     // Valibot names but one unknown option of each object.
     .filter(({ type, expected }) => !(type === "strict_object" && expected === "never"))
     // Names in when and unless are read as paths.
@@ -31,21 +30,6 @@ export function checkShape(rules: unknown): Mistake[] {
     .map(describe)
     .filter(({ path }) => !isInList(path));
   return [...lists, ...mistakes, ...objects.flatMap(unknownIn)];
-}
-
-/** Of a list that is wrong as one of several things, the elements that are. */
-function elementsOf(issue: Issue): Issue[] {
-  const { input, issues = [], path = [] } = issue;
-  if (issue.type !== "union" || !Array.isArray(input)) return [issue];
-  const inside = issues.filter((each) => each.path !== undefined);
-  return inside.length === 0
-    ? [issue]
-    : inside.flatMap((each) =>
-        elementsOf({
-          ...each,
-          path: [...path, ...(each.path ?? [])] as unknown as typeof each.path,
-        }),
-      );
 }
 
 function isMaster(path: Issue["path"]): boolean {
@@ -124,13 +108,8 @@ function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function unknownIn({
-  value,
-  path,
-  known = [],
-  usual = `one of ${known.filter((each) => !each.startsWith("$")).join(", ")}`,
-}: ObjectPlace): Mistake[] {
-  if (!isObject(value) || known.length === 0) return [];
+function unknownIn({ value, path, known, usual }: ObjectPlace): Mistake[] {
+  if (!isObject(value) || known === undefined) return [];
   return Object.keys(value)
     .filter((name) => !known.includes(name))
     .map((name) => {
@@ -140,7 +119,11 @@ function unknownIn({
         path: [...path, name],
         part: "name",
         found: "an unknown option",
-        expected: hint ?? (meant === undefined ? usual : `"${meant}"?`),
+        expected:
+          hint ??
+          (meant === undefined
+            ? (usual ?? `one of ${known.filter((each) => !each.startsWith("$")).join(", ")}`)
+            : `"${meant}"?`),
       };
     });
 }
