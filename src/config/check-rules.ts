@@ -54,8 +54,11 @@ class Checker {
   readonly #redlock: Redlock;
   readonly #maxTtl: number;
   readonly #reach = new Reach();
-  /** Options that were found right, by how they are written: thousands of rules may have the same. */
-  readonly #known = new Map<string, Options>();
+  /** What was found right, by how it is written: thousands of rules may have the same. */
+  readonly #options = new Map<string, Options>();
+  readonly #conditions = new Map<string, Condition>();
+  readonly #paths: ConstructorParameters<typeof Condition>[2] = new Map();
+  readonly #templates = new Set<string>();
 
   constructor(
     { options, isMaxTtlKnown }: CheckedMasters,
@@ -83,15 +86,15 @@ class Checker {
       index,
       written,
       when: [
-        new Condition("queueName", written.queue ?? "*"),
-        new Condition("name", written.job ?? "*"),
-        ...this.#conditions(given["when"], [...path, "when"]),
+        this.#condition("queueName", written.queue ?? "*"),
+        this.#condition("name", written.job ?? "*"),
+        ...this.#conditionsOf(given["when"], [...path, "when"]),
       ],
-      unless: this.#conditions(given["unless"], [...path, "unless"]),
+      unless: this.#conditionsOf(given["unless"], [...path, "unless"]),
       key: this.#key(given["key"], [...path, "key"]),
       options,
     };
-    const isUnderstood = !this.mistakes.slice(before).some(({ part }) => part === "name");
+    const isUnderstood = this.mistakes.slice(before).every(({ part }) => part === "value");
     if (sound.length === MATCHING.length && isUnderstood) this.#refuseUnreached(rule, path);
     return rule;
   }
@@ -106,7 +109,7 @@ class Checker {
     const values = Object.keys(known).map((name) => given[name]);
     const isData = values.every((value) => DATA.has(typeof value));
     const written = isData ? JSON.stringify([path.length, values]) : "";
-    const same = this.#known.get(written);
+    const same = this.#options.get(written);
     if (same !== undefined) return same;
     const before = this.mistakes.length;
     const { options, mistakes } = readOptions(given, known, path, this.#isSound, this.#environment);
@@ -118,17 +121,24 @@ class Checker {
     };
     this.mistakes.push(...findFaults(options, check, path, given));
     const all = { ...defaults, ...options };
-    if (isData && this.mistakes.length === before) this.#known.set(written, all);
+    if (isData && this.mistakes.length === before) this.#options.set(written, all);
     return all;
   }
 
-  #conditions(conditions: unknown, path: Path): Condition[] {
+  #condition(path: string, values: ConditionValue | readonly ConditionValue[]): Condition {
+    const written = JSON.stringify([path, values]);
+    const condition = this.#conditions.get(written) ?? new Condition(path, values, this.#paths);
+    this.#conditions.set(written, condition);
+    return condition;
+  }
+
+  #conditionsOf(conditions: unknown, path: Path): Condition[] {
     if (!isPlain(conditions)) return [];
     return Object.entries(conditions).flatMap(([name, values]) => {
       const at = [...path, name];
       try {
         const isSound = this.#isSound(at);
-        return new Condition(name, isSound ? (values as ConditionValue) : null);
+        return this.#condition(name, isSound ? (values as ConditionValue) : null);
       } catch (error) {
         if (!(error instanceof TemplateError)) throw error;
         const { at: offset, found, expected } = error.fault;
@@ -140,9 +150,11 @@ class Checker {
 
   #key(key: unknown, path: Path): Rule["key"] {
     for (const [index, text] of asList(key).entries()) {
-      if (typeof text !== "string") continue;
+      if (typeof text !== "string" || this.#templates.has(text)) continue;
       const at = Array.isArray(key) ? [...path, index] : path;
-      for (const { at: offset, found, expected } of findTemplateFaults(text))
+      const faults = findTemplateFaults(text);
+      if (faults.length === 0) this.#templates.add(text);
+      for (const { at: offset, found, expected } of faults)
         this.mistakes.push({ ...wrongValue(at, found, expected), offset });
     }
     return this.#isSound(path) ? (key as Rule["key"]) : null;

@@ -15,10 +15,19 @@ export class Condition {
   readonly patterns: readonly (Glob | null)[];
   readonly #from: TemplatePath;
 
-  /** @throws {LockConfigError} when the path is none. */
-  constructor(path: string, values: ConditionValue | readonly ConditionValue[]) {
-    this.#from = parsePath(path, path);
-    this.path = this.#from.root + writeSteps(this.#from.steps);
+  /**
+   * @param known paths that were read before, by how they are written.
+   * @throws {LockConfigError} when the path is none.
+   */
+  constructor(
+    path: string,
+    values: ConditionValue | readonly ConditionValue[],
+    known = new Map<string, TemplatePath>(),
+  ) {
+    const from = known.get(path) ?? parsePath(path, path);
+    known.set(path, from);
+    this.#from = from;
+    this.path = from.root + writeSteps(from.steps);
     this.patterns = asList(values).map((value) =>
       value === null ? null : new Glob(String(value)),
     );

@@ -17,20 +17,17 @@ class Shelves {
   /** How many rules stand where one with this condition would. */
   sizeFor({ patterns }: Condition): number {
     let size = 0;
-    for (const pattern of patterns) {
-      const [shelves, key] = this.#placeOf(pattern);
-      size += shelves.get(key)?.length ?? 0;
-    }
+    for (const pattern of patterns) size += this.#at(pattern).get(keyOf(pattern))?.length ?? 0;
     return size;
   }
 
   add({ patterns }: Condition, rule: Rule): void {
     for (const pattern of patterns) {
-      const [shelves, key] = this.#placeOf(pattern);
+      const [shelves, key] = [this.#at(pattern), keyOf(pattern)];
       const shelf = shelves.get(key);
       if (shelf === undefined) shelves.set(key, [rule]);
       else if (shelf.at(-1) !== rule) shelf.push(rule);
-      if (key !== null && shelves === this.#beginnings) this.#lengths.add(key.length);
+      if (shelves === this.#beginnings) this.#lengths.add(key?.length ?? 0);
     }
   }
 
@@ -44,11 +41,14 @@ class Shelves {
     return shelves;
   }
 
-  #placeOf(pattern: Glob | null): [Map<string | null, Rule[]>, string | null] {
-    return pattern?.isName === false
-      ? [this.#beginnings, pattern.prefix.slice(0, LONGEST)]
-      : [this.#names, pattern?.prefix ?? null];
+  #at(pattern: Glob | null): Map<string | null, Rule[]> {
+    return pattern?.isName === false ? this.#beginnings : this.#names;
   }
+}
+
+function keyOf(pattern: Glob | null): string | null {
+  if (pattern === null) return null;
+  return pattern.isName ? pattern.prefix : pattern.prefix.slice(0, LONGEST);
 }
 
 /**
@@ -70,16 +70,19 @@ export class Reach {
           if (other.index < (first?.index ?? Infinity) && covers(other, rule)) first = other;
       }
     if (first !== undefined) return first;
-    const [fewest] = rule.when
-      .map((condition) => ({ condition, shelves: this.#shelvesAt(condition.path) }))
-      .map((place) => ({ ...place, size: place.shelves.sizeFor(place.condition) }))
-      .sort((a, b) => a.size - b.size);
-    fewest?.shelves.add(fewest.condition, rule);
+    let [fewest, least] = [rule.when[0], Infinity];
+    for (const condition of rule.when) {
+      const size = this.#shelvesAt(condition.path).sizeFor(condition);
+      if (size < least) [fewest, least] = [condition, size];
+    }
+    if (fewest !== undefined) this.#shelvesAt(fewest.path).add(fewest, rule);
     return undefined;
   }
 
   #shelvesAt(path: string): Shelves {
-    const shelves = this.#paths.get(path) ?? new Shelves();
+    const known = this.#paths.get(path);
+    if (known !== undefined) return known;
+    const shelves = new Shelves();
     this.#paths.set(path, shelves);
     return shelves;
   }

@@ -5,6 +5,8 @@ import { Condition } from "../../src/config/condition.ts";
 import { Glob } from "../../src/config/glob.ts";
 import { Reach } from "../../src/config/reach.ts";
 import { covers, isEmpty, type Rule } from "../../src/config/rule.ts";
+import { Scanner } from "../../src/keys/scanner.ts";
+import { Redlock } from "../../src/index.ts";
 import { faultsOf, line } from "./support.ts";
 
 const NODES = ["redis://a", "redis://b", "redis://c"];
@@ -272,6 +274,26 @@ describe("a rule that no job reaches", () => {
     const job = { queueName: "none", name: "none", data: { tenant: "none" } };
     expect(locks.explain(job).rule).toBe(rules.length);
     compared.mockRestore();
+  });
+});
+
+describe("10,000 rules", () => {
+  it("have options that are checked, and paths and templates that are read, once for all that are written alike", async () => {
+    const checked = vi.spyOn(Redlock.prototype, "checkAcquireOptions");
+    const read = vi.spyOn(Scanner.prototype as unknown as { match(): string }, "match");
+    const rules = Array.from({ length: 10_000 }, (_, index) => ({
+      queue: [`tenant-${index}-*`, `t-${index}`],
+      when: { "data.items[*].sku": [`a-${index}*`, null], "data.dry": false },
+      unless: { "data.labels[*]": ["keep", "x?"] },
+      key: ["account:{{data.accountId}}", "{{queueName}}/{{data.b ?? data.c}}"],
+      ttl: "10s" as const,
+    }));
+    await using locks = defineLocks({ nodes: NODES, ttl: "15s", rules });
+    expect(checked.mock.calls.length).toBeLessThan(10);
+    expect(read.mock.calls.length).toBeLessThan(200);
+    const job = { queueName: "t-9999", name: "n", data: { accountId: 1, b: 2, dry: false } };
+    expect(locks.explain(job)).toMatchObject({ rule: 9_999, keys: ["account:1", "t-9999/2"] });
+    vi.restoreAllMocks();
   });
 });
 
