@@ -24,7 +24,7 @@ export class Glob {
     const wild = rest.findIndex((part) => part === ANY || part === ONE);
     this.isName = wild === -1;
     this.prefix = plain + (this.isName ? rest : rest.slice(0, wild)).join("");
-    this.#parts = this.isName ? [] : [...plain, ...rest];
+    this.#parts = this.isName ? [] : Array.from(plain).concat(rest);
   }
 
   /** Whether a name matches, all of it. */

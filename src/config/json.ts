@@ -2,7 +2,7 @@ import type { TextFault } from "./document.ts";
 
 const SPACE = /[ \t\n\r]*/y;
 const TOKEN =
-  /"(?:[^"\\\u0000-\u001F]|\\(?:["\\/bfnrt]|u[\dA-Fa-f]{4}))*"|(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.+-])|[{}[\]:,]/y;
+  /"(?:[ !#-[\]-\u{10FFFF}]|\\(?:["\\/bfnrt]|u[\dA-Fa-f]{4}))*"|(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.+-])|[{}[\]:,]/uy;
 const ELSEWHERE = "; YAML is read from a file whose name ends in .yaml or .yml";
 
 /** What may come next, by what it begins with; a plain value is `v`, the end of the text nothing. */

@@ -144,11 +144,11 @@ function union<M extends Record<string, v.GenericSchema>>(expected: string, memb
   const run = schema["~run"].bind(schema);
   // All members would be tried, and of a list no element named.
   return Object.assign(schema, {
-    "~run": ((dataset, config) => {
+    "~run": (dataset, config) => {
       const type = Array.isArray(dataset.value) ? "array" : typeof dataset.value;
       const meant = members[type] ?? members["each"];
       return meant === undefined ? run(dataset, config) : meant["~run"](dataset, config);
-    }) as typeof run,
+    },
   });
 }
 

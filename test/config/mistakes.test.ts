@@ -605,7 +605,7 @@ rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail",
       const rule = { queue: "a", job: "b", when: { name: "b" }, unless: { id: "c" }, key: "d" };
       for (const value of [undefined, name === "key" ? undefined : null]) {
         const rules = { nodes: ["redis://h"], rules: [{ ...rule, [name]: value }] };
-        const error = errorBy(() => defineLocks(rules as unknown as LockRules));
+        const error = errorBy(() => defineLocks(rules));
         expect(error.message).toContain(`rules[0].${name}: found nothing, expected `);
       }
     },

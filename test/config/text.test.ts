@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { stringify } from "yaml";
 import { loadLocks, LockRulesError } from "../../src/config/index.ts";
 import { check } from "../../src/config/check.ts";
 import { readDocument } from "../../src/config/document.ts";
@@ -94,6 +95,41 @@ describe("a file that is no rules file", () => {
       ["rules[1].key", 54],
       ["rules[2].key", wrong.indexOf("*k") - wrong.indexOf("\n")],
     ]);
+  });
+});
+
+describe("a place in a text of the file", () => {
+  it("is that of the same character, however the text is written", () => {
+    const unit = fc.constantFrom(..."a b '' \" \\ \n 🙂 é : # \t \u0001 {{".split(" "), " ");
+    const styles = fc.constantFrom(
+      "QUOTE_DOUBLE" as const,
+      "QUOTE_SINGLE" as const,
+      "BLOCK_LITERAL" as const,
+      "BLOCK_FOLDED" as const,
+      "PLAIN" as const,
+    );
+    let found = 0;
+    fc.assert(
+      fc.property(fc.string({ unit, maxLength: 30 }), styles, (value, defaultStringType) => {
+        const text = stringify({ key: value }, { defaultStringType, lineWidth: 12 });
+        const document = readDocument(text);
+        expect(document.value).toEqual({ key: value });
+        for (const [offset, character] of value.split("").entries()) {
+          if (!/[a:#{é]/.test(character)) continue;
+          const at = document.offsetOf({
+            path: ["key"],
+            part: "value",
+            found: "",
+            expected: "",
+            offset,
+          });
+          expect([text, offset, text[at]]).toEqual([text, offset, character]);
+          found += 1;
+        }
+      }),
+      { numRuns: 500 },
+    );
+    expect(found).toBeGreaterThan(500);
   });
 });
 

@@ -207,7 +207,7 @@ describe("a template that cannot work", () => {
     ["{data.x}:{{dta}}", [0, "a single brace"], [11, '"dta"']],
     ["a\nb:{{dta}}", [1, "the character U+000A"], [6, '"dta"']],
     ["@{{dta}}:{{data.x}}", [3, '"dta"']],
-    ["{{data.x}}:\\{data.y}", ...[]],
+    ["{{data.x}}:\\{data.y}"],
   ])("%j is told of all its faults", (template, ...faults) => {
     expect(findTemplateFaults(template).map(({ at, found }) => [at, found])).toEqual(faults);
   });
