@@ -143,13 +143,12 @@ function union<M extends Record<string, v.GenericSchema>>(expected: string, memb
   const schema = v.union(Object.values(members) as M[keyof M][], expected);
   const run = schema["~run"].bind(schema);
   // All members would be tried, and of a list no element named.
-  return Object.assign(schema, {
-    "~run": (dataset, config) => {
-      const type = Array.isArray(dataset.value) ? "array" : typeof dataset.value;
-      const meant = members[type] ?? members["each"];
-      return meant === undefined ? run(dataset, config) : meant["~run"](dataset, config);
-    },
-  });
+  const pick: typeof run = (dataset, config) => {
+    const type = Array.isArray(dataset.value) ? "array" : typeof dataset.value;
+    const meant = members[type] ?? members["each"];
+    return meant === undefined ? run(dataset, config) : meant["~run"](dataset, config);
+  };
+  return Object.assign(schema, { "~run": pick });
 }
 
 function optionsOf<N extends string>(options: Record<N, DataOption>) {
