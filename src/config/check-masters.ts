@@ -1,13 +1,11 @@
-import { LockConfigError } from "../errors.ts";
 import type { DataOption } from "../data-option.ts";
 import { type Endpoint, type NodeOption, parseEndpoint } from "../redis/endpoint.ts";
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
 import { readDuration } from "./duration.ts";
 import { type Environment, expandVariables, isPlain } from "./environment.ts";
-import { findFaults, foundAsWritten, type Options } from "./find-faults.ts";
-import { type Mistake, toMistake, wrongValue } from "./mistake.ts";
-import { type Path, writePath } from "./path.ts";
+import { findFaults, type Options } from "./find-faults.ts";
+import { type Mistake, type Path, writePath, wrongValue } from "./mistake.ts";
 
 /** What the rules say about the masters and the `Redlock`. */
 export interface CheckedMasters {
@@ -29,21 +27,11 @@ export function checkMasters(
 ): CheckedMasters {
   const { nodes, mistakes } = readNodes(top["nodes"], isSound, environment);
   const read = readOptions(top, REDLOCK_DATA_OPTIONS, [], isSound, environment);
-  mistakes.push(...read.mistakes);
   const options: Options = { nodes, ...read.options };
-  let isMaxTtlKnown = ["ttl", "maxTtl"].every((name) => name in top === name in options);
-  const faults = findFaults(options, checkRedlockOptions, (name) => {
-    if (name === "ttl" || name === "maxTtl") isMaxTtlKnown = false;
-    if (name !== "ttl") return;
-    delete options["maxTtl"];
-    delete options["heartbeat"];
-  });
-  for (const fault of faults) {
-    const mistake = toMistake(fault);
-    const name = String(mistake.path[0]);
-    const found = foundAsWritten(fault.found, top[name], read.options[name]);
-    mistakes.push({ ...mistake, found });
-  }
+  mistakes.push(...read.mistakes, ...findFaults(options, checkRedlockOptions, [], top));
+  const isMaxTtlKnown = ["ttl", "maxTtl"].every(
+    (name) => top[name] === undefined || name in options,
+  );
   return { mistakes, options, isMaxTtlKnown };
 }
 
@@ -62,8 +50,10 @@ export function readOptions(
   const mistakes: Mistake[] = [];
   for (const [name, { takes }] of Object.entries(known)) {
     const value = given[name];
+    // What is there without a value is not given: options may come from code.
+    if (value === undefined) continue;
     const at = [...path, name];
-    if (value === undefined || !isSound(at)) continue;
+    if (!isSound(at)) continue;
     if (takes === "text" && typeof value === "string") {
       const expanded = expandVariables(value, environment, at);
       const foreign = FOREIGN.exec(value)?.[0];
@@ -91,7 +81,7 @@ function readNodes(
 ): { nodes: NodeOption[]; mistakes: Mistake[] } {
   const mistakes: Mistake[] = [];
   const nodes: NodeOption[] = [];
-  const read: { endpoint: Endpoint; path: Path }[] = [];
+  const firsts = new Map<string, Path>();
   if (!isSound(["nodes"]) || !Array.isArray(given)) return { nodes: STAND_IN, mistakes };
   for (const [index, entry] of given.entries()) {
     const path = ["nodes", index];
@@ -99,25 +89,19 @@ function readNodes(
     const { value, mistakes: missing } = expandVariables(entry, environment, path);
     mistakes.push(...missing);
     if (missing.length > 0) continue;
-    const known = knownParts(value, path, isSound);
-    const endpoint = parse(path, known);
-    if (endpoint instanceof LockConfigError) {
-      const mistake = toMistake(endpoint);
-      // That it does not say where it is may follow from a name that is misspelt.
-      if (known === value || mistake.path.length > path.length) mistakes.push(mistake);
-      continue;
-    }
-    if (known !== value) continue;
-    const first = read.find((other) => other.endpoint.address === endpoint.address);
+    const { endpoint, mistakes: wrong } = readNode(value, path, isSound);
+    mistakes.push(...wrong);
+    if (endpoint === undefined) continue;
+    const first = firsts.get(endpoint.address);
     if (first === undefined) {
-      read.push({ endpoint, path });
+      firsts.set(endpoint.address, path);
       nodes.push(value as NodeOption);
       continue;
     }
     mistakes.push(
       wrongValue(
         path,
-        `${endpoint.address}, the same server as ${writePath(first.path)}`,
+        `${endpoint.address}, the same server as ${writePath(first)}`,
         "another server: two votes of one server are one",
       ),
     );
@@ -125,19 +109,21 @@ function readNodes(
   return { nodes: nodes.length > 0 ? nodes : STAND_IN, mistakes };
 }
 
-/** A master without the parts whose names are wrong. */
-function knownParts(value: unknown, path: Path, isSound: (path: Path) => boolean): unknown {
-  if (!isPlain(value)) return value;
-  const parts = Object.entries(value);
+/** Reads one master; without an endpoint if anything is wrong with it. */
+function readNode(
+  value: unknown,
+  path: Path,
+  isSound: (path: Path) => boolean,
+): { endpoint?: Endpoint | undefined; mistakes: Mistake[] } {
+  const parts = isPlain(value) ? Object.entries(value) : [];
   const known = parts.filter(([name]) => isSound([...path, name]));
-  return known.length === parts.length ? value : Object.fromEntries(known);
-}
-
-function parse(path: Path, node: unknown): Endpoint | LockConfigError {
-  try {
-    return parseEndpoint(writePath(path), node);
-  } catch (error) {
-    if (error instanceof LockConfigError) return error;
-    throw error;
-  }
+  let endpoint: Endpoint | undefined;
+  const read = (node: Options): void => {
+    const isWhole = Object.keys(node).length === parts.length;
+    // That it does not say where it is may follow from what was taken away.
+    endpoint = parseEndpoint("", isWhole ? value : { host: "stand-in", ...node });
+  };
+  const mistakes = findFaults(Object.fromEntries(known), read, path, {});
+  const isRight = known.length === parts.length && mistakes.length === 0;
+  return { endpoint: isRight ? endpoint : undefined, mistakes };
 }

@@ -1,18 +1,17 @@
 import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
-import { withLock, type WithLockOptions } from "../bullmq/with-lock.ts";
+import { checkLockOptions } from "../bullmq/options.ts";
 import { describeValue } from "../errors.ts";
 import { TemplateError } from "../keys/template-fault.ts";
-import { parse } from "../keys/template-parser.ts";
-import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
+import { findTemplateFaults } from "../keys/template-parser.ts";
 import { LONGEST_TTL } from "../lock/stored.ts";
+import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import { checkRedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { type CheckedMasters, readOptions } from "./check-masters.ts";
-import { asList, Condition, type Conditions } from "./condition.ts";
-import type { Environment } from "./environment.ts";
+import { asList, Condition, type ConditionValue } from "./condition.ts";
+import { type Environment, isPlain } from "./environment.ts";
 import { findFaults, foundAsWritten, type Options } from "./find-faults.ts";
-import { type Mistake, toMistake, wrongValue } from "./mistake.ts";
-import type { Path } from "./path.ts";
+import { type Mistake, type Path, wrongValue } from "./mistake.ts";
 import { Reach } from "./reach.ts";
 import { isEmpty, type Rule, type RuleMatch } from "./rule.ts";
 
@@ -35,15 +34,18 @@ export function checkRules(
   environment: Environment,
 ): CheckedRules {
   const checker = new Checker(masters, isSound, environment);
-  const defaults = checker.defaults(top);
-  if (!isSound(["rules"]) || !Array.isArray(top["rules"])) {
-    return { mistakes: checker.mistakes, rules: [] };
-  }
-  const rules = [...top["rules"].entries()]
+  const defaults = checker.options(top, DEFAULTS_OF_RULES, []);
+  const given = isSound(["rules"]) && Array.isArray(top["rules"]) ? top["rules"] : [];
+  const rules = [...given.entries()]
     .filter(([index]) => isSound(["rules", index]))
     .map(([index, entry]) => checker.rule(entry as Options, index, defaults));
   return { mistakes: checker.mistakes, rules };
 }
+
+/** What says which jobs a rule is for. */
+const MATCHING = ["queue", "job", "when", "unless"] as const;
+/** The types of what an option may have. */
+const DATA = new Set(["undefined", "string", "number", "boolean"]);
 
 class Checker {
   readonly mistakes: Mistake[] = [];
@@ -52,6 +54,11 @@ class Checker {
   readonly #redlock: Redlock;
   readonly #maxTtl: number;
   readonly #reach = new Reach();
+  /** What was found right, by how it is written: thousands of rules may have the same. */
+  readonly #options = new Map<string, Options>();
+  readonly #conditions = new Map<string, Condition>();
+  readonly #paths: ConstructorParameters<typeof Condition>[2] = new Map();
+  readonly #templates = new Set<string>();
 
   constructor(
     { options, isMaxTtlKnown }: CheckedMasters,
@@ -67,77 +74,90 @@ class Checker {
     this.#redlock.on("warning", () => undefined);
   }
 
-  defaults(top: Options): Options {
-    return this.#options(top, DEFAULTS_OF_RULES, []);
-  }
-
   rule(given: Options, index: number, defaults: Options): Rule {
     const path = ["rules", index];
-    const options = this.#options(given, LOCK_DATA_OPTIONS, path);
-    const known = this.mistakes.length;
+    const options = this.options(given, LOCK_DATA_OPTIONS, path, defaults);
+    const before = this.mistakes.length;
+    const sound = MATCHING.filter((name) => this.#isSound([...path, name]));
     const written = Object.fromEntries(
-      ["queue", "job", "when", "unless"]
-        .filter((name) => given[name] !== undefined && this.#isSound([...path, name]))
-        .map((name) => [name, given[name]]),
+      sound.filter((name) => name in given).map((name) => [name, given[name]]),
     ) as RuleMatch;
-    const { queue = "*", job = "*", when = {}, unless = {} } = written;
     const rule: Rule = {
       index,
       written,
       when: [
-        new Condition("queueName", queue),
-        new Condition("name", job),
-        ...this.#conditions(when, [...path, "when"]),
+        this.#condition("queueName", written.queue ?? "*"),
+        this.#condition("name", written.job ?? "*"),
+        ...this.#conditionsOf(given["when"], [...path, "when"]),
       ],
-      unless: this.#conditions(unless, [...path, "unless"]),
+      unless: this.#conditionsOf(given["unless"], [...path, "unless"]),
       key: this.#key(given["key"], [...path, "key"]),
-      options: { ...defaults, ...options },
+      options,
     };
-    const isUnderstood = ["queue", "job", "when", "unless"].every((name) =>
-      this.#isSound([...path, name]),
-    );
-    if (isUnderstood && !this.mistakes.slice(known).some(({ part }) => part === "name"))
-      this.#refuseUnreached(rule, path);
+    const isUnderstood = this.mistakes.slice(before).every(({ part }) => part === "value");
+    if (sound.length === MATCHING.length && isUnderstood) this.#refuseUnreached(rule, path);
     return rule;
   }
 
-  /** Reads the options of `withLock` that stand at the top or in a rule. */
-  #options(given: Options, known: typeof DEFAULTS_OF_RULES, path: Path): Options {
-    const read = readOptions(given, known, path, this.#isSound, this.#environment);
-    this.mistakes.push(...read.mistakes);
-    const options = read.options;
-    this.#checkLongest("ttl", options, given, path);
-    this.#checkLongest("minHold", options, given, path);
-    this.#check(options, given, path);
-    return options;
+  /** Reads the options of `withLock` that stand at the top or in a rule, on top of the defaults. */
+  options(
+    given: Options,
+    known: typeof DEFAULTS_OF_RULES,
+    path: Path,
+    defaults: Options = {},
+  ): Options {
+    const values = Object.keys(known).map((name) => given[name]);
+    const isData = values.every((value) => DATA.has(typeof value));
+    const written = isData ? JSON.stringify([path.length, values]) : "";
+    const same = this.#options.get(written);
+    if (same !== undefined) return same;
+    const before = this.mistakes.length;
+    const { options, mistakes } = readOptions(given, known, path, this.#isSound, this.#environment);
+    this.mistakes.push(...mistakes);
+    for (const name of ["ttl", "minHold"]) this.#checkLongest(name, options, given, path);
+    const check = (read: Options): void => {
+      // The key is looked at on its own.
+      checkLockOptions({ ...read, redlock: this.#redlock, key: () => null });
+    };
+    this.mistakes.push(...findFaults(options, check, path, given));
+    const all = { ...defaults, ...options };
+    if (isData && this.mistakes.length === before) this.#options.set(written, all);
+    return all;
   }
 
-  #conditions(conditions: Conditions, path: Path): Condition[] {
+  #condition(path: string, values: ConditionValue | readonly ConditionValue[]): Condition {
+    const written = JSON.stringify([path, values]);
+    const condition = this.#conditions.get(written) ?? new Condition(path, values, this.#paths);
+    this.#conditions.set(written, condition);
+    return condition;
+  }
+
+  #conditionsOf(conditions: unknown, path: Path): Condition[] {
+    if (!isPlain(conditions)) return [];
     return Object.entries(conditions).flatMap(([name, values]) => {
-      const condition = this.#orMistake([...path, name], "name", () => new Condition(name, values));
-      return condition ?? [];
+      const at = [...path, name];
+      try {
+        const isSound = this.#isSound(at);
+        return this.#condition(name, isSound ? (values as ConditionValue) : null);
+      } catch (error) {
+        if (!(error instanceof TemplateError)) throw error;
+        const { at: offset, found, expected } = error.fault;
+        this.mistakes.push({ path: at, part: "name", found, expected, offset });
+        return [];
+      }
     });
   }
 
   #key(key: unknown, path: Path): Rule["key"] {
-    if (typeof key !== "string" && !Array.isArray(key)) return null;
-    if (!this.#isSound(path)) return null;
-    for (const [index, text] of asList<string>(key).entries()) {
+    for (const [index, text] of asList(key).entries()) {
+      if (typeof text !== "string" || this.#templates.has(text)) continue;
       const at = Array.isArray(key) ? [...path, index] : path;
-      this.#orMistake(at, "value", () => parse(text));
+      const faults = findTemplateFaults(text);
+      if (faults.length === 0) this.#templates.add(text);
+      for (const { at: offset, found, expected } of faults)
+        this.mistakes.push({ ...wrongValue(at, found, expected), offset });
     }
-    return key;
-  }
-
-  #orMistake<T>(path: Path, part: Mistake["part"], read: () => T): T | undefined {
-    try {
-      return read();
-    } catch (error) {
-      if (!(error instanceof TemplateError)) throw error;
-      const { at, found, expected } = error.fault;
-      this.mistakes.push({ path, part, found, expected, offset: at });
-      return undefined;
-    }
+    return this.#isSound(path) ? (key as Rule["key"]) : null;
   }
 
   #refuseUnreached(rule: Rule, path: Path): void {
@@ -164,24 +184,5 @@ class Checker {
         ? `at most ${LONGEST_TTL} ms, half of the hour for which masters remember a key`
         : `at most ${this.#maxTtl} ms, the maxTtl of all rules; raise maxTtl at the top to ${describeValue(given[name])}`;
     this.mistakes.push(wrongValue([...path, name], found, expected));
-  }
-
-  #check(options: Options, given: Options, path: Path): void {
-    if (Object.keys(options).length === 0) return;
-    const read = { ...options };
-    const check = (checked: Options): void => {
-      // The key is looked at on its own.
-      const all = { ...checked, redlock: this.#redlock, key: () => null } as WithLockOptions;
-      withLock(all, async () => await Promise.resolve());
-    };
-    const removed = (name: string): void => {
-      if (name === "ttl") delete options["heartbeat"];
-    };
-    for (const fault of findFaults(options, check, removed)) {
-      const mistake = toMistake(fault, path);
-      const name = String(mistake.path[path.length]);
-      const found = foundAsWritten(fault.found, given[name], read[name]);
-      this.mistakes.push({ ...mistake, found });
-    }
   }
 }

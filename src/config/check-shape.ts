@@ -3,18 +3,23 @@ import { describeValue } from "../errors.ts";
 import { nearest } from "../nearest.ts";
 import { KNOWN_IN_NODE, REFUSED_IN_NODE, USUAL_IN_NODE } from "../redis/endpoint.ts";
 import { guessDuration } from "./duration.ts";
-import { hintAboutOption, meantChoice } from "./foreign-words.ts";
-import { type Mistake, NOTHING, wrongValue } from "./mistake.ts";
 import { isPlain } from "./environment.ts";
-import type { Path } from "./path.ts";
+import { hintAboutOption, meantChoice } from "./foreign-words.ts";
+import { below, type Mistake, NOTHING, type Path, wrongValue } from "./mistake.ts";
 import { describePattern, PATTERN_EXPECTED } from "./patterns.ts";
 import { EXPECTED, KNOWN_AT_TOP, KNOWN_IN_RULE, rulesFileSchema } from "./schema.ts";
 
+type Issue = v.BaseIssue<unknown>;
+
 /** Everything about the rules that their schema forbids. */
 export function checkShape(rules: unknown): Mistake[] {
-  // An array is an object to Valibot.
-  if (Array.isArray(rules)) return [wrongValue([], describeInput(rules), EXPECTED.file)];
   const { issues = [] } = v.safeParse(rulesFileSchema, rules);
+  const objects = objectsIn(rules);
+  // An array is an object to Valibot.
+  const lists = objects
+    .filter(({ value }) => Array.isArray(value))
+    .map(({ value, path, expected }) => wrongValue(path, describeInput(value), expected));
+  const isInList = below(lists.map(({ path }) => path));
   const mistakes = issues
     // Valibot names but one unknown option of each object.
     .filter(({ type, expected }) => !(type === "strict_object" && expected === "never"))
@@ -22,22 +27,23 @@ export function checkShape(rules: unknown): Mistake[] {
     .filter(({ type, path }) => !(type === "regex" && path?.at(-1)?.origin === "key"))
     // Of a master that is an object, nothing but names is asked.
     .filter(({ type, input, path }) => !(type === "union" && isMaster(path) && isObject(input)))
-    .map((issue) => describe(issue));
-  return [...mistakes, ...unknownOptions(rules)];
+    .map(describe)
+    .filter(({ path }) => !isInList(path));
+  return [...lists, ...mistakes, ...objects.flatMap(unknownIn)];
 }
 
-function isMaster(path: v.BaseIssue<unknown>["path"]): boolean {
+function isMaster(path: Issue["path"]): boolean {
   return path?.[0].key === "nodes" && path.length === 2;
 }
 
-function describe(issue: v.BaseIssue<unknown>): Mistake {
+function describe(issue: Issue): Mistake {
   const path = (issue.path ?? []).map(({ key }) => key as string | number);
   const [name = ""] = path.slice(-1);
   const isMissing = issue.type === "strict_object" && issue.input === undefined;
   const expected =
     isMissing && name in EXPECTED ? EXPECTED[name as keyof typeof EXPECTED] : issue.message;
   if (issue.type === "regex" && issue.message === PATTERN_EXPECTED)
-    return wrongValue(path, describeInput(issue.input), describePattern(String(issue.input)));
+    return wrongValue(path, describeInput(issue.input), describePattern(String(issue.input), path));
   const meant = hint(issue);
   // What is wrong among the masters may be a password.
   const isSecret = path[0] === "nodes" && typeof issue.input === "string";
@@ -49,7 +55,7 @@ function describe(issue: v.BaseIssue<unknown>): Mistake {
   );
 }
 
-function hint({ type, input, message, expected }: v.BaseIssue<unknown>): string | undefined {
+function hint({ type, input, message, expected }: Issue): string | undefined {
   if (typeof input !== "string") return undefined;
   if (message.includes("duration")) return guessDuration(input);
   if ((type !== "union" && type !== "picklist") || expected === null) return undefined;
@@ -62,41 +68,48 @@ function describeInput(input: unknown): string {
   return Array.isArray(input) && input.length === 0 ? "an empty list" : describeValue(input);
 }
 
+/** Something that has to be an object, and the names that it may have; without them, any. */
+interface ObjectPlace {
+  readonly value: unknown;
+  readonly path: Path;
+  readonly expected: string;
+  readonly known?: readonly string[];
+  /** What is said of a name that is not near to any of them. */
+  readonly usual?: string;
+}
+
 /** Why some are refused is said where masters are read. */
 const knownInNode = [...KNOWN_IN_NODE, ...REFUSED_IN_NODE];
 
-function unknownOptions(rules: unknown): Mistake[] {
-  if (!isObject(rules)) return [];
-  const inRules = Array.isArray(rules.rules)
-    ? rules.rules.flatMap((rule: unknown, index) => [
-        ...unknownIn(rule, KNOWN_IN_RULE, ["rules", index]),
-        ...listsIn(rule, ["rules", index]),
-      ])
-    : [];
-  const inNodes = Array.isArray(rules.nodes)
-    ? rules.nodes.flatMap((node: unknown, index) =>
-        // A client of ioredis has names of its own.
-        isPlain(node) ? unknownIn(node, knownInNode, ["nodes", index], USUAL_IN_NODE) : [],
-      )
-    : [];
-  return [...unknownIn(rules, KNOWN_AT_TOP, []), ...inNodes, ...inRules];
+function objectsIn(rules: unknown): ObjectPlace[] {
+  const top = { value: rules, path: [], expected: EXPECTED.file, known: KNOWN_AT_TOP };
+  if (!isObject(rules)) return [top];
+  const ofRules = listOf(rules["rules"]).flatMap((value, index) => {
+    const path = ["rules", index];
+    const conditions = (name: string): ObjectPlace => ({
+      value: isObject(value) ? value[name] : undefined,
+      path: [...path, name],
+      expected: EXPECTED.conditions,
+    });
+    const rule = { value, path, expected: EXPECTED.rule, known: KNOWN_IN_RULE };
+    return [rule, conditions("when"), conditions("unless")];
+  });
+  const ofNodes = listOf(rules["nodes"]).flatMap((value, index) => {
+    const [path, usual] = [["nodes", index], USUAL_IN_NODE];
+    // A client of ioredis has names of its own.
+    return isPlain(value)
+      ? [{ value, path, expected: EXPECTED.node, known: knownInNode, usual }]
+      : [];
+  });
+  return [top, ...ofNodes, ...ofRules];
 }
 
-/** A list of conditions, which is an object to Valibot. */
-function listsIn(rule: unknown, path: Path): Mistake[] {
-  if (!isObject(rule)) return [];
-  return ["when", "unless"]
-    .filter((name) => Array.isArray(rule[name]))
-    .map((name) => wrongValue([...path, name], describeInput(rule[name]), EXPECTED.conditions));
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
 }
 
-function unknownIn(
-  value: unknown,
-  known: readonly string[],
-  path: Path,
-  usual = `one of ${known.filter((each) => !each.startsWith("$")).join(", ")}`,
-): Mistake[] {
-  if (!isObject(value)) return [];
+function unknownIn({ value, path, known, usual }: ObjectPlace): Mistake[] {
+  if (!isObject(value) || known === undefined) return [];
   return Object.keys(value)
     .filter((name) => !known.includes(name))
     .map((name) => {
@@ -106,7 +119,11 @@ function unknownIn(
         path: [...path, name],
         part: "name",
         found: "an unknown option",
-        expected: hint ?? (meant === undefined ? usual : `"${meant}"?`),
+        expected:
+          hint ??
+          (meant === undefined
+            ? (usual ?? `one of ${known.filter((each) => !each.startsWith("$")).join(", ")}`)
+            : `"${meant}"?`),
       };
     });
 }

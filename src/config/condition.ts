@@ -15,10 +15,19 @@ export class Condition {
   readonly patterns: readonly (Glob | null)[];
   readonly #from: TemplatePath;
 
-  /** @throws {LockConfigError} when the path is none. */
-  constructor(path: string, values: ConditionValue | readonly ConditionValue[]) {
-    this.#from = parsePath(path, path);
-    this.path = this.#from.root + writeSteps(this.#from.steps);
+  /**
+   * @param known paths that were read before, by how they are written.
+   * @throws {LockConfigError} when the path is none.
+   */
+  constructor(
+    path: string,
+    values: ConditionValue | readonly ConditionValue[],
+    known = new Map<string, TemplatePath>(),
+  ) {
+    const from = known.get(path) ?? parsePath(path, path);
+    known.set(path, from);
+    this.#from = from;
+    this.path = from.root + writeSteps(from.steps);
     this.patterns = asList(values).map((value) =>
       value === null ? null : new Glob(String(value)),
     );
@@ -27,11 +36,7 @@ export class Condition {
   holds(job: KeyJob): boolean {
     const { root, steps } = this.#from;
     const values = valuesAt(job[root], steps);
-    return this.patterns.some((pattern) =>
-      pattern === null
-        ? values.every((value) => value === undefined || value === null)
-        : values.some((value) => matches(pattern, value)),
-    );
+    return this.patterns.some((pattern) => values.some((value) => matches(pattern, value)));
   }
 
   /** Whether this one holds wherever the other does. */
@@ -64,7 +69,8 @@ function coversPattern(wide: Glob | null, narrow: Glob | null): boolean {
 
 const SCALARS = new Set(["string", "number", "boolean", "bigint"]);
 
-/** As in a key, the number 1 and the text "1" are the same; what is no single value is like nothing. */
-function matches(pattern: Glob, value: unknown): boolean {
+/** As in a key, the number 1 and the text "1" are the same; no pattern matches an object or an array. */
+function matches(pattern: Glob | null, value: unknown): boolean {
+  if (pattern === null) return value === undefined || value === null;
   return SCALARS.has(typeof value) && pattern.matches(String(value));
 }

@@ -11,9 +11,9 @@ import { Redlock } from "../redlock/redlock.ts";
 import { check, type Checked } from "./check.ts";
 import type { DurationText } from "./duration.ts";
 import { createLocks, type Locks } from "./locks.ts";
-import { writePath } from "./path.ts";
+import { writePath } from "./mistake.ts";
 import type { RuleMatch } from "./rule.ts";
-import { LockRulesError, type RulesFault } from "./rules-error.ts";
+import { LockRulesError, NOWHERE, type RulesFault } from "./rules-error.ts";
 
 /** Options as rules have them: durations may have a unit, functions are left out. */
 type Written<Options, Known extends Readonly<Record<string, DataOption>>> = {
@@ -59,13 +59,10 @@ export function defineLocks(rules: LockRules, options: LocksOptions = {}): Locks
   checkLocksOptions(options);
   const checked = check(rules, options.environment ?? process.env);
   const faults = checked.mistakes.map(({ path, found, expected }) => ({
+    ...NOWHERE,
     path: writePath(path),
     found,
     expected,
-    file: undefined,
-    line: undefined,
-    column: undefined,
-    source: undefined,
   }));
   return locksOf(checked, faults, options);
 }

@@ -1,5 +1,4 @@
-import type { Path } from "./path.ts";
-import { type Mistake, wrongValue } from "./mistake.ts";
+import { type Mistake, type Path, wrongValue } from "./mistake.ts";
 
 /** Environment variables, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -36,16 +36,6 @@ export interface Explanation {
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-/** A rule with all its options, defaults among them. */
-export interface CheckedRule extends Rule {
-  readonly checked: LockSettings;
-}
-
-/** Adds what counts for a rule. @throws {LockConfigError} for options that do not fit the `Redlock`. */
-export function withSettings(rule: Rule, redlock: Redlock): CheckedRule {
-  return { ...rule, checked: checkLockOptions({ redlock, key: keyOf(rule), ...rule.options }) };
-}
-
 /** The key of a rule, as `withLock` takes it. */
 export function keyOf({ key }: Pick<Rule, "key">): string | readonly string[] | (() => null) {
   return key ?? (() => null);
@@ -54,7 +44,8 @@ export function keyOf({ key }: Pick<Rule, "key">): string | readonly string[] | 
 /** Says what becomes of a job. Asks no master. @throws {LockConfigError} for what is no job. */
 export function explain(
   explained: ExplainedJob,
-  rules: readonly CheckedRule[],
+  rules: readonly Rule[],
+  redlock: Redlock,
   settings: RedlockSettings,
 ): Explanation {
   requireObject("job", explained, "a job, with its queueName, name and data");
@@ -66,7 +57,7 @@ export function explain(
   const nothing = { rule: rule?.index, keys: [], error: undefined, options: {} };
   if (rule === undefined) return { ...nothing, outcome: "no-rule", error: noRule(job) };
   if (rule.key === null) return { ...nothing, outcome: "no-lock" };
-  const { checked } = rule;
+  const checked = checkLockOptions({ redlock, key: keyOf(rule), ...rule.options });
   const options = optionsOf(checked, settings);
   try {
     // A template makes at least one key, or throws.

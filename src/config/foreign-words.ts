@@ -28,6 +28,7 @@ const POLICIES = [
 
 /** Says what an option of another system is here. */
 export function hintAboutOption(name: string): string | undefined {
+  if (/^\/[/*]/.test(name)) return "# before a comment";
   return lookUp(OPTIONS, name);
 }
 

@@ -11,7 +11,6 @@ const MOST_WORK = 1_000_000;
  * is. Everything else stands for itself.
  */
 export class Glob {
-  readonly text: string;
   /** What every name that matches begins with. */
   readonly prefix: string;
   /** Whether `prefix` is the only name that matches. */
@@ -19,11 +18,13 @@ export class Glob {
   readonly #parts: readonly Part[];
 
   constructor(text: string) {
-    this.text = text;
-    this.#parts = parse(text);
-    const end = this.#parts.findIndex((part) => part === ANY || part === ONE);
-    this.isName = end === -1;
-    this.prefix = (this.isName ? this.#parts : this.#parts.slice(0, end)).join("");
+    const end = text.search(/[*?\\]/);
+    // Most patterns are names, or end in a star.
+    const [plain, rest] = end === -1 ? [text, []] : [text.slice(0, end), parse(text.slice(end))];
+    const wild = rest.findIndex((part) => part === ANY || part === ONE);
+    this.isName = wild === -1;
+    this.prefix = plain + (this.isName ? rest : rest.slice(0, wild)).join("");
+    this.#parts = this.isName ? [] : Array.from(plain).concat(rest);
   }
 
   /** Whether a name matches, all of it. */
@@ -35,8 +36,9 @@ export class Glob {
   covers(other: Glob): boolean {
     if (this.isName) return other.isName && other.prefix === this.prefix;
     if (!other.prefix.startsWith(this.prefix)) return false;
-    if (this.#parts.length * other.#parts.length > MOST_WORK) return false;
-    return takesAll(spread(this.#parts), other.#parts);
+    const parts = other.isName ? Array.from(other.prefix) : other.#parts;
+    if (this.#parts.length * parts.length > MOST_WORK) return false;
+    return takesAll(spread(this.#parts), parts);
   }
 }
 

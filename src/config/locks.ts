@@ -1,18 +1,11 @@
 import type { Job } from "bullmq";
 import type { Lock } from "../bullmq/lock.ts";
-import type { SkippedResult } from "../bullmq/options.ts";
+import { checkLockOptions, type SkippedResult } from "../bullmq/options.ts";
 import { type LockingProcessor, withLock } from "../bullmq/with-lock.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
 import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
-import {
-  explain,
-  type ExplainedJob,
-  type Explanation,
-  keyOf,
-  noRule,
-  withSettings,
-} from "./explain.ts";
+import { explain, type ExplainedJob, type Explanation, keyOf, noRule } from "./explain.ts";
 import { findRule, type Rule } from "./rule.ts";
 
 /** Locks for jobs, by rules. */
@@ -35,15 +28,16 @@ export interface Locks extends AsyncDisposable {
 }
 
 /** Makes locks of rules that were found right. @throws {LockConfigError} for options that do not fit each other. */
-export function createLocks(options: RedlockOptions, found: readonly Rule[]): Locks {
+export function createLocks(options: RedlockOptions, rules: readonly Rule[]): Locks {
   const settings = checkRedlockOptions(options);
   const redlock = new Redlock(options);
-  const rules = found.map((rule) => withSettings(rule, redlock));
+  for (const given of new Set(rules.map((rule) => rule.options)))
+    checkLockOptions({ redlock, key: () => null, ...given });
   const close = async (): Promise<void> => await redlock.close();
   return {
     redlock,
     wrap: (processor) => wrap(processor, rules, redlock),
-    explain: (job) => explain(job, rules, settings),
+    explain: (job) => explain(job, rules, redlock, settings),
     close,
     [Symbol.asyncDispose]: close,
   };

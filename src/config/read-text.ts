@@ -1,34 +1,31 @@
 import { readFile, stat } from "node:fs/promises";
-import { LockRulesError } from "./rules-error.ts";
+import { LockRulesError, NOWHERE } from "./rules-error.ts";
 
 /** Far more than any rules: thousands of them fit. */
 const LARGEST = 1_048_576;
+const EXPECTED = "a text file with nodes and rules, in YAML or JSON";
 
 /** Reads a file as text. @throws {LockRulesError} when it is none, or too large. */
 export async function readText(file: string): Promise<string> {
-  const refuse = (found: string): LockRulesError =>
-    new LockRulesError([
-      {
-        path: "",
-        found,
-        expected: "a text file with nodes and rules, in YAML or JSON",
-        file,
-        line: undefined,
-        column: undefined,
-        source: undefined,
-      },
+  const refuse = (found: string, before?: string): LockRulesError => {
+    const lines = before?.split(/\r\n|[\r\n]/);
+    const place = lines && { line: lines.length, column: (lines.at(-1) ?? "").length + 1 };
+    return new LockRulesError([
+      { ...NOWHERE, ...place, path: "", found, expected: EXPECTED, file },
     ]);
+  };
   const bytes = await readBytes(file, refuse);
-  if (bytes.length > LARGEST) throw refuse(`a file of more than ${LARGEST} bytes`);
-  if (bytes[0] === 0xff || bytes[0] === 0xfe) throw refuse("text that is not UTF-8");
-  if (bytes.includes(0)) throw refuse("a binary file");
+  const lossy = new TextDecoder().decode(bytes);
+  if (bytes.length > LARGEST) throw refuse("more than 1 MiB (1048576 bytes)", "");
+  if (bytes[0] === 0xff || bytes[0] === 0xfe) throw refuse("text that is not UTF-8", "");
+  if (bytes.includes(0)) throw refuse("a binary file", lossy.slice(0, lossy.indexOf("\0")));
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw refuse("text that is not UTF-8");
+    throw refuse("text that is not UTF-8", lossy.slice(0, lossy.indexOf("\uFFFD")));
   }
-  if (text.trim() === "") throw refuse("an empty file");
+  if (text.trim() === "") throw refuse("an empty file", "");
   return text;
 }
 

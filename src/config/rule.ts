@@ -10,7 +10,7 @@ export interface RuleMatch {
   job?: string | readonly string[];
   /**
    * Paths into the job, as in key templates, each with a pattern or any of several; `null` is for what is missing. All of
-   * it must hold. With `[*]` in the path, one element that fits is enough.
+   * it must hold. With `[*]` in the path, one element that fits is enough, for `null` too.
    * @defaultValue none
    */
   when?: Conditions;

@@ -16,6 +16,14 @@ export interface RulesFault {
   readonly source: SourceLine | undefined;
 }
 
+/** The place of a mistake in rules that are no file. */
+export const NOWHERE = {
+  file: undefined,
+  line: undefined,
+  column: undefined,
+  source: undefined,
+} as const;
+
 /** Rules that cannot work; its message tells all mistakes. */
 export class LockRulesError extends LockConfigError {
   /** All mistakes, in the order of the file. */

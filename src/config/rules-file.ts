@@ -2,7 +2,7 @@ import { relative } from "node:path";
 import { check, type Checked } from "./check.ts";
 import type { Environment } from "./environment.ts";
 import type { Mistake } from "./mistake.ts";
-import { writePath } from "./path.ts";
+import { writePath } from "./mistake.ts";
 import { readText } from "./read-text.ts";
 import type { RulesFault } from "./rules-error.ts";
 import { showLine, withoutSecrets } from "./source-line.ts";
@@ -25,7 +25,7 @@ export async function readRulesFile(path: string, environment: Environment): Pro
   const text = (await readText(path)).replace(/^\uFEFF/, "").replace(/\r(?!\n)/g, "\n");
   // Here, so that who defines rules in code, or uses no rules, does not load it.
   const { readDocument } = await import("./document.ts");
-  const document = readDocument(text);
+  const document = readDocument(text, /\.json$/i.test(path));
   const fromFolder = relative(process.cwd(), path);
   const file = fromFolder.length < path.length ? fromFolder : path;
   const faultAt = (
@@ -53,9 +53,10 @@ export async function readRulesFile(path: string, environment: Environment): Pro
   const textFaults = document.faults.map(({ at, found, expected }) =>
     faultAt(at, { path: "", found, expected }),
   );
-  const checked = check(document.value === undefined ? {} : document.value, environment);
+  const { value, unreadable } = document;
+  const checked = check(value === undefined ? {} : value, environment, unreadable);
   // Where the text is broken, what is missing is no news.
-  const mistakes = document.value === undefined ? [] : checked.mistakes;
+  const mistakes = value === undefined ? [] : [...document.mistakes, ...checked.mistakes];
   return {
     ...checked,
     mistakes,

@@ -26,8 +26,11 @@ const OR_FALSE = `${DURATION_EXPECTED}; or false for none`;
 
 /** What an option takes that has no list of its values. */
 const VALUES: Record<Extract<DataOption["takes"], string>, v.GenericSchema> = {
-  duration: duration(DURATION_EXPECTED),
-  "duration or false": v.union([...duration(OR_FALSE).options, v.literal(false)], OR_FALSE),
+  duration: union(DURATION_EXPECTED, duration(DURATION_EXPECTED)),
+  "duration or false": union(OR_FALSE, {
+    ...duration(OR_FALSE),
+    boolean: v.literal(false, OR_FALSE),
+  }),
   count: v.pipe(v.number(COUNT), v.integer(COUNT), v.minValue(0, COUNT)),
   ratio: v.pipe(v.number(RATIO), v.minValue(0, RATIO), v.maxValue(LARGEST_DRIFT_FACTOR, RATIO)),
   text: v.string("a text"),
@@ -42,10 +45,15 @@ const pattern = (form: RegExp) =>
   );
 /** The form of a path into a job; what is wrong with one is said where it is read. */
 const PATH_FORM = /^(?:(?:data|opts)(?:[.[].*)?|name|id|queueName)$/;
-const value = v.union(
-  [v.pipe(v.string(), v.regex(PATTERN_FORM, PATTERN_EXPECTED)), v.number(), v.boolean(), v.null()],
-  EXPECTED.condition,
-);
+const { MIN_SAFE_INTEGER: MIN, MAX_SAFE_INTEGER: MAX } = Number;
+/** Numbers are compared as texts: those beyond are not the ones that were written. */
+const EXACT = `a number from ${MIN} to ${MAX}, or a text in quotes`;
+const value = union(EXPECTED.condition, {
+  string: v.pipe(v.string(), v.regex(PATTERN_FORM, PATTERN_EXPECTED)),
+  number: v.pipe(v.number(), v.minValue(MIN, EXACT), v.maxValue(MAX, EXACT)),
+  boolean: v.boolean(),
+  null: v.null(),
+});
 const conditions = v.pipe(
   v.record(
     v.pipe(v.string(), v.regex(PATH_FORM)),
@@ -58,25 +66,25 @@ const conditions = v.pipe(
 const rule = v.pipe(
   v.strictObject(
     {
-      queue: v.optional(
+      queue: v.exactOptional(
         described(
           oneOrMore(pattern(QUEUE_FORM), PATTERN_EXPECTED),
           'Queues: a name, a pattern, or any of several; default "*".',
         ),
       ),
-      job: v.optional(
+      job: v.exactOptional(
         described(
           oneOrMore(pattern(PATTERN_FORM), PATTERN_EXPECTED),
           'Names of jobs: a name, a pattern, or any of several; default "*".',
         ),
       ),
-      when: v.optional(
+      when: v.exactOptional(
         described(
           conditions,
           "Paths into the job, and what their values are: all of it must hold.",
         ),
       ),
-      unless: v.optional(
+      unless: v.exactOptional(
         described(conditions, "Paths into the job, and what their values are not: none may hold."),
       ),
       key: described(
@@ -127,7 +135,20 @@ export const KNOWN_AT_TOP = Object.keys(rulesFileSchema.entries);
 export const KNOWN_IN_RULE = Object.keys(rule.entries);
 
 function oneOrMore<S extends v.GenericSchema>(each: S, expected: string) {
-  return v.union([each, v.pipe(v.array(each), v.minLength(1, expected))], expected);
+  return union(expected, { each, array: v.pipe(v.array(each), v.minLength(1, expected)) });
+}
+
+/** A union of which the type of a value says the member that is meant; else it is `each`, if there is one. */
+function union<M extends Record<string, v.GenericSchema>>(expected: string, members: M) {
+  const schema = v.union(Object.values(members) as M[keyof M][], expected);
+  const run = schema["~run"].bind(schema);
+  // All members would be tried, and of a list no element named.
+  const pick: typeof run = (dataset, config) => {
+    const type = Array.isArray(dataset.value) ? "array" : typeof dataset.value;
+    const meant = members[type] ?? members["each"];
+    return meant === undefined ? run(dataset, config) : meant["~run"](dataset, config);
+  };
+  return Object.assign(schema, { "~run": pick });
 }
 
 function optionsOf<N extends string>(options: Record<N, DataOption>) {
@@ -154,18 +175,15 @@ function oneOf(choices: readonly (string | boolean)[]): v.GenericSchema {
 }
 
 function duration(expected: string) {
-  return v.union(
-    [
-      v.pipe(
-        v.number(),
-        v.integer(expected),
-        v.minValue(0, expected),
-        v.description("Milliseconds."),
-      ),
-      v.pipe(v.string(), v.regex(DURATION_FORM, expected)),
-    ],
-    expected,
-  );
+  return {
+    number: v.pipe(
+      v.number(),
+      v.integer(expected),
+      v.minValue(0, expected),
+      v.description("Milliseconds."),
+    ),
+    string: v.pipe(v.string(), v.regex(DURATION_FORM, expected)),
+  };
 }
 
 function described<S extends v.GenericSchema>(schema: S, says: string) {

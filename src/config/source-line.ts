@@ -1,3 +1,5 @@
+import { printable } from "../printable.ts";
+
 /** A line of a file as it may be shown: cut, printable and without passwords. */
 export interface SourceLine {
   readonly text: string;
@@ -8,7 +10,6 @@ export interface SourceLine {
 /** Characters shown before and after the place. */
 const BEFORE = 50;
 const AFTER = 60;
-const UNPRINTABLE = /[\p{Control}\p{Surrogate}\u2028\u2029]/gu;
 
 /** The line around an offset. */
 export function showLine(text: string, offset: number): SourceLine {
@@ -17,8 +18,9 @@ export function showLine(text: string, offset: number): SourceLine {
   const [line = ""] = text.slice(start).split(/[\r\n]/, 1);
   const place = Math.min(offset - start, line.length);
   const [shown, at] = masked(line, place);
-  const before = Array.from(printable(shown.slice(0, at)));
-  const after = Array.from(printable(shown.slice(at)));
+  const [before = [], after = []] = [shown.slice(0, at), shown.slice(at)].map((part) =>
+    Array.from(printable(part.replaceAll("\t", " "))),
+  );
   const left =
     before.length > BEFORE ? ["...", ...before.slice(-BEFORE)].join("") : before.join("");
   const right = after.length > AFTER ? `${after.slice(0, AFTER).join("")}...` : after.join("");
@@ -47,8 +49,4 @@ function masked(text: string, place: number): [text: string, place: number] {
     else if (place > index) moved -= place - index;
   }
   return [shown + text.slice(end), moved];
-}
-
-function printable(text: string): string {
-  return text.replaceAll("\t", " ").replace(UNPRINTABLE, "\uFFFD");
 }

@@ -1,7 +1,17 @@
 import type { YAMLError } from "yaml";
 import type { TextFault } from "./document.ts";
 
-const PLAIN_VALUES = "plain values: text, numbers, true, false, null";
+/** What stands in a rules file, for error messages. */
+export const PLAIN_VALUES = "plain values: text, numbers, true, false, null";
+
+/** Faults that leave no doubt about what stands around them. */
+export const IS_LOCAL: ReadonlySet<string> = new Set<YAMLError["code"]>([
+  "DUPLICATE_KEY",
+  "NON_STRING_KEY",
+  "BAD_SCALAR_START",
+  "BAD_ALIAS",
+  "MULTIPLE_DOCS",
+]);
 
 /** Says what is wrong with the text, for people who do not know the grammar of YAML. */
 export function describeSyntaxError({ code, message, pos }: YAMLError, text: string): TextFault {
@@ -37,8 +47,6 @@ function describe(
       return ["a tab", "spaces before the first character"];
     case "NON_STRING_KEY":
       return ["a name that is no text", "the name of an option"];
-    case "TAG_RESOLVE_FAILED":
-      return [`a tag: ${word}`, `${PLAIN_VALUES}; a text with ! before it in quotes`];
     case "BAD_ALIAS":
     case "BAD_SCALAR_START":
       return [`${word} without quotes`, `"${word}": some characters begin no plain text in YAML`];

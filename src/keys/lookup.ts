@@ -62,13 +62,16 @@ export function lookUp(start: Found, steps: readonly Step[], optional: boolean):
   return { value, path };
 }
 
-/** All values at a path, for a comparison: where there is no such step, `undefined`, and for `[*]` nothing. Throws nothing. */
+/**
+ * All values at a path, for a comparison: `undefined` where there is no such step, which an array without elements is not:
+ * it has no value. Throws nothing.
+ */
 export function valuesAt(start: unknown, steps: readonly Step[]): readonly unknown[] {
   let values = [start];
   for (const step of steps) {
     values = values.flatMap((value) => {
       const isArray = Array.isArray(value);
-      if (step.kind === "each") return isArray ? (value as unknown[]) : [];
+      if (step.kind === "each") return isArray ? (value as unknown[]) : [undefined];
       if (step.kind === "index") return isArray ? [ownValue(value, step.index)] : [undefined];
       const isOwner = typeof value === "object" && value !== null && !isArray;
       return isOwner ? [ownValue(value, step.name)] : [undefined];

@@ -1,5 +1,6 @@
 import { displayWidth } from "../display-width.ts";
 import { LockConfigError } from "../errors.ts";
+import { printable } from "../printable.ts";
 
 /** A stretch of a template that is wrong, and what should stand there. */
 export interface TemplateFault {
@@ -10,7 +11,6 @@ export interface TemplateFault {
 }
 
 const CONTEXT = 40;
-const UNPRINTABLE = /[\p{Control}\p{Surrogate}]/gu;
 
 /** A faulty template: the message has the column, and a caret under the place. */
 export class TemplateError extends LockConfigError {
@@ -24,7 +24,7 @@ export class TemplateError extends LockConfigError {
       before.length > CONTEXT ? `...${before.slice(-CONTEXT).join("")}` : before.join("");
     const right =
       after.length > CONTEXT ? `${after.slice(0, CONTEXT).join("")}...` : after.join("");
-    const line = `${left}${right}`.replace(UNPRINTABLE, "\uFFFD");
+    const line = printable(`${left}${right}`);
     super({
       path,
       found: `${found} at column ${before.length + 1}`,

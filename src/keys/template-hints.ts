@@ -1,13 +1,15 @@
 /** The text of a key has none of these unescaped: each is a placeholder of another template language. */
-export const FOREIGN = /\$\{\{|\$\{\w*\}?|\$\(|\$\.?[A-Za-z_][\w.]*|\{|<%=?|%\(/y;
+export const FOREIGN = /\$\{\{|\$\{\w*\}?|\$\(|\$\.?[A-Za-z_][\w.]*|[{}]|<%=?|%\(/y;
 
 const NO_ENVIRONMENT =
   "no environment in a key: it stands in nodes and keyPrefix, or the producer puts it into the data: {{data.env}}";
 
 /** Says what to write in place of something {@link FOREIGN}. */
 export function hintAboutForeign(foreign: string): { found: string; expected: string } {
-  if (foreign === "{")
-    return { found: "a single brace", expected: String.raw`{{ before a path, or \{ for a brace` };
+  if (foreign === "{" || foreign === "}") {
+    const meant = foreign === "{" ? "{{ before a path" : "}} behind a path that has {{ before it";
+    return { found: "a single brace", expected: `${meant}, or \\${foreign} for a brace` };
+  }
   const isVariable = /^\$\{[A-Z_][A-Z0-9_]*\}$/.test(foreign);
   const meant = isVariable ? NO_ENVIRONMENT : "{{ before a path and }} after it";
   return { found: `"${foreign}"`, expected: `${meant}; or \\${foreign[0]} for the text itself` };
@@ -15,7 +17,7 @@ export function hintAboutForeign(foreign: string): { found: string; expected: st
 
 /** A constant key with a path in it was meant to have braces around the path. */
 export const BARE_PATH =
-  /(?<![\w.${-])(?:(?:job|event)\.)?(?:data|opts)[.[]\w[\w.[\]$-]*|^(?:event|input|payload|args|github)\.\w[\w.[\]$-]*/;
+  /(?:(?<![\w.${-])(?:(?:job|event)\.)?(?:data|opts)|^(?:event|input|payload|args|github)(?=\.))(?:\.\w[\w$-]*|\[(?:\d+|\*)\])+/;
 
 const ELSEWHERE =
   "; what the job does not have, its producer puts into the data: keys have no environment";

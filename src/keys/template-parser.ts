@@ -3,6 +3,7 @@ import { separatorOf } from "./escape.ts";
 import { RESERVED_PREFIX } from "./normalise.ts";
 import { nearest } from "../nearest.ts";
 import { Scanner } from "./scanner.ts";
+import { TemplateError, type TemplateFault } from "./template-fault.ts";
 import * as hints from "./template-hints.ts";
 
 /** Where a path starts. */
@@ -42,7 +43,7 @@ const ROOTS_IN_WORDS = "data, name, id, queueName or opts";
 // A newline at the end of a YAML block, for one, would make a different key that looks the same.
 const FORBIDDEN = /[\p{Control}\p{Surrogate}]/u;
 
-const LITERAL = /[^\\{$<%]+/y;
+const LITERAL = /[^\\{}$<%]+/y;
 const ESCAPE = /\\(\{\{|\$\{(?!\{)|[!-/:-@[-`{-~])/y;
 const SPACE = / */y;
 const NAME = /[\p{ID_Continue}$-]+/uy;
@@ -70,25 +71,57 @@ export function parse(template: string, path = "key"): ParsedTemplate {
   return new Parser(template, path).parse();
 }
 
+/** Finds all that is wrong with a template, where {@link parse} throws the first of it. */
+export function findTemplateFaults(template: string): TemplateFault[] {
+  return new Parser(template, "key").findFaults();
+}
+
 /** Reads a path alone, such as `data.items[*].sku`. @throws {LockConfigError} as {@link parse}. */
 export function parsePath(text: string, path: string): TemplatePath {
   return new Parser(text, path).parsePath();
 }
 
 class Parser extends Scanner {
+  #isInside = false;
+  /** How many escaped braces are open: what closes one of them needs no escape. */
+  #open = 0;
+
   parse(): ParsedTemplate {
     this.#refuseForbidden();
+    const parts = this.#parts();
+    this.#refuseAccidents(parts.literals);
+    return parts;
+  }
+
+  /** Goes on behind the placeholder in which a fault is, or with the next placeholder. */
+  findFaults(): TemplateFault[] {
+    const faults: TemplateFault[] = [];
+    for (;;) {
+      try {
+        if (faults.length === 0) this.parse();
+        else this.#parts();
+        return faults;
+      } catch (error) {
+        if (!(error instanceof TemplateError)) throw error;
+        faults.push(error.fault);
+        const next = this.text.indexOf(this.#isInside ? "}}" : "{{", this.at);
+        this.at = next === -1 ? this.text.length : this.#isInside ? next + 2 : next;
+        this.#isInside = false;
+      }
+    }
+  }
+
+  #parts(): ParsedTemplate {
     const literals = [""];
     const placeholders: Placeholder[] = [];
     while (this.at < this.text.length) {
       const start = this.at;
-      if (this.takes("{{")) {
+      if (this.text.startsWith("{{", start)) {
         this.#requireSeparator(literals, start);
         placeholders.push(this.#placeholder(start));
         literals.push("");
       } else literals.push((literals.pop() ?? "") + this.#literal());
     }
-    this.#refuseAccidents(literals);
     return { literals, placeholders };
   }
 
@@ -100,12 +133,19 @@ class Parser extends Scanner {
   }
 
   #literal(): string {
+    if (this.#open > 0 && this.takes("}")) return this.#counted("}");
     this.#refuseForeign();
     const escaped = this.match(ESCAPE);
-    if (escaped !== undefined) return escaped.slice(1);
+    if (escaped !== undefined) return this.#counted(escaped.slice(1));
     if (this.text[this.at] === "\\")
       this.fail("a backslash", String.raw`one of the escapes \{{ and \{ and \\`);
     return this.match(LITERAL) ?? this.next();
+  }
+
+  #counted(braces: string): string {
+    for (const brace of braces)
+      this.#open = Math.max(0, this.#open + (brace === "{" ? 1 : brace === "}" ? -1 : 0));
+    return braces;
   }
 
   #refuseForeign(): void {
@@ -117,6 +157,13 @@ class Parser extends Scanner {
   }
 
   #placeholder(start: number): Placeholder {
+    this.#isInside = this.takes("{{");
+    const placeholder = this.#inside(start);
+    this.#isInside = false;
+    return placeholder;
+  }
+
+  #inside(start: number): Placeholder {
     this.match(SPACE);
     const lower = this.match(LOWER) !== undefined;
     const chain = this.#chain();

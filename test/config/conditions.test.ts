@@ -5,6 +5,8 @@ import { Condition } from "../../src/config/condition.ts";
 import { Glob } from "../../src/config/glob.ts";
 import { Reach } from "../../src/config/reach.ts";
 import { covers, isEmpty, type Rule } from "../../src/config/rule.ts";
+import { Scanner } from "../../src/keys/scanner.ts";
+import { Redlock } from "../../src/index.ts";
 import { faultsOf, line } from "./support.ts";
 
 const NODES = ["redis://a", "redis://b", "redis://c"];
@@ -55,7 +57,20 @@ describe("when and unless", () => {
     [{ "data.constructor": "*" }, {}, false],
     [{ "data.labels[*]": "urgent" }, { labels: ["a", "urgent"] }, true],
     [{ "data.labels[*]": "urgent" }, { labels: [] }, false],
-    [{ "data.labels[*]": null }, { labels: [] }, true],
+    [{ "data.labels[*]": [null, "*"] }, { labels: [] }, false],
+    [{ "data.labels[*]": null }, { labels: [] }, false],
+    [{ "data.labels[*]": null }, { labels: ["a", null] }, true],
+    [{ "data.labels[*]": null }, { labels: null }, true],
+    [{ "data.labels[*]": null }, { labels: "text" }, true],
+    [{ "data.labels[*]": "*" }, { labels: "text" }, false],
+    [{ "data.labels[*]": null }, {}, true],
+    [{ "data.l[*].a": null }, { l: [{ a: 1 }, {}] }, true],
+    [{ "data.l[*].a": null }, { l: [{ a: 1 }, "text"] }, true],
+    [{ "data.l[*].a": null }, { l: [{ a: 1 }, { a: {} }] }, false],
+    [{ "data.l[*].a": [null, "x"] }, { l: [{ a: 1 }, { a: "x" }] }, true],
+    [{ "data.l[*].a": [null, "x"] }, { l: [{ a: 1 }, { a: "y" }] }, false],
+    [{ "data.l[*].m[*]": null }, { l: [{ m: [] }, { m: [1] }] }, false],
+    [{ "data.l[*].m[*]": null }, { l: [{ m: [1] }, {}] }, true],
     [{ "data.labels[*].name": "a*" }, { labels: [{ name: "b" }, { name: "ab" }] }, true],
     [{ "data.labels[1]": "b" }, { labels: ["a", "b"] }, true],
     [{ 'data["odd name"]': "b" }, { "odd name": "b" }, true],
@@ -142,11 +157,11 @@ describe("when and unless", () => {
         /^8:35 rules\[3\]\.when\["data\.b"\]: found an empty list, expected a text/,
       ),
       expect.stringMatching(
-        /^8:47 rules\[3\]\.when\["data\.c"\]: found an array of 1, expected a text/,
+        /^8:48 rules\[3\]\.when\["data\.c"\]\[0\]: found an array of 1, expected a text/,
       ),
       expect.stringMatching(/^10:7 rules\[4\]\.when\["data\.a"\]: found nothing, expected a text/),
       expect.stringMatching(
-        /^13:9 rules\[4\]\.when\["data\.c"\]: found an array of 1, expected a text/,
+        /^13:9 rules\[4\]\.when\["data\.c"\]\[0\]: found nothing, expected a text/,
       ),
       "17:7 rules[5].if: found an unknown option, expected when, such as when: { data.ref: refs/heads/main }",
       expect.stringMatching(/^18:13 rules\[6\]\.when: found "data\.a == 1", expected paths/),
@@ -259,6 +274,26 @@ describe("a rule that no job reaches", () => {
     const job = { queueName: "none", name: "none", data: { tenant: "none" } };
     expect(locks.explain(job).rule).toBe(rules.length);
     compared.mockRestore();
+  });
+});
+
+describe("10,000 rules", () => {
+  it("have options that are checked, and paths and templates that are read, once for all that are written alike", async () => {
+    const checked = vi.spyOn(Redlock.prototype, "checkAcquireOptions");
+    const read = vi.spyOn(Scanner.prototype as unknown as { match(): string }, "match");
+    const rules = Array.from({ length: 10_000 }, (_, index) => ({
+      queue: [`tenant-${index}-*`, `t-${index}`],
+      when: { "data.items[*].sku": [`a-${index}*`, null], "data.dry": false },
+      unless: { "data.labels[*]": ["keep", "x?"] },
+      key: ["account:{{data.accountId}}", "{{queueName}}/{{data.b ?? data.c}}"],
+      ttl: "10s" as const,
+    }));
+    await using locks = defineLocks({ nodes: NODES, ttl: "15s", rules });
+    expect(checked.mock.calls.length).toBeLessThan(10);
+    expect(read.mock.calls.length).toBeLessThan(200);
+    const job = { queueName: "t-9999", name: "n", data: { accountId: 1, b: 2, dry: false } };
+    expect(locks.explain(job)).toMatchObject({ rule: 9_999, keys: ["account:1", "t-9999/2"] });
+    vi.restoreAllMocks();
   });
 });
 

@@ -3,9 +3,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
+import { parse as parseYaml } from "yaml";
 import { LOCK_DATA_OPTIONS } from "../../src/bullmq/data-options.ts";
 import type { DataOption } from "../../src/data-option.ts";
 import { REDLOCK_DATA_OPTIONS } from "../../src/redlock/data-options.ts";
+import { type Conditions, defineLocks, type RuleMatch } from "../../src/config/index.ts";
 import { errorOf, faultsOf } from "./support.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
@@ -27,6 +29,22 @@ describe("docs/configuration.md", () => {
       const text = `nodes: [redis://h]\nrules:\n  - ${rule.replaceAll("\\|", "|")}\n`;
       expect([rule, await faultsOf(text)]).toEqual([expect.stringContaining("key: "), []]);
     }
+  });
+
+  it("says what [*] does with what is there", () => {
+    const rows = page.split("\n").filter((line) => line.startsWith('| `"data.l[*]'));
+    const arrays = [[{ a: "x" }, {}], [{ a: "y" }], [], undefined, null, "text"];
+    const shown = rows.map((row) => {
+      const [, condition = "", ...cells] = row.split("|").map((cell) => cell.trim());
+      const [, path = "", values = ""] = /^`"(.*)": (.*)`$/.exec(condition) ?? [];
+      const value = parseYaml(values) as Conditions[string];
+      const holds = arrays.map((l) => ruleOf({ when: { [path]: value } }, { l }));
+      // Nothing of the opposite is said, because it is one.
+      expect(arrays.map((l) => !ruleOf({ unless: { [path]: value } }, { l }))).toEqual(holds);
+      const said = cells.slice(0, 4).map((cell) => cell === "holds");
+      expect(holds).toEqual([...said, said[3], said[3]]);
+    });
+    expect(shown).toHaveLength(3);
   });
 
   it("has every option, with what it takes and does", () => {
@@ -58,6 +76,15 @@ describe("the main entry", () => {
     expect(await loaded("dist/config/index.js")).toEqual(["valibot", "ioredis"]);
   });
 });
+
+/** Whether a rule matches a job with this data. */
+function ruleOf(match: RuleMatch, data: unknown): boolean {
+  const { explain } = defineLocks({
+    nodes: ["redis://a", "redis://b", "redis://c"],
+    rules: [{ ...match, key: "a" }],
+  });
+  return explain({ queueName: "q", name: "n", data }).outcome === "lock";
+}
 
 /** The libraries that are loaded with a file of the package. */
 async function loaded(entry: string): Promise<string[]> {

@@ -160,24 +160,20 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "patterns without quotes",
       `${NODES}\nrules:\n- queue: *report\n  key: a\n`,
-      '3:10 : found an alias without an anchor: *report, expected "*report" in quotes, if it is a pattern',
+      '3:10 rules[0].queue: found an alias without an anchor: *report, expected "*report" in quotes, if it is a pattern',
     ],
     [
       "an exclamation mark without quotes",
       `${NODES}\nrules:\n- queue: !emails\n  key: "@a"\n- key: @b\n- queue: %x\n  key: c`,
-      "3:10 : found a tag: !emails, expected plain values: text, numbers, true, false, null; a text with ! before it in quotes",
+      "3:10 rules[0].queue: found a tag: !emails, expected plain values: text, numbers, true, false, null; a text with ! before it in quotes",
+      '4:9 rules[0].key: found "@", expected another first character: that one is reserved',
       '5:8 : found @b without quotes, expected "@b": some characters begin no plain text in YAML',
       '6:10 : found %x without quotes, expected "%x": some characters begin no plain text in YAML',
     ],
     [
-      "a comment in JSON",
-      `{\n  // masters\n  "nodes": ["redis://h"]}`,
-      "2:3 : found a comment, expected none: JSON has no comments",
-    ],
-    [
-      "another comment in JSON",
-      `{"nodes": ["redis://h"], /* x */ "rules": [{"key": "a"}]}`,
-      "1:26 : found a comment, expected none: JSON has no comments",
+      "a comment of JavaScript",
+      `{"nodes": ["redis://h"], "rules": [{"key": "a"}], // x\n "ttl": 5000}`,
+      '1:51 ["// x \\"ttl\\""]: found an unknown option, expected # before a comment',
     ],
     [
       "numbers that are none",
@@ -221,10 +217,137 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "templates in every kind of quotes",
       `${NODES}\nrules:\n- {queue: a, key: "a:{{dta}}"}\n- {queue: b, key: 'a:{{dta}}'}\n- queue: c\n  key: a:{{dta}}\n- queue: d\n  key: "\\u0061:{{dta}}"\n- queue: e\n  key: >-\n    a:{{dta}}`,
-      ...["3:24", "4:24", "6:12", "8:8", "10:8"].map(
+      ...["3:24", "4:24", "6:12", "8:18", "11:9"].map(
         (place, index) =>
           `${place} rules[${index}].key: found "dta", expected data, name, id, queueName or opts; did you mean "data"?`,
       ),
+    ],
+    [
+      "paths and templates in quotes, with escapes and on several lines",
+      `${NODES}
+rules:
+- queue: q1
+  key: 'it''s:{{dta}}'
+  when: {'data.''x': 1, "d\\u0061ta.a..b": 2, "data.a ": 3}
+- queue: q2
+  key: "a:
+    \\x41{{dta}}:\\
+    {{dat}}"
+- queue: q3
+  key: a-
+   b:{{dta}}
+- queue: q4
+  key: |-
+    a:{{data.x}}
+    b
+- queue: q5
+  key: >-
+    b:{{dta}}
+    "A" '':{{dat}}
+- queue: q6
+  key: &anchor "\\U0001F642:{{dta}}"
+- queue: q7
+  key: *anchor
+`,
+      `4:17 rules[0].key: ${notData("dta")}`,
+      `5:16 rules[0].when["data.'x"]: found "'", expected a name; others are quoted: data["odd name"]`,
+      `5:38 rules[0].when["data.a..b"]: found ".", expected a name; others are quoted: data["odd name"]`,
+      '5:53 rules[0].when["data.a "]: found " ", expected ., [ or the end',
+      `8:11 rules[1].key: ${notData("dta")}`,
+      `9:7 rules[1].key: ${notData("dat")}`,
+      `12:8 rules[2].key: ${notData("dta")}`,
+      "15:17 rules[3].key: found the character U+000A, expected text that can be read on one line",
+      `19:9 rules[4].key: ${notData("dta")}`,
+      `20:14 rules[4].key: ${notData("dat")}`,
+      `22:30 rules[5].key: ${notData("dta")}`,
+      `24:8 rules[6].key: ${notData("dta")}`,
+    ],
+    [
+      "mistakes beside others in the same rule, and in the same template",
+      `${NODES}
+rules:
+- when: { data.a: {}, dta.b: x, data..c: y }
+  key: ['k:{{dta.x}}', 'l:{{dat.y}}', 5]
+- key: "{{dta.x}}:{{data.y}}:{{dat.z}}:{{data.z"
+  unless: { data.a: [1, {}, "a|b"], "data.[]": [[]] }
+`,
+      '3:19 rules[0].when["data.a"]: found an object, expected a text, a pattern, a number, true, false or null, or a list of them',
+      `3:23 rules[0].when["dta.b"]: ${notData("dta")}`,
+      `3:38 rules[0].when["data..c"]: found ".", expected a name; others are quoted: data["odd name"]`,
+      `4:14 rules[0].key[0]: ${notData("dta")}`,
+      `4:29 rules[0].key[1]: ${notData("dat")}`,
+      '4:39 rules[0].key[2]: found 5, expected a template such as "account:{{data.accountId}}", a list of them, or null for jobs that need no lock',
+      `5:11 rules[1].key: ${notData("dta")}`,
+      `5:32 rules[1].key: ${notData("dat")}`,
+      "5:40 rules[1].key: found {{ without an end, expected }} after it",
+      '6:25 rules[1].unless["data.a"][1]: found an object, expected a text, a pattern, a number, true, false or null, or a list of them',
+      expect.stringContaining(
+        '6:29 rules[1].unless["data.a"][2]: found "a|b", expected a list: [a, b]',
+      ) as string,
+      expect.stringContaining('6:43 rules[1].unless["data.[]"]: found "["') as string,
+      '6:49 rules[1].unless["data.[]"][0]: found an empty list, expected a text, a pattern, a number, true, false or null, or a list of them',
+    ],
+    [
+      "faults of what depends on a ttl that is faulty, too",
+      `${NODES}
+ttl: 0
+maxTtl: 31m
+heartbeat: 0s
+rules: [{key: a, ttl: 0, heartbeat: 1h, minHold: 2h}]`,
+      "2:6 ttl: found 0, expected whole milliseconds from 1 to 1800000",
+      '3:9 maxTtl: found "31m" (1860000 ms), expected whole milliseconds from 1 to 1800000',
+      '4:12 heartbeat: found "0s" (0 ms), expected whole milliseconds from 1 to 1800000',
+      "5:23 rules[0].ttl: found 0, expected whole milliseconds from 1 to 1800000",
+      '5:37 rules[0].heartbeat: found "1h" (3600000 ms), expected whole milliseconds from 1 to 1800000',
+      '5:50 rules[0].minHold: found "2h" (7200000 ms), expected at most 1800000 ms, half of the hour for which masters remember a key',
+    ],
+    [
+      "several faults of one master",
+      `nodes: [{host: 5, port: 0, db: -1, keyPrefix: x, prt: 1}]\nrules: [{key: a}]`,
+      "1:16 nodes[0].host: found 5, expected a host name or address",
+      "1:25 nodes[0].port: found 0, expected a port from 1 to 65535",
+      "1:32 nodes[0].db: found -1, expected the number of a database from 0 to 1000000",
+      '1:47 nodes[0].keyPrefix: found "x", expected none: what is put before the keys of locks is the option keyPrefix of the Redlock',
+      '1:50 nodes[0].prt: found an unknown option, expected "port"?',
+    ],
+    [
+      "faults of YAML, which hide no others",
+      `${NODES}
+ttl: 5sec
+ttl: @x
+nodeTimeout: *none
+rules:
+- queue: !!str a
+  job: ! b
+  when: !x {data.a: 1}
+  !!str onLost: fail
+  key: @b
+- {[a]: 1, key: "{{dta}}"}
+- key: "{{dta}}"
+--- # next
+a: b`,
+      "3:1 : found ttl a second time, expected each name once",
+      '3:6 : found @x without quotes, expected "@x": some characters begin no plain text in YAML',
+      '4:14 nodeTimeout: found an alias without an anchor: *none, expected "*none" in quotes, if it is a pattern',
+      ...[
+        "6:10 rules[0].queue: found a tag: !!str",
+        "7:8 rules[0].job: found a tag: !",
+        "8:9 rules[0].when: found a tag: !x",
+        "9:3 rules[0].onLost: found a tag: !!str",
+      ].map(
+        (tag) =>
+          `${tag}, expected plain values: text, numbers, true, false, null; a text with ! before it in quotes`,
+      ),
+      '10:8 : found @b without quotes, expected "@b": some characters begin no plain text in YAML',
+      "11:4 : found a name that is no text, expected the name of an option",
+      `12:11 rules[2].key: ${notData("dta")}`,
+      "13:1 : found a second document, expected one",
+    ],
+    [
+      "rules and conditions that are lists",
+      `${NODES}\nrules: [[{key: a}], {when: [data.a], key: b}]`,
+      '2:9 rules[0]: found an array of 1, expected a rule, such as { queue: "invoices", key: "account:{{data.accountId}}" }',
+      "2:28 rules[1].when: found an array of 1, expected paths with what they must be, such as { data.ref: refs/heads/main }",
     ],
     [
       "names that stand twice",
@@ -272,12 +395,12 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "an alias without an anchor",
       `${NODES}\nrules: *none`,
-      '2:8 : found an alias without an anchor: *none, expected "*none" in quotes, if it is a pattern',
+      '2:8 rules: found an alias without an anchor: *none, expected "*none" in quotes, if it is a pattern',
     ],
     [
       "a tag",
       `${NODES}\nrules: !!js/function [{key: a}]`,
-      "2:8 : found a tag: !!js/function, expected plain values: text, numbers, true, false, null; a text with ! before it in quotes",
+      "2:8 rules: found a tag: !!js/function, expected plain values: text, numbers, true, false, null; a text with ! before it in quotes",
     ],
     [
       "an open bracket",
@@ -345,6 +468,10 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     ]);
   });
 });
+
+function notData(found: string): string {
+  return `found "${found}", expected data, name, id, queueName or opts; did you mean "data"?`;
+}
 
 function meant(place: string, found: string, policy: string): string {
   return `${place}.onConflict: found "${found}", expected one of "delay", "wait", "skip", "fail", "keepLatest", "cancelInProgress"; did you mean "${policy}"?`;
@@ -471,6 +598,59 @@ rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail",
     locks.redlock.on("warning", () => undefined);
     client.disconnect();
   });
+
+  it.each(["queue", "job", "when", "unless", "key"])(
+    "refuses %s without a value, which would let a rule match more than is meant",
+    (name) => {
+      const rule = { queue: "a", job: "b", when: { name: "b" }, unless: { id: "c" }, key: "d" };
+      for (const value of [undefined, name === "key" ? undefined : null]) {
+        const rules = { nodes: ["redis://h"], rules: [{ ...rule, [name]: value }] };
+        const error = errorBy(() => defineLocks(rules));
+        expect(error.message).toContain(`rules[0].${name}: found nothing, expected `);
+      }
+    },
+  );
+
+  it("refuses a part of a condition without a value", () => {
+    const nested = {
+      when: { "data.a": undefined, "data.b": ["x", undefined] },
+      key: ["a", undefined],
+    };
+    const rules = { nodes: ["redis://h"], rules: [nested] } as unknown as LockRules;
+    expect(errorBy(() => defineLocks(rules)).faults.map(({ path }) => path)).toEqual([
+      'rules[0].when["data.a"]',
+      'rules[0].when["data.b"][1]',
+      "rules[0].key[1]",
+    ]);
+  });
+
+  it("takes an option without a value for one that is not given", async () => {
+    const rules = {
+      nodes: ["redis://a", "redis://b", "redis://c"],
+      onLost: "fail",
+      maxTtl: undefined,
+      rules: [{ key: "a", ttl: undefined, onLost: undefined, maxWait: undefined }],
+    } as unknown as LockRules;
+    await using locks = defineLocks(rules);
+    expect(locks.explain({ queueName: "q", name: "n" }).options).toMatchObject({
+      ttl: 15_000,
+      onLost: "fail",
+    });
+  });
+
+  it.each([Infinity, -Infinity, Number.NaN, 2 ** 53, 1e300])(
+    "refuses %d where it would be compared as text",
+    (number) => {
+      const when = { "data.a": number, "data.b": [number] };
+      const rules = { nodes: ["redis://h"], rules: [{ when, key: "a" }] };
+      expect(
+        errorBy(() => defineLocks(rules)).faults.map(({ path, found }) => [path, found]),
+      ).toEqual([
+        ['rules[0].when["data.a"]', String(number)],
+        ['rules[0].when["data.b"][0]', String(number)],
+      ]);
+    },
+  );
 
   it.each([undefined, null, 5, "x", [], () => null])("refuses %j", (rules) => {
     expect(() => defineLocks(rules as unknown as LockRules)).toThrow(LockRulesError);

@@ -23,8 +23,12 @@ describe("a pattern that is none", () => {
     ["invoices|refunds", "a list: [invoices, refunds]; \\"],
     ["^(invoices|refunds)$", "a list: [invoices, refunds]; \\"],
     ["@(invoices|refunds)", "a list: [invoices, refunds]; \\"],
-    ["!emails", "a rule for emails before this one, or unless: { queueName: emails }; \\"],
-    ["!(emails|mails)", "a rule for (emails|mails) before this one"],
+    ["!emails", "unless: { NAME: emails }, or a rule for emails before this one; \\"],
+    ["!report-*", 'unless: { NAME: "report-*" }, or'],
+    ["!true", 'unless: { NAME: "true" }, or'],
+    ["!(emails|mails)", "unless: { NAME: [emails, mails] }, or"],
+    ["!{emails,*-mails}", 'unless: { NAME: [emails, "*-mails"] }, or'],
+    ["{*-a,b}", 'a list: ["*-a", b]; \\'],
     ["/^invoices$/", "a name, or a pattern with * and ? such as"],
     ["/invoices/i", "or a list of them; no regular expression; \\"],
     ["^invoices", "no regular expression"],
@@ -42,8 +46,24 @@ describe("a pattern that is none", () => {
     for (const option of ["queue", "job"]) {
       const mistakes = await mistakesOf(pattern, option);
       expect(mistakes).toEqual([expect.stringContaining(`rules[0].${option}: `)]);
-      expect(mistakes[0]).toContain(instead);
+      const name = option === "queue" ? "queueName" : "name";
+      expect(mistakes[0]).toContain(instead.replace("NAME", name));
     }
+  });
+
+  it("is told what its opposite is where it stands", async () => {
+    const text = `nodes: [redis://a, redis://b, redis://c]
+rules:
+  - when: { data.ref: "!main", "data.tags[*]": [v1, "!v2"] }
+    unless: { data.ref: "!main", 'data["odd: name"]': "!x" }
+    key: a
+`;
+    expect((await faultsOf(text)).map(({ expected }) => expected.split("; ")[0])).toEqual([
+      "unless: { data.ref: main }, or a rule for main before this one",
+      'unless: { "data.tags[*]": v2 }, or a rule for v2 before this one',
+      "when: { data.ref: main }",
+      String.raw`when: { "data[\"odd: name\"]": x }`,
+    ]);
   });
 
   it("knows that no queue has a colon in its name", async () => {
@@ -67,7 +87,7 @@ rules:
       ),
       expect.stringMatching(/^3:32 rules\[0\]\.queue\[2\]: found "5x\|y", expected a list/),
       expect.stringMatching(
-        /^4:23 rules\[0\]\.when\["data\.ref"\]: found "!main", expected a rule/,
+        /^4:23 rules\[0\]\.when\["data\.ref"\]: found "!main", expected unless/,
       ),
       expect.stringMatching(/^4:47 rules\[0\]\.when\["data\.tag"\]\[1\]: found "\/v\.\*\/"/),
       expect.stringMatching(/^5:25 rules\[0\]\.unless\["data\.env"\]: found "\$\{APP_ENV\}"/),
@@ -124,18 +144,14 @@ rules:
       expect.stringContaining(
         "3:14 rules[0].queue: found an empty list, expected a name, or a pattern",
       ),
-      expect.stringContaining(
-        "3:23 rules[0].job: found an array of 1, expected a name, or a pattern",
-      ),
+      expect.stringContaining("3:24 rules[0].job[0]: found 5, expected a name, or a pattern"),
       expect.stringContaining(
         "3:33 rules[0].key: found an empty list, expected a template such as",
       ),
       expect.stringContaining(
         "4:14 rules[1].queue: found an object, expected a name, or a pattern",
       ),
-      expect.stringContaining(
-        "4:39 rules[1].key: found an array of 2, expected a template such as",
-      ),
+      expect.stringContaining("4:43 rules[1].key[1]: found 5, expected a template such as"),
       expect.stringContaining('5:29 rules[2].key[1]: found "dta", expected data, name, id'),
     ]);
   });

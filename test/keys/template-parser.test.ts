@@ -2,7 +2,8 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { displayWidth } from "../../src/display-width.ts";
 import { LockConfigError, LockKeyError } from "../../src/errors.ts";
-import { parse } from "../../src/keys/template-parser.ts";
+import type { TemplateError } from "../../src/keys/template-fault.ts";
+import { findTemplateFaults, parse } from "../../src/keys/template-parser.ts";
 import { parseTemplate } from "../../src/keys/template.ts";
 
 function fault(template: string): LockConfigError {
@@ -102,6 +103,14 @@ describe("a template that cannot work", () => {
     ["order:{data.id}", 7, "found a single brace at column 7, expected {{ before a path"],
     ["order:{ id }", 7, "found a single brace at column 7"],
     ["order:{0}", 7, "found a single brace at column 7"],
+    [
+      "order:data}",
+      11,
+      "found a single brace at column 11, expected }} behind a path that has {{ before it, or \\} for a brace",
+    ],
+    ["order:{{data.id}}}", 18, "found a single brace at column 18"],
+    ["\\{a}}", 5, "found a single brace at column 5"],
+    ["\\{a\\}}", 6, "found a single brace at column 6"],
     ["order:{orderId}", 7, "found a single brace at column 7"],
     [
       "app:${APP_ENV}:{{data.id}}",
@@ -134,6 +143,9 @@ describe("a template that cannot work", () => {
     ["job.data.orderId", 1, "expected {{data.orderId}}"],
     ["event.data.user_id", 1, "expected {{data.user_id}}"],
     ["input.user_id", 1, "expected {{data.user_id}}"],
+    ["[[data.x]]", 3, "expected {{data.x}}, or"],
+    ["see data.items[*].x]).", 5, "expected {{data.items[*].x}}, or"],
+    ["data[0]", 1, "expected {{data[0]}}, or"],
     ["{{queue}}", 3, 'did you mean "queueName"?'],
     ["{{jobName}}", 3, 'did you mean "name"?'],
     ["{{jobId}}", 3, 'did you mean "id"?'],
@@ -184,6 +196,22 @@ describe("a template that cannot work", () => {
     expect(caret).toBe(`  ${" ".repeat(displayWidth(before))}^`);
   });
 
+  it.each<[template: string, ...faults: [at: number, found: string][]]>([
+    [
+      "{{dta.x}}:{{data.a}}:{{dat.y}}:{{data.z",
+      [2, '"dta"'],
+      [23, '"dat"'],
+      [31, "{{ without an end"],
+    ],
+    ["{{data.a}}{{data.b}}-{{x}}", [10, "two values without a separator"], [23, '"x"']],
+    ["{data.x}:{{dta}}", [0, "a single brace"], [11, '"dta"']],
+    ["a\nb:{{dta}}", [1, "the character U+000A"], [6, '"dta"']],
+    ["@{{dta}}:{{data.x}}", [3, '"dta"']],
+    ["{{data.x}}:\\{data.y}"],
+  ])("%j is told of all its faults", (template, ...faults) => {
+    expect(findTemplateFaults(template).map(({ at, found }) => [at, found])).toEqual(faults);
+  });
+
   it("is shown in part when it is long, with the caret still under the place", () => {
     const [, line = "", caret = ""] = fault(
       `${"a".repeat(500)}{{dta}}${"b".repeat(500)}`,
@@ -231,10 +259,13 @@ describe("a template that cannot work", () => {
     fc.assert(
       fc.property(template, (text) => {
         let parsed;
+        const [first] = findTemplateFaults(text);
         try {
           parsed = parseTemplate(text);
+          expect(first).toBeUndefined();
         } catch (error) {
           expect(error).toBeInstanceOf(LockConfigError);
+          expect(first).toEqual((error as TemplateError).fault);
           return;
         }
         try {

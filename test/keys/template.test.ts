@@ -307,7 +307,7 @@ describe("values in a key", () => {
       "x%2Fy-z/1-2%2F3",
     ]);
     for (const separator of "!\"#$&'()*+,-./:;<=>?@[]^_`|}~ ") {
-      const text = separator === "$" ? "\\$" : separator;
+      const text = "$}".includes(separator) ? `\\${separator}` : separator;
       const template = `{{data.a}}${text}{{data.b}}`;
       expect(
         new Set([

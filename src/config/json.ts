@@ -1,0 +1,76 @@
+import type { TextFault } from "./document.ts";
+
+const SPACE = /[ \t\n\r]*/y;
+const TOKEN =
+  /"(?:[ !#-[\]-\u{10FFFF}]|\\(?:["\\/bfnrt]|u[\dA-Fa-f]{4}))*"|(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.+-])|[{}[\]:,]/uy;
+const ELSEWHERE = "; YAML is read from a file whose name ends in .yaml or .yml";
+
+/** What may come next, by what it begins with; a plain value is `v`, the end of the text nothing. */
+const NEXT = {
+  value: ['"v{[', "a value"],
+  "first value": ['"v{[]', "a value or ]"],
+  name: ['"', "a name in double quotes"],
+  "first name": ['"}', "a name in double quotes or }"],
+  colon: [":", "a colon"],
+} as const;
+
+/** Where a text is no JSON, of which `JSON.parse` tells the place in some cases only; `undefined` when it is. */
+export function findJsonFault(text: string): TextFault | undefined {
+  const open: ("{" | "[")[] = [];
+  let next = "value" as keyof typeof NEXT | "end of value";
+  let at = 0;
+  for (;;) {
+    at += take(SPACE, text, at).length;
+    const token = take(TOKEN, text, at);
+    const kind = /^[\w-]/.test(token) ? "v" : token.slice(0, 1);
+    const around = open.at(-1);
+    const close = around === "{" ? "}" : "]";
+    const isEnd = token === "" && at === text.length;
+    if (next === "end of value") {
+      if (around === undefined && isEnd) return undefined;
+      if (around === undefined || (kind !== "," && kind !== close))
+        return describe(text, at, around === undefined ? "nothing more" : `a comma or ${close}`);
+      if (kind === ",") next = around === "{" ? "name" : "value";
+      else open.pop();
+    } else {
+      const [kinds, expected]: readonly [string, string] = NEXT[next];
+      if (kind === "" || !kinds.includes(kind)) return describe(text, at, expected);
+      if (kind === "{" || kind === "[") {
+        open.push(kind);
+        next = kind === "{" ? "first name" : "first value";
+      } else if (kind === "}" || kind === "]") {
+        open.pop();
+        next = "end of value";
+      } else if (kind === ":") next = "value";
+      else next = next === "name" || next === "first name" ? "colon" : "end of value";
+    }
+    at += token.length;
+  }
+}
+
+function take(token: RegExp, text: string, at: number): string {
+  token.lastIndex = at;
+  return token.exec(text)?.[0] ?? "";
+}
+
+function describe(text: string, at: number, expected: string): TextFault {
+  const rest = text.slice(at, at + 40);
+  const [word = ""] = /^[\w.+-]+|^./su.exec(rest) ?? [];
+  if (/^(?:#|\/[/*])/.test(rest))
+    return { at, found: "a comment", expected: `none: JSON has no comments${ELSEWHERE}` };
+  if (rest === "") return { at, found: "the end of the file", expected };
+  if (word === '"')
+    return take(TOKEN, text, at) === ""
+      ? {
+          at,
+          found: "a text without an end, or with a line break or an unknown escape in it",
+          expected: String.raw`one line, with escapes such as \n and \"`,
+        }
+      : { at, found: "a text", expected };
+  const isYaml = /^[\w'&*|>!-]/.test(word) && !/^[\d-]/.test(word);
+  return {
+    at,
+    found: word === "'" ? "a single quote" : word,
+    expected: expected + (isYaml ? ELSEWHERE : ""),
+  };
+}

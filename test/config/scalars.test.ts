@@ -1,0 +1,81 @@
+import { describe, expect, it } from "vitest";
+import { faultsOf, line } from "./support.ts";
+
+const NODES = "nodes: [redis://lock-1, redis://lock-2, redis://lock-3]";
+
+describe("a value without quotes that YAML reads as another text", () => {
+  it.each([
+    ["1.10", "1.1"],
+    ["1.0", "1"],
+    ["01234", "1234"],
+    ["0x10", "16"],
+    ["0o17", "15"],
+    ["+5", "5"],
+    ["-0", "0"],
+    ["1e3", "1000"],
+    ["12345678901234567890", "12345678901234567000"],
+    ["0.1234567890123456789", "0.12345678901234568"],
+    ["True", "true"],
+    ["FALSE", "false"],
+    ["Null", "null"],
+    ["NULL", "null"],
+  ])("%s is refused, with what to write", async (written, read) => {
+    const text = `${NODES}
+rules:
+- queue: ${written}
+  job: [a, ${written}]
+  when: { data.a: ${written}, data.b: [x, ${written}] }
+  unless: { data.a: ${written} }
+  key: ${written}
+  ttl: ${written}
+`;
+    const found = `found ${written}, which is read as ${read}`;
+    const inText = `${found}, expected "${written}" in quotes`;
+    const value =
+      read.length === 20 ? inText : `${found}, expected ${read}, or "${written}" in quotes`;
+    expect((await faultsOf(text)).map(line)).toEqual([
+      `3:10 rules[0].queue: ${inText}`,
+      `4:12 rules[0].job[1]: ${inText}`,
+      `5:19 rules[0].when["data.a"]: ${value}`,
+      `5:${33 + written.length} rules[0].when["data.b"][1]: ${value}`,
+      `6:21 rules[0].unless["data.a"]: ${value}`,
+      `7:8 rules[0].key: ${inText}`,
+      `8:8 rules[0].ttl: ${value}`,
+    ]);
+  });
+
+  it.each(["12e4567", ".inf", "-.INF", ".nan"])("%s is no number at all", async (written) => {
+    const text = `${NODES}\nkeyPrefix: ${written}\nrules: [{when: {data.a: ${written}}, key: a}]`;
+    const [, first] = (await faultsOf(text)).map(({ expected }) => expected);
+    expect(first).toBe(`"${written}" in quotes`);
+  });
+
+  it("is refused in a master too, and not shown: it may be a password", async () => {
+    const text = `nodes: [{host: h, password: 00123, username: 1.10}]\nrules: [{key: a}]`;
+    const faults = await faultsOf(text);
+    expect(faults.map(line)).toEqual([
+      "1:29 nodes[0].password: found a value that is read as another text, expected quotes around it",
+      "1:46 nodes[0].username: found a value that is read as another text, expected quotes around it",
+    ]);
+    expect(JSON.stringify(faults)).not.toContain("00123");
+  });
+
+  it("is refused in JSON too", async () => {
+    const text = '{"nodes": ["redis://h"], "rules": [{"when": {"data.v": 1.10}, "key": "a"}]}';
+    expect((await faultsOf(text, {}, "rules.json")).map(line)).toEqual([
+      '1:56 rules[0].when["data.v"]: found 1.10, which is read as 1.1, expected 1.1, or "1.10" in quotes',
+    ]);
+  });
+
+  it("is taken where it is the text that was written, and in names", async () => {
+    const text = `${NODES}
+maxLost: 3
+driftFactor: 0.02
+rules:
+- when: { data.a: 1, data.b: -1.5, data.c: true, data.d: null, data.e: ~, data.f: "1.10", data.1.10: yes, data.g: 1.2.3 }
+  key: null
+- key: ~
+`;
+    expect(await faultsOf(text)).toEqual([]);
+  });
+});
