@@ -143,7 +143,10 @@ async function choosePolicy(
   // A job must not be skipped or failed because of what is left of its own earlier run.
   if (isSameJob(job, conflict.holder)) return "delay";
   const { onConflict } = settings;
-  if (typeof onConflict !== "function") return onConflict;
+  if (typeof onConflict !== "function") {
+    // Its work has not been done, whatever the holder does: a retry that completes as skipped would be lost.
+    return onConflict === "skip" && job.attemptsMade > 0 ? "delay" : onConflict;
+  }
   return checkConflictPolicy("onConflict(job, conflict)", await onConflict(job, conflict));
 }
 

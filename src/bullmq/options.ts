@@ -50,7 +50,8 @@ export interface LockPolicies<
    *   growing pauses instead.
    * - `"wait"` waits in its slot, in the same line, for up to `waitTimeout`, then as `"delay"`; at once when the worker
    *   closes. A job that is cancelled while it waits fails.
-   * - `"skip"` completes it with a {@link SkippedResult}, or what `skipResult` gives.
+   * - `"skip"` completes it with a {@link SkippedResult}, or what `skipResult` gives. A retry of a job that failed is delayed:
+   *   nobody has done its work. A function that chooses `"skip"` means retries too.
    * - `"fail"` throws the `LockConflictError`.
    * - `"keepLatest"` parks it, and completes those that were parked earlier under this policy with a
    *   {@link SkippedResult}: of all that wait only the newest will run. Newer is what was to run later.

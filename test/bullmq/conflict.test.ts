@@ -1,6 +1,6 @@
 import { UnrecoverableError, type Job } from "bullmq";
-import { describe, expect, test } from "vitest";
-import { type LockConflictError, withLock } from "../../src/index.ts";
+import { describe, expect, test, vi } from "vitest";
+import { type Lock, type LockConflictError, withLock } from "../../src/index.ts";
 import { ends, errorsOf, Gate, next, TTL, useBench } from "./support.ts";
 
 interface Data {
@@ -233,6 +233,42 @@ describe('onConflict "skip"', () => {
     await queue.add("charge", { account: "a" });
 
     expect((await done)[0]!.result).toEqual({ mine: "a", by: "the operator" });
+  });
+});
+
+describe('onConflict "skip", of a job that has failed before', () => {
+  test("delays the retry: its work is not done", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    let attempts = 0;
+    let other: Lock | undefined;
+    const worker = bench.worker(
+      withLock({ redlock, key: KEY, onConflict: "skip" }, async () => {
+        attempts += 1;
+        if (attempts === 1) throw new Error("the first attempt");
+        return "ran";
+      }),
+    );
+    worker.on("failed", () => {
+      void redlock.acquire("account:a").then((lock) => (other = lock));
+    });
+
+    const job = await queue.add(
+      "charge",
+      { account: "a" },
+      { attempts: 2, backoff: { type: "fixed", delay: 300 } },
+    );
+    await vi.waitFor(
+      async () => {
+        expect((await queue.getJobLogs(job.id!)).logs.at(-1)).toMatch(/is held by .*; waits/);
+      },
+      { timeout: 10_000 },
+    );
+    const done = ends(worker, 1);
+    await other!.release();
+
+    expect((await done)[0]!.result).toBe("ran");
+    expect(attempts).toBe(2);
   });
 });
 
