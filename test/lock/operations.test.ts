@@ -12,8 +12,8 @@ import { namesUnder, parseStoredLock } from "../../src/lock/stored.ts";
 import type { Operation } from "../../src/redis/operation.ts";
 import { useLockNode } from "../support/lock-node.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
-import { SimulatedMaster } from "../support/simulated-master.ts";
-import { VirtualClock } from "../support/virtual-clock.ts";
+import { SimulatedMaster } from "../../src/testing/memory/simulated-master.ts";
+import { VirtualClock } from "../../src/testing/memory/virtual-clock.ts";
 
 const servers = useRedisNodes(1);
 const names = namesUnder("redlock:");

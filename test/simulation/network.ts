@@ -2,7 +2,7 @@ import type { Clock } from "../../src/clock.ts";
 import { type AnswerListener, NodeError, type NodePort } from "../../src/redis/node-port.ts";
 import type { Call } from "../../src/redis/operation.ts";
 import type { Random } from "../../src/random.ts";
-import { executeOn, hear, SimulatedMaster } from "../support/simulated-master.ts";
+import { executeOn, hear, SimulatedMaster } from "../../src/testing/memory/simulated-master.ts";
 import type { Faults } from "./faults.ts";
 import type { Host } from "./host.ts";
 import type { Timeline } from "./timeline.ts";

@@ -1,21 +1,21 @@
-import type { Clock } from "../../src/clock.ts";
-import { type CancelRequest, parseRequest, REQUEST_LIFE } from "../../src/lock/cancelling.ts";
-import type { AttendedQueue } from "../../src/lock/due-keys.ts";
-import type { Joining, Serving, TurnReply } from "../../src/lock/lining.ts";
-import type { AcquireReply, KeyHolder, UnarmedGuard } from "../../src/lock/acquiring.ts";
-import type { Claim } from "../../src/lock/claim.ts";
-import type { ExtendReply } from "../../src/lock/extending.ts";
-import type { Releasing, ReleaseReply } from "../../src/lock/releasing.ts";
-import type { Agreement, Arming, GuardState } from "../../src/lock/arming.ts";
-import type { ReadReply } from "../../src/lock/looking.ts";
-import { KEPT, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
+import type { Clock } from "../../clock.ts";
+import { type CancelRequest, parseRequest, REQUEST_LIFE } from "../../lock/cancelling.ts";
+import type { AttendedQueue } from "../../lock/due-keys.ts";
+import type { Joining, Serving, TurnReply } from "../../lock/lining.ts";
+import type { AcquireReply, KeyHolder, UnarmedGuard } from "../../lock/acquiring.ts";
+import type { Claim } from "../../lock/claim.ts";
+import type { ExtendReply } from "../../lock/extending.ts";
+import type { Releasing, ReleaseReply } from "../../lock/releasing.ts";
+import type { Agreement, Arming, GuardState } from "../../lock/arming.ts";
+import type { ReadReply } from "../../lock/looking.ts";
+import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored.ts";
 import {
   type Answer,
   type AnswerListener,
   NodeError,
   type NodePort,
-} from "../../src/redis/node-port.ts";
-import type { Call, Operation } from "../../src/redis/operation.ts";
+} from "../../redis/node-port.ts";
+import type { Call, Operation } from "../../redis/operation.ts";
 import { SimulatedLine } from "./simulated-line.ts";
 
 interface Stored {
