@@ -245,6 +245,11 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     return this.#closing.signal;
   }
 
+  /** For masters in memory: the locks that are held. @internal */
+  get held(): ReadonlySet<HeldLock> {
+    return this.#held;
+  }
+
   /** For the processor wrapper: where it takes time from. @internal */
   get clock(): Clock {
     return this.#context.clock;

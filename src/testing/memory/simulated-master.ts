@@ -7,7 +7,7 @@ import type { Claim } from "../../lock/claim.ts";
 import type { ExtendReply } from "../../lock/extending.ts";
 import type { Releasing, ReleaseReply } from "../../lock/releasing.ts";
 import type { Agreement, Arming, GuardState } from "../../lock/arming.ts";
-import type { ReadReply } from "../../lock/looking.ts";
+import type { ReadReply, ScanReply } from "../../lock/looking.ts";
 import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored.ts";
 import { NodeError } from "../../redis/node-port.ts";
 import type { Operation } from "../../redis/operation.ts";
@@ -141,6 +141,8 @@ export class SimulatedMaster {
         parseRequest(this.get(names.request(key)) ?? ""),
       read: ({ names, key }: { names: Claim["names"]; key: string }) =>
         this.#read(names, key, server),
+      scan: ({ names, pattern }: { names: Claim["names"]; pattern: string }) =>
+        this.#scan(names, pattern),
     };
     const handler = handlers[name];
     if (handler === undefined) throw new Error(`no twin of "${name}"`);
@@ -359,6 +361,18 @@ export class SimulatedMaster {
     };
   }
 
+  /** All in one step. */
+  #scan(names: Claim["names"], pattern: string): ScanReply {
+    const glob = globOf(pattern);
+    const found = [names.lock(""), names.waiters("")].flatMap((prefix) =>
+      [...this.#data.keys()]
+        .filter((name) => name.startsWith(prefix) && this.get(name) !== undefined)
+        .map((name) => name.slice(prefix.length)),
+    );
+    const keys = found.filter((key) => key !== "" && !key.startsWith("@") && glob.test(key));
+    return { cursors: { locks: undefined, lines: undefined }, keys };
+  }
+
   #guard(key: string): Guard | undefined {
     const value = this.get(key);
     if (value === undefined) return undefined;
@@ -394,6 +408,18 @@ export class SimulatedMaster {
   #ttl(key: string): number {
     return (this.#data.get(key)?.expiresAt ?? 0) - this.#clock.now();
   }
+}
+
+/** A glob pattern of Redis: `*`, `?`, `[ab]`, `[^ab]`, and a backslash before what stands for itself. */
+function globOf(pattern: string): RegExp {
+  const parts = pattern.matchAll(/\\([^])|\[(\^?)([^\]]*)\]|([^])/g);
+  const source = Array.from(parts, ([, literal, not, set, other = ""]) => {
+    if (set !== undefined) return `[${not}${set.replaceAll("\\", "\\\\")}]`;
+    if (literal === undefined && other === "*") return "[^]*";
+    if (literal === undefined && other === "?") return "[^]";
+    return (literal ?? other).replace(/[\\^$.*+?()[\]{}|/]/, "\\$&");
+  });
+  return new RegExp(`^${source.join("")}$`);
 }
 
 /** Marks a value whose holder is done, once. */
