@@ -322,6 +322,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     }
     this.#line.close();
     this.cancellations.close();
+    this.#context.guards.close();
     this.#context.masters.close();
   }
 }
