@@ -23,7 +23,7 @@ export type LockedMethodDecorator<J extends Job = Job, K extends string = string
 ) => void;
 
 /** What keeps a method from being decorated, for the compiler to show; `unknown` when nothing does. */
-export type MethodProblem<M, J extends Job, K extends string> = M extends (
+type MethodProblem<M, J extends Job, K extends string> = M extends (
   job: infer Own,
   ...rest: never[]
 ) => unknown
@@ -57,7 +57,9 @@ export function WithLock<J extends Job = Job, const K extends string = string>(
   const given = options as LockedMethodOptions | undefined;
   return (target, property, descriptor: { value?: unknown } | undefined) => {
     const method = descriptor?.value;
-    if (descriptor === undefined || typeof method !== "function") throw misplaced(method);
+    if (descriptor === undefined || typeof method !== "function") {
+      throw wrong(describeValue(method), "a method, compiled with experimentalDecorators");
+    }
     const processors = new WeakMap<object, LockingProcessor>();
     // Nest sets the property of each instance that it makes, also of those for one request.
     const slot = Symbol(`lock of ${String(property)}`);
@@ -76,7 +78,10 @@ export function WithLock<J extends Job = Job, const K extends string = string>(
       signal?: AbortSignal,
     ) {
       const processor = processors.get(this);
-      if (processor === undefined) throw notByNest(this);
+      if (processor === undefined) {
+        const found = `a ${this.constructor.name} that was not made by Nest`;
+        throw wrong(found, "a provider of an application with RedlockModule");
+      }
       return (await processor(job, jobToken, signal)) as unknown;
     };
   };
@@ -87,18 +92,6 @@ export function InjectRedlock(): ReturnType<typeof Inject> {
   return Inject(Redlock);
 }
 
-function misplaced(found: unknown): LockConfigError {
-  return new LockConfigError({
-    path: "@WithLock()",
-    found: describeValue(found),
-    expected: "a method, compiled with experimentalDecorators",
-  });
-}
-
-function notByNest(instance: object): LockConfigError {
-  return new LockConfigError({
-    path: "@WithLock()",
-    found: `a ${instance.constructor.name} that was not made by Nest`,
-    expected: "a provider of an application with RedlockModule.forRoot",
-  });
+function wrong(found: string, expected: string): LockConfigError {
+  return new LockConfigError({ path: "@WithLock()", found, expected });
 }

@@ -2,7 +2,6 @@ export {
   InjectRedlock,
   type LockedMethodDecorator,
   type LockedMethodOptions,
-  type MethodProblem,
   WithLock,
 } from "./decorators.ts";
 export {

@@ -8,12 +8,11 @@ import {
   type OnApplicationShutdown,
 } from "@nestjs/common";
 import { DiscoveryModule, DiscoveryService } from "@nestjs/core";
-import { requireObject } from "../check-options.ts";
-import type { Locks, LockRules } from "../config/index.ts";
-import { LockConfigError } from "../errors.ts";
+import { refuseUnknownOptions, requireObject } from "../check-options.ts";
+import type { LockRules } from "../config/index.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
-import { makeWrap, WRAP } from "./wrap.ts";
+import { type Made, makeWrap, WRAP } from "./wrap.ts";
 
 /** Options of {@link RedlockModule}: those of a `Redlock`, or a `Redlock`, and rules. */
 export interface RedlockModuleOptions extends RedlockOptions {
@@ -31,7 +30,7 @@ export interface RedlockModuleAsyncOptions extends Pick<ModuleMetadata, "imports
   useFactory: FactoryProvider<RedlockModuleOptions>["useFactory"];
 }
 
-/** The token of what the options are made into. */
+/** The token of {@link Made}. */
 const MADE = Symbol("Redlock and rules");
 
 /**
@@ -42,16 +41,8 @@ const MADE = Symbol("Redlock and rules");
  */
 @Module({ imports: [DiscoveryModule] })
 export class RedlockModule implements OnApplicationShutdown {
-  readonly #redlock: Redlock;
-  readonly #discovery: DiscoveryService;
-
-  constructor(
-    @Inject(Redlock) redlock: Redlock,
-    @Inject(DiscoveryService) discovery: DiscoveryService,
-  ) {
-    this.#redlock = redlock;
-    this.#discovery = discovery;
-  }
+  @Inject(Redlock) private readonly redlock!: Redlock;
+  @Inject(DiscoveryService) private readonly discovery!: DiscoveryService;
 
   /**
    * Makes the module, which connects to nothing before the first lock. Import it once.
@@ -72,15 +63,10 @@ export class RedlockModule implements OnApplicationShutdown {
         {
           provide: MADE,
           inject,
-          useFactory: async (...dependencies: unknown[]) =>
-            await make(await useFactory(...dependencies)),
+          useFactory: async (...given) => await make(await useFactory(...given)),
         },
         { provide: Redlock, inject: [MADE], useFactory: ({ redlock }: Made) => redlock },
-        {
-          provide: WRAP,
-          inject: [Redlock, MADE],
-          useFactory: (redlock: Redlock, { rules }: Made) => makeWrap(redlock, rules),
-        },
+        { provide: WRAP, inject: [Redlock, MADE], useFactory: makeWrap },
       ],
       exports: [Redlock, WRAP],
     };
@@ -88,44 +74,27 @@ export class RedlockModule implements OnApplicationShutdown {
 
   /** Called by Nest when its servers are closed, before or after the workers are. */
   async onApplicationShutdown(): Promise<void> {
-    const hosts = this.#discovery
+    const hosts = this.discovery
       .getProviders()
       .map(({ instance }): unknown => instance)
       .filter((instance) => instance instanceof WorkerHost);
-    // Nest closes them too; its order is another one in each version, and closing twice is closing once.
-    await Promise.allSettled(hosts.map(closeWorker));
-    await this.#redlock.close();
+    // Nest closes them too, in an order of each version; closing twice is closing once. A host that was never registered
+    // has no worker, and throws.
+    await Promise.allSettled(hosts.map(async ({ worker }) => await worker.close()));
+    await this.redlock.close();
   }
-}
-
-interface Made {
-  readonly redlock: Redlock;
-  readonly rules: Locks | undefined;
 }
 
 async function make(given: RedlockModuleOptions): Promise<Made> {
   requireObject("options", given, "an object of options");
   const { rules, redlock, ...options } = given;
   if (redlock !== undefined) {
-    const [other] = Object.keys(given).filter((name) => name !== "redlock");
-    if (other === undefined) return { redlock, rules: undefined };
-    throw new LockConfigError({
-      path: other,
-      found: "an option beside redlock",
-      expected: "a Redlock, or what one is made of",
-    });
+    refuseUnknownOptions("", given, ["redlock"], "no other option beside redlock");
+    return { redlock };
   }
-  if (rules === undefined) return { redlock: new Redlock(options), rules };
+  if (rules === undefined) return { redlock: new Redlock(options) };
   // The libraries that read rules are loaded only where there are some.
   const { defineLocks, loadLocks } = await import("../config/index.ts");
-  const locks =
-    typeof rules === "string"
-      ? await loadLocks(rules, { redlock: options })
-      : defineLocks(rules, { redlock: options });
-  return { redlock: locks.redlock, rules: locks };
-}
-
-/** Rejects for one whose worker was never registered. */
-async function closeWorker(host: WorkerHost): Promise<void> {
-  await host.worker.close();
+  const beside = { redlock: options };
+  return typeof rules === "string" ? await loadLocks(rules, beside) : defineLocks(rules, beside);
 }

@@ -14,12 +14,15 @@ export type Wrap = (
   processor: (job: Job, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<unknown>,
 ) => LockingProcessor;
 
+/** What the options of a module are made into; `wrap` goes by its rules. */
+export type Made = Pick<Locks, "redlock"> & Partial<Pick<Locks, "wrap">>;
+
 /**
  * Makes the {@link Wrap} of a module.
  * @throws {LockConfigError} when a test put another `Redlock` in place of that of the rules: they would still use theirs.
  */
-export function makeWrap(redlock: Redlock, rules: Locks | undefined): Wrap {
-  if (rules !== undefined && rules.redlock !== redlock) {
+export function makeWrap(redlock: Redlock, made: Made): Wrap {
+  if (made.wrap !== undefined && made.redlock !== redlock) {
     throw new LockConfigError({
       path: "Redlock",
       found: "another one than that of the rules",
@@ -28,7 +31,7 @@ export function makeWrap(redlock: Redlock, rules: Locks | undefined): Wrap {
   }
   return (options, processor) => {
     if (options !== undefined) return withLock({ ...options, redlock }, processor);
-    if (rules !== undefined) return rules.wrap(processor);
+    if (made.wrap !== undefined) return made.wrap(processor);
     throw new LockConfigError({
       path: "rules",
       found: "none in RedlockModule",

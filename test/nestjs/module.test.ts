@@ -128,7 +128,7 @@ it.each([
     of: "a Redlock and others",
     module: { redlock: new Redlock({ nodes }), ttl: 1_000 },
     options: { key: "a" },
-    says: "ttl: found an option beside redlock, expected a Redlock, or what one is made of",
+    says: "ttl: found an unknown option, expected no other option beside redlock",
   },
 ])("refuses at the start what is wrong with options of $of", async ({ module, options, says }) => {
   const starting = start([RedlockModule.forRoot(module)], [locking(options)]);
