@@ -86,13 +86,13 @@ test("never charges one account twice at the same time", async () => {
   assertNoOverlap(history);
 });
 
-test("keeps the lock of a charge that takes an hour, and not after its process died", async () => {
+test("keeps the lock of a charge that takes a minute, and not after its process died", async () => {
   await using masters = new MemoryNodes({ virtualTime: true });
   const redlock = masters.redlock({ ttl: 15_000 });
   const kept = await redlock.acquire("account:42");
   // Without a heartbeat nothing extends it: as if its process had died.
   await redlock.acquire("account:7", { heartbeat: false });
-  await masters.advance(3_600_000);
+  await masters.advance(60_000);
   expect(kept.held).toBe(true);
   expect(await redlock.isLocked("account:7")).toBe(false);
 });

@@ -1,5 +1,8 @@
 import type { Clock, Timer } from "../../clock.ts";
 
+// As it is now: fake timers of a test runner may replace it later.
+const { setImmediate } = globalThis;
+
 interface VirtualTimer {
   at: number;
   order: number;

@@ -198,6 +198,15 @@ describe("virtual time", () => {
 });
 
 describe("fake timers of the runner", () => {
+  it("do not touch virtual time", async () => {
+    vi.useFakeTimers({ toFake: [...EVERYTHING] });
+    onTestFinished(() => void vi.useRealTimers());
+    await using masters = new MemoryNodes({ virtualTime: true });
+    const lock = await masters.redlock({ ttl: 1_000 }).acquire(KEY, { heartbeat: false });
+    await masters.advance(1_000);
+    expect(lock.held).toBe(false);
+  }, 5_000);
+
   it("drive masters in real time", async () => {
     vi.useFakeTimers({ toFake: [...EVERYTHING] });
     onTestFinished(() => void vi.useRealTimers());
