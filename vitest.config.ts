@@ -3,7 +3,7 @@ import { totals } from "./test/support/totals-reporter.ts";
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    include: ["test/**/*.test.ts", "examples/testing/*.test.ts"],
     // Real servers and processes start in these tests; the limits guard against hangs, they time nothing.
     testTimeout: 30_000,
     hookTimeout: 300_000,

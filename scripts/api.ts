@@ -6,6 +6,7 @@ const ENTRIES = {
   "bullmq-redlock": "index",
   "bullmq-redlock/worker": "worker",
   "bullmq-redlock/config": "config/index",
+  "bullmq-redlock/nestjs": "nestjs/index",
   "bullmq-redlock/testing": "testing/index",
 };
 

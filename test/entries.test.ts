@@ -23,7 +23,11 @@ function packagesOf(module: URL, seen = new Set<string>()): Set<string> {
 test.each([
   { entry: "index.ts", packages: ["ioredis"] },
   { entry: "worker.ts", packages: ["bullmq", "ioredis"] },
-  { entry: "testing/index.ts", packages: [] },
+  {
+    entry: "nestjs/index.ts",
+    packages: ["@nestjs/bullmq", "@nestjs/common", "@nestjs/core", "ioredis"],
+  },
+  { entry: "testing/index.ts", packages: ["ioredis"] },
 ])("src/$entry loads $packages and nothing else", ({ entry, packages }) => {
   const found = packagesOf(new URL(`../src/${entry}`, import.meta.url));
   expect([...found].sort()).toEqual(packages);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem, type as systemName } from "node:os";
 import { basename } from "node:path";
-import { findRedisServer } from "../../dist/testing/index.js";
+import { findRedisServer } from "../../dist/testing/find-redis-server.js";
 
 /** Packages whose versions are told. */
 const PACKAGES = ["bullmq", "ioredis", "redlock", "redlock-universal", "redis-semaphore"];

@@ -30,6 +30,8 @@ export class JobLog {
   }
 
   async #write(line: string): Promise<void> {
+    // A plain object that stands for a job may have no log.
+    if (!("log" in this.#job)) return;
     try {
       await this.#job.log(`[lock] ${line}`);
     } catch (cause) {

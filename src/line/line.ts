@@ -1,3 +1,4 @@
+import type { Timer } from "../clock.ts";
 import { Agenda } from "../heartbeat/agenda.ts";
 import type { LockContext } from "../lock/context.ts";
 import type { JoinReply, Newcomer, Skipped, TurnReply, Waiter } from "../lock/lining.ts";
@@ -34,6 +35,8 @@ export class Line {
   readonly #homes = new Map<string, Set<Home>>();
   readonly #attendants = new Map<string, Attendant>();
   #unsubscribe: (() => void) | undefined;
+  /** Runs until the subscription is in force. */
+  #subscribing: Timer | undefined;
   /** The keys that this process waited for before its subscription was in force. */
   #early: Set<string> | undefined = new Set();
   #closed = false;
@@ -212,6 +215,7 @@ export class Line {
     this.#joins.close();
     this.#dueKeys.close();
     this.#unsubscribe?.();
+    this.#context.clock.clearTimer(this.#subscribing);
     for (const attendant of this.#attendants.values()) attendant.end();
   }
 
@@ -223,10 +227,10 @@ export class Line {
   }
 
   #subscribe(): () => void {
-    this.#context.clock.timer(SUBSCRIBING, () => {
+    this.#subscribing = this.#context.clock.timer(SUBSCRIBING, () => {
       const early = this.#early ?? [];
       this.#early = undefined;
-      if (!this.#closed) for (const key of early) void this.#attendant(key).look();
+      for (const key of early) void this.#attendant(key).look();
     });
     return listen(this.#context, (key, waiter) => this.#attendant(key).told(waiter));
   }

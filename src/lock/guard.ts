@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { pause } from "../pause.ts";
 import { askNode, NodeError } from "../redis/node-port.ts";
 import type { Masters } from "./masters.ts";
 import type { AcquireReply } from "./acquiring.ts";
@@ -77,6 +78,7 @@ export class Guards {
   readonly #failures = new Map<number, string>();
   /** The longest ttl that we want to ask for, or know of. */
   #longestTtl: number;
+  readonly #closing = new AbortController();
   #settling: Promise<void> | undefined;
   #armed = 0;
   #introduced = false;
@@ -147,6 +149,11 @@ export class Guards {
     await this.#settling;
   }
 
+  /** Arms no master any more. Idempotent. */
+  close(): void {
+    this.#closing.abort();
+  }
+
   #settle(): void {
     this.#introduced = true;
     this.#settling ??= this.#agree().finally(() => {
@@ -167,9 +174,8 @@ export class Guards {
         await this.#tellAgreed(step.ttl, step.nodes, words);
         if (step.isLast) return;
       } else if (step.pause) {
-        await new Promise<void>((resolve) => {
-          this.#clock.timer(nodeTimeout / 2, resolve);
-        });
+        await pause(this.#clock, nodeTimeout / 2, this.#closing.signal);
+        if (this.#closing.signal.aborted) return;
       }
       before = words;
     }

@@ -245,6 +245,11 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     return this.#closing.signal;
   }
 
+  /** For masters in memory: the locks that are held. @internal */
+  get held(): ReadonlySet<HeldLock> {
+    return this.#held;
+  }
+
   /** For the processor wrapper: where it takes time from. @internal */
   get clock(): Clock {
     return this.#context.clock;
@@ -317,6 +322,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     }
     this.#line.close();
     this.cancellations.close();
+    this.#context.guards.close();
     this.#context.masters.close();
   }
 }

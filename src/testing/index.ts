@@ -1,5 +1,5 @@
-export { findRedisServer, type FindRedisServerOptions } from "./find-redis-server.ts";
-export { NoRedisServerError, type SearchAttempt } from "./no-redis-server-error.ts";
+export { assertNoOverlap, type CriticalSection } from "./assert-no-overlap.ts";
+export { MemoryNodes, type MemoryNodesOptions } from "./memory/memory-nodes.ts";
+export { NoRedisServerError } from "./no-redis-server-error.ts";
 export { startRedisNodes, type RedisNodes, type RedisNodesOptions } from "./redis-nodes.ts";
 export { RedisStartError } from "./redis-process.ts";
-export type { RedisServer } from "./redis-server.ts";

@@ -10,11 +10,12 @@ export interface SearchAttempt {
 export class NoRedisServerError extends Error {
   override readonly name = "NoRedisServerError";
   readonly code = "ERR_REDLOCK_NO_SERVER";
-  /** Every step tried, in order. */
+  /** Every step tried, in order. @internal */
   readonly attempts: readonly SearchAttempt[];
   /** The remedy on this system: a command, or a sentence. */
   readonly remedy: string;
 
+  /** @internal */
   constructor(attempts: readonly SearchAttempt[], remedy: string) {
     const lines = attempts.map(({ step, reason }) => `  - ${step}: ${reason}`);
     super(

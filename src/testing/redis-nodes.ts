@@ -22,7 +22,7 @@ export interface RedisNodesOptions {
   args?: readonly string[];
   /** Milliseconds within which each server must answer. Default 10000. */
   startTimeout?: number;
-  /** The server to run. Default: what {@link findRedisServer} finds. */
+  /** The server to run. Default: what {@link findRedisServer} finds. @internal */
   server?: RedisServer;
   /** Called with one line when something takes long, such as the first fetch of a server. */
   onProgress?: (line: string) => void;
@@ -65,6 +65,9 @@ export interface RedisNodes extends AsyncDisposable {
  * No server outlives this process, even when it is killed. They do not keep it alive either.
  *
  * @param count How many nodes. Default 3.
+ * A server is looked for on this machine, beginning with the path in `BULLMQ_REDLOCK_REDIS_BIN`; where there is none it is
+ * fetched into a cache, unless `BULLMQ_REDLOCK_INSTALL=0` forbids it.
+ *
  * @throws NoRedisServerError when this machine has no server and none can be fetched.
  * @throws RedisStartError when a server does not come up; its output is in the message.
  */

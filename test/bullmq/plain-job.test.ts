@@ -1,6 +1,6 @@
 import type { Job } from "bullmq";
-import { expect, test, vi } from "vitest";
-import { LockConflictError, type RedlockEvents, withLock } from "../../src/index.ts";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { LockConflictError, Redlock, type RedlockEvents, withLock } from "../../src/index.ts";
 import { ends, useBench } from "./support.ts";
 
 const bench = useBench();
@@ -32,6 +32,16 @@ test.each(["wait", "delay"] as const)(
     expect(moveToDelayed).toHaveBeenCalledWith(expect.toSatisfy(Number.isSafeInteger), "token");
   },
 );
+
+test("one without methods is put aside at once when the masters refuse the connection", async () => {
+  const redlock = new Redlock({ nodes: ["redis://127.0.0.1:1"] });
+  redlock.on("warning", () => {});
+  onTestFinished(async () => await redlock.close());
+  const run = withLock({ redlock, key: KEY }, () => Promise.resolve("ran"));
+  const job = { id: "17", name: "charge", queueName: "invoices", data: { account: "a" } } as Job;
+
+  await expect(run(job)).rejects.toThrow(/^put aside for \d+ ms: unavailable/);
+}, 5_000);
 
 test("people are told of a job that holds a key without what tells jobs apart", async () => {
   const redlock = bench.redlock();

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { cpus, release, totalmem, type as systemName } from "node:os";
 import { basename } from "node:path";
-import { findRedisServer } from "../../src/testing/index.ts";
+import { findRedisServer } from "../../src/testing/find-redis-server.ts";
 import { putLines } from "../support/put-lines.ts";
 import type { Contender } from "./lock-client.ts";
 import { type Report, runChaos } from "./run.ts";

@@ -1,6 +1,6 @@
-import { rm, writeFile } from "node:fs/promises";
+import { cp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Folder, run } from "./folder.ts";
+import { type Folder, ROOT, run } from "./folder.ts";
 
 const TSCONFIG = {
   compilerOptions: {
@@ -13,13 +13,16 @@ const TSCONFIG = {
   },
 };
 
+/** What docs/testing.md shows. */
+const EXAMPLE = "examples/testing/jest.test.cjs";
+
 /** The projects of a folder that Jest runs. */
 export interface JestProjects {
   readonly jest: string;
   readonly projects: readonly { readonly name: string; readonly path: string }[];
 }
 
-/** Makes a project with Jest's default configuration, whose test was compiled before, and one with ts-jest. */
+/** Makes a project with Jest's default configuration, with a test that was compiled before and the example, and one with ts-jest. */
 export async function makeJestProjects(folder: Folder): Promise<JestProjects> {
   const modules = join(folder.path, "node_modules");
   const test = { "charges.test.ts": "jest/charges.jest.ts" };
@@ -31,6 +34,8 @@ export async function makeJestProjects(folder: Folder): Promise<JestProjects> {
   await Promise.all(
     ["tsconfig.json", "charges.test.ts"].map(async (name) => await rm(join(plain, name))),
   );
+  // As the page shows it; the package has it too, but this is the one of now.
+  await cp(join(ROOT, EXAMPLE), join(plain, "example.test.cjs"));
   const typed = await folder.project("jest-ts", "commonjs", test);
   await writeFile(join(typed, "tsconfig.json"), JSON.stringify(TSCONFIG));
   await writeFile(join(typed, "jest.config.js"), 'module.exports = { preset: "ts-jest" };\n');

@@ -1,12 +1,12 @@
-// npm run matrix: the packed package in empty folders, with every supported version of what it meets. "types", "run" and
-// "jest" name the parts to do; "minute" is the part of the types that CI checks, and writes nothing.
+// npm run matrix: the packed package in empty folders, with every supported version of what it meets. "types", "run",
+// "nest" and "jest" name the parts to do; "minute" is the part of the types that CI checks, and writes nothing.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { format } from "prettier";
 import { putLines } from "../support/put-lines.ts";
 import { type Folder, Folders } from "./folder.ts";
 import { makeJestProjects, runJest } from "./jest.ts";
-import { compileScenario, runScenario } from "./scenario.ts";
+import { compilePrograms, runPrograms } from "./scenario.ts";
 import { checkTypes, isOf, MODES } from "./types.ts";
 
 const OLDEST = "5.72.1";
@@ -22,6 +22,14 @@ const TYPED = [
 ];
 const TYPESCRIPT = ["5.4", "5.9", "6", "7"];
 const NODE = ["20", "22", "24"];
+/** The adapter of Nest, which has a version of Nest with the same number, with BullMQ. */
+const NEST = [
+  ["10.1", OLDEST],
+  ["10", "5"],
+  ["11", "5"],
+  ["11", "6"],
+  ["12", "6"],
+] as const;
 const JEST = ["jest@30", "ts-jest@29", "@types/jest@30", "typescript@5.9"];
 /** Rows that are worked on at the same time. */
 const LANES = 2;
@@ -29,12 +37,12 @@ const LANES = 2;
 /** A row of a table: what it is about, and its cells. */
 type Row = readonly [name: string, ...cells: string[]];
 
-const parts: Record<string, () => Promise<void>> = { types, run, jest, minute };
+const parts: Record<string, () => Promise<void>> = { types, run, nest, jest, minute };
 let failures = 0;
 const folders = await Folders.create();
 const [, , ...names] = process.argv;
 try {
-  for (const name of names.length === 0 ? ["types", "run", "jest"] : names) {
+  for (const name of names.length === 0 ? ["types", "run", "nest", "jest"] : names) {
     const part = parts[name];
     if (part === undefined)
       throw new Error(`found ${name}, expected ${Object.keys(parts).join(", ")}`);
@@ -63,20 +71,46 @@ async function types(): Promise<void> {
 
 /** The scenario, on every Node. */
 async function run(): Promise<void> {
+  const rows = RUN.map(
+    ([bullmq, ioredis]) =>
+      async () =>
+        await installPair("run", bullmq, ioredis),
+  );
+  await runRows("run", rows, nameOf, "scenario", "in-file");
+}
+
+/** An application of Nest, on every Node. */
+async function nest(): Promise<void> {
+  const rows = NEST.map(([adapter, bullmq]) => async () => {
+    const [major] = adapter.split(".");
+    const core = ["common", "core"].map((name) => `@nestjs/${name}@${major}`);
+    const packages = [`@nestjs/bullmq@${adapter}`, ...core, "reflect-metadata@0.2", "rxjs@7"];
+    return await installPair(`nest-${adapter}`, bullmq, "6", ...packages);
+  });
+  await runRows("nest", rows, nameOfNest, "nest");
+}
+
+/** Runs programs, the first of which is given the others, in each of some folders on every Node. */
+async function runRows(
+  part: string,
+  folders: readonly (() => Promise<Folder>)[],
+  nameOf: (folder: Folder) => Promise<string>,
+  ...names: readonly string[]
+): Promise<void> {
   const [compiler] = await installTypeScript(["7"]);
   const nodes = await installNodes();
-  const rows = await inLanes(RUN, async ([bullmq, ioredis]): Promise<Row> => {
-    const folder = await installPair("run", bullmq, ioredis);
+  const rows = await inLanes(folders, async (install): Promise<Row> => {
+    const folder = await install();
     const name = await nameOf(folder);
-    const programs = await compileScenario(folder, compiler!);
+    const programs = await compilePrograms(folder, compiler!, ...names);
     const cells: string[] = [];
     for (const { program, version } of nodes) {
-      const failed = await runScenario(programs, program);
+      const failed = await runPrograms(programs, program);
       cells.push(cellOf(`${name}, Node ${version}`, failed, programs.length));
     }
     return [name, ...cells];
   });
-  await putTable("run", [["", ...nodes.map(({ version }) => `Node ${version}`)], ...rows]);
+  await putTable(part, [["", ...nodes.map(({ version }) => `Node ${version}`)], ...rows]);
 }
 
 /** Tests under Jest, on every Node. */
@@ -140,6 +174,13 @@ async function putTable(
 async function nameOf(folder: Folder): Promise<string> {
   const [bullmq, ioredis] = [await folder.versionOf("bullmq"), await folder.versionOf("ioredis")];
   return `BullMQ ${bullmq}, ioredis ${ioredis}`;
+}
+
+async function nameOfNest(folder: Folder): Promise<string> {
+  const [core, adapter] = await Promise.all(
+    ["@nestjs/core", "@nestjs/bullmq"].map(async (name) => await folder.versionOf(name)),
+  );
+  return `Nest ${core}, @nestjs/bullmq ${adapter}, BullMQ ${await folder.versionOf("bullmq")}`;
 }
 
 async function installPair(

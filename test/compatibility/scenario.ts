@@ -1,35 +1,38 @@
 import { join } from "node:path";
 import { type Folder, run } from "./folder.ts";
 
-/** A project with the scenario in it, compiled. */
+/** A project with a program in it, compiled, and how it is run. */
 export interface Program {
   readonly type: "module" | "commonjs";
   readonly path: string;
+  readonly args: readonly string[];
 }
 
-/** Compiles the scenario, as an ES module and as CommonJS. */
-export async function compileScenario(folder: Folder, compiler: Folder): Promise<Program[]> {
+/** Compiles programs, of which the first is run, as ES modules and as CommonJS. */
+export async function compilePrograms(
+  folder: Folder,
+  compiler: Folder,
+  ...names: readonly string[]
+): Promise<Program[]> {
   const tsc = join(compiler.path, "node_modules", "typescript", "bin", "tsc");
+  const sources = names.map((name) => `${name}.ts`);
   const programs: Program[] = [];
   for (const type of ["module", "commonjs"] as const) {
-    const path = await folder.project(`scenario-${type}`, type, {
-      "scenario.ts": "scenario.ts",
-      "in-file.ts": "in-file.ts",
-    });
+    const copies = Object.fromEntries(sources.map((source) => [source, source]));
+    const path = await folder.project(`${names[0]}-${type}`, type, copies);
     const options = ["--target", "es2022", "--module", "nodenext", "--strict", "--types", "node"];
-    const args = [tsc, ...options, "scenario.ts", "in-file.ts"];
+    const args = [tsc, ...options, "--experimentalDecorators", ...sources];
     const { ok, output } = await run(process.execPath, args, path);
     if (!ok) throw new Error(output);
-    programs.push({ type, path });
+    programs.push({ type, path, args: names.map((name) => join(path, `${name}.js`)) });
   }
   return programs;
 }
 
-/** Runs the scenario; gives what failed, and what it printed. */
-export async function runScenario(programs: readonly Program[], node: string): Promise<string[]> {
+/** Runs a program; gives what failed, and what it printed. */
+export async function runPrograms(programs: readonly Program[], node: string): Promise<string[]> {
   const failures: string[] = [];
-  for (const { type, path } of programs) {
-    const args = ["scenario.js", join(path, "in-file.js")];
+  for (const { type, path, args } of programs) {
     const { ok, output } = await run(node, args, path);
     if (!ok) failures.push(`${type}:\n${output}`);
   }

@@ -30,6 +30,7 @@ const expected: Record<string, RegExp[]> = {
     /mail ran under \[\]/,
     /balances: \{ '0': 500, '1': 500 \}/,
   ],
+  "nestjs/main.ts": [/balances: \{ '0': 500, '1': 500, '2': 500, '3': 500 \}/],
 };
 
 describe("the example", () => {
@@ -37,7 +38,11 @@ describe("the example", () => {
     await run(process.execPath, ["scripts/build.mjs"], { cwd: root });
   });
 
-  it.each(readdirSync(new URL("examples", root)).filter((name) => name.endsWith(".ts")))(
+  it.each(
+    readdirSync(new URL("examples", root), { encoding: "utf8", recursive: true }).filter(
+      (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),
+    ),
+  )(
     "%s runs and says what it promises",
     async (name) => {
       const { stdout, stderr } = await run(

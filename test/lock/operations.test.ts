@@ -7,13 +7,13 @@ import { releaseOperation } from "../../src/lock/releasing.ts";
 import { agreeOperation, armOperation } from "../../src/lock/arming.ts";
 import { dueOperation } from "../../src/lock/due-keys.ts";
 import { joinOperation, serveOperation } from "../../src/lock/lining.ts";
-import { readOperation } from "../../src/lock/looking.ts";
+import { readOperation, SCAN_START, scanOperation } from "../../src/lock/looking.ts";
 import { namesUnder, parseStoredLock } from "../../src/lock/stored.ts";
 import type { Operation } from "../../src/redis/operation.ts";
 import { useLockNode } from "../support/lock-node.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
-import { SimulatedMaster } from "../support/simulated-master.ts";
-import { VirtualClock } from "../support/virtual-clock.ts";
+import { SimulatedMaster } from "../../src/testing/memory/simulated-master.ts";
+import { VirtualClock } from "../../src/testing/memory/virtual-clock.ts";
 
 const servers = useRedisNodes(1);
 const names = namesUnder("redlock:");
@@ -421,6 +421,33 @@ describe("the simulated master", () => {
     const { operation, args } = requests[kind];
     // The clocks of the two differ; an agreement may be for another guard.
     return { operation, argsFor: (armedAt) => ({ ...args, armedAt: flag ? armedAt : 1 }) };
+  }
+});
+
+it("goes through the same keys as the Lua on a real server", async () => {
+  const twin = new SimulatedMaster(new VirtualClock());
+  const stored = ["a", "ab", "a*b", "a[b]", "c\\d", "é", "a.b", "A", "account:42"];
+  for (const [index, key] of stored.entries()) {
+    const taken = { ...claim("me", 100 + index, [key]), ttl: 60_000 };
+    twin.execute(acquireOperation, taken, "");
+    await ask(acquireOperation, taken);
+  }
+  const patterns = [
+    "*",
+    "a?",
+    "a\\*b",
+    "a[[]b]",
+    "[^a]*",
+    "[a-c]*",
+    "c\\\\d",
+    "a.b",
+    "*:4[0-9]",
+    "none",
+  ];
+  for (const pattern of patterns) {
+    const walk = { names, pattern, cursors: SCAN_START };
+    const { keys } = await ask(scanOperation, walk);
+    expect(twin.execute(scanOperation, walk, "").keys.toSorted(), pattern).toEqual(keys.toSorted());
   }
 });
 

@@ -4,7 +4,7 @@ import { type Lock, LockUnavailableError, type Redlock } from "../../src/index.t
 import { connectRedlock, failureOf, makeRedlock } from "../hazards/support.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { simulate } from "../support/simulated-redlock.ts";
-import type { VirtualClock } from "../support/virtual-clock.ts";
+import type { VirtualClock } from "../../src/testing/memory/virtual-clock.ts";
 
 const MINUTE = 60_000;
 const tokenOf = ({ fencingToken }: Lock): number => fencingToken;

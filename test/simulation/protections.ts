@@ -48,7 +48,7 @@ export const PROTECTIONS: readonly Protection[] = [
     violation: "overlap",
     seeds: 6,
     patch: {
-      file: "test/support/simulated-master.ts",
+      file: "src/testing/memory/simulated-master.ts",
       find: 'return `${server === "" ? "hidden" : server}.${this.#replicationId}`;',
       replace: 'return `${server === "" ? "hidden" : server}.${0 * this.#replicationId}`;',
     },
@@ -157,7 +157,7 @@ export const PROTECTIONS: readonly Protection[] = [
     violation: "token order",
     seeds: 3,
     patch: {
-      file: "test/support/simulated-master.ts",
+      file: "src/testing/memory/simulated-master.ts",
       find: 'const [mark = 0, closed = 0] = (this.get(key) ?? "0:0").split(":").map(Number);',
       replace: 'const [mark = 0, closed = 0] = [0, this.get(key) === "" ? 1 : 0];',
     },

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { findRedisServer } from "../../src/testing/index.ts";
+import { findRedisServer } from "../../src/testing/find-redis-server.ts";
 
 /** Makes sure once, before the test workers start, that the build is of these sources, and that there is a server to run. */
 export async function setup(): Promise<void> {

@@ -1,7 +1,9 @@
 import { mkdir, readdir, stat, utimes, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { findRedisServer, startRedisNodes, type RedisServer } from "../../src/testing/index.ts";
+import { findRedisServer } from "../../src/testing/find-redis-server.ts";
+import { startRedisNodes } from "../../src/testing/index.ts";
+import type { RedisServer } from "../../src/testing/redis-server.ts";
 import { redisClient } from "../support/redis.ts";
 import { makeFolder, makePathWithoutServers, writeFakeServer, writeProgram } from "./folders.ts";
 import { makePackageSource, type FakePackage } from "./package-source.ts";

@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
-import { findRedisServer, NoRedisServerError } from "../../src/testing/index.ts";
+import { findRedisServer } from "../../src/testing/find-redis-server.ts";
+import { NoRedisServerError } from "../../src/testing/index.ts";
 import { makeFolder, writeFakeServer, writeProgram } from "./folders.ts";
 
 let folder: string;

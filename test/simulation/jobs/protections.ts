@@ -64,7 +64,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "order",
     seeds: 20,
     patch: {
-      file: "test/support/simulated-master.ts",
+      file: "src/testing/memory/simulated-master.ts",
       find: "if (turn === undefined || turn.place === caller.place) return [];",
       replace: 'if (turn === undefined || turn.place !== "") return [];',
     },
@@ -100,7 +100,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "test/support/simulated-line.ts",
+      file: "src/testing/memory/simulated-line.ts",
       find: 'const theirs = head.detail.split("@")[1] ?? "";',
       replace:
         'this.leave(names, key, head.place);\n    const theirs = head.detail.split("@")[1] ?? "";',
@@ -149,7 +149,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "test/support/simulated-line.ts",
+      file: "src/testing/memory/simulated-line.ts",
       find: 'if (detail !== "" && known !== undefined && known !== detail) continue;',
       replace: 'if (detail !== "" && known !== detail) continue;',
     },

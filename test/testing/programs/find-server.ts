@@ -1,4 +1,4 @@
-import { findRedisServer } from "../../../src/testing/index.ts";
+import { findRedisServer } from "../../../src/testing/find-redis-server.ts";
 
 // Finds a server in the environment of this process only, and prints what it found on one line.
 const server = await findRedisServer({ places: [] });

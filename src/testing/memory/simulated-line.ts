@@ -1,5 +1,5 @@
-import type { AttendedQueue } from "../../src/lock/due-keys.ts";
-import { MOST_DUE } from "../../src/lock/due-keys.ts";
+import type { AttendedQueue } from "../../lock/due-keys.ts";
+import { MOST_DUE } from "../../lock/due-keys.ts";
 import {
   HAND_OVER,
   LEASE,
@@ -12,17 +12,10 @@ import {
   SHORTEST_PASS,
   SLACK,
   TURN,
-} from "../../src/lock/line-script.ts";
-import type {
-  JoinReply,
-  Joining,
-  Serving,
-  Skipped,
-  TurnReply,
-  Waiter,
-} from "../../src/lock/lining.ts";
-import type { Caller } from "../../src/lock/claim.ts";
-import type { Names } from "../../src/lock/stored.ts";
+} from "../../lock/line-script.ts";
+import type { JoinReply, Joining, Serving, Skipped, TurnReply, Waiter } from "../../lock/lining.ts";
+import type { Caller } from "../../lock/claim.ts";
+import type { Names } from "../../lock/stored.ts";
 
 /** What a line needs of its master. */
 export interface Memory {

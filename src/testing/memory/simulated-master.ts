@@ -1,21 +1,16 @@
-import type { Clock } from "../../src/clock.ts";
-import { type CancelRequest, parseRequest, REQUEST_LIFE } from "../../src/lock/cancelling.ts";
-import type { AttendedQueue } from "../../src/lock/due-keys.ts";
-import type { Joining, Serving, TurnReply } from "../../src/lock/lining.ts";
-import type { AcquireReply, KeyHolder, UnarmedGuard } from "../../src/lock/acquiring.ts";
-import type { Claim } from "../../src/lock/claim.ts";
-import type { ExtendReply } from "../../src/lock/extending.ts";
-import type { Releasing, ReleaseReply } from "../../src/lock/releasing.ts";
-import type { Agreement, Arming, GuardState } from "../../src/lock/arming.ts";
-import type { ReadReply } from "../../src/lock/looking.ts";
-import { KEPT, parseStoredLock, RETENTION } from "../../src/lock/stored.ts";
-import {
-  type Answer,
-  type AnswerListener,
-  NodeError,
-  type NodePort,
-} from "../../src/redis/node-port.ts";
-import type { Call, Operation } from "../../src/redis/operation.ts";
+import type { Clock } from "../../clock.ts";
+import { type CancelRequest, parseRequest, REQUEST_LIFE } from "../../lock/cancelling.ts";
+import type { AttendedQueue } from "../../lock/due-keys.ts";
+import type { Joining, Serving, TurnReply } from "../../lock/lining.ts";
+import type { AcquireReply, KeyHolder, UnarmedGuard } from "../../lock/acquiring.ts";
+import type { Claim } from "../../lock/claim.ts";
+import type { ExtendReply } from "../../lock/extending.ts";
+import type { Releasing, ReleaseReply } from "../../lock/releasing.ts";
+import type { Agreement, Arming, GuardState } from "../../lock/arming.ts";
+import type { ReadReply, ScanReply } from "../../lock/looking.ts";
+import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored.ts";
+import { NodeError } from "../../redis/node-port.ts";
+import type { Operation } from "../../redis/operation.ts";
 import { SimulatedLine } from "./simulated-line.ts";
 
 interface Stored {
@@ -146,6 +141,8 @@ export class SimulatedMaster {
         parseRequest(this.get(names.request(key)) ?? ""),
       read: ({ names, key }: { names: Claim["names"]; key: string }) =>
         this.#read(names, key, server),
+      scan: ({ names, pattern }: { names: Claim["names"]; pattern: string }) =>
+        this.#scan(names, pattern),
     };
     const handler = handlers[name];
     if (handler === undefined) throw new Error(`no twin of "${name}"`);
@@ -364,6 +361,18 @@ export class SimulatedMaster {
     };
   }
 
+  /** All in one step. */
+  #scan(names: Claim["names"], pattern: string): ScanReply {
+    const glob = globOf(pattern);
+    const found = [names.lock(""), names.waiters("")].flatMap((prefix) =>
+      [...this.#data.keys()]
+        .filter((name) => name.startsWith(prefix) && this.get(name) !== undefined)
+        .map((name) => name.slice(prefix.length)),
+    );
+    const keys = found.filter((key) => key !== "" && !key.startsWith("@") && glob.test(key));
+    return { cursors: { locks: undefined, lines: undefined }, keys };
+  }
+
   #guard(key: string): Guard | undefined {
     const value = this.get(key);
     if (value === undefined) return undefined;
@@ -401,133 +410,20 @@ export class SimulatedMaster {
   }
 }
 
+/** A glob pattern of Redis: `*`, `?`, `[ab]`, `[^ab]`, and a backslash before what stands for itself. */
+function globOf(pattern: string): RegExp {
+  const parts = pattern.matchAll(/\\([^])|\[(\^?)([^\]]*)\]|([^])/g);
+  const source = Array.from(parts, ([, literal, not, set, other = ""]) => {
+    if (set !== undefined) return `[${not}${set.replaceAll("\\", "\\\\")}]`;
+    if (literal === undefined && other === "*") return "[^]*";
+    if (literal === undefined && other === "?") return "[^]";
+    return (literal ?? other).replace(/[\\^$.*+?()[\]{}|/]/, "\\$&");
+  });
+  return new RegExp(`^${source.join("")}$`);
+}
+
 /** Marks a value whose holder is done, once. */
 function asKept(value: string): string {
   if (parseStoredLock(value).kept) return value;
   return value.replace(/^q?\d+:[\w-]+:/, (head) => head + KEPT);
-}
-
-/** What a master answers: a reply, or an error. */
-export function executeOn<A, R>(
-  master: SimulatedMaster,
-  { operation, args }: Pick<Call<A, R>, "operation" | "args">,
-  process: string,
-): { reply: R } | NodeError {
-  try {
-    return { reply: master.execute(operation, args, process) };
-  } catch (error) {
-    if (error instanceof NodeError) return error;
-    throw error;
-  }
-}
-
-/** Tells a listener what a master has answered. */
-export function hear<R>(
-  listener: AnswerListener<R>,
-  inTime: boolean,
-  outcome: { reply: R } | NodeError,
-  sent: Pick<Answer<R>, "sentAt" | "server">,
-): void {
-  if (outcome instanceof NodeError) {
-    if (inTime) listener.failure(outcome);
-  } else if (inTime) listener.answer({ ...outcome, ...sent });
-  else listener.late?.({ ...outcome, ...sent });
-}
-
-/** How a {@link SimulatedNode} behaves; may be changed at any time. */
-export interface Behaviour {
-  /** Milliseconds a command travels to the master. */
-  there: number;
-  /** Milliseconds an answer travels back. */
-  back: number;
-  /** Commands wait in front of the master, and are executed when it is over: SIGSTOP. */
-  frozen: boolean;
-  /** Commands fail at once: nobody listens. */
-  refused: boolean;
-  /** Commands are executed, answers never come. */
-  mute: boolean;
-}
-
-/** A {@link NodePort} to a simulated master. */
-export class SimulatedNode implements NodePort {
-  readonly name: string;
-  readonly master: SimulatedMaster;
-  readonly behaviour: Behaviour = { there: 1, back: 1, frozen: false, refused: false, mute: false };
-  /** What was sent, by name and in order. */
-  readonly sent: string[] = [];
-  /** The identity of the server process: another one after a restart. */
-  server: string;
-  /** Milliseconds since its start, as the server says. */
-  upFor = Infinity;
-  readonly #clock: Clock;
-  readonly #nodeTimeout: number;
-  #stopped: (() => void)[] = [];
-
-  /** @param own the clock of the master itself. */
-  constructor(name: string, clock: Clock, nodeTimeout: number, own: Clock = clock) {
-    this.name = name;
-    this.server = name.replaceAll(":", "-");
-    this.master = new SimulatedMaster(own);
-    this.#clock = clock;
-    this.#nodeTimeout = nodeTimeout;
-  }
-
-  /** The server process is killed and started again, with its memory or empty. */
-  restart({ empty }: { empty: boolean }): void {
-    this.server = `${this.server}'`;
-    this.upFor = 0;
-    if (empty) this.master.wipe();
-  }
-
-  /** Ends a freeze: the master executes what has arrived meanwhile, in order. */
-  thaw(): void {
-    this.behaviour.frozen = false;
-    const stopped = this.#stopped;
-    this.#stopped = [];
-    for (const execute of stopped) execute();
-  }
-
-  ask<A, R>({ operation, args }: Call<A, R>, listener: AnswerListener<R>): void {
-    const clock = this.#clock;
-    const sentAt = clock.now();
-    this.sent.push(operation.name);
-    if (this.behaviour.refused) {
-      queueMicrotask(() => listener.failure(new NodeError("unreachable", "ECONNREFUSED")));
-      return;
-    }
-    let inTime = true;
-    const deadline = clock.timer(this.#nodeTimeout, () => {
-      inTime = false;
-      listener.failure(new NodeError("timed-out", `no answer within ${this.#nodeTimeout} ms`));
-    });
-    const execute = (): void => {
-      const outcome = executeOn(this.master, { operation, args }, this.server);
-      if (this.behaviour.mute) return;
-      clock.timer(this.behaviour.back, () => {
-        clock.clearTimer(deadline);
-        hear(listener, inTime, outcome, { sentAt, server: this.server });
-      });
-    };
-    clock.timer(this.behaviour.there, () => {
-      if (this.behaviour.frozen) this.#stopped.push(execute);
-      else execute();
-    });
-  }
-
-  /** Its connection is never lost. */
-  recovers(): Promise<boolean> {
-    return Promise.resolve(false);
-  }
-
-  uptime(): number {
-    return this.upFor;
-  }
-
-  subscribe(channel: string, listener: (message: string) => void): () => void {
-    return this.master.subscribe(channel, (message) => {
-      this.#clock.timer(this.behaviour.back, () => listener(message));
-    });
-  }
-
-  close(): void {}
 }

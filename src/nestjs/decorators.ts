@@ -1,0 +1,97 @@
+import { Inject } from "@nestjs/common";
+import type { Job } from "bullmq";
+import type { Lock } from "../bullmq/lock.ts";
+import type { LockingProcessor, WithLockOptions } from "../bullmq/with-lock.ts";
+import { describeValue, LockConfigError } from "../errors.ts";
+import type { CheckTemplate } from "../keys/template-types.ts";
+import { Redlock } from "../redlock/redlock.ts";
+import { WRAP, type Wrap } from "./wrap.ts";
+
+/** Options of {@link WithLock}: those of `withLock` but for the `Redlock`, which is that of the `RedlockModule`. */
+export type LockedMethodOptions<J extends Job = Job, K extends string = string> = Omit<
+  WithLockOptions<J, K>,
+  "redlock"
+>;
+
+/** Decorates a method whose first parameter is a job that is a `J`, and has what the key template `K` names. */
+export type LockedMethodDecorator<J extends Job = Job, K extends string = string> = <
+  M extends (job: never, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<unknown>,
+>(
+  target: object,
+  property: string | symbol,
+  descriptor: TypedPropertyDescriptor<M> & MethodProblem<M, J, K>,
+) => void;
+
+/** What keeps a method from being decorated, for the compiler to show; `unknown` when nothing does. */
+type MethodProblem<M, J extends Job, K extends string> = M extends (
+  job: infer Own,
+  ...rest: never[]
+) => unknown
+  ? [Own] extends [J]
+    ? CheckTemplate<K, Own["data"]>
+    : { "the first parameter must be a job that the options are for": J }
+  : never;
+
+/**
+ * Locks for a method that processes jobs, as a rule `process` of a `@Processor`, as `withLock` does: no two jobs with
+ * the same key run at the same time. Options are checked when Nest makes the instance.
+ *
+ * The method gets the job, BullMQ's token, the signal and the lock; `getLock(job)` gives the lock too. Another method than
+ * `process` must be given the job, the token and the signal.
+ *
+ * @param options as for `withLock`; left out, the rules of the `RedlockModule` say what to lock.
+ * @throws {LockConfigError} when the application starts, for an option that cannot work, and for rules that are missing.
+ * @example
+ * @Processor("charges")
+ * class ChargesProcessor extends WorkerHost {
+ *   @WithLock({ key: "account:{{data.accountId}}" })
+ *   async process(job: Job<Charge>) {
+ *     const { fencingToken, signal } = getLock(job);
+ *   }
+ * }
+ */
+export function WithLock<J extends Job = Job, const K extends string = string>(
+  options?: LockedMethodOptions<J, K>,
+): LockedMethodDecorator<J, K> {
+  // The compiler has seen that the options are for the jobs of the method.
+  const given = options as LockedMethodOptions | undefined;
+  return (target, property, descriptor: { value?: unknown } | undefined) => {
+    const method = descriptor?.value;
+    if (descriptor === undefined || typeof method !== "function") {
+      throw wrong(describeValue(method), "a method, compiled with experimentalDecorators");
+    }
+    const processors = new WeakMap<object, LockingProcessor>();
+    // Nest sets the property of each instance that it makes, also of those for one request.
+    const slot = Symbol(`lock of ${String(property)}`);
+    Object.defineProperty(target, slot, {
+      set(this: object, wrap: Wrap) {
+        const process = async (...args: unknown[]) => (await method.apply(this, args)) as unknown;
+        processors.set(this, wrap(given, process));
+      },
+    });
+    Inject(WRAP)(target, slot);
+    // BullMQ gives the signal only to a function that declares three plain parameters.
+    descriptor.value = async function (
+      this: object,
+      job: Job,
+      jobToken?: string,
+      signal?: AbortSignal,
+    ) {
+      const processor = processors.get(this);
+      if (processor === undefined) {
+        const found = `a ${this.constructor.name} that was not made by Nest`;
+        throw wrong(found, "a provider of an application with RedlockModule");
+      }
+      return (await processor(job, jobToken, signal)) as unknown;
+    };
+  };
+}
+
+/** Injects the `Redlock` of the `RedlockModule`, whose token is the class `Redlock`. */
+export function InjectRedlock(): ReturnType<typeof Inject> {
+  return Inject(Redlock);
+}
+
+function wrong(found: string, expected: string): LockConfigError {
+  return new LockConfigError({ path: "@WithLock()", found, expected });
+}

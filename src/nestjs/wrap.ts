@@ -1,0 +1,41 @@
+import type { Job } from "bullmq";
+import type { Lock } from "../bullmq/lock.ts";
+import { type LockingProcessor, withLock, type WithLockOptions } from "../bullmq/with-lock.ts";
+import type { Locks } from "../config/index.ts";
+import { LockConfigError } from "../errors.ts";
+import type { Redlock } from "../redlock/redlock.ts";
+
+/** The token of {@link Wrap}; what it is called is what Nest says when the module is missing. */
+export const WRAP = Symbol("RedlockModule");
+
+/** Makes a locked processor: by these options, or by the rules when there are none. */
+export type Wrap = (
+  options: Omit<WithLockOptions, "redlock"> | undefined,
+  processor: (job: Job, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<unknown>,
+) => LockingProcessor;
+
+/** What the options of a module are made into; `wrap` goes by its rules. */
+export type Made = Pick<Locks, "redlock"> & Partial<Pick<Locks, "wrap">>;
+
+/**
+ * Makes the {@link Wrap} of a module.
+ * @throws {LockConfigError} when a test put another `Redlock` in place of that of the rules: they would still use theirs.
+ */
+export function makeWrap(redlock: Redlock, made: Made): Wrap {
+  if (made.wrap !== undefined && made.redlock !== redlock) {
+    throw new LockConfigError({
+      path: "Redlock",
+      found: "another one than that of the rules",
+      expected: "its options beside the rules, in RedlockModule.forRoot",
+    });
+  }
+  return (options, processor) => {
+    if (options !== undefined) return withLock({ ...options, redlock }, processor);
+    if (made.wrap !== undefined) return made.wrap(processor);
+    throw new LockConfigError({
+      path: "rules",
+      found: "none in RedlockModule",
+      expected: "rules that say what @WithLock() without options locks",
+    });
+  };
+}

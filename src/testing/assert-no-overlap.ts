@@ -1,0 +1,36 @@
+import { AssertionError } from "node:assert";
+
+/** A time during which code ran under a key; `from` and `to` are by one clock, in whatever unit. */
+export interface CriticalSection {
+  readonly key: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * Asserts that of all recorded sections no two with the same key ran at the same time. One may begin in the moment in which
+ * another ends.
+ * @param history in any order; whatever else is in a section is shown by the error.
+ * @throws {AssertionError} which names the two that overlap; also for a section that ends before it begins.
+ * @example assertNoOverlap([{ key: "a", from: 1, to: 3, job: "1" }, { key: "a", from: 2, to: 4, job: "2" }]); // throws
+ */
+export function assertNoOverlap<S extends CriticalSection>(history: Iterable<S>): void {
+  const latest = new Map<string, S>();
+  for (const section of [...history].sort((a, b) => a.from - b.from || a.to - b.to)) {
+    const { key, from, to } = section;
+    if (!(from <= to)) throw failure(`expected from <= to, found ${show(section)}`);
+    const before = latest.get(key);
+    if (before !== undefined && from < before.to) {
+      throw failure(`"${key}": ${show(before)} and ${show(section)} overlap`);
+    }
+    if (before === undefined || to > before.to) latest.set(key, section);
+  }
+}
+
+function show(section: CriticalSection): string {
+  return JSON.stringify(section);
+}
+
+function failure(message: string): AssertionError {
+  return new AssertionError({ message });
+}

@@ -1,0 +1,52 @@
+import type { Clock } from "../../clock.ts";
+import { type AnswerListener, NodeError, type NodePort } from "../../redis/node-port.ts";
+import type { Call } from "../../redis/operation.ts";
+import type { SimulatedMaster } from "./simulated-master.ts";
+import { executeOn, hear } from "./simulated-node.ts";
+
+/** A {@link NodePort} to a master in this process: every call is answered at once, and no timer is needed for it. */
+export class MemoryNode implements NodePort {
+  readonly name: string;
+  readonly #master: SimulatedMaster;
+  readonly #clock: Clock;
+  readonly #isReachable: () => boolean;
+  #closed = false;
+
+  constructor(name: string, master: SimulatedMaster, clock: Clock, isReachable: () => boolean) {
+    this.name = name;
+    this.#master = master;
+    this.#clock = clock;
+    this.#isReachable = isReachable;
+  }
+
+  ask<A, R>(call: Call<A, R>, listener: AnswerListener<R>): void {
+    const sentAt = this.#clock.now();
+    // A promise job, because fake timers of a test runner replace every other way to be called later.
+    void Promise.resolve().then(() => {
+      if (this.#closed) return listener.failure(new NodeError("unreachable", "closed"));
+      if (!this.#isReachable()) {
+        return listener.failure(new NodeError("unreachable", "ECONNREFUSED"));
+      }
+      const outcome = executeOn(this.#master, call, this.name);
+      hear(listener, true, outcome, { sentAt, server: this.name });
+    });
+  }
+
+  recovers(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
+  uptime(): number {
+    return Infinity;
+  }
+
+  subscribe(channel: string, listener: (message: string) => void): () => void {
+    return this.#master.subscribe(channel, (message) => {
+      void Promise.resolve().then(() => listener(message));
+    });
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+}

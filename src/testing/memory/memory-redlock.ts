@@ -1,0 +1,32 @@
+import { NotReadyError, type ReadyReport } from "../../redlock/ready.ts";
+import { toFindings } from "../../redlock/findings.ts";
+import { Redlock } from "../../redlock/redlock.ts";
+
+/** A client of masters in memory: there is no server that `ready()` could examine. */
+export class MemoryRedlock extends Redlock {
+  /** Whether the masters answer. @throws {NotReadyError} while they are unreachable. */
+  override async ready(): Promise<ReadyReport> {
+    const { nodes, quorum } = await this.lookAt("ready");
+    const silent = nodes.filter(({ cause }) => cause !== undefined);
+    const findings = toFindings(
+      silent.map(({ node, cause = "" }) => ({ code: "unreachable", node, found: cause })),
+      { quorumSuffers: nodes.length - silent.length < quorum, strict: false },
+    );
+    const report: ReadyReport = {
+      nodes: nodes.map(({ node, cause }) => ({
+        node,
+        eligible: cause === undefined,
+        votes: cause === undefined,
+        quarantine: undefined,
+        server: undefined,
+        uptime: undefined,
+        roundTrip: undefined,
+        clockOffset: undefined,
+      })),
+      findings,
+      quorum,
+    };
+    if (findings.length > 0) throw new NotReadyError(report);
+    return report;
+  }
+}

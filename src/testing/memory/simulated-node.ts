@@ -1,0 +1,134 @@
+import type { Clock } from "../../clock.ts";
+import {
+  type Answer,
+  type AnswerListener,
+  NodeError,
+  type NodePort,
+} from "../../redis/node-port.ts";
+import type { Call } from "../../redis/operation.ts";
+import { SimulatedMaster } from "./simulated-master.ts";
+
+/** What a master answers: a reply, or an error. */
+export function executeOn<A, R>(
+  master: SimulatedMaster,
+  { operation, args }: Pick<Call<A, R>, "operation" | "args">,
+  process: string,
+): { reply: R } | NodeError {
+  try {
+    return { reply: master.execute(operation, args, process) };
+  } catch (error) {
+    if (error instanceof NodeError) return error;
+    throw error;
+  }
+}
+
+/** Tells a listener what a master has answered. */
+export function hear<R>(
+  listener: AnswerListener<R>,
+  inTime: boolean,
+  outcome: { reply: R } | NodeError,
+  sent: Pick<Answer<R>, "sentAt" | "server">,
+): void {
+  if (outcome instanceof NodeError) {
+    if (inTime) listener.failure(outcome);
+  } else if (inTime) listener.answer({ ...outcome, ...sent });
+  else listener.late?.({ ...outcome, ...sent });
+}
+
+/** How a {@link SimulatedNode} behaves; may be changed at any time. */
+export interface Behaviour {
+  /** Milliseconds a command travels to the master. */
+  there: number;
+  /** Milliseconds an answer travels back. */
+  back: number;
+  /** Commands wait in front of the master, and are executed when it is over: SIGSTOP. */
+  frozen: boolean;
+  /** Commands fail at once: nobody listens. */
+  refused: boolean;
+  /** Commands are executed, answers never come. */
+  mute: boolean;
+}
+
+/** A {@link NodePort} to a simulated master. */
+export class SimulatedNode implements NodePort {
+  readonly name: string;
+  readonly master: SimulatedMaster;
+  readonly behaviour: Behaviour = { there: 1, back: 1, frozen: false, refused: false, mute: false };
+  /** What was sent, by name and in order. */
+  readonly sent: string[] = [];
+  /** The identity of the server process: another one after a restart. */
+  server: string;
+  /** Milliseconds since its start, as the server says. */
+  upFor = Infinity;
+  readonly #clock: Clock;
+  readonly #nodeTimeout: number;
+  #stopped: (() => void)[] = [];
+
+  /** @param own the clock of the master itself. */
+  constructor(name: string, clock: Clock, nodeTimeout: number, own: Clock = clock) {
+    this.name = name;
+    this.server = name.replaceAll(":", "-");
+    this.master = new SimulatedMaster(own);
+    this.#clock = clock;
+    this.#nodeTimeout = nodeTimeout;
+  }
+
+  /** The server process is killed and started again, with its memory or empty. */
+  restart({ empty }: { empty: boolean }): void {
+    this.server = `${this.server}'`;
+    this.upFor = 0;
+    if (empty) this.master.wipe();
+  }
+
+  /** Ends a freeze: the master executes what has arrived meanwhile, in order. */
+  thaw(): void {
+    this.behaviour.frozen = false;
+    const stopped = this.#stopped;
+    this.#stopped = [];
+    for (const execute of stopped) execute();
+  }
+
+  ask<A, R>({ operation, args }: Call<A, R>, listener: AnswerListener<R>): void {
+    const clock = this.#clock;
+    const sentAt = clock.now();
+    this.sent.push(operation.name);
+    if (this.behaviour.refused) {
+      queueMicrotask(() => listener.failure(new NodeError("unreachable", "ECONNREFUSED")));
+      return;
+    }
+    let inTime = true;
+    const deadline = clock.timer(this.#nodeTimeout, () => {
+      inTime = false;
+      listener.failure(new NodeError("timed-out", `no answer within ${this.#nodeTimeout} ms`));
+    });
+    const execute = (): void => {
+      const outcome = executeOn(this.master, { operation, args }, this.server);
+      if (this.behaviour.mute) return;
+      clock.timer(this.behaviour.back, () => {
+        clock.clearTimer(deadline);
+        hear(listener, inTime, outcome, { sentAt, server: this.server });
+      });
+    };
+    clock.timer(this.behaviour.there, () => {
+      if (this.behaviour.frozen) this.#stopped.push(execute);
+      else execute();
+    });
+  }
+
+  /** Its connection is never lost. */
+  recovers(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
+  uptime(): number {
+    return this.upFor;
+  }
+
+  subscribe(channel: string, listener: (message: string) => void): () => void {
+    return this.master.subscribe(channel, (message) => {
+      this.#clock.timer(this.behaviour.back, () => listener(message));
+    });
+  }
+
+  close(): void {}
+}
