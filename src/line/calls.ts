@@ -7,6 +7,9 @@ import { homeIn, isArriving, parseDetail } from "./place.ts";
 /** Milliseconds by which a look may be early: a turn that has no more left has gone by. */
 const EARLY = 30;
 
+/** Milliseconds until one that was about to be parked when it got its turn is called if it is parked: it looks itself before. */
+const ARRIVAL = 50;
+
 /** For how many ms a turn that went by is remembered: each of five masters may name another waiter. */
 const REMEMBERED = 5 * TURN;
 
@@ -40,6 +43,14 @@ export class Calls {
     return this.#last?.place === place && this.#last.detail === detail;
   }
 
+  /** The masters keep the key for that place: if the last one called was another, its turn was cut short, and did not go by. */
+  keptFor(place: string): void {
+    const last = this.#last;
+    if (last === undefined || last.place === place) return;
+    const calledAt = this.#calledAt.get(nameOf(last)) ?? -Infinity;
+    if (this.#clock.now() - calledAt < turnOf(last) - EARLY) this.#calledAt.delete(nameOf(last));
+  }
+
   /** Whether the waiter was called, and the turn went by. One that waits here is at work on it. */
   hasLapsed(waiter: Waiter): boolean {
     const calledAt = this.#calledAt.get(nameOf(waiter));
@@ -65,8 +76,11 @@ export class Calls {
       return "called";
     }
     if (parseDetail(waiter.detail)?.state === "living") return "unknown";
-    // It looks itself when it is parked.
-    if (isArriving(waiter)) return "coming";
+    if (isArriving(waiter)) {
+      // It looks itself when it is parked, unless its process dies in between.
+      this.#clock.timer(ARRIVAL, () => void this.#callParked(waiter));
+      return "coming";
+    }
     return (await this.#homeOf(waiter)?.call(waiter, onSent)) ?? "unknown";
   }
 
@@ -76,12 +90,22 @@ export class Calls {
     return (await this.#homeOf(waiter)?.call(waiter)) ?? "unknown";
   }
 
-  /** One that does not wait in a queue and does not come has missed its turn, and joins again if it lives. */
+  /**
+   * One that waits in a process and does not come has missed its turn, and joins again if it lives; so does one that arrives,
+   * if its queue says that it is not parked. Of those of other queues nothing is known.
+   */
   async fateOf(waiter: Waiter): Promise<Fate> {
     if (this.living.has(waiter.place)) return "coming";
     const state = parseDetail(waiter.detail)?.state;
-    const fate = state === "living" ? "gone" : await this.#homeOf(waiter)?.look(waiter);
-    return state === "arriving" && fate !== "called" ? "gone" : (fate ?? "unknown");
+    if (state === "living") return "gone";
+    const fate = (await this.#homeOf(waiter)?.look(waiter)) ?? "unknown";
+    return state === "arriving" && (fate === "coming" || fate === "taken up") ? "gone" : fate;
+  }
+
+  /** Calls one that arrived, if it is parked by now. */
+  async #callParked(waiter: Waiter): Promise<void> {
+    const home = this.#homeOf(waiter);
+    if ((await home?.look(waiter)) === "called") await home?.call(waiter);
   }
 
   #homeOf({ place }: Waiter): Home | undefined {

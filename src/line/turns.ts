@@ -102,6 +102,7 @@ export class Turns {
     // Nobody can be waiting there: it left, and a turn that was given meanwhile came after it.
     if (detail === "") return await this.#line.look({ gone: [{ place, detail: IN_NO_LINE }] });
     const waiter = { place, detail, priority: 0 };
+    this.#calls.keptFor(place);
     if (this.#isReserved(place)) return await this.#confirmReserved(waiter);
     // Another process has called it once more.
     if (this.#calls.hasLapsed(waiter)) {

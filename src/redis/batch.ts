@@ -1,5 +1,5 @@
 import type { Clock, Timer } from "../clock.ts";
-import { describeConnectionError, describeUnfitReply } from "./causes.ts";
+import { describeConnectionError, describeUnfitReply, isForbidden } from "./causes.ts";
 import { type AnswerListener, NodeError } from "./node-port.ts";
 import { type Arranged, type Call, decodeReplies, FAILED, replyOf, SERVED } from "./operation.ts";
 
@@ -111,9 +111,9 @@ export function tellAll(
 /** An error reply of a server; one by which it says that it is no master any more counts as none. */
 export function refusal(message: string): NodeError {
   const unfit = describeUnfitReply(message);
-  return unfit === undefined
-    ? new NodeError("refused", message)
-    : new NodeError("unreachable", unfit);
+  if (unfit !== undefined) return new NodeError("unreachable", unfit);
+  const hint = isForbidden(message) ? "; npx bullmq-redlock doctor names what its user lacks" : "";
+  return new NodeError("refused", `${message}${hint}`);
 }
 
 function parseReply({ operation, args }: Call<unknown, unknown>, raw: unknown): unknown {

@@ -21,7 +21,7 @@ const TLS_HINT = "is given as rediss:// or with the option tls";
 
 /** Why a connection ended, in plain words. `error` is what ioredis said last, if it said anything. */
 export function describeEnd(error: unknown, { connected, served, tls }: LinkStage): string {
-  const said = error === undefined ? undefined : describeConnectionError(error);
+  const said = saidAbout(error);
   if (said !== undefined && /^Unknown RESP type|^Protocol error/.test(said)) {
     // 21 is the first byte of an alert of TLS.
     const alert = /^Unknown RESP type 21\b|\\u0015/.test(said);
@@ -39,6 +39,13 @@ export function describeEnd(error: unknown, { connected, served, tls }: LinkStag
   return `closed before the first answer${how}${tls ? "" : `; a server that expects TLS ${TLS_HINT}`}`;
 }
 
+/** What was said about an end; nothing where ioredis only says that there is no connection any more. */
+function saidAbout(error: unknown): string | undefined {
+  if (error === undefined) return undefined;
+  const said = describeConnectionError(error);
+  return /^Connection is closed|^Stream isn't writeable/.test(said) ? undefined : said;
+}
+
 /** Replies by which a server says that it is no master for this connection any more. */
 const UNFIT_REPLY = /(?:^|: )-?(READONLY|LOADING|NOAUTH|MASTERDOWN)\b/;
 
@@ -54,4 +61,9 @@ export function describeUnfitReply(message: string): string | undefined {
   const [, word] = UNFIT_REPLY.exec(message) ?? [];
   if (word === undefined) return undefined;
   return `${message.replace(/\.$/, "")}: ${UNFIT[word]}`;
+}
+
+/** Whether a server says that the user of the connection may not do that, bare or in a script. */
+export function isForbidden(message: string): boolean {
+  return /NOPERM|can't run this command/.test(message);
 }

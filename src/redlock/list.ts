@@ -7,6 +7,7 @@ import {
 } from "../errors.ts";
 import { SCAN_START, scanOperation, type ScanCursors } from "../lock/looking.ts";
 import type { LockContext } from "../lock/context.ts";
+import { isForbidden } from "../redis/causes.ts";
 import { askNode, NodeError } from "../redis/node-port.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
 
@@ -69,7 +70,7 @@ export async function* listLocks(
 
 /** Whether a master is there, and does not let its user go through its keys. */
 function isRefusal({ vote, cause = "" }: NodeVote): boolean {
-  return vote === "refused" && /NOPERM|can't run this command/.test(cause);
+  return vote === "refused" && isForbidden(cause);
 }
 
 function permissionError(refusals: readonly NodeVote[]): LockConfigError {

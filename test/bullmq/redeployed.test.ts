@@ -102,6 +102,20 @@ class Program {
   }
 }
 
+/**
+ * The masters as they are when a process dies that has parked its jobs, and has not said so yet: those are in line as
+ * refused ones, that will look themselves.
+ */
+async function unsayParked(key: string): Promise<void> {
+  for (const url of bench.masterUrls) {
+    const client = redisClient(url);
+    const details = `redlock:@waiter:${key}`;
+    for (const [place, detail] of Object.entries(await client.hgetall(details))) {
+      if (detail.startsWith("p")) await client.hset(details, place, detail.replace(/^p/, "a"));
+    }
+  }
+}
+
 /** A job waits for what a program that is no worker holds; its worker is replaced, and the key is freed then. */
 async function replaceWorkerWhileHeld(place: Partial<Place> = {}): Promise<void> {
   const api = bench.redlock({ ttl: LONG_TTL });
@@ -286,3 +300,25 @@ function clientThatSays(host: string, port: number, url: string): Redis {
   onTestFinished(() => client.disconnect());
   return client;
 }
+
+describe("a process that dies after it has parked jobs, and before it has said so", () => {
+  test("leaves them in line, although the process that frees the key cannot ask for them", async () => {
+    const api = bench.redlock({ ttl: LONG_TTL });
+    const deployment = new Deployment({}, LONG_TTL);
+    const lock = await api.acquire("account");
+    const before = deployment.start();
+    for (const id of ["a", "b", "c", "d"]) await deployment.add(id, { key: "account" });
+    await deployment.parked(4);
+    await before.stop();
+    await unsayParked("account");
+
+    await lock.release();
+    // The turn of the first goes by.
+    await pass(2_500);
+    deployment.start();
+    await deployment.add("warm", { key: "another" });
+
+    await deployment.untilRun(1);
+    expect(await deployment.untilRun(5)).toBeLessThan(SERVED + LOAD);
+  });
+});

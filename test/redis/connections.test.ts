@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { describeEnd } from "../../src/redis/causes.ts";
 import { askNode } from "../../src/redis/node-port.ts";
 import type { Operation } from "../../src/redis/operation.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
@@ -120,6 +121,14 @@ describe("a connection that the server closes", () => {
     await push(node, "a");
     await killClients();
     await expect.poll(() => downs).toEqual(["closed by the server"]);
+  });
+
+  it.each([
+    "Connection is closed.",
+    "Stream isn't writeable and enableOfflineQueue options is false",
+  ])("is named as that where the client says %j", (said) => {
+    const stage = { connected: true, served: true, tls: false };
+    expect(describeEnd(new Error(said), stage)).toBe("closed by the server");
   });
 
   it("before the first answer is named as that, with a hint at TLS", async () => {

@@ -146,6 +146,8 @@ export class Wire implements NodePort {
   ask<A, R>({ operation, args }: Call<A, R>, listener: AnswerListener<R>): void {
     const server = this.#server;
     const host = this.#host;
+    // It may have died in the middle of a step.
+    if (host.dead) return;
     const flow = this.#flow;
     const { epoch } = flow;
     if (!server.up || epoch !== server.epoch) {

@@ -68,6 +68,7 @@ export class JobOracle {
   readonly #released = new Map<string, number>();
   /** When a job last began to work under a key: between two looks it may have been taken and given back. */
   readonly #granted = new Map<string, number>();
+  #forgiven = false;
   #over = false;
 
   constructor(timeline: Timeline, scenario: JobScenario) {
@@ -106,9 +107,10 @@ export class JobOracle {
     if (first?.naps === 0 && run.host.naps === 0) this.report("twice", name);
   }
 
-  /** What was done before may have to be done again. */
+  /** A process died: what was done before may have to be done again, and a job may meet what is left of its own run. */
   forgive(): void {
     this.#done.clear();
+    this.#forgiven = true;
   }
 
   /** A process takes up a job. */
@@ -124,7 +126,7 @@ export class JobOracle {
   }
 
   conflict(keys: readonly string[]): void {
-    for (const key of keys) {
+    for (const key of this.#forgiven ? [] : keys) {
       if (key.startsWith("own") && !this.#granted.has(key)) this.report("false conflict", key);
     }
   }

@@ -83,6 +83,19 @@ export async function simulateJobs(
       });
     };
   }
+  if (scenario.diesParking !== undefined) {
+    const reviveAtDeath = (index: number): void => {
+      processes[index]!.host.onDeath = () => {
+        oracle.forgive();
+        // When the turn of the first in line has gone by.
+        timeline.in(3_000, () => {
+          processes[index] = begin(world, scenario.processes[index]!, index);
+          reviveAtDeath(index);
+        });
+      };
+    };
+    for (const index of processes.keys()) reviveAtDeath(index);
+  }
   scheduleAbsences(world, processes, (index) => begin(world, scenario.processes[index]!, index));
   scheduleMeddling(world);
   scheduleDeploys(world, processes, (index) => begin(world, scenario.processes[index]!, index));
@@ -198,6 +211,11 @@ function begin(world: World, serves: readonly number[], index: number): Process 
     const [, name, id = ""] = job.split(":");
     const queue = queues.find((candidate) => candidate.name === name);
     if (queue !== undefined) oracle.parked(queue, id, host);
+    const { diesParking = 0, duration } = scenario;
+    if (timeline.now < duration && random.fraction() < diesParking) {
+      faults.count("death at parking");
+      host.kill();
+    }
   });
   const workers = serves.map((served) => makeWorker(world, { host, redlock }, queues[served]!));
   return { host, wires, redlock, serves, workers };

@@ -56,6 +56,8 @@ export interface JobScenario {
   readonly queueLoss?: number;
   /** Processes are closed in good order, or with `kills` half of them killed, and started anew: one each so many ms. */
   readonly deploys?: { readonly every: number; readonly away?: number; readonly kills?: boolean };
+  /** Share of the parkings after which the process dies, before it has said so; it is started anew three seconds later. */
+  readonly diesParking?: number;
   /** A program without workers takes one of the keys, for so many ms at most, and pauses for so many at most. */
   readonly outsider?: {
     readonly keys: readonly string[];
@@ -284,6 +286,16 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     options: { ...OPTIONS, ttl: 10_000 },
     deploys: { every: 1_000, away: 500 },
     outsider: { keys: ["a"], holds: 9_000, pauses: 9_000 },
+  }),
+  // Who frees a key cannot ask the queue of those in line, and their alarms are far away.
+  scenario("processes die as they park, no process serves both homes", {
+    queues: TWO,
+    processes: [[0], [1]],
+    jobs: [{ count: 300, keys: ["a", "b"], over: 60_000 }, OTHERS],
+    hold: 300,
+    duration: 60_000,
+    options: { ...OPTIONS, ttl: 20_000 },
+    diesParking: 0.1,
   }),
   scenario("deploys, nothing else to do", {
     jobs: [{ ...DEPLOYED, over: 30_000 }],
