@@ -3,6 +3,7 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
+import { bundle } from "../support/bundle.ts";
 
 const PROGRAM = fileURLToPath(new URL("programs/worker.ts", import.meta.url));
 
@@ -63,7 +64,7 @@ export class WorkerProcess {
   }
 
   static async start(task: WorkerTask): Promise<WorkerProcess> {
-    const child = fork(PROGRAM, [JSON.stringify(task)], { execArgv: ["--import", "tsx"] });
+    const child = fork(bundle(PROGRAM), [JSON.stringify(task)], { execArgv: [] });
     const started = new WorkerProcess(child);
     onTestFinished(async () => await started.kill());
     await Promise.race([

@@ -7,7 +7,7 @@ import { SCENARIOS, type Scenario } from "./scenarios.ts";
 stayInBackground();
 
 /** Seeds of each scenario here; `npm run evidence` runs 13, `npm run soak` more, for as long as it is told. */
-const SEEDS = 6;
+const SEEDS = 4;
 
 const reports = new Map<string, Report[]>();
 
@@ -39,8 +39,8 @@ describe("the real client over simulated masters", () => {
     300_000,
   );
 
-  it("has been given 40,000 locks, and every kind of fault 400 times", () => {
-    expect(total(({ grants }) => grants)).toBeGreaterThan(40_000);
+  it("has been given 25,000 locks, and every kind of fault 250 times", () => {
+    expect(total(({ grants }) => grants)).toBeGreaterThan(25_000);
     const kinds = new Set(
       [...reports.values()].flat().flatMap(({ faults }) => Object.keys(faults)),
     );
@@ -49,7 +49,7 @@ describe("the real client over simulated masters", () => {
       expect(
         total(({ faults }) => faults[kind] ?? 0),
         kind,
-      ).toBeGreaterThan(400);
+      ).toBeGreaterThan(250);
     }
   });
 
