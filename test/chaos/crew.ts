@@ -4,7 +4,6 @@ import { fileURLToPath } from "node:url";
 import type { HoldTerms } from "../../bench/src/contender.ts";
 import { type Journal, monotonic } from "./journal.ts";
 import type { Contender } from "./lock-client.ts";
-import { bundle } from "../support/bundle.ts";
 
 /** Milliseconds a worker has to end in good order. */
 const ENDS_WITHIN = 30_000;
@@ -111,7 +110,7 @@ export class Crew implements AsyncDisposable {
   #start(task: WorkerTask, worker: number): ChildProcess {
     const name = task.queueUrl === undefined ? "worker" : "job-worker";
     const program = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url));
-    const child = fork(bundle(program), [JSON.stringify(task)], { execArgv: [] });
+    const child = fork(program, [JSON.stringify(task)], { execArgv: ["--import", "tsx"] });
     child.once("exit", () => {
       if (this.#isEnding) return;
       this.#journal.write({ what: "crashed", pid: child.pid ?? 0, at: monotonic() });

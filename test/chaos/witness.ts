@@ -2,7 +2,6 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { Verdict } from "./judge.ts";
-import { bundle } from "../support/bundle.ts";
 
 const PROGRAM = fileURLToPath(new URL("programs/witness.ts", import.meta.url));
 
@@ -26,7 +25,7 @@ export class Witness implements AsyncDisposable {
   }
 
   static async start(task: WitnessTask): Promise<Witness> {
-    const child = fork(bundle(PROGRAM), [JSON.stringify(task)], { execArgv: [] });
+    const child = fork(PROGRAM, [JSON.stringify(task)], { execArgv: ["--import", "tsx"] });
     const witness = new Witness(child);
     await witness.#answer();
     return witness;
