@@ -1,11 +1,23 @@
 import type { WorkerOptions } from "bullmq";
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { bundle } from "../support/bundle.ts";
 
 const PROGRAM = fileURLToPath(new URL("programs/worker.ts", import.meta.url));
+let bundling: Promise<string> | undefined;
+
+/** The program as one file, made once for all processes of this one. */
+async function bundled(): Promise<string> {
+  bundling ??= bundle(PROGRAM).then((outfile) => {
+    process.once("exit", () => rmSync(dirname(outfile), { recursive: true, force: true }));
+    return outfile;
+  });
+  return await bundling;
+}
 
 /** The data of a job: which entity it uses, and for how long. */
 export interface Order {
@@ -64,7 +76,7 @@ export class WorkerProcess {
   }
 
   static async start(task: WorkerTask): Promise<WorkerProcess> {
-    const child = fork(bundle(PROGRAM), [JSON.stringify(task)], { execArgv: [] });
+    const child = fork(await bundled(), [JSON.stringify(task)], { execArgv: [] });
     const started = new WorkerProcess(child);
     onTestFinished(async () => await started.kill());
     await Promise.race([

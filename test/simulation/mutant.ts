@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { build, type Plugin } from "esbuild";
+import type { Plugin } from "esbuild";
+import { bundle } from "../support/bundle.ts";
 import type { Patch } from "./protections.ts";
 import type { Report } from "./run.ts";
 import type { Scenario } from "./scenarios.ts";
@@ -48,28 +49,16 @@ export async function runProgram<R>(
   args: readonly string[],
   patch?: Patch,
 ): Promise<R> {
-  const cache = join(root, "node_modules/.cache");
-  mkdirSync(cache, { recursive: true });
-  // Where it finds its dependencies.
-  const folder = mkdtempSync(join(cache, "program-"));
+  const plugins = patch === undefined ? [] : [applied(patch)];
+  const outfile = await bundle(join(root, "test/simulation", name), plugins);
   try {
-    const outfile = join(folder, "program.mjs");
-    await build({
-      entryPoints: [join(root, "test/simulation", name)],
-      outfile,
-      bundle: true,
-      platform: "node",
-      format: "esm",
-      packages: "external",
-      plugins: patch === undefined ? [] : [applied(patch)],
-    });
     const { stdout } = await promisify(execFile)(process.execPath, [outfile, ...args], {
       cwd: root,
       maxBuffer: 2 ** 26,
     });
     return JSON.parse(stdout) as R;
   } finally {
-    rmSync(folder, { recursive: true });
+    rmSync(dirname(outfile), { recursive: true });
   }
 }
 
