@@ -30,7 +30,7 @@ export class Batch {
    */
   constructor(arranged: Arranged<Pending>, clock: Clock, timeout: number, onDeadline: () => void) {
     this.#arranged = arranged;
-    this.pending = [...arranged.entries, ...arranged.others];
+    this.pending = arranged.calls;
     this.sentAt = clock.now();
     this.#clock = clock;
     this.#timeout = timeout;

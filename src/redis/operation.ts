@@ -146,11 +146,11 @@ return { oddReplies, replies }`,
   };
 }
 
-/** Something with a call, in the order in which a script executes it. */
+/** Calls, or what has one, in the order in which a script executes them. */
 export interface Arranged<T> {
-  /** Those that the fast path serves first. */
-  readonly entries: readonly T[];
-  readonly others: readonly T[];
+  readonly calls: readonly T[];
+  /** How many of them, from the first on, the fast path serves. */
+  readonly entries: number;
 }
 
 /**
@@ -161,39 +161,41 @@ export function arrange<T extends { readonly call: Call<unknown, unknown> }>(
   { fastPath }: Program,
   started: readonly T[],
 ): Arranged<T> {
-  if (fastPath === undefined) return { entries: [], others: started };
+  if (fastPath === undefined) return { calls: started, entries: 0 };
   const first = started.findIndex(({ call }) => call.entry === undefined);
-  const ends = first === -1 ? started.length : first;
-  return {
-    entries: started
-      .slice(0, ends)
-      .toSorted((a, b) => (a.call.entry?.rank ?? 0) - (b.call.entry?.rank ?? 0)),
-    others: started.slice(ends),
-  };
+  const entries = first === -1 ? started.length : first;
+  const sorted = started
+    .slice(0, entries)
+    .toSorted((a, b) => (a.call.entry?.rank ?? 0) - (b.call.entry?.rank ?? 0));
+  return { calls: [...sorted, ...started.slice(entries)], entries };
 }
 
 /** The arguments of one script call that executes arranged calls in the server process with the given run id. */
 export function encodeCalls(
   { fastPath }: Program,
-  { entries, others }: Arranged<{ readonly call: Call<unknown, unknown> }>,
+  { calls, entries }: Arranged<{ readonly call: Call<unknown, unknown> }>,
   runId: string,
 ): string[] {
-  const texts = `[${others.map(({ call }) => call.text).join()}]`;
-  const encoded = entries.flatMap(({ call }) => call.entry ?? []);
-  return [texts, runId, ...(encoded.length === 0 ? [] : (fastPath?.encode(encoded) ?? []))];
+  const texts = calls.slice(entries).map(({ call }) => call.text);
+  const encoded = calls.slice(0, entries).flatMap(({ call }) => call.entry ?? []);
+  return [
+    `[${texts.join()}]`,
+    runId,
+    ...(encoded.length === 0 ? [] : (fastPath?.encode(encoded) ?? [])),
+  ];
 }
 
 /** Reads what a script call has returned: a raw reply to each call, in their order. */
 export function decodeReplies(
-  { entries, others }: Arranged<unknown>,
+  { calls, entries }: Arranged<unknown>,
   returned: unknown,
 ): readonly unknown[] {
+  if (returned === 1 && entries === calls.length) return calls.map(() => SERVED);
   const [odd, replies] = Array.isArray(returned) ? (returned as unknown[]) : [];
-  const served: unknown[] = entries.map(() =>
-    returned === 1 || Array.isArray(odd) ? SERVED : undefined,
+  if (!Array.isArray(odd) || !Array.isArray(replies)) return calls.map(() => undefined);
+  const raw: unknown[] = calls.map((_, index): unknown =>
+    index < entries ? SERVED : replies[index - entries],
   );
-  const pairs = Array.isArray(odd) ? (odd as unknown[]) : [];
-  for (let at = 0; at < pairs.length; at += 2) served[Number(pairs[at]) - 1] = pairs[at + 1];
-  const rest = Array.isArray(replies) ? (replies as unknown[]) : [];
-  return [...served, ...others.map((_, index) => rest[index])];
+  for (let at = 0; at < odd.length; at += 2) raw[Number(odd[at]) - 1] = odd[at + 1];
+  return raw;
 }
