@@ -299,13 +299,13 @@ export class LockConfigError extends RedlockError implements ConfigFault {
   }
 }
 
-/** The `Redlock` was closed. */
+/** The `Redlock` was closed, or, in tests, the `MemoryNodes` of it. */
 export class RedlockClosedError extends RedlockError {
   override readonly name = "RedlockClosedError";
   readonly code = "ERR_REDLOCK_CLOSED";
 
-  constructor() {
-    super("this Redlock is closed; make a new one, or close it later");
+  constructor(message = "this Redlock is closed; make a new one, or close it later") {
+    super(message);
   }
 }
 

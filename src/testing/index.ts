@@ -1,5 +1,9 @@
 export { assertNoOverlap, type CriticalSection } from "./assert-no-overlap.ts";
-export { MemoryNodes, type MemoryNodesOptions } from "./memory/memory-nodes.ts";
+export {
+  MemoryNodes,
+  type MemoryNodesOptions,
+  type MemoryRedlockOptions,
+} from "./memory/memory-nodes.ts";
 export { NoRedisServerError } from "./no-redis-server-error.ts";
 export { startRedisNodes, type RedisNodes, type RedisNodesOptions } from "./redis-nodes.ts";
 export { RedisStartError } from "./redis-process.ts";

@@ -1,25 +1,46 @@
+import { checkNumber, refuseUnknownOptions, requireObject } from "../../check-options.ts";
 import { type Clock, systemClock } from "../../clock.ts";
-import { LockLostError } from "../../errors.ts";
+import { describeValue, LockConfigError, LockLostError, RedlockClosedError } from "../../errors.ts";
+import { normaliseKey } from "../../keys/normalise.ts";
 import type { Lock } from "../../lock/lock.ts";
-import { type Names, namesUnder } from "../../lock/stored.ts";
+import { namesUnder } from "../../lock/stored.ts";
 import { systemRandom } from "../../random.ts";
 import type { RedlockOptions } from "../../redlock/options.ts";
 import type { Redlock } from "../../redlock/redlock.ts";
-import { refuseUnknownOptions } from "../known-options.ts";
 import { MemoryNode } from "./memory-node.ts";
 import { MemoryRedlock } from "./memory-redlock.ts";
+import { clearTimeout, setTimeout } from "./real-time.ts";
 import { SimulatedMaster } from "./simulated-master.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
+/** The largest `count`: every call goes to all masters. */
+const MOST_MASTERS = 99;
+
+/** Milliseconds of the longest {@link MemoryNodes.advance}: those of the longest timer of Node. */
+const LONGEST_ADVANCE = 2 ** 31 - 1;
+
+/** Milliseconds of real time that {@link MemoryNodes.close} leaves what runs under locks to end after the abort. */
+const LONGEST_CLOSE = 1_000;
+
+const DEFAULT_PREFIX = "redlock:";
+
 /** Options of {@link MemoryNodes}. */
 export interface MemoryNodesOptions {
-  /** How many masters. @defaultValue 3 */
+  /** How many masters, at most 99. @defaultValue 3 */
   count?: number;
   /**
    * Time stands still but for {@link MemoryNodes.advance}: for every `Redlock` on these masters, and for nothing else.
    * @defaultValue false
    */
   virtualTime?: boolean;
+}
+
+/** Options of {@link MemoryNodes.redlock}: those of a `Redlock` that do not concern its masters. */
+export interface MemoryRedlockOptions extends Omit<RedlockOptions, "nodes" | "restartGuard"> {
+  /** Refused: the masters are those in memory. */
+  nodes?: undefined;
+  /** Refused: masters in memory do not restart. */
+  restartGuard?: undefined;
 }
 
 /**
@@ -36,32 +57,151 @@ export class MemoryNodes implements AsyncDisposable {
   readonly #masters: readonly SimulatedMaster[];
   readonly #virtual: VirtualClock | undefined;
   readonly #clock: Clock;
-  /** Each with the names under which it stores its locks. */
-  readonly #clients = new Map<Redlock, Names>();
+  readonly #clients = new Map<Redlock, { readonly keyPrefix: string; readonly isOther: boolean }>();
   #reachable = true;
+  #passing = Promise.resolve();
+  #closed: Promise<void> | undefined;
 
-  /** @throws {RangeError} for a `count` that is no whole number of at least 1. */
+  /** @throws {LockConfigError} for an option that cannot work. */
   constructor(options: MemoryNodesOptions = {}) {
-    refuseUnknownOptions("MemoryNodes", options, ["count", "virtualTime"]);
-    const { count = 3, virtualTime = false } = options;
-    if (!Number.isInteger(count) || count < 1) {
-      throw new RangeError(`count: found ${count}, expected a whole number of at least 1`);
+    requireObject("options", options, "an object of options");
+    refuseUnknownOptions("", options, ["count", "virtualTime"]);
+    const { virtualTime = false, count = 3 }: Record<string, unknown> = { ...options };
+    if (typeof virtualTime !== "boolean") {
+      const found = describeValue(virtualTime);
+      throw new LockConfigError({ path: "virtualTime", found, expected: "true or false" });
     }
+    const bounds = { min: 1, max: MOST_MASTERS, unit: "a whole number of masters" };
+    const length = checkNumber("count", count, bounds);
     this.#virtual = virtualTime ? new VirtualClock() : undefined;
     this.#clock = this.#virtual ?? systemClock;
-    this.#masters = Array.from({ length: count }, () => new SimulatedMaster(this.#clock));
+    this.#masters = Array.from({ length }, () => new SimulatedMaster(this.#clock));
   }
 
   /**
    * Makes a client of these masters: a `Redlock` like any other, but that {@link Redlock.ready} only tells whether the
    * masters are reachable. Each further one stands for another process.
-   * @param options those of the program; `nodes` and `restartGuard` are replaced.
-   * @throws {LockConfigError} for an option that cannot work.
+   * @param options those of the program, without `nodes` and `restartGuard`.
+   * @throws {LockConfigError} for an option that cannot work; {@link RedlockClosedError}.
    */
-  redlock(options: RedlockOptions = {}): Redlock {
+  redlock(options: MemoryRedlockOptions = {}): Redlock {
+    return this.#connect(options, false);
+  }
+
+  /**
+   * Takes a key as another client, until the returned lock is released; with the `keyPrefix` of the clients that were made
+   * before.
+   * @throws {LockConfigError} when those differ in it; what `acquire` throws.
+   */
+  async hold(key: string): Promise<Lock> {
+    this.#assertOpen();
+    const clients = [...this.#clients.values()].filter(({ isOther }) => !isOther);
+    const prefixes = [...new Set(clients.map(({ keyPrefix }) => keyPrefix))];
+    const [keyPrefix = DEFAULT_PREFIX] = prefixes;
+    if (prefixes.length > 1) {
+      const several = prefixes.map((prefix) => describeValue(prefix)).join(" and ");
+      throw new LockConfigError({
+        path: "hold(key)",
+        found: `clients with the keyPrefix ${several}`,
+        expected:
+          "one of them: take the key by a client that has it, masters.redlock({ keyPrefix }).acquire(key)",
+      });
+    }
+    const other = this.#connect({ keyPrefix }, true);
+    return await other.acquire(normaliseKey(key), { holder: "another client" });
+  }
+
+  /**
+   * Lets the holder of a key lose its lock: the masters forget it, and the next extend, which follows at once, finds it gone.
+   * Resolves when the signal has aborted. The key is free then.
+   * @throws {LockConfigError} when no client of these masters holds the key; {@link LockUnavailableError} after
+   * {@link fail}; {@link LockKeyError} for what is not one key; {@link RedlockClosedError}.
+   */
+  async lose(key: string): Promise<void> {
+    this.#assertOpen();
+    normaliseKey(key);
+    const locks = [...this.#clients].flatMap(([client, { keyPrefix }]) =>
+      [...client.held]
+        .filter((lock) => lock.held && lock.keys.includes(key))
+        .map((lock) => ({ lock, name: namesUnder(keyPrefix).lock(key) })),
+    );
+    if (locks.length === 0) {
+      throw new LockConfigError({
+        path: "lose(key)",
+        found: `no holder of ${describeValue(key)}`,
+        expected: "a key that a client of these masters holds",
+      });
+    }
+    await Promise.all(
+      locks.map(async ({ lock, name }) => {
+        for (const master of this.#masters) master.delete(name);
+        try {
+          await lock.extend();
+        } catch (error) {
+          if (!(error instanceof LockLostError)) throw error;
+        }
+      }),
+    );
+  }
+
+  /** Makes all masters unreachable, until {@link restore}. @throws {RedlockClosedError} */
+  fail(): void {
+    this.#assertOpen();
+    this.#reachable = false;
+  }
+
+  /** Ends {@link fail}. What the masters hold is still there. @throws {RedlockClosedError} */
+  restore(): void {
+    this.#assertOpen();
+    this.#reachable = true;
+  }
+
+  /**
+   * Lets time pass: heartbeats, ends of locks and waits happen in order, with all promise jobs run between them. Calls at
+   * the same time pass one after the other.
+   * @param ms whole milliseconds, at most 2147483647.
+   * @throws {LockConfigError} for another `ms`, and without `virtualTime`; {@link RedlockClosedError}.
+   */
+  async advance(ms: number): Promise<void> {
+    this.#assertOpen();
+    const virtual = this.#virtual;
+    if (virtual === undefined) {
+      throw new LockConfigError({
+        path: "advance(ms)",
+        found: "masters in real time",
+        expected: "new MemoryNodes({ virtualTime: true })",
+      });
+    }
+    const bounds = { min: 0, max: LONGEST_ADVANCE, unit: "whole milliseconds" };
+    const checked = checkNumber("advance(ms)", ms, bounds);
+    this.#passing = this.#passing.then(async () => await virtual.pass(checked));
+    await this.#passing;
+  }
+
+  /**
+   * Closes every client of these masters, in whatever time: signals of locks abort at once, also where
+   * {@link Redlock.close} leaves jobs some seconds. What runs under a lock and does not end within one second of real time
+   * is left behind. Idempotent.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  /** {@link close}. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #connect(options: MemoryRedlockOptions, isOther: boolean): Redlock {
+    this.#assertOpen();
+    requireObject("options", options, "an object of options");
+    const { nodes, restartGuard, ...rest } = options;
+    refuse("nodes", nodes, "none: the masters are those in memory");
+    refuse("restartGuard", restartGuard, "none: masters in memory do not restart");
     const names = this.#masters.map((_, index) => `memory-${index + 1}`);
     const redlock = new MemoryRedlock(
-      { ...options, nodes: names.map((name) => `redis://${name}`), restartGuard: false },
+      { ...rest, nodes: names.map((name) => `redis://${name}`), restartGuard: false },
       {
         clock: this.#clock,
         random: systemRandom,
@@ -76,71 +216,31 @@ export class MemoryNodes implements AsyncDisposable {
         },
       },
     );
-    this.#clients.set(redlock, namesUnder(options.keyPrefix ?? "redlock:"));
+    this.#clients.set(redlock, { keyPrefix: options.keyPrefix ?? DEFAULT_PREFIX, isOther });
     return redlock;
   }
 
-  /**
-   * Takes a key as another client, until the returned lock is released.
-   * @throws what `acquire` throws.
-   */
-  async hold(key: string): Promise<Lock> {
-    return await this.redlock().acquire(key, { holder: "another client" });
-  }
-
-  /**
-   * Lets the holder of a key lose its lock: the masters forget it, and the next extend, which follows at once, finds it gone.
-   * Resolves when the signal has aborted. The key is free then.
-   * @throws {Error} when no client of these masters holds the key; {@link LockUnavailableError} after {@link fail}.
-   */
-  async lose(key: string): Promise<void> {
-    const locks = [...this.#clients].flatMap(([client, names]) =>
-      [...client.held]
-        .filter((lock) => lock.held && lock.keys.includes(key))
-        .map((lock) => ({ lock, name: names.lock(key) })),
-    );
-    if (locks.length === 0) throw new Error(`lose: found no holder of "${key}"`);
-    await Promise.all(
-      locks.map(async ({ lock, name }) => {
-        for (const master of this.#masters) master.delete(name);
-        try {
-          await lock.extend();
-        } catch (error) {
-          if (!(error instanceof LockLostError)) throw error;
-        }
-      }),
+  #assertOpen(): void {
+    if (this.#closed === undefined) return;
+    throw new RedlockClosedError(
+      "these MemoryNodes are closed; make new ones, or close them later",
     );
   }
 
-  /** Makes all masters unreachable, until {@link restore}. */
-  fail(): void {
-    this.#reachable = false;
+  async #close(): Promise<void> {
+    const clients = [...this.#clients.keys()];
+    const closed = Promise.all(clients.map(async (client) => await client.close()));
+    for (const { held } of clients) for (const lock of held) lock.lose("closed");
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, LONGEST_CLOSE);
+    });
+    await Promise.race([closed, late]);
+    clearTimeout(timer);
   }
+}
 
-  /** Ends {@link fail}. What the masters hold is still there. */
-  restore(): void {
-    this.#reachable = true;
-  }
-
-  /**
-   * Lets time pass: heartbeats, ends of locks and waits happen in order, with all promise jobs run between them.
-   * @param ms whole milliseconds.
-   * @throws {Error} without `virtualTime`.
-   */
-  async advance(ms: number): Promise<void> {
-    if (this.#virtual === undefined) {
-      throw new Error("advance: found masters in real time, expected { virtualTime: true }");
-    }
-    await this.#virtual.pass(ms);
-  }
-
-  /** Closes every client of these masters. Idempotent. */
-  async close(): Promise<void> {
-    await Promise.all([...this.#clients.keys()].map(async (client) => await client.close()));
-  }
-
-  /** {@link close}. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.close();
-  }
+function refuse(path: string, value: unknown, expected: string): void {
+  if (value !== undefined)
+    throw new LockConfigError({ path, found: describeValue(value), expected });
 }

@@ -1,7 +1,5 @@
 import type { Clock, Timer } from "../../clock.ts";
-
-// As it is now: fake timers of a test runner may replace it later.
-const { setImmediate } = globalThis;
+import { setImmediate } from "./real-time.ts";
 
 interface VirtualTimer {
   at: number;
