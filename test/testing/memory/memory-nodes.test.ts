@@ -191,6 +191,15 @@ describe("fake timers of the runner", () => {
     expect(lock.held).toBe(false);
   }, 5_000);
 
+  it("do not touch virtual time when they are there first", async () => {
+    vi.useFakeTimers({ toFake: [...EVERYTHING] });
+    onTestFinished(() => void vi.useRealTimers());
+    vi.resetModules();
+    const { MemoryNodes } = await import("../../../src/testing/index.ts");
+    await using masters = new MemoryNodes({ virtualTime: true });
+    await masters.advance(1);
+  }, 10_000);
+
   it("drive masters in real time", async () => {
     vi.useFakeTimers({ toFake: [...EVERYTHING] });
     onTestFinished(() => void vi.useRealTimers());
