@@ -10,17 +10,26 @@ const ENTRIES = {
   "bullmq-redlock/testing": "testing/index",
 };
 
-/** The names that an entry exports, each with the file that declares it. */
-function exportsOf(entry: URL): Map<string, URL> {
-  const exports = new Map<string, URL>();
+interface Export {
+  readonly name: string;
+  /** The file that declares it. */
+  readonly file: URL;
+  /** Whether it is there for the compiler alone. */
+  readonly isType: boolean;
+}
+
+/** What an entry exports, by name. */
+function exportsOf(entry: URL): Export[] {
   const text = readFileSync(entry, "utf8");
-  for (const [, names = "", from = ""] of text.matchAll(
-    /^export (?:type )?\{([^}]*)\} from "([^"]+)";/gm,
-  )) {
-    const declared = new URL(from.replace(/\.[jt]s$/, ".d.ts"), entry);
-    for (const name of names.split(",")) exports.set(name.replace(/\btype\b/, "").trim(), declared);
-  }
-  return exports;
+  const lists = text.matchAll(/^export (type )?\{([^}]*)\} from "([^"]+)";/gm);
+  return Array.from(lists, ([, allTypes, names = "", from = ""]) => {
+    const file = new URL(from.replace(/\.[jt]s$/, ".d.ts"), entry);
+    return Array.from(names.matchAll(/(type )?(\w+)/g), ([, type, name = ""]) => {
+      return { name, file, isType: (allTypes ?? type) !== undefined };
+    });
+  })
+    .flat()
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** A declaration, without comments and what is private. */
@@ -37,23 +46,35 @@ function declarationOf(name: string, file: URL): string {
   return whole.replaceAll(/^ *(?:#private;|private [^\n]*)\n/gm, "").trim();
 }
 
-/** A declaration, after the list of choices that it is made of. */
-function withChoices(declaration: string, file: URL): string[] {
-  const [, list] = /\(typeof (\w+)\)\[number\]/.exec(declaration) ?? [];
-  return list === undefined ? [declaration] : [declarationOf(list, file), declaration];
+/** An export as its users see it, who have neither the constructor of a type nor the list that it is made of. */
+function show({ name, file, isType }: Export): string {
+  const declaration = declarationOf(name, file);
+  if (!isType) return declaration;
+  return declaration
+    .replace(/\(typeof (\w+)\)\[number\]/, (_, list: string) => choicesOf(list, file))
+    .replace(
+      /^export declare (?:abstract )?class (.*?) implements /,
+      "export interface $1 extends ",
+    )
+    .replace(/^export declare (?:abstract )?class /, "export interface ")
+    .replaceAll(/^ *(?:constructor|protected )[^\n]*\n/gm, "");
+}
+
+function choicesOf(list: string, file: URL): string {
+  const [, choices = ""] = /readonly \[(.*)\];$/.exec(declarationOf(list, file)) ?? [];
+  return choices.split(", ").join(" | ");
 }
 
 const sections = Object.entries(ENTRIES).map(([entry, file]) => {
   const exports = exportsOf(new URL(`../dist/${file}.d.ts`, import.meta.url));
-  const declarations = [...exports]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .flatMap(([name, declared]) => withChoices(declarationOf(name, declared), declared));
+  const declarations = exports.map(show);
   return `## \`${entry}\`\n\n\`\`\`ts\n${declarations.join("\n\n")}\n\`\`\`\n`;
 });
 const page = `# Exports
 
 Every export and its signature, written by \`npm run api\` from the declarations of the package; a change of the public
-surface shows here. What each does and throws stands beside it in the editor.
+surface shows here. What is declared as a class or a function can be imported at run time, the rest are types. What each does and
+throws stands beside it in the editor.
 
 ${sections.join("\n")}`;
 const [, , file = "docs/api.md"] = process.argv;
