@@ -1,7 +1,7 @@
 import type { DataOption } from "../data-option.ts";
 import { type Endpoint, type NodeOption, parseEndpoint } from "../redis/endpoint.ts";
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
-import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
+import { checkRedlockOptions, type RedlockOptions, refuseSeveralNodes } from "../redlock/options.ts";
 import { readDuration } from "./duration.ts";
 import { type Environment, expandVariables, isPlain } from "./environment.ts";
 import { findFaults, type Options } from "./find-faults.ts";
@@ -119,6 +119,7 @@ function readNode(
   const known = parts.filter(([name]) => isSound([...path, name]));
   let endpoint: Endpoint | undefined;
   const read = (node: Options): void => {
+    refuseSeveralNodes("", value);
     const isWhole = Object.keys(node).length === parts.length;
     // That it does not say where it is may follow from what was taken away.
     endpoint = parseEndpoint("", isWhole ? value : { host: "stand-in", ...node });

@@ -61,8 +61,10 @@ export function WithLock<J extends Job = Job, const K extends string = string>(
       throw wrong(describeValue(method), "a method, compiled with experimentalDecorators");
     }
     const processors = new WeakMap<object, LockingProcessor>();
-    // Nest sets the property of each instance that it makes, also of those for one request.
-    const slot = Symbol(`lock of ${String(property)}`);
+    // Nest sets the property of each instance that it makes, also of those for one request; when it cannot, it shows the name.
+    const slot = Symbol(
+      `RedlockModule.forRoot(...), imported once, for @WithLock() on ${String(property)}()`,
+    );
     Object.defineProperty(target, slot, {
       set(this: object, wrap: Wrap) {
         const process = async (...args: unknown[]) => (await method.apply(this, args)) as unknown;

@@ -10,11 +10,12 @@ import {
 import { DiscoveryModule, DiscoveryService } from "@nestjs/core";
 import { refuseUnknownOptions, requireObject } from "../check-options.ts";
 import type { LockRules } from "../config/index.ts";
+import { describeValue, LockConfigError } from "../errors.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { type Made, makeWrap, WRAP } from "./wrap.ts";
 
-/** Options of {@link RedlockModule}: those of a `Redlock`, or a `Redlock`, and rules. */
+/** Options of {@link RedlockModule}: those of a `Redlock`, or a `Redlock`, and rules. One of `nodes`, `rules` and `redlock` is needed. */
 export interface RedlockModuleOptions extends RedlockOptions {
   /** A rules file, or rules, for `@WithLock()`. Options of a `Redlock` beside it go before those of the rules. @defaultValue none */
   rules?: string | LockRules;
@@ -30,8 +31,11 @@ export interface RedlockModuleAsyncOptions extends Pick<ModuleMetadata, "imports
   useFactory: FactoryProvider<RedlockModuleOptions>["useFactory"];
 }
 
-/** The token of {@link Made}. */
-const MADE = Symbol("Redlock and rules");
+/** The token of {@link Made}; what it is called is what Nest says when `RedlockModule` itself is imported. */
+const MADE = Symbol("RedlockModule.forRoot(...)");
+/** The token of what tells one call from the next: Nest 10 takes modules with equal metadata for one. */
+const CALL = Symbol("call of forRoot or forRootAsync");
+let calls = 0;
 
 /**
  * Has the one `Redlock` of an application: for {@link InjectRedlock} and {@link WithLock} in all of its modules.
@@ -41,25 +45,48 @@ const MADE = Symbol("Redlock and rules");
  */
 @Module({ imports: [DiscoveryModule] })
 export class RedlockModule implements OnApplicationShutdown {
-  @Inject(Redlock) private readonly redlock!: Redlock;
-  @Inject(DiscoveryService) private readonly discovery!: DiscoveryService;
+  readonly #redlock: Redlock;
+  readonly #discovery: DiscoveryService;
+
+  /** Called by Nest. @internal */
+  constructor(
+    @Inject(MADE) _made: Made,
+    @Inject(Redlock) redlock: Redlock,
+    @Inject(DiscoveryService) discovery: DiscoveryService,
+  ) {
+    this.#redlock = redlock;
+    this.#discovery = discovery;
+    const modules = discovery.getProviders().filter(({ metatype }) => metatype === RedlockModule);
+    if (modules.length > 1) {
+      throw new LockConfigError({
+        path: "RedlockModule",
+        found: `${modules.length} calls of forRoot or forRootAsync`,
+        expected: "one: the module serves all others",
+      });
+    }
+  }
 
   /**
-   * Makes the module, which connects to nothing before the first lock. Import it once.
-   * @throws {LockConfigError} or {@link LockRulesError} when the application starts, for options that cannot work.
+   * Makes the module, which connects to nothing before the first lock. It is made once, and serves all modules.
+   * @throws {LockConfigError} or {@link LockRulesError} when the application starts, for options that cannot work, and for a
+   * second module.
    */
-  static forRoot(options: RedlockModuleOptions = {}): DynamicModule {
+  static forRoot(options: RedlockModuleOptions): DynamicModule {
     return RedlockModule.forRootAsync({ useFactory: () => options });
   }
 
-  /** As {@link forRoot}, with options that a function makes of other providers. */
+  /**
+   * As {@link forRoot}, with options that a function makes of other providers.
+   * @throws {LockConfigError} at once for what is no such function.
+   */
   static forRootAsync(options: RedlockModuleAsyncOptions): DynamicModule {
-    const { imports = [], inject = [], useFactory } = options;
+    const { imports = [], inject = [], useFactory } = checkAsyncOptions(options);
     return {
       module: RedlockModule,
       global: true,
       imports,
       providers: [
+        { provide: CALL, useValue: (calls += 1) },
         {
           provide: MADE,
           inject,
@@ -74,14 +101,14 @@ export class RedlockModule implements OnApplicationShutdown {
 
   /** Called by Nest when its servers are closed, before or after the workers are. */
   async onApplicationShutdown(): Promise<void> {
-    const hosts = this.discovery
+    const hosts = this.#discovery
       .getProviders()
       .map(({ instance }): unknown => instance)
       .filter((instance) => instance instanceof WorkerHost);
     // Nest closes them too, in an order of each version; closing twice is closing once. A host that was never registered
     // has no worker, and throws.
     await Promise.allSettled(hosts.map(async ({ worker }) => await worker.close()));
-    await this.redlock.close();
+    await this.#redlock.close();
   }
 }
 
@@ -89,12 +116,40 @@ async function make(given: RedlockModuleOptions): Promise<Made> {
   requireObject("options", given, "an object of options");
   const { rules, redlock, ...options } = given;
   if (redlock !== undefined) {
+    if (!(redlock instanceof Redlock))
+      throw wrong("redlock", redlock, "a Redlock of this copy of bullmq-redlock");
     refuseUnknownOptions("", given, ["redlock"], "no other option beside redlock");
     return { redlock };
   }
-  if (rules === undefined) return { redlock: new Redlock(options) };
+  if (rules === undefined) {
+    if (options.nodes === undefined) {
+      const missing = "a list of lock masters, or rules or a redlock";
+      const why = "nodes" in options ? "; is an environment variable missing?" : "";
+      throw wrong("nodes", undefined, `${missing}${why}`);
+    }
+    return { redlock: new Redlock(options) };
+  }
   // The libraries that read rules are loaded only where there are some.
   const { defineLocks, loadLocks } = await import("../config/index.ts");
   const beside = { redlock: options };
   return typeof rules === "string" ? await loadLocks(rules, beside) : defineLocks(rules, beside);
+}
+
+function checkAsyncOptions(options: unknown): RedlockModuleAsyncOptions {
+  requireObject("options", options, "an object of options");
+  refuseUnknownOptions("", options, ["imports", "inject", "useFactory"]);
+  const given: Partial<RedlockModuleAsyncOptions> = options;
+  for (const name of ["imports", "inject"] as const) {
+    if (given[name] !== undefined && !Array.isArray(given[name]))
+      throw wrong(name, given[name], "a list");
+  }
+  if (typeof given.useFactory !== "function") {
+    const expected = "a function that makes the options of RedlockModule";
+    throw wrong("useFactory", given.useFactory, expected);
+  }
+  return given as RedlockModuleAsyncOptions;
+}
+
+function wrong(path: string, value: unknown, expected: string): LockConfigError {
+  return new LockConfigError({ path, found: describeValue(value), expected });
 }

@@ -11,6 +11,9 @@ export interface RedlockOptions {
   /**
    * The lock masters: independent servers, best three or five, none of them the queue's Redis. Even numbers and
    * fewer than three work, with a warning. A quorum is always more than half of them.
+   *
+   * `new Redlock()` has one master on this machine, as Python's `redlock` has, for a first try. `undefined` is refused: it
+   * comes from an environment variable that is missing.
    * @defaultValue `["redis://127.0.0.1:6379/0"]`
    */
   nodes?: readonly NodeOption[];
@@ -82,6 +85,7 @@ const KNOWN = [
   "telemetry",
 ];
 
+const DEFAULT_NODES = ["redis://127.0.0.1:6379/0"];
 const DEFAULT_TTL = 15_000;
 const DEFAULT_DRIFT_FACTOR = 0.01;
 /** The largest `driftFactor`, also in rules. */
@@ -95,7 +99,8 @@ export function checkRedlockOptions(options: unknown): RedlockSettings {
   requireObject("options", options, "an object of options");
   refuseUnknownOptions("", options, KNOWN);
   const given: RedlockOptions = options;
-  const endpoints = parseEndpoints("nodes", given.nodes ?? ["redis://127.0.0.1:6379/0"]);
+  checkNodes("nodes" in given ? given.nodes : DEFAULT_NODES);
+  const endpoints = parseEndpoints("nodes", given.nodes ?? DEFAULT_NODES);
   const driftFactor = checkNumber("driftFactor", given.driftFactor ?? DEFAULT_DRIFT_FACTOR, {
     min: 0,
     max: LARGEST_DRIFT_FACTOR,
@@ -148,6 +153,27 @@ export function checkRedlockOptions(options: unknown): RedlockSettings {
     clockSkewBudget,
     telemetry,
   };
+}
+
+/** Refuses what an environment variable gives that is missing, or has several masters; it may hold passwords. */
+function checkNodes(nodes: unknown): void {
+  if (nodes === undefined || nodes === null) {
+    const expected = "a list of lock masters; is an environment variable missing?";
+    throw new LockConfigError({ path: "nodes", found: describeValue(nodes), expected });
+  }
+  if (typeof nodes === "string") {
+    const expected = "a list of URLs: split it at its commas";
+    throw new LockConfigError({ path: "nodes", found: "a text", expected });
+  }
+  for (const [index, node] of Array.isArray(nodes) ? nodes.entries() : [])
+    refuseSeveralNodes(`nodes[${index}]`, node);
+}
+
+/** Refuses a text with several URLs in place of one node. */
+export function refuseSeveralNodes(path: string, node: unknown): void {
+  if (typeof node !== "string" || !/,\s*(?:redis|valkey)s?:\/\//i.test(node)) return;
+  const found = "several URLs in one text";
+  throw new LockConfigError({ path, found, expected: "one: split it at its commas" });
 }
 
 /** Checks a number of whole milliseconds. */

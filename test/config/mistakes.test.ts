@@ -553,6 +553,7 @@ describe("passwords", () => {
     `nodes: ["http://u:${secret}@h"]\nrules: [{key: a}]`,
     `nodes: ["redis://:%%${secret}@h"]\nrules: [{key: a}]`,
     `nodes: redis://:${secret}@h\nrules: [{key: a}]`,
+    `nodes: ["redis://h1,redis://:${secret}@h2"]\nrules: [{key: a}]`,
     `nodes: [redis://:${secret}@h, \t"x\nrules: [`,
     `nodes: redis://:${secret}@h: 5\nrules: [{key: a}]`,
     `redis://:${secret}@h: 5\nredis://:${secret}@h: 5`,

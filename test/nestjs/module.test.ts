@@ -4,9 +4,16 @@ import type { Job } from "bullmq";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { expect, it, onTestFinished } from "vitest";
 import { LockConfigError, Redlock, RedlockClosedError } from "../../src/index.ts";
-import { InjectRedlock, RedlockModule, WithLock } from "../../src/nestjs/index.ts";
+import {
+  InjectRedlock,
+  RedlockModule,
+  type RedlockModuleAsyncOptions,
+  type RedlockModuleOptions,
+  WithLock,
+} from "../../src/nestjs/index.ts";
 import { useBench } from "../bullmq/support.ts";
 import { type Charge, optionsOn, start } from "./support.ts";
 
@@ -130,13 +137,93 @@ it.each([
     options: { key: "a" },
     says: "ttl: found an unknown option, expected no other option beside redlock",
   },
+  {
+    of: "masters that are forgotten",
+    module: {},
+    options: { key: "a" },
+    says: "nodes: found nothing, expected a list of lock masters, or rules or a redlock",
+  },
+  {
+    of: "masters of an environment variable that is missing",
+    module: { nodes: undefined, redlock: undefined, rules: undefined, ttl: 5_000 },
+    options: { key: "a" },
+    says: "nodes: found nothing, expected a list of lock masters, or rules or a redlock; is an environment variable missing?",
+  },
+  {
+    of: "masters in one text",
+    module: { nodes: "redis://:secret@a,redis://:secret@b" },
+    options: { key: "a" },
+    says: /^nodes: found a text, expected a list of URLs: split it at its commas$/,
+  },
+  {
+    of: "masters in one text of a list",
+    module: { nodes: ["redis://:secret@a,redis://:secret@b"] },
+    options: { key: "a" },
+    says: /^nodes\[0\]: found several URLs in one text, expected one: split it at its commas$/,
+  },
 ])("refuses at the start what is wrong with options of $of", async ({ module, options, says }) => {
-  const starting = start([RedlockModule.forRoot(module)], [locking(options)]);
+  const given = module as RedlockModuleOptions;
+  const starting = start([RedlockModule.forRoot(given)], [locking(options)]);
   await expect(starting).rejects.toThrow(says);
   await expect(starting).rejects.toBeInstanceOf(LockConfigError);
 });
 
-it("is named when it is missing", async () => {
-  await expect(start([], [locking({ key: "a" })])).rejects.toThrow(/RedlockModule/);
+it("refuses a Redlock that is none before there is a method that needs it", async () => {
+  const starting = start([RedlockModule.forRoot({ redlock: { nodes } as unknown as Redlock })]);
+  await expect(starting).rejects.toThrow(
+    "redlock: found an object, expected a Redlock of this copy of bullmq-redlock",
+  );
+});
+
+const useFactory = () => ({ nodes });
+it.each([
+  [undefined, "options: found nothing, expected an object of options"],
+  [{}, "useFactory: found nothing, expected a function that makes the options of RedlockModule"],
+  [{ useFactory: { nodes } }, "useFactory: found an object, expected a function"],
+  [
+    { useClass: class {} },
+    "useClass: found an unknown option, expected one of imports, inject, useFactory",
+  ],
+  [{ useExisting: "a", useFactory }, "useExisting: found an unknown option, expected one of"],
+  [{ inject: "a", useFactory }, 'inject: found "a", expected a list'],
+  [{ imports: class {}, useFactory }, "imports: found a function, expected a list"],
+])("refuses forRootAsync(%o)", (options, says) => {
+  const make = () => RedlockModule.forRootAsync(options as RedlockModuleAsyncOptions);
+  expect(make).toThrow(says);
+  expect(make).toThrow(LockConfigError);
+});
+
+it.each([
+  ["other options", { ttl: 5_000 }],
+  ["equal options", {}],
+])("refuses to be imported twice, with %s", async (_, more) => {
+  @Module({ imports: [RedlockModule.forRoot({ nodes, ...more })], providers: [Ledger] })
+  class LedgerModule {}
+  const starting = start([LedgerModule, RedlockModule.forRoot({ nodes })]);
+  await expect(starting).rejects.toThrow(
+    "RedlockModule: found 2 calls of forRoot or forRootAsync, expected one: the module serves all others",
+  );
+  await expect(starting).rejects.toBeInstanceOf(LockConfigError);
+});
+
+it("may be imported by several modules, made once", async () => {
+  const module = RedlockModule.forRoot({ nodes });
+  @Module({ imports: [module], providers: [Ledger] })
+  class LedgerModule {}
+  const app = await start([LedgerModule, module], [Ledger]);
+  expect(app.get(Ledger, { strict: false }).redlock).toBe(app.get(Redlock));
+});
+
+it("makes another module with each call, also for Nest 10, which compares metadata", () => {
+  const metadata = [1, 2].map(() => RedlockModule.forRoot({ nodes }));
+  const texts = metadata.map(({ providers }) => inspect(providers, { depth: 5 }));
+  expect(texts[0]).not.toBe(texts[1]);
+});
+
+it("is named when it is missing, and says what is to be imported", async () => {
+  await expect(start([], [locking({ key: "a" })])).rejects.toThrow(
+    /RedlockModule\.forRoot\(\.\.\.\), imported once, for @WithLock\(\) on process\(\)/,
+  );
   await expect(start([], [Ledger])).rejects.toThrow(/"?Redlock"?/);
+  await expect(start([RedlockModule])).rejects.toThrow(/RedlockModule\.forRoot\(\.\.\.\)/);
 });

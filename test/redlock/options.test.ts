@@ -24,7 +24,23 @@ function make(options: unknown): Redlock {
 describe("a Redlock refuses", () => {
   it.each<[string, unknown, RegExp]>([
     ["no nodes", { nodes: [] }, /^nodes: found an empty array, expected at least one Redis master/],
-    ["nodes that are no array", { nodes: "redis://a" }, /^nodes: found "redis:\/\/a"/],
+    ["nodes that are no array", { nodes: 5 }, /^nodes: found 5, expected at least one Redis/],
+    [
+      "nodes in one text",
+      { nodes: "redis://:secret@a,redis://b" },
+      /^nodes: found a text, expected a list of URLs: split it at its commas$/,
+    ],
+    [
+      "several nodes in one text of the list",
+      { nodes: ["redis://a", "redis://:secret@b, valkeys://c"] },
+      /^nodes\[1\]: found several URLs in one text, expected one: split it at its commas$/,
+    ],
+    [
+      "nodes without a value",
+      { nodes: undefined },
+      /^nodes: found nothing, expected a list of lock masters; is an environment variable missing\?$/,
+    ],
+    ["nodes that are null", { nodes: null }, /^nodes: found null, expected a list of lock masters/],
     ["a malformed URL", { nodes: ["redis//a"] }, /^nodes\[0\]: found text that is not a URL/],
     [
       "a port out of range in a URL",
