@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { guessDuration, readDuration } from "../../src/config/duration.ts";
+import { type DurationText, guessDuration, readDuration } from "../../src/config/duration.ts";
+import { defineLocks } from "../../src/config/index.ts";
 
 describe("a duration", () => {
   it.each<[unknown, number]>([
@@ -64,5 +65,75 @@ describe("a duration", () => {
 
   it.each(["ten seconds", "5x", "", 5, null])("nobody knows what %j was meant as", (written) => {
     expect(guessDuration(written)).toBeUndefined();
+  });
+});
+
+describe("the type of a duration with its unit", () => {
+  const read: DurationText[] = [
+    "0s",
+    "0ms",
+    "5s",
+    "250ms",
+    "100ms",
+    "1.5s",
+    "0.7s",
+    "0.05s",
+    "0.005s",
+    "2.007s",
+    "1.50s",
+    "10.25m",
+    "1.25h",
+    "0.5d",
+  ];
+  it.each<string>(read)("has %j, which can be read", (text) => {
+    expect(readDuration(text)).toBeDefined();
+  });
+
+  const refused: DurationText[] = [
+    // @ts-expect-error a space
+    "5 s",
+    // @ts-expect-error a space
+    " 5s",
+    // @ts-expect-error a space
+    "5s ",
+    // @ts-expect-error a space
+    "1.5 s",
+    // @ts-expect-error a sign
+    "-5s",
+    // @ts-expect-error a sign
+    "+5s",
+    // @ts-expect-error an exponent
+    "1e3s",
+    // @ts-expect-error another base
+    "0x10s",
+    // @ts-expect-error a separator
+    "1_000s",
+    // @ts-expect-error no digit before the point
+    ".5s",
+    // @ts-expect-error no digit behind the point
+    "5.s",
+    // @ts-expect-error a part of a millisecond
+    "1.5ms",
+    // @ts-expect-error no unit that we know
+    "5w",
+    // @ts-expect-error no unit that we know
+    "5S",
+    // @ts-expect-error no unit
+    "5",
+    // @ts-expect-error no number
+    "s",
+    // @ts-expect-error nothing
+    "",
+  ];
+  it.each<string>(refused)("has no %j, which cannot be read", (text) => {
+    expect(readDuration(text)).toBeUndefined();
+  });
+
+  it("is that of rules in code", () => {
+    const nodes = ["redis://a", "redis://b", "redis://c"];
+    // @ts-expect-error a space
+    expect(() => defineLocks({ nodes, ttl: "5 s", rules: [{ key: "a" }] })).toThrow('"5s"');
+    // @ts-expect-error a space
+    expect(() => defineLocks({ nodes, rules: [{ key: "a", maxWait: "5 s" }] })).toThrow('"5s"');
   });
 });
