@@ -1,7 +1,11 @@
 import type { DataOption } from "../data-option.ts";
 import { type Endpoint, type NodeOption, parseEndpoint } from "../redis/endpoint.ts";
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
-import { checkRedlockOptions, type RedlockOptions, refuseSeveralNodes } from "../redlock/options.ts";
+import {
+  checkRedlockOptions,
+  type RedlockOptions,
+  refuseSeveralNodes,
+} from "../redlock/options.ts";
 import { readDuration } from "./duration.ts";
 import { type Environment, expandVariables, isPlain } from "./environment.ts";
 import { findFaults, type Options } from "./find-faults.ts";

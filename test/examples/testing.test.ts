@@ -9,7 +9,7 @@ function read(path: string): string {
   return readFileSync(new URL(path, ROOT), "utf8");
 }
 
-it.each(["vitest.test.ts", "jest.test.cjs", "node.test.mjs"])(
+it.each(["vitest.test.ts", "jest.test.cjs", "node.test.mjs", "real-servers.ts"])(
   "docs/testing.md shows examples/testing/%s word for word",
   (name) => {
     const path = `examples/testing/${name}`;
@@ -25,4 +25,10 @@ it("the example for node:test passes, and its process ends by itself", async () 
   const { NODE_OPTIONS: _, NODE_TEST_CONTEXT: __, ...env } = process.env;
   const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: ROOT, env });
   expect(stdout).toMatch(/^# pass 3\n# fail 0$/m);
+});
+
+it("the example with real servers works while one is silent, and its process ends by itself", async () => {
+  const args = ["--import", "tsx", "examples/testing/real-servers.ts"];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: ROOT });
+  expect(stdout).toBe("still done\n");
 });

@@ -181,12 +181,12 @@ it.each([
   [{}, "useFactory: found nothing, expected a function that makes the options of RedlockModule"],
   [{ useFactory: { nodes } }, "useFactory: found an object, expected a function"],
   [
-    { useClass: class {} },
+    { useClass: Ledger },
     "useClass: found an unknown option, expected one of imports, inject, useFactory",
   ],
   [{ useExisting: "a", useFactory }, "useExisting: found an unknown option, expected one of"],
   [{ inject: "a", useFactory }, 'inject: found "a", expected a list'],
-  [{ imports: class {}, useFactory }, "imports: found a function, expected a list"],
+  [{ imports: Ledger, useFactory }, "imports: found a function, expected a list"],
 ])("refuses forRootAsync(%o)", (options, says) => {
   const make = () => RedlockModule.forRootAsync(options as RedlockModuleAsyncOptions);
   expect(make).toThrow(says);

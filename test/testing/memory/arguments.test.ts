@@ -57,8 +57,10 @@ describe("the options of its clients", () => {
   });
 
   it("are an object", () => {
-    const make = () => memory().redlock(5 as never);
-    expect(make).toThrow("options: found 5, expected an object of options");
+    const masters = memory();
+    expect(() => masters.redlock(5 as never)).toThrow(
+      "options: found 5, expected an object of options",
+    );
   });
 });
 

@@ -1,4 +1,5 @@
 import type { Job } from "bullmq";
+import { EventEmitter, once } from "node:events";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { type Redlock, RedlockClosedError, withLock } from "../../../src/index.ts";
 import { MemoryNodes } from "../../../src/testing/index.ts";
@@ -29,17 +30,17 @@ const STOPPED = [
 
 /** Runs a job that does not end before `end` is called, or its signal aborts if it heeds that; resolves when it runs. */
 async function runJob(redlock: Redlock, { heeds }: { heeds: boolean }) {
-  let end = (_value: string): void => undefined;
-  const ended = new Promise<string>((resolve) => (end = resolve));
-  let run = (_signal: AbortSignal): void => undefined;
-  const running = new Promise<AbortSignal>((resolve) => (run = resolve));
+  const told = new EventEmitter();
+  const [ended, running] = [once(told, "end"), once(told, "run")];
+  const end = (value: string): void => void told.emit("end", value);
   const processor = withLock({ redlock, key: KEY }, async (_job, _jobToken, signal) => {
-    run(signal);
+    told.emit("run", signal);
     if (heeds) signal.addEventListener("abort", () => end("aborted"));
-    return await ended;
+    return (await ended)[0] as string;
   });
   const outcome = processor(job).catch((error: unknown) => error);
-  return { signal: await running, outcome, end };
+  const [signal] = (await running) as [AbortSignal];
+  return { signal, outcome, end };
 }
 
 it.each(STOPPED)("closes at once under a job that heeds its signal: $by", async ({ start }) => {

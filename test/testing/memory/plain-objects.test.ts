@@ -1,4 +1,5 @@
 import type { Job } from "bullmq";
+import { EventEmitter, once } from "node:events";
 import { expect, it, onTestFinished } from "vitest";
 import { withLock, type WithLockOptions } from "../../../src/index.ts";
 import { MemoryNodes } from "../../../src/testing/index.ts";
@@ -42,8 +43,8 @@ it.each<Partial<WithLockOptions>>([
 ])("are put aside each time, and the holder goes on: %o", async (policies) => {
   const masters = memory();
   const redlock = masters.redlock();
-  let end = (): void => undefined;
-  const ended = new Promise<void>((resolve) => (end = resolve));
+  const end = new EventEmitter();
+  const ended = once(end, "end");
   const holds = withLock({ ...policies, redlock, key: KEY }, async (_job, _token, signal) => {
     await ended;
     return signal.aborted;
@@ -53,7 +54,7 @@ it.each<Partial<WithLockOptions>>([
     await expect(holds(jobWith(id))).rejects.toMatchObject({ name: "DelayedError" });
     await masters.advance(1_000);
   }
-  end();
+  end.emit("end");
   expect(await holding).toBe(false);
 });
 
