@@ -314,6 +314,12 @@ export function quoteKeys(keys: readonly string[]): string {
   return keys.map((key) => `"${printable(key)}"`).join(", ");
 }
 
+/** Says of what kind a value is that may be a secret, or hold one: texts and numbers are not repeated. */
+export function describeKind(value: unknown): string {
+  if (typeof value === "string") return value === "" ? "an empty text" : "a text";
+  return typeof value === "number" || typeof value === "bigint" ? "a number" : describeValue(value);
+}
+
 /** Describes a value in an error message, short and safe for any value. */
 export function describeValue(value: unknown): string {
   if (value === null) return "null";

@@ -26,7 +26,7 @@ const locks = defineLocks({
 describe("explain", () => {
   it.each<[unknown, string]>([
     [undefined, "job: found nothing, expected a job, with its queueName, name and data"],
-    ["invoices", 'job: found "invoices", expected a job, with its queueName, name and data'],
+    ["invoices", "job: found a text, expected a job, with its queueName, name and data"],
     [{}, "job.queueName: found nothing, expected the name of a queue"],
     [{ queueName: 5, name: "n" }, "job.queueName: found 5, expected the name of a queue"],
     [
