@@ -285,7 +285,7 @@ export interface ConfigFault {
 
 /** An option that cannot work. Thrown at construction, before anything runs. */
 export class LockConfigError extends RedlockError implements ConfigFault {
-  override readonly name = "LockConfigError";
+  override readonly name: "LockConfigError" | "LockRulesError" = "LockConfigError";
   readonly code = "ERR_REDLOCK_CONFIG";
   readonly path: string;
   readonly found: string;

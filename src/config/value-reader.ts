@@ -13,6 +13,7 @@ import {
 import type { TextFault } from "./document.ts";
 import { type Mistake, NOTHING, type Path, writePath } from "./mistake.ts";
 import { offsetInScalar } from "./scalar-offset.ts";
+import { expectedOf } from "./schema.ts";
 import { mayShow, mayShowName } from "./shown.ts";
 import type { Stretch } from "./source-line.ts";
 import { PLAIN_VALUES } from "./syntax-error.ts";
@@ -25,6 +26,8 @@ export const EXPECTED_IN_FILE = "nodes, options and rules";
 const MOST_REPEATED = 20_000;
 /** What takes texts alone. */
 const TEXTS: ReadonlySet<unknown> = new Set(["queue", "job", "key", "keyPrefix"]);
+/** What compares values as texts. */
+const CONDITIONS: ReadonlySet<unknown> = new Set(["when", "unless"]);
 
 /** Makes values of nodes, and remembers where they stand. */
 export class ValueReader {
@@ -101,13 +104,17 @@ export class ValueReader {
     if (!mayShow(path))
       return this.#refuse(path, "a value that is read as another text", "quotes around it");
     const quoted = `"${source}" in quotes`;
-    const isText = path.some((step) => TEXTS.has(step));
+    const found = `${source}, which is read as ${String(value)}`;
+    const [top, , inRule] = path;
+    const option = String(top === "rules" ? inRule : top);
+    if (TEXTS.has(option) && !(option === "key" && value === null))
+      return this.#refuse(path, found, quoted);
     const isExact = typeof value !== "number" || Math.abs(value) <= Number.MAX_SAFE_INTEGER;
-    return this.#refuse(
-      path,
-      `${source}, which is read as ${String(value)}`,
-      isText || !isExact ? quoted : `${String(value)}, or ${quoted}`,
-    );
+    if (!CONDITIONS.has(option)) {
+      const read = isExact ? String(value) : "a smaller number";
+      return this.#refuse(path, found, expectedOf(option, value) ?? read);
+    }
+    return this.#refuse(path, found, isExact ? `${String(value)}, or ${quoted}` : quoted);
   }
 
   #targetOf(alias: Alias, path: Path, depth: number): unknown {

@@ -180,7 +180,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "3:14 driftFactor: found 0.21, expected a number from 0 to 0.2",
       '4:6 ttl: found 1.5, expected whole milliseconds, or a duration such as "30s" or "5m"',
       '5:27 rules[0].maxWait: found "1.5ms", expected a duration of whole milliseconds',
-      '5:47 rules[0].waitTimeout: found "0s" (0 ms), expected whole milliseconds from 1 to 2147483647',
+      '5:47 rules[0].waitTimeout: found "0s" (0 ms), expected whole milliseconds from 1 to 2147483647, 24 days: no timer holds longer',
       "5:60 rules[0].maxLost: found 1001, expected a whole number from 0 to 1000",
     ],
     [
@@ -250,7 +250,7 @@ rules:
       `4:17 rules[0].key: ${notData("dta")}`,
       `5:16 rules[0].when["data.'x"]: found "'", expected a name; others are quoted: data["odd name"]`,
       `5:38 rules[0].when["data.a..b"]: found ".", expected a name; others are quoted: data["odd name"]`,
-      '5:53 rules[0].when["data.a "]: found " ", expected ., [ or the end',
+      '5:53 rules[0].when["data.a "]: found " ", expected no space in a path',
       `8:11 rules[1].key: ${notData("dta")}`,
       `9:7 rules[1].key: ${notData("dat")}`,
       `12:8 rules[2].key: ${notData("dta")}`,
