@@ -27,7 +27,7 @@ const COMMENT = /(?<=^|\s)#.*/;
  * The line around an offset, with `***` for all that is not among the stretches that may be shown; `undefined` when there is
  * nothing left of it.
  *
- * @param stretches all values and names of the text, in any order.
+ * @param stretches all values and names of the text, in its order.
  */
 export function showLine(
   text: string,
@@ -37,9 +37,9 @@ export function showLine(
   const start = Math.max(text.lastIndexOf("\n", offset - 1) + 1, offset - WINDOW);
   const next = text.indexOf("\n", offset);
   const end = Math.min(next === -1 ? text.length : next, offset + WINDOW);
-  const inLine = stretches
-    .filter((each) => each.start < end && each.end > start)
-    .sort((a, b) => a.start - b.start);
+  const inLine: Stretch[] = [];
+  for (let at = firstAfter(start, stretches); (stretches[at]?.start ?? end) < end; at++)
+    inLine.push(stretches[at] as Stretch);
   if (!inLine.some(({ isShown }) => isShown)) return undefined;
   const around = inLine.find((each) => each.start < offset && each.end > offset);
   const place = around?.isShown === false ? Math.max(around.start, start) : offset;
@@ -51,6 +51,17 @@ export function showLine(
     before.length > BEFORE ? ["...", ...before.slice(-BEFORE)].join("") : before.join("");
   const right = after.length > AFTER ? `${after.slice(0, AFTER).join("")}...` : after.join("");
   return { text: `${left}${right}`, caret: Array.from(left).length };
+}
+
+/** The first stretch that ends behind an offset: a file may have thousands of stretches, and of faults. */
+function firstAfter(offset: number, stretches: readonly Stretch[]): number {
+  let [low, high] = [0, stretches.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((stretches[middle]?.end ?? Infinity) > offset) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
 function render(text: string, start: number, end: number, stretches: readonly Stretch[]): string {
