@@ -2,7 +2,7 @@ import { relative } from "node:path";
 import { check, type Checked } from "./check.ts";
 import type { Environment } from "./environment.ts";
 import type { Mistake } from "./mistake.ts";
-import { readText } from "./read-text.ts";
+import { readText } from "./text-file.ts";
 import type { RulesFault } from "./rules-error.ts";
 import { showPath } from "./shown.ts";
 import { showLine } from "./source-line.ts";

@@ -18,18 +18,26 @@ const QUOTES = "quotes around a text with marks of YAML in it";
 
 /** What is wrong, by how the parser says it; its own words are those of a grammar, and repeat parts of the text. */
 const FAULTS: readonly (readonly [message: RegExp, found: string, expected: string])[] = [
-  [/^Missing closing/, "a text whose quote has no end", "the same quote behind it"],
+  [/^MULTIPLE_DOCS/, "a second document", "one"],
+  [/^TAB_AS_INDENT/, "a tab", "spaces before the first character"],
+  [/^NON_STRING_KEY/, "a name that is no text", "the name of an option"],
+  [/^RESOURCE_EXHAUSTION/, "too much nesting", "nodes, options and rules"],
+  [/Missing closing/, "a text whose quote has no end", "the same quote behind it"],
   [/end with a \]/, "a bracket that is open", "] behind what stands in it, and all of it indented"],
   [/end with a \}/, "a brace that is open", "} behind what stands in it, and all of it indented"],
-  [/^Missing , /, "two values side by side", "a comma between them"],
-  [/^Missing space after :/, "a colon right before a value", "a space between them"],
-  [/same column|without - indicator|^All |indent/i, "another indentation", "that of the lines around it"],
-  [/^Implicit (map )?keys/, "a line without a colon", "a name, a colon and a space before a value"],
-  [/^Nested mappings/, "a second colon", QUOTES],
-  [/^Invalid escape/, "an unknown escape", "two backslashes for one, or single quotes"],
-  [/^Block scalar header/, "text behind | or >", "a line break, or quotes around all of it"],
-  [/at node end|same line with key|in YAML stream/, "text behind the end of a value", `a line break, or ${QUOTES}`],
-  [/^Comments must/, "# right behind a value", "a space before a comment"],
+  [/Missing , /, "two values side by side", "a comma between them"],
+  [/Missing space after :/, "a colon right before a value", "a space between them"],
+  [/^BAD_INDENT|without - indicator/, "another indentation", "that of the lines around it"],
+  [/Implicit (map )?keys/, "a line without a colon", "a name, a colon and a space before a value"],
+  [/Nested mappings/, "a second colon", QUOTES],
+  [/Invalid escape/, "an unknown escape", "two backslashes for one, or single quotes"],
+  [/Block scalar header/, "text behind | or >", "a line break, or quotes around all of it"],
+  [
+    /at node end|same line with key|in YAML stream/,
+    "text behind the end of a value",
+    `a line break, or ${QUOTES}`,
+  ],
+  [/Comments must/, "# right behind a value", "a space before a comment"],
   [/directive/i, "% at the beginning of a line, or dashes and dots", "nodes, options and rules"],
 ];
 
@@ -68,33 +76,14 @@ function describe(
     ];
   if (/(^|[[,\s])\$\{/.test(line) && code !== "DUPLICATE_KEY")
     return ["braces that are read as an object", 'a variable in quotes: "${NAME}"'];
-  switch (code) {
-    case "DUPLICATE_KEY":
-      return [`${word ?? "a name"} a second time`, "each name once"];
-    case "MULTIPLE_DOCS":
-      return ["a second document", "one"];
-    case "TAB_AS_INDENT":
-      return ["a tab", "spaces before the first character"];
-    case "NON_STRING_KEY":
-      return ["a name that is no text", "the name of an option"];
-    case "BAD_ALIAS":
-    case "BAD_SCALAR_START":
-      return [
-        `${word ?? "a text"} without quotes`,
-        `${word === undefined ? "quotes around it" : `"${word}"`}: some characters begin no plain text in YAML`,
-      ];
-    case "RESOURCE_EXHAUSTION":
-      return ["too much nesting", "nodes, options and rules"];
-    default: {
-      const known = FAULTS.find(([pattern]) => pattern.test(message));
-      return (
-        (known?.slice(1) as [string, string] | undefined) ?? [
-          "text that is no YAML",
-          "YAML or JSON",
-        ]
-      );
-    }
-  }
+  if (code === "DUPLICATE_KEY") return [`${word ?? "a name"} a second time`, "each name once"];
+  if (code === "BAD_ALIAS" || code === "BAD_SCALAR_START")
+    return [
+      `${word ?? "a text"} without quotes`,
+      `${word === undefined ? "quotes around it" : `"${word}"`}: some characters begin no plain text in YAML`,
+    ];
+  const [, found, expected] = FAULTS.find(([pattern]) => pattern.test(`${code} ${message}`)) ?? [];
+  return [found ?? "text that is no YAML", expected ?? "YAML or JSON"];
 }
 
 function lineAround(text: string, at: number): string {
