@@ -1,14 +1,15 @@
-import { describeValue, LockConfigError } from "./errors.ts";
+import { describeKind, describeValue, LockConfigError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 
-/** Throws unless `value` is an object. */
+/** Throws unless `value` is an object. A text in its place is not repeated: it may be a URL with a password. */
 export function requireObject(
   path: string,
   value: unknown,
   expected: string,
 ): asserts value is object {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new LockConfigError({ path, found: describeValue(value), expected });
+    const found = typeof value === "string" ? describeKind(value) : describeValue(value);
+    throw new LockConfigError({ path, found, expected });
   }
 }
 
@@ -50,11 +51,13 @@ export interface NumberBounds {
   /** What the upper bound is, if that is not plain: "the maxTtl of the Redlock". */
   limit?: string;
   integer?: boolean;
+  /** Says what was found, where it may not be repeated. */
+  describe?: (value: unknown) => string;
 }
 
 /** Returns `value` if it is a number within bounds, else throws. */
 export function checkNumber(path: string, value: unknown, bounds: NumberBounds): number {
-  const { min, max, unit, limit, integer = true } = bounds;
+  const { min, max, unit, limit, integer = true, describe = describeValue } = bounds;
   const fits =
     typeof value === "number" &&
     (integer ? Number.isSafeInteger(value) : Number.isFinite(value)) &&
@@ -63,7 +66,7 @@ export function checkNumber(path: string, value: unknown, bounds: NumberBounds):
   if (fits) return value;
   throw new LockConfigError({
     path,
-    found: describeValue(value),
+    found: describe(value),
     expected: `${unit} from ${min} to ${max}${limit === undefined ? "" : `, ${limit}`}`,
   });
 }

@@ -285,7 +285,7 @@ export interface ConfigFault {
 
 /** An option that cannot work. Thrown at construction, before anything runs. */
 export class LockConfigError extends RedlockError implements ConfigFault {
-  override readonly name = "LockConfigError";
+  override readonly name: "LockConfigError" | "LockRulesError" = "LockConfigError";
   readonly code = "ERR_REDLOCK_CONFIG";
   readonly path: string;
   readonly found: string;
@@ -312,6 +312,12 @@ export class RedlockClosedError extends RedlockError {
 /** Writes keys for people, in one line: `"a"` or `"a", "b"`. */
 export function quoteKeys(keys: readonly string[]): string {
   return keys.map((key) => `"${printable(key)}"`).join(", ");
+}
+
+/** Says of what kind a value is that may be a secret, or hold one: texts and numbers are not repeated. */
+export function describeKind(value: unknown): string {
+  if (typeof value === "string") return value === "" ? "an empty text" : "a text";
+  return typeof value === "number" || typeof value === "bigint" ? "a number" : describeValue(value);
 }
 
 /** Describes a value in an error message, short and safe for any value. */

@@ -247,7 +247,12 @@ export function checkConflictPolicy(path: string, policy: unknown): ConflictPoli
 }
 
 function checkMs(path: string, value: unknown, min: number): number {
-  return checkNumber(path, value, { min, max: LONGEST, unit: "whole milliseconds" });
+  return checkNumber(path, value, {
+    min,
+    max: LONGEST,
+    unit: "whole milliseconds",
+    limit: "24 days: no timer holds longer",
+  });
 }
 
 function checkFunction<F>(path: string, value: F): F {

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { text as readStream } from "node:stream/consumers";
 import { asList } from "../config/condition.ts";
 import { createLocks } from "../config/locks.ts";
-import { findFile } from "../config/find-file.ts";
+import { findFile } from "../config/text-file.ts";
 import type { ExplainedJob, Explanation } from "../config/explain.ts";
 import { describeFault } from "../config/rules-error.ts";
 import type { Rule, RuleMatch } from "../config/rule.ts";

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { isAboutMasters } from "../config/check.ts";
-import { findFile } from "../config/find-file.ts";
+import { findFile } from "../config/text-file.ts";
 import { LockRulesError } from "../config/rules-error.ts";
 import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
 import { LockConfigError } from "../errors.ts";

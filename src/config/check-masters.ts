@@ -105,7 +105,7 @@ function readNodes(
     mistakes.push(
       wrongValue(
         path,
-        `${endpoint.address}, the same server as ${writePath(first)}`,
+        `the same server as ${writePath(first)}`,
         "another server: two votes of one server are one",
       ),
     );

@@ -1,11 +1,11 @@
 import * as v from "valibot";
-import { describeValue } from "../errors.ts";
 import { nearest } from "../nearest.ts";
 import { KNOWN_IN_NODE, REFUSED_IN_NODE, USUAL_IN_NODE } from "../redis/endpoint.ts";
 import { guessDuration } from "./duration.ts";
 import { isPlain } from "./environment.ts";
 import { hintAboutOption, meantChoice } from "./foreign-words.ts";
-import { below, type Mistake, NOTHING, type Path, wrongValue } from "./mistake.ts";
+import { below, type Mistake, type Path, wrongValue } from "./mistake.ts";
+import { describeAt } from "./shown.ts";
 import { describePattern, PATTERN_EXPECTED } from "./patterns.ts";
 import { EXPECTED, KNOWN_AT_TOP, KNOWN_IN_RULE, rulesFileSchema } from "./schema.ts";
 
@@ -18,7 +18,7 @@ export function checkShape(rules: unknown): Mistake[] {
   // An array is an object to Valibot.
   const lists = objects
     .filter(({ value }) => Array.isArray(value))
-    .map(({ value, path, expected }) => wrongValue(path, describeInput(value), expected));
+    .map(({ value, path, expected }) => wrongValue(path, describeAt(path, value), expected));
   const isInList = below(lists.map(({ path }) => path));
   const mistakes = issues
     // Valibot names but one unknown option of each object.
@@ -43,14 +43,15 @@ function describe(issue: Issue): Mistake {
   const expected =
     isMissing && name in EXPECTED ? EXPECTED[name as keyof typeof EXPECTED] : issue.message;
   if (issue.type === "regex" && issue.message === PATTERN_EXPECTED)
-    return wrongValue(path, describeInput(issue.input), describePattern(String(issue.input), path));
+    return wrongValue(
+      path,
+      describeAt(path, issue.input),
+      describePattern(String(issue.input), path),
+    );
   const meant = hint(issue);
-  // What is wrong among the masters may be a password.
-  const isSecret = path[0] === "nodes" && typeof issue.input === "string";
-  const found = isSecret ? "a text" : describeInput(issue.input);
   return wrongValue(
     path,
-    found,
+    describeAt(path, issue.input),
     meant === undefined ? expected : `${expected}; did you mean ${JSON.stringify(meant)}?`,
   );
 }
@@ -61,11 +62,6 @@ function hint({ type, input, message, expected }: Issue): string | undefined {
   if ((type !== "union" && type !== "picklist") || expected === null) return undefined;
   const choices = Array.from(expected.matchAll(/"([^"]+)"/g), ([, choice = ""]) => choice);
   return meantChoice(input, choices) ?? nearest(input, choices);
-}
-
-function describeInput(input: unknown): string {
-  if (input === null || input === NOTHING) return "nothing";
-  return Array.isArray(input) && input.length === 0 ? "an empty list" : describeValue(input);
 }
 
 /** Something that has to be an object, and the names that it may have; without them, any. */

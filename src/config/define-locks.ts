@@ -11,9 +11,9 @@ import { Redlock } from "../redlock/redlock.ts";
 import { check, type Checked } from "./check.ts";
 import type { DurationText } from "./duration.ts";
 import { createLocks, type Locks } from "./locks.ts";
-import { writePath } from "./mistake.ts";
 import type { RuleMatch } from "./rule.ts";
 import { LockRulesError, NOWHERE, type RulesFault } from "./rules-error.ts";
+import { showPath } from "./shown.ts";
 
 /** Options as rules have them: durations may have a unit, functions are left out. */
 type Written<Options, Known extends Readonly<Record<string, DataOption>>> = {
@@ -60,7 +60,7 @@ export function defineLocks(rules: LockRules, options: LocksOptions = {}): Locks
   const checked = check(rules, options.environment ?? process.env);
   const faults = checked.mistakes.map(({ path, found, expected }) => ({
     ...NOWHERE,
-    path: writePath(path),
+    path: showPath(path),
     found,
     expected,
   }));

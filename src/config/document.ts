@@ -1,6 +1,7 @@
 import { Lexer, LineCounter, parseDocument, Parser } from "yaml";
 import { findJsonFault } from "./json.ts";
 import type { Mistake, Path } from "./mistake.ts";
+import type { Stretch } from "./source-line.ts";
 import { describeSyntaxError, IS_LOCAL } from "./syntax-error.ts";
 import { DEEPEST, EXPECTED_IN_FILE, ValueReader } from "./value-reader.ts";
 
@@ -20,6 +21,8 @@ export interface SourceDocument {
   readonly mistakes: readonly Mistake[];
   /** Where the value has something that stands for what cannot be read. */
   readonly unreadable: readonly Path[];
+  /** Where its values and names are; none when the text is so wrong that their places are not known. */
+  readonly stretches: readonly Stretch[];
   /** The offset of what a mistake is about, or of the nearest thing around it. */
   offsetOf(mistake: Mistake): number;
   /** Line and column of an offset, from 1. */
@@ -37,7 +40,15 @@ export function readDocument(text: string, isJson = false): SourceDocument {
   if (early !== undefined) {
     for (const { index } of text.matchAll(/^/gm)) lines.addNewLine(index);
     const offsetOf = (): number => early.at;
-    return { value: undefined, faults: [early], mistakes: [], unreadable: [], offsetOf, placeOf };
+    return {
+      value: undefined,
+      faults: [early],
+      mistakes: [],
+      unreadable: [],
+      stretches: [],
+      offsetOf,
+      placeOf,
+    };
   }
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -52,13 +63,15 @@ export function readDocument(text: string, isJson = false): SourceDocument {
   );
   const reader = new ValueReader(document, text, new Set(problems.map(({ pos: [at] }) => at)));
   const value = problems.every(({ code }) => IS_LOCAL.has(code)) ? reader.read() : undefined;
-  const faults = problems.map((problem) => describeSyntaxError(problem, text));
   const { tooMuch, mistakes, unreadable } = reader;
+  const stretches = tooMuch === undefined ? reader.stretches : [];
+  const faults = problems.map((problem) => describeSyntaxError(problem, text, stretches));
   return {
     value: tooMuch === undefined ? value : undefined,
     faults: tooMuch === undefined ? faults : [...faults, tooMuch],
     mistakes,
     unreadable,
+    stretches,
     offsetOf: (mistake) => reader.offsetOf(mistake),
     placeOf,
   };

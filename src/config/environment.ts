@@ -38,18 +38,24 @@ export function expandVariables(
 type Variable = { value: string } | { value?: never; fault: string; expected: string };
 
 function findVariable(name: string, environment: Environment): Variable {
+  // Other names may be parts of a password.
+  const isUsual = /^[A-Z_][A-Z0-9_]*$/.test(name);
+  const shown = isUsual ? `\${${name}}` : "a variable";
+  const variable = isUsual
+    ? `the environment variable ${name}`
+    : "an environment variable of this name";
   if (!NAME.test(name)) {
-    return { fault: `"\${${name}}"`, expected: "the name of an environment variable: ${NAME}" };
+    return {
+      fault: "${ before what is no name",
+      expected: "the name of an environment variable: ${NAME}",
+    };
   }
   const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
   if (value === undefined) {
-    return { fault: `\${${name}}, which is not set`, expected: `the environment variable ${name}` };
+    return { fault: `${shown}, which is not set`, expected: variable };
   }
   if (value === "") {
-    return {
-      fault: `\${${name}}, which is empty`,
-      expected: `a value in the environment variable ${name}`,
-    };
+    return { fault: `${shown}, which is empty`, expected: `a value in ${variable}` };
   }
   return { value };
 }

@@ -5,23 +5,31 @@ const DURATIONS =
 /** What options of other systems are here, by their names in lower case without `-` and `_`. */
 const OPTIONS = [
   ["concurrency concurrencylimit limit maxruns performlimit totallimit to", LIMIT],
+  ["redis connection connections masters servers hosts urls", "nodes"],
   ["group resourcegroup", 'key, a template such as "deploy:{{data.environment}}"'],
   ["lock concurrencykey", 'key, a template such as "account:{{data.accountId}}"'],
-  ["expireafter expiry duration locktimeout lockttl lockatmostfor", DURATIONS],
+  ["expireafter expiry duration timeout locktimeout lockttl lockatmostfor", DURATIONS],
   ["lockatleastfor", "minHold"],
   ["releaseafter", "nothing: a job under onConflict: delay is woken when its key is free"],
   ["cancelinprogress", "onConflict: cancelInProgress"],
-  ["strategy mode", "onConflict"],
+  ["strategy mode processmode conflict", "onConflict"],
   ["if", "when, such as when: { data.ref: refs/heads/main }"],
   ["match", "queue, job, when or unless"],
+  ["name jobname jobs", "job"],
+  ["queuename queues", "queue"],
+  [
+    "retries attempts maxattempts",
+    "nothing here: how often a job is tried is an option of the job, attempts",
+  ],
+  ["<<", "no merge: options at the top are for all rules, and an alias stands for one value"],
   ["env", "${NAME} in nodes or keyPrefix"],
 ] as const;
 
 /** What policies of other systems are here, written likewise. */
 const POLICIES = [
   ["discard drop ignore log dontrelease cancelnewest", "skip"],
-  ["replace supersede latest newest", "keepLatest"],
-  ["reschedule release block queue enqueue park", "delay"],
+  ["replace supersede latest newest newestfirst", "keepLatest"],
+  ["reschedule release block queue enqueue requeue retry park oldestfirst", "delay"],
   ["raise reject error throw", "fail"],
   ["cancel terminate", "cancelInProgress"],
 ] as const;

@@ -1,4 +1,5 @@
 import type { TextFault } from "./document.ts";
+import { mayShow, mayShowName } from "./shown.ts";
 
 const SPACE = /[ \t\n\r]*/y;
 const TOKEN =
@@ -16,33 +17,46 @@ const NEXT = {
 
 /** Where a text is no JSON, of which `JSON.parse` tells the place in some cases only; `undefined` when it is. */
 export function findJsonFault(text: string): TextFault | undefined {
-  const open: ("{" | "[")[] = [];
+  const open: { kind: "{" | "["; step: string | number }[] = [];
   let next = "value" as keyof typeof NEXT | "end of value";
   let at = 0;
+  const fail = (expected: string): TextFault => {
+    const path = open.map(({ step }) => step);
+    const isName = next === "name" || next === "first name" || path.length === 0;
+    const isShown = (word: string): boolean =>
+      isName ? mayShowName(word, path.slice(0, -1)) : mayShow(path);
+    return describe(text, at, expected, isShown);
+  };
   for (;;) {
     at += take(SPACE, text, at).length;
     const token = take(TOKEN, text, at);
     const kind = /^[\w-]/.test(token) ? "v" : token.slice(0, 1);
-    const around = open.at(-1);
+    const inner = open.at(-1);
+    const around = inner?.kind;
     const close = around === "{" ? "}" : "]";
     const isEnd = token === "" && at === text.length;
     if (next === "end of value") {
       if (around === undefined && isEnd) return undefined;
       if (around === undefined || (kind !== "," && kind !== close))
-        return describe(text, at, around === undefined ? "nothing more" : `a comma or ${close}`);
-      if (kind === ",") next = around === "{" ? "name" : "value";
-      else open.pop();
+        return fail(around === undefined ? "nothing more" : `a comma or ${close}`);
+      if (kind === ",") {
+        next = around === "{" ? "name" : "value";
+        if (typeof inner?.step === "number") inner.step += 1;
+      } else open.pop();
     } else {
       const [kinds, expected]: readonly [string, string] = NEXT[next];
-      if (kind === "" || !kinds.includes(kind)) return describe(text, at, expected);
+      if (kind === "" || !kinds.includes(kind)) return fail(expected);
       if (kind === "{" || kind === "[") {
-        open.push(kind);
+        open.push({ kind, step: 0 });
         next = kind === "{" ? "first name" : "first value";
       } else if (kind === "}" || kind === "]") {
         open.pop();
         next = "end of value";
       } else if (kind === ":") next = "value";
-      else next = next === "name" || next === "first name" ? "colon" : "end of value";
+      else if (next === "name" || next === "first name") {
+        if (inner !== undefined) inner.step = String(JSON.parse(token));
+        next = "colon";
+      } else next = "end of value";
     }
     at += token.length;
   }
@@ -53,7 +67,15 @@ function take(token: RegExp, text: string, at: number): string {
   return token.exec(text)?.[0] ?? "";
 }
 
-function describe(text: string, at: number, expected: string): TextFault {
+/** What other languages have for values. */
+const NO_SECRET = /^(?:undefined|NaN|-?Infinity|None|True|False|[{}[\]:,])$/;
+
+function describe(
+  text: string,
+  at: number,
+  expected: string,
+  isShown: (word: string) => boolean,
+): TextFault {
   const rest = text.slice(at, at + 40);
   const [word = ""] = /^[\w.+-]+|^./su.exec(rest) ?? [];
   if (/^(?:#|\/[/*])/.test(rest))
@@ -68,9 +90,10 @@ function describe(text: string, at: number, expected: string): TextFault {
         }
       : { at, found: "a text", expected };
   const isYaml = /^[\w'&*|>!-]/.test(word) && !/^[\d-]/.test(word);
+  const shown = NO_SECRET.test(word) || isShown(word) ? word : "something without quotes";
   return {
     at,
-    found: word === "'" ? "a single quote" : word,
+    found: word === "'" ? "a single quote" : shown,
     expected: expected + (isYaml ? ELSEWHERE : ""),
   };
 }

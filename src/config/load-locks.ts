@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { requireText } from "../check-options.ts";
 import { LockConfigError } from "../errors.ts";
 import { checkLocksOptions, locksOf, type LocksOptions } from "./define-locks.ts";
-import { FILE_NAMES, findFile } from "./find-file.ts";
+import { FILE_NAMES, findFile } from "./text-file.ts";
 import type { Locks } from "./locks.ts";
 import { readRulesFile } from "./rules-file.ts";
 

@@ -24,6 +24,8 @@ export function describePattern(text: string, path: Path): string {
 function describe(text: string, [, , place, condition]: Path): string {
   if (text.includes("{{") || /\$\{?[A-Z_]/.test(text))
     return `${PATTERN_EXPECTED}; neither templates nor variables`;
+  if (/^\s|\s$/.test(text) && PATTERN_FORM.test(text.trim()) && text.trim() !== "")
+    return `"${text.trim()}", without spaces around it`;
   const [, negated] = /^!(.+)/.exec(text) ?? [];
   const names = alternativesOf(negated ?? text);
   const list = names && `[${names.map(quoteWhereNeeded).join(", ")}]`;

@@ -26,6 +26,7 @@ export const NOWHERE = {
 
 /** Rules that cannot work; its message tells all mistakes. */
 export class LockRulesError extends LockConfigError {
+  override readonly name = "LockRulesError";
   /** All mistakes, in the order of the file. */
   readonly faults: readonly RulesFault[];
   readonly file: string | undefined;

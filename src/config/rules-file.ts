@@ -2,10 +2,10 @@ import { relative } from "node:path";
 import { check, type Checked } from "./check.ts";
 import type { Environment } from "./environment.ts";
 import type { Mistake } from "./mistake.ts";
-import { writePath } from "./mistake.ts";
-import { readText } from "./read-text.ts";
+import { readText } from "./text-file.ts";
 import type { RulesFault } from "./rules-error.ts";
-import { showLine, withoutSecrets } from "./source-line.ts";
+import { showPath } from "./shown.ts";
+import { showLine } from "./source-line.ts";
 
 /** A rules file that was read. */
 export interface RulesFile extends Checked {
@@ -35,12 +35,10 @@ export async function readRulesFile(path: string, environment: Environment): Pro
     const { line, column } = document.placeOf(at);
     return {
       ...what,
-      path: withoutSecrets(what.path),
-      found: withoutSecrets(what.found),
       file,
       line,
       column,
-      source: showLine(text, at),
+      source: showLine(text, at, document.stretches),
     };
   };
   const toFaults = (mistakes: readonly Mistake[]): RulesFault[] =>
@@ -48,7 +46,7 @@ export async function readRulesFile(path: string, environment: Environment): Pro
       .map((mistake) => ({ mistake, at: document.offsetOf(mistake) }))
       .sort((a, b) => a.at - b.at)
       .map(({ mistake: { path, found, expected }, at }) =>
-        faultAt(at, { path: writePath(path), found, expected }),
+        faultAt(at, { path: showPath(path), found, expected }),
       );
   const textFaults = document.faults.map(({ at, found, expected }) =>
     faultAt(at, { path: "", found, expected }),

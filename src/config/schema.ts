@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
 import type { DataOption } from "../data-option.ts";
+import { MAX_KEYS } from "../keys/normalise.ts";
 import { KNOWN_IN_NODE } from "../redis/endpoint.ts";
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import { LARGEST_DRIFT_FACTOR } from "../redlock/options.ts";
@@ -50,7 +51,7 @@ const { MIN_SAFE_INTEGER: MIN, MAX_SAFE_INTEGER: MAX } = Number;
 const EXACT = `a number from ${MIN} to ${MAX}, or a text in quotes`;
 const value = union(EXPECTED.condition, {
   string: v.pipe(v.string(), v.regex(PATTERN_FORM, PATTERN_EXPECTED)),
-  number: v.pipe(v.number(), v.minValue(MIN, EXACT), v.maxValue(MAX, EXACT)),
+  number: v.pipe(v.number(EXACT), v.minValue(MIN, EXACT), v.maxValue(MAX, EXACT)),
   boolean: v.boolean(),
   null: v.null(),
 });
@@ -88,7 +89,7 @@ const rule = v.pipe(
         described(conditions, "Paths into the job, and what their values are not: none may hold."),
       ),
       key: described(
-        v.nullable(oneOrMore(v.string(EXPECTED.key), EXPECTED.key)),
+        v.nullable(oneOrMore(v.string(EXPECTED.key), EXPECTED.key, MAX_KEYS)),
         "What to lock, made from the job, all or none of several; null for jobs that need no lock.",
       ),
       ...optionsOf(LOCK_DATA_OPTIONS),
@@ -130,12 +131,21 @@ export const rulesFileSchema = v.pipe(
   v.description("Lock masters, and rules that say what to lock for which jobs."),
 );
 
+/** What is expected of an option in place of a value; `undefined` when the value is right. */
+export function expectedOf(option: string, value: unknown): string | undefined {
+  const schemas: Record<string, v.GenericSchema> = { ...rulesFileSchema.entries, ...rule.entries };
+  const schema = Object.hasOwn(schemas, option) ? schemas[option] : undefined;
+  return schema && v.safeParse(schema, value).issues?.[0].message;
+}
+
 /** The names that may stand at the top of a file, and in a rule. */
 export const KNOWN_AT_TOP = Object.keys(rulesFileSchema.entries);
 export const KNOWN_IN_RULE = Object.keys(rule.entries);
 
-function oneOrMore<S extends v.GenericSchema>(each: S, expected: string) {
-  return union(expected, { each, array: v.pipe(v.array(each), v.minLength(1, expected)) });
+function oneOrMore<S extends v.GenericSchema>(each: S, expected: string, most = Infinity) {
+  const array = v.pipe(v.array(each), v.minLength(1, expected));
+  const few = v.pipe(array, v.maxLength(most, `at most ${most} templates`));
+  return union(expected, { each, array: most === Infinity ? array : few });
 }
 
 /** A union of which the type of a value says the member that is meant; else it is `each`, if there is one. */
@@ -177,7 +187,7 @@ function oneOf(choices: readonly (string | boolean)[]): v.GenericSchema {
 function duration(expected: string) {
   return {
     number: v.pipe(
-      v.number(),
+      v.number(expected),
       v.integer(expected),
       v.minValue(0, expected),
       v.description("Milliseconds."),

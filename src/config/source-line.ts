@@ -7,46 +7,76 @@ export interface SourceLine {
   readonly caret: number;
 }
 
+/** A stretch of a text, and whether it may be shown. */
+export interface Stretch {
+  readonly start: number;
+  readonly end: number;
+  readonly isShown: boolean;
+}
+
 /** Characters shown before and after the place. */
 const BEFORE = 50;
 const AFTER = 60;
+/** A line may be the whole file: only so much of it is looked at. */
+const WINDOW = 1_000;
+/** What stands between values and is no mark of YAML: anchors and tags. */
+const NO_MARK = /[^\s[\]{},:?-]+/g;
+const COMMENT = /(?<=^|\s)#.*/;
 
-/** The line around an offset. */
-export function showLine(text: string, offset: number): SourceLine {
-  const start =
-    Math.max(text.lastIndexOf("\n", offset - 1), text.lastIndexOf("\r", offset - 1)) + 1;
-  const [line = ""] = text.slice(start).split(/[\r\n]/, 1);
-  const place = Math.min(offset - start, line.length);
-  const [shown, at] = masked(line, place);
-  const [before = [], after = []] = [shown.slice(0, at), shown.slice(at)].map((part) =>
-    Array.from(printable(part.replaceAll("\t", " "))),
-  );
+/**
+ * The line around an offset, with `***` for all that is not among the stretches that may be shown; `undefined` when there is
+ * nothing left of it.
+ *
+ * @param stretches all values and names of the text, in its order.
+ */
+export function showLine(
+  text: string,
+  offset: number,
+  stretches: readonly Stretch[],
+): SourceLine | undefined {
+  const start = Math.max(text.lastIndexOf("\n", offset - 1) + 1, offset - WINDOW);
+  const next = text.indexOf("\n", offset);
+  const end = Math.min(next === -1 ? text.length : next, offset + WINDOW);
+  const inLine: Stretch[] = [];
+  for (let at = firstAfter(start, stretches); (stretches[at]?.start ?? end) < end; at++)
+    inLine.push(stretches[at] as Stretch);
+  if (!inLine.some(({ isShown }) => isShown)) return undefined;
+  const around = inLine.find((each) => each.start < offset && each.end > offset);
+  const place = around?.isShown === false ? Math.max(around.start, start) : offset;
+  const [before = [], after = []] = [
+    render(text, start, place, inLine),
+    render(text, place, end, inLine).trimEnd(),
+  ].map((part) => Array.from(printable(part.replaceAll("\t", " "))));
   const left =
     before.length > BEFORE ? ["...", ...before.slice(-BEFORE)].join("") : before.join("");
   const right = after.length > AFTER ? `${after.slice(0, AFTER).join("")}...` : after.join("");
   return { text: `${left}${right}`, caret: Array.from(left).length };
 }
 
-/** Replaces what may be a password. */
-export function withoutSecrets(text: string): string {
-  return masked(text, 0)[0];
+/** The first stretch that ends behind an offset: a file may have thousands of stretches, and of faults. */
+function firstAfter(offset: number, stretches: readonly Stretch[]): number {
+  let [low, high] = [0, stretches.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((stretches[middle]?.end ?? Infinity) > offset) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }
 
-/** What stands before an `@` behind `://`, whatever it is; and what has a name that says so. */
-const SECRET =
-  /(?<=:\/\/)(?:(?!:\/\/).)*(?=@)|(?<=(?:pass\w*|secret|token)["']?\s*[:=]\s*)(?:"[^"]*"?|'[^']*'?|[^\s,}]+)/gi;
-/** Somebody's name, and a variable in the place of the password. */
-const NO_SECRET = /^[^:]*:?\$\{\w*\}$|^["']?\$\{\w*\}["']?$/;
-
-/** A text without secrets, and where a place in it has gone: in a secret, to its beginning. */
-function masked(text: string, place: number): [text: string, place: number] {
-  let [shown, end, moved] = ["", 0, place];
-  for (const { 0: secret, index } of text.matchAll(SECRET)) {
-    if (secret === "" || NO_SECRET.test(secret)) continue;
-    shown += `${text.slice(end, index)}***`;
-    end = index + secret.length;
-    if (place >= end) moved += 3 - secret.length;
-    else if (place > index) moved -= place - index;
+function render(text: string, start: number, end: number, stretches: readonly Stretch[]): string {
+  let [rendered, at] = ["", start];
+  const fill = (to: number): void => {
+    rendered += text.slice(at, to).replace(COMMENT, "").replaceAll(NO_MARK, "***");
+    at = to;
+  };
+  for (const stretch of stretches) {
+    const [from, to] = [Math.max(stretch.start, at), Math.min(stretch.end, end)];
+    if (from >= to) continue;
+    fill(from);
+    rendered += stretch.isShown ? text.slice(from, to) : "***";
+    at = to;
   }
-  return [shown + text.slice(end), moved];
+  fill(end);
+  return rendered;
 }

@@ -13,6 +13,9 @@ import {
 import type { TextFault } from "./document.ts";
 import { type Mistake, NOTHING, type Path, writePath } from "./mistake.ts";
 import { offsetInScalar } from "./scalar-offset.ts";
+import { expectedOf } from "./schema.ts";
+import { mayShow, mayShowName } from "./shown.ts";
+import type { Stretch } from "./source-line.ts";
 import { PLAIN_VALUES } from "./syntax-error.ts";
 
 /** Deeper than any rules file, and flat enough for every recursion. */
@@ -23,16 +26,22 @@ export const EXPECTED_IN_FILE = "nodes, options and rules";
 const MOST_REPEATED = 20_000;
 /** What takes texts alone. */
 const TEXTS: ReadonlySet<unknown> = new Set(["queue", "job", "key", "keyPrefix"]);
+/** What compares values as texts. */
+const CONDITIONS: ReadonlySet<unknown> = new Set(["when", "unless"]);
 
 /** Makes values of nodes, and remembers where they stand. */
 export class ValueReader {
   readonly mistakes: Mistake[] = [];
   readonly unreadable: Path[] = [];
+  /** Where values and names stand, and whether they may be shown. */
+  readonly stretches: Stretch[] = [];
   tooMuch: TextFault | undefined;
   readonly #document: YamlDocument.Parsed;
   readonly #text: string;
   /** Where there are faults of the text, that are told as such. */
   readonly #problems: ReadonlySet<number>;
+  /** What has an anchor where nothing may be shown: under another name it is as secret. */
+  readonly #secrets = new Set<unknown>();
   readonly #nodes = new Map<string, { readonly name: unknown; readonly value: unknown }>();
   #aliases = 0;
   #repeated = 0;
@@ -78,8 +87,10 @@ export class ValueReader {
       this.tooMuch ??= { at: rangeOf(node)?.[0] ?? 0, found, expected: EXPECTED_IN_FILE };
       return undefined;
     }
+    if (isAlias(node) || isScalar(node)) this.#note(node, mayShow(path));
     if (isAlias(node)) return this.#targetOf(node, path, depth);
     if (!isScalar(node) && !isCollection(node)) return this.#nothing(path);
+    if (node.anchor !== undefined && path[0] !== "rules" && !mayShow(path)) this.#secrets.add(node);
     if (node.tag !== undefined) return this.#refuseTag(node as { range: Range }, path);
     if (isSeq(node))
       return node.items.map((item, i) => this.#valueAt([...path, i], undefined, item, depth + 1));
@@ -90,29 +101,37 @@ export class ValueReader {
     const { value, source, type } = node as Scalar.Parsed;
     const isAsWritten = String(value) === source || (value === null && source === "~");
     if (type !== "PLAIN" || typeof value === "string" || isAsWritten) return value;
-    // It may be a password.
-    if (path[0] === "nodes")
+    if (!mayShow(path))
       return this.#refuse(path, "a value that is read as another text", "quotes around it");
     const quoted = `"${source}" in quotes`;
-    const isText = path.some((step) => TEXTS.has(step));
+    const found = `${source}, which is read as ${String(value)}`;
+    const [top, , inRule] = path;
+    const option = String(top === "rules" ? inRule : top);
+    if (TEXTS.has(option) && !(option === "key" && value === null))
+      return this.#refuse(path, found, quoted);
     const isExact = typeof value !== "number" || Math.abs(value) <= Number.MAX_SAFE_INTEGER;
-    return this.#refuse(
-      path,
-      `${source}, which is read as ${String(value)}`,
-      isText || !isExact ? quoted : `${String(value)}, or ${quoted}`,
-    );
+    if (!CONDITIONS.has(option)) {
+      const read = isExact ? String(value) : "a smaller number";
+      return this.#refuse(path, found, expectedOf(option, value) ?? read);
+    }
+    return this.#refuse(path, found, isExact ? `${String(value)}, or ${quoted}` : quoted);
   }
 
   #targetOf(alias: Alias, path: Path, depth: number): unknown {
     if (this.#problems.has(rangeOf(alias)?.[0] ?? -1)) return this.#unreadable(path);
     const target = alias.resolve(this.#document);
-    const name = `*${alias.source}`;
-    if (target === undefined)
-      return this.#refuse(
-        path,
-        `an alias without an anchor: ${name}`,
-        `"${name}" in quotes, if it is a pattern`,
-      );
+    if (target === undefined) {
+      const name = `*${alias.source}`;
+      return mayShow(path)
+        ? this.#refuse(
+            path,
+            `an alias without an anchor: ${name}`,
+            `"${name}" in quotes, if it is a pattern`,
+          )
+        : this.#refuse(path, "an alias without an anchor", "quotes around a text with * before it");
+    }
+    if (mayShow(path) && this.#secrets.has(target))
+      return this.#refuse(path, "an alias of what stands in nodes", "a value of its own");
     this.#aliases += 1;
     const value = this.#valueOf(target, path, depth + 1);
     this.#aliases -= 1;
@@ -127,6 +146,7 @@ export class ValueReader {
         continue;
       }
       const name = String(key.value);
+      this.#note(key, mayShowName(name, path));
       if (key.tag !== undefined) this.#refuseTag(key as { range: Range }, [...path, name], "name");
       // An assignment to __proto__ would set the prototype.
       Object.defineProperty(object, name, {
@@ -139,9 +159,17 @@ export class ValueReader {
     return object;
   }
 
-  /** What is not written: in rules it is no null. */
-  #nothing([top]: Path): unknown {
-    return top === "rules" ? NOTHING : null;
+  /** What is not written: it is no null. */
+  #nothing(path: Path): unknown {
+    if (path[0] !== "nodes" || path.length < 2) return NOTHING;
+    const expected = "a value, in quotes if it begins with &, #, ! or *; or null for none";
+    return this.#refuse(path, "nothing", expected);
+  }
+
+  #note(node: unknown, isShown: boolean): void {
+    const [start, end] = rangeOf(node) ?? [0, 0];
+    // What an alias repeats may stand where nothing is shown.
+    if (this.#aliases === 0 && start < end) this.stretches.push({ start, end, isShown });
   }
 
   #refuseTag(node: { range: Range }, path: Path, part: Mistake["part"] = "value"): unknown {
@@ -152,7 +180,7 @@ export class ValueReader {
     node.range = [start - before.length, Math.max(start, end), end];
     return this.#refuse(
       path,
-      `a tag: ${tag}`,
+      mayShow(path) ? `a tag: ${tag}` : "a tag",
       `${PLAIN_VALUES}; a text with ! before it in quotes`,
       part,
     );

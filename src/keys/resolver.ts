@@ -36,6 +36,12 @@ export function createKeyResolver<Job extends KeyJob>(key: KeyOption<Job>): KeyR
       found: "an empty list",
       expected: "at least one template",
     });
+  if (key.length > MAX_KEYS)
+    throw new LockConfigError({
+      path: "key",
+      found: `a list of ${key.length}`,
+      expected: `at most ${MAX_KEYS} templates`,
+    });
   const templates = key.map((text: string, index) => parseTemplate(text, `key[${index}]`));
   return (job) => {
     const keys = [...new Set(templates.flatMap((template) => template.render(job)))].sort();

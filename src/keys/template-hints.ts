@@ -40,6 +40,12 @@ export const ROOT_HINTS: Readonly<Record<string, string>> = {
   ),
 };
 
+/** What is expected in place of a function in a condition. */
+export const NO_FUNCTIONS_IN_CONDITIONS =
+  "a path alone: there are no functions in conditions, and patterns take letters as they are";
+const ONE_LOWER = "lower(...) once, around all that stands between the braces";
+/** Spaces stand around paths. */
+export const NO_SPACE = "no space in a path";
 const NO_FUNCTIONS =
   "no function but lower(...), which encloses all between the braces: the producer puts what it computes into the data";
 const NO_EXPRESSIONS = "no expression: a rule for each case, told apart by its when";
@@ -57,5 +63,6 @@ export function hintAfterPath(rest: string): string | undefined {
 /** Says what to do in place of a function: `upper(`. */
 export function hintAboutCall(rest: string): { found: string; expected: string } | undefined {
   const [call] = /^[\w.$-]+ *\(/.exec(rest) ?? [];
-  return call === undefined ? undefined : { found: `"${call}"`, expected: NO_FUNCTIONS };
+  if (call === undefined) return undefined;
+  return { found: `"${call}"`, expected: /^lower *\(/.test(call) ? ONE_LOWER : NO_FUNCTIONS };
 }

@@ -51,6 +51,9 @@ const INDEX = /0|[1-9]\d{0,14}/y;
 const QUOTED = /"(?:[^"\\]|\\["'\\])*"|'(?:[^'\\]|\\["'\\])*'/y;
 const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const LOWER = /lower *\( */y;
+const LOWER_AT_START = /^ *lower *\(/;
+/** In a path, these have a space where none is allowed. */
+const SPACE_BEFORE_STEP = / +[.[]/y;
 const OPERATOR = /\?\?|\|\|/y;
 /** How much is looked at for the name of a function. */
 const LONGEST_CALL = 64;
@@ -127,7 +130,9 @@ class Parser extends Scanner {
 
   parsePath(): TemplatePath {
     this.#refuseForbidden();
+    if (LOWER_AT_START.test(this.text)) this.fail('"lower("', hints.NO_FUNCTIONS_IN_CONDITIONS);
     const path = this.#readPath();
+    this.#refuseSpace(/ /y);
     if (this.at < this.text.length) this.fail(this.found(), "., [ or the end");
     return path;
   }
@@ -225,22 +230,32 @@ class Parser extends Scanner {
     const steps: Step[] = [];
     for (;;) {
       const start = this.at;
+      this.#refuseSpace(SPACE_BEFORE_STEP);
       if (this.takes(".")) steps.push({ kind: "property", name: this.#name() });
       else if (this.takes("[")) steps.push(this.#bracket());
+      else if (root === "opts" && steps.length === 0)
+        return this.fail("opts alone", "a part of it, such as opts.priority", start - root.length);
       else return steps;
       if (root !== "data" && root !== "opts")
         this.fail(`a part of ${root}`, `${root} alone, because it is a string`, start);
     }
   }
 
+  #refuseSpace(token: RegExp): void {
+    const start = this.at;
+    if (this.match(token) !== undefined) this.fail('" "', hints.NO_SPACE, start);
+  }
+
   #name(): string {
+    this.#refuseSpace(/ /y);
     return (
       this.match(NAME) ?? this.fail(this.found(), 'a name; others are quoted: data["odd name"]')
     );
   }
 
   #bracket(): Step {
-    const quoted = this.match(QUOTED);
+    this.#refuseSpace(/ /y);
+    const quoted = this.#quoted("name");
     const index = quoted === undefined ? this.match(INDEX) : undefined;
     const step: Step =
       quoted !== undefined
@@ -250,19 +265,36 @@ class Parser extends Scanner {
           : { kind: "each" };
     if (step.kind === "each" && !this.takes("*"))
       this.fail(this.found(), "an index, *, or a quoted name");
+    this.#refuseSpace(/ /y);
     if (!this.takes("]")) this.fail(this.found(), "]");
     return step;
   }
 
   #fallback(): string | undefined {
     const start = this.at;
-    const quoted = this.match(QUOTED);
+    const quoted = this.#quoted("default");
     if (quoted !== undefined)
       return unquote(quoted) || this.fail("an empty default", "at least one character", start);
     const number = this.match(NUMBER);
-    if (number === undefined || Number.isFinite(Number(number)))
-      return number && String(Number(number));
-    return this.fail(number, "a finite number", start);
+    // As in rules, a value is what is written: 007 would be 7, and a long number another one.
+    const read = String(Number(number));
+    if (number === undefined || number === read) return number;
+    if (!Number.isFinite(Number(number))) this.fail(number, "a finite number", start);
+    const isExact = Math.abs(Number(number)) <= Number.MAX_SAFE_INTEGER;
+    const text = `"${number}" in quotes`;
+    const expected = isExact ? `${read}, or ${text}` : text;
+    return this.fail(`${number}, which is read as ${read}`, expected, start);
+  }
+
+  #quoted(what: string): string | undefined {
+    const quoted = this.match(QUOTED);
+    const quote = /["']/.exec(this.text[this.at] ?? "")?.[0];
+    if (quoted === undefined && quote !== undefined) {
+      if (!this.text.includes(quote, this.at + 1))
+        this.fail("a quote without an end", `the same quote behind the ${what}`);
+      this.fail("an unknown escape between quotes", String.raw`\\ or \${quote}`);
+    }
+    return quoted;
   }
 
   #refuseForbidden(): void {

@@ -1,5 +1,5 @@
 import type { RedisOptions } from "ioredis";
-import { describeValue } from "../errors.ts";
+import { describeKind } from "../errors.ts";
 import { describeConnectionError } from "./causes.ts";
 
 /** A user name or a password, or what gives it at each connect: a token that expires, say. */
@@ -31,5 +31,5 @@ async function read(
     throw new Error(`${name}() failed: ${describeConnectionError(error)}`, { cause: error });
   }
   if (typeof value === "string") return { [name]: value };
-  throw new Error(`${name}() gave ${describeValue(value)}, expected a string`);
+  throw new Error(`${name}() gave ${describeKind(value)}, expected a string`);
 }

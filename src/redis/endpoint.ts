@@ -1,6 +1,6 @@
 import { Redis, type RedisOptions } from "ioredis";
-import { checkNumber, refuseUnknownOptions, requireText } from "../check-options.ts";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { checkNumber, refuseUnknownOptions } from "../check-options.ts";
+import { describeKind, describeValue, LockConfigError } from "../errors.ts";
 import { type Credential, readCredentials } from "./credentials.ts";
 import { IOREDIS_OPTIONS, type IoredisOption } from "./ioredis-options.ts";
 import type { OpenClient } from "./link.ts";
@@ -65,11 +65,15 @@ const TLS_PROFILES: readonly unknown[] = ["RedisCloudFixed", "RedisCloudFlexible
 const EXPECTED =
   'a URL like "redis://host:6379", an options object like { host, port }, or an ioredis client';
 
-/** Understands one entry of `nodes`. */
+/** Of a port or a database: a number is no secret there, unless it is a very long one. */
+const describe = (value: unknown): string =>
+  typeof value === "number" && Math.abs(value) < 1e6 ? describeValue(value) : describeKind(value);
+
+/** Understands one entry of `nodes`. Errors repeat nothing of it but ports and numbers of databases. */
 export function parseEndpoint(path: string, node: unknown): Endpoint {
   if (typeof node === "string") return describeEndpoint(path, parseUrl(path, node));
   if (typeof node !== "object" || node === null || Array.isArray(node)) {
-    throw new LockConfigError({ path, found: describeValue(node), expected: EXPECTED });
+    throw new LockConfigError({ path, found: describeKind(node), expected: EXPECTED });
   }
   if (isIoredisClient(node)) return clientEndpoint(path, node);
   if ("duplicate" in node || "sendCommand" in node) {
@@ -79,7 +83,7 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
     if (!(refused in node)) continue;
     throw new LockConfigError({
       path: `${path}.${refused}`,
-      found: describeValue(node[refused as keyof typeof node]),
+      found: describeKind(node[refused as keyof typeof node]),
       expected: "one independent master: a failover or a move of slots would lose locks",
     });
   }
@@ -89,7 +93,13 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
     requirePlace(path, node);
     return describeEndpoint(path, options);
   }
-  requireText(`${path}.url`, url, "a string");
+  if (typeof url !== "string") {
+    throw new LockConfigError({
+      path: `${path}.url`,
+      found: describeKind(url),
+      expected: "a text",
+    });
+  }
   return describeEndpoint(path, { ...parseUrl(`${path}.url`, url), ...options });
 }
 
@@ -99,19 +109,24 @@ function describeEndpoint(path: string, options: RedisOptions): Endpoint {
   if (socket !== undefined && (typeof socket !== "string" || socket === "")) {
     throw new LockConfigError({
       path: `${path}.path`,
-      found: describeValue(socket),
+      found: describeKind(socket),
       expected: "the path of a Unix socket",
     });
   }
   if (typeof host !== "string" || host === "") {
     throw new LockConfigError({
       path: `${path}.host`,
-      found: describeValue(host),
+      found: describeKind(host),
       expected: "a host name or address",
     });
   }
-  checkNumber(`${path}.port`, port, { min: 1, max: 65_535, unit: "a port" });
-  checkNumber(`${path}.db`, db, { min: 0, max: 1_000_000, unit: "the number of a database" });
+  checkNumber(`${path}.port`, port, { min: 1, max: 65_535, unit: "a port", describe });
+  checkNumber(`${path}.db`, db, {
+    min: 0,
+    max: 1_000_000,
+    unit: "the number of a database",
+    describe,
+  });
   checkTls(`${path}.tls`, options.tls);
   return {
     ...nameEndpoint(host, port, socket, db),
@@ -129,14 +144,14 @@ function refuseUseless(path: string, options: RedisOptions): void {
   if (keyPrefix !== undefined && keyPrefix !== "") {
     throw new LockConfigError({
       path: `${path}.keyPrefix`,
-      found: describeValue(keyPrefix),
+      found: describeKind(keyPrefix),
       expected: "none: what is put before the keys of locks is the option keyPrefix of the Redlock",
     });
   }
   if (monitor) {
     throw new LockConfigError({
       path: `${path}.monitor`,
-      found: describeValue(monitor),
+      found: describeKind(monitor),
       expected: "none: a connection in the mode of MONITOR takes no commands",
     });
   }
@@ -153,7 +168,7 @@ function requirePlace(path: string, node: NodeOptions): void {
   if ("host" in node && node.host === undefined) {
     throw new LockConfigError({
       path: `${path}.host`,
-      found: describeValue(node.host),
+      found: describeKind(node.host),
       expected: "a host name or address",
     });
   }
@@ -170,7 +185,7 @@ function checkTls(path: string, tls: unknown): void {
   if (typeof tls === "object" && tls !== null && !Array.isArray(tls)) return;
   throw new LockConfigError({
     path,
-    found: describeValue(tls),
+    found: describeKind(tls),
     expected: "an object of options for tls.connect, {} for none of them",
   });
 }
@@ -230,7 +245,7 @@ export function parseEndpoints(path: string, nodes: unknown): Endpoint[] {
   if (!Array.isArray(nodes) || nodes.length === 0) {
     throw new LockConfigError({
       path,
-      found: Array.isArray(nodes) ? "an empty array" : describeValue(nodes),
+      found: Array.isArray(nodes) ? "an empty array" : describeKind(nodes),
       expected: "at least one Redis master, better three or five",
     });
   }

@@ -39,14 +39,18 @@ export function parseUrl(path: string, text: string): RedisOptions {
   }
   const scheme = SCHEMES[url.protocol];
   if (scheme === undefined) {
-    return refuse(`a URL with the scheme "${url.protocol}"`);
+    // What is no scheme may be a user, or a password.
+    const isKnown = /^(?:https?|tcp|tls|unix|file|rediss?\+sentinel):$/.test(url.protocol);
+    return refuse(
+      isKnown ? `a URL with the scheme "${url.protocol}"` : "a URL with another scheme",
+    );
   }
   if (url.hostname === "") return refuse("a URL without a host");
   if (url.search !== "" || url.hash !== "") {
     return refuse("a URL with a query; give an options object instead");
   }
   const db = /^\/?(\d*)\/?$/.exec(url.pathname)?.[1];
-  if (db === undefined) return refuse(`a URL with the path "${url.pathname}"`);
+  if (db === undefined) return refuse("a URL with a path that is no number of a database");
   const decode = (part: string): string => {
     try {
       return decodeURIComponent(part);

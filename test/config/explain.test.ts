@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { defineLocks, type ExplainedJob } from "../../src/config/index.ts";
-import { findFile } from "../../src/config/find-file.ts";
+import { findFile } from "../../src/config/text-file.ts";
 import { LockConfigError, LockKeyError } from "../../src/errors.ts";
 import { makeFolder } from "./support.ts";
 
@@ -26,7 +26,7 @@ const locks = defineLocks({
 describe("explain", () => {
   it.each<[unknown, string]>([
     [undefined, "job: found nothing, expected a job, with its queueName, name and data"],
-    ["invoices", 'job: found "invoices", expected a job, with its queueName, name and data'],
+    ["invoices", "job: found a text, expected a job, with its queueName, name and data"],
     [{}, "job.queueName: found nothing, expected the name of a queue"],
     [{ queueName: 5, name: "n" }, "job.queueName: found 5, expected the name of a queue"],
     [

@@ -207,7 +207,7 @@ describe("options beside the rules", () => {
   it.each<[unknown, string]>([
     [{ redlok: {} }, 'redlok: found an unknown option, expected "redlock"?'],
     [{ env: {} }, "env: found an unknown option, expected one of redlock, environment"],
-    ["x", 'options: found "x", expected an object of options'],
+    ["x", "options: found a text, expected an object of options"],
     [null, "options: found null, expected an object of options"],
     [{ redlock: 5 }, "redlock: found 5, expected an object of options of a Redlock"],
     [

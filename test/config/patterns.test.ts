@@ -37,7 +37,7 @@ describe("a pattern that is none", () => {
     ["invoices-[0-9]+", "no regular expression"],
     ["invoices-\\d+", "no regular expression"],
     ["+(a)", "no regular expression"],
-    ["invoices ", "no regular expression"],
+    ["invoices ", '"invoices", without spaces around it'],
     ["invoices\\", "no regular expression"],
     ["{invoices", "no regular expression"],
     ["{{queueName}}", "neither templates nor variables"],

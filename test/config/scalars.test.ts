@@ -31,6 +31,9 @@ rules:
 `;
     const found = `found ${written}, which is read as ${read}`;
     const inText = `${found}, expected "${written}" in quotes`;
+    const inKey = read === "null" ? `${found}, expected null` : inText;
+    const duration = 'whole milliseconds, or a duration such as "30s" or "5m"';
+    const ms = read.length === 20 ? "a smaller number" : /^\d+$/.test(read) ? read : duration;
     const value =
       read.length === 20 ? inText : `${found}, expected ${read}, or "${written}" in quotes`;
     expect((await faultsOf(text)).map(line)).toEqual([
@@ -39,8 +42,8 @@ rules:
       `5:19 rules[0].when["data.a"]: ${value}`,
       `5:${33 + written.length} rules[0].when["data.b"][1]: ${value}`,
       `6:21 rules[0].unless["data.a"]: ${value}`,
-      `7:8 rules[0].key: ${inText}`,
-      `8:8 rules[0].ttl: ${value}`,
+      `7:8 rules[0].key: ${inKey}`,
+      `8:8 rules[0].ttl: ${found}, expected ${ms}`,
     ]);
   });
 

@@ -42,8 +42,8 @@ describe("a template that cannot work", () => {
     ["{{data[-1]}}", 8, 'found "-" at column 8'],
     ["{{data[01]}}", 9, 'found "1" at column 9, expected ]'],
     ["{{data[a]}}", 8, 'found "a" at column 8'],
-    ['{{data["a]}}', 8, 'found """ at column 8'],
-    ["{{data['a\\n']}}", 8, 'found "\'" at column 8'],
+    ['{{data["a]}}', 8, "found a quote without an end at column 8"],
+    ["{{data['a\\n']}}", 8, "found an unknown escape between quotes at column 8"],
     ["{{data[*}}", 9, 'found "}" at column 9, expected ]'],
     [
       "{{name.length}}",
@@ -66,7 +66,7 @@ describe("a template that cannot work", () => {
       13,
       'found "dta" at column 13, expected data, name, id, queueName or opts; did you mean "data"?',
     ],
-    ["{{data.a ?? 'eu}}", 13, 'found "\'" at column 13'],
+    ["{{data.a ?? 'eu}}", 13, "found a quote without an end at column 13"],
     ['{{data.a ?? ""}}', 13, "found an empty default at column 13"],
     ["{{data.a ?? 1e999}}", 13, "found 1e999 at column 13, expected a finite number"],
     [

