@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { NodeVote } from "../errors.ts";
 import { within } from "../pause.ts";
-import { NodeError } from "../redis/node-port.ts";
+import { NodeError } from "../redis/node-error.ts";
 import type { LockContext } from "./context.ts";
 import type { KeyHolder } from "./acquiring.ts";
 import type { Caller, Claim } from "./claim.ts";

@@ -29,19 +29,20 @@ interface LockEntry extends Entry {
 const TOKEN_DIGITS = 16;
 
 /** Arguments before those of the entries. */
-const HEAD = 8;
+const HEAD = 7;
 
 /**
- * `ARGV` from the third on: how many entries extend, release and acquire, the prefix, the process, whether votes look at
+ * `ARGV` from the second on: how many entries extend, release and acquire, the prefix, the process, whether votes look at
  * the guard; then the keys of all entries, then their values, then their details.
  */
 const SERVE_ENTRIES = `
 local argv, odd, oddCount = ARGV, {}, 0
-local extends, releases, acquires = tonumber(argv[3] or 0), tonumber(argv[4] or 0), tonumber(argv[5] or 0)
+local extends, releases, acquires = 0, 0, 0
+if #argv > 2 then extends, releases, acquires = tonumber(argv[2]), tonumber(argv[3]), tonumber(argv[4]) end
 local entries = extends + releases + acquires
 if entries > 0 then
   local call, try, sub = redis.call, redis.pcall, string.sub
-  local prefix, values, details = argv[6], ${HEAD} + entries, ${HEAD} + 2 * entries
+  local prefix, values, details = argv[5], ${HEAD} + entries, ${HEAD} + 2 * entries
   local ours, size = extends + releases, ${TOKEN_DIGITS}
   local locks, fences, beside, others = {}, {}, {}, {}
   for i = 1, entries do
@@ -127,7 +128,7 @@ local oddReplies = {}
 for n = 1, oddCount do
   local i = odd[n]
   local key, value, detail = argv[${HEAD} + i], argv[${HEAD} + entries + i], argv[${HEAD} + 2 * entries + i]
-  local prefix, process, guarded = argv[6], argv[7], argv[${HEAD}]
+  local prefix, process, guarded = argv[5], argv[6], argv[${HEAD}]
   local owner, token = holderOf(value)
   local lock, fence, turn = prefix .. key, prefix .. '@fence:' .. key, prefix .. '@turn:' .. key
   local reply

@@ -1,5 +1,5 @@
 import type { NodeVote } from "../errors.ts";
-import type { NodeError } from "../redis/node-port.ts";
+import type { NodeError } from "../redis/node-error.ts";
 import type { LockContext } from "./context.ts";
 import type { Claim } from "./claim.ts";
 import { extendOperation, type ExtendReply } from "./extending.ts";

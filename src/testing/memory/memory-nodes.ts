@@ -74,6 +74,8 @@ export class MemoryNodes implements AsyncDisposable {
             () => this.#reachable,
           );
         },
+        // As in `MemoryNode`.
+        defer: (run) => void Promise.resolve().then(run),
       },
     );
     this.#clients.set(redlock, namesUnder(options.keyPrefix ?? "redlock:"));
