@@ -84,17 +84,17 @@ export class InFlight {
     if (this.#deadline !== undefined) return;
     const at = sentAt + this.#timeout;
     this.#deadline = this.#clock.timer(at - this.#clock.now(), () => {
-      // Immediates run when what has arrived has been read.
-      if (this.#clock.now() > at + BUSY) setImmediate(() => this.#expire());
-      else this.#expire();
+      const now = this.#clock.now();
+      // Immediates run when what has arrived by now has been read; reading it may take long, too.
+      if (now > at + BUSY) setImmediate(() => this.#expire(now));
+      else this.#expire(now);
     });
   }
 
-  /** Tells those whose time is up, and watches the next. */
-  #expire(): void {
+  /** Tells those whose time was up at `now`, and watches the next. */
+  #expire(now: number): void {
     this.#deadline = undefined;
     const error = new NodeError("timed-out", `no answer within ${this.#timeout} ms`);
-    const now = this.#clock.now();
     for (const sent of this.#batches) {
       if (sent.overdue) continue;
       if (sent.sentAt + this.#timeout > now) return this.#watch(sent);
