@@ -15,9 +15,9 @@ export interface LossNotice {
 /** What the owner of a lock is told. */
 export interface HeartbeatListener {
   /** The deadline moved. */
-  extended(): void;
+  onExtended(): void;
   /** The lock is lost. Called once; the heartbeat has ended. */
-  lost(notice: LossNotice): void;
+  onLost(notice: LossNotice): void;
 }
 
 /** Beats are due on a grid of this part of their interval, so that many locks share their requests. */
@@ -32,6 +32,8 @@ const LAST_CHANCE_PART = 20;
 
 /** A timer that is late by this part of the ttl did not fire because nothing could run. */
 const BLOCKED_PART = 20;
+
+const NO_VOTES: readonly NodeVote[] = [];
 
 /** One timer for all locks of a client: beats that extend them, and a watchdog that ends them in time. */
 export class Heartbeat {
@@ -66,7 +68,7 @@ export class Beat implements Appointment {
   readonly #random: Random;
   #nextBeat: number;
   #over = false;
-  #lastVotes: readonly NodeVote[] = [];
+  #lastVotes: readonly NodeVote[] = NO_VOTES;
 
   constructor(
     tenure: Tenure,
@@ -114,7 +116,7 @@ export class Beat implements Appointment {
     this.#lastVotes = moved || outcome.kind === "extended" ? [] : outcome.votes;
     this.#nextBeat = moved ? this.#onGrid(sentAt) : this.#retryAt(this.#clock.now());
     this.#agenda.update(this);
-    if (moved) this.#listener.extended();
+    if (moved) this.#listener.onExtended();
     return outcome;
   }
 
@@ -141,7 +143,7 @@ export class Beat implements Appointment {
   #lose(notice: LossNotice): void {
     if (this.#over) return;
     this.stop();
-    this.#listener.lost(notice);
+    this.#listener.onLost(notice);
   }
 
   #onGrid(from: number): number {

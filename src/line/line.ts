@@ -1,14 +1,14 @@
 import type { Timer } from "../clock.ts";
 import { Agenda } from "../heartbeat/agenda.ts";
 import type { LockContext } from "../lock/context.ts";
-import type { JoinReply, Newcomer, Skipped, TurnReply, Waiter } from "../lock/lining.ts";
+import type { JoinReply, Newcomer, Skipped, Waiter } from "../lock/lining.ts";
 import { Attendant } from "./attendant.ts";
 import { DueKeys } from "./due-keys.ts";
+import { HandOver } from "./hand-over.ts";
 import type { Home } from "./home.ts";
 import { isTaken, Joins } from "./joins.ts";
 import { listen, SUBSCRIBING } from "./listen.ts";
 import { encodeHome, formatDetail, homeIn, type Standing, type WaitingState } from "./place.ts";
-import { Round } from "./round.ts";
 import { Suspects } from "./suspects.ts";
 
 /** After so many tries a waiter for several keys keeps the turns it has while it waits for the others. */
@@ -152,51 +152,13 @@ export class Line {
 
   /**
    * Hears what masters say when the keys are given back under `token`, and calls the next in line.
-   * @returns `heard`, to be called for each master, and `called`, which resolves when the calls of the next ones are on
-   * their way.
+   * @param linger milliseconds for which the keys stay taken.
    */
-  handOver(
-    keys: readonly string[],
-    token: number,
-    linger: number,
-  ): {
-    heard: (node: number, turns: readonly TurnReply[]) => void;
-    called: () => Promise<unknown>;
-  } {
-    const askedAt = this.#context.clock.now();
-    const rounds = new Map<number, Round>();
-    const early = new Map<number, TurnReply>();
-    const calls: Promise<void>[] = [];
-    if (linger === 0) for (const key of keys) this.#attendants.get(key)?.foresee();
-    const begin = (index: number): Round => {
-      if (linger > 0) this.#attendant(keys[index] ?? "").expectEnd(linger);
-      const round = new Round(this.#context, { token, askedAt });
-      rounds.set(index, round);
-      return round;
-    };
-    const hear = (index: number, round: Round, node: number, reply: TurnReply): Promise<void> =>
-      this.#attendant(keys[index] ?? "").handOver(round, node, reply);
-    return {
-      heard: (node, turns) => {
-        for (const [index, reply] of turns.entries()) {
-          const known = rounds.get(index);
-          if (known !== undefined) {
-            calls.push(hear(index, known, node, reply));
-          } else if (reply.status === "nobody" && reply.waiting === 0) {
-            // Nearly always nobody waits: nothing is made of it until some master knows better.
-            early.set(node * keys.length + index, reply);
-          } else {
-            const round = begin(index);
-            for (const [at, before] of early) {
-              if (at % keys.length !== index) continue;
-              void hear(index, round, Math.floor(at / keys.length), before);
-            }
-            calls.push(hear(index, round, node, reply));
-          }
-        }
-      },
-      called: () => Promise.all(calls),
-    };
+  handOver(keys: readonly string[], token: number, linger: number): HandOver {
+    if (linger === 0 && this.#attendants.size > 0) {
+      for (const key of keys) this.#attendants.get(key)?.foresee();
+    }
+    return new HandOver(this.#context, { keys, token, linger }, this.#attendantOf);
   }
 
   /** How somebody is noted in a line. */
@@ -205,7 +167,7 @@ export class Line {
   }
 
   /** The homes to pass over now. */
-  get skipped(): Skipped[] {
+  get skipped(): readonly Skipped[] {
     return this.#suspects.list();
   }
 
@@ -249,6 +211,8 @@ export class Line {
   #homeOf(encoded: string): Home | undefined {
     return this.#homes.get(encoded)?.values().next().value;
   }
+
+  readonly #attendantOf = (key: string): Attendant => this.#attendant(key);
 
   #attendant(key: string): Attendant {
     let attendant = this.#attendants.get(key);

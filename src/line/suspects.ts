@@ -2,6 +2,8 @@ import type { Clock } from "../clock.ts";
 import type { Skipped } from "../lock/lining.ts";
 import { LONGEST_PASS, SHORTEST_PASS } from "../lock/line-script.ts";
 
+const NONE: readonly Skipped[] = [];
+
 /**
  * The homes whose waiters were called and did not come: a paused queue, one whose slots are all taken, or one without
  * workers. They keep their places, and are passed over for a while, so that the others in line do not wait for them.
@@ -15,7 +17,8 @@ export class Suspects {
   }
 
   /** The homes to pass over now. */
-  list(): Skipped[] {
+  list(): readonly Skipped[] {
+    if (this.#known.size === 0) return NONE;
     const now = this.#clock.now();
     return [...this.#known]
       .filter(([, { since, pause }]) => since + pause > now)

@@ -1,13 +1,13 @@
 import type { Clock } from "../clock.ts";
 import type { NodeVote } from "../errors.ts";
 import { within } from "../pause.ts";
-import { NodeError } from "../redis/node-port.ts";
+import { NodeError } from "../redis/node-error.ts";
 import type { LockContext } from "./context.ts";
 import type { KeyHolder } from "./acquiring.ts";
 import type { Caller, Claim } from "./claim.ts";
-import { reportVotes, type Vote } from "./quorum.ts";
+import { reportVotes, type Verdict, type Vote } from "./quorum.ts";
 import { recovers } from "./recovery.ts";
-import { type RoundResult, runRound } from "./round.ts";
+import { Round } from "./round.ts";
 import type { Tenure, TurnListener } from "./tenure.ts";
 import { smallestGrant } from "./validity.ts";
 
@@ -46,28 +46,89 @@ const SPLIT_PAUSE = 2;
 /**
  * Tries to get all keys, now. Takes one round nearly always; more only when a higher token turns up or contenders
  * have split the masters among themselves.
+ * @param done runs once with the outcome; without a further step of the program when the first round is granted.
  */
-export async function acquire(
+export function acquire(
   context: LockContext,
   request: AcquireRequest,
+  done: (outcome: AcquireOutcome) => void,
+  failed: (error: unknown) => void,
+): void {
+  const attempt = new Attempt(context, request);
+  const startedAt = context.clock.now();
+  const armedBefore = context.guards.armed;
+  attempt.round((round) => {
+    if (round.verdict.kind === "granted" && attempt.isLongEnough(round)) {
+      done({ kind: "granted", tenure: round.tenure, rounds: 1 });
+    } else goOn(attempt, round, { startedAt, armedBefore }).then(done, failed);
+  });
+}
+
+/** What the rounds of one acquisition share. */
+class Attempt {
+  readonly context: LockContext;
+  readonly request: AcquireRequest;
+  rounds = 0;
+  readonly #owner: string;
+  /** The masters that may have something of this acquisition; those that have only refused do not. */
+  readonly #traces: boolean[] = [];
+
+  constructor(context: LockContext, request: AcquireRequest) {
+    this.context = context;
+    this.request = request;
+    this.#owner = context.random.owner();
+  }
+
+  /** Asks all masters, with a new token. */
+  round(decided: (round: Round) => void): void {
+    const { tokens, names, guards } = this.context;
+    const { keys, ttl, holder, caller } = this.request;
+    this.rounds += 1;
+    const claim = {
+      names,
+      keys,
+      owner: this.#owner,
+      token: tokens.next(),
+      holder,
+      guarded: guards.enabled,
+      caller,
+      ttl,
+    };
+    new Round(this.context, claim, this.#traces, decided);
+  }
+
+  /** Slow masters, or a blocked event loop: better no lock than one about to end. */
+  isLongEnough({ tenure }: Round): boolean {
+    const left = tenure.usableUntil - this.context.clock.now();
+    return left >= smallestGrant(this.request.ttl);
+  }
+}
+
+/** What a master has to be asked again for is not asked for ever. */
+async function goOn(
+  attempt: Attempt,
+  firstRound: Round,
+  { startedAt, armedBefore }: { startedAt: number; armedBefore: number },
 ): Promise<AcquireOutcome> {
+  const { context, request } = attempt;
   const { clock, random, nodeTimeout, contests, guards } = context;
-  const owner = random.owner();
   const firstSeen = new Map<string, number>();
-  const traces = new Set<number>();
-  let rounds = 0;
   let stopLeading: (() => void) | undefined;
   let recovered = false;
+  let decided: Round | undefined = firstRound;
   try {
     for (let splits = 0; ; splits++) {
-      const startedAt = clock.now();
-      const armedBefore = guards.armed;
-      const result = await runRounds(context, request, owner, traces);
-      const { verdict, votes } = result;
-      rounds += result.roundsTaken;
-      if (verdict.kind === "granted") return { kind: "granted", tenure: result.tenure, rounds };
-
-      result.rollBack(request.rolledBack);
+      if (decided === undefined) {
+        startedAt = clock.now();
+        armedBefore = guards.armed;
+        decided = await nextRound(attempt);
+      }
+      const { round, verdict, votes } = await untilNotStale(attempt, decided);
+      decided = undefined;
+      if (verdict.kind === "granted") {
+        return { kind: "granted", tenure: round.tenure, rounds: attempt.rounds };
+      }
+      round.rollBack(request.rolledBack);
       if (verdict.kind === "conflict") return verdict;
       if (verdict.kind === "replaced" || verdict.kind === "obstructed") return verdict;
       // Masters that had no vote because of their guards may have one now.
@@ -129,43 +190,34 @@ function nameOf({ key, id, token }: KeyHolder): string {
   return JSON.stringify([key, id, token]);
 }
 
-/**
- * Runs rounds with growing tokens until one does not end `stale`.
- * @param traces the masters that may have something of this acquisition; those that have only refused do not.
- */
-async function runRounds(
-  context: LockContext,
-  request: AcquireRequest,
-  owner: string,
-  traces: Set<number>,
-): Promise<RoundResult & { roundsTaken: number }> {
-  const { clock, tokens, names, guards } = context;
+function nextRound(attempt: Attempt): Promise<Round> {
+  return new Promise((resolve) => attempt.round(resolve));
+}
+
+/** What rounds with growing tokens came to. */
+interface Decided {
+  readonly round: Round;
+  readonly verdict: Verdict;
+  readonly votes: readonly Vote[];
+}
+
+/** Goes on with growing tokens until a round does not end `stale`. */
+async function untilNotStale(attempt: Attempt, round: Round): Promise<Decided> {
+  const { request } = attempt;
   for (let roundsTaken = 1; ; roundsTaken++) {
-    const claim = {
-      names,
-      keys: request.keys,
-      owner,
-      token: tokens.next(),
-      holder: request.holder,
-      guarded: guards.enabled,
-      caller: request.caller,
-    };
-    const result = await runRound(context, request.ttl, claim, traces);
-    const { verdict, tenure } = result;
+    const { verdict, votes, tenure } = round;
     if (verdict.kind === "granted") {
-      // Slow masters, or a blocked event loop: better no lock than one about to end.
-      const left = tenure.usableUntil - clock.now();
-      if (left >= smallestGrant(request.ttl)) return { ...result, roundsTaken };
-      const votes = result.votes.map((vote) => tooLate(vote, request.ttl));
-      return { ...result, verdict: { kind: "unavailable" }, votes, roundsTaken };
+      if (attempt.isLongEnough(round)) return { round, verdict, votes };
+      const late = votes.map((vote) => tooLate(vote, request.ttl));
+      return { round, verdict: { kind: "unavailable" }, votes: late };
     }
-    const joinsLate = verdict.kind === "conflict" && hasNotJoined(claim, result.votes);
+    const joinsLate = verdict.kind === "conflict" && hasNotJoined(tenure.claim, votes);
     const goesOn = roundsTaken < TOKEN_ROUNDS && request.wanted();
-    if (joinsLate && goesOn) continue;
-    if (verdict.kind !== "stale") return { ...result, roundsTaken };
-    if (!goesOn) {
-      return { ...result, verdict: { kind: "split", blockers: [] }, roundsTaken };
+    if (!joinsLate || !goesOn) {
+      if (verdict.kind !== "stale") return { round, verdict, votes };
+      if (!goesOn) return { round, verdict: { kind: "split", blockers: [] }, votes };
     }
+    round = await nextRound(attempt);
   }
 }
 

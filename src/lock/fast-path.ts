@@ -29,27 +29,30 @@ interface LockEntry extends Entry {
 const TOKEN_DIGITS = 16;
 
 /** Arguments before those of the entries. */
-const HEAD = 8;
+const HEAD = 7;
 
 /**
- * `ARGV` from the third on: how many entries extend, release and acquire, the prefix, the process, whether votes look at
+ * `ARGV` from the second on: how many entries extend, release and acquire, the prefix, the process, whether votes look at
  * the guard; then the keys of all entries, then their values, then their details.
  */
 const SERVE_ENTRIES = `
 local argv, odd, oddCount = ARGV, {}, 0
-local extends, releases, acquires = tonumber(argv[3] or 0), tonumber(argv[4] or 0), tonumber(argv[5] or 0)
+local extends, releases, acquires = 0, 0, 0
+if #argv > 2 then extends, releases, acquires = tonumber(argv[2]), tonumber(argv[3]), tonumber(argv[4]) end
 local entries = extends + releases + acquires
 if entries > 0 then
   local call, try, sub = redis.call, redis.pcall, string.sub
-  local prefix, values, details = argv[6], ${HEAD} + entries, ${HEAD} + 2 * entries
+  local prefix, values, details = argv[5], ${HEAD} + entries, ${HEAD} + 2 * entries
+  local fenced, turned, waited = prefix .. '@fence:', prefix .. '@turn:', prefix .. '@waiters:'
   local ours, size = extends + releases, ${TOKEN_DIGITS}
   local locks, fences, beside, others = {}, {}, {}, {}
   for i = 1, entries do
     local key = argv[${HEAD} + i]
-    locks[i], fences[i] = prefix .. key, prefix .. '@fence:' .. key
-    if i > ours then beside[i] = prefix .. '@turn:' .. key
-    elseif i > extends then beside[i] = prefix .. '@waiters:' .. key end
-    others[#others + 1] = beside[i]
+    locks[i], fences[i] = prefix .. key, fenced .. key
+    if i > extends then
+      local name = (i > ours and turned or waited) .. key
+      beside[i], others[i - extends] = name, name
+    end
   end
   local votes, longest = true, math.huge
   if argv[${HEAD}] == '1' then
@@ -78,13 +81,13 @@ if entries > 0 then
       served = served and votes and ttl <= longest and mark == token .. ':' .. string.format('%.0f', tonumber(token) - 1)
       if served then
         if call('PTTL', locks[i]) < ttl then call('PEXPIRE', locks[i], ttl) end
-        call('PEXPIRE', fences[i], ${RETENTION})
+        call('PEXPIRE', fences[i], '${RETENTION}')
       end
     else
       served = served and (alone or call('EXISTS', beside[i]) == 0)
         and mark and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) <= token
       if served then
-        freed[freedCount + 1], freed[freedCount + 2] = locks[i], prefix .. '@turn:' .. key
+        freed[freedCount + 1], freed[freedCount + 2] = locks[i], turned .. key
         freedCount = freedCount + 2
         marks[i], before[key] = token .. ':' .. token, true
       end
@@ -97,7 +100,7 @@ if entries > 0 then
   -- The keys first: a full server refuses the marks, and must still free them.
   if freedCount > 0 then call('DEL', unpack(freed)) end
   for i = extends + 1, ours do
-    if marks[i] then try('SET', fences[i], marks[i], 'PX', ${RETENTION}) end
+    if marks[i] then try('SET', fences[i], marks[i], 'PX', '${RETENTION}') end
   end
   marks = acquires > 0 and call('MGET', unpack(fences, ours + 1, entries)) or {}
   for i = ours + 1, entries do
@@ -109,7 +112,7 @@ if entries > 0 then
       elseif sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) < token then closed = sub(mark, size + 1) end
       granted = closed and try('SET', locks[i], value, 'NX', 'PX', argv[details + i])
       if granted and granted.ok then
-        granted = try('SET', fences[i], token .. closed, 'PX', ${RETENTION})
+        granted = try('SET', fences[i], token .. closed, 'PX', '${RETENTION}')
         if not granted.ok then call('DEL', locks[i]) end
       end
     end
@@ -127,7 +130,7 @@ local oddReplies = {}
 for n = 1, oddCount do
   local i = odd[n]
   local key, value, detail = argv[${HEAD} + i], argv[${HEAD} + entries + i], argv[${HEAD} + 2 * entries + i]
-  local prefix, process, guarded = argv[6], argv[7], argv[${HEAD}]
+  local prefix, process, guarded = argv[5], argv[6], argv[${HEAD}]
   local owner, token = holderOf(value)
   local lock, fence, turn = prefix .. key, prefix .. '@fence:' .. key, prefix .. '@turn:' .. key
   local reply

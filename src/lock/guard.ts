@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { pause } from "../pause.ts";
-import { askNode, NodeError } from "../redis/node-port.ts";
+import { NodeError } from "../redis/node-error.ts";
+import { askNode } from "../redis/node-port.ts";
 import type { Masters } from "./masters.ts";
 import type { AcquireReply } from "./acquiring.ts";
 import { isStuck, nextStep, type Word } from "./agreement.ts";

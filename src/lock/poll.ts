@@ -6,17 +6,17 @@ type Word = NodeVote["vote"];
 export class Poll {
   readonly #names: readonly string[];
   readonly #words: Word[];
-  readonly #causes: (string | undefined)[] = [];
+  #causes: (string | undefined)[] | undefined;
 
   constructor(names: readonly string[]) {
     this.#names = names;
-    this.#words = names.map(() => "pending");
+    this.#words = new Array<Word>(names.length).fill("pending");
   }
 
   /** A master has said something; a later word takes the place of an earlier one. */
   note(node: number, word: Word, cause?: string): void {
     this.#words[node] = word;
-    this.#causes[node] = cause;
+    if (cause !== undefined || this.#causes !== undefined) (this.#causes ??= [])[node] = cause;
   }
 
   /** How many masters have said this last. */
@@ -31,7 +31,7 @@ export class Poll {
     return this.#words.map((vote, node) => ({
       node: this.#names[node] ?? "",
       vote,
-      cause: this.#causes[node],
+      cause: this.#causes?.[node],
     }));
   }
 }

@@ -1,5 +1,5 @@
 import type { NodeVote } from "../errors.ts";
-import type { NodeError } from "../redis/node-port.ts";
+import type { NodeError } from "../redis/node-error.ts";
 import type { KeyHolder } from "./acquiring.ts";
 
 /** More than half: any two quorums share a master. */

@@ -1,20 +1,10 @@
+import type { NodeError } from "../redis/node-error.ts";
+import type { Responses } from "../redis/operation.ts";
 import { type AcquireReply, acquireOperation, type UnarmedGuard } from "./acquiring.ts";
 import type { Claim } from "./claim.ts";
 import type { LockContext } from "./context.ts";
 import { judge, markOf, type Verdict, type Vote } from "./quorum.ts";
 import { Tenure, type TurnListener } from "./tenure.ts";
-
-/** What one question to all masters came to. */
-export interface RoundResult {
-  readonly verdict: Verdict;
-  readonly votes: readonly Vote[];
-  readonly tenure: Tenure;
-  /**
-   * Takes back what the rounds may have left: at once where a master has granted, or said nothing and may do so late, and
-   * where the vote is still to come when it is there.
-   */
-  rollBack(heard: TurnListener): void;
-}
 
 const UNARMED: Record<UnarmedGuard, string> = {
   absent: "new, or lost its memory",
@@ -30,60 +20,85 @@ export function describeUnarmed(
   return "not all masters have been told of so long a ttl";
 }
 
+const UNDECIDED: Verdict = { kind: "undecided" };
 const PENDING: Vote = { kind: "pending" };
 const GRANTED: Vote = { kind: "granted" };
 
 /**
- * Asks all masters once, and judges their votes until they are decided.
- * @param traces gets the masters that may have something of the claim.
+ * Asks all masters once, and judges their votes until they are decided. One flat object, since there is one for nearly every
+ * lock.
  */
-export function runRound(
-  context: LockContext,
-  ttl: number,
-  claim: Claim,
-  traces: Set<number>,
-): Promise<RoundResult> {
-  const { masters, tokens, guards } = context;
-  const votes: Vote[] = masters.names.map(() => PENDING);
-  const tenure = new Tenure(context, claim, ttl);
-  let decided = false;
-  let rollingBack: TurnListener | undefined;
-  const rollBackOn = (node: number): void => {
-    const done = votes[node] !== PENDING && traces.has(node);
-    if (done && rollingBack !== undefined) tenure.rollBack(node, rollingBack);
-  };
-  const rollBack = (heard: TurnListener): void => {
-    rollingBack = heard;
-    for (const node of votes.keys()) rollBackOn(node);
-  };
-  return new Promise((resolve) => {
-    const cast = (node: number, vote: Vote): void => {
-      votes[node] = vote;
-      if (!isRefusal(vote)) traces.add(node);
-      rollBackOn(node);
-      tokens.observe(markOf(vote));
-      if (decided) return;
-      const verdict = judge(votes, masters.quorum, claim.token);
-      decided = verdict.kind !== "undecided";
-      if (decided) resolve({ verdict, votes, tenure, rollBack });
-    };
-    const heard = (node: number, reply: AcquireReply, sentAt: number): Vote => {
-      guards.heard(node, reply);
-      // Also after the round is decided: each further master makes the lock last longer.
-      if (reply.status === "granted") tenure.confirm(node, sentAt, ttl);
-      return voteOf(reply);
-    };
-    masters.broadcast(
-      acquireOperation,
-      { ...claim, ttl },
-      {
-        answer: (node, reply, sentAt) => cast(node, heard(node, reply, sentAt)),
-        failure: (node, error) => cast(node, { kind: "failed", error }),
-        // Too late for the vote, not for the lease.
-        late: (node, reply, sentAt) => void heard(node, reply, sentAt),
-      },
-    );
-  });
+export class Round implements Responses<AcquireReply> {
+  readonly tenure: Tenure;
+  readonly votes: Vote[];
+  verdict: Verdict = UNDECIDED;
+  readonly #context: LockContext;
+  readonly #traces: boolean[];
+  readonly #decided: (round: Round) => void;
+  #rollingBack: TurnListener | undefined;
+
+  /**
+   * @param traces is set for the masters that may have something of the claim; it may know some of earlier rounds.
+   * @param decided runs once, with the verdict.
+   */
+  constructor(
+    context: LockContext,
+    claim: Claim & { readonly ttl: number },
+    traces: boolean[],
+    decided: (round: Round) => void,
+  ) {
+    this.#context = context;
+    this.#traces = traces;
+    this.#decided = decided;
+    this.tenure = new Tenure(context, claim);
+    this.votes = new Array<Vote>(context.masters.ports.length).fill(PENDING);
+    context.masters.broadcast(acquireOperation, claim, this);
+  }
+
+  answer(node: number, reply: AcquireReply, sentAt: number): void {
+    this.#hear(node, reply, sentAt);
+    this.#cast(node, voteOf(reply));
+  }
+
+  failure(node: number, error: NodeError): void {
+    this.#cast(node, { kind: "failed", error });
+  }
+
+  /** Too late for the vote, not for the lease. */
+  late(node: number, reply: AcquireReply, sentAt: number): void {
+    this.#hear(node, reply, sentAt);
+  }
+
+  /**
+   * Takes back what the rounds may have left: at once where a master has granted, or said nothing and may do so late, and
+   * where the vote is still to come when it is there.
+   */
+  rollBack(heard: TurnListener): void {
+    this.#rollingBack = heard;
+    for (const node of this.votes.keys()) this.#rollBackOn(node);
+  }
+
+  #hear(node: number, reply: AcquireReply, sentAt: number): void {
+    this.#context.guards.heard(node, reply);
+    // Also after the round is decided: each further master makes the lock last longer.
+    if (reply.status === "granted") this.tenure.confirm(node, sentAt, this.tenure.grantedTtl);
+  }
+
+  #cast(node: number, vote: Vote): void {
+    const { masters, tokens } = this.#context;
+    this.votes[node] = vote;
+    if (!isRefusal(vote)) this.#traces[node] = true;
+    if (this.#rollingBack !== undefined) this.#rollBackOn(node);
+    tokens.observe(markOf(vote));
+    if (this.verdict.kind !== "undecided") return;
+    this.verdict = judge(this.votes, masters.quorum, this.tenure.claim.token);
+    if (this.verdict.kind !== "undecided") this.#decided(this);
+  }
+
+  #rollBackOn(node: number): void {
+    const done = this.votes[node] !== PENDING && this.#traces[node] === true;
+    if (done && this.#rollingBack !== undefined) this.tenure.rollBack(node, this.#rollingBack);
+  }
 }
 
 /** Whether the master has taken nothing. */

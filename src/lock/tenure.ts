@@ -1,6 +1,8 @@
 import type { NodeVote } from "../errors.ts";
-import type { NodeError } from "../redis/node-port.ts";
+import type { NodeError } from "../redis/node-error.ts";
+import type { Responses } from "../redis/operation.ts";
 import type { LockContext } from "./context.ts";
+import type { Masters } from "./masters.ts";
 import type { Claim } from "./claim.ts";
 import { extendOperation, type ExtendReply } from "./extending.ts";
 import { releaseOperation, type ReleaseReply, type Releasing } from "./releasing.ts";
@@ -24,31 +26,35 @@ export interface ReleaseOutcome {
 /** Of a claim that never won: nobody gets a turn by it. */
 const ROLLBACK = { held: false, linger: 0, skipped: [] };
 
-/** Hears what a master says about whose turn it is, for each key in order; also after the release has settled. */
-export type TurnListener = (node: number, turns: readonly TurnReply[]) => void;
+/** Hears whose turn it is. */
+export interface TurnListener {
+  /** What a master says, for each key in order; also after the release has settled. */
+  heard(node: number, turns: readonly TurnReply[]): void;
+}
 
 /**
  * A claim that masters have confirmed: which of them, and until when. It starts as a candidate, with no lease;
  * with the votes of a quorum it is a lock.
  */
 export class Tenure {
-  readonly claim: Claim;
-  readonly grantedTtl: number;
+  readonly claim: Claim & { readonly ttl: number };
   readonly #context: LockContext;
   /** Called when {@link validUntil} may have become earlier: a master has said that the key is not ours. */
-  onShortened: () => void = () => {};
+  onShortened: () => void = unheard;
   readonly #leaseEnds: number[];
   #validUntil = -Infinity;
   /** Sent before this, a confirmation is void: the master has since said that the key is not ours. */
-  readonly #voidBefore: number[];
+  #voidBefore: number[] | undefined;
 
-  constructor(context: LockContext, claim: Claim, ttl: number) {
-    const { masters } = context;
+  constructor(context: LockContext, claim: Claim & { readonly ttl: number }) {
     this.#context = context;
     this.claim = claim;
-    this.grantedTtl = ttl;
-    this.#leaseEnds = masters.ports.map(() => -Infinity);
-    this.#voidBefore = masters.ports.map(() => -Infinity);
+    this.#leaseEnds = new Array<number>(context.masters.ports.length).fill(-Infinity);
+  }
+
+  /** The ttl that was asked for. */
+  get grantedTtl(): number {
+    return this.claim.ttl;
   }
 
   /** Until when a quorum keeps the keys for us. */
@@ -63,9 +69,9 @@ export class Tenure {
 
   /** Takes note that a master has confirmed a command sent at `sentAt`. */
   confirm(node: number, sentAt: number, ttl: number): void {
-    if (sentAt <= (this.#voidBefore[node] ?? 0)) return;
+    if (sentAt <= (this.#voidBefore?.[node] ?? -Infinity)) return;
     const end = leaseEnd(sentAt, ttl, this.#context.driftFactor);
-    this.#setLease(node, Math.max(this.#leaseEnds[node] ?? -Infinity, end));
+    if (end > (this.#leaseEnds[node] ?? -Infinity)) this.#setLease(node, end);
   }
 
   /**
@@ -109,7 +115,7 @@ export class Tenure {
       };
       masters.broadcast(
         extendOperation,
-        { ...this.claim, ttl },
+        ttl === this.claim.ttl ? this.claim : { ...this.claim, ttl },
         {
           answer: heard,
           failure: (node, { failure, message }: NodeError) => update(node, failure, message),
@@ -124,39 +130,25 @@ export class Tenure {
    * can no longer.
    */
   release(
-    heard: TurnListener,
+    listener: TurnListener,
     { linger, skipped }: Pick<Releasing, "linger" | "skipped">,
   ): Promise<ReleaseOutcome> {
-    const { masters } = this.#context;
-    const { names, quorum } = masters;
-    const poll = new Poll(names);
     return new Promise((resolve) => {
-      let settled = false;
-      const update = (node: number, word: NodeVote["vote"], cause?: string): void => {
-        poll.note(node, word, cause);
-        const deleted = poll.count("granted");
-        if (settled || (deleted < quorum && deleted + poll.count("pending") >= quorum)) return;
-        settled = true;
-        resolve({ confirmed: deleted >= quorum, votes: poll.report() });
-      };
+      const { masters } = this.#context;
+      const tally = new ReleaseTally(masters, this.claim, listener, resolve);
+      // Not spread: that costs more than the rest of a release.
+      const { names, keys, owner, token, holder, guarded, caller } = this.claim;
       masters.broadcast(
         releaseOperation,
-        { ...this.claim, held: true, linger, skipped },
-        {
-          answer: (node, { deleted, turns }) => {
-            heard(node, turns);
-            update(node, deleted === this.claim.keys.length ? "granted" : "gone");
-          },
-          failure: (node, { failure, message }: NodeError) => update(node, failure, message),
-          late: (node, { turns }) => heard(node, turns),
-        },
+        { names, keys, owner, token, holder, guarded, caller, held: true, linger, skipped },
+        tally,
       );
     });
   }
 
   /** Takes back on one master what a claim that never won may have there. */
-  rollBack(node: number, heard: TurnListener): void {
-    const tell = (_: number, { turns }: ReleaseReply): void => heard(node, turns);
+  rollBack(node: number, listener: TurnListener): void {
+    const tell = (_: number, { turns }: ReleaseReply): void => listener.heard(node, turns);
     this.#context.masters.ask(
       node,
       releaseOperation,
@@ -166,7 +158,8 @@ export class Tenure {
   }
 
   #void(node: number, sentAt: number): void {
-    this.#voidBefore[node] = Math.max(this.#voidBefore[node] ?? 0, sentAt);
+    const voidBefore = (this.#voidBefore ??= []);
+    voidBefore[node] = Math.max(voidBefore[node] ?? 0, sentAt);
     this.#setLease(node, -Infinity);
     this.onShortened();
   }
@@ -176,3 +169,59 @@ export class Tenure {
     this.#validUntil = validUntil(this.#leaseEnds, this.#context.masters.quorum);
   }
 }
+
+/** What masters say to one release. */
+class ReleaseTally implements Responses<ReleaseReply>, ReleaseOutcome {
+  readonly #poll: Poll;
+  readonly #quorum: number;
+  readonly #claim: Claim;
+  readonly #listener: TurnListener;
+  #settle: ((outcome: ReleaseOutcome) => void) | undefined;
+
+  constructor(
+    { names, quorum }: Masters,
+    claim: Claim,
+    listener: TurnListener,
+    settle: (outcome: ReleaseOutcome) => void,
+  ) {
+    this.#poll = new Poll(names);
+    this.#quorum = quorum;
+    this.#claim = claim;
+    this.#listener = listener;
+    this.#settle = settle;
+  }
+
+  get confirmed(): boolean {
+    return this.#poll.count("granted") >= this.#quorum;
+  }
+
+  get votes(): NodeVote[] {
+    return this.#poll.report();
+  }
+
+  answer(node: number, { deleted, turns }: ReleaseReply): void {
+    this.#listener.heard(node, turns);
+    this.#note(node, deleted === this.#claim.keys.length ? "granted" : "gone");
+  }
+
+  failure(node: number, { failure, message }: NodeError): void {
+    this.#note(node, failure, message);
+  }
+
+  late(node: number, { turns }: ReleaseReply): void {
+    this.#listener.heard(node, turns);
+  }
+
+  #note(node: number, word: NodeVote["vote"], cause?: string): void {
+    this.#poll.note(node, word, cause);
+    const deleted = this.#poll.count("granted");
+    const settle = this.#settle;
+    const isOpen = deleted < this.#quorum && deleted + this.#poll.count("pending") >= this.#quorum;
+    if (settle === undefined || isOpen) return;
+    this.#settle = undefined;
+    settle(this);
+  }
+}
+
+/** Nobody hears of it. */
+function unheard(): void {}

@@ -1,128 +1,105 @@
-import type { Clock, Timer } from "../clock.ts";
 import { describeConnectionError, describeUnfitReply, isForbidden } from "./causes.ts";
-import { type AnswerListener, NodeError } from "./node-port.ts";
-import { type Arranged, type Call, decodeReplies, FAILED, replyOf, SERVED } from "./operation.ts";
+import { NodeError } from "./node-error.ts";
+import { type AnyCall, FAILED, type FastPath } from "./operation.ts";
 
-/** A call, and who hears what becomes of it. */
-export interface Pending {
-  readonly call: Call<unknown, unknown>;
-  readonly listener: AnswerListener<unknown>;
-  readonly askedAt: number;
-}
-
-/** A timer that fires so many ms late was kept from it: the process was busy, and answers may lie unread. */
-const BUSY = 20;
-
-/** Calls that travel together as one script call, with one deadline. */
+/**
+ * Calls that travel together as one script call, to one master or to all of them: the request is written once, and what the
+ * fast path serves is parsed once.
+ */
 export class Batch {
-  readonly pending: readonly Pending[];
-  readonly sentAt: number;
-  readonly #arranged: Arranged<Pending>;
-  readonly #clock: Clock;
-  readonly #timeout: number;
-  readonly #onDeadline: () => void;
-  readonly #deadline: Timer;
-  #settled = false;
+  /** In the order in which a master executes them. */
+  readonly calls: readonly AnyCall[];
+  readonly #fastPath: FastPath | undefined;
+  /** How many of the calls, from the first on, the fast path takes. */
+  readonly entries: number;
+  #args: readonly string[] | undefined;
+  #served: readonly unknown[] | undefined;
 
-  /**
-   * @param timeout milliseconds after which everybody is told that no answer came.
-   * @param onDeadline runs after that.
-   */
-  constructor(arranged: Arranged<Pending>, clock: Clock, timeout: number, onDeadline: () => void) {
-    this.#arranged = arranged;
-    this.pending = arranged.calls;
-    this.sentAt = clock.now();
-    this.#clock = clock;
-    this.#timeout = timeout;
-    this.#onDeadline = onDeadline;
-    this.#deadline = clock.timer(timeout, () => {
-      // Immediates run when what has arrived has been read.
-      if (clock.now() > this.sentAt + timeout + BUSY) setImmediate(() => this.#timeOut());
-      else this.#timeOut();
-    });
+  /** @param started the calls in the order in which they were started. */
+  constructor(started: readonly AnyCall[], fastPath?: FastPath) {
+    this.#fastPath = fastPath;
+    this.entries = fastPath === undefined ? 0 : countEntries(started);
+    this.calls = this.entries < 2 ? started : sortEntries(started, this.entries);
   }
 
-  /** Whether everybody has been told something. */
-  get settled(): boolean {
-    return this.#settled;
+  /** The arguments of the script, but for the last one: the run id of the server process. */
+  get args(): readonly string[] {
+    this.#args ??= this.#encode();
+    return this.#args;
   }
 
   /**
-   * Tells everybody what a master has said to each call: as an answer, or as one that came too late.
-   * @returns why the master must be left, when it said so; the calls that it refused for that.
+   * Reads what a script call has returned.
+   * @returns a reply to each call, or why there is none.
    */
-  answer(returned: unknown, server: string): { cause: string | undefined; refused: Pending[] } {
-    const { sentAt } = this;
-    const late = this.#settled;
-    const refused: Pending[] = [];
-    let cause: string | undefined;
-    this.#settle();
-    const replies = decodeReplies(this.#arranged, returned);
-    tellAll(this.pending, (each, index) => {
-      const { call, listener } = each;
-      const outcome = parseReply(call, replies[index]);
-      if (outcome instanceof NodeError) {
-        if (outcome.failure === "unreachable") {
-          cause = outcome.message;
-          refused.push(each);
-        }
-        if (!late) listener.failure(outcome);
-      } else if (late) listener.late?.({ reply: outcome, sentAt, server });
-      else listener.answer({ reply: outcome, sentAt, server });
+  replies(returned: unknown): readonly unknown[] {
+    if (returned === 1 && this.entries === this.calls.length) return this.#allServed();
+    const [odd, replies] = Array.isArray(returned) ? (returned as unknown[]) : [];
+    if (!Array.isArray(odd) || !Array.isArray(replies)) return this.calls.map(notOurs);
+    const oddReplies = new Map<number, unknown>();
+    for (let at = 0; at < odd.length; at += 2) oddReplies.set(Number(odd[at]) - 1, odd[at + 1]);
+    return this.calls.map((call, index) => {
+      if (index >= this.entries) return parseReply(call, replies[index - this.entries]);
+      return oddReplies.has(index) ? parseReply(call, oddReplies.get(index)) : servedReply(call);
     });
-    return { cause, refused };
   }
 
-  /** Tells everybody that there is no answer, unless they have been told something. */
-  fail(error: NodeError): void {
-    if (this.#settled) return;
-    this.#settle();
-    tellAll(this.pending, ({ listener }) => listener.failure(error));
+  #encode(): string[] {
+    const texts: string[] = [];
+    for (let i = this.entries; i < this.calls.length; i++) texts.push(this.calls[i]?.text ?? "");
+    const entries = this.calls.slice(0, this.entries).flatMap(({ entry }) => entry ?? []);
+    return [
+      `[${texts.join()}]`,
+      ...(entries.length === 0 ? [] : (this.#fastPath?.encode(entries) ?? [])),
+    ];
   }
 
-  #timeOut(): void {
-    if (this.#settled) return;
-    this.fail(new NodeError("timed-out", `no answer within ${this.#timeout} ms`));
-    this.#onDeadline();
-  }
-
-  #settle(): void {
-    this.#settled = true;
-    this.#clock.clearTimer(this.#deadline);
+  /** Nearly always, and then the same for all masters. */
+  #allServed(): readonly unknown[] {
+    this.#served ??= this.calls.map(servedReply);
+    return this.#served;
   }
 }
 
-/** Tells everybody, whatever one of them throws: that is thrown when all have been told. */
-export function tellAll(
-  pending: readonly Pending[],
-  tell: (pending: Pending, index: number) => void,
-): void {
-  const thrown: unknown[] = [];
-  for (const [index, each] of pending.entries()) {
-    try {
-      tell(each, index);
-    } catch (error) {
-      thrown.push(error);
-    }
-  }
-  if (thrown.length > 0) throw thrown[0];
+/** The fast path comes first, so calls that were started after one that it does not take go the other way too. */
+function countEntries(started: readonly AnyCall[]): number {
+  const first = started.findIndex(({ entry }) => entry === undefined);
+  return first === -1 ? started.length : first;
+}
+
+function sortEntries(started: readonly AnyCall[], entries: number): readonly AnyCall[] {
+  const sorted = started.slice(0, entries).sort(byRank);
+  return entries === started.length ? sorted : [...sorted, ...started.slice(entries)];
+}
+
+function byRank(a: AnyCall, b: AnyCall): number {
+  return (a.entry?.rank ?? 0) - (b.entry?.rank ?? 0);
 }
 
 /** An error reply of a server; one by which it says that it is no master any more counts as none. */
 export function refusal(message: string): NodeError {
   const unfit = describeUnfitReply(message);
   if (unfit !== undefined) return new NodeError("unreachable", unfit);
-  const hint = isForbidden(message) ? "; npx bullmq-redlock doctor names what its user lacks" : "";
-  return new NodeError("refused", `${message}${hint}`);
+  const advice = isForbidden(message)
+    ? "; npx bullmq-redlock doctor names what its user lacks"
+    : undefined;
+  return new NodeError("refused", message, advice);
 }
 
-function parseReply({ operation, args }: Call<unknown, unknown>, raw: unknown): unknown {
-  if (raw === SERVED) return operation.fast?.served(args);
-  const reply = replyOf(raw);
-  if (reply === undefined) return new NodeError("refused", "an answer that is none of ours");
+function servedReply({ operation, args }: AnyCall): unknown {
+  return operation.fast?.served(args);
+}
+
+function notOurs(): NodeError {
+  return new NodeError("refused", "an answer that is none of ours");
+}
+
+function parseReply({ operation, args }: AnyCall, raw: unknown): unknown {
+  const reply = typeof raw === "string" ? [raw] : raw;
+  if (!Array.isArray(reply)) return notOurs();
   if (reply[0] === FAILED) return refusal(String(reply[1]));
   try {
-    return operation.parse(reply, args);
+    return operation.parse(reply as unknown[], args);
   } catch (error) {
     return new NodeError("refused", describeConnectionError(error));
   }

@@ -1,36 +1,20 @@
+import { Batch } from "./batch.ts";
+import { NodeError } from "./node-error.ts";
 import { Call, type Operation } from "./operation.ts";
 
-/** What a master said, and when it was asked. */
-export interface Answer<R> {
-  readonly reply: R;
-  /** Clock time *before* the command was written: the master cannot have executed it earlier. */
-  readonly sentAt: number;
-  /** Names the server process that answered, anew after each restart; empty when the server hides it. */
-  readonly server: string;
-}
-
-/** Why a master gave no answer that counts. */
-export type NodeFailure = "timed-out" | "unreachable" | "refused" | "duplicate";
-
-/** A master gave no answer that counts. */
-export class NodeError extends Error {
-  override readonly name = "NodeError";
-  readonly failure: NodeFailure;
-
-  /** @param reason in words, without the node's name: "ECONNREFUSED", "NOAUTH ...". */
-  constructor(failure: NodeFailure, reason: string) {
-    super(reason);
-    this.failure = failure;
-  }
-}
-
-/** Who waits for what a master says to a call: exactly one of the first two is called, never before `ask` has returned. */
-export interface AnswerListener<R> {
-  answer(answer: Answer<R>): void;
+/** What becomes of a batch at one master: exactly one of the first two, never before `send` has returned. */
+export interface BatchListener {
+  /**
+   * The master answered in time.
+   * @param replies a reply to each call, or a {@link NodeError} that says why there is none.
+   * @param sentAt clock time *before* the batch was written: the master cannot have executed it earlier.
+   * @param server names the server process that answered, anew after each restart; empty when the server hides it.
+   */
+  answer(replies: readonly unknown[], sentAt: number, server: string): void;
   /** The master gave no answer that counts within the node's deadline. */
   failure(error: NodeError): void;
-  /** An answer came after the deadline had passed. */
-  late?(answer: Answer<R>): void;
+  /** As {@link answer}, after the deadline had passed. */
+  late(replies: readonly unknown[], sentAt: number, server: string): void;
 }
 
 /**
@@ -40,11 +24,11 @@ export interface NodePort {
   /** `host:port`, `host:port/db` or a socket path; never with credentials. */
   readonly name: string;
   /**
-   * Executes the call on the master, at most once. Calls started in the same order are executed in the same order while
-   * the connection lives. The listener is told within the node's deadline, which counts from the writing: a call that is not
-   * written yet waits for those before it as long as the master answers them, and for a new connection in its own deadline.
+   * Executes the calls of a batch on the master, at most once. Batches that were sent in an order are executed in that order
+   * while the connection lives. The listener is told within the node's deadline, which counts from the writing: a batch that is
+   * not written yet waits for those before it as long as the master answers them, and for a new connection in its own deadline.
    */
-  ask<A, R>(call: Call<A, R>, listener: AnswerListener<R>): void;
+  send(batch: Batch, listener: BatchListener): void;
   /**
    * After a call that was started at `since` or later has failed: whether it was the connection, and the master can be asked
    * again. True when a new connection has been made since, or one in doubt has answered; waits while that is open.
@@ -58,6 +42,13 @@ export interface NodePort {
   close(): void;
 }
 
+/** What a master said, and when it was asked. */
+export interface Answer<R> {
+  readonly reply: R;
+  readonly sentAt: number;
+  readonly server: string;
+}
+
 /**
  * Asks one master one thing.
  * @throws {NodeError} when it gives no answer that counts in time.
@@ -68,6 +59,13 @@ export function askNode<A, R>(
   args: A,
 ): Promise<Answer<R>> {
   return new Promise((resolve, reject) => {
-    port.ask(new Call(operation, args), { answer: resolve, failure: reject });
+    port.send(new Batch([new Call(operation, args) as Call<unknown, unknown>]), {
+      answer: ([reply], sentAt, server) => {
+        if (reply instanceof NodeError) reject(reply);
+        else resolve({ reply: reply as R, sentAt, server });
+      },
+      failure: reject,
+      late: () => {},
+    });
   });
 }

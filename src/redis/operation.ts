@@ -1,3 +1,5 @@
+import type { NodeError } from "./node-error.ts";
+
 /**
  * One thing a master does atomically: Lua on the server, a typed value here.
  *
@@ -41,20 +43,32 @@ export interface FastPath {
   readonly lua: string;
   /** Lua that executes odd entries by `run(name, keys, argv)`, and fills `oddReplies` with pairs of an index and a reply. */
   readonly oddLua: string;
-  /** The arguments of sorted entries, from `ARGV[3]` on. */
+  /** The arguments of sorted entries, from `ARGV[2]` on. */
   encode(entries: readonly Entry[]): string[];
+}
+
+/** What becomes of a call at each master that it is sent to: exactly one of the first two, and never before it is sent. */
+export interface Responses<R> {
+  /** The master answered in time. */
+  answer(node: number, reply: R, sentAt: number): void;
+  /** The master did not answer in time, or its answer does not count. */
+  failure(node: number, error: NodeError): void;
+  /** The master answered after `failure` was called. */
+  late?(node: number, reply: R, sentAt: number): void;
 }
 
 /** An operation with its arguments, ready to be sent to any number of masters. */
 export class Call<A, R> {
   readonly operation: Operation<A, R>;
   readonly args: A;
+  readonly responses: Responses<R>;
   readonly entry: Entry | undefined;
   #text: string | undefined;
 
-  constructor(operation: Operation<A, R>, args: A) {
+  constructor(operation: Operation<A, R>, args: A, responses: Responses<R> = UNHEARD) {
     this.operation = operation;
     this.args = args;
+    this.responses = responses;
     this.entry = operation.fast?.entry(args);
   }
 
@@ -64,6 +78,11 @@ export class Call<A, R> {
     return this.#text;
   }
 }
+
+/** A call of any operation. */
+export type AnyCall = Call<unknown, unknown>;
+
+const UNHEARD: Responses<unknown> = { answer: () => {}, failure: () => {} };
 
 /** Half of a surrogate pair, as JSON writes it; Lua's reader refuses it. */
 const LONE_SURROGATE = /\\u[dD][89a-fA-F]/;
@@ -88,17 +107,8 @@ export interface Program {
 /** The status that {@link composeProgram} gives an operation whose Lua raised an error. */
 export const FAILED = "ERROR";
 
-/** The reply of one operation, as its `parse` takes it; `undefined` for what is none of ours. */
-export function replyOf(raw: unknown): readonly unknown[] | undefined {
-  if (typeof raw === "string") return [raw];
-  return Array.isArray(raw) ? raw : undefined;
-}
-
-/** Stands for the reply to a call that the fast path has served. */
-export const SERVED = Symbol("served");
-
 /**
- * Joins operations into one script. `ARGV` is what {@link encodeCalls} gives. There are no `KEYS`: a master is a server of
+ * Joins operations into one script. `ARGV` is what `Batch` gives. There are no `KEYS`: a master is a server of
  * its own, and one text costs both sides less than many arguments.
  *
  * An operation that raises an error fails alone: the others of the call have their own results. A replica executes
@@ -124,7 +134,7 @@ export function composeProgram(
 if string.match(replication, 'role:(%a+)') == 'slave' then
   return redis.error_reply('READONLY this server is a replica')
 end
-local runId = ARGV[2] ~= '' and ARGV[2] or 'hidden'
+local runId = ARGV[#ARGV] ~= '' and ARGV[#ARGV] or 'hidden'
 local server = runId .. '.' .. (string.match(replication, 'master_replid:(%w+)') or 'hidden')
 ${fastPath?.lua.trim() ?? ""}
 ${prelude.trim()}
@@ -144,58 +154,4 @@ local replies = {}
 for index, call in ipairs(cjson.decode(ARGV[1])) do replies[index] = run(call[1], call[2], call[3]) end
 return { oddReplies, replies }`,
   };
-}
-
-/** Calls, or what has one, in the order in which a script executes them. */
-export interface Arranged<T> {
-  readonly calls: readonly T[];
-  /** How many of them, from the first on, the fast path serves. */
-  readonly entries: number;
-}
-
-/**
- * Sorts out what the fast path can serve. It comes before all else, so calls that were started after one that it does not serve
- * go the other way too: the order of calls on one key is kept.
- */
-export function arrange<T extends { readonly call: Call<unknown, unknown> }>(
-  { fastPath }: Program,
-  started: readonly T[],
-): Arranged<T> {
-  if (fastPath === undefined) return { calls: started, entries: 0 };
-  const first = started.findIndex(({ call }) => call.entry === undefined);
-  const entries = first === -1 ? started.length : first;
-  const sorted = started
-    .slice(0, entries)
-    .toSorted((a, b) => (a.call.entry?.rank ?? 0) - (b.call.entry?.rank ?? 0));
-  return { calls: [...sorted, ...started.slice(entries)], entries };
-}
-
-/** The arguments of one script call that executes arranged calls in the server process with the given run id. */
-export function encodeCalls(
-  { fastPath }: Program,
-  { calls, entries }: Arranged<{ readonly call: Call<unknown, unknown> }>,
-  runId: string,
-): string[] {
-  const texts = calls.slice(entries).map(({ call }) => call.text);
-  const encoded = calls.slice(0, entries).flatMap(({ call }) => call.entry ?? []);
-  return [
-    `[${texts.join()}]`,
-    runId,
-    ...(encoded.length === 0 ? [] : (fastPath?.encode(encoded) ?? [])),
-  ];
-}
-
-/** Reads what a script call has returned: a raw reply to each call, in their order. */
-export function decodeReplies(
-  { calls, entries }: Arranged<unknown>,
-  returned: unknown,
-): readonly unknown[] {
-  if (returned === 1 && entries === calls.length) return calls.map(() => SERVED);
-  const [odd, replies] = Array.isArray(returned) ? (returned as unknown[]) : [];
-  if (!Array.isArray(odd) || !Array.isArray(replies)) return calls.map(() => undefined);
-  const raw: unknown[] = calls.map((_, index): unknown =>
-    index < entries ? SERVED : replies[index - entries],
-  );
-  for (let at = 0; at < odd.length; at += 2) raw[Number(odd[at]) - 1] = odd[at + 1];
-  return raw;
 }

@@ -1,50 +1,52 @@
 import type { Clock, Timer } from "../clock.ts";
-import type { Pending } from "./batch.ts";
-import type { Call } from "./operation.ts";
+import type { Batch } from "./batch.ts";
+import type { BatchListener } from "./node-port.ts";
 
-/** Calls that are not written yet, in the order in which they were asked. */
+/** A batch that is not written yet. */
+export interface Waiting {
+  readonly batch: Batch;
+  readonly listener: BatchListener;
+  readonly askedAt: number;
+}
+
+/** Batches that are not written yet, in the order in which they were asked. */
 export class Outbox {
   readonly #clock: Clock;
-  #waiting: Pending[] = [];
+  #waiting: Waiting[] = [];
   #timer: Timer | undefined;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  get size(): number {
-    return this.#waiting.length;
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0;
   }
 
-  add(pending: Pending): void {
-    this.#waiting.push(pending);
+  add(waiting: Waiting): void {
+    this.#waiting.push(waiting);
   }
 
-  /** Puts calls before all others: they were started before, and nobody waits for them any more. */
-  putFirst(calls: readonly Call<unknown, unknown>[]): void {
+  /** Puts a batch before all others: it was started before. */
+  putFirst(batch: Batch, listener: BatchListener): void {
     const askedAt = this.#waiting[0]?.askedAt ?? this.#clock.now();
-    const listener = { answer: () => {}, failure: () => {} };
-    this.#waiting.unshift(...calls.map((call) => ({ call, listener, askedAt })));
+    this.#waiting.unshift({ batch, listener, askedAt });
   }
 
-  /** Takes the first of them out, all by default. */
-  take(most = this.#waiting.length): Pending[] {
-    return this.#waiting.splice(0, most);
+  /** Takes out the first. */
+  takeFirst(): Waiting | undefined {
+    return this.#waiting.shift();
   }
 
-  /** Takes out what may be executed twice. */
-  takeOwed(): Pending[] {
-    const owed = this.#waiting.filter(({ call }) => call.operation.owed);
-    if (owed.length > 0) {
-      this.#waiting = this.#waiting.filter(({ call }) => call.operation.owed !== true);
-    }
-    return owed;
-  }
-
-  /** Takes out those that were asked at `time` or before. */
-  takeUntil(time: number): Pending[] {
+  /** Takes out all, or those that were asked at `time` or before. */
+  takeUntil(time = Infinity): Waiting[] {
     const first = this.#waiting.findIndex(({ askedAt }) => askedAt > time);
-    return this.take(first === -1 ? undefined : first);
+    return this.#waiting.splice(0, first === -1 ? this.#waiting.length : first);
+  }
+
+  /** All of them. */
+  [Symbol.iterator](): IterableIterator<Waiting> {
+    return this.#waiting.values();
   }
 
   /** Calls `run` when the first of them has waited for `patience` ms, but not before a time; replaces an earlier call of this. */
@@ -57,6 +59,7 @@ export class Outbox {
   }
 
   unwatch(): void {
+    if (this.#timer === undefined) return;
     this.#clock.clearTimer(this.#timer);
     this.#timer = undefined;
   }

@@ -1,23 +1,22 @@
 import type { Redis } from "ioredis";
 import type { Clock } from "../clock.ts";
 import type { Random } from "../random.ts";
-import { type Batch, type Pending, refusal, tellAll } from "./batch.ts";
+import { Batch, refusal } from "./batch.ts";
 import { describeEnd } from "./causes.ts";
 import { Connection } from "./connection.ts";
 import { Debts } from "./debts.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { prepareServer, type Server } from "./first-commands.ts";
-import { InFlight } from "./in-flight.ts";
-import { type AnswerListener, NodeError, type NodePort } from "./node-port.ts";
-import { arrange, type Call, encodeCalls, type Program } from "./operation.ts";
-import { Outbox } from "./outbox.ts";
+import { InFlight, type Sent } from "./in-flight.ts";
+import { NodeError } from "./node-error.ts";
+import type { BatchListener, NodePort } from "./node-port.ts";
+import type { AnyCall, Program } from "./operation.ts";
+import { Outbox, type Waiting } from "./outbox.ts";
 import { Script } from "./script.ts";
 import { Subscriber } from "./subscriber.ts";
 
-/** Most calls that one script call carries: longer ones would keep other clients of the master waiting. */
-const LARGEST_BATCH = 128;
 /** Calls that may be unanswered before no more are written: enough to keep a master busy, few enough to be answered in time. */
-const MOST_IN_FLIGHT = 4 * LARGEST_BATCH;
+const MOST_IN_FLIGHT = 512;
 /** Milliseconds that calls wait for the very first connection, unless somebody says or the node's deadline is longer. */
 const FIRST_CONNECT_PATIENCE = 2_000;
 /** Milliseconds that a call waits at most until it is written, while the master answers the calls before it. */
@@ -42,8 +41,7 @@ export interface RedisNodeOptions {
 }
 
 /**
- * One lock master over ioredis. All calls of one tick travel as one script call; every call has a deadline of
- * its own making, because ioredis has none.
+ * One lock master over ioredis. Every batch has a deadline of its own making, because ioredis has none.
  */
 export class RedisNode implements NodePort {
   readonly name: string;
@@ -54,11 +52,10 @@ export class RedisNode implements NodePort {
   readonly #outbox: Outbox;
   readonly #inFlight: InFlight;
   readonly #debts = new Debts();
-  #flushing = false;
+  /** Waiting batches whose owed calls were written to a connection in doubt. */
+  readonly #doubled = new WeakSet<Batch>();
   #closed = false;
   #server: Server = { id: "", startedAt: undefined };
-  /** When the calls of this tick were asked. */
-  #askedAt = 0;
   #startedAt: number | undefined;
   #upSince: number | undefined;
 
@@ -87,10 +84,13 @@ export class RedisNode implements NodePort {
     this.#subscriber = new Subscriber(endpoint.connect, nodeTimeout, clock, random);
   }
 
-  ask<A, R>(call: Call<A, R>, listener: AnswerListener<R>): void {
-    // A call's own operation parses its reply, so the types of one call stay together.
-    if (!this.#flushing) this.#scheduleFlush();
-    this.#outbox.add({ call, listener, askedAt: this.#askedAt });
+  send(batch: Batch, listener: BatchListener): void {
+    const askedAt = this.#options.clock.now();
+    this.#startedAt ??= askedAt;
+    this.#connection.start();
+    this.#outbox.add({ batch, listener, askedAt });
+    if (this.#connection.client !== undefined) this.#flush();
+    else queueMicrotask(() => this.#flush());
   }
 
   async recovers(since: number): Promise<boolean> {
@@ -114,31 +114,20 @@ export class RedisNode implements NodePort {
     if (this.#closed) return;
     const closed = new NodeError("unreachable", "closed");
     const failAll = (): void => {
-      for (const batch of this.#inFlight.giveUp()) batch.fail(closed);
+      for (const { listener, overdue } of this.#inFlight.giveUp()) {
+        if (!overdue) listener.failure(closed);
+      }
     };
     failAll();
     // What was started is written, so that a rollback or a release started just now is not lost.
     const client = this.#connection.lastClient;
-    if (client !== undefined) while (this.#outbox.size > 0) this.#send(client);
+    if (client !== undefined) while (!this.#outbox.isEmpty) this.#sendFirst(client);
     failAll();
     this.#closed = true;
     this.#subscriber.close();
     this.#connection.close();
-    this.#reject(this.#outbox.take(), closed);
+    this.#reject(this.#outbox.takeUntil(), closed);
     this.#outbox.unwatch();
-  }
-
-  #scheduleFlush(): void {
-    this.#flushing = true;
-    this.#askedAt = this.#options.clock.now();
-    this.#startedAt ??= this.#askedAt;
-    this.#connection.start();
-    // The next-tick queue runs when all promise jobs of this tick are done: everything that was started in
-    // the tick is in the batch, and nothing has waited for a timer.
-    process.nextTick(() => {
-      this.#flushing = false;
-      this.#flush();
-    });
   }
 
   /** Writes what may be written; what may not waits, and no longer than it should. */
@@ -148,20 +137,19 @@ export class RedisNode implements NodePort {
     if (client !== undefined) {
       const over = this.#outbox.takeUntil(this.#options.clock.now() - LONGEST_QUEUE);
       if (over.length > 0) this.#reject(over, new NodeError("timed-out", TOO_MANY));
-      while (this.#outbox.size > 0 && this.#inFlight.calls < MOST_IN_FLIGHT) this.#send(client);
+      while (!this.#outbox.isEmpty && this.#inFlight.calls < MOST_IN_FLIGHT)
+        this.#sendFirst(client);
     } else if (undecided) this.#keepWaiting();
-    else if (this.#outbox.size > 0) {
-      this.#reject(this.#outbox.take(), new NodeError("unreachable", cause));
+    else if (!this.#outbox.isEmpty) {
+      this.#reject(this.#outbox.takeUntil(), new NodeError("unreachable", cause));
     }
   }
 
-  /** Nothing can be written: each call waits as long as it would wait for an answer, and at first for the connection. */
+  /** Nothing can be written: each batch waits as long as it would wait for an answer, and at first for the connection. */
   #keepWaiting(): void {
     const { clock, nodeTimeout, firstPatience } = this.#options;
     const { inDoubtSince, lastClient, cause } = this.#connection;
-    // What may be executed twice is written to a connection in doubt as well, and once more to its heir.
-    const owed = lastClient === undefined ? [] : this.#outbox.takeOwed();
-    if (lastClient !== undefined && owed.length > 0) this.#send(lastClient, owed);
+    if (lastClient !== undefined) this.#sendOwed(lastClient);
     const first = firstPatience ?? Math.max(nodeTimeout, FIRST_CONNECT_PATIENCE);
     const notBefore = this.#upSince === undefined ? (this.#startedAt ?? 0) + first : 0;
     const error =
@@ -174,47 +162,71 @@ export class RedisNode implements NodePort {
     this.#outbox.watch(nodeTimeout, notBefore, () => this.#flush());
   }
 
-  #send(client: Redis, pending: readonly Pending[] = this.#outbox.take(LARGEST_BATCH)): void {
-    const { program } = this.#options;
-    const arranged = arrange(program, pending);
-    const batch = this.#inFlight.start(arranged);
-    const argv = encodeCalls(program, arranged, this.#server.id);
+  /** What may be executed twice is written to a connection in doubt as well, once, and once more to its heir. */
+  #sendOwed(client: Redis): void {
+    const owed: AnyCall[] = [];
+    for (const { batch } of this.#outbox) {
+      if (this.#doubled.has(batch)) continue;
+      this.#doubled.add(batch);
+      for (const call of batch.calls) if (call.operation.owed) owed.push(call);
+    }
+    if (owed.length > 0) this.#send(client, new Batch(owed), SILENT);
+  }
+
+  #sendFirst(client: Redis): void {
+    const waiting = this.#outbox.takeFirst();
+    if (waiting !== undefined) this.#send(client, waiting.batch, waiting.listener);
+  }
+
+  #send(client: Redis, batch: Batch, listener: BatchListener): void {
+    const sent = this.#inFlight.start(batch, listener);
     // Sent again only if the server did not know the script, hence executed nothing, and while it still matters.
     this.#script
-      .run(client, argv, () => !batch.settled)
+      .run(client, batch, this.#server.id, () => !sent.overdue)
       .then(
-        (replies) => this.#answered(batch, replies),
-        (error: unknown) => this.#failed(batch, error),
+        (returned) => this.#answered(sent, returned),
+        (error: unknown) => this.#failed(sent, error),
       );
   }
 
-  #answered(batch: Batch, replies: unknown): void {
-    if (!this.#landed(batch)) return;
-    const { cause, refused } = batch.answer(replies, this.#server.id);
-    this.#owe(refused);
+  #answered(sent: Sent, returned: unknown): void {
+    if (!this.#landed(sent)) return;
+    const { batch, listener, sentAt, overdue } = sent;
+    const replies = batch.replies(returned);
+    let cause: string | undefined;
+    // Nearly always all are served.
+    if (returned !== 1) {
+      for (const [index, reply] of replies.entries()) {
+        if (!(reply instanceof NodeError) || reply.failure !== "unreachable") continue;
+        cause = reply.message;
+        this.#owe(batch.calls.slice(index, index + 1));
+      }
+    }
+    if (overdue) listener.late(replies, sentAt, this.#server.id);
+    else listener.answer(replies, sentAt, this.#server.id);
     if (cause === undefined) this.#flush();
     else this.#connection.drop(cause);
   }
 
-  #failed(batch: Batch, error: unknown): void {
+  #failed(sent: Sent, error: unknown): void {
     if (!(error instanceof Error) || error.name !== "ReplyError") {
       // What the server did not say is said by the end of the connection, nearly always before.
       const serving = { connected: true, served: true, tls: false };
-      if (this.#inFlight.has(batch)) this.#connection.drop(describeEnd(error, serving));
+      if (this.#inFlight.has(sent)) this.#connection.drop(describeEnd(error, serving));
       return;
     }
-    if (!this.#landed(batch)) return;
+    if (!this.#landed(sent)) return;
     const reason = refusal(error.message);
     const unfit = reason.failure === "unreachable";
-    if (unfit) this.#owe(batch.pending);
-    batch.fail(reason);
+    if (unfit) this.#owe(sent.batch.calls);
+    if (!sent.overdue) sent.listener.failure(reason);
     if (unfit) this.#connection.drop(reason.message);
     else this.#flush();
   }
 
   /** The server has answered a batch. False when it was given up before. */
-  #landed(batch: Batch): boolean {
-    const landed = this.#inFlight.land(batch);
+  #landed(sent: Sent): boolean {
+    const landed = this.#inFlight.land(sent);
     if (landed) this.#connection.trust();
     return landed;
   }
@@ -224,29 +236,35 @@ export class RedisNode implements NodePort {
     this.#server = server;
     this.#upSince = now;
     // Before everything that waits, as they were started before.
-    this.#outbox.putFirst(this.#debts.settle(now));
+    const debts = this.#debts.settle(now);
+    if (debts.length > 0) this.#outbox.putFirst(new Batch(debts), SILENT);
     this.#options.onUp();
     this.#flush();
   }
 
   #wentDown(cause: string): void {
     const error = new NodeError("unreachable", cause);
-    for (const batch of this.#inFlight.giveUp()) {
-      this.#owe(batch.pending);
-      batch.fail(error);
+    for (const { batch, listener, overdue } of this.#inFlight.giveUp()) {
+      this.#owe(batch.calls);
+      if (!overdue) listener.failure(error);
     }
     // A connection that is up in the place of the lost one is not known yet.
     if (this.#connection.client === undefined) this.#flush();
     this.#options.onDown(cause);
   }
 
-  #reject(pending: readonly Pending[], error: NodeError): void {
-    this.#owe(pending);
-    tellAll(pending, ({ listener }) => listener.failure(error));
+  #reject(waiting: readonly Waiting[], error: NodeError): void {
+    for (const { batch, listener } of waiting) {
+      this.#owe(batch.calls);
+      listener.failure(error);
+    }
   }
 
-  #owe(pending: readonly Pending[]): void {
+  #owe(calls: readonly AnyCall[]): void {
     const now = this.#options.clock.now();
-    for (const { call } of pending) if (call.operation.owed) this.#debts.add(call, now);
+    for (const call of calls) if (call.operation.owed) this.#debts.add(call, now);
   }
 }
+
+/** Nobody waits for what becomes of a batch. */
+const SILENT: BatchListener = { answer: () => {}, failure: () => {}, late: () => {} };

@@ -1,11 +1,14 @@
 import { createHash } from "node:crypto";
-import type { Redis } from "ioredis";
+import { Command, Redis } from "ioredis";
+import type { Batch } from "./batch.ts";
 import type { Program } from "./operation.ts";
 
 /** A program as a master's script cache knows it. */
 export class Script {
   readonly #source: string;
   readonly #sha: string;
+  /** What was written of a batch for one master is written to all. */
+  readonly #requests = new WeakMap<Batch, Buffer>();
 
   constructor(program: Program) {
     this.#source = program.source;
@@ -19,14 +22,61 @@ export class Script {
 
   /**
    * Runs the script by its hash; if the server does not know it (any more) and `stillWanted`, by its source.
+   * @param runId names the server process.
    */
-  async run(client: Redis, argv: readonly string[], stillWanted: () => boolean): Promise<unknown> {
+  async run(
+    client: Redis,
+    batch: Batch,
+    runId: string,
+    stillWanted: () => boolean,
+  ): Promise<unknown> {
     try {
-      return await client.evalsha(this.#sha, 0, ...argv);
+      return await this.#evalsha(client, batch, runId);
     } catch (error) {
       const unknown = error instanceof Error && error.message.startsWith("NOSCRIPT");
       if (!unknown || !stillWanted()) throw error;
-      return client.eval(this.#source, 0, ...argv);
+      return client.eval(this.#source, 0, ...batch.args, runId);
     }
   }
+
+  #evalsha(client: Redis, batch: Batch, runId: string): Promise<unknown> {
+    // A client of another copy of ioredis may expect other commands.
+    if (!(client instanceof Redis)) {
+      return (client as Redis).evalsha(this.#sha, 0, ...batch.args, runId);
+    }
+    let request = this.#requests.get(batch);
+    if (request === undefined) {
+      request = writeRequest(this.#sha, batch.args);
+      this.#requests.set(batch, request);
+    }
+    return client.sendCommand(
+      new WrittenCommand([request, Buffer.from(bulk(runId))]),
+    ) as Promise<unknown>;
+  }
+}
+
+/** A command whose request is written already. */
+class WrittenCommand extends Command {
+  readonly #parts: readonly Buffer[];
+
+  constructor(parts: readonly Buffer[]) {
+    super("evalsha", [], { replyEncoding: "utf8" });
+    this.#parts = parts;
+  }
+
+  override toWritable(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
+}
+
+/** An EVALSHA without keys, as the protocol has it, up to its last argument. */
+function writeRequest(sha: string, args: readonly string[]): Buffer {
+  let text = `*${args.length + 4}\r\n$7\r\nEVALSHA\r\n${bulk(sha)}${bulk("0")}`;
+  for (const arg of args) text += bulk(arg);
+  return Buffer.from(text);
+}
+
+/** A string as the protocol has it. @see https://redis.io/docs/latest/develop/reference/protocol-spec/ */
+function bulk(text: string): string {
+  return `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
 }

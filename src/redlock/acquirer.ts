@@ -3,11 +3,11 @@ import type { SafeEmitter } from "../events.ts";
 import type { Heartbeat } from "../heartbeat/heartbeat.ts";
 import type { Line } from "../line/line.ts";
 import { encodeHome, placeOf, type Standing } from "../line/place.ts";
-import { acquire, type AcquireOutcome } from "../lock/acquire.ts";
+import { acquire, type AcquireOutcome, type AcquireRequest } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/context.ts";
 import type { Caller } from "../lock/claim.ts";
-import { type Stop, throwIfAborted } from "../on-abort.ts";
-import { HeldLock } from "./held-lock.ts";
+import type { Stop } from "../on-abort.ts";
+import { HeldLock, type HeldLockParts } from "./held-lock.ts";
 import type { RedlockSettings } from "./options.ts";
 import { conflictOf, failureOf } from "./outcomes.ts";
 import { Turn } from "./turn.ts";
@@ -56,39 +56,97 @@ export interface Manner {
   readonly cancel?: Stop | undefined;
 }
 
+const NONE: readonly Stop[] = [];
+
+type Granted = AcquireOutcome & { readonly kind: "granted" };
+
 /** Attempts and the waiting between them, until a lock is held or there is an error to throw. */
 export class Acquirer {
   readonly #parts: AcquirerParts;
+  readonly #lockParts: HeldLockParts;
   #waiters = 0;
+  /** How many acquisitions are under way. */
+  #running = 0;
+  readonly #awaitingIdle: (() => void)[] = [];
 
   constructor(parts: AcquirerParts) {
+    const { settings, context, heartbeat, line, events, held } = parts;
+    const { clock, masters, nodeTimeout } = context;
     this.#parts = parts;
+    this.#lockParts = {
+      heartbeat,
+      line,
+      clock,
+      events,
+      quorum: masters.quorum,
+      nodeTimeout,
+      checkTtl: (ttl) => checkTtl(settings, ttl),
+      onReleased: (released) => held.delete(released),
+    };
   }
 
   /** Fulfils a wish. */
-  async acquire(wish: Wish, manner: Manner): Promise<HeldLock> {
-    const { standing, inLine = false, joins = false, stops = [] } = manner;
+  acquire(wish: Wish, manner: Manner): Promise<HeldLock> {
+    this.#running += 1;
+    return new Promise((resolve, reject) => {
+      const done = (lock: HeldLock): void => {
+        this.#end();
+        resolve(lock);
+      };
+      const failed = (error: unknown): void => {
+        this.#end();
+        reject(error as Error);
+      };
+      const { inLine = false, joins = false, standing } = manner;
+      const startedAt = this.#parts.context.clock.now();
+      const caller = this.#callerOf(standing, { inLine, joins });
+      const first = (outcome: AcquireOutcome): void => {
+        if (outcome.kind === "granted" && !this.#isStopped(manner)) {
+          done(this.#take(wish, manner, outcome, startedAt));
+        } else this.#goOn(wish, manner, outcome, startedAt).then(done, failed);
+      };
+      this.#attempt(wish, caller, manner, first, failed);
+    });
+  }
+
+  /** Resolves when no acquisition is under way. */
+  get idle(): Promise<void> {
+    if (this.#running === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#awaitingIdle.push(resolve));
+  }
+
+  #end(): void {
+    this.#running -= 1;
+    if (this.#running > 0) return;
+    for (const resolve of this.#awaitingIdle.splice(0)) resolve();
+  }
+
+  /** What follows an attempt that was not granted at once. */
+  async #goOn(
+    wish: Wish,
+    manner: Manner,
+    first: AcquireOutcome,
+    startedAt: number,
+  ): Promise<HeldLock> {
+    const { standing, stops = NONE } = manner;
     const { context, closing, events, line } = this.#parts;
     const { clock } = context;
-    const startedAt = clock.now();
     const signals = [closing, ...stops];
-    const wanted = (): boolean => !signals.some(({ aborted }) => aborted);
+    let outcome = first;
     let turn: Turn | undefined;
     let poll = SHORTEST_POLL;
     let place = standing;
     let keepsPlace = false;
     try {
       for (let attempt = 1; ; attempt++) {
-        const caller = this.#callerOf(place, {
-          inLine: turn !== undefined || inLine,
-          joins: turn === undefined ? joins : false,
-        });
-        const outcome = await this.#attempt({ ...wish, caller, wanted });
         if (outcome.kind === "granted") {
           keepsPlace = true;
-          return await this.#take(wish, manner, outcome, clock.now() - startedAt);
+          if (!this.#isStopped(manner)) return this.#take(wish, manner, outcome, startedAt);
+          // Nobody wants it any more; it must not linger until its ttl is over.
+          await this.#hold(wish, manner, outcome).release();
+          throw this.#stopReason(stops);
         }
-        this.#throwIfStopped(stops);
+        if (this.#isStopped(manner)) throw this.#stopReason(stops);
         if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, context);
         const conflict = conflictOf(outcome.holder, wish);
         if (attempt === 1) {
@@ -107,8 +165,12 @@ export class Acquirer {
         const foreign = outcome.holder !== undefined && outcome.holder.token === undefined;
         const sleep = foreign || !heard ? poll : LONGEST_SLEEP;
         await turn.come(clock, Math.min(left, sleep), signals);
-        this.#throwIfStopped(stops);
+        if (this.#isStopped(manner)) throw this.#stopReason(stops);
         poll = Math.min(poll * 2, LONGEST_POLL);
+        const caller = this.#callerOf(place, { inLine: true, joins: false });
+        outcome = await new Promise<AcquireOutcome>((resolve, reject) =>
+          this.#attempt(wish, caller, manner, resolve, reject),
+        );
       }
     } finally {
       turn?.end();
@@ -120,20 +182,39 @@ export class Acquirer {
   }
 
   /** One attempt; those who wait are not left waiting by what it leaves behind. */
-  async #attempt(request: Wish & { caller: Caller; wanted(): boolean }): Promise<AcquireOutcome> {
-    const awaited = new Set<string>();
-    const outcome = await acquire(this.#parts.context, {
-      ...request,
-      rolledBack: (_, turns) => {
-        for (const [index, { waiting }] of turns.entries()) {
-          if (waiting > 0) awaited.add(request.keys[index] ?? "");
-        }
+  #attempt(
+    { keys, ttl, holder }: Wish,
+    caller: Caller,
+    manner: Manner,
+    done: (outcome: AcquireOutcome) => void,
+    failed: (error: unknown) => void,
+  ): void {
+    let awaited: Set<string> | undefined;
+    const request: AcquireRequest = {
+      keys,
+      ttl,
+      holder,
+      caller,
+      wanted: () => !this.#isStopped(manner),
+      rolledBack: {
+        heard: (_, turns) => {
+          for (const [index, { waiting }] of turns.entries()) {
+            if (waiting > 0) (awaited ??= new Set()).add(keys[index] ?? "");
+          }
+        },
       },
-    });
-    // A holder serves the line when it is done. Where there is none, nobody else might.
-    const served = outcome.kind === "granted" || (outcome.kind === "conflict" && outcome.holder);
-    if (!served && awaited.size > 0) void this.#parts.line.look([...awaited]);
-    return outcome;
+    };
+    const ended = (outcome: AcquireOutcome): void => {
+      // A holder serves the line when it is done. Where there is none, nobody else might.
+      const served = outcome.kind === "granted" || (outcome.kind === "conflict" && outcome.holder);
+      if (!served && awaited !== undefined) void this.#parts.line.look([...awaited]);
+      done(outcome);
+    };
+    acquire(this.#parts.context, request, ended, failed);
+  }
+
+  #isStopped({ stops = NONE }: Manner): boolean {
+    return this.#parts.closing.aborted || stops.some(({ aborted }) => aborted);
   }
 
   #callerOf(
@@ -164,41 +245,22 @@ export class Acquirer {
     return { place, priority: 0, home, run: 1, replaceable: false };
   }
 
-  async #take(
-    wish: Wish,
-    { scoped, isJob = false, stops = [] }: Manner,
-    { tenure, rounds }: AcquireOutcome & { kind: "granted" },
-    waited: number,
-  ): Promise<HeldLock> {
-    const { settings, context, heartbeat, line, events, held, closing } = this.#parts;
-    const { clock, masters, nodeTimeout } = context;
-    const lock = new HeldLock({
-      tenure,
-      heartbeat,
-      line,
-      interval: wish.heartbeat,
-      clock,
-      events,
-      quorum: masters.quorum,
-      nodeTimeout,
-      checkTtl: (ttl) => checkTtl(settings, ttl),
-      onReleased: (released) => held.delete(released),
-      scoped,
-      isJob,
-    });
-    if (closing.aborted || stops.some(({ aborted }) => aborted)) {
-      // Nobody wants it any more; it must not linger until its ttl is over.
-      await lock.release();
-      this.#throwIfStopped(stops);
-    }
+  #take(wish: Wish, manner: Manner, outcome: Granted, startedAt: number): HeldLock {
+    const { context, events, held } = this.#parts;
+    const lock = this.#hold(wish, manner, outcome);
     held.add(lock);
     const { keys, fencingToken } = lock;
-    events.emit("acquired", { keys, fencingToken, waited, rounds });
+    const waited = context.clock.now() - startedAt;
+    events.emit("acquired", { keys, fencingToken, waited, rounds: outcome.rounds });
     return lock;
   }
 
-  #throwIfStopped(stops: readonly Stop[]): void {
-    if (this.#parts.closing.aborted) throw new RedlockClosedError();
-    throwIfAborted(stops);
+  #hold({ heartbeat }: Wish, { scoped, isJob = false }: Manner, { tenure }: Granted): HeldLock {
+    return new HeldLock(this.#lockParts, tenure, { interval: heartbeat, scoped, isJob });
+  }
+
+  #stopReason(stops: readonly Stop[]): unknown {
+    if (this.#parts.closing.aborted) return new RedlockClosedError();
+    return stops.find(({ aborted }) => aborted)?.reason;
   }
 }

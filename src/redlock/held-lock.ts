@@ -3,70 +3,87 @@ import { LockLostError, LockUnavailableError, type Loss, type LossReason } from 
 import { Ending } from "../ending.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { Line } from "../line/line.ts";
-import type { Beat, Heartbeat } from "../heartbeat/heartbeat.ts";
+import type { Beat, Heartbeat, HeartbeatListener, LossNotice } from "../heartbeat/heartbeat.ts";
 import type { Lock } from "../lock/lock.ts";
 import type { Tenure } from "../lock/tenure.ts";
 
-/** What a {@link HeldLock} is made of. */
+/** What the held locks of one `Redlock` share. */
 export interface HeldLockParts {
-  tenure: Tenure;
-  heartbeat: Heartbeat;
-  line: Line;
-  interval: number | false;
-  clock: Clock;
-  events: SafeEmitter;
-  quorum: number;
-  nodeTimeout: number;
+  readonly heartbeat: Heartbeat;
+  readonly line: Line;
+  readonly clock: Clock;
+  readonly events: SafeEmitter;
+  readonly quorum: number;
+  readonly nodeTimeout: number;
   checkTtl(ttl: number): number;
   /** Called once, when the lock has been given back. */
   onReleased(lock: HeldLock): void;
+}
+
+/** How a lock is held. */
+export interface Holding {
+  /** Milliseconds between two extends; `false` for none. */
+  readonly interval: number | false;
   /** True when code runs under the lock that gives it back itself when it is done. */
-  scoped: boolean;
+  readonly scoped: boolean;
   /** True when that is a job. */
-  isJob: boolean;
+  readonly isJob: boolean;
 }
 
 /** Why a lock was lost, whichever it is. */
 type LossOfLock = Pick<Loss, "reason" | "votes" | "blockedFor">;
 
-/** The lock as its user sees it: a granted tenure, its heartbeat and its signal. */
-export class HeldLock implements Lock {
-  readonly keys: readonly string[];
-  readonly fencingToken: number;
+/** The lock as its user sees it: a granted tenure, its heartbeat and its signal. What few locks need is made on demand. */
+export class HeldLock implements Lock, HeartbeatListener {
   readonly scoped: boolean;
   readonly isJob: boolean;
-  /** Ends with the {@link LockLostError} when the lock is lost. */
-  readonly lost = new Ending();
   readonly #parts: HeldLockParts;
-  /** Made when somebody asks for the signal: it costs more than the rest of a lock that is soon given back. */
-  #controller: AbortController | undefined;
+  readonly #tenure: Tenure;
   readonly #beat: Beat;
   readonly #grantedAt: number;
+  #controller: AbortController | undefined;
+  #lost: Ending | undefined;
   /** Resolves {@link settled} once somebody has asked for it. */
   #settle: (() => void) | undefined;
   #settled: Promise<void> | undefined;
   #over = false;
   #loss: LockLostError | undefined;
   #releasing: Promise<"released" | "expired"> | undefined;
-  #handedOver: Promise<unknown> = Promise.resolve();
+  #handedOver: Promise<unknown> | undefined;
 
-  constructor(parts: HeldLockParts) {
-    const { tenure, heartbeat, interval, clock, events } = parts;
-    this.keys = tenure.claim.keys;
-    this.fencingToken = tenure.claim.token;
-    this.scoped = parts.scoped;
-    this.isJob = parts.isJob;
+  constructor(parts: HeldLockParts, tenure: Tenure, { interval, scoped, isJob }: Holding) {
+    this.scoped = scoped;
+    this.isJob = isJob;
     this.#parts = parts;
-    this.#grantedAt = clock.now();
-    this.#beat = heartbeat.keep(tenure, interval, {
-      extended: () =>
-        events.emit("extended", {
-          keys: this.keys,
-          fencingToken: this.fencingToken,
-          remaining: this.remaining(),
-        }),
-      lost: (notice) => this.#lose(notice),
-    });
+    this.#tenure = tenure;
+    this.#grantedAt = parts.clock.now();
+    this.#beat = parts.heartbeat.keep(tenure, interval, this);
+  }
+
+  get keys(): readonly string[] {
+    return this.#tenure.claim.keys;
+  }
+
+  get fencingToken(): number {
+    return this.#tenure.claim.token;
+  }
+
+  /** Ends with the {@link LockLostError} when the lock is lost. */
+  get lost(): Ending {
+    if (this.#lost === undefined) {
+      this.#lost = new Ending();
+      if (this.#loss !== undefined) this.#lost.abort(this.#loss);
+    }
+    return this.#lost;
+  }
+
+  onExtended(): void {
+    const { keys, fencingToken } = this;
+    this.#parts.events.emit("extended", { keys, fencingToken, remaining: this.remaining() });
+  }
+
+  onLost(notice: LossNotice): void {
+    this.#lose(notice);
   }
 
   get signal(): AbortSignal {
@@ -81,7 +98,7 @@ export class HeldLock implements Lock {
 
   remaining(): number {
     if (this.#loss !== undefined || this.#releasing !== undefined) return 0;
-    return Math.max(0, this.#parts.tenure.usableUntil - this.#parts.clock.now());
+    return Math.max(0, this.#tenure.usableUntil - this.#parts.clock.now());
   }
 
   assertHeld(): void {
@@ -119,7 +136,7 @@ export class HeldLock implements Lock {
 
   /** After the release: resolves when those whose turn it is now have been called. */
   get handedOver(): Promise<unknown> {
-    return this.#handedOver;
+    return this.#handedOver ?? Promise.resolve();
   }
 
   /** Milliseconds since the grant. */
@@ -152,7 +169,7 @@ export class HeldLock implements Lock {
     this.#loss = error;
     // The user's signal first: those that follow the loss may look at it.
     this.#controller?.abort(error);
-    this.lost.abort(error);
+    this.#lost?.abort(error);
     this.#parts.events.emit("lost", {
       keys: this.keys,
       fencingToken: this.fencingToken,
@@ -161,27 +178,20 @@ export class HeldLock implements Lock {
   }
 
   async #giveBack(linger: number): Promise<"released" | "expired"> {
-    const { tenure, events, line } = this.#parts;
+    const { events, line, onReleased } = this.#parts;
+    const { keys, fencingToken } = this;
     // In this very tick, so that no extend can follow the release.
     this.#beat.stop();
     const held = this.age;
-    const { heard, called } = line.handOver(this.keys, this.fencingToken, linger);
-    const { confirmed, votes } = await tenure.release(heard, {
-      linger,
-      skipped: line.skipped,
-    });
-    this.#handedOver = called();
+    const handOver = line.handOver(keys, fencingToken, linger);
+    const { skipped } = line;
+    const { confirmed, votes } = await this.#tenure.release(handOver, { linger, skipped });
+    this.#handedOver = handOver.called();
     const outcome = confirmed ? "released" : "expired";
-    this.#parts.onReleased(this);
+    onReleased(this);
     this.#over = true;
     this.#settle?.();
-    events.emit("released", {
-      keys: this.keys,
-      fencingToken: this.fencingToken,
-      outcome,
-      held,
-      votes,
-    });
+    events.emit("released", { keys, fencingToken, outcome, held, votes });
     return outcome;
   }
 

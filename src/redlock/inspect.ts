@@ -4,7 +4,7 @@ import type { LockContext } from "../lock/context.ts";
 import type { Masters } from "../lock/masters.ts";
 import { readOperation, type ReadReply } from "../lock/looking.ts";
 import type { Names } from "../lock/stored.ts";
-import type { NodeError, NodeFailure } from "../redis/node-port.ts";
+import type { NodeError, NodeFailure } from "../redis/node-error.ts";
 import { toHolder } from "./holder.ts";
 
 /** What one master knows about a key. */

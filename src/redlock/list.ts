@@ -8,7 +8,8 @@ import {
 import { SCAN_START, scanOperation, type ScanCursors } from "../lock/looking.ts";
 import type { LockContext } from "../lock/context.ts";
 import { isForbidden } from "../redis/causes.ts";
-import { askNode, NodeError } from "../redis/node-port.ts";
+import { NodeError } from "../redis/node-error.ts";
+import { askNode } from "../redis/node-port.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
 
 /**

@@ -3,7 +3,7 @@ import type { SafeEmitter } from "../events.ts";
 import type { LockContext } from "../lock/context.ts";
 import { Contests } from "../lock/contests.ts";
 import { Guards } from "../lock/guard.ts";
-import { Masters } from "../lock/masters.ts";
+import { type Defer, Masters } from "../lock/masters.ts";
 import { lockProgram } from "../lock/program.ts";
 import { namesUnder } from "../lock/stored.ts";
 import { FARTHEST_CLOCK, TokenSource } from "../lock/tokens.ts";
@@ -17,6 +17,26 @@ export interface Surroundings {
   clock: Clock;
   random: Random;
   connect(options: RedisNodeOptions): NodePort;
+  /** When calls that were started together are sent. Default: when the promise jobs of the present step are done. */
+  defer?: Defer;
+}
+
+// As they are now: fake timers of a test runner may replace them later.
+const { nextTick } = process;
+const { setImmediate } = globalThis;
+
+/** The queue of next ticks runs when all promise jobs are done: everything that was started is in the batch. */
+function atEndOfStep(run: () => void): void {
+  nextTick(run);
+}
+
+/**
+ * An idle process sends at once. One whose answers are under way reads first what has arrived, so that what it goes on with
+ * travels together: larger batches cost both sides less.
+ */
+function atEndOfTurn(run: () => void, busy: boolean): void {
+  if (busy) setImmediate(run);
+  else nextTick(run);
 }
 
 /** Real time, chance and masters. */
@@ -24,6 +44,7 @@ export const REAL_SURROUNDINGS: Surroundings = {
   clock: systemClock,
   random: systemRandom,
   connect: (options) => new RedisNode(options),
+  defer: atEndOfTurn,
 };
 
 /** Makes what the locks of one `Redlock` share; what happens to its masters becomes its events. */
@@ -46,7 +67,11 @@ export function makeContext(
       onDown: (cause) => events.emit("node:down", { node: endpoint.name, cause }),
     }),
   );
-  const masters = new Masters(ports, (node, first) => warnDuplicate(masters, node, first, events));
+  const masters = new Masters(ports, {
+    fastPath: lockProgram.fastPath,
+    defer: surroundings.defer ?? atEndOfStep,
+    onDuplicate: (node, first) => warnDuplicate(masters, node, first, events),
+  });
   const names = namesUnder(keyPrefix);
   const guards = new Guards(
     masters,

@@ -25,7 +25,10 @@ import {
 import { findMasterAt } from "./queue-server.ts";
 import { checkReady, type ReadyOptions, type ReadyReport } from "./ready.ts";
 import { Observer } from "./telemetry.ts";
-import { type AcquireOptions, readWish } from "./wish.ts";
+import { type AcquireOptions, readWish, type Wish } from "./wish.ts";
+
+/** Of a lock that its user gives back. */
+const UNSCOPED: Manner = { scoped: false };
 
 /** Milliseconds that {@link Redlock.close} lets running jobs have to come to their ends. */
 const LONGEST_FINISH = 3_000;
@@ -49,7 +52,6 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   readonly #handles: HandleFactory;
   readonly #observer: Observer | undefined;
   readonly #held = new Set<HeldLock>();
-  readonly #acquiring = new Set<Promise<unknown>>();
   /** What goes on beside locks. */
   readonly #asides = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
@@ -98,8 +100,8 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * {@link LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is no key;
    * {@link LockConfigError} for a bad option; {@link RedlockClosedError}; or the signal's reason.
    */
-  acquire(keys: string | readonly string[], options: AcquireOptions = {}): Promise<Lock> {
-    return this.#acquire(keys, options, { scoped: false });
+  acquire(keys: string | readonly string[], options?: AcquireOptions): Promise<Lock> {
+    return this.#acquire(keys, options, UNSCOPED);
   }
 
   /** As {@link acquire}, but `null` when somebody else holds a key. Still throws when too few masters answer. */
@@ -280,24 +282,31 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     return findMasterAt(this.#settings.endpoints, connection);
   }
 
-  async #acquire(
+  #acquire(
     keys: string | readonly string[],
-    options: AcquireOptions,
+    options: AcquireOptions | undefined,
     manner: Manner,
   ): Promise<HeldLock> {
-    this.#assertOpen();
-    const wish = readWish(this.#settings, keys, options);
-    const aborts = [manner.cancel, wish.signal].filter((signal) => signal !== undefined);
-    const stops = [...(manner.stops ?? []), ...aborts];
-    throwIfAborted(stops);
-    const attempt = (): Promise<HeldLock> => this.#acquirer.acquire(wish, { ...manner, stops });
+    try {
+      this.#assertOpen();
+      const wish = readWish(this.#settings, keys, options);
+      const aborts = [manner.cancel, wish.signal].filter((signal) => signal !== undefined);
+      // Nearly always, and then nothing is made for it.
+      if (aborts.length === 0) return this.#observed(wish, manner);
+      const stops = [...(manner.stops ?? []), ...aborts];
+      throwIfAborted(stops);
+      const acquiring = this.#observed(wish, { ...manner, stops });
+      // The attempt goes on without its caller, and is rolled back; `close` waits for it.
+      return unlessAborted(acquiring, aborts, (lock) => void lock.release());
+    } catch (error) {
+      return Promise.reject(error as Error);
+    }
+  }
+
+  #observed(wish: Wish, manner: Manner): Promise<HeldLock> {
+    if (this.#observer === undefined) return this.#acquirer.acquire(wish, manner);
     const now = (): number => this.#context.clock.now();
-    const acquiring = this.#observer?.acquiring(wish.keys, now, attempt) ?? attempt();
-    this.#acquiring.add(acquiring);
-    // The attempt goes on without its caller, and is rolled back; `close` waits for it.
-    const settled = acquiring.finally(() => this.#acquiring.delete(acquiring));
-    if (aborts.length === 0) return await settled;
-    return await unlessAborted(settled, aborts, (lock) => void lock.release());
+    return this.#observer.acquiring(wish.keys, now, () => this.#acquirer.acquire(wish, manner));
   }
 
   #assertOpen(): void {
@@ -306,7 +315,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
 
   async #close(): Promise<void> {
     this.#closing.abort(new RedlockClosedError());
-    await Promise.allSettled(this.#acquiring);
+    await this.#acquirer.idle;
     const held = [...this.#held];
     const jobs = held.filter(({ isJob }) => isJob);
     for (const lock of held) if (!lock.isJob) lock.lose("closed");

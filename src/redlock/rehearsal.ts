@@ -8,16 +8,9 @@ import { extendOperation } from "../lock/extending.ts";
 import { releaseOperation } from "../lock/releasing.ts";
 import { type Names, namesUnder, PRELUDE } from "../lock/stored.ts";
 import type { Random } from "../random.ts";
-import {
-  arrange,
-  Call,
-  composeProgram,
-  decodeReplies,
-  encodeCalls,
-  FAILED,
-  replyOf,
-  type Operation,
-} from "../redis/operation.ts";
+import { Batch } from "../redis/batch.ts";
+import { NodeError } from "../redis/node-error.ts";
+import { Call, composeProgram, type Operation } from "../redis/operation.ts";
 import type { Probe } from "../redis/probe.ts";
 import { Script } from "../redis/script.ts";
 import { permitted, type Refusal } from "./permission.ts";
@@ -86,29 +79,20 @@ export async function rehearse(
   const owner = random.owner();
   const names = namesUnder(`${keyPrefix}@probe:${owner}:`);
   const calls = rehearsedCalls(names, owner, guarded);
-  const arranged = arrange(
-    program,
-    calls.map((call) => ({ call })),
-  );
-  const argv = encodeCalls(program, arranged, runId);
+  const batch = new Batch(calls);
   const refusals: Refusal[] = [];
   const refuse = (refusal: Refusal): void => void refusals.push(refusal);
   if ((await permitted("EVAL", () => probe.ask(loadRehearsal), refuse)) === undefined)
     return refusals;
   const run = (): Promise<unknown> =>
-    probe.ask((client) => rehearsal.run(client, argv, () => true));
-  const replies = await permitted("EVALSHA", run, refuse);
-  if (replies === undefined) return refusals;
-  const decoded = decodeReplies(arranged, replies);
-  for (const [index, { operation }] of calls.entries()) {
-    const reply = replyOf(decoded[index]);
-    if (reply === undefined) {
-      refuse({ what: operation.name, cause: "an answer that is none of ours" });
-    } else if (reply[0] === FAILED) {
-      const { name } = operation;
-      const only = FOR_LOOKING.includes(name) ? ({ onlyForLooking: true } as const) : {};
-      refuse({ what: name, cause: String(reply[1]), ...only });
-    }
+    probe.ask((client) => rehearsal.run(client, batch, runId, () => true));
+  const returned = await permitted("EVALSHA", run, refuse);
+  if (returned === undefined) return refusals;
+  for (const [index, reply] of batch.replies(returned).entries()) {
+    if (!(reply instanceof NodeError)) continue;
+    const name = calls[index]?.operation.name ?? "";
+    const only = FOR_LOOKING.includes(name) ? ({ onlyForLooking: true } as const) : {};
+    refuse({ what: name, cause: reply.reason, ...only });
   }
   return refusals;
 }

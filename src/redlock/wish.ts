@@ -33,13 +33,30 @@ const KNOWN = ["ttl", "heartbeat", "waitTimeout", "signal", "holder"];
 /** Longest wait in ms for a held key: what a timer of Node can hold. */
 const LONGEST_WAIT = 2 ** 31 - 1;
 
+let usual: string | undefined;
+
+/** Who holds a lock of this process, unless it says so itself. */
+function usualHolder(): string {
+  return (usual ??= `${hostName()} pid ${process.pid}`.slice(0, LONGEST_HOLDER_TEXT));
+}
+
 /** Checks what is asked of `acquire`. */
 export function readWish(settings: RedlockSettings, keys: unknown, options: unknown): Wish {
+  if (options === undefined) {
+    return {
+      keys: normaliseKeys(keys as string | readonly string[]),
+      ttl: settings.ttl,
+      heartbeat: settings.heartbeat,
+      waitTimeout: 0,
+      signal: undefined,
+      holder: usualHolder(),
+    };
+  }
   requireObject("options", options, "an object of options");
   refuseUnknownOptions("", options, KNOWN);
   const given: AcquireOptions = options;
   const ttl = given.ttl === undefined ? settings.ttl : checkTtl(settings, given.ttl);
-  const { signal, holder = `${hostName()} pid ${process.pid}` } = given;
+  const { signal, holder = usualHolder() } = given;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new LockConfigError({
       path: "signal",

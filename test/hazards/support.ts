@@ -2,8 +2,7 @@ import type { Redis } from "ioredis";
 import { expect, onTestFinished, vi } from "vitest";
 import type { Clock } from "../../src/clock.ts";
 import { Redlock, type Lock, type RedlockOptions } from "../../src/index.ts";
-import { systemRandom } from "../../src/random.ts";
-import { RedisNode } from "../../src/redis/redis-node.ts";
+import { REAL_SURROUNDINGS } from "../../src/redlock/make-context.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 
 /** Short enough to see locks end, long enough for a shared machine. */
@@ -28,9 +27,8 @@ export function makeRedlock(
     clock === undefined
       ? new Redlock(all)
       : new Redlock(all, {
+          ...REAL_SURROUNDINGS,
           clock,
-          random: systemRandom,
-          connect: (nodeOptions) => new RedisNode(nodeOptions),
         });
   // Even numbers of nodes are used on purpose.
   redlock.on("warning", () => undefined);

@@ -8,14 +8,9 @@ import { joinOperation, serveOperation } from "../../src/lock/lining.ts";
 import { lockProgram } from "../../src/lock/program.ts";
 import { releaseOperation } from "../../src/lock/releasing.ts";
 import { namesUnder } from "../../src/lock/stored.ts";
-import {
-  type Arranged,
-  arrange,
-  Call,
-  decodeReplies,
-  encodeCalls,
-  SERVED,
-} from "../../src/redis/operation.ts";
+import { Batch } from "../../src/redis/batch.ts";
+import { NodeError } from "../../src/redis/node-error.ts";
+import { type AnyCall, Call } from "../../src/redis/operation.ts";
 import { Script } from "../../src/redis/script.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
 
@@ -25,12 +20,6 @@ const KEYS = ["a", "b", "c", "d", "e", "f"] as const;
 const OWNERS = ["one", "two"] as const;
 const FIRST_TOKEN = 1_790_000_000_000_000;
 const TTLS = [5_000, 20_000, 70_000] as const;
-
-type AnyCall = Call<unknown, unknown>;
-
-interface Item {
-  readonly call: AnyCall;
-}
 
 /** What stands in the way of a batch, as a Redis command. */
 type Disturbance = readonly [string, ...string[]];
@@ -199,21 +188,17 @@ it.each(SEEDS)(
     let calls = 0;
 
     /** A batch on a database of its own. */
-    const execute = async (db: number, arranged: Arranged<Item>): Promise<unknown[]> => {
+    const execute = async (db: number, batch: Batch): Promise<unknown[]> => {
       await client.select(db);
-      const argv = encodeCalls(lockProgram, arranged, "run");
-      const raw = decodeReplies(arranged, await script.run(client, argv, () => true));
-      return arranged.calls.map(({ call: { operation, args } }, index) => {
-        calls += 1;
-        if (raw[index] === SERVED) {
-          served += 1;
-          return operation.fast?.served(args);
-        }
-        const reply = typeof raw[index] === "string" ? [raw[index]] : (raw[index] as unknown[]);
-        return reply[0] === "ERROR"
-          ? String(reply[1]).replace(/ script: \w+.*$/, "")
-          : operation.parse(reply, args);
-      });
+      const returned = await script.run(client, batch, "run", () => true);
+      calls += batch.calls.length;
+      const [odd] = Array.isArray(returned) ? (returned as [unknown[]]) : [[]];
+      if (batch.entries > 0) served += batch.entries - odd.length / 2;
+      return batch
+        .replies(returned)
+        .map((reply) =>
+          reply instanceof NodeError ? reply.reason.replace(/ script: \w+.*$/, "") : reply,
+        );
     };
 
     const steps = fc.sample(step, { numRuns: STEPS, seed });
@@ -224,11 +209,11 @@ it.each(SEEDS)(
       if (index % 25 === 0) {
         await client.flushall();
         for (const db of [0, 1]) {
-          const [guard] = (await execute(db, general([callOf(armOperation, arming)]))) as [
+          const [guard] = (await execute(db, new Batch([callOf(armOperation, arming)]))) as [
             { armedAt: number },
           ];
           const agreement = { names, armedAt: guard.armedAt, agreedTtl: 60_000, trust: true };
-          await execute(db, general([callOf(agreeOperation, agreement)]));
+          await execute(db, new Batch([callOf(agreeOperation, agreement)]));
         }
       }
       if (command !== undefined) {
@@ -237,12 +222,10 @@ it.each(SEEDS)(
           await client.call(...(command as [string])).catch(() => {});
         });
       }
-      const fast = arrange(
-        lockProgram,
-        batch.map((make) => ({ call: make(past, index) })),
-      );
-      const ordered = fast.calls.map(({ call: each }) => each);
-      const [mine, theirs] = [await execute(0, fast), await execute(1, general(ordered))];
+      const started = batch.map((make) => make(past, index));
+      const fast = new Batch(started, lockProgram.fastPath);
+      const general = new Batch(fast.calls);
+      const [mine, theirs] = [await execute(0, fast), await execute(1, general)];
       expectLike(mine, theirs, `step ${index}`);
       const [here, there] = await both((db) => dump(db));
       expectLike(here, there, `step ${index}`);
@@ -277,7 +260,7 @@ function callOf<A, R>(
   operation: { readonly name: string } & ConstructorParameters<typeof Call<A, R>>[0],
   args: A,
 ): AnyCall {
-  return new Call(operation, args);
+  return new Call(operation, args) as AnyCall;
 }
 
 function claimOf(one: string, owner: string, proposed: number, place: string): Claim {
@@ -302,11 +285,6 @@ function claimOf(one: string, owner: string, proposed: number, place: string): C
 
 async function both(run: (db: number) => Promise<unknown>): Promise<unknown[]> {
   return [await run(0), await run(1)];
-}
-
-/** All of them for the general part. */
-function general(calls: readonly AnyCall[]): Arranged<Item> {
-  return { calls: calls.map((each) => ({ call: each })), entries: 0 };
 }
 
 /** Equal but for what is left of ttls, which differs by the time between the two. */

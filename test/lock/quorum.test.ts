@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { KeyHolder } from "../../src/lock/acquiring.ts";
 import { judge, quorumOf, type Vote } from "../../src/lock/quorum.ts";
-import { NodeError } from "../../src/redis/node-port.ts";
+import { NodeError } from "../../src/redis/node-error.ts";
 
 const granted: Vote = { kind: "granted" };
 const pending: Vote = { kind: "pending" };

@@ -3,10 +3,11 @@ import { createServer, type AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { askNode } from "../../src/redis/node-port.ts";
-import { Call, type Operation } from "../../src/redis/operation.ts";
+import { Batch } from "../../src/redis/batch.ts";
+import { type AnyCall, Call, type Operation } from "../../src/redis/operation.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
-import { append, connect, push } from "./support.ts";
+import { append, connect, push, pushAll } from "./support.ts";
 
 const servers = useRedisNodes(1);
 
@@ -19,25 +20,18 @@ describe("a node", () => {
     expect(stored).toEqual(["a", "b", "c"]);
   });
 
-  it("sends what was started in one tick as one script call", async () => {
+  it("executes the calls of a batch in one script call", async () => {
     const { node } = connect(servers.urls[0]!);
     await push(node, "first");
     const client = redisClient(servers.urls[0]!);
     await client.config("RESETSTAT");
-    await Promise.all(Array.from({ length: 100 }, (_, i) => push(node, `${i}`)));
+    const replies = await pushAll(node, ["a", "fail", "c"]);
+    expect(replies).toMatchObject([2, { failure: "refused" }, 3]);
+    expect(replies[1]).toMatchObject({
+      message: expect.stringContaining("WRONGTYPE") as string,
+    });
     const stats = await client.info("commandstats");
     expect(/cmdstat_evalsha:calls=(\d+)/.exec(stats)?.[1]).toBe("1");
-    expect(await client.llen("list")).toBe(101);
-  });
-
-  it("fails one call of a batch alone", async () => {
-    const { node } = connect(servers.urls[0]!);
-    const results = await Promise.allSettled(["a", "fail", "c"].map((value) => push(node, value)));
-    expect(results).toMatchObject([
-      { value: 1 },
-      { reason: { failure: "refused", message: expect.stringContaining("WRONGTYPE") as string } },
-      { value: 2 },
-    ]);
   });
 
   it("loads its script again when the server has forgotten it", async () => {
@@ -63,15 +57,15 @@ describe("a node", () => {
     const { node } = connect(servers.urls[0]!);
     await push(node, "a");
     servers.pause(0);
-    const late: number[] = [];
+    const late: unknown[] = [];
     const answered = new Promise<void>((resolve) => {
-      node.ask(new Call(append, { key: "list", value: "b" }), {
+      node.send(new Batch([new Call(append, { key: "list", value: "b" }) as AnyCall]), {
         answer: () => expect.unreachable(),
         failure: (error) => {
           expect(error).toMatchObject({ failure: "timed-out" });
           servers.resume(0);
         },
-        late: ({ reply }) => {
+        late: ([reply]) => {
           late.push(reply);
           resolve();
         },
@@ -156,9 +150,10 @@ describe("a node", () => {
     await push(node, "a");
     const pending = push(node, "b");
     const answered = new Promise((resolve) => {
-      node.ask(new Call(append, { key: "list", value: "c" }), {
+      node.send(new Batch([new Call(append, { key: "list", value: "c" }) as AnyCall]), {
         answer: resolve,
         failure: () => resolve(push(node, "d").catch(() => "written")),
+        late: resolve,
       });
     });
     await new Promise((resolve) => process.nextTick(resolve));

@@ -3,7 +3,8 @@ import { systemClock } from "../../src/clock.ts";
 import { systemRandom } from "../../src/random.ts";
 import { parseEndpoint } from "../../src/redis/endpoint.ts";
 import { askNode } from "../../src/redis/node-port.ts";
-import { composeProgram, type Operation } from "../../src/redis/operation.ts";
+import { Batch } from "../../src/redis/batch.ts";
+import { type AnyCall, Call, composeProgram, type Operation } from "../../src/redis/operation.ts";
 import { RedisNode } from "../../src/redis/redis-node.ts";
 
 export const NODE_TIMEOUT = 200;
@@ -51,4 +52,12 @@ export function connect(entry: unknown, onDown: () => void = () => {}): Connecte
 /** Appends to the list "list"; resolves to its length. */
 export function push(node: RedisNode, value: string): Promise<number> {
   return askNode(node, append, { key: "list", value }).then(({ reply }) => reply);
+}
+
+/** As {@link push}, all in one batch; resolves to what became of each. */
+export function pushAll(node: RedisNode, values: readonly string[]): Promise<readonly unknown[]> {
+  const calls = values.map((value) => new Call(append, { key: "list", value }) as AnyCall);
+  return new Promise((answer, failure) => {
+    node.send(new Batch(calls), { answer, failure, late: () => {} });
+  });
 }

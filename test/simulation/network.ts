@@ -1,9 +1,10 @@
 import type { Clock } from "../../src/clock.ts";
-import { type AnswerListener, NodeError, type NodePort } from "../../src/redis/node-port.ts";
-import type { Call } from "../../src/redis/operation.ts";
+import { NodeError } from "../../src/redis/node-error.ts";
+import type { BatchListener, NodePort } from "../../src/redis/node-port.ts";
+import type { Batch } from "../../src/redis/batch.ts";
 import type { Random } from "../../src/random.ts";
 import { SimulatedMaster } from "../../src/testing/memory/simulated-master.ts";
-import { executeOn, hear } from "../../src/testing/memory/simulated-node.ts";
+import { executeOn } from "../../src/testing/memory/simulated-node.ts";
 import type { Faults } from "./faults.ts";
 import type { Host } from "./host.ts";
 import type { Timeline } from "./timeline.ts";
@@ -143,7 +144,7 @@ export class Wire implements NodePort {
     this.#flow.stranded = true;
   }
 
-  ask<A, R>({ operation, args }: Call<A, R>, listener: AnswerListener<R>): void {
+  send(batch: Batch, listener: BatchListener): void {
     const server = this.#server;
     const host = this.#host;
     // It may have died in the middle of a step.
@@ -166,7 +167,7 @@ export class Wire implements NodePort {
       listener.failure(new NodeError("timed-out", `no answer within ${this.#nodeTimeout} ms`));
     });
     const execute = (): void => {
-      const outcome = executeOn(server.master, { operation, args }, id);
+      const replies = executeOn(server.master, batch, id);
       this.#carry(flow, () => {
         if (answered || epoch !== server.epoch) return;
         host.deliver(() => {
@@ -174,7 +175,8 @@ export class Wire implements NodePort {
           answered = true;
           this.#lastAnswerAt = host.now();
           host.clearTimer(deadline);
-          hear(listener, open, outcome, { sentAt, server: id });
+          if (open) listener.answer(replies, sentAt, id);
+          else listener.late(replies, sentAt, id);
         });
       });
     };

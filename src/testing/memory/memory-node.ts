@@ -1,8 +1,9 @@
 import type { Clock } from "../../clock.ts";
-import { type AnswerListener, NodeError, type NodePort } from "../../redis/node-port.ts";
-import type { Call } from "../../redis/operation.ts";
+import type { Batch } from "../../redis/batch.ts";
+import { NodeError } from "../../redis/node-error.ts";
+import type { BatchListener, NodePort } from "../../redis/node-port.ts";
 import type { SimulatedMaster } from "./simulated-master.ts";
-import { executeOn, hear } from "./simulated-node.ts";
+import { executeOn } from "./simulated-node.ts";
 
 /** A {@link NodePort} to a master in this process: every call is answered at once, and no timer is needed for it. */
 export class MemoryNode implements NodePort {
@@ -19,7 +20,7 @@ export class MemoryNode implements NodePort {
     this.#isReachable = isReachable;
   }
 
-  ask<A, R>(call: Call<A, R>, listener: AnswerListener<R>): void {
+  send(batch: Batch, listener: BatchListener): void {
     const sentAt = this.#clock.now();
     // A promise job, because fake timers of a test runner replace every other way to be called later.
     void Promise.resolve().then(() => {
@@ -27,8 +28,7 @@ export class MemoryNode implements NodePort {
       if (!this.#isReachable()) {
         return listener.failure(new NodeError("unreachable", "ECONNREFUSED"));
       }
-      const outcome = executeOn(this.#master, call, this.name);
-      hear(listener, true, outcome, { sentAt, server: this.name });
+      listener.answer(executeOn(this.#master, batch, this.name), sentAt, this.name);
     });
   }
 

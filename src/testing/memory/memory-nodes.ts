@@ -214,6 +214,8 @@ export class MemoryNodes implements AsyncDisposable {
             () => this.#reachable,
           );
         },
+        // As in `MemoryNode`.
+        defer: (run) => void Promise.resolve().then(run),
       },
     );
     this.#clients.set(redlock, { keyPrefix: options.keyPrefix ?? DEFAULT_PREFIX, isOther });

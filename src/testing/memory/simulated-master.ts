@@ -9,7 +9,7 @@ import type { Releasing, ReleaseReply } from "../../lock/releasing.ts";
 import type { Agreement, Arming, GuardState } from "../../lock/arming.ts";
 import type { ReadReply, ScanReply } from "../../lock/looking.ts";
 import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored.ts";
-import { NodeError } from "../../redis/node-port.ts";
+import { NodeError } from "../../redis/node-error.ts";
 import type { Operation } from "../../redis/operation.ts";
 import { SimulatedLine } from "./simulated-line.ts";
 

@@ -1,38 +1,19 @@
 import type { Clock } from "../../clock.ts";
-import {
-  type Answer,
-  type AnswerListener,
-  NodeError,
-  type NodePort,
-} from "../../redis/node-port.ts";
-import type { Call } from "../../redis/operation.ts";
+import type { Batch } from "../../redis/batch.ts";
+import { NodeError } from "../../redis/node-error.ts";
+import type { BatchListener, NodePort } from "../../redis/node-port.ts";
 import { SimulatedMaster } from "./simulated-master.ts";
 
-/** What a master answers: a reply, or an error. */
-export function executeOn<A, R>(
-  master: SimulatedMaster,
-  { operation, args }: Pick<Call<A, R>, "operation" | "args">,
-  process: string,
-): { reply: R } | NodeError {
-  try {
-    return { reply: master.execute(operation, args, process) };
-  } catch (error) {
-    if (error instanceof NodeError) return error;
-    throw error;
-  }
-}
-
-/** Tells a listener what a master has answered. */
-export function hear<R>(
-  listener: AnswerListener<R>,
-  inTime: boolean,
-  outcome: { reply: R } | NodeError,
-  sent: Pick<Answer<R>, "sentAt" | "server">,
-): void {
-  if (outcome instanceof NodeError) {
-    if (inTime) listener.failure(outcome);
-  } else if (inTime) listener.answer({ ...outcome, ...sent });
-  else listener.late?.({ ...outcome, ...sent });
+/** What a master answers to the calls of a batch: a reply to each, or an error. */
+export function executeOn(master: SimulatedMaster, { calls }: Batch, server: string): unknown[] {
+  return calls.map(({ operation, args }) => {
+    try {
+      return master.execute(operation, args, server);
+    } catch (error) {
+      if (error instanceof NodeError) return error;
+      throw error;
+    }
+  });
 }
 
 /** How a {@link SimulatedNode} behaves; may be changed at any time. */
@@ -88,10 +69,10 @@ export class SimulatedNode implements NodePort {
     for (const execute of stopped) execute();
   }
 
-  ask<A, R>({ operation, args }: Call<A, R>, listener: AnswerListener<R>): void {
+  send(batch: Batch, listener: BatchListener): void {
     const clock = this.#clock;
     const sentAt = clock.now();
-    this.sent.push(operation.name);
+    for (const { operation } of batch.calls) this.sent.push(operation.name);
     if (this.behaviour.refused) {
       queueMicrotask(() => listener.failure(new NodeError("unreachable", "ECONNREFUSED")));
       return;
@@ -102,11 +83,12 @@ export class SimulatedNode implements NodePort {
       listener.failure(new NodeError("timed-out", `no answer within ${this.#nodeTimeout} ms`));
     });
     const execute = (): void => {
-      const outcome = executeOn(this.master, { operation, args }, this.server);
+      const replies = executeOn(this.master, batch, this.server);
       if (this.behaviour.mute) return;
       clock.timer(this.behaviour.back, () => {
         clock.clearTimer(deadline);
-        hear(listener, inTime, outcome, { sentAt, server: this.server });
+        if (inTime) listener.answer(replies, sentAt, this.server);
+        else listener.late(replies, sentAt, this.server);
       });
     };
     clock.timer(this.behaviour.there, () => {
