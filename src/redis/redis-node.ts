@@ -157,7 +157,7 @@ export class RedisNode implements NodePort {
 
   /** Nothing can be written: each call waits as long as it would wait for an answer, and at first for the connection. */
   #keepWaiting(): void {
-    const { clock, nodeTimeout, firstPatience } = this.#options;
+    const { nodeTimeout, firstPatience } = this.#options;
     const { inDoubtSince, lastClient, cause } = this.#connection;
     // What may be executed twice is written to a connection in doubt as well, and once more to its heir.
     const owed = lastClient === undefined ? [] : this.#outbox.takeOwed();
@@ -168,10 +168,10 @@ export class RedisNode implements NodePort {
       inDoubtSince === undefined
         ? new NodeError("unreachable", cause)
         : new NodeError("timed-out", `no answer within ${nodeTimeout} ms`);
-    if (clock.now() >= notBefore) {
-      this.#reject(this.#outbox.takeUntil(clock.now() - nodeTimeout), error);
-    }
-    this.#outbox.watch(nodeTimeout, notBefore, () => this.#flush());
+    const deadlineOf = ({ askedAt, call }: Pending): number =>
+      Math.max(askedAt + nodeTimeout, call.operation.prompt ? 0 : notBefore);
+    this.#reject(this.#outbox.takeOverdue(deadlineOf), error);
+    this.#outbox.watch(deadlineOf, () => this.#flush());
   }
 
   #send(client: Redis, pending: readonly Pending[] = this.#outbox.take(LARGEST_BATCH)): void {
