@@ -29,6 +29,12 @@ const BACKOFF = 1_500;
 const FREE_WITHIN = 2 * TTL + QUARANTINE + BACKOFF;
 /** Rounds of an acquisition beyond its wait: a split is tried again eight times. */
 const ROUNDS = 10;
+/** For so long a new client waits for its first connections before it says that it has no lock. */
+const FIRST_CONNECTION = 2_000;
+/** Milliseconds for which a call may wait for a connection, and then for an answer. */
+const ROUND = 2 * NODE_TIMEOUT;
+/** A deadline is noticed a few ticks late. */
+const LATENESS = 50;
 
 /** What a run came to. */
 export interface Report extends Verdict {
@@ -101,8 +107,8 @@ async function runOn(
     terms: { ttl: TTL, heartbeat: Math.round(TTL / 3), patience: PATIENCE },
     tasks: TASKS,
     bounds: {
-      acquire: PATIENCE + ROUNDS * 2 * NODE_TIMEOUT,
-      release: 2 * NODE_TIMEOUT,
+      acquire: FIRST_CONNECTION + PATIENCE + ROUNDS * ROUND + LATENESS,
+      release: ROUND + LATENESS,
     },
     folder,
     socket,
