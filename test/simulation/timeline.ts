@@ -2,6 +2,7 @@
 export class Timeline {
   #now = 0;
   #order = 0;
+  #halted = false;
   readonly #heap: Event[] = [];
 
   get now(): number {
@@ -20,10 +21,16 @@ export class Timeline {
     event.run = undefined;
   }
 
+  /** Nothing happens any more; time goes on. */
+  halt(): void {
+    this.#halted = true;
+  }
+
   /** Runs events until `end`; between any two of them all promise jobs that can run. */
   async runUntil(end: number): Promise<void> {
     await settlePromises(0);
     for (let [next] = this.#heap; next !== undefined && next.at <= end; [next] = this.#heap) {
+      if (this.#halted) break;
       this.#pop();
       if (next.run === undefined) continue;
       this.#now = next.at;

@@ -59,6 +59,7 @@ export class JobOracle {
   runs = 0;
   readonly #timeline: Timeline;
   readonly #scenario: JobScenario;
+  readonly #until: JobViolation | undefined;
   readonly #running = new Map<string, Set<Run>>();
   readonly #done = new Map<string, Host>();
   readonly #parkers = new Map<string, { host: Host; at: number; home: string }>();
@@ -71,9 +72,11 @@ export class JobOracle {
   #forgiven = false;
   #over = false;
 
-  constructor(timeline: Timeline, scenario: JobScenario) {
+  /** @param until the violation at which the run ends, if any. */
+  constructor(timeline: Timeline, scenario: JobScenario, until?: JobViolation) {
     this.#timeline = timeline;
     this.#scenario = scenario;
+    this.#until = until;
   }
 
   /** A process begins to work on a job. */
@@ -200,6 +203,7 @@ export class JobOracle {
   }
 
   report(violation: JobViolation, detail: string): void {
+    if (violation === this.#until) this.#timeline.halt();
     this.violations.set(violation, (this.violations.get(violation) ?? 0) + 1);
     if (this.examples.length < 5) {
       this.examples.push(`${violation} at ${this.#timeline.now.toFixed(1)}: ${detail}`);
