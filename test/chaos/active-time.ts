@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { monotonic } from "./journal.ts";
 
 /** Milliseconds between two ticks, and the most that one counts. */
@@ -20,5 +21,11 @@ export class ActiveTime {
     this.#active += Math.min(at - this.#lookedAt, TICK);
     this.#lookedAt = at;
     return this.#active;
+  }
+
+  /** Resolves when the process has run for so long. */
+  async pass(ms: number): Promise<void> {
+    const end = this.now() + ms;
+    while (this.now() < end) await delay(TICK);
   }
 }
