@@ -28,6 +28,7 @@ interface ExtendStatus {
  */
 export const extendOperation: Operation<Claim & { readonly ttl: number }, ExtendReply> = {
   name: "extend",
+  prompt: true,
   lua: `
   local value, token, ttl, below, guarded = argv[1], argv[2], argv[3], argv[4], argv[5] == '1'
   local names, quarantined, set, gone, values = (#keys - 1) / 2, false, false, false, {}

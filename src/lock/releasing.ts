@@ -29,6 +29,7 @@ export interface ReleaseReply {
 export const releaseOperation: Operation<Releasing, ReleaseReply> = {
   name: "release",
   owed: true,
+  prompt: true,
   lua: `
   local owner, token, held, linger = argv[1], argv[2], argv[3] == '1', tonumber(argv[4])
   local place, process, home, prefix = argv[5], argv[6], argv[7], argv[9]

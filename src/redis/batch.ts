@@ -28,6 +28,11 @@ export class Batch {
     return this.#args;
   }
 
+  /** Whether a call of it has no patience for a first connection: then a quorum is connected without the master. */
+  get isPrompt(): boolean {
+    return this.calls.some(({ operation }) => operation.prompt);
+  }
+
   /**
    * Reads what a script call has returned.
    * @returns a reply to each call, or why there is none.

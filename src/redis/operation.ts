@@ -17,6 +17,11 @@ export interface Operation<A, R> {
    * executes it first, although nobody waits for it any more.
    */
   readonly owed?: boolean;
+  /**
+   * True for what is asked of a lock that was granted: it does not have the patience of a new client for the first
+   * connection, because a master that was never connected has no part in the lock.
+   */
+  readonly prompt?: boolean;
   /** Turns the raw reply into a typed one; throws when it is none of ours. */
   parse(reply: readonly unknown[], args: A): R;
   /** How the fast path of the program serves the operation, if it does. */

@@ -49,12 +49,21 @@ export class Outbox {
     return this.#waiting.values();
   }
 
-  /** Calls `run` when the first of them has waited for `patience` ms, but not before a time; replaces an earlier call of this. */
-  watch(patience: number, notBefore: number, run: () => void): void {
+  /** Takes out those whose deadline has come. */
+  takeOverdue(deadlineOf: (waiting: Waiting) => number): Waiting[] {
+    const now = this.#clock.now();
+    const overdue = this.#waiting.filter((waiting) => deadlineOf(waiting) <= now);
+    if (overdue.length > 0) {
+      this.#waiting = this.#waiting.filter((waiting) => deadlineOf(waiting) > now);
+    }
+    return overdue;
+  }
+
+  /** Calls `run` when the first deadline has come; replaces an earlier call of this. */
+  watch(deadlineOf: (waiting: Waiting) => number, run: () => void): void {
     this.unwatch();
-    const [first] = this.#waiting;
-    if (first === undefined) return;
-    const at = Math.max(first.askedAt + patience, notBefore);
+    if (this.#waiting.length === 0) return;
+    const at = this.#waiting.reduce((first, each) => Math.min(first, deadlineOf(each)), Infinity);
     this.#timer = this.#clock.timer(at - this.#clock.now(), run);
   }
 

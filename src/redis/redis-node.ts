@@ -147,7 +147,7 @@ export class RedisNode implements NodePort {
 
   /** Nothing can be written: each batch waits as long as it would wait for an answer, and at first for the connection. */
   #keepWaiting(): void {
-    const { clock, nodeTimeout, firstPatience } = this.#options;
+    const { nodeTimeout, firstPatience } = this.#options;
     const { inDoubtSince, lastClient, cause } = this.#connection;
     if (lastClient !== undefined) this.#sendOwed(lastClient);
     const first = firstPatience ?? Math.max(nodeTimeout, FIRST_CONNECT_PATIENCE);
@@ -156,10 +156,10 @@ export class RedisNode implements NodePort {
       inDoubtSince === undefined
         ? new NodeError("unreachable", cause)
         : new NodeError("timed-out", `no answer within ${nodeTimeout} ms`);
-    if (clock.now() >= notBefore) {
-      this.#reject(this.#outbox.takeUntil(clock.now() - nodeTimeout), error);
-    }
-    this.#outbox.watch(nodeTimeout, notBefore, () => this.#flush());
+    const deadlineOf = ({ askedAt, batch }: Waiting): number =>
+      Math.max(askedAt + nodeTimeout, batch.isPrompt ? 0 : notBefore);
+    this.#reject(this.#outbox.takeOverdue(deadlineOf), error);
+    this.#outbox.watch(deadlineOf, () => this.#flush());
   }
 
   /** What may be executed twice is written to a connection in doubt as well, once, and once more to its heir. */

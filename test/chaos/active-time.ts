@@ -1,10 +1,13 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { monotonic } from "./journal.ts";
 
+/** Milliseconds between two ticks, and the most that one counts. */
 const TICK = 10;
-/** A longer gap between two ticks is time in which the process did not run. */
-const LONGEST_GAP = 60;
 
-/** Milliseconds in which this process ran: it does not count the time for which it was stopped. */
+/**
+ * Milliseconds in which this process ran, as the ticks of a timer that was served: a process that is stopped, or that a busy
+ * machine seldom lets run, is not served, and its deadlines are not either.
+ */
 export class ActiveTime {
   #active = 0;
   #lookedAt = monotonic();
@@ -15,8 +18,14 @@ export class ActiveTime {
 
   now(): number {
     const at = monotonic();
-    this.#active += Math.min(at - this.#lookedAt, LONGEST_GAP);
+    this.#active += Math.min(at - this.#lookedAt, TICK);
     this.#lookedAt = at;
     return this.#active;
+  }
+
+  /** Resolves when the process has run for so long. */
+  async pass(ms: number): Promise<void> {
+    const end = this.now() + ms;
+    while (this.now() < end) await delay(TICK);
   }
 }

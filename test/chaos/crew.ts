@@ -6,7 +6,7 @@ import { type Journal, monotonic } from "./journal.ts";
 import type { Contender } from "./lock-client.ts";
 
 /** Milliseconds a worker has to end in good order. */
-const ENDS_WITHIN = 30_000;
+const ENDS_WITHIN = 60_000;
 
 /** What a worker process is to do. Durations are milliseconds. */
 export interface WorkerTask {

@@ -4,10 +4,10 @@ import { Queue } from "bullmq";
 /** Milliseconds between two jobs. */
 const ADD_EVERY = 90;
 /**
- * Milliseconds after the faults and the last job until all must be done: a job that lost its lock is put back for up to five
- * seconds, and one that a killed worker had comes back after three.
+ * Milliseconds after the faults and the last job until all must be done. On an idle machine it takes a tenth of that: a job that
+ * lost its lock is put back for up to five seconds, and one that a killed worker had comes back after three.
  */
-const DONE_WITHIN = 15_000;
+const DONE_WITHIN = 90_000;
 
 /** What became of the jobs. */
 export interface JobReport {

@@ -19,7 +19,7 @@ export interface ChaosClient {
 /** Milliseconds a master has to answer. */
 export const NODE_TIMEOUT = 150;
 /** Milliseconds by which clocks may differ: they are one. */
-export const SKEW_BUDGET = 500;
+const SKEW_BUDGET = 500;
 
 /** Opens a client of a contender; only what is used is loaded. */
 export async function openClient(

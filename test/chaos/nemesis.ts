@@ -14,8 +14,8 @@ export interface Stage {
   readonly crew: Crew;
 }
 
-/** Milliseconds an administrator waits for a master that may be frozen. */
-const PATIENCE = 2_000;
+/** Milliseconds an administrator waits for a server. None is dead or frozen then, but the machine may be busy. */
+const PATIENCE = 20_000;
 
 /** Makes things go wrong by a schedule, and mends them. */
 export class Nemesis implements Disposable {
@@ -23,13 +23,15 @@ export class Nemesis implements Disposable {
   readonly counts: Partial<Record<FaultKind, number>> = {};
   readonly #stage: Stage;
   readonly #admins: readonly Redis[];
-  /** There is one server for copies: those who want it take turns. */
+  /** Of each master: a fault begins when the one before is mended, however long that took. */
+  readonly #striking = new Map<number, Promise<void>>();
+  /** There is one server for copies: its uses follow one another too. */
   #copying: Promise<void> = Promise.resolve();
 
   constructor(stage: Stage) {
     this.#stage = stage;
     this.#admins = stage.nodes.urls.map((url) => {
-      const admin = new Redis(url, { commandTimeout: PATIENCE, maxRetriesPerRequest: 1 });
+      const admin = new Redis(url, { commandTimeout: PATIENCE, maxRetriesPerRequest: null });
       // Its masters are killed.
       admin.on("error", () => undefined);
       return admin;
@@ -56,9 +58,16 @@ export class Nemesis implements Disposable {
   async #strike(fault: Fault): Promise<void> {
     const { kind, master, worker } = fault;
     this.counts[kind] = (this.counts[kind] ?? 0) + 1;
-    if (worker === undefined) await this.#strikeMaster(fault, master ?? 0);
+    if (worker === undefined) await this.#strikeNext(fault, master ?? 0);
     else if (master === undefined) await this.#strikeWorker(fault, worker);
     else await this.#strikeLink(fault, this.#stage.links[worker]?.[master]);
+  }
+
+  async #strikeNext(fault: Fault, master: number): Promise<void> {
+    const before = this.#striking.get(master) ?? Promise.resolve();
+    const strike = before.then(async () => await this.#strikeMaster(fault, master));
+    this.#striking.set(master, strike);
+    await strike;
   }
 
   async #strikeMaster({ kind, ms }: Fault, master: number): Promise<void> {
@@ -93,7 +102,7 @@ export class Nemesis implements Disposable {
         break;
       case "demote":
         // Its master is where no server listens: it keeps its data.
-        await admin?.replicaof("127.0.0.1", 1).catch(() => undefined);
+        await admin?.replicaof("127.0.0.1", 1);
         await delay(ms);
         await this.#promote(master);
         break;
@@ -116,31 +125,17 @@ export class Nemesis implements Disposable {
     await this.#promote(master);
   }
 
-  /** Gives up after a while: either may be killed or frozen meanwhile. */
+  /** Resolves when a server has the data of another one. */
   async #follow(replica: number, master: number): Promise<void> {
     const admin = this.#admins[replica];
-    const end = performance.now() + PATIENCE;
-    try {
-      await admin?.replicaof("127.0.0.1", this.#stage.nodes.ports[master]!);
-      while ((await admin?.info("replication"))?.includes("master_link_status:up") === false) {
-        if (performance.now() > end) return;
-        await delay(20);
-      }
-    } catch {
-      // The server does not answer. It is promoted all the same.
+    await admin?.replicaof("127.0.0.1", this.#stage.nodes.ports[master]!);
+    while ((await admin?.info("replication"))?.includes("master_link_status:up") === false) {
+      await delay(20);
     }
   }
 
-  /** No server stays a replica. */
   async #promote(server: number): Promise<void> {
-    for (;;) {
-      try {
-        await this.#admins[server]?.replicaof("NO", "ONE");
-        return;
-      } catch {
-        await delay(100);
-      }
-    }
+    await this.#admins[server]?.replicaof("NO", "ONE");
   }
 
   async #strikeWorker({ kind, ms }: Fault, worker: number): Promise<void> {

@@ -7,6 +7,7 @@ import {
   failureOf,
   letPass,
   makeProxies,
+  makeRedlock,
   NODE_TIMEOUT,
   timed,
   TTL,
@@ -86,6 +87,28 @@ describe("a release that has nothing to release (R7)", () => {
 
     expect(value).toBe("the value");
     expect(ms).toBeLessThan(NODE_TIMEOUT + 800);
+  });
+});
+
+describe("a new client", () => {
+  test("extends and releases without waiting for a node that it has never met", async () => {
+    nodes.pause(2);
+    const redlock = makeRedlock(nodes.urls);
+    const lock = await redlock.acquire("account");
+    await nodes.kill(1);
+    const settled: string[] = [];
+    const note = (what: string) => (): void => void settled.push(what);
+
+    await Promise.all([
+      // It has the patience of a new client.
+      failureOf(redlock.inspect("another")).then(note("inspect")),
+      failureOf(lock.extend())
+        .then(note("extend"))
+        .then(() => lock.release())
+        .then(note("release")),
+    ]);
+
+    expect(settled).toEqual(["extend", "release", "inspect"]);
   });
 });
 

@@ -53,6 +53,19 @@ describe("a node", () => {
     expect(downs[0]).toBe("ECONNREFUSED");
   });
 
+  it("that hangs from the start delays a prompt call no longer than its deadline", async () => {
+    servers.pause(0);
+    const { node } = connect(servers.urls[0]!);
+    const failed: string[] = [];
+    const fail = async (operation: typeof append): Promise<void> => {
+      const asked = askNode(node, operation, { key: "list", value: operation.name });
+      await expect(asked).rejects.toMatchObject({ failure: "unreachable" });
+      failed.push(operation.name);
+    };
+    await Promise.all([fail(append), fail({ ...append, name: "prompt", prompt: true })]);
+    expect(failed).toEqual(["prompt", "append"]);
+  });
+
   it("that hangs misses its deadline, and its answer comes late, once", async () => {
     const { node } = connect(servers.urls[0]!);
     await push(node, "a");

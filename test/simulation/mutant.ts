@@ -29,8 +29,8 @@ export async function runScenario(
 }
 
 /** Seeds as the programs read them. */
-export function asArguments({ from, to, until = "" }: Seeds): string[] {
-  return [`${from}`, `${to}`, until];
+export function asArguments({ from, to, until }: Seeds): string[] {
+  return [`${from}`, `${to}`, ...(until === undefined ? [] : [until])];
 }
 
 /** A scenario as the programs read it. */

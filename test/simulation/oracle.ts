@@ -32,11 +32,14 @@ export class Oracle {
   unavailable = 0;
   lost = 0;
   readonly #timeline: Timeline;
+  readonly #until: Violation | undefined;
   readonly #holds = new Map<string, Set<Hold>>();
   readonly #tokens = new Map<string, number>();
 
-  constructor(timeline: Timeline) {
+  /** @param until the violation at which the run ends, if any. */
+  constructor(timeline: Timeline, until?: Violation) {
     this.#timeline = timeline;
+    this.#until = until;
   }
 
   /** A client was granted a lock. */
@@ -72,6 +75,7 @@ export class Oracle {
   }
 
   report(violation: Violation, detail: string): void {
+    if (violation === this.#until) this.#timeline.halt();
     this.violations.set(violation, (this.violations.get(violation) ?? 0) + 1);
     if (this.examples.length < 5) {
       this.examples.push(`${violation} at ${this.#timeline.now.toFixed(1)}: ${detail}`);

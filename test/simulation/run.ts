@@ -35,12 +35,16 @@ interface Client {
   redlock: Redlock;
 }
 
-/** Runs the real client under a scenario. The same seed is the same run. */
-export async function simulateRun(scenario: Scenario, seed: number): Promise<Report> {
+/** Runs the real client under a scenario, until a violation if one is named. The same seed is the same run. */
+export async function simulateRun(
+  scenario: Scenario,
+  seed: number,
+  until?: Violation,
+): Promise<Report> {
   const random = seededRandom(seed * 7_919 + 17);
   const timeline = new Timeline();
   const faults = new Faults(scenario.faults);
-  const oracle = new Oracle(timeline);
+  const oracle = new Oracle(timeline, until);
   const resource = new Resource(timeline);
   const pickRate = (): number => 1 + (2 * random.fraction() - 1) * scenario.faults.drift;
   const servers = Array.from(

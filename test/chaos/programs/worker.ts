@@ -59,10 +59,10 @@ async function bounded<T>(name: keyof WorkerTask["bounds"], promise: Promise<T>)
 async function end(): Promise<void> {
   ending.abort();
   const settled = Promise.all(loops);
-  await Promise.race([settled, delay(bounds.acquire + bounds.release + 3 * terms.ttl)]);
+  await Promise.race([settled, activeTime.pass(bounds.acquire + bounds.release + 3 * terms.ttl)]);
   for (const { name } of calls) journal.write({ what: "unsettled", call: name });
   const closed = client.close().then(() => true);
-  const isClosed = await Promise.race([closed, delay(bounds.acquire, false)]);
+  const isClosed = await Promise.race([closed, activeTime.pass(bounds.acquire).then(() => false)]);
   if (!isClosed) journal.write({ what: "unsettled", call: "close" });
   resource.close();
   process.exit();

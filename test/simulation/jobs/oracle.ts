@@ -59,21 +59,24 @@ export class JobOracle {
   runs = 0;
   readonly #timeline: Timeline;
   readonly #scenario: JobScenario;
+  readonly #until: JobViolation | undefined;
   readonly #running = new Map<string, Set<Run>>();
   readonly #done = new Map<string, Host>();
   readonly #parkers = new Map<string, { host: Host; at: number; home: string }>();
   /** For each queue the processes that have taken up a job of it, and since when. */
   readonly #servers = new Map<JobQueue, Map<Host, number>>();
-  readonly #freeSince = new Map<string, number>();
+  readonly #freeSince = new Map<StoredJob, number>();
   readonly #released = new Map<string, number>();
   /** When a job last began to work under a key: between two looks it may have been taken and given back. */
   readonly #granted = new Map<string, number>();
   #forgiven = false;
   #over = false;
 
-  constructor(timeline: Timeline, scenario: JobScenario) {
+  /** @param until the violation at which the run ends, if any. */
+  constructor(timeline: Timeline, scenario: JobScenario, until?: JobViolation) {
     this.#timeline = timeline;
     this.#scenario = scenario;
+    this.#until = until;
   }
 
   /** A process begins to work on a job. */
@@ -137,8 +140,18 @@ export class JobOracle {
     queues: readonly JobQueue[],
     served: (q: JobQueue) => boolean,
   ): void {
+    const known = new Map<string, boolean>();
+    const free = (key: string): boolean => {
+      const answer = known.get(key) ?? isFree(servers, key);
+      known.set(key, answer);
+      return answer;
+    };
     for (const queue of queues) {
-      for (const job of queue.jobs.values()) this.#look(servers, queue, job, served(queue));
+      const serves = served(queue) && !queue.paused;
+      for (const job of queue.jobs.values()) {
+        if (serves && job.state === "delayed" && job.keys.every(free)) this.#look(queue, job);
+        else this.#freeSince.delete(job);
+      }
     }
     this.#timeline.in(TICK, () => {
       if (!this.#over) this.watch(servers, queues, served);
@@ -190,24 +203,19 @@ export class JobOracle {
   }
 
   report(violation: JobViolation, detail: string): void {
+    if (violation === this.#until) this.#timeline.halt();
     this.violations.set(violation, (this.violations.get(violation) ?? 0) + 1);
     if (this.examples.length < 5) {
       this.examples.push(`${violation} at ${this.#timeline.now.toFixed(1)}: ${detail}`);
     }
   }
 
-  #look(servers: readonly Server[], queue: JobQueue, job: StoredJob, served: boolean): void {
+  /** A parked job whose keys are free, in a queue that is served. */
+  #look(queue: JobQueue, job: StoredJob): void {
     const name = nameOf(queue, job.id);
-    const { now } = this.#timeline;
-    const waits = job.state === "delayed" && served && !queue.paused;
-    const free = job.keys.every((key) => isFree(servers, key));
-    if (!waits || !free) {
-      this.#freeSince.delete(name);
-      return;
-    }
     const granted = job.keys.map((key) => this.#granted.get(key) ?? 0);
-    const since = Math.max(this.#freeSince.get(name) ?? now, ...granted);
-    this.#freeSince.set(name, since);
+    const since = Math.max(this.#freeSince.get(job) ?? this.#timeline.now, ...granted);
+    this.#freeSince.set(job, since);
     const { probeBound, options } = this.#scenario;
     const { host } = this.#parkers.get(name) ?? {};
     const servedSince = this.#servedSince(queue);

@@ -51,18 +51,19 @@ const PATIENCE = 400_000;
 /** Milliseconds until lines that were left behind have expired. */
 const EXPIRY = 960_000;
 
-/** Runs the real wrapper under a scenario. The same seed is the same run. */
+/** Runs the real wrapper under a scenario, until a violation if one is named. The same seed is the same run. */
 export async function simulateJobs(
   scenario: JobScenario,
   seed: number,
   disturbance: Disturbance = {},
+  until?: JobViolation,
 ): Promise<JobReport> {
   const { diesAt, closesAt, late } = disturbance;
   const random = seededRandom(seed * 7_919 + 17);
   const timeline = new Timeline();
   const faults = new Faults(scenario.faults);
   faults.heldBack = late;
-  const oracle = new JobOracle(timeline, scenario);
+  const oracle = new JobOracle(timeline, scenario, until);
   const servers = Array.from(
     { length: scenario.masters },
     (_, i) => new Server(`lock-${i + 1}`, timeline, 1),

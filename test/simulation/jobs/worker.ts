@@ -156,8 +156,9 @@ class SimulatedStore {
   /** The Redis of the queue, as BullMQ's adapters offer it. */
   readonly client = Promise.resolve({
     defineCommand: () => {},
-    runCommand: (_: string, [, id = ""]: readonly string[]): Promise<string> =>
-      this.#worker.ask((queue) => (queue.id ??= id)),
+    // Not the id that the library draws: lines are sorted by it, and the same seed would be another run each time.
+    runCommand: (): Promise<string> =>
+      this.#worker.ask((queue) => (queue.id ??= `id-${queue.server}-${queue.name}`)),
   });
   readonly #worker: SimulatedWorker;
 
