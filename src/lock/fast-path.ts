@@ -1,4 +1,4 @@
-import type { Entry, FastPath } from "../redis/operation.ts";
+import type { AnyCall, Entry, FastPath } from "../redis/operation.ts";
 import { type Claim, valueOf } from "./claim.ts";
 import { RETENTION } from "./stored.ts";
 
@@ -23,6 +23,8 @@ interface LockEntry extends Entry {
   readonly key: string;
   /** The ttl in ms; for a release the home of the caller. */
   readonly detail: string;
+  /** True for a caller that may be in line, or joins it: what is done then stands in the text of the call alone. */
+  readonly isPlaced: boolean;
 }
 
 /** Digits of a token: those of microseconds since 1970, from 2001 to 2286. The fast path compares tokens as text. */
@@ -33,7 +35,7 @@ const HEAD = 7;
 
 /**
  * `ARGV` from the second on: how many entries extend, release and acquire, the prefix, the process, whether votes look at
- * the guard; then the keys of all entries, then their values, then their details.
+ * the guard; then the keys of all entries, then their values, then their details, then the texts of those that have a place.
  */
 const SERVE_ENTRIES = `
 local argv, odd, oddCount = ARGV, {}, 0
@@ -42,16 +44,20 @@ if #argv > 2 then extends, releases, acquires = tonumber(argv[2]), tonumber(argv
 local entries = extends + releases + acquires
 if entries > 0 then
   local call, try, sub = redis.call, redis.pcall, string.sub
-  local prefix, values, details = argv[5], ${HEAD} + entries, ${HEAD} + 2 * entries
+  local prefix, values, details, texts = argv[5], ${HEAD} + entries, ${HEAD} + 2 * entries, ${HEAD} + 3 * entries
   local fenced, turned, waited = prefix .. '@fence:', prefix .. '@turn:', prefix .. '@waiters:'
   local ours, size = extends + releases, ${TOKEN_DIGITS}
-  local locks, fences, beside, others = {}, {}, {}, {}
+  local locks, fences, beside, lines, others = {}, {}, {}, {}, {}
   for i = 1, entries do
     local key = argv[${HEAD} + i]
     locks[i], fences[i] = prefix .. key, fenced .. key
     if i > extends then
       local name = (i > ours and turned or waited) .. key
-      beside[i], others[i - extends] = name, name
+      beside[i], others[#others + 1] = name, name
+      if i > ours and argv[texts + i] ~= '' then
+        lines[i] = waited .. key
+        others[#others + 1] = lines[i]
+      end
     end
   end
   local votes, longest = true, math.huge
@@ -106,7 +112,8 @@ if entries > 0 then
   for i = ours + 1, entries do
     local key, value, mark, granted = argv[${HEAD} + i], argv[values + i], marks[i - ours], nil
     local token = sub(value, 1, size)
-    if votes and not before[key] and tonumber(argv[details + i]) <= longest and (alone or call('EXISTS', beside[i]) == 0) then
+    if votes and not before[key] and tonumber(argv[details + i]) <= longest
+      and (alone or call('EXISTS', beside[i], lines[i] or beside[i]) == 0) then
       local closed
       if not mark then closed = call('EXISTS', fences[i]) == 0 and ':0' or nil
       elseif sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) < token then closed = sub(mark, size + 1) end
@@ -130,11 +137,14 @@ local oddReplies = {}
 for n = 1, oddCount do
   local i = odd[n]
   local key, value, detail = argv[${HEAD} + i], argv[${HEAD} + entries + i], argv[${HEAD} + 2 * entries + i]
-  local prefix, process, guarded = argv[5], argv[6], argv[${HEAD}]
+  local prefix, process, guarded, text = argv[5], argv[6], argv[${HEAD}], argv[${HEAD} + 3 * entries + i]
   local owner, token = holderOf(value)
   local lock, fence, turn = prefix .. key, prefix .. '@fence:' .. key, prefix .. '@turn:' .. key
   local reply
-  if i <= extends then
+  if text ~= '' then
+    local call = cjson.decode(text)
+    reply = run(call[1], call[2], call[3])
+  elseif i <= extends then
     local below = string.format('%.0f', tonumber(token) - 1)
     reply = run('extend', { lock, fence, prefix .. '@node' }, { value, token, detail, below, guarded })
   elseif i <= extends + releases then
@@ -148,36 +158,41 @@ for n = 1, oddCount do
 end`;
 
 /** See {@link SERVE_ENTRIES}. */
-function encode(entries: readonly LockEntry[]): string[] {
-  const [first] = entries;
+function encode(calls: readonly AnyCall[]): string[] {
+  const [first] = calls;
   if (first === undefined) return [];
   const counts = [0, 0, 0];
   const keys: string[] = [];
   const values: string[] = [];
   const details: string[] = [];
-  for (const { rank, claim, key, detail } of entries) {
+  const texts: string[] = [];
+  for (const call of calls) {
+    const { rank, claim, key, detail, isPlaced } = call.entry as LockEntry;
     counts[rank] = (counts[rank] ?? 0) + 1;
     keys.push(key);
     values.push(valueOf(claim));
     details.push(detail);
+    texts.push(isPlaced ? call.text : "");
   }
-  const { names, guarded, caller } = first.claim;
+  const { names, guarded, caller } = (first.entry as LockEntry).claim;
   const head = [names.prefix, caller.process, guarded ? "1" : "0"];
-  return [...counts.map(String), ...head, ...keys, ...values, ...details];
+  return [...counts.map(String), ...head, ...keys, ...values, ...details, ...texts];
 }
 
 /** The fast path of {@link lockProgram}. */
 export const fastPath: FastPath = {
   lua: SERVE_ENTRIES,
   oddLua: EXECUTE_ODD,
-  encode: (entries) => encode(entries as readonly LockEntry[]),
+  encode,
 };
 
 function entryOf(claim: Claim, rank: LockEntry["rank"], detail: string): LockEntry | undefined {
-  const [key] = claim.keys;
-  const isOrdinary =
-    claim.keys.length === 1 && claim.caller.place === "" && claim.token >= 10 ** (TOKEN_DIGITS - 1);
-  return isOrdinary && key !== undefined ? { rank, claim, key, detail } : undefined;
+  const { caller, token, keys } = claim;
+  const [key] = keys;
+  // A lock that may be extended has left all lines.
+  const isPlaced = caller.place !== "" && rank !== EXTEND;
+  const isOrdinary = keys.length === 1 && !caller.replaceable && token >= 10 ** (TOKEN_DIGITS - 1);
+  return isOrdinary && key !== undefined ? { rank, claim, key, detail, isPlaced } : undefined;
 }
 
 /** An extend as an entry. */

@@ -52,10 +52,10 @@ export class Batch {
   #encode(): string[] {
     const texts: string[] = [];
     for (let i = this.entries; i < this.calls.length; i++) texts.push(this.calls[i]?.text ?? "");
-    const entries = this.calls.slice(0, this.entries).flatMap(({ entry }) => entry ?? []);
+    const served = this.calls.slice(0, this.entries);
     return [
       `[${texts.join()}]`,
-      ...(entries.length === 0 ? [] : (this.#fastPath?.encode(entries) ?? [])),
+      ...(served.length === 0 ? [] : (this.#fastPath?.encode(served) ?? [])),
     ];
   }
 

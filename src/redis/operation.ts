@@ -48,8 +48,8 @@ export interface FastPath {
   readonly lua: string;
   /** Lua that executes odd entries by `run(name, keys, argv)`, and fills `oddReplies` with pairs of an index and a reply. */
   readonly oddLua: string;
-  /** The arguments of sorted entries, from `ARGV[2]` on. */
-  encode(entries: readonly Entry[]): string[];
+  /** The arguments of calls with sorted entries, from `ARGV[2]` on. */
+  encode(calls: readonly AnyCall[]): string[];
 }
 
 /** What becomes of a call at each master that it is sent to: exactly one of the first two, and never before it is sent. */

@@ -47,11 +47,17 @@ const acquires: fc.Arbitrary<Plan> = fc
     one: key,
     owner: fc.constantFrom(...OWNERS),
     above: fc.constantFrom(1, 1, 1, 1, 0, -3),
-    place: rarely(PLACES[0], ""),
+    place: fc.constantFrom("", "", ...PLACES),
+    joins: fc.boolean(),
+    replaceable: rarely(true, false),
     ms: ttl,
   })
-  .map(({ one, owner, above, place, ms }) => (past, now) => {
-    const claim = claimOf(one, owner, FIRST_TOKEN + 2 * (now + above), place);
+  .map(({ one, owner, above, place, joins, replaceable, ms }) => (past, now) => {
+    const claim = claimOf(one, owner, FIRST_TOKEN + 2 * (now + above), {
+      place,
+      joins: place !== "" && joins,
+      replaceable: place !== "" && replaceable,
+    });
     past.unshift(claim);
     return callOf(acquireOperation, { ...claim, ttl: ms });
   });
@@ -204,7 +210,7 @@ it.each(SEEDS)(
     const steps = fc.sample(step, { numRuns: STEPS, seed });
     const arming = { names, quarantine: 0, longestTtl: 60_000, patience: 0 };
     /** The latest first. */
-    const past: Claim[] = [claimOf("a", "one", FIRST_TOKEN, "")];
+    const past: Claim[] = [claimOf("a", "one", FIRST_TOKEN, NOWHERE)];
     for (const [index, { disturbance: command, batch }] of steps.entries()) {
       if (index % 25 === 0) {
         await client.flushall();
@@ -263,14 +269,21 @@ function callOf<A, R>(
   return new Call(operation, args) as AnyCall;
 }
 
-function claimOf(one: string, owner: string, proposed: number, place: string): Claim {
+const NOWHERE = { place: "", joins: false, replaceable: false };
+
+function claimOf(
+  one: string,
+  owner: string,
+  proposed: number,
+  { place, joins, replaceable }: typeof NOWHERE,
+): Claim {
   const caller = {
     process: "here",
     home: "q",
     place,
     run: 1,
-    replaceable: false,
-    joins: undefined,
+    replaceable,
+    joins: joins ? { priority: 0, detail: "a1@here", replaces: false } : undefined,
   };
   return {
     names,
