@@ -12,33 +12,35 @@ const LONGEST_HOST = 64;
 /** 72 bits: among a billion jobs no two meet by chance. */
 const MARK_LENGTH = 12;
 
-const marks = new WeakMap<Job, string>();
-
 /**
  * What operators read about a job that holds a key: `bull:invoices:17 attempt 2 (host pid 123) #mark`.
  *
- * The mark, which people are not shown, is the same for all attempts of one job, and for no other job: names can be cut, and can be put together
- * from odd ids in more than one way.
+ * The mark, which people are not shown, is the same for all attempts of one job, and together with the name for no other job: it
+ * holds the creation time, or a hash where the name is not shown as it is.
  */
 export function describeAsHolder(job: Job): string {
-  const name = shorten(printable(nameOf(job)), LONGEST_NAME);
+  const { shown, mark } = identify(job);
   const host = hostName().slice(0, LONGEST_HOST);
-  return `${name} attempt ${(job.attemptsMade ?? 0) + 1} (${host} pid ${process.pid}) #${markOf(job)}`;
+  return `${shown} attempt ${(job.attemptsMade ?? 0) + 1} (${host} pid ${process.pid}) #${mark}`;
 }
 
 /** Whether a key is held by an earlier, or another, run of this very job. */
 export function isSameJob(job: Job, holder: Holder | undefined): boolean {
-  return storedTextOf(holder)?.endsWith(`) #${markOf(job)}`) ?? false;
+  const text = storedTextOf(holder);
+  if (text === undefined) return false;
+  const { shown, mark } = identify(job);
+  return text.startsWith(`${shown} attempt `) && text.endsWith(`) #${mark}`);
 }
 
-function markOf(job: Job): string {
-  const known = marks.get(job);
-  if (known !== undefined) return known;
-  // The creation time tells apart jobs of two Redis servers, and a job from one that was removed and had its id.
+/** The creation time tells apart jobs of two Redis servers, and a job from one that was removed and had its id. */
+function identify(job: Job): { shown: string; mark: string } {
+  const name = nameOf(job);
+  const shown = shorten(printable(name), LONGEST_NAME);
+  // Nearly always, and much cheaper than a hash.
+  if (shown === name) return { shown, mark: job.timestamp.toString(36).padStart(MARK_LENGTH, "0") };
   const identity = JSON.stringify([queueNameOf(job), job.id, job.timestamp]);
   const mark = createHash("sha256").update(identity).digest("base64url").slice(0, MARK_LENGTH);
-  marks.set(job, mark);
-  return mark;
+  return { shown, mark };
 }
 
 function shorten(text: string, longest: number): string {

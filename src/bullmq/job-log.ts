@@ -19,6 +19,11 @@ export class JobLog {
     this.#level = level;
   }
 
+  /** Whether it says what happens to every job. */
+  get isDetailed(): boolean {
+    return this.#level === "all";
+  }
+
   /** Says that the job did not run as it should. */
   async trouble(line: string): Promise<void> {
     if (this.#level !== "off") await this.#write(line);
@@ -26,7 +31,7 @@ export class JobLog {
 
   /** Says what happens to every job. */
   async detail(line: string): Promise<void> {
-    if (this.#level === "all") await this.#write(line);
+    if (this.isDetailed) await this.#write(line);
   }
 
   async #write(line: string): Promise<void> {

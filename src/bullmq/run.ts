@@ -64,8 +64,11 @@ async function runUnder(
   processor: LockedProcessor,
 ): Promise<unknown> {
   const { log, settings } = activation;
-  const what = `${quoteKeys(lock.keys)} with fencing token ${lock.fencingToken}`;
-  if (lock.keys.length > 0) await log.detail(`got ${what}`);
+  const what =
+    log.isDetailed && lock.keys.length > 0
+      ? `${quoteKeys(lock.keys)} with fencing token ${lock.fencingToken}`
+      : undefined;
+  if (what !== undefined) await log.detail(`got ${what}`);
   const { outcome, loss, cancelledBy } = await settle(activation, lock, processor);
   // Not before the processor has settled, whatever was lost: the next holder would meet it still at work.
   const released = await giveBack(
@@ -73,7 +76,7 @@ async function runUnder(
     lock,
     outcome.kind === "returned" && loss === undefined,
   );
-  if (lock.keys.length > 0) await log.detail(`${released} ${what}`);
+  if (what !== undefined) await log.detail(`${released} ${what}`);
   const steers = outcome.kind === "threw" && isControlError(outcome.error);
   if (loss !== undefined && settings.onLost !== "continue" && !steers) {
     throw await afterLoss(activation, loss, outcome);
@@ -92,7 +95,8 @@ async function giveBack(
 ): Promise<"released" | "expired"> {
   const linger = succeeded ? Math.max(0, Math.round(settings.minHold - lock.age)) : 0;
   const released = await lock.releaseAfter(linger);
-  await within(settings.redlock.clock, lock.handedOver, LONGEST_CALL);
+  const { handedOver } = lock;
+  if (handedOver !== undefined) await within(settings.redlock.clock, handedOver, LONGEST_CALL);
   return released;
 }
 

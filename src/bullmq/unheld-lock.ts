@@ -36,7 +36,7 @@ export class UnheldLock implements Lock {
 
   readonly age = 0;
   /** Nobody waited for it. */
-  readonly handedOver: Promise<unknown> = Promise.resolve();
+  readonly handedOver = undefined;
 
   /** There is nothing to lose. */
   lose(): void {}

@@ -42,9 +42,9 @@ export class HandOver {
     (this.#early ??= [])[node] = turns;
   }
 
-  /** Resolves when the calls of the next in line are on their way. */
-  async called(): Promise<void> {
-    if (this.#calls !== undefined) await Promise.all(this.#calls);
+  /** Resolves when the calls of the next in line are on their way; `undefined` when nobody waits. */
+  get called(): Promise<unknown> | undefined {
+    return this.#calls && Promise.all(this.#calls);
   }
 
   #begin(index: number): Round {

@@ -134,9 +134,9 @@ export class HeldLock implements Lock, HeartbeatListener {
     return this.#releasing;
   }
 
-  /** After the release: resolves when those whose turn it is now have been called. */
-  get handedOver(): Promise<unknown> {
-    return this.#handedOver ?? Promise.resolve();
+  /** After the release: resolves when those whose turn it is now have been called; `undefined` when nobody waits. */
+  get handedOver(): Promise<unknown> | undefined {
+    return this.#handedOver;
   }
 
   /** Milliseconds since the grant. */
@@ -186,7 +186,7 @@ export class HeldLock implements Lock, HeartbeatListener {
     const handOver = line.handOver(keys, fencingToken, linger);
     const { skipped } = line;
     const { confirmed, votes } = await this.#tenure.release(handOver, { linger, skipped });
-    this.#handedOver = handOver.called();
+    this.#handedOver = handOver.called;
     const outcome = confirmed ? "released" : "expired";
     onReleased(this);
     this.#over = true;

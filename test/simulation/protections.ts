@@ -145,9 +145,9 @@ export const PROTECTIONS: readonly Protection[] = [
     seeds: 10,
     patch: {
       file: "src/redlock/held-lock.ts",
-      find: "this.lost.abort(error);",
+      find: "this.#lost?.abort(error);",
       replace:
-        "this.lost.abort(error);\n    void this.#parts.tenure.release(() => {}, { linger: 0, skipped: [] });",
+        "this.#lost?.abort(error);\n    void this.#tenure.release({ heard: () => {} }, { linger: 0, skipped: [] });",
     },
   },
   {

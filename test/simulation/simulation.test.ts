@@ -7,7 +7,7 @@ import { SCENARIOS, type Scenario } from "./scenarios.ts";
 stayInBackground();
 
 /** Seeds of each scenario here; `npm run evidence` runs 13, `npm run soak` more, for as long as it is told. */
-const SEEDS = 4;
+const SEEDS = 2;
 
 const reports = new Map<string, Report[]>();
 
