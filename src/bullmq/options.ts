@@ -53,8 +53,9 @@ export interface LockPolicies<
    * - `"skip"` completes it with a {@link SkippedResult}, or what `skipResult` gives. A retry of a job that failed is delayed:
    *   nobody has done its work. A function that chooses `"skip"` means retries too.
    * - `"fail"` throws the `LockConflictError`.
-   * - `"keepLatest"` parks it, and completes those that were parked earlier under this policy with a
-   *   {@link SkippedResult}: of all that wait only the newest will run. Newer is what was to run later.
+   * - `"keepLatest"` parks it, and completes older ones under this policy with a {@link SkippedResult}: the newest wins. A job
+   *   is superseded by a newer one that waits, holds the key, or has succeeded within the last hour; so is a retry. Newer is
+   *   what was to run later.
    * - `"cancelInProgress"` does the same, and asks a holder that is older and has this policy too, in whatever process,
    *   to stop: its signal aborts, and if its processor throws then, the job fails for good with `cancelled by ...`. A
    *   processor that returns all the same has done its work: its result stands.

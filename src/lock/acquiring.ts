@@ -14,6 +14,8 @@ export interface KeyHolder extends StoredLock {
   readonly turn: boolean;
   /** How many of its own queue wait before the caller, if it is among the first in line; else how many wait. */
   readonly ahead: number;
+  /** The place of the holder, where it is later than that of a caller that a later one replaces; else absent. */
+  readonly later?: string;
 }
 
 /** Why a guard gives no vote: there is none, it is another server's, or it does not know the longest ttl yet. */
@@ -30,7 +32,7 @@ export type AcquireReply =
   | { readonly status: "too long" }
   /** The token is not above the highest one this master knows for the keys. */
   | { readonly status: "stale"; readonly mark: number }
-  /** A later one in line, or one that was, replaces who asks. */
+  /** A later one that is in line, or that has succeeded, replaces who asks. */
   | { readonly status: "replaced"; readonly by: string }
   | { readonly status: "busy"; readonly mark: number; readonly holders: readonly KeyHolder[] };
 
@@ -74,6 +76,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
   for i = 1, names do
     local at = step * (i - 1)
     local current = redis.call('GET', keys[at + 1])
+    local newest = replaceable and newestOf(prefix, keys[at + 1])
     local keyMark, keyClosed = marksOf(keys[at + 2])
     mark, closed[i] = highest(mark, keyMark), keyClosed
     if current then
@@ -86,7 +89,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
           rest = longest
           redis.call('PEXPIRE', keys[at + 1], rest)
         end
-        busy[#busy + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0, 0 }
+        busy[#busy + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0, 0, '', laterHolder(newest, held, place) }
       elseif held == token then
         mine = mine + 1
       end
@@ -97,8 +100,9 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
       end
     end
     if replaceable then
-      local latest = redis.call('HGET', keys[at + 5], '^')
-      if latest and latest > place then return { 'REPLACED', latest } end
+      local latest, done = redis.call('HGET', keys[at + 5], '^') or '', redis.call('HGET', newest, 'done') or ''
+      if done > latest then latest = done end
+      if latest > place then return { 'REPLACED', latest } end
     end
   end
   if #busy > 0 then
@@ -106,8 +110,8 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     for i = 1, detail ~= '' and above(token, mark) and #busy or 0 do
       local at = step * (busy[i][1] - 1)
       local known = redis.call('HGET', keys[at + 5], place) or ''
-      -- A request that is late does not undo what came after it.
-      if known ~= 'p' .. string.sub(detail, 2) and runOf(known) <= runOf(detail) then
+      -- A request that is late does not undo what came after it; one that the holder replaces waits for nothing.
+      if not busy[i][7] and known ~= 'p' .. string.sub(detail, 2) and runOf(known) <= runOf(detail) then
         join(prefix, string.sub(keys[at + 1], #prefix + 1), keys[at + 4], keys[at + 5], place, priority, detail, busy[i][3])
         if argv[10] == '1' then replaceUpTo(keys[at + 5], place) end
       end
@@ -124,7 +128,10 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     redis.call('SET', keys[at + 2], highest(token, mark) .. ':' .. closed[i], 'PX', ${RETENTION})
     if mine < names then redis.call('SET', keys[at + 1], value, 'PX', ttl) end
     if place ~= '' then
-      if replaceable and redis.call('HGET', keys[at + 5], '^') == place then redis.call('HDEL', keys[at + 5], '^') end
+      if replaceable then
+        if redis.call('HGET', keys[at + 5], '^') == place then redis.call('HDEL', keys[at + 5], '^') end
+        noteNewest(newestOf(prefix, keys[at + 1]), 'held', token .. ':' .. place)
+      end
       if redis.call('EXISTS', keys[at + 5]) == 1 then hasCome(prefix, place) end
       leaveOnce(keys[at + 4], keys[at + 5], place, tonumber(argv[9]))
     end
@@ -179,17 +186,19 @@ export function parseUnarmed(raw: unknown): UnarmedGuard {
 }
 
 function parseHolder(entry: unknown, keys: readonly string[]): KeyHolder {
-  const [index, value, expiresIn, confirmed, ahead, turn] = Array.isArray(entry)
+  const [index, value, expiresIn, confirmed, ahead, since = "", later] = Array.isArray(entry)
     ? (entry as unknown[])
     : [];
+  const turn = since !== "";
   return {
     key: keys[Number(index) - 1] ?? "",
     expiresIn: Number(expiresIn),
     confirmed: Number(confirmed) === 1,
-    turn: turn !== undefined,
+    turn,
     ahead: Number(ahead),
-    ...(turn === undefined
-      ? parseStoredLock(String(value))
-      : { id: String(value), token: Number(turn), text: undefined, kept: false }),
+    ...(typeof later === "string" ? { later } : {}),
+    ...(turn
+      ? { id: String(value), token: Number(since), text: undefined, kept: false }
+      : parseStoredLock(String(value))),
   };
 }

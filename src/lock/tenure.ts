@@ -22,7 +22,7 @@ export interface ReleaseOutcome {
 }
 
 /** Of a claim that never won: nobody gets a turn by it. */
-const ROLLBACK = { held: false, linger: 0, skipped: [] };
+const ROLLBACK = { held: false, linger: 0, skipped: [], done: "" };
 
 /** Hears what a master says about whose turn it is, for each key in order; also after the release has settled. */
 export type TurnListener = (node: number, turns: readonly TurnReply[]) => void;
@@ -125,7 +125,7 @@ export class Tenure {
    */
   release(
     heard: TurnListener,
-    { linger, skipped }: Pick<Releasing, "linger" | "skipped">,
+    { linger, skipped, done }: Pick<Releasing, "linger" | "skipped" | "done">,
   ): Promise<ReleaseOutcome> {
     const { masters } = this.#context;
     const { names, quorum } = masters;
@@ -141,7 +141,7 @@ export class Tenure {
       };
       masters.broadcast(
         releaseOperation,
-        { ...this.claim, held: true, linger, skipped },
+        { ...this.claim, held: true, linger, skipped, done },
         {
           answer: (node, { deleted, turns }) => {
             heard(node, turns);

@@ -9,7 +9,7 @@ import type { Caller } from "../lock/claim.ts";
 import { type Stop, throwIfAborted } from "../on-abort.ts";
 import { HeldLock } from "./held-lock.ts";
 import type { RedlockSettings } from "./options.ts";
-import { conflictOf, failureOf } from "./outcomes.ts";
+import { conflictOf, failureOf, ReplacedError } from "./outcomes.ts";
 import { Turn } from "./turn.ts";
 import { checkTtl, type Wish } from "./wish.ts";
 
@@ -90,6 +90,7 @@ export class Acquirer {
         }
         this.#throwIfStopped(stops);
         if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, context);
+        if (outcome.holder?.later !== undefined) throw new ReplacedError(outcome.holder.later);
         const conflict = conflictOf(outcome.holder, wish);
         if (attempt === 1) {
           const { keys, key, holder, reserved, retryAfter, ahead } = conflict;

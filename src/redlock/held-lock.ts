@@ -111,9 +111,12 @@ export class HeldLock implements Lock {
     return this.releaseAfter(0);
   }
 
-  /** As {@link release}, but nobody else gets the keys for another `linger` ms. */
-  releaseAfter(linger: number): Promise<"released" | "expired"> {
-    this.#releasing ??= this.#giveBack(linger);
+  /**
+   * As {@link release}, but nobody else gets the keys for another `linger` ms.
+   * @param done the place of a job that replaces earlier ones from now on, and has succeeded.
+   */
+  releaseAfter(linger: number, done = ""): Promise<"released" | "expired"> {
+    this.#releasing ??= this.#giveBack(linger, done);
     return this.#releasing;
   }
 
@@ -160,7 +163,7 @@ export class HeldLock implements Lock {
     });
   }
 
-  async #giveBack(linger: number): Promise<"released" | "expired"> {
+  async #giveBack(linger: number, done: string): Promise<"released" | "expired"> {
     const { tenure, events, line } = this.#parts;
     // In this very tick, so that no extend can follow the release.
     this.#beat.stop();
@@ -169,6 +172,7 @@ export class HeldLock implements Lock {
     const { confirmed, votes } = await tenure.release(heard, {
       linger,
       skipped: line.skipped,
+      done,
     });
     this.#handedOver = called();
     const outcome = confirmed ? "released" : "expired";

@@ -89,7 +89,10 @@ const plan: fc.Arbitrary<Plan> = fc.oneof(
     arbitrary: fc
       .tuple(recent, rarely(false, true), rarely(900, 0))
       .map(([n, held, linger]) =>
-        again((claim) => callOf(releaseOperation, { ...claim, held, linger, skipped: [] }), n),
+        again(
+          (claim) => callOf(releaseOperation, { ...claim, held, linger, skipped: [], done: "" }),
+          n,
+        ),
       ),
   },
   {

@@ -15,7 +15,7 @@ import {
 } from "../../lock/line-script.ts";
 import type { JoinReply, Joining, Serving, Skipped, TurnReply, Waiter } from "../../lock/lining.ts";
 import type { Caller } from "../../lock/claim.ts";
-import type { Names } from "../../lock/stored.ts";
+import { type Names, RETENTION } from "../../lock/stored.ts";
 
 /** What a line needs of its master. */
 export interface Memory {
@@ -237,12 +237,36 @@ export class SimulatedLine {
     this.#store(names, key, line, details);
   }
 
-  /** The latest place that has replaced earlier ones. */
-  latest(names: Names, key: string): string | undefined {
-    return this.#details(names, key).get("^");
+  /** The latest place that has replaced earlier ones; empty for none. */
+  latest(names: Names, key: string): string {
+    const waiting = this.#details(names, key).get("^") ?? "";
+    const done = this.#newest(names, key).get("done") ?? "";
+    return done > waiting ? done : waiting;
   }
 
-  forgetLatest(names: Names, key: string, place: string): void {
+  /** The place of the holder with that token, if it is later than the one given. */
+  laterHolder(
+    names: Names,
+    key: string,
+    token: number | undefined,
+    place: string,
+  ): { later?: string } {
+    const [, held, later = ""] =
+      /^(\d+):([^]*)$/.exec(this.#newest(names, key).get("held") ?? "") ?? [];
+    return Number(held) === token && later > place ? { later } : {};
+  }
+
+  /** A job that replaces earlier ones has succeeded. */
+  succeed(names: Names, key: string, place: string): void {
+    const newest = this.#newest(names, key);
+    if (place > (newest.get("done") ?? ""))
+      this.#storeNewest(names, key, newest.set("done", place));
+  }
+
+  /** A job that replaces earlier ones has the key. */
+  hold(names: Names, key: string, token: number, place: string): void {
+    const held = `${token}:${place}`;
+    this.#storeNewest(names, key, this.#newest(names, key).set("held", held));
     const details = this.#details(names, key);
     if (details.get("^") !== place) return;
     details.delete("^");
@@ -256,6 +280,14 @@ export class SimulatedLine {
 
   size(names: Names, key: string): number {
     return this.#line(names, key).size;
+  }
+
+  #newest(names: Names, key: string): Map<string, string> {
+    return parse<string>(this.#memory.get(names.newest(key)));
+  }
+
+  #storeNewest(names: Names, key: string, newest: Map<string, string>): void {
+    this.#memory.set(names.newest(key), JSON.stringify([...newest]), RETENTION);
   }
 
   #noteQueue(names: Names, home: string, note: string): void {

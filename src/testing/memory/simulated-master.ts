@@ -207,7 +207,7 @@ export class SimulatedMaster {
     const mark = Math.max(...fences.map((fence) => fence.mark));
     let mine = 0;
     const later = keys
-      .map((key) => (caller.replaceable ? (this.#lines.latest(names, key) ?? "") : ""))
+      .map((key) => (caller.replaceable ? this.#lines.latest(names, key) : ""))
       .find((latest) => latest > caller.place);
     if (later !== undefined) return { status: "replaced", by: later };
     const holders = keys.flatMap((key, index): KeyHolder[] => {
@@ -242,13 +242,16 @@ export class SimulatedMaster {
         this.set(names.lock(key), current, longest);
       }
       const expiresIn = this.#ttl(names.lock(key));
-      return [{ key, expiresIn, confirmed, turn: false, ahead: 0, ...stored }];
+      const later = caller.replaceable
+        ? this.#lines.laterHolder(names, key, stored.token, caller.place)
+        : {};
+      return [{ key, expiresIn, confirmed, turn: false, ahead: 0, ...later, ...stored }];
     });
     if (holders.length > 0) {
       const { joins, place } = caller;
       if (joins !== undefined && token > mark) {
-        for (const { key, expiresIn } of holders) {
-          this.#lines.arrive(names, key, place, joins, expiresIn);
+        for (const { key, expiresIn, later } of holders) {
+          if (later === undefined) this.#lines.arrive(names, key, place, joins, expiresIn);
         }
       }
       const aheadOf = (key: string): number =>
@@ -263,7 +266,7 @@ export class SimulatedMaster {
       const fence = `${Math.max(token, mark)}:${fences[index]?.closed ?? 0}`;
       this.set(names.fence(key), fence, RETENTION);
       if (caller.place !== "") {
-        if (caller.replaceable) this.#lines.forgetLatest(names, key, caller.place);
+        if (caller.replaceable) this.#lines.hold(names, key, token, caller.place);
         this.#lines.come(names, key, caller.place);
         this.#lines.leaveOnce(names, key, caller.place, caller.run);
       }
@@ -313,7 +316,8 @@ export class SimulatedMaster {
     return { status: quarantined && set ? "quarantined" : "extended" };
   }
 
-  #release({ names, keys, owner, token, held, linger, skipped, caller }: Releasing): ReleaseReply {
+  #release(releasing: Releasing): ReleaseReply {
+    const { names, keys, owner, token, held, linger, skipped, done, caller } = releasing;
     let deleted = 0;
     const turns = keys.map((key): TurnReply => {
       const lock = names.lock(key);
@@ -334,6 +338,7 @@ export class SimulatedMaster {
       const fence = `${Math.max(mark, token)}:${held ? Math.max(closed, token) : closed}`;
       this.set(names.fence(key), fence, RETENTION);
       if (held && caller.place !== "") this.#lines.leaveOnce(names, key, caller.place, caller.run);
+      if (held && done !== "") this.#lines.succeed(names, key, done);
       const waiting = this.#lines.size(names, key);
       if (!free) return { status: "held", expiresIn: this.#ttl(lock), waiting };
       if (!held) return { status: "nobody", waiting };

@@ -23,6 +23,8 @@ export type JobViolation =
   | "starved"
   /** A job got its key before one that had been in line before it. */
   | "order"
+  /** Under a policy by which the newest job wins, the last one to succeed was not the newest of those that have. */
+  | "stale"
   /** A job has another priority, or used another number of attempts, than it should. */
   | "changed"
   /** The masters still know waiters when nobody waits. */
@@ -61,6 +63,8 @@ export class JobOracle {
   readonly #scenario: JobScenario;
   readonly #running = new Map<string, Set<Run>>();
   readonly #done = new Map<string, Host>();
+  /** For each key the jobs that have succeeded, the last one last. */
+  readonly #succeeded = new Map<string, Run[]>();
   readonly #parkers = new Map<string, { host: Host; at: number; home: string }>();
   /** For each queue the processes that have taken up a job of it, and since when. */
   readonly #servers = new Map<JobQueue, Map<Host, number>>();
@@ -100,6 +104,10 @@ export class JobOracle {
       this.#released.set(key, this.#timeline.now);
     }
     if (!completed || !run.lock.held) return;
+    for (const key of keys) {
+      const before = this.#succeeded.get(key) ?? [];
+      this.#succeeded.set(key, [...before.filter(({ id }) => id !== run.id), run]);
+    }
     const name = nameOf(run.queue, run.id);
     const first = this.#done.get(name);
     this.#done.set(name, run.host);
@@ -176,6 +184,7 @@ export class JobOracle {
         }
       }
     }
+    if (policy === "keepLatest" || policy === "cancelInProgress") this.#checkNewest();
     if (activations !== undefined && started > activations * made) {
       this.report("too many activations", `${started} for ${made} attempts`);
     }
@@ -232,6 +241,14 @@ export class JobOracle {
     return servers.length === 0 ? undefined : Math.min(...servers.map(([, since]) => since));
   }
 
+  #checkNewest(): void {
+    for (const [key, runs] of this.#succeeded) {
+      const last = runs.at(-1)!;
+      const newer = runs.find((run) => isOlder(last, run));
+      if (newer !== undefined) this.report("stale", `${key}: ${last.id} after ${newer.id}`);
+    }
+  }
+
   #checkOrder(queue: JobQueue, id: string, key: string): void {
     const job = queue.jobs.get(id);
     const released = this.#released.get(key) ?? 0;
@@ -251,6 +268,14 @@ function isAwake(host: Host): boolean {
 
 function nameOf(queue: JobQueue, id: string): string {
   return `${queue.name}:${id}`;
+}
+
+/** Of two that were added at once in different queues neither is older. */
+function isOlder(a: Run, b: Run): boolean {
+  const [first, second] = [a.queue.jobs.get(a.id), b.queue.jobs.get(b.id)];
+  if (first === undefined || second === undefined) return false;
+  if (first.timestamp !== second.timestamp) return first.timestamp < second.timestamp;
+  return a.queue === b.queue && Number(a.id) < Number(b.id);
 }
 
 function isBefore(a: StoredJob, b: StoredJob): boolean {

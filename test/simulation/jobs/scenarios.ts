@@ -22,6 +22,8 @@ export interface JobPlan {
   readonly priorities?: readonly number[];
   /** Within how many ms each must be done. */
   readonly within?: number;
+  /** By how many ms, at most, the time of a job is before it is added. @defaultValue 0 */
+  readonly shuffled?: number;
   /** Share of runs that fail, and are tried again. */
   readonly failing?: number;
 }
@@ -113,6 +115,11 @@ const STREAM: JobPlan = { count: 180, keys: ["a", "b", "c"], over: 30_000 };
 /** Jobs on keys that others hold for long, and jobs that keep the workers at work. */
 const DEPLOYED: JobPlan = { count: 240, keys: ["a", "b", "c", "d"], over: 55_000 };
 const OTHERS: JobPlan = { count: 400, keys: "own", over: 90_000 };
+/** Jobs of which the newest one wins; they arrive in no order. */
+const NEWEST: Partial<JobScenario> = {
+  jobs: [{ count: 240, keys: ["a", "b", "c"], over: 30_000, failing: 0.2, shuffled: 2_000 }],
+  hold: 200,
+};
 const MULTI: JobPlan = { count: 40, keys: ["a", "b", "c", "d"], keysEach: [2, 3] };
 
 function scenario(name: string, more: Partial<JobScenario>): JobScenario {
@@ -234,6 +241,17 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     probeBound: PROMPT,
   }),
   scenario("cancelInProgress", { policy: "cancelInProgress", probeBound: PROMPT, hold: 200 }),
+  ...(["keepLatest", "cancelInProgress"] as const).flatMap((policy) => [
+    scenario(`${policy}, some fail`, { ...NEWEST, policy }),
+    scenario(`${policy}, deploys`, {
+      ...NEWEST,
+      policy,
+      duration: 60_000,
+      deploys: { every: 1_500, away: 1_000, kills: true },
+    }),
+    faulty(`${policy}, a bad network`, NETWORK, { ...NEWEST, policy }),
+    faulty(`${policy}, one master away`, { freeze: 4_000, kill: 6_000 }, { ...NEWEST, policy }),
+  ]),
   scenario("minHold", { policies: { minHold: 120 }, probeBound: PROMPT }),
   scenario("maxWait", {
     policies: { maxWait: 200, onMaxWait: "skip" },
