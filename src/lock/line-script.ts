@@ -140,6 +140,20 @@ local function aheadOf(line, place)
   end
   return ahead
 end
+-- Who was granted the key last: it does not come before anybody, though its queue may not know yet that it is done.
+local function lastHolder(newest)
+  return string.match(redis.call('HGET', newest, 'held') or '', '^%d+:(.*)$')
+end
+-- Who is first of a line and of others, given as priorities and places from an index on, if that is one before a place.
+local function firstBefore(line, last, place, priority, others, from)
+  local head = redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')
+  local first, rank = head[1] or place, tonumber(head[2] or priority)
+  for i = from, #others, 2 do
+    local other, score = others[i + 1], tonumber(others[i])
+    if other ~= last and (score < rank or (score == rank and other < first)) then first, rank = other, score end
+  end
+  if rank < priority or (rank == priority and first < place) then return first end
+end
 -- The latest of those who stand for earlier ones.
 local function replaceUpTo(details, place)
   local latest = redis.call('HGET', details, '^') or ''

@@ -143,15 +143,17 @@ export class Acquirer {
   ): Caller {
     const { context, line } = this.#parts;
     const { home = "", place = "", run = 0, priority = 0, replaceable = false } = standing ?? {};
+    const { behind } = standing ?? {};
     const detail =
       joins !== false && standing !== undefined ? line.detailOf(standing, "arriving") : "";
     return {
       process: context.process,
       home: line.isOpen(home) ? encodeHome(home) : "",
       // Who was never in line has neither a turn nor anything to take out.
-      place: inLine || joins !== false || replaceable ? place : "",
+      place: inLine || joins !== false || replaceable || behind !== undefined ? place : "",
       run,
       replaceable,
+      behind: behind && { priority, detail: line.absenteeDetail, others: behind },
       joins: detail === "" ? undefined : { priority, detail, replaces: joins === "replacing" },
     };
   }

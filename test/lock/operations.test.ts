@@ -31,6 +31,10 @@ function claim(owner: string, token: number, keys: string[] = ["k"]): Claim {
   return { names, keys, owner, token, guarded: false, holder: "", caller };
 }
 
+function at(n: number): string {
+  return `100000000000${n}:q:0001:7`;
+}
+
 describe("the script of a master", () => {
   it("grants a free key, and tells who holds a taken one", async () => {
     const mine = { ...claim("me", 100), ttl: 60_000, holder: "job 1: a:b" };
@@ -102,7 +106,6 @@ describe("the script of a master", () => {
   });
 
   it("refuses a place that is before that of the holder, or of one that has succeeded", async () => {
-    const at = (n: number): string => `100000000000${n}:q:0001:7`;
     const asking = (owner: string, token: number, n: number, keys = ["k"]) => {
       const joins = { priority: 0, detail: "a1@here", replaces: false };
       const caller = { ...claim(owner, token).caller, place: at(n), run: 1, replaceable: true };
@@ -128,6 +131,31 @@ describe("the script of a master", () => {
     });
     expect(await ask(acquireOperation, asking("two", 104, 2))).toEqual({ status: "granted" });
     expect(await client.pttl(names.newest("k"))).toBeGreaterThan(3_590_000);
+  });
+
+  it("keeps a free key from a place that others come before, and puts those in line", async () => {
+    const asking = (owner: string, token: number, n: number, others: number[]) => {
+      const behind = {
+        priority: 0,
+        detail: "a0@here",
+        others: others.map((other) => ({ place: at(other), priority: 0 })),
+      };
+      const joins = { priority: 0, detail: `a1@${owner}`, replaces: false };
+      const caller = { ...claim(owner, token).caller, place: at(n), run: 1, joins, behind };
+      return { ...claim(owner, token), caller, ttl: 60_000 };
+    };
+    expect(await ask(acquireOperation, asking("two", 100, 2, [1]))).toMatchObject({
+      status: "busy",
+      holders: [{ id: at(1), turn: true, ahead: 1 }],
+    });
+    const client = redisClient(servers.urls[0] ?? "");
+    const line = async (): Promise<object> => await client.hgetall(names.waiter("k"));
+    expect(await line()).toEqual({ [at(1)]: "a0@here", [at(2)]: "a1@two" });
+    // Also without knowing of it: it is in line.
+    const three = await ask(acquireOperation, asking("three", 101, 3, []));
+    expect(three).toMatchObject({ status: "busy", holders: [{ id: at(1) }] });
+    expect(await ask(acquireOperation, asking("one", 102, 1, []))).toEqual({ status: "granted" });
+    expect(await line()).toEqual({ [at(2)]: "a1@two", [at(3)]: "a1@three" });
   });
 
   it("takes several keys all or none", async () => {
@@ -355,6 +383,14 @@ describe("the simulated master", () => {
               replaceable: flag && placed,
               run: Number.parseInt(each.run, 10),
               joins,
+              behind:
+                placed && each.trust
+                  ? {
+                      priority: each.priority,
+                      detail: `a0@${owner}`,
+                      others: each.gone.map((other) => ({ place: other.place, priority: 0 })),
+                    }
+                  : undefined,
             };
             const base = { ...claim(owner, token, keys), guarded, caller };
             const { operation, argsFor } = requestOf(kind, base, each);
@@ -372,9 +408,10 @@ describe("the simulated master", () => {
             }
             const line = await client.zrange(names.waiters(known), "0", "-1");
             expect(line).toEqual(lineOf(twin.get(names.waiters(known))));
-            const newest = Object.entries(await client.hgetall(names.newest(known)));
-            expect(newest.toSorted()).toEqual(
-              (JSON.parse(twin.get(names.newest(known)) ?? "[]") as [string, string][]).toSorted(),
+            expect(await client.hgetall(names.newest(known))).toEqual(
+              Object.fromEntries(
+                JSON.parse(twin.get(names.newest(known)) ?? "[]") as [string, string][],
+              ),
             );
             const details = await client.hgetall(names.waiter(known));
             expect(withoutLeases(Object.entries(details))).toEqual(

@@ -168,6 +168,30 @@ export class SimulatedLine {
     this.#store(names, key, line, known, LINE_RETENTION);
   }
 
+  /** Who comes before a caller that keeps to the order, as one whose turn it is. */
+  firstBefore(
+    names: Names,
+    key: string,
+    { place, behind }: Caller,
+  ): { place: string; token: number } | undefined {
+    if (behind === undefined) return undefined;
+    const line = new Map(ordered(this.#line(names, key)).slice(0, 1)).set(place, behind.priority);
+    for (const other of this.#absentees(names, key, behind)) line.set(other.place, other.priority);
+    return { place: ordered(line)[0]![0], token: 0 };
+  }
+
+  /** Joins for those that have not asked for their key yet. */
+  foresee(names: Names, key: string, { behind }: Caller, rest: number): void {
+    for (const { place, priority } of this.#absentees(names, key, behind)) {
+      const details = this.#details(names, key);
+      if (behind === undefined || details.has(place)) continue;
+      const line = this.#line(names, key).set(place, priority);
+      this.#hasCome(names, place);
+      this.#isDue(names, key, place, behind.detail, rest < 0 ? TURN : rest + SLACK);
+      this.#store(names, key, line, details.set(place, behind.detail), LINE_RETENTION);
+    }
+  }
+
   /** One that was called has come. */
   come(names: Names, key: string, place: string): void {
     if (this.#line(names, key).size > 0) this.#hasCome(names, place);
@@ -264,9 +288,11 @@ export class SimulatedLine {
   }
 
   /** A job that replaces earlier ones has the key. */
-  hold(names: Names, key: string, token: number, place: string): void {
-    const held = `${token}:${place}`;
-    this.#storeNewest(names, key, this.#newest(names, key).set("held", held));
+  hold(names: Names, key: string, token: number, { place, replaceable, behind }: Caller): void {
+    if (replaceable || behind !== undefined) {
+      const held = `${token}:${place}`;
+      this.#storeNewest(names, key, this.#newest(names, key).set("held", held));
+    }
     const details = this.#details(names, key);
     if (details.get("^") !== place) return;
     details.delete("^");
@@ -280,6 +306,16 @@ export class SimulatedLine {
 
   size(names: Names, key: string): number {
     return this.#line(names, key).size;
+  }
+
+  /** Those that may come before a caller; the last holder does not, though its queue may not know yet that it is done. */
+  #absentees(
+    names: Names,
+    key: string,
+    behind: Caller["behind"],
+  ): readonly Pick<Waiter, "place" | "priority">[] {
+    const [, last] = /^\d+:([^]*)$/.exec(this.#newest(names, key).get("held") ?? "") ?? [];
+    return (behind?.others ?? []).filter(({ place }) => place !== last);
   }
 
   #newest(names: Names, key: string): Map<string, string> {

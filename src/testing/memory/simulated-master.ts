@@ -8,6 +8,7 @@ import type { ExtendReply } from "../../lock/extending.ts";
 import type { Releasing, ReleaseReply } from "../../lock/releasing.ts";
 import type { Agreement, Arming, GuardState } from "../../lock/arming.ts";
 import type { ReadReply, ScanReply } from "../../lock/looking.ts";
+import { TURN } from "../../lock/line-script.ts";
 import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored.ts";
 import { NodeError } from "../../redis/node-port.ts";
 import type { Operation } from "../../redis/operation.ts";
@@ -213,10 +214,10 @@ export class SimulatedMaster {
     const holders = keys.flatMap((key, index): KeyHolder[] => {
       const current = this.get(names.lock(key));
       if (current === undefined) {
-        const turn = this.#lines.turnOf(names, key);
+        const turn = this.#lines.turnOf(names, key) ?? this.#lines.firstBefore(names, key, caller);
         if (turn === undefined || turn.place === caller.place) return [];
         const { place, token: since } = turn;
-        const expiresIn = this.#ttl(names.turn(key));
+        const expiresIn = since === 0 ? TURN : this.#ttl(names.turn(key));
         return [
           {
             key,
@@ -254,6 +255,9 @@ export class SimulatedMaster {
           if (later === undefined) this.#lines.arrive(names, key, place, joins, expiresIn);
         }
       }
+      for (const { key, expiresIn } of token > mark ? holders : []) {
+        this.#lines.foresee(names, key, caller, expiresIn);
+      }
       const aheadOf = (key: string): number =>
         place === "" ? 0 : this.#lines.ahead(names, key, place);
       const known = holders.map((holder) => ({ ...holder, ahead: aheadOf(holder.key) }));
@@ -266,7 +270,7 @@ export class SimulatedMaster {
       const fence = `${Math.max(token, mark)}:${fences[index]?.closed ?? 0}`;
       this.set(names.fence(key), fence, RETENTION);
       if (caller.place !== "") {
-        if (caller.replaceable) this.#lines.hold(names, key, token, caller.place);
+        this.#lines.hold(names, key, token, caller);
         this.#lines.come(names, key, caller.place);
         this.#lines.leaveOnce(names, key, caller.place, caller.run);
       }

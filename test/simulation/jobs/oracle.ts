@@ -21,7 +21,7 @@ export type JobViolation =
   | "too many activations"
   /** A job that nobody had to wait for, or one with several keys, waited for too long. */
   | "starved"
-  /** A job got its key before one that had been in line before it. */
+  /** A job got its key before one that had been in line, or strictly in its queue, before it. */
   | "order"
   /** Under a policy by which the newest job wins, the last one to succeed was not the newest of those that have. */
   | "stale"
@@ -48,6 +48,8 @@ const TICK = 20;
 const SERVED_BOUND = 3_000;
 /** Milliseconds within which joining a line may still be under way. */
 const JOINING = 20;
+/** Milliseconds after a release within which the key may have gone past one that was about to be parked. */
+const HANDING_OVER = 100;
 
 /** Sees everything, at the true time. */
 export class JobOracle {
@@ -63,6 +65,7 @@ export class JobOracle {
   readonly #scenario: JobScenario;
   readonly #running = new Map<string, Set<Run>>();
   readonly #done = new Map<string, Host>();
+  readonly #begun = new Set<string>();
   /** For each key the jobs that have succeeded, the last one last. */
   readonly #succeeded = new Map<string, Run[]>();
   readonly #parkers = new Map<string, { host: Host; at: number; home: string }>();
@@ -84,6 +87,7 @@ export class JobOracle {
   began(queue: JobQueue, id: string, keys: readonly string[], lock: Lock, host: Host): Run {
     const run = { queue, id, host, lock };
     this.runs += 1;
+    this.#begun.add(nameOf(queue, id));
     for (const key of keys) {
       this.#granted.set(key, this.#timeline.now);
       const others = this.#running.get(key) ?? new Set();
@@ -93,6 +97,7 @@ export class JobOracle {
       }
       this.#running.set(key, others.add(run));
       if (this.#scenario.ordered === true) this.#checkOrder(queue, id, key);
+      if (this.#scenario.ordered === "strictly") this.#checkStrictOrder(queue, id, key);
     }
     return run;
   }
@@ -239,6 +244,23 @@ export class JobOracle {
   #servedSince(queue: JobQueue): number | undefined {
     const servers = [...(this.#servers.get(queue) ?? [])].filter(([host]) => isAwake(host));
     return servers.length === 0 ? undefined : Math.min(...servers.map(([, since]) => since));
+  }
+
+  /**
+   * All that are before the job have begun, since BullMQ takes jobs up in their order; but for those that are on their way into the
+   * line while the key is handed over.
+   */
+  #checkStrictOrder(queue: JobQueue, id: string, key: string): void {
+    const job = queue.jobs.get(id);
+    for (const other of queue.jobs.values()) {
+      const isTakenUp = other.state === "delayed" || other.state === "active";
+      if (job === undefined || !isTakenUp || !other.keys.includes(key)) continue;
+      if (this.#begun.has(nameOf(queue, other.id))) continue;
+      const released = this.#released.get(key) ?? -Infinity;
+      const isHandedOver = this.#timeline.now < released + HANDING_OVER;
+      if (isHandedOver && other.since > released - JOINING) continue;
+      if (isBefore(other, job)) this.report("order", `${id} before ${other.id}`);
+    }
   }
 
   #checkNewest(): void {

@@ -215,6 +215,11 @@ export class JobQueue {
     this.#wake();
   }
 
+  /** The jobs that workers have. */
+  get active(): string[] {
+    return [...this.jobs.values()].flatMap(({ id, state }) => (state === "active" ? id : []));
+  }
+
   get isDone(): boolean {
     return [...this.jobs.values()].every(
       ({ state }) => state === "completed" || state === "failed",

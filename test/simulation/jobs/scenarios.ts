@@ -42,7 +42,7 @@ export interface JobScenario {
   readonly chooses?: boolean;
   readonly policies?: Pick<
     LockPolicies<never>,
-    "maxWait" | "onMaxWait" | "minHold" | "waitTimeout"
+    "maxWait" | "onMaxWait" | "minHold" | "waitTimeout" | "order"
   >;
   /** How long a job holds its key, at most; at least a fifth of it. */
   readonly hold: number;
@@ -72,8 +72,8 @@ export interface JobScenario {
   readonly probeBound: number;
   /** Most activations for each attempt, on average; `undefined` where faults cause more. */
   readonly activations?: number;
-  /** Whether jobs must start in the order of their queue. */
-  readonly ordered?: boolean;
+  /** Whether jobs must start in the order of their queue: those that have been parked, or also those that workers have. */
+  readonly ordered?: boolean | "strictly";
 }
 
 /** Short locks, so that backstops come soon. */
@@ -140,6 +140,13 @@ function faulty(
   });
 }
 
+/** No job starts before one of its key that is before it in the queue, whoever has taken that up. */
+const STRICT: Partial<JobScenario> = {
+  policies: { order: "strict" },
+  ordered: "strictly",
+  probeBound: PROBE,
+};
+
 const CALM = { probeBound: PROMPT, activations: 2, ordered: true } as const;
 
 /** Every scenario of the suite. In none may there be a violation. */
@@ -169,6 +176,28 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     ],
   }),
   scenario("priorities", { ...CALM, jobs: [{ count: 60, keys: ["a"], priorities: [0, 1, 2, 2] }] }),
+  scenario("strict order", {
+    ...STRICT,
+    jobs: [{ count: 300, keys: ["a", "b", "c"], over: 3_000 }],
+  }),
+  scenario("strict order, of many at once", {
+    ...STRICT,
+    jobs: [{ count: 150, keys: ["a", "b"] }],
+  }),
+  scenario("strict order, priorities", {
+    ...STRICT,
+    jobs: [{ count: 60, keys: ["a"], priorities: [1, 2, 2] }],
+  }),
+  scenario("strict order, deploys", {
+    ...STRICT,
+    ordered: false,
+    jobs: [STREAM],
+    hold: 300,
+    duration: 30_000,
+    probeBound: PROBE,
+    deploys: { every: 1_500, away: 1_000, kills: true },
+  }),
+  faulty("strict order, a bad network", NETWORK, { policies: { order: "strict" } }),
   scenario("failing jobs", {
     ...CALM,
     ordered: false,

@@ -156,8 +156,10 @@ class SimulatedStore {
   /** The Redis of the queue, as BullMQ's adapters offer it. */
   readonly client = Promise.resolve({
     defineCommand: () => {},
-    runCommand: (_: string, [, id = ""]: readonly string[]): Promise<string> =>
-      this.#worker.ask((queue) => (queue.id ??= id)),
+    runCommand: (name: string, [, id = ""]: readonly string[]): Promise<string | string[]> =>
+      this.#worker.ask((queue) =>
+        name === "bullmqRedlockActive" ? queue.active : (queue.id ??= id),
+      ),
   });
   readonly #worker: SimulatedWorker;
 
