@@ -22,6 +22,7 @@ export type RedlockWarningCode =
   | "scheduler-delay"
   | "ttl-outlasts-job"
   | "max-wait-ignored"
+  | "strict-order-ignored"
   | "queue-server";
 
 /** Something the user should know and the library goes on without. */

@@ -24,6 +24,7 @@ const CODES = {
   "scheduler-delay": true,
   "ttl-outlasts-job": true,
   "max-wait-ignored": true,
+  "strict-order-ignored": true,
   "queue-server": true,
 } as const satisfies Record<RedlockWarningCode, true>;
 

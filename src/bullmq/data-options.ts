@@ -6,6 +6,7 @@ import {
   type LockPolicies,
   LOST_POLICIES,
   MAX_WAIT_POLICIES,
+  ORDERS,
   UNAVAILABLE_POLICIES,
 } from "./options.ts";
 
@@ -17,6 +18,10 @@ export const LOCK_DATA_OPTIONS = {
   onConflict: {
     takes: CONFLICT_POLICIES,
     says: 'What a job does whose key somebody else holds; default "delay".',
+  },
+  order: {
+    takes: ORDERS,
+    says: 'Which of several jobs has a free key: the first that asks, or by "strict" the first of its queue; default "arrival".',
   },
   onUnavailable: {
     takes: UNAVAILABLE_POLICIES,

@@ -47,6 +47,11 @@ export interface JobWorker {
   pause?(doNotWaitActive: boolean): Promise<void>;
 }
 
+/** The static part of BullMQ's `Job`: that of the very copy of BullMQ that runs the jobs. */
+export interface JobClass {
+  fromId(queue: unknown, id: string): Promise<Job | undefined>;
+}
+
 /** Finds the worker of a job; a job that was made by hand has an empty one. */
 export function workerOf(job: Job): JobWorker {
   // Protected in the types, but the only way from a job to its worker.

@@ -4,7 +4,10 @@ import type { JobWorkerOptions } from "./job-worker.ts";
 import type { LockSettings } from "./options.ts";
 
 /** What is looked at of the settings of a lock. */
-export type Policies = Pick<LockSettings, "onConflict" | "onUnavailable" | "onLost" | "maxWait">;
+export type Policies = Pick<
+  LockSettings,
+  "onConflict" | "order" | "onUnavailable" | "onLost" | "maxWait"
+>;
 
 /** What a worker and its lock are made of. */
 export interface WorkerFacts {
@@ -63,6 +66,13 @@ export function mismatchesOfWorker(facts: WorkerFacts, policies: Policies): Redl
       code: "max-wait-ignored",
       message:
         "a queue in PostgreSQL cannot keep since when a job waits: maxWait is ignored, and jobs wait for their key without a limit",
+    });
+  }
+  if (policies.order === "strict" && !facts.keepsFields) {
+    found.push({
+      code: "strict-order-ignored",
+      message:
+        'order: "strict" is ignored on a queue in PostgreSQL: its jobs are in no line, and a free key goes to the first that asks',
     });
   }
   if (queueServer !== undefined) {

@@ -14,6 +14,7 @@ import {
   isReplacingPolicy,
   type LockSettings,
 } from "./options.ts";
+import { predecessorsOf } from "./predecessors.ts";
 import { UnheldLock } from "./unheld-lock.ts";
 
 /** What an activation runs under, or what it completes with instead. */
@@ -28,6 +29,11 @@ export async function obtain(
   keys: readonly string[] | null,
 ): Promise<Obtained> {
   if (keys === null) return { kind: "lock", lock: new UnheldLock() };
+  const { settings, standing } = activation;
+  if (settings.order === "strict" && standing !== undefined && standing.behind === undefined) {
+    const behind = await predecessorsOf(activation, keys, standing);
+    return await obtain({ ...activation, standing: { ...standing, behind } }, keys);
+  }
   try {
     return { kind: "lock", lock: await acquire(activation, keys, { waitTimeout: 0 }) };
   } catch (error) {

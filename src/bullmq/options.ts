@@ -17,6 +17,7 @@ export const CONFLICT_POLICIES = [
 export const UNAVAILABLE_POLICIES = ["delay", "fail", "run"] as const;
 export const LOST_POLICIES = ["delay", "fail", "continue"] as const;
 export const MAX_WAIT_POLICIES = ["fail", "skip"] as const;
+export const ORDERS = ["arrival", "strict"] as const;
 export const JOB_LOGS = ["conflicts", "off", "all"] as const;
 
 /** What a job does whose key somebody else holds. */
@@ -29,6 +30,8 @@ export type UnavailablePolicy = (typeof UNAVAILABLE_POLICIES)[number];
 export type LostPolicy = (typeof LOST_POLICIES)[number];
 /** What a job does that has waited for as long as it may. */
 export type MaxWaitPolicy = (typeof MAX_WAIT_POLICIES)[number];
+/** Which job has a free key first. */
+type LockOrder = (typeof ORDERS)[number];
 
 /**
  * Options of `withLock` but for the key. All durations are whole milliseconds. `J` is the type of the job; `C`, `M` and `S`
@@ -53,8 +56,9 @@ export interface LockPolicies<
    * - `"skip"` completes it with a {@link SkippedResult}, or what `skipResult` gives. A retry of a job that failed is delayed:
    *   nobody has done its work. A function that chooses `"skip"` means retries too.
    * - `"fail"` throws the `LockConflictError`.
-   * - `"keepLatest"` parks it, and completes those that were parked earlier under this policy with a
-   *   {@link SkippedResult}: of all that wait only the newest will run. Newer is what was to run later.
+   * - `"keepLatest"` parks it, and completes older ones under this policy with a {@link SkippedResult}: the newest wins. A job
+   *   is superseded by a newer one that waits, holds the key, or has succeeded within the last hour; so is a retry. Newer is
+   *   what was to run later.
    * - `"cancelInProgress"` does the same, and asks a holder that is older and has this policy too, in whatever process,
    *   to stop: its signal aborts, and if its processor throws then, the job fails for good with `cancelled by ...`. A
    *   processor that returns all the same has done its work: its result stands.
@@ -64,6 +68,16 @@ export interface LockPolicies<
    * @defaultValue `"delay"`
    */
   onConflict?: C | ((job: J, conflict: LockConflictError) => C | Promise<C>);
+  /**
+   * Which of several jobs has a key that is free. Jobs that wait for a taken one are in order in any case.
+   *
+   * - `"arrival"`: the one whose request reaches a majority of the masters first, in whatever order they were added.
+   * - `"strict"`: the one that is before the others in its queue, also when a worker has taken it up and is slow to ask for its key;
+   *   that is waited for, up to two seconds. Not with `onConflict: "wait"`. It costs each job one more request to its queue. For jobs of one queue; ignored, with
+   *   a warning, on a queue in PostgreSQL.
+   * @defaultValue `"arrival"`
+   */
+  order?: LockOrder;
   /**
    * What a job does while too few lock masters answer: `"delay"` as above, `"fail"` throws the
    * `LockUnavailableError`, `"run"` runs it without a lock, and says so in its log.
@@ -146,6 +160,7 @@ export interface LockSettings {
   readonly onConflict:
     | ConflictPolicy
     | ((job: Job, conflict: LockConflictError) => ConflictPolicy | Promise<ConflictPolicy>);
+  readonly order: LockOrder;
   readonly onUnavailable: UnavailablePolicy;
   readonly onLost: LostPolicy;
   readonly maxLost: number;
@@ -164,6 +179,7 @@ const KNOWN = [
   "redlock",
   "key",
   "onConflict",
+  "order",
   "onUnavailable",
   "onLost",
   "maxLost",
@@ -198,11 +214,19 @@ export function checkLockOptions(options: unknown): LockSettings {
   };
   redlock.checkAcquireOptions(lock);
   const { onConflict = "delay" } = given;
+  if (given.order === "strict" && onConflict === "wait") {
+    throw wrong(
+      "order",
+      given.order,
+      '"arrival" with onConflict: "wait", whose jobs are not strictly in order',
+    );
+  }
   return {
     redlock,
     keysOf: createKeyResolver<Job>(given.key),
     onConflict:
       typeof onConflict === "function" ? onConflict : checkConflictPolicy("onConflict", onConflict),
+    order: checkChoice("order", given.order ?? "arrival", ORDERS),
     onUnavailable: checkChoice(
       "onUnavailable",
       given.onUnavailable ?? "delay",

@@ -1,14 +1,9 @@
 import type { Job } from "bullmq";
 import type { Fate, Home } from "../line/home.ts";
-import { parseDetail, parsePlace, type Waiter } from "../line/place.ts";
+import { isAbsentee, parseDetail, parsePlace, type Waiter } from "../line/place.ts";
 import type { Redlock } from "../redlock/redlock.ts";
-import { isGone, type JobWorker, nameOf } from "./job-worker.ts";
+import { isGone, type JobClass, type JobWorker, nameOf } from "./job-worker.ts";
 import { standingOf } from "./standing.ts";
-
-/** The static part of BullMQ's `Job`: that of the very copy of BullMQ that runs the jobs. */
-interface JobClass {
-  fromId(queue: unknown, id: string): Promise<Job | undefined>;
-}
 
 /** Milliseconds for which a job is as it was when it was fetched. */
 const FRESH = 100;
@@ -79,6 +74,8 @@ export class QueueHome implements Home {
       const job = await this.#find(waiter);
       if (job === undefined) return "gone";
       const state = await job.getState();
+      // It was parked since others put it in line, and joins itself.
+      if (state === "delayed" && isAbsentee(waiter) && isUnderWay(job)) return "coming";
       return state === "delayed" && isRun(job, waiter) ? "called" : fateIn(state);
     } catch {
       return "unknown";
@@ -106,6 +103,11 @@ export class QueueHome implements Home {
 /** Whether the job has not been taken up again since it was parked. Who retries it by hand may set back what it counts. */
 function isRun(job: Job, { detail }: Waiter): boolean {
   return (parseDetail(detail)?.run ?? -1) >= job.attemptsStarted;
+}
+
+/** Whether the job was put aside, and has not failed; one that was put aside before it failed seems so too. */
+function isUnderWay({ attemptsStarted, attemptsMade, stalledCounter }: Job): boolean {
+  return attemptsStarted - attemptsMade - stalledCounter > 0;
 }
 
 function fateIn(state: string): Fate {

@@ -1,18 +1,11 @@
 import { randomBytes } from "node:crypto";
 import type { JobWorker } from "./job-worker.ts";
+import { runScript } from "./queue-script.ts";
 
-/** What BullMQ 6 makes of any client. */
-interface AdaptedClient {
-  defineCommand(name: string, definition: { numberOfKeys: number; lua: string }): void;
-  runCommand(name: string, args: readonly string[]): Promise<unknown>;
-}
-
-/** BullMQ 5 gives the client of ioredis itself. */
-type PlainClient = Pick<AdaptedClient, "defineCommand"> &
-  Record<string, (key: string, id: string) => Promise<unknown>>;
-
-const COMMAND = "bullmqRedlockQueueId";
-const LUA = `redis.call('SET', KEYS[1], ARGV[1], 'NX') return redis.call('GET', KEYS[1])`;
+const SCRIPT = {
+  name: "bullmqRedlockQueueId",
+  lua: `redis.call('SET', KEYS[1], ARGV[1], 'NX') return redis.call('GET', KEYS[1])`,
+};
 /** 96 bits: no two queues of this world have the same id by chance. */
 const ID_BYTES = 12;
 
@@ -33,16 +26,7 @@ export function canWake(worker: JobWorker): boolean {
  */
 export async function readQueueId(worker: JobWorker): Promise<string> {
   const key = worker.toKey?.("redlock:id") ?? "";
-  const client: unknown = await (worker.backend ?? worker).client;
-  const id = await runOnce(client, key, randomBytes(ID_BYTES).toString("base64url"));
+  const id = await runScript(worker, SCRIPT, key, randomBytes(ID_BYTES).toString("base64url"));
   if (typeof id !== "string" || id === "") throw new Error(`${key} is not an id of a queue`);
   return `${id} ${worker.qualifiedName ?? ""}`;
-}
-
-async function runOnce(client: unknown, key: string, id: string): Promise<unknown> {
-  const plain = client as PlainClient;
-  plain.defineCommand(COMMAND, { numberOfKeys: 1, lua: LUA });
-  const adapted = client as AdaptedClient;
-  if (typeof adapted.runCommand === "function") return await adapted.runCommand(COMMAND, [key, id]);
-  return await plain[COMMAND]?.(key, id);
 }

@@ -13,6 +13,7 @@ import type { Lock } from "./lock.ts";
 import { lossesOf, lossFields } from "./losses.ts";
 import { obtain, type Obtained } from "./obtain.ts";
 import { putAside } from "./put-aside.ts";
+import { placeWhenDone } from "./standing.ts";
 import type { UnheldLock } from "./unheld-lock.ts";
 import { cancelledError, Yielding } from "./yielding.ts";
 
@@ -71,11 +72,11 @@ async function runUnder(
   if (what !== undefined) await log.detail(`got ${what}`);
   const { outcome, loss, cancelledBy } = await settle(activation, lock, processor);
   // Not before the processor has settled, whatever was lost: the next holder would meet it still at work.
-  const released = await giveBack(
-    activation,
-    lock,
-    outcome.kind === "returned" && loss === undefined,
-  );
+  const returned = outcome.kind === "returned";
+  const released = await giveBack(activation, lock, {
+    completes: returned && (loss === undefined || settings.onLost === "continue"),
+    lingers: returned && loss === undefined,
+  });
   if (what !== undefined) await log.detail(`${released} ${what}`);
   const steers = outcome.kind === "threw" && isControlError(outcome.error);
   if (loss !== undefined && settings.onLost !== "continue" && !steers) {
@@ -89,12 +90,14 @@ async function runUnder(
 
 /** Gives the lock back, and sees to it that the next in line is called before the worker looks for its next job. */
 async function giveBack(
-  { settings }: Activation,
+  { settings, standing, job }: Activation,
   lock: HeldLock | UnheldLock,
-  succeeded: boolean,
+  { completes, lingers }: { completes: boolean; lingers: boolean },
 ): Promise<"released" | "expired"> {
-  const linger = succeeded ? Math.max(0, Math.round(settings.minHold - lock.age)) : 0;
-  const released = await lock.releaseAfter(linger);
+  const linger = lingers ? Math.max(0, Math.round(settings.minHold - lock.age)) : 0;
+  const replaces = completes && standing?.replaceable === true;
+  const done = replaces ? placeWhenDone(job, standing, settings.redlock.clock.wall()) : "";
+  const released = await lock.releaseAfter(linger, done);
   const { handedOver } = lock;
   if (handedOver !== undefined) await within(settings.redlock.clock, handedOver, LONGEST_CALL);
   return released;

@@ -14,3 +14,13 @@ export function standingOf(job: Job, home: string, replaceable: boolean): Standi
     replaceable,
   };
 }
+
+/**
+ * The place up to which a job replaces earlier ones once it has succeeded: its own. A job that was promoted before its delay was
+ * over does not replace those that were added since.
+ * @param now in ms since 1970.
+ */
+export function placeWhenDone(job: Job, { place, home }: Standing, now: number): string {
+  const isEarly = now < job.timestamp + (job.opts.delay ?? 0);
+  return isEarly ? placeOf(job.timestamp, home, job.id ?? "") : place;
+}

@@ -2,7 +2,7 @@ import type { Clock } from "../clock.ts";
 import { LIVING_TURN, TURN } from "../lock/line-script.ts";
 import type { Waiter } from "../lock/lining.ts";
 import type { Fate, Home } from "./home.ts";
-import { homeIn, isArriving, parseDetail } from "./place.ts";
+import { homeIn, isAbsentee, isArriving, parseDetail } from "./place.ts";
 
 /** Milliseconds by which a look may be early: a turn that has no more left has gone by. */
 const EARLY = 30;
@@ -76,6 +76,10 @@ export class Calls {
       return "called";
     }
     if (parseDetail(waiter.detail)?.state === "living") return "unknown";
+    if (isAbsentee(waiter)) {
+      const fate = (await this.#homeOf(waiter)?.look(waiter)) ?? "unknown";
+      return fate === "taken up" ? "coming" : fate;
+    }
     if (isArriving(waiter)) {
       // It looks itself when it is parked, unless its process dies in between.
       this.#clock.timer(ARRIVAL, () => void this.#callParked(waiter));

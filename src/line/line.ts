@@ -162,8 +162,16 @@ export class Line {
   }
 
   /** How somebody is noted in a line. */
-  detailOf({ replaceable, run, entry }: Standing, state: WaitingState): string {
+  detailOf(
+    { replaceable, run, entry }: Pick<Standing, "replaceable" | "run" | "entry">,
+    state: WaitingState,
+  ): string {
     return formatDetail({ state, replaceable, run, process: this.#context.process }, entry);
+  }
+
+  /** How one is noted that has not asked for its key yet: whatever it says itself counts more. */
+  get absenteeDetail(): string {
+    return this.detailOf({ replaceable: false, run: 0 }, "arriving");
   }
 
   /** The homes to pass over now. */

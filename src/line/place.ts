@@ -16,6 +16,11 @@ export interface Standing {
   readonly entry?: number;
   /** Whether a later one may replace it, and it an earlier one. */
   readonly replaceable: boolean;
+  /**
+   * Those that must have had a free key before it; with a list, also an empty one, it does not go before any that is in line. Absent:
+   * a free key is had by the first that asks.
+   */
+  readonly behind?: readonly Pick<Standing, "place" | "priority">[];
 }
 
 /**
@@ -52,6 +57,11 @@ export function parseDetail(detail: string): Detail | undefined {
 /** Whether somebody is about to be parked. */
 export function isArriving({ detail }: Pick<Waiter, "detail">): boolean {
   return parseDetail(detail)?.state === "arriving";
+}
+
+/** Whether others have put it in line, before it has asked for its key. */
+export function isAbsentee({ detail }: Pick<Waiter, "detail">): boolean {
+  return parseDetail(detail)?.run === 0;
 }
 
 /** Writes a detail. */

@@ -3,7 +3,7 @@ import type { Serving, Waiter } from "../lock/lining.ts";
 import { type Calls, turnOf } from "./calls.ts";
 import type { TurnDecision } from "./decide-turn.ts";
 import type { Fate } from "./home.ts";
-import { homeIn, isArriving } from "./place.ts";
+import { homeIn, isAbsentee, isArriving } from "./place.ts";
 import type { Round } from "./round.ts";
 import type { Suspects } from "./suspects.ts";
 
@@ -157,7 +157,12 @@ export class Turns {
   /** Takes out a waiter that is gone, and those after it that are gone too; the next one gets the turn. */
   async #dropGone(head: Waiter, next: readonly Waiter[]): Promise<void> {
     if (this.#isStuckAt(head)) return;
-    const fates = await Promise.all(next.map((waiter) => this.#calls.fateOf(waiter)));
+    // One that has not asked for its key yet has missed no turn.
+    const fates = await Promise.all(
+      next.map(async (waiter) =>
+        isAbsentee(waiter) ? "coming" : await this.#calls.fateOf(waiter),
+      ),
+    );
     const firstAlive = fates.findIndex((fate) => fate !== "gone");
     await this.#line.look({
       gone: [head, ...next.slice(0, firstAlive === -1 ? undefined : firstAlive)],

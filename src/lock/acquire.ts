@@ -46,12 +46,12 @@ const SPLIT_PAUSE = 2;
 /**
  * Tries to get all keys, now. Takes one round nearly always; more only when a higher token turns up or contenders
  * have split the masters among themselves.
- * @param done runs once with the outcome; without a further step of the program when the first round is granted.
+ * @param settle runs once with the outcome; without a further step of the program when the first round is granted.
  */
 export function acquire(
   context: LockContext,
   request: AcquireRequest,
-  done: (outcome: AcquireOutcome) => void,
+  settle: (outcome: AcquireOutcome) => void,
   failed: (error: unknown) => void,
 ): void {
   const attempt = new Attempt(context, request);
@@ -59,8 +59,8 @@ export function acquire(
   const armedBefore = context.guards.armed;
   attempt.round((round) => {
     if (round.verdict.kind === "granted" && attempt.isLongEnough(round)) {
-      done({ kind: "granted", tenure: round.tenure, rounds: 1 });
-    } else goOn(attempt, round, { startedAt, armedBefore }).then(done, failed);
+      settle({ kind: "granted", tenure: round.tenure, rounds: 1 });
+    } else goOn(attempt, round, { startedAt, armedBefore }).then(settle, failed);
   });
 }
 
@@ -94,7 +94,7 @@ class Attempt {
       caller,
       ttl,
     };
-    new Round(this.context, claim, this.#traces, decided);
+    new Round(this.context, claim, this.#traces, decided).ask();
   }
 
   /** Slow masters, or a blocked event loop: better no lock than one about to end. */

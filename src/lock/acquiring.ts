@@ -1,6 +1,7 @@
 import type { Operation } from "../redis/operation.ts";
-import { type Claim, valueOf } from "./claim.ts";
+import { type Caller, type Claim, valueOf } from "./claim.ts";
 import { acquireEntry } from "./fast-path.ts";
+import { TURN } from "./line-script.ts";
 import { parseStoredLock, RETENTION, type StoredLock } from "./stored.ts";
 
 /** Somebody else's hold on one key of one master. */
@@ -14,6 +15,8 @@ export interface KeyHolder extends StoredLock {
   readonly turn: boolean;
   /** How many of its own queue wait before the caller, if it is among the first in line; else how many wait. */
   readonly ahead: number;
+  /** The place of the holder, where it is later than that of a caller that a later one replaces; else absent. */
+  readonly later?: string;
 }
 
 /** Why a guard gives no vote: there is none, it is another server's, or it does not know the longest ttl yet. */
@@ -30,7 +33,7 @@ export type AcquireReply =
   | { readonly status: "too long" }
   /** The token is not above the highest one this master knows for the keys. */
   | { readonly status: "stale"; readonly mark: number }
-  /** A later one in line, or one that was, replaces who asks. */
+  /** A later one that is in line, or that has succeeded, replaces who asks. */
   | { readonly status: "replaced"; readonly by: string }
   | { readonly status: "busy"; readonly mark: number; readonly holders: readonly KeyHolder[] };
 
@@ -38,7 +41,8 @@ export type AcquireReply =
  * Takes all keys or none. In quarantine it takes them too, marked with a `q`, for the time after. Executed twice it
  * answers the same and does not lengthen the ttl. An owner's larger token replaces its own smaller one.
  *
- * A free key that is kept for another place counts as held. Who gets the keys is no longer in their lines; the turn ends
+ * A free key that is kept for another place counts as held; for a caller that keeps to the order, so does one with a line whose
+ * first comes before it, and those that come before it, but are in no line yet, join. Who gets the keys is no longer in their lines; the turn ends
  * with the release, so that an attempt that is rolled back still has it.
  *
  * Tokens are compared as numbers (exact below 2^53) and stored as the text they came in: Lua would write a large
@@ -49,7 +53,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
   lua: `
   local value, token, ttl, guarded = argv[1], argv[2], argv[3], argv[4] == '1'
   local place, replaceable, priority, detail, prefix = argv[5], argv[6] == '1', argv[7], argv[8], argv[11]
-  local step = place == '' and 3 or 5
+  local strict, step = argv[12] or '', place == '' and 3 or 5
   local names, remaining, longest = (#keys - 1) / step, 0, nil
   if guarded then
     local guard = guardOf(keys[#keys])
@@ -62,7 +66,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
   local granted = 'OK'
   if remaining > 0 then value, granted = 'q' .. value, { 'QUARANTINED', remaining } end
   -- Nearly always: one key, which is free and kept for nobody, without a line, and a token that is new.
-  if names == 1 and (place == '' or (not replaceable and redis.call('EXISTS', keys[4]) == 0)) then
+  if names == 1 and (place == '' or (not replaceable and strict == '' and redis.call('EXISTS', keys[4]) == 0)) then
     local mark, closed = marksOf(keys[2])
     if above(token, mark) and not turnOf(keys[3]) and redis.call('SET', keys[1], value, 'NX', 'PX', ttl) then
       redis.call('SET', keys[2], token .. ':' .. closed, 'PX', ${RETENTION})
@@ -74,6 +78,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
   for i = 1, names do
     local at = step * (i - 1)
     local current = redis.call('GET', keys[at + 1])
+    local newest = (replaceable or strict ~= '') and newestOf(prefix, keys[at + 1])
     local keyMark, keyClosed = marksOf(keys[at + 2])
     mark, closed[i] = highest(mark, keyMark), keyClosed
     if current then
@@ -86,7 +91,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
           rest = longest
           redis.call('PEXPIRE', keys[at + 1], rest)
         end
-        busy[#busy + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0, 0 }
+        busy[#busy + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0, 0, '', replaceable and laterHolder(newest, held, place) or nil }
       elseif held == token then
         mine = mine + 1
       end
@@ -94,11 +99,15 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
       local theirs, since = turnOf(keys[at + 3])
       if theirs and theirs ~= place then
         busy[#busy + 1] = { i, theirs, redis.call('PTTL', keys[at + 3]), 0, 0, since }
+      elseif strict ~= '' and not theirs then
+        local first = firstBefore(keys[at + 4], lastHolder(newest), place, tonumber(strict), argv, 14)
+        if first then busy[#busy + 1] = { i, first, ${TURN}, 0, 0, '0' } end
       end
     end
     if replaceable then
-      local latest = redis.call('HGET', keys[at + 5], '^')
-      if latest and latest > place then return { 'REPLACED', latest } end
+      local latest, done = redis.call('HGET', keys[at + 5], '^') or '', redis.call('HGET', newest, 'done') or ''
+      if done > latest then latest = done end
+      if latest > place then return { 'REPLACED', latest } end
     end
   end
   if #busy > 0 then
@@ -106,10 +115,19 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     for i = 1, detail ~= '' and above(token, mark) and #busy or 0 do
       local at = step * (busy[i][1] - 1)
       local known = redis.call('HGET', keys[at + 5], place) or ''
-      -- A request that is late does not undo what came after it.
-      if known ~= 'p' .. string.sub(detail, 2) and runOf(known) <= runOf(detail) then
+      -- A request that is late does not undo what came after it; one that the holder replaces waits for nothing.
+      if not busy[i][7] and known ~= 'p' .. string.sub(detail, 2) and runOf(known) <= runOf(detail) then
         join(prefix, string.sub(keys[at + 1], #prefix + 1), keys[at + 4], keys[at + 5], place, priority, detail, busy[i][3])
         if argv[10] == '1' then replaceUpTo(keys[at + 5], place) end
+      end
+    end
+    for i = 1, strict ~= '' and above(token, mark) and #busy or 0 do
+      local at = step * (busy[i][1] - 1)
+      local last = lastHolder(newestOf(prefix, keys[at + 1]))
+      for j = 14, #argv, 2 do
+        if argv[j + 1] ~= last and redis.call('HEXISTS', keys[at + 5], argv[j + 1]) == 0 then
+          join(prefix, string.sub(keys[at + 1], #prefix + 1), keys[at + 4], keys[at + 5], argv[j + 1], argv[j], argv[13], busy[i][3])
+        end
       end
     end
     for i = 1, place ~= '' and #busy or 0 do
@@ -125,6 +143,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     if mine < names then redis.call('SET', keys[at + 1], value, 'PX', ttl) end
     if place ~= '' then
       if replaceable and redis.call('HGET', keys[at + 5], '^') == place then redis.call('HDEL', keys[at + 5], '^') end
+      if replaceable or strict ~= '' then noteNewest(newestOf(prefix, keys[at + 1]), 'held', token .. ':' .. place) end
       if redis.call('EXISTS', keys[at + 5]) == 1 then hasCome(prefix, place) end
       leaveOnce(keys[at + 4], keys[at + 5], place, tonumber(argv[9]))
     end
@@ -151,6 +170,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     claim.caller.run,
     claim.caller.joins?.replaces === true ? 1 : 0,
     claim.names.prefix,
+    ...behindOf(claim.caller),
   ],
   fast: { entry: acquireEntry, served: () => GRANTED },
   parse([status, mark, busy], { keys }) {
@@ -173,23 +193,31 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
 
 const GRANTED: AcquireReply = { status: "granted" };
 
+function behindOf({ behind }: Caller): (string | number)[] {
+  if (behind === undefined) return [];
+  const { priority, detail, others } = behind;
+  return [priority, detail, ...others.flatMap((other) => [other.priority, other.place])];
+}
+
 /** Reads why a guard gives no vote. */
 export function parseUnarmed(raw: unknown): UnarmedGuard {
   return raw === "other" || raw === "unsure" ? raw : "absent";
 }
 
 function parseHolder(entry: unknown, keys: readonly string[]): KeyHolder {
-  const [index, value, expiresIn, confirmed, ahead, turn] = Array.isArray(entry)
+  const [index, value, expiresIn, confirmed, ahead, since = "", later] = Array.isArray(entry)
     ? (entry as unknown[])
     : [];
+  const turn = since !== "";
   return {
     key: keys[Number(index) - 1] ?? "",
     expiresIn: Number(expiresIn),
     confirmed: Number(confirmed) === 1,
-    turn: turn !== undefined,
+    turn,
     ahead: Number(ahead),
-    ...(turn === undefined
-      ? parseStoredLock(String(value))
-      : { id: String(value), token: Number(turn), text: undefined, kept: false }),
+    ...(typeof later === "string" ? { later } : {}),
+    ...(turn
+      ? { id: String(value), token: Number(since), text: undefined, kept: false }
+      : parseStoredLock(String(value))),
   };
 }

@@ -28,6 +28,17 @@ export interface Caller {
   readonly run: number;
   /** True when a later place that replaces it is a reason not to have the keys. */
   readonly replaceable: boolean;
+  /**
+   * How it keeps to the order of lines also at a free key: by its priority, those that come before it and may be in no line yet, and
+   * how they are noted there; `undefined` for one that does not.
+   */
+  readonly behind?:
+    | {
+        readonly priority: number;
+        readonly detail: string;
+        readonly others: readonly { readonly place: string; readonly priority: number }[];
+      }
+    | undefined;
   /** How it joins the lines of keys that are taken, in the same step; `undefined` for one that does not. */
   readonly joins:
     | {

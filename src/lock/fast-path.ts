@@ -191,7 +191,11 @@ function entryOf(claim: Claim, rank: LockEntry["rank"], detail: string): LockEnt
   const [key] = keys;
   // A lock that may be extended has left all lines.
   const isPlaced = caller.place !== "" && rank !== EXTEND;
-  const isOrdinary = keys.length === 1 && !caller.replaceable && token >= 10 ** (TOKEN_DIGITS - 1);
+  const isOrdinary =
+    keys.length === 1 &&
+    !caller.replaceable &&
+    caller.behind === undefined &&
+    token >= 10 ** (TOKEN_DIGITS - 1);
   return isOrdinary && key !== undefined ? { rank, claim, key, detail, isPlaced } : undefined;
 }
 

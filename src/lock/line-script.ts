@@ -1,3 +1,5 @@
+import { RETENTION } from "./stored.ts";
+
 /**
  * The line of a key on one master: who waits, in what order, and whose turn it is.
  *
@@ -15,7 +17,6 @@
  * of the first in line would go before it. The process that parked the job hears of the turn as a JSON list of key, token,
  * place and detail. Should that process be gone, the key is in `P@due:<home>` a moment later, for any worker of the home.
  */
-
 /** Milliseconds for which a free key is kept for the waiter whose turn it is. */
 export const TURN = 2_000;
 
@@ -139,10 +140,40 @@ local function aheadOf(line, place)
   end
   return ahead
 end
+-- Who was granted the key last: it does not come before anybody, though its queue may not know yet that it is done.
+local function lastHolder(newest)
+  return string.match(redis.call('HGET', newest, 'held') or '', '^%d+:(.*)$')
+end
+-- Who is first of a line and of others, given as priorities and places from an index on, if that is one before a place.
+local function firstBefore(line, last, place, priority, others, from)
+  local head = redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')
+  local first, rank = head[1] or place, tonumber(head[2] or priority)
+  for i = from, #others, 2 do
+    local other, score = others[i + 1], tonumber(others[i])
+    if other ~= last and (score < rank or (score == rank and other < first)) then first, rank = other, score end
+  end
+  if rank < priority or (rank == priority and first < place) then return first end
+end
 -- The latest of those who stand for earlier ones.
 local function replaceUpTo(details, place)
   local latest = redis.call('HGET', details, '^') or ''
   if place > latest then redis.call('HSET', details, '^', place) end
+end
+-- What is kept of the jobs that replace earlier ones of the key of a lock.
+local function newestOf(prefix, lock)
+  return prefix .. '@newest:' .. string.sub(lock, #prefix + 1)
+end
+local function noteNewest(newest, field, value)
+  redis.call('HSET', newest, field, value)
+  redis.call('PEXPIRE', newest, ${RETENTION})
+end
+local function noteDone(newest, place)
+  if place > (redis.call('HGET', newest, 'done') or '') then noteNewest(newest, 'done', place) end
+end
+-- The place of the holder with that token, if it is later than the one given.
+local function laterHolder(newest, token, place)
+  local held, later = string.match(newest and redis.call('HGET', newest, 'held') or '', '^(%d+):(.*)$')
+  return token and held == token and later > place and later or nil
 end
 local function isThere(details, detail)
   local process = string.match(detail, '^l[^@]*@(.*)$')

@@ -52,7 +52,7 @@ export class Masters {
 
   /** Has every master execute the operation. Each gives exactly one answer or failure. */
   broadcast<A, R>(operation: Operation<A, R>, args: A, responses: Responses<R>): void {
-    const call = new Call(operation, args, responses) as AnyCall;
+    const call: AnyCall = new Call(operation, args, responses);
     this.#started.push(call);
     for (const own of this.#ownStarted) own?.push(call);
     this.#schedule();
@@ -62,7 +62,7 @@ export class Masters {
   ask<A, R>(node: number, operation: Operation<A, R>, args: A, responses: Responses<R>): void {
     // Calls that were started before are executed before.
     const own = (this.#ownStarted[node] ??= [...this.#started]);
-    own.push(new Call(operation, args, responses) as AnyCall);
+    own.push(new Call(operation, args, responses));
     this.#schedule();
   }
 

@@ -10,7 +10,7 @@ export class Poll {
 
   constructor(names: readonly string[]) {
     this.#names = names;
-    this.#words = new Array<Word>(names.length).fill("pending");
+    this.#words = names.map(() => "pending");
   }
 
   /** A master has said something; a later word takes the place of an earlier one. */

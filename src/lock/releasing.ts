@@ -13,6 +13,8 @@ export interface Releasing extends Claim {
   readonly linger: number;
   /** The homes that do not answer their calls: their waiters are passed over. */
   readonly skipped: readonly Skipped[];
+  /** The place of a job that has succeeded, and replaces earlier ones from now on; else empty. */
+  readonly done: string;
 }
 
 /** What a master says to {@link releaseOperation}. */
@@ -32,7 +34,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
   prompt: true,
   lua: `
   local owner, token, held, linger = argv[1], argv[2], argv[3] == '1', tonumber(argv[4])
-  local place, process, home, prefix = argv[5], argv[6], argv[7], argv[9]
+  local place, process, home, prefix, done = argv[5], argv[6], argv[7], argv[9], argv[10] or ''
   local names, deleted, turns, awaited = #keys / 5, 0, {}, false
   for i = 1, names do
     local lock, fence, turn, line, details = keys[5 * i - 4], keys[5 * i - 3], keys[5 * i - 2], keys[5 * i - 1], keys[5 * i]
@@ -62,6 +64,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     if held then
       pcall(raiseMarks, fence, token, token)
       if place ~= '' then leaveOnce(line, details, place, tonumber(argv[8])) end
+      if done ~= '' then pcall(noteDone, newestOf(prefix, lock), done) end
     else
       local mark, closed = marksOf(fence)
       redis.pcall('SET', fence, highest(mark, token) .. ':' .. closed, 'PX', ${RETENTION})
@@ -70,7 +73,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
       turns[i] = { 'HELD', redis.call('PTTL', lock), redis.call('ZCARD', line) }
     elseif held then
       local ok, state = pcall(function()
-        local skipped = skippedOf(prefix, argv, 10)
+        local skipped = skippedOf(prefix, argv, 11)
         return serve(prefix, string.sub(lock, #prefix + 1), turn, line, details, token, process, home, skipped)
       end)
       turns[i] = ok and state or NOBODY
@@ -90,7 +93,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
       names.waiters(key),
       names.waiter(key),
     ]),
-  argv: ({ names, owner, token, held, linger, skipped, caller }) => [
+  argv: ({ names, owner, token, held, linger, skipped, done, caller }) => [
     owner,
     token,
     held ? 1 : 0,
@@ -100,11 +103,15 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     caller.home,
     caller.run,
     names.prefix,
+    done,
     ...skipped.map(formatSkipped),
   ],
   fast: {
     entry: (releasing) =>
-      releasing.held && releasing.linger === 0 && releasing.skipped.length === 0
+      releasing.held &&
+      releasing.linger === 0 &&
+      releasing.skipped.length === 0 &&
+      releasing.done === ""
         ? releaseEntry(releasing)
         : undefined,
     served: freed,

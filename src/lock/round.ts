@@ -51,8 +51,12 @@ export class Round implements Responses<AcquireReply> {
     this.#traces = traces;
     this.#decided = decided;
     this.tenure = new Tenure(context, claim);
-    this.votes = new Array<Vote>(context.masters.ports.length).fill(PENDING);
-    context.masters.broadcast(acquireOperation, claim, this);
+    this.votes = context.masters.ports.map(() => PENDING);
+  }
+
+  /** Asks all masters. To be called once. */
+  ask(): void {
+    this.#context.masters.broadcast(acquireOperation, this.tenure.claim, this);
   }
 
   answer(node: number, reply: AcquireReply, sentAt: number): void {

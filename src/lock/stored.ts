@@ -12,6 +12,8 @@
  * - `P@queues`: for each queue, when it was last seen to take up a job, or until when it is passed over.
  * - `P@turn:K`: `<token>:<place>`, whose turn it is: as long as it lives nobody else is granted the free key.
  * - `P@request:K`: what the holder is asked, see `cancelling.ts`.
+ * - `P@newest:K`: a hash, for jobs that a later one replaces: `done`, the place of the latest that has succeeded; for those, and
+ *   for jobs in strict order, `held`, `<token>:<place>` of the last that was granted the key. Kept as long as the marks.
  * - `P@fence:K`: `<mark>:<closed>`. `mark` is the highest token accepted or given back here: a later or repeated
  *   request with a token that is not higher is refused. No holder with a token up to `closed` can be alive.
  *
@@ -37,6 +39,8 @@ export interface Names {
   readonly queues: string;
   /** What the holder is asked. */
   request(key: string): string;
+  /** The latest of the jobs that replace earlier ones. */
+  newest(key: string): string;
   /** The channel on which holders are asked to give way. */
   readonly cancelled: string;
 }
@@ -55,6 +59,7 @@ export function namesUnder(prefix: string): Names {
     due: (queue) => `${prefix}@due:${queue}`,
     queues: `${prefix}@queues`,
     request: (key) => `${prefix}@request:${key}`,
+    newest: (key) => `${prefix}@newest:${key}`,
     cancelled: `${prefix}@cancelled`,
   };
 }

@@ -24,7 +24,7 @@ export interface ReleaseOutcome {
 }
 
 /** Of a claim that never won: nobody gets a turn by it. */
-const ROLLBACK = { held: false, linger: 0, skipped: [] };
+const ROLLBACK = { held: false, linger: 0, skipped: [], done: "" };
 
 /** Hears whose turn it is. */
 export interface TurnListener {
@@ -49,7 +49,7 @@ export class Tenure {
   constructor(context: LockContext, claim: Claim & { readonly ttl: number }) {
     this.#context = context;
     this.claim = claim;
-    this.#leaseEnds = new Array<number>(context.masters.ports.length).fill(-Infinity);
+    this.#leaseEnds = context.masters.ports.map(() => -Infinity);
   }
 
   /** The ttl that was asked for. */
@@ -131,7 +131,7 @@ export class Tenure {
    */
   release(
     listener: TurnListener,
-    { linger, skipped }: Pick<Releasing, "linger" | "skipped">,
+    { linger, skipped, done }: Pick<Releasing, "linger" | "skipped" | "done">,
   ): Promise<ReleaseOutcome> {
     return new Promise((resolve) => {
       const { masters } = this.#context;
@@ -140,7 +140,7 @@ export class Tenure {
       const { names, keys, owner, token, holder, guarded, caller } = this.claim;
       masters.broadcast(
         releaseOperation,
-        { names, keys, owner, token, holder, guarded, caller, held: true, linger, skipped },
+        { names, keys, owner, token, holder, guarded, caller, held: true, linger, skipped, done },
         tally,
       );
     });

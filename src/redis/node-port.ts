@@ -59,7 +59,7 @@ export function askNode<A, R>(
   args: A,
 ): Promise<Answer<R>> {
   return new Promise((resolve, reject) => {
-    port.send(new Batch([new Call(operation, args) as Call<unknown, unknown>]), {
+    port.send(new Batch([new Call(operation, args)]), {
       answer: ([reply], sentAt, server) => {
         if (reply instanceof NodeError) reject(reply);
         else resolve({ reply: reply as R, sentAt, server });

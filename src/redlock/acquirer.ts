@@ -9,7 +9,7 @@ import type { Caller } from "../lock/claim.ts";
 import type { Stop } from "../on-abort.ts";
 import { HeldLock, type HeldLockParts } from "./held-lock.ts";
 import type { RedlockSettings } from "./options.ts";
-import { conflictOf, failureOf } from "./outcomes.ts";
+import { conflictOf, failureOf, ReplacedError } from "./outcomes.ts";
 import { Turn } from "./turn.ts";
 import { checkTtl, type Wish } from "./wish.ts";
 
@@ -89,21 +89,21 @@ export class Acquirer {
   acquire(wish: Wish, manner: Manner): Promise<HeldLock> {
     this.#running += 1;
     return new Promise((resolve, reject) => {
-      const done = (lock: HeldLock): void => {
+      const settle = (lock: HeldLock): void => {
         this.#end();
         resolve(lock);
       };
       const failed = (error: unknown): void => {
         this.#end();
-        reject(error as Error);
+        reject(error);
       };
       const { inLine = false, joins = false, standing } = manner;
       const startedAt = this.#parts.context.clock.now();
       const caller = this.#callerOf(standing, { inLine, joins });
       const first = (outcome: AcquireOutcome): void => {
         if (outcome.kind === "granted" && !this.#isStopped(manner)) {
-          done(this.#take(wish, manner, outcome, startedAt));
-        } else this.#goOn(wish, manner, outcome, startedAt).then(done, failed);
+          settle(this.#take(wish, manner, outcome, startedAt));
+        } else this.#goOn(wish, manner, outcome, startedAt).then(settle, failed);
       };
       this.#attempt(wish, caller, manner, first, failed);
     });
@@ -148,6 +148,7 @@ export class Acquirer {
         }
         if (this.#isStopped(manner)) throw this.#stopReason(stops);
         if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, context);
+        if (outcome.holder?.later !== undefined) throw new ReplacedError(outcome.holder.later);
         const conflict = conflictOf(outcome.holder, wish);
         if (attempt === 1) {
           const { keys, key, holder, reserved, retryAfter, ahead } = conflict;
@@ -186,7 +187,7 @@ export class Acquirer {
     { keys, ttl, holder }: Wish,
     caller: Caller,
     manner: Manner,
-    done: (outcome: AcquireOutcome) => void,
+    settle: (outcome: AcquireOutcome) => void,
     failed: (error: unknown) => void,
   ): void {
     let awaited: Set<string> | undefined;
@@ -208,7 +209,7 @@ export class Acquirer {
       // A holder serves the line when it is done. Where there is none, nobody else might.
       const served = outcome.kind === "granted" || (outcome.kind === "conflict" && outcome.holder);
       if (!served && awaited !== undefined) void this.#parts.line.look([...awaited]);
-      done(outcome);
+      settle(outcome);
     };
     acquire(this.#parts.context, request, ended, failed);
   }
@@ -223,15 +224,17 @@ export class Acquirer {
   ): Caller {
     const { context, line } = this.#parts;
     const { home = "", place = "", run = 0, priority = 0, replaceable = false } = standing ?? {};
+    const { behind } = standing ?? {};
     const detail =
       joins !== false && standing !== undefined ? line.detailOf(standing, "arriving") : "";
     return {
       process: context.process,
       home: line.isOpen(home) ? encodeHome(home) : "",
       // Who was never in line has neither a turn nor anything to take out.
-      place: inLine || joins !== false || replaceable ? place : "",
+      place: inLine || joins !== false || replaceable || behind !== undefined ? place : "",
       run,
       replaceable,
+      behind: behind && { priority, detail: line.absenteeDetail, others: behind },
       joins: detail === "" ? undefined : { priority, detail, replaces: joins === "replacing" },
     };
   }

@@ -128,9 +128,12 @@ export class HeldLock implements Lock, HeartbeatListener {
     return this.releaseAfter(0);
   }
 
-  /** As {@link release}, but nobody else gets the keys for another `linger` ms. */
-  releaseAfter(linger: number): Promise<"released" | "expired"> {
-    this.#releasing ??= this.#giveBack(linger);
+  /**
+   * As {@link release}, but nobody else gets the keys for another `linger` ms.
+   * @param done the place of a job that replaces earlier ones from now on, and has succeeded.
+   */
+  releaseAfter(linger: number, done = ""): Promise<"released" | "expired"> {
+    this.#releasing ??= this.#giveBack(linger, done);
     return this.#releasing;
   }
 
@@ -177,18 +180,19 @@ export class HeldLock implements Lock, HeartbeatListener {
     });
   }
 
-  async #giveBack(linger: number): Promise<"released" | "expired"> {
-    const { events, line, onReleased } = this.#parts;
+  async #giveBack(linger: number, done: string): Promise<"released" | "expired"> {
+    const parts = this.#parts;
+    const { events, line } = parts;
     const { keys, fencingToken } = this;
     // In this very tick, so that no extend can follow the release.
     this.#beat.stop();
     const held = this.age;
     const handOver = line.handOver(keys, fencingToken, linger);
     const { skipped } = line;
-    const { confirmed, votes } = await this.#tenure.release(handOver, { linger, skipped });
+    const { confirmed, votes } = await this.#tenure.release(handOver, { linger, skipped, done });
     this.#handedOver = handOver.called;
     const outcome = confirmed ? "released" : "expired";
-    onReleased(this);
+    parts.onReleased(this);
     this.#over = true;
     this.#settle?.();
     events.emit("released", { keys, fencingToken, outcome, held, votes });

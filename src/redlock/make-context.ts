@@ -22,7 +22,7 @@ export interface Surroundings {
 }
 
 // As they are now: fake timers of a test runner may replace them later.
-const { nextTick } = process;
+const nextTick = process.nextTick.bind(process);
 const { setImmediate } = globalThis;
 
 /** The queue of next ticks runs when all promise jobs are done: everything that was started is in the batch. */

@@ -299,7 +299,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       // The attempt goes on without its caller, and is rolled back; `close` waits for it.
       return unlessAborted(acquiring, aborts, (lock) => void lock.release());
     } catch (error) {
-      return Promise.reject(error as Error);
+      return Promise.reject(error);
     }
   }
 

@@ -137,7 +137,7 @@ function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unk
     new Call(acquireOperation, { ...refused, ttl: PROBE_TTL / 2 }),
     new Call(scanOperation, { names, pattern: key, cursors: SCAN_START }),
     new Call(joinOperation, { names, keys: [key], process: owner, living: true, newcomers }),
-    new Call(releaseOperation, { ...claim, held: true, linger: 0, skipped: [] }),
+    new Call(releaseOperation, { ...claim, held: true, linger: 0, skipped: [], done: "" }),
     new Call(serveOperation, rehearsedServing(names, key, owner)),
     new Call(dueOperation, { names, queues: [{ home: "", servedAgo: 0 }] }),
     new Call(readAllOperation, { keys: [names.lock(key)] }),

@@ -157,7 +157,7 @@ test("does not warn of what goes together", async () => {
   expect(await run({ worker: counting, job: replacing, policies: PATIENT })).toEqual([]);
 });
 
-test("the default ttl goes together with BullMQ's defaults, by a hair", () => {
+test("the default ttl goes together with BullMQ's defaults, by a hair, and strict order with Redis", () => {
   const facts = {
     options: {},
     lockDuration: 30_000,
@@ -167,6 +167,7 @@ test("the default ttl goes together with BullMQ's defaults, by a hair", () => {
   };
   const policies = {
     onConflict: "delay",
+    order: "strict",
     onUnavailable: "delay",
     onLost: "delay",
     maxWait: undefined,
@@ -174,6 +175,9 @@ test("the default ttl goes together with BullMQ's defaults, by a hair", () => {
 
   expect(mismatchesOfWorker(facts, policies)).toEqual([]);
   expect(mismatchesOfWorker({ ...facts, ttl: 15_001 }, policies)).toHaveLength(1);
+  expect(mismatchesOfWorker({ ...facts, keepsFields: false }, policies)).toMatchObject([
+    { code: "strict-order-ignored" },
+  ]);
 });
 
 test("warns of a second lock of the same worker too, and not again of what it was told", async () => {

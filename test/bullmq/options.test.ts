@@ -37,6 +37,8 @@ test.each([
   [{ onConflict: "cancel" }, 'onConflict: found "cancel"'],
   [{ onConflict: "skipp" }, 'did you mean "skip"?'],
   [{ onConflict: null }, "onConflict: found null"],
+  [{ order: "fifo" }, 'order: found "fifo", expected one of "arrival", "strict"'],
+  [{ order: "strict", onConflict: "wait" }, 'order: found "strict", expected "arrival" with onC'],
   [
     { onUnavailable: "skip" },
     'onUnavailable: found "skip", expected one of "delay", "fail", "run"',

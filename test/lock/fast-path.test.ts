@@ -84,7 +84,10 @@ const plan: fc.Arbitrary<Plan> = fc.oneof(
     arbitrary: fc
       .tuple(recent, rarely(false, true), rarely(900, 0))
       .map(([n, held, linger]) =>
-        again((claim) => callOf(releaseOperation, { ...claim, held, linger, skipped: [] }), n),
+        again(
+          (claim) => callOf(releaseOperation, { ...claim, held, linger, skipped: [], done: "" }),
+          n,
+        ),
       ),
   },
   {
@@ -266,7 +269,7 @@ function callOf<A, R>(
   operation: { readonly name: string } & ConstructorParameters<typeof Call<A, R>>[0],
   args: A,
 ): AnyCall {
-  return new Call(operation, args) as AnyCall;
+  return new Call(operation, args);
 }
 
 const NOWHERE = { place: "", joins: false, replaceable: false };

@@ -31,6 +31,10 @@ function claim(owner: string, token: number, keys: string[] = ["k"]): Claim {
   return { names, keys, owner, token, guarded: false, holder: "", caller };
 }
 
+function at(n: number): string {
+  return `100000000000${n}:q:0001:7`;
+}
+
 describe("the script of a master", () => {
   it("grants a free key, and tells who holds a taken one", async () => {
     const mine = { ...claim("me", 100), ttl: 60_000, holder: "job 1: a:b" };
@@ -54,7 +58,7 @@ describe("the script of a master", () => {
 
   it("refuses a token that is not above the highest one, also after a release", async () => {
     await ask(acquireOperation, { ...claim("me", 100), ttl: 60_000 });
-    const release = { ...claim("me", 100), held: true, linger: 0, skipped: [] };
+    const release = { ...claim("me", 100), held: true, linger: 0, skipped: [], done: "" };
     expect(await ask(releaseOperation, release)).toMatchObject({ deleted: 1 });
     const late = await ask(acquireOperation, { ...claim("me", 100), ttl: 60_000 });
     expect(late).toEqual({ status: "stale", mark: 100 });
@@ -69,7 +73,7 @@ describe("the script of a master", () => {
     const newcomer = { place, priority: 0, detail: "p2@there", replaces: false };
     const joining = { names, keys: ["k"], newcomers: [newcomer], process: "there", living: false };
     await ask(joinOperation, joining);
-    const release = { ...first, caller, held: true, linger: 0, skipped: [] };
+    const release = { ...first, caller, held: true, linger: 0, skipped: [], done: "" };
     expect(await ask(releaseOperation, release)).toMatchObject({
       deleted: 1,
       turns: [{ status: "head", waiters: [{ place, detail: "p2@there" }] }],
@@ -99,6 +103,59 @@ describe("the script of a master", () => {
     await ask(joinOperation, { ...joining, newcomers: [parked], living: false });
     const stored = await redisClient(servers.urls[0] ?? "").hgetall(names.waiter("k"));
     expect(stored).toMatchObject({ [place]: "p1@here" });
+  });
+
+  it("refuses a place that is before that of the holder, or of one that has succeeded", async () => {
+    const asking = (owner: string, token: number, n: number, keys = ["k"]) => {
+      const joins = { priority: 0, detail: "a1@here", replaces: false };
+      const caller = { ...claim(owner, token).caller, place: at(n), run: 1, replaceable: true };
+      return { ...claim(owner, token, keys), caller: { ...caller, joins }, ttl: 60_000 };
+    };
+    await ask(acquireOperation, asking("two", 100, 2));
+    expect(await ask(acquireOperation, asking("one", 101, 1))).toMatchObject({
+      status: "busy",
+      holders: [{ id: "two", later: at(2) }],
+    });
+    const client = redisClient(servers.urls[0] ?? "");
+    expect(await client.exists(names.waiters("k"))).toBe(0);
+    const three = await ask(acquireOperation, asking("three", 102, 3));
+    expect(three).toMatchObject({ status: "busy", holders: [{ id: "two" }] });
+    expect(three).not.toHaveProperty("holders[0].later");
+
+    const release = { ...asking("two", 100, 2), held: true, linger: 0, skipped: [] };
+    await ask(releaseOperation, { ...release, done: at(2) });
+    await client.del(names.turn("k"), names.waiters("k"), names.waiter("k"));
+    expect(await ask(acquireOperation, asking("one", 103, 1))).toEqual({
+      status: "replaced",
+      by: at(2),
+    });
+    expect(await ask(acquireOperation, asking("two", 104, 2))).toEqual({ status: "granted" });
+    expect(await client.pttl(names.newest("k"))).toBeGreaterThan(3_590_000);
+  });
+
+  it("keeps a free key from a place that others come before, and puts those in line", async () => {
+    const asking = (owner: string, token: number, n: number, others: number[]) => {
+      const behind = {
+        priority: 0,
+        detail: "a0@here",
+        others: others.map((other) => ({ place: at(other), priority: 0 })),
+      };
+      const joins = { priority: 0, detail: `a1@${owner}`, replaces: false };
+      const caller = { ...claim(owner, token).caller, place: at(n), run: 1, joins, behind };
+      return { ...claim(owner, token), caller, ttl: 60_000 };
+    };
+    expect(await ask(acquireOperation, asking("two", 100, 2, [1]))).toMatchObject({
+      status: "busy",
+      holders: [{ id: at(1), turn: true, ahead: 1 }],
+    });
+    const client = redisClient(servers.urls[0] ?? "");
+    const line = async (): Promise<object> => await client.hgetall(names.waiter("k"));
+    expect(await line()).toEqual({ [at(1)]: "a0@here", [at(2)]: "a1@two" });
+    // Also without knowing of it: it is in line.
+    const three = await ask(acquireOperation, asking("three", 101, 3, []));
+    expect(three).toMatchObject({ status: "busy", holders: [{ id: at(1) }] });
+    expect(await ask(acquireOperation, asking("one", 102, 1, []))).toEqual({ status: "granted" });
+    expect(await line()).toEqual({ [at(2)]: "a1@two", [at(3)]: "a1@three" });
   });
 
   it("takes several keys all or none", async () => {
@@ -134,7 +191,7 @@ describe("the script of a master", () => {
       status: "busy",
       holders: [{ id: "their-random-value", token: undefined }],
     });
-    const release = { ...claim("me", 1), held: true, linger: 0, skipped: [] };
+    const release = { ...claim("me", 1), held: true, linger: 0, skipped: [], done: "" };
     expect(await ask(releaseOperation, release)).toMatchObject({ deleted: 0 });
     expect(await client.get("redlock:k")).toBe("their-random-value");
   });
@@ -143,7 +200,7 @@ describe("the script of a master", () => {
     const client = redisClient(servers.urls[0] ?? "");
     const mine = { ...claim("me", 100), holder: "job 1: a:b" };
     await ask(acquireOperation, { ...mine, ttl: 60_000 });
-    const release = { ...mine, held: true, linger: 20_000, skipped: [] };
+    const release = { ...mine, held: true, linger: 20_000, skipped: [], done: "" };
     for (const _ of ["first", "sent again"]) {
       expect(await ask(releaseOperation, release)).toMatchObject({ deleted: 1 });
       expect(await client.get("redlock:k")).toBe("100:me:[kept] job 1: a:b");
@@ -326,6 +383,14 @@ describe("the simulated master", () => {
               replaceable: flag && placed,
               run: Number.parseInt(each.run, 10),
               joins,
+              behind:
+                placed && each.trust
+                  ? {
+                      priority: each.priority,
+                      detail: `a0@${owner}`,
+                      others: each.gone.map((other) => ({ place: other.place, priority: 0 })),
+                    }
+                  : undefined,
             };
             const base = { ...claim(owner, token, keys), guarded, caller };
             const { operation, argsFor } = requestOf(kind, base, each);
@@ -343,6 +408,11 @@ describe("the simulated master", () => {
             }
             const line = await client.zrange(names.waiters(known), "0", "-1");
             expect(line).toEqual(lineOf(twin.get(names.waiters(known))));
+            expect(await client.hgetall(names.newest(known))).toEqual(
+              Object.fromEntries(
+                JSON.parse(twin.get(names.newest(known)) ?? "[]") as [string, string][],
+              ),
+            );
             const details = await client.hgetall(names.waiter(known));
             expect(withoutLeases(Object.entries(details))).toEqual(
               withoutLeases(JSON.parse(twin.get(names.waiter(known)) ?? "[]")),
@@ -377,11 +447,17 @@ describe("the simulated master", () => {
       extend: { operation: extendOperation, args: { ...base, ttl } },
       held: {
         operation: releaseOperation,
-        args: { ...base, held: true, linger, skipped: trust ? [] : [{ home: "y", age }] },
+        args: {
+          ...base,
+          held: true,
+          linger,
+          skipped: trust ? [] : [{ home: "y", age }],
+          done: flag ? place : "",
+        },
       },
       rollback: {
         operation: releaseOperation,
-        args: { ...base, held: false, linger: 0, skipped: [] },
+        args: { ...base, held: false, linger: 0, skipped: [], done: "" },
       },
       join: {
         operation: joinOperation,

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { systemClock } from "../../src/clock.ts";
 import { askNode } from "../../src/redis/node-port.ts";
 import { Batch } from "../../src/redis/batch.ts";
-import { type AnyCall, Call, type Operation } from "../../src/redis/operation.ts";
+import { Call, type Operation } from "../../src/redis/operation.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { append, connect, push, pushAll } from "./support.ts";
@@ -72,7 +72,7 @@ describe("a node", () => {
     servers.pause(0);
     const late: unknown[] = [];
     const answered = new Promise<void>((resolve) => {
-      node.send(new Batch([new Call(append, { key: "list", value: "b" }) as AnyCall]), {
+      node.send(new Batch([new Call(append, { key: "list", value: "b" })]), {
         answer: () => expect.unreachable(),
         failure: (error) => {
           expect(error).toMatchObject({ failure: "timed-out" });
@@ -163,7 +163,7 @@ describe("a node", () => {
     await push(node, "a");
     const pending = push(node, "b");
     const answered = new Promise((resolve) => {
-      node.send(new Batch([new Call(append, { key: "list", value: "c" }) as AnyCall]), {
+      node.send(new Batch([new Call(append, { key: "list", value: "c" })]), {
         answer: resolve,
         failure: () => resolve(push(node, "d").catch(() => "written")),
         late: resolve,

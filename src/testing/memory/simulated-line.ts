@@ -15,7 +15,7 @@ import {
 } from "../../lock/line-script.ts";
 import type { JoinReply, Joining, Serving, Skipped, TurnReply, Waiter } from "../../lock/lining.ts";
 import type { Caller } from "../../lock/claim.ts";
-import type { Names } from "../../lock/stored.ts";
+import { type Names, RETENTION } from "../../lock/stored.ts";
 
 /** What a line needs of its master. */
 export interface Memory {
@@ -168,6 +168,30 @@ export class SimulatedLine {
     this.#store(names, key, line, known, LINE_RETENTION);
   }
 
+  /** Who comes before a caller that keeps to the order, as one whose turn it is. */
+  firstBefore(
+    names: Names,
+    key: string,
+    { place, behind }: Caller,
+  ): { place: string; token: number } | undefined {
+    if (behind === undefined) return undefined;
+    const line = new Map(ordered(this.#line(names, key)).slice(0, 1)).set(place, behind.priority);
+    for (const other of this.#absentees(names, key, behind)) line.set(other.place, other.priority);
+    return { place: ordered(line)[0]![0], token: 0 };
+  }
+
+  /** Joins for those that have not asked for their key yet. */
+  foresee(names: Names, key: string, { behind }: Caller, rest: number): void {
+    for (const { place, priority } of this.#absentees(names, key, behind)) {
+      const details = this.#details(names, key);
+      if (behind === undefined || details.has(place)) continue;
+      const line = this.#line(names, key).set(place, priority);
+      this.#hasCome(names, place);
+      this.#isDue(names, key, place, behind.detail, rest < 0 ? TURN : rest + SLACK);
+      this.#store(names, key, line, details.set(place, behind.detail), LINE_RETENTION);
+    }
+  }
+
   /** One that was called has come. */
   come(names: Names, key: string, place: string): void {
     if (this.#line(names, key).size > 0) this.#hasCome(names, place);
@@ -237,12 +261,38 @@ export class SimulatedLine {
     this.#store(names, key, line, details);
   }
 
-  /** The latest place that has replaced earlier ones. */
-  latest(names: Names, key: string): string | undefined {
-    return this.#details(names, key).get("^");
+  /** The latest place that has replaced earlier ones; empty for none. */
+  latest(names: Names, key: string): string {
+    const waiting = this.#details(names, key).get("^") ?? "";
+    const done = this.#newest(names, key).get("done") ?? "";
+    return done > waiting ? done : waiting;
   }
 
-  forgetLatest(names: Names, key: string, place: string): void {
+  /** The place of the holder with that token, if it is later than the one given. */
+  laterHolder(
+    names: Names,
+    key: string,
+    token: number | undefined,
+    place: string,
+  ): { later?: string } {
+    const [, held, later = ""] =
+      /^(\d+):([^]*)$/.exec(this.#newest(names, key).get("held") ?? "") ?? [];
+    return Number(held) === token && later > place ? { later } : {};
+  }
+
+  /** A job that replaces earlier ones has succeeded. */
+  succeed(names: Names, key: string, place: string): void {
+    const newest = this.#newest(names, key);
+    if (place > (newest.get("done") ?? ""))
+      this.#storeNewest(names, key, newest.set("done", place));
+  }
+
+  /** A job that replaces earlier ones has the key. */
+  hold(names: Names, key: string, token: number, { place, replaceable, behind }: Caller): void {
+    if (replaceable || behind !== undefined) {
+      const held = `${token}:${place}`;
+      this.#storeNewest(names, key, this.#newest(names, key).set("held", held));
+    }
     const details = this.#details(names, key);
     if (details.get("^") !== place) return;
     details.delete("^");
@@ -256,6 +306,24 @@ export class SimulatedLine {
 
   size(names: Names, key: string): number {
     return this.#line(names, key).size;
+  }
+
+  /** Those that may come before a caller; the last holder does not, though its queue may not know yet that it is done. */
+  #absentees(
+    names: Names,
+    key: string,
+    behind: Caller["behind"],
+  ): readonly Pick<Waiter, "place" | "priority">[] {
+    const [, last] = /^\d+:([^]*)$/.exec(this.#newest(names, key).get("held") ?? "") ?? [];
+    return (behind?.others ?? []).filter(({ place }) => place !== last);
+  }
+
+  #newest(names: Names, key: string): Map<string, string> {
+    return parse<string>(this.#memory.get(names.newest(key)));
+  }
+
+  #storeNewest(names: Names, key: string, newest: Map<string, string>): void {
+    this.#memory.set(names.newest(key), JSON.stringify([...newest]), RETENTION);
   }
 
   #noteQueue(names: Names, home: string, note: string): void {

@@ -8,6 +8,7 @@ import type { ExtendReply } from "../../lock/extending.ts";
 import type { Releasing, ReleaseReply } from "../../lock/releasing.ts";
 import type { Agreement, Arming, GuardState } from "../../lock/arming.ts";
 import type { ReadReply, ScanReply } from "../../lock/looking.ts";
+import { TURN } from "../../lock/line-script.ts";
 import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored.ts";
 import { NodeError } from "../../redis/node-error.ts";
 import type { Operation } from "../../redis/operation.ts";
@@ -207,16 +208,16 @@ export class SimulatedMaster {
     const mark = Math.max(...fences.map((fence) => fence.mark));
     let mine = 0;
     const later = keys
-      .map((key) => (caller.replaceable ? (this.#lines.latest(names, key) ?? "") : ""))
+      .map((key) => (caller.replaceable ? this.#lines.latest(names, key) : ""))
       .find((latest) => latest > caller.place);
     if (later !== undefined) return { status: "replaced", by: later };
     const holders = keys.flatMap((key, index): KeyHolder[] => {
       const current = this.get(names.lock(key));
       if (current === undefined) {
-        const turn = this.#lines.turnOf(names, key);
+        const turn = this.#lines.turnOf(names, key) ?? this.#lines.firstBefore(names, key, caller);
         if (turn === undefined || turn.place === caller.place) return [];
         const { place, token: since } = turn;
-        const expiresIn = this.#ttl(names.turn(key));
+        const expiresIn = since === 0 ? TURN : this.#ttl(names.turn(key));
         return [
           {
             key,
@@ -242,14 +243,20 @@ export class SimulatedMaster {
         this.set(names.lock(key), current, longest);
       }
       const expiresIn = this.#ttl(names.lock(key));
-      return [{ key, expiresIn, confirmed, turn: false, ahead: 0, ...stored }];
+      const later = caller.replaceable
+        ? this.#lines.laterHolder(names, key, stored.token, caller.place)
+        : {};
+      return [{ key, expiresIn, confirmed, turn: false, ahead: 0, ...later, ...stored }];
     });
     if (holders.length > 0) {
       const { joins, place } = caller;
       if (joins !== undefined && token > mark) {
-        for (const { key, expiresIn } of holders) {
-          this.#lines.arrive(names, key, place, joins, expiresIn);
+        for (const { key, expiresIn, later } of holders) {
+          if (later === undefined) this.#lines.arrive(names, key, place, joins, expiresIn);
         }
+      }
+      for (const { key, expiresIn } of token > mark ? holders : []) {
+        this.#lines.foresee(names, key, caller, expiresIn);
       }
       const aheadOf = (key: string): number =>
         place === "" ? 0 : this.#lines.ahead(names, key, place);
@@ -263,7 +270,7 @@ export class SimulatedMaster {
       const fence = `${Math.max(token, mark)}:${fences[index]?.closed ?? 0}`;
       this.set(names.fence(key), fence, RETENTION);
       if (caller.place !== "") {
-        if (caller.replaceable) this.#lines.forgetLatest(names, key, caller.place);
+        this.#lines.hold(names, key, token, caller);
         this.#lines.come(names, key, caller.place);
         this.#lines.leaveOnce(names, key, caller.place, caller.run);
       }
@@ -313,7 +320,8 @@ export class SimulatedMaster {
     return { status: quarantined && set ? "quarantined" : "extended" };
   }
 
-  #release({ names, keys, owner, token, held, linger, skipped, caller }: Releasing): ReleaseReply {
+  #release(releasing: Releasing): ReleaseReply {
+    const { names, keys, owner, token, held, linger, skipped, done, caller } = releasing;
     let deleted = 0;
     const turns = keys.map((key): TurnReply => {
       const lock = names.lock(key);
@@ -334,6 +342,7 @@ export class SimulatedMaster {
       const fence = `${Math.max(mark, token)}:${held ? Math.max(closed, token) : closed}`;
       this.set(names.fence(key), fence, RETENTION);
       if (held && caller.place !== "") this.#lines.leaveOnce(names, key, caller.place, caller.run);
+      if (held && done !== "") this.#lines.succeed(names, key, done);
       const waiting = this.#lines.size(names, key);
       if (!free) return { status: "held", expiresIn: this.#ttl(lock), waiting };
       if (!held) return { status: "nobody", waiting };

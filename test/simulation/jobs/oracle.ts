@@ -21,8 +21,10 @@ export type JobViolation =
   | "too many activations"
   /** A job that nobody had to wait for, or one with several keys, waited for too long. */
   | "starved"
-  /** A job got its key before one that had been in line before it. */
+  /** A job got its key before one that had been in line, or strictly in its queue, before it. */
   | "order"
+  /** Under a policy by which the newest job wins, the last one to succeed was not the newest of those that have. */
+  | "stale"
   /** A job has another priority, or used another number of attempts, than it should. */
   | "changed"
   /** The masters still know waiters when nobody waits. */
@@ -46,6 +48,8 @@ const TICK = 20;
 const SERVED_BOUND = 3_000;
 /** Milliseconds within which joining a line may still be under way. */
 const JOINING = 20;
+/** Milliseconds after a release within which the key may have gone past one that was about to be parked. */
+const HANDING_OVER = 100;
 
 /** Sees everything, at the true time. */
 export class JobOracle {
@@ -62,6 +66,9 @@ export class JobOracle {
   readonly #until: JobViolation | undefined;
   readonly #running = new Map<string, Set<Run>>();
   readonly #done = new Map<string, Host>();
+  readonly #begun = new Set<string>();
+  /** For each key the jobs that have succeeded, the last one last. */
+  readonly #succeeded = new Map<string, Run[]>();
   readonly #parkers = new Map<string, { host: Host; at: number; home: string }>();
   /** For each queue the processes that have taken up a job of it, and since when. */
   readonly #servers = new Map<JobQueue, Map<Host, number>>();
@@ -83,6 +90,7 @@ export class JobOracle {
   began(queue: JobQueue, id: string, keys: readonly string[], lock: Lock, host: Host): Run {
     const run = { queue, id, host, lock };
     this.runs += 1;
+    this.#begun.add(nameOf(queue, id));
     for (const key of keys) {
       this.#granted.set(key, this.#timeline.now);
       const others = this.#running.get(key) ?? new Set();
@@ -92,6 +100,7 @@ export class JobOracle {
       }
       this.#running.set(key, others.add(run));
       if (this.#scenario.ordered === true) this.#checkOrder(queue, id, key);
+      if (this.#scenario.ordered === "strictly") this.#checkStrictOrder(queue, id, key);
     }
     return run;
   }
@@ -103,6 +112,10 @@ export class JobOracle {
       this.#released.set(key, this.#timeline.now);
     }
     if (!completed || !run.lock.held) return;
+    for (const key of keys) {
+      const before = this.#succeeded.get(key) ?? [];
+      this.#succeeded.set(key, [...before.filter(({ id }) => id !== run.id), run]);
+    }
     const name = nameOf(run.queue, run.id);
     const first = this.#done.get(name);
     this.#done.set(name, run.host);
@@ -189,6 +202,7 @@ export class JobOracle {
         }
       }
     }
+    if (policy === "keepLatest" || policy === "cancelInProgress") this.#checkNewest();
     if (activations !== undefined && started > activations * made) {
       this.report("too many activations", `${started} for ${made} attempts`);
     }
@@ -240,6 +254,31 @@ export class JobOracle {
     return servers.length === 0 ? undefined : Math.min(...servers.map(([, since]) => since));
   }
 
+  /**
+   * All that are before the job have begun, since BullMQ takes jobs up in their order; but for those that are on their way into the
+   * line while the key is handed over.
+   */
+  #checkStrictOrder(queue: JobQueue, id: string, key: string): void {
+    const job = queue.jobs.get(id);
+    for (const other of queue.jobs.values()) {
+      const isTakenUp = other.state === "delayed" || other.state === "active";
+      if (job === undefined || !isTakenUp || !other.keys.includes(key)) continue;
+      if (this.#begun.has(nameOf(queue, other.id))) continue;
+      const released = this.#released.get(key) ?? -Infinity;
+      const isHandedOver = this.#timeline.now < released + HANDING_OVER;
+      if (isHandedOver && other.since > released - JOINING) continue;
+      if (isBefore(other, job)) this.report("order", `${id} before ${other.id}`);
+    }
+  }
+
+  #checkNewest(): void {
+    for (const [key, runs] of this.#succeeded) {
+      const last = runs.at(-1)!;
+      const newer = runs.find((run) => isOlder(last, run));
+      if (newer !== undefined) this.report("stale", `${key}: ${last.id} after ${newer.id}`);
+    }
+  }
+
   #checkOrder(queue: JobQueue, id: string, key: string): void {
     const job = queue.jobs.get(id);
     const released = this.#released.get(key) ?? 0;
@@ -259,6 +298,14 @@ function isAwake(host: Host): boolean {
 
 function nameOf(queue: JobQueue, id: string): string {
   return `${queue.name}:${id}`;
+}
+
+/** Of two that were added at once in different queues neither is older. */
+function isOlder(a: Run, b: Run): boolean {
+  const [first, second] = [a.queue.jobs.get(a.id), b.queue.jobs.get(b.id)];
+  if (first === undefined || second === undefined) return false;
+  if (first.timestamp !== second.timestamp) return first.timestamp < second.timestamp;
+  return a.queue === b.queue && Number(a.id) < Number(b.id);
 }
 
 function isBefore(a: StoredJob, b: StoredJob): boolean {

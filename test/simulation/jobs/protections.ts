@@ -156,6 +156,30 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     },
   },
   {
+    name: "waiting for jobs of the queue that have not asked for their key yet",
+    without: "of two jobs that find their key free the later one may be the first",
+    scenario: named("strict order, of many at once"),
+    violation: "order",
+    seeds: 20,
+    patch: {
+      file: "src/bullmq/predecessors.ts",
+      find: "return shares && isBefore(other.standing, standing) ? [other.standing] : [];",
+      replace: "return shares && isBefore(other.standing, standing) ? [] : [];",
+    },
+  },
+  {
+    name: "remembering the newest job that has succeeded",
+    without: "an older job, or a retry, runs after a newer one",
+    scenario: named("keepLatest, some fail"),
+    violation: "stale",
+    seeds: 20,
+    patch: {
+      file: "src/testing/memory/simulated-line.ts",
+      find: 'const done = this.#newest(names, key).get("done") ?? "";',
+      replace: 'const done = "";',
+    },
+  },
+  {
     name: "asking for what was said before a subscription was in force",
     without: "a call in another home's first moments is not heard",
     scenario: named("two homes, no process serves both"),

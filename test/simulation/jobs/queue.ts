@@ -12,6 +12,8 @@ export interface NewJob {
   readonly attempts?: number;
   /** Within how many ms it must be done. */
   readonly within?: number;
+  /** Milliseconds since 1970. @defaultValue now */
+  readonly timestamp?: number;
 }
 
 /** A job as its queue knows it. */
@@ -76,14 +78,21 @@ export class JobQueue {
     return this.#timeline.now + 1_700_000_000_000;
   }
 
-  add({ id, keys, priority = 0, attempts = 1, within = Infinity }: NewJob): StoredJob {
+  add({
+    id,
+    keys,
+    priority = 0,
+    attempts = 1,
+    within = Infinity,
+    timestamp = this.wall,
+  }: NewJob): StoredJob {
     const job: StoredJob = {
       id,
       keys,
       priority,
       attempts,
       within,
-      timestamp: this.wall,
+      timestamp,
       state: "waiting",
       attemptsMade: 0,
       attemptsStarted: 0,
@@ -204,6 +213,11 @@ export class JobQueue {
   resume(): void {
     this.paused = false;
     this.#wake();
+  }
+
+  /** The jobs that workers have. */
+  get active(): string[] {
+    return [...this.jobs.values()].flatMap(({ id, state }) => (state === "active" ? id : []));
   }
 
   get isDone(): boolean {

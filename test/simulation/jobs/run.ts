@@ -175,8 +175,11 @@ function addJobs({ scenario, random, timeline, queues }: World): Set<string> {
       const priority = pick(plan.priorities ?? [0]);
       const attempts = plan.failing === undefined ? 1 : 20;
       const queue = pick(queues);
+      const early = plan.shuffled === undefined ? 0 : plan.shuffled * random.fraction();
       timeline.in((over * i) / count, () => {
-        queue.add({ id, keys: picked, priority, attempts, within: plan.within ?? Infinity });
+        const timestamp = Math.floor(queue.wall - early);
+        const { within = Infinity } = plan;
+        queue.add({ id, keys: picked, priority, attempts, within, timestamp });
       });
     }
   }

@@ -22,6 +22,8 @@ export interface JobPlan {
   readonly priorities?: readonly number[];
   /** Within how many ms each must be done. */
   readonly within?: number;
+  /** By how many ms, at most, the time of a job is before it is added. @defaultValue 0 */
+  readonly shuffled?: number;
   /** Share of runs that fail, and are tried again. */
   readonly failing?: number;
 }
@@ -40,7 +42,7 @@ export interface JobScenario {
   readonly chooses?: boolean;
   readonly policies?: Pick<
     LockPolicies<never>,
-    "maxWait" | "onMaxWait" | "minHold" | "waitTimeout"
+    "maxWait" | "onMaxWait" | "minHold" | "waitTimeout" | "order"
   >;
   /** How long a job holds its key, at most; at least a fifth of it. */
   readonly hold: number;
@@ -70,8 +72,8 @@ export interface JobScenario {
   readonly probeBound: number;
   /** Most activations for each attempt, on average; `undefined` where faults cause more. */
   readonly activations?: number;
-  /** Whether jobs must start in the order of their queue. */
-  readonly ordered?: boolean;
+  /** Whether jobs must start in the order of their queue: those that have been parked, or also those that workers have. */
+  readonly ordered?: boolean | "strictly";
 }
 
 /** Short locks, so that backstops come soon. */
@@ -113,6 +115,11 @@ const STREAM: JobPlan = { count: 180, keys: ["a", "b", "c"], over: 30_000 };
 /** Jobs on keys that others hold for long, and jobs that keep the workers at work. */
 const DEPLOYED: JobPlan = { count: 240, keys: ["a", "b", "c", "d"], over: 55_000 };
 const OTHERS: JobPlan = { count: 400, keys: "own", over: 90_000 };
+/** Jobs of which the newest one wins; they arrive in no order. */
+const NEWEST: Partial<JobScenario> = {
+  jobs: [{ count: 240, keys: ["a", "b", "c"], over: 30_000, failing: 0.2, shuffled: 2_000 }],
+  hold: 200,
+};
 const MULTI: JobPlan = { count: 40, keys: ["a", "b", "c", "d"], keysEach: [2, 3] };
 
 function scenario(name: string, more: Partial<JobScenario>): JobScenario {
@@ -132,6 +139,13 @@ function faulty(
     ...more,
   });
 }
+
+/** No job starts before one of its key that is before it in the queue, whoever has taken that up. */
+const STRICT: Partial<JobScenario> = {
+  policies: { order: "strict" },
+  ordered: "strictly",
+  probeBound: PROBE,
+};
 
 const CALM = { probeBound: PROMPT, activations: 2, ordered: true } as const;
 
@@ -162,6 +176,28 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     ],
   }),
   scenario("priorities", { ...CALM, jobs: [{ count: 60, keys: ["a"], priorities: [0, 1, 2, 2] }] }),
+  scenario("strict order", {
+    ...STRICT,
+    jobs: [{ count: 300, keys: ["a", "b", "c"], over: 3_000 }],
+  }),
+  scenario("strict order, of many at once", {
+    ...STRICT,
+    jobs: [{ count: 150, keys: ["a", "b"] }],
+  }),
+  scenario("strict order, priorities", {
+    ...STRICT,
+    jobs: [{ count: 60, keys: ["a"], priorities: [1, 2, 2] }],
+  }),
+  scenario("strict order, deploys", {
+    ...STRICT,
+    ordered: false,
+    jobs: [STREAM],
+    hold: 300,
+    duration: 30_000,
+    probeBound: PROBE,
+    deploys: { every: 1_500, away: 1_000, kills: true },
+  }),
+  faulty("strict order, a bad network", NETWORK, { policies: { order: "strict" } }),
   scenario("failing jobs", {
     ...CALM,
     ordered: false,
@@ -234,6 +270,17 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     probeBound: PROMPT,
   }),
   scenario("cancelInProgress", { policy: "cancelInProgress", probeBound: PROMPT, hold: 200 }),
+  ...(["keepLatest", "cancelInProgress"] as const).flatMap((policy) => [
+    scenario(`${policy}, some fail`, { ...NEWEST, policy }),
+    scenario(`${policy}, deploys`, {
+      ...NEWEST,
+      policy,
+      duration: 60_000,
+      deploys: { every: 1_500, away: 1_000, kills: true },
+    }),
+    faulty(`${policy}, a bad network`, NETWORK, { ...NEWEST, policy }),
+    faulty(`${policy}, one master away`, { freeze: 4_000, kill: 6_000 }, { ...NEWEST, policy }),
+  ]),
   scenario("minHold", { policies: { minHold: 120 }, probeBound: PROMPT }),
   scenario("maxWait", {
     policies: { maxWait: 200, onMaxWait: "skip" },

@@ -157,8 +157,12 @@ class SimulatedStore {
   readonly client = Promise.resolve({
     defineCommand: () => {},
     // Not the id that the library draws: lines are sorted by it, and the same seed would be another run each time.
-    runCommand: (): Promise<string> =>
-      this.#worker.ask((queue) => (queue.id ??= `id-${queue.server}-${queue.name}`)),
+    runCommand: (name: string): Promise<string | string[]> =>
+      this.#worker.ask((queue) =>
+        name === "bullmqRedlockActive"
+          ? queue.active
+          : (queue.id ??= `id-${queue.server}-${queue.name}`),
+      ),
   });
   readonly #worker: SimulatedWorker;
 

@@ -1,0 +1,72 @@
+import type { Job } from "bullmq";
+import { describe, expect, test } from "vitest";
+import { useBench } from "../bullmq/support.ts";
+import { makeSteps, startWorker, type Step, type Steps } from "./worker-process.ts";
+
+const bench = useBench();
+
+/** Starts worker processes under strict order, and makes their queue. */
+async function setUp(processes: number, concurrency: number): Promise<Steps> {
+  const steps = await makeSteps(bench.queueUrl);
+  const { queueUrl, masterUrls } = bench;
+  const policies = { order: "strict" as const };
+  const task = { queueUrl, masterUrls, concurrency, policies };
+  await Promise.all(Array.from({ length: processes }, async () => await startWorker(task)));
+  return steps;
+}
+
+/** The pairs of steps of an entity that started in another order than they were added. */
+async function inversions(steps: Steps, entities: readonly string[]): Promise<string[]> {
+  const journals = await Promise.all(
+    entities.map(async (entity) => ({ entity, started: await steps.journal("started", entity) })),
+  );
+  return journals.flatMap(({ entity, started }) =>
+    started.flatMap((index, at) => {
+      const before = started[at - 1] ?? -1;
+      return before > index ? `${entity}: ${before} before ${index}` : [];
+    }),
+  );
+}
+
+function entities(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => String(index));
+}
+
+function step(entity: string, index: number): { name: string; data: Step } {
+  return { name: "step", data: { entity, index, ms: 2 } };
+}
+
+describe('order "strict"', () => {
+  test("starts two jobs of an idle key in the order in which they were added, 200 times", async () => {
+    const steps = await setUp(2, 1);
+    const jobs: Job<Step>[] = [];
+    for (const entity of entities(200)) {
+      for (const index of [0, 1]) {
+        const { name, data } = step(entity, index);
+        jobs.push(await steps.queue.add(name, data));
+      }
+    }
+    await steps.ended(jobs);
+    expect(await inversions(steps, entities(200))).toEqual([]);
+  }, 120_000);
+
+  test("starts two jobs that were added by addBulk in their order, 200 times", async () => {
+    const steps = await setUp(2, 1);
+    for (const entity of entities(200)) {
+      await steps.ended(await steps.queue.addBulk([step(entity, 0), step(entity, 1)]));
+    }
+    expect(await inversions(steps, entities(200))).toEqual([]);
+  }, 120_000);
+
+  test("starts all pairs of a stream over 50 keys in four processes in their order", async () => {
+    const steps = await setUp(4, 5);
+    const jobs: Job<Step>[] = [];
+    for (let index = 0; index < 16; index += 2) {
+      for (const entity of entities(50)) {
+        jobs.push(...(await steps.queue.addBulk([step(entity, index), step(entity, index + 1)])));
+      }
+    }
+    await steps.ended(jobs);
+    expect(await inversions(steps, entities(50))).toEqual([]);
+  }, 120_000);
+});

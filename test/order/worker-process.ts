@@ -1,0 +1,88 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Queue, QueueEvents, type Job } from "bullmq";
+import { onTestFinished } from "vitest";
+import type { WithLockOptions } from "../../src/index.ts";
+import { bundle } from "../support/bundle.ts";
+import { redisClient } from "../support/redis.ts";
+
+const PROGRAM = fileURLToPath(new URL("programs/worker.ts", import.meta.url));
+let bundling: Promise<string> | undefined;
+
+async function bundled(): Promise<string> {
+  bundling ??= bundle(PROGRAM).then((outfile) => {
+    process.once("exit", () => rmSync(dirname(outfile), { recursive: true, force: true }));
+    return outfile;
+  });
+  return await bundling;
+}
+
+/** The data of a job: one of the steps of an entity. */
+export interface Step {
+  entity: string;
+  index: number;
+  /** Milliseconds that it takes. */
+  ms: number;
+  /** How many attempts fail before one succeeds. */
+  failures?: number;
+}
+
+/** What a worker process is to do. */
+export interface WorkerTask {
+  readonly queueUrl: string;
+  readonly masterUrls: readonly string[];
+  readonly concurrency: number;
+  readonly policies: Partial<Omit<WithLockOptions, "redlock" | "key">>;
+}
+
+/** A worker in a process of its own; it is gone when the test ends. */
+export async function startWorker(task: WorkerTask): Promise<ChildProcess> {
+  const child = fork(await bundled(), [JSON.stringify(task)], { execArgv: [] });
+  onTestFinished(async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exit = once(child, "exit");
+    child.kill("SIGKILL");
+    await exit;
+  });
+  await Promise.race([
+    once(child, "message"),
+    once(child, "exit").then(([code]) => {
+      throw new Error(`the worker process ended with ${String(code)}`);
+    }),
+  ]);
+  return child;
+}
+
+/** A queue of steps, and what became of them. */
+export interface Steps {
+  readonly queue: Queue<Step>;
+  ended(jobs: readonly Job<Step>[]): Promise<void>;
+  /** The indexes of the steps of an entity, in the order in which they started, or succeeded. */
+  journal(what: "started" | "succeeded", entity: string): Promise<number[]>;
+}
+
+/** Makes the queue that {@link startWorker} serves; closed when the test ends. */
+export async function makeSteps(queueUrl: string): Promise<Steps> {
+  const connection = { url: queueUrl };
+  const queue = new Queue<Step>("steps", { connection });
+  const events = new QueueEvents("steps", { connection });
+  const client = redisClient(queueUrl);
+  onTestFinished(async () => {
+    await events.close();
+    await queue.close();
+  });
+  await events.waitUntilReady();
+  events.setMaxListeners(0);
+  queue.setMaxListeners(0);
+  return {
+    queue,
+    ended: async (jobs) => {
+      await Promise.all(jobs.map(async (job) => await job.waitUntilFinished(events)));
+    },
+    journal: async (what, entity) =>
+      (await client.lrange(`${what}:${entity}`, "0", "-1")).map(Number),
+  };
+}
