@@ -98,26 +98,28 @@ export class Beat implements Appointment {
       this.#lose(this.#overdue(now));
     } else if (now >= this.#nextBeat) {
       this.#nextBeat = Infinity;
-      void this.beat();
+      this.beat();
     }
   }
 
-  /** Extends now, by `ttl` or the lock's own; also what the user's own extend does. */
-  async beat(ttl?: number): Promise<ExtendOutcome> {
+  /** Extends now, by `ttl` or the lock's own. `settle` runs with what it came to. */
+  beat(ttl: number = this.#tenure.grantedTtl, settle?: (outcome: ExtendOutcome) => void): void {
     const sentAt = this.#clock.now();
     const before = this.#tenure.validUntil;
-    const outcome = await this.#tenure.extend(ttl);
-    if (this.#over) return outcome;
-    if (outcome.kind === "lost") {
-      this.#lose({ reason: "taken", votes: outcome.votes });
-      return outcome;
-    }
+    this.#tenure.extend(ttl, (outcome) => {
+      this.#extended(outcome, sentAt, before);
+      settle?.(outcome);
+    });
+  }
+
+  #extended(outcome: ExtendOutcome, sentAt: number, before: number): void {
+    if (this.#over) return;
+    if (outcome.kind === "lost") return this.#lose({ reason: "taken", votes: outcome.votes });
     const moved = this.#tenure.validUntil > before;
-    this.#lastVotes = moved || outcome.kind === "extended" ? [] : outcome.votes;
+    this.#lastVotes = moved || outcome.kind === "extended" ? NO_VOTES : outcome.votes;
     this.#nextBeat = moved ? this.#onGrid(sentAt) : this.#retryAt(this.#clock.now());
     this.#agenda.update(this);
     if (moved) this.#listener.onExtended();
-    return outcome;
   }
 
   /** Ends beats and watchdog at once; nothing is called any more. Idempotent. */

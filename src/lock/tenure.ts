@@ -75,54 +75,16 @@ export class Tenure {
   }
 
   /**
-   * Extends on all masters. Settles when a quorum has confirmed, or can no longer.
+   * Extends on all masters. `settle` runs when a quorum has confirmed, or can no longer.
    *
    * A confirmation counts only while the deadline in force has not passed: the lock is prolonged without a gap or
    * not at all.
    */
-  extend(ttl: number = this.grantedTtl): Promise<ExtendOutcome> {
-    const { clock, guards, masters } = this.#context;
-    const { quorum, names, ports } = masters;
-    const poll = new Poll(names);
-    return new Promise((resolve) => {
-      const update = (node: number, word: NodeVote["vote"], cause?: string): void => {
-        poll.note(node, word, cause);
-        if (poll.count("granted") >= quorum) resolve({ kind: "extended" });
-        else if (poll.count("gone") + poll.count("held") > ports.length - quorum) {
-          resolve({ kind: "lost", votes: poll.report() });
-        } else if (poll.count("pending") === 0) {
-          resolve({ kind: "unconfirmed", votes: poll.report() });
-        }
-      };
-      const heard = (node: number, reply: ExtendReply, sentAt: number): void => {
-        const { status } = reply;
-        guards.heard(node, reply);
-        if (status === "gone" || status === "taken") {
-          this.#void(node, sentAt);
-          update(node, status === "gone" ? "gone" : "held");
-        } else if (status === "quarantined") {
-          update(node, "quarantined", "the key was set after the master had lost its memory");
-        } else if (status === "unarmed") {
-          update(node, "unarmed", "the master has lost its memory");
-        } else if (status === "too long") {
-          update(node, "unarmed", `the master did not know of a ttl of ${ttl} ms`);
-        } else if (clock.now() >= this.validUntil) {
-          update(node, "timed-out", "the answer came after the lock had ended");
-        } else {
-          this.confirm(node, sentAt, ttl);
-          update(node, "granted");
-        }
-      };
-      masters.broadcast(
-        extendOperation,
-        ttl === this.claim.ttl ? this.claim : { ...this.claim, ttl },
-        {
-          answer: heard,
-          failure: (node, { failure, message }: NodeError) => update(node, failure, message),
-          late: heard,
-        },
-      );
-    });
+  extend(ttl: number, settle: (outcome: ExtendOutcome) => void): void {
+    const { claim } = this;
+    const tally = new ExtendTally(this.#context, this, ttl, settle);
+    const claimed = ttl === claim.ttl ? claim : { ...claim, ttl };
+    this.#context.masters.broadcast(extendOperation, claimed, tally);
   }
 
   /**
@@ -157,7 +119,8 @@ export class Tenure {
     );
   }
 
-  #void(node: number, sentAt: number): void {
+  /** Takes note that a master, asked at `sentAt`, has said that the keys are not ours. */
+  revoke(node: number, sentAt: number): void {
     const voidBefore = (this.#voidBefore ??= []);
     voidBefore[node] = Math.max(voidBefore[node] ?? 0, sentAt);
     this.#setLease(node, -Infinity);
@@ -167,6 +130,77 @@ export class Tenure {
   #setLease(node: number, end: number): void {
     this.#leaseEnds[node] = end;
     this.#validUntil = validUntil(this.#leaseEnds, this.#context.masters.quorum);
+  }
+}
+
+const EXTENDED: ExtendOutcome = { kind: "extended" };
+
+/** What masters say to one extend. */
+class ExtendTally implements Responses<ExtendReply> {
+  readonly #context: LockContext;
+  readonly #tenure: Tenure;
+  readonly #ttl: number;
+  readonly #poll: Poll;
+  #settle: ((outcome: ExtendOutcome) => void) | undefined;
+
+  constructor(
+    context: LockContext,
+    tenure: Tenure,
+    ttl: number,
+    settle: (outcome: ExtendOutcome) => void,
+  ) {
+    this.#context = context;
+    this.#tenure = tenure;
+    this.#ttl = ttl;
+    this.#poll = new Poll(context.masters.names);
+    this.#settle = settle;
+  }
+
+  answer(node: number, reply: ExtendReply, sentAt: number): void {
+    const { clock, guards } = this.#context;
+    const { status } = reply;
+    guards.heard(node, reply);
+    if (status === "gone" || status === "taken") {
+      this.#tenure.revoke(node, sentAt);
+      this.#note(node, status === "gone" ? "gone" : "held");
+    } else if (status === "quarantined") {
+      this.#note(node, "quarantined", "the key was set after the master had lost its memory");
+    } else if (status === "unarmed") {
+      this.#note(node, "unarmed", "the master has lost its memory");
+    } else if (status === "too long") {
+      this.#note(node, "unarmed", `the master did not know of a ttl of ${this.#ttl} ms`);
+    } else if (clock.now() >= this.#tenure.validUntil) {
+      this.#note(node, "timed-out", "the answer came after the lock had ended");
+    } else {
+      this.#tenure.confirm(node, sentAt, this.#ttl);
+      this.#note(node, "granted");
+    }
+  }
+
+  failure(node: number, { failure, message }: NodeError): void {
+    this.#note(node, failure, message);
+  }
+
+  late(node: number, reply: ExtendReply, sentAt: number): void {
+    this.answer(node, reply, sentAt);
+  }
+
+  #note(node: number, word: NodeVote["vote"], cause?: string): void {
+    const poll = this.#poll;
+    poll.note(node, word, cause);
+    const settle = this.#settle;
+    if (settle === undefined) return;
+    const { quorum, ports } = this.#context.masters;
+    let outcome: ExtendOutcome | undefined;
+    if (poll.count("granted") >= quorum) outcome = EXTENDED;
+    else if (poll.count("gone") + poll.count("held") > ports.length - quorum) {
+      outcome = { kind: "lost", votes: poll.report() };
+    } else if (poll.count("pending") === 0) {
+      outcome = { kind: "unconfirmed", votes: poll.report() };
+    }
+    if (outcome === undefined) return;
+    this.#settle = undefined;
+    settle(outcome);
   }
 }
 

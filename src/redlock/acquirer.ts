@@ -68,11 +68,21 @@ export class Acquirer {
   /** How many acquisitions are under way. */
   #running = 0;
   readonly #awaitingIdle: (() => void)[] = [];
+  /** The caller of all acquisitions that are in no line. */
+  readonly #placeless: Caller;
 
   constructor(parts: AcquirerParts) {
     const { settings, context, heartbeat, line, events, held } = parts;
     const { clock, masters, nodeTimeout } = context;
     this.#parts = parts;
+    this.#placeless = {
+      process: context.process,
+      home: "",
+      place: "",
+      run: 0,
+      replaceable: false,
+      joins: undefined,
+    };
     this.#lockParts = {
       heartbeat,
       line,
@@ -222,11 +232,10 @@ export class Acquirer {
     standing: Standing | undefined,
     { inLine, joins }: { inLine: boolean; joins: boolean | "replacing" },
   ): Caller {
+    if (standing === undefined) return this.#placeless;
     const { context, line } = this.#parts;
-    const { home = "", place = "", run = 0, priority = 0, replaceable = false } = standing ?? {};
-    const { behind } = standing ?? {};
-    const detail =
-      joins !== false && standing !== undefined ? line.detailOf(standing, "arriving") : "";
+    const { home, place, run, priority, replaceable, behind } = standing;
+    const detail = joins === false ? "" : line.detailOf(standing, "arriving");
     return {
       process: context.process,
       home: line.isOpen(home) ? encodeHome(home) : "",

@@ -5,7 +5,7 @@ import type { SafeEmitter } from "../events.ts";
 import type { Line } from "../line/line.ts";
 import type { Beat, Heartbeat, HeartbeatListener, LossNotice } from "../heartbeat/heartbeat.ts";
 import type { Lock } from "../lock/lock.ts";
-import type { Tenure } from "../lock/tenure.ts";
+import type { ExtendOutcome, Tenure } from "../lock/tenure.ts";
 
 /** What the held locks of one `Redlock` share. */
 export interface HeldLockParts {
@@ -78,8 +78,10 @@ export class HeldLock implements Lock, HeartbeatListener {
   }
 
   onExtended(): void {
+    const { events } = this.#parts;
+    if (events.listenerCount("extended") === 0) return;
     const { keys, fencingToken } = this;
-    this.#parts.events.emit("extended", { keys, fencingToken, remaining: this.remaining() });
+    events.emit("extended", { keys, fencingToken, remaining: this.remaining() });
   }
 
   onLost(notice: LossNotice): void {
@@ -117,7 +119,9 @@ export class HeldLock implements Lock, HeartbeatListener {
   async extend(ttl?: number): Promise<void> {
     const checked = ttl === undefined ? undefined : this.#parts.checkTtl(ttl);
     this.assertHeld();
-    const outcome = await this.#beat.beat(checked);
+    const outcome = await new Promise<ExtendOutcome>((resolve) => {
+      this.#beat.beat(checked, resolve);
+    });
     if (outcome.kind === "extended") return;
     this.assertHeld();
     const { quorum, nodeTimeout } = this.#parts;
