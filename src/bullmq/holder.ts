@@ -37,7 +37,8 @@ function identify(job: Job): { shown: string; mark: string } {
   const name = nameOf(job);
   const shown = shorten(printable(name), LONGEST_NAME);
   // Nearly always, and much cheaper than a hash.
-  if (shown === name) return { shown, mark: job.timestamp.toString(36).padStart(MARK_LENGTH, "0") };
+  if (shown === name)
+    return { shown, mark: (job.timestamp ?? 0).toString(36).padStart(MARK_LENGTH, "0") };
   const identity = JSON.stringify([queueNameOf(job), job.id, job.timestamp]);
   const mark = createHash("sha256").update(identity).digest("base64url").slice(0, MARK_LENGTH);
   return { shown, mark };

@@ -24,7 +24,11 @@ function make(options: unknown): Redlock {
 describe("a Redlock refuses", () => {
   it.each<[string, unknown, RegExp]>([
     ["no nodes", { nodes: [] }, /^nodes: found an empty array, expected at least one Redis master/],
-    ["nodes that are no array", { nodes: 5 }, /^nodes: found 5, expected at least one Redis/],
+    [
+      "nodes that are no array",
+      { nodes: 5 },
+      /^nodes: found a number, expected at least one Redis/,
+    ],
     [
       "nodes in one text",
       { nodes: "redis://:secret@a,redis://b" },
