@@ -79,7 +79,10 @@ export interface RedlockEvents {
  * code that emitted.
  */
 export class SafeEmitter extends EventEmitter<RedlockEvents> {
-  override emit<K extends keyof RedlockEvents>(event: K, ...args: RedlockEvents[K]): boolean {
+  override emit<K extends keyof RedlockEvents>(event: K, ...args: RedlockEvents[K]): boolean;
+  /** Emits an event of your own. The types of newer versions of Node ask for this form. */
+  override emit(event: string | symbol, ...args: unknown[]): boolean;
+  override emit(event: keyof RedlockEvents, ...args: unknown[]): boolean {
     let called = false;
     // Nearly always, and cheaper than a list of nobody.
     if (event !== "warning" && this.listenerCount(event) === 0) return false;

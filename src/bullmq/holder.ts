@@ -36,9 +36,12 @@ export function isSameJob(job: Job, holder: Holder | undefined): boolean {
 function identify(job: Job): { shown: string; mark: string } {
   const name = nameOf(job);
   const shown = shorten(printable(name), LONGEST_NAME);
-  // Nearly always, and much cheaper than a hash.
-  if (shown === name)
-    return { shown, mark: (job.timestamp ?? 0).toString(36).padStart(MARK_LENGTH, "0") };
+  // Nearly always, and much cheaper than a hash: the lengths say where the id begins and ends.
+  if (shown === name) {
+    const lengths = queueNameOf(job).length * (LONGEST_NAME + 1) + name.length;
+    const mark = `${base36(lengths, 3)}${base36(job.timestamp ?? 0, MARK_LENGTH - 3)}`;
+    return { shown, mark };
+  }
   const identity = JSON.stringify([queueNameOf(job), job.id, job.timestamp]);
   const mark = createHash("sha256").update(identity).digest("base64url").slice(0, MARK_LENGTH);
   return { shown, mark };
@@ -46,4 +49,8 @@ function identify(job: Job): { shown: string; mark: string } {
 
 function shorten(text: string, longest: number): string {
   return text.length <= longest ? text : `${text.slice(0, longest - 3)}...`;
+}
+
+function base36(number: number, digits: number): string {
+  return number.toString(36).padStart(digits, "0");
 }

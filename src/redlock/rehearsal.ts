@@ -128,7 +128,7 @@ function rehearsedCalls(names: Names, owner: string, guarded: boolean): Call<unk
     replaces: true,
   }));
   const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, patience: 0 };
-  const line = [names.turn(key), names.waiters(key), names.waiter(key)];
+  const line = [names.turn(key), names.waiters(key), names.waiter(key), names.newest(key)];
   return [
     ...(guarded ? [new Call(armOperation, arming)] : []),
     new Call(acquireOperation, { ...claim, ttl: PROBE_TTL / 2 }),

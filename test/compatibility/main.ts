@@ -130,7 +130,7 @@ async function jest(): Promise<void> {
   await putTable("jest", [["", ...nodes.map(({ version }) => `Node ${version}`)], ...rows]);
 }
 
-/** Types with the oldest and the newest of everything, both builds. */
+/** Types with the oldest and the newest of everything, the types of Node among it, both builds. */
 async function minute(): Promise<void> {
   const compilers = await installTypeScript(["5.4", "7"]);
   const modes = MODES.filter(({ libraries }) => libraries);
@@ -138,6 +138,9 @@ async function minute(): Promise<void> {
     const folder = await installPair("types", version, "6");
     for (const compiler of compilers) await typesCell(folder, compiler, modes);
   });
+  // Types of Node change what a class may make of an emitter.
+  const folder = await installPair("types-of-node", "6", "6", "@types/node@latest");
+  await typesCell(folder, compilers.at(-1)!, modes);
 }
 
 async function typesCell(folder: Folder, compiler: Folder, modes: typeof MODES): Promise<string> {
@@ -189,7 +192,8 @@ async function installPair(
   ioredis: string,
   ...more: readonly string[]
 ): Promise<Folder> {
-  const packages = [".", `bullmq@${bullmq}`, `ioredis@${ioredis}`, "@types/node@20", ...more];
+  const types = more.some((wanted) => wanted.startsWith("@types/node@")) ? [] : ["@types/node@20"];
+  const packages = [".", `bullmq@${bullmq}`, `ioredis@${ioredis}`, ...types, ...more];
   return await folders.install(`${name}-${bullmq}-${ioredis}`, ...packages);
 }
 
