@@ -83,7 +83,7 @@ export function withLock<
 >(
   options: WithLockOptions<J, K, C, M, S>,
   processor: (job: J, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<R>,
-): LockingProcessor<J, R | SkippedUnder<C, M, S>> {
+): LockingProcessor<J, R | SkippedUnder<C, M, NoInfer<S>>> {
   const settings = checkLockOptions(options);
   if (typeof processor !== "function") {
     throw new LockConfigError({

@@ -1,7 +1,7 @@
+import { refuseUnknownOptions } from "../check-options.ts";
 import { fetchDebianPackages } from "./debian-packages.ts";
 import { installWithHomebrew } from "./homebrew.ts";
 import { lookInUsualPlaces, lookOnPath, takeNamedServer } from "./installed-servers.ts";
-import { refuseUnknownOptions } from "./known-options.ts";
 import { NoRedisServerError, type SearchAttempt } from "./no-redis-server-error.ts";
 import type { RedisServer } from "./redis-server.ts";
 import type { Search, Step } from "./search.ts";
@@ -43,7 +43,7 @@ export interface FindRedisServerOptions {
  * @throws NoRedisServerError which lists every step and the remedy for this system.
  */
 export async function findRedisServer(options: FindRedisServerOptions = {}): Promise<RedisServer> {
-  refuseUnknownOptions("findRedisServer", options, ["env", "places", "onProgress"]);
+  refuseUnknownOptions("", options, ["env", "places", "onProgress"]);
   const { env = process.env, places = USUAL_PLACES, onProgress = () => undefined } = options;
   const search: Search = { env, places, onProgress };
   const named = await takeNamedServer(search);

@@ -2,14 +2,19 @@ import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { checkChoice, checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { describeValue, LockConfigError } from "../errors.ts";
 import { findRedisServer } from "./find-redis-server.ts";
-import { refuseUnknownOptions } from "./known-options.ts";
 import { RedisNode, type NodeLaunch } from "./redis-node.ts";
 import type { RedisServer } from "./redis-server.ts";
 import { Warden } from "./warden.ts";
 
 const START_TIMEOUT = 10_000;
-const OPTIONS = ["persistence", "args", "startTimeout", "server", "onProgress"];
+const OPTIONS = ["persistence", "args", "startTimeout", "onProgress"];
+/** More servers than any test needs; each takes a port, a folder and a few megabytes. */
+const MOST_NODES = 999;
+/** Longest wait for a server, in ms. */
+const LONGEST_START = 600_000;
 
 /** Options of {@link startRedisNodes}. */
 export interface RedisNodesOptions {
@@ -68,6 +73,7 @@ export interface RedisNodes extends AsyncDisposable {
  * A server is looked for on this machine, beginning with the path in `BULLMQ_REDLOCK_REDIS_BIN`; where there is none it is
  * fetched into a cache, unless `BULLMQ_REDLOCK_INSTALL=0` forbids it.
  *
+ * @throws {LockConfigError} for a bad argument.
  * @throws NoRedisServerError when this machine has no server and none can be fetched.
  * @throws RedisStartError when a server does not come up; its output is in the message.
  */
@@ -176,13 +182,18 @@ class NodeGroup implements RedisNodes {
 }
 
 function checkCount(count: number): void {
-  if (!Number.isInteger(count) || count < 1)
-    throw new RangeError(`found ${count} nodes, expected a whole number of at least 1`);
+  checkNumber("count", count, { min: 1, max: MOST_NODES, unit: "a number of servers" });
 }
 
 function checkOptions(options: RedisNodesOptions): void {
-  refuseUnknownOptions("startRedisNodes", options, OPTIONS);
-  const { persistence = "none" } = options;
-  if (persistence !== "none" && persistence !== "always")
-    throw new TypeError(`persistence: found "${String(persistence)}", expected "none" or "always"`);
+  requireObject("options", options, "an object of options");
+  refuseUnknownOptions("", options, [...OPTIONS, "server"], `one of ${OPTIONS.join(", ")}`);
+  const { persistence = "none", args = [], startTimeout = START_TIMEOUT } = options;
+  checkChoice("persistence", persistence, ["none", "always"]);
+  const bounds = { min: 1, max: LONGEST_START, unit: "whole milliseconds" };
+  checkNumber("startTimeout", startTimeout, bounds);
+  if (!Array.isArray(args) || args.some((arg) => typeof arg !== "string")) {
+    const expected = 'a list of texts, such as ["--requirepass", "secret"]';
+    throw new LockConfigError({ path: "args", found: describeValue(args), expected });
+  }
 }

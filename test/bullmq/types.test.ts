@@ -91,6 +91,29 @@ test("knows what a job may complete with that is skipped", () => {
   expectTypeOf(under.skipResult).returns.resolves.toEqualTypeOf<string | number>();
 });
 
+test("does not take what a worker promises for what a skipped job completes with", () => {
+  const key = "account:{{data.accountId}}";
+  const options = { connection: {} };
+  const count = async (job: Job<Invoice>) => await Promise.resolve(job.data.items.length);
+  const made = [
+    () =>
+      new Worker<Invoice, number>(
+        "q",
+        // @ts-expect-error a skipped job completes with an object
+        withLock({ redlock, key, onConflict: "skip" }, count),
+        options,
+      ),
+    () =>
+      new Worker<Invoice, number | SkippedResult>(
+        "q",
+        withLock({ redlock, key, onConflict: "skip" }, count),
+        options,
+      ),
+    () => new Worker<Invoice, number>("q", withLock({ redlock, key }, count), options),
+  ];
+  expectTypeOf(made).toBeArray();
+});
+
 test("knows a wrong path, a wrong choice and a wrong key function", () => {
   const refused = [
     // @ts-expect-error there is no such path

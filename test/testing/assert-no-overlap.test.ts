@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { assertNoOverlap } from "../../src/testing/index.ts";
+import { assertNoOverlap, type CriticalSection } from "../../src/testing/index.ts";
 
 it("accepts sections of other keys, and those that begin when another ends, in any order", () => {
   assertNoOverlap([]);
@@ -36,4 +36,13 @@ it.each([
   { key: "a", from: Number.NaN, to: 1 },
 ])("refuses %o", (section) => {
   expect(() => assertNoOverlap([section])).toThrow("expected from <= to");
+});
+
+it.each<[unknown, string]>([
+  [undefined, "expected a list of sections, found nothing"],
+  [5, "expected a list of sections, found 5"],
+  [[null], "expected { key: a text, from: a number, to: a number }, found null"],
+  [[{ key: "a", from: "1", to: 2 }], 'found {"key":"a","from":"1","to":2}'],
+])("refuses what is no list of sections: %j", (history, message) => {
+  expect(() => assertNoOverlap(history as CriticalSection[])).toThrow(message);
 });

@@ -139,12 +139,18 @@ describe("a start", () => {
   });
 
   test.each([
-    [0, {}, "found 0 nodes, expected a whole number of at least 1"],
-    [1.5, {}, "found 1.5 nodes"],
-    [1, { persistance: "always" }, 'unknown option "persistance"'],
-    [1, { persistence: "often" }, 'found "often", expected "none" or "always"'],
+    [0, {}, "count: found 0, expected a number of servers from 1 to 999"],
+    [1.5, {}, "count: found 1.5"],
+    ["3", {}, 'count: found "3"'],
+    [1, null, "options: found null, expected an object of options"],
+    [1, { persistance: "always" }, 'persistance: found an unknown option, expected "persistence"?'],
+    [1, { nothing: 1 }, "expected one of persistence, args, startTimeout, onProgress"],
+    [1, { persistence: "often" }, 'persistence: found "often", expected one of "none", "always"'],
+    [1, { startTimeout: -1 }, "startTimeout: found -1, expected whole milliseconds from 1"],
+    [1, { args: "x" }, 'args: found "x", expected a list of texts'],
   ])("refuses %s nodes with %j", async (count, options, message) => {
-    await expect(startRedisNodes(count, options as RedisNodesOptions)).rejects.toThrow(message);
+    const starting = startRedisNodes(count as number, options as RedisNodesOptions);
+    await expect(starting).rejects.toThrow(message);
   });
 });
 
