@@ -14,6 +14,10 @@ async function processor(job: Job<Invoice>): Promise<string> {
   return await Promise.resolve(job.data.accountId);
 }
 
+async function count(job: Job<Invoice>): Promise<number> {
+  return await Promise.resolve(job.data.items.length);
+}
+
 /** For the compiler only. */
 function connect(processor: Processor<Invoice, string>): Worker<Invoice, string> {
   return new Worker<Invoice, string>("invoices", processor, { connection: {}, autorun: false });
@@ -94,7 +98,6 @@ test("knows what a job may complete with that is skipped", () => {
 test("does not take what a worker promises for what a skipped job completes with", () => {
   const key = "account:{{data.accountId}}";
   const options = { connection: {} };
-  const count = async (job: Job<Invoice>) => await Promise.resolve(job.data.items.length);
   const made = [
     () =>
       new Worker<Invoice, number>(

@@ -30,6 +30,7 @@ const expected: Record<string, RegExp[]> = {
     /mail ran under \[\]/,
     /balances: \{ '0': 500, '1': 500 \}/,
   ],
+  "testing/real-servers.ts": [/^still done$/m],
   "nestjs/main.ts": [/balances: \{ '0': 500, '1': 500, '2': 500, '3': 500 \}/],
 };
 

@@ -26,9 +26,3 @@ it("the example for node:test passes, and its process ends by itself", async () 
   const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: ROOT, env });
   expect(stdout).toMatch(/^# pass 3\n# fail 0$/m);
 });
-
-it("the example with real servers works while one is silent, and its process ends by itself", async () => {
-  const args = ["--import", "tsx", "examples/testing/real-servers.ts"];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: ROOT });
-  expect(stdout).toBe("still done\n");
-});
