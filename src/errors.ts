@@ -19,10 +19,24 @@ export abstract class RedlockError extends Error {
   abstract readonly code: RedlockErrorCode;
 }
 
+/** A job that holds a key. */
+export interface HolderJob {
+  /** The name of its queue, without the prefix. */
+  queue: string;
+  id: string;
+  /** From 1. */
+  attempt: number;
+}
+
 /** Who holds a key, read from the value stored on the lock masters. */
 export interface Holder {
   /** The holder's own description, as it gave it; `undefined` when it gave none or when the value is not ours. */
   text: string | undefined;
+  /**
+   * The job, when the holder is one; else absent. Also absent when its name, `prefix:queue:id`, has more than 120 characters, or
+   * some that cannot be shown, and when an earlier version has stored it.
+   */
+  job?: HolderJob;
   /** The holder's fencing token; `undefined` when the value is not ours. */
   fencingToken: number | undefined;
   /** When the holder got the key, in milliseconds since 1970 by the holder's clock; `undefined` when the value is not ours. */

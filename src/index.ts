@@ -11,6 +11,7 @@ export type {
 export { type LockingProcessor, withLock, type WithLockOptions } from "./bullmq/with-lock.ts";
 export {
   type Holder,
+  type HolderJob,
   LockConfigError,
   LockConflictError,
   LockKeyError,

@@ -1,6 +1,5 @@
-import { type HoldingJob, readHoldingJob } from "../bullmq/read-holder.ts";
 import type { Holder } from "../errors.ts";
-import { storedTextOf } from "../redlock/holder.ts";
+import { type HoldingJob, readHoldingJob, storedTextOf } from "../redlock/holder.ts";
 import type { KeyInspection, NodeInspection, WaiterInspection } from "../redlock/inspect.ts";
 
 /** What the answers of the masters about a key come to. Durations are milliseconds. */
