@@ -195,10 +195,10 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "options in the wrong place",
       `${NODES}\nkey: a\nrules: [{key: a, nodes: [], redlock: x, maxTtl: 5s, onConflikt: skip}]`,
-      "2:1 key: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules",
+      "2:1 key: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules",
       ...["3:18 rules[0].nodes", "3:29 rules[0].redlock", "3:41 rules[0].maxTtl"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of queue, job, when, unless, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable`,
+          `${place}: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable`,
       ),
       '3:53 rules[0].onConflikt: found an unknown option, expected "onConflict"?',
     ],
@@ -309,6 +309,15 @@ rules: [{key: a, ttl: 0, heartbeat: 1h, minHold: 2h}]`,
       '1:50 nodes[0]: found an unknown option, expected "port"?',
     ],
     [
+      "faults of masters beside a right place",
+      `nodes: [{url: "redis://a:1", db: -1}, {path: /b, db: -1}, {url: "redis://c", colour: 1}, {path: /d, port: 1, db: -1}]\nrules: [{key: a}]`,
+      "1:34 nodes[0].db: found -1, expected the number of a database from 0 to 1000000",
+      "1:54 nodes[1].db: found -1, expected the number of a database from 0 to 1000000",
+      "1:78 nodes[2]: found an unknown option, expected an option of ioredis, such as host, port, path, username, password, db or tls; or url",
+      "1:97 nodes[3].path: found a socket beside a port, expected one of them",
+      "1:114 nodes[3].db: found -1, expected the number of a database from 0 to 1000000",
+    ],
+    [
       "faults of YAML, which hide no others",
       `${NODES}
 ttl: 5sec
@@ -413,9 +422,9 @@ a: b`,
       `${NODES}\n__proto__: {ttl: 5}\nconstructor: 1\nrules: [{key: a, toString: 1}]`,
       ...["2:1 __proto__", "3:1 constructor"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules`,
+          `${place}: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules`,
       ),
-      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable",
+      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable",
     ],
   ])("has %s", async (_, text, ...mistakes) => {
     expect((await faultsOf(text)).map(line)).toEqual(mistakes);
@@ -533,6 +542,36 @@ rules: [{key: a}]
     ]);
   });
 
+  it.each<[node: string, column: number, found: string]>([
+    ["redis://:${PW@h", 12, "${ without an end, expected } behind the name: ${NAME}"],
+    ["redis://:${PW}@${HOST", 18, "${ without an end, expected } behind the name: ${NAME}"],
+    ["$PW", 2, "a name that stands for nothing here, expected ${NAME} for an environment variable"],
+    ["{PW}", 2, "a name that stands for nothing here, expected ${NAME} for"],
+    ["{{PW}}", 2, "a name that stands for nothing here, expected ${NAME} for"],
+    ["$(PW)", 2, "a name that stands for nothing here, expected ${NAME} for"],
+    ["%PW%", 2, "a name that stands for nothing here, expected ${NAME} for"],
+  ])("are refused half written: %s", async (written, column, found) => {
+    const environment = { PW: "s3cr3t", HOST: "h" };
+    const end = "rules: [{key: a}]";
+    for (const [text, before, path] of [
+      [`nodes: ["${written}"]\n${end}`, 7, "nodes[0]"],
+      [`nodes: [{host: h, password: "${written}"}]\n${end}`, 27, "nodes[0].password"],
+    ] as const) {
+      const [fault, ...more] = (await faultsOf(text, environment)).map(line);
+      expect(fault).toContain(`1:${before + column} ${path}: found ${found}`);
+      expect(more).toEqual([]);
+    }
+  });
+
+  it("are refused half written in keyPrefix too", async () => {
+    const text = `${NODES}\nkeyPrefix: "a:\${PW"\nrules: [{key: a}]`;
+    expect((await faultsOf(text)).map(line)).toEqual([
+      "2:15 keyPrefix: found ${ without an end, expected } behind the name: ${NAME}",
+    ]);
+    // Braces alone are what a cluster takes the slot from.
+    expect(await faultsOf(text.replace("a:${PW", "{PW}"))).toEqual([]);
+  });
+
   it("stand for nothing elsewhere", async () => {
     expect(
       (await faultsOf(`${NODES}\nttl: \${TTL}\nrules: [{key: a}]`, { TTL: "15s" })).map(line),
@@ -609,6 +648,32 @@ rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail",
       }
     },
   );
+
+  it("takes a URL object for a master", async () => {
+    const nodes = [new URL("redis://:pw@a:1"), "redis://b"];
+    await using locks = defineLocks({ nodes, rules: [{ key: "a" }] });
+    locks.redlock.on("warning", () => undefined);
+    const error = errorBy(() =>
+      defineLocks({ nodes: [...nodes, "redis://a:1"], rules: [{ key: "a" }] }),
+    );
+    expect(error.message).toMatch(/^nodes\[2\]: found the same server as nodes\[0\]/);
+  });
+
+  it("refuses gaps in lists, and masters that contain themselves", () => {
+    const tls: Record<string, unknown> = { ca: "x" };
+    tls["self"] = { tls };
+    const rules = {
+      // eslint-disable-next-line no-sparse-arrays -- what a comma too many makes
+      nodes: [, { host: "a", tls }],
+      // eslint-disable-next-line no-sparse-arrays -- likewise
+      rules: [, { key: [, "a"] }],
+    } as unknown as LockRules;
+    expect(errorBy(() => defineLocks(rules)).message).toBe(`4 mistakes
+nodes[0]: found nothing, expected a URL such as "redis://lock-1:6379", or an object with host, port and more
+rules[0]: found nothing, expected a rule, such as { queue: "invoices", key: "account:{{data.accountId}}" }
+rules[1].key[0]: found nothing, expected a template such as "account:{{data.accountId}}", a list of them, or null for jobs that need no lock
+nodes[1].tls: found an object that contains itself, expected one that ends`);
+  });
 
   it("refuses a part of a condition without a value", () => {
     const nested = {
