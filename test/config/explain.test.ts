@@ -48,6 +48,7 @@ describe("explain", () => {
       error: undefined,
       options: {
         onConflict: "delay",
+        order: "arrival",
         onUnavailable: "fail",
         onLost: "delay",
         maxLost: 3,

@@ -367,7 +367,74 @@ a: b`,
       "a template and a variable without quotes",
       `nodes: [\${A}]\nrules:\n- key: {{data.x}}\n`,
       '1:10 : found braces that are read as an object, expected a variable in quotes: "${NAME}"',
-      '3:9 : found braces that are read as an object, expected a template in quotes: "account:{{data.accountId}}"',
+    ],
+    [
+      "templates without quotes",
+      `${NODES}\nrules:\n- job: a\n  key: {{data.x}}\n- key: {{data.y}}\n`,
+      ...["4:9", "5:9"].map(
+        (place) =>
+          `${place} : found braces that are read as an object, expected a template in quotes: "account:{{data.accountId}}"`,
+      ),
+    ],
+    [
+      "a variable without quotes between braces, of which nothing else follows",
+      `ttl: 1\nttl: 2\nnodes: [{host: h, port: \${PORT}}]\nrules:\n- key: a\n- key: @b`,
+      "2:1 : found a name a second time, expected each name once",
+      '3:26 : found braces that are read as an object, expected a variable in quotes: "${NAME}"',
+    ],
+    [
+      "a brace before a text, of which nothing else follows",
+      `nodes:\n- host: h\n  password: }x\n  port: 1\nrules:\n- key: a\n- key: b`,
+      "3:13 : found text behind the end of a value, expected a line break, or quotes around a text with marks of YAML in it",
+    ],
+    [
+      "a stray quote, of which nothing else follows",
+      `nodes: ["redis://h, "redis://i"]\nrules:\n- key: "a"\n  job: "b"\n- key: "c"`,
+      "1:22 : found two values side by side, expected a comma between them",
+    ],
+    [
+      "words of other languages for nothing",
+      `${NODES}
+rules:
+- {job: a, key: undefined}
+- {job: b, key: [NaN, x]}
+- {job: None, key: None}
+- {when: {data.a: undefined, data.b: [x, None]}, unless: {data.c: nil}, key: "undefined"}
+`,
+      '3:17 rules[0].key: found undefined, expected null, or "undefined" in quotes',
+      '4:18 rules[1].key[0]: found NaN, expected "NaN" in quotes',
+      '5:9 rules[2].job: found None, expected "None" in quotes',
+      '5:20 rules[2].key: found None, expected null, or "None" in quotes',
+      '6:19 rules[3].when["data.a"]: found undefined, expected null, or "undefined" in quotes',
+      '6:42 rules[3].when["data.b"][1]: found None, expected null, or "None" in quotes',
+      '6:67 rules[3].unless["data.c"]: found nil, expected null, or "nil" in quotes',
+    ],
+    [
+      "comments that cut a text off",
+      `${NODES}
+keyPrefix: a #\${B}
+rules:
+- key: order #{{data.id}}
+  job: a
+- key: a:{{data.a}} #{{data.b}}
+  job: b
+- key:
+  - a
+  - b #{{data.b}}
+  job: c
+- {job: d, key: c # {{data.c}}
+  }
+- job: e
+  key: >-
+    e #{{data.id}}
+- job: f # {{data.x}}
+  key: "f" # {{data.x}}
+`,
+      "2:12 keyPrefix: found a comment with a variable in it, expected quotes around all of the text, or around what stands before the comment",
+      ...["4:8 rules[0].key", "6:8 rules[1].key", "10:5 rules[2].key[1]", "12:17 rules[3].key"].map(
+        (place) =>
+          `${place}: found a comment with a placeholder in it, expected quotes around all of the template, or around what stands before the comment`,
+      ),
     ],
     [
       "a tab",
@@ -412,10 +479,7 @@ a: b`,
     [
       "an open bracket",
       "nodes: [redis://h\nrules: [",
-      ...["2:1", "2:9"].map(
-        (place) =>
-          `${place} : found a bracket that is open, expected ] behind what stands in it, and all of it indented`,
-      ),
+      "2:1 : found a bracket that is open, expected ] behind what stands in it, and all of it indented",
     ],
     [
       "a name that every object has",
