@@ -24,18 +24,21 @@ export function requireText(
   }
 }
 
-/** Throws when `options` has a key that is none of `known`, naming the nearest one, or else those that are `usual`. */
+/**
+ * Throws when `options` has a key that is none of `known`, naming the nearest one, or else those that are `usual`; the key
+ * itself only where it may be shown.
+ */
 export function refuseUnknownOptions(
   path: string,
   options: object,
   known: readonly string[],
-  usual = `one of ${known.join(", ")}`,
+  { usual = `one of ${known.join(", ")}`, isShown = true } = {},
 ): void {
   for (const option of Object.keys(options)) {
     if (known.includes(option)) continue;
     const meant = nearest(option, known);
     throw new LockConfigError({
-      path: path === "" ? option : `${path}.${option}`,
+      path: !isShown ? path : path === "" ? option : `${path}.${option}`,
       found: "an unknown option",
       expected: meant === undefined ? usual : `"${meant}"?`,
     });

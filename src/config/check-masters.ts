@@ -125,8 +125,10 @@ function readNode(
   const read = (node: Options): void => {
     refuseSeveralNodes("", value);
     const isWhole = Object.keys(node).length === parts.length;
+    const isSomewhere = "url" in node || "path" in node;
     // That it does not say where it is may follow from what was taken away.
-    endpoint = parseEndpoint("", isWhole ? value : { host: "stand-in", ...node });
+    const rest = isSomewhere ? node : { host: "stand-in", ...node };
+    endpoint = parseEndpoint("", isWhole ? value : rest);
   };
   const mistakes = findFaults(Object.fromEntries(known), read, path, {});
   const isRight = known.length === parts.length && mistakes.length === 0;

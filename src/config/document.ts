@@ -1,4 +1,4 @@
-import { Lexer, LineCounter, parseDocument, Parser } from "yaml";
+import { Lexer, LineCounter, parseDocument, Parser, type YAMLError } from "yaml";
 import { findJsonFault } from "./json.ts";
 import type { Mistake, Path } from "./mistake.ts";
 import type { Stretch } from "./source-line.ts";
@@ -65,7 +65,9 @@ export function readDocument(text: string, isJson = false): SourceDocument {
   const value = problems.every(({ code }) => IS_LOCAL.has(code)) ? reader.read() : undefined;
   const { tooMuch, mistakes, unreadable } = reader;
   const stretches = tooMuch === undefined ? reader.stretches : [];
-  const faults = problems.map((problem) => describeSyntaxError(problem, text, stretches));
+  const faults = upToBreak(problems).map((problem) =>
+    describeSyntaxError(problem, text, stretches),
+  );
   return {
     value: tooMuch === undefined ? value : undefined,
     faults: tooMuch === undefined ? faults : [...faults, tooMuch],
@@ -75,6 +77,13 @@ export function readDocument(text: string, isJson = false): SourceDocument {
     offsetOf: (mistake) => reader.offsetOf(mistake),
     placeOf,
   };
+}
+
+/** What is wrong up to where the structure is broken: what the parser says of the rest follows from it, or is false. */
+function upToBreak(problems: readonly YAMLError[]): YAMLError[] {
+  const inOrder = problems.toSorted((a, b) => a.pos[0] - b.pos[0]);
+  const broken = inOrder.findIndex(({ code }) => !IS_LOCAL.has(code));
+  return broken === -1 ? inOrder : inOrder.slice(0, broken + 1);
 }
 
 /** Where the text is nested too deeply, found without recursion: the parser itself would exhaust the stack. */

@@ -4,6 +4,10 @@ import { type Mistake, type Path, wrongValue } from "./mistake.ts";
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const VARIABLE = /\$\{([^}]*)\}/g;
+const UNCLOSED = /\$\{(?![^}]*\})/;
+/** All of a text: in a part of one, these may be a part of a password. */
+const FOREIGN_VARIABLE =
+  /^(?:\$[A-Za-z_]\w*|\$\([A-Za-z_]\w*\)|\{\{?\s*[A-Za-z_]\w*\s*\}?\}|%[A-Za-z_]\w*%)$/;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** Options of a master that are numbers, and that a variable can give only as text. */
 const NUMBERS = new Set<unknown>(["port", "db"]);
@@ -22,17 +26,33 @@ export function expandVariables(
       mistakes.push({ ...wrongValue(at, found.fault, found.expected), offset });
       return whole;
     });
+    const unclosed = text.search(UNCLOSED);
+    if (unclosed !== -1) {
+      const expected = "} behind the name: ${NAME}";
+      mistakes.push({ ...wrongValue(at, "${ without an end", expected), offset: unclosed });
+    }
+    if (at[0] === "nodes" && FOREIGN_VARIABLE.test(text)) {
+      const expected = "${NAME} for an environment variable";
+      mistakes.push(wrongValue(at, "a name that stands for nothing here", expected));
+    }
     const isNumber = expanded !== text && NUMBERS.has(at.at(-1)) && /^\d{1,9}$/.test(expanded);
     return isNumber ? Number(expanded) : expanded;
   };
-  const expand = (part: unknown, at: Path): unknown => {
+  const expand = (part: unknown, at: Path, around: readonly object[]): unknown => {
     if (typeof part === "string") return expandText(part, at);
     if (!isPlain(part)) return part;
+    if (around.includes(part)) {
+      mistakes.push(wrongValue(at, "an object that contains itself", "one that ends"));
+      return part;
+    }
     return Object.fromEntries(
-      Object.entries(part).map(([name, inner]) => [name, expand(inner, [...at, name])]),
+      Object.entries(part).map(([name, inner]) => [
+        name,
+        expand(inner, [...at, name], [...around, part]),
+      ]),
     );
   };
-  return { value: expand(value, path), mistakes };
+  return { value: expand(value, path, []), mistakes };
 }
 
 type Variable = { value: string } | { value?: never; fault: string; expected: string };

@@ -29,6 +29,11 @@ const TEXTS: ReadonlySet<unknown> = new Set(["queue", "job", "key", "keyPrefix"]
 /** What compares values as texts. */
 const CONDITIONS: ReadonlySet<unknown> = new Set(["when", "unless"]);
 
+/** What is nothing in other languages, and a text in YAML. */
+const NOTHING_ELSEWHERE = /^(?:undefined|NaN|None|nil)$/;
+/** So much of a comment is looked at. */
+const LONGEST_COMMENT = 1_000;
+
 /** Makes values of nodes, and remembers where they stand. */
 export class ValueReader {
   readonly mistakes: Mistake[] = [];
@@ -99,14 +104,15 @@ export class ValueReader {
     if (range === undefined) return this.#nothing(path);
     if (this.#problems.has(range[0])) return this.#unreadable(path);
     const { value, source, type } = node as Scalar.Parsed;
+    const refused = type === "PLAIN" ? this.#refusePlain(source, range, path) : undefined;
+    if (refused !== undefined) return refused;
     const isAsWritten = String(value) === source || (value === null && source === "~");
     if (type !== "PLAIN" || typeof value === "string" || isAsWritten) return value;
     if (!mayShow(path))
       return this.#refuse(path, "a value that is read as another text", "quotes around it");
     const quoted = `"${source}" in quotes`;
     const found = `${source}, which is read as ${String(value)}`;
-    const [top, , inRule] = path;
-    const option = String(top === "rules" ? inRule : top);
+    const option = optionAt(path);
     if (TEXTS.has(option) && !(option === "key" && value === null))
       return this.#refuse(path, found, quoted);
     const isExact = typeof value !== "number" || Math.abs(value) <= Number.MAX_SAFE_INTEGER;
@@ -115,6 +121,23 @@ export class ValueReader {
       return this.#refuse(path, found, expectedOf(option, value) ?? read);
     }
     return this.#refuse(path, found, isExact ? `${String(value)}, or ${quoted}` : quoted);
+  }
+
+  /** Refuses a text without quotes that is not all of what was meant, or a word for nothing in another language. */
+  #refusePlain(source: string, [, end]: Range, path: Path): unknown {
+    const option = optionAt(path);
+    const [comment = ""] = /^[ \t]+#.*/.exec(this.#text.slice(end, end + LONGEST_COMMENT)) ?? [];
+    const [mark, whole] = option === "key" ? ["{{", "template"] : ["${", "text"];
+    if ((option === "key" || option === "keyPrefix") && comment.includes(mark)) {
+      const found = `a comment with a ${option === "key" ? "placeholder" : "variable"} in it`;
+      const expected = `quotes around all of the ${whole}, or around what stands before the comment`;
+      return this.#refuse(path, found, expected);
+    }
+    const takesText = TEXTS.has(option) || CONDITIONS.has(option);
+    if (!takesText || !NOTHING_ELSEWHERE.test(source)) return undefined;
+    const quoted = `"${source}" in quotes`;
+    const takesNull = CONDITIONS.has(option) || (option === "key" && path.length === 3);
+    return this.#refuse(path, source, takesNull ? `null, or ${quoted}` : quoted);
   }
 
   #targetOf(alias: Alias, path: Path, depth: number): unknown {
@@ -195,6 +218,11 @@ export class ValueReader {
     this.unreadable.push(path);
     return NOTHING;
   }
+}
+
+/** The option that a path leads to: of a rule, or for all of them. */
+function optionAt([top, , inRule]: Path): string {
+  return String(top === "rules" ? inRule : top);
 }
 
 function rangeOf(node: unknown): Range | undefined {

@@ -106,7 +106,9 @@ class Parser extends Scanner {
         return faults;
       } catch (error) {
         if (!(error instanceof TemplateError)) throw error;
-        faults.push(error.fault);
+        // Of characters that are forbidden everywhere, the first is told, as such.
+        const character = String.fromCodePoint(this.text.codePointAt(error.fault.at) ?? 0x20);
+        if (faults.length === 0 || !FORBIDDEN.test(character)) faults.push(error.fault);
         const next = this.text.indexOf(this.#isInside ? "}}" : "{{", this.at);
         this.at = next === -1 ? this.text.length : this.#isInside ? next + 2 : next;
         this.#isInside = false;

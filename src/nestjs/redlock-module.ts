@@ -118,7 +118,7 @@ async function make(given: RedlockModuleOptions): Promise<Made> {
   if (redlock !== undefined) {
     if (!(redlock instanceof Redlock))
       throw wrong("redlock", redlock, "a Redlock of this copy of bullmq-redlock");
-    refuseUnknownOptions("", given, ["redlock"], "no other option beside redlock");
+    refuseUnknownOptions("", given, ["redlock"], { usual: "no other option beside redlock" });
     return { redlock };
   }
   if (rules === undefined) {

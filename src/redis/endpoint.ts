@@ -5,6 +5,7 @@ import { type Credential, readCredentials } from "./credentials.ts";
 import { IOREDIS_OPTIONS, type IoredisOption } from "./ioredis-options.ts";
 import type { OpenClient } from "./link.ts";
 import { parseUrl } from "./parse-url.ts";
+import { checkPlace, joinUrl, refuseTwoPlaces, requirePlace } from "./place.ts";
 
 /** A master given by its parts: where it is (`url`, `host`, `port` or `path`), and any option of ioredis. */
 export interface NodeOptions extends Partial<Record<IoredisOption, unknown>> {
@@ -39,8 +40,11 @@ export interface RedisClient {
   readonly options: object;
 }
 
-/** A lock master: a URL (`redis://`, `rediss://`, `valkey://`, `valkeys://`, or the path of a Unix socket), its parts, or an ioredis client. */
-export type NodeOption = string | NodeOptions | RedisClient;
+/**
+ * A lock master: a URL, as a text or an object (`redis://`, `rediss://`, `valkey://`, `valkeys://`), the path of a Unix socket,
+ * its parts, or an ioredis client.
+ */
+export type NodeOption = string | URL | NodeOptions | RedisClient;
 
 /** A master we can connect to. */
 export interface Endpoint {
@@ -75,6 +79,7 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
   if (typeof node !== "object" || node === null || Array.isArray(node)) {
     throw new LockConfigError({ path, found: describeKind(node), expected: EXPECTED });
   }
+  if (isUrl(node)) return describeEndpoint(path, parseUrl(path, node.href));
   if (isIoredisClient(node)) return clientEndpoint(path, node);
   if ("duplicate" in node || "sendCommand" in node) {
     throw new LockConfigError({ path, found: "a client that is not ioredis'", expected: EXPECTED });
@@ -87,10 +92,11 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
       expected: "one independent master: a failover or a move of slots would lose locks",
     });
   }
-  refuseUnknownOptions(path, node, KNOWN_IN_NODE, USUAL_IN_NODE);
+  // As in a rules file: what is no name of an option may be a password.
+  refuseUnknownOptions(path, node, KNOWN_IN_NODE, { usual: USUAL_IN_NODE, isShown: false });
   const { url, ...options } = withoutUndefined(node);
   if (url === undefined) {
-    requirePlace(path, node);
+    requirePlace(path, node, options);
     return describeEndpoint(path, options);
   }
   if (typeof url !== "string") {
@@ -100,26 +106,14 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
       expected: "a text",
     });
   }
-  return describeEndpoint(path, { ...parseUrl(`${path}.url`, url), ...options });
+  return describeEndpoint(path, joinUrl(path, parseUrl(`${path}.url`, url), options));
 }
 
 function describeEndpoint(path: string, options: RedisOptions): Endpoint {
   const { host = "127.0.0.1", port = 6379, db = 0, path: socket } = options;
   refuseUseless(path, options);
-  if (socket !== undefined && (typeof socket !== "string" || socket === "")) {
-    throw new LockConfigError({
-      path: `${path}.path`,
-      found: describeKind(socket),
-      expected: "the path of a Unix socket",
-    });
-  }
-  if (typeof host !== "string" || host === "") {
-    throw new LockConfigError({
-      path: `${path}.host`,
-      found: describeKind(host),
-      expected: "a host name or address",
-    });
-  }
+  checkPlace(path, options);
+  refuseTwoPlaces(path, options);
   checkNumber(`${path}.port`, port, { min: 1, max: 65_535, unit: "a port", describe });
   checkNumber(`${path}.db`, db, {
     min: 0,
@@ -162,24 +156,6 @@ function withoutUndefined(node: object): NodeOptions & RedisOptions {
   return Object.fromEntries(Object.entries(node).filter(([, value]) => value !== undefined));
 }
 
-/** Who forgets where a master is would get one of their own on each machine. */
-function requirePlace(path: string, node: NodeOptions): void {
-  if (node.path !== undefined) return;
-  if ("host" in node && node.host === undefined) {
-    throw new LockConfigError({
-      path: `${path}.host`,
-      found: describeKind(node.host),
-      expected: "a host name or address",
-    });
-  }
-  if (node.host !== undefined || node.port !== undefined) return;
-  throw new LockConfigError({
-    path,
-    found: "an object that does not say where the master is",
-    expected: "host, port, path or url",
-  });
-}
-
 function checkTls(path: string, tls: unknown): void {
   if (tls === undefined || TLS_PROFILES.includes(tls)) return;
   if (typeof tls === "object" && tls !== null && !Array.isArray(tls)) return;
@@ -208,6 +184,7 @@ function clientEndpoint(path: string, client: RedisClient): Endpoint {
   }
   const { host = "127.0.0.1", port = 6379, db = 0, path: socket } = options;
   refuseUseless(`${path}.options`, options);
+  checkPlace(`${path}.options`, { host });
   return { ...nameEndpoint(host, port, socket, db), connect: duplicator(client) };
 }
 
@@ -230,6 +207,11 @@ function nameEndpoint(
   return { address, db, name: db === 0 ? address : `${address}/${db}` };
 }
 
+/** Also one of another realm, as test runners make. */
+function isUrl(node: object): node is URL {
+  return Object.prototype.toString.call(node) === "[object URL]";
+}
+
 function isIoredisClient(node: object): node is RedisClient {
   return (
     "duplicate" in node &&
@@ -249,7 +231,9 @@ export function parseEndpoints(path: string, nodes: unknown): Endpoint[] {
       expected: "at least one Redis master, better three or five",
     });
   }
-  const endpoints = nodes.map((node: unknown, index) => parseEndpoint(`${path}[${index}]`, node));
+  const endpoints = Array.from(nodes, (node: unknown, index) =>
+    parseEndpoint(`${path}[${index}]`, node),
+  );
   for (const [index, { address }] of endpoints.entries()) {
     const first = endpoints.findIndex((other) => other.address === address);
     if (first === index) continue;

@@ -60,8 +60,8 @@ export function parseUrl(path: string, text: string): RedisOptions {
   };
   return {
     host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
-    port: url.port === "" ? 6379 : Number(url.port),
-    db: Number(db),
+    ...(url.port === "" ? {} : { port: Number(url.port) }),
+    ...(db === "" ? {} : { db: Number(db) }),
     ...(url.username === "" ? {} : { username: decode(url.username) }),
     ...(url.password === "" ? {} : { password: decode(url.password) }),
     ...(scheme.tls ? { tls: {} } : {}),

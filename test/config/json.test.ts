@@ -9,8 +9,14 @@ const ELSEWHERE = "; YAML is read from a file whose name ends in .yaml or .yml";
 
 describe("a rules file whose name ends in .json", () => {
   it.each<[what: string, text: string, fault: string]>([
-    ["undefined", '{"nodes": undefined}', `1:11 : found undefined, expected a value${ELSEWHERE}`],
-    ["no number", '{"ttl": NaN}', `1:9 : found NaN, expected a value${ELSEWHERE}`],
+    ["undefined", '{"nodes": undefined}', "1:11 : found undefined, expected a value"],
+    [
+      "undefined in a rule",
+      '{"rules": [{"key": undefined}]}',
+      "1:20 : found undefined, expected a value",
+    ],
+    ["None", '{"rules": [{"key": None}]}', "1:20 : found None, expected a value"],
+    ["no number", '{"ttl": NaN}', "1:9 : found NaN, expected a value"],
     ["a hexadecimal number", '{"ttl": 0x10}', "1:9 : found 0x10, expected a value"],
     ["a leading zero", '{"ttl": 01}', "1:9 : found 01, expected a value"],
     [

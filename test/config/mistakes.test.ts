@@ -195,10 +195,10 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "options in the wrong place",
       `${NODES}\nkey: a\nrules: [{key: a, nodes: [], redlock: x, maxTtl: 5s, onConflikt: skip}]`,
-      "2:1 key: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules",
+      "2:1 key: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules",
       ...["3:18 rules[0].nodes", "3:29 rules[0].redlock", "3:41 rules[0].maxTtl"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of queue, job, when, unless, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable`,
+          `${place}: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable`,
       ),
       '3:53 rules[0].onConflikt: found an unknown option, expected "onConflict"?',
     ],
@@ -309,6 +309,15 @@ rules: [{key: a, ttl: 0, heartbeat: 1h, minHold: 2h}]`,
       '1:50 nodes[0]: found an unknown option, expected "port"?',
     ],
     [
+      "faults of masters beside a right place",
+      `nodes: [{url: "redis://a:1", db: -1}, {path: /b, db: -1}, {url: "redis://c", colour: 1}, {path: /d, port: 1, db: -1}]\nrules: [{key: a}]`,
+      "1:34 nodes[0].db: found -1, expected the number of a database from 0 to 1000000",
+      "1:54 nodes[1].db: found -1, expected the number of a database from 0 to 1000000",
+      "1:78 nodes[2]: found an unknown option, expected an option of ioredis, such as host, port, path, username, password, db or tls; or url",
+      "1:97 nodes[3].path: found a socket beside a port, expected one of them",
+      "1:114 nodes[3].db: found -1, expected the number of a database from 0 to 1000000",
+    ],
+    [
       "faults of YAML, which hide no others",
       `${NODES}
 ttl: 5sec
@@ -358,7 +367,74 @@ a: b`,
       "a template and a variable without quotes",
       `nodes: [\${A}]\nrules:\n- key: {{data.x}}\n`,
       '1:10 : found braces that are read as an object, expected a variable in quotes: "${NAME}"',
-      '3:9 : found braces that are read as an object, expected a template in quotes: "account:{{data.accountId}}"',
+    ],
+    [
+      "templates without quotes",
+      `${NODES}\nrules:\n- job: a\n  key: {{data.x}}\n- key: {{data.y}}\n`,
+      ...["4:9", "5:9"].map(
+        (place) =>
+          `${place} : found braces that are read as an object, expected a template in quotes: "account:{{data.accountId}}"`,
+      ),
+    ],
+    [
+      "a variable without quotes between braces, of which nothing else follows",
+      `ttl: 1\nttl: 2\nnodes: [{host: h, port: \${PORT}}]\nrules:\n- key: a\n- key: @b`,
+      "2:1 : found a name a second time, expected each name once",
+      '3:26 : found braces that are read as an object, expected a variable in quotes: "${NAME}"',
+    ],
+    [
+      "a brace before a text, of which nothing else follows",
+      `nodes:\n- host: h\n  password: }x\n  port: 1\nrules:\n- key: a\n- key: b`,
+      "3:13 : found text behind the end of a value, expected a line break, or quotes around a text with marks of YAML in it",
+    ],
+    [
+      "a stray quote, of which nothing else follows",
+      `nodes: ["redis://h, "redis://i"]\nrules:\n- key: "a"\n  job: "b"\n- key: "c"`,
+      "1:22 : found two values side by side, expected a comma between them",
+    ],
+    [
+      "words of other languages for nothing",
+      `${NODES}
+rules:
+- {job: a, key: undefined}
+- {job: b, key: [NaN, x]}
+- {job: None, key: None}
+- {when: {data.a: undefined, data.b: [x, None]}, unless: {data.c: nil}, key: "undefined"}
+`,
+      '3:17 rules[0].key: found undefined, expected null, or "undefined" in quotes',
+      '4:18 rules[1].key[0]: found NaN, expected "NaN" in quotes',
+      '5:9 rules[2].job: found None, expected "None" in quotes',
+      '5:20 rules[2].key: found None, expected null, or "None" in quotes',
+      '6:19 rules[3].when["data.a"]: found undefined, expected null, or "undefined" in quotes',
+      '6:42 rules[3].when["data.b"][1]: found None, expected null, or "None" in quotes',
+      '6:67 rules[3].unless["data.c"]: found nil, expected null, or "nil" in quotes',
+    ],
+    [
+      "comments that cut a text off",
+      `${NODES}
+keyPrefix: a #\${B}
+rules:
+- key: order #{{data.id}}
+  job: a
+- key: a:{{data.a}} #{{data.b}}
+  job: b
+- key:
+  - a
+  - b #{{data.b}}
+  job: c
+- {job: d, key: c # {{data.c}}
+  }
+- job: e
+  key: >-
+    e #{{data.id}}
+- job: f # {{data.x}}
+  key: "f" # {{data.x}}
+`,
+      "2:12 keyPrefix: found a comment with a variable in it, expected quotes around all of the text, or around what stands before the comment",
+      ...["4:8 rules[0].key", "6:8 rules[1].key", "10:5 rules[2].key[1]", "12:17 rules[3].key"].map(
+        (place) =>
+          `${place}: found a comment with a placeholder in it, expected quotes around all of the template, or around what stands before the comment`,
+      ),
     ],
     [
       "a tab",
@@ -403,19 +479,16 @@ a: b`,
     [
       "an open bracket",
       "nodes: [redis://h\nrules: [",
-      ...["2:1", "2:9"].map(
-        (place) =>
-          `${place} : found a bracket that is open, expected ] behind what stands in it, and all of it indented`,
-      ),
+      "2:1 : found a bracket that is open, expected ] behind what stands in it, and all of it indented",
     ],
     [
       "a name that every object has",
       `${NODES}\n__proto__: {ttl: 5}\nconstructor: 1\nrules: [{key: a, toString: 1}]`,
       ...["2:1 __proto__", "3:1 constructor"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of nodes, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules`,
+          `${place}: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules`,
       ),
-      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable",
+      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable",
     ],
   ])("has %s", async (_, text, ...mistakes) => {
     expect((await faultsOf(text)).map(line)).toEqual(mistakes);
@@ -533,6 +606,36 @@ rules: [{key: a}]
     ]);
   });
 
+  it.each<[node: string, column: number, found: string]>([
+    ["redis://:${PW@h", 12, "${ without an end, expected } behind the name: ${NAME}"],
+    ["redis://:${PW}@${HOST", 18, "${ without an end, expected } behind the name: ${NAME}"],
+    ["$PW", 2, "a name that stands for nothing here, expected ${NAME} for an environment variable"],
+    ["{PW}", 2, "a name that stands for nothing here, expected ${NAME} for"],
+    ["{{PW}}", 2, "a name that stands for nothing here, expected ${NAME} for"],
+    ["$(PW)", 2, "a name that stands for nothing here, expected ${NAME} for"],
+    ["%PW%", 2, "a name that stands for nothing here, expected ${NAME} for"],
+  ])("are refused half written: %s", async (written, column, found) => {
+    const environment = { PW: "s3cr3t", HOST: "h" };
+    const end = "rules: [{key: a}]";
+    for (const [text, before, path] of [
+      [`nodes: ["${written}"]\n${end}`, 7, "nodes[0]"],
+      [`nodes: [{host: h, password: "${written}"}]\n${end}`, 27, "nodes[0].password"],
+    ] as const) {
+      const [fault, ...more] = (await faultsOf(text, environment)).map(line);
+      expect(fault).toContain(`1:${before + column} ${path}: found ${found}`);
+      expect(more).toEqual([]);
+    }
+  });
+
+  it("are refused half written in keyPrefix too", async () => {
+    const text = `${NODES}\nkeyPrefix: "a:\${PW"\nrules: [{key: a}]`;
+    expect((await faultsOf(text)).map(line)).toEqual([
+      "2:15 keyPrefix: found ${ without an end, expected } behind the name: ${NAME}",
+    ]);
+    // Braces alone are what a cluster takes the slot from.
+    expect(await faultsOf(text.replace("a:${PW", "{PW}"))).toEqual([]);
+  });
+
   it("stand for nothing elsewhere", async () => {
     expect(
       (await faultsOf(`${NODES}\nttl: \${TTL}\nrules: [{key: a}]`, { TTL: "15s" })).map(line),
@@ -609,6 +712,32 @@ rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail",
       }
     },
   );
+
+  it("takes a URL object for a master", async () => {
+    const nodes = [new URL("redis://:pw@a:1"), "redis://b"];
+    await using locks = defineLocks({ nodes, rules: [{ key: "a" }] });
+    locks.redlock.on("warning", () => undefined);
+    const error = errorBy(() =>
+      defineLocks({ nodes: [...nodes, "redis://a:1"], rules: [{ key: "a" }] }),
+    );
+    expect(error.message).toMatch(/^nodes\[2\]: found the same server as nodes\[0\]/);
+  });
+
+  it("refuses gaps in lists, and masters that contain themselves", () => {
+    const tls: Record<string, unknown> = { ca: "x" };
+    tls["self"] = { tls };
+    const rules = {
+      // eslint-disable-next-line no-sparse-arrays -- what a comma too many makes
+      nodes: [, { host: "a", tls }],
+      // eslint-disable-next-line no-sparse-arrays -- likewise
+      rules: [, { key: [, "a"] }],
+    } as unknown as LockRules;
+    expect(errorBy(() => defineLocks(rules)).message).toBe(`4 mistakes
+nodes[0]: found nothing, expected a URL such as "redis://lock-1:6379", or an object with host, port and more
+rules[0]: found nothing, expected a rule, such as { queue: "invoices", key: "account:{{data.accountId}}" }
+rules[1].key[0]: found nothing, expected a template such as "account:{{data.accountId}}", a list of them, or null for jobs that need no lock
+nodes[1].tls: found an object that contains itself, expected one that ends`);
+  });
 
   it("refuses a part of a condition without a value", () => {
     const nested = {

@@ -40,6 +40,50 @@ describe("a pattern that is none", () => {
     ["invoices ", '"invoices", without spaces around it'],
     ["invoices\\", "no regular expression"],
     ["{invoices", "no regular expression"],
+    ["!=x", "unless: { NAME: x }, or a rule for x before this one; \\"],
+    ["!== x", "unless: { NAME: x }, or"],
+    ["! prod", "unless: { NAME: prod }, or"],
+    ["not prod", "unless: { NAME: prod }, or"],
+    ["NOT prod", "unless: { NAME: prod }, or"],
+    ["!(a)", "unless: { NAME: a }, or"],
+    ["!{prod}", "unless: { NAME: prod }, or"],
+    ['!"prod"', "unless: { NAME: prod }, or"],
+    ["!'*prod'", 'unless: { NAME: "*prod" }, or'],
+    ["!^prod", "unless, with a name or a pattern with * and ?; \\"],
+    ["!~prod", "unless, with a name or a pattern with * and ?; \\"],
+    ["!/prod/", "unless, with a name or a pattern"],
+    ["!!prod", "unless, with a name or a pattern"],
+    ['!""', "unless, with a name or a pattern"],
+    ["!null", "unless, with a name or a pattern"],
+    ["!", "no regular expression; \\"],
+    ["(?:a|b)", "no regular expression"],
+    ["(a|b)+", "no regular expression"],
+    ["*(a|b)", "no regular expression"],
+    ["a.*|b.*", "no regular expression"],
+    ["(a|b", "no regular expression"],
+    ["/a|b/", "no regular expression"],
+    ['"a", "b"', "no regular expression"],
+    [">100", "no comparison; \\"],
+    ["<x", "no comparison"],
+    [">= 5", "no comparison"],
+    ["== prod", "no comparison"],
+    ["=x", "no comparison"],
+    ["~x", "no comparison"],
+    ["a && b", "no comparison"],
+    ["1..5", "no comparison"],
+    ["1...-5", "no comparison"],
+    ["(prod)", "no regular expression"],
+    ["(a)*", "no regular expression"],
+    ["(?!a)b", "no regular expression"],
+    [".*", "no regular expression"],
+    [".*prod", "no regular expression"],
+    [".+", "no regular expression"],
+    ["x-.+", "no regular expression"],
+    ["prod+", "no regular expression"],
+    ['"prod"', "prod, without quotes in the text; \\"],
+    ["'re*'", '"re*", without quotes in the text; \\'],
+    ["`a`", "a, without quotes in the text; \\"],
+    ['""', "or a list of them; no regular expression"],
     ["{{queueName}}", "neither templates nor variables"],
     ["${QUEUE}", "neither templates nor variables"],
   ])("%s is refused, and says what to write", async (pattern, instead) => {
@@ -57,12 +101,21 @@ rules:
   - when: { data.ref: "!main", "data.tags[*]": [v1, "!v2"] }
     unless: { data.ref: "!main", 'data["odd: name"]': "!x" }
     key: a
+  - when: { data.a: "!null", data.b: '!""', data.c: "!undefined", data.d: "!~" }
+    unless: { data.a: "!null", data.b: "!^x" }
+    key: a
 `;
     expect((await faultsOf(text)).map(({ expected }) => expected.split("; ")[0])).toEqual([
       "unless: { data.ref: main }, or a rule for main before this one",
       'unless: { "data.tags[*]": v2 }, or a rule for v2 before this one',
       "when: { data.ref: main }",
       String.raw`when: { "data[\"odd: name\"]": x }`,
+      "unless: { data.a: null }, or a rule for null before this one",
+      'unless: { data.b: "" }, or a rule for "" before this one',
+      "unless: { data.c: null }, or a rule for null before this one",
+      "unless, with a name or a pattern with * and ?",
+      "when: { data.a: null }",
+      "when, with a name or a pattern with * and ?",
     ]);
   });
 
@@ -107,13 +160,30 @@ rules:
       "Charge (retry) #2 + 50% 'x' \"y\" <z> & ~`=;",
     ],
     ["a/b.c_d-e", "a/b.c_d-e"],
+    ["c++", "c++"],
+    ["a+b", "a+b"],
+    ["A\\+", "A+"],
+    ["user.*", "user.created"],
+    ["v1..2", "v1..2"],
+    ["1\\..5", "1..5"],
+    ["Not found", "Not found"],
+    ["not\\ found", "not found"],
+    ["notes", "notes"],
+    ["\\>100", ">100"],
+    ["\\(prod\\)", "(prod)"],
+    ["(retry) charge", "(retry) charge"],
+    ["\\.*", ".x"],
+    ["a.\\+", "a.+"],
+    ['\\"prod\\"', '"prod"'],
+    ["'twas", "'twas"],
+    ["a \\&& b", "a && b"],
     ["größe-日本", "größe-日本"],
     ["\\\\", "\\"],
     ["a\\?", "a?"],
   ])("%s is one, for the name %s", async (job, name) => {
     await using locks = defineLocks({ nodes: NODES, rules: [{ job, key: "a" }] });
     expect(locks.explain({ queueName: "q", name }).outcome).toBe("lock");
-    expect(locks.explain({ queueName: "q", name: `${name}x` }).outcome).toBe("no-rule");
+    expect(locks.explain({ queueName: "q", name: `x${name}` }).outcome).toBe("no-rule");
   });
 });
 

@@ -57,6 +57,12 @@ describe("a secret in nodes", () => {
     `- {password: ${SECRET}, password: ${SECRET}, <<: ${SECRET}}`,
     `- {password: &p ${SECRET}, port: x}\nkeyPrefix: *p\nttl: *p`,
     `# ${SECRET}\n- 5`,
+    `- {path: "redis://:${SECRET}@h:1"}`,
+    `- {path: ":${SECRET}@h:1"}`,
+    `- {host: "redis://:${SECRET}@h:1"}`,
+    `- {host: ":${SECRET}@h"}`,
+    `- {host: "h?password=${SECRET}"}`,
+    `- {url: "redis://h:1", host: "h/${SECRET}"}`,
   ])("is not shown in %j", async (nodes) => {
     const error = await errorOf(`# ${SECRET}\nnodes:\n${nodes}\n${RULES}`);
     expect(error?.faults.length).toBeGreaterThan(1);
@@ -83,6 +89,12 @@ describe("a secret in nodes", () => {
       () => new Redlock({ nodes: [`${SECRET}:u@a`] }),
       () => new Redlock({ nodes: [`redis://u:1234/${SECRET}@h`] }),
       () => new Redlock({ nodes: [{ host: "h", tls: SECRET as never }] }),
+      () => new Redlock({ nodes: [{ host: "h", [SECRET]: 1 } as never] }),
+      () => new Redlock({ nodes: [{ host: `redis://:${SECRET}@h:1` }] }),
+      () => new Redlock({ nodes: [{ host: `:${SECRET}@h` }] }),
+      () => new Redlock({ nodes: [{ path: `redis://:${SECRET}@h:1` }] }),
+      () => new Redlock({ nodes: [{ url: "redis://a", host: SECRET }] }),
+      () => new Redlock({ nodes: [new URL(`http://:${SECRET}@h`)] }),
       () => defineLocks(url as never),
       () => defineLocks({ nodes: any, rules: [{ key: "a" }] }),
       () => defineLocks({ nodes: [entry], rules: [{ key: "a" }] }),

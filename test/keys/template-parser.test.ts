@@ -206,6 +206,9 @@ describe("a template that cannot work", () => {
     ["{{data.a}}{{data.b}}-{{x}}", [10, "two values without a separator"], [23, '"x"']],
     ["{data.x}:{{dta}}", [0, "a single brace"], [11, '"dta"']],
     ["a\nb:{{dta}}", [1, "the character U+000A"], [6, '"dta"']],
+    ["k:{{data.a\n}}", [10, "the character U+000A"]],
+    ["k:{{data.a\n}}:{{dta}}\n", [10, "the character U+000A"], [16, '"dta"']],
+    ["a\t:{{data.a🙂}}", [1, "the character U+0009"], [11, '"🙂"']],
     ["@{{dta}}:{{data.x}}", [3, '"dta"']],
     ["{{data.x}}:\\{data.y}"],
   ])("%j is told of all its faults", (template, ...faults) => {

@@ -21,6 +21,9 @@ function make(options: unknown): Redlock {
   return redlock;
 }
 
+const HOST = (found: string): RegExp =>
+  new RegExp(`^nodes\\[0\\]\\.host: found ${found}, expected a host name or address alone; `);
+
 describe("a Redlock refuses", () => {
   it.each<[string, unknown, RegExp]>([
     ["no nodes", { nodes: [] }, /^nodes: found an empty array, expected at least one Redis master/],
@@ -89,21 +92,113 @@ describe("a Redlock refuses", () => {
     ["a bad URL inside an object", { nodes: [{ url: "a b" }] }, /^nodes\[0\]\.url: /],
     ["a port out of range", { nodes: [{ port: 70_000 }] }, /^nodes\[0\]\.port: found 70000/],
     ["an empty host", { nodes: [{ host: "" }] }, /^nodes\[0\]\.host: found an empty text/],
+    ["a URL for a host", { nodes: [{ host: "redis://:pw@h:1" }] }, HOST("a URL")],
+    [
+      "a host with a password",
+      { nodes: [{ host: ":pw@h" }] },
+      HOST("a host with a user or a password"),
+    ],
+    ["a host with a port", { nodes: [{ host: "h:6380" }] }, HOST("a host with a port")],
+    [
+      "a host in brackets with a port",
+      { nodes: [{ host: "[::1]:1" }] },
+      HOST("a host with a port"),
+    ],
+    ["an address in brackets", { nodes: [{ host: "[::1]" }] }, HOST("an address in brackets")],
+    ["white space before a host", { nodes: [{ host: " h" }] }, HOST("white space in a host")],
+    ["a host with a database", { nodes: [{ host: "h/0" }] }, HOST("a host with / in it")],
+    ["several hosts", { nodes: [{ host: "h,i" }] }, HOST("no host name")],
+    [
+      "a host of a client",
+      { nodes: [new Redis({ lazyConnect: true, host: "u:pw@h" })] },
+      /^nodes\[0\]\.options\.host: found a host with a user/,
+    ],
+    [
+      "a URL for a socket",
+      { nodes: [{ path: "redis://:pw@h:1" }] },
+      /^nodes\[0\]\.path: found a URL, expected the path of a Unix socket; a URL is the option url$/,
+    ],
+    ["a host for a socket", { nodes: [{ path: ":pw@h:1" }] }, /^nodes\[0\]\.path: found a URL/],
+    [
+      "a URL in a text for a socket",
+      { nodes: ["/redis://:pw@h"] },
+      /^nodes\[0\]\.path: found a URL/,
+    ],
+    [
+      "another host than that of the URL",
+      { nodes: [{ url: "redis://a:1", host: "b" }] },
+      /^nodes\[0\]\.host: found another one than in url, expected one of them$/,
+    ],
+    [
+      "another port than that of the URL",
+      { nodes: [{ url: "redis://a:1", port: 2 }] },
+      /^nodes\[0\]\.port: found another one than in url/,
+    ],
+    [
+      "another database than that of the URL",
+      { nodes: [{ url: "redis://a/1", db: 2 }] },
+      /^nodes\[0\]\.db: found another one than in url/,
+    ],
+    [
+      "another socket than in url",
+      { nodes: [{ url: "/a", path: "/b" }] },
+      /^nodes\[0\]\.path: found another one than in url/,
+    ],
+    [
+      "a socket beside a URL",
+      { nodes: [{ url: "redis://a", path: "/a" }] },
+      /^nodes\[0\]\.path: found a socket beside a host, expected one of them$/,
+    ],
+    [
+      "a socket beside a host",
+      { nodes: [{ host: "a", path: "/a" }] },
+      /^nodes\[0\]\.path: found a socket beside a host/,
+    ],
+    [
+      "a socket beside a port",
+      { nodes: [{ port: 1, path: "/a" }] },
+      /^nodes\[0\]\.path: found a socket beside a port/,
+    ],
+    [
+      "a URL object of another scheme",
+      { nodes: [new URL("http://:pw@a")] },
+      /^nodes\[0\]: .*scheme "http:"/,
+    ],
+    [
+      "an object of a class without an option",
+      { nodes: [new Map([["host", "a"]])] },
+      /^nodes\[0\]: found an object that does not say where the master is/,
+    ],
+    [
+      "an object whose host is no property of its own",
+      {
+        nodes: [
+          new (class {
+            get host() {
+              return "a";
+            }
+          })(),
+        ],
+      },
+      /^nodes\[0\]: found an object that does not say where the master is/,
+    ],
+    // eslint-disable-next-line no-sparse-arrays -- what a comma too many makes
+    ["a gap in the list", { nodes: [, "redis://a"] }, /^nodes\[0\]: found nothing, expected a URL/],
     ["sentinels", { nodes: [{ sentinels: [] }] }, /^nodes\[0\]\.sentinels: .*independent master/],
     [
       "a part of a node that is misspelt",
       { nodes: ["redis://a", { hots: "b" }] },
-      /^nodes\[1\]\.hots: found an unknown option, expected "host"\?$/,
+      /^nodes\[1\]: found an unknown option, expected "host"\?$/,
     ],
     [
       "a misspelt part beside a right one",
       { nodes: [{ host: "a", pasword: "x" }] },
-      /^nodes\[0\]\.pasword: found an unknown option, expected "password"\?$/,
+      /^nodes\[0\]: found an unknown option, expected "password"\?$/,
     ],
     [
       "a part beside a URL that ioredis does not know",
       { nodes: [{ url: "redis://a", machine: "b" }] },
-      /^nodes\[0\]\.machine: found an unknown option, expected an option of ioredis, such as host/,
+      /^nodes\[0\]: found an unknown option, expected an option of ioredis, such as host/,
     ],
     [
       "a node that is nowhere",
@@ -367,12 +462,33 @@ describe("nodes", () => {
     expect(() => make({ nodes })).not.toThrow();
   });
 
+  it("may be told by an object of class URL, as by its text", () => {
+    const nodes: NodeOption[] = [new URL("redis://:pw@a:1/2"), new URL("rediss://b")];
+    expect(() => make({ nodes })).not.toThrow();
+    expect(() => make({ nodes: [...nodes, "redis://a:1"] })).toThrow(
+      "nodes[2]: found a:1, the same server as nodes[0]",
+    );
+  });
+
+  it("may say twice where they are, when it is the same, and add to their URL what it leaves out", () => {
+    const nodes = [
+      { url: "redis://a:1/2", host: "A", port: 1, db: 2 },
+      { url: "redis://b", port: 2, db: 1 },
+      { url: "redis://u:old@c", password: "new" },
+      { path: "/d", host: "localhost", port: 6379 },
+      { host: "::1" },
+      { host: "fe80::1%eth0" },
+    ];
+    expect(() => make({ nodes })).not.toThrow();
+    expect(() => make({ nodes: ["redis://b:2", nodes[1]] })).toThrow("found b:2, the same server");
+  });
+
   it("may be told as Valkey's, which means the same", () => {
     const plain = "valkey://a:1";
     const secure = "valkeys://b";
     expect(() => make({ nodes: [plain, secure, "valkey://C/2"] })).not.toThrow();
     expect(() => make({ nodes: [plain, "redis://a:1"] })).toThrow("the same server as nodes[0]");
-    expect(parseUrl("nodes[0]", secure)).toMatchObject({ port: 6379, tls: {} });
+    expect(parseUrl("nodes[0]", secure)).toEqual({ host: "b", tls: {} });
     expect(parseUrl("nodes[0]", plain)).not.toHaveProperty("tls");
   });
 
