@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { LockConflictError, RedlockClosedError } from "../errors.ts";
 import { SafeEmitter } from "../events.ts";
 import { Heartbeat } from "../heartbeat/heartbeat.ts";
+import type { AskingJob } from "../job-names.ts";
 import { normaliseKey } from "../keys/normalise.ts";
 import { Cancellations } from "../line/cancellations.ts";
 import { Line } from "../line/line.ts";
@@ -24,6 +25,8 @@ import {
 } from "./options.ts";
 import { findMasterAt } from "./queue-server.ts";
 import { checkReady, type ReadyOptions, type ReadyReport } from "./ready.ts";
+import { ParkedJobs } from "./parked-jobs.ts";
+import { isBarred, NodeStates, type RedlockStatus } from "./status.ts";
 import { Observer } from "./telemetry.ts";
 import { type AcquireOptions, readWish, type Wish } from "./wish.ts";
 
@@ -52,6 +55,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   readonly #handles: HandleFactory;
   readonly #observer: Observer | undefined;
   readonly #held = new Set<HeldLock>();
+  readonly #nodeStates: NodeStates;
+  /** For the processor wrapper: the jobs that it has parked. @internal */
+  readonly parkedJobs: ParkedJobs;
   /** What goes on beside locks. */
   readonly #asides = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
@@ -66,7 +72,18 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     const { clock, random } = surroundings;
     const settings = checkRedlockOptions(options);
     this.#settings = settings;
-    this.#context = makeContext(settings, surroundings, this);
+    this.#nodeStates = new NodeStates(settings.endpoints.length);
+    this.parkedJobs = new ParkedJobs(clock);
+    this.#observer =
+      settings.telemetry &&
+      new Observer(settings.telemetry, this, {
+        clock,
+        parked: this.parkedJobs,
+        voting: () => this.status().voting,
+      });
+    const observer = this.#observer;
+    const answered = observer && ((node: string, ms: number) => observer.answered(node, ms));
+    this.#context = makeContext(settings, surroundings, this, this.#nodeStates, answered);
     this.#line = new Line(this.#context);
     this.cancellations = new Cancellations(this.#context);
     this.#acquirer = new Acquirer({
@@ -78,7 +95,6 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       held: this.#held,
       closing: this.#closing.signal,
     });
-    this.#observer = settings.telemetry && new Observer(settings.telemetry, this);
     this.#handles = new HandleFactory(
       {
         acquire: (key, acquireOptions, scoped) => this.#acquire(key, acquireOptions, { scoped }),
@@ -195,6 +211,26 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
+   * What is known now, without asking a master: for the probes of a container, and for a page that people look at. Before
+   * the first lock, or `ready()`, nothing is known of the masters.
+   */
+  status(): RedlockStatus {
+    const { masters, guards } = this.#context;
+    const nodes = masters.names.map((name, node) =>
+      this.#nodeStates.describe(node, name, guards.quarantineOf(node)),
+    );
+    const barred = nodes.filter(isBarred).length;
+    return {
+      ok: this.#closed === undefined && nodes.length - barred >= masters.quorum,
+      quorum: masters.quorum,
+      voting: nodes.filter(({ votes }) => votes).length,
+      held: this.#held.size,
+      parked: this.parkedJobs.count,
+      nodes,
+    };
+  }
+
+  /**
    * Goes through the keys that match a glob pattern (`*`, `?`, `[ab]`) and are held, or free with somebody in line
    * (`locked` is false then), in no order; for operators, since every master is asked about every key. What comes or goes
    * meanwhile may be missed.
@@ -226,9 +262,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   acquireScoped(
     keys: readonly string[],
     options: AcquireOptions,
-    manner: Omit<Manner, "scoped" | "isJob">,
+    manner: Omit<Manner, "scoped"> & { readonly job: AskingJob },
   ): Promise<HeldLock> {
-    return this.#acquire(keys, options, { ...manner, scoped: true, isJob: true });
+    return this.#acquire(keys, options, { ...manner, scoped: true });
   }
 
   /** For the processor wrapper: the lines of those who wait. @internal */
@@ -306,7 +342,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   #observed(wish: Wish, manner: Manner): Promise<HeldLock> {
     if (this.#observer === undefined) return this.#acquirer.acquire(wish, manner);
     const now = (): number => this.#context.clock.now();
-    return this.#observer.acquiring(wish.keys, now, () => this.#acquirer.acquire(wish, manner));
+    return this.#observer.acquiring(wish.keys, manner.job?.queueName, now, () =>
+      this.#acquirer.acquire(wish, manner),
+    );
   }
 
   #assertOpen(): void {
@@ -317,9 +355,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     this.#closing.abort(new RedlockClosedError());
     await this.#acquirer.idle;
     const held = [...this.#held];
-    const jobs = held.filter(({ isJob }) => isJob);
-    for (const lock of held) if (!lock.isJob) lock.lose("closed");
-    const others = held.filter(({ isJob }) => !isJob);
+    const jobs = held.filter(({ job }) => job !== undefined);
+    for (const lock of held) if (lock.job === undefined) lock.lose("closed");
+    const others = held.filter(({ job }) => job === undefined);
     const ended = others.map((lock) => (lock.scoped ? lock.settled : lock.release()));
     // A job that returns when it has been told to stop may have done half of its work, and would be run again.
     const finished = Promise.all(jobs.map((lock) => lock.settled));
@@ -329,6 +367,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     if (this.#asides.size > 0) {
       await within(this.#context.clock, Promise.all(this.#asides), LONGEST_ASIDE);
     }
+    this.#observer?.close();
     this.#line.close();
     this.cancellations.close();
     this.#context.guards.close();
