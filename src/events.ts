@@ -33,6 +33,18 @@ export interface RedlockWarning {
   cause?: unknown;
 }
 
+/** What has changed in the rules of `loadLocks`. */
+export interface RulesChange {
+  /** How many rules there are now. */
+  rules: number;
+  /** Rules that are new, by their place in the list of now, from 0. A rule that was edited is new. */
+  added: readonly number[];
+  /** Rules that are gone, by their place in the list before. */
+  removed: readonly number[];
+  /** Whether those that are in both lists stand in another order: the first rule that matches counts. */
+  reordered: boolean;
+}
+
 /** Every event of a `Redlock` and what it carries. Durations are milliseconds. */
 export interface RedlockEvents {
   /**
@@ -91,6 +103,8 @@ export interface RedlockEvents {
   "node:down": [{ node: string; cause: string }];
   /** A master gives no vote for so many milliseconds, because it may have forgotten locks. */
   "node:quarantined": [{ node: string; remaining: number }];
+  /** New rules count, for jobs that are taken up from now on: `locks.reload()`. */
+  reloaded: [RulesChange];
   /** See {@link RedlockWarning}. Without a listener it goes to `process.emitWarning`. */
   warning: [RedlockWarning];
 }

@@ -22,7 +22,7 @@ export {
   RedlockError,
   type RedlockErrorCode,
 } from "./errors.ts";
-export type { RedlockEvents, RedlockWarning, RedlockWarningCode } from "./events.ts";
+export type { RedlockEvents, RedlockWarning, RedlockWarningCode, RulesChange } from "./events.ts";
 export type { JobNames } from "./job-names.ts";
 export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/endpoint.ts";
