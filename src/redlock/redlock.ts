@@ -1,20 +1,28 @@
 import type { Clock } from "../clock.ts";
-import { LockConflictError, RedlockClosedError } from "../errors.ts";
+import { type Holder, LockConflictError, RedlockClosedError } from "../errors.ts";
 import { SafeEmitter } from "../events.ts";
 import { Heartbeat } from "../heartbeat/heartbeat.ts";
 import type { AskingJob } from "../job-names.ts";
 import { normaliseKey } from "../keys/normalise.ts";
 import { Cancellations } from "../line/cancellations.ts";
 import { Line } from "../line/line.ts";
+import { placeOf } from "../line/place.ts";
 import type { LockContext } from "../lock/context.ts";
 import type { Lock } from "../lock/lock.ts";
 import { throwIfAborted, unlessAborted } from "../on-abort.ts";
 import { within } from "../pause.ts";
+import { printable } from "../printable.ts";
 import type { Random } from "../random.ts";
 import { Acquirer, type Manner } from "./acquirer.ts";
 import { HandleFactory, type HandleOptions, noRoutine, type RedlockHandle } from "./handle.ts";
 import type { HeldLock } from "./held-lock.ts";
-import { inspectKey, type KeyInspection, lookAtKey } from "./inspect.ts";
+import {
+  inspectKey,
+  type KeyInspection,
+  lookAtKey,
+  type WaiterInspection,
+  walkWaiters,
+} from "./inspect.ts";
 import { listLocks } from "./list.ts";
 import { makeContext, REAL_SURROUNDINGS, type Surroundings } from "./make-context.ts";
 import {
@@ -32,6 +40,9 @@ import { type AcquireOptions, readWish, type Wish } from "./wish.ts";
 
 /** Of a lock that its user gives back. */
 const UNSCOPED: Manner = { scoped: false };
+
+/** Holders give way to later places only: an operator is later than all. */
+const LATEST_PLACE = placeOf(Infinity, "~operator", "");
 
 /** Milliseconds that {@link Redlock.close} lets running jobs have to come to their ends. */
 const LONGEST_FINISH = 3_000;
@@ -189,6 +200,31 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   async inspect(key: string): Promise<KeyInspection> {
     this.#assertOpen();
     return inspectKey(this.#context, normaliseKey(key));
+  }
+
+  /**
+   * Goes through all who wait for a key, in order; `inspect` tells the first 20. What comes or goes meanwhile may be missed.
+   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
+   */
+  waiters(key: string): AsyncIterableIterator<WaiterInspection> {
+    this.#assertOpen();
+    return walkWaiters(this.#context, normaliseKey(key));
+  }
+
+  /**
+   * Asks the holder of a key to stop: its signal aborts, and the job fails for good with `cancelled by ...` unless its
+   * processor returns all the same. Heard by jobs whose `onConflict` is `"cancelInProgress"`, or a function; others go on.
+   * @param by who asks, and why, for people.
+   * @returns the holder that was asked; `undefined` when nobody holds the key. Whether it stops shows only later.
+   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
+   */
+  async cancel(key: string, by: string): Promise<Holder | undefined> {
+    const { holder } = await this.inspect(key);
+    if (holder?.fencingToken === undefined) return undefined;
+    this.cancellations.ask({ key: normaliseKey(key), holder }, LATEST_PLACE, printable(by));
+    // Masters answer in order: when this has been answered, they have the request.
+    await this.inspect(key);
+    return holder;
   }
 
   /** For the commands: as {@link inspect}, but does not throw when too few masters answer. @internal */
