@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
 import { describeValue, type LockConflict, type LockLostError, type NodeVote } from "./errors.ts";
+import type { JobNames } from "./job-names.ts";
 
 /** The stable codes of warnings; messages may change, codes do not. docs/events.md says what they mean. */
 export type RedlockWarningCode =
@@ -33,27 +34,60 @@ export interface RedlockWarning {
   cause?: unknown;
 }
 
+/** What has changed in the rules of `loadLocks`. */
+export interface RulesChange {
+  /** How many rules there are now. */
+  rules: number;
+  /** Rules that are new, by their place in the list of now, from 0. A rule that was edited is new. */
+  added: readonly number[];
+  /** Rules that are gone, by their place in the list before. */
+  removed: readonly number[];
+  /** Whether those that are in both lists stand in another order: the first rule that matches counts. */
+  reordered: boolean;
+}
+
 /** Every event of a `Redlock` and what it carries. Durations are milliseconds. */
 export interface RedlockEvents {
-  /** A lock was granted. */
-  acquired: [{ keys: readonly string[]; fencingToken: number; waited: number; rounds: number }];
+  /**
+   * A lock was granted. `waited` counts from when it was asked for; for a job that was parked, from when it was first
+   * refused. `refused` says whether it was refused at all.
+   */
+  acquired: [
+    {
+      keys: readonly string[];
+      fencingToken: number;
+      waited: number;
+      refused: boolean;
+      rounds: number;
+    } & JobNames,
+  ];
   /** Somebody else holds a key we asked for, or comes first. */
-  conflict: [LockConflict];
+  conflict: [LockConflict & JobNames];
   /** A job was put aside because its key is taken or the masters are out of reach. */
   parked: [
     {
       keys: readonly string[];
       job: string;
+      queue: string;
       reason: "conflict" | "unavailable" | "lost";
       delay: number;
     },
   ];
   /** A parked job, `prefix:queue:id`, was brought back because it is its turn. */
-  woken: [{ job: string }];
+  woken: [{ job: string; queue: string }];
+  /** A job completed without having run: `superseded` when a later job stands for it. */
+  skipped: [
+    {
+      keys: readonly string[];
+      job: string;
+      queue: string;
+      reason: "conflict" | "max-wait" | "superseded";
+    },
+  ];
   /** The deadline of a lock moved. */
   extended: [{ keys: readonly string[]; fencingToken: number; remaining: number }];
   /** A lock was lost; its signal has been aborted. */
-  lost: [{ keys: readonly string[]; fencingToken: number; error: LockLostError }];
+  lost: [{ keys: readonly string[]; fencingToken: number; error: LockLostError } & JobNames];
   /** A lock was given back. */
   released: [
     {
@@ -62,7 +96,7 @@ export interface RedlockEvents {
       outcome: "released" | "expired";
       held: number;
       votes: readonly NodeVote[];
-    },
+    } & JobNames,
   ];
   /** A master can be reached. */
   "node:up": [{ node: string }];
@@ -70,6 +104,8 @@ export interface RedlockEvents {
   "node:down": [{ node: string; cause: string }];
   /** A master gives no vote for so many milliseconds, because it may have forgotten locks. */
   "node:quarantined": [{ node: string; remaining: number }];
+  /** New rules count, for jobs that are taken up from now on: `locks.reload()`. */
+  reloaded: [RulesChange];
   /** See {@link RedlockWarning}. Without a listener it goes to `process.emitWarning`. */
   warning: [RedlockWarning];
 }
@@ -79,6 +115,11 @@ export interface RedlockEvents {
  * code that emitted.
  */
 export class SafeEmitter extends EventEmitter<RedlockEvents> {
+  /** Whether there is a listener: what an event carries need not be made else. */
+  hears(event: keyof RedlockEvents): boolean {
+    return this.listenerCount(event) > 0;
+  }
+
   override emit<K extends keyof RedlockEvents>(event: K, ...args: RedlockEvents[K]): boolean;
   /** Emits an event of your own. The types of newer versions of Node ask for this form. */
   override emit(event: string | symbol, ...args: unknown[]): boolean;

@@ -23,7 +23,8 @@ export {
   RedlockError,
   type RedlockErrorCode,
 } from "./errors.ts";
-export type { RedlockEvents, RedlockWarning, RedlockWarningCode } from "./events.ts";
+export type { RedlockEvents, RedlockWarning, RedlockWarningCode, RulesChange } from "./events.ts";
+export type { JobNames } from "./job-names.ts";
 export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/endpoint.ts";
 export type { Finding, FindingCode, FindingSeverity } from "./redlock/findings.ts";
@@ -38,5 +39,6 @@ export {
 } from "./redlock/ready.ts";
 export type { QueueConnection } from "./redlock/queue-server.ts";
 export { Redlock } from "./redlock/redlock.ts";
+export type { NodeStatus, RedlockStatus } from "./redlock/status.ts";
 export type { RedlockTelemetry } from "./redlock/telemetry.ts";
 export type { AcquireOptions } from "./redlock/wish.ts";

@@ -2,7 +2,7 @@ import type { Job } from "bullmq";
 import { closingOf } from "./closing.ts";
 import { JobBeat } from "./job-beat.ts";
 import { JobLog } from "./job-log.ts";
-import { workerOf } from "./job-worker.ts";
+import { nameOf, workerOf } from "./job-worker.ts";
 import { openHome } from "./open-home.ts";
 import { isReplacing, type LockSettings } from "./options.ts";
 import { retireWith } from "./retire.ts";
@@ -37,6 +37,8 @@ export async function activate(
   const home = await openHome(settings.redlock, job);
   if (home !== undefined) settings.redlock.line.isServed(home);
   warnOfMismatches(settings, job);
+  const { parkedJobs } = settings.redlock;
+  if (!parkedJobs.isEmpty) parkedJobs.delete(nameOf(job));
   return {
     settings,
     job,

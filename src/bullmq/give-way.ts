@@ -8,6 +8,7 @@ import type { Activation } from "./activation.ts";
 import { alarm, backoff, timesPutAside } from "./backoff.ts";
 import { unrecoverableError } from "./control-errors.ts";
 import { isSameJob } from "./holder.ts";
+import { keepsFields, nameOf } from "./job-worker.ts";
 import type { SkippedResult } from "./options.ts";
 import { park } from "./park.ts";
 import { putAside } from "./put-aside.ts";
@@ -42,14 +43,13 @@ export async function delay(
   let ms = inLine
     ? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead, ttl }, fraction)
     : backoff(parks, conflict?.retryAfter, fraction);
-  let fields;
+  const since = (parks === 0 ? undefined : await waitOf(activation)) ?? redlock.clock.wall();
   if (maxWait !== undefined) {
-    const since = (parks === 0 ? undefined : await waitingSince(job)) ?? redlock.clock.wall();
     const left = maxWait - (redlock.clock.wall() - since);
     if (left > 0) ms = Math.min(ms, Math.ceil(left));
     else if (!isSameJob(job, conflict?.holder)) return await endWait(activation, keys, cause);
-    fields = waitFields(job, since);
   }
+  const fields = keepsFields(job) ? waitFields(job, since) : undefined;
   const logged = isMilestone(parks)
     ? log.trouble(`${cause.message}; ${inLine ? "waits for its turn" : `retry in ${ms} ms`}`)
     : undefined;
@@ -57,6 +57,12 @@ export async function delay(
   throw inLine
     ? await park(activation, { ...parking, tries: parks })
     : (await putAside(activation, { ...parking, reason: reasonOf(conflict) })).error;
+}
+
+/** Where nothing but a measure depends on it, a queue that does not answer is no reason to fail the job. */
+async function waitOf({ settings: { maxWait }, job }: Activation): Promise<number | undefined> {
+  const since = waitingSince(job);
+  return await (maxWait === undefined ? since.catch(() => undefined) : since);
 }
 
 /** Makes the error that fails the job. */
@@ -73,6 +79,7 @@ export async function skip(
   reason: SkippedResult["reason"],
 ): Promise<Skipped> {
   const { settings, job, log } = activation;
+  tellSkipped(activation, conflict.keys, reason);
   await log.trouble(
     reason === "superseded"
       ? `superseded by ${describeHolder(conflict.holder)}; skipped`
@@ -94,8 +101,17 @@ async function endWait(
   if (standing !== undefined) void settings.redlock.line.leave(standing, keys);
   if (settings.onMaxWait === "fail") throw await refuse(activation, cause);
   if (cause instanceof LockConflictError) return await skip(activation, cause, "max-wait");
+  tellSkipped(activation, keys, "max-wait");
   await log.trouble(`${cause.message}; skipped`);
   return skipped({ skipped: true, reason: "max-wait", key: keys[0] ?? "", holder: null });
+}
+
+function tellSkipped(
+  { settings, job }: Activation,
+  keys: readonly string[],
+  reason: SkippedResult["reason"],
+): void {
+  settings.redlock.emit("skipped", { keys, job: nameOf(job), queue: job.queueName, reason });
 }
 
 function skipped(result: SkippedResult): Skipped {

@@ -96,6 +96,8 @@ export async function moveToDelayed(
     fieldsToUpdate: fields,
   });
   job.delay = delay;
+  // As `Job.moveToDelayed` does for BullMQ's own metrics.
+  (job as unknown as { recordJobMetrics?(state: string): void }).recordJobMetrics?.("delayed");
 }
 
 /** Whether fields of our own can be kept in a job; PostgreSQL has no room for them. */

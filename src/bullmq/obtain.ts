@@ -1,5 +1,6 @@
 import { LockConflictError, LockUnavailableError, RedlockClosedError } from "../errors.ts";
 import { parsePlace } from "../line/place.ts";
+import { within } from "../pause.ts";
 import type { HeldLock } from "../redlock/held-lock.ts";
 import { ReplacedError } from "../redlock/outcomes.ts";
 import type { Activation } from "./activation.ts";
@@ -16,6 +17,10 @@ import {
 } from "./options.ts";
 import { predecessorsOf } from "./predecessors.ts";
 import { UnheldLock } from "./unheld-lock.ts";
+import { waitingSince } from "./wait-record.ts";
+
+/** Milliseconds that a job waits at most, under its lock, to learn since when it has waited. */
+const LONGEST_READ = 500;
 
 /** What an activation runs under, or what it completes with instead. */
 export type Obtained = { readonly kind: "lock"; readonly lock: HeldLock | UnheldLock } | Skipped;
@@ -125,7 +130,12 @@ async function acquire(
 ): Promise<HeldLock> {
   const { redlock } = settings;
   const options = { ...settings.lock, holder: describeAsHolder(job), waitTimeout };
-  return await redlock.acquireScoped(keys, options, {
+  // Beside the acquisition, and only where it is told.
+  const isTold = redlock.hears("acquired") && timesPutAside(job) > 0;
+  const since = isTold ? waitingSince(job).catch(() => undefined) : undefined;
+  const lock = await redlock.acquireScoped(keys, options, {
+    job,
+    ...(since === undefined ? {} : { waitingSince: since }),
     ...(standing === undefined ? {} : { standing }),
     inLine: timesPutAside(job) > 0,
     // At once, so that nobody who comes after the conflict is before it.
@@ -134,6 +144,8 @@ async function acquire(
     cancel,
     stops: [beat.lost, closing].filter((stop) => stop !== undefined),
   });
+  if (since !== undefined) await within(redlock.clock, since, LONGEST_READ);
+  return lock;
 }
 
 function parks(onConflict: LockSettings["onConflict"]): boolean {

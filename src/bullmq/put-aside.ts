@@ -50,7 +50,12 @@ export async function putAside(
     return { moved: false, error: cancelled };
   }
   const moved = await moveAside(activation, parking);
-  if (moved) settings.redlock.emit("parked", { keys, job: nameOf(job), reason, delay });
+  if (moved) {
+    const { redlock } = settings;
+    const [name, queue] = [nameOf(job), job.queueName];
+    redlock.parkedJobs.add(name, queue, delay);
+    redlock.emit("parked", { keys, job: name, queue, reason, delay });
+  }
   await logged;
   const error = delayedError(`put aside for ${delay} ms: ${reason}`);
   const late = cancellationOf(activation);

@@ -59,7 +59,9 @@ export class QueueHome implements Home {
       onSent?.();
       const [promoted] = await sending;
       if (promoted.status === "fulfilled") {
-        this.#redlock.emit("woken", { job: nameOf(job) });
+        const name = nameOf(job);
+        this.#redlock.parkedJobs.delete(name);
+        this.#redlock.emit("woken", { job: name, queue: job.queueName });
         return "called";
       }
       return isGone(promoted.reason) ? fateIn(await job.getState()) : "unknown";

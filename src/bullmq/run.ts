@@ -1,6 +1,7 @@
 import type { Job } from "bullmq";
 import type { Timer } from "../clock.ts";
 import { LockKeyError, LockLostError, quoteKeys } from "../errors.ts";
+import { namesOf } from "../job-names.ts";
 import { within } from "../pause.ts";
 import type { HeldLock } from "../redlock/held-lock.ts";
 import type { Activation } from "./activation.ts";
@@ -169,7 +170,7 @@ function lossOf(lock: HeldLock | UnheldLock): LockLostError | undefined {
 
 /** Makes, once, the error that says that BullMQ's lock of the job was lost. */
 function noticeJobLoss(
-  { settings }: Activation,
+  { settings, job }: Activation,
   { keys, fencingToken }: Lock,
 ): () => LockLostError {
   const { clock } = settings.redlock;
@@ -179,7 +180,12 @@ function noticeJobLoss(
     if (loss === undefined) {
       const heldFor = clock.now() - startedAt;
       loss = new LockLostError({ keys, reason: "job-lock-lost", fencingToken, heldFor });
-      settings.redlock.emit("lost", { keys, fencingToken, error: loss });
+      settings.redlock.emit("lost", {
+        keys,
+        fencingToken,
+        error: loss,
+        ...namesOf(job),
+      });
     }
     return loss;
   };

@@ -2,7 +2,7 @@ import type { Job } from "bullmq";
 import { type JobFields, readField } from "./job-worker.ts";
 
 /**
- * Since when a job has been waiting for its key.
+ * Since when a job has been waiting for its key: for `maxWait`, and for `waited` of the event `acquired`.
  *
  * It lies in a field of its own in the hash of the job, written in the same step that puts the job aside: so every
  * process sees it, it survives restarts, and it goes away with the job. BullMQ does not look at it.

@@ -7,6 +7,8 @@ import { UsageError } from "./usage-error.ts";
 const OPTIONS = {
   config: { type: "string" },
   node: { type: "string", multiple: true },
+  cacert: { type: "string" },
+  reason: { type: "string" },
   prefix: { type: "string" },
   timeout: { type: "string" },
   json: { type: "boolean" },

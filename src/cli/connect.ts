@@ -1,9 +1,11 @@
+import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { isAboutMasters } from "../config/check.ts";
 import { findFile } from "../config/text-file.ts";
 import { LockRulesError } from "../config/rules-error.ts";
 import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
 import { LockConfigError } from "../errors.ts";
+import type { NodeOption } from "../redis/endpoint.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
 import { REAL_SURROUNDINGS } from "../redlock/make-context.ts";
 import { Redlock } from "../redlock/redlock.ts";
@@ -13,11 +15,14 @@ import { UsageError } from "./usage-error.ts";
 import { count } from "./words.ts";
 
 /** Says which masters: of all commands that ask them. */
-export const MASTER_OPTIONS = ["config", "node", "prefix", "timeout", "json"] as const;
+export const MASTER_OPTIONS = ["config", "node", "cacert", "prefix", "timeout", "json"] as const;
 
 /** The part of `--help` about them. */
 export const MASTER_HELP = `  --config FILE   the rules file; default bullmq-redlock.yaml, .yml or .json here or above
-  --node URL      a lock master, once for each, in place of those in the file
+  --node URL      a lock master, once for each, in place of those in the file; with a
+                  password better in the environment: BULLMQ_REDLOCK_NODES, with
+                  commas between the URLs
+  --cacert FILE   the certificate authority of masters that are given so (rediss://)
   --prefix TEXT   put before every key on the masters; default that of the file, or "redlock:"`;
 
 /**
@@ -26,20 +31,50 @@ export const MASTER_HELP = `  --config FILE   the rules file; default bullmq-red
  * rules themselves is but noted: it keeps nobody from looking.
  */
 export async function readMasters({ options, notes, environment }: Call): Promise<RedlockOptions> {
-  const { config, node: nodes, prefix } = options;
+  const { config, prefix, cacert } = options;
+  const nodes = options.node ?? (config === undefined ? nodesIn(environment) : undefined);
+  if (cacert !== undefined && nodes === undefined) {
+    throw new UsageError(`--cacert goes with --node or ${VARIABLE}; in the file, it is tls.ca`);
+  }
   const file = config === undefined && nodes === undefined ? await findFile(process.cwd()) : config;
   if (file === undefined && nodes === undefined) {
     throw new UsageError(
-      "which masters? Give --node redis://lock-1:6379, once for each, or --config FILE; there is no bullmq-redlock.yaml here or above",
+      "which masters? Give --node redis://lock-1:6379, once for each, BULLMQ_REDLOCK_NODES, or --config FILE; there is no bullmq-redlock.yaml here or above",
     );
   }
   const rules = file === undefined ? undefined : await readRulesFile(resolve(file), environment);
   const fromFile = rules === undefined ? {} : optionsOf(rules, nodes !== undefined, notes);
   return {
     ...fromFile,
-    ...(nodes === undefined ? {} : { nodes }),
+    ...(nodes === undefined ? {} : { nodes: await trusting(nodes, cacert) }),
     ...(prefix === undefined ? {} : { keyPrefix: prefix }),
   };
+}
+
+/** Where masters may be named: a list of processes shows what stands on a command line. */
+const VARIABLE = "BULLMQ_REDLOCK_NODES";
+
+function nodesIn(environment: Call["environment"]): string[] | undefined {
+  const urls = (environment[VARIABLE] ?? "").split(",").map((url) => url.trim());
+  const given = urls.filter((url) => url !== "");
+  return given.length === 0 ? undefined : given;
+}
+
+/** Masters that show a certificate of this authority. @throws {UsageError} when its file cannot be read. */
+async function trusting(
+  urls: readonly string[],
+  cacert: string | undefined,
+): Promise<readonly NodeOption[]> {
+  if (cacert === undefined) return urls;
+  let ca: string;
+  try {
+    ca = await readFile(cacert, "utf8");
+  } catch (error) {
+    throw new UsageError(
+      `--cacert: ${cacert} cannot be read (${(error as { code?: string }).code})`,
+    );
+  }
+  return urls.map((url) => ({ url, tls: { ca } }));
 }
 
 /** As {@link readMasters}, of what one needs who looks but takes no lock. */

@@ -1,5 +1,5 @@
 import { describeHolder, explainVote, type Holder } from "../errors.ts";
-import type { NodeInspection } from "../redlock/inspect.ts";
+import type { NodeInspection, WaiterInspection } from "../redlock/inspect.ts";
 import { advise } from "./advise.ts";
 import type { KeySummary } from "./summary.ts";
 import { printable } from "../printable.ts";
@@ -81,18 +81,25 @@ function holderSection({ state, job, holder, age, remaining, lastToken }: KeySum
   return { title: "Holder", facts, sentences: [] };
 }
 
-function waitingSection({ waiting, waiters }: KeySummary, now: number): Section {
-  const facts = waiters.map(({ job, priority, since }, index): [string, string] => [
-    String(index + 1),
+/** Who waits, in a few words. */
+export function describeWaiter({ job, priority, since }: WaiterInspection, now: number): string {
+  return (
     (job === undefined ? "a program that waits in acquire" : `job ${printable(job)}`) +
-      (since === undefined ? "" : `, for ${duration(Math.max(0, now - since))}`) +
-      (priority === 0 ? "" : `, priority ${priority}`),
+    (since === undefined ? "" : `, for ${duration(Math.max(0, now - since))}`) +
+    (priority === 0 ? "" : `, priority ${priority}`)
+  );
+}
+
+function waitingSection({ waiting, waiters }: KeySummary, now: number): Section {
+  const facts = waiters.map((waiter, index): [string, string] => [
+    String(index + 1),
+    describeWaiter(waiter, now),
   ]);
   const more = waiting - waiters.length;
   return {
     title: `In line (${waiting})`,
     facts,
-    sentences: more > 0 ? [`... and ${more} more.`] : [],
+    sentences: more > 0 ? [`... and ${more} more; all of them shows: bullmq-redlock waiters`] : [],
   };
 }
 

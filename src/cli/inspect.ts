@@ -1,6 +1,5 @@
 import { LockKeyError, type LockUnavailableError } from "../errors.ts";
-import { type KeyInspection, unavailability } from "../redlock/inspect.ts";
-import type { Redlock } from "../redlock/redlock.ts";
+import { unavailability } from "../redlock/inspect.ts";
 import type { Call, Command } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readLookOptions, withImpatientRedlock } from "./connect.ts";
 import { readTimeout } from "./arguments.ts";
@@ -35,15 +34,12 @@ Exit code: 0 free or held; 1 something is stored there that does not go away by
 itself; 2 a mistake in the command or the file; 3 too few masters
 answered, or can vote: nobody gets a lock now.`,
   async run(call) {
-    const [key, ...more] = call.operands;
-    if (key === undefined || more.length > 0) {
-      throw new UsageError("inspect takes one key, as in: bullmq-redlock inspect account:42");
-    }
+    const key = readKey("inspect", call);
     const nodeTimeout = readTimeout(call.options.timeout, PATIENCE);
     const options = { keyPrefix: "redlock:", ...(await readLookOptions(call)), nodeTimeout };
     const { keyPrefix } = options;
     return await withImpatientRedlock(options, async (redlock) => {
-      const inspection = await lookAt(redlock, key);
+      const inspection = await onKey(async () => await redlock.lookAt(key));
       const summary = summarise(inspection, Date.now());
       const unavailable = unavailability(inspection, nodeTimeout);
       if (unavailable !== undefined) {
@@ -72,9 +68,17 @@ function tellNoQuorum(
   return EXIT.noQuorum;
 }
 
-async function lookAt(redlock: Redlock, key: string): Promise<KeyInspection> {
+/** The one key that a command takes. @throws {UsageError} */
+export function readKey(command: string, { operands }: Pick<Call, "operands">): string {
+  const [key, ...more] = operands;
+  if (key !== undefined && more.length === 0) return key;
+  throw new UsageError(`${command} takes one key, as in: bullmq-redlock ${command} account:42`);
+}
+
+/** Does something with a key that an operator has given. @throws {UsageError} when it is none. */
+export async function onKey<T>(act: () => Promise<T>): Promise<T> {
   try {
-    return await redlock.lookAt(key);
+    return await act();
   } catch (error) {
     throw error instanceof LockKeyError ? new UsageError(error.message) : error;
   }

@@ -11,6 +11,8 @@ import { printable } from "../printable.ts";
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   inspect: async () => (await import("./inspect.ts")).inspect,
   ls: async () => (await import("./ls.ts")).ls,
+  waiters: async () => (await import("./waiters.ts")).waiters,
+  cancel: async () => (await import("./cancel.ts")).cancel,
   doctor: async () => (await import("./doctor.ts")).doctor,
   "check-config": async () => (await import("./check-config.ts")).checkConfig,
 };

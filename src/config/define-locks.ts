@@ -10,7 +10,7 @@ import type { RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { check, type Checked } from "./check.ts";
 import type { DurationText } from "./duration.ts";
-import { createLocks, type Locks } from "./locks.ts";
+import { type ChangeableLocks, createLocks, type Locks } from "./locks.ts";
 import type { RuleMatch } from "./rule.ts";
 import { LockRulesError, NOWHERE, type RulesFault } from "./rules-error.ts";
 import { showPath } from "./shown.ts";
@@ -95,12 +95,21 @@ export function checkLocksOptions(options: unknown): void {
 export function locksOf(
   { masters, rules }: Checked,
   faults: readonly RulesFault[],
+  options: LocksOptions,
+): ChangeableLocks {
+  return createLocks(redlockOptionsOf({ masters }, faults, options), rules);
+}
+
+/** The options of the `Redlock` of rules that were checked. @throws {LockRulesError} when there are faults. */
+export function redlockOptionsOf(
+  { masters }: Pick<Checked, "masters">,
+  faults: readonly RulesFault[],
   { redlock }: LocksOptions,
-): Locks {
+): RedlockOptions {
   const counting =
     redlock?.nodes === undefined ? faults : faults.filter(({ path }) => !/^nodes\b/.test(path));
   if (counting.length > 0) throw new LockRulesError(counting);
   // What is there without a value does not take the place of one.
   const given = Object.entries(redlock ?? {}).filter(([, value]) => value !== undefined);
-  return createLocks({ ...masters.options, ...Object.fromEntries(given) }, rules);
+  return { ...masters.options, ...Object.fromEntries(given) };
 }

@@ -2,7 +2,7 @@ export type { Conditions, ConditionValue } from "./condition.ts";
 export { defineLocks, type LockRule, type LockRules, type LocksOptions } from "./define-locks.ts";
 export type { DurationText } from "./duration.ts";
 export type { ExplainedJob, Explanation } from "./explain.ts";
-export { loadLocks } from "./load-locks.ts";
+export { type FileLocks, loadLocks } from "./load-locks.ts";
 export type { Locks } from "./locks.ts";
 export type { RuleMatch } from "./rule.ts";
 export { LockRulesError, type RulesFault } from "./rules-error.ts";

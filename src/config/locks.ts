@@ -7,6 +7,7 @@ import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts"
 import { Redlock } from "../redlock/redlock.ts";
 import { explain, type ExplainedJob, type Explanation, keyOf, noRule } from "./explain.ts";
 import { findRule, type Rule } from "./rule.ts";
+import { changeOf, requireSameMasters, type RulesChange } from "./rules-change.ts";
 
 /** Locks for jobs, by rules. */
 export interface Locks extends AsyncDisposable {
@@ -27,25 +28,47 @@ export interface Locks extends AsyncDisposable {
   close(this: void): Promise<void>;
 }
 
+/** Locks whose rules can be changed. */
+export interface ChangeableLocks extends Locks {
+  /**
+   * Takes other rules for jobs that are taken up from now on.
+   * @throws {LockConfigError} for options that do not fit each other, or that the `Redlock` was not made with.
+   */
+  change(options: RedlockOptions, rules: readonly Rule[]): RulesChange;
+}
+
 /** Makes locks of rules that were found right. @throws {LockConfigError} for options that do not fit each other. */
-export function createLocks(options: RedlockOptions, rules: readonly Rule[]): Locks {
+export function createLocks(options: RedlockOptions, given: readonly Rule[]): ChangeableLocks {
   const settings = checkRedlockOptions(options);
   const redlock = new Redlock(options);
-  for (const given of new Set(rules.map((rule) => rule.options)))
-    checkLockOptions({ redlock, key: () => null, ...given });
+  let rules = given;
+  checkRules(rules, redlock);
   const close = async (): Promise<void> => await redlock.close();
   return {
     redlock,
-    wrap: (processor) => wrap(processor, rules, redlock),
+    wrap: (processor) => wrap(processor, () => rules, redlock),
     explain: (job) => explain(job, rules, redlock, settings),
+    change: (others, next) => {
+      requireSameMasters(options, others);
+      checkRules(next, redlock);
+      const change = changeOf(rules, next);
+      rules = next;
+      redlock.emit("reloaded", change);
+      return change;
+    },
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
+function checkRules(rules: readonly Rule[], redlock: Redlock): void {
+  for (const given of new Set(rules.map((rule) => rule.options)))
+    checkLockOptions({ redlock, key: () => null, ...given });
+}
+
 function wrap<J extends Job, R>(
   processor: (job: J, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<R>,
-  rules: readonly Rule[],
+  rulesNow: () => readonly Rule[],
   redlock: Redlock,
 ): LockingProcessor<J, R | SkippedResult> {
   if (typeof processor !== "function") {
@@ -56,13 +79,14 @@ function wrap<J extends Job, R>(
     });
   }
   // Made when a job first needs it: there may be thousands of rules.
-  const byRule: LockingProcessor<J, R | SkippedResult>[] = [];
+  const byRule = new WeakMap<Rule, LockingProcessor<J, R | SkippedResult>>();
   const processorOf = (rule: Rule): LockingProcessor<J, R | SkippedResult> => {
     // The paths of the template are checked against each job; the type of its data is not known to the rules.
-    return (byRule[rule.index] ??= withLock(
-      { redlock, key: keyOf(rule), ...rule.options },
-      processor,
-    ));
+    const known = byRule.get(rule);
+    if (known !== undefined) return known;
+    const made = withLock({ redlock, key: keyOf(rule), ...rule.options }, processor);
+    byRule.set(rule, made);
+    return made;
   };
   const refuse = withLock(
     {
@@ -75,7 +99,7 @@ function wrap<J extends Job, R>(
   );
   // BullMQ gives the signal only to a function that declares three plain parameters.
   return async function ruledProcessor(job, jobToken, signal) {
-    const rule = findRule(rules, job);
+    const rule = findRule(rulesNow(), job);
     const process = rule === undefined ? refuse : processorOf(rule);
     return await process(job, jobToken, signal);
   };

@@ -140,6 +140,12 @@ export class Guards {
     }
   }
 
+  /** Milliseconds for which a master gives no vote; 0 when it is not known to give none, `undefined` until it is armed. */
+  quarantineOf(node: number): number | undefined {
+    if (this.#barred.has(node)) return undefined;
+    return Math.max(0, (this.#quarantinedUntil[node] ?? -Infinity) - this.#clock.now());
+  }
+
   /** Why a master could not be armed: the reason why it gives no vote. */
   failureOf(node: number): string | undefined {
     return this.#failures.get(node);

@@ -15,44 +15,53 @@ export interface ReadReply {
   readonly quarantine: number;
   /** How many are in line. */
   readonly waiting: number;
-  /** The first of them, by place and priority. */
+  /** Those of them that were asked for, by place and priority. */
   readonly first: readonly { readonly place: string; readonly priority: number }[];
 }
 
-/** How many of those in line a look shows. */
+/** How many of those in line a look shows, unless it asks for others. */
 const SHOWN = 20;
 
+/** What is looked at. */
+export interface Reading {
+  readonly names: Names;
+  readonly key: string;
+  /** How many in line are passed over. @defaultValue 0 */
+  readonly from?: number;
+  /** How many in line are shown. @defaultValue 20 */
+  readonly count?: number;
+}
+
 /** Looks at one key, changes nothing. */
-export const readOperation: Operation<{ readonly names: Names; readonly key: string }, ReadReply> =
-  {
-    name: "read",
-    lua: `
+export const readOperation: Operation<Reading, ReadReply> = {
+  name: "read",
+  lua: `
   local mark = marksOf(keys[2])
   local kind = redis.call('TYPE', keys[1]).ok
   local value = kind == 'string' and redis.call('GET', keys[1]) or ''
   local waiting = redis.call('ZCARD', keys[3])
-  local first = waiting > 0 and redis.call('ZRANGE', keys[3], 0, ${SHOWN - 1}, 'WITHSCORES') or {}
+  local first = waiting > 0 and redis.call('ZRANGE', keys[3], argv[1], argv[2], 'WITHSCORES') or {}
   local guard = guardOf(keys[4])
   local word = unarmed(guard) or 'armed'
   local quarantine = word == 'armed' and guard.ready > 0 and math.max(0, guard.ready - clockOf()) or 0
   return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark, waiting, first, word, quarantine }`,
-    keys: ({ names, key }) => [names.lock(key), names.fence(key), names.waiters(key), names.guard],
-    argv: () => [],
-    parse([, kind, value, expiresIn, mark, waiting, first, guard, quarantine]) {
-      return {
-        holder:
-          kind === "string"
-            ? { ...parseStoredLock(String(value)), expiresIn: Number(expiresIn) }
-            : undefined,
-        foreignType: kind === "string" || kind === "none" ? undefined : String(kind),
-        mark: Number(mark),
-        guard: guard === "armed" ? guard : parseUnarmed(guard),
-        quarantine: Number(quarantine),
-        waiting: Number(waiting),
-        first: parseFirst(first),
-      };
-    },
-  };
+  keys: ({ names, key }) => [names.lock(key), names.fence(key), names.waiters(key), names.guard],
+  argv: ({ from = 0, count = SHOWN }) => [from, from + count - 1],
+  parse([, kind, value, expiresIn, mark, waiting, first, guard, quarantine]) {
+    return {
+      holder:
+        kind === "string"
+          ? { ...parseStoredLock(String(value)), expiresIn: Number(expiresIn) }
+          : undefined,
+      foreignType: kind === "string" || kind === "none" ? undefined : String(kind),
+      mark: Number(mark),
+      guard: guard === "armed" ? guard : parseUnarmed(guard),
+      quarantine: Number(quarantine),
+      waiting: Number(waiting),
+      first: parseFirst(first),
+    };
+  },
+};
 
 function parseFirst(raw: unknown): ReadReply["first"] {
   const parts = Array.isArray(raw) ? (raw as unknown[]) : [];

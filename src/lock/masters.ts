@@ -22,6 +22,8 @@ export interface MastersOptions {
   readonly fastPath?: FastPath | undefined;
   readonly defer: Defer;
   onDuplicate?(node: number, first: number): void;
+  /** A master has answered a batch that was sent at `sentAt`. */
+  onAnswer?(node: number, sentAt: number): void;
 }
 
 /**
@@ -93,6 +95,11 @@ export class Masters {
     this.#underWay -= 1;
   }
 
+  /** A master has answered what was sent at `sentAt`. */
+  answered(node: number, sentAt: number): void {
+    this.#options.onAnswer?.(node, sentAt);
+  }
+
   /** Sends what was started, and ends the connections. Idempotent. */
   close(): void {
     this.#send();
@@ -146,6 +153,7 @@ class Delivery implements BatchListener {
     const node = this.#node;
     if (!this.#masters.speaks(node, server)) return this.failure(this.#masters.duplicate(server));
     this.#masters.landed();
+    this.#masters.answered(node, sentAt);
     this.#tell(({ responses }, index) => {
       const reply = replies[index];
       if (reply instanceof NodeError) responses.failure(node, reply);

@@ -10,6 +10,7 @@ import type { Stop } from "../on-abort.ts";
 import { HeldLock, type HeldLockParts } from "./held-lock.ts";
 import type { RedlockSettings } from "./options.ts";
 import { conflictOf, failureOf, ReplacedError } from "./outcomes.ts";
+import { type AskingJob, namesOf } from "../job-names.ts";
 import { Turn } from "./turn.ts";
 import { checkTtl, type Wish } from "./wish.ts";
 
@@ -39,8 +40,10 @@ interface AcquirerParts {
 export interface Manner {
   /** See {@link HeldLock.scoped}. */
   readonly scoped: boolean;
-  /** See {@link HeldLock.isJob}. */
-  readonly isJob?: boolean;
+  /** The job that asks, if one does. */
+  readonly job?: AskingJob;
+  /** When a job that was parked was first refused, in ms since 1970. Must not reject. */
+  readonly waitingSince?: Promise<number | undefined>;
   /** Who stands in line, when that outlives the acquisition: its place is kept when it ends with a conflict. */
   readonly standing?: Standing;
   /** True when `standing` may be in line already. */
@@ -112,7 +115,7 @@ export class Acquirer {
       const caller = this.#callerOf(standing, { inLine, joins });
       const first = (outcome: AcquireOutcome): void => {
         if (outcome.kind === "granted" && !this.#isStopped(manner)) {
-          settle(this.#take(wish, manner, outcome, startedAt));
+          settle(this.#take(wish, manner, outcome, { startedAt, refused: false }));
         } else this.#goOn(wish, manner, outcome, startedAt).then(settle, failed);
       };
       this.#attempt(wish, caller, manner, first, failed);
@@ -151,7 +154,9 @@ export class Acquirer {
       for (let attempt = 1; ; attempt++) {
         if (outcome.kind === "granted") {
           keepsPlace = true;
-          if (!this.#isStopped(manner)) return this.#take(wish, manner, outcome, startedAt);
+          if (!this.#isStopped(manner)) {
+            return this.#take(wish, manner, outcome, { startedAt, refused: attempt > 1 });
+          }
           // Nobody wants it any more; it must not linger until its ttl is over.
           await this.#hold(wish, manner, outcome).release();
           throw this.#stopReason(stops);
@@ -160,10 +165,11 @@ export class Acquirer {
         if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, context);
         if (outcome.holder?.later !== undefined) throw new ReplacedError(outcome.holder.later);
         const conflict = conflictOf(outcome.holder, wish);
-        if (attempt === 1) {
+        if (attempt === 1 && events.hears("conflict")) {
           const { keys, key, holder, reserved, retryAfter, ahead } = conflict;
           const kept = reserved === undefined ? {} : { reserved };
-          events.emit("conflict", { keys, key, holder, ...kept, retryAfter, ahead });
+          const names = namesOf(manner.job);
+          events.emit("conflict", { keys, key, holder, ...kept, retryAfter, ahead, ...names });
         }
         const left = wish.waitTimeout - (clock.now() - startedAt);
         if (left <= 0) {
@@ -257,18 +263,43 @@ export class Acquirer {
     return { place, priority: 0, home, run: 1, replaceable: false };
   }
 
-  #take(wish: Wish, manner: Manner, outcome: Granted, startedAt: number): HeldLock {
-    const { context, events, held } = this.#parts;
+  #take(
+    wish: Wish,
+    manner: Manner,
+    outcome: Granted,
+    asked: { startedAt: number; refused: boolean },
+  ): HeldLock {
+    const { events, held } = this.#parts;
     const lock = this.#hold(wish, manner, outcome);
     held.add(lock);
-    const { keys, fencingToken } = lock;
-    const waited = context.clock.now() - startedAt;
-    events.emit("acquired", { keys, fencingToken, waited, rounds: outcome.rounds });
+    if (events.hears("acquired")) this.#tell(lock, manner, outcome.rounds, asked);
     return lock;
   }
 
-  #hold({ heartbeat }: Wish, { scoped, isJob = false }: Manner, { tenure }: Granted): HeldLock {
-    return new HeldLock(this.#lockParts, tenure, { interval: heartbeat, scoped, isJob });
+  #tell(
+    { keys, fencingToken }: HeldLock,
+    { job, waitingSince }: Manner,
+    rounds: number,
+    { startedAt, refused }: { startedAt: number; refused: boolean },
+  ): void {
+    const { context, events } = this.#parts;
+    const waited = context.clock.now() - startedAt;
+    const event = { keys, fencingToken, waited, refused, rounds, ...namesOf(job) };
+    if (waitingSince === undefined) {
+      events.emit("acquired", event);
+      return;
+    }
+    const grantedAt = context.clock.wall();
+    void waitingSince.then((since) => {
+      const known = since === undefined ? {} : { refused: true };
+      // The clock of the process that parked the job may be ahead of ours.
+      const whole = Math.max(waited, grantedAt - (since ?? grantedAt));
+      events.emit("acquired", { ...event, ...known, waited: whole });
+    });
+  }
+
+  #hold({ heartbeat }: Wish, { scoped, job }: Manner, { tenure }: Granted): HeldLock {
+    return new HeldLock(this.#lockParts, tenure, { interval: heartbeat, scoped, job });
   }
 
   #stopReason(stops: readonly Stop[]): unknown {

@@ -4,6 +4,7 @@ import { Ending } from "../ending.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { Line } from "../line/line.ts";
 import type { Beat, Heartbeat, HeartbeatListener, LossNotice } from "../heartbeat/heartbeat.ts";
+import { type AskingJob, namesOf } from "../job-names.ts";
 import type { Lock } from "../lock/lock.ts";
 import type { ExtendOutcome, Tenure } from "../lock/tenure.ts";
 
@@ -26,8 +27,8 @@ export interface Holding {
   readonly interval: number | false;
   /** True when code runs under the lock that gives it back itself when it is done. */
   readonly scoped: boolean;
-  /** True when that is a job. */
-  readonly isJob: boolean;
+  /** The job that asked for it, if one did. */
+  readonly job: AskingJob | undefined;
 }
 
 /** Why a lock was lost, whichever it is. */
@@ -36,7 +37,7 @@ type LossOfLock = Pick<Loss, "reason" | "votes" | "blockedFor">;
 /** The lock as its user sees it: a granted tenure, its heartbeat and its signal. What few locks need is made on demand. */
 export class HeldLock implements Lock, HeartbeatListener {
   readonly scoped: boolean;
-  readonly isJob: boolean;
+  readonly job: AskingJob | undefined;
   readonly #parts: HeldLockParts;
   readonly #tenure: Tenure;
   readonly #beat: Beat;
@@ -51,9 +52,9 @@ export class HeldLock implements Lock, HeartbeatListener {
   #releasing: Promise<"released" | "expired"> | undefined;
   #handedOver: Promise<unknown> | undefined;
 
-  constructor(parts: HeldLockParts, tenure: Tenure, { interval, scoped, isJob }: Holding) {
+  constructor(parts: HeldLockParts, tenure: Tenure, { interval, scoped, job }: Holding) {
     this.scoped = scoped;
-    this.isJob = isJob;
+    this.job = job;
     this.#parts = parts;
     this.#tenure = tenure;
     this.#grantedAt = parts.clock.now();
@@ -181,6 +182,7 @@ export class HeldLock implements Lock, HeartbeatListener {
       keys: this.keys,
       fencingToken: this.fencingToken,
       error,
+      ...namesOf(this.job),
     });
   }
 
@@ -193,13 +195,17 @@ export class HeldLock implements Lock, HeartbeatListener {
     const held = this.age;
     const handOver = line.handOver(keys, fencingToken, linger);
     const { skipped } = line;
-    const { confirmed, votes } = await this.#tenure.release(handOver, { linger, skipped, done });
+    const released = await this.#tenure.release(handOver, { linger, skipped, done });
     this.#handedOver = handOver.called;
-    const outcome = confirmed ? "released" : "expired";
+    const outcome = released.confirmed ? "released" : "expired";
     parts.onReleased(this);
     this.#over = true;
     this.#settle?.();
-    events.emit("released", { keys, fencingToken, outcome, held, votes });
+    if (events.hears("released")) {
+      const { votes } = released;
+      const names = namesOf(this.job);
+      events.emit("released", { keys, fencingToken, outcome, held, votes, ...names });
+    }
     return outcome;
   }
 

@@ -11,6 +11,7 @@ import { type Random, systemRandom } from "../random.ts";
 import type { NodePort } from "../redis/node-port.ts";
 import { RedisNode, type RedisNodeOptions } from "../redis/redis-node.ts";
 import type { RedlockSettings } from "./options.ts";
+import type { NodeStates } from "./status.ts";
 
 /** The world, in place of which tests put another. */
 export interface Surroundings {
@@ -47,15 +48,20 @@ export const REAL_SURROUNDINGS: Surroundings = {
   defer: atEndOfTurn,
 };
 
-/** Makes what the locks of one `Redlock` share; what happens to its masters becomes its events. */
+/**
+ * Makes what the locks of one `Redlock` share; what happens to its masters becomes its events.
+ * @param answered hears how many ms each answer of a master took.
+ */
 export function makeContext(
   settings: RedlockSettings,
   surroundings: Surroundings,
   events: SafeEmitter,
+  states: NodeStates,
+  answered: ((node: string, ms: number) => void) | undefined,
 ): LockContext {
   const { clock, random } = surroundings;
   const { endpoints, nodeTimeout, driftFactor, keyPrefix, restartGuard: mode } = settings;
-  const ports = endpoints.map((endpoint) =>
+  const ports = endpoints.map((endpoint, node) =>
     surroundings.connect({
       endpoint,
       program: lockProgram,
@@ -63,14 +69,29 @@ export function makeContext(
       farthestClock: FARTHEST_CLOCK,
       clock,
       random,
-      onUp: () => events.emit("node:up", { node: endpoint.name }),
-      onDown: (cause) => events.emit("node:down", { node: endpoint.name, cause }),
+      onUp: () => {
+        states.up(node);
+        events.emit("node:up", { node: endpoint.name });
+      },
+      onDown: (cause) => {
+        states.down(node, cause);
+        events.emit("node:down", { node: endpoint.name, cause });
+      },
     }),
   );
   const masters = new Masters(ports, {
     fastPath: lockProgram.fastPath,
     defer: surroundings.defer ?? atEndOfStep,
-    onDuplicate: (node, first) => warnDuplicate(masters, node, first, events),
+    onDuplicate: (node, first) => {
+      states.duplicate(node, masters.names[first] ?? "another node");
+      warnDuplicate(masters, node, first, events);
+    },
+    ...(answered === undefined
+      ? {}
+      : {
+          onAnswer: (node: number, sentAt: number) =>
+            answered(masters.names[node] ?? "", clock.now() - sentAt),
+        }),
   });
   const names = namesUnder(keyPrefix);
   const guards = new Guards(

@@ -1,19 +1,28 @@
 import type { Clock } from "../clock.ts";
-import { LockConflictError, RedlockClosedError } from "../errors.ts";
+import { type Holder, LockConflictError, RedlockClosedError } from "../errors.ts";
 import { SafeEmitter } from "../events.ts";
 import { Heartbeat } from "../heartbeat/heartbeat.ts";
+import type { AskingJob } from "../job-names.ts";
 import { normaliseKey } from "../keys/normalise.ts";
 import { Cancellations } from "../line/cancellations.ts";
 import { Line } from "../line/line.ts";
+import { placeOf } from "../line/place.ts";
 import type { LockContext } from "../lock/context.ts";
 import type { Lock } from "../lock/lock.ts";
 import { throwIfAborted, unlessAborted } from "../on-abort.ts";
 import { within } from "../pause.ts";
+import { printable } from "../printable.ts";
 import type { Random } from "../random.ts";
 import { Acquirer, type Manner } from "./acquirer.ts";
 import { HandleFactory, type HandleOptions, noRoutine, type RedlockHandle } from "./handle.ts";
 import type { HeldLock } from "./held-lock.ts";
-import { inspectKey, type KeyInspection, lookAtKey } from "./inspect.ts";
+import {
+  inspectKey,
+  type KeyInspection,
+  lookAtKey,
+  type WaiterInspection,
+  walkWaiters,
+} from "./inspect.ts";
 import { listLocks } from "./list.ts";
 import { makeContext, REAL_SURROUNDINGS, type Surroundings } from "./make-context.ts";
 import {
@@ -24,11 +33,16 @@ import {
 } from "./options.ts";
 import { findMasterAt } from "./queue-server.ts";
 import { checkReady, type ReadyOptions, type ReadyReport } from "./ready.ts";
+import { ParkedJobs } from "./parked-jobs.ts";
+import { isBarred, NodeStates, type RedlockStatus } from "./status.ts";
 import { Observer } from "./telemetry.ts";
 import { type AcquireOptions, readWish, type Wish } from "./wish.ts";
 
 /** Of a lock that its user gives back. */
 const UNSCOPED: Manner = { scoped: false };
+
+/** Holders give way to later places only: an operator is later than all. */
+const LATEST_PLACE = placeOf(Infinity, "~operator", "");
 
 /** Milliseconds that {@link Redlock.close} lets running jobs have to come to their ends. */
 const LONGEST_FINISH = 3_000;
@@ -52,6 +66,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   readonly #handles: HandleFactory;
   readonly #observer: Observer | undefined;
   readonly #held = new Set<HeldLock>();
+  readonly #nodeStates: NodeStates;
+  /** For the processor wrapper: the jobs that it has parked. @internal */
+  readonly parkedJobs: ParkedJobs;
   /** What goes on beside locks. */
   readonly #asides = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
@@ -66,7 +83,18 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     const { clock, random } = surroundings;
     const settings = checkRedlockOptions(options);
     this.#settings = settings;
-    this.#context = makeContext(settings, surroundings, this);
+    this.#nodeStates = new NodeStates(settings.endpoints.length);
+    this.parkedJobs = new ParkedJobs(clock);
+    this.#observer =
+      settings.telemetry &&
+      new Observer(settings.telemetry, this, {
+        clock,
+        parked: this.parkedJobs,
+        voting: () => this.status().voting,
+      });
+    const observer = this.#observer;
+    const answered = observer && ((node: string, ms: number) => observer.answered(node, ms));
+    this.#context = makeContext(settings, surroundings, this, this.#nodeStates, answered);
     this.#line = new Line(this.#context);
     this.cancellations = new Cancellations(this.#context);
     this.#acquirer = new Acquirer({
@@ -78,7 +106,6 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       held: this.#held,
       closing: this.#closing.signal,
     });
-    this.#observer = settings.telemetry && new Observer(settings.telemetry, this);
     this.#handles = new HandleFactory(
       {
         acquire: (key, acquireOptions, scoped) => this.#acquire(key, acquireOptions, { scoped }),
@@ -175,6 +202,31 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     return inspectKey(this.#context, normaliseKey(key));
   }
 
+  /**
+   * Goes through all who wait for a key, in order; `inspect` tells the first 20. What comes or goes meanwhile may be missed.
+   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
+   */
+  waiters(key: string): AsyncIterableIterator<WaiterInspection> {
+    this.#assertOpen();
+    return walkWaiters(this.#context, normaliseKey(key));
+  }
+
+  /**
+   * Asks the holder of a key to stop: its signal aborts, and the job fails for good with `cancelled by ...` unless its
+   * processor returns all the same. Heard by jobs whose `onConflict` is `"cancelInProgress"`, or a function; others go on.
+   * @param by who asks, and why, for people.
+   * @returns the holder that was asked; `undefined` when nobody holds the key. Whether it stops shows only later.
+   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
+   */
+  async cancel(key: string, by: string): Promise<Holder | undefined> {
+    const { holder } = await this.inspect(key);
+    if (holder?.fencingToken === undefined) return undefined;
+    this.cancellations.ask({ key: normaliseKey(key), holder }, LATEST_PLACE, printable(by));
+    // Masters answer in order: when this has been answered, they have the request.
+    await this.inspect(key);
+    return holder;
+  }
+
   /** For the commands: as {@link inspect}, but does not throw when too few masters answer. @internal */
   async lookAt(key: string): Promise<KeyInspection> {
     this.#assertOpen();
@@ -192,6 +244,26 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     this.#assertOpen();
     const closing = this.#closing.signal;
     return await checkReady(options, { settings: this.#settings, context: this.#context, closing });
+  }
+
+  /**
+   * What is known now, without asking a master: for the probes of a container, and for a page that people look at. Before
+   * the first lock, or `ready()`, nothing is known of the masters.
+   */
+  status(): RedlockStatus {
+    const { masters, guards } = this.#context;
+    const nodes = masters.names.map((name, node) =>
+      this.#nodeStates.describe(node, name, guards.quarantineOf(node)),
+    );
+    const barred = nodes.filter(isBarred).length;
+    return {
+      ok: this.#closed === undefined && nodes.length - barred >= masters.quorum,
+      quorum: masters.quorum,
+      voting: nodes.filter(({ votes }) => votes).length,
+      held: this.#held.size,
+      parked: this.parkedJobs.count,
+      nodes,
+    };
   }
 
   /**
@@ -226,9 +298,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   acquireScoped(
     keys: readonly string[],
     options: AcquireOptions,
-    manner: Omit<Manner, "scoped" | "isJob">,
+    manner: Omit<Manner, "scoped"> & { readonly job: AskingJob },
   ): Promise<HeldLock> {
-    return this.#acquire(keys, options, { ...manner, scoped: true, isJob: true });
+    return this.#acquire(keys, options, { ...manner, scoped: true });
   }
 
   /** For the processor wrapper: the lines of those who wait. @internal */
@@ -306,7 +378,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   #observed(wish: Wish, manner: Manner): Promise<HeldLock> {
     if (this.#observer === undefined) return this.#acquirer.acquire(wish, manner);
     const now = (): number => this.#context.clock.now();
-    return this.#observer.acquiring(wish.keys, now, () => this.#acquirer.acquire(wish, manner));
+    return this.#observer.acquiring(wish.keys, manner.job?.queueName, now, () =>
+      this.#acquirer.acquire(wish, manner),
+    );
   }
 
   #assertOpen(): void {
@@ -317,9 +391,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     this.#closing.abort(new RedlockClosedError());
     await this.#acquirer.idle;
     const held = [...this.#held];
-    const jobs = held.filter(({ isJob }) => isJob);
-    for (const lock of held) if (!lock.isJob) lock.lose("closed");
-    const others = held.filter(({ isJob }) => !isJob);
+    const jobs = held.filter(({ job }) => job !== undefined);
+    for (const lock of held) if (lock.job === undefined) lock.lose("closed");
+    const others = held.filter(({ job }) => job === undefined);
     const ended = others.map((lock) => (lock.scoped ? lock.settled : lock.release()));
     // A job that returns when it has been told to stop may have done half of its work, and would be run again.
     const finished = Promise.all(jobs.map((lock) => lock.settled));
@@ -329,6 +403,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     if (this.#asides.size > 0) {
       await within(this.#context.clock, Promise.all(this.#asides), LONGEST_ASIDE);
     }
+    this.#observer?.close();
     this.#line.close();
     this.cancellations.close();
     this.#context.guards.close();

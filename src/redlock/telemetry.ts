@@ -4,8 +4,10 @@ import {
   LockUnavailableError,
   describeValue,
 } from "../errors.ts";
+import type { Clock, Timer } from "../clock.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { Lock } from "../lock/lock.ts";
+import type { ParkedJobs } from "./parked-jobs.ts";
 
 type Attributes = Record<string, string | number | boolean | string[] | undefined>;
 
@@ -33,44 +35,66 @@ export interface RedlockTelemetry {
       name: string,
       options: Instrument,
     ): { add(value: number, attributes?: Attributes): void };
-    createHistogram(
-      name: string,
-      options: Instrument,
-    ): { record(value: number, attributes?: Attributes): void };
+    createHistogram(name: string, options: Instrument): Recorder;
+    /** Absent from older objects of BullMQ 5: there are no gauges then. */
+    createGauge?(name: string, options: Instrument): Recorder;
   };
+}
+
+interface Recorder {
+  record(value: number, attributes?: Attributes): void;
 }
 
 /** OpenTelemetry's number for a span that is no request to another service. */
 const SPAN_KIND_INTERNAL = 0;
 
+/** Milliseconds between two records of the gauges, which change with time too. */
+const GAUGE_INTERVAL = 10_000;
+
+/** What an {@link Observer} looks at for its gauges. */
+export interface Observed {
+  readonly clock: Clock;
+  readonly parked: ParkedJobs;
+  /** How many masters are known to vote. */
+  voting(): number;
+}
+
 /** Observes a `Redlock`. Attributes of metrics never hold a key: there may be millions. */
 export class Observer {
   readonly #telemetry: RedlockTelemetry;
   readonly #events: SafeEmitter;
+  readonly #observed: Observed;
+  /** How many locks the jobs of each queue hold; those of no job under `undefined`. */
+  readonly #held = new Map<string | undefined, number>();
+  /** The queues whose gauge of parked jobs has been recorded. */
+  readonly #parking = new Set<string>();
+  #nodeDuration: Recorder | undefined;
+  #timer: Timer | undefined;
+  #closed = false;
 
-  constructor(telemetry: RedlockTelemetry, events: SafeEmitter) {
+  constructor(telemetry: RedlockTelemetry, events: SafeEmitter, observed: Observed) {
     this.#telemetry = telemetry;
     this.#events = events;
-    const { meter } = telemetry;
-    if (meter === undefined) return;
-    this.#safely(() => {
-      const count = (name: string, description: string) =>
-        meter.createCounter(`bullmq.redlock.${name}`, { description, unit: "1" });
-      const lost = count("lost", "Locks that were lost before they were released");
-      const extensions = count("extensions", "Extends that moved the deadline of a lock");
-      const held = meter.createHistogram("bullmq.redlock.hold.duration", {
-        description: "How long locks were held",
-        unit: "ms",
-      });
-      events.on("lost", ({ error }) => lost.add(1, { reason: error.reason }));
-      events.on("extended", () => extensions.add(1));
-      events.on("released", (event) => held.record(event.held, { outcome: event.outcome }));
-    });
+    this.#observed = observed;
+    this.#safely(() => this.#measure());
+  }
+
+  /** A master has answered after `ms`. */
+  answered(node: string, ms: number): void {
+    if (this.#nodeDuration === undefined) return;
+    this.#safely(() => this.#nodeDuration?.record(ms, { "bullmq.redlock.node": node }));
+  }
+
+  /** Records nothing any more by itself. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#observed.clock.clearTimer(this.#timer);
   }
 
   /** Surrounds one acquisition with a span, and counts and times its outcome. */
   async acquiring<T extends Lock>(
     keys: readonly string[],
+    queue: string | undefined,
     now: () => number,
     acquisition: () => Promise<T>,
   ): Promise<T> {
@@ -79,10 +103,11 @@ export class Observer {
     const span = this.#safely(() =>
       tracer.startSpan("acquire-lock", { kind: SPAN_KIND_INTERNAL }, contextManager.active()),
     );
-    this.#safely(() => span?.setAttributes({ "bullmq.redlock.keys": [...keys] }));
+    const attributes = { "bullmq.redlock.keys": [...keys], ...ofQueue(queue) };
+    this.#safely(() => span?.setAttributes(attributes));
     try {
       const lock = await acquisition();
-      this.#ended(span, "acquired", now() - startedAt, {
+      this.#ended(span, queue, "acquired", now() - startedAt, {
         "bullmq.redlock.fencing_token": lock.fencingToken,
       });
       return lock;
@@ -91,12 +116,93 @@ export class Observer {
         const { name, message } = error;
         this.#safely(() => span?.recordException({ name, message }));
       }
-      this.#ended(span, outcomeOf(error), now() - startedAt, {});
+      this.#ended(span, queue, outcomeOf(error), now() - startedAt, {});
       throw error;
     }
   }
 
-  #ended(span: Span | undefined, outcome: string, ms: number, attributes: Attributes): void {
+  #measure(): void {
+    const { meter } = this.#telemetry;
+    if (meter === undefined) return;
+    const events = this.#events;
+    const count = (name: string, description: string) =>
+      meter.createCounter(`bullmq.redlock.${name}`, { description, unit: "1" });
+    const time = (name: string, description: string) =>
+      meter.createHistogram(`bullmq.redlock.${name}`, { description, unit: "ms" });
+    const lost = count("lost", "Locks that were lost before they were released");
+    const extensions = count("extensions", "Extends that moved the deadline of a lock");
+    const parked = count("parked", "Jobs that were parked");
+    const woken = count("woken", "Parked jobs that were brought back because it was their turn");
+    const skipped = count("skipped", "Jobs that completed without having run");
+    const wait = time("wait.duration", "From the first refusal of a lock to its grant");
+    const held = time("hold.duration", "How long locks were held");
+    this.#nodeDuration = time("node.duration", "How long a lock master took to answer");
+    events.on("extended", () => extensions.add(1));
+    events.on("lost", ({ error, queue }) =>
+      lost.add(1, { reason: error.reason, ...ofQueue(queue) }),
+    );
+    events.on("parked", ({ reason, queue }) => parked.add(1, { reason, ...ofQueue(queue) }));
+    events.on("woken", ({ queue }) => woken.add(1, ofQueue(queue)));
+    events.on("skipped", ({ reason, queue }) => skipped.add(1, { reason, ...ofQueue(queue) }));
+    events.on("acquired", ({ waited, refused, queue }) => {
+      if (refused) wait.record(waited, ofQueue(queue));
+    });
+    events.on("released", ({ held: ms, outcome, queue }) =>
+      held.record(ms, { outcome, ...ofQueue(queue) }),
+    );
+    this.#gauge(meter);
+  }
+
+  #gauge(meter: NonNullable<RedlockTelemetry["meter"]>): void {
+    if (meter.createGauge === undefined) return;
+    // Units in braces are left out of the names that Prometheus gives; "1" would make a gauge a ratio.
+    const gauge = (name: string, unit: string, description: string) =>
+      meter.createGauge?.(`bullmq.redlock.${name}`, { description, unit });
+    const held = gauge("held", "{lock}", "Locks that are held");
+    const parked = gauge(
+      "parked.jobs",
+      "{job}",
+      "Jobs that this process has parked and not seen come back",
+    );
+    const voting = gauge("nodes.voting", "{node}", "Lock masters that are known to vote");
+    const record = (): void => {
+      for (const [queue, locks] of this.#held) held?.record(locks, ofQueue(queue));
+      const jobs = this.#observed.parked.byQueue();
+      for (const queue of jobs.keys()) this.#parking.add(queue);
+      for (const queue of this.#parking) parked?.record(jobs.get(queue) ?? 0, ofQueue(queue));
+      voting?.record(this.#observed.voting());
+      this.#schedule(record);
+    };
+    const add = (queue: string | undefined, locks: number): void => {
+      this.#held.set(queue, (this.#held.get(queue) ?? 0) + locks);
+      record();
+    };
+    const events = this.#events;
+    events.on("acquired", ({ queue }) => add(queue, 1));
+    events.on("released", ({ queue }) => add(queue, -1));
+    events.on("parked", record);
+    events.on("woken", record);
+    events.on("node:up", record);
+    events.on("node:down", record);
+    events.on("node:quarantined", record);
+  }
+
+  #schedule(record: () => void): void {
+    if (this.#closed) return;
+    const { clock } = this.#observed;
+    this.#timer ??= clock.timer(GAUGE_INTERVAL, () => {
+      this.#timer = undefined;
+      this.#safely(record);
+    });
+  }
+
+  #ended(
+    span: Span | undefined,
+    queue: string | undefined,
+    outcome: string,
+    ms: number,
+    attributes: Attributes,
+  ): void {
     this.#safely(() => {
       span?.setAttributes({ "bullmq.redlock.outcome": outcome, ...attributes });
       span?.end();
@@ -109,13 +215,13 @@ export class Observer {
           description: "Ended attempts to acquire locks",
           unit: "1",
         })
-        .add(1, { outcome });
+        .add(1, { outcome, ...ofQueue(queue) });
       meter
         ?.createHistogram("bullmq.redlock.acquire.duration", {
           description: "How long it took to acquire locks, waiting included",
           unit: "ms",
         })
-        .record(ms, { outcome });
+        .record(ms, { outcome, ...ofQueue(queue) });
     });
   }
 
@@ -127,6 +233,11 @@ export class Observer {
       return undefined;
     }
   }
+}
+
+/** As BullMQ names the queue in its own metrics. */
+function ofQueue(queue: string | undefined): Attributes {
+  return queue === undefined ? {} : { "bullmq.queue.name": queue };
 }
 
 /** Checks the `telemetry` option. */

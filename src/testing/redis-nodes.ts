@@ -187,7 +187,9 @@ function checkCount(count: number): void {
 
 function checkOptions(options: RedisNodesOptions): void {
   requireObject("options", options, "an object of options");
-  refuseUnknownOptions("", options, [...OPTIONS, "server"], `one of ${OPTIONS.join(", ")}`);
+  refuseUnknownOptions("", options, [...OPTIONS, "server"], {
+    usual: `one of ${OPTIONS.join(", ")}`,
+  });
   const { persistence = "none", args = [], startTimeout = START_TIMEOUT } = options;
   checkChoice("persistence", persistence, ["none", "always"]);
   const bounds = { min: 1, max: LONGEST_START, unit: "whole milliseconds" };

@@ -80,7 +80,7 @@ describe('onConflict "delay"', () => {
     await lock.release();
     await done;
 
-    expect(await woken).toEqual({ job: `bull:invoices:${job.id}` });
+    expect(await woken).toEqual({ job: `bull:invoices:${job.id}`, queue: "invoices" });
     expect((await queue.getJob(job.id!))?.attemptsStarted).toBe(2);
     const { logs } = await queue.getJobLogs(job.id!);
     expect(logs[0]).toMatch(

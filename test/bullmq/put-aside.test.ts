@@ -54,7 +54,11 @@ describe("putting a job aside", () => {
     expect(timestamp - before).toBeGreaterThanOrEqual(100);
     expect(timestamp - Date.now()).toBeLessThanOrEqual(100);
     expect(token).toBe("token");
-    expect(parked).toHaveBeenCalledExactlyOnceWith({ ...PARKING, job: "bull:invoices:17" });
+    expect(parked).toHaveBeenCalledExactlyOnceWith({
+      ...PARKING,
+      queue: "invoices",
+      job: "bull:invoices:17",
+    });
   });
 
   test("no longer renews BullMQ's lock once it tries", async () => {

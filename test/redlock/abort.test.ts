@@ -97,7 +97,7 @@ describe("an abort comes before every other outcome of an acquisition", () => {
     const acquiring = redlock.acquireScoped(
       ["k"],
       {},
-      { standing, joins: true, cancel: controller.signal },
+      { standing, joins: true, job: { queueName: "q" }, cancel: controller.signal },
     );
     controller.abort("mine");
     await expect(acquiring).rejects.toBe("mine");

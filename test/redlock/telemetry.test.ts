@@ -79,6 +79,7 @@ describe("telemetry", () => {
         "bullmq.redlock.acquire.duration",
         "bullmq.redlock.extensions",
         "bullmq.redlock.hold.duration",
+        "bullmq.redlock.node.duration",
       ]),
     );
     expect(metrics).toContainEqual(["bullmq.redlock.hold.duration", 500, { outcome: "released" }]);

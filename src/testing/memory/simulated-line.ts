@@ -299,8 +299,8 @@ export class SimulatedLine {
     this.#store(names, key, this.#line(names, key), details);
   }
 
-  first(names: Names, key: string): { place: string; priority: number }[] {
-    const line = ordered(this.#line(names, key)).slice(0, 20);
+  first(names: Names, key: string, from = 0, count = 20): { place: string; priority: number }[] {
+    const line = ordered(this.#line(names, key)).slice(from, from + count);
     return line.map(([place, priority]) => ({ place, priority }));
   }
 

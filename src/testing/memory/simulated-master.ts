@@ -7,7 +7,7 @@ import type { Claim } from "../../lock/claim.ts";
 import type { ExtendReply } from "../../lock/extending.ts";
 import type { Releasing, ReleaseReply } from "../../lock/releasing.ts";
 import type { Agreement, Arming, GuardState } from "../../lock/arming.ts";
-import type { ReadReply, ScanReply } from "../../lock/looking.ts";
+import type { Reading, ReadReply, ScanReply } from "../../lock/looking.ts";
 import { TURN } from "../../lock/line-script.ts";
 import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored.ts";
 import { NodeError } from "../../redis/node-error.ts";
@@ -140,8 +140,7 @@ export class SimulatedMaster {
       },
       request: ({ names, key }: { names: Claim["names"]; key: string }) =>
         parseRequest(this.get(names.request(key)) ?? ""),
-      read: ({ names, key }: { names: Claim["names"]; key: string }) =>
-        this.#read(names, key, server),
+      read: (reading: Reading) => this.#read(reading, server),
       scan: ({ names, pattern }: { names: Claim["names"]; pattern: string }) =>
         this.#scan(names, pattern),
     };
@@ -351,7 +350,7 @@ export class SimulatedMaster {
     return { deleted, turns };
   }
 
-  #read(names: Claim["names"], key: string, server: string): ReadReply {
+  #read({ names, key, from, count }: Reading, server: string): ReadReply {
     const [lock, fence] = [names.lock(key), names.fence(key)];
     const current = this.get(lock);
     const guard = this.#guard(names.guard);
@@ -366,7 +365,7 @@ export class SimulatedMaster {
       foreignType: undefined,
       mark: this.#fence(fence).mark,
       waiting: this.#lines.size(names, key),
-      first: this.#lines.first(names, key),
+      first: this.#lines.first(names, key, from, count),
     };
   }
 

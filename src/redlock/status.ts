@@ -1,0 +1,77 @@
+/** What is known of one master. */
+export interface NodeStatus {
+  /** `host:port`. */
+  node: string;
+  /** `unknown` before the first connection: those are made at first use, or by `ready()`. */
+  state: "unknown" | "up" | "down";
+  /** Whether the master is known to give its vote. */
+  votes: boolean;
+  /** Milliseconds for which the master gives no vote yet, because it may have forgotten locks; else 0. */
+  quarantine: number;
+  /** Why the master is down, or has no vote. */
+  cause: string | undefined;
+}
+
+/** What a `Redlock` knows without asking a master. */
+export interface RedlockStatus {
+  /** False when locks are known to be unavailable: too few masters can vote, or the `Redlock` is closed. */
+  ok: boolean;
+  /** How many masters must vote for a lock. */
+  quorum: number;
+  /** How many masters are known to vote. */
+  voting: number;
+  /** How many locks this `Redlock` holds. */
+  held: number;
+  /**
+   * How many jobs this process has parked and not seen come back. A job that another process has taken up counts until its
+   * delay is over.
+   */
+  parked: number;
+  nodes: NodeStatus[];
+}
+
+/** What has been heard of the connections to the masters. */
+export class NodeStates {
+  readonly #nodes: { state: NodeStatus["state"]; cause: string | undefined }[];
+  readonly #duplicates = new Map<number, string>();
+
+  constructor(count: number) {
+    this.#nodes = Array.from({ length: count }, () => ({ state: "unknown", cause: undefined }));
+  }
+
+  /** A master can be reached. */
+  up(node: number): void {
+    this.#nodes[node] = { state: "up", cause: undefined };
+  }
+
+  /** A master cannot be reached. */
+  down(node: number, cause: string): void {
+    this.#nodes[node] = { state: "down", cause };
+  }
+
+  /** An entry reaches the same server as another one, and has no vote. */
+  duplicate(node: number, of: string): void {
+    this.#duplicates.set(node, `the same server as ${of}`);
+  }
+
+  /** What is known of a master that gives no vote for `quarantine` ms; `undefined` for one that waits to be told how long. */
+  describe(node: number, name: string, quarantine: number | undefined): NodeStatus {
+    const { state, cause } = this.#nodes[node] ?? { state: "unknown", cause: undefined };
+    const why =
+      cause ??
+      this.#duplicates.get(node) ??
+      (quarantine === 0 ? undefined : "new, or may have forgotten locks");
+    return {
+      node: name,
+      state,
+      votes: state === "up" && why === undefined,
+      quarantine: quarantine ?? 0,
+      cause: why,
+    };
+  }
+}
+
+/** Whether a master is known to have no vote. */
+export function isBarred({ state, votes }: NodeStatus): boolean {
+  return state !== "unknown" && !votes;
+}

@@ -1,0 +1,133 @@
+import { type Job, Queue, Worker } from "bullmq";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { Redlock, withLock, type WithLockOptions } from "../../src/index.ts";
+import { Gate } from "../bullmq/support.ts";
+import { useRedisNodes } from "../support/redis.ts";
+import { cli, type Outcome } from "./run-cli.ts";
+
+const nodes = useRedisNodes(3);
+const queueNodes = useRedisNodes(1);
+let redlock: Redlock;
+
+beforeEach(() => {
+  redlock = new Redlock({ ...nodes.redlockOptions, ttl: 10_000 });
+  return async () => await redlock.close();
+});
+
+/** Runs a command with the masters in the environment, where no list of processes shows them. */
+async function ask(...args: string[]): Promise<Outcome> {
+  return await cli(args, { env: { BULLMQ_REDLOCK_NODES: nodes.urls.join(", ") } });
+}
+
+function serve(
+  options: Omit<WithLockOptions, "redlock" | "key">,
+  processor: (job: Job, signal: AbortSignal) => Promise<unknown>,
+): { queue: Queue; worker: Worker } {
+  const connection = { url: queueNodes.urls[0]! };
+  const worker = new Worker(
+    "invoices",
+    withLock({ redlock, key: "account", ...options }, async (job: Job, _token, signal) => {
+      return await processor(job, signal);
+    }),
+    { connection, concurrency: 50 },
+  );
+  const queue = new Queue("invoices", { connection });
+  onTestFinished(async () => {
+    await worker.close();
+    await queue.close();
+  });
+  return { queue, worker };
+}
+
+describe("waiters", () => {
+  it("lists all who wait, in order, with a master down", async () => {
+    const gate = new Gate();
+    const { queue } = serve({}, async () => await gate.opened);
+    await queue.addBulk(Array.from({ length: 31 }, (_, i) => ({ name: `n${i}`, data: {} })));
+    await expect
+      .poll(async () => (await redlock.inspect("account")).waiting, { timeout: 10_000 })
+      .toBe(30);
+    const walked: (string | undefined)[] = [];
+    for await (const { job } of redlock.waiters("account")) walked.push(job);
+    await nodes.kill(2);
+    const { code, out, notes } = await ask("waiters", "account", "--json");
+    const human = await ask("waiters", "account");
+    await nodes.restart(2);
+    gate.open();
+    expect(notes).toBe("");
+    expect(code).toBe(0);
+    const { key, waiters } = JSON.parse(out) as { key: string; waiters: { job: string }[] };
+    expect(key).toBe("account");
+    expect(waiters.map(({ job }) => job)).toEqual(walked);
+    expect(new Set(walked).size).toBe(30);
+    expect(human.code).toBe(0);
+    expect(human.out).toMatch(/^30 in line for account\n/);
+    expect(human.out).toContain("30  job bull:invoices:");
+  });
+
+  it("says that nobody waits, and fails with 3 when too few masters answer", async () => {
+    await (await redlock.acquire("account")).release();
+    expect(await ask("waiters", "account")).toMatchObject({
+      code: 0,
+      out: "nobody is in line for account\n",
+    });
+    await nodes.kill(1);
+    await nodes.kill(2);
+    const { code, out } = await ask("waiters", "account", "--json", "--timeout", "500");
+    await nodes.restart(1);
+    await nodes.restart(2);
+    expect(code).toBe(3);
+    expect(JSON.parse(out)).toMatchObject({ error: { exitCode: 3 } });
+  });
+});
+
+describe("cancel", () => {
+  it("asks a job that listens to stop through its signal, with a master down, and sees it stop", async () => {
+    const started = new Gate();
+    const { queue, worker } = serve({ onConflict: "cancelInProgress" }, async (_job, signal) => {
+      started.open();
+      await new Promise((_, reject) =>
+        signal.addEventListener("abort", () => reject(signal.reason as Error)),
+      );
+    });
+    const failed = new Promise<Error>((resolve) => {
+      worker.on("failed", (_, error) => resolve(error));
+    });
+    await queue.add("a", {});
+    await started.opened;
+    await nodes.kill(2);
+    const { code, out } = await ask("cancel", "account", "--reason", "wrong customer");
+    await nodes.restart(2);
+    expect(out).toMatch(/^job bull:invoices:\d+ has stopped\n/);
+    expect(code).toBe(0);
+    expect((await failed).message).toMatch(/^cancelled by .*: wrong customer$/);
+  });
+
+  it("says of a holder that goes on that it was asked in vain, and ends with 1", async () => {
+    await using lock = await redlock.acquire("account");
+    const { code, out } = await ask("cancel", "account", "--json", "--timeout", "300");
+    expect(code).toBe(1);
+    expect(JSON.parse(out)).toMatchObject({ key: "account", asked: true, stopped: false });
+    expect(lock.held).toBe(true);
+  });
+
+  it("says that nobody holds the key", async () => {
+    await (await redlock.acquire("account")).release();
+    const { code, out } = await ask("cancel", "account");
+    expect({ code, out }).toEqual({ code: 0, out: "nobody holds account\n" });
+  });
+});
+
+describe("masters", () => {
+  it("from a certificate need --node or the variable", async () => {
+    const { code, notes } = await cli(["ls", "--cacert", "ca.pem", "--config", "x.yaml"]);
+    expect(code).toBe(2);
+    expect(notes).toContain("--cacert goes with --node or BULLMQ_REDLOCK_NODES");
+  });
+
+  it("names a certificate that is not there", async () => {
+    const { code, notes } = await ask("ls", "--cacert", "no-such-file.pem");
+    expect(code).toBe(2);
+    expect(notes).toContain("--cacert: no-such-file.pem");
+  });
+});
