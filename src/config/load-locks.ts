@@ -50,11 +50,10 @@ export async function loadLocks(path?: string, options: LocksOptions = {}): Prom
   return {
     ...locks,
     reload: () => {
-      const reload = async (): Promise<RulesChange> => {
-        const next = await read();
-        return locks.change(redlockOptionsOf(next, next.faults, options), next.rules);
-      };
-      const reloaded = reloading.then(reload);
+      const reloaded = reloading.then(async () => {
+        const fresh = await read();
+        return locks.change(redlockOptionsOf(fresh, fresh.faults, options), fresh.rules);
+      });
       reloading = reloaded.catch(() => undefined);
       return reloaded;
     },

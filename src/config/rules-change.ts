@@ -28,9 +28,9 @@ export function changeOf(before: readonly Rule[], after: readonly Rule[]): Rules
   const [old, fresh] = [before.map(textOf), after.map(textOf)];
   const added = missingIn(old, fresh);
   const removed = missingIn(fresh, old);
-  const isKept = (index: number, gone: readonly number[]): boolean => !gone.includes(index);
-  const keptBefore = old.filter((_, index) => isKept(index, removed));
-  const keptAfter = fresh.filter((_, index) => isKept(index, added));
+  const [gone, come] = [new Set(removed), new Set(added)];
+  const keptBefore = old.filter((_, index) => !gone.has(index));
+  const keptAfter = fresh.filter((_, index) => !come.has(index));
   const reordered = keptBefore.some((text, index) => text !== keptAfter[index]);
   return { rules: after.length, added, removed, reordered };
 }

@@ -33,8 +33,7 @@ async function received(): Promise<Map<string, readonly Point[]>> {
   for (const { scopeMetrics } of exporter.getMetrics())
     for (const { metrics } of scopeMetrics)
       for (const { descriptor, dataPoints } of metrics)
-        if (descriptor.name.startsWith("bullmq.redlock."))
-          points.set(descriptor.name, dataPoints as unknown as Point[]);
+        if (descriptor.name.startsWith("bullmq.redlock.")) points.set(descriptor.name, dataPoints);
   return points;
 }
 
