@@ -151,9 +151,10 @@ export class Acquirer {
         if (outcome.holder?.later !== undefined) throw new ReplacedError(outcome.holder.later);
         const conflict = conflictOf(outcome.holder, wish);
         if (attempt === 1) {
-          const { keys, key, holder, reserved, retryAfter, ahead } = conflict;
+          const { keys, key, holder, reserved, retryAfter, ahead, waiting } = conflict;
           const kept = reserved === undefined ? {} : { reserved };
-          events.emit("conflict", { keys, key, holder, ...kept, retryAfter, ahead });
+          const others = waiting === undefined ? {} : { waiting };
+          events.emit("conflict", { keys, key, holder, ...kept, retryAfter, ahead, ...others });
         }
         const left = wish.waitTimeout - (clock.now() - startedAt);
         if (left <= 0) {
