@@ -59,6 +59,11 @@ export interface LockConflict {
   retryAfter: number;
   /** How many of its own queue wait before the caller, if it is near the front of the line; else how many wait in all. */
   ahead: number;
+  /**
+   * How many others wait for the key, by the master that knows most of them; of jobs that conflict at once, each counts those that
+   * came before it. Absent for a caller that is not in line: `acquire`, and jobs under `"wait"`, `"skip"` and `"fail"`.
+   */
+  waiting?: number;
 }
 
 /** Somebody else holds the key, or comes first. Nothing is wrong; try later. */
@@ -71,6 +76,7 @@ export class LockConflictError extends RedlockError implements LockConflict {
   readonly reserved?: true;
   readonly retryAfter: number;
   readonly ahead: number;
+  readonly waiting?: number;
 
   constructor(conflict: LockConflict) {
     super(describeConflict(conflict));
@@ -80,6 +86,7 @@ export class LockConflictError extends RedlockError implements LockConflict {
     if (conflict.reserved === true) this.reserved = true;
     this.retryAfter = conflict.retryAfter;
     this.ahead = conflict.ahead;
+    if (conflict.waiting !== undefined) this.waiting = conflict.waiting;
   }
 }
 

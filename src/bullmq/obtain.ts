@@ -55,15 +55,18 @@ async function giveWay(
   conflict: LockConflictError,
 ): Promise<Obtained> {
   const { settings, standing, job } = activation;
-  const { line, cancellations } = settings.redlock;
-  const policy = await choosePolicy(activation, conflict);
+  const { cancellations } = settings.redlock;
+  const policy = await choosePolicy(activation, conflict).catch((error: unknown) => {
+    leaveLines(activation, keys);
+    throw error;
+  });
   throwIfCancelled(activation, keys);
   // Only now is it known: a function may choose any policy.
   const chosen = standingFor(activation, isReplacingPolicy(policy));
   if (policy === "wait") return await waitInSlot(chosen, keys, conflict);
   if (policy === "skip" || policy === "fail") {
-    // It may have been parked before, under another policy.
-    if (standing !== undefined && timesPutAside(job) > 0) void line.leave(standing, keys);
+    // It may have been parked before, under another policy; and a function is asked when it is in line.
+    if (timesPutAside(job) > 0 || parks(settings.onConflict)) leaveLines(activation, keys);
     if (policy === "skip") return await skip(activation, conflict, "conflict");
     throw await refuse(activation, conflict);
   }
@@ -148,9 +151,10 @@ async function acquire(
   return lock;
 }
 
+/** Also where a function decides: how many wait is told to those in line, so that of jobs that conflict at once each counts. */
 function parks(onConflict: LockSettings["onConflict"]): boolean {
   return (
-    onConflict === "delay" || (typeof onConflict === "string" && isReplacingPolicy(onConflict))
+    typeof onConflict === "function" || onConflict === "delay" || isReplacingPolicy(onConflict)
   );
 }
 

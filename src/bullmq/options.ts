@@ -63,7 +63,7 @@ export interface LockPolicies<
    *   to stop: its signal aborts, and if its processor throws then, the job fails for good with `cancelled by ...`. A
    *   processor that returns all the same has done its work: its result stands.
    *
-   * A function chooses for each job. Where the holder is another run of the very same job, left over after a kill or
+   * A function chooses for each job; `conflict.waiting` tells how many others wait. Where the holder is another run of the very same job, left over after a kill or
    * a stall, the job is delayed whatever is said here.
    * @defaultValue `"delay"`
    */

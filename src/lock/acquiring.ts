@@ -15,6 +15,8 @@ export interface KeyHolder extends StoredLock {
   readonly turn: boolean;
   /** How many of its own queue wait before the caller, if it is among the first in line; else how many wait. */
   readonly ahead: number;
+  /** How many others wait; -1 when the caller is not in line. */
+  readonly waiting: number;
   /** The place of the holder, where it is later than that of a caller that a later one replaces; else absent. */
   readonly later?: string;
 }
@@ -91,17 +93,17 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
           rest = longest
           redis.call('PEXPIRE', keys[at + 1], rest)
         end
-        busy[#busy + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0, 0, '', replaceable and laterHolder(newest, held, place) or nil }
+        busy[#busy + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0, 0, -1, '', replaceable and laterHolder(newest, held, place) or nil }
       elseif held == token then
         mine = mine + 1
       end
     else
       local theirs, since = turnOf(keys[at + 3])
       if theirs and theirs ~= place then
-        busy[#busy + 1] = { i, theirs, redis.call('PTTL', keys[at + 3]), 0, 0, since }
+        busy[#busy + 1] = { i, theirs, redis.call('PTTL', keys[at + 3]), 0, 0, -1, since }
       elseif strict ~= '' and not theirs then
         local first = firstBefore(keys[at + 4], lastHolder(newest), place, tonumber(strict), argv, 14)
-        if first then busy[#busy + 1] = { i, first, ${TURN}, 0, 0, '0' } end
+        if first and first ~= place then busy[#busy + 1] = { i, first, ${TURN}, 0, 0, -1, '0' } end
       end
     end
     if replaceable then
@@ -116,7 +118,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
       local at = step * (busy[i][1] - 1)
       local known = redis.call('HGET', keys[at + 5], place) or ''
       -- A request that is late does not undo what came after it; one that the holder replaces waits for nothing.
-      if not busy[i][7] and known ~= 'p' .. string.sub(detail, 2) and runOf(known) <= runOf(detail) then
+      if not busy[i][8] and known ~= 'p' .. string.sub(detail, 2) and runOf(known) <= runOf(detail) then
         join(prefix, string.sub(keys[at + 1], #prefix + 1), keys[at + 4], keys[at + 5], place, priority, detail, busy[i][3])
         if argv[10] == '1' then replaceUpTo(keys[at + 5], place) end
       end
@@ -131,7 +133,9 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
       end
     end
     for i = 1, place ~= '' and #busy or 0 do
-      busy[i][5] = aheadOf(keys[step * (busy[i][1] - 1) + 4], place)
+      local line = keys[step * (busy[i][1] - 1) + 4]
+      busy[i][5] = aheadOf(line, place)
+      if redis.call('ZSCORE', line, place) then busy[i][6] = redis.call('ZCARD', line) - 1 end
     end
     return { 'BUSY', mark, busy }
   end
@@ -205,7 +209,9 @@ export function parseUnarmed(raw: unknown): UnarmedGuard {
 }
 
 function parseHolder(entry: unknown, keys: readonly string[]): KeyHolder {
-  const [index, value, expiresIn, confirmed, ahead, since = "", later] = Array.isArray(entry)
+  const [index, value, expiresIn, confirmed, ahead, waiting, since = "", later] = Array.isArray(
+    entry,
+  )
     ? (entry as unknown[])
     : [];
   const turn = since !== "";
@@ -215,6 +221,7 @@ function parseHolder(entry: unknown, keys: readonly string[]): KeyHolder {
     confirmed: Number(confirmed) === 1,
     turn,
     ahead: Number(ahead),
+    waiting: Number(waiting),
     ...(typeof later === "string" ? { later } : {}),
     ...(turn
       ? { id: String(value), token: Number(since), text: undefined, kept: false }

@@ -53,7 +53,7 @@ export function judge(votes: readonly Vote[], quorum: number, token: number): Ve
 
   const holders = votes.flatMap((vote) => (vote.kind === "busy" ? vote.holders : []));
   const winner = holders.find((holder) => holdersLike(holders, holder) >= quorum);
-  if (winner !== undefined) return { kind: "conflict", holder: winner };
+  if (winner !== undefined) return conflictWith(winner, holders);
   if (pending > 0) return UNDECIDED;
 
   const obstructions = votes.filter(isObstruction);
@@ -61,12 +61,18 @@ export function judge(votes: readonly Vote[], quorum: number, token: number): Ve
   if (answered < quorum) return { kind: "unavailable" };
   // A minority of one that has extended did win a quorum: the masters that knew of it are the silent ones.
   const confirmed = holders.find((holder) => holder.confirmed);
-  if (confirmed !== undefined) return { kind: "conflict", holder: confirmed };
+  if (confirmed !== undefined) return conflictWith(confirmed, holders);
   const [obstruction] = obstructions;
   if (obstruction !== undefined && answered - obstructions.length < quorum) {
     return { kind: "obstructed", cause: obstruction.error.message };
   }
   return { kind: "split", blockers: holders };
+}
+
+/** Masters hear of those who wait at different times: the one that knows most of them counts. */
+function conflictWith(holder: KeyHolder, holders: readonly KeyHolder[]): Verdict {
+  const counts = holders.filter(({ key }) => key === holder.key).map(({ waiting }) => waiting);
+  return { kind: "conflict", holder: { ...holder, waiting: Math.max(...counts) } };
 }
 
 const UNDECIDED: Verdict = { kind: "undecided" };

@@ -166,10 +166,12 @@ export class Acquirer {
         if (outcome.holder?.later !== undefined) throw new ReplacedError(outcome.holder.later);
         const conflict = conflictOf(outcome.holder, wish);
         if (attempt === 1 && events.hears("conflict")) {
-          const { keys, key, holder, reserved, retryAfter, ahead } = conflict;
+          const { keys, key, holder, reserved, retryAfter, ahead, waiting } = conflict;
           const kept = reserved === undefined ? {} : { reserved };
+          const others = waiting === undefined ? {} : { waiting };
           const names = namesOf(manner.job);
-          events.emit("conflict", { keys, key, holder, ...kept, retryAfter, ahead, ...names });
+          const fields = { keys, key, holder, ...kept, retryAfter, ahead, ...others, ...names };
+          events.emit("conflict", fields);
         }
         const left = wish.waitTimeout - (clock.now() - startedAt);
         if (left <= 0) {

@@ -44,5 +44,6 @@ export function conflictOf(holder: KeyHolder | undefined, wish: Wish): LockConfl
     ...(holder?.turn === true ? { reserved: true } : {}),
     retryAfter: expiresIn,
     ahead: holder?.ahead ?? 0,
+    ...(holder === undefined || holder.waiting < 0 ? {} : { waiting: holder.waiting }),
   });
 }

@@ -351,6 +351,64 @@ describe("onConflict as a function", () => {
     expect(seen[0]).toMatchObject({ key: "account:a" });
   });
 
+  test("is told how many wait, also of jobs that conflict at once: of 12 no more than 3 do", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const lock = await redlock.acquire("account:a");
+    const seen: (number | undefined)[] = [];
+    const worker = bench.worker(
+      withLock(
+        {
+          redlock,
+          key: KEY,
+          onConflict: (_job, { waiting = 0 }) => {
+            seen.push(waiting);
+            return waiting >= 3 ? "skip" : "delay";
+          },
+        },
+        async (_job: Job<Data>): Promise<unknown> => "ran",
+      ),
+      { concurrency: 12 },
+    );
+    const skipped = ends(worker, 9);
+
+    await queue.addBulk(
+      Array.from({ length: 12 }, () => ({ name: "charge", data: { account: "a" } })),
+    );
+
+    expect((await skipped).every(({ result }) => result !== "ran")).toBe(true);
+    expect(seen.slice(0, 3)).toEqual(expect.arrayContaining([0, 1, 2]));
+    await vi.waitFor(async () => {
+      expect((await redlock.inspect("account:a")).waiting).toBe(3);
+    });
+    const done = ends(worker, 3);
+    await lock.release();
+    expect((await done).map(({ result }) => result)).toEqual(["ran", "ran", "ran"]);
+  });
+
+  test.each<[string, () => never]>([
+    [
+      "throws",
+      () => {
+        throw new Error("no choice");
+      },
+    ],
+    ["gives no policy", () => undefined as never],
+  ])("leaves nobody in line when it %s", async (_, onConflict) => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    await redlock.acquire("account:a");
+    const worker = bench.worker(withLock({ redlock, key: KEY, onConflict }, async () => "ran"));
+    const done = ends(worker, 1);
+
+    await queue.add("charge", { account: "a" });
+
+    expect((await done)[0]!.error).toBeInstanceOf(Error);
+    await vi.waitFor(async () => {
+      expect((await redlock.inspect("account:a")).waiting).toBe(0);
+    });
+  });
+
   test.each(["dealy", undefined])(
     "fails the job, naming the policies, when it gives %s",
     async (given) => {

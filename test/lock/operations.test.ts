@@ -146,7 +146,7 @@ describe("the script of a master", () => {
     };
     expect(await ask(acquireOperation, asking("two", 100, 2, [1]))).toMatchObject({
       status: "busy",
-      holders: [{ id: at(1), turn: true, ahead: 1 }],
+      holders: [{ id: at(1), turn: true, ahead: 1, waiting: 1 }],
     });
     const client = redisClient(servers.urls[0] ?? "");
     const line = async (): Promise<object> => await client.hgetall(names.waiter("k"));

@@ -11,7 +11,14 @@ const obstructed: Vote = { kind: "failed", error: new NodeError("refused", "WRON
 
 function heldBy(id: string, { confirmed = false, mark = 1 } = {}): Vote {
   const stored = { key: "k", id, token: 1, text: id, kept: false };
-  const holder: KeyHolder = { ...stored, expiresIn: 100, confirmed, turn: false, ahead: 0 };
+  const holder: KeyHolder = {
+    ...stored,
+    expiresIn: 100,
+    confirmed,
+    turn: false,
+    ahead: 0,
+    waiting: -1,
+  };
   return { kind: "busy", mark, holders: [holder] };
 }
 

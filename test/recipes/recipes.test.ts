@@ -99,7 +99,9 @@ test("one of several identical jobs runs, and all have its result", async () => 
 
   await queue.addBulk(Array.from({ length: 3 }, () => ({ name: "report", data: { tenant: "7" } })));
 
-  expect((await done).map(({ result }) => result)).toEqual(Array(3).fill({ report: 42 }));
+  expect((await done).map(({ result }) => result)).toEqual(
+    Array.from({ length: 3 }, () => ({ report: 42 })),
+  );
   expect(runs).toBe(1);
 });
 

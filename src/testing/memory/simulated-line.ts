@@ -206,6 +206,12 @@ export class SimulatedLine {
     return places.slice(0, rank).filter((other) => homeOf(other) === homeOf(place)).length;
   }
 
+  /** How many others wait; -1 when that place does not. */
+  waitingBeside(names: Names, key: string, place: string): number {
+    const line = this.#line(names, key);
+    return line.has(place) ? line.size - 1 : -1;
+  }
+
   /** The lock of a key will end after `linger` ms. */
   lingers(names: Names, key: string, linger: number): void {
     const [next] = ordered(this.#line(names, key));

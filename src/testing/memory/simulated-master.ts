@@ -228,6 +228,7 @@ export class SimulatedMaster {
             confirmed: false,
             turn: true,
             ahead: 0,
+            waiting: -1,
           },
         ];
       }
@@ -245,7 +246,9 @@ export class SimulatedMaster {
       const later = caller.replaceable
         ? this.#lines.laterHolder(names, key, stored.token, caller.place)
         : {};
-      return [{ key, expiresIn, confirmed, turn: false, ahead: 0, ...later, ...stored }];
+      return [
+        { key, expiresIn, confirmed, turn: false, ahead: 0, waiting: -1, ...later, ...stored },
+      ];
     });
     if (holders.length > 0) {
       const { joins, place } = caller;
@@ -259,7 +262,11 @@ export class SimulatedMaster {
       }
       const aheadOf = (key: string): number =>
         place === "" ? 0 : this.#lines.ahead(names, key, place);
-      const known = holders.map((holder) => ({ ...holder, ahead: aheadOf(holder.key) }));
+      const known = holders.map((holder) => ({
+        ...holder,
+        ahead: aheadOf(holder.key),
+        waiting: this.#lines.waitingBeside(names, holder.key, place),
+      }));
       return { status: "busy", mark, holders: known };
     }
     const granted: AcquireReply =
