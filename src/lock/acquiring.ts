@@ -127,7 +127,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
       local at = step * (busy[i][1] - 1)
       local last = lastHolder(newestOf(prefix, keys[at + 1]))
       for j = 14, #argv, 2 do
-        if argv[j + 1] ~= last and redis.call('HEXISTS', keys[at + 5], argv[j + 1]) == 0 then
+        if argv[j + 1] ~= last and not redis.call('HGET', keys[at + 5], argv[j + 1]) then
           join(prefix, string.sub(keys[at + 1], #prefix + 1), keys[at + 4], keys[at + 5], argv[j + 1], argv[j], argv[13], busy[i][3])
         end
       end
@@ -135,7 +135,7 @@ export const acquireOperation: Operation<Claim & { readonly ttl: number }, Acqui
     for i = 1, place ~= '' and #busy or 0 do
       local line = keys[step * (busy[i][1] - 1) + 4]
       busy[i][5] = aheadOf(line, place)
-      if redis.call('ZSCORE', line, place) then busy[i][6] = redis.call('ZCARD', line) - 1 end
+      if redis.call('ZRANK', line, place) then busy[i][6] = redis.call('ZCARD', line) - 1 end
     end
     return { 'BUSY', mark, busy }
   end
