@@ -433,11 +433,12 @@ describe("inspect", () => {
     nodes.pause(0);
     // Less than the two seconds that a worker waits for its first connection, on a slow machine too.
     for (const args of [["inspect", "a"], ["ls"]]) {
-      const patient = await timed(async () => await ask(...args, "--timeout", "2s"));
+      const patient = await timed(async () => await ask(...args, "--timeout", "6s"));
       const hasty = await timed(async () => await ask(...args, "--timeout", "100ms"));
+      // The start of a process takes seconds of its own where others want the processor.
       expect(hasty).toBeLessThan(patient - 1_000);
     }
-  });
+  }, 90_000);
 
   it("finds what does not go away by itself, and says how to take it away", async () => {
     const [one, two, three] = redisClients(nodes);
