@@ -226,9 +226,9 @@ describe("SCRIPT FLUSH", () => {
     await untilAllAnswer(redlock);
 
     expect(await valuesOf(redisClients(nodes), "account")).toEqual([null, null, null]);
-    // A rollback writes once, an acquire twice more.
+    // A rollback writes once, and is written to a connection in doubt and to its heir; an acquire writes twice more.
     for (const [index, client] of redisClients(nodes).entries()) {
-      expect((await countCalls(client, "set")) - (before[index] ?? 0)).toBeLessThanOrEqual(1);
+      expect((await countCalls(client, "set")) - (before[index] ?? 0)).toBeLessThanOrEqual(2);
     }
   });
 });
