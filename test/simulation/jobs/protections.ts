@@ -192,18 +192,6 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     },
   },
   {
-    name: "joining again when too few masters have heard of it",
-    without: "a job that was parked in an outage is in no line",
-    scenario: named("moments without any master, a chosen policy"),
-    violation: "left waiting",
-    seeds: 20,
-    patch: {
-      file: "src/bullmq/park.ts",
-      find: "if (!joined.heard && ",
-      replace: "if (!joined.heard && until < 0 && ",
-    },
-  },
-  {
     name: "keeping the turns of a job with several keys",
     without: "jobs with one key each go before it again and again",
     scenario: named("several keys among single ones"),
