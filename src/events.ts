@@ -126,7 +126,7 @@ export class SafeEmitter extends EventEmitter<RedlockEvents> {
   override emit(event: keyof RedlockEvents, ...args: unknown[]): boolean {
     let called = false;
     // Nearly always, and cheaper than a list of nobody.
-    if (event !== "warning" && this.listenerCount(event) === 0) return false;
+    if (event !== "warning" && !this.hears(event)) return false;
     // EventEmitter.emit would stop at the first listener that throws.
     for (const listener of this.rawListeners(event)) {
       called = true;

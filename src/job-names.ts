@@ -2,7 +2,6 @@
 export interface AskingJob {
   readonly id?: string | undefined;
   readonly queueName: string;
-  readonly queueQualifiedName?: string;
 }
 
 /** How events name the job of a lock. Both are `undefined` for a lock that no job has asked for. */
@@ -13,9 +12,19 @@ export interface JobNames {
   queue: string | undefined;
 }
 
+/** The full name of the queue of a job, `prefix:name`; a job that was made by hand may have the name alone. */
+export function queueNameOf(job: AskingJob): string {
+  // Protected in BullMQ's types, and its own getter fails on a job without a queue.
+  const { queue } = job as { readonly queue?: { readonly qualifiedName?: string } };
+  return queue?.qualifiedName ?? job.queueName;
+}
+
+/** Names a job for people, as `prefix:queue:id`. */
+export function nameOf(job: AskingJob): string {
+  return `${queueNameOf(job)}:${job.id ?? "no id"}`;
+}
+
 /** Names the job of a lock. */
 export function namesOf(job: AskingJob | undefined): JobNames {
-  if (job === undefined) return { job: undefined, queue: undefined };
-  const { id = "no id", queueName, queueQualifiedName = queueName } = job;
-  return { job: `${queueQualifiedName}:${id}`, queue: queueName };
+  return { job: job && nameOf(job), queue: job?.queueName };
 }

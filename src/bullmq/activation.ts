@@ -1,8 +1,9 @@
 import type { Job } from "bullmq";
+import { nameOf } from "../job-names.ts";
 import { closingOf } from "./closing.ts";
 import { JobBeat } from "./job-beat.ts";
 import { JobLog } from "./job-log.ts";
-import { nameOf, workerOf } from "./job-worker.ts";
+import { workerOf } from "./job-worker.ts";
 import { openHome } from "./open-home.ts";
 import { isReplacing, type LockSettings } from "./options.ts";
 import { retireWith } from "./retire.ts";

@@ -1,3 +1,4 @@
+import { nameOf } from "../job-names.ts";
 import {
   describeHolder,
   LockConflictError,
@@ -8,7 +9,7 @@ import type { Activation } from "./activation.ts";
 import { alarm, backoff, timesPutAside } from "./backoff.ts";
 import { unrecoverableError } from "./control-errors.ts";
 import { isSameJob } from "./holder.ts";
-import { keepsFields, nameOf } from "./job-worker.ts";
+import { keepsFields } from "./job-worker.ts";
 import type { SkippedResult } from "./options.ts";
 import { park } from "./park.ts";
 import { putAside } from "./put-aside.ts";

@@ -4,7 +4,7 @@ import type { Holder } from "../errors.ts";
 import { hostName } from "../host-name.ts";
 import { printable } from "../printable.ts";
 import { storedTextOf } from "../redlock/holder.ts";
-import { nameOf, queueNameOf } from "./job-worker.ts";
+import { nameOf, queueNameOf } from "../job-names.ts";
 
 /** Characters of the name that are shown: with all the rest the text stays below the 256 that are stored. */
 const LONGEST_NAME = 120;

@@ -2,7 +2,7 @@ import type { Job } from "bullmq";
 import { describeValue } from "../errors.ts";
 import { printable } from "../printable.ts";
 import type { Redlock } from "../redlock/redlock.ts";
-import { nameOf } from "./job-worker.ts";
+import { nameOf } from "../job-names.ts";
 
 /** Which lines go to the log of a job. */
 export type JobLogs = "off" | "conflicts" | "all";

@@ -58,16 +58,6 @@ export function workerOf(job: Job): JobWorker {
   return (job as unknown as { queue?: JobWorker }).queue ?? {};
 }
 
-/** The full name of the queue of a job, `prefix:name`. */
-export function queueNameOf(job: Job): string {
-  return workerOf(job).qualifiedName ?? job.queueName;
-}
-
-/** Names a job for people, as `prefix:queue:id`. */
-export function nameOf(job: Job): string {
-  return `${queueNameOf(job)}:${job.id ?? "no id"}`;
-}
-
 /** How long BullMQ's own lock of the job lives, in ms; `undefined` when the worker is told not to renew it. */
 export function lockDurationOf(job: Job): number | undefined {
   const { opts } = workerOf(job);

@@ -1,4 +1,5 @@
 import type { Job } from "bullmq";
+import { nameOf } from "../job-names.ts";
 import { describeValue } from "../errors.ts";
 import type { RedlockEvents } from "../events.ts";
 import { pause } from "../pause.ts";
@@ -12,7 +13,6 @@ import {
   type JobFields,
   lockDurationOf,
   moveToDelayed,
-  nameOf,
 } from "./job-worker.ts";
 
 /** Between two tries to put a job aside, in ms: doubled each time, up to the longest. */

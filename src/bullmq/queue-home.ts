@@ -1,8 +1,9 @@
 import type { Job } from "bullmq";
+import { nameOf } from "../job-names.ts";
 import type { Fate, Home } from "../line/home.ts";
 import { isAbsentee, parseDetail, parsePlace, type Waiter } from "../line/place.ts";
 import type { Redlock } from "../redlock/redlock.ts";
-import { isGone, type JobClass, type JobWorker, nameOf } from "./job-worker.ts";
+import { isGone, type JobClass, type JobWorker } from "./job-worker.ts";
 import { standingOf } from "./standing.ts";
 
 /** Milliseconds for which a job is as it was when it was fetched. */

@@ -1,12 +1,7 @@
 import type { Job } from "bullmq";
+import { queueNameOf } from "../job-names.ts";
 import type { RedlockWarning } from "../events.ts";
-import {
-  DEFAULT_LOCK_DURATION,
-  type JobWorker,
-  keepsFields,
-  queueNameOf,
-  workerOf,
-} from "./job-worker.ts";
+import { DEFAULT_LOCK_DURATION, type JobWorker, keepsFields, workerOf } from "./job-worker.ts";
 import { mismatchesOfJob, mismatchesOfWorker } from "./mismatches.ts";
 import type { LockSettings } from "./options.ts";
 

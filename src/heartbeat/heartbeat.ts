@@ -1,6 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { NodeVote } from "../errors.ts";
-import type { ExtendOutcome, Tenure } from "../lock/tenure.ts";
+import type { ExtendOutcome } from "../lock/tally.ts";
+import type { Tenure } from "../lock/tenure.ts";
 import type { Random } from "../random.ts";
 import { Agenda, type Appointment } from "./agenda.ts";
 

@@ -17,9 +17,9 @@ export class HandOver {
   readonly #given: Given;
   readonly #attendantOf: (key: string) => Attendant;
   readonly #askedAt: number;
-  /** What masters have said so far, while nobody seems to wait for any of the keys. */
+  /** What masters have said so far, while no key seems to have a waiter. */
   #early: (readonly TurnReply[] | undefined)[] | undefined;
-  /** For each key that somebody waits for. */
+  /** For each key that has waiters. */
   #rounds: (Round | undefined)[] | undefined;
   #calls: Promise<void>[] | undefined;
 
@@ -34,7 +34,7 @@ export class HandOver {
   heard(node: number, turns: readonly TurnReply[]): void {
     for (const [index, reply] of turns.entries()) {
       const known = this.#rounds?.[index];
-      // Nearly always nobody waits: nothing is made of it until some master knows better.
+      // A key without waiters is the usual case: nothing is made of it until a master knows of one.
       if (known === undefined && reply.status === "nobody" && reply.waiting === 0) continue;
       const round = known ?? this.#begin(index);
       (this.#calls ??= []).push(this.#hear(index, round, node, reply));
@@ -42,7 +42,7 @@ export class HandOver {
     (this.#early ??= [])[node] = turns;
   }
 
-  /** Resolves when the calls of the next in line are on their way; `undefined` when nobody waits. */
+  /** Resolves when the calls of the next in line are on their way; `undefined` when no key has waiters. */
   get called(): Promise<unknown> | undefined {
     return this.#calls && Promise.all(this.#calls);
   }

@@ -8,7 +8,8 @@ import type { Caller, Claim } from "./claim.ts";
 import { reportVotes, type Verdict, type Vote } from "./quorum.ts";
 import { recovers } from "./recovery.ts";
 import { Round } from "./round.ts";
-import type { Tenure, TurnListener } from "./tenure.ts";
+import type { TurnListener } from "./tally.ts";
+import type { Tenure } from "./tenure.ts";
 import { smallestGrant } from "./validity.ts";
 
 /** What is asked for. */

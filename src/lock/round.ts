@@ -4,7 +4,8 @@ import { type AcquireReply, acquireOperation, type UnarmedGuard } from "./acquir
 import type { Claim } from "./claim.ts";
 import type { LockContext } from "./context.ts";
 import { judge, markOf, type Verdict, type Vote } from "./quorum.ts";
-import { Tenure, type TurnListener } from "./tenure.ts";
+import type { TurnListener } from "./tally.ts";
+import { Tenure } from "./tenure.ts";
 
 const UNARMED: Record<UnarmedGuard, string> = {
   absent: "new, or lost its memory",

@@ -13,6 +13,7 @@ export class Batch {
   /** How many of the calls, from the first on, the fast path takes. */
   readonly entries: number;
   #args: readonly string[] | undefined;
+  #written: Buffer | undefined;
   #served: readonly unknown[] | undefined;
 
   /** @param started the calls in the order in which they were started. */
@@ -26,6 +27,12 @@ export class Batch {
   get args(): readonly string[] {
     this.#args ??= this.#encode();
     return this.#args;
+  }
+
+  /** {@link args}, as they are written to every master. */
+  get written(): Buffer {
+    this.#written ??= Buffer.from(this.args.map(bulk).join(""));
+    return this.#written;
   }
 
   /** Whether a call of it has no patience for a first connection: then a quorum is connected without the master. */
@@ -79,6 +86,11 @@ function sortEntries(started: readonly AnyCall[], entries: number): readonly Any
 
 function byRank(a: AnyCall, b: AnyCall): number {
   return (a.entry?.rank ?? 0) - (b.entry?.rank ?? 0);
+}
+
+/** A string as the protocol has it. @see https://redis.io/docs/latest/develop/reference/protocol-spec/ */
+export function bulk(text: string): string {
+  return `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
 }
 
 /** An error reply of a server; one by which it says that it is no master any more counts as none. */

@@ -266,5 +266,5 @@ export class RedisNode implements NodePort {
   }
 }
 
-/** Nobody waits for what becomes of a batch. */
+/** For a batch whose outcome is not needed. */
 const SILENT: BatchListener = { answer: () => {}, failure: () => {}, late: () => {} };

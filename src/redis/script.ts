@@ -1,14 +1,12 @@
 import { createHash } from "node:crypto";
 import { Command, Redis } from "ioredis";
-import type { Batch } from "./batch.ts";
+import { type Batch, bulk } from "./batch.ts";
 import type { Program } from "./operation.ts";
 
 /** A program as a master's script cache knows it. */
 export class Script {
   readonly #source: string;
   readonly #sha: string;
-  /** What was written of a batch for one master is written to all. */
-  readonly #requests = new WeakMap<Batch, Buffer>();
 
   constructor(program: Program) {
     this.#source = program.source;
@@ -44,14 +42,10 @@ export class Script {
     if (!(client instanceof Redis)) {
       return (client as Redis).evalsha(this.#sha, 0, ...batch.args, runId);
     }
-    let request = this.#requests.get(batch);
-    if (request === undefined) {
-      request = writeRequest(this.#sha, batch.args);
-      this.#requests.set(batch, request);
-    }
-    return client.sendCommand(
-      new WrittenCommand([request, Buffer.from(bulk(runId))]),
-    ) as Promise<unknown>;
+    // Around what is the same for all masters: the command, the hash, no keys; and the run id as the last argument.
+    const head = `*${batch.args.length + 4}\r\n${bulk("EVALSHA")}${bulk(this.#sha)}${bulk("0")}`;
+    const parts = [Buffer.from(head), batch.written, Buffer.from(bulk(runId))];
+    return client.sendCommand(new WrittenCommand(parts)) as Promise<unknown>;
   }
 }
 
@@ -67,16 +61,4 @@ class WrittenCommand extends Command {
   override toWritable(): Buffer {
     return Buffer.concat(this.#parts);
   }
-}
-
-/** An EVALSHA without keys, as the protocol has it, up to its last argument. */
-function writeRequest(sha: string, args: readonly string[]): Buffer {
-  let text = `*${args.length + 4}\r\n$7\r\nEVALSHA\r\n${bulk(sha)}${bulk("0")}`;
-  for (const arg of args) text += bulk(arg);
-  return Buffer.from(text);
-}
-
-/** A string as the protocol has it. @see https://redis.io/docs/latest/develop/reference/protocol-spec/ */
-function bulk(text: string): string {
-  return `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
 }

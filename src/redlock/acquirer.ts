@@ -157,7 +157,7 @@ export class Acquirer {
           if (!this.#isStopped(manner)) {
             return this.#take(wish, manner, outcome, { startedAt, refused: attempt > 1 });
           }
-          // Nobody wants it any more; it must not linger until its ttl is over.
+          // The caller does not want it any more; it must not linger until its ttl is over.
           await this.#hold(wish, manner, outcome).release();
           throw this.#stopReason(stops);
         }
@@ -224,7 +224,7 @@ export class Acquirer {
       },
     };
     const ended = (outcome: AcquireOutcome): void => {
-      // A holder serves the line when it is done. Where there is none, nobody else might.
+      // A holder serves the line when it is done. Without a holder this attempt does.
       const served = outcome.kind === "granted" || (outcome.kind === "conflict" && outcome.holder);
       if (!served && awaited !== undefined) void this.#parts.line.look([...awaited]);
       settle(outcome);

@@ -6,7 +6,8 @@ import type { Line } from "../line/line.ts";
 import type { Beat, Heartbeat, HeartbeatListener, LossNotice } from "../heartbeat/heartbeat.ts";
 import { type AskingJob, namesOf } from "../job-names.ts";
 import type { Lock } from "../lock/lock.ts";
-import type { ExtendOutcome, Tenure } from "../lock/tenure.ts";
+import type { ExtendOutcome } from "../lock/tally.ts";
+import type { Tenure } from "../lock/tenure.ts";
 
 /** What the held locks of one `Redlock` share. */
 export interface HeldLockParts {
@@ -80,7 +81,7 @@ export class HeldLock implements Lock, HeartbeatListener {
 
   onExtended(): void {
     const { events } = this.#parts;
-    if (events.listenerCount("extended") === 0) return;
+    if (!events.hears("extended")) return;
     const { keys, fencingToken } = this;
     events.emit("extended", { keys, fencingToken, remaining: this.remaining() });
   }
@@ -134,7 +135,7 @@ export class HeldLock implements Lock, HeartbeatListener {
   }
 
   /**
-   * As {@link release}, but nobody else gets the keys for another `linger` ms.
+   * As {@link release}, but the keys stay taken for another `linger` ms.
    * @param done the place of a job that replaces earlier ones from now on, and has succeeded.
    */
   releaseAfter(linger: number, done = ""): Promise<"released" | "expired"> {
@@ -142,7 +143,7 @@ export class HeldLock implements Lock, HeartbeatListener {
     return this.#releasing;
   }
 
-  /** After the release: resolves when those whose turn it is now have been called; `undefined` when nobody waits. */
+  /** After the release: resolves when the waiters whose turn it is now have been called; `undefined` when there are none. */
   get handedOver(): Promise<unknown> | undefined {
     return this.#handedOver;
   }

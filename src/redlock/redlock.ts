@@ -215,7 +215,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * Asks the holder of a key to stop: its signal aborts, and the job fails for good with `cancelled by ...` unless its
    * processor returns all the same. Heard by jobs whose `onConflict` is `"cancelInProgress"`, or a function; others go on.
    * @param by who asks, and why, for people.
-   * @returns the holder that was asked; `undefined` when nobody holds the key. Whether it stops shows only later.
+   * @returns the holder that was asked; `undefined` when the key is free. Whether it stops shows only later.
    * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
    */
   async cancel(key: string, by: string): Promise<Holder | undefined> {

@@ -1,23 +1,10 @@
 import type { WorkerOptions } from "bullmq";
-import { fork, type ChildProcess } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
-import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { onTestFinished } from "vitest";
-import { bundle } from "../support/bundle.ts";
+import { forkProgram, killProgram, untilReady } from "../support/program.ts";
 
 const PROGRAM = fileURLToPath(new URL("programs/worker.ts", import.meta.url));
-let bundling: Promise<string> | undefined;
-
-/** The program as one file, made once for all processes of this one. */
-async function bundled(): Promise<string> {
-  bundling ??= bundle(PROGRAM).then((outfile) => {
-    process.once("exit", () => rmSync(dirname(outfile), { recursive: true, force: true }));
-    return outfile;
-  });
-  return await bundling;
-}
 
 /** The data of a job: which entity it uses, and for how long. */
 export interface Order {
@@ -76,15 +63,9 @@ export class WorkerProcess {
   }
 
   static async start(task: WorkerTask): Promise<WorkerProcess> {
-    const child = fork(await bundled(), [JSON.stringify(task)], { execArgv: [] });
+    const child = await forkProgram(PROGRAM, task);
     const started = new WorkerProcess(child);
-    onTestFinished(async () => await started.kill());
-    await Promise.race([
-      once(child, "message"),
-      once(child, "exit").then(([code]) => {
-        throw new Error(`the worker process ended with ${String(code)}`);
-      }),
-    ]);
+    await untilReady(child);
     return started;
   }
 
@@ -110,9 +91,6 @@ export class WorkerProcess {
 
   /** Kills the process (SIGKILL), and resolves when it is gone. */
   async kill(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const exit = once(this.#child, "exit");
-    this.#child.kill("SIGKILL");
-    await exit;
+    await killProgram(this.#child);
   }
 }

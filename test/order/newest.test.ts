@@ -66,21 +66,26 @@ describe.each(POLICIES)("%s", (onConflict) => {
     expect(runs).toEqual([2]);
   });
 
-  test("completes the retry of a job as superseded when a newer one has succeeded meanwhile", async () => {
+  /** Two jobs, of which the one with the given version fails. */
+  function failAt(version: number) {
     const queue = bench.queue();
     const redlock = bench.redlock({ ttl: 10_000 });
     const runs: number[] = [];
     const worker = bench.worker(
       withLock({ redlock, key: KEY, onConflict }, async ({ data }: Job<Data>): Promise<unknown> => {
         runs.push(data.version);
-        if (data.version === 1) throw new Error("fails");
+        if (data.version === version) throw new Error("fails");
         return "ran";
       }),
       { autorun: false },
     );
     const failed = new Gate();
     worker.once("failed", () => failed.open());
-    const done = ends(worker, 2);
+    return { queue, worker, runs, failed, done: ends(worker, 2) };
+  }
+
+  test("completes the retry of a job as superseded when a newer one has succeeded meanwhile", async () => {
+    const { queue, worker, runs, failed, done } = failAt(1);
 
     void worker.run();
     await queue.add("save", { version: 1 }, { attempts: 2, backoff: 300, timestamp: FIRST + 1 });
@@ -92,18 +97,7 @@ describe.each(POLICIES)("%s", (onConflict) => {
   });
 
   test("runs an older job after a newer one that has failed for good", async () => {
-    const queue = bench.queue();
-    const redlock = bench.redlock({ ttl: 10_000 });
-    const worker = bench.worker(
-      withLock({ redlock, key: KEY, onConflict }, async ({ data }: Job<Data>): Promise<unknown> => {
-        if (data.version === 2) throw new Error("fails");
-        return "ran";
-      }),
-      { autorun: false },
-    );
-    const failed = new Gate();
-    worker.once("failed", () => failed.open());
-    const done = ends(worker, 2);
+    const { queue, worker, failed, done } = failAt(2);
 
     void worker.run();
     await queue.add("save", { version: 2 }, { timestamp: FIRST + 2 });

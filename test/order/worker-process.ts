@@ -1,24 +1,12 @@
-import { fork, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { rmSync } from "node:fs";
-import { dirname } from "node:path";
+import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Queue, QueueEvents, type Job } from "bullmq";
 import { onTestFinished } from "vitest";
 import type { WithLockOptions } from "../../src/index.ts";
-import { bundle } from "../support/bundle.ts";
+import { forkProgram, untilReady } from "../support/program.ts";
 import { redisClient } from "../support/redis.ts";
 
 const PROGRAM = fileURLToPath(new URL("programs/worker.ts", import.meta.url));
-let bundling: Promise<string> | undefined;
-
-async function bundled(): Promise<string> {
-  bundling ??= bundle(PROGRAM).then((outfile) => {
-    process.once("exit", () => rmSync(dirname(outfile), { recursive: true, force: true }));
-    return outfile;
-  });
-  return await bundling;
-}
 
 /** The data of a job: one of the steps of an entity. */
 export interface Step {
@@ -40,19 +28,8 @@ export interface WorkerTask {
 
 /** A worker in a process of its own; it is gone when the test ends. */
 export async function startWorker(task: WorkerTask): Promise<ChildProcess> {
-  const child = fork(await bundled(), [JSON.stringify(task)], { execArgv: [] });
-  onTestFinished(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    const exit = once(child, "exit");
-    child.kill("SIGKILL");
-    await exit;
-  });
-  await Promise.race([
-    once(child, "message"),
-    once(child, "exit").then(([code]) => {
-      throw new Error(`the worker process ended with ${String(code)}`);
-    }),
-  ]);
+  const child = await forkProgram(PROGRAM, task);
+  await untilReady(child);
   return child;
 }
 

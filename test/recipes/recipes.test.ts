@@ -22,6 +22,19 @@ function parked(redlock: Redlock, count: number): Promise<void> {
   });
 }
 
+/** A tenant that is paused, and a worker for so many jobs of it, which writes down their steps. */
+async function pauseTenant(count: number) {
+  const redlock = bench.redlock();
+  const queue = bench.queue();
+  const pause = await redlock.acquire("tenant:7");
+  const started: (number | undefined)[] = [];
+  const worker = bench.worker(
+    withLock({ redlock, key: KEY }, async ({ data }: Job<Data>) => void started.push(data.step)),
+  );
+  const [done, waiting] = [ends(worker, count), parked(redlock, count)];
+  return { redlock, queue, pause, started, done, waiting };
+}
+
 test("each entity in the order of its queue", async () => {
   const redlock = bench.redlock();
   const queue = bench.queue();
@@ -44,15 +57,7 @@ test("each entity in the order of its queue", async () => {
 });
 
 test("waiting jobs in the order of their events", async () => {
-  const redlock = bench.redlock();
-  const queue = bench.queue();
-  const pause = await redlock.acquire("tenant:7");
-  const started: (number | undefined)[] = [];
-  const worker = bench.worker(
-    withLock({ redlock, key: KEY }, async ({ data }: Job<Data>) => void started.push(data.step)),
-  );
-  const done = ends(worker, 3);
-  const waiting = parked(redlock, 3);
+  const { queue, pause, started, done, waiting } = await pauseTenant(3);
   const noon = Date.now() - 60_000;
 
   for (const step of [3, 1, 2]) {
@@ -185,15 +190,7 @@ test("a retry inside the lock lets no other job come between", async () => {
 });
 
 test("a waiting job with a better priority comes first once it has been promoted", async () => {
-  const redlock = bench.redlock();
-  const queue = bench.queue();
-  const pause = await redlock.acquire("tenant:7");
-  const started: (number | undefined)[] = [];
-  const worker = bench.worker(
-    withLock({ redlock, key: KEY }, async ({ data }: Job<Data>) => void started.push(data.step)),
-  );
-  const done = ends(worker, 3);
-  const waiting = parked(redlock, 3);
+  const { redlock, queue, pause, started, done, waiting } = await pauseTenant(3);
   const jobs = await queue.addBulk(
     [0, 1, 2].map((step) => ({
       name: "sync",
