@@ -1,5 +1,5 @@
 import { type RedisNodes, startRedisNodes } from "bullmq-redlock/testing";
-import { Crew } from "./crew.ts";
+import { Crew } from "./worker-processes.ts";
 import type { Orders } from "./messages.ts";
 
 const MASTERS = 3;

@@ -266,7 +266,7 @@ function describeLoss({ keys, reason, heldFor, votes = [], blockedFor = 0 }: Los
 }
 
 /** Where a {@link LockKeyError} comes from. */
-export interface KeyFault {
+export interface KeyProblem {
   /** What is wrong: found and expected. */
   message: string;
   /** The path in the job that is at fault, such as `data.accountId`. */
@@ -284,7 +284,7 @@ export class LockKeyError extends RedlockError {
   readonly path: string | undefined;
   readonly job: string | undefined;
 
-  constructor({ message, path, job, cause }: KeyFault) {
+  constructor({ message, path, job, cause }: KeyProblem) {
     super(
       printable(job === undefined ? message : `job ${job}: ${message}`),
       cause === undefined ? undefined : { cause },
@@ -295,7 +295,7 @@ export class LockKeyError extends RedlockError {
 }
 
 /** Where a {@link LockConfigError} comes from. */
-export interface ConfigFault {
+export interface ConfigProblem {
   /** The option, such as `nodes[1].port`. */
   path: string;
   /** What was found, in words. */
@@ -305,14 +305,14 @@ export interface ConfigFault {
 }
 
 /** An option that cannot work. Thrown at construction, before anything runs. */
-export class LockConfigError extends RedlockError implements ConfigFault {
+export class LockConfigError extends RedlockError implements ConfigProblem {
   override readonly name: "LockConfigError" | "LockRulesError" = "LockConfigError";
   readonly code = "ERR_REDLOCK_CONFIG";
   readonly path: string;
   readonly found: string;
   readonly expected: string;
 
-  constructor({ path, found, expected }: ConfigFault) {
+  constructor({ path, found, expected }: ConfigProblem) {
     super(`${path}: found ${found}, expected ${expected}`);
     this.path = path;
     this.found = found;

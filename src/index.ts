@@ -27,8 +27,8 @@ export type { RedlockEvents, RedlockWarning, RedlockWarningCode, RulesChange } f
 export type { JobNames } from "./job-names.ts";
 export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/endpoint.ts";
-export type { Finding, FindingCode, FindingSeverity } from "./redlock/findings.ts";
-export type { HandleOptions, RedlockHandle } from "./redlock/handle.ts";
+export type { Finding, FindingCode, FindingSeverity } from "./ready/findings.ts";
+export type { HandleOptions, RedlockHandle } from "./handle/handle.ts";
 export type { KeyInspection, NodeInspection, WaiterInspection } from "./redlock/inspect.ts";
 export type { RedlockOptions } from "./redlock/options.ts";
 export {
@@ -36,9 +36,9 @@ export {
   NotReadyError,
   type ReadyOptions,
   type ReadyReport,
-} from "./redlock/ready.ts";
-export type { QueueConnection } from "./redlock/queue-server.ts";
+} from "./ready/ready.ts";
+export type { QueueConnection } from "./ready/queue-server.ts";
 export { Redlock } from "./redlock/redlock.ts";
 export type { NodeStatus, RedlockStatus } from "./redlock/status.ts";
 export type { RedlockTelemetry } from "./redlock/telemetry.ts";
-export type { AcquireOptions } from "./redlock/wish.ts";
+export type { AcquireOptions } from "./redlock/acquire-request.ts";

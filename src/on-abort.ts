@@ -1,7 +1,7 @@
-import { Ending } from "./ending.ts";
+import { Cancellation } from "./cancellation.ts";
 
 /** What ends an undertaking: a user's signal, or one of our own. */
-export type Stop = AbortSignal | Ending;
+export type AbortSource = AbortSignal | Cancellation;
 
 interface Fan {
   readonly callbacks: Set<() => void>;
@@ -16,14 +16,14 @@ const fans = new WeakMap<AbortSignal, Fan>();
  * However many callbacks a signal has here, it has one listener: a signal that many waiters share would else bring
  * Node's warning of a leak.
  */
-export function onAbort(signal: Stop, callback: () => void): () => void {
+export function onAbort(signal: AbortSource, callback: () => void): () => void {
   if (signal.aborted) {
     callback();
     return () => {};
   }
   // Of its own, so that a callback given twice is two.
   const entry = (): void => callback();
-  if (signal instanceof Ending) return signal.listen(entry);
+  if (signal instanceof Cancellation) return signal.listen(entry);
   const fan = fans.get(signal) ?? openFan(signal);
   fan.callbacks.add(entry);
   return () => {
@@ -50,7 +50,7 @@ function openFan(signal: AbortSignal): Fan {
 }
 
 /** @throws the reason of the first of the signals that has aborted. */
-export function throwIfAborted(signals: readonly Stop[]): void {
+export function throwIfAborted(signals: readonly AbortSource[]): void {
   for (const signal of signals) if (signal.aborted) throw signal.reason;
 }
 
@@ -60,7 +60,7 @@ export function throwIfAborted(signals: readonly Stop[]): void {
  */
 export function unlessAborted<T>(
   work: Promise<T>,
-  signals: readonly Stop[],
+  signals: readonly AbortSource[],
   late: (value: T) => void,
 ): Promise<T> {
   return new Promise((resolve, reject) => {

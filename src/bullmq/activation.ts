@@ -1,14 +1,14 @@
 import type { Job } from "bullmq";
 import { nameOf } from "../job-names.ts";
 import { closingOf } from "./closing.ts";
-import { JobBeat } from "./job-beat.ts";
+import { JobLockRenewal } from "./job-lock-renewal.ts";
 import { JobLog } from "./job-log.ts";
 import { workerOf } from "./job-worker.ts";
-import { openHome } from "./open-home.ts";
+import { openQueue } from "./open-queue.ts";
 import { isReplacing, type LockSettings } from "./options.ts";
 import { retireWith } from "./retire.ts";
-import { standingOf } from "./standing.ts";
-import type { Standing } from "../line/place.ts";
+import { waiterOf } from "./job-waiter.ts";
+import type { Waiter } from "../waiters/waiter.ts";
 import { warnOfMismatches } from "./warn-mismatches.ts";
 
 /** One time that a worker took a job up. */
@@ -20,10 +20,10 @@ export interface Activation {
   readonly cancel: AbortSignal | undefined;
   /** Aborts when the worker begins to close. */
   readonly closing: AbortSignal;
-  readonly beat: JobBeat;
+  readonly renewal: JobLockRenewal;
   readonly log: JobLog;
   /** The job's standing in lines; `undefined` where its queue cannot have jobs woken. */
-  readonly standing: Standing | undefined;
+  readonly waiter: Waiter | undefined;
 }
 
 /** Begins an activation; its beat must be started, and stopped. */
@@ -35,8 +35,8 @@ export async function activate(
 ): Promise<Activation> {
   const worker = workerOf(job);
   retireWith(settings.redlock, worker);
-  const home = await openHome(settings.redlock, job);
-  if (home !== undefined) settings.redlock.line.isServed(home);
+  const queueId = await openQueue(settings.redlock, job);
+  if (queueId !== undefined) settings.redlock.waitLists.isServed(queueId);
   warnOfMismatches(settings, job);
   const { parkedJobs } = settings.redlock;
   if (!parkedJobs.isEmpty) parkedJobs.delete(nameOf(job));
@@ -46,8 +46,8 @@ export async function activate(
     jobToken,
     cancel,
     closing: closingOf(worker),
-    beat: new JobBeat(job, jobToken, settings.redlock.clock),
+    renewal: new JobLockRenewal(job, jobToken, settings.redlock.clock),
     log: new JobLog(job, settings.redlock, settings.jobLogs),
-    standing: home === undefined ? undefined : standingOf(job, home, isReplacing(settings)),
+    waiter: queueId === undefined ? undefined : waiterOf(job, queueId, isReplacing(settings)),
   };
 }

@@ -13,11 +13,11 @@ const SHORTEST = 20;
  * @param fraction chance, from 0 up to 1.
  */
 export function backoff(
-  timesPutAside: number,
+  timesDelayed: number,
   retryAfter: number | undefined,
   fraction: number,
 ): number {
-  const grown = Math.min(FIRST * 2 ** Math.min(timesPutAside, 30), LONGEST);
+  const grown = Math.min(FIRST * 2 ** Math.min(timesDelayed, 30), LONGEST);
   const jittered = grown * (0.5 + fraction / 2);
   // A holder that is gone cannot extend: nothing is gained by looking much later than its key expires.
   return Math.round(
@@ -53,7 +53,7 @@ export function alarm(
 }
 
 /** How often a job was put aside, by whomever: the activations that were neither attempts nor stalls. */
-export function timesPutAside(job: Partial<Job>): number {
+export function timesDelayed(job: Partial<Job>): number {
   // A job that a program has made by hand counts nothing.
   const { attemptsStarted = 0, attemptsMade = 0, stalledCounter = 0 } = job;
   return Math.max(0, attemptsStarted - attemptsMade - stalledCounter - 1);

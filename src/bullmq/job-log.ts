@@ -25,20 +25,20 @@ export class JobLog {
   }
 
   /** Says that the job did not run as it should. */
-  async trouble(line: string): Promise<void> {
-    if (this.#level !== "off") await this.#write(line);
+  async trouble(waitLists: string): Promise<void> {
+    if (this.#level !== "off") await this.#write(waitLists);
   }
 
   /** Says what happens to every job. */
-  async detail(line: string): Promise<void> {
-    if (this.isDetailed) await this.#write(line);
+  async record(waitLists: string): Promise<void> {
+    if (this.isDetailed) await this.#write(waitLists);
   }
 
-  async #write(line: string): Promise<void> {
+  async #write(waitLists: string): Promise<void> {
     // A plain object that stands for a job may have no log.
     if (!("log" in this.#job)) return;
     try {
-      await this.#job.log(`[lock] ${line}`);
+      await this.#job.log(`[lock] ${waitLists}`);
     } catch (cause) {
       // A log is no reason to fail a job.
       const why = cause instanceof Error ? cause.message : describeValue(cause);

@@ -1,4 +1,4 @@
-import { onAbort, type Stop } from "../on-abort.ts";
+import { onAbort, type AbortSource } from "../on-abort.ts";
 
 /**
  * A signal that aborts with the first of several others.
@@ -15,7 +15,10 @@ export class LinkedSignal {
   }
 
   /** Aborts also when `source` does, with what `reason` makes of its reason. */
-  follow(source: Stop | undefined, reason: (reason: unknown) => unknown = (given) => given): this {
+  follow(
+    source: AbortSource | undefined,
+    reason: (reason: unknown) => unknown = (given) => given,
+  ): this {
     if (source === undefined || this.signal.aborted) return this;
     const unlink = onAbort(source, () => {
       this.unlink();

@@ -1,10 +1,10 @@
 import type { Job } from "bullmq";
-import { compareWaiters, type Standing } from "../line/place.ts";
+import { compareWaiters, type Waiter } from "../waiters/waiter.ts";
 import type { Activation } from "./activation.ts";
 import { type JobClass, type JobWorker, workerOf } from "./job-worker.ts";
 import type { LockSettings } from "./options.ts";
 import { runScript } from "./queue-script.ts";
-import { standingOf } from "./standing.ts";
+import { waiterOf } from "./job-waiter.ts";
 
 /** Most active jobs that are looked at: those that were taken up last. */
 const MOST = 200;
@@ -22,7 +22,7 @@ interface KnownJob {
   readonly at: number;
   readonly name: string;
   readonly keys: readonly string[];
-  readonly standing: Standing;
+  readonly waiter: Waiter;
 }
 
 /** What is known of the active jobs of one worker's queue; of those that are not active any more nothing is kept. */
@@ -37,21 +37,21 @@ const names = new WeakMap<LockSettings, Set<string>>();
 export async function predecessorsOf(
   { settings, job }: Activation,
   keys: readonly string[],
-  standing: Standing,
-): Promise<readonly Standing[]> {
+  waiter: Waiter,
+): Promise<readonly Waiter[]> {
   const worker = workerOf(job);
   const { clock } = settings.redlock;
   const jobs = known.get(worker) ?? new Map<string, Promise<KnownJob | undefined>>();
   known.set(worker, jobs);
   names.set(settings, (names.get(settings) ?? new Set()).add(job.name));
-  const own = { at: clock.now(), name: job.name, keys, standing };
+  const own = { at: clock.now(), name: job.name, keys, waiter };
   jobs.set(job.id ?? "", Promise.resolve(own));
   try {
     const active = await readActive(worker);
     for (const id of jobs.keys()) if (!active.has(id)) jobs.delete(id);
     const found = await Promise.all(
       Array.from(active, (id) => {
-        const fetched = jobs.get(id) ?? fetchJob(settings, job, standing, id);
+        const fetched = jobs.get(id) ?? fetchJob(settings, job, waiter, id);
         jobs.set(id, fetched);
         return fetched;
       }),
@@ -61,7 +61,7 @@ export async function predecessorsOf(
       const shares =
         names.get(settings)?.has(other.name) === true &&
         other.keys.some((key) => keys.includes(key));
-      return shares && isBefore(other.standing, standing) ? [other.standing] : [];
+      return shares && isBefore(other.waiter, waiter) ? [other.waiter] : [];
     });
   } catch {
     // A queue that does not answer has no order to keep: whatever is asked of it next says what is wrong.
@@ -78,15 +78,15 @@ async function readActive(worker: JobWorker): Promise<Set<string>> {
 async function fetchJob(
   settings: LockSettings,
   job: Job,
-  { home }: Standing,
+  { queueId }: Waiter,
   id: string,
 ): Promise<KnownJob | undefined> {
   const jobs = job.constructor as unknown as JobClass;
   const other = await jobs.fromId(workerOf(job), id);
   if (other === undefined) return undefined;
   const keys = keysOf(settings, other);
-  const standing = standingOf(other, home, false);
-  return { at: settings.redlock.clock.now(), name: other.name, keys, standing };
+  const waiter = waiterOf(other, queueId, false);
+  return { at: settings.redlock.clock.now(), name: other.name, keys, waiter };
 }
 
 function keysOf({ keysOf: resolve }: LockSettings, job: Job): readonly string[] {
@@ -98,6 +98,6 @@ function keysOf({ keysOf: resolve }: LockSettings, job: Job): readonly string[] 
   }
 }
 
-function isBefore(a: Standing, b: Standing): boolean {
-  return compareWaiters({ ...a, detail: "" }, { ...b, detail: "" }) < 0;
+function isBefore(a: Waiter, b: Waiter): boolean {
+  return compareWaiters({ ...a, record: "" }, { ...b, record: "" }) < 0;
 }

@@ -6,17 +6,17 @@ import { within } from "../pause.ts";
 import type { HeldLock } from "../redlock/held-lock.ts";
 import type { Activation } from "./activation.ts";
 import { backoff } from "./backoff.ts";
-import { cancellationOf } from "./cancellation.ts";
+import { cancellationOf } from "./job-cancellation.ts";
 import { isControlError, unrecoverableError } from "./control-errors.ts";
 import { offerLock } from "./get-lock.ts";
 import { LinkedSignal } from "./linked-signal.ts";
 import type { Lock } from "./lock.ts";
 import { lossesOf, lossFields } from "./losses.ts";
-import { obtain, type Obtained } from "./obtain.ts";
-import { putAside } from "./put-aside.ts";
-import { placeWhenDone } from "./standing.ts";
+import { acquireForJob, type JobLock } from "./acquire-for-job.ts";
+import { delayJob } from "./delay-job.ts";
+import { positionWhenDone } from "./job-waiter.ts";
 import type { UnheldLock } from "./unheld-lock.ts";
-import { cancelledError, Yielding } from "./yielding.ts";
+import { cancelledError, CancelRequest } from "./cancel-request.ts";
 
 /** Milliseconds that a job waits at most for the next one to be called. */
 const LONGEST_CALL = 500;
@@ -39,21 +39,21 @@ export async function runLocked(
   activation: Activation,
   processor: LockedProcessor,
 ): Promise<unknown> {
-  const { beat } = activation;
-  beat.start();
+  const { renewal } = activation;
+  renewal.start();
   try {
-    const obtained = await obtainByKey(activation);
-    if (obtained.kind === "skipped") return obtained.result;
-    return await runUnder(activation, obtained.lock, processor);
+    const acquired = await obtainByKey(activation);
+    if (acquired.kind === "skipped") return acquired.result;
+    return await runUnder(activation, acquired.lock, processor);
   } finally {
-    beat.stop();
+    renewal.stop();
   }
 }
 
-async function obtainByKey(activation: Activation): Promise<Obtained> {
+async function obtainByKey(activation: Activation): Promise<JobLock> {
   const { settings, job } = activation;
   try {
-    return await obtain(activation, settings.keysOf(job));
+    return await acquireForJob(activation, settings.keysOf(job));
   } catch (error) {
     // The same data gives the same key: no retry mends it.
     throw error instanceof LockKeyError ? unrecoverableError(error) : error;
@@ -70,15 +70,15 @@ async function runUnder(
     log.isDetailed && lock.keys.length > 0
       ? `${quoteKeys(lock.keys)} with fencing token ${lock.fencingToken}`
       : undefined;
-  if (what !== undefined) await log.detail(`got ${what}`);
+  if (what !== undefined) await log.record(`got ${what}`);
   const { outcome, loss, cancelledBy } = await settle(activation, lock, processor);
   // Not before the processor has settled, whatever was lost: the next holder would meet it still at work.
   const returned = outcome.kind === "returned";
   const released = await giveBack(activation, lock, {
     completes: returned && (loss === undefined || settings.onLost === "continue"),
-    lingers: returned && loss === undefined,
+    holdsOn: returned && loss === undefined,
   });
-  if (what !== undefined) await log.detail(`${released} ${what}`);
+  if (what !== undefined) await log.record(`${released} ${what}`);
   const steers = outcome.kind === "threw" && isControlError(outcome.error);
   if (loss !== undefined && settings.onLost !== "continue" && !steers) {
     throw await afterLoss(activation, loss, outcome);
@@ -91,14 +91,14 @@ async function runUnder(
 
 /** Gives the lock back, and sees to it that the next in line is called before the worker looks for its next job. */
 async function giveBack(
-  { settings, standing, job }: Activation,
+  { settings, waiter, job }: Activation,
   lock: HeldLock | UnheldLock,
-  { completes, lingers }: { completes: boolean; lingers: boolean },
+  { completes, holdsOn }: { completes: boolean; holdsOn: boolean },
 ): Promise<"released" | "expired"> {
-  const linger = lingers ? Math.max(0, Math.round(settings.minHold - lock.age)) : 0;
-  const replaces = completes && standing?.replaceable === true;
-  const done = replaces ? placeWhenDone(job, standing, settings.redlock.clock.wall()) : "";
-  const released = await lock.releaseAfter(linger, done);
+  const holdFor = holdsOn ? Math.max(0, Math.round(settings.minHold - lock.age)) : 0;
+  const replaces = completes && waiter?.replaceable === true;
+  const done = replaces ? positionWhenDone(job, waiter, settings.redlock.clock.wall()) : "";
+  const released = await lock.releaseAfter(holdFor, done);
   const { handedOver } = lock;
   if (handedOver !== undefined) await within(settings.redlock.clock, handedOver, LONGEST_CALL);
   return released;
@@ -116,13 +116,13 @@ async function settle(
   lock: HeldLock | UnheldLock,
   processor: LockedProcessor,
 ): Promise<Settled> {
-  const { job, jobToken, cancel, beat } = activation;
+  const { job, jobToken, cancel, renewal } = activation;
   const jobLoss = noticeJobLoss(activation, lock);
-  const yielding = new Yielding(activation, lock);
+  const yielding = new CancelRequest(activation, lock);
   const stop = new LinkedSignal()
     .follow(cancel)
     .follow(lock.lost)
-    .follow(beat.lost, jobLoss)
+    .follow(renewal.lost, jobLoss)
     .follow(yielding.asked);
   const withdraw = offerLock(job, lock);
   const limit = limitHold(activation, lock);
@@ -133,7 +133,7 @@ async function settle(
       return await processor(job, jobToken ?? "", stop.signal, lock);
     });
     // In this very tick, and before the release: later nobody can tell.
-    const loss = lossOf(lock) ?? (beat.lost.aborted ? jobLoss() : undefined);
+    const loss = lossOf(lock) ?? (renewal.lost.aborted ? jobLoss() : undefined);
     return { outcome, loss, cancelledBy: yielding.cancelledBy };
   } finally {
     activation.settings.redlock.clock.clearTimer(limit);
@@ -211,7 +211,7 @@ async function afterLoss(
   const delay = backoff(losses, undefined, settings.redlock.random.fraction());
   await log.trouble(`${loss.message}; put back, retry in ${delay} ms`);
   const fields = isClosed ? undefined : lossFields(job, loss);
-  return (await putAside(activation, { keys: loss.keys, reason: "lost", delay, fields })).error;
+  return (await delayJob(activation, { keys: loss.keys, reason: "lost", delay, fields })).error;
 }
 
 /** Whether the processor threw the loss itself, bare or wrapped, as it finds it in its signal. */

@@ -1,4 +1,4 @@
-import { Ending } from "../ending.ts";
+import { Cancellation } from "../cancellation.ts";
 import { LockLostError } from "../errors.ts";
 import type { Lock } from "./lock.ts";
 
@@ -8,7 +8,7 @@ export class UnheldLock implements Lock {
   readonly fencingToken = 0;
   readonly held = false;
   /** Nothing is lost. */
-  readonly lost = new Ending();
+  readonly lost = new Cancellation();
   readonly signal: AbortSignal = new AbortController().signal;
 
   remaining(): number {

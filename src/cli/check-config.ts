@@ -5,7 +5,7 @@ import { asList } from "../config/condition.ts";
 import { createLocks } from "../config/locks.ts";
 import { findFile } from "../config/text-file.ts";
 import type { ExplainedJob, Explanation } from "../config/explain.ts";
-import { describeFault } from "../config/rules-error.ts";
+import { describeProblem } from "../config/rules-error.ts";
 import type { Rule, RuleMatch } from "../config/rule.ts";
 import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
 import { describeValue } from "../errors.ts";
@@ -47,7 +47,7 @@ refused; 2 a mistake in the command, or no such file.`,
     }
     const job = options.job === undefined ? undefined : await readJob(options.job);
     const rules = await readRulesFile(resolve(path), environment);
-    if (rules.faults.length > 0) return tellMistakes(rules, call);
+    if (rules.faults.length > 0) return tellProblems(rules, call);
     await using locks = createLocks(rules.masters.options, rules.rules);
     // That there are few masters is for the doctor to say.
     locks.redlock.on("warning", () => undefined);
@@ -61,10 +61,10 @@ refused; 2 a mistake in the command, or no such file.`,
   },
 };
 
-function tellMistakes({ file, faults }: RulesFile, { out, options }: Call): ExitCode {
-  if (options.json === true) out.json({ file, mistakes: faults });
+function tellProblems({ file, faults }: RulesFile, { out, options }: Call): ExitCode {
+  if (options.json === true) out.json({ file, problems: faults });
   else {
-    for (const fault of faults) out.say(printLines(describeFault(fault)), "");
+    for (const fault of faults) out.say(printLines(describeProblem(fault)), "");
     out.say(out.paint("red", `${file}: ${count(faults.length, "mistake")}`));
   }
   return EXIT.finding;
@@ -163,7 +163,7 @@ function show(name: string, value: unknown): string {
 function toJson({ file, rules, lineOf }: RulesFile, explanation: Explanation | undefined) {
   return {
     file,
-    mistakes: [],
+    problems: [],
     rules: rules.map((rule) => ({
       line: lineOf(rule.index),
       queue: "*",

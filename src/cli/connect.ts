@@ -7,9 +7,9 @@ import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
 import { LockConfigError } from "../errors.ts";
 import type { NodeOption } from "../redis/endpoint.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
-import { REAL_SURROUNDINGS } from "../redlock/make-context.ts";
+import { REAL_RUNTIME } from "../redlock/make-context.ts";
 import { Redlock } from "../redlock/redlock.ts";
-import { RedisNode } from "../redis/redis-node.ts";
+import { Master } from "../redis/master.ts";
 import type { Call } from "./command.ts";
 import { UsageError } from "./usage-error.ts";
 import { count } from "./words.ts";
@@ -91,9 +91,9 @@ export async function readLookOptions(
 
 /** Nobody waits longer for a first connection than for an answer: of a worker that starts, but not of an operator. */
 const IMPATIENT = {
-  ...REAL_SURROUNDINGS,
-  connect: (options: ConstructorParameters<typeof RedisNode>[0]) =>
-    new RedisNode({ ...options, firstPatience: options.nodeTimeout }),
+  ...REAL_RUNTIME,
+  connect: (options: ConstructorParameters<typeof Master>[0]) =>
+    new Master({ ...options, firstPatience: options.nodeTimeout }),
 };
 
 /** As {@link withRedlock}, for one who says with `nodeTimeout` how long a master may take, its first connection too. */
@@ -108,11 +108,11 @@ export async function withImpatientRedlock<T>(
 export async function withRedlock<T>(
   options: RedlockOptions,
   use: (redlock: Redlock) => Promise<T>,
-  surroundings = REAL_SURROUNDINGS,
+  runtime = REAL_RUNTIME,
 ): Promise<T> {
   let redlock: Redlock;
   try {
-    redlock = new Redlock(options, surroundings);
+    redlock = new Redlock(options, runtime);
   } catch (error) {
     if (!(error instanceof LockConfigError)) throw error;
     throw new UsageError(
@@ -129,9 +129,9 @@ export async function withRedlock<T>(
 }
 
 function optionsOf(rules: RulesFile, areNodesGiven: boolean, notes: Call["notes"]): RedlockOptions {
-  const { file, faults, mistakes, masters } = rules;
-  const inTheWay = mistakes.filter(
-    (mistake) => isAboutMasters(mistake) && !(areNodesGiven && mistake.path[0] === "nodes"),
+  const { file, faults, problems, masters } = rules;
+  const inTheWay = problems.filter(
+    (problem) => isAboutMasters(problem) && !(areNodesGiven && problem.path[0] === "nodes"),
   );
   // Those without a path are about the text itself.
   if (faults.some(({ path }) => path === "")) throw new LockRulesError(faults);

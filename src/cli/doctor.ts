@@ -1,11 +1,11 @@
-import { type Finding, type FindingCode, FINDINGS } from "../redlock/findings.ts";
+import { type Finding, type FindingCode, FINDINGS } from "../ready/findings.ts";
 import { nearest } from "../nearest.ts";
 import {
   NotReadyError,
   type NodeReport,
   type ReadyOptions,
   type ReadyReport,
-} from "../redlock/ready.ts";
+} from "../ready/ready.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { readTimeout } from "./arguments.ts";
 import type { Command } from "./command.ts";

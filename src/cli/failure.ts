@@ -33,7 +33,7 @@ export function failureToJson(error: unknown) {
     exitCode: exitCodeOf(error),
     code: error instanceof RedlockError ? error.code : undefined,
     message: messageOf(error),
-    mistakes: error instanceof LockRulesError ? error.faults : undefined,
+    problems: error instanceof LockRulesError ? error.faults : undefined,
     quorum,
     masters: votes?.map(({ node, vote, cause }) => {
       const answers = ANSWERS.includes(vote);

@@ -20,9 +20,9 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 /** Runs a command line. Never rejects. */
 export async function run(
   args: readonly string[],
-  surroundings: Pick<Call, "out" | "notes" | "environment">,
+  runtime: Pick<Call, "out" | "notes" | "environment">,
 ): Promise<ExitCode> {
-  const { out } = surroundings;
+  const { out } = runtime;
   try {
     const { command: name, operands, options } = readArguments(args);
     if (options.version === true) {
@@ -40,11 +40,11 @@ export async function run(
       return EXIT.ok;
     }
     refuseOtherOptions(name, options, command.takes);
-    return await command.run({ ...surroundings, operands, options });
+    return await command.run({ ...runtime, operands, options });
   } catch (error) {
     // Looked for in the words themselves: they may be such that they could not be taken apart.
     const named = args.find((each) => Object.hasOwn(COMMANDS, each));
-    return tellFailure(error, named, args.includes("--json"), surroundings);
+    return tellFailure(error, named, args.includes("--json"), runtime);
   }
 }
 

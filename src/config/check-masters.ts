@@ -8,12 +8,12 @@ import {
 } from "../redlock/options.ts";
 import { readDuration } from "./duration.ts";
 import { type Environment, expandVariables, isPlain } from "./environment.ts";
-import { findFaults, type Options } from "./find-faults.ts";
-import { type Mistake, type Path, writePath, wrongValue } from "./mistake.ts";
+import { findProblems, type Options } from "./find-problems.ts";
+import { type Problem, type Path, writePath, wrongValue } from "./problem.ts";
 
 /** What the rules say about the masters and the `Redlock`. */
 export interface CheckedMasters {
-  readonly mistakes: readonly Mistake[];
+  readonly problems: readonly Problem[];
   /** Options of a `Redlock` that can be made; what was faulty is left out. */
   readonly options: RedlockOptions;
   /** Whether the longest ttl is known: something about it may be faulty. */
@@ -29,14 +29,14 @@ export function checkMasters(
   isSound: (path: Path) => boolean,
   environment: Environment,
 ): CheckedMasters {
-  const { nodes, mistakes } = readNodes(top["nodes"], isSound, environment);
+  const { nodes, problems } = readNodes(top["nodes"], isSound, environment);
   const read = readOptions(top, REDLOCK_DATA_OPTIONS, [], isSound, environment);
   const options: Options = { nodes, ...read.options };
-  mistakes.push(...read.mistakes, ...findFaults(options, checkRedlockOptions, [], top));
+  problems.push(...read.problems, ...findProblems(options, checkRedlockOptions, [], top));
   const isMaxTtlKnown = ["ttl", "maxTtl"].every(
     (name) => top[name] === undefined || name in options,
   );
-  return { mistakes, options, isMaxTtlKnown };
+  return { problems, options, isMaxTtlKnown };
 }
 
 /** In a text that only variables are put into, these were meant to be something else. */
@@ -49,9 +49,9 @@ export function readOptions(
   path: Path,
   isSound: (path: Path) => boolean,
   environment: Environment,
-): { options: Options; mistakes: Mistake[] } {
+): { options: Options; problems: Problem[] } {
   const options: Options = {};
-  const mistakes: Mistake[] = [];
+  const problems: Problem[] = [];
   for (const [name, { takes }] of Object.entries(known)) {
     const value = given[name];
     // What is there without a value is not given: options may come from code.
@@ -61,40 +61,40 @@ export function readOptions(
     if (takes === "text" && typeof value === "string") {
       const expanded = expandVariables(value, environment, at);
       const foreign = FOREIGN.exec(value)?.[0];
-      mistakes.push(...expanded.mistakes);
+      problems.push(...expanded.problems);
       if (foreign !== undefined)
-        mistakes.push(
+        problems.push(
           wrongValue(at, `"${foreign}"`, "text, or ${NAME} for an environment variable"),
         );
-      if (foreign === undefined && expanded.mistakes.length === 0) options[name] = expanded.value;
+      if (foreign === undefined && expanded.problems.length === 0) options[name] = expanded.value;
       continue;
     }
     const isDuration = typeof takes === "string" && takes.startsWith("duration") && value !== false;
     const taken = isDuration ? readDuration(value) : value;
     if (taken === undefined) {
-      mistakes.push(wrongValue(at, JSON.stringify(value), "a duration of whole milliseconds"));
+      problems.push(wrongValue(at, JSON.stringify(value), "a duration of whole milliseconds"));
     } else options[name] = taken;
   }
-  return { options, mistakes };
+  return { options, problems };
 }
 
 function readNodes(
   given: unknown,
   isSound: (path: Path) => boolean,
   environment: Environment,
-): { nodes: NodeOption[]; mistakes: Mistake[] } {
-  const mistakes: Mistake[] = [];
+): { nodes: NodeOption[]; problems: Problem[] } {
+  const problems: Problem[] = [];
   const nodes: NodeOption[] = [];
   const firsts = new Map<string, Path>();
-  if (!isSound(["nodes"]) || !Array.isArray(given)) return { nodes: STAND_IN, mistakes };
+  if (!isSound(["nodes"]) || !Array.isArray(given)) return { nodes: STAND_IN, problems };
   for (const [index, entry] of given.entries()) {
     const path = ["nodes", index];
     if (!isSound(path)) continue;
-    const { value, mistakes: missing } = expandVariables(entry, environment, path);
-    mistakes.push(...missing);
+    const { value, problems: missing } = expandVariables(entry, environment, path);
+    problems.push(...missing);
     if (missing.length > 0) continue;
-    const { endpoint, mistakes: wrong } = readNode(value, path, isSound);
-    mistakes.push(...wrong);
+    const { endpoint, problems: wrong } = readNode(value, path, isSound);
+    problems.push(...wrong);
     if (endpoint === undefined) continue;
     const first = firsts.get(endpoint.address);
     if (first === undefined) {
@@ -102,7 +102,7 @@ function readNodes(
       nodes.push(value as NodeOption);
       continue;
     }
-    mistakes.push(
+    problems.push(
       wrongValue(
         path,
         `the same server as ${writePath(first)}`,
@@ -110,7 +110,7 @@ function readNodes(
       ),
     );
   }
-  return { nodes: nodes.length > 0 ? nodes : STAND_IN, mistakes };
+  return { nodes: nodes.length > 0 ? nodes : STAND_IN, problems };
 }
 
 /** Reads one master; without an endpoint if anything is wrong with it. */
@@ -118,7 +118,7 @@ function readNode(
   value: unknown,
   path: Path,
   isSound: (path: Path) => boolean,
-): { endpoint?: Endpoint | undefined; mistakes: Mistake[] } {
+): { endpoint?: Endpoint | undefined; problems: Problem[] } {
   const parts = isPlain(value) ? Object.entries(value) : [];
   const known = parts.filter(([name]) => isSound([...path, name]));
   let endpoint: Endpoint | undefined;
@@ -130,7 +130,7 @@ function readNode(
     const rest = isSomewhere ? node : { host: "stand-in", ...node };
     endpoint = parseEndpoint("", isWhole ? value : rest);
   };
-  const mistakes = findFaults(Object.fromEntries(known), read, path, {});
-  const isRight = known.length === parts.length && mistakes.length === 0;
-  return { endpoint: isRight ? endpoint : undefined, mistakes };
+  const problems = findProblems(Object.fromEntries(known), read, path, {});
+  const isRight = known.length === parts.length && problems.length === 0;
+  return { endpoint: isRight ? endpoint : undefined, problems };
 }

@@ -1,23 +1,23 @@
 import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
 import { checkLockOptions } from "../bullmq/options.ts";
 import { describeValue } from "../errors.ts";
-import { TemplateError } from "../keys/template-fault.ts";
-import { findTemplateFaults } from "../keys/template-parser.ts";
-import { LONGEST_TTL } from "../lock/stored.ts";
+import { TemplateError } from "../keys/template-problem.ts";
+import { findTemplateProblems } from "../keys/template-parser.ts";
+import { LONGEST_TTL } from "../lock/stored-lock.ts";
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import { checkRedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { type CheckedMasters, readOptions } from "./check-masters.ts";
 import { asList, Condition, type ConditionValue } from "./condition.ts";
 import { type Environment, isPlain } from "./environment.ts";
-import { findFaults, foundAsWritten, type Options } from "./find-faults.ts";
-import { type Mistake, type Path, wrongValue } from "./mistake.ts";
+import { findProblems, foundAsWritten, type Options } from "./find-problems.ts";
+import { type Problem, type Path, wrongValue } from "./problem.ts";
 import { Reach } from "./reach.ts";
 import { isEmpty, type Rule, type RuleMatch } from "./rule.ts";
 
 /** The rules, and what is wrong with them: without mistakes, all rules are right. */
 export interface CheckedRules {
-  readonly mistakes: readonly Mistake[];
+  readonly problems: readonly Problem[];
   readonly rules: readonly Rule[];
 }
 
@@ -39,7 +39,7 @@ export function checkRules(
   const rules = [...given.entries()]
     .filter(([index]) => isSound(["rules", index]))
     .map(([index, entry]) => checker.rule(entry as Options, index, defaults));
-  return { mistakes: checker.mistakes, rules };
+  return { problems: checker.problems, rules };
 }
 
 /** What says which jobs a rule is for. */
@@ -48,7 +48,7 @@ const MATCHING = ["queue", "job", "when", "unless"] as const;
 const DATA = new Set(["undefined", "string", "number", "boolean"]);
 
 class Checker {
-  readonly mistakes: Mistake[] = [];
+  readonly problems: Problem[] = [];
   readonly #isSound: (path: Path) => boolean;
   readonly #environment: Environment;
   readonly #redlock: Redlock;
@@ -77,7 +77,7 @@ class Checker {
   rule(given: Options, index: number, defaults: Options): Rule {
     const path = ["rules", index];
     const options = this.options(given, LOCK_DATA_OPTIONS, path, defaults);
-    const before = this.mistakes.length;
+    const before = this.problems.length;
     const sound = MATCHING.filter((name) => this.#isSound([...path, name]));
     const written = Object.fromEntries(
       sound.filter((name) => name in given).map((name) => [name, given[name]]),
@@ -94,7 +94,7 @@ class Checker {
       key: this.#key(given["key"], [...path, "key"]),
       options,
     };
-    const isUnderstood = this.mistakes.slice(before).every(({ part }) => part === "value");
+    const isUnderstood = this.problems.slice(before).every(({ part }) => part === "value");
     if (sound.length === MATCHING.length && isUnderstood) this.#refuseUnreached(rule, path);
     return rule;
   }
@@ -111,17 +111,17 @@ class Checker {
     const written = isData ? JSON.stringify([path.length, values]) : "";
     const same = this.#options.get(written);
     if (same !== undefined) return same;
-    const before = this.mistakes.length;
-    const { options, mistakes } = readOptions(given, known, path, this.#isSound, this.#environment);
-    this.mistakes.push(...mistakes);
+    const before = this.problems.length;
+    const { options, problems } = readOptions(given, known, path, this.#isSound, this.#environment);
+    this.problems.push(...problems);
     for (const name of ["ttl", "minHold"]) this.#checkLongest(name, options, given, path);
     const check = (read: Options): void => {
       // The key is looked at on its own.
       checkLockOptions({ ...read, redlock: this.#redlock, key: () => null });
     };
-    this.mistakes.push(...findFaults(options, check, path, given));
+    this.problems.push(...findProblems(options, check, path, given));
     const all = { ...defaults, ...options };
-    if (isData && this.mistakes.length === before) this.#options.set(written, all);
+    if (isData && this.problems.length === before) this.#options.set(written, all);
     return all;
   }
 
@@ -141,8 +141,8 @@ class Checker {
         return this.#condition(name, isSound ? (values as ConditionValue) : null);
       } catch (error) {
         if (!(error instanceof TemplateError)) throw error;
-        const { at: offset, found, expected } = error.fault;
-        this.mistakes.push({ path: at, part: "name", found, expected, offset });
+        const { at: offset, found, expected } = error.problem;
+        this.problems.push({ path: at, part: "name", found, expected, offset });
         return [];
       }
     });
@@ -152,10 +152,10 @@ class Checker {
     for (const [index, text] of asList(key).entries()) {
       if (typeof text !== "string" || this.#templates.has(text)) continue;
       const at = Array.isArray(key) ? [...path, index] : path;
-      const faults = findTemplateFaults(text);
+      const faults = findTemplateProblems(text);
       if (faults.length === 0) this.#templates.add(text);
       for (const { at: offset, found, expected } of faults)
-        this.mistakes.push({ ...wrongValue(at, found, expected), offset });
+        this.problems.push({ ...wrongValue(at, found, expected), offset });
     }
     return this.#isSound(path) ? (key as Rule["key"]) : null;
   }
@@ -163,7 +163,7 @@ class Checker {
   #refuseUnreached(rule: Rule, path: Path): void {
     const refuse = (because: string, expected: string): void => {
       const found = `a rule that no job reaches, because ${because}`;
-      this.mistakes.push(wrongValue(path, found, expected));
+      this.problems.push(wrongValue(path, found, expected));
     };
     if (isEmpty(rule))
       return refuse("its unless excludes all that it matches", "conditions that some job meets");
@@ -183,6 +183,6 @@ class Checker {
       ms > LONGEST_TTL
         ? `at most ${LONGEST_TTL} ms, half of the hour for which masters remember a key`
         : `at most ${this.#maxTtl} ms, the maxTtl of all rules; raise maxTtl at the top to ${describeValue(given[name])}`;
-    this.mistakes.push(wrongValue([...path, name], found, expected));
+    this.problems.push(wrongValue([...path, name], found, expected));
   }
 }

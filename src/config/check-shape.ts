@@ -4,7 +4,7 @@ import { KNOWN_IN_NODE, REFUSED_IN_NODE, USUAL_IN_NODE } from "../redis/endpoint
 import { guessDuration } from "./duration.ts";
 import { isPlain } from "./environment.ts";
 import { hintAboutOption, meantChoice } from "./foreign-words.ts";
-import { below, type Mistake, type Path, wrongValue } from "./mistake.ts";
+import { below, type Problem, type Path, wrongValue } from "./problem.ts";
 import { describeAt } from "./shown.ts";
 import { describePattern, PATTERN_EXPECTED } from "./patterns.ts";
 import { EXPECTED, KNOWN_AT_TOP, KNOWN_IN_RULE, rulesFileSchema } from "./schema.ts";
@@ -12,7 +12,7 @@ import { EXPECTED, KNOWN_AT_TOP, KNOWN_IN_RULE, rulesFileSchema } from "./schema
 type Issue = v.BaseIssue<unknown>;
 
 /** Everything about the rules that their schema forbids. */
-export function checkShape(rules: unknown): Mistake[] {
+export function checkShape(rules: unknown): Problem[] {
   const { issues = [] } = v.safeParse(rulesFileSchema, rules);
   const objects = objectsIn(rules);
   // An array is an object to Valibot.
@@ -20,7 +20,7 @@ export function checkShape(rules: unknown): Mistake[] {
     .filter(({ value }) => Array.isArray(value))
     .map(({ value, path, expected }) => wrongValue(path, describeAt(path, value), expected));
   const isInList = below(lists.map(({ path }) => path));
-  const mistakes = issues
+  const problems = issues
     // Valibot names but one unknown option of each object.
     .filter(({ type, expected }) => !(type === "strict_object" && expected === "never"))
     // Names in when and unless are read as paths.
@@ -29,14 +29,14 @@ export function checkShape(rules: unknown): Mistake[] {
     .filter(({ type, input, path }) => !(type === "union" && isMaster(path) && isObject(input)))
     .map(describe)
     .filter(({ path }) => !isInList(path));
-  return [...lists, ...mistakes, ...objects.flatMap(unknownIn)];
+  return [...lists, ...problems, ...objects.flatMap(unknownIn)];
 }
 
 function isMaster(path: Issue["path"]): boolean {
   return path?.[0].key === "nodes" && path.length === 2;
 }
 
-function describe(issue: Issue): Mistake {
+function describe(issue: Issue): Problem {
   const path = (issue.path ?? []).map(({ key }) => key as string | number);
   const [name = ""] = path.slice(-1);
   const isMissing = issue.type === "strict_object" && issue.input === undefined;
@@ -104,7 +104,7 @@ function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function unknownIn({ value, path, known, usual }: ObjectPlace): Mistake[] {
+function unknownIn({ value, path, known, usual }: ObjectPlace): Problem[] {
   if (!isObject(value) || known === undefined) return [];
   return Object.keys(value)
     .filter((name) => !known.includes(name))

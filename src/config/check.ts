@@ -2,12 +2,12 @@ import { type CheckedMasters, checkMasters } from "./check-masters.ts";
 import { checkRules, DEFAULTS_OF_RULES } from "./check-rules.ts";
 import { checkShape } from "./check-shape.ts";
 import type { Environment } from "./environment.ts";
-import { below, type Mistake, type Path, writePath } from "./mistake.ts";
+import { below, type Problem, type Path, writePath } from "./problem.ts";
 import type { Rule } from "./rule.ts";
 
 /** Rules that were read, and everything that is wrong with them. */
 export interface Checked {
-  readonly mistakes: readonly Mistake[];
+  readonly problems: readonly Problem[];
   readonly masters: CheckedMasters;
   readonly rules: readonly Rule[];
 }
@@ -32,11 +32,11 @@ export function check(
   const isSound = (path: Path): boolean => faulty.size === 0 || !faulty.has(writePath(path));
   const top = typeof content === "object" && content !== null && isSound([]) ? { ...content } : {};
   const masters = checkMasters(top, isSound, environment);
-  const { mistakes, rules } = checkRules(top, isSound, masters, environment);
-  return { mistakes: [...shape, ...masters.mistakes, ...mistakes], masters, rules };
+  const { problems, rules } = checkRules(top, isSound, masters, environment);
+  return { problems: [...shape, ...masters.problems, ...problems], masters, rules };
 }
 
 /** Whether a mistake may be about the masters: it is not in the rules, nor in what is a default for them. */
-export function isAboutMasters({ path: [name] }: Mistake): boolean {
+export function isAboutMasters({ path: [name] }: Problem): boolean {
   return name !== "rules" && !(typeof name === "string" && name in DEFAULTS_OF_RULES);
 }

@@ -12,7 +12,7 @@ import { check, type Checked } from "./check.ts";
 import type { DurationText } from "./duration.ts";
 import { type ChangeableLocks, createLocks, type Locks } from "./locks.ts";
 import type { RuleMatch } from "./rule.ts";
-import { LockRulesError, NOWHERE, type RulesFault } from "./rules-error.ts";
+import { LockRulesError, NOWHERE, type RulesProblem } from "./rules-error.ts";
 import { showPath } from "./shown.ts";
 
 /** Options as rules have them: durations may have a unit, functions are left out. */
@@ -58,7 +58,7 @@ export interface LocksOptions {
 export function defineLocks(rules: LockRules, options: LocksOptions = {}): Locks {
   checkLocksOptions(options);
   const checked = check(rules, options.environment ?? process.env);
-  const faults = checked.mistakes.map(({ path, found, expected }) => ({
+  const faults = checked.problems.map(({ path, found, expected }) => ({
     ...NOWHERE,
     path: showPath(path),
     found,
@@ -94,7 +94,7 @@ export function checkLocksOptions(options: unknown): void {
 /** Makes locks of rules that were checked. @throws {LockRulesError} when there are faults. */
 export function locksOf(
   { masters, rules }: Checked,
-  faults: readonly RulesFault[],
+  faults: readonly RulesProblem[],
   options: LocksOptions,
 ): ChangeableLocks {
   return createLocks(redlockOptionsOf({ masters }, faults, options), rules);
@@ -103,7 +103,7 @@ export function locksOf(
 /** The options of the `Redlock` of rules that were checked. @throws {LockRulesError} when there are faults. */
 export function redlockOptionsOf(
   { masters }: Pick<Checked, "masters">,
-  faults: readonly RulesFault[],
+  faults: readonly RulesProblem[],
   { redlock }: LocksOptions,
 ): RedlockOptions {
   const counting =

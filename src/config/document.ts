@@ -1,12 +1,12 @@
 import { Lexer, LineCounter, parseDocument, Parser, type YAMLError } from "yaml";
-import { findJsonFault } from "./json.ts";
-import type { Mistake, Path } from "./mistake.ts";
+import { findJsonProblem } from "./json.ts";
+import type { Problem, Path } from "./problem.ts";
 import type { Stretch } from "./source-line.ts";
 import { describeSyntaxError, IS_LOCAL } from "./syntax-error.ts";
 import { DEEPEST, EXPECTED_IN_FILE, ValueReader } from "./value-reader.ts";
 
 /** Something wrong with the text itself, at an offset in it. */
-export interface TextFault {
+export interface TextProblem {
   readonly at: number;
   readonly found: string;
   readonly expected: string;
@@ -16,38 +16,38 @@ export interface TextFault {
 export interface SourceDocument {
   /** `undefined` when the text is so wrong that there is none. */
   readonly value: unknown;
-  readonly faults: readonly TextFault[];
+  readonly faults: readonly TextProblem[];
   /** What is wrong with single values, as they are written. */
-  readonly mistakes: readonly Mistake[];
+  readonly problems: readonly Problem[];
   /** Where the value has something that stands for what cannot be read. */
   readonly unreadable: readonly Path[];
   /** Where its values and names are; none when the text is so wrong that their places are not known. */
   readonly stretches: readonly Stretch[];
   /** The offset of what a mistake is about, or of the nearest thing around it. */
-  offsetOf(mistake: Mistake): number;
+  offsetOf(problem: Problem): number;
   /** Line and column of an offset, from 1. */
-  placeOf(offset: number): { line: number; column: number };
+  positionOf(offset: number): { line: number; column: number };
 }
 
 /** Reads YAML, or JSON, which is YAML too but stricter. Never throws for what stands in the text. */
 export function readDocument(text: string, isJson = false): SourceDocument {
   const lines = new LineCounter();
-  const placeOf = (offset: number): { line: number; column: number } => {
+  const positionOf = (offset: number): { line: number; column: number } => {
     const { line, col } = lines.linePos(Math.min(offset, text.length));
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
-  const early = (isJson ? findJsonFault(text) : undefined) ?? findTooDeep(text);
+  const early = (isJson ? findJsonProblem(text) : undefined) ?? findTooDeep(text);
   if (early !== undefined) {
     for (const { index } of text.matchAll(/^/gm)) lines.addNewLine(index);
     const offsetOf = (): number => early.at;
     return {
       value: undefined,
       faults: [early],
-      mistakes: [],
+      problems: [],
       unreadable: [],
       stretches: [],
       offsetOf,
-      placeOf,
+      positionOf,
     };
   }
   const document = parseDocument(text, {
@@ -58,24 +58,24 @@ export function readDocument(text: string, isJson = false): SourceDocument {
     version: "1.2",
   });
   // Tags are told where values are read: those that YAML knows, too.
-  const problems = [...document.errors, ...document.warnings].filter(
+  const syntaxErrors = [...document.errors, ...document.warnings].filter(
     ({ code }) => code !== "TAG_RESOLVE_FAILED",
   );
-  const reader = new ValueReader(document, text, new Set(problems.map(({ pos: [at] }) => at)));
-  const value = problems.every(({ code }) => IS_LOCAL.has(code)) ? reader.read() : undefined;
-  const { tooMuch, mistakes, unreadable } = reader;
+  const reader = new ValueReader(document, text, new Set(syntaxErrors.map(({ pos: [at] }) => at)));
+  const value = syntaxErrors.every(({ code }) => IS_LOCAL.has(code)) ? reader.read() : undefined;
+  const { tooMuch, problems, unreadable } = reader;
   const stretches = tooMuch === undefined ? reader.stretches : [];
-  const faults = upToBreak(problems).map((problem) =>
+  const faults = upToBreak(syntaxErrors).map((problem) =>
     describeSyntaxError(problem, text, stretches),
   );
   return {
     value: tooMuch === undefined ? value : undefined,
     faults: tooMuch === undefined ? faults : [...faults, tooMuch],
-    mistakes,
+    problems,
     unreadable,
     stretches,
-    offsetOf: (mistake) => reader.offsetOf(mistake),
-    placeOf,
+    offsetOf: (problem) => reader.offsetOf(problem),
+    positionOf,
   };
 }
 
@@ -87,7 +87,7 @@ function upToBreak(problems: readonly YAMLError[]): YAMLError[] {
 }
 
 /** Where the text is nested too deeply, found without recursion: the parser itself would exhaust the stack. */
-function findTooDeep(text: string): TextFault | undefined {
+function findTooDeep(text: string): TextProblem | undefined {
   const parser = new Parser();
   let offset = 0;
   for (const lexeme of new Lexer().lex(text)) {

@@ -1,4 +1,4 @@
-import { type Mistake, type Path, wrongValue } from "./mistake.ts";
+import { type Problem, type Path, wrongValue } from "./problem.ts";
 
 /** Environment variables, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -17,23 +17,23 @@ export function expandVariables(
   value: unknown,
   environment: Environment,
   path: Path,
-): { value: unknown; mistakes: Mistake[] } {
-  const mistakes: Mistake[] = [];
+): { value: unknown; problems: Problem[] } {
+  const problems: Problem[] = [];
   const expandText = (text: string, at: Path): unknown => {
     const expanded = text.replace(VARIABLE, (whole, name: string, offset: number) => {
       const found = findVariable(name, environment);
       if (found.value !== undefined) return found.value;
-      mistakes.push({ ...wrongValue(at, found.fault, found.expected), offset });
+      problems.push({ ...wrongValue(at, found.fault, found.expected), offset });
       return whole;
     });
     const unclosed = text.search(UNCLOSED);
     if (unclosed !== -1) {
       const expected = "} behind the name: ${NAME}";
-      mistakes.push({ ...wrongValue(at, "${ without an end", expected), offset: unclosed });
+      problems.push({ ...wrongValue(at, "${ without an end", expected), offset: unclosed });
     }
     if (at[0] === "nodes" && FOREIGN_VARIABLE.test(text)) {
       const expected = "${NAME} for an environment variable";
-      mistakes.push(wrongValue(at, "a name that stands for nothing here", expected));
+      problems.push(wrongValue(at, "a name that stands for nothing here", expected));
     }
     const isNumber = expanded !== text && NUMBERS.has(at.at(-1)) && /^\d{1,9}$/.test(expanded);
     return isNumber ? Number(expanded) : expanded;
@@ -42,7 +42,7 @@ export function expandVariables(
     if (typeof part === "string") return expandText(part, at);
     if (!isPlain(part)) return part;
     if (around.includes(part)) {
-      mistakes.push(wrongValue(at, "an object that contains itself", "one that ends"));
+      problems.push(wrongValue(at, "an object that contains itself", "one that ends"));
       return part;
     }
     return Object.fromEntries(
@@ -52,7 +52,7 @@ export function expandVariables(
       ]),
     );
   };
-  return { value: expand(value, path, []), mistakes };
+  return { value: expand(value, path, []), problems };
 }
 
 type Variable = { value: string } | { value?: never; fault: string; expected: string };

@@ -5,7 +5,7 @@ import { LockKeyError } from "../errors.ts";
 import type { KeyJob } from "../keys/job.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import type { RedlockSettings } from "../redlock/options.ts";
-import { readWish } from "../redlock/wish.ts";
+import { readAcquireRequest } from "../redlock/acquire-request.ts";
 import { findRule, type Rule } from "./rule.ts";
 
 /** What the rules say about a job. A BullMQ `Job` is one, and so is its JSON. */
@@ -82,7 +82,7 @@ export function noRule({
 }
 
 function optionsOf(checked: LockSettings, settings: RedlockSettings): Record<string, unknown> {
-  const { ttl, heartbeat } = readWish(settings, "any", checked.lock);
+  const { ttl, heartbeat } = readAcquireRequest(settings, "any", checked.lock);
   const all: Record<string, unknown> = { ...checked, ttl, heartbeat };
   return Object.fromEntries(
     Object.keys(LOCK_DATA_OPTIONS)

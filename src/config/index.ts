@@ -5,5 +5,5 @@ export type { ExplainedJob, Explanation } from "./explain.ts";
 export { type FileLocks, loadLocks } from "./load-locks.ts";
 export type { Locks } from "./locks.ts";
 export type { RuleMatch } from "./rule.ts";
-export { LockRulesError, type RulesFault } from "./rules-error.ts";
+export { LockRulesError, type RulesProblem } from "./rules-error.ts";
 export type { SourceLine } from "./source-line.ts";

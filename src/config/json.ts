@@ -1,4 +1,4 @@
-import type { TextFault } from "./document.ts";
+import type { TextProblem } from "./document.ts";
 import { mayShow, mayShowName } from "./shown.ts";
 
 const SPACE = /[ \t\n\r]*/y;
@@ -16,11 +16,11 @@ const NEXT = {
 } as const;
 
 /** Where a text is no JSON, of which `JSON.parse` tells the place in some cases only; `undefined` when it is. */
-export function findJsonFault(text: string): TextFault | undefined {
+export function findJsonProblem(text: string): TextProblem | undefined {
   const open: { kind: "{" | "["; step: string | number }[] = [];
   let next = "value" as keyof typeof NEXT | "end of value";
   let at = 0;
-  const fail = (expected: string): TextFault => {
+  const fail = (expected: string): TextProblem => {
     const path = open.map(({ step }) => step);
     const isName = next === "name" || next === "first name" || path.length === 0;
     const isShown = (word: string): boolean =>
@@ -75,7 +75,7 @@ function describe(
   at: number,
   expected: string,
   isShown: (word: string) => boolean,
-): TextFault {
+): TextProblem {
   const rest = text.slice(at, at + 40);
   const [word = ""] = /^[\w.+-]+|^./su.exec(rest) ?? [];
   if (/^(?:#|\/[/*])/.test(rest))

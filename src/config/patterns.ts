@@ -1,4 +1,4 @@
-import type { Path } from "./mistake.ts";
+import type { Path } from "./problem.ts";
 
 /** What a pattern of another kind is, and how one begins, or is as a whole. A backslash before any of it makes it a name. */
 const REGULAR_EXPRESSION = String.raw`\^|\/.*\/[a-z]*$|\.[*+?]|\(.*(?<!\\)\)[*+?]?$|\(\?[:!=<]`;

@@ -3,7 +3,7 @@ import { LockConfigError } from "../errors.ts";
 import type { SourceLine } from "./source-line.ts";
 
 /** One mistake in the rules. Lines and columns count from 1. */
-export interface RulesFault {
+export interface RulesProblem {
   /** What is wrong, such as `rules[0].ttl`; empty when it is the file itself. */
   readonly path: string;
   readonly found: string;
@@ -28,13 +28,13 @@ export const NOWHERE = {
 export class LockRulesError extends LockConfigError {
   override readonly name = "LockRulesError";
   /** All mistakes, in the order of the file. */
-  readonly faults: readonly RulesFault[];
+  readonly faults: readonly RulesProblem[];
   readonly file: string | undefined;
   /** Line and column of the first mistake, from 1. */
   readonly line: number | undefined;
   readonly column: number | undefined;
 
-  constructor(faults: readonly RulesFault[]) {
+  constructor(faults: readonly RulesProblem[]) {
     const [first] = faults;
     super({
       path: first?.path ?? "",
@@ -46,12 +46,12 @@ export class LockRulesError extends LockConfigError {
     this.line = first?.line;
     this.column = first?.column;
     const heading = faults.length === 1 ? "" : `${faults.length} mistakes\n`;
-    this.message = heading + faults.map(describeFault).join("\n");
+    this.message = heading + faults.map(describeProblem).join("\n");
   }
 }
 
 /** A mistake for people: `file:line:column  path: found ..., expected ...`, the line, and a caret under the place. */
-export function describeFault({
+export function describeProblem({
   file,
   line,
   column,
@@ -59,7 +59,7 @@ export function describeFault({
   found,
   expected,
   source,
-}: RulesFault): string {
+}: RulesProblem): string {
   const place = [file, line, column].filter((part) => part !== undefined).join(":");
   const what = `${path === "" ? "" : `${path}: `}found ${found}, expected ${expected}`;
   const told = place === "" ? what : `${place}  ${what}`;

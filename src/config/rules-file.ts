@@ -1,9 +1,9 @@
 import { relative } from "node:path";
 import { check, type Checked } from "./check.ts";
 import type { Environment } from "./environment.ts";
-import type { Mistake } from "./mistake.ts";
+import type { Problem } from "./problem.ts";
 import { readText } from "./text-file.ts";
-import type { RulesFault } from "./rules-error.ts";
+import type { RulesProblem } from "./rules-error.ts";
 import { showPath } from "./shown.ts";
 import { showLine } from "./source-line.ts";
 
@@ -12,11 +12,11 @@ export interface RulesFile extends Checked {
   /** The path for people: relative to the current folder where that is shorter. */
   readonly file: string;
   /** Everything that is wrong, in the order of the file. */
-  readonly faults: readonly RulesFault[];
+  readonly faults: readonly RulesProblem[];
   /** The line of each rule, from 1. */
   lineOf(this: void, rule: number): number;
   /** Mistakes that belong to one part, as faults. */
-  toFaults(this: void, mistakes: readonly Mistake[]): RulesFault[];
+  toFaults(this: void, problems: readonly Problem[]): RulesProblem[];
 }
 
 /** Reads and checks a rules file. @throws {LockRulesError} when it is no text file of a sensible size. */
@@ -30,9 +30,9 @@ export async function readRulesFile(path: string, environment: Environment): Pro
   const file = fromFolder.length < path.length ? fromFolder : path;
   const faultAt = (
     at: number,
-    what: Pick<RulesFault, "path" | "found" | "expected">,
-  ): RulesFault => {
-    const { line, column } = document.placeOf(at);
+    what: Pick<RulesProblem, "path" | "found" | "expected">,
+  ): RulesProblem => {
+    const { line, column } = document.positionOf(at);
     return {
       ...what,
       file,
@@ -41,33 +41,33 @@ export async function readRulesFile(path: string, environment: Environment): Pro
       source: showLine(text, at, document.stretches),
     };
   };
-  const toFaults = (mistakes: readonly Mistake[]): RulesFault[] =>
-    mistakes
-      .map((mistake) => ({ mistake, at: document.offsetOf(mistake) }))
+  const toFaults = (problems: readonly Problem[]): RulesProblem[] =>
+    problems
+      .map((problem) => ({ problem, at: document.offsetOf(problem) }))
       .sort((a, b) => a.at - b.at)
-      .map(({ mistake: { path, found, expected }, at }) =>
+      .map(({ problem: { path, found, expected }, at }) =>
         faultAt(at, { path: showPath(path), found, expected }),
       );
-  const textFaults = document.faults.map(({ at, found, expected }) =>
+  const textProblems = document.faults.map(({ at, found, expected }) =>
     faultAt(at, { path: "", found, expected }),
   );
   const { value, unreadable } = document;
   const checked = check(value === undefined ? {} : value, environment, unreadable);
   // Where the text is broken, what is missing is no news.
-  const mistakes = value === undefined ? [] : [...document.mistakes, ...checked.mistakes];
+  const problems = value === undefined ? [] : [...document.problems, ...checked.problems];
   return {
     ...checked,
-    mistakes,
+    problems,
     file,
-    faults: [...textFaults, ...toFaults(mistakes)].sort(byPlace),
+    faults: [...textProblems, ...toFaults(problems)].sort(byPlace),
     lineOf: (rule) =>
-      document.placeOf(
+      document.positionOf(
         document.offsetOf({ path: ["rules", rule], part: "value", found: "", expected: "" }),
       ).line,
     toFaults,
   };
 }
 
-function byPlace(a: RulesFault, b: RulesFault): number {
+function byPlace(a: RulesProblem, b: RulesProblem): number {
   return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
 }

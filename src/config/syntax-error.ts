@@ -1,5 +1,5 @@
 import type { YAMLError } from "yaml";
-import type { TextFault } from "./document.ts";
+import type { TextProblem } from "./document.ts";
 import type { Stretch } from "./source-line.ts";
 
 /** What stands in a rules file, for error messages. */
@@ -50,7 +50,7 @@ export function describeSyntaxError(
   { code, message, pos }: YAMLError,
   text: string,
   stretches: readonly Stretch[],
-): TextFault {
+): TextProblem {
   // What is missing at the end of the file is missing behind its last character.
   const at = Math.min(pos[0], text.trimEnd().length);
   const shown = stretches.find(({ start, isShown }) => isShown && start === at);

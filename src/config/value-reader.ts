@@ -10,8 +10,8 @@ import {
   type Range,
   type Scalar,
 } from "yaml";
-import type { TextFault } from "./document.ts";
-import { type Mistake, NOTHING, type Path, writePath } from "./mistake.ts";
+import type { TextProblem } from "./document.ts";
+import { type Problem, NOTHING, type Path, writePath } from "./problem.ts";
 import { offsetInScalar } from "./scalar-offset.ts";
 import { expectedOf } from "./schema.ts";
 import { mayShow, mayShowName } from "./shown.ts";
@@ -36,11 +36,11 @@ const LONGEST_COMMENT = 1_000;
 
 /** Makes values of nodes, and remembers where they stand. */
 export class ValueReader {
-  readonly mistakes: Mistake[] = [];
+  readonly problems: Problem[] = [];
   readonly unreadable: Path[] = [];
   /** Where values and names stand, and whether they may be shown. */
   readonly stretches: Stretch[] = [];
-  tooMuch: TextFault | undefined;
+  tooMuch: TextProblem | undefined;
   readonly #document: YamlDocument.Parsed;
   readonly #text: string;
   /** Where there are faults of the text, that are told as such. */
@@ -62,7 +62,7 @@ export class ValueReader {
     return this.#valueAt([], undefined, contents, 0);
   }
 
-  offsetOf({ path, part, offset }: Mistake): number {
+  offsetOf({ path, part, offset }: Problem): number {
     for (let length = path.length; length >= 0; length--) {
       const { name, value } = this.#nodes.get(writePath(path.slice(0, length))) ?? {};
       const meant = part === "value" ? value : name;
@@ -195,7 +195,7 @@ export class ValueReader {
     if (this.#aliases === 0 && start < end) this.stretches.push({ start, end, isShown });
   }
 
-  #refuseTag(node: { range: Range }, path: Path, part: Mistake["part"] = "value"): unknown {
+  #refuseTag(node: { range: Range }, path: Path, part: Problem["part"] = "value"): unknown {
     const [start, end] = node.range;
     // It stands before its value, perhaps with an anchor between them.
     const { 0: before = "", 1: tag = "" } =
@@ -209,8 +209,8 @@ export class ValueReader {
     );
   }
 
-  #refuse(path: Path, found: string, expected: string, part: Mistake["part"] = "value"): unknown {
-    this.mistakes.push({ path, part, found, expected });
+  #refuse(path: Path, found: string, expected: string, part: Problem["part"] = "value"): unknown {
+    this.problems.push({ path, part, found, expected });
     return this.#unreadable(path);
   }
 

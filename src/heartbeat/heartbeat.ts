@@ -1,9 +1,9 @@
 import type { Clock } from "../clock.ts";
 import type { NodeVote } from "../errors.ts";
 import type { ExtendOutcome } from "../lock/tally.ts";
-import type { Tenure } from "../lock/tenure.ts";
+import type { Lease } from "../lock/lease.ts";
 import type { Random } from "../random.ts";
-import { Agenda, type Appointment } from "./agenda.ts";
+import { TimerHeap, type Task } from "../timer-heap.ts";
 
 /** Why a lock is over without having been released. */
 export interface LossNotice {
@@ -38,12 +38,12 @@ const NO_VOTES: readonly NodeVote[] = [];
 
 /** One timer for all locks of a client: beats that extend them, and a watchdog that ends them in time. */
 export class Heartbeat {
-  readonly #agenda: Agenda;
+  readonly #timers: TimerHeap;
   readonly #clock: Clock;
   readonly #random: Random;
 
   constructor(clock: Clock, random: Random) {
-    this.#agenda = new Agenda(clock);
+    this.#timers = new TimerHeap(clock);
     this.#clock = clock;
     this.#random = random;
   }
@@ -52,19 +52,19 @@ export class Heartbeat {
    * Keeps a granted lock alive until the returned beat is stopped.
    * @param interval milliseconds between two extends; `false` leaves only the watchdog.
    */
-  keep(tenure: Tenure, interval: number | false, listener: HeartbeatListener): Beat {
-    const beat = new Beat(tenure, interval, listener, this.#agenda, this.#clock, this.#random);
-    this.#agenda.add(beat);
+  keep(lease: Lease, interval: number | false, listener: HeartbeatListener): Beat {
+    const beat = new Beat(lease, interval, listener, this.#timers, this.#clock, this.#random);
+    this.#timers.add(beat);
     return beat;
   }
 }
 
 /** The heartbeat and the watchdog of one lock. */
-export class Beat implements Appointment {
-  readonly #tenure: Tenure;
+export class Beat implements Task {
+  readonly #lease: Lease;
   readonly #interval: number | false;
   readonly #listener: HeartbeatListener;
-  readonly #agenda: Agenda;
+  readonly #timers: TimerHeap;
   readonly #clock: Clock;
   readonly #random: Random;
   #nextBeat: number;
@@ -72,30 +72,30 @@ export class Beat implements Appointment {
   #lastVotes: readonly NodeVote[] = NO_VOTES;
 
   constructor(
-    tenure: Tenure,
+    lease: Lease,
     interval: number | false,
     listener: HeartbeatListener,
-    agenda: Agenda,
+    timers: TimerHeap,
     clock: Clock,
     random: Random,
   ) {
-    this.#tenure = tenure;
+    this.#lease = lease;
     this.#interval = interval;
     this.#listener = listener;
-    this.#agenda = agenda;
+    this.#timers = timers;
     this.#clock = clock;
     this.#random = random;
     this.#nextBeat = this.#onGrid(clock.now());
-    tenure.onShortened = () => agenda.update(this);
+    lease.onShortened = () => timers.update(this);
   }
 
   get due(): number {
-    return Math.min(this.#nextBeat, this.#tenure.usableUntil);
+    return Math.min(this.#nextBeat, this.#lease.usableUntil);
   }
 
   keep(now: number): void {
     // The watchdog first, and independent of any answer: an extend may hang, the deadline does not wait.
-    if (now >= this.#tenure.usableUntil) {
+    if (now >= this.#lease.usableUntil) {
       this.#lose(this.#overdue(now));
     } else if (now >= this.#nextBeat) {
       this.#nextBeat = Infinity;
@@ -104,10 +104,10 @@ export class Beat implements Appointment {
   }
 
   /** Extends now, by `ttl` or the lock's own. `settle` runs with what it came to. */
-  beat(ttl: number = this.#tenure.grantedTtl, settle?: (outcome: ExtendOutcome) => void): void {
+  beat(ttl: number = this.#lease.grantedTtl, settle?: (outcome: ExtendOutcome) => void): void {
     const sentAt = this.#clock.now();
-    const before = this.#tenure.validUntil;
-    this.#tenure.extend(ttl, (outcome) => {
+    const before = this.#lease.validUntil;
+    this.#lease.extend(ttl, (outcome) => {
       this.#extended(outcome, sentAt, before);
       settle?.(outcome);
     });
@@ -116,17 +116,17 @@ export class Beat implements Appointment {
   #extended(outcome: ExtendOutcome, sentAt: number, before: number): void {
     if (this.#over) return;
     if (outcome.kind === "lost") return this.#lose({ reason: "taken", votes: outcome.votes });
-    const moved = this.#tenure.validUntil > before;
+    const moved = this.#lease.validUntil > before;
     this.#lastVotes = moved || outcome.kind === "extended" ? NO_VOTES : outcome.votes;
     this.#nextBeat = moved ? this.#onGrid(sentAt) : this.#retryAt(this.#clock.now());
-    this.#agenda.update(this);
+    this.#timers.update(this);
     if (moved) this.#listener.onExtended();
   }
 
   /** Ends beats and watchdog at once; nothing is called any more. Idempotent. */
   stop(): void {
     this.#over = true;
-    this.#agenda.remove(this);
+    this.#timers.remove(this);
   }
 
   /** Notices now what the timer would notice when it gets its turn. */
@@ -138,8 +138,8 @@ export class Beat implements Appointment {
   #overdue(now: number): LossNotice {
     const votes = this.#lastVotes;
     if (this.#interval === false) return { reason: "ended", votes };
-    const blockedFor = this.#agenda.lateBy(now);
-    const isBlocked = votes.length === 0 && blockedFor > this.#tenure.grantedTtl / BLOCKED_PART;
+    const blockedFor = this.#timers.lateBy(now);
+    const isBlocked = votes.length === 0 && blockedFor > this.#lease.grantedTtl / BLOCKED_PART;
     return isBlocked ? { reason: "blocked", votes, blockedFor } : { reason: "expired", votes };
   }
 
@@ -157,7 +157,7 @@ export class Beat implements Appointment {
 
   #retryAt(now: number): number {
     if (this.#interval === false) return Infinity;
-    const { grantedTtl, usableUntil } = this.#tenure;
+    const { grantedTtl, usableUntil } = this.#lease;
     const pause = Math.max(grantedTtl / RETRY_PART, Math.min(SHORTEST_RETRY, this.#interval / 2));
     const next = now + pause * (0.75 + this.#random.fraction() / 2);
     // One more try rather than none, when the end comes before the next one has had its chance.

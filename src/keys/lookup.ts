@@ -1,14 +1,14 @@
 import { describeValue } from "../errors.ts";
-import type { Step } from "./template-parser.ts";
+import type { PathStep } from "./template-parser.ts";
 
 /** A value in a job, and where it stands: `data.items[3]`. */
-export interface Found {
+export interface FoundValue {
   readonly value: unknown;
   readonly path: string;
 }
 
 /** What is wrong with a value in a job. */
-export class LookupFault {
+export class LookupProblem {
   readonly path: string;
   readonly message: string;
 
@@ -21,7 +21,7 @@ export class LookupFault {
 const IDENTIFIER = /^[\p{ID_Continue}$-]+$/u;
 
 /** Writes a path as the template language does. */
-export function writeSteps(steps: readonly Step[]): string {
+export function writeSteps(steps: readonly PathStep[]): string {
   return steps
     .map((step) =>
       step.kind === "each"
@@ -40,21 +40,25 @@ export function writeSteps(steps: readonly Step[]): string {
  * the data has them.
  *
  * @param optional gives `undefined` when a step has nothing to start from, as `?.` does.
- * @throws {LookupFault} when a step does not fit what is there.
+ * @throws {LookupProblem} when a step does not fit what is there.
  */
-export function lookUp(start: Found, steps: readonly Step[], optional: boolean): Found {
+export function lookUp(
+  start: FoundValue,
+  steps: readonly PathStep[],
+  optional: boolean,
+): FoundValue {
   let { value, path } = start;
   for (const step of steps) {
     if (optional && (value === undefined || value === null)) return { value: undefined, path };
     const isArray = Array.isArray(value);
     if (step.kind === "property" && (typeof value !== "object" || value === null || isArray))
-      throw new LookupFault(
+      throw new LookupProblem(
         path,
         describeValue(value),
         `an object with "${step.name}"${isArray ? ", or [*] or [0] before it" : ""}`,
       );
     if (step.kind !== "property" && !isArray)
-      throw new LookupFault(path, describeValue(value), "an array");
+      throw new LookupProblem(path, describeValue(value), "an array");
     const key = step.kind === "property" ? step.name : step.kind === "index" ? step.index : "";
     value = ownValue(value as object, key);
     path += writeSteps([step]);
@@ -66,7 +70,7 @@ export function lookUp(start: Found, steps: readonly Step[], optional: boolean):
  * All values at a path, for a comparison: `undefined` where there is no such step, which an array without elements is not:
  * it has no value. Throws nothing.
  */
-export function valuesAt(start: unknown, steps: readonly Step[]): readonly unknown[] {
+export function valuesAt(start: unknown, steps: readonly PathStep[]): readonly unknown[] {
   let values = [start];
   for (const step of steps) {
     values = values.flatMap((value) => {
@@ -85,7 +89,7 @@ function ownValue(owner: object, key: PropertyKey): unknown {
 }
 
 /** Whether a value is not there: missing or null, or also empty. */
-export function isMissing({ value }: Found, emptyToo: boolean): boolean {
+export function isMissing({ value }: FoundValue, emptyToo: boolean): boolean {
   if (value === undefined || value === null) return true;
   return emptyToo && (value === "" || (Array.isArray(value) && value.length === 0));
 }
@@ -93,32 +97,32 @@ export function isMissing({ value }: Found, emptyToo: boolean): boolean {
 /**
  * Reads the elements to fan out over.
  *
- * @throws {LookupFault} when it is no array, or an empty one: a job must not lock nothing by accident.
+ * @throws {LookupProblem} when it is no array, or an empty one: a job must not lock nothing by accident.
  */
-export function elementsOf({ value, path }: Found): readonly unknown[] {
-  if (!Array.isArray(value)) throw new LookupFault(path, describeValue(value), "an array");
+export function elementsOf({ value, path }: FoundValue): readonly unknown[] {
+  if (!Array.isArray(value)) throw new LookupProblem(path, describeValue(value), "an array");
   if (value.length === 0)
-    throw new LookupFault(path, "an empty array", "at least one element to lock");
+    throw new LookupProblem(path, "an empty array", "at least one element to lock");
   return value;
 }
 
 /**
  * Reads a value as text: `1` and `"1"` name the same entity.
  *
- * @throws {LookupFault} for anything that cannot tell one entity from another.
+ * @throws {LookupProblem} for anything that cannot tell one entity from another.
  */
-export function textOf({ value, path }: Found): string {
+export function textOf({ value, path }: FoundValue): string {
   switch (typeof value) {
     case "string":
       if (value !== "") return value;
-      throw new LookupFault(path, "an empty string", "at least one character");
+      throw new LookupProblem(path, "an empty string", "at least one character");
     case "number":
       if (Number.isFinite(value)) return String(value);
-      throw new LookupFault(path, String(value), "a finite number");
+      throw new LookupProblem(path, String(value), "a finite number");
     case "boolean":
     case "bigint":
       return String(value);
     default:
-      throw new LookupFault(path, describeValue(value), "a string, number or boolean");
+      throw new LookupProblem(path, describeValue(value), "a string, number or boolean");
   }
 }

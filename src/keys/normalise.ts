@@ -25,24 +25,24 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
 export function normaliseKeys(keys: string | readonly string[]): string[] {
   if (typeof keys === "string") return [checkKey(keys)];
   const given: unknown = keys;
-  if (!Array.isArray(given)) throw fault(describeValue(given), "a key or an array of keys");
+  if (!Array.isArray(given)) throw problem(describeValue(given), "a key or an array of keys");
 
   const normalised = [...new Set(Array.from(given, checkKey))].sort();
-  if (normalised.length === 0) throw fault("an empty array", "at least one key");
+  if (normalised.length === 0) throw problem("an empty array", "at least one key");
   if (normalised.length > MAX_KEYS)
-    throw fault(`${normalised.length} keys`, `at most ${MAX_KEYS} for one lock`);
+    throw problem(`${normalised.length} keys`, `at most ${MAX_KEYS} for one lock`);
   return normalised;
 }
 
 /** Checks what must be one key. @throws {LockKeyError} for what is none, and for an array, as {@link normaliseKeys}. */
 export function normaliseKey(key: string): string {
   const given: unknown = key;
-  if (typeof given !== "string") throw fault(describeValue(given), "one key");
+  if (typeof given !== "string") throw problem(describeValue(given), "one key");
   return checkKey(given);
 }
 
 /** Finds what makes a value no key, whatever its length; `undefined` when nothing does. */
-export function findKeyFault(key: unknown): { found: string; expected: string } | undefined {
+export function findKeyProblem(key: unknown): { found: string; expected: string } | undefined {
   if (typeof key !== "string") return { found: describeValue(key), expected: "a string" };
   if (key === "") return { found: "an empty string", expected: "at least one character" };
   if (key.startsWith(RESERVED_PREFIX))
@@ -60,13 +60,13 @@ export function findKeyFault(key: unknown): { found: string; expected: string } 
 }
 
 function checkKey(key: unknown): string {
-  const wrong = findKeyFault(key);
-  if (wrong !== undefined) throw fault(wrong.found, wrong.expected);
+  const wrong = findKeyProblem(key);
+  if (wrong !== undefined) throw problem(wrong.found, wrong.expected);
   const bytes = Buffer.byteLength(key as string);
-  if (bytes > MAX_KEY_BYTES) throw fault(`${bytes} bytes`, `at most ${MAX_KEY_BYTES}`);
+  if (bytes > MAX_KEY_BYTES) throw problem(`${bytes} bytes`, `at most ${MAX_KEY_BYTES}`);
   return key as string;
 }
 
-function fault(found: string, expected: string): LockKeyError {
+function problem(found: string, expected: string): LockKeyError {
   return new LockKeyError({ message: `lock key: found ${found}, expected ${expected}` });
 }

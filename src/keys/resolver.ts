@@ -1,6 +1,6 @@
 import { LockConfigError, LockKeyError, describeValue } from "../errors.ts";
 import { describeJob, type KeyJob } from "./job.ts";
-import { MAX_KEYS, findKeyFault } from "./normalise.ts";
+import { MAX_KEYS, findKeyProblem } from "./normalise.ts";
 import { shortenKey } from "./shorten.ts";
 import { parseTemplate } from "./template.ts";
 
@@ -72,25 +72,25 @@ function readResult(result: unknown, job: KeyJob): string[] | null {
     if (isThenable(result)) {
       // Nobody else awaits it: its failure would end the process as an unhandled rejection.
       Promise.resolve(result).catch(() => {});
-      throw fault(job, "a promise", `${EXPECTED}; key functions are synchronous`);
+      throw problem(job, "a promise", `${EXPECTED}; key functions are synchronous`);
     }
-    throw fault(job, describeValue(result), EXPECTED);
+    throw problem(job, describeValue(result), EXPECTED);
   }
   const given: readonly unknown[] = typeof result === "string" ? [result] : result;
   const keys = [...new Set(Array.from(given, (key) => readKey(key, job)))].sort();
-  if (keys.length === 0) throw fault(job, "an empty array", EXPECTED);
+  if (keys.length === 0) throw problem(job, "an empty array", EXPECTED);
   if (keys.length > MAX_KEYS)
-    throw fault(job, `${keys.length} different keys`, `at most ${MAX_KEYS} for one lock`);
+    throw problem(job, `${keys.length} different keys`, `at most ${MAX_KEYS} for one lock`);
   return keys;
 }
 
 function readKey(key: unknown, job: KeyJob): string {
-  const wrong = findKeyFault(key);
-  if (wrong !== undefined) throw fault(job, wrong.found, wrong.expected);
+  const wrong = findKeyProblem(key);
+  if (wrong !== undefined) throw problem(job, wrong.found, wrong.expected);
   return shortenKey(key as string);
 }
 
-function fault(job: KeyJob, found: string, expected: string): LockKeyError {
+function problem(job: KeyJob, found: string, expected: string): LockKeyError {
   return new LockKeyError({
     message: `the key function returned ${found}, expected ${expected}`,
     job: describeJob(job),

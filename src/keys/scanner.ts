@@ -1,4 +1,4 @@
-import { TemplateError } from "./template-fault.ts";
+import { TemplateError } from "./template-problem.ts";
 
 /** Goes through a text, token by token. */
 export class Scanner {

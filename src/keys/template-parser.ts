@@ -3,20 +3,20 @@ import { separatorOf } from "./escape.ts";
 import { RESERVED_PREFIX } from "./normalise.ts";
 import { nearest } from "../nearest.ts";
 import { Scanner } from "./scanner.ts";
-import { TemplateError, type TemplateFault } from "./template-fault.ts";
+import { TemplateError, type TemplateProblem } from "./template-problem.ts";
 import * as hints from "./template-hints.ts";
 
 /** Where a path starts. */
 type Root = "data" | "name" | "id" | "queueName" | "opts";
 
 /** One step of a path: a property, the element of an array, or each of its elements. */
-export type Step =
+export type PathStep =
   { kind: "property"; name: string } | { kind: "index"; index: number } | { kind: "each" };
 
 /** A way into a job. */
 export interface TemplatePath {
   root: Root;
-  steps: Step[];
+  steps: PathStep[];
 }
 
 /** What stands between `{{` and `}}`. */
@@ -75,8 +75,8 @@ export function parse(template: string, path = "key"): ParsedTemplate {
 }
 
 /** Finds all that is wrong with a template, where {@link parse} throws the first of it. */
-export function findTemplateFaults(template: string): TemplateFault[] {
-  return new Parser(template, "key").findFaults();
+export function findTemplateProblems(template: string): TemplateProblem[] {
+  return new Parser(template, "key").findProblems();
 }
 
 /** Reads a path alone, such as `data.items[*].sku`. @throws {LockConfigError} as {@link parse}. */
@@ -97,18 +97,18 @@ class Parser extends Scanner {
   }
 
   /** Goes on behind the placeholder in which a fault is, or with the next placeholder. */
-  findFaults(): TemplateFault[] {
-    const faults: TemplateFault[] = [];
+  findProblems(): TemplateProblem[] {
+    const problems: TemplateProblem[] = [];
     for (;;) {
       try {
-        if (faults.length === 0) this.parse();
+        if (problems.length === 0) this.parse();
         else this.#parts();
-        return faults;
+        return problems;
       } catch (error) {
         if (!(error instanceof TemplateError)) throw error;
         // Of characters that are forbidden everywhere, the first is told, as such.
-        const character = String.fromCodePoint(this.text.codePointAt(error.fault.at) ?? 0x20);
-        if (faults.length === 0 || !FORBIDDEN.test(character)) faults.push(error.fault);
+        const character = String.fromCodePoint(this.text.codePointAt(error.problem.at) ?? 0x20);
+        if (problems.length === 0 || !FORBIDDEN.test(character)) problems.push(error.problem);
         const next = this.text.indexOf(this.#isInside ? "}}" : "{{", this.at);
         this.at = next === -1 ? this.text.length : this.#isInside ? next + 2 : next;
         this.#isInside = false;
@@ -228,8 +228,8 @@ class Parser extends Scanner {
     return this.fail(`"${name}"`, `${ROOTS_IN_WORDS}${hint}`, start);
   }
 
-  #steps(root: Root): Step[] {
-    const steps: Step[] = [];
+  #steps(root: Root): PathStep[] {
+    const steps: PathStep[] = [];
     for (;;) {
       const start = this.at;
       this.#refuseSpace(SPACE_BEFORE_STEP);
@@ -255,11 +255,11 @@ class Parser extends Scanner {
     );
   }
 
-  #bracket(): Step {
+  #bracket(): PathStep {
     this.#refuseSpace(/ /y);
     const quoted = this.#quoted("name");
     const index = quoted === undefined ? this.match(INDEX) : undefined;
-    const step: Step =
+    const step: PathStep =
       quoted !== undefined
         ? { kind: "property", name: unquote(quoted) }
         : index !== undefined

@@ -116,14 +116,16 @@ type FirstName<Tail extends string> = Tail extends `${infer Head}.${infer Rest}`
     ? [Name, `[${Bracket}`]
     : [Tail, ""];
 
-type Enter<Next, Steps extends string, Path extends string> = [Next] extends [Found<infer Value>]
+type Enter<Next, Steps extends string, Path extends string> = [Next] extends [
+  FoundValue<infer Value>,
+]
   ? [Next] extends [never]
     ? UnknownPath<Path>
     : Walk<Value, Steps, Path>
   : never;
 
 /** Tells a member of type `never`, or of type `any`, from one that is not there. */
-interface Found<Value> {
+interface FoundValue<Value> {
   value: Value;
 }
 
@@ -132,12 +134,12 @@ type PropertyOf<Value, Name extends string> = Value extends object
   ? Value extends readonly unknown[]
     ? never
     : Name extends keyof Value
-      ? Found<Value[Name]>
+      ? FoundValue<Value[Name]>
       : [keyof Value] extends [never]
-        ? Found<unknown>
+        ? FoundValue<unknown>
         : Name extends `${infer Index extends number}`
           ? Index extends keyof Value
-            ? Found<Value[Index]>
+            ? FoundValue<Value[Index]>
             : never
           : never
   : never;
@@ -145,11 +147,11 @@ type PropertyOf<Value, Name extends string> = Value extends object
 /** The types of an array's elements, or of the one at an index. */
 type ElementOf<Value, Index extends string = string> = Value extends readonly unknown[]
   ? number extends Value["length"]
-    ? Found<Value[number]>
+    ? FoundValue<Value[number]>
     : string extends Index
-      ? Found<Value[number]>
+      ? FoundValue<Value[number]>
       : Index extends keyof Value
-        ? Found<Value[Index]>
+        ? FoundValue<Value[Index]>
         : never
   : never;
 

@@ -3,9 +3,9 @@ import { createEscape, escapeCharacter, separatorOf } from "./escape.ts";
 import { describeJob, type KeyJob } from "./job.ts";
 import {
   elementsOf,
-  type Found,
+  type FoundValue,
   isMissing,
-  LookupFault,
+  LookupProblem,
   lookUp,
   textOf,
   writeSteps,
@@ -54,13 +54,13 @@ export function parseTemplate(text: string, path?: string): KeyTemplate {
       try {
         return new Rendering(plan, job).keys();
       } catch (cause) {
-        const fault =
-          cause instanceof LookupFault
+        const problem =
+          cause instanceof LookupProblem
             ? { message: cause.message, path: cause.path }
             : { message: "the job's values could not be read", cause };
         throw new LockKeyError({
-          ...fault,
-          message: `${fault.message} (key template ${JSON.stringify(text)})`,
+          ...problem,
+          message: `${problem.message} (key template ${JSON.stringify(text)})`,
           job: describeJob(job),
         });
       }
@@ -131,7 +131,7 @@ function planOf({ literals, placeholders }: ParsedTemplate): Plan {
 class Rendering {
   readonly #plan: Plan;
   readonly #job: KeyJob;
-  readonly #elements: (Found | undefined)[] = [];
+  readonly #elements: (FoundValue | undefined)[] = [];
   readonly #texts: string[] = [];
   readonly #seen = new Set<string>();
   readonly #keys: string[] = [];
@@ -185,7 +185,7 @@ class Rendering {
     loop: number,
     root: Source["root"],
     skipsEmpty: boolean | undefined,
-    goOn: (element: Found | undefined) => void,
+    goOn: (element: FoundValue | undefined) => void,
   ): void {
     const source = this.#plan.loops[loop];
     if (source === undefined) return goOn({ value: this.#job[root], path: root });
@@ -219,8 +219,8 @@ class Rendering {
     this.#keys.push(shortenKey(key));
   }
 
-  #tooMany(bound: string): LookupFault {
+  #tooMany(bound: string): LookupProblem {
     const [{ root, steps } = { root: "data", steps: [] }] = this.#plan.loops;
-    return new LookupFault(root + writeSteps(steps), `more than ${bound}`, "fewer for one lock");
+    return new LookupProblem(root + writeSteps(steps), `more than ${bound}`, "fewer for one lock");
   }
 }

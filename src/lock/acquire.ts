@@ -2,34 +2,34 @@ import type { Clock } from "../clock.ts";
 import type { NodeVote } from "../errors.ts";
 import { within } from "../pause.ts";
 import { NodeError } from "../redis/node-error.ts";
-import type { LockContext } from "./context.ts";
-import type { KeyHolder } from "./acquiring.ts";
-import type { Caller, Claim } from "./claim.ts";
+import type { LockContext } from "./lock-context.ts";
+import type { KeyHolder } from "./acquire-operation.ts";
+import type { Requester, LockIdentity } from "./lock-identity.ts";
 import { reportVotes, type Verdict, type Vote } from "./quorum.ts";
 import { recovers } from "./recovery.ts";
-import { Round } from "./round.ts";
-import type { TurnListener } from "./tally.ts";
-import type { Tenure } from "./tenure.ts";
+import { AcquireRound } from "./acquire-round.ts";
+import type { ReservationListener } from "./tally.ts";
+import type { Lease } from "./lease.ts";
 import { smallestGrant } from "./validity.ts";
 
 /** What is asked for. */
-export interface AcquireRequest {
+export interface AttemptRequest {
   readonly keys: readonly string[];
   readonly ttl: number;
   /** Text that operators see. */
   readonly holder: string;
-  readonly caller: Caller;
+  readonly requester: Requester;
   /** Hears who waits for keys that a part of an attempt had, and gives back. */
-  readonly rolledBack: TurnListener;
+  readonly rolledBack: ReservationListener;
   /** False when nobody waits for the lock any more: then there is no further try, nor another round. */
   wanted(): boolean;
 }
 
 /** How an attempt ended. Only `granted` leaves anything on the masters. */
 export type AcquireOutcome =
-  | { readonly kind: "granted"; readonly tenure: Tenure; readonly rounds: number }
+  | { readonly kind: "granted"; readonly lease: Lease; readonly rounds: number }
   | { readonly kind: "replaced"; readonly by: string }
-  /** `holder` is undefined when splits went on to the end. */
+  /** `holder` is undefined when splitRounds went on to the end. */
   | { readonly kind: "conflict"; readonly holder: KeyHolder | undefined }
   | { readonly kind: "obstructed"; readonly cause: string }
   | { readonly kind: "unavailable"; readonly votes: readonly NodeVote[] };
@@ -51,7 +51,7 @@ const SPLIT_PAUSE = 2;
  */
 export function acquire(
   context: LockContext,
-  request: AcquireRequest,
+  request: AttemptRequest,
   settle: (outcome: AcquireOutcome) => void,
   failed: (error: unknown) => void,
 ): void {
@@ -60,7 +60,7 @@ export function acquire(
   const armedBefore = context.guards.armed;
   attempt.round((round) => {
     if (round.verdict.kind === "granted" && attempt.isLongEnough(round)) {
-      settle({ kind: "granted", tenure: round.tenure, rounds: 1 });
+      settle({ kind: "granted", lease: round.lease, rounds: 1 });
     } else goOn(attempt, round, { startedAt, armedBefore }).then(settle, failed);
   });
 }
@@ -68,39 +68,39 @@ export function acquire(
 /** What the rounds of one acquisition share. */
 class Attempt {
   readonly context: LockContext;
-  readonly request: AcquireRequest;
+  readonly request: AttemptRequest;
   rounds = 0;
   readonly #owner: string;
   /** The masters that may have something of this acquisition; those that have only refused do not. */
   readonly #traces: boolean[] = [];
 
-  constructor(context: LockContext, request: AcquireRequest) {
+  constructor(context: LockContext, request: AttemptRequest) {
     this.context = context;
     this.request = request;
     this.#owner = context.random.owner();
   }
 
   /** Asks all masters, with a new token. */
-  round(decided: (round: Round) => void): void {
+  round(decided: (round: AcquireRound) => void): void {
     const { tokens, names, guards } = this.context;
-    const { keys, ttl, holder, caller } = this.request;
+    const { keys, ttl, holder, requester } = this.request;
     this.rounds += 1;
-    const claim = {
+    const identity = {
       names,
       keys,
       owner: this.#owner,
       token: tokens.next(),
       holder,
       guarded: guards.enabled,
-      caller,
+      requester,
       ttl,
     };
-    new Round(this.context, claim, this.#traces, decided).ask();
+    new AcquireRound(this.context, identity, this.#traces, decided).ask();
   }
 
   /** Slow masters, or a blocked event loop: better no lock than one about to end. */
-  isLongEnough({ tenure }: Round): boolean {
-    const left = tenure.usableUntil - this.context.clock.now();
+  isLongEnough({ lease }: AcquireRound): boolean {
+    const left = lease.usableUntil - this.context.clock.now();
     return left >= smallestGrant(this.request.ttl);
   }
 }
@@ -108,17 +108,17 @@ class Attempt {
 /** What a master has to be asked again for is not asked for ever. */
 async function goOn(
   attempt: Attempt,
-  firstRound: Round,
+  firstRound: AcquireRound,
   { startedAt, armedBefore }: { startedAt: number; armedBefore: number },
 ): Promise<AcquireOutcome> {
   const { context, request } = attempt;
-  const { clock, random, nodeTimeout, contests, guards } = context;
+  const { clock, random, nodeTimeout, splits, guards } = context;
   const firstSeen = new Map<string, number>();
   let stopLeading: (() => void) | undefined;
   let recovered = false;
-  let decided: Round | undefined = firstRound;
+  let decided: AcquireRound | undefined = firstRound;
   try {
-    for (let splits = 0; ; splits++) {
+    for (let splitRounds = 0; ; splitRounds++) {
       if (decided === undefined) {
         startedAt = clock.now();
         armedBefore = guards.armed;
@@ -127,7 +127,7 @@ async function goOn(
       const { round, verdict, votes } = await untilNotStale(attempt, decided);
       decided = undefined;
       if (verdict.kind === "granted") {
-        return { kind: "granted", tenure: round.tenure, rounds: attempt.rounds };
+        return { kind: "granted", lease: round.lease, rounds: attempt.rounds };
       }
       round.rollBack(request.rolledBack);
       if (verdict.kind === "conflict") return verdict;
@@ -136,7 +136,7 @@ async function goOn(
       const unarmed = votes.some((vote) => vote.kind === "barred" && vote.reason === "unarmed");
       if (unarmed) await guards.settled();
       const armed = guards.armed > armedBefore;
-      if (verdict.kind === "unavailable" && (!armed || splits >= SPLIT_ROUNDS)) {
+      if (verdict.kind === "unavailable" && (!armed || splitRounds >= SPLIT_ROUNDS)) {
         // Once: new connections that fail too are an outage.
         if (!recovered && request.wanted()) {
           recovered = await recovers(context, votes, startedAt);
@@ -148,20 +148,20 @@ async function goOn(
       const blockers = verdict.kind === "split" ? verdict.blockers : [];
       const settled = settledBlocker(firstSeen, blockers, clock.now(), nodeTimeout);
       if (settled !== undefined) return { kind: "conflict", holder: settled };
-      if (splits >= SPLIT_ROUNDS || !request.wanted()) {
+      if (splitRounds >= SPLIT_ROUNDS || !request.wanted()) {
         return { kind: "conflict", holder: undefined };
       }
 
       if (armed) continue;
-      const leader = stopLeading === undefined ? contests.leader(request.keys) : undefined;
+      const leader = stopLeading === undefined ? splits.leader(request.keys) : undefined;
       if (leader !== undefined) {
         // No longer than it would have paused itself at most: others may keep the leader from an end.
         await within(clock, leader, nodeTimeout);
         continue;
       }
-      stopLeading ??= contests.lead(request.keys);
+      stopLeading ??= splits.lead(request.keys);
       const pause =
-        Math.max(SPLIT_PAUSE, clock.now() - startedAt) * 2 ** splits * random.fraction();
+        Math.max(SPLIT_PAUSE, clock.now() - startedAt) * 2 ** splitRounds * random.fraction();
       await sleep(clock, Math.min(pause, nodeTimeout));
     }
   } finally {
@@ -191,28 +191,28 @@ function nameOf({ key, id, token }: KeyHolder): string {
   return JSON.stringify([key, id, token]);
 }
 
-function nextRound(attempt: Attempt): Promise<Round> {
+function nextRound(attempt: Attempt): Promise<AcquireRound> {
   return new Promise((resolve) => attempt.round(resolve));
 }
 
 /** What rounds with growing tokens came to. */
 interface Decided {
-  readonly round: Round;
+  readonly round: AcquireRound;
   readonly verdict: Verdict;
   readonly votes: readonly Vote[];
 }
 
 /** Goes on with growing tokens until a round does not end `stale`. */
-async function untilNotStale(attempt: Attempt, round: Round): Promise<Decided> {
+async function untilNotStale(attempt: Attempt, round: AcquireRound): Promise<Decided> {
   const { request } = attempt;
   for (let roundsTaken = 1; ; roundsTaken++) {
-    const { verdict, votes, tenure } = round;
+    const { verdict, votes, lease } = round;
     if (verdict.kind === "granted") {
       if (attempt.isLongEnough(round)) return { round, verdict, votes };
       const late = votes.map((vote) => tooLate(vote, request.ttl));
       return { round, verdict: { kind: "unavailable" }, votes: late };
     }
-    const joinsLate = verdict.kind === "conflict" && hasNotJoined(tenure.claim, votes);
+    const joinsLate = verdict.kind === "conflict" && hasNotJoined(lease.identity, votes);
     const goesOn = roundsTaken < TOKEN_ROUNDS && request.wanted();
     if (!joinsLate || !goesOn) {
       if (verdict.kind !== "stale") return { round, verdict, votes };
@@ -223,9 +223,10 @@ async function untilNotStale(attempt: Attempt, round: Round): Promise<Decided> {
 }
 
 /** A claim that is not above the mark of a master may be a late one, and joins no line there. */
-function hasNotJoined({ token, caller }: Claim, votes: readonly Vote[]): boolean {
+function hasNotJoined({ token, requester }: LockIdentity, votes: readonly Vote[]): boolean {
   return (
-    caller.joins !== undefined && votes.some((vote) => vote.kind === "busy" && vote.mark >= token)
+    requester.joins !== undefined &&
+    votes.some((vote) => vote.kind === "busy" && vote.mark >= token)
   );
 }
 

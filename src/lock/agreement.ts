@@ -1,10 +1,10 @@
-import type { GuardState } from "./arming.ts";
+import type { GuardState } from "./arm-operation.ts";
 
 /** What one master's guard said, if the master answered. */
-export type Word = GuardState | undefined;
+export type RegisterReply = GuardState | undefined;
 
 /** What a client does next about the guards. */
-export type Step =
+export type AgreementStep =
   | { readonly kind: "done" }
   /** Names the longest ttl once more, and hears all again; after a moment when another client may be about to speak. */
   | { readonly kind: "look again"; readonly pause: boolean }
@@ -24,7 +24,7 @@ interface Terms {
   readonly grace: number;
 }
 
-const DONE: Step = { kind: "done" };
+const DONE: AgreementStep = { kind: "done" };
 
 /**
  * Decides what masters may be told about the longest ttl, by what all said to two requests, one after the other. Pure.
@@ -46,10 +46,10 @@ const DONE: Step = { kind: "done" };
  * be told by a client that does (`docs/guarantees.md`).
  */
 export function nextStep(
-  before: readonly Word[],
-  words: readonly Word[],
+  before: readonly RegisterReply[],
+  words: readonly RegisterReply[],
   { wanted, grace }: Terms,
-): Step {
+): AgreementStep {
   const heard = words.flatMap((word) => word ?? []);
   const longest = Math.max(wanted, ...heard.map(({ longestTtl }) => longestTtl));
   const sure = heard.filter(isSure);
@@ -74,32 +74,32 @@ export function nextStep(
 }
 
 /** Whether masters that have forgotten their locks wait for others to answer. */
-export function isStuck(words: readonly Word[]): boolean {
+export function isStuck(words: readonly RegisterReply[]): boolean {
   const heard = words.flatMap((word) => word ?? []);
   return heard.length > 0 && heard.length < words.length && !heard.some(isSure);
 }
 
-function isSure(word: Word): boolean {
+function isSure(word: RegisterReply): boolean {
   return word?.state === "sure";
 }
 
-function isBehind(word: Word, agreed: number): boolean {
+function isBehind(word: RegisterReply, agreed: number): boolean {
   return word !== undefined && (!isSure(word) || word.agreedTtl < agreed);
 }
 
 /** Whether a master has not forgotten anything between its two words. */
-function isKept(before: Word, word: Word): boolean {
+function isKept(before: RegisterReply, word: RegisterReply): boolean {
   return word !== undefined && before?.armedAt === word.armedAt;
 }
 
-function knows(word: Word, ttl: number): boolean {
+function knows(word: RegisterReply, ttl: number): boolean {
   return word !== undefined && word.longestTtl >= ttl;
 }
 
-function knewTwice(before: Word, word: Word, ttl: number): boolean {
+function knewTwice(before: RegisterReply, word: RegisterReply, ttl: number): boolean {
   return isKept(before, word) && knows(before, ttl) && knows(word, ttl);
 }
 
-function isYoung(word: Word, grace: number): boolean {
+function isYoung(word: RegisterReply, grace: number): boolean {
   return word?.state === "new" && word.age < grace;
 }

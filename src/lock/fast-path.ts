@@ -1,6 +1,6 @@
-import type { AnyCall, Entry, FastPath } from "../redis/operation.ts";
-import { type Claim, valueOf } from "./claim.ts";
-import { RETENTION } from "./stored.ts";
+import type { AnyRequest, FastEntry, FastPath } from "../redis/operation.ts";
+import { type LockIdentity, valueOf } from "./lock-identity.ts";
+import { RETENTION } from "./stored-lock.ts";
 
 /**
  * The part of the script that serves what is nearly always so: a lock of one key that is extended or given back and is
@@ -17,12 +17,12 @@ const RELEASE = 1;
 const ACQUIRE = 2;
 
 /** A call that the fast path can serve. */
-interface LockEntry extends Entry {
+interface LockEntry extends FastEntry {
   readonly rank: typeof EXTEND | typeof RELEASE | typeof ACQUIRE;
-  readonly claim: Claim;
+  readonly identity: LockIdentity;
   readonly key: string;
   /** The ttl in ms; for a release the home of the caller. */
-  readonly detail: string;
+  readonly record: string;
   /** True for a caller that may be in line, or joins it: what is done then stands in the text of the call alone. */
   readonly isPlaced: boolean;
 }
@@ -158,58 +158,66 @@ for n = 1, oddCount do
 end`;
 
 /** See {@link SERVE_ENTRIES}. */
-function encode(calls: readonly AnyCall[]): string[] {
+function encode(calls: readonly AnyRequest[]): string[] {
   const [first] = calls;
   if (first === undefined) return [];
   const counts = [0, 0, 0];
   const keys: string[] = [];
   const values: string[] = [];
-  const details: string[] = [];
+  const records: string[] = [];
   const texts: string[] = [];
   for (const call of calls) {
-    const { rank, claim, key, detail, isPlaced } = call.entry as LockEntry;
+    const { rank, identity, key, record, isPlaced } = call.entry as LockEntry;
     counts[rank] = (counts[rank] ?? 0) + 1;
     keys.push(key);
-    values.push(valueOf(claim));
-    details.push(detail);
+    values.push(valueOf(identity));
+    records.push(record);
     texts.push(isPlaced ? call.text : "");
   }
-  const { names, guarded, caller } = (first.entry as LockEntry).claim;
-  const head = [names.prefix, caller.process, guarded ? "1" : "0"];
-  return [...counts.map(String), ...head, ...keys, ...values, ...details, ...texts];
+  const { names, guarded, requester } = (first.entry as LockEntry).identity;
+  const head = [names.prefix, requester.process, guarded ? "1" : "0"];
+  return [...counts.map(String), ...head, ...keys, ...values, ...records, ...texts];
 }
 
-/** The fast path of {@link lockProgram}. */
+/** The fast path of {@link lockScript}. */
 export const fastPath: FastPath = {
   lua: SERVE_ENTRIES,
   oddLua: EXECUTE_ODD,
   encode,
 };
 
-function entryOf(claim: Claim, rank: LockEntry["rank"], detail: string): LockEntry | undefined {
-  const { caller, token, keys } = claim;
+function entryOf(
+  identity: LockIdentity,
+  rank: LockEntry["rank"],
+  record: string,
+): LockEntry | undefined {
+  const { requester, token, keys } = identity;
   const [key] = keys;
   // A lock that may be extended has left all lines.
-  const isPlaced = caller.place !== "" && rank !== EXTEND;
+  const isPlaced = requester.position !== "" && rank !== EXTEND;
   const isOrdinary =
     keys.length === 1 &&
-    !caller.replaceable &&
-    caller.behind === undefined &&
+    !requester.replaceable &&
+    requester.behind === undefined &&
     token >= 10 ** (TOKEN_DIGITS - 1);
-  return isOrdinary && key !== undefined ? { rank, claim, key, detail, isPlaced } : undefined;
+  return isOrdinary && key !== undefined ? { rank, identity, key, record, isPlaced } : undefined;
 }
 
 /** An extend as an entry. */
-export function extendEntry(claim: Claim & { readonly ttl: number }): Entry | undefined {
-  return entryOf(claim, EXTEND, String(claim.ttl));
+export function extendEntry(
+  identity: LockIdentity & { readonly ttl: number },
+): FastEntry | undefined {
+  return entryOf(identity, EXTEND, String(identity.ttl));
 }
 
 /** The release of a lock that was held as an entry. */
-export function releaseEntry(claim: Claim): Entry | undefined {
-  return entryOf(claim, RELEASE, claim.caller.home);
+export function releaseEntry(identity: LockIdentity): FastEntry | undefined {
+  return entryOf(identity, RELEASE, identity.requester.queueId);
 }
 
 /** An acquire as an entry. */
-export function acquireEntry(claim: Claim & { readonly ttl: number }): Entry | undefined {
-  return entryOf(claim, ACQUIRE, String(claim.ttl));
+export function acquireEntry(
+  identity: LockIdentity & { readonly ttl: number },
+): FastEntry | undefined {
+  return entryOf(identity, ACQUIRE, String(identity.ttl));
 }

@@ -3,11 +3,11 @@ import { pause } from "../pause.ts";
 import { NodeError } from "../redis/node-error.ts";
 import { askNode } from "../redis/node-port.ts";
 import type { Masters } from "./masters.ts";
-import type { AcquireReply } from "./acquiring.ts";
-import { isStuck, nextStep, type Word } from "./agreement.ts";
-import type { ExtendReply } from "./extending.ts";
-import { agreeOperation, armOperation, type GuardState } from "./arming.ts";
-import { LONGEST_TTL, type Names } from "./stored.ts";
+import type { AcquireReply } from "./acquire-operation.ts";
+import { isStuck, nextStep, type RegisterReply } from "./agreement.ts";
+import type { ExtendReply } from "./extend-operation.ts";
+import { agreeOperation, armOperation, type GuardState } from "./arm-operation.ts";
+import { LONGEST_TTL, type Names } from "./stored-lock.ts";
 
 /**
  * What keeps a master that has lost its memory from voting for a second holder.
@@ -171,7 +171,7 @@ export class Guards {
   /** Arms all masters that need it, and sees to it that they know the longest ttl. */
   async #agree(): Promise<void> {
     const { maxTtl, nodeTimeout } = this.#settings;
-    let before: readonly Word[] = [];
+    let before: readonly RegisterReply[] = [];
     for (let pass = 0; pass < MOST_PASSES; pass++) {
       const words = await this.#tellAll();
       this.#look(words);
@@ -189,7 +189,7 @@ export class Guards {
   }
 
   /** Names the longest ttl to all masters, and arms those without a guard of their own. */
-  async #tellAll(): Promise<Word[]> {
+  async #tellAll(): Promise<RegisterReply[]> {
     const arming = {
       names: this.#names,
       quarantine: this.#quarantine(),
@@ -212,7 +212,7 @@ export class Guards {
   async #tellAgreed(
     agreedTtl: number,
     nodes: readonly number[],
-    words: readonly Word[],
+    words: readonly RegisterReply[],
   ): Promise<void> {
     const trust = this.#mayTrust(words);
     await Promise.all(
@@ -231,7 +231,7 @@ export class Guards {
   }
 
   /** Whether the set of masters is wholly new, and so has nothing to forget. */
-  #mayTrust(words: readonly Word[]): boolean {
+  #mayTrust(words: readonly RegisterReply[]): boolean {
     if (this.#metGuard || !words.every((word) => word?.state === "new")) return false;
     if (this.#settings.mode === "trust-new") return true;
     const quarantine = this.#quarantine();
@@ -255,7 +255,7 @@ export class Guards {
     return word;
   }
 
-  #look(words: readonly Word[]): void {
+  #look(words: readonly RegisterReply[]): void {
     if (words.some((word) => word?.state === "sure")) this.#metGuard = true;
     const stuck = isStuck(words);
     if (stuck && !this.#saidStuck) {

@@ -2,8 +2,8 @@ import { Batch } from "../redis/batch.ts";
 import { NodeError } from "../redis/node-error.ts";
 import type { BatchListener, NodePort } from "../redis/node-port.ts";
 import {
-  type AnyCall,
-  Call,
+  type AnyRequest,
+  Request,
   type FastPath,
   type Operation,
   type Responses,
@@ -39,9 +39,9 @@ export class Masters {
   readonly #speakers = new Map<string, number>();
   readonly #reported = new Set<number>();
   /** Calls for all masters that are not sent yet. */
-  #started: AnyCall[] = [];
+  #started: AnyRequest[] = [];
   /** The same for a master that is to get others too. */
-  #ownStarted: (AnyCall[] | undefined)[] = [];
+  #ownStarted: (AnyRequest[] | undefined)[] = [];
   #isScheduled = false;
   #underWay = 0;
 
@@ -54,7 +54,7 @@ export class Masters {
 
   /** Has every master execute the operation. Each gives exactly one answer or failure. */
   broadcast<A, R>(operation: Operation<A, R>, args: A, responses: Responses<R>): void {
-    const call: AnyCall = new Call(operation, args, responses);
+    const call: AnyRequest = new Request(operation, args, responses);
     this.#started.push(call);
     for (const own of this.#ownStarted) own?.push(call);
     this.#schedule();
@@ -64,7 +64,7 @@ export class Masters {
   ask<A, R>(node: number, operation: Operation<A, R>, args: A, responses: Responses<R>): void {
     // Calls that were started before are executed before.
     const own = (this.#ownStarted[node] ??= [...this.#started]);
-    own.push(new Call(operation, args, responses));
+    own.push(new Request(operation, args, responses));
     this.#schedule();
   }
 
@@ -127,7 +127,7 @@ export class Masters {
     }
   }
 
-  #batchesOf(calls: readonly AnyCall[]): Batch[] {
+  #batchesOf(calls: readonly AnyRequest[]): Batch[] {
     const batches: Batch[] = [];
     for (let from = 0; from < calls.length; from += LARGEST_BATCH) {
       const part = calls.length <= LARGEST_BATCH ? calls : calls.slice(from, from + LARGEST_BATCH);
@@ -176,12 +176,12 @@ class Delivery implements BatchListener {
   }
 
   /** Tells all, whatever one of them throws: that is thrown when all have been told. */
-  #tell(tell: (call: AnyCall, index: number) => void): void {
+  #tell(tell: (call: AnyRequest, index: number) => void): void {
     const thrown: unknown[] = [];
     const { calls } = this.#batch;
     for (let index = 0; index < calls.length; index++) {
       try {
-        tell(calls[index] as AnyCall, index);
+        tell(calls[index] as AnyRequest, index);
       } catch (error) {
         thrown.push(error);
       }

@@ -1,6 +1,6 @@
 import type { NodeVote } from "../errors.ts";
 import type { NodeError } from "../redis/node-error.ts";
-import type { KeyHolder } from "./acquiring.ts";
+import type { KeyHolder } from "./acquire-operation.ts";
 
 /** More than half: any two quorums share a master. */
 export function quorumOf(nodes: number): number {

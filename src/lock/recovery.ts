@@ -1,4 +1,4 @@
-import type { LockContext } from "./context.ts";
+import type { LockContext } from "./lock-context.ts";
 import type { Vote } from "./quorum.ts";
 
 /**

@@ -1,11 +1,11 @@
 import type { NodeVote } from "../errors.ts";
 import type { NodeError } from "../redis/node-error.ts";
 import type { Responses } from "../redis/operation.ts";
-import type { LockContext } from "./context.ts";
-import type { ExtendReply } from "./extending.ts";
-import type { TurnReply } from "./lining.ts";
+import type { LockContext } from "./lock-context.ts";
+import type { ExtendReply } from "./extend-operation.ts";
+import type { ReservationReply } from "./wait-list-operations.ts";
 import type { Masters } from "./masters.ts";
-import type { ReleaseReply } from "./releasing.ts";
+import type { ReleaseReply } from "./release-operation.ts";
 
 /** How an attempt to extend ended. `lost` is for good. */
 export type ExtendOutcome =
@@ -21,9 +21,9 @@ export interface ReleaseOutcome {
 }
 
 /** Hears whose turn it is. */
-export interface TurnListener {
+export interface ReservationListener {
   /** What a master says, for each key in order; also after the release has settled. */
-  heard(node: number, turns: readonly TurnReply[]): void;
+  heard(node: number, reservations: readonly ReservationReply[]): void;
 }
 
 /** What an extend prolongs. */
@@ -33,7 +33,7 @@ interface ExtendedLease {
   revoke(node: number, sentAt: number): void;
 }
 
-type Word = NodeVote["vote"];
+type RegisterReply = NodeVote["vote"];
 
 /**
  * What the masters have said so far to one extend or release; settles once, as soon as its outcome is certain. The words are put
@@ -41,7 +41,7 @@ type Word = NodeVote["vote"];
  */
 abstract class Tally<O> {
   readonly #names: readonly string[];
-  readonly #words: Word[];
+  readonly #words: RegisterReply[];
   #causes: (string | undefined)[] | undefined;
   #settle: ((outcome: O) => void) | undefined;
 
@@ -56,7 +56,7 @@ abstract class Tally<O> {
   }
 
   /** A master has said something; a later word takes the place of an earlier one. */
-  protected note(node: number, word: Word, cause?: string): void {
+  protected note(node: number, word: RegisterReply, cause?: string): void {
     this.#words[node] = word;
     if (cause !== undefined || this.#causes !== undefined) (this.#causes ??= [])[node] = cause;
     const settle = this.#settle;
@@ -70,7 +70,7 @@ abstract class Tally<O> {
   protected abstract decide(): O | undefined;
 
   /** How many masters have said this last. */
-  protected count(word: Word): number {
+  protected count(word: RegisterReply): number {
     let counted = 0;
     for (const said of this.#words) if (said === word) counted += 1;
     return counted;
@@ -148,13 +148,13 @@ export class ReleaseTally
 {
   readonly #quorum: number;
   readonly #keys: number;
-  readonly #listener: TurnListener;
+  readonly #listener: ReservationListener;
 
   /** @param keys how many keys are given back. */
   constructor(
     { names, quorum }: Masters,
     keys: number,
-    listener: TurnListener,
+    listener: ReservationListener,
     settle: (outcome: ReleaseOutcome) => void,
   ) {
     super(names, settle);
@@ -171,13 +171,13 @@ export class ReleaseTally
     return this.report();
   }
 
-  answer(node: number, { deleted, turns }: ReleaseReply): void {
-    this.#listener.heard(node, turns);
+  answer(node: number, { deleted, reservations }: ReleaseReply): void {
+    this.#listener.heard(node, reservations);
     this.note(node, deleted === this.#keys ? "granted" : "gone");
   }
 
-  late(node: number, { turns }: ReleaseReply): void {
-    this.#listener.heard(node, turns);
+  late(node: number, { reservations }: ReleaseReply): void {
+    this.#listener.heard(node, reservations);
   }
 
   protected decide(): ReleaseOutcome | undefined {

@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { RETENTION } from "./stored.ts";
+import { RETENTION } from "./stored-lock.ts";
 
 /**
  * By how many ms the clocks of a client and a master may differ. A token from a clock that is ahead by more than masters

@@ -1,6 +1,6 @@
 import { describeConnectionError, describeUnfitReply, isForbidden } from "./causes.ts";
 import { NodeError } from "./node-error.ts";
-import { type AnyCall, FAILED, type FastPath } from "./operation.ts";
+import { type AnyRequest, FAILED, type FastPath } from "./operation.ts";
 
 /**
  * Calls that travel together as one script call, to one master or to all of them: the request is written once, and what the
@@ -8,7 +8,7 @@ import { type AnyCall, FAILED, type FastPath } from "./operation.ts";
  */
 export class Batch {
   /** In the order in which a master executes them. */
-  readonly calls: readonly AnyCall[];
+  readonly calls: readonly AnyRequest[];
   readonly #fastPath: FastPath | undefined;
   /** How many of the calls, from the first on, the fast path takes. */
   readonly entries: number;
@@ -17,7 +17,7 @@ export class Batch {
   #served: readonly unknown[] | undefined;
 
   /** @param started the calls in the order in which they were started. */
-  constructor(started: readonly AnyCall[], fastPath?: FastPath) {
+  constructor(started: readonly AnyRequest[], fastPath?: FastPath) {
     this.#fastPath = fastPath;
     this.entries = fastPath === undefined ? 0 : countEntries(started);
     this.calls = this.entries < 2 ? started : sortEntries(started, this.entries);
@@ -74,17 +74,17 @@ export class Batch {
 }
 
 /** The fast path comes first, so calls that were started after one that it does not take go the other way too. */
-function countEntries(started: readonly AnyCall[]): number {
+function countEntries(started: readonly AnyRequest[]): number {
   const first = started.findIndex(({ entry }) => entry === undefined);
   return first === -1 ? started.length : first;
 }
 
-function sortEntries(started: readonly AnyCall[], entries: number): readonly AnyCall[] {
+function sortEntries(started: readonly AnyRequest[], entries: number): readonly AnyRequest[] {
   const sorted = started.slice(0, entries).sort(byRank);
   return entries === started.length ? sorted : [...sorted, ...started.slice(entries)];
 }
 
-function byRank(a: AnyCall, b: AnyCall): number {
+function byRank(a: AnyRequest, b: AnyRequest): number {
   return (a.entry?.rank ?? 0) - (b.entry?.rank ?? 0);
 }
 
@@ -103,7 +103,7 @@ export function refusal(message: string): NodeError {
   return new NodeError("refused", message, advice);
 }
 
-function servedReply({ operation, args }: AnyCall): unknown {
+function servedReply({ operation, args }: AnyRequest): unknown {
   return operation.fast?.served(args);
 }
 
@@ -111,7 +111,7 @@ function notOurs(): NodeError {
   return new NodeError("refused", "an answer that is none of ours");
 }
 
-function parseReply({ operation, args }: AnyCall, raw: unknown): unknown {
+function parseReply({ operation, args }: AnyRequest, raw: unknown): unknown {
   const reply = typeof raw === "string" ? [raw] : raw;
   if (!Array.isArray(reply)) return notOurs();
   if (reply[0] === FAILED) return refusal(String(reply[1]));

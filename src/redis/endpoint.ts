@@ -5,7 +5,7 @@ import { type Credential, readCredentials } from "./credentials.ts";
 import { IOREDIS_OPTIONS, type IoredisOption } from "./ioredis-options.ts";
 import type { OpenClient } from "./link.ts";
 import { parseUrl } from "./parse-url.ts";
-import { checkPlace, joinUrl, refuseTwoPlaces, requirePlace } from "./place.ts";
+import { checkAddress, joinUrl, refuseTwoAddresses, requireAddress } from "./address.ts";
 
 /** A master given by its parts: where it is (`url`, `host`, `port` or `path`), and any option of ioredis. */
 export interface NodeOptions extends Partial<Record<IoredisOption, unknown>> {
@@ -96,7 +96,7 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
   refuseUnknownOptions(path, node, KNOWN_IN_NODE, { usual: USUAL_IN_NODE, isShown: false });
   const { url, ...options } = withoutUndefined(node);
   if (url === undefined) {
-    requirePlace(path, node, options);
+    requireAddress(path, node, options);
     return describeEndpoint(path, options);
   }
   if (typeof url !== "string") {
@@ -112,8 +112,8 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
 function describeEndpoint(path: string, options: RedisOptions): Endpoint {
   const { host = "127.0.0.1", port = 6379, db = 0, path: socket } = options;
   refuseUseless(path, options);
-  checkPlace(path, options);
-  refuseTwoPlaces(path, options);
+  checkAddress(path, options);
+  refuseTwoAddresses(path, options);
   checkNumber(`${path}.port`, port, { min: 1, max: 65_535, unit: "a port", describe });
   checkNumber(`${path}.db`, db, {
     min: 0,
@@ -184,7 +184,7 @@ function clientEndpoint(path: string, client: RedisClient): Endpoint {
   }
   const { host = "127.0.0.1", port = 6379, db = 0, path: socket } = options;
   refuseUseless(`${path}.options`, options);
-  checkPlace(`${path}.options`, { host });
+  checkAddress(`${path}.options`, { host });
   return { ...nameEndpoint(host, port, socket, db), connect: duplicator(client) };
 }
 

@@ -1,6 +1,6 @@
 import { Batch } from "./batch.ts";
 import { NodeError } from "./node-error.ts";
-import { Call, type Operation } from "./operation.ts";
+import { Request, type Operation } from "./operation.ts";
 
 /** What becomes of a batch at one master: exactly one of the first two, never before `send` has returned. */
 export interface BatchListener {
@@ -18,7 +18,7 @@ export interface BatchListener {
 }
 
 /**
- * One lock master as the lock sees it. The real one is {@link RedisNode}; simulations bring their own.
+ * One lock master as the lock sees it. The real one is {@link Master}; simulations bring their own.
  */
 export interface NodePort {
   /** `host:port`, `host:port/db` or a socket path; never with credentials. */
@@ -59,7 +59,7 @@ export function askNode<A, R>(
   args: A,
 ): Promise<Answer<R>> {
   return new Promise((resolve, reject) => {
-    port.send(new Batch([new Call(operation, args)]), {
+    port.send(new Batch([new Request(operation, args)]), {
       answer: ([reply], sentAt, server) => {
         if (reply instanceof NodeError) reject(reply);
         else resolve({ reply: reply as R, sentAt, server });

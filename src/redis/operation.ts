@@ -5,7 +5,7 @@ import type { NodeError } from "./node-error.ts";
  *
  * The Lua is the body of a function of `keys` and `argv`, all of them strings; it ends by returning a status, or an array
  * whose first element is one. It may use the functions of the program's prelude, and `server`: the identity of the master
- * that executes it, see {@link composeProgram}.
+ * that executes it, see {@link composeScript}.
  */
 export interface Operation<A, R> {
   readonly name: string;
@@ -27,14 +27,14 @@ export interface Operation<A, R> {
   /** How the fast path of the program serves the operation, if it does. */
   readonly fast?: {
     /** The call as the fast path takes it; `undefined` for one that is out of the ordinary from the first. */
-    entry(args: A): Entry | undefined;
+    entry(args: A): FastEntry | undefined;
     /** What it means that the fast path has served the call. */
     served(args: A): R;
   };
 }
 
 /** A call as the fast path of a program takes it. */
-export interface Entry {
+export interface FastEntry {
   /** Entries are served by ascending rank. */
   readonly rank: number;
 }
@@ -49,7 +49,7 @@ export interface FastPath {
   /** Lua that executes odd entries by `run(name, keys, argv)`, and fills `oddReplies` with pairs of an index and a reply. */
   readonly oddLua: string;
   /** The arguments of calls with sorted entries, from `ARGV[2]` on. */
-  encode(calls: readonly AnyCall[]): string[];
+  encode(calls: readonly AnyRequest[]): string[];
 }
 
 /** What becomes of a call at each master that it is sent to: exactly one of the first two, and never before it is sent. */
@@ -63,11 +63,11 @@ export interface Responses<R> {
 }
 
 /** An operation with its arguments, ready to be sent to any number of masters. */
-export class Call<A, R> {
+export class Request<A, R> {
   readonly operation: Operation<A, R>;
   readonly args: A;
   readonly responses: Responses<R>;
-  readonly entry: Entry | undefined;
+  readonly entry: FastEntry | undefined;
   #text: string | undefined;
 
   constructor(operation: Operation<A, R>, args: A, responses: Responses<R> = UNHEARD) {
@@ -85,7 +85,7 @@ export class Call<A, R> {
 }
 
 /** A call of any operation. */
-export type AnyCall = Call<unknown, unknown>;
+export type AnyRequest = Request<unknown, unknown>;
 
 const UNHEARD: Responses<unknown> = { answer: () => {}, failure: () => {} };
 
@@ -104,12 +104,12 @@ function wellFormed(_: string, part: unknown): unknown {
 }
 
 /** A script that executes any mix of its operations in one call, each with its own status. */
-export interface Program {
+export interface ScriptSource {
   readonly source: string;
   readonly fastPath: FastPath | undefined;
 }
 
-/** The status that {@link composeProgram} gives an operation whose Lua raised an error. */
+/** The status that {@link composeScript} gives an operation whose Lua raised an error. */
 export const FAILED = "ERROR";
 
 /**
@@ -123,11 +123,11 @@ export const FAILED = "ERROR";
  * reads in each call: a master that becomes a replica, takes the data of another and is promoted again keeps its run id and
  * its connections, and gets a new replication id. What a server hides is `hidden`.
  */
-export function composeProgram(
+export function composeScript(
   prelude: string,
   operations: readonly Pick<Operation<never, unknown>, "name" | "lua">[],
   fastPath?: FastPath,
-): Program {
+): ScriptSource {
   // One function, since each run of the script makes its functions anew.
   const branches = operations.map(
     ({ name, lua }, index) =>

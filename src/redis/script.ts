@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 import { Command, Redis } from "ioredis";
 import { type Batch, bulk } from "./batch.ts";
-import type { Program } from "./operation.ts";
+import type { ScriptSource } from "./operation.ts";
 
 /** A program as a master's script cache knows it. */
 export class Script {
   readonly #source: string;
   readonly #sha: string;
 
-  constructor(program: Program) {
+  constructor(program: ScriptSource) {
     this.#source = program.source;
     this.#sha = createHash("sha1").update(program.source).digest("hex");
   }

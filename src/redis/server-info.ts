@@ -2,7 +2,7 @@
 export interface ServerInfo {
   /** Names the server process; empty when the server hides it. */
   readonly runId: string;
-  /** Another one after each promotion, see `composeProgram`; empty when the server hides it. */
+  /** Another one after each promotion, see `composeScript`; empty when the server hides it. */
   readonly replicationId: string;
   /** For people: "Redis 7.4.1", "Valkey 8.1.1". */
   readonly product: string | undefined;

@@ -1,18 +1,18 @@
 import { RedlockClosedError } from "../errors.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { Heartbeat } from "../heartbeat/heartbeat.ts";
-import type { Line } from "../line/line.ts";
-import { encodeHome, placeOf, type Standing } from "../line/place.ts";
-import { acquire, type AcquireOutcome, type AcquireRequest } from "../lock/acquire.ts";
-import type { LockContext } from "../lock/context.ts";
-import type { Caller } from "../lock/claim.ts";
-import type { Stop } from "../on-abort.ts";
+import type { WaitLists } from "../waiters/wait-lists.ts";
+import { encodeQueueId, positionOf, type Waiter } from "../waiters/waiter.ts";
+import { acquire, type AcquireOutcome, type AttemptRequest } from "../lock/acquire.ts";
+import type { LockContext } from "../lock/lock-context.ts";
+import type { Requester } from "../lock/lock-identity.ts";
+import type { AbortSource } from "../on-abort.ts";
 import { HeldLock, type HeldLockParts } from "./held-lock.ts";
 import type { RedlockSettings } from "./options.ts";
 import { conflictOf, failureOf, ReplacedError } from "./outcomes.ts";
 import { type AskingJob, namesOf } from "../job-names.ts";
-import { Turn } from "./turn.ts";
-import { checkTtl, type Wish } from "./wish.ts";
+import { LiveWaiter } from "./live-waiter.ts";
+import { checkTtl, type AcquireRequest } from "./acquire-request.ts";
 
 /**
  * The release of a lock that is not ours wakes nobody: while one is in the way, a waiter looks by itself after this many
@@ -28,7 +28,7 @@ interface AcquirerParts {
   readonly settings: RedlockSettings;
   readonly context: LockContext;
   readonly heartbeat: Heartbeat;
-  readonly line: Line;
+  readonly waitLists: WaitLists;
   readonly events: SafeEmitter;
   /** All held locks: granted ones are entered, released ones taken out. */
   readonly held: Set<HeldLock>;
@@ -45,8 +45,8 @@ export interface Manner {
   /** When a job that was parked was first refused, in ms since 1970. Must not reject. */
   readonly waitingSince?: Promise<number | undefined>;
   /** Who stands in line, when that outlives the acquisition: its place is kept when it ends with a conflict. */
-  readonly standing?: Standing;
-  /** True when `standing` may be in line already. */
+  readonly waiter?: Waiter;
+  /** True when `waiter` may be in line already. */
   readonly inLine?: boolean;
   /**
    * To join the lines of taken keys at the first conflict, as one that arrives; `"replacing"` to stand for earlier ones from
@@ -54,12 +54,12 @@ export interface Manner {
    */
   readonly joins?: boolean | "replacing";
   /** What ends the wait, once the attempt that is under way is over. */
-  readonly stops?: readonly Stop[];
+  readonly stops?: readonly AbortSource[];
   /** What ends the acquisition at once, as the signal of its options does: the attempt goes on without its caller. */
-  readonly cancel?: Stop | undefined;
+  readonly cancel?: AbortSource | undefined;
 }
 
-const NONE: readonly Stop[] = [];
+const NONE: readonly AbortSource[] = [];
 
 type Granted = AcquireOutcome & { readonly kind: "granted" };
 
@@ -72,23 +72,23 @@ export class Acquirer {
   #running = 0;
   readonly #awaitingIdle: (() => void)[] = [];
   /** The caller of all acquisitions that are in no line. */
-  readonly #placeless: Caller;
+  readonly #placeless: Requester;
 
   constructor(parts: AcquirerParts) {
-    const { settings, context, heartbeat, line, events, held } = parts;
+    const { settings, context, heartbeat, waitLists, events, held } = parts;
     const { clock, masters, nodeTimeout } = context;
     this.#parts = parts;
     this.#placeless = {
       process: context.process,
-      home: "",
-      place: "",
+      queueId: "",
+      position: "",
       run: 0,
       replaceable: false,
       joins: undefined,
     };
     this.#lockParts = {
       heartbeat,
-      line,
+      waitLists,
       clock,
       events,
       quorum: masters.quorum,
@@ -99,7 +99,7 @@ export class Acquirer {
   }
 
   /** Fulfils a wish. */
-  acquire(wish: Wish, manner: Manner): Promise<HeldLock> {
+  acquire(request: AcquireRequest, manner: Manner): Promise<HeldLock> {
     this.#running += 1;
     return new Promise((resolve, reject) => {
       const settle = (lock: HeldLock): void => {
@@ -110,15 +110,15 @@ export class Acquirer {
         this.#end();
         reject(error);
       };
-      const { inLine = false, joins = false, standing } = manner;
+      const { inLine = false, joins = false, waiter } = manner;
       const startedAt = this.#parts.context.clock.now();
-      const caller = this.#callerOf(standing, { inLine, joins });
+      const requester = this.#callerOf(waiter, { inLine, joins });
       const first = (outcome: AcquireOutcome): void => {
         if (outcome.kind === "granted" && !this.#isStopped(manner)) {
-          settle(this.#take(wish, manner, outcome, { startedAt, refused: false }));
-        } else this.#goOn(wish, manner, outcome, startedAt).then(settle, failed);
+          settle(this.#take(request, manner, outcome, { startedAt, refused: false }));
+        } else this.#goOn(request, manner, outcome, startedAt).then(settle, failed);
       };
-      this.#attempt(wish, caller, manner, first, failed);
+      this.#attempt(request, requester, manner, first, failed);
     });
   }
 
@@ -136,35 +136,35 @@ export class Acquirer {
 
   /** What follows an attempt that was not granted at once. */
   async #goOn(
-    wish: Wish,
+    request: AcquireRequest,
     manner: Manner,
     first: AcquireOutcome,
     startedAt: number,
   ): Promise<HeldLock> {
-    const { standing, stops = NONE } = manner;
-    const { context, closing, events, line } = this.#parts;
+    const { waiter, stops = NONE } = manner;
+    const { context, closing, events, waitLists } = this.#parts;
     const { clock } = context;
     const signals = [closing, ...stops];
     let outcome = first;
-    let turn: Turn | undefined;
+    let reservation: LiveWaiter | undefined;
     let poll = SHORTEST_POLL;
-    let place = standing;
+    let position = waiter;
     let keepsPlace = false;
     try {
       for (let attempt = 1; ; attempt++) {
         if (outcome.kind === "granted") {
           keepsPlace = true;
           if (!this.#isStopped(manner)) {
-            return this.#take(wish, manner, outcome, { startedAt, refused: attempt > 1 });
+            return this.#take(request, manner, outcome, { startedAt, refused: attempt > 1 });
           }
           // The caller does not want it any more; it must not linger until its ttl is over.
-          await this.#hold(wish, manner, outcome).release();
+          await this.#hold(request, manner, outcome).release();
           throw this.#stopReason(stops);
         }
         if (this.#isStopped(manner)) throw this.#stopReason(stops);
-        if (outcome.kind !== "conflict") throw failureOf(outcome, wish.keys, context);
+        if (outcome.kind !== "conflict") throw failureOf(outcome, request.keys, context);
         if (outcome.holder?.later !== undefined) throw new ReplacedError(outcome.holder.later);
-        const conflict = conflictOf(outcome.holder, wish);
+        const conflict = conflictOf(outcome.holder, request);
         if (attempt === 1 && events.hears("conflict")) {
           const { keys, key, holder, reserved, retryAfter, ahead, waiting } = conflict;
           const kept = reserved === undefined ? {} : { reserved };
@@ -173,51 +173,51 @@ export class Acquirer {
           const fields = { keys, key, holder, ...kept, retryAfter, ahead, ...others, ...names };
           events.emit("conflict", fields);
         }
-        const left = wish.waitTimeout - (clock.now() - startedAt);
+        const left = request.waitTimeout - (clock.now() - startedAt);
         if (left <= 0) {
-          keepsPlace = standing !== undefined;
+          keepsPlace = waiter !== undefined;
           throw conflict;
         }
-        place = this.#nextStanding(place);
-        turn ??= new Turn(line, place, wish.keys);
-        const heard = await turn.join(place, attempt - 1, 2 * wish.ttl);
+        position = this.#nextStanding(position);
+        reservation ??= new LiveWaiter(waitLists, position, request.keys);
+        const heard = await reservation.join(position, attempt - 1, 2 * request.ttl);
         const foreign = outcome.holder !== undefined && outcome.holder.token === undefined;
         const sleep = foreign || !heard ? poll : LONGEST_SLEEP;
-        await turn.come(clock, Math.min(left, sleep), signals);
+        await reservation.come(clock, Math.min(left, sleep), signals);
         if (this.#isStopped(manner)) throw this.#stopReason(stops);
         poll = Math.min(poll * 2, LONGEST_POLL);
-        const caller = this.#callerOf(place, { inLine: true, joins: false });
+        const requester = this.#callerOf(position, { inLine: true, joins: false });
         outcome = await new Promise<AcquireOutcome>((resolve, reject) =>
-          this.#attempt(wish, caller, manner, resolve, reject),
+          this.#attempt(request, requester, manner, resolve, reject),
         );
       }
     } finally {
-      turn?.end();
+      reservation?.end();
       // Who stands beyond the acquisition may be in line again by now, and leaves it by itself.
-      keepsPlace ||= standing !== undefined && stops.some(({ aborted }) => aborted);
-      if (turn !== undefined && place !== undefined && !keepsPlace)
-        void line.leave(place, wish.keys);
+      keepsPlace ||= waiter !== undefined && stops.some(({ aborted }) => aborted);
+      if (reservation !== undefined && position !== undefined && !keepsPlace)
+        void waitLists.leave(position, request.keys);
     }
   }
 
   /** One attempt; those who wait are not left waiting by what it leaves behind. */
   #attempt(
-    { keys, ttl, holder }: Wish,
-    caller: Caller,
+    { keys, ttl, holder }: AcquireRequest,
+    requester: Requester,
     manner: Manner,
     settle: (outcome: AcquireOutcome) => void,
     failed: (error: unknown) => void,
   ): void {
     let awaited: Set<string> | undefined;
-    const request: AcquireRequest = {
+    const request: AttemptRequest = {
       keys,
       ttl,
       holder,
-      caller,
+      requester,
       wanted: () => !this.#isStopped(manner),
       rolledBack: {
-        heard: (_, turns) => {
-          for (const [index, { waiting }] of turns.entries()) {
+        heard: (_, reservations) => {
+          for (const [index, { waiting }] of reservations.entries()) {
             if (waiting > 0) (awaited ??= new Set()).add(keys[index] ?? "");
           }
         },
@@ -226,7 +226,7 @@ export class Acquirer {
     const ended = (outcome: AcquireOutcome): void => {
       // A holder serves the line when it is done. Without a holder this attempt does.
       const served = outcome.kind === "granted" || (outcome.kind === "conflict" && outcome.holder);
-      if (!served && awaited !== undefined) void this.#parts.line.look([...awaited]);
+      if (!served && awaited !== undefined) void this.#parts.waitLists.look([...awaited]);
       settle(outcome);
     };
     acquire(this.#parts.context, request, ended, failed);
@@ -237,42 +237,42 @@ export class Acquirer {
   }
 
   #callerOf(
-    standing: Standing | undefined,
+    waiter: Waiter | undefined,
     { inLine, joins }: { inLine: boolean; joins: boolean | "replacing" },
-  ): Caller {
-    if (standing === undefined) return this.#placeless;
-    const { context, line } = this.#parts;
-    const { home, place, run, priority, replaceable, behind } = standing;
-    const detail = joins === false ? "" : line.detailOf(standing, "arriving");
+  ): Requester {
+    if (waiter === undefined) return this.#placeless;
+    const { context, waitLists } = this.#parts;
+    const { queueId, position, run, priority, replaceable, behind } = waiter;
+    const record = joins === false ? "" : waitLists.detailOf(waiter, "arriving");
     return {
       process: context.process,
-      home: line.isOpen(home) ? encodeHome(home) : "",
+      queueId: waitLists.isOpen(queueId) ? encodeQueueId(queueId) : "",
       // Who was never in line has neither a turn nor anything to take out.
-      place: inLine || joins !== false || replaceable || behind !== undefined ? place : "",
+      position: inLine || joins !== false || replaceable || behind !== undefined ? position : "",
       run,
       replaceable,
-      behind: behind && { priority, detail: line.absenteeDetail, others: behind },
-      joins: detail === "" ? undefined : { priority, detail, replaces: joins === "replacing" },
+      behind: behind && { priority, record: waitLists.absenteeDetail, others: behind },
+      joins: record === "" ? undefined : { priority, record, replaces: joins === "replacing" },
     };
   }
 
   /** A later entry in line is told from an earlier one of the same run. */
-  #nextStanding(known: Standing | undefined): Standing {
+  #nextStanding(known: Waiter | undefined): Waiter {
     if (known !== undefined) return { ...known, entry: (known.entry ?? 0) + 1 };
     const { process, clock } = this.#parts.context;
-    const home = `~${process}`;
-    const place = placeOf(clock.wall(), home, String((this.#waiters += 1)));
-    return { place, priority: 0, home, run: 1, replaceable: false };
+    const queueId = `~${process}`;
+    const position = positionOf(clock.wall(), queueId, String((this.#waiters += 1)));
+    return { position, priority: 0, queueId, run: 1, replaceable: false };
   }
 
   #take(
-    wish: Wish,
+    request: AcquireRequest,
     manner: Manner,
     outcome: Granted,
     asked: { startedAt: number; refused: boolean },
   ): HeldLock {
     const { events, held } = this.#parts;
-    const lock = this.#hold(wish, manner, outcome);
+    const lock = this.#hold(request, manner, outcome);
     held.add(lock);
     if (events.hears("acquired")) this.#tell(lock, manner, outcome.rounds, asked);
     return lock;
@@ -300,11 +300,11 @@ export class Acquirer {
     });
   }
 
-  #hold({ heartbeat }: Wish, { scoped, job }: Manner, { tenure }: Granted): HeldLock {
-    return new HeldLock(this.#lockParts, tenure, { interval: heartbeat, scoped, job });
+  #hold({ heartbeat }: AcquireRequest, { scoped, job }: Manner, { lease }: Granted): HeldLock {
+    return new HeldLock(this.#lockParts, lease, { interval: heartbeat, scoped, job });
   }
 
-  #stopReason(stops: readonly Stop[]): unknown {
+  #stopReason(stops: readonly AbortSource[]): unknown {
     if (this.#parts.closing.aborted) return new RedlockClosedError();
     return stops.find(({ aborted }) => aborted)?.reason;
   }

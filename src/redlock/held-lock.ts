@@ -1,18 +1,18 @@
 import type { Clock } from "../clock.ts";
 import { LockLostError, LockUnavailableError, type Loss, type LossReason } from "../errors.ts";
-import { Ending } from "../ending.ts";
+import { Cancellation } from "../cancellation.ts";
 import type { SafeEmitter } from "../events.ts";
-import type { Line } from "../line/line.ts";
+import type { WaitLists } from "../waiters/wait-lists.ts";
 import type { Beat, Heartbeat, HeartbeatListener, LossNotice } from "../heartbeat/heartbeat.ts";
 import { type AskingJob, namesOf } from "../job-names.ts";
 import type { Lock } from "../lock/lock.ts";
 import type { ExtendOutcome } from "../lock/tally.ts";
-import type { Tenure } from "../lock/tenure.ts";
+import type { Lease } from "../lock/lease.ts";
 
 /** What the held locks of one `Redlock` share. */
 export interface HeldLockParts {
   readonly heartbeat: Heartbeat;
-  readonly line: Line;
+  readonly waitLists: WaitLists;
   readonly clock: Clock;
   readonly events: SafeEmitter;
   readonly quorum: number;
@@ -40,11 +40,11 @@ export class HeldLock implements Lock, HeartbeatListener {
   readonly scoped: boolean;
   readonly job: AskingJob | undefined;
   readonly #parts: HeldLockParts;
-  readonly #tenure: Tenure;
+  readonly #lease: Lease;
   readonly #beat: Beat;
   readonly #grantedAt: number;
   #controller: AbortController | undefined;
-  #lost: Ending | undefined;
+  #lost: Cancellation | undefined;
   /** Resolves {@link settled} once somebody has asked for it. */
   #settle: (() => void) | undefined;
   #settled: Promise<void> | undefined;
@@ -53,27 +53,27 @@ export class HeldLock implements Lock, HeartbeatListener {
   #releasing: Promise<"released" | "expired"> | undefined;
   #handedOver: Promise<unknown> | undefined;
 
-  constructor(parts: HeldLockParts, tenure: Tenure, { interval, scoped, job }: Holding) {
+  constructor(parts: HeldLockParts, lease: Lease, { interval, scoped, job }: Holding) {
     this.scoped = scoped;
     this.job = job;
     this.#parts = parts;
-    this.#tenure = tenure;
+    this.#lease = lease;
     this.#grantedAt = parts.clock.now();
-    this.#beat = parts.heartbeat.keep(tenure, interval, this);
+    this.#beat = parts.heartbeat.keep(lease, interval, this);
   }
 
   get keys(): readonly string[] {
-    return this.#tenure.claim.keys;
+    return this.#lease.identity.keys;
   }
 
   get fencingToken(): number {
-    return this.#tenure.claim.token;
+    return this.#lease.identity.token;
   }
 
   /** Ends with the {@link LockLostError} when the lock is lost. */
-  get lost(): Ending {
+  get lost(): Cancellation {
     if (this.#lost === undefined) {
-      this.#lost = new Ending();
+      this.#lost = new Cancellation();
       if (this.#loss !== undefined) this.#lost.abort(this.#loss);
     }
     return this.#lost;
@@ -102,7 +102,7 @@ export class HeldLock implements Lock, HeartbeatListener {
 
   remaining(): number {
     if (this.#loss !== undefined || this.#releasing !== undefined) return 0;
-    return Math.max(0, this.#tenure.usableUntil - this.#parts.clock.now());
+    return Math.max(0, this.#lease.usableUntil - this.#parts.clock.now());
   }
 
   assertHeld(): void {
@@ -135,11 +135,11 @@ export class HeldLock implements Lock, HeartbeatListener {
   }
 
   /**
-   * As {@link release}, but the keys stay taken for another `linger` ms.
+   * As {@link release}, but the keys stay taken for another `holdFor` ms.
    * @param done the place of a job that replaces earlier ones from now on, and has succeeded.
    */
-  releaseAfter(linger: number, done = ""): Promise<"released" | "expired"> {
-    this.#releasing ??= this.#giveBack(linger, done);
+  releaseAfter(holdFor: number, done = ""): Promise<"released" | "expired"> {
+    this.#releasing ??= this.#giveBack(holdFor, done);
     return this.#releasing;
   }
 
@@ -187,16 +187,16 @@ export class HeldLock implements Lock, HeartbeatListener {
     });
   }
 
-  async #giveBack(linger: number, done: string): Promise<"released" | "expired"> {
+  async #giveBack(holdFor: number, done: string): Promise<"released" | "expired"> {
     const parts = this.#parts;
-    const { events, line } = parts;
+    const { events, waitLists } = parts;
     const { keys, fencingToken } = this;
     // In this very tick, so that no extend can follow the release.
     this.#beat.stop();
     const held = this.age;
-    const handOver = line.handOver(keys, fencingToken, linger);
-    const { skipped } = line;
-    const released = await this.#tenure.release(handOver, { linger, skipped, done });
+    const handOver = waitLists.handOver(keys, fencingToken, holdFor);
+    const { skipped } = waitLists;
+    const released = await this.#lease.release(handOver, { holdFor, skipped, done });
     this.#handedOver = handOver.called;
     const outcome = released.confirmed ? "released" : "expired";
     parts.onReleased(this);

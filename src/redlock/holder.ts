@@ -1,5 +1,5 @@
 import type { Holder, HolderJob } from "../errors.ts";
-import type { StoredLock } from "../lock/stored.ts";
+import type { StoredLock } from "../lock/stored-lock.ts";
 import { proposedAt } from "../lock/tokens.ts";
 
 /** A job that holds a key, as operators want to know it. */

@@ -1,9 +1,9 @@
 import { type Holder, LockUnavailableError, type NodeVote } from "../errors.ts";
-import { parsePlace } from "../line/place.ts";
-import type { LockContext } from "../lock/context.ts";
+import { parsePosition } from "../waiters/waiter.ts";
+import type { LockContext } from "../lock/lock-context.ts";
 import type { Masters } from "../lock/masters.ts";
-import { type Reading, readOperation, type ReadReply } from "../lock/looking.ts";
-import type { Names } from "../lock/stored.ts";
+import { type Reading, readOperation, type ReadReply } from "../lock/read-operation.ts";
+import type { Names } from "../lock/stored-lock.ts";
 import type { NodeError, NodeFailure } from "../redis/node-error.ts";
 import { toHolder } from "./holder.ts";
 
@@ -111,9 +111,9 @@ function lineOf(
   return { waiting: longest?.waiting ?? 0, waiters: (longest?.first ?? []).map(toWaiter) };
 }
 
-function toWaiter({ place, priority }: ReadReply["first"][number]): WaiterInspection {
-  const { since, home = "", id = "" } = parsePlace(place) ?? {};
-  const queue = home.startsWith("~") ? undefined : home.slice(home.indexOf(" ") + 1);
+function toWaiter({ position, priority }: ReadReply["first"][number]): WaiterInspection {
+  const { since, queueId = "", id = "" } = parsePosition(position) ?? {};
+  const queue = queueId.startsWith("~") ? undefined : queueId.slice(queueId.indexOf(" ") + 1);
   return { job: queue === undefined ? undefined : `${queue}:${id}`, priority, since };
 }
 
@@ -138,8 +138,8 @@ export async function* walkWaiters(
     const [longest] = lines.toSorted((a, b) => b.waiting - a.waiting);
     for (const waiter of longest?.first ?? []) {
       // Those before it may have left since the last page, or others have come between.
-      if (!seen.has(waiter.place)) yield toWaiter(waiter);
-      seen.add(waiter.place);
+      if (!seen.has(waiter.position)) yield toWaiter(waiter);
+      seen.add(waiter.position);
     }
     if ((longest?.first.length ?? 0) < PAGE) return;
   }

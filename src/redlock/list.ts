@@ -5,8 +5,8 @@ import {
   LockUnavailableError,
   type NodeVote,
 } from "../errors.ts";
-import { SCAN_START, scanOperation, type ScanCursors } from "../lock/looking.ts";
-import type { LockContext } from "../lock/context.ts";
+import { SCAN_START, scanOperation, type ScanCursors } from "../lock/read-operation.ts";
+import type { LockContext } from "../lock/lock-context.ts";
 import { isForbidden } from "../redis/causes.ts";
 import { NodeError } from "../redis/node-error.ts";
 import { askNode } from "../redis/node-port.ts";

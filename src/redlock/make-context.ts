@@ -1,23 +1,23 @@
 import { type Clock, systemClock } from "../clock.ts";
 import type { SafeEmitter } from "../events.ts";
-import type { LockContext } from "../lock/context.ts";
-import { Contests } from "../lock/contests.ts";
+import type { LockContext } from "../lock/lock-context.ts";
+import { SplitBackoff } from "../lock/split-backoff.ts";
 import { Guards } from "../lock/guard.ts";
 import { type Defer, Masters } from "../lock/masters.ts";
-import { lockProgram } from "../lock/program.ts";
-import { namesUnder } from "../lock/stored.ts";
+import { lockScript } from "../lock/lock-script.ts";
+import { namesUnder } from "../lock/stored-lock.ts";
 import { FARTHEST_CLOCK, TokenSource } from "../lock/tokens.ts";
 import { type Random, systemRandom } from "../random.ts";
 import type { NodePort } from "../redis/node-port.ts";
-import { RedisNode, type RedisNodeOptions } from "../redis/redis-node.ts";
+import { Master, type MasterOptions } from "../redis/master.ts";
 import type { RedlockSettings } from "./options.ts";
 import type { NodeStates } from "./status.ts";
 
 /** The world, in place of which tests put another. */
-export interface Surroundings {
+export interface Runtime {
   clock: Clock;
   random: Random;
-  connect(options: RedisNodeOptions): NodePort;
+  connect(options: MasterOptions): NodePort;
   /** When calls that were started together are sent. Default: when the promise jobs of the present step are done. */
   defer?: Defer;
 }
@@ -41,10 +41,10 @@ function atEndOfTurn(run: () => void, busy: boolean): void {
 }
 
 /** Real time, chance and masters. */
-export const REAL_SURROUNDINGS: Surroundings = {
+export const REAL_RUNTIME: Runtime = {
   clock: systemClock,
   random: systemRandom,
-  connect: (options) => new RedisNode(options),
+  connect: (options) => new Master(options),
   defer: atEndOfTurn,
 };
 
@@ -54,17 +54,17 @@ export const REAL_SURROUNDINGS: Surroundings = {
  */
 export function makeContext(
   settings: RedlockSettings,
-  surroundings: Surroundings,
+  runtime: Runtime,
   events: SafeEmitter,
   states: NodeStates,
   answered: ((node: string, ms: number) => void) | undefined,
 ): LockContext {
-  const { clock, random } = surroundings;
+  const { clock, random } = runtime;
   const { endpoints, nodeTimeout, driftFactor, keyPrefix, restartGuard: mode } = settings;
   const ports = endpoints.map((endpoint, node) =>
-    surroundings.connect({
+    runtime.connect({
       endpoint,
-      program: lockProgram,
+      program: lockScript,
       nodeTimeout,
       farthestClock: FARTHEST_CLOCK,
       clock,
@@ -80,8 +80,8 @@ export function makeContext(
     }),
   );
   const masters = new Masters(ports, {
-    fastPath: lockProgram.fastPath,
-    defer: surroundings.defer ?? atEndOfStep,
+    fastPath: lockScript.fastPath,
+    defer: runtime.defer ?? atEndOfStep,
     onDuplicate: (node, first) => {
       states.duplicate(node, masters.names[first] ?? "another node");
       warnDuplicate(masters, node, first, events);
@@ -111,7 +111,7 @@ export function makeContext(
     masters,
     guards,
     tokens: new TokenSource(clock),
-    contests: new Contests(),
+    splits: new SplitBackoff(),
     names,
     clock,
     random,

@@ -1,7 +1,7 @@
 import { checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
 import type { RedlockWarning } from "../events.ts";
-import { LONGEST_TTL, RETENTION } from "../lock/stored.ts";
+import { LONGEST_TTL, RETENTION } from "../lock/stored-lock.ts";
 import { abortMargin, drift, grantPatience } from "../lock/validity.ts";
 import { checkTelemetry, type RedlockTelemetry } from "./telemetry.ts";
 import { type Endpoint, type NodeOption, parseEndpoints } from "../redis/endpoint.ts";

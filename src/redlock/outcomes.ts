@@ -1,9 +1,9 @@
 import { LockConflictError, LockKeyError, LockUnavailableError, quoteKeys } from "../errors.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
-import type { LockContext } from "../lock/context.ts";
-import type { KeyHolder } from "../lock/acquiring.ts";
+import type { LockContext } from "../lock/lock-context.ts";
+import type { KeyHolder } from "../lock/acquire-operation.ts";
 import { toHolder } from "./holder.ts";
-import type { Wish } from "./wish.ts";
+import type { AcquireRequest } from "./acquire-request.ts";
 
 /** A later waiter stands for this one. Not for users: only who asked for it is told. @internal */
 export class ReplacedError extends Error {
@@ -35,13 +35,16 @@ export function failureOf(
 }
 
 /** The error of an attempt that met a holder. */
-export function conflictOf(holder: KeyHolder | undefined, wish: Wish): LockConflictError {
-  const expiresIn = holder === undefined || holder.expiresIn < 0 ? wish.ttl : holder.expiresIn;
+export function conflictOf(
+  holder: KeyHolder | undefined,
+  request: AcquireRequest,
+): LockConflictError {
+  const expiresIn = holder === undefined || holder.expiresIn < 0 ? request.ttl : holder.expiresIn;
   return new LockConflictError({
-    keys: wish.keys,
-    key: holder?.key ?? wish.keys[0] ?? "",
-    holder: holder === undefined || holder.turn ? undefined : toHolder(holder),
-    ...(holder?.turn === true ? { reserved: true } : {}),
+    keys: request.keys,
+    key: holder?.key ?? request.keys[0] ?? "",
+    holder: holder === undefined || holder.reservation ? undefined : toHolder(holder),
+    ...(holder?.reservation === true ? { reserved: true } : {}),
     retryAfter: expiresIn,
     ahead: holder?.ahead ?? 0,
     ...(holder === undefined || holder.waiting < 0 ? {} : { waiting: holder.waiting }),

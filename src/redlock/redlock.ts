@@ -4,17 +4,22 @@ import { SafeEmitter } from "../events.ts";
 import { Heartbeat } from "../heartbeat/heartbeat.ts";
 import type { AskingJob } from "../job-names.ts";
 import { normaliseKey } from "../keys/normalise.ts";
-import { Cancellations } from "../line/cancellations.ts";
-import { Line } from "../line/line.ts";
-import { placeOf } from "../line/place.ts";
-import type { LockContext } from "../lock/context.ts";
+import { CancelRequests } from "../waiters/cancel-requests.ts";
+import { WaitLists } from "../waiters/wait-lists.ts";
+import { positionOf } from "../waiters/waiter.ts";
+import type { LockContext } from "../lock/lock-context.ts";
 import type { Lock } from "../lock/lock.ts";
 import { throwIfAborted, unlessAborted } from "../on-abort.ts";
 import { within } from "../pause.ts";
 import { printable } from "../printable.ts";
 import type { Random } from "../random.ts";
 import { Acquirer, type Manner } from "./acquirer.ts";
-import { HandleFactory, type HandleOptions, noRoutine, type RedlockHandle } from "./handle.ts";
+import {
+  HandleFactory,
+  type HandleOptions,
+  noRoutine,
+  type RedlockHandle,
+} from "../handle/handle.ts";
 import type { HeldLock } from "./held-lock.ts";
 import {
   inspectKey,
@@ -24,25 +29,25 @@ import {
   walkWaiters,
 } from "./inspect.ts";
 import { listLocks } from "./list.ts";
-import { makeContext, REAL_SURROUNDINGS, type Surroundings } from "./make-context.ts";
+import { makeContext, REAL_RUNTIME, type Runtime } from "./make-context.ts";
 import {
   checkRedlockOptions,
   type RedlockOptions,
   type RedlockSettings,
   warningAboutCount,
 } from "./options.ts";
-import { findMasterAt } from "./queue-server.ts";
-import { checkReady, type ReadyOptions, type ReadyReport } from "./ready.ts";
+import { findMasterAt } from "../ready/queue-server.ts";
+import { checkReady, type ReadyOptions, type ReadyReport } from "../ready/ready.ts";
 import { ParkedJobs } from "./parked-jobs.ts";
 import { isBarred, NodeStates, type RedlockStatus } from "./status.ts";
 import { Observer } from "./telemetry.ts";
-import { type AcquireOptions, readWish, type Wish } from "./wish.ts";
+import { type AcquireOptions, readAcquireRequest, type AcquireRequest } from "./acquire-request.ts";
 
 /** Of a lock that its user gives back. */
 const UNSCOPED: Manner = { scoped: false };
 
 /** Holders give way to later places only: an operator is later than all. */
-const LATEST_PLACE = placeOf(Infinity, "~operator", "");
+const LATEST_PLACE = positionOf(Infinity, "~operator", "");
 
 /** Milliseconds that {@link Redlock.close} lets running jobs have to come to their ends. */
 const LONGEST_FINISH = 3_000;
@@ -60,9 +65,9 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   readonly #settings: RedlockSettings;
   readonly #context: LockContext;
   readonly #acquirer: Acquirer;
-  readonly #line: Line;
+  readonly #waitLists: WaitLists;
   /** For the processor wrapper: requests to holders to give way. @internal */
-  readonly cancellations: Cancellations;
+  readonly cancelRequests: CancelRequests;
   readonly #handles: HandleFactory;
   readonly #observer: Observer | undefined;
   readonly #held = new Set<HeldLock>();
@@ -77,10 +82,10 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   /** @throws {LockConfigError} for an option that cannot work. */
   constructor(options?: RedlockOptions);
   /** @internal */
-  constructor(options: RedlockOptions | undefined, surroundings: Surroundings);
-  constructor(options: RedlockOptions = {}, surroundings: Surroundings = REAL_SURROUNDINGS) {
+  constructor(options: RedlockOptions | undefined, runtime: Runtime);
+  constructor(options: RedlockOptions = {}, runtime: Runtime = REAL_RUNTIME) {
     super();
-    const { clock, random } = surroundings;
+    const { clock, random } = runtime;
     const settings = checkRedlockOptions(options);
     this.#settings = settings;
     this.#nodeStates = new NodeStates(settings.endpoints.length);
@@ -94,14 +99,14 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       });
     const observer = this.#observer;
     const answered = observer && ((node: string, ms: number) => observer.answered(node, ms));
-    this.#context = makeContext(settings, surroundings, this, this.#nodeStates, answered);
-    this.#line = new Line(this.#context);
-    this.cancellations = new Cancellations(this.#context);
+    this.#context = makeContext(settings, runtime, this, this.#nodeStates, answered);
+    this.#waitLists = new WaitLists(this.#context);
+    this.cancelRequests = new CancelRequests(this.#context);
     this.#acquirer = new Acquirer({
       settings,
       context: this.#context,
       heartbeat: new Heartbeat(clock, random),
-      line: this.#line,
+      waitLists: this.#waitLists,
       events: this,
       held: this.#held,
       closing: this.#closing.signal,
@@ -221,7 +226,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   async cancel(key: string, by: string): Promise<Holder | undefined> {
     const { holder } = await this.inspect(key);
     if (holder?.fencingToken === undefined) return undefined;
-    this.cancellations.ask({ key: normaliseKey(key), holder }, LATEST_PLACE, printable(by));
+    this.cancelRequests.ask({ key: normaliseKey(key), holder }, LATEST_PLACE, printable(by));
     // Masters answer in order: when this has been answered, they have the request.
     await this.inspect(key);
     return holder;
@@ -304,8 +309,8 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   }
 
   /** For the processor wrapper: the lines of those who wait. @internal */
-  get line(): Line {
-    return this.#line;
+  get waitLists(): WaitLists {
+    return this.#waitLists;
   }
 
   /** For the processor wrapper: what it does beside its jobs, and {@link close} waits for. @internal */
@@ -341,7 +346,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
 
   /** Checks the options of one acquisition before there is one. @internal */
   checkAcquireOptions(options: AcquireOptions): void {
-    readWish(this.#settings, "any", options);
+    readAcquireRequest(this.#settings, "any", options);
   }
 
   /** For the processor wrapper: how long a lock with these options lives, in ms. @internal */
@@ -361,13 +366,13 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   ): Promise<HeldLock> {
     try {
       this.#assertOpen();
-      const wish = readWish(this.#settings, keys, options);
-      const aborts = [manner.cancel, wish.signal].filter((signal) => signal !== undefined);
+      const request = readAcquireRequest(this.#settings, keys, options);
+      const aborts = [manner.cancel, request.signal].filter((signal) => signal !== undefined);
       // Nearly always, and then nothing is made for it.
-      if (aborts.length === 0) return this.#observed(wish, manner);
+      if (aborts.length === 0) return this.#observed(request, manner);
       const stops = [...(manner.stops ?? []), ...aborts];
       throwIfAborted(stops);
-      const acquiring = this.#observed(wish, { ...manner, stops });
+      const acquiring = this.#observed(request, { ...manner, stops });
       // The attempt goes on without its caller, and is rolled back; `close` waits for it.
       return unlessAborted(acquiring, aborts, (lock) => void lock.release());
     } catch (error) {
@@ -375,11 +380,11 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     }
   }
 
-  #observed(wish: Wish, manner: Manner): Promise<HeldLock> {
-    if (this.#observer === undefined) return this.#acquirer.acquire(wish, manner);
+  #observed(request: AcquireRequest, manner: Manner): Promise<HeldLock> {
+    if (this.#observer === undefined) return this.#acquirer.acquire(request, manner);
     const now = (): number => this.#context.clock.now();
-    return this.#observer.acquiring(wish.keys, manner.job?.queueName, now, () =>
-      this.#acquirer.acquire(wish, manner),
+    return this.#observer.acquiring(request.keys, manner.job?.queueName, now, () =>
+      this.#acquirer.acquire(request, manner),
     );
   }
 
@@ -404,8 +409,8 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       await within(this.#context.clock, Promise.all(this.#asides), LONGEST_ASIDE);
     }
     this.#observer?.close();
-    this.#line.close();
-    this.cancellations.close();
+    this.#waitLists.close();
+    this.cancelRequests.close();
     this.#context.guards.close();
     this.#context.masters.close();
   }

@@ -67,7 +67,7 @@ export class Observer {
   /** How many locks the jobs of each queue hold; those of no job under `undefined`. */
   readonly #held = new Map<string | undefined, number>();
   /** The queues whose gauge of parked jobs has been recorded. */
-  readonly #parking = new Set<string>();
+  readonly #delayRequest = new Set<string>();
   #nodeDuration: Recorder | undefined;
   #timer: Timer | undefined;
   #closed = false;
@@ -168,8 +168,8 @@ export class Observer {
     const record = (): void => {
       for (const [queue, locks] of this.#held) held?.record(locks, ofQueue(queue));
       const jobs = this.#observed.parked.byQueue();
-      for (const queue of jobs.keys()) this.#parking.add(queue);
-      for (const queue of this.#parking) parked?.record(jobs.get(queue) ?? 0, ofQueue(queue));
+      for (const queue of jobs.keys()) this.#delayRequest.add(queue);
+      for (const queue of this.#delayRequest) parked?.record(jobs.get(queue) ?? 0, ofQueue(queue));
       voting?.record(this.#observed.voting());
       this.#schedule(record);
     };

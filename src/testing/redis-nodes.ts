@@ -7,7 +7,7 @@ import { describeValue, LockConfigError } from "../errors.ts";
 import { findRedisServer } from "./find-redis-server.ts";
 import { RedisNode, type NodeLaunch } from "./redis-node.ts";
 import type { RedisServer } from "./redis-server.ts";
-import { Warden } from "./warden.ts";
+import { ProcessGuard } from "./process-guard.ts";
 
 const START_TIMEOUT = 10_000;
 const OPTIONS = ["persistence", "args", "startTimeout", "onProgress"];
@@ -87,7 +87,7 @@ export async function startRedisNodes(
   const server = options.server ?? (await findRedisServer(onProgress ? { onProgress } : {}));
   const folder = join(tmpdir(), `bullmq-redlock-${randomUUID()}`);
   // Before there is anything to leave behind.
-  const warden = new Warden(folder);
+  const warden = new ProcessGuard(folder);
   const persistent = persistence === "always";
   const launch: Omit<NodeLaunch, "home"> = {
     server,
@@ -113,12 +113,12 @@ class NodeGroup implements RedisNodes {
   readonly redlockOptions: RedisNodes["redlockOptions"];
   readonly urls: readonly string[];
   readonly #nodes: readonly RedisNode[];
-  readonly #ground: { persistent: boolean; folder: string; warden: Warden };
+  readonly #ground: { persistent: boolean; folder: string; warden: ProcessGuard };
   #stopping: Promise<void> | undefined;
 
   constructor(
     nodes: readonly RedisNode[],
-    ground: { persistent: boolean; folder: string; warden: Warden },
+    ground: { persistent: boolean; folder: string; warden: ProcessGuard },
   ) {
     this.#nodes = nodes;
     this.#ground = ground;

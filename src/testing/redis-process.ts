@@ -3,7 +3,7 @@ import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { greet } from "./greet.ts";
 import type { RedisServer } from "./redis-server.ts";
-import type { Warden } from "./warden.ts";
+import type { ProcessGuard } from "./process-guard.ts";
 
 const POLL_EVERY = 5;
 const GREETING_PATIENCE = 500;
@@ -23,7 +23,7 @@ export interface Launch {
   log: string;
   /** Milliseconds until the server must answer. */
   startTimeout: number;
-  warden: Warden;
+  warden: ProcessGuard;
 }
 
 /** A server that did not come up, with what it printed. */
@@ -54,7 +54,7 @@ export class RedisProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
 
-  private constructor(child: ChildProcess, warden: Warden) {
+  private constructor(child: ChildProcess, warden: ProcessGuard) {
     this.#child = child;
     this.pid = child.pid!;
     this.#ended = new Promise((resolve) => {

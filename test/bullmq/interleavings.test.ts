@@ -2,7 +2,7 @@ import type { Job } from "bullmq";
 import { setTimeout as work } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Redlock, withLock } from "../../src/index.ts";
-import { TURN } from "../../src/lock/line-script.ts";
+import { RESERVATION } from "../../src/lock/wait-list-script.ts";
 import type { HeldLock } from "../../src/redlock/held-lock.ts";
 import { redisClient } from "../support/redis.ts";
 import { type Lane, TcpProxy } from "../support/tcp-proxy.ts";
@@ -65,7 +65,7 @@ describe("300 hand-overs of 1 ms", () => {
     await done.opened;
 
     // A wake-up that was lost is noticed when the turn has gone by.
-    expect(longest).toBeLessThan(TURN);
+    expect(longest).toBeLessThan(RESERVATION);
     const inOrder = Array.from({ length: 300 }, (_, index) => index);
     // Two programs may ask for the key in another order than they got their jobs.
     expect(programs === 1 ? order : order.toSorted((a, b) => a - b)).toEqual(inOrder);
@@ -233,7 +233,7 @@ describe("a process that dies", () => {
     await lock.release();
 
     await expect.poll(() => runs, { timeout: 10_000 }).toEqual(["fast hot"]);
-    expect(performance.now() - releasedAt).toBeLessThan(TURN + LOAD);
+    expect(performance.now() - releasedAt).toBeLessThan(RESERVATION + LOAD);
     await expect.poll(lines).toEqual([]);
   });
 

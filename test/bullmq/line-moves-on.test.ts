@@ -1,7 +1,7 @@
 import { type Job, type Queue, Worker } from "bullmq";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Redlock, withLock } from "../../src/index.ts";
-import { TURN } from "../../src/lock/line-script.ts";
+import { RESERVATION } from "../../src/lock/wait-list-script.ts";
 import { redisClient } from "../support/redis.ts";
 import { Gate, QUEUE, useBench } from "./support.ts";
 
@@ -25,7 +25,7 @@ interface Parked {
 }
 
 /** Parks `count` jobs; the worker has a slot for each, and two more. */
-async function park(redlock: Redlock, count: number, name = QUEUE): Promise<Parked> {
+async function parkJob(redlock: Redlock, count: number, name = QUEUE): Promise<Parked> {
   const queue = bench.queue(name);
   const runs: number[] = [];
   const worker = bench.worker(
@@ -79,7 +79,7 @@ describe("those who are in line run in order when the first of them", () => {
   test("was removed", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const lock = await redlock.acquire("account:hot");
-    const { jobs, runs } = await park(redlock, 3);
+    const { jobs, runs } = await parkJob(redlock, 3);
 
     await jobs[0]!.remove();
 
@@ -91,7 +91,7 @@ describe("those who are in line run in order when the first of them", () => {
   test("was replaced by deduplication", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const lock = await redlock.acquire("account:hot");
-    const { queue, jobs, runs } = await park(redlock, 3);
+    const { queue, jobs, runs } = await parkJob(redlock, 3);
 
     const again = nextParks(redlock, 1);
     const { deduplication } = jobs[0]!.opts;
@@ -107,7 +107,7 @@ describe("those who are in line run in order when the first of them", () => {
   test("had failed, and was tried again by hand: in its old place", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const first = await redlock.acquire("account:hot");
-    const { queue, worker, runs } = await park(redlock, 0);
+    const { queue, worker, runs } = await parkJob(redlock, 0);
     const failed = new Gate<Job<Data>>();
     worker.on("failed", (job) => failed.open(job as Job<Data>));
     await nextParksOf(redlock, () =>
@@ -128,7 +128,7 @@ describe("those who are in line run in order when the first of them", () => {
   test("and all others were promoted by hand: they come, are parked again, and keep their places", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const lock = await redlock.acquire("account:hot");
-    const { queue, runs } = await park(redlock, 4);
+    const { queue, runs } = await parkJob(redlock, 4);
 
     await nextParksOf(redlock, () => queue.promoteJobs(), 4);
 
@@ -140,7 +140,7 @@ describe("those who are in line run in order when the first of them", () => {
   test("was taken up by a worker that died: after one turn", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const lock = await redlock.acquire("account:hot");
-    const { worker, runs } = await park(redlock, 3);
+    const { worker, runs } = await parkJob(redlock, 3);
     await worker.pause();
     const dead = new Worker(QUEUE, null, { connection: { url: bench.queueUrl } });
     onTestFinished(async () => await dead.close(true));
@@ -150,7 +150,7 @@ describe("those who are in line run in order when the first of them", () => {
     expect(((await taken) as unknown as Job<Data>).data.index).toBe(0);
     void worker.resume();
 
-    expect(await run).toBeLessThan(TURN + LOAD);
+    expect(await run).toBeLessThan(RESERVATION + LOAD);
     expect(runs).toEqual([1, 2]);
   });
 });
@@ -167,7 +167,7 @@ interface Trouble {
 }
 
 /** Longer than the turn that goes by. */
-const LIMIT = TURN + 1_500;
+const LIMIT = RESERVATION + 1_500;
 
 const TROUBLES: readonly Trouble[] = [
   { what: "drained", act: async ({ queue }) => await queue.drain(true), costs: 0 },
@@ -180,19 +180,19 @@ const TROUBLES: readonly Trouble[] = [
     what: "paused",
     act: async ({ queue }) => await queue.pause(),
     undo: async ({ queue }) => await queue.resume(),
-    costs: TURN,
+    costs: RESERVATION,
   },
   {
     what: "rate limited",
     act: async ({ queue }) => await queue.rateLimit(LIMIT),
     undo: async () => {},
     lasts: LIMIT,
-    costs: TURN,
+    costs: RESERVATION,
   },
   {
     what: "without workers",
     act: async ({ worker }) => await worker.close(),
-    costs: TURN,
+    costs: RESERVATION,
   },
 ];
 
@@ -202,9 +202,9 @@ describe.each(TROUBLES)("a queue that is $what", ({ act, undo, lasts = 0, costs 
     async (where) => {
       const redlock = bench.redlock({ ttl: 10_000 });
       const lock = await redlock.acquire("account:hot");
-      const troubled = await park(redlock, 3);
+      const troubled = await parkJob(redlock, 3);
       const other = where === "the same program" ? redlock : bench.redlock({ ttl: 10_000 });
-      const { runs } = await park(other, 5, "refunds");
+      const { runs } = await parkJob(other, 5, "refunds");
       await act(troubled);
 
       expect(await timeToRun(() => lock.release(), runs, 5)).toBeLessThan(costs + LOAD);
@@ -221,11 +221,11 @@ describe.each(TROUBLES)("a queue that is $what", ({ act, undo, lasts = 0, costs 
 test("a paused queue costs the others one turn also where hundreds of its jobs are in line before them", async () => {
   const redlock = bench.redlock({ ttl: 30_000 });
   const lock = await redlock.acquire("account:hot");
-  const paused = await park(redlock, 600);
-  const { runs } = await park(redlock, 5, "refunds");
+  const paused = await parkJob(redlock, 600);
+  const { runs } = await parkJob(redlock, 5, "refunds");
   await paused.queue.pause();
 
-  expect(await timeToRun(() => lock.release(), runs, 5)).toBeLessThan(TURN + LOAD);
+  expect(await timeToRun(() => lock.release(), runs, 5)).toBeLessThan(RESERVATION + LOAD);
   expect(runs).toEqual([0, 1, 2, 3, 4]);
 });
 

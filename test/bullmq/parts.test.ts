@@ -1,7 +1,7 @@
 import { DelayedError, RateLimitError, UnrecoverableError, type Job } from "bullmq";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { alarm, backoff, timesPutAside } from "../../src/bullmq/backoff.ts";
+import { alarm, backoff, timesDelayed } from "../../src/bullmq/backoff.ts";
 import { isControlError } from "../../src/bullmq/control-errors.ts";
 import { describeAsHolder, isSameJob } from "../../src/bullmq/holder.ts";
 import { LinkedSignal } from "../../src/bullmq/linked-signal.ts";
@@ -96,8 +96,8 @@ describe("the backoff", () => {
 
   test("counts activations that were neither attempts nor stalls", () => {
     const counts = { attemptsStarted: 7, attemptsMade: 2, stalledCounter: 1 };
-    expect(timesPutAside(counts as Job)).toBe(3);
-    expect(timesPutAside({ ...counts, attemptsStarted: 0 } as Job)).toBe(0);
+    expect(timesDelayed(counts as Job)).toBe(3);
+    expect(timesDelayed({ ...counts, attemptsStarted: 0 } as Job)).toBe(0);
   });
 });
 

@@ -42,26 +42,26 @@ interface Place {
 class Deployment {
   readonly runs: string[] = [];
   readonly queue: Queue<Data>;
-  readonly #place: Place;
+  readonly #position: Place;
   readonly #ttl: number;
 
-  constructor(place: Partial<Place>, ttl: number) {
-    this.#place = { connection: { url: bench.queueUrl }, ...place };
+  constructor(position: Partial<Place>, ttl: number) {
+    this.#position = { connection: { url: bench.queueUrl }, ...position };
     this.#ttl = ttl;
-    const { name = "invoices", ...options } = this.#place;
+    const { name = "invoices", ...options } = this.#position;
     this.queue = new Queue(name, options);
     this.queue.on("error", () => undefined);
     onTestFinished(async () => await this.queue.close());
   }
 
-  start(concurrency = 4): Program {
-    const { name = "invoices", ...options } = this.#place;
+  start(concurrency = 4): ScriptSource {
+    const { name = "invoices", ...options } = this.#position;
     const redlock = bench.redlock({ ttl: this.#ttl });
     const processor = withLock({ redlock, key: "{{data.key}}" }, async (job: Job<Data>) => {
       this.runs.push(job.id ?? "");
       await pass(job.data.ms ?? 1);
     });
-    return new Program(redlock, new Worker(name, processor, { ...options, concurrency }));
+    return new ScriptSource(redlock, new Worker(name, processor, { ...options, concurrency }));
   }
 
   async add(jobId: string, data: Data): Promise<void> {
@@ -84,7 +84,7 @@ class Deployment {
   }
 }
 
-class Program {
+class ScriptSource {
   readonly redlock: Redlock;
   readonly worker: Worker;
 
@@ -109,17 +109,17 @@ class Program {
 async function unsayParked(key: string): Promise<void> {
   for (const url of bench.masterUrls) {
     const client = redisClient(url);
-    const details = `redlock:@waiter:${key}`;
-    for (const [place, detail] of Object.entries(await client.hgetall(details))) {
-      if (detail.startsWith("p")) await client.hset(details, place, detail.replace(/^p/, "a"));
+    const records = `redlock:@waiter:${key}`;
+    for (const [position, record] of Object.entries(await client.hgetall(records))) {
+      if (record.startsWith("p")) await client.hset(records, position, record.replace(/^p/, "a"));
     }
   }
 }
 
 /** A job waits for what a program that is no worker holds; its worker is replaced, and the key is freed then. */
-async function replaceWorkerWhileHeld(place: Partial<Place> = {}): Promise<void> {
+async function replaceWorkerWhileHeld(position: Partial<Place> = {}): Promise<void> {
   const api = bench.redlock({ ttl: LONG_TTL });
-  const deployment = new Deployment(place, LONG_TTL);
+  const deployment = new Deployment(position, LONG_TTL);
   const lock = await api.acquire("account");
   const before = deployment.start();
   await deployment.add("parked", { key: "account" });
@@ -155,7 +155,7 @@ describe("a parked job whose worker is replaced", () => {
     const api = bench.redlock({ ttl: SHORT_TTL });
     const lock = await api.acquire("account");
     const deployment = new Deployment({}, SHORT_TTL);
-    const begin = (): Program => {
+    const begin = (): ScriptSource => {
       const redlock = bench.redlock({ ttl: SHORT_TTL });
       const worker: LockedWorker<Data> = new LockedWorker(
         "invoices",
@@ -164,7 +164,7 @@ describe("a parked job whose worker is replaced", () => {
         },
         { connection: { url: bench.queueUrl }, lock: { redlock, key: "{{data.key}}" } },
       );
-      return new Program(redlock, worker);
+      return new ScriptSource(redlock, worker);
     };
     const before = begin();
     await deployment.add("parked", { key: "account" });

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "ioredis";
 import type { RedisNodes } from "../../src/testing/index.ts";
 import type { TcpProxy } from "../support/tcp-proxy.ts";
-import type { Crew } from "./crew.ts";
+import type { Crew } from "./worker-processes.ts";
 import type { Fault, FaultKind } from "./schedule.ts";
 
 /** What the nemesis breaks. */

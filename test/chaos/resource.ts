@@ -11,22 +11,22 @@ export interface Use {
   readonly token: number;
 }
 
-interface Claim {
+interface LockIdentity {
   readonly token: number;
   readonly section: string;
 }
 
 /** What is protected: it takes what comes with the highest token it has seen. */
 export class Resource {
-  readonly #claims = new Map<string, Claim>();
+  readonly #claims = new Map<string, LockIdentity>();
 
   /** `"late"`: somebody has claimed the key later; refused where there is a token to tell by. */
   use({ verb, key, section, token }: Use): "accepted" | "late" {
-    const claim = this.#claims.get(key) ?? { token: 0, section: "" };
+    const identity = this.#claims.get(key) ?? { token: 0, section: "" };
     const isLate =
       verb === "write"
-        ? claim.section !== section
-        : token !== 0 && token <= claim.token && claim.section !== section;
+        ? identity.section !== section
+        : token !== 0 && token <= identity.token && identity.section !== section;
     if (isLate) return "late";
     this.#claims.set(key, { token, section });
     return "accepted";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startRedisNodes, type RedisNodes } from "../../src/testing/index.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
-import { Crew } from "./crew.ts";
+import { Crew } from "./worker-processes.ts";
 import { type JobReport, Jobs } from "./jobs.ts";
 import { Journal, monotonic, readJournals } from "./journal.ts";
 import type { Verdict } from "./judge.ts";

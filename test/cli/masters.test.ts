@@ -29,7 +29,7 @@ async function use(): Promise<void> {
 }
 
 /** Has a client want a lock, and tells what becomes of the votes. */
-async function askForVotes(): Promise<string[]> {
+async function checkVotes(): Promise<string[]> {
   await redlock.tryAcquire("wanted").then(
     async (lock) => await lock?.release(),
     () => undefined,
@@ -45,7 +45,7 @@ async function lose(...lost: number[]): Promise<void> {
     await nodes.restart(index, { empty: true });
   }
   await expect
-    .poll(askForVotes, { timeout: 10_000 })
+    .poll(checkVotes, { timeout: 10_000 })
     .toEqual([0, 1, 2].map((index) => (lost.includes(index) ? "quarantined" : "yes")));
 }
 
@@ -399,7 +399,7 @@ describe("inspect", () => {
           exitCode: 3,
           code: "ERR_REDLOCK_UNAVAILABLE",
           message: expect.any(String) as string,
-          mistakes: null,
+          problems: null,
           quorum: 2,
           masters: [
             { node: nameOf(0), answers: true, cause: null },

@@ -304,9 +304,9 @@ ${file}:5:5  rules[0].maxwait: found an unknown option, expected "maxWait"?
 ${file}: 2 mistakes
 `);
     const told = JSON.parse((await cli(["check-config", file, "--json"])).out) as {
-      mistakes: unknown[];
+      problems: unknown[];
     };
-    expect(told.mistakes).toMatchObject([
+    expect(told.problems).toMatchObject([
       { line: 1, column: 49, path: "nodes[1]" },
       { line: 5, column: 5 },
     ]);
@@ -327,7 +327,7 @@ ${file}: 2 mistakes
     expect(out).toMatch(/\n  maxLost +3\n/);
     const json = await cli(["check-config", file, "--job", "-", "--json"], { env: ENV, input });
     expect(JSON.parse(json.out)).toMatchObject({
-      mistakes: [],
+      problems: [],
       rules: [{ line: 3, key: "account:{{data.accountId}}", maxWait: 300_000 }, { key: null }],
       job: { outcome: "lock", rule: 0, keys: ["account:42"], options: { ttl: 15_000 } },
     });

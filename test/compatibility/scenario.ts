@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { type Folder, run } from "./folder.ts";
 
 /** A project with a program in it, compiled, and how it is run. */
-export interface Program {
+export interface ScriptSource {
   readonly type: "module" | "commonjs";
   readonly path: string;
   readonly args: readonly string[];
@@ -13,10 +13,10 @@ export async function compilePrograms(
   folder: Folder,
   compiler: Folder,
   ...names: readonly string[]
-): Promise<Program[]> {
+): Promise<ScriptSource[]> {
   const tsc = join(compiler.path, "node_modules", "typescript", "bin", "tsc");
   const sources = names.map((name) => `${name}.ts`);
-  const programs: Program[] = [];
+  const programs: ScriptSource[] = [];
   for (const type of ["module", "commonjs"] as const) {
     const copies = Object.fromEntries(sources.map((source) => [source, source]));
     const path = await folder.project(`${names[0]}-${type}`, type, copies);
@@ -30,7 +30,10 @@ export async function compilePrograms(
 }
 
 /** Runs a program; gives what failed, and what it printed. */
-export async function runPrograms(programs: readonly Program[], node: string): Promise<string[]> {
+export async function runPrograms(
+  programs: readonly ScriptSource[],
+  node: string,
+): Promise<string[]> {
   const failures: string[] = [];
   for (const { type, path, args } of programs) {
     const { ok, output } = await run(node, args, path);

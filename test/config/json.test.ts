@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { findJsonFault } from "../../src/config/json.ts";
+import { findJsonProblem } from "../../src/config/json.ts";
 import { faultsOf, line } from "./support.ts";
 
 const VALID =
@@ -100,7 +100,7 @@ describe("a rules file whose name ends in .json", () => {
     let [right, wrong] = [0, 0];
     fc.assert(
       fc.property(text, (text) => {
-        const fault = findJsonFault(text);
+        const fault = findJsonProblem(text);
         if (isJson(text)) right += 1;
         else wrong += 1;
         expect(fault === undefined).toBe(isJson(text));

@@ -59,7 +59,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
         ^`);
   });
 
-  it.each<[what: string, text: string, ...mistakes: string[]]>([
+  it.each<[what: string, text: string, ...problems: string[]]>([
     ["only a comment", "# later\n", "1:1 : found nothing, expected nodes and rules"],
     ["a text", "later", "1:1 : found a text, expected nodes and rules"],
     ["a list", "- a", "1:1 : found an array of 1, expected nodes and rules"],
@@ -490,8 +490,8 @@ rules:
       ),
       "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable",
     ],
-  ])("has %s", async (_, text, ...mistakes) => {
-    expect((await faultsOf(text)).map(line)).toEqual(mistakes);
+  ])("has %s", async (_, text, ...problems) => {
+    expect((await faultsOf(text)).map(line)).toEqual(problems);
   });
 
   it("has its caret where it is seen, behind wide and combining characters too", async () => {

@@ -88,10 +88,10 @@ describe("a pattern that is none", () => {
     ["${QUEUE}", "neither templates nor variables"],
   ])("%s is refused, and says what to write", async (pattern, instead) => {
     for (const option of ["queue", "job"]) {
-      const mistakes = await mistakesOf(pattern, option);
-      expect(mistakes).toEqual([expect.stringContaining(`rules[0].${option}: `)]);
+      const problems = await mistakesOf(pattern, option);
+      expect(problems).toEqual([expect.stringContaining(`rules[0].${option}: `)]);
       const name = option === "queue" ? "queueName" : "name";
-      expect(mistakes[0]).toContain(instead.replace("NAME", name));
+      expect(problems[0]).toContain(instead.replace("NAME", name));
     }
   });
 

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "vitest";
-import { LockRulesError, loadLocks, type RulesFault } from "../../src/config/index.ts";
+import { LockRulesError, loadLocks, type RulesProblem } from "../../src/config/index.ts";
 
 /** Of all tests in a file: which of those that run at the same time is the current one, nobody knows after an await. */
 const folders: string[] = [];
@@ -48,11 +48,11 @@ export async function faultsOf(
   content: string | Uint8Array,
   environment: Record<string, string> = {},
   name?: string,
-): Promise<readonly RulesFault[]> {
+): Promise<readonly RulesProblem[]> {
   return (await errorOf(content, environment, name))?.faults ?? [];
 }
 
 /** A mistake in one line: `7:8 rules[0].ttl: found ..., expected ...`. */
-export function line({ line, column, path, found, expected }: RulesFault): string {
+export function line({ line, column, path, found, expected }: RulesProblem): string {
   return `${line}:${column} ${path}: found ${found}, expected ${expected}`;
 }

@@ -191,15 +191,15 @@ describe("any text", () => {
       fc.property(text, (text) => {
         const document = readDocument(text);
         const { value, unreadable } = document;
-        const { mistakes } = check(value, { A: "redis://a" }, unreadable);
+        const { problems } = check(value, { A: "redis://a" }, unreadable);
         const offsets = [
           ...document.faults.map(({ at }) => at),
-          ...[...document.mistakes, ...mistakes].map((mistake) => document.offsetOf(mistake)),
+          ...[...document.problems, ...problems].map((problem) => document.offsetOf(problem)),
         ];
         const lines = text.split(/\r\n|[\n\r]/).length;
         for (const offset of offsets) {
           expect(offset).toBeLessThanOrEqual(text.length);
-          const { line, column } = document.placeOf(offset);
+          const { line, column } = document.positionOf(offset);
           expect(line).toBeGreaterThan(0);
           expect(line).toBeLessThanOrEqual(lines);
           expect(column).toBeGreaterThan(0);

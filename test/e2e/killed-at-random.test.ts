@@ -1,7 +1,7 @@
 import { Queue } from "bullmq";
 import { setTimeout as pass } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
-import { LINE_RETENTION } from "../../src/lock/line-script.ts";
+import { WAIT_LIST_RETENTION } from "../../src/lock/wait-list-script.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
 import { seededRandom } from "../support/simulated-redlock.ts";
 import { Resource } from "./resource.ts";
@@ -152,6 +152,6 @@ test("3,000 jobs over 20 keys are each done, one at a time and without long paus
   expect(longerThan(stalledWithin + TTL + SERVED + LOAD, pauses)).toEqual([]);
   for (const { expiresIn } of await leftovers(masterUrls)) {
     expect(expiresIn).toBeGreaterThan(0);
-    expect(expiresIn).toBeLessThanOrEqual(LINE_RETENTION);
+    expect(expiresIn).toBeLessThanOrEqual(WAIT_LIST_RETENTION);
   }
 }, 150_000);

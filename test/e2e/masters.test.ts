@@ -114,12 +114,12 @@ describe("two of three masters frozen", () => {
       }),
     );
     const all = completed(worker, 3);
-    const putAside: string[] = [];
+    const delayJob: string[] = [];
     const allPutAside = new Promise<void>((resolve) => {
       redlock.on("parked", ({ job, reason }) => {
-        if (reason === "lost") putAside.length = 0;
-        if (reason === "lost" || aborts.length > 0) putAside.push(`${job} ${reason}`);
-        if (new Set(putAside).size === 4) resolve();
+        if (reason === "lost") delayJob.length = 0;
+        if (reason === "lost" || aborts.length > 0) delayJob.push(`${job} ${reason}`);
+        if (new Set(delayJob).size === 4) resolve();
       });
     });
 
@@ -133,7 +133,7 @@ describe("two of three masters frozen", () => {
 
     expect(aborts).toMatchObject([{ reason: { code: "ERR_REDLOCK_LOST", reason: "expired" } }]);
     expect(aborts[0]!.rests.filter((rest) => rest > 0).length).toBeGreaterThanOrEqual(2);
-    expect(putAside.sort((a, b) => a.localeCompare(b))).toEqual(
+    expect(delayJob.sort((a, b) => a.localeCompare(b))).toEqual(
       expect.arrayContaining([
         "bull:orders:1 lost",
         "bull:orders:1 unavailable",

@@ -119,7 +119,7 @@ describe("2,000 locks under one shared signal", () => {
 
     await Promise.all(
       Array.from({ length: 50 }, async (_, chain) => {
-        for (let turn = 0; turn < 40; turn++) {
+        for (let reservation = 0; reservation < 40; reservation++) {
           const lock = await redlock.acquire(`account:${chain}`, { signal });
           await lock.release();
         }

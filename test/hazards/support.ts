@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import { expect, onTestFinished, vi } from "vitest";
 import type { Clock } from "../../src/clock.ts";
 import { Redlock, type Lock, type RedlockOptions } from "../../src/index.ts";
-import { REAL_SURROUNDINGS } from "../../src/redlock/make-context.ts";
+import { REAL_RUNTIME } from "../../src/redlock/make-context.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 
 /** Short enough to see locks end, long enough for a shared machine. */
@@ -27,7 +27,7 @@ export function makeRedlock(
     clock === undefined
       ? new Redlock(all)
       : new Redlock(all, {
-          ...REAL_SURROUNDINGS,
+          ...REAL_RUNTIME,
           clock,
         });
   // Even numbers of nodes are used on purpose.

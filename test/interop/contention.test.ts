@@ -28,9 +28,9 @@ async function inTurn(peer: Peer, work: () => Promise<void>): Promise<void> {
   }
 }
 
-async function rounds(turn: () => Promise<void>): Promise<void> {
+async function rounds(reservation: () => Promise<void>): Promise<void> {
   for (let round = 0; round < 25; round++) {
-    await turn();
+    await reservation();
     await letPass(upTo(8));
   }
 }

@@ -2,11 +2,11 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { displayWidth } from "../../src/display-width.ts";
 import { LockConfigError, LockKeyError } from "../../src/errors.ts";
-import type { TemplateError } from "../../src/keys/template-fault.ts";
-import { findTemplateFaults, parse } from "../../src/keys/template-parser.ts";
+import type { TemplateError } from "../../src/keys/template-problem.ts";
+import { findTemplateProblems, parse } from "../../src/keys/template-parser.ts";
 import { parseTemplate } from "../../src/keys/template.ts";
 
-function fault(template: string): LockConfigError {
+function problem(template: string): LockConfigError {
   try {
     parse(template);
   } catch (error) {
@@ -185,7 +185,7 @@ describe("a template that cannot work", () => {
     ["a\uD83Db", 2, "found the character U+D83D at column 2"],
     ["🙂🙂{{dta}}", 5, 'found "dta" at column 5'],
   ])("%j is refused at column %i", (template, column, message) => {
-    const error = fault(template);
+    const error = problem(template);
     expect(error.path).toBe("key");
     expect(error.message).toContain(message);
     const [, line, caret] = error.message.split("\n");
@@ -196,7 +196,7 @@ describe("a template that cannot work", () => {
     expect(caret).toBe(`  ${" ".repeat(displayWidth(before))}^`);
   });
 
-  it.each<[template: string, ...faults: [at: number, found: string][]]>([
+  it.each<[template: string, ...problems: [at: number, found: string][]]>([
     [
       "{{dta.x}}:{{data.a}}:{{dat.y}}:{{data.z",
       [2, '"dta"'],
@@ -211,12 +211,12 @@ describe("a template that cannot work", () => {
     ["a\t:{{data.a🙂}}", [1, "the character U+0009"], [11, '"🙂"']],
     ["@{{dta}}:{{data.x}}", [3, '"dta"']],
     ["{{data.x}}:\\{data.y}"],
-  ])("%j is told of all its faults", (template, ...faults) => {
-    expect(findTemplateFaults(template).map(({ at, found }) => [at, found])).toEqual(faults);
+  ])("%j is told of all its faults", (template, ...problems) => {
+    expect(findTemplateProblems(template).map(({ at, found }) => [at, found])).toEqual(problems);
   });
 
   it("is shown in part when it is long, with the caret still under the place", () => {
-    const [, line = "", caret = ""] = fault(
+    const [, line = "", caret = ""] = problem(
       `${"a".repeat(500)}{{dta}}${"b".repeat(500)}`,
     ).message.split("\n");
     expect(line.length).toBeLessThan(100);
@@ -262,13 +262,13 @@ describe("a template that cannot work", () => {
     fc.assert(
       fc.property(template, (text) => {
         let parsed;
-        const [first] = findTemplateFaults(text);
+        const [first] = findTemplateProblems(text);
         try {
           parsed = parseTemplate(text);
           expect(first).toBeUndefined();
         } catch (error) {
           expect(error).toBeInstanceOf(LockConfigError);
-          expect(first).toEqual((error as TemplateError).fault);
+          expect(first).toEqual((error as TemplateError).problem);
           return;
         }
         try {
@@ -291,7 +291,7 @@ describe("a template that cannot work", () => {
     expect(parse(`{{data.a${" ?? data.b".repeat(20_000)}}}`).placeholders[0]?.paths).toHaveLength(
       20_001,
     );
-    fault(`{{${"a.".repeat(100_000)}(`);
-    fault(`{{data["${'\\"'.repeat(100_000)}`);
+    problem(`{{${"a.".repeat(100_000)}(`);
+    problem(`{{data["${'\\"'.repeat(100_000)}`);
   });
 });

@@ -12,7 +12,7 @@ function render(template: string, data: unknown): string[] {
   return parseTemplate(template).render(job(data));
 }
 
-function fault(act: () => unknown): LockKeyError {
+function problem(act: () => unknown): LockKeyError {
   try {
     act();
   } catch (error) {
@@ -57,7 +57,7 @@ describe("a template", () => {
       "1.5:it's:-1000",
     ]);
     for (const data of [{ geo: { region: "" } }, { geo: "x" }, { geo: { region: {} } }])
-      expect(fault(() => render(template, data)).message).toContain("data.geo");
+      expect(problem(() => render(template, data)).message).toContain("data.geo");
   });
 
   it.each<[template: string, data: unknown, key: string]>([
@@ -79,13 +79,13 @@ describe("a template", () => {
   });
 
   it("refuses the last of several paths as it refuses one alone", () => {
-    expect(fault(() => render("{{data.a ?? data.b}}", {})).path).toBe("data.b");
-    const empty = fault(() => render("{{data.a || data.b}}", { a: "", b: "" }));
+    expect(problem(() => render("{{data.a ?? data.b}}", {})).path).toBe("data.b");
+    const empty = problem(() => render("{{data.a || data.b}}", { a: "", b: "" }));
     expect(empty.message).toContain("data.b: found an empty string");
-    expect(fault(() => render('{{data.a ?? "x"}}', { a: "" })).path).toBe("data.a");
-    expect(fault(() => render('{{data.a || "x"}}', { a: {} })).path).toBe("data.a");
-    expect(fault(() => render('{{data.a || "x"}}', { a: Number.NaN })).path).toBe("data.a");
-    expect(fault(() => render('{{data.a.b || "x"}}', { a: "text" })).path).toBe("data.a");
+    expect(problem(() => render('{{data.a ?? "x"}}', { a: "" })).path).toBe("data.a");
+    expect(problem(() => render('{{data.a || "x"}}', { a: {} })).path).toBe("data.a");
+    expect(problem(() => render('{{data.a || "x"}}', { a: Number.NaN })).path).toBe("data.a");
+    expect(problem(() => render('{{data.a.b || "x"}}', { a: "text" })).path).toBe("data.a");
   });
 
   it.each<[string, string]>([
@@ -164,13 +164,13 @@ describe("a template with [*]", () => {
     const template = '{{data.a[*].b ?? "x"}}';
     expect(render(template, { a: [{}, { b: 1 }] })).toEqual(["x", "1"]);
     expect(render(template, { a: null })).toEqual(["x"]);
-    expect(fault(() => render(template, { a: [] })).message).toContain("an empty array");
-    expect(fault(() => render(template, { a: 5 })).message).toContain("an array");
+    expect(problem(() => render(template, { a: [] })).message).toContain("an empty array");
+    expect(problem(() => render(template, { a: 5 })).message).toContain("an array");
     expect(render('{{data.a[*].b || "x"}}', { a: [] })).toEqual(["x"]);
     expect(render('{{data.a[*].b || "x"}}', { a: [{ b: "" }, { b: 2 }] })).toEqual(["x", "2"]);
     const inner = '{{data.a[*].id}}:{{data.a[*].b[*] ?? "x"}}';
     expect(render(inner, { a: [{ id: 1 }, { id: 2, b: [3, 4] }] })).toEqual(["1:x", "2:3", "2:4"]);
-    expect(fault(() => render(inner, {})).path).toBe("data.a");
+    expect(problem(() => render(inner, {})).path).toBe("data.a");
   });
 
   it("takes one path or another, each with its own arrays, those of one array in step", () => {
@@ -181,21 +181,21 @@ describe("a template with [*]", () => {
     expect(render(either, { items })).toEqual(["b:1", "7:0"]);
     expect(render(either, { sku: "a", items })).toEqual(["a:1", "a:0"]);
     expect(render("{{data.a[*] ?? data.b[*]}}", { b: [1, 2] })).toEqual(["1", "2"]);
-    expect(fault(() => render("{{data.a[*] ?? data.b[*]}}", {})).path).toBe("data.b");
+    expect(problem(() => render("{{data.a[*] ?? data.b[*]}}", {})).path).toBe("data.b");
   });
 
   it("refuses to lock nothing: an array that is empty, anywhere", () => {
-    const error = fault(() => render("{{data.a[*].b[*]}}", { a: [{ b: [1] }, { b: [] }] }));
+    const error = problem(() => render("{{data.a[*].b[*]}}", { a: [{ b: [1] }, { b: [] }] }));
     expect(error.path).toBe("data.a[1].b");
     expect(error.message).toContain("found an empty array, expected at least one element to lock");
-    expect(fault(() => render("{{data.a[*]}}:{{data.b[*]}}", { a: [1], b: [] })).path).toBe(
+    expect(problem(() => render("{{data.a[*]}}:{{data.b[*]}}", { a: [1], b: [] })).path).toBe(
       "data.b",
     );
   });
 
   it("refuses more than 100 different keys, and counts only different ones", () => {
     const numbers = Array.from({ length: 10_000 }, (_, index) => index);
-    const error = fault(() => render("{{data.a[*]}}", { a: numbers }));
+    const error = problem(() => render("{{data.a[*]}}", { a: numbers }));
     expect(error.message).toContain("data.a: found more than 100 different keys");
     expect(render("{{data.a[*]}}", { a: numbers.map((n) => n % 100) })).toHaveLength(100);
     expect(render("{{data.a[*]}}", { a: numbers.slice(0, 100) })).toHaveLength(100);
@@ -203,7 +203,7 @@ describe("a template with [*]", () => {
 
   it("refuses to look at more combinations than it can in a moment", () => {
     const a = Array.from({ length: 10_000 }, () => 1);
-    const error = fault(() => render("{{data.a[*]}}:{{data.b[*]}}", { a, b: a }));
+    const error = problem(() => render("{{data.a[*]}}:{{data.b[*]}}", { a, b: a }));
     expect(error.message).toContain(`more than ${MAX_COMBINATIONS} combinations`);
   });
 });
@@ -249,7 +249,7 @@ describe("a job that a template cannot make a key of", () => {
     ["{{data.a}}", Object.create({ a: 1 }), "data.a", "found nothing"],
     ["{{opts.repeat.key}}", {}, "opts.repeat", "found nothing"],
   ])("%s of %o is refused at %s", (template, data, path, message) => {
-    const error = fault(() => render(template, data));
+    const error = problem(() => render(template, data));
     expect(error.path).toBe(path);
     expect(error.job).toBe("orders:42");
     expect(error.message).toContain(`job orders:42: ${path}: `);
@@ -259,7 +259,7 @@ describe("a job that a template cannot make a key of", () => {
 
   it("names a job without an id", () => {
     const template = parseTemplate("{{id}}");
-    expect(fault(() => template.render(job({}, { id: undefined }))).job).toBe("orders:no id");
+    expect(problem(() => template.render(job({}, { id: undefined }))).job).toBe("orders:no id");
   });
 
   it("turns whatever reading the data throws into a LockKeyError", () => {
@@ -271,17 +271,17 @@ describe("a job that a template cannot make a key of", () => {
         throw cause;
       },
     };
-    expect(fault(() => render("{{data.a}}", throwing)).cause).toBe(cause);
-    fault(() => render("{{data.a}}", { a: revoked.proxy }));
-    fault(() => render("{{data.a[*]}}", { a: revoked.proxy }));
+    expect(problem(() => render("{{data.a}}", throwing)).cause).toBe(cause);
+    problem(() => render("{{data.a}}", { a: revoked.proxy }));
+    problem(() => render("{{data.a[*]}}", { a: revoked.proxy }));
     const template = parseTemplate("{{data.a}}");
-    fault(() => template.render(null as unknown as KeyJob));
+    problem(() => template.render(null as unknown as KeyJob));
     const unnamed = {
       get queueName(): never {
         throw cause;
       },
     };
-    fault(() => template.render(unnamed as unknown as KeyJob));
+    problem(() => template.render(unnamed as unknown as KeyJob));
   });
 });
 
@@ -381,7 +381,7 @@ describe("values in a key", () => {
         const [a, b] = [left, right].map((data) => {
           const texts = [chosenOf(first, data.slice(0, 2)), chosenOf(second, data.slice(2))];
           const isKey = texts.every((text) => text !== undefined);
-          if (!isKey) fault(() => template.render(job(data)));
+          if (!isKey) problem(() => template.render(job(data)));
           return isKey ? { texts, keys: template.render(job(data)) } : undefined;
         });
         if (a === undefined || b === undefined) return;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { isStuck, nextStep, type Word } from "../../src/lock/agreement.ts";
-import type { GuardState } from "../../src/lock/arming.ts";
+import { isStuck, nextStep, type RegisterReply } from "../../src/lock/agreement.ts";
+import type { GuardState } from "../../src/lock/arm-operation.ts";
 
 const TERMS = { wanted: 1_000, grace: 100 };
 
@@ -18,7 +18,7 @@ const AGAIN = { kind: "look again", pause: false };
 const DONE = { kind: "done" };
 
 describe("what masters are told about the longest ttl", () => {
-  it.each<[string, Word[], Word[], object]>([
+  it.each<[string, RegisterReply[], RegisterReply[], object]>([
     ["nothing, when all that answer know", [], [sure(), sure(), undefined], DONE],
     ["nothing, when none is sure and one is silent", [], [unsure(5), unsure(6), undefined], DONE],
     [

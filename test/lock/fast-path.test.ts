@@ -1,16 +1,16 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { acquireOperation } from "../../src/lock/acquiring.ts";
-import { agreeOperation, armOperation } from "../../src/lock/arming.ts";
-import type { Claim } from "../../src/lock/claim.ts";
-import { extendOperation } from "../../src/lock/extending.ts";
-import { joinOperation, serveOperation } from "../../src/lock/lining.ts";
-import { lockProgram } from "../../src/lock/program.ts";
-import { releaseOperation } from "../../src/lock/releasing.ts";
-import { namesUnder } from "../../src/lock/stored.ts";
+import { acquireOperation } from "../../src/lock/acquire-operation.ts";
+import { agreeOperation, armOperation } from "../../src/lock/arm-operation.ts";
+import type { LockIdentity } from "../../src/lock/lock-identity.ts";
+import { extendOperation } from "../../src/lock/extend-operation.ts";
+import { joinOperation, serveOperation } from "../../src/lock/wait-list-operations.ts";
+import { lockScript } from "../../src/lock/lock-script.ts";
+import { releaseOperation } from "../../src/lock/release-operation.ts";
+import { namesUnder } from "../../src/lock/stored-lock.ts";
 import { Batch } from "../../src/redis/batch.ts";
 import { NodeError } from "../../src/redis/node-error.ts";
-import { type AnyCall, Call } from "../../src/redis/operation.ts";
+import { type AnyRequest, Request } from "../../src/redis/operation.ts";
 import { Script } from "../../src/redis/script.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
 
@@ -34,7 +34,7 @@ function rarely<T>(one: T, other: T): fc.Arbitrary<T> {
 }
 
 /** A call to be made of what was claimed before. */
-type Plan = (past: Claim[], now: number) => AnyCall;
+type Plan = (past: LockIdentity[], now: number) => AnyRequest;
 
 /** Mostly one of the last claims. */
 const recent = fc.oneof(
@@ -47,22 +47,22 @@ const acquires: fc.Arbitrary<Plan> = fc
     one: key,
     owner: fc.constantFrom(...OWNERS),
     above: fc.constantFrom(1, 1, 1, 1, 0, -3),
-    place: fc.constantFrom("", "", ...PLACES),
+    position: fc.constantFrom("", "", ...PLACES),
     joins: fc.boolean(),
     replaceable: rarely(true, false),
     ms: ttl,
   })
-  .map(({ one, owner, above, place, joins, replaceable, ms }) => (past, now) => {
-    const claim = claimOf(one, owner, FIRST_TOKEN + 2 * (now + above), {
-      place,
-      joins: place !== "" && joins,
-      replaceable: place !== "" && replaceable,
+  .map(({ one, owner, above, position, joins, replaceable, ms }) => (past, now) => {
+    const identity = claimOf(one, owner, FIRST_TOKEN + 2 * (now + above), {
+      position,
+      joins: position !== "" && joins,
+      replaceable: position !== "" && replaceable,
     });
-    past.unshift(claim);
-    return callOf(acquireOperation, { ...claim, ttl: ms });
+    past.unshift(identity);
+    return callOf(acquireOperation, { ...identity, ttl: ms });
   });
 const again =
-  (make: (claim: Claim) => AnyCall, nth: number): Plan =>
+  (make: (identity: LockIdentity) => AnyRequest, nth: number): Plan =>
   (past) =>
     make(past[nth % past.length]!);
 const plan: fc.Arbitrary<Plan> = fc.oneof(
@@ -71,21 +71,22 @@ const plan: fc.Arbitrary<Plan> = fc.oneof(
     weight: 1,
     arbitrary: fc
       .tuple(recent, ttl)
-      .map(([n, ms]) => again((claim) => callOf(acquireOperation, { ...claim, ttl: ms }), n)),
+      .map(([n, ms]) => again((identity) => callOf(acquireOperation, { ...identity, ttl: ms }), n)),
   },
   {
     weight: 6,
     arbitrary: fc
       .tuple(recent, ttl)
-      .map(([n, ms]) => again((claim) => callOf(extendOperation, { ...claim, ttl: ms }), n)),
+      .map(([n, ms]) => again((identity) => callOf(extendOperation, { ...identity, ttl: ms }), n)),
   },
   {
     weight: 9,
     arbitrary: fc
       .tuple(recent, rarely(false, true), rarely(900, 0))
-      .map(([n, held, linger]) =>
+      .map(([n, held, holdFor]) =>
         again(
-          (claim) => callOf(releaseOperation, { ...claim, held, linger, skipped: [], done: "" }),
+          (identity) =>
+            callOf(releaseOperation, { ...identity, held, holdFor, skipped: [], done: "" }),
           n,
         ),
       ),
@@ -93,32 +94,32 @@ const plan: fc.Arbitrary<Plan> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc.tuple(key, fc.constantFrom(...PLACES)).map(
-      ([one, place]) =>
+      ([one, position]) =>
         () =>
           callOf(joinOperation, {
             names,
             keys: [one],
-            newcomers: [{ place, priority: 0, detail: "p1@here", replaces: false }],
+            newcomers: [{ position, priority: 0, record: "p1@here", replaces: false }],
             process: "here",
-            living: false,
+            live: false,
           }),
     ),
   },
   {
     weight: 1,
     arbitrary: fc.tuple(key, token).map(
-      ([one, turn]) =>
+      ([one, reservation]) =>
         () =>
           callOf(serveOperation, {
             names,
             key: one,
-            token: turn,
+            token: reservation,
             process: "here",
             give: "",
-            detail: "",
+            record: "",
             calls: false,
             life: 2_000,
-            living: false,
+            live: false,
             gone: [],
             skipped: [],
           }),
@@ -135,7 +136,10 @@ const disturbance: fc.Arbitrary<Disturbance | undefined> = fc.oneof(
   {
     weight: 1,
     arbitrary: fc
-      .tuple(key, fc.constantFrom("lock", "fence", "turn", "waiters") as fc.Arbitrary<"lock">)
+      .tuple(
+        key,
+        fc.constantFrom("lock", "fence", "reservation", "waiters") as fc.Arbitrary<"lock">,
+      )
       .map(
         ([k, what]) =>
           [
@@ -149,7 +153,10 @@ const disturbance: fc.Arbitrary<Disturbance | undefined> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc
-      .tuple(key, fc.constantFrom("lock", "fence", "turn", "waiters") as fc.Arbitrary<"lock">)
+      .tuple(
+        key,
+        fc.constantFrom("lock", "fence", "reservation", "waiters") as fc.Arbitrary<"lock">,
+      )
       .map(([k, what]) => ["DEL", names[what](k)] as const),
   },
   {
@@ -165,7 +172,9 @@ const disturbance: fc.Arbitrary<Disturbance | undefined> = fc.oneof(
     weight: 1,
     arbitrary: fc
       .tuple(key, token)
-      .map(([k, t]) => ["SET", names.turn(k), `${t}:1000000000001:q:7`, "PX", "60000"] as const),
+      .map(
+        ([k, t]) => ["SET", names.reservation(k), `${t}:1000000000001:q:7`, "PX", "60000"] as const,
+      ),
   },
   {
     weight: 1,
@@ -191,7 +200,7 @@ it.each(SEEDS)(
   "the fast path decides and stores as the general part does: seed %i",
   async (seed) => {
     const client = redisClient(servers.urls[0]!);
-    const script = new Script(lockProgram);
+    const script = new Script(lockScript);
     await script.load(client);
     let served = 0;
     let calls = 0;
@@ -213,7 +222,7 @@ it.each(SEEDS)(
     const steps = fc.sample(step, { numRuns: STEPS, seed });
     const arming = { names, quarantine: 0, longestTtl: 60_000, patience: 0 };
     /** The latest first. */
-    const past: Claim[] = [claimOf("a", "one", FIRST_TOKEN, NOWHERE)];
+    const past: LockIdentity[] = [claimOf("a", "one", FIRST_TOKEN, NOWHERE)];
     for (const [index, { disturbance: command, batch }] of steps.entries()) {
       if (index % 25 === 0) {
         await client.flushall();
@@ -232,7 +241,7 @@ it.each(SEEDS)(
         });
       }
       const started = batch.map((make) => make(past, index));
-      const fast = new Batch(started, lockProgram.fastPath);
+      const fast = new Batch(started, lockScript.fastPath);
       const general = new Batch(fast.calls);
       const [mine, theirs] = [await execute(0, fast), await execute(1, general)];
       expectLike(mine, theirs, `step ${index}`);
@@ -266,27 +275,27 @@ end
 return cjson.encode(all)`;
 
 function callOf<A, R>(
-  operation: { readonly name: string } & ConstructorParameters<typeof Call<A, R>>[0],
+  operation: { readonly name: string } & ConstructorParameters<typeof Request<A, R>>[0],
   args: A,
-): AnyCall {
-  return new Call(operation, args);
+): AnyRequest {
+  return new Request(operation, args);
 }
 
-const NOWHERE = { place: "", joins: false, replaceable: false };
+const NOWHERE = { position: "", joins: false, replaceable: false };
 
 function claimOf(
   one: string,
   owner: string,
   proposed: number,
-  { place, joins, replaceable }: typeof NOWHERE,
-): Claim {
-  const caller = {
+  { position, joins, replaceable }: typeof NOWHERE,
+): LockIdentity {
+  const requester = {
     process: "here",
-    home: "q",
-    place,
+    queueId: "q",
+    position,
     run: 1,
     replaceable,
-    joins: joins ? { priority: 0, detail: "a1@here", replaces: false } : undefined,
+    joins: joins ? { priority: 0, record: "a1@here", replaces: false } : undefined,
   };
   return {
     names,
@@ -295,7 +304,7 @@ function claimOf(
     token: proposed,
     holder: `job of ${owner}`,
     guarded: true,
-    caller,
+    requester,
   };
 }
 

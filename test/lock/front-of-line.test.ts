@@ -1,13 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { homeIn, placeOf } from "../../src/line/place.ts";
+import { queueIdIn, positionOf } from "../../src/waiters/waiter.ts";
 import {
   joinOperation,
   type Serving,
   serveOperation,
-  type Skipped,
-} from "../../src/lock/lining.ts";
-import { namesUnder } from "../../src/lock/stored.ts";
+  type SkippedQueue,
+} from "../../src/lock/wait-list-operations.ts";
+import { namesUnder } from "../../src/lock/stored-lock.ts";
 import { useLockNode } from "../support/lock-node.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
 
@@ -17,37 +17,38 @@ const { ask } = useLockNode(servers);
 
 /** Gives the turn to the first in line. */
 function serving(token: number): Serving {
-  const nobody = { give: "", detail: "", calls: true, life: 2_000, living: false, gone: [] };
+  const nobody = { give: "", record: "", calls: true, life: 2_000, live: false, gone: [] };
   return { names, key: "k", token, process: "here", skipped: [], ...nobody };
 }
 
 /** Since after whatever the homes have done. */
-function heldAgainst(homes: readonly string[]): Skipped[] {
-  return homes.map((home) => ({ home, age: -60_000 }));
+function heldAgainst(queueIds: readonly string[]): SkippedQueue[] {
+  return queueIds.map((queueId) => ({ queueId, age: -60_000 }));
 }
 
 /** Who is first by looking at all; of those that are passed over, only if there is nobody else. */
 async function firstInLine(skipped: readonly string[]): Promise<string | undefined> {
   const client = redisClient(servers.urls[0] ?? "");
-  const places = await client.zrange(names.waiters("k"), "0", "-1");
+  const positions = await client.zrange(names.waiters("k"), "0", "-1");
   const queues = await client.hgetall(names.queues);
-  const willing = places.filter((place) => !skipped.includes(homeIn(place)));
-  const isPassed = (place: string): boolean => queues[homeIn(place)]?.includes(":") === true;
-  return willing.find((place) => !isPassed(place)) ?? willing[0];
+  const willing = positions.filter((position) => !skipped.includes(queueIdIn(position)));
+  const isPassed = (position: string): boolean =>
+    queues[queueIdIn(position)]?.includes(":") === true;
+  return willing.find((position) => !isPassed(position)) ?? willing[0];
 }
 
 describe("a line whose front is passed over", () => {
   const HOMES = ["a", "b", "c"];
   type Change =
-    | { kind: "join"; home: string; count: number; at: number; priority: number }
+    | { kind: "join"; queueId: string; count: number; at: number; priority: number }
     | { kind: "join again" | "leave"; at: number; priority: number }
-    | { kind: "pass" | "trust"; home: string }
+    | { kind: "pass" | "trust"; queueId: string }
     | { kind: "serve"; skipped: string[] };
-  const home = fc.constantFrom(...HOMES);
+  const queueId = fc.constantFrom(...HOMES);
   const change: fc.Arbitrary<Change> = fc.oneof(
     fc.record({
       kind: fc.constant("join" as const),
-      home,
+      queueId,
       count: fc.constantFrom(1, 1, 3, 150),
       at: fc.nat(9),
       priority: fc.constantFrom(0, 0, 0, 1),
@@ -60,7 +61,7 @@ describe("a line whose front is passed over", () => {
     }),
     fc.record({
       kind: fc.constantFrom("pass" as const, "pass" as const, "trust" as const),
-      home,
+      queueId,
     }),
     fc.record({
       kind: fc.constant("serve" as const),
@@ -68,29 +69,29 @@ describe("a line whose front is passed over", () => {
     }),
   );
 
-  async function joinAll(home: string, count: number, at: number, priority = 0): Promise<void> {
+  async function joinAll(queueId: string, count: number, at: number, priority = 0): Promise<void> {
     const newcomers = Array.from({ length: count }, () => ({
-      place: placeOf(at, home, String((ids += 1)).padStart(6, "0")),
+      position: positionOf(at, queueId, String((ids += 1)).padStart(6, "0")),
       priority,
-      detail: "p1@there",
+      record: "p1@there",
       replaces: false,
     }));
-    await ask(joinOperation, { names, keys: ["k"], newcomers, process: "there", living: false });
+    await ask(joinOperation, { names, keys: ["k"], newcomers, process: "there", live: false });
   }
   let ids = 0;
 
   async function apply(each: Change, token: number): Promise<void> {
     const client = redisClient(servers.urls[0] ?? "");
-    const [line, details] = [names.waiters("k"), names.waiter("k")];
+    const [line, records] = [names.waiters("k"), names.waiter("k")];
     switch (each.kind) {
       case "join":
-        return await joinAll(each.home, each.count, each.at, each.priority);
+        return await joinAll(each.queueId, each.count, each.at, each.priority);
       case "pass":
         if ((await client.exists(line)) === 0) return;
-        await client.hset(names.queues, each.home, `${Date.now() + 600_000}:10000`);
+        await client.hset(names.queues, each.queueId, `${Date.now() + 600_000}:10000`);
         return;
       case "trust":
-        await client.hdel(names.queues, each.home);
+        await client.hdel(names.queues, each.queueId);
         return;
       case "serve": {
         const expected = await firstInLine(each.skipped);
@@ -98,23 +99,23 @@ describe("a line whose front is passed over", () => {
           ...serving(token),
           skipped: heldAgainst(each.skipped),
         });
-        expect(reply.status === "head" ? reply.waiters[0]?.place : undefined).toBe(expected);
-        await client.del(names.turn("k"));
+        expect(reply.status === "head" ? reply.waiters[0]?.position : undefined).toBe(expected);
+        await client.del(names.reservation("k"));
         return;
       }
       default: {
         const rank = String(Math.floor(each.at * ((await client.zcard(line)) - 1)));
-        const noted = (await client.hget(details, "<"))?.split("|")[1];
-        const place = each.at < 0 ? noted : (await client.zrange(line, rank, rank))[0];
-        if (place === undefined) return;
+        const noted = (await client.hget(records, "<"))?.split("|")[1];
+        const position = each.at < 0 ? noted : (await client.zrange(line, rank, rank))[0];
+        if (position === undefined) return;
         if (each.kind === "leave") {
-          const gone = [{ place, detail: "" }];
+          const gone = [{ position, record: "" }];
           await ask(serveOperation, { ...serving(token), gone });
-          await client.del(names.turn("k"));
+          await client.del(names.reservation("k"));
         } else {
           const { priority } = each;
-          const newcomers = [{ place, priority, detail: "p1@there", replaces: false }];
-          const joining = { names, keys: ["k"], newcomers, process: "there", living: false };
+          const newcomers = [{ position, priority, record: "p1@there", replaces: false }];
+          const joining = { names, keys: ["k"], newcomers, process: "there", live: false };
           await ask(joinOperation, joining);
         }
       }
@@ -123,14 +124,14 @@ describe("a line whose front is passed over", () => {
 
   /** What is noted of three homes, the one in the middle of which then comes. */
   const threeHomes: Change[] = [
-    { kind: "join", home: "c", count: 150, at: 4, priority: 0 },
-    { kind: "pass", home: "c" },
+    { kind: "join", queueId: "c", count: 150, at: 4, priority: 0 },
+    { kind: "pass", queueId: "c" },
     { kind: "serve", skipped: [] },
-    { kind: "join", home: "b", count: 150, at: 5, priority: 0 },
-    { kind: "pass", home: "b" },
-    { kind: "join", home: "d", count: 1, at: 7, priority: 0 },
+    { kind: "join", queueId: "b", count: 150, at: 5, priority: 0 },
+    { kind: "pass", queueId: "b" },
+    { kind: "join", queueId: "d", count: 1, at: 7, priority: 0 },
     { kind: "serve", skipped: [] },
-    { kind: "trust", home: "c" },
+    { kind: "trust", queueId: "c" },
   ];
 
   it("goes on with whoever is first of those that are not, whatever has happened meanwhile", async () => {
@@ -142,7 +143,7 @@ describe("a line whose front is passed over", () => {
         await joinAll("a", 200, 3);
         await joinAll("b", 3, 6);
         const passed: Change[] = [
-          { kind: "pass", home: "a" },
+          { kind: "pass", queueId: "a" },
           { kind: "serve", skipped: [] },
         ];
         const last: Change = { kind: "serve", skipped: [] };
@@ -170,8 +171,8 @@ describe("a line whose front is passed over", () => {
     const lookups = async (): Promise<number> => {
       const before = await commandCalls();
       const reply = await ask(serveOperation, { ...serving(1), skipped });
-      expect(reply.status === "head" && reply.waiters[0]?.place).toMatch(/:b:/);
-      await client.del(names.turn("k"));
+      expect(reply.status === "head" && reply.waiters[0]?.position).toMatch(/:b:/);
+      await client.del(names.reservation("k"));
       return (await commandCalls()) - before;
     };
     expect(await lookups()).toBeGreaterThan(50);

@@ -1,14 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { acquireOperation } from "../../src/lock/acquiring.ts";
-import type { Claim } from "../../src/lock/claim.ts";
-import { extendOperation } from "../../src/lock/extending.ts";
-import { releaseOperation } from "../../src/lock/releasing.ts";
-import { agreeOperation, armOperation } from "../../src/lock/arming.ts";
-import { dueOperation } from "../../src/lock/due-keys.ts";
-import { joinOperation, serveOperation } from "../../src/lock/lining.ts";
-import { readOperation, SCAN_START, scanOperation } from "../../src/lock/looking.ts";
-import { namesUnder, parseStoredLock } from "../../src/lock/stored.ts";
+import { acquireOperation } from "../../src/lock/acquire-operation.ts";
+import type { LockIdentity } from "../../src/lock/lock-identity.ts";
+import { extendOperation } from "../../src/lock/extend-operation.ts";
+import { releaseOperation } from "../../src/lock/release-operation.ts";
+import { agreeOperation, armOperation } from "../../src/lock/arm-operation.ts";
+import { dueOperation } from "../../src/lock/due-operation.ts";
+import { joinOperation, serveOperation } from "../../src/lock/wait-list-operations.ts";
+import { readOperation, SCAN_START, scanOperation } from "../../src/lock/read-operation.ts";
+import { namesUnder, parseStoredLock } from "../../src/lock/stored-lock.ts";
 import type { Operation } from "../../src/redis/operation.ts";
 import { useLockNode } from "../support/lock-node.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
@@ -19,16 +19,16 @@ const servers = useRedisNodes(1);
 const names = namesUnder("redlock:");
 const { answer, ask } = useLockNode(servers);
 
-function claim(owner: string, token: number, keys: string[] = ["k"]): Claim {
-  const caller = {
+function identity(owner: string, token: number, keys: string[] = ["k"]): LockIdentity {
+  const requester = {
     process: "here",
-    home: "",
-    place: "",
+    queueId: "",
+    position: "",
     run: 0,
     replaceable: false,
     joins: undefined,
   };
-  return { names, keys, owner, token, guarded: false, holder: "", caller };
+  return { names, keys, owner, token, guarded: false, holder: "", requester };
 }
 
 function at(n: number): string {
@@ -37,9 +37,9 @@ function at(n: number): string {
 
 describe("the script of a master", () => {
   it("grants a free key, and tells who holds a taken one", async () => {
-    const mine = { ...claim("me", 100), ttl: 60_000, holder: "job 1: a:b" };
+    const mine = { ...identity("me", 100), ttl: 60_000, holder: "job 1: a:b" };
     expect(await ask(acquireOperation, mine)).toEqual({ status: "granted" });
-    const theirs = await ask(acquireOperation, { ...claim("you", 101), ttl: 60_000 });
+    const theirs = await ask(acquireOperation, { ...identity("you", 101), ttl: 60_000 });
     expect(theirs).toMatchObject({
       status: "busy",
       mark: 100,
@@ -48,7 +48,7 @@ describe("the script of a master", () => {
   });
 
   it("answers a repeated acquire the same and does not lengthen its ttl", async () => {
-    const mine = { ...claim("me", 100), ttl: 50_000 };
+    const mine = { ...identity("me", 100), ttl: 50_000 };
     await ask(acquireOperation, mine);
     const client = redisClient(servers.urls[0] ?? "");
     await client.pexpire("redlock:k", 10_000);
@@ -57,59 +57,64 @@ describe("the script of a master", () => {
   });
 
   it("refuses a token that is not above the highest one, also after a release", async () => {
-    await ask(acquireOperation, { ...claim("me", 100), ttl: 60_000 });
-    const release = { ...claim("me", 100), held: true, linger: 0, skipped: [], done: "" };
+    await ask(acquireOperation, { ...identity("me", 100), ttl: 60_000 });
+    const release = { ...identity("me", 100), held: true, holdFor: 0, skipped: [], done: "" };
     expect(await ask(releaseOperation, release)).toMatchObject({ deleted: 1 });
-    const late = await ask(acquireOperation, { ...claim("me", 100), ttl: 60_000 });
+    const late = await ask(acquireOperation, { ...identity("me", 100), ttl: 60_000 });
     expect(late).toEqual({ status: "stale", mark: 100 });
   });
 
   it("leaves the next run of a job in line when an earlier one gives back what it had", async () => {
-    const place = "1000000000001:q:0001:7";
-    const first = claim("me", 100);
-    const caller = { ...first.caller, place, run: 1 };
-    await ask(acquireOperation, { ...first, caller, ttl: 60_000 });
+    const position = "1000000000001:q:0001:7";
+    const first = identity("me", 100);
+    const requester = { ...first.requester, position, run: 1 };
+    await ask(acquireOperation, { ...first, requester, ttl: 60_000 });
     // Its worker slept: another has the job now, and waits for what the sleeper holds.
-    const newcomer = { place, priority: 0, detail: "p2@there", replaces: false };
-    const joining = { names, keys: ["k"], newcomers: [newcomer], process: "there", living: false };
+    const newcomer = { position, priority: 0, record: "p2@there", replaces: false };
+    const joining = { names, keys: ["k"], newcomers: [newcomer], process: "there", live: false };
     await ask(joinOperation, joining);
-    const release = { ...first, caller, held: true, linger: 0, skipped: [], done: "" };
+    const release = { ...first, requester, held: true, holdFor: 0, skipped: [], done: "" };
     expect(await ask(releaseOperation, release)).toMatchObject({
       deleted: 1,
-      turns: [{ status: "head", waiters: [{ place, detail: "p2@there" }] }],
+      reservations: [{ status: "head", waiters: [{ position, record: "p2@there" }] }],
     });
     // And one that joins late does not undo what the next run has said.
-    const late = { ...newcomer, detail: "p1@here" };
+    const late = { ...newcomer, record: "p1@here" };
     await ask(joinOperation, { ...joining, newcomers: [late] });
-    const joins = { priority: 0, detail: "a1@here", replaces: false };
+    const joins = { priority: 0, record: "a1@here", replaces: false };
     await ask(acquireOperation, {
-      ...claim("you", 101),
-      caller: { ...caller, run: 2 },
+      ...identity("you", 101),
+      requester: { ...requester, run: 2 },
       ttl: 60_000,
     });
     await ask(joinOperation, joining);
-    const again = { ...claim("me", 102), caller: { ...caller, joins }, ttl: 60_000 };
+    const again = { ...identity("me", 102), requester: { ...requester, joins }, ttl: 60_000 };
     expect(await ask(acquireOperation, again)).toMatchObject({ status: "busy" });
     const known = await redisClient(servers.urls[0] ?? "").hgetall(names.waiter("k"));
-    expect(known).toEqual({ [place]: "p2@there" });
+    expect(known).toEqual({ [position]: "p2@there" });
   });
 
   it("parks in the same run one that has waited alive, however often it has joined", async () => {
-    const place = "1000000000001:q:0001:7";
-    const living = { place, priority: 0, detail: "l1.12@here", replaces: false };
-    const joining = { names, keys: ["k"], newcomers: [living], process: "here", living: true };
+    const position = "1000000000001:q:0001:7";
+    const live = { position, priority: 0, record: "l1.12@here", replaces: false };
+    const joining = { names, keys: ["k"], newcomers: [live], process: "here", live: true };
     await ask(joinOperation, joining);
-    const parked = { ...living, detail: "p1@here" };
-    await ask(joinOperation, { ...joining, newcomers: [parked], living: false });
+    const parked = { ...live, record: "p1@here" };
+    await ask(joinOperation, { ...joining, newcomers: [parked], live: false });
     const stored = await redisClient(servers.urls[0] ?? "").hgetall(names.waiter("k"));
-    expect(stored).toMatchObject({ [place]: "p1@here" });
+    expect(stored).toMatchObject({ [position]: "p1@here" });
   });
 
   it("refuses a place that is before that of the holder, or of one that has succeeded", async () => {
     const asking = (owner: string, token: number, n: number, keys = ["k"]) => {
-      const joins = { priority: 0, detail: "a1@here", replaces: false };
-      const caller = { ...claim(owner, token).caller, place: at(n), run: 1, replaceable: true };
-      return { ...claim(owner, token, keys), caller: { ...caller, joins }, ttl: 60_000 };
+      const joins = { priority: 0, record: "a1@here", replaces: false };
+      const requester = {
+        ...identity(owner, token).requester,
+        position: at(n),
+        run: 1,
+        replaceable: true,
+      };
+      return { ...identity(owner, token, keys), requester: { ...requester, joins }, ttl: 60_000 };
     };
     await ask(acquireOperation, asking("two", 100, 2));
     expect(await ask(acquireOperation, asking("one", 101, 1))).toMatchObject({
@@ -122,9 +127,9 @@ describe("the script of a master", () => {
     expect(three).toMatchObject({ status: "busy", holders: [{ id: "two" }] });
     expect(three).not.toHaveProperty("holders[0].later");
 
-    const release = { ...asking("two", 100, 2), held: true, linger: 0, skipped: [] };
+    const release = { ...asking("two", 100, 2), held: true, holdFor: 0, skipped: [] };
     await ask(releaseOperation, { ...release, done: at(2) });
-    await client.del(names.turn("k"), names.waiters("k"), names.waiter("k"));
+    await client.del(names.reservation("k"), names.waiters("k"), names.waiter("k"));
     expect(await ask(acquireOperation, asking("one", 103, 1))).toEqual({
       status: "replaced",
       by: at(2),
@@ -137,16 +142,22 @@ describe("the script of a master", () => {
     const asking = (owner: string, token: number, n: number, others: number[]) => {
       const behind = {
         priority: 0,
-        detail: "a0@here",
-        others: others.map((other) => ({ place: at(other), priority: 0 })),
+        record: "a0@here",
+        others: others.map((other) => ({ position: at(other), priority: 0 })),
       };
-      const joins = { priority: 0, detail: `a1@${owner}`, replaces: false };
-      const caller = { ...claim(owner, token).caller, place: at(n), run: 1, joins, behind };
-      return { ...claim(owner, token), caller, ttl: 60_000 };
+      const joins = { priority: 0, record: `a1@${owner}`, replaces: false };
+      const requester = {
+        ...identity(owner, token).requester,
+        position: at(n),
+        run: 1,
+        joins,
+        behind,
+      };
+      return { ...identity(owner, token), requester, ttl: 60_000 };
     };
     expect(await ask(acquireOperation, asking("two", 100, 2, [1]))).toMatchObject({
       status: "busy",
-      holders: [{ id: at(1), turn: true, ahead: 1, waiting: 1 }],
+      holders: [{ id: at(1), reservation: true, ahead: 1, waiting: 1 }],
     });
     const client = redisClient(servers.urls[0] ?? "");
     const line = async (): Promise<object> => await client.hgetall(names.waiter("k"));
@@ -159,8 +170,8 @@ describe("the script of a master", () => {
   });
 
   it("takes several keys all or none", async () => {
-    await ask(acquireOperation, { ...claim("you", 5, ["b"]), ttl: 60_000 });
-    const both = { ...claim("me", 9, ["a", "b"]), ttl: 60_000 };
+    await ask(acquireOperation, { ...identity("you", 5, ["b"]), ttl: 60_000 });
+    const both = { ...identity("me", 9, ["a", "b"]), ttl: 60_000 };
     expect(await ask(acquireOperation, both)).toMatchObject({
       status: "busy",
       holders: [{ key: "b", id: "you" }],
@@ -170,15 +181,15 @@ describe("the script of a master", () => {
 
   it("extends what is ours alone: never shortens, never revives, never touches another's", async () => {
     const client = redisClient(servers.urls[0] ?? "");
-    await ask(acquireOperation, { ...claim("me", 100), ttl: 60_000 });
-    await ask(extendOperation, { ...claim("me", 100), ttl: 1_000 });
+    await ask(acquireOperation, { ...identity("me", 100), ttl: 60_000 });
+    await ask(extendOperation, { ...identity("me", 100), ttl: 1_000 });
     expect(await client.pttl("redlock:k")).toBeGreaterThan(50_000);
-    expect(await ask(extendOperation, { ...claim("you", 100), ttl: 90_000 })).toEqual({
+    expect(await ask(extendOperation, { ...identity("you", 100), ttl: 90_000 })).toEqual({
       status: "taken",
     });
     expect(await client.pttl("redlock:k")).toBeLessThanOrEqual(60_000);
     await client.del("redlock:k");
-    expect(await ask(extendOperation, { ...claim("me", 100), ttl: 90_000 })).toEqual({
+    expect(await ask(extendOperation, { ...identity("me", 100), ttl: 90_000 })).toEqual({
       status: "gone",
     });
     expect(await client.exists("redlock:k")).toBe(0);
@@ -187,40 +198,40 @@ describe("the script of a master", () => {
   it("leaves values of other programs alone and reports them as holders", async () => {
     const client = redisClient(servers.urls[0] ?? "");
     await client.set("redlock:k", "their-random-value", "PX", 60_000);
-    expect(await ask(acquireOperation, { ...claim("me", 1), ttl: 1_000 })).toMatchObject({
+    expect(await ask(acquireOperation, { ...identity("me", 1), ttl: 1_000 })).toMatchObject({
       status: "busy",
       holders: [{ id: "their-random-value", token: undefined }],
     });
-    const release = { ...claim("me", 1), held: true, linger: 0, skipped: [], done: "" };
+    const release = { ...identity("me", 1), held: true, holdFor: 0, skipped: [], done: "" };
     expect(await ask(releaseOperation, release)).toMatchObject({ deleted: 0 });
     expect(await client.get("redlock:k")).toBe("their-random-value");
   });
 
   it("marks what it keeps after a release, once, and leaves it its owner's", async () => {
     const client = redisClient(servers.urls[0] ?? "");
-    const mine = { ...claim("me", 100), holder: "job 1: a:b" };
+    const mine = { ...identity("me", 100), holder: "job 1: a:b" };
     await ask(acquireOperation, { ...mine, ttl: 60_000 });
-    const release = { ...mine, held: true, linger: 20_000, skipped: [], done: "" };
+    const release = { ...mine, held: true, holdFor: 20_000, skipped: [], done: "" };
     for (const _ of ["first", "sent again"]) {
       expect(await ask(releaseOperation, release)).toMatchObject({ deleted: 1 });
       expect(await client.get("redlock:k")).toBe("100:me:[kept] job 1: a:b");
     }
     expect(await client.pttl("redlock:k")).toBeLessThanOrEqual(20_000);
-    expect(await ask(acquireOperation, { ...claim("you", 101), ttl: 60_000 })).toMatchObject({
+    expect(await ask(acquireOperation, { ...identity("you", 101), ttl: 60_000 })).toMatchObject({
       status: "busy",
       holders: [{ id: "me", token: 100, text: "job 1: a:b", kept: true }],
     });
     expect(await ask(extendOperation, { ...mine, ttl: 30_000 })).toEqual({ status: "extended" });
-    expect(await ask(releaseOperation, { ...release, linger: 0 })).toMatchObject({ deleted: 1 });
+    expect(await ask(releaseOperation, { ...release, holdFor: 0 })).toMatchObject({ deleted: 1 });
     expect(await client.exists("redlock:k")).toBe(0);
   });
 
   it("stores tokens digit by digit, however large", async () => {
     const token = 8_999_999_999_999_999;
-    await ask(acquireOperation, { ...claim("me", token), ttl: 60_000 });
+    await ask(acquireOperation, { ...identity("me", token), ttl: 60_000 });
     const client = redisClient(servers.urls[0] ?? "");
     expect(await client.get("redlock:k")).toBe("8999999999999999:me:");
-    await ask(extendOperation, { ...claim("me", token), ttl: 60_000 });
+    await ask(extendOperation, { ...identity("me", token), ttl: 60_000 });
     expect(await client.get("redlock:@fence:k")).toBe("8999999999999999:8999999999999998");
   });
 
@@ -229,7 +240,7 @@ describe("the script of a master", () => {
     await client.hset("redlock:bad", "field", "value");
     const [good, bad, alsoGood] = await Promise.allSettled(
       ["a", "bad", "c"].map((key) =>
-        ask(acquireOperation, { ...claim(key, 1, [key]), ttl: 60_000 }),
+        ask(acquireOperation, { ...identity(key, 1, [key]), ttl: 60_000 }),
       ),
     );
     expect(good).toMatchObject({ status: "fulfilled" });
@@ -253,8 +264,8 @@ describe("the script of a master", () => {
 });
 
 describe("the simulated master", () => {
-  type Step = {
-    place: string;
+  type AgreementStep = {
+    position: string;
     kind:
       | "acquire"
       | "extend"
@@ -278,20 +289,20 @@ describe("the simulated master", () => {
     ttl: number;
     /** In line: somebody, and what is done about it. */
     priority: number;
-    home: string;
-    living: boolean;
+    queueId: string;
+    live: boolean;
     flag: boolean;
-    linger: number;
+    holdFor: number;
     run: string;
     /** Since when a home is passed over: before or after all that it does here. */
     age: number;
-    gone: { place: string; detail: string }[];
+    gone: { position: string; record: string }[];
   };
-  const place = fc
+  const position = fc
     .tuple(fc.constantFrom("1000000000000", "1000000000001"), fc.constantFrom("x", "y"), fc.nat(3))
     .map((parts) => parts.join(":"));
-  const step: fc.Arbitrary<Step> = fc.record({
-    place: fc.oneof(place, fc.constant("")),
+  const step: fc.Arbitrary<AgreementStep> = fc.record({
+    position: fc.oneof(position, fc.constant("")),
     kind: fc.constantFrom(
       "acquire",
       "acquire",
@@ -321,13 +332,13 @@ describe("the simulated master", () => {
     keys: fc.constantFrom(["k"], ["l"], ["k", "l"]),
     ttl: fc.constantFrom(100_000, 200_000),
     priority: fc.nat(1),
-    home: fc.constantFrom("", "x", "y"),
-    living: fc.boolean(),
+    queueId: fc.constantFrom("", "x", "y"),
+    live: fc.boolean(),
     flag: fc.boolean(),
-    linger: fc.constantFrom(0, 0, 20_000),
+    holdFor: fc.constantFrom(0, 0, 20_000),
     age: fc.constantFrom(-200_000, 200_000),
     run: fc.constantFrom("1", "1.2", "2", "10"),
-    gone: fc.array(fc.record({ place, detail: fc.constantFrom("", "p1@a", "p1@b") }), {
+    gone: fc.array(fc.record({ position, record: fc.constantFrom("", "p1@a", "p1@b") }), {
       maxLength: 2,
     }),
   });
@@ -340,7 +351,7 @@ describe("the simulated master", () => {
         const twin = new SimulatedMaster(new VirtualClock());
         const { server } = await answer(readOperation, { names, key: "k" });
         for (const each of steps) {
-          const { kind, owner, token, keys, ttl, guarded, home, flag } = each;
+          const { kind, owner, token, keys, ttl, guarded, queueId, flag } = each;
           const [key = ""] = keys;
           if (kind === "delete") {
             await client.del(names.lock(key));
@@ -356,30 +367,30 @@ describe("the simulated master", () => {
             twin.set(names.guard, "other:sure:0:0:500000:100000", Infinity);
           } else if (kind === "due") {
             // The clocks of the two are not the same: all is due, or nothing.
-            for (const home of ["x", "y", "z"]) {
+            for (const queueId of ["x", "y", "z"]) {
               const at = flag ? 0 : 9e12;
-              const members = await client.zrange(names.due(home), "0", "-1");
-              for (const member of members) await client.zadd(names.due(home), at, member);
+              const members = await client.zrange(names.due(queueId), "0", "-1");
+              for (const member of members) await client.zadd(names.due(queueId), at, member);
               const stored = members.map((member) => [member, at]);
-              if (stored.length > 0) twin.set(names.due(home), JSON.stringify(stored), 900_000);
+              if (stored.length > 0) twin.set(names.due(queueId), JSON.stringify(stored), 900_000);
             }
-            const queues = ["x", "y", "z"].map((home) => ({ home, servedAgo: each.age }));
+            const queues = ["x", "y", "z"].map((queueId) => ({ queueId, servedAgo: each.age }));
             const real = await ask(dueOperation, { names, queues });
             expect(twin.execute(dueOperation, { names, queues }, server)).toEqual(real);
           } else {
-            const placed = each.place !== "";
+            const placed = each.position !== "";
             const joins =
-              placed && each.living
+              placed && each.live
                 ? {
                     priority: each.priority,
-                    detail: `a${each.run}@${owner}`,
+                    record: `a${each.run}@${owner}`,
                     replaces: each.trust,
                   }
                 : undefined;
-            const caller = {
+            const requester = {
               process: owner,
-              home,
-              place: each.place,
+              queueId,
+              position: each.position,
               replaceable: flag && placed,
               run: Number.parseInt(each.run, 10),
               joins,
@@ -387,12 +398,12 @@ describe("the simulated master", () => {
                 placed && each.trust
                   ? {
                       priority: each.priority,
-                      detail: `a0@${owner}`,
-                      others: each.gone.map((other) => ({ place: other.place, priority: 0 })),
+                      record: `a0@${owner}`,
+                      others: each.gone.map((other) => ({ position: other.position, priority: 0 })),
                     }
                   : undefined,
             };
-            const base = { ...claim(owner, token, keys), guarded, caller };
+            const base = { ...identity(owner, token, keys), guarded, requester };
             const { operation, argsFor } = requestOf(kind, base, each);
             const guard = await client.get(names.guard);
             const real = await ask(operation, argsFor(armedAtOf(guard))).catch(messageOf);
@@ -403,7 +414,7 @@ describe("the simulated master", () => {
           }
           expect(guardIn(twin.get(names.guard))).toEqual(guardIn(await client.get(names.guard)));
           for (const known of ["k", "l"]) {
-            for (const name of [names.lock(known), names.fence(known), names.turn(known)]) {
+            for (const name of [names.lock(known), names.fence(known), names.reservation(known)]) {
               expect(twin.get(name) ?? null).toEqual(await client.get(name));
             }
             const line = await client.zrange(names.waiters(known), "0", "-1");
@@ -413,14 +424,14 @@ describe("the simulated master", () => {
                 JSON.parse(twin.get(names.newest(known)) ?? "[]") as [string, string][],
               ),
             );
-            const details = await client.hgetall(names.waiter(known));
-            expect(withoutLeases(Object.entries(details))).toEqual(
+            const records = await client.hgetall(names.waiter(known));
+            expect(withoutLeases(Object.entries(records))).toEqual(
               withoutLeases(JSON.parse(twin.get(names.waiter(known)) ?? "[]")),
             );
           }
-          for (const home of ["x", "y", "z"]) {
-            expect((await client.zrange(names.due(home), "0", "-1")).toSorted()).toEqual(
-              lineOf(twin.get(names.due(home))).toSorted(),
+          for (const queueId of ["x", "y", "z"]) {
+            expect((await client.zrange(names.due(queueId), "0", "-1")).toSorted()).toEqual(
+              lineOf(twin.get(names.due(queueId))).toSorted(),
             );
           }
           const noted = Object.entries(await client.hgetall(names.queues));
@@ -433,9 +444,9 @@ describe("the simulated master", () => {
   });
 
   function requestOf(
-    kind: Exclude<Step["kind"], "delete" | "foreign" | "flush" | "other process" | "due">,
-    base: Claim,
-    { ttl, trust, place, priority, living, flag, linger, gone, home, run, age }: Step,
+    kind: Exclude<AgreementStep["kind"], "delete" | "foreign" | "flush" | "other process" | "due">,
+    base: LockIdentity,
+    { ttl, trust, position, priority, live, flag, holdFor, gone, queueId, run, age }: AgreementStep,
   ): { operation: Operation<object, unknown>; argsFor: (armedAt: number) => object } {
     const requests = {
       arm: {
@@ -450,30 +461,30 @@ describe("the simulated master", () => {
         args: {
           ...base,
           held: true,
-          linger,
-          skipped: trust ? [] : [{ home: "y", age }],
-          done: flag ? place : "",
+          holdFor,
+          skipped: trust ? [] : [{ queueId: "y", age }],
+          done: flag ? position : "",
         },
       },
       rollback: {
         operation: releaseOperation,
-        args: { ...base, held: false, linger: 0, skipped: [], done: "" },
+        args: { ...base, held: false, holdFor: 0, skipped: [], done: "" },
       },
       join: {
         operation: joinOperation,
         args: {
           names,
           keys: base.keys,
-          newcomers: (trust ? [place, "1000000000002:z:0"] : [place || "1000000000003:z:0"])
+          newcomers: (trust ? [position, "1000000000002:z:0"] : [position || "1000000000003:z:0"])
             .filter((each) => each !== "")
             .map((each, index) => ({
-              place: each,
+              position: each,
               priority: priority + index,
-              detail: `${living ? "l" : "p"}${flag ? "r" : ""}${run}@${base.owner}`,
+              record: `${live ? "l" : "p"}${flag ? "r" : ""}${run}@${base.owner}`,
               replaces: flag,
             })),
           process: base.owner,
-          living,
+          live,
         },
       },
       serve: {
@@ -483,13 +494,13 @@ describe("the simulated master", () => {
           key: base.keys[0] ?? "",
           token: base.token,
           process: base.owner,
-          give: flag ? place : "",
-          detail: "p1@a",
+          give: flag ? position : "",
+          record: "p1@a",
           calls: trust,
           life: 60_000,
-          living,
+          live,
           gone,
-          skipped: home === "" ? [] : [{ home, age }],
+          skipped: queueId === "" ? [] : [{ queueId, age }],
         },
       },
       read: { operation: readOperation, args: { names, key: base.keys[0] ?? "" } },
@@ -504,7 +515,7 @@ it("goes through the same keys as the Lua on a real server", async () => {
   const twin = new SimulatedMaster(new VirtualClock());
   const stored = ["a", "ab", "a*b", "a[b]", "c\\d", "é", "a.b", "A", "account:42"];
   for (const [index, key] of stored.entries()) {
-    const taken = { ...claim("me", 100 + index, [key]), ttl: 60_000 };
+    const taken = { ...identity("me", 100 + index, [key]), ttl: 60_000 };
     twin.execute(acquireOperation, taken, "");
     await ask(acquireOperation, taken);
   }
@@ -553,12 +564,12 @@ function lineOf(stored = "[]"): string[] {
   const line = JSON.parse(stored) as [string, number][];
   return line
     .sort(([a, first], [b, second]) => first - second || (a < b ? -1 : 1))
-    .map(([place]) => place);
+    .map(([position]) => position);
 }
 
 /** What is known about waiters; of the leases of processes only that they are there. */
-function withoutLeases(details: [string, string][]): [string, string][] {
-  return details
+function withoutLeases(records: [string, string][]): [string, string][] {
+  return records
     .map(([name, value]): [string, string] => [name, name.startsWith("~") ? "lease" : value])
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
 }

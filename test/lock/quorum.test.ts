@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { KeyHolder } from "../../src/lock/acquiring.ts";
+import type { KeyHolder } from "../../src/lock/acquire-operation.ts";
 import { judge, quorumOf, type Vote } from "../../src/lock/quorum.ts";
 import { NodeError } from "../../src/redis/node-error.ts";
 
@@ -15,7 +15,7 @@ function heldBy(id: string, { confirmed = false, mark = 1 } = {}): Vote {
     ...stored,
     expiresIn: 100,
     confirmed,
-    turn: false,
+    reservation: false,
     ahead: 0,
     waiting: -1,
   };

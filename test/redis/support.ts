@@ -4,8 +4,13 @@ import { systemRandom } from "../../src/random.ts";
 import { parseEndpoint } from "../../src/redis/endpoint.ts";
 import { askNode } from "../../src/redis/node-port.ts";
 import { Batch } from "../../src/redis/batch.ts";
-import { type AnyCall, Call, composeProgram, type Operation } from "../../src/redis/operation.ts";
-import { RedisNode } from "../../src/redis/redis-node.ts";
+import {
+  type AnyRequest,
+  Request,
+  composeScript,
+  type Operation,
+} from "../../src/redis/operation.ts";
+import { Master } from "../../src/redis/master.ts";
 
 export const NODE_TIMEOUT = 200;
 
@@ -19,11 +24,11 @@ export const append: Operation<{ key: string; value: string }, number> = {
   argv: ({ value }) => [value],
   parse: ([, length]) => Number(length),
 };
-const program = composeProgram("", [append]);
+const program = composeScript("", [append]);
 
 /** A node, and what it said about its connection. It is closed when the test ends. */
 export interface ConnectedNode {
-  node: RedisNode;
+  node: Master;
   ups: number[];
   downs: string[];
 }
@@ -32,7 +37,7 @@ export interface ConnectedNode {
 export function connect(entry: unknown, onDown: () => void = () => {}): ConnectedNode {
   const ups: number[] = [];
   const downs: string[] = [];
-  const node = new RedisNode({
+  const node = new Master({
     endpoint: parseEndpoint("node", entry),
     program,
     nodeTimeout: NODE_TIMEOUT,
@@ -50,13 +55,13 @@ export function connect(entry: unknown, onDown: () => void = () => {}): Connecte
 }
 
 /** Appends to the list "list"; resolves to its length. */
-export function push(node: RedisNode, value: string): Promise<number> {
+export function push(node: Master, value: string): Promise<number> {
   return askNode(node, append, { key: "list", value }).then(({ reply }) => reply);
 }
 
 /** As {@link push}, all in one batch; resolves to what became of each. */
-export function pushAll(node: RedisNode, values: readonly string[]): Promise<readonly unknown[]> {
-  const calls = values.map((value) => new Call(append, { key: "list", value }) as AnyCall);
+export function pushAll(node: Master, values: readonly string[]): Promise<readonly unknown[]> {
+  const calls = values.map((value) => new Request(append, { key: "list", value }) as AnyRequest);
   return new Promise((answer, failure) => {
     node.send(new Batch(calls), { answer, failure, late: () => {} });
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LockUnavailableError } from "../../src/errors.ts";
-import { placeOf } from "../../src/line/place.ts";
+import { positionOf } from "../../src/waiters/waiter.ts";
 import { type Simulation, simulate } from "../support/simulated-redlock.ts";
 
 const OPTIONS = { ttl: 10_000, nodeTimeout: 500 };
@@ -87,17 +87,17 @@ describe("an abort comes before every other outcome of an acquisition", () => {
     const { clock, nodes, redlock } = simulate(3, OPTIONS);
     for (const { behaviour } of nodes) behaviour.frozen = true;
     const controller = new AbortController();
-    const standing = {
-      place: placeOf(1, "q", "1"),
+    const waiter = {
+      position: positionOf(1, "q", "1"),
       priority: 0,
-      home: "q",
+      queueId: "q",
       run: 1,
       replaceable: false,
     };
     const acquiring = redlock.acquireScoped(
       ["k"],
       {},
-      { standing, joins: true, job: { queueName: "q" }, cancel: controller.signal },
+      { waiter, joins: true, job: { queueName: "q" }, cancel: controller.signal },
     );
     controller.abort("mine");
     await expect(acquiring).rejects.toBe("mine");

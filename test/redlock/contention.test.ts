@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { LockConflictError, RedlockClosedError } from "../../src/errors.ts";
-import { placeOf } from "../../src/line/place.ts";
+import { positionOf } from "../../src/waiters/waiter.ts";
 import type { Lock } from "../../src/lock/lock.ts";
 import { seededRandom, simulate } from "../support/simulated-redlock.ts";
 
@@ -291,9 +291,9 @@ describe("close", () => {
     await clock.pass(OPTIONS.nodeTimeout);
     const holders = clock.pending;
     const joins = ["1", "2"].map((id) => {
-      const standing = { place: placeOf(0, "q", id), priority: 0, home: "q", run: 1 };
+      const waiter = { position: positionOf(0, "q", id), priority: 0, queueId: "q", run: 1 };
       const how = { state: "parked", tries: 0, keptFor: OPTIONS.ttl } as const;
-      return redlock.line.join({ ...standing, replaceable: false }, ["k"], how);
+      return redlock.waitLists.join({ ...waiter, replaceable: false }, ["k"], how);
     });
     await clock.until(redlock.close());
     await clock.until(Promise.all(joins));

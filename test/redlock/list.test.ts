@@ -46,11 +46,11 @@ describe("list", () => {
   it("goes through the keys that are waited for although nobody holds them, whatever is held beside", async () => {
     await withRedlock(async (redlock) => {
       const keys = Array.from({ length: 600 }, (_, i) => `idle:${i}`);
-      const place = "1000000000001:bull:q:0001:7";
+      const position = "1000000000001:bull:q:0001:7";
       // One master has not heard of them.
       for (const client of redisClients(servers).slice(1)) {
         const batch = client.pipeline();
-        for (const key of keys) batch.zadd(`redlock:@waiters:${key}`, 0, place);
+        for (const key of keys) batch.zadd(`redlock:@waiters:${key}`, 0, position);
         await batch.exec();
       }
       await redlock.acquire("idle:5");

@@ -5,7 +5,7 @@ import {
   LockLostError,
   LockUnavailableError,
 } from "../../src/errors.ts";
-import { namesUnder } from "../../src/lock/stored.ts";
+import { namesUnder } from "../../src/lock/stored-lock.ts";
 import { withoutMark } from "../../src/redlock/holder.ts";
 import { simulate } from "../support/simulated-redlock.ts";
 
@@ -60,7 +60,7 @@ describe("a key that nobody holds", () => {
   it("is said to be kept for the next in line, for as long as it is, and names no holder", async () => {
     const { clock, nodes, redlock } = simulate(3, OPTIONS);
     for (const { master } of nodes) {
-      master.set(namesUnder("redlock:").turn("k"), "7:0000000000001:q:0001:1", 1_500);
+      master.set(namesUnder("redlock:").reservation("k"), "7:0000000000001:q:0001:1", 1_500);
     }
     const conflicts: unknown[] = [];
     redlock.on("conflict", (conflict) => conflicts.push(conflict));

@@ -2,10 +2,10 @@ import { afterAll, beforeAll } from "vitest";
 import type { Redis } from "ioredis";
 import type { Clock } from "../../src/clock.ts";
 import { systemRandom } from "../../src/random.ts";
-import { RedisNode } from "../../src/redis/redis-node.ts";
-import type { Finding } from "../../src/redlock/findings.ts";
+import { Master } from "../../src/redis/master.ts";
+import type { Finding } from "../../src/ready/findings.ts";
 import type { RedlockOptions } from "../../src/redlock/options.ts";
-import { NotReadyError, type ReadyOptions, type ReadyReport } from "../../src/redlock/ready.ts";
+import { NotReadyError, type ReadyOptions, type ReadyReport } from "../../src/ready/ready.ts";
 import { Redlock } from "../../src/redlock/redlock.ts";
 import { type RedisNodesOptions, startRedisNodes } from "../../src/testing/index.ts";
 import { redisClient } from "../support/redis.ts";
@@ -56,7 +56,7 @@ export function redlock(
       : new Redlock(all, {
           clock,
           random: systemRandom,
-          connect: (nodeOptions) => new RedisNode(nodeOptions),
+          connect: (nodeOptions) => new Master(nodeOptions),
         });
   return closing(made.on("warning", () => {}));
 }

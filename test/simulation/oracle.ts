@@ -74,11 +74,11 @@ export class Oracle {
     this.#holdsOf(key).delete(hold);
   }
 
-  report(violation: Violation, detail: string): void {
+  report(violation: Violation, record: string): void {
     if (violation === this.#until) this.#timeline.halt();
     this.violations.set(violation, (this.violations.get(violation) ?? 0) + 1);
     if (this.examples.length < 5) {
-      this.examples.push(`${violation} at ${this.#timeline.now.toFixed(1)}: ${detail}`);
+      this.examples.push(`${violation} at ${this.#timeline.now.toFixed(1)}: ${record}`);
     }
   }
 

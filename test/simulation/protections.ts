@@ -120,7 +120,7 @@ export const PROTECTIONS: readonly Protection[] = [
     violation: "overlap",
     seeds: 24,
     patch: {
-      file: "src/lock/tenure.ts",
+      file: "src/lock/lease.ts",
       find: "const end = leaseEnd(sentAt, ttl, this.#context.driftFactor);",
       replace: "const end = leaseEnd(this.#context.clock.now(), ttl, this.#context.driftFactor);",
     },
@@ -147,7 +147,7 @@ export const PROTECTIONS: readonly Protection[] = [
       file: "src/redlock/held-lock.ts",
       find: "this.#lost?.abort(error);",
       replace:
-        "this.#lost?.abort(error);\n    void this.#tenure.release({ heard: () => {} }, { linger: 0, skipped: [] });",
+        "this.#lost?.abort(error);\n    void this.#lease.release({ heard: () => {} }, { holdFor: 0, skipped: [] });",
     },
   },
   {

@@ -103,12 +103,12 @@ if (values.seed !== undefined) {
   let next = 0;
   const worker = async (): Promise<void> => {
     while (Date.now() < end) {
-      const turn = next++;
-      const scenario = scenarios[turn % scenarios.length];
+      const reservation = next++;
+      const scenario = scenarios[reservation % scenarios.length];
       if (scenario === undefined) return;
-      const from = FIRST_SEED + CHUNK * Math.floor(turn / scenarios.length);
+      const from = FIRST_SEED + CHUNK * Math.floor(reservation / scenarios.length);
       note(scenario, await scenario.run(from, from + CHUNK));
-      if (turn % 20 === 19) console.log(`${grants} grants, ${failures.length} failed runs`);
+      if (reservation % 20 === 19) console.log(`${grants} grants, ${failures.length} failed runs`);
     }
   };
   await Promise.all(Array.from({ length: PARALLEL }, worker));

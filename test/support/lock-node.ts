@@ -1,19 +1,19 @@
 import { beforeEach } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { lockProgram } from "../../src/lock/program.ts";
+import { lockScript } from "../../src/lock/lock-script.ts";
 import { systemRandom } from "../../src/random.ts";
 import { parseEndpoint } from "../../src/redis/endpoint.ts";
 import { askNode } from "../../src/redis/node-port.ts";
 import type { Operation } from "../../src/redis/operation.ts";
-import { RedisNode } from "../../src/redis/redis-node.ts";
+import { Master } from "../../src/redis/master.ts";
 
 /** Connects the library to one server before each test, with the operations of locks and lines. */
 export function useLockNode(servers: { readonly urls: readonly string[] }) {
-  let node: RedisNode;
+  let node: Master;
   beforeEach(() => {
-    node = new RedisNode({
+    node = new Master({
       endpoint: parseEndpoint("node", servers.urls[0]),
-      program: lockProgram,
+      program: lockScript,
       nodeTimeout: 5_000,
       farthestClock: 60_000,
       clock: systemClock,

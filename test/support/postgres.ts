@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { findProgram } from "../../src/testing/search.ts";
 import { pickFreePort } from "../../src/testing/free-port.ts";
-import { Warden } from "../../src/testing/warden.ts";
+import { ProcessGuard } from "../../src/testing/process-guard.ts";
 
 /** Where Debian and its kind keep each version, outside of PATH. */
 const SHELF = "/usr/lib/postgresql";
@@ -36,7 +36,7 @@ export async function findPostgres(): Promise<string | undefined> {
 /** Starts a server on a database of its own, in memory as far as possible, and resolves when it takes connections. */
 export async function startPostgres(programs: string): Promise<Postgres> {
   const folder = await mkdtemp(join(tmpdir(), "postgres-"));
-  const warden = new Warden(folder);
+  const warden = new ProcessGuard(folder);
   const account = await unprivileged();
   if (account !== undefined) await chown(folder, account.uid, account.gid);
   const data = join(folder, "data");

@@ -81,7 +81,7 @@ export const parkedMemory: Scenario = {
         heap: (all.heap - first.heap) / jobs,
         master: (all.master - first.master) / jobs,
         waiting,
-        parking: (all.inQueue - first.inQueue) / jobs,
+        delayRequest: (all.inQueue - first.inQueue) / jobs,
         rate: (jobs * 1_000) / (all.at - first.at),
       };
     },

@@ -3,7 +3,7 @@ import { type Clock, systemClock } from "../../clock.ts";
 import { describeValue, LockConfigError, LockLostError, RedlockClosedError } from "../../errors.ts";
 import { normaliseKey } from "../../keys/normalise.ts";
 import type { Lock } from "../../lock/lock.ts";
-import { namesUnder } from "../../lock/stored.ts";
+import { namesUnder } from "../../lock/stored-lock.ts";
 import { systemRandom } from "../../random.ts";
 import type { RedlockOptions } from "../../redlock/options.ts";
 import type { Redlock } from "../../redlock/redlock.ts";

@@ -1,5 +1,5 @@
-import { NotReadyError, type ReadyReport } from "../../redlock/ready.ts";
-import { toFindings } from "../../redlock/findings.ts";
+import { NotReadyError, type ReadyReport } from "../../ready/ready.ts";
+import { toFindings } from "../../ready/findings.ts";
 import { Redlock } from "../../redlock/redlock.ts";
 
 /** A client of masters in memory: there is no server that `ready()` could examine. */

@@ -1,18 +1,18 @@
 import type { Clock } from "../../clock.ts";
-import { type CancelRequest, parseRequest, REQUEST_LIFE } from "../../lock/cancelling.ts";
-import type { AttendedQueue } from "../../lock/due-keys.ts";
-import type { Joining, Serving, TurnReply } from "../../lock/lining.ts";
-import type { AcquireReply, KeyHolder, UnarmedGuard } from "../../lock/acquiring.ts";
-import type { Claim } from "../../lock/claim.ts";
-import type { ExtendReply } from "../../lock/extending.ts";
-import type { Releasing, ReleaseReply } from "../../lock/releasing.ts";
-import type { Agreement, Arming, GuardState } from "../../lock/arming.ts";
-import type { Reading, ReadReply, ScanReply } from "../../lock/looking.ts";
-import { TURN } from "../../lock/line-script.ts";
-import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored.ts";
+import { type CancelRequest, parseRequest, REQUEST_LIFE } from "../../lock/cancel-operation.ts";
+import type { WatchedQueue } from "../../lock/due-operation.ts";
+import type { Joining, Serving, ReservationReply } from "../../lock/wait-list-operations.ts";
+import type { AcquireReply, KeyHolder, UnarmedGuard } from "../../lock/acquire-operation.ts";
+import type { LockIdentity } from "../../lock/lock-identity.ts";
+import type { ExtendReply } from "../../lock/extend-operation.ts";
+import type { Releasing, ReleaseReply } from "../../lock/release-operation.ts";
+import type { Agreement, Arming, GuardState } from "../../lock/arm-operation.ts";
+import type { Reading, ReadReply, ScanReply } from "../../lock/read-operation.ts";
+import { RESERVATION } from "../../lock/wait-list-script.ts";
+import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored-lock.ts";
 import { NodeError } from "../../redis/node-error.ts";
 import type { Operation } from "../../redis/operation.ts";
-import { SimulatedLine } from "./simulated-line.ts";
+import { SimulatedWaitLists } from "./simulated-wait-lists.ts";
 
 interface Stored {
   value: string;
@@ -39,21 +39,21 @@ function unarmed(guard: Guard | undefined, server: string): UnarmedGuard | undef
   return guard.state === "sure" ? undefined : "unsure";
 }
 
-type AcquireArgs = Claim & { ttl: number };
+type AcquireArgs = LockIdentity & { ttl: number };
 
 /** What a lock master does, in virtual time: the twin of the Lua. */
 export class SimulatedMaster {
   readonly #clock: Clock;
   #data = new Map<string, Stored>();
   readonly #channels = new Map<string, Set<(message: string) => void>>();
-  readonly #lines: SimulatedLine;
+  readonly #lines: SimulatedWaitLists;
   /** Another one after each promotion. */
   #replicationId = 0;
   #replica = false;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.#lines = new SimulatedLine({
+    this.#lines = new SimulatedWaitLists({
       get: (key) => this.get(key),
       set: (key, value, ttl) => this.set(key, value, ttl),
       delete: (key) => this.delete(key),
@@ -126,22 +126,22 @@ export class SimulatedMaster {
     const handlers: Record<string, (args: never) => unknown> = {
       arm: (arming: Arming) => this.#arm(arming, server),
       agree: (agreement: Agreement) => this.#agree(agreement, server),
-      acquire: (claim: AcquireArgs) => this.#acquire(claim, server),
-      extend: (claim: Claim & { ttl: number }) => this.#extend(claim, server),
+      acquire: (identity: AcquireArgs) => this.#acquire(identity, server),
+      extend: (identity: LockIdentity & { ttl: number }) => this.#extend(identity, server),
       release: (releasing: Releasing) => this.#release(releasing),
       join: (joining: Joining) => this.#lines.join(joining),
       serve: (serving: Serving) => this.#lines.serve(serving),
-      due: ({ names, queues }: { names: Claim["names"]; queues: readonly AttendedQueue[] }) =>
+      due: ({ names, queues }: { names: LockIdentity["names"]; queues: readonly WatchedQueue[] }) =>
         this.#lines.due(names, queues),
-      cancel: ({ names, ...request }: CancelRequest & { names: Claim["names"] }) => {
-        const { key, token, place, by } = request;
-        this.set(names.request(key), JSON.stringify([key, token, place, by]), REQUEST_LIFE);
-        this.#publish(names.cancelled, JSON.stringify([key, token, place, by]));
+      cancel: ({ names, ...request }: CancelRequest & { names: LockIdentity["names"] }) => {
+        const { key, token, position, by } = request;
+        this.set(names.request(key), JSON.stringify([key, token, position, by]), REQUEST_LIFE);
+        this.#publish(names.cancelled, JSON.stringify([key, token, position, by]));
       },
-      request: ({ names, key }: { names: Claim["names"]; key: string }) =>
+      request: ({ names, key }: { names: LockIdentity["names"]; key: string }) =>
         parseRequest(this.get(names.request(key)) ?? ""),
       read: (reading: Reading) => this.#read(reading, server),
-      scan: ({ names, pattern }: { names: Claim["names"]; pattern: string }) =>
+      scan: ({ names, pattern }: { names: LockIdentity["names"]; pattern: string }) =>
         this.#scan(names, pattern),
     };
     const handler = handlers[name];
@@ -190,7 +190,7 @@ export class SimulatedMaster {
   }
 
   #acquire(
-    { names, keys, owner, token, ttl, holder, guarded, caller }: AcquireArgs,
+    { names, keys, owner, token, ttl, holder, guarded, requester }: AcquireArgs,
     server: string,
   ): AcquireReply {
     let remaining = 0;
@@ -207,26 +207,27 @@ export class SimulatedMaster {
     const mark = Math.max(...fences.map((fence) => fence.mark));
     let mine = 0;
     const later = keys
-      .map((key) => (caller.replaceable ? this.#lines.latest(names, key) : ""))
-      .find((latest) => latest > caller.place);
+      .map((key) => (requester.replaceable ? this.#lines.latest(names, key) : ""))
+      .find((latest) => latest > requester.position);
     if (later !== undefined) return { status: "replaced", by: later };
     const holders = keys.flatMap((key, index): KeyHolder[] => {
       const current = this.get(names.lock(key));
       if (current === undefined) {
-        const turn = this.#lines.turnOf(names, key) ?? this.#lines.firstBefore(names, key, caller);
-        if (turn === undefined || turn.place === caller.place) return [];
-        const { place, token: since } = turn;
-        const expiresIn = since === 0 ? TURN : this.#ttl(names.turn(key));
+        const reservation =
+          this.#lines.reservationOf(names, key) ?? this.#lines.firstBefore(names, key, requester);
+        if (reservation === undefined || reservation.position === requester.position) return [];
+        const { position, token: since } = reservation;
+        const expiresIn = since === 0 ? RESERVATION : this.#ttl(names.reservation(key));
         return [
           {
             key,
-            id: place,
+            id: position,
             token: since,
             text: undefined,
             kept: false,
             expiresIn,
             confirmed: false,
-            turn: true,
+            reservation: true,
             ahead: 0,
             waiting: -1,
           },
@@ -243,29 +244,38 @@ export class SimulatedMaster {
         this.set(names.lock(key), current, longest);
       }
       const expiresIn = this.#ttl(names.lock(key));
-      const later = caller.replaceable
-        ? this.#lines.laterHolder(names, key, stored.token, caller.place)
+      const later = requester.replaceable
+        ? this.#lines.laterHolder(names, key, stored.token, requester.position)
         : {};
       return [
-        { key, expiresIn, confirmed, turn: false, ahead: 0, waiting: -1, ...later, ...stored },
+        {
+          key,
+          expiresIn,
+          confirmed,
+          reservation: false,
+          ahead: 0,
+          waiting: -1,
+          ...later,
+          ...stored,
+        },
       ];
     });
     if (holders.length > 0) {
-      const { joins, place } = caller;
+      const { joins, position } = requester;
       if (joins !== undefined && token > mark) {
         for (const { key, expiresIn, later } of holders) {
-          if (later === undefined) this.#lines.arrive(names, key, place, joins, expiresIn);
+          if (later === undefined) this.#lines.arrive(names, key, position, joins, expiresIn);
         }
       }
       for (const { key, expiresIn } of token > mark ? holders : []) {
-        this.#lines.foresee(names, key, caller, expiresIn);
+        this.#lines.foresee(names, key, requester, expiresIn);
       }
       const aheadOf = (key: string): number =>
-        place === "" ? 0 : this.#lines.ahead(names, key, place);
+        position === "" ? 0 : this.#lines.ahead(names, key, position);
       const known = holders.map((holder) => ({
         ...holder,
         ahead: aheadOf(holder.key),
-        waiting: this.#lines.waitingBeside(names, holder.key, place),
+        waiting: this.#lines.waitingBeside(names, holder.key, position),
       }));
       return { status: "busy", mark, holders: known };
     }
@@ -275,10 +285,10 @@ export class SimulatedMaster {
     for (const [index, key] of keys.entries()) {
       const fence = `${Math.max(token, mark)}:${fences[index]?.closed ?? 0}`;
       this.set(names.fence(key), fence, RETENTION);
-      if (caller.place !== "") {
-        this.#lines.hold(names, key, token, caller);
-        this.#lines.come(names, key, caller.place);
-        this.#lines.leaveOnce(names, key, caller.place, caller.run);
+      if (requester.position !== "") {
+        this.#lines.hold(names, key, token, requester);
+        this.#lines.come(names, key, requester.position);
+        this.#lines.leaveOnce(names, key, requester.position, requester.run);
       }
       if (mine === keys.length) continue;
       this.set(names.lock(key), `${remaining > 0 ? "q" : ""}${token}:${owner}:${holder}`, ttl);
@@ -287,7 +297,7 @@ export class SimulatedMaster {
   }
 
   #extend(
-    { names, keys, owner, token, ttl, guarded, holder }: Claim & { ttl: number },
+    { names, keys, owner, token, ttl, guarded, holder }: LockIdentity & { ttl: number },
     server: string,
   ): ExtendReply {
     let quarantined = false;
@@ -327,34 +337,35 @@ export class SimulatedMaster {
   }
 
   #release(releasing: Releasing): ReleaseReply {
-    const { names, keys, owner, token, held, linger, skipped, done, caller } = releasing;
+    const { names, keys, owner, token, held, holdFor, skipped, done, requester } = releasing;
     let deleted = 0;
-    const turns = keys.map((key): TurnReply => {
+    const reservations = keys.map((key): ReservationReply => {
       const lock = names.lock(key);
       const current = this.get(lock);
       const stored = parseStoredLock(current ?? "");
       let free = current === undefined;
       if (stored.id === owner && stored.token !== undefined && stored.token <= token) {
         deleted += 1;
-        free = linger === 0;
+        free = holdFor === 0;
         if (!held || free) this.delete(lock);
-        if (held && free) this.delete(names.turn(key));
+        if (held && free) this.delete(names.reservation(key));
         if (held && !free) {
-          this.set(lock, asKept(current ?? ""), linger);
-          this.#lines.lingers(names, key, linger);
+          this.set(lock, asKept(current ?? ""), holdFor);
+          this.#lines.holdsOn(names, key, holdFor);
         }
       }
       const { mark, closed } = this.#fence(names.fence(key));
       const fence = `${Math.max(mark, token)}:${held ? Math.max(closed, token) : closed}`;
       this.set(names.fence(key), fence, RETENTION);
-      if (held && caller.place !== "") this.#lines.leaveOnce(names, key, caller.place, caller.run);
+      if (held && requester.position !== "")
+        this.#lines.leaveOnce(names, key, requester.position, requester.run);
       if (held && done !== "") this.#lines.succeed(names, key, done);
       const waiting = this.#lines.size(names, key);
       if (!free) return { status: "held", expiresIn: this.#ttl(lock), waiting };
       if (!held) return { status: "nobody", waiting };
-      return this.#lines.next(names, key, token, caller, skipped);
+      return this.#lines.next(names, key, token, requester, skipped);
     });
-    return { deleted, turns };
+    return { deleted, reservations };
   }
 
   #read({ names, key, from, count }: Reading, server: string): ReadReply {
@@ -377,7 +388,7 @@ export class SimulatedMaster {
   }
 
   /** All in one step. */
-  #scan(names: Claim["names"], pattern: string): ScanReply {
+  #scan(names: LockIdentity["names"], pattern: string): ScanReply {
     const glob = globOf(pattern);
     const found = [names.lock(""), names.waiters("")].flatMap((prefix) =>
       [...this.#data.keys()]

@@ -1,6 +1,6 @@
 import { type Job, Worker } from "bullmq";
 import { withLock } from "../../../src/index.ts";
-import type { WorkerTask } from "../crew.ts";
+import type { WorkerTask } from "../worker-processes.ts";
 import { Journal } from "../journal.ts";
 import { makeOurs } from "../lock-client.ts";
 import { RemoteResource } from "../resource.ts";

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { ActiveTime } from "../active-time.ts";
-import type { WorkerTask } from "../crew.ts";
+import type { WorkerTask } from "../worker-processes.ts";
 import { Journal } from "../journal.ts";
 import { openClient } from "../lock-client.ts";
 import { RemoteResource } from "../resource.ts";

@@ -1,5 +1,5 @@
 import type { Lock } from "../../../src/lock/lock.ts";
-import { namesUnder } from "../../../src/lock/stored.ts";
+import { namesUnder } from "../../../src/lock/stored-lock.ts";
 import type { Host } from "../host.ts";
 import type { Server } from "../network.ts";
 import type { Timeline } from "../timeline.ts";
@@ -69,7 +69,7 @@ export class JobOracle {
   readonly #begun = new Set<string>();
   /** For each key the jobs that have succeeded, the last one last. */
   readonly #succeeded = new Map<string, Run[]>();
-  readonly #parkers = new Map<string, { host: Host; at: number; home: string }>();
+  readonly #parkers = new Map<string, { host: Host; at: number; queueId: string }>();
   /** For each queue the processes that have taken up a job of it, and since when. */
   readonly #servers = new Map<JobQueue, Map<Host, number>>();
   readonly #freeSince = new Map<StoredJob, number>();
@@ -138,7 +138,7 @@ export class JobOracle {
 
   parked(queue: JobQueue, id: string, host: Host): void {
     const at = this.#timeline.now;
-    this.#parkers.set(nameOf(queue, id), { host, at, home: queue.name });
+    this.#parkers.set(nameOf(queue, id), { host, at, queueId: queue.name });
   }
 
   conflict(keys: readonly string[]): void {
@@ -208,7 +208,7 @@ export class JobOracle {
     }
     for (const { name, master } of servers) {
       for (const key of keys) {
-        for (const stored of [NAMES.waiters(key), NAMES.waiter(key), NAMES.turn(key)]) {
+        for (const stored of [NAMES.waiters(key), NAMES.waiter(key), NAMES.reservation(key)]) {
           const value = master.get(stored);
           if (value !== undefined) this.report("leftover", `${stored} on ${name}: ${value}`);
         }
@@ -216,11 +216,11 @@ export class JobOracle {
     }
   }
 
-  report(violation: JobViolation, detail: string): void {
+  report(violation: JobViolation, record: string): void {
     if (violation === this.#until) this.#timeline.halt();
     this.violations.set(violation, (this.violations.get(violation) ?? 0) + 1);
     if (this.examples.length < 5) {
-      this.examples.push(`${violation} at ${this.#timeline.now.toFixed(1)}: ${detail}`);
+      this.examples.push(`${violation} at ${this.#timeline.now.toFixed(1)}: ${record}`);
     }
   }
 

@@ -30,18 +30,18 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 200,
     patch: {
-      file: "src/bullmq/park.ts",
-      find: `  const { moved, error } = await putAside(activation, { ...parked, reason: "conflict" });
-  if (!moved || standing === undefined) return error;
-  const entering = enter(activation, standing, parked, redlock.clock.now() + parked.delay);
+      file: "src/bullmq/park-job.ts",
+      find: `  const { moved, error } = await delayJob(activation, { ...parked, reason: "conflict" });
+  if (!moved || waiter === undefined) return error;
+  const entering = enter(activation, waiter, parked, redlock.clock.now() + parked.delay);
   // The slot is free: whatever the masters say to it now is no longer its business. But a worker that closes takes the
   // connection with it by which the job is called.
   if (closing.aborted) await entering;
   else redlock.finish(entering);
   return error;
 `,
-      replace: `  await enter(activation, standing!, parked, redlock.clock.now() + parked.delay);
-  return (await putAside(activation, { ...parked, reason: "conflict" })).error;
+      replace: `  await enter(activation, waiter!, parked, redlock.clock.now() + parked.delay);
+  return (await delayJob(activation, { ...parked, reason: "conflict" })).error;
 `,
     },
   },
@@ -53,7 +53,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 200,
     patch: {
-      file: "src/line/line.ts",
+      file: "src/waiters/wait-lists.ts",
       find: `quiet: states.some((state) => state !== "free"),`,
       replace: `quiet: states.length > 0,`,
     },
@@ -66,8 +66,8 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seeds: 20,
     patch: {
       file: "src/testing/memory/simulated-master.ts",
-      find: "if (turn === undefined || turn.place === caller.place) return [];",
-      replace: 'if (turn === undefined || turn.place !== "") return [];',
+      find: "if (reservation === undefined || reservation.position === requester.position) return [];",
+      replace: 'if (reservation === undefined || reservation.position !== "") return [];',
     },
   },
   {
@@ -77,7 +77,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/line/due-keys.ts",
+      file: "src/waiters/due-keys.ts",
       find: "if (!checked.has(key)) this.#check(key);",
       replace: "void this.#check;",
     },
@@ -89,7 +89,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/bullmq/give-way.ts",
+      file: "src/bullmq/on-conflict.ts",
       find: "? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead, ttl }, fraction)",
       replace: "? alarm({ expiresIn: 10 * ttl, ahead: conflict.ahead, ttl }, fraction)",
     },
@@ -101,10 +101,10 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/testing/memory/simulated-line.ts",
-      find: 'const theirs = head.detail.split("@")[1] ?? "";',
+      file: "src/testing/memory/simulated-wait-lists.ts",
+      find: 'const theirs = head.record.split("@")[1] ?? "";',
       replace:
-        'this.leave(names, key, head.place);\n    const theirs = head.detail.split("@")[1] ?? "";',
+        'this.leave(names, key, head.position);\n    const theirs = head.record.split("@")[1] ?? "";',
     },
   },
   {
@@ -114,7 +114,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/bullmq/queue-home.ts",
+      file: "src/bullmq/bullmq-adapter.ts",
       find: "if (job === undefined) return undefined;",
       replace: 'if (job === undefined) throw new Error("gone");',
     },
@@ -126,7 +126,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/line/suspects.ts",
+      file: "src/waiters/unresponsive-queues.ts",
       find: ".filter(([, { since, pause }]) => since + pause > now)",
       replace: ".filter(() => false)",
     },
@@ -138,7 +138,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/line/turns.ts",
+      file: "src/waiters/reservations.ts",
       find: "if (this.#calls.has(waiter)) return;",
       replace: "if (this !== undefined) return;",
     },
@@ -150,9 +150,9 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/testing/memory/simulated-line.ts",
-      find: 'if (detail !== "" && known !== undefined && known !== detail) continue;',
-      replace: 'if (detail !== "" && known !== detail) continue;',
+      file: "src/testing/memory/simulated-wait-lists.ts",
+      find: 'if (record !== "" && known !== undefined && known !== record) continue;',
+      replace: 'if (record !== "" && known !== record) continue;',
     },
   },
   {
@@ -163,8 +163,8 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seeds: 20,
     patch: {
       file: "src/bullmq/predecessors.ts",
-      find: "return shares && isBefore(other.standing, standing) ? [other.standing] : [];",
-      replace: "return shares && isBefore(other.standing, standing) ? [] : [];",
+      find: "return shares && isBefore(other.waiter, waiter) ? [other.waiter] : [];",
+      replace: "return shares && isBefore(other.waiter, waiter) ? [] : [];",
     },
   },
   {
@@ -174,7 +174,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "stale",
     seeds: 20,
     patch: {
-      file: "src/testing/memory/simulated-line.ts",
+      file: "src/testing/memory/simulated-wait-lists.ts",
       find: 'const done = this.#newest(names, key).get("done") ?? "";',
       replace: 'const done = "";',
     },
@@ -186,8 +186,8 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/line/line.ts",
-      find: "for (const key of early) void this.#attendant(key).look();",
+      file: "src/waiters/wait-lists.ts",
+      find: "for (const key of early) void this.#watcher(key).look();",
       replace: "void early;",
     },
   },
@@ -198,7 +198,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "starved",
     seeds: 20,
     patch: {
-      file: "src/line/line.ts",
+      file: "src/waiters/wait-lists.ts",
       find: "tries >= PATIENT_TRIES &&",
       replace: "tries >= PATIENT_TRIES * 1_000 &&",
     },
@@ -210,7 +210,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/line/turns.ts",
+      file: "src/waiters/reservations.ts",
       find: 'if (fate === "called" && (await',
       replace: 'if (fate === "gone" && (await',
     },

@@ -94,8 +94,8 @@ export class SimulatedWorker {
 
   async #serve(slot: number): Promise<void> {
     const { queue, processor } = this.parts;
-    for (let turn = 1; this.closing === undefined; turn++) {
-      const token = `worker-${this.#id}:${slot}:${turn}`;
+    for (let reservation = 1; this.closing === undefined; reservation++) {
+      const token = `worker-${this.#id}:${slot}:${reservation}`;
       const stored = await this.send(() => queue.moveToActive(token, LOCK_DURATION));
       if (stored === undefined) {
         await this.#nextJob();

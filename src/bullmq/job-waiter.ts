@@ -1,0 +1,26 @@
+import type { Job } from "bullmq";
+import { positionOf, type Waiter } from "../waiters/waiter.ts";
+
+/**
+ * The standing of a job in lines. Its place comes from when it was to run, so that it is the same at each activation, and
+ * jobs stand in the order in which their queue would run them.
+ */
+export function waiterOf(job: Job, queueId: string, replaceable: boolean): Waiter {
+  return {
+    position: positionOf(job.timestamp + (job.opts.delay ?? 0), queueId, job.id ?? ""),
+    priority: job.priority,
+    queueId,
+    run: job.attemptsStarted,
+    replaceable,
+  };
+}
+
+/**
+ * The place up to which a job replaces earlier ones once it has succeeded: its own. A job that was promoted before its delay was
+ * over does not replace those that were added since.
+ * @param now in ms since 1970.
+ */
+export function positionWhenDone(job: Job, { position, queueId }: Waiter, now: number): string {
+  const isEarly = now < job.timestamp + (job.opts.delay ?? 0);
+  return isEarly ? positionOf(job.timestamp, queueId, job.id ?? "") : position;
+}

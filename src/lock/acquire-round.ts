@@ -1,0 +1,140 @@
+import type { NodeError } from "../redis/node-error.ts";
+import type { Responses } from "../redis/operation.ts";
+import { type AcquireReply, acquireOperation, type UnarmedGuard } from "./acquire-operation.ts";
+import type { LockIdentity } from "./lock-identity.ts";
+import type { LockContext } from "./lock-context.ts";
+import { judge, markOf, type Verdict, type Vote } from "./quorum.ts";
+import type { ReservationListener } from "./tally.ts";
+import { Lease } from "./lease.ts";
+
+const UNARMED: Record<UnarmedGuard, string> = {
+  absent: "new, or lost its memory",
+  other: "was restarted, or took the data of another server",
+  unsure: "lost its memory, and no master has told yet how long the locks can be that it forgot",
+};
+
+/** Why a guard gives no vote, in words. */
+export function describeUnarmed(
+  reply: AcquireReply & { readonly status: "unarmed" | "too long" },
+): string {
+  if (reply.status === "unarmed") return UNARMED[reply.guard];
+  return "not all masters have been told of so long a ttl";
+}
+
+const UNDECIDED: Verdict = { kind: "undecided" };
+const PENDING: Vote = { kind: "pending" };
+const GRANTED: Vote = { kind: "granted" };
+
+/**
+ * Asks all masters once, and judges their votes until they are decided. One flat object, since there is one for nearly every
+ * lock.
+ */
+export class AcquireRound implements Responses<AcquireReply> {
+  readonly lease: Lease;
+  readonly votes: Vote[];
+  verdict: Verdict = UNDECIDED;
+  readonly #context: LockContext;
+  readonly #traces: boolean[];
+  readonly #decided: (round: AcquireRound) => void;
+  #rollingBack: ReservationListener | undefined;
+
+  /**
+   * @param traces is set for the masters that may have something of the claim; it may know some of earlier rounds.
+   * @param decided runs once, with the verdict.
+   */
+  constructor(
+    context: LockContext,
+    identity: LockIdentity & { readonly ttl: number },
+    traces: boolean[],
+    decided: (round: AcquireRound) => void,
+  ) {
+    this.#context = context;
+    this.#traces = traces;
+    this.#decided = decided;
+    this.lease = new Lease(context, identity);
+    this.votes = context.masters.ports.map(() => PENDING);
+  }
+
+  /** Asks all masters. To be called once. */
+  ask(): void {
+    this.#context.masters.broadcast(acquireOperation, this.lease.identity, this);
+  }
+
+  answer(node: number, reply: AcquireReply, sentAt: number): void {
+    this.#hear(node, reply, sentAt);
+    this.#cast(node, voteOf(reply));
+  }
+
+  failure(node: number, error: NodeError): void {
+    this.#cast(node, { kind: "failed", error });
+  }
+
+  /** Too late for the vote, not for the lease. */
+  late(node: number, reply: AcquireReply, sentAt: number): void {
+    this.#hear(node, reply, sentAt);
+  }
+
+  /**
+   * Takes back what the rounds may have left: at once where a master has granted, or said nothing and may do so late, and
+   * where the vote is still to come when it is there.
+   */
+  rollBack(heard: ReservationListener): void {
+    this.#rollingBack = heard;
+    for (const node of this.votes.keys()) this.#rollBackOn(node);
+  }
+
+  #hear(node: number, reply: AcquireReply, sentAt: number): void {
+    this.#context.guards.heard(node, reply);
+    // Also after the round is decided: each further master makes the lock last longer.
+    if (reply.status === "granted") this.lease.confirm(node, sentAt, this.lease.grantedTtl);
+  }
+
+  #cast(node: number, vote: Vote): void {
+    const { masters, tokens } = this.#context;
+    this.votes[node] = vote;
+    if (!isRefusal(vote)) this.#traces[node] = true;
+    if (this.#rollingBack !== undefined) this.#rollBackOn(node);
+    tokens.observe(markOf(vote));
+    if (this.verdict.kind !== "undecided") return;
+    this.verdict = judge(this.votes, masters.quorum, this.lease.identity.token);
+    if (this.verdict.kind !== "undecided") this.#decided(this);
+  }
+
+  #rollBackOn(node: number): void {
+    const done = this.votes[node] !== PENDING && this.#traces[node] === true;
+    if (done && this.#rollingBack !== undefined) this.lease.rollBack(node, this.#rollingBack);
+  }
+}
+
+/** Whether the master has taken nothing. */
+function isRefusal(vote: Vote): boolean {
+  if (vote.kind === "barred") return vote.reason === "unarmed";
+  return vote.kind === "busy" || vote.kind === "stale" || vote.kind === "replaced";
+}
+
+function voteOf(reply: AcquireReply): Vote {
+  switch (reply.status) {
+    case "granted":
+      return GRANTED;
+    case "stale":
+      return { kind: "stale", mark: reply.mark };
+    case "busy":
+      // An attempt of another client that the master has accepted in quarantine holds nothing.
+      if (reply.holders.every(({ provisional }) => provisional)) return quarantined(undefined);
+      return { kind: "busy", mark: reply.mark, holders: reply.holders };
+    case "replaced":
+      return { kind: "replaced", by: reply.by };
+    case "quarantined":
+      return quarantined(reply.remaining);
+    case "unarmed":
+    case "too long":
+      return { kind: "barred", reason: "unarmed", cause: describeUnarmed(reply) };
+    default:
+      return reply satisfies never;
+  }
+}
+
+function quarantined(remaining: number | undefined): Vote {
+  const until = remaining === undefined ? "" : `; votes in ${Math.ceil(remaining / 1_000)} s`;
+  return { kind: "barred", reason: "quarantined", cause: `new, or lost its memory${until}` };
+}

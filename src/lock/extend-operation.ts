@@ -1,0 +1,90 @@
+import type { Operation } from "../redis/operation.ts";
+import { parseUnarmed, type UnarmedGuard } from "./acquire-operation.ts";
+import { type LockIdentity, lockAndFence, valueOf } from "./lock-identity.ts";
+import { extendEntry } from "./fast-path.ts";
+
+/** What a master says to {@link extendOperation}. */
+export type ExtendReply =
+  | ExtendStatus
+  /** A key is missing, and there is no vote until the master has a guard that is its own and is sure. */
+  | { readonly status: "unarmed"; readonly guard: UnarmedGuard };
+
+interface ExtendStatus {
+  /**
+   * `gone`: a key is missing, and must not be set again; `taken`: a key is somebody else's; `too long`: not all
+   * masters have been told of so long a ttl: in these cases nothing was extended. `quarantined`: the master has lost its memory,
+   * and our key with it, or the key was set since: no vote. A key that survived is a vote like any other.
+   */
+  readonly status: "extended" | "quarantined" | "gone" | "taken" | "too long";
+}
+
+/**
+ * Prolongs all keys, if all are ours. Never shortens a ttl.
+ *
+ * A key that is missing is set again (healed) on a master that is sure and out of quarantine, if no later holder can
+ * have been there: `closed` is below our token. There "no key" means that every earlier vote has expired or was given
+ * back, and from now on nobody else gets this vote. The client counts it only before its deadline: a lock is never
+ * revived.
+ */
+export const extendOperation: Operation<LockIdentity & { readonly ttl: number }, ExtendReply> = {
+  name: "extend",
+  prompt: true,
+  lua: `
+  local value, token, ttl, below, guarded = argv[1], argv[2], argv[3], argv[4], argv[5] == '1'
+  local names, quarantined, set, gone, values = (#keys - 1) / 2, false, false, false, {}
+  local why
+  if guarded then
+    local guard = guardOf(keys[#keys])
+    if guard.server and tonumber(ttl) > guard.agreed then return { 'TOOLONG' } end
+    why = unarmed(guard)
+    quarantined = why or (guard.ready > 0 and guard.ready > clockOf())
+  end
+  for i = 1, names do
+    values[i] = redis.call('GET', keys[2 * i - 1])
+    if values[i] and values[i] ~= value then
+      local owner = holderOf(value)
+      local holder, held = holderOf(values[i])
+      if holder ~= owner or held ~= token then return { 'TAKEN' } end
+      if string.sub(values[i], 1, 1) == 'q' then set = true end
+    elseif not values[i] then
+      local _, closed = marksOf(keys[2 * i])
+      if not guarded or not above(token, closed) then return { 'GONE' } end
+      gone = true
+    end
+  end
+  if gone and why then return { 'UNARMED', why } end
+  if gone and quarantined then return { 'QUARANTINED' } end
+  for i = 1, names do
+    local rest = redis.call('PTTL', keys[2 * i - 1])
+    if not values[i] then
+      redis.call('SET', keys[2 * i - 1], value, 'PX', ttl)
+    elseif not quarantined and string.sub(values[i], 1, 1) == 'q' then
+      redis.call('SET', keys[2 * i - 1], string.sub(values[i], 2), 'PX', math.max(rest, tonumber(ttl)))
+    elseif rest < tonumber(ttl) then
+      redis.call('PEXPIRE', keys[2 * i - 1], ttl)
+    end
+    raiseMarks(keys[2 * i], token, below)
+  end
+  if quarantined and set then return { 'QUARANTINED' } end
+  return 'OK'`,
+  keys: (identity) => [...lockAndFence(identity), identity.names.guard],
+  argv: (identity) => [
+    valueOf(identity),
+    identity.token,
+    identity.ttl,
+    identity.token - 1,
+    identity.guarded ? 1 : 0,
+  ],
+  fast: { entry: extendEntry, served: () => EXTENDED },
+  parse([status, guard]) {
+    if (status === "OK") return EXTENDED;
+    if (status === "UNARMED") return { status: "unarmed", guard: parseUnarmed(guard) };
+    if (status === "QUARANTINED") return { status: "quarantined" };
+    if (status === "TOOLONG") return { status: "too long" };
+    if (status === "GONE") return { status: "gone" };
+    if (status === "TAKEN") return { status: "taken" };
+    throw new Error(`an unknown status ${String(status)}`);
+  },
+};
+
+const EXTENDED: ExtendReply = { status: "extended" };

@@ -1,0 +1,22 @@
+import type { Clock } from "../clock.ts";
+import type { Random } from "../random.ts";
+import type { SplitBackoff } from "./split-backoff.ts";
+import type { Guards } from "./guard.ts";
+import type { Masters } from "./masters.ts";
+import type { Names } from "./stored-lock.ts";
+import type { TokenSource } from "./tokens.ts";
+
+/** What the locks of one client share. */
+export interface LockContext {
+  readonly masters: Masters;
+  readonly guards: Guards;
+  readonly tokens: TokenSource;
+  readonly splits: SplitBackoff;
+  readonly names: Names;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly driftFactor: number;
+  readonly nodeTimeout: number;
+  /** Names this process in lines. */
+  readonly process: string;
+}

@@ -1,0 +1,178 @@
+import { FARTHEST_CLOCK } from "../lock/tokens.ts";
+import { drift } from "../lock/validity.ts";
+import { unfitness } from "../redis/server-info.ts";
+import type { VoteCheck } from "./vote-check.ts";
+import type { FindingCode, Observation } from "./findings.ts";
+import type { NodeFacts } from "./node-facts.ts";
+import type { ClockFacts } from "./server-clock.ts";
+import { type RedlockSettings, warningAboutCount } from "../redlock/options.ts";
+
+/** What was learned about all masters, and about the queue's Redis. */
+export interface Facts {
+  readonly nodes: readonly NodeFacts[];
+  /** What each master said to the connection that locks use. */
+  readonly ballots: readonly VoteCheck[];
+  readonly queue: QueueFacts | undefined;
+  /** The longest ttl that the masters had been told of, if it is not ours. */
+  readonly otherMaxTtl: number | undefined;
+}
+
+/** What was learned about the queue's Redis. */
+export type QueueFacts =
+  | { readonly name: string; readonly runId: string }
+  | { readonly name: string; readonly failure: string };
+
+/** What is to be said about the masters. Pure; the order is that of the masters. */
+export function judgeNodes(facts: Facts, settings: RedlockSettings): Observation[] {
+  const observations: Observation[] = [];
+  for (const [index, node] of facts.nodes.entries()) {
+    const exclusions = excluding(facts, index);
+    // Of a master that cannot be asked, or must not vote, the rest is of no interest.
+    const others = exclusions.length > 0 ? [] : warnings(node, facts.ballots[index], settings);
+    for (const [code, found] of [...exclusions, ...others]) {
+      observations.push({ code, node: node.node, found });
+    }
+  }
+  observations.push(...aboutQueue(facts));
+  if (facts.otherMaxTtl !== undefined) {
+    const found = `maxTtl ${settings.maxTtl} here, ${facts.otherMaxTtl} on the masters`;
+    observations.push({ code: "max-ttl", node: undefined, found });
+  }
+  const count = warningAboutCount(facts.nodes.length);
+  if (count !== undefined) {
+    observations.push({ code: "node-count", node: undefined, found: count.message });
+  }
+  return observations;
+}
+
+/** Whether nothing but its own connection can keep a master from voting. */
+export function mayVote(nodes: readonly NodeFacts[], index: number): boolean {
+  return excluding({ nodes, ballots: [] }, index).length === 0;
+}
+
+type Found = [code: FindingCode, found: string];
+
+function excluding({ nodes, ballots }: Pick<Facts, "nodes" | "ballots">, index: number): Found[] {
+  const node = nodes[index];
+  if (node === undefined) return [];
+  const { info, failure, refusals } = node;
+  const found: Found[] = refusals
+    .filter(({ onlyForLooking }) => !onlyForLooking)
+    .map(({ what, cause }) => [
+      isFull(cause) ? "writes-refused" : "script-refused",
+      `${what}: ${cause}`,
+    ]);
+  const unfit = info && unfitness(info);
+  if (unfit !== undefined) found.push([unfit.code, unfit.cause]);
+  const runId = info?.runId ?? "";
+  const first = nodes.findIndex((other) => runId !== "" && other.info?.runId === runId);
+  if (first >= 0 && first < index) {
+    found.push(["duplicate-server", `the same server as ${nodes[first]?.node}, by its run_id`]);
+  }
+  if (node.clock !== undefined) found.push(...excludingClock(node.clock));
+  if (found.length > 0) return found;
+  if (failure !== undefined) return [["unreachable", failure]];
+  const voteCheck = ballots[index];
+  if (voteCheck?.state === "failed") return [["unreachable", voteCheck.cause]];
+  // The entry that speaks for a server is the one that answered first; one of them is told of already.
+  const told = nodes.slice(index + 1).some((other) => other.info?.runId === runId);
+  return voteCheck?.state === "duplicate" && !told ? [["duplicate-server", voteCheck.cause]] : [];
+}
+
+/** The server lacks room, not permission. */
+function isFull(cause: string): boolean {
+  return /^-?(OOM|MISCONF|NOREPLICAS|READONLY)\b/.test(cause);
+}
+
+function excludingClock(clock: ClockFacts): Found[] {
+  const found: Found[] = [];
+  if (clock.frozen === true) {
+    found.push(["clock-frozen", "its clock did not move while a second passed here"]);
+  }
+  if (certainOffset(clock) > FARTHEST_CLOCK) found.push(["clock-off", describeOffset(clock)]);
+  return found;
+}
+
+function warnings(
+  node: NodeFacts,
+  voteCheck: VoteCheck | undefined,
+  settings: RedlockSettings,
+): Found[] {
+  const { info, clock, pubsubRefusal, refusals } = node;
+  const found: Found[] = refusals
+    .filter(({ onlyForLooking }) => onlyForLooking)
+    .map(({ what, cause }) => ["looking-refused", `${what}: ${cause}`]);
+  if (info !== undefined) {
+    const { evictionPolicy, replicas, runId, replicationId, uptime } = info;
+    if (evictionPolicy !== "noeviction") {
+      found.push(["eviction", `maxmemory-policy ${evictionPolicy ?? "unknown"}`]);
+    }
+    const kept = describePersistence(node);
+    if (kept !== undefined) {
+      found.push(["persistence", kept]);
+      if (settings.restartGuard === false && uptime !== undefined && uptime < settings.maxTtl) {
+        found.push(["recent-restart", `started ${seconds(uptime)} ago`]);
+      }
+    }
+    if (replicas > 0) {
+      found.push([
+        "has-replicas",
+        `${replicas} connected ${replicas === 1 ? "replica" : "replicas"}`,
+      ]);
+    }
+    if (runId === "") found.push(["run-id-hidden", "no run_id in INFO"]);
+    else if (replicationId === "") found.push(["run-id-hidden", "no master_replid in INFO"]);
+  }
+  if (voteCheck?.state === "quarantined") {
+    found.push(["quarantined", `no vote for ${seconds(voteCheck.remaining)}`]);
+  }
+  if (voteCheck?.state === "unarmed") found.push(["quarantined", `no vote: ${voteCheck.cause}`]);
+  if (clock === undefined) {
+    found.push(["clock-unknown", "TIME is refused"]);
+  } else {
+    if (certainOffset(clock) > drift(settings.ttl, settings.driftFactor)) {
+      found.push(["clock-skew", describeOffset(clock)]);
+    }
+    const { nodeTimeout } = settings;
+    if (clock.roundTrip > nodeTimeout / 2) {
+      const text = `a round trip takes ${Math.round(clock.roundTrip)} ms, nodeTimeout is ${nodeTimeout} ms`;
+      found.push(["slow", text]);
+    }
+  }
+  if (pubsubRefusal !== undefined) found.push(["pubsub-refused", pubsubRefusal]);
+  return found;
+}
+
+/** What the server does with its data, unless it has every write on disk before it answers. */
+function describePersistence({ info, appendfsync }: NodeFacts): string | undefined {
+  if (info?.appendOnly === undefined) return "what it keeps is unknown";
+  if (!info.appendOnly) return "no append-only file";
+  if (appendfsync === undefined) return "an append-only file; appendfsync is unknown";
+  return appendfsync === "always" ? undefined : `appendfsync ${appendfsync}`;
+}
+
+function certainOffset({ offset, uncertainty }: ClockFacts): number {
+  return Math.abs(offset) - uncertainty;
+}
+
+function describeOffset({ offset }: ClockFacts): string {
+  const size = Math.abs(offset);
+  const shown = size < 10_000 ? `${Math.round(size)} ms` : seconds(size);
+  return `its clock is ${shown} ${offset > 0 ? "ahead of" : "behind"} ours`;
+}
+
+function seconds(ms: number): string {
+  return `${Math.ceil(ms / 1_000)} s`;
+}
+
+function aboutQueue({ queue, nodes }: Facts): Observation[] {
+  if (queue === undefined) return [];
+  if ("failure" in queue) {
+    return [{ code: "queue-unknown", node: undefined, found: `${queue.name}: ${queue.failure}` }];
+  }
+  return nodes.flatMap(({ node, info }) =>
+    info !== undefined && info.runId === queue.runId
+      ? [{ code: "queue-server" as const, node, found: "the queue's own Redis, by its run_id" }]
+      : [],
+  );
+}

@@ -1,0 +1,94 @@
+import type { Clock } from "../clock.ts";
+import { namesUnder } from "../lock/stored-lock.ts";
+import type { Random } from "../random.ts";
+import { type Probe, ProbeError } from "../redis/probe.ts";
+import { parseServerInfo, type ServerInfo, unfitness } from "../redis/server-info.ts";
+import { optional, permitted, type Refusal } from "./permission.ts";
+import { checkPermissions } from "./permission-check.ts";
+import { type ClockFacts, observeClock } from "./server-clock.ts";
+
+/** What was learned about one master. */
+export interface NodeFacts {
+  readonly node: string;
+  /** Why there are no more facts; `undefined` when all are there. */
+  failure: string | undefined;
+  info: ServerInfo | undefined;
+  readonly refusals: Refusal[];
+  /** Why there will be no messages. */
+  pubsubRefusal: string | undefined;
+  /** `undefined` when the server does not say. */
+  appendfsync: string | undefined;
+  clock: ClockFacts | undefined;
+}
+
+/** How to examine a master. */
+export interface Examination {
+  readonly probe: Probe;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly keyPrefix: string;
+  /** Whether votes look at the guard. */
+  readonly guarded: boolean;
+  /** Ends pauses; the probe is closed then. */
+  readonly ended: AbortSignal;
+}
+
+/** Facts before there are any. */
+export function noFacts(node: string, failure: string): NodeFacts {
+  return {
+    node,
+    failure,
+    info: undefined,
+    refusals: [],
+    pubsubRefusal: undefined,
+    appendfsync: undefined,
+    clock: undefined,
+  };
+}
+
+/** Fills in the facts, as far as the master lets us. Never rejects. */
+export async function examine(facts: NodeFacts, examination: Examination): Promise<void> {
+  try {
+    await gather(facts, examination);
+    facts.failure = undefined;
+  } catch (error) {
+    facts.failure = error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function gather(facts: NodeFacts, examination: Examination): Promise<void> {
+  const { probe } = examination;
+  const ask = (): Promise<string> => probe.ask((client) => client.info());
+  const info = await permitted("INFO", ask, (refusal) => facts.refusals.push(refusal));
+  if (info === undefined) return;
+  facts.info = parseServerInfo(info);
+  // Whatever else such a server says is no news.
+  if (unfitness(facts.info) !== undefined) return;
+  const { runId } = facts.info;
+  facts.refusals.push(...(await checkPermissions(probe, { ...examination, runId })));
+  await observeClock(examination, (clock) => {
+    facts.clock = clock;
+  });
+  if (facts.info.appendOnly === true) {
+    facts.appendfsync = await optional(() => askAppendfsync(probe));
+  }
+  await tryMessages(facts, examination);
+}
+
+async function askAppendfsync(probe: Probe): Promise<string | undefined> {
+  const reply: unknown = await probe.ask((client) => client.config("GET", "appendfsync"));
+  return Array.isArray(reply) && reply.length === 2 ? String(reply[1]) : undefined;
+}
+
+/** Publishes and subscribes as waiters do; after it the connection is good for nothing else. */
+async function tryMessages(facts: NodeFacts, { probe, keyPrefix }: Examination): Promise<void> {
+  const channel = namesUnder(keyPrefix).called("@probe");
+  try {
+    await probe.ask((client) => client.publish(channel, "0"));
+    await probe.ask((client) => client.subscribe(channel));
+    await probe.ask((client) => client.unsubscribe(channel));
+  } catch (error) {
+    if (!(error instanceof ProbeError && error.refused)) throw error;
+    facts.pubsubRefusal = error.message;
+  }
+}

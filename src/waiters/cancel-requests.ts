@@ -1,0 +1,120 @@
+import { TimerHeap, type Task } from "../timer-heap.ts";
+import type { LockContext } from "../lock/lock-context.ts";
+import {
+  cancelOperation,
+  type CancelRequest,
+  parseRequest,
+  requestOperation,
+} from "../lock/cancel-operation.ts";
+import { SUBSCRIBING } from "./listen.ts";
+
+/** A holder that gives way when a later one asks. */
+export interface CancellableLock {
+  readonly keys: readonly string[];
+  readonly fencingToken: number;
+  readonly position: string;
+  /** Milliseconds between two looks for a request whose message was lost. */
+  readonly interval: number;
+  /** Called once. */
+  asked(by: string): void;
+}
+
+/** Requests to holders to stop: sent, and heard. Best effort: a holder that hears nothing goes on. */
+export class CancelRequests {
+  readonly #context: LockContext;
+  readonly #timers: TimerHeap;
+  readonly #watches = new Set<Watch>();
+  #listening: (() => void)[] | undefined;
+  #inForceAt = -Infinity;
+
+  constructor(context: LockContext) {
+    this.#context = context;
+    this.#timers = new TimerHeap(context.clock);
+  }
+
+  /** Asks the holder that was met to give way to `position`. A holder that is not ours is not asked. */
+  ask(
+    met: { key: string; holder: { fencingToken: number | undefined } | undefined },
+    position: string,
+    by: string,
+  ): void {
+    const token = met.holder?.fencingToken;
+    if (token === undefined) return;
+    const { masters, names } = this.#context;
+    const request = { names, key: met.key, token, position, by };
+    masters.broadcast(cancelOperation, request, { answer: () => {}, failure: () => {} });
+  }
+
+  /** Hears requests to a holder until the returned function is called. */
+  watch(holder: CancellableLock): () => void {
+    this.#listen();
+    const watch = new Watch(holder, this.#context, this.#inForceAt, (by) => {
+      stop();
+      holder.asked(by);
+    });
+    const stop = (): void => {
+      this.#watches.delete(watch);
+      this.#timers.remove(watch);
+    };
+    this.#watches.add(watch);
+    this.#timers.add(watch);
+    return stop;
+  }
+
+  /** Hears nothing any more. */
+  close(): void {
+    for (const watch of this.#watches) this.#timers.remove(watch);
+    this.#watches.clear();
+    for (const stop of this.#listening ?? []) stop();
+  }
+
+  /** On one channel for all keys: a holder would else subscribe for each of its jobs. */
+  #listen(): void {
+    if (this.#listening !== undefined) return;
+    const { masters, names, clock } = this.#context;
+    this.#inForceAt = clock.now() + SUBSCRIBING;
+    this.#listening = masters.ports.map((port) =>
+      port.subscribe(names.cancelled, (message) => {
+        const request = parseRequest(message);
+        if (request !== undefined) for (const watch of this.#watches) watch.hear(request);
+      }),
+    );
+  }
+}
+
+class Watch implements Task {
+  due: number;
+  readonly #holder: CancellableLock;
+  readonly #context: LockContext;
+  readonly #obey: (by: string) => void;
+
+  constructor(
+    holder: CancellableLock,
+    context: LockContext,
+    inForceAt: number,
+    obey: (by: string) => void,
+  ) {
+    this.#holder = holder;
+    this.#context = context;
+    this.#obey = obey;
+    const now = context.clock.now();
+    this.due = Math.min(now + holder.interval, inForceAt > now ? inForceAt : Infinity);
+  }
+
+  hear({ key, token, position, by }: CancelRequest): void {
+    const { keys, fencingToken, position: ours } = this.#holder;
+    if (token === fencingToken && keys.includes(key) && position > ours) this.#obey(by);
+  }
+
+  /** {@link Task} */
+  keep(now: number): void {
+    this.due = now + this.#holder.interval;
+    const { masters, names } = this.#context;
+    for (const key of this.#holder.keys) {
+      const answer = (_: number, request: CancelRequest | undefined): void => {
+        if (request !== undefined) this.hear(request);
+      };
+      masters.broadcast(requestOperation, { names, key }, { answer, failure: () => {} });
+    }
+  }
+}

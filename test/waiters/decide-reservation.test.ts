@@ -1,0 +1,72 @@
+import { describe, expect, test } from "vitest";
+import { decideReservation } from "../../src/waiters/decide-reservation.ts";
+import type { ReservationReply, StoredWaiter } from "../../src/lock/wait-list-operations.ts";
+
+const QUORUM = 2;
+
+function waiter(name: string): StoredWaiter {
+  return { position: `1000000000000:home:0001:${name}`, record: "p1@process", priority: 0 };
+}
+
+function head(...names: string[]): ReservationReply {
+  return { status: "head", waiting: names.length, waiters: names.map(waiter) };
+}
+
+function reservation(name: string, token: number): ReservationReply {
+  const { position, record } = waiter(name);
+  return { status: "turn", position, record, token, expiresIn: 1_000, waiting: 1 };
+}
+
+const HELD: ReservationReply = { status: "held", expiresIn: 700, waiting: 1 };
+
+describe("whose turn it is", () => {
+  test("is not said before a quorum has answered", () => {
+    expect(decideReservation([head("a"), undefined, undefined], QUORUM)).toEqual({
+      kind: "unknown",
+    });
+    expect(decideReservation([head("a"), HELD, undefined], QUORUM)).toMatchObject({ kind: "held" });
+  });
+
+  test("goes to the one whom most masters name, then to the first, and says that others differ", () => {
+    expect(decideReservation([head("b"), head("a", "b"), head("b")], QUORUM)).toMatchObject({
+      kind: "head",
+      head: waiter("b"),
+      next: [waiter("a")],
+      dissent: true,
+    });
+    expect(decideReservation([head("b"), head("a"), undefined], QUORUM)).toMatchObject({
+      head: waiter("a"),
+    });
+  });
+
+  test("is that of the latest turn, where a master has not heard that an earlier one came and went", () => {
+    expect(
+      decideReservation([reservation("gone", 10), reservation("next", 20), undefined], QUORUM),
+    ).toMatchObject({
+      kind: "turn",
+      position: waiter("next").position,
+      dissent: true,
+    });
+  });
+
+  test("is to be called by whoever gave it at any master, although the others say that it was given", () => {
+    expect(
+      decideReservation([reservation("a", 10), head("a"), reservation("a", 20)], QUORUM),
+    ).toMatchObject({
+      kind: "head",
+      head: waiter("a"),
+      dissent: false,
+    });
+  });
+
+  test("stays with one whom a quorum keeps the key for, although another master names somebody else", () => {
+    expect(
+      decideReservation([reservation("b", 10), reservation("b", 10), head("a")], QUORUM),
+    ).toMatchObject({
+      kind: "turn",
+      position: waiter("b").position,
+      record: "p1@process",
+      dissent: false,
+    });
+  });
+});
