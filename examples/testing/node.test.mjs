@@ -26,15 +26,15 @@ test("waits for the key, then charges", async () => {
   assert.equal(await charged, "charged");
 });
 
-test("is delayed after a wait of five seconds", async () => {
+test("is parked after five seconds of waiting", async () => {
   const processor = withLock(
     { redlock: masters.redlock(), key: "account:{{data.accountId}}", onConflict: "wait" },
     async () => "charged",
   );
   const other = await masters.hold("account:42");
-  const delayed = assert.rejects(processor(job), { name: "DelayedError" });
+  const parked = assert.rejects(processor(job), { name: "DelayedError" });
   await masters.advance(5_000);
-  await delayed;
+  await parked;
   await other.release();
 });
 
