@@ -1,135 +1,146 @@
-import { isAnswer, isForgetful, isStuck, type KeySummary } from "./summary.ts";
 import { printable } from "../printable.ts";
+import { isAnswer, isForgetful, isStuck, type KeySummary, nodesThat } from "./summary.ts";
 import { duration, list, shellQuoted, shellWord } from "./words.ts";
 
-/** What is to be known to say who votes. */
+/** What {@link adviseOnVotes} needs to know. */
 export type VoteSummary = Pick<KeySummary, "nodes" | "quorum" | "voting" | "quorumIn">;
 
-/** What to do about a key, and about the masters that were asked for it. */
+/** Says what an operator can do about a key, and about the masters that were asked. */
 export function advise(summary: KeySummary, keyPrefix: string): string[] {
   return [
-    ...aboutKey(summary, keyPrefix),
-    ...aboutVotes(summary),
-    ...aboutStuck(summary, keyPrefix),
-    ...aboutSilent(summary),
+    ...adviseOnKey(summary, keyPrefix),
+    ...adviseOnVotes(summary),
+    ...adviseOnStuck(summary, keyPrefix),
+    ...adviseOnSilent(summary),
   ];
 }
 
-function aboutKey(summary: KeySummary, keyPrefix: string): string[] {
-  const { state, nodes, holder, job, remaining, lastToken, waiting, waiters } = summary;
-  const stored = `${keyPrefix}${printable(summary.key)}`;
-  if (state === "unclear") {
+function adviseOnKey(summary: KeySummary, keyPrefix: string): string[] {
+  switch (summary.state) {
+    case "unclear":
+      return [
+        "Ask again in a moment: clients that acquired too few masters release them, and whatever they leave expires.",
+      ];
+    case "free":
+      return adviseOnFree(summary, keyPrefix);
+    case "held":
+      return adviseOnHeld(summary, keyPrefix);
+    default:
+      return [];
+  }
+}
+
+function adviseOnFree(summary: KeySummary, keyPrefix: string): string[] {
+  const { key, nodes, lastToken, waiting, waiters } = summary;
+  if (nodes.some((node) => node.state === "held" && !isStuck(node))) {
+    return ["Nothing: the lock left on a minority of the masters blocks no client, and expires."];
+  }
+  if (waiting > 0) {
+    const first = waiters[0]?.job;
     return [
-      "Ask again in a moment: contenders that got too few masters give back, and what they forget ends by itself.",
+      `The key is free, and the first of its waiters (${waiting}) is woken within seconds. Ask again in a moment.`,
+      first === undefined
+        ? "If this lasts, the program that waits first may have ended; it is then skipped."
+        : `If this lasts, check that workers of the queue of ${printable(first)} run, and that the queue is not paused or full.`,
     ];
   }
-  if (state === "blocked" || state === "voteless") return [];
-  if (state === "free" && nodes.some((node) => node.state === "held" && !isStuck(node))) {
-    return [
-      "Nothing: what is left on a minority of the masters keeps nobody out, and ends by itself.",
-    ];
+  if (lastToken > 0) return [];
+  if (key.startsWith(keyPrefix) && key !== keyPrefix) {
+    const meant = shellWord(key.slice(keyPrefix.length));
+    return [`Give keys without the prefix: bullmq-redlock inspect ${meant}`];
   }
-  if (state === "free" && waiting > 0) {
-    const [first] = waiters;
-    const [pronoun, one] =
-      waiting === 1 ? ["it", "One is"] : ["the first of them", `${waiting} are`];
-    return [
-      `${one} in line although nobody holds the key: ${pronoun} is called within seconds. Ask again in a moment.`,
-      first?.job === undefined
-        ? "If it stays so, the program that waits first may be gone; it is then passed over."
-        : `If it stays so, see whether workers of the queue of ${printable(first.job)} run, and whether that queue is paused or full.`,
-    ];
-  }
-  if (state === "free") {
-    const { key } = summary;
-    if (lastToken === 0 && key.startsWith(keyPrefix) && key !== keyPrefix) {
-      const meant = shellWord(key.slice(keyPrefix.length));
-      return [`Keys are given without the prefix: bullmq-redlock inspect ${meant}`];
-    }
-    return lastToken > 0
-      ? []
-      : [
-          "Nobody has held it in the last hour. Is it written as a rule makes it, with a space as %20? That says: bullmq-redlock check-config --job FILE",
-        ];
-  }
+  return [
+    "No client has held this key in the last hour. Check its spelling: rules escape a space as %20. This shows the keys of a job: bullmq-redlock check-config --job FILE",
+  ];
+}
+
+function adviseOnHeld({ key, holder, job, remaining }: KeySummary, keyPrefix: string): string[] {
   const end = remaining === undefined ? "soon" : `within ${duration(remaining)}`;
   if (holder?.kept) {
     return [
-      `Nothing: the ${job === undefined ? "holder" : "job"} is done, and the key is free ${end} by itself.`,
+      `Nothing: the ${job === undefined ? "holder" : "job"} is done; the key is free ${end}.`,
     ];
   }
   if (holder?.fencingToken === undefined) {
     return [
-      `Another program has stored the lock, not this library: ask it. If it is gone, the key is free ${end}.`,
+      `Ask the other program that holds the lock; it does not use this library. If it has ended, the key is free ${end}.`,
     ];
   }
-  return [
-    `Nothing, while ${job === undefined ? "the holder" : "the job"} works: the key is given back when it ends.`,
-    `If its process is gone, the key is free ${end} by itself.`,
+  const [works, remedy] =
     job === undefined
-      ? "If it hangs, end its process; the key is then free by itself."
-      : `If it hangs, end process ${job.pid} on ${printable(job.host)} (kill ${job.pid} there); the key is then free by itself, and BullMQ runs the job again.`,
-    `Do not delete ${stored} on the masters: its holder would work on, and the next one beside it.`,
+      ? ["the holder", "end its process; the key then expires."]
+      : [
+          "the job",
+          `end process ${job.pid} on ${printable(job.host)} (kill ${job.pid} there); the key then expires, and BullMQ runs the job again.`,
+        ];
+  return [
+    `Nothing, while ${works} works: the key is released when it ends.`,
+    `If its process has died, the key is free ${end}.`,
+    `If it hangs, ${remedy}`,
+    `Do not delete ${keyPrefix}${printable(key)} on the masters: the holder and the next one would run at the same time.`,
   ];
 }
 
-/** What to do when masters give no vote because they lost their memory. */
-export function aboutVotes({ nodes, quorum, voting, quorumIn }: VoteSummary): string[] {
-  const forgetful = nodes.filter(isForgetful);
-  const unarmed = forgetful.filter(({ vote }) => vote === "unarmed").map(({ node }) => node);
-  const begin =
+/** Says what to do when masters cannot vote because they lost their memory. */
+export function adviseOnVotes(summary: VoteSummary): string[] {
+  const { nodes, quorum, voting, quorumIn } = summary;
+  const forgetful = nodesThat(summary, isForgetful);
+  const unarmed = nodesThat(summary, ({ vote }) => vote === "unarmed");
+  const start =
     unarmed.length === 0
       ? []
       : [
-          `The wait of ${list(unarmed)} begins when a client asks for a lock, or with: bullmq-redlock doctor`,
+          `The quarantine of ${list(unarmed)} starts when a client asks for a lock, or with: bullmq-redlock doctor`,
         ];
   if (voting >= quorum) {
     if (forgetful.length > 0) {
-      const names = list(forgetful.map(({ node }) => node));
-      return [`Nothing about ${names}: the others are a quorum, and vote.`, ...begin];
+      return [`Nothing about ${list(forgetful)}: the other masters are a quorum.`, ...start];
     }
     if (nodes.some(({ vote }) => vote === "yes")) return [];
     return [
-      "No master has a guard yet: nobody has used these masters, or all of them lost their memory. Who asks first may have to wait for a while; for how long says: bullmq-redlock doctor",
+      "No master has a guard yet: no client has used these masters, or all of them lost their memory. The first client may have to wait; this shows for how long: bullmq-redlock doctor",
     ];
   }
-  const silent = nodes.filter((node) => !isAnswer(node)).map(({ node }) => node);
-  const reason =
-    forgetful.length > 0 ? ", after a loss of memory not before all it forgot is over" : "";
-  const wait =
+  const silent = nodesThat(summary, (node) => !isAnswer(node));
+  const until =
     quorumIn === undefined
-      ? "Nobody gets a lock"
-      : `Wait ${duration(quorumIn)}, it then goes on by itself: nobody gets a lock`;
+      ? "Locks are unavailable"
+      : `Wait ${duration(quorumIn)}; no action is needed. Locks are unavailable`;
+  const reason =
+    forgetful.length === 0
+      ? ""
+      : "; a master that lost its memory first waits for old locks to end";
   return [
-    `${wait} while fewer than ${quorum} masters give a vote${reason}. Keys that are held stay with their holders.`,
-    ...begin,
+    `${until} while fewer than ${quorum} masters can vote${reason}. Locks that are held stay held.`,
+    ...start,
     ...(silent.length === 0 ? [] : [`Or bring back ${list(silent)}.`]),
   ];
 }
 
-function aboutStuck({ key, nodes, state }: KeySummary, keyPrefix: string): string[] {
-  const stuck = nodes.filter(isStuck).map(({ node }) => node);
+function adviseOnStuck(summary: KeySummary, keyPrefix: string): string[] {
+  const stuck = nodesThat(summary, isStuck);
   if (stuck.length === 0) return [];
-  const stored = `${keyPrefix}${printable(key)}`;
-  const stands =
-    state === "blocked" ? "nobody gets the key before it is gone" : "these masters have no vote";
+  const stored = `${keyPrefix}${printable(summary.key)}`;
+  const effect =
+    summary.state === "blocked"
+      ? "no client can acquire the key until it is deleted"
+      : "these masters cannot vote for the key";
   return [
-    `Find out what stores ${stored} on ${list(stuck)}: this library stores nothing without an end there, and ${stands}.`,
-    "When you know that nobody works under it, delete it on each of them:",
+    `Find the program that stores ${stored} on ${list(stuck)}: this library stores no value without an expiry there, and ${effect}.`,
+    "When no program works under it, delete it on each of these masters:",
     `redis-cli -h HOST -p PORT DEL ${shellQuoted(stored)}`,
   ];
 }
 
-function aboutSilent({ nodes, state, voting, quorum }: KeySummary): string[] {
-  const silent = nodes.filter((node) => !isAnswer(node)).map(({ node }) => node);
+function adviseOnSilent(summary: KeySummary): string[] {
+  const { state, voting, quorum } = summary;
+  const silent = nodesThat(summary, (node) => !isAnswer(node));
   if (silent.length === 0) return [];
-  const certain =
+  const certainty =
     state === "unclear"
-      ? "A lock may have its other part there."
+      ? "The other part of a lock may be there."
       : state !== "held" && voting < quorum
-        ? "Somebody may hold the key there, and on those that forgot it."
-        : "The others are a quorum, so what stands here is certain.";
-  return [
-    `${list(silent)} did not answer. ${certain} What is wrong with ${silent.length === 1 ? "it" : "them"}, says: bullmq-redlock doctor`,
-  ];
+        ? "A lock may exist there, and on the masters that lost their memory."
+        : "The others are a quorum, so this answer is certain.";
+  return [`${list(silent)} did not answer. ${certainty} To find out why: bullmq-redlock doctor`];
 }

@@ -1,9 +1,9 @@
 import { parseArgs } from "node:util";
 import { readDuration } from "../config/duration.ts";
 import { nearest } from "../nearest.ts";
-import { UsageError } from "./usage-error.ts";
+import { type Invocation, UsageError } from "./command.ts";
 
-/** The options of all commands; each command takes some of them. */
+/** The options of all commands. Each command takes some of them. */
 const OPTIONS = {
   config: { type: "string" },
   node: { type: "string", multiple: true },
@@ -22,14 +22,14 @@ const OPTIONS = {
 /** The name of an option, without the dashes. */
 export type OptionName = keyof typeof OPTIONS;
 
-/** A command line that was taken apart. */
+/** A parsed command line. */
 export interface Arguments {
   readonly command: string | undefined;
   readonly operands: readonly string[];
   readonly options: ReturnType<typeof parse>["values"];
 }
 
-/** Takes a command line apart. @throws {UsageError} */
+/** Parses a command line. @throws {UsageError} */
 export function readArguments(args: readonly string[]): Arguments {
   const { values, positionals } = parse(args);
   const [command, ...operands] = positionals;
@@ -48,6 +48,16 @@ export function refuseOtherOptions(
   }
 }
 
+/** Reads the one key that a command takes. @throws {UsageError} */
+export function readKey(command: string, { operands }: Pick<Invocation, "operands">): string {
+  const [key, ...more] = operands;
+  if (key !== undefined && more.length === 0) return key;
+  throw new UsageError(`${command} takes one key, as in: bullmq-redlock ${command} account:42`);
+}
+
+/** Bounds of `--timeout` where it limits the answer of one master, in ms. */
+export const ANSWER_TIMEOUT = { min: 10, max: 60_000, otherwise: 2_000 };
+
 /** Reads `--timeout`, in ms. @throws {UsageError} */
 export function readTimeout(
   text: string | undefined,
@@ -65,7 +75,7 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
   } catch (error) {
-    // Node explains in several sentences; the first says what is wrong.
+    // Node's message has several sentences; the first says what is wrong.
     const [first = ""] = (error as Error).message.split(/\.\s|\n/);
     const [, unknown] = /^Unknown option '--?([^']*)'/.exec(first) ?? [];
     const meant = unknown === undefined ? undefined : nearest(unknown, Object.keys(OPTIONS));

@@ -10,46 +10,46 @@ import type { Rule, RuleMatch } from "../config/rule.ts";
 import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
 import { describeValue } from "../errors.ts";
 import { parse } from "../keys/template-parser.ts";
-import type { Call, Command } from "./command.ts";
-import { EXIT, type ExitCode } from "./exit-code.ts";
-import { type Screen, table } from "./screen.ts";
-import { UsageError } from "./usage-error.ts";
 import { printable } from "../printable.ts";
+import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { type Screen, table, titledTable } from "./screen.ts";
 import { count, duration } from "./words.ts";
 
 export const checkConfig: Command = {
-  summary: "what is wrong with a rules file, and what it does with a job",
+  summary: "check a rules file, and show what it does with a job",
   takes: ["config", "job", "json"],
   help: `Usage: bullmq-redlock check-config [options] [FILE]
 
-Reads a rules file as loadLocks does, and tells all mistakes at once, each with
-file:line:column. FILE is by default bullmq-redlock.yaml, .yml or .json here or
-above. Asks no master; environment variables in nodes must be set.
+Reads a rules file as loadLocks does, and reports all problems at once, each with
+file:line:column. FILE is by default bullmq-redlock.yaml, .yml or .json in this folder
+or one above. Connects to no master; environment variables in nodes must be set.
 
-  --job JOB       a file with a job as JSON, or - for the standard input:
+  --job JOB       a file with a job as JSON, or - for standard input:
                   { "queueName": "invoices", "name": "charge", "data": {...} }
-                  says which rule matches, which keys the job takes, and how
-  --json          for programs; durations are milliseconds
+                  shows which rule matches, and which keys and options the job gets
+  --json          write JSON; durations are milliseconds
 
   bullmq-redlock check-config
   echo '{"queueName":"invoices","name":"charge","data":{"accountId":42}}' |
     bullmq-redlock check-config --job -
 
-Exit code: 0 nothing is wrong; 1 mistakes in the file, or the job would be
-refused; 2 a mistake in the command, or no such file.`,
-  async run(call) {
-    const { operands, options, out, environment } = call;
+Exit code: 0 no problems; 1 problems in the file, or the job would be refused;
+2 wrong command line, or no such file.`,
+  async run(invocation) {
+    const { operands, options, out, environment } = invocation;
     const [file = options.config, ...more] = operands;
     if (more.length > 0) throw new UsageError("check-config takes one file");
     const path = file ?? (await findFile(process.cwd()));
     if (path === undefined) {
-      throw new UsageError("which file? There is no bullmq-redlock.yaml here or above");
+      throw new UsageError(
+        "no rules file given: found no bullmq-redlock.yaml in this folder or above",
+      );
     }
     const job = options.job === undefined ? undefined : await readJob(options.job);
     const rules = await readRulesFile(resolve(path), environment);
-    if (rules.faults.length > 0) return tellProblems(rules, call);
+    if (rules.faults.length > 0) return reportProblems(rules, invocation);
     await using locks = createLocks(rules.masters.options, rules.rules);
-    // That there are few masters is for the doctor to say.
+    // `doctor` reports what a warning would say.
     locks.redlock.on("warning", () => undefined);
     const explanation = job && locks.explain(job);
     if (options.json === true) out.json(toJson(rules, explanation));
@@ -61,16 +61,16 @@ refused; 2 a mistake in the command, or no such file.`,
   },
 };
 
-function tellProblems({ file, faults }: RulesFile, { out, options }: Call): ExitCode {
+function reportProblems({ file, faults }: RulesFile, { out, options }: Invocation): ExitCode {
   if (options.json === true) out.json({ file, problems: faults });
   else {
-    for (const fault of faults) out.say(printLines(describeProblem(fault)), "");
-    out.say(out.paint("red", `${file}: ${count(faults.length, "mistake")}`));
+    for (const each of faults) out.say(printLines(describeProblem(each)), "");
+    out.say(out.paint("red", `${file}: ${count(faults.length, "problem")}`));
   }
   return EXIT.finding;
 }
 
-/** Keeps line ends, which are ours. */
+/** As `printable`, but keeps the line ends, which this library wrote. */
 function printLines(text: string): string {
   return text.split("\n").map(printable).join("\n");
 }
@@ -80,12 +80,12 @@ function showRules({ file, rules, masters, lineOf }: RulesFile, out: Screen): vo
   out.say(
     out.paint(
       "green",
-      `${file}: ${count(rules.length, "rule")}, ${count(nodes, "master")}, no mistakes`,
+      `${file}: ${count(rules.length, "rule")}, ${count(nodes, "master")}, no problems`,
     ),
     "",
   );
   const hasConditions = rules.some(({ written }) => conditionsOf(written) !== "");
-  const [heading = "", ...lines] = table([
+  const rows = titledTable(out, [
     ["RULE", "LINE", "QUEUE", "JOB", ...(hasConditions ? ["ONLY"] : []), "KEY"],
     ...rules.map(({ index, written, key }) => [
       `rules[${index}]`,
@@ -96,7 +96,7 @@ function showRules({ file, rules, masters, lineOf }: RulesFile, out: Screen): vo
       key === null ? "none: no lock" : printable(listOf(key)),
     ]),
   ]);
-  out.say(out.paint("dim", heading), ...lines);
+  out.say(...rows);
   const constant = rules.flatMap((rule) => {
     const [key] = constantKeysOf(rule);
     return key === undefined
@@ -120,7 +120,7 @@ function conditionsOf({ when = {}, unless = {} }: RuleMatch): string {
     .join("; ");
 }
 
-/** Keys that do not depend on the job. */
+/** The keys of a rule that are the same for every job. */
 function constantKeysOf({ key }: Rule): readonly string[] {
   return asList(key).filter(
     (text) => text !== null && parse(text).placeholders.length === 0,
@@ -155,7 +155,7 @@ function showJob(
   }
 }
 
-/** Options that are durations, but for those that say how many. */
+/** Formats an option: numbers are durations, except those that count. */
 function show(name: string, value: unknown): string {
   return typeof value === "number" && name !== "maxLost" ? duration(value) : String(value);
 }
@@ -187,14 +187,14 @@ async function readJob(path: string): Promise<ExplainedJob> {
       `--job ${path}: ${error instanceof Error ? error.message : String(error)}`,
     );
   }
-  const fault = faultOf(job);
-  if (fault === undefined) return job as ExplainedJob;
+  const found = wrongPartOf(job);
+  if (found === undefined) return job as ExplainedJob;
   throw new UsageError(
-    `--job ${path}: found ${fault}, expected { "queueName": "invoices", "name": "charge", "data": {...} }`,
+    `--job ${path}: found ${found}, expected { "queueName": "invoices", "name": "charge", "data": {...} }`,
   );
 }
 
-function faultOf(job: unknown): string | undefined {
+function wrongPartOf(job: unknown): string | undefined {
   if (typeof job !== "object" || job === null || Array.isArray(job)) return describeValue(job);
   for (const name of ["queueName", "name"]) {
     const value: unknown = Object.hasOwn(job, name) ? job[name as keyof typeof job] : undefined;

@@ -1,23 +1,42 @@
 import type { Arguments, OptionName } from "./arguments.ts";
-import type { ExitCode } from "./exit-code.ts";
 import type { Screen } from "./screen.ts";
 
-/** What a command works with. */
-export interface Call {
+/** Exit codes of every command. */
+export const EXIT = {
+  /** Nothing is wrong. */
+  ok: 0,
+  /** The command found a problem that needs attention. */
+  finding: 1,
+  /** The command line, or the file it names, cannot be used. */
+  usage: 2,
+  /** Too few masters answered, or too few can vote: no client can acquire a lock. */
+  noQuorum: 3,
+} as const;
+
+/** One of {@link EXIT}. */
+export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+
+/** One run of a command: its arguments, and where it writes. */
+export interface Invocation {
   readonly operands: readonly string[];
   readonly options: Arguments["options"];
-  /** For what was asked. */
+  /** Standard output: the answer. */
   readonly out: Screen;
-  /** For what went wrong on the way. */
+  /** Standard error: problems on the way to the answer. */
   readonly notes: Screen;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** One of the commands. */
+/** A command of `bullmq-redlock`. */
 export interface Command {
   readonly summary: string;
-  /** All that `--help` says. */
+  /** The text of `--help`. */
   readonly help: string;
   readonly takes: readonly OptionName[];
-  run(call: Call): Promise<ExitCode>;
+  run(invocation: Invocation): Promise<ExitCode>;
+}
+
+/** A wrong command line, described in one sentence. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
 }

@@ -1,67 +1,78 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { isAboutMasters } from "../config/check.ts";
-import { findFile } from "../config/text-file.ts";
 import { LockRulesError } from "../config/rules-error.ts";
 import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
-import { LockConfigError } from "../errors.ts";
+import { findFile } from "../config/text-file.ts";
+import { LockConfigError, LockKeyError } from "../errors.ts";
 import type { NodeOption } from "../redis/endpoint.ts";
-import type { RedlockOptions } from "../redlock/options.ts";
-import { REAL_RUNTIME } from "../redlock/make-context.ts";
-import { Redlock } from "../redlock/redlock.ts";
 import { Master } from "../redis/master.ts";
-import type { Call } from "./command.ts";
-import { UsageError } from "./usage-error.ts";
+import { REAL_RUNTIME } from "../redlock/make-context.ts";
+import type { RedlockOptions } from "../redlock/options.ts";
+import { Redlock } from "../redlock/redlock.ts";
+import { ANSWER_TIMEOUT, readTimeout } from "./arguments.ts";
+import { type Invocation, UsageError } from "./command.ts";
 import { count } from "./words.ts";
 
-/** Says which masters: of all commands that ask them. */
+/** The options that choose the masters. */
 export const MASTER_OPTIONS = ["config", "node", "cacert", "prefix", "timeout", "json"] as const;
 
-/** The part of `--help` about them. */
-export const MASTER_HELP = `  --config FILE   the rules file; default bullmq-redlock.yaml, .yml or .json here or above
-  --node URL      a lock master, once for each, in place of those in the file; with a
-                  password better in the environment: BULLMQ_REDLOCK_NODES, with
-                  commas between the URLs
-  --cacert FILE   the certificate authority of masters that are given so (rediss://)
-  --prefix TEXT   put before every key on the masters; default that of the file, or "redlock:"`;
+/** The part of `--help` about {@link MASTER_OPTIONS}. */
+export const MASTER_HELP = `  --config FILE   the rules file; default bullmq-redlock.yaml, .yml or .json in this folder
+                  or one above
+  --node URL      a lock master; repeat it for each master. Replaces those of the file.
+                  Use BULLMQ_REDLOCK_NODES (comma-separated) for URLs with a password
+  --cacert FILE   the certificate authority of rediss:// masters given by --node
+  --prefix TEXT   the prefix of every key on the masters; default that of the file,
+                  or "redlock:"`;
+
+/** The part of `--help` about `--timeout` where it is an {@link ANSWER_TIMEOUT}. */
+export const TIMEOUT_HELP =
+  "  --timeout TIME  how long a master may take to connect, and to answer; default 2s";
+
+/** Process lists show command lines; URLs with passwords go into this variable. */
+const VARIABLE = "BULLMQ_REDLOCK_NODES";
 
 /**
- * Reads which masters are meant, and how they are used.
- * @throws {UsageError} when nobody says; {@link LockRulesError} when the file is wrong about it. What is wrong with the
- * rules themselves is but noted: it keeps nobody from looking.
+ * Reads the options of the `Redlock` from the command line, the environment and the rules file.
+ * @throws {UsageError} when no master is named; {@link LockRulesError} when the part of the file about masters is wrong. A
+ * problem in the rules themselves becomes a note only.
  */
-export async function readMasters({ options, notes, environment }: Call): Promise<RedlockOptions> {
+export async function readMasters({
+  options,
+  notes,
+  environment,
+}: Invocation): Promise<RedlockOptions> {
   const { config, prefix, cacert } = options;
   const nodes = options.node ?? (config === undefined ? nodesIn(environment) : undefined);
   if (cacert !== undefined && nodes === undefined) {
-    throw new UsageError(`--cacert goes with --node or ${VARIABLE}; in the file, it is tls.ca`);
+    throw new UsageError(
+      `--cacert goes with --node or ${VARIABLE}; in the rules file, use tls.ca of a node`,
+    );
   }
   const file = config === undefined && nodes === undefined ? await findFile(process.cwd()) : config;
   if (file === undefined && nodes === undefined) {
     throw new UsageError(
-      "which masters? Give --node redis://lock-1:6379, once for each, BULLMQ_REDLOCK_NODES, or --config FILE; there is no bullmq-redlock.yaml here or above",
+      `no masters given: expected --node redis://lock-1:6379 (repeated for each master), ${VARIABLE}, or --config FILE; found no bullmq-redlock.yaml in this folder or above`,
     );
   }
   const rules = file === undefined ? undefined : await readRulesFile(resolve(file), environment);
   const fromFile = rules === undefined ? {} : optionsOf(rules, nodes !== undefined, notes);
   return {
     ...fromFile,
-    ...(nodes === undefined ? {} : { nodes: await trusting(nodes, cacert) }),
+    ...(nodes === undefined ? {} : { nodes: await withAuthority(nodes, cacert) }),
     ...(prefix === undefined ? {} : { keyPrefix: prefix }),
   };
 }
 
-/** Where masters may be named: a list of processes shows what stands on a command line. */
-const VARIABLE = "BULLMQ_REDLOCK_NODES";
-
-function nodesIn(environment: Call["environment"]): string[] | undefined {
+function nodesIn(environment: Invocation["environment"]): string[] | undefined {
   const urls = (environment[VARIABLE] ?? "").split(",").map((url) => url.trim());
   const given = urls.filter((url) => url !== "");
   return given.length === 0 ? undefined : given;
 }
 
-/** Masters that show a certificate of this authority. @throws {UsageError} when its file cannot be read. */
-async function trusting(
+/** Adds the certificate authority to each master. @throws {UsageError} when its file cannot be read. */
+async function withAuthority(
   urls: readonly string[],
   cacert: string | undefined,
 ): Promise<readonly NodeOption[]> {
@@ -77,34 +88,64 @@ async function trusting(
   return urls.map((url) => ({ url, tls: { ca } }));
 }
 
-/** As {@link readMasters}, of what one needs who looks but takes no lock. */
-export async function readLookOptions(
-  call: Call,
-): Promise<Pick<RedlockOptions, "nodes" | "keyPrefix" | "restartGuard">> {
-  const { nodes, keyPrefix, restartGuard } = await readMasters(call);
-  return {
-    ...(nodes === undefined ? {} : { nodes }),
-    ...(keyPrefix === undefined ? {} : { keyPrefix }),
-    ...(restartGuard === undefined ? {} : { restartGuard }),
-  };
+function optionsOf(
+  rules: RulesFile,
+  areNodesGiven: boolean,
+  notes: Invocation["notes"],
+): RedlockOptions {
+  const { file, faults, problems, masters } = rules;
+  const aboutMasters = problems.filter(
+    (problem) => isAboutMasters(problem) && !(areNodesGiven && problem.path[0] === "nodes"),
+  );
+  // A problem without a path is one of the text itself.
+  if (faults.some(({ path }) => path === "")) throw new LockRulesError(faults);
+  if (aboutMasters.length > 0) throw new LockRulesError(rules.toFaults(aboutMasters));
+  if (faults.length > 0) {
+    notes.say(
+      `${file} has ${count(faults.length, "problem")}; bullmq-redlock check-config shows them`,
+    );
+  }
+  return masters.options;
 }
 
-/** Nobody waits longer for a first connection than for an answer: of a worker that starts, but not of an operator. */
-const IMPATIENT = {
-  ...REAL_RUNTIME,
-  connect: (options: ConstructorParameters<typeof Master>[0]) =>
-    new Master({ ...options, firstPatience: options.nodeTimeout }),
-};
+/** What a read-only command needs to know. */
+export interface ReadSettings {
+  readonly redlock: Redlock;
+  readonly keyPrefix: string;
+  /** Milliseconds that a master may take to answer. */
+  readonly nodeTimeout: number;
+}
 
-/** As {@link withRedlock}, for one who says with `nodeTimeout` how long a master may take, its first connection too. */
-export async function withImpatientRedlock<T>(
-  options: RedlockOptions & { nodeTimeout: number },
-  use: (redlock: Redlock) => Promise<T>,
+/**
+ * Runs a command that reads from the masters and acquires no lock, with `nodeTimeout` as `--timeout` says, or as given. A first
+ * connection gets no longer than an answer: a starting worker waits for its masters, an operator does not.
+ * @throws {UsageError}
+ */
+export async function readingWith<T>(
+  invocation: Invocation,
+  use: (settings: ReadSettings) => Promise<T>,
+  nodeTimeout = readTimeout(invocation.options.timeout, ANSWER_TIMEOUT),
 ): Promise<T> {
-  return await withRedlock(options, use, IMPATIENT);
+  const { nodes, keyPrefix = "redlock:", restartGuard } = await readMasters(invocation);
+  const options = {
+    ...(nodes === undefined ? {} : { nodes }),
+    ...(restartGuard === undefined ? {} : { restartGuard }),
+    keyPrefix,
+    nodeTimeout,
+  };
+  const impatient = {
+    ...REAL_RUNTIME,
+    connect: (connection: ConstructorParameters<typeof Master>[0]) =>
+      new Master({ ...connection, firstPatience: nodeTimeout }),
+  };
+  return await withRedlock(
+    options,
+    async (redlock) => await use({ redlock, keyPrefix, nodeTimeout }),
+    impatient,
+  );
 }
 
-/** Makes a `Redlock` that serves until `use` has settled. @throws {UsageError} for a `--node` that is none. */
+/** Creates a `Redlock` for the time that `use` takes. @throws {UsageError} for a `--node` that is not a master. */
 export async function withRedlock<T>(
   options: RedlockOptions,
   use: (redlock: Redlock) => Promise<T>,
@@ -119,25 +160,13 @@ export async function withRedlock<T>(
       error.message.replaceAll(/\bnodes\[(\d+)\]/g, (_, i) => `--node ${Number(i) + 1}`),
     );
   }
-  // What it would warn about is told by `doctor`.
+  // `doctor` reports what a warning would say.
   redlock.on("warning", () => undefined);
   try {
     return await use(redlock);
+  } catch (error) {
+    throw error instanceof LockKeyError ? new UsageError(error.message) : error;
   } finally {
     await redlock.close();
   }
-}
-
-function optionsOf(rules: RulesFile, areNodesGiven: boolean, notes: Call["notes"]): RedlockOptions {
-  const { file, faults, problems, masters } = rules;
-  const inTheWay = problems.filter(
-    (problem) => isAboutMasters(problem) && !(areNodesGiven && problem.path[0] === "nodes"),
-  );
-  // Those without a path are about the text itself.
-  if (faults.some(({ path }) => path === "")) throw new LockRulesError(faults);
-  if (inTheWay.length > 0) throw new LockRulesError(rules.toFaults(inTheWay));
-  if (faults.length > 0) {
-    notes.say(`${file} has ${count(faults.length, "mistake")}; check-config shows them`);
-  }
-  return masters.options;
 }

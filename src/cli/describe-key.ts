@@ -1,58 +1,54 @@
 import { describeHolder, explainVote, type Holder } from "../errors.ts";
+import { printable } from "../printable.ts";
 import type { NodeInspection, WaiterInspection } from "../redlock/inspect.ts";
 import { advise } from "./advise.ts";
 import type { KeySummary } from "./summary.ts";
-import { printable } from "../printable.ts";
 import { count, duration, moment } from "./words.ts";
 
-/** A part of what is said about a key: a title, and lines that are facts or sentences. */
+/** A part of the description of a key: a title above facts or sentences. */
 export interface Section {
   readonly title: string;
   readonly facts: readonly (readonly [name: string, fact: string])[];
   readonly sentences: readonly string[];
 }
 
-/** The one line that answers who holds a key. */
+/** One line that answers what state a key is in. */
 export function headline(summary: KeySummary): string {
   const { state, age, quorum, voting, nodes, holder } = summary;
-  const held = age === undefined ? "" : `, for ${duration(age)}`;
-  const said = {
+  const since = age === undefined ? "" : `, for ${duration(age)}`;
+  const states = {
     free: "free",
-    unknown:
-      "perhaps held, perhaps free: what follows is NOT CERTAIN, since too few masters answered",
-    voteless: `not to be had now: ${voting} of ${count(nodes.length, "master")} can vote, a lock needs ${quorum}`,
-    held: holder?.kept ? keptFor(summary) : `held by ${who(summary)}${held}`,
-    unclear: `not to be had now, and no ${quorum} masters name the same holder`,
-    blocked: "blocked: something is stored there that does not go away by itself",
+    unknown: "held or free: NOT CERTAIN, too few masters answered",
+    voteless: `unavailable: ${voting} of ${count(nodes.length, "master")} can vote, a lock needs ${quorum}`,
+    held: holder?.kept ? keptFor(summary) : `held by ${holderName(summary)}${since}`,
+    unclear: `unavailable: no ${quorum} masters name the same holder`,
+    blocked: "blocked: a value that is no lock, or never expires, is stored under it",
   };
-  return `${printable(summary.key)} is ${said[state]}`;
+  return `${printable(summary.key)} is ${states[state]}`;
 }
 
-/** That a key is kept although its holder is done, and for how long. */
 function keptFor(summary: KeySummary): string {
   const { job, remaining } = summary;
   const rest = remaining === undefined ? "a while" : `another ${duration(remaining)}`;
-  return `kept by minHold for ${rest}; ${job === undefined ? who(summary) : "the job"} is done`;
+  return `kept by minHold for ${rest}; ${job === undefined ? holderName(summary) : "the job"} is done`;
 }
 
-/** Everything that is known about a key, part by part. */
+/** Everything that is known about a key, section by section. */
 export function describeKey(summary: KeySummary, keyPrefix: string, now = Date.now()): Section[] {
-  if (summary.state === "unknown")
-    return [waitingSection(summary, now), nodesSection(summary)].filter(hasContent);
-  return [
-    holderSection(summary),
-    waitingSection(summary, now),
-    nodesSection(summary),
-    { title: "What to do", facts: [], sentences: advise(summary, keyPrefix) },
-  ].filter(hasContent);
+  const sections =
+    summary.state === "unknown"
+      ? [waitingSection(summary, now), nodesSection(summary)]
+      : [
+          holderSection(summary),
+          waitingSection(summary, now),
+          nodesSection(summary),
+          { title: "What to do", facts: [], sentences: advise(summary, keyPrefix) },
+        ];
+  return sections.filter(({ facts, sentences }) => facts.length + sentences.length > 0);
 }
 
-function hasContent({ facts, sentences }: Section): boolean {
-  return facts.length + sentences.length > 0;
-}
-
-/** Who holds a key, in a few words. */
-export function who({ job, holder }: Pick<KeySummary, "job" | "holder">): string {
+/** Names the holder of a key in a few words. */
+export function holderName({ job, holder }: Pick<KeySummary, "job" | "holder">): string {
   return job === undefined ? describeHolder(holder) : `job ${printable(job.job)}`;
 }
 
@@ -68,9 +64,9 @@ function holderSection({ state, job, holder, age, remaining, lastToken }: KeySum
       facts.push(["since", `${moment(holder.since)}, ${duration(age)} ago`]);
     }
     facts.push([
-      "ends",
+      "expires",
       remaining === undefined
-        ? "never by itself"
+        ? "never"
         : `in ${duration(remaining)}${holder.kept ? "" : ", unless the holder extends it"}`,
     ]);
     if (holder.fencingToken !== undefined)
@@ -81,7 +77,7 @@ function holderSection({ state, job, holder, age, remaining, lastToken }: KeySum
   return { title: "Holder", facts, sentences: [] };
 }
 
-/** Who waits, in a few words. */
+/** Describes a waiter in a few words. */
 export function describeWaiter({ job, priority, since }: WaiterInspection, now: number): string {
   return (
     (job === undefined ? "a program that waits in acquire" : `job ${printable(job)}`) +
@@ -97,9 +93,9 @@ function waitingSection({ waiting, waiters }: KeySummary, now: number): Section 
   ]);
   const more = waiting - waiters.length;
   return {
-    title: `In line (${waiting})`,
+    title: `Wait list (${waiting})`,
     facts,
-    sentences: more > 0 ? [`... and ${more} more; all of them shows: bullmq-redlock waiters`] : [],
+    sentences: more > 0 ? [`... and ${more} more. The whole list: bullmq-redlock waiters`] : [],
   };
 }
 
@@ -115,25 +111,22 @@ function describeNode(node: NodeInspection, winner: Holder | undefined): string 
   const { state, holder, expiresIn, cause } = node;
   if (state === "free") return "free";
   if (state === "foreign") return describeForeign(node);
-  if (state === "held") {
-    const ends = expiresIn === undefined ? "never ends" : `ends in ${duration(expiresIn)}`;
-    const isWinner = winner !== undefined && holder?.fencingToken === winner.fencingToken;
-    const kept = holder?.kept ? "kept" : "held";
-    if (isWinner) return `${kept}, ${ends}`;
-    const whose = holder?.kept ? "after" : "by";
-    return `${kept} ${whose} ${describeHolder(holder)}, ${ends}`;
-  }
-  return `NO ANSWER: ${printable(explainVote({ vote: state, cause }))}`;
+  if (state !== "held") return `NO ANSWER: ${printable(explainVote({ vote: state, cause }))}`;
+  const expiry = expiresIn === undefined ? "never expires" : `expires in ${duration(expiresIn)}`;
+  const [verb, preposition] = holder?.kept ? ["kept", "after"] : ["held", "by"];
+  const isWinner = winner !== undefined && holder?.fencingToken === winner.fencingToken;
+  return isWinner
+    ? `${verb}, ${expiry}`
+    : `${verb} ${preposition} ${describeHolder(holder)}, ${expiry}`;
 }
 
-/** What is under a key that is no lock. */
+/** Describes a value under the key that is not a lock. */
 export function describeForeign({ cause }: NodeInspection): string {
-  return `no lock, but ${cause ?? "something else"}`;
+  return `not a lock but ${cause ?? "another value"}`;
 }
 
 function describeVote({ vote, quarantine }: NodeInspection): string {
-  if (vote === "quarantined") {
-    return `; gives no vote, it is new or lost its memory; votes in ${duration(quarantine ?? 0)}`;
-  }
-  return vote === "unarmed" ? "; gives no vote, it is new or lost its memory" : "";
+  if (vote !== "quarantined" && vote !== "unarmed") return "";
+  const until = vote === "quarantined" ? `; can vote in ${duration(quarantine ?? 0)}` : "";
+  return `; cannot vote: new, or lost its memory${until}`;
 }

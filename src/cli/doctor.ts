@@ -1,5 +1,6 @@
-import { type Finding, type FindingCode, FINDINGS } from "../ready/findings.ts";
 import { nearest } from "../nearest.ts";
+import { printable } from "../printable.ts";
+import { type Finding, type FindingCode, FINDINGS } from "../ready/findings.ts";
 import {
   NotReadyError,
   type NodeReport,
@@ -8,47 +9,47 @@ import {
 } from "../ready/ready.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { readTimeout } from "./arguments.ts";
-import type { Command } from "./command.ts";
+import { type Command, EXIT, type ExitCode, UsageError } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readMasters, withRedlock } from "./connect.ts";
-import { EXIT, type ExitCode } from "./exit-code.ts";
-import { type Screen, table, wrap } from "./screen.ts";
+import { type Screen, titledTable, wrap } from "./screen.ts";
 import { quorumIn } from "./summary.ts";
-import { UsageError } from "./usage-error.ts";
-import { printable } from "../printable.ts";
 import { count, duration, list } from "./words.ts";
 
-const PATIENCE = { min: 2_000, max: 60_000, otherwise: 5_000 };
+/** Bounds of `--timeout`: how long the whole examination may take, in ms. */
+const TIMEOUT = { min: 2_000, max: 60_000, otherwise: 5_000 };
 
 export const doctor: Command = {
-  summary: "whether the masters are fit for locks, and what to do",
+  summary: "check whether the masters are fit for locks",
   takes: [...MASTER_OPTIONS, "queue", "ignore"],
   help: `Usage: bullmq-redlock doctor [options]
 
-Examines every lock master: whether it can vote, and whether anything about it
-makes locks weaker or slower than they should be. Takes somewhat more than a
-second. Leaves nothing on the masters but their guards, as any client does.
+Examines every lock master: whether it can vote, and whether its settings make locks
+weaker or slower than they could be. Takes a little over a second. Leaves nothing on
+the masters but their guards, as any client does.
 
 ${MASTER_HELP}
-  --queue URL     the queue's own Redis, which should not be a lock master
-  --ignore CODE   a finding that is known and accepted, once for each
-  --timeout TIME  how long all of it may take; default 5s
-  --json          for programs; durations are milliseconds
+  --queue URL     the Redis of the queue, which should not be a lock master
+  --ignore CODE   accept a finding; repeat it for each code
+  --timeout TIME  how long the whole examination may take; default 5s
+  --json          write JSON; durations are milliseconds
 
   bullmq-redlock doctor --ignore persistence
 
-Exit code: 0 nothing found; 1 something found; 2 a mistake in the command or the
-file; 3 too few masters can vote now: nobody gets a lock. docs/ready.md has all findings.`,
-  async run(call) {
-    if (call.operands.length > 0) throw new UsageError("doctor takes options only");
-    const { queue, ignore = [], json } = call.options;
+Exit code: 0 no findings; 1 findings, warnings included; 2 wrong command line or rules
+file; 3 too few masters can vote now: locks are unavailable. docs/ready.md lists all
+findings.`,
+  async run(invocation) {
+    const { operands, options, out } = invocation;
+    if (operands.length > 0) throw new UsageError("doctor takes options only");
+    const { queue, ignore = [], json } = options;
     const ignored = ignore.map(readCode);
-    const timeout = readTimeout(call.options.timeout, PATIENCE);
-    const masters = await readMasters(call);
+    const timeout = readTimeout(options.timeout, TIMEOUT);
+    const masters = await readMasters(invocation);
     return await withRedlock(masters, async (redlock) => {
       const report = await examine(redlock, queue === undefined ? { timeout } : { timeout, queue });
       const findings = report.findings.filter(({ code }) => !ignored.includes(code));
-      if (json === true) call.out.json({ ...report, findings });
-      else show({ ...report, findings }, report.findings.length - findings.length, call.out);
+      if (json === true) out.json({ ...report, findings });
+      else show({ ...report, findings }, report.findings.length - findings.length, out);
       return exitCodeOf(report, findings);
     });
   },
@@ -73,7 +74,7 @@ async function examine(redlock: Redlock, options: ReadyOptions): Promise<ReadyRe
 }
 
 function exitCodeOf({ nodes, quorum }: ReadyReport, findings: readonly Finding[]): ExitCode {
-  // Whatever is ignored, without a quorum there are no locks.
+  // --ignore accepts findings; it does not bring a quorum.
   if (nodes.filter(({ votes }) => votes).length < quorum) return EXIT.noQuorum;
   return findings.length > 0 ? EXIT.finding : EXIT.ok;
 }
@@ -84,27 +85,27 @@ function show({ nodes, findings, quorum }: ReadyReport, ignored: number, out: Sc
   const hasQuorum = voting >= quorum;
   const headline = hasQuorum
     ? `${able} of ${nodes.length} masters can vote${voting < able ? `, ${voting} of them now` : ""}; a lock needs ${quorum}`
-    : `NO LOCKS: ${voting} of ${nodes.length} masters can vote${voting < able ? " now" : ""}, a lock needs ${quorum}${goesOn(nodes, quorum)}`;
+    : `NO LOCKS: ${voting} of ${nodes.length} masters can vote${voting < able ? " now" : ""}, a lock needs ${quorum}${untilQuorum(nodes, quorum)}`;
   const style = hasQuorum ? (findings.length > 0 ? "yellow" : "green") : "red";
   out.say(out.paint("bold", out.paint(style, headline)), "");
-  const [heading = "", ...lines] = table([
+  const masters = titledTable(out, [
     ["MASTER", "SERVER", "UP FOR", "ROUND TRIP", "CLOCK", "VOTES"],
     ...nodes.map(rowOf),
   ]);
-  out.say(out.paint("dim", heading), ...lines);
+  out.say(...masters);
   const groups = grouped(findings);
   for (const finding of groups) out.say("", ...linesOf(finding, out));
   const more = ignored > 0 ? `, ${ignored} ignored` : "";
-  out.say("", `${groups.length === 0 ? "nothing found" : count(groups.length, "finding")}${more}`);
+  out.say("", `${groups.length === 0 ? "no findings" : count(groups.length, "finding")}${more}`);
 }
 
-/** When so many votes are out of quarantine that there is a quorum. */
-function goesOn(nodes: readonly NodeReport[], quorum: number): string {
+/** Says when enough masters have left their quarantine. */
+function untilQuorum(nodes: readonly NodeReport[], quorum: number): string {
   const waits = nodes.map(({ eligible, votes, quarantine = Infinity }) =>
     !eligible ? Infinity : votes ? 0 : quarantine,
   );
   const wait = quorumIn(waits, quorum);
-  return wait === undefined ? "" : `; it goes on by itself in ${duration(wait)}`;
+  return wait === undefined ? "" : `; available again in ${duration(wait)}`;
 }
 
 function rowOf({
@@ -135,7 +136,7 @@ interface Grouped extends Finding {
   readonly nodes: readonly string[];
 }
 
-/** The same finding about several masters is told once. */
+/** Joins findings that differ only in their master. */
 function grouped(findings: readonly Finding[]): Grouped[] {
   const groups = new Map<string, Finding & { nodes: string[] }>();
   for (const finding of findings) {

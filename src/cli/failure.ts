@@ -1,24 +1,22 @@
 import { LockRulesError } from "../config/rules-error.ts";
 import { explainVote, LockConfigError, LockUnavailableError, RedlockError } from "../errors.ts";
-import type { Call } from "./command.ts";
-import { EXIT, type ExitCode } from "./exit-code.ts";
-import type { Screen } from "./screen.ts";
-import { UsageError } from "./usage-error.ts";
 import { printable } from "../printable.ts";
+import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import type { Screen } from "./screen.ts";
 
-/** What a master said that can be asked. */
+/** Votes of a master that answered. */
 const ANSWERS: readonly string[] = ["free", "held", "granted", "gone"];
 
-/** Says to people why a command came to nothing, and under `--json` to programs too. `command` is a known one. */
-export function tellFailure(
+/** Reports why a command failed: as text, and with `--json` as JSON too. `command` is a known one. */
+export function reportFailure(
   error: unknown,
   command: string | undefined,
   isJson: boolean,
-  { out, notes }: Pick<Call, "out" | "notes">,
+  { out, notes }: Pick<Invocation, "out" | "notes">,
 ): ExitCode {
   if (isJson) out.json({ error: failureToJson(error) });
-  if (error instanceof LockUnavailableError) sayNoQuorum(error, notes);
-  else sayUseless(error, command, notes);
+  if (error instanceof LockUnavailableError) reportNoQuorum(error, notes);
+  else reportError(error, command, notes);
   return exitCodeOf(error);
 }
 
@@ -26,7 +24,7 @@ function exitCodeOf(error: unknown): ExitCode {
   return error instanceof LockUnavailableError ? EXIT.noQuorum : EXIT.usage;
 }
 
-/** Says to programs why a command came to nothing. */
+/** The JSON form of a failure. */
 export function failureToJson(error: unknown) {
   const { votes, quorum } = error instanceof LockUnavailableError ? error : {};
   return {
@@ -42,22 +40,22 @@ export function failureToJson(error: unknown) {
   };
 }
 
-/** Says to people what each master said, when they are too few. */
-export function sayNoQuorum({ votes, quorum }: LockUnavailableError, notes: Screen): void {
+/** Reports that too few masters answered, and what each of them did. */
+export function reportNoQuorum({ votes, quorum }: LockUnavailableError, notes: Screen): void {
   notes.say(
     notes.paint(
       "red",
-      `NO QUORUM: too few masters answered, ${quorum} of ${votes.length} are needed. Nobody gets a lock now.`,
+      `NO QUORUM: too few masters answered, ${quorum} of ${votes.length} are needed. Locks are unavailable.`,
     ),
   );
   for (const { node, vote, cause } of votes) {
-    const said = ANSWERS.includes(vote) ? "answered" : printable(explainVote({ vote, cause }));
-    notes.say(`  ${node}  ${said}`);
+    const answer = ANSWERS.includes(vote) ? "answered" : printable(explainVote({ vote, cause }));
+    notes.say(`  ${node}  ${answer}`);
   }
-  notes.say("bullmq-redlock doctor says more about each of them.");
+  notes.say("Run bullmq-redlock doctor to examine each master.");
 }
 
-function sayUseless(error: unknown, command: string | undefined, notes: Screen): void {
+function reportError(error: unknown, command: string | undefined, notes: Screen): void {
   const label = notes.paint("red", "error:");
   const message = messageOf(error);
   if (error instanceof UsageError) {

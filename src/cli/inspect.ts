@@ -1,87 +1,64 @@
-import { LockKeyError, type LockUnavailableError } from "../errors.ts";
+import type { LockUnavailableError } from "../errors.ts";
 import { unavailability } from "../redlock/inspect.ts";
-import type { Call, Command } from "./command.ts";
-import { MASTER_HELP, MASTER_OPTIONS, readLookOptions, withImpatientRedlock } from "./connect.ts";
-import { readTimeout } from "./arguments.ts";
+import { readKey } from "./arguments.ts";
+import { type Command, EXIT, type ExitCode, type Invocation } from "./command.ts";
+import { MASTER_HELP, MASTER_OPTIONS, readingWith, TIMEOUT_HELP } from "./connect.ts";
 import { describeKey, headline, type Section } from "./describe-key.ts";
-import { EXIT, type ExitCode } from "./exit-code.ts";
-import { failureToJson, sayNoQuorum } from "./failure.ts";
+import { failureToJson, reportNoQuorum } from "./failure.ts";
 import { type Screen, table, wrap } from "./screen.ts";
 import { isAnswer, isStuck, type KeySummary, summarise } from "./summary.ts";
-import { UsageError } from "./usage-error.ts";
-
-/** How long a master may take to answer, in ms. */
-export const PATIENCE = { min: 10, max: 60_000, otherwise: 2_000 };
 
 export const inspect: Command = {
-  summary: "who holds a key, since when, who waits, and what to do",
+  summary: "show the holder of a key, its wait list, and what to do",
   takes: MASTER_OPTIONS,
   help: `Usage: bullmq-redlock inspect [options] KEY
 
-Says who holds a key, since when, for how long, who waits for it in which order,
-what each master knows of it, and what to do. Changes nothing.
+Shows the holder of a key, since when and for how long it holds the key, the wait
+list in order, the answer of each master, and what to do. Changes nothing.
 
 ${MASTER_HELP}
-  --timeout TIME  how long a master may take to connect, and to answer; default 2s
-  --json          for programs; durations are milliseconds
+${TIMEOUT_HELP}
+  --json          write JSON; durations are milliseconds
 
   bullmq-redlock inspect account:42
   bullmq-redlock inspect --node redis://lock-1 --node redis://lock-2 account:42
 
-A key as a rule makes it is shown by: bullmq-redlock check-config --job FILE
+To see the keys of a job as its rule makes them: bullmq-redlock check-config --job FILE
 
-Exit code: 0 free or held; 1 something is stored there that does not go away by
-itself; 2 a mistake in the command or the file; 3 too few masters
-answered, or can vote: nobody gets a lock now.`,
-  async run(call) {
-    const key = readKey("inspect", call);
-    const nodeTimeout = readTimeout(call.options.timeout, PATIENCE);
-    const options = { keyPrefix: "redlock:", ...(await readLookOptions(call)), nodeTimeout };
-    const { keyPrefix } = options;
-    return await withImpatientRedlock(options, async (redlock) => {
-      const inspection = await onKey(async () => await redlock.lookAt(key));
+Exit code: 0 free or held; 1 a value under the key is no lock, or never expires;
+2 wrong command line or rules file; 3 too few masters answered, or can vote: locks
+are unavailable.`,
+  async run(invocation) {
+    const { options, out } = invocation;
+    const key = readKey("inspect", invocation);
+    return await readingWith(invocation, async ({ redlock, keyPrefix, nodeTimeout }) => {
+      const inspection = await redlock.lookAt(key);
       const summary = summarise(inspection, Date.now());
       const unavailable = unavailability(inspection, nodeTimeout);
       if (unavailable !== undefined) {
-        return tellNoQuorum(unavailable, summary, keyPrefix, call);
+        return reportUnknown(unavailable, summary, keyPrefix, invocation);
       }
-      if (call.options.json === true) call.out.json(summary);
-      else show(summary, keyPrefix, call.out);
+      if (options.json === true) out.json(summary);
+      else show(summary, keyPrefix, out);
       if (summary.voting < summary.quorum) return EXIT.noQuorum;
       return summary.nodes.some(isStuck) ? EXIT.finding : EXIT.ok;
     });
   },
 };
 
-/** Says that there is no quorum, and what is known all the same. */
-function tellNoQuorum(
+/** Reports that there is no quorum, and what the masters that answered know. */
+function reportUnknown(
   error: LockUnavailableError,
   summary: KeySummary,
   keyPrefix: string,
-  { options, out, notes }: Call,
+  { options, out, notes }: Invocation,
 ): ExitCode {
   if (options.json === true) {
     out.json({ error: failureToJson(error), known: { certain: false, ...summary } });
   }
-  sayNoQuorum(error, notes);
+  reportNoQuorum(error, notes);
   if (options.json !== true && summary.nodes.some(isAnswer)) show(summary, keyPrefix, out);
   return EXIT.noQuorum;
-}
-
-/** The one key that a command takes. @throws {UsageError} */
-export function readKey(command: string, { operands }: Pick<Call, "operands">): string {
-  const [key, ...more] = operands;
-  if (key !== undefined && more.length === 0) return key;
-  throw new UsageError(`${command} takes one key, as in: bullmq-redlock ${command} account:42`);
-}
-
-/** Does something with a key that an operator has given. @throws {UsageError} when it is none. */
-export async function onKey<T>(act: () => Promise<T>): Promise<T> {
-  try {
-    return await act();
-  } catch (error) {
-    throw error instanceof LockKeyError ? new UsageError(error.message) : error;
-  }
 }
 
 const STYLES = {

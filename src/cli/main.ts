@@ -3,7 +3,7 @@ import type { Writable } from "node:stream";
 import { run } from "./run.ts";
 import { Screen } from "./screen.ts";
 
-// Nobody reads any more, as in `bullmq-redlock ls | head`.
+// The reader closed the pipe, as in `bullmq-redlock ls | head`.
 process.stdout.on("error", () => process.exit());
 
 const code = await run(process.argv.slice(2), {
@@ -12,10 +12,10 @@ const code = await run(process.argv.slice(2), {
   environment: process.env,
 });
 await Promise.all([written(process.stdout), written(process.stderr)]);
-// The client of a master that refused to connect keeps a timer for two seconds after it was closed.
+// A client whose master refused the connection keeps a timer for two seconds after close().
 process.exit(code);
 
-/** Resolves when everything is on its way. */
+/** Resolves when everything written so far is flushed. */
 function written(stream: Writable): Promise<void> {
   return new Promise((resolve) => {
     stream.write("", () => resolve());

@@ -1,13 +1,11 @@
 import { readFileSync } from "node:fs";
 import { nearest } from "../nearest.ts";
-import { readArguments, refuseOtherOptions } from "./arguments.ts";
-import type { Call, Command } from "./command.ts";
-import { EXIT, type ExitCode } from "./exit-code.ts";
-import { tellFailure } from "./failure.ts";
-import { UsageError } from "./usage-error.ts";
 import { printable } from "../printable.ts";
+import { readArguments, refuseOtherOptions } from "./arguments.ts";
+import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { reportFailure } from "./failure.ts";
 
-/** The commands; each is loaded when it is used. */
+/** The commands. Each is loaded when it is used. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   inspect: async () => (await import("./inspect.ts")).inspect,
   ls: async () => (await import("./ls.ts")).ls,
@@ -20,7 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 /** Runs a command line. Never rejects. */
 export async function run(
   args: readonly string[],
-  runtime: Pick<Call, "out" | "notes" | "environment">,
+  runtime: Pick<Invocation, "out" | "notes" | "environment">,
 ): Promise<ExitCode> {
   const { out } = runtime;
   try {
@@ -30,7 +28,7 @@ export async function run(
       return EXIT.ok;
     }
     if (name === undefined || name === "help") {
-      const asked = operands[0];
+      const [asked] = operands;
       out.say(asked === undefined ? await overview() : (await find(asked)).help);
       return name === undefined && options.help !== true ? EXIT.usage : EXIT.ok;
     }
@@ -42,9 +40,9 @@ export async function run(
     refuseOtherOptions(name, options, command.takes);
     return await command.run({ ...runtime, operands, options });
   } catch (error) {
-    // Looked for in the words themselves: they may be such that they could not be taken apart.
+    // The raw words are searched: parsing them may be what failed.
     const named = args.find((each) => Object.hasOwn(COMMANDS, each));
-    return tellFailure(error, named, args.includes("--json"), runtime);
+    return reportFailure(error, named, args.includes("--json"), runtime);
   }
 }
 
@@ -67,10 +65,10 @@ async function overview(): Promise<string> {
 
 ${commands.join("\n")}
 
-  bullmq-redlock COMMAND --help says more, with an example
+  bullmq-redlock COMMAND --help describes a command, with an example
   bullmq-redlock --version
 
-Colours: on a terminal, unless NO_COLOR is set.`;
+Output is coloured on a terminal, unless NO_COLOR is set.`;
 }
 
 function version(): string {

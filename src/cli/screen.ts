@@ -2,10 +2,10 @@ import type { Writable } from "node:stream";
 import { styleText } from "node:util";
 import { displayWidth } from "../display-width.ts";
 
-/** How a piece of text looks on a terminal that has colours. */
+/** A text style for terminals that have colours. */
 export type Style = "bold" | "dim" | "red" | "yellow" | "green";
 
-/** Where a command writes to. */
+/** A stream that a command writes to. */
 export class Screen {
   readonly #out: Writable;
 
@@ -18,18 +18,18 @@ export class Screen {
     for (const line of lines) this.#out.write(`${line}\n`);
   }
 
-  /** Writes JSON; what is not known is null. */
+  /** Writes JSON. An undefined value becomes null. */
   json(value: unknown): void {
     this.say(JSON.stringify(value, (_, part: unknown) => (part === undefined ? null : part), 2));
   }
 
-  /** Colours a text, if this is a terminal and the user wants it (NO_COLOR, FORCE_COLOR). */
+  /** Colours a text if the stream is a terminal that wants colours (NO_COLOR, FORCE_COLOR). */
   paint(style: Style, text: string): string {
     return styleText(style, text, { stream: this.#out });
   }
 }
 
-/** Makes lines of rows, each column as wide as its widest entry. */
+/** Lays rows out in columns, each as wide as its widest entry. */
 export function table(rows: readonly (readonly string[])[], indent = "  "): string[] {
   const widths: number[] = [];
   for (const row of rows)
@@ -38,6 +38,16 @@ export function table(rows: readonly (readonly string[])[], indent = "  "): stri
   return rows.map((row) =>
     (indent + row.map((text, column) => pad(text, widths[column] ?? 0)).join("  ")).trimEnd(),
   );
+}
+
+/** Lays rows out as {@link table}, with dimmed column names above them. */
+export function titledTable(
+  out: Screen,
+  rows: readonly (readonly string[])[],
+  indent?: string,
+): string[] {
+  const [heading = "", ...lines] = table(rows, indent);
+  return [out.paint("dim", heading), ...lines];
 }
 
 /** Breaks a text into lines. */

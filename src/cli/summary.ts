@@ -2,41 +2,41 @@ import type { Holder } from "../errors.ts";
 import { type HoldingJob, readHoldingJob, storedTextOf } from "../redlock/holder.ts";
 import type { KeyInspection, NodeInspection, WaiterInspection } from "../redlock/inspect.ts";
 
-/** What the answers of the masters about a key come to. Durations are milliseconds. */
+/** The state of a key, summed up over the answers of all masters. Durations are milliseconds. */
 export interface KeySummary {
   readonly key: string;
   /**
    * - `"held"`: a quorum names one holder;
-   * - `"unclear"`: nobody can get it, but no quorum names one holder: several contend, or masters do not answer;
-   * - `"blocked"`: on so many masters is something that is no lock, or never ends, that the rest is no quorum;
-   * - `"unknown"`: too few masters answered: what the others know is not certain;
-   * - `"voteless"`: nobody holds it and nobody can get it, because too few masters give a vote now;
-   * - `"free"`: whoever asks gets it.
+   * - `"unclear"`: the key is taken, but no quorum names one holder: several clients contend, or masters are silent;
+   * - `"blocked"`: so many masters store a foreign or everlasting value under the key that the others are no quorum;
+   * - `"unknown"`: too few masters answered, so nothing the others know is certain;
+   * - `"voteless"`: the key is free, but too few masters can vote;
+   * - `"free"`: the next client that asks acquires the key.
    */
   readonly state: "held" | "unclear" | "blocked" | "unknown" | "voteless" | "free";
   readonly holder: Holder | undefined;
   /** The holder, when it is a job. */
   readonly job: HoldingJob | undefined;
-  /** For how long the key is held, by the clock of the holder and ours. */
+  /** How long the key has been held, by the clocks of the holder and of this process. */
   readonly age: number | undefined;
-  /** When the key ends if nobody extends it any more. */
+  /** When the key expires if its holder stops extending it. */
   readonly remaining: number | undefined;
-  /** On how many masters the holder has it. */
+  /** The number of masters on which the holder has the key. */
   readonly heldBy: number;
-  /** The highest fencing token that any master knows for the key; 0 when none. */
+  /** The highest fencing token that any master knows for the key; 0 for none. */
   readonly lastToken: number;
   readonly quorum: number;
-  /** How many masters give a vote now, as far as they can tell. */
+  /** The number of masters that can vote now. */
   readonly voting: number;
-  /** When a quorum votes if nothing else happens; `undefined` when it does, and when that is not known. */
+  /** When a quorum can vote if no further master fails; `undefined` when it can now, and when that is unknown. */
   readonly quorumIn: number | undefined;
-  /** How many are in line, and the first of them. */
+  /** The number of waiters, and the first of them. */
   readonly waiting: number;
   readonly waiters: readonly WaiterInspection[];
   readonly nodes: readonly NodeInspection[];
 }
 
-/** Whether a value is in the way of a key that no release and no end of time takes away. */
+/** Whether a master stores a value under the key that neither a release nor a ttl removes. */
 export function isStuck({ state, expiresIn }: NodeInspection): boolean {
   return state === "foreign" || (state === "held" && expiresIn === undefined);
 }
@@ -46,12 +46,20 @@ export function isAnswer({ state }: NodeInspection): boolean {
   return state === "free" || state === "held" || state === "foreign";
 }
 
-/** Whether a master lost its memory, and gives no vote. */
+/** Whether a master cannot vote because it lost its memory, or is new. */
 export function isForgetful({ vote }: NodeInspection): boolean {
   return vote === "quarantined" || vote === "unarmed";
 }
 
-/** Sums up what the masters say about a key. `now` is milliseconds since 1970. */
+/** The names of the masters with a property. */
+export function nodesThat(
+  { nodes }: Pick<KeySummary, "nodes">,
+  test: (node: NodeInspection) => boolean,
+): string[] {
+  return nodes.filter(test).map(({ node }) => node);
+}
+
+/** Sums up an inspection. `now` is milliseconds since 1970. */
 export function summarise(inspection: KeyInspection, now: number): KeySummary {
   const { key, holder, quorum, waiting, waiters, nodes } = inspection;
   const own = nodes.filter((node) => node.state === "held" && isSame(node.holder, holder));
@@ -69,7 +77,7 @@ export function summarise(inspection: KeyInspection, now: number): KeySummary {
     lastToken: Math.max(0, ...nodes.map(({ mark }) => mark)),
     quorum,
     voting,
-    quorumIn: quorumIn(nodes.map(waitFor), quorum),
+    quorumIn: quorumIn(nodes.map(untilVote), quorum),
     waiting,
     waiters,
     nodes,
@@ -86,12 +94,12 @@ function stateOf(
   return voting < quorum ? "voteless" : "free";
 }
 
-/** For how long a master gives no vote: 0 when it does, Infinity when nobody knows. */
-function waitFor(node: NodeInspection): number {
+/** Milliseconds until a master can vote: 0 for now, Infinity for unknown. */
+function untilVote(node: NodeInspection): number {
   return isAnswer(node) && !isForgetful(node) ? 0 : (node.quarantine ?? Infinity);
 }
 
-/** When a quorum votes, by how long each master gives no vote; `undefined` when it does, and when nobody knows. */
+/** When a quorum can vote, by the times until each master can; `undefined` for now, and for unknown. */
 export function quorumIn(waits: readonly number[], quorum: number): number | undefined {
   const wait = waits.toSorted((a, b) => a - b)[quorum - 1] ?? Infinity;
   return wait === 0 || wait === Infinity ? undefined : wait;

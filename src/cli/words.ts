@@ -7,11 +7,11 @@ const UNITS = [
   ["s", 1_000],
 ] as const;
 
-/** A duration for people, in at most two units: `850 ms`, `12.3 s`, `2 min 5 s`, `3 d 4 h`. */
+/** Formats a duration in at most two units: `850 ms`, `12.3 s`, `2 min 5 s`, `3 d 4 h`. */
 export function duration(ms: number): string {
   if (ms < 999.5) return `${Math.max(0, Math.round(ms))} ms`;
   if (ms < 59_950) return `${(ms / 1_000).toFixed(1).replace(/\.0$/, "")} s`;
-  // Rounded first, so that 119,999 ms are no "1 min 60 s".
+  // Rounded before it is split into units: 119,999 ms is "2 min", not "1 min 60 s".
   const rounded =
     ms < 3_600_000 ? Math.round(ms / 1_000) * 1_000 : Math.round(ms / 60_000) * 60_000;
   const first = UNITS.findIndex(([, size]) => rounded >= size);
@@ -21,7 +21,7 @@ export function duration(ms: number): string {
   return next === undefined || rest === 0 ? whole : `${whole} ${rest} ${next[0]}`;
 }
 
-/** A point in time for people: `2026-11-24 20:31:04 UTC`. */
+/** Formats a point in time: `2026-11-24 20:31:04 UTC`. */
 export function moment(ms: number): string {
   const date = new Date(ms);
   return Number.isNaN(date.getTime())
@@ -29,23 +29,24 @@ export function moment(ms: number): string {
     : `${date.toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
-/** `1 lock`, `2 locks`. */
+/** Formats a number of things: `1 lock`, `2 locks`. */
 export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-/** `a`, `a and b`, `a, b and c`. */
+const LIST = new Intl.ListFormat("en-GB", { type: "conjunction" });
+
+/** Formats a list: `a`, `a and b`, `a, b and c`. */
 export function list(words: readonly string[]): string {
-  const last = words.at(-1) ?? "";
-  return words.length < 2 ? last : `${words.slice(0, -1).join(", ")} and ${last}`;
+  return LIST.format(words);
 }
 
-/** A text as one word of a shell, in quotes only if it must be. What would steer a terminal is taken out. */
+/** Quotes a text for a shell if it needs quotes. Terminal control characters are replaced. */
 export function shellWord(text: string): string {
   return /^[\w:.,@%+/][\w:.,@%+/-]*$/.test(text) ? text : shellQuoted(printable(text));
 }
 
-/** A text as one word of a shell, whatever is in it: keys are made of what users of the application have written. */
+/** Quotes any text for a shell: keys are built from what users of the application typed. */
 export function shellQuoted(text: string): string {
   return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -88,10 +88,10 @@ describe("inspect", () => {
     expect(out).toMatch(new RegExp(`job +bull:invoices:${id}, attempt 1\n`));
     expect(out).toMatch(new RegExp(`process +${process.pid} on \\S+\n`));
     expect(out).toMatch(/since +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, [\d.]+ m?s ago\n/);
-    expect(out).toMatch(/ends +in \d[\d.]* s, unless the holder extends it\n/);
+    expect(out).toMatch(/expires +in \d[\d.]* s, unless the holder extends it\n/);
     expect(out).toMatch(/fencing token +\d{16}\n/);
     for (const index of [0, 1, 2])
-      expect(out).toMatch(new RegExp(`${nameOf(index)} +held, ends in`));
+      expect(out).toMatch(new RegExp(`${nameOf(index)} +held, expires in`));
     expect(out).toContain("What to do\n  Nothing, while the job works");
     expect(out).toContain(`end process ${process.pid} on`);
     expect(out).toContain("Do not delete redlock:account:42 on the masters");
@@ -116,7 +116,7 @@ describe("inspect", () => {
     expect(code).toBe(0);
     expect(out).toMatch(/^a is kept by minHold for another \d[\d.]* s; the job is done\n/);
     expect(out).toMatch(/job +bull:mh:one, attempt 1\n/);
-    expect(out).toMatch(new RegExp(`${nameOf(0)} +kept, ends in`));
+    expect(out).toMatch(new RegExp(`${nameOf(0)} +kept, expires in`));
     expect(out).toMatch(/What to do\n {2}Nothing: the job is done, and the key is free within/);
     expect(out).not.toMatch(/end process|Do not delete/);
     expect((await ask("ls")).out).toMatch(
@@ -126,7 +126,7 @@ describe("inspect", () => {
     expect(holder).toMatchObject({ text: expect.stringMatching(/^bull:mh:one /), kept: true });
   });
 
-  it("shows who waits for a key, in the order of the line", async () => {
+  it("shows the waiters of a key in order", async () => {
     const connection = { url: queueNodes.urls[0]! };
     const [started, end] = [new Gate(), new Gate()];
     const process = withLock({ redlock, key: "account:{{data.account}}" }, async (job: Job) => {
@@ -165,7 +165,7 @@ describe("inspect", () => {
     const { code, out, notes } = shown;
     expect([code, notes]).toEqual([0, ""]);
     expect(out).toMatch(/^account:42 is held by job bull:invoices:holder, for /);
-    const [, line = ""] = /\nIn line \(4\)\n(.*?)\n\nMasters/s.exec(out) ?? [];
+    const [, line = ""] = /\nWait list \(4\)\n(.*?)\n\nMasters/s.exec(out) ?? [];
     expect(line.replaceAll(/[\d.]+ m?s\b/g, "TIME").split("\n")).toEqual([
       "  1  job bull:invoices:first \uFFFD[31m, for TIME",
       "  2  job bull:refunds:second, for TIME",
@@ -183,7 +183,7 @@ describe("inspect", () => {
     for (const { since } of summary.waiters) expect(Date.now() - since!).toBeLessThan(60_000);
   });
 
-  it("says where to look when jobs are in line for a key that is free", async () => {
+  it("says where to look when jobs wait for a free key", async () => {
     const connection = { url: queueNodes.urls[0]! };
     const lock = await redlock.acquire("a");
     const process = withLock({ redlock, key: "a" }, async (_job: Job) => await Promise.resolve());
@@ -200,21 +200,21 @@ describe("inspect", () => {
     await redlock.acquire("b", { holder: "me" });
     const listed = await ask("ls");
     expect(listed.code).toBe(0);
-    expect(listed.out).toMatch(/\nb +me .*\na +\(nobody\) +- +- +0 of 3 +1\n/);
-    expect(listed.out).toContain("\n1 lock held, 1 key only waited for\n");
+    expect(listed.out).toMatch(/\nb +me .*\na +\(free\) +- +- +0 of 3 +1\n/);
+    expect(listed.out).toContain("\n1 lock held, 1 free key with waiters\n");
     expect(JSON.parse((await ask("ls", "a", "--json")).out)).toMatchObject({
       locks: [],
       waitedFor: [{ key: "a", state: "free", waiting: 1 }],
     });
-    expect((await ask("ls", "a")).out).toContain("\nno lock is held, 1 key only waited for\n");
+    expect((await ask("ls", "a")).out).toContain("\nno locks held, 1 free key with waiters\n");
     const { code, out } = await ask("inspect", "a");
     expect(code).toBe(0);
     expect(out).toMatch(/^a is free\n/);
-    expect(out).toContain(`In line (1)\n  1  job bull:idle:${id}, for `);
+    expect(out).toContain(`Wait list (1)\n  1  job bull:idle:${id}, for `);
     const advice = out.replaceAll(/\s+/g, " ");
-    expect(advice).toContain("One is in line although nobody holds the key: it is called within");
+    expect(advice).toContain("The key is free, and the first of its waiters (1) is woken within");
     expect(advice).toContain(
-      `workers of the queue of bull:idle:${id} run, and whether that queue is`,
+      `workers of the queue of bull:idle:${id} run, and that the queue is not paused`,
     );
   });
 
@@ -306,28 +306,28 @@ describe("inspect", () => {
     ]);
     // The third master is none of those that are in use: it has no guard, and no vote.
     expect(half.code).toBe(3);
-    expect(half.out).toMatch(/^a is not to be had now, and no 2 masters name the same holder/);
+    expect(half.out).toMatch(/^a is unavailable: no 2 masters name the same holder/);
     expect(half.out.replaceAll(/\s+/g, " ")).toContain(
       "did not answer. A lock may have its other part there.",
     );
   });
 
-  it("names masters that lost their memory, and says for how long nobody gets a free key", async () => {
+  it("names masters that lost their memory, and says how long a free key stays unavailable", async () => {
     await lose(0);
     const minority = await ask("inspect", "account:99");
     expect(minority.code).toBe(0);
     expect(minority.out).toMatch(/^account:99 is free\n/);
     expect(minority.out).toMatch(
-      new RegExp(`${nameOf(0)} +free; gives no vote, it is new or lost its memory; votes in \\d+`),
+      new RegExp(`${nameOf(0)} +free; cannot vote: new, or lost its memory; can vote in \\d+`),
     );
     expect(minority.out).toContain(
       `Nothing about ${nameOf(0)}: the others are a quorum, and vote.`,
     );
     const noted = await ask("ls");
-    expect(noted).toMatchObject({ code: 0, out: "no lock is held\n" });
+    expect(noted).toMatchObject({ code: 0, out: "no locks held\n" });
     expect(noted.notes).toMatch(
       new RegExp(
-        `^${nameOf(0)} gives no vote, it is new or lost its memory; votes in [\\d.]+ s\n$`,
+        `^${nameOf(0)} cannot vote: it is new, or lost its memory; it can vote in [\\d.]+ s\n$`,
       ),
     );
 
@@ -335,10 +335,10 @@ describe("inspect", () => {
     const { code, out } = await ask("inspect", "account:99");
     expect(code).toBe(3);
     expect(out).toMatch(
-      /^account:99 is not to be had now: 1 of 3 masters can vote, a lock needs 2/,
+      /^account:99 is unavailable: 1 of 3 masters can vote, a lock needs 2/,
     );
     const advice = out.replaceAll(/\s+/g, " ");
-    expect(advice).toMatch(/Wait [\d.]+ s, it then goes on by itself: nobody gets a lock while/);
+    expect(advice).toMatch(/Wait [\d.]+ s; no action is needed. Locks are unavailable while/);
     expect(advice).toContain(`Or bring back ${nameOf(1)}.`);
     expect(advice).not.toContain("is certain");
     const told = await ask("inspect", "account:99", "--json");
@@ -347,10 +347,10 @@ describe("inspect", () => {
     expect(summary).toMatchObject({ state: "voteless", voting: 1, quorum: 2 });
     expect(summary.quorumIn).toBeGreaterThan(1_000);
     expect(summary.nodes.map(({ vote }) => vote)).toEqual(["quarantined", "unknown", "yes"]);
-    expect((await ask("ls")).notes).toMatch(/\nWait [\d.]+ s, it then goes on by itself/);
+    expect((await ask("ls")).notes).toMatch(/\nWait [\d.]+ s; no action is needed/);
   });
 
-  it("tells masters that nobody has used from those that lost their memory", async () => {
+  it("tells unused masters from masters that lost their memory", async () => {
     const { code, out } = await ask("inspect", "a");
     expect(code).toBe(0);
     expect(out).toContain("No master has a guard yet");
@@ -360,9 +360,9 @@ describe("inspect", () => {
     const lost = await ask("inspect", "a");
     expect(lost.code).toBe(3);
     expect(lost.out).toMatch(
-      new RegExp(`${nameOf(2)} +free; gives no vote, it is new or lost its memory\n`),
+      new RegExp(`${nameOf(2)} +free; cannot vote: new, or lost its memory\n`),
     );
-    expect(lost.out).toContain(`The wait of ${nameOf(2)} begins when a client asks for a lock`);
+    expect(lost.out).toContain(`The quarantine of ${nameOf(2)} starts when a client asks for a lock`);
   });
 
   it("says that there is no quorum, what each master said, and what is known all the same", async () => {
@@ -374,8 +374,8 @@ describe("inspect", () => {
       expect(code).toBe(3);
       if (args[0] === "ls") expect(out).toBe("");
       else {
-        expect(out).toMatch(/^a is perhaps held, perhaps free: what follows is NOT CERTAIN, since/);
-        expect(out).toMatch(new RegExp(`${nameOf(0)} +held by me, ends in [\\d.]+ s\n`));
+        expect(out).toMatch(/^a is held or free: NOT CERTAIN, too few masters answered/);
+        expect(out).toMatch(new RegExp(`${nameOf(0)} +held by me, expires in [\\d.]+ s\n`));
         expect(out).toMatch(new RegExp(`${nameOf(1)} +NO ANSWER: unreachable`));
         expect(out).not.toContain("What to do");
       }
@@ -440,20 +440,20 @@ describe("inspect", () => {
     }
   }, 90_000);
 
-  it("finds what does not go away by itself, and says how to take it away", async () => {
+  it("finds a value that never expires, and says how to delete it", async () => {
     const [one, two, three] = redisClients(nodes);
     await one!.set("redlock:a", "left over");
     const minority = await ask("inspect", "a");
     expect(minority.code).toBe(1);
     expect(minority.out).toMatch(/^a is free\n/);
-    expect(minority.out).toMatch(new RegExp(`${nameOf(0)} +held by another program, never ends`));
+    expect(minority.out).toMatch(new RegExp(`${nameOf(0)} +held by another program, never expires`));
     await two!.lpush("redlock:a", "a list");
     const blocked = await ask("inspect", "a");
     expect(blocked.code).toBe(1);
-    expect(blocked.out).toMatch(/^a is blocked: something is stored there that does not go away/);
-    expect(blocked.out).toMatch(new RegExp(`${nameOf(1)} +no lock, but a list`));
+    expect(blocked.out).toMatch(/^a is blocked: a value that is no lock, or never expires, is stored under it/);
+    expect(blocked.out).toMatch(new RegExp(`${nameOf(1)} +not a lock but a list`));
     expect(blocked.out.replaceAll(/\s+/g, " ")).toContain(
-      `Find out what stores redlock:a on ${nameOf(0)} and ${nameOf(1)}`,
+      `Find the program that stores redlock:a on ${nameOf(0)} and ${nameOf(1)}`,
     );
     expect(blocked.out).toContain("redis-cli -h HOST -p PORT DEL 'redlock:a'\n");
     // Once that is done, the key is free.
@@ -465,7 +465,7 @@ describe("inspect", () => {
     const other = await ask("inspect", "a");
     expect(other.code).toBe(0);
     expect(other.out).toMatch(/^a is held by another program\n/);
-    expect(other.out).toMatch(/If it is gone, the key is free\s+within [\d.]+ s/);
+    expect(other.out).toMatch(/If it has ended, the key is free\s+within [\d.]+ s/);
   });
 
   it("gives no command that runs what is in a key", async () => {
@@ -482,8 +482,8 @@ describe("inspect", () => {
     await two!.set("redlock:a", "102:o2:second", "PX", 9_000);
     const { code, out } = await ask("inspect", "a");
     expect(code).toBe(0);
-    expect(out).toMatch(/^a is not to be had now, and no 2 masters name the same holder\n/);
-    expect(out).toMatch(/held by first, ends in .*\n.*held by second, ends in .*\n.*free\n/);
+    expect(out).toMatch(/^a is unavailable: no 2 masters name the same holder\n/);
+    expect(out).toMatch(/held by first, expires in .*\n.*held by second, expires in .*\n.*free\n/);
     expect(out).toContain("Ask again in a moment");
   });
 
@@ -505,14 +505,14 @@ describe("inspect", () => {
       'nodes: ["${NOBODY}", http://x]\nkeyPrefix: "mine:"\nrules: [{key: "{{dta}}"}]\n',
     );
     const { code, out, notes } = await ask("inspect", "a", "--config", other);
-    expect([code, notes]).toEqual([0, `${other} has 3 mistakes; check-config shows them\n`]);
+    expect([code, notes]).toEqual([0, `${other} has 3 problems; bullmq-redlock check-config shows them\n`]);
     expect(out).toMatch(/^a is held by me/);
   });
 });
 
 describe("ls", () => {
   it("lists what is held, the oldest first, and what matches a pattern", async () => {
-    expect(await ask("ls")).toEqual({ code: 0, out: "no lock is held\n", notes: "" });
+    expect(await ask("ls")).toEqual({ code: 0, out: "no locks held\n", notes: "" });
     const first = await redlock.acquire("account:1", { holder: "first" });
     const next = redlock.acquire("account:1", { waitTimeout: 60_000 });
     await redlock.acquire("account:2", { holder: "second" });
@@ -523,7 +523,7 @@ describe("ls", () => {
     expect(
       out.split("\n").map((line) => line.split(/ {2,}/).filter((_, i) => i !== 2 && i !== 3)),
     ).toEqual([
-      ["KEY", "HOLDER", "MASTERS", "WAITING"],
+      ["KEY", "HOLDER", "MASTERS", "WAITERS"],
       ["account:1", "first", "3 of 3", "1"],
       ["account:2", "second", "3 of 3", "0"],
       [`order:${"x".repeat(51)}...`, "third", "3 of 3", "0"],
@@ -555,7 +555,7 @@ describe("ls", () => {
     expect(dead.out).toContain("\n300 locks held\n");
     expect(dead.notes).toContain(`${nameOf(1)} did not answer: unreachable (ECONNREFUSED)\n`);
     expect(dead.notes).toContain(
-      `The list has every lock all the same: ${nameOf(0)} and ${nameOf(2)} are`,
+      `The list is complete all the same: ${nameOf(0)} and ${nameOf(2)} are`,
     );
     await nodes.restart(1);
     nodes.pause(2);
@@ -568,25 +568,25 @@ describe("ls", () => {
     for (const client of redisClients(nodes)) await client.lpush("redlock:a", "a list");
     const { code, out } = await ask("ls");
     expect(code).toBe(1);
-    expect(out).toMatch(/\na +no lock, but a list +\? +\? +0 of 3 +0 +does not go away by itself/);
+    expect(out).toMatch(/\na +not a lock but a list +\? +\? +0 of 3 +0 +stuck: inspect it/);
     const [one, two] = redisClients(nodes);
     await one!.del("redlock:a");
-    expect((await ask("ls")).out).toMatch(/\na +no lock, but a list +\?/);
+    expect((await ask("ls")).out).toMatch(/\na +not a lock but a list +\?/);
     await two!.del("redlock:a");
-    expect((await ask("ls")).out).toBe("no lock is held\n");
+    expect((await ask("ls")).out).toBe("no locks held\n");
     await one!.set("redlock:a", "100:o1:first", "PX", 9_000);
     await two!.set("redlock:a", "102:o2:second", "PX", 9_000);
-    expect((await ask("ls")).out).toMatch(/\na +no lock, but a list +\?/);
+    expect((await ask("ls")).out).toMatch(/\na +not a lock but a list +\?/);
     await redisClient(nodes.urls[2]!).del("redlock:a");
-    expect((await ask("ls")).out).toMatch(/\na +nobody has a quorum +\?/);
+    expect((await ask("ls")).out).toMatch(/\na +no holder has a quorum +\?/);
   });
 
-  it("marks what does not go away by itself", async () => {
+  it("marks a value that never expires", async () => {
     for (const client of redisClients(nodes)) await client.set("redlock:a", "left over");
     const { code, out } = await ask("ls");
     expect(code).toBe(1);
     expect(out).toMatch(
-      /a +another program +\? +\? +3 of 3 +0 +does not go away by itself: inspect it/,
+      /a +another program +\? +\? +3 of 3 +0 +stuck: inspect it/,
     );
   });
 });
@@ -594,7 +594,7 @@ describe("ls", () => {
 describe("doctor", () => {
   beforeEach(use);
 
-  it("says of each master whether it votes, what was found, why it matters and what to do", async () => {
+  it("shows whether each master votes, and what to do about each finding", async () => {
     const { code, out, notes } = await ask("doctor");
     expect([code, notes]).toEqual([1, ""]);
     expect(out).toMatch(/^3 of 3 masters can vote; a lock needs 2\n/);
@@ -611,7 +611,7 @@ describe("doctor", () => {
     const known = ["--ignore", "persistence"];
     expect(await ask("doctor", ...known)).toMatchObject({
       code: 0,
-      out: expect.stringMatching(/\nnothing found, 3 ignored\n$/),
+      out: expect.stringMatching(/\nno findings, 3 ignored\n$/),
     });
     const { code, out } = await ask("doctor", ...known, "--json");
     expect(code).toBe(0);
@@ -641,7 +641,7 @@ describe("doctor", () => {
     expect(code).toBe(1);
   });
 
-  it("says that nobody gets a lock, whatever is ignored", async () => {
+  it("says that locks are unavailable, whatever is ignored", async () => {
     await nodes.kill(0);
     await nodes.kill(1);
     const { code, out } = await ask("doctor", "--timeout", "2s", "--ignore", "no-quorum");
@@ -659,7 +659,7 @@ describe("doctor", () => {
     const { code, out } = await ask("doctor", "--ignore", "quarantined");
     expect(code).toBe(3);
     expect(out).toMatch(
-      /^NO LOCKS: 1 of 3 masters can vote now, a lock needs 2; it goes on by itself in [\d.]+ s\n/,
+      /^NO LOCKS: 1 of 3 masters can vote now, a lock needs 2; available again in [\d.]+ s\n/,
     );
   });
 

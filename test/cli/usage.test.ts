@@ -24,7 +24,7 @@ function isRules(word: string): boolean {
 
 describe.concurrent("the command line", () => {
   it.each(["inspect", "ls", "doctor", "check-config"])(
-    "%s --help says all, with an example",
+    "%s --help describes it, with an example",
     async (command) => {
       for (const args of [
         [command, "--help"],
@@ -88,7 +88,7 @@ describe.concurrent("the command line", () => {
     ],
     [
       ["inspect", "a"],
-      "which masters? Give --node redis://lock-1:6379, once for each",
+      "no masters given: expected --node redis://lock-1:6379 (repeated for each master)",
       "bullmq-redlock inspect --help",
     ],
     [["doctor", "a"], "doctor takes options only", "bullmq-redlock doctor --help"],
@@ -119,7 +119,7 @@ describe.concurrent("the command line", () => {
     ],
     [
       ["check-config"],
-      "which file? There is no bullmq-redlock.yaml here or above",
+      "no rules file given: found no bullmq-redlock.yaml in this folder or above",
       "bullmq-redlock check-config --help",
     ],
     [
@@ -159,7 +159,7 @@ describe.concurrent("the command line", () => {
       const { error } = JSON.parse(out) as { error: Record<string, unknown> };
       expect(error).toMatchObject({ exitCode: 2, quorum: null, masters: null });
       expect(error["message"]).toContain(message);
-      expect(error["mistakes"] === null).toBe(!(args as readonly string[]).some(isRules));
+      expect(error["problems"] === null).toBe(!(args as readonly string[]).some(isRules));
       expect([code, notes]).toEqual([2, expect.stringContaining("error:")]);
     }
   });
@@ -225,7 +225,7 @@ describe.concurrent("the command line", () => {
     });
     const { code, out } = await cli(["check-config"], { cwd: below, env: ENV });
     expect(code).toBe(0);
-    expect(out).toMatch(/^\.\.\/\.\.\/bullmq-redlock\.yml: 2 rules, 2 masters, no mistakes\n/);
+    expect(out).toMatch(/^\.\.\/\.\.\/bullmq-redlock\.yml: 2 rules, 2 masters, no problems\n/);
   });
 
   it("does not go to masters that a file does not name rightly", async () => {
@@ -241,7 +241,7 @@ describe.concurrent("check-config", () => {
     const file = await writeRules(RULES);
     const { code, out, notes } = await cli(["check-config", file], { env: ENV });
     expect([code, notes]).toEqual([0, ""]);
-    expect(out).toBe(`${file}: 2 rules, 2 masters, no mistakes
+    expect(out).toBe(`${file}: 2 rules, 2 masters, no problems
 
   RULE      LINE  QUEUE     JOB  KEY
   rules[0]  3     invoices  *    account:{{data.accountId}}
@@ -261,7 +261,7 @@ rules:
 `);
     const { code, out } = await cli(["check-config", file]);
     expect(code).toBe(0);
-    expect(out).toBe(`${file}: 3 rules, 3 masters, no mistakes
+    expect(out).toBe(`${file}: 3 rules, 3 masters, no problems
 
   RULE      LINE  QUEUE             JOB      ONLY                                                    KEY
   rules[0]  3     builds, deploy-*  *        data.ref: refs/heads/main, null; not data.dryRun: true  deploy:{{data.env}}, deploy
@@ -301,7 +301,7 @@ ${file}:5:5  rules[0].maxwait: found an unknown option, expected "maxWait"?
         maxwait: ***
         ^
 
-${file}: 2 mistakes
+${file}: 2 problems
 `);
     const told = JSON.parse((await cli(["check-config", file, "--json"])).out) as {
       problems: unknown[];

@@ -61,15 +61,15 @@ describe("waiters", () => {
     expect(waiters.map(({ job }) => job)).toEqual(walked);
     expect(new Set(walked).size).toBe(30);
     expect(human.code).toBe(0);
-    expect(human.out).toMatch(/^30 in line for account\n/);
+    expect(human.out).toMatch(/^account has 30 waiters\n/);
     expect(human.out).toContain("30  job bull:invoices:");
   });
 
-  it("says that nobody waits, and fails with 3 when too few masters answer", async () => {
+  it("lists an empty wait list, and fails with 3 when too few masters answer", async () => {
     await (await redlock.acquire("account")).release();
     expect(await ask("waiters", "account")).toMatchObject({
       code: 0,
-      out: "nobody is in line for account\n",
+      out: "account has 0 waiters\n",
     });
     await nodes.kill(1);
     await nodes.kill(2);
@@ -111,10 +111,10 @@ describe("cancel", () => {
     expect(lock.held).toBe(true);
   });
 
-  it("says that nobody holds the key", async () => {
+  it("says that the key is free", async () => {
     await (await redlock.acquire("account")).release();
     const { code, out } = await ask("cancel", "account");
-    expect({ code, out }).toEqual({ code: 0, out: "nobody holds account\n" });
+    expect({ code, out }).toEqual({ code: 0, out: "account is free\n" });
   });
 });
 
