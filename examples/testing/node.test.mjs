@@ -13,7 +13,7 @@ after(async () => {
   await masters.close();
 });
 
-test("waits for its turn, and charges then", async () => {
+test("waits for the key, then charges", async () => {
   const processor = withLock(
     { redlock: masters.redlock(), key: "account:{{data.accountId}}", onConflict: "wait" },
     async () => "charged",
@@ -26,15 +26,15 @@ test("waits for its turn, and charges then", async () => {
   assert.equal(await charged, "charged");
 });
 
-test("is put aside when it has waited for five seconds", async () => {
+test("is parked after five seconds of waiting", async () => {
   const processor = withLock(
     { redlock: masters.redlock(), key: "account:{{data.accountId}}", onConflict: "wait" },
     async () => "charged",
   );
   const other = await masters.hold("account:42");
-  const putAside = assert.rejects(processor(job), { name: "DelayedError" });
+  const parked = assert.rejects(processor(job), { name: "DelayedError" });
   await masters.advance(5_000);
-  await putAside;
+  await parked;
   await other.release();
 });
 

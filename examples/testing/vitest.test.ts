@@ -15,7 +15,7 @@ afterEach(async () => {
   await masters.close();
 });
 
-/** A plain object is enough for a job; each job has an id of its own. */
+/** A plain object is enough for a job. Each job needs its own id. */
 function jobFor(accountId: string, id = "1"): Job<Charge> {
   return { id, name: "charge", queueName: "charges", data: { accountId } } as Job<Charge>;
 }
@@ -49,7 +49,7 @@ test("stops before it charges when the lock is lost", async () => {
   const processor = withLock(
     { redlock: masters.redlock(), key: "account:{{data.accountId}}", onLost: "fail" },
     async (_job: Job<Charge>, _jobToken, signal) => {
-      await masters.lose("account:42"); // while the processor waits for something
+      await masters.lose("account:42"); // while the processor waits for another service
       signal.throwIfAborted();
       charged = true;
     },
@@ -86,11 +86,11 @@ test("never charges one account twice at the same time", async () => {
   assertNoOverlap(history);
 });
 
-test("keeps the lock of a charge that takes a minute, and not after its process died", async () => {
+test("keeps the lock of a charge that takes a minute, but not after its process died", async () => {
   await using masters = new MemoryNodes({ virtualTime: true });
   const redlock = masters.redlock({ ttl: 15_000 });
   const kept = await redlock.acquire("account:42");
-  // Without a heartbeat nothing extends it: as if its process had died.
+  // Without a heartbeat, the lock is not extended, as if its process had died.
   await redlock.acquire("account:7", { heartbeat: false });
   await masters.advance(60_000);
   expect(kept.held).toBe(true);
