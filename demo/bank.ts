@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 /** How long a deposit takes between reading the balance and writing it, in ms. */
 export const WORK = 20;
 
-/** KEYS: the tally, who is inside. ARGV: the accounts. */
+/** KEYS: the tally, the deposits under way per account. ARGV: the accounts. */
 const ENTER = `
 local function raise(field, value)
   if value > tonumber(redis.call("HGET", KEYS[1], field) or 0) then
@@ -19,7 +19,7 @@ for _, account in ipairs(ARGV) do
 end
 `;
 
-/** KEYS: the tally, who is inside, how many deposits there were. ARGV: the accounts. */
+/** KEYS: the tally, the deposits under way and the finished deposits per account. ARGV: the accounts. */
 const LEAVE = `
 redis.call("HINCRBY", KEYS[1], "inside", -1)
 for _, account in ipairs(ARGV) do
@@ -28,23 +28,23 @@ for _, account in ipairs(ARGV) do
 end
 `;
 
-/** What the bank saw, whatever the queue and the lock say. */
+/** What the bank observed, independent of the queue and the lock. */
 export interface Audit {
-  /** The most deposits that were under way at once, in all accounts. */
+  /** The largest number of deposits under way at once, in all accounts. */
   peak: number;
-  /** The most deposits that were under way at once in one account. */
+  /** The largest number of deposits under way at once in one account. */
   peakOfOne: number;
-  /** Deposits that began while another one was under way in the same account. */
+  /** Deposits that started while another one was under way in the same account. */
   overlaps: number;
-  /** Deposits that a balance does not show, because another one wrote over them. */
+  /** Deposits missing from a balance, because another deposit overwrote them. */
   lost: number;
   accounts: number;
   busiest: { account: string; deposits: number };
 }
 
 /**
- * Accounts in a Redis, as careless programs keep them: a deposit reads the balance, works for a while, and writes the
- * balance. It knows nothing of locks, and counts who meets whom.
+ * Accounts in a Redis, as careless programs store them: a deposit reads the balance, works for a while, and writes the
+ * balance. The bank has no locks, and counts the deposits that overlap.
  */
 export class Bank {
   readonly #redis: Redis;
@@ -63,7 +63,7 @@ export class Bank {
 
   /** Adds 1 to each of the accounts. */
   async deposit(accounts: readonly string[]): Promise<void> {
-    // A job that needs no lock works beside all others.
+    // A job without a lock belongs to no account.
     if (accounts.length === 0) return await delay(WORK);
     const { tally, inside, deposits, balances } = this.#keys;
     await this.#redis.eval(ENTER, 2, tally, inside, ...accounts);
@@ -74,7 +74,7 @@ export class Bank {
     await this.#redis.eval(LEAVE, 3, tally, inside, deposits, ...accounts);
   }
 
-  /** Counts what happened. */
+  /** Counts deposits, overlaps and lost updates. */
   async audit(): Promise<Audit> {
     const tally = await this.#redis.hgetall(this.#keys.tally);
     const deposits = Object.entries(await this.#redis.hgetall(this.#keys.deposits));
@@ -94,10 +94,10 @@ export class Bank {
   }
 }
 
-/** Audits a bank over a connection of its own. */
+/** Audits a bank over a separate connection. */
 export async function auditBank(url: string, name: string): Promise<Audit> {
   const redis = new Redis(url);
-  // A command that fails says so itself.
+  // A failing command throws by itself.
   redis.on("error", () => undefined);
   try {
     return await new Bank(redis, name).audit();

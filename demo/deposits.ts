@@ -3,11 +3,11 @@ import type { NewJob } from "./round.ts";
 
 export const DEPOSITS = 400;
 export const ACCOUNTS = 40;
-/** A customer who clicks too often: this many deposits in a row go into the same account, every so many jobs. */
+/** A customer clicks too often: this many deposits in a row go into the same account, once every `BURST_EVERY` jobs. */
 export const BURST = 3;
 const BURST_EVERY = 40;
 
-/** Makes the demo's own jobs, the same each time. */
+/** Makes the demo's own jobs, the same at each run. */
 export function* makeDeposits(): Generator<NewJob> {
   for (let index = 0; index < DEPOSITS; index += 1) {
     const data: Deposit = { account: chooseAccount(index) };
@@ -15,7 +15,7 @@ export function* makeDeposits(): Generator<NewJob> {
   }
 }
 
-/** Account 0 is the busy one; the others take turns. */
+/** Account 0 is the busy one; the other accounts alternate. */
 function chooseAccount(index: number): number {
   return index % BURST_EVERY < BURST ? 0 : 1 + (index % (ACCOUNTS - 1));
 }

@@ -11,7 +11,7 @@ export interface BadLines {
   first: { line: number; reason: string }[];
 }
 
-/** A file with one JSON value a line, each the data of a job. It is read as its jobs are taken. */
+/** A file with one JSON value per line, each the data of a job. It is read while its jobs are taken. */
 export class InputFile {
   readonly bad: BadLines = { count: 0, first: [] };
   readonly #path: string;
@@ -23,7 +23,7 @@ export class InputFile {
     this.#jobs = this.#read();
   }
 
-  /** @throws {UsageError} when it cannot be read, or has no line. */
+  /** @throws {UsageError} when the file cannot be read, or has no line. */
   static async open(path: string): Promise<InputFile> {
     const file = new InputFile(path);
     file.#first = await file.#jobs.next();
@@ -58,7 +58,7 @@ async function* chunksOf(path: string): AsyncGenerator<string> {
   try {
     let isStart = true;
     for await (const chunk of createReadStream(path, "utf8") as AsyncIterable<string>) {
-      // A byte order mark, as Windows writes it.
+      // Windows writes a byte order mark.
       yield isStart ? chunk.replace(/^\uFEFF/, "") : chunk;
       isStart = false;
     }
@@ -67,7 +67,7 @@ async function* chunksOf(path: string): AsyncGenerator<string> {
   }
 }
 
-/** By hand, because `readline` also splits at U+2028, which may stand in JSON. */
+/** `readline` would also split at U+2028, which JSON allows. */
 async function* lines(chunks: AsyncIterable<string>): AsyncGenerator<string> {
   let pieces: string[] = [];
   for await (const chunk of chunks) {

@@ -7,16 +7,16 @@ export interface Failure {
   jobs: string[];
 }
 
-/** What the worker processes tell of the jobs of one round. */
+/** What the worker processes report about the jobs of one round. */
 export class Ledger {
   completed = 0;
-  /** Of those that were completed: how many did not run, and how many ran without a lock. */
+  /** Of the completed jobs: how many did not run, and how many ran without a lock. */
   skipped = 0;
   unlocked = 0;
   activations = 0;
   mostAttempts = 0;
   readonly failures = new Map<string, Failure>();
-  /** How long each job that met a held key waited for it, in ms. */
+  /** How long each job that found its key held waited for it, in ms. */
   readonly waits: number[] = [];
   /** When each job was completed or failed, by `performance.now()`. */
   readonly settledAt: number[] = [];
@@ -62,7 +62,7 @@ export class Ledger {
   }
 
   #fail({ job, reason, code }: News & { kind: "failed" }): void {
-    // The library adds the job and the template, of which one is listed and the other is shown already.
+    // The library adds the job and the template. The report lists the one and already shows the other.
     const shared = reason.replace(/^job \S+: /, "").replace(/ \(key template .*\)$/s, "");
     const failure = this.failures.get(shared) ?? { reason: shared, code, jobs: [] };
     failure.jobs.push(job);

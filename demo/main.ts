@@ -16,14 +16,14 @@ let isStopping = false;
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
   process.once(signal, () => void stop(signal));
-// Nobody reads any more, as in `npm start | head`.
+// The reader has gone, as in `npm start | head`.
 process.stdout.on("error", () => void stop("SIGPIPE"));
 
 try {
   process.exitCode = await run();
 } catch (error) {
   progress.stop();
-  // What fails because everything is being ended is no news.
+  // Errors during a shutdown are expected.
   if (!isStopping)
     console.error(`error: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = error instanceof UsageError ? 2 : 1;
@@ -71,7 +71,7 @@ async function onStage(
 async function stop(signal: NodeJS.Signals): Promise<void> {
   isStopping = true;
   progress.stop();
-  // Before there is a stage, and at a second signal, the servers end because we do.
+  // Without a stage, and at a second signal, the servers end with this process.
   await stage?.kill();
   process.exit(128 + constants.signals[signal]);
 }

@@ -10,16 +10,16 @@ export interface Deposit {
   account: number;
 }
 
-/** Where it stands what to lock. */
+/** What defines the lock: a key template, or the path of a rules file. */
 export type LockSource = { key: string } | { rules: string };
 
-/** What a worker process is told when it is started, as JSON. */
+/** What a worker process receives at its start, as JSON. */
 export interface Orders {
   /** The URL of the queue's Redis. */
   queue: string;
   /** The URLs of the lock masters. */
   masters: readonly string[];
-  /** What to lock: a template of the key, or a file with rules. */
+  /** What defines the lock. */
   lock: LockSource;
   /** The queue whose jobs run with a lock. */
   lockedQueue: string;
@@ -27,7 +27,7 @@ export interface Orders {
   jobs: "deposits" | "lines of a file";
 }
 
-/** What a worker process tells while it works. Times are in ms since 1970. */
+/** What a worker process reports while it works. Times are in ms since 1970. */
 export type News =
   | { kind: "ready" }
   | { kind: "put aside"; job: string; at: number }
@@ -36,13 +36,13 @@ export type News =
   | { kind: "master down"; master: string }
   | { kind: "trouble"; message: string };
 
-/** How a job was completed: `skipped` did not run, and `unlocked` ran without a lock, as its rule says. */
+/** How a job was completed: `skipped` did not run, and `unlocked` ran without a lock, by its rule. */
 export type Manner = "ran" | "skipped" | "unlocked";
 
-/** What BullMQ knows of a job that has ended. */
+/** What BullMQ reports of a job that has ended. */
 interface Run {
   job: string;
-  /** How often a worker took it up. */
+  /** How often a worker started it. */
   activations: number;
   attempts: number;
 }

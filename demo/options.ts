@@ -9,30 +9,30 @@ import { UsageError } from "./usage-error.ts";
 const HELP = `Shows what one job at a time per entity means, with real servers and processes.
 
   npm start                                  deposits with and without the lock
-  npm start -- --input FILE --key TEMPLATE   jobs of your own, with the lock
+  npm start -- --input FILE --key TEMPLATE   your own jobs, with the lock
   npm start -- --input FILE --config RULES   the same, by rules
 
-  --input FILE     a file with one JSON value a line; each is the data of a job
+  --input FILE     a file with one JSON value per line, each the data of a job
   --key TEMPLATE   what to lock for a job, made from its data
-  --config RULES   a rules file, which says it for each queue and job; the lock
-                   masters are those of the demo
+  --config RULES   a rules file, which defines it for each queue and job; the
+                   lock masters are those of the demo
   --queue NAME     with --config: the queue of the jobs; default ${LOCKED}
   --job NAME       with --config: the name of the jobs; default ${JOB}
   --help           this text
 
 A template puts values of the job into a text, such as "order:{{data.orderId}}",
 or, with a default, 'region:{{data.region ?? "none"}}'. Jobs with the same key
-run one after the other; all others run at the same time.
+run one at a time; all other jobs run in parallel.
 
 Exit code: 0 when every job was completed, or refused because it has no key;
-1 when a line of FILE is not JSON or something else went wrong; 2 for a mistake
-in the command.
+1 when a line of FILE is not JSON or another problem occurred; 2 for a problem
+with the command.
 `;
 
 const EXAMPLE = `--input orders.jsonl --key "order:{{data.orderId}}"`;
 const EXAMPLE_OF_RULES = "--input orders.jsonl --config bullmq-redlock.yaml --queue orders";
 
-/** What the user wants. */
+/** What the command line asks for. */
 export type Options =
   | { kind: "help"; text: string }
   | { kind: "deposits" }
@@ -84,14 +84,14 @@ function parse(args: string[]) {
     });
     return values;
   } catch (error) {
-    // Node explains in several sentences; the first says what is wrong.
+    // Node explains in several sentences; the first one names the problem.
     const [first = ""] = (error as Error).message.split(/\.\s|\n/);
     throw new UsageError(`${first}; --help shows the options`);
   }
 }
 
 async function checkLock(lock: LockSource): Promise<void> {
-  // Nothing connects before the first lock.
+  // A Redlock does not connect before its first lock.
   const nodes = [1, 2, 3].map(port);
   try {
     if ("key" in lock) {
@@ -107,7 +107,7 @@ function port(number: number): { port: number } {
   return { port: number };
 }
 
-/** The folder the user is in: npm runs scripts in that of the package. */
+/** The user's folder; npm runs scripts in the folder of the package. */
 function findFolder(): string {
   const { npm_lifecycle_event: script, INIT_CWD: folder } = process.env;
   return script === "start" && folder !== undefined ? folder : process.cwd();

@@ -2,14 +2,14 @@ const REDRAW_EVERY = 100;
 const PRINT_EVERY = 1_000;
 const BAR = 20;
 
-/** Shows on standard output how far a round is: a line that is redrawn on a terminal, else a line now and then. */
+/** Shows the progress of a round on standard output: a redrawn line on a terminal, otherwise a line now and then. */
 export class Progress {
   readonly #terminal = process.stdout.isTTY && process.env.TERM !== "dumb";
   #describe: (() => string) | undefined;
   #timer: NodeJS.Timeout | undefined;
   #printed = "";
 
-  /** Shows what `describe` gives until {@link stop}. */
+  /** Shows what `describe` returns, until {@link stop}. */
   start(describe: () => string): void {
     this.#describe = describe;
     this.#printed = "";

@@ -7,7 +7,7 @@ const WIDTH = 78;
 const MOST_REASONS = 10;
 const MOST_LINES = 60;
 
-/** One round, seen by the workers and by the bank. */
+/** One round, as the workers and the bank observed it. */
 export interface Seen {
   result: Result;
   audit: Audit;
@@ -15,7 +15,7 @@ export interface Seen {
 
 type Row = readonly [what: string, of: (seen: Seen) => string, isGood?: (seen: Seen) => boolean];
 
-/** Sets figures of rounds side by side. */
+/** Draws the figures of rounds side by side. */
 export function drawTable(heads: readonly string[], seen: readonly Seen[], what: string): string {
   const rows: Row[] = [
     ["jobs completed", ({ result }) => `${result.ledger.completed} of ${result.added}`],
@@ -60,7 +60,7 @@ function timeUntil(share: number, { ledger, startedAt }: Result): string {
   return seconds(last - startedAt);
 }
 
-/** Says how the jobs of a round with the lock came to their turn. */
+/** Describes how long the jobs of a round with the lock waited for their keys. */
 export function describeWaits({ ledger }: Result, what: string): string[] {
   const { activations, settled, mostAttempts, skipped } = ledger;
   const waits = ledger.waits.toSorted((a, b) => a - b);
@@ -68,7 +68,7 @@ export function describeWaits({ ledger }: Result, what: string): string[] {
   const met =
     waits.length === 0
       ? `no job ${skipped > 0 ? "waited for" : "met"} a held ${what}`
-      : `${count(waits.length, "job")} met a held ${what} and waited aside, holding no slot: ` +
+      : `${count(waits.length, "job")} met a held ${what} and were parked, using no worker slot: ` +
         `${median} (median), ${seconds(waits.at(-1) ?? 0)} (longest)`;
   return [
     met,
@@ -76,7 +76,7 @@ export function describeWaits({ ledger }: Result, what: string): string[] {
   ];
 }
 
-/** Lists what failed, by reason. */
+/** Lists the failed jobs by reason. */
 export function listFailures(failures: readonly Failure[]): string {
   const shown = failures.slice(0, MOST_REASONS).map(({ reason, jobs }) => {
     const lines = jobs.map((job) => Number(job.slice(job.lastIndexOf("-") + 1)));
@@ -101,7 +101,7 @@ export function describeLines(numbers: readonly number[]): string {
   return `${numbers.length === 1 ? "line" : "lines"} ${written.join(", ")}${rest}`;
 }
 
-/** Breaks a text at blanks: each line is indented by this many columns, the first may begin with a bullet. */
+/** Breaks a text at blanks. Each line is indented by this many columns; the first may begin with a bullet. */
 export function wrap(text: string, indent: number, bullet = ""): string {
   const lines: string[] = [];
   let line = "";

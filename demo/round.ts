@@ -7,7 +7,7 @@ import type { Stage } from "./stage.ts";
 const BATCH = 200;
 const FULL = 2_000;
 
-/** What jobs are called unless something else is said. */
+/** The default name of a job. */
 export const JOB = "job";
 
 /** How often BullMQ tries a job. */
@@ -18,7 +18,7 @@ export interface NewJob {
   data: unknown;
 }
 
-/** Some jobs going through a queue. */
+/** Jobs that go through a queue. */
 export interface Round {
   /** The queue. */
   queue: string;
@@ -26,11 +26,11 @@ export interface Round {
   name?: string;
   title: string;
   jobs: AsyncIterable<NewJob> | Iterable<NewJob>;
-  /** How many jobs there are, if that is known. */
+  /** The number of jobs, if it is known. */
   total?: number;
 }
 
-/** What became of them. */
+/** The outcome of a round. */
 export interface Result {
   ledger: Ledger;
   added: number;
@@ -38,7 +38,7 @@ export interface Result {
   startedAt: number;
 }
 
-/** Adds the jobs and resolves when the last of them is completed or has failed. */
+/** Adds the jobs and resolves when the last of them has completed or failed. */
 export async function runRound(
   { queue: queueName, name = JOB, title, jobs, total }: Round,
   { crew, urls }: Stage,
@@ -46,7 +46,7 @@ export async function runRound(
   meanwhile: (ledger: Ledger) => Promise<void> = async () => undefined,
 ): Promise<Result> {
   const queue = new Queue(queueName, { connection: { url: urls.queue } });
-  // A command that fails says so itself.
+  // A failing command throws by itself.
   queue.on("error", () => undefined);
   const ledger = new Ledger();
   const stopListening = crew.listen((news) => ledger.enter(news));
@@ -54,7 +54,7 @@ export async function runRound(
   let added = 0;
   progress.start(() => {
     const whole = total ?? Math.max(added, 1);
-    const waiting = ledger.waiting > 0 ? `, ${ledger.waiting} put aside` : "";
+    const waiting = ledger.waiting > 0 ? `, ${ledger.waiting} parked` : "";
     return `${title.padEnd(16)}  ${drawBar(ledger.settled, whole)}  ${ledger.settled} of ${whole} jobs${waiting}`;
   });
   try {

@@ -13,7 +13,7 @@ const KILL_AFTER = DEPOSITS / 3;
 
 /** How the lock master ended. */
 interface Death {
-  /** Jobs that had been completed by then. */
+  /** Jobs completed before. */
   after: number;
   /** How many worker processes noticed. */
   noticedBy: number;
@@ -52,8 +52,8 @@ export async function showDeposits(stage: Stage, progress: Progress): Promise<nu
 function introduction(): string {
   const text =
     `${DEPOSITS} jobs, each a deposit into one of ${ACCOUNTS} accounts; now and then ${BURST} in a row go into the ` +
-    `same busy one. A deposit reads the balance, works for ${WORK} ms and writes the balance: of two that ` +
-    `do so at once in one account, one is lost.`;
+    `same busy account. A deposit reads the balance, works for ${WORK} ms and writes the balance. Of two ` +
+    `deposits into one account at the same time, one is lost.`;
   return `\n${wrap(text, 0)}\n`;
 }
 
@@ -82,9 +82,9 @@ function report(careless: Seen, careful: Seen, death: Death): string {
 
 function conclude(careless: Seen, careful: Seen): string {
   return isRight(careless, careful)
-    ? styleText("green", "One job at a time per account, and the accounts side by side.") +
+    ? styleText("green", "One job at a time per account, and the accounts in parallel.") +
         "\nWith your own jobs: npm start -- --help"
-    : styleText("red", "This is not what was promised: see the figures above.");
+    : styleText("red", "The promise was not kept: see the figures above.");
 }
 
 function isRight(careless: Seen, careful: Seen): boolean {

@@ -4,7 +4,7 @@ import type { Orders } from "./messages.ts";
 
 const MASTERS = 3;
 const WORKERS = 2;
-/** An idle Redis looks 10 times a second whom to wake, so that jobs put aside would come back in clusters. */
+/** An idle Redis checks blocked clients only 10 times a second, so parked jobs would return in clusters. */
 const WAKE_OFTEN = ["--hz", "100"];
 
 /** The processes that the demo starts: the queue's Redis, the lock masters, the workers. */
@@ -19,7 +19,7 @@ export class Stage {
     this.urls = urls;
   }
 
-  /** Starts everything; `say` gets a line when that takes long. */
+  /** Starts everything; `say` receives a line if this takes long. */
   static async start(
     orders: Omit<Orders, "queue" | "masters">,
     say: (line: string) => void,
@@ -30,7 +30,7 @@ export class Stage {
     return new Stage(nodes, crew, { queue, masters });
   }
 
-  /** Says where everything is. */
+  /** Describes the ports and processes. */
   describe(): string {
     const [queue, ...masters] = this.#nodes.ports;
     return `queue on port ${queue}; lock masters on ports ${masters.join(", ")}; worker processes ${this.crew.pids.join(", ")}`;
@@ -43,7 +43,7 @@ export class Stage {
     return pid;
   }
 
-  /** Lets the workers finish, and ends everything. */
+  /** Lets the workers finish, then ends everything. */
   async close(): Promise<void> {
     await this.crew.dismiss();
     await this.#nodes.stop();

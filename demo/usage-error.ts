@@ -1,4 +1,4 @@
-/** A mistake in the command, in one sentence. */
+/** A problem with the command, in one sentence. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
 }

@@ -8,7 +8,7 @@ const CLOSE_WITHIN = 2_000;
 
 /** The worker processes. */
 export class Crew {
-  /** Rejects when a worker process ends that nobody has dismissed. */
+  /** Rejects when a worker process ends before it is dismissed. */
   readonly broken: Promise<never>;
   readonly #members: readonly ChildProcess[];
   #dismissed = false;
@@ -19,7 +19,7 @@ export class Crew {
     );
     this.broken = new Promise((_, reject) => {
       for (const member of this.#members) {
-        // It could not be started, or ended while it was told something.
+        // The process could not be started, or ended while a message was sent to it.
         member.on("error", reject);
         member.once("exit", (code, signal) => {
           if (!this.#dismissed)
@@ -27,7 +27,7 @@ export class Crew {
         });
       }
     });
-    // Whoever waits for the crew hears of it; while nobody does it is no reason to crash.
+    // Callers that wait for the crew receive the rejection. Without a caller, it must not crash the demo.
     this.broken.catch(() => undefined);
   }
 
@@ -35,7 +35,7 @@ export class Crew {
     return this.#members.map(({ pid }) => pid ?? 0);
   }
 
-  /** Resolves when all of them can take jobs. */
+  /** Resolves when all worker processes can take jobs. */
   async ready(): Promise<void> {
     let ready = 0;
     const all = new Promise<void>((resolve) => {
@@ -47,7 +47,7 @@ export class Crew {
     await Promise.race([all, this.broken]);
   }
 
-  /** Passes on what they tell and who tells it, until the returned function is called. */
+  /** Passes on each message with the pid of its process, until the returned function is called. */
   listen(hear: (news: News, pid: number) => void): () => void {
     const listeners = this.#members.map((member) => {
       const listener = (message: unknown): void => hear(message as News, member.pid ?? 0);
@@ -59,7 +59,7 @@ export class Crew {
     };
   }
 
-  /** Lets them close and end; resolves when they are gone. Those that do not end in time are killed. */
+  /** Lets the processes close and end, and kills them if they do not end in time. Resolves when they are gone. */
   async dismiss(): Promise<void> {
     for (const member of this.#members) if (member.connected) member.send("close");
     const timer = setTimeout(() => this.#kill(), CLOSE_WITHIN);
@@ -67,7 +67,7 @@ export class Crew {
     clearTimeout(timer);
   }
 
-  /** Ends them at once; resolves when they are gone. */
+  /** Kills the processes; resolves when they are gone. */
   async kill(): Promise<void> {
     this.#kill();
     await this.#gone();

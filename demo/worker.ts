@@ -1,4 +1,4 @@
-// One of the worker processes. It ends with the demo, however that ends.
+// A worker process. It ends with the demo, however the demo ends.
 import { type Lock, Redlock, withLock } from "bullmq-redlock";
 import { loadLocks } from "bullmq-redlock/config";
 import { type Job, Worker } from "bullmq";
@@ -16,7 +16,7 @@ import {
 
 process.on("disconnect", () => process.exit());
 if (!process.connected) process.exit();
-// A Ctrl-C goes to every process of the terminal; the demo ends us.
+// Ctrl-C signals every process of the terminal; the demo ends this one.
 process.on("SIGINT", () => undefined);
 
 const { queue, masters, lock, lockedQueue, jobs } = JSON.parse(process.argv[2] ?? "") as Orders;
@@ -49,7 +49,7 @@ for (const worker of [careless, careful]) {
     tell({ kind: "completed", at, manner: mannerOf(result), ...runOf(job) });
   });
   worker.on("failed", (job: Job | undefined, error) => {
-    // One that has attempts left is not at its end.
+    // A job with attempts left has not ended.
     if (job?.finishedOn === undefined) return;
     const code = "code" in error ? String(error.code) : undefined;
     tell({ kind: "failed", reason: error.message, code, ...runOf(job) });
@@ -61,7 +61,7 @@ process.once("message", () => void close());
 await Promise.all([careless.waitUntilReady(), careful.waitUntilReady()]);
 tell({ kind: "ready" });
 
-/** The processor that runs under the lock, as a template or the rules of a file say. */
+/** The processor under the lock of a template or of a rules file. */
 async function locked() {
   if ("rules" in lock) {
     const { redlock, wrap } = await loadLocks(lock.rules, { redlock: ofMasters });
@@ -72,7 +72,7 @@ async function locked() {
 }
 
 async function work(job: Job, _jobToken: string, _signal: AbortSignal, { keys }: Lock) {
-  // Our own jobs do not ask the lock for the account, so that the bank's count stands on its own.
+  // The demo's own jobs take the account from their data, so that the bank's count does not depend on the lock.
   await carefulBank.deposit(jobs === "deposits" ? [String(job.data.account)] : keys);
   return { unlocked: keys.length === 0 };
 }
@@ -88,7 +88,7 @@ function runOf({ id = "", attemptsStarted, attemptsMade }: Job) {
 }
 
 function tell(news: News): void {
-  // When the demo is gone, there is nobody to tell, and "disconnect" ends us.
+  // If the demo is gone, the message has no receiver, and "disconnect" ends this process.
   process.send?.(news, undefined, undefined, () => undefined);
 }
 

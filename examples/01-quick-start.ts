@@ -1,6 +1,6 @@
 /**
- * Twenty jobs about four accounts, ten slots: the jobs of one account run one after the other, in whatever worker,
- * and other accounts do not wait for it.
+ * Twenty jobs work on four accounts, with ten worker slots. The jobs of one account run one at a time, in any worker, and the
+ * other accounts do not wait for them.
  *
  * Run it: `npx tsx examples/01-quick-start.ts`
  */
@@ -27,7 +27,7 @@ const worker = new Worker<Charge>(
     { redlock, key: "account:{{data.accountId}}" },
     async (job: Job<Charge>, _jobToken, signal, lock) => {
       const balance = balances.get(job.data.accountId) ?? 0;
-      // Slow work between read and write: without the lock, charges would be lost here.
+      // Slow work between read and write. Without the lock, charges would be lost here.
       await new Promise((resolve) => setTimeout(resolve, 20));
       signal.throwIfAborted();
       balances.set(job.data.accountId, balance + job.data.cents);
@@ -55,7 +55,7 @@ await queue.addBulk(jobs);
 await allCharged;
 console.log("balances:", Object.fromEntries(balances));
 
-// The order that loses nothing: workers first, then the lock, then the servers.
+// Close the workers first, then the lock, then the servers, so that no job is lost.
 await worker.close();
 await queue.close();
 await redlock.close();

@@ -1,6 +1,6 @@
 /**
- * What happens when a majority of the lock masters freezes under a running job: its signal aborts before the lock can
- * end, the job is put back without using an attempt, and runs again when the masters are back.
+ * A majority of the lock masters freezes while a job runs. The job's signal aborts before the lock can end. The job is delayed
+ * without using an attempt, and runs again when the masters are back.
  *
  * Run it: `npx tsx examples/03-lock-lost.ts`
  */
@@ -23,13 +23,13 @@ const worker = new Worker<{ report: string }>(
       runs += 1;
       console.log(`run ${runs} of job ${job.id}`);
       if (runs > 1) return;
-      // Two of three masters hang: no quorum can extend the lock any more.
+      // Two of three masters hang, so no quorum can extend the lock.
       lockMasters.pause(0);
       lockMasters.pause(1);
       await new Promise((resolve) => signal.addEventListener("abort", resolve));
       const reason: unknown = signal.reason;
       if (reason instanceof LockLostError) console.log(`${reason.code}: ${reason.message}`);
-      // Stop here, undo what is half done. The key is given back only when this function has settled.
+      // Stop here and undo unfinished work. The key is released only when this function has settled.
       lockMasters.resume(0);
       lockMasters.resume(1);
     },

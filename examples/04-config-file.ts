@@ -1,6 +1,6 @@
 /**
- * What to lock stands in a file beside the code, `bullmq-redlock.yaml`: one processor serves several queues, and the rule
- * is picked for each job.
+ * The file `bullmq-redlock.yaml` beside the code defines what to lock. One processor serves several queues, and the rules apply to
+ * each job.
  *
  * Run it: `npx tsx examples/04-config-file.ts`
  */
@@ -15,13 +15,13 @@ await using lockMasters = await startRedisNodes(3);
 const connection = { url: queueRedis.urls[0]! };
 const [LOCK_MASTER_1, LOCK_MASTER_2, LOCK_MASTER_3] = lockMasters.urls;
 
-// Without arguments it finds the file by itself, and takes variables from the environment.
+// Without arguments, it searches for the file itself and takes variables from the environment.
 const locks = await loadLocks(fileURLToPath(new URL("bullmq-redlock.yaml", import.meta.url)), {
   environment: { LOCK_MASTER_1, LOCK_MASTER_2, LOCK_MASTER_3 },
-  redlock: { restartGuard: "trust-new" }, // because these masters have just started
+  redlock: { restartGuard: "trust-new" }, // these masters have just started
 });
 
-// What becomes of a job? `npx bullmq-redlock check-config --job job.json` says the same.
+// What happens to a job? `npx bullmq-redlock check-config --job job.json` prints the same.
 for (const job of [
   { queueName: "invoices", name: "charge", data: { accountId: 7 } },
   { queueName: "invoices", name: "mail", data: {} },
@@ -31,7 +31,7 @@ for (const job of [
   console.log(job.queueName, job.name, "->", outcome, keys, error?.message ?? "");
 }
 
-// One processor for all queues: under a lock, or without one, as the rules say.
+// One processor for all queues. The rules decide whether it runs under a lock.
 const balances = new Map<number, number>();
 const processor = locks.wrap(async (job, _jobToken, _signal, lock) => {
   if (job.name !== "charge") return lock.keys;

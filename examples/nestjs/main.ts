@@ -1,5 +1,5 @@
 /**
- * An application of Nest whose jobs about one account run one after the other.
+ * A Nest application whose jobs for one account run one at a time.
  *
  * Run it: `npx tsx examples/nestjs/main.ts`
  */
@@ -25,11 +25,11 @@ interface Charge {
 class ChargesProcessor extends WorkerHost {
   readonly balances = new Map<number, number>();
 
-  @WithLock({ key: "account:{{data.accountId}}" }) // checked by the compiler against Charge
+  @WithLock({ key: "account:{{data.accountId}}" }) // the compiler checks it against Charge
   override async process(job: Job<Charge>) {
     const { fencingToken, signal } = getLock(job);
     const balance = this.balances.get(job.data.accountId) ?? 0;
-    // Slow work between read and write: without the lock, charges would be lost here.
+    // Slow work between read and write. Without the lock, charges would be lost here.
     await new Promise((resolve) => setTimeout(resolve, 20));
     signal.throwIfAborted();
     this.balances.set(job.data.accountId, balance + job.data.cents);
@@ -62,5 +62,5 @@ await queue.addBulk(data.map((charge) => ({ name: "charge", data: charge })));
 await allCharged;
 console.log("balances:", Object.fromEntries(balances));
 
-// Closes workers first, then the lock; what runs ends under its lock.
+// Closes the workers first, then the lock. A running job finishes under its lock.
 await app.close();

@@ -37,7 +37,7 @@ describe.concurrent("the demo", { timeout: PATIENCE }, () => {
     expect(lockedPeak).toBeGreaterThan(1);
     for (const figure of [peak, peakOfOne]) expect(figure).toBeGreaterThan(1);
     for (const figure of [overlaps, lost]) expect(figure).toBeGreaterThan(0);
-    expect(output).toMatch(/[1-9]\d* jobs met a held account and waited aside/);
+    expect(output).toMatch(/[1-9]\d* jobs met a held account and were parked/);
     expect(output).toMatch(/attempts used: at most 1 of 3/);
     const [, before, after] = /was killed after (\d+) jobs and (\d+) more/.exec(output) ?? [];
     expect(Number(before) + Number(after)).toBe(400);
