@@ -6,18 +6,18 @@ import { duration, list, shellQuoted, shellWord } from "./words.ts";
 export type VoteSummary = Pick<KeySummary, "nodes" | "quorum" | "voting" | "quorumIn">;
 
 /** What to do about a key, and about the masters that were asked for it. */
-export function advise(summary: KeySummary, keyPrefix: string): string[] {
+export function advise(summary: KeySummary, prefix: string): string[] {
   return [
-    ...aboutKey(summary, keyPrefix),
+    ...aboutKey(summary, prefix),
     ...aboutVotes(summary),
-    ...aboutStuck(summary, keyPrefix),
+    ...aboutStuck(summary, prefix),
     ...aboutSilent(summary),
   ];
 }
 
-function aboutKey(summary: KeySummary, keyPrefix: string): string[] {
+function aboutKey(summary: KeySummary, prefix: string): string[] {
   const { state, nodes, holder, job, remaining, lastToken, waiting, waiters } = summary;
-  const stored = `${keyPrefix}${printable(summary.key)}`;
+  const stored = `${prefix}${printable(summary.key)}`;
   if (state === "unclear") {
     return [
       "Ask again in a moment: contenders that got too few masters give back, and what they forget ends by itself.",
@@ -42,8 +42,8 @@ function aboutKey(summary: KeySummary, keyPrefix: string): string[] {
   }
   if (state === "free") {
     const { key } = summary;
-    if (lastToken === 0 && key.startsWith(keyPrefix) && key !== keyPrefix) {
-      const meant = shellWord(key.slice(keyPrefix.length));
+    if (lastToken === 0 && key.startsWith(prefix) && key !== prefix) {
+      const meant = shellWord(key.slice(prefix.length));
       return [`Keys are given without the prefix: bullmq-redlock inspect ${meant}`];
     }
     return lastToken > 0
@@ -107,10 +107,10 @@ export function aboutVotes({ nodes, quorum, voting, quorumIn }: VoteSummary): st
   ];
 }
 
-function aboutStuck({ key, nodes, state }: KeySummary, keyPrefix: string): string[] {
+function aboutStuck({ key, nodes, state }: KeySummary, prefix: string): string[] {
   const stuck = nodes.filter(isStuck).map(({ node }) => node);
   if (stuck.length === 0) return [];
-  const stored = `${keyPrefix}${printable(key)}`;
+  const stored = `${prefix}${printable(key)}`;
   const stands =
     state === "blocked" ? "nobody gets the key before it is gone" : "these masters have no vote";
   return [

@@ -47,7 +47,7 @@ export async function readMasters({ options, notes, environment }: Call): Promis
   return {
     ...fromFile,
     ...(nodes === undefined ? {} : { nodes: await trusting(nodes, cacert) }),
-    ...(prefix === undefined ? {} : { keyPrefix: prefix }),
+    ...(prefix === undefined ? {} : { prefix }),
   };
 }
 
@@ -80,11 +80,11 @@ async function trusting(
 /** As {@link readMasters}, of what one needs who looks but takes no lock. */
 export async function readLookOptions(
   call: Call,
-): Promise<Pick<RedlockOptions, "nodes" | "keyPrefix" | "restartGuard">> {
-  const { nodes, keyPrefix, restartGuard } = await readMasters(call);
+): Promise<Pick<RedlockOptions, "nodes" | "prefix" | "restartGuard">> {
+  const { nodes, prefix, restartGuard } = await readMasters(call);
   return {
     ...(nodes === undefined ? {} : { nodes }),
-    ...(keyPrefix === undefined ? {} : { keyPrefix }),
+    ...(prefix === undefined ? {} : { prefix }),
     ...(restartGuard === undefined ? {} : { restartGuard }),
   };
 }

@@ -36,14 +36,14 @@ function keptFor(summary: KeySummary): string {
 }
 
 /** Everything that is known about a key, part by part. */
-export function describeKey(summary: KeySummary, keyPrefix: string, now = Date.now()): Section[] {
+export function describeKey(summary: KeySummary, prefix: string, now = Date.now()): Section[] {
   if (summary.state === "unknown")
     return [waitingSection(summary, now), nodesSection(summary)].filter(hasContent);
   return [
     holderSection(summary),
     waitingSection(summary, now),
     nodesSection(summary),
-    { title: "What to do", facts: [], sentences: advise(summary, keyPrefix) },
+    { title: "What to do", facts: [], sentences: advise(summary, prefix) },
   ].filter(hasContent);
 }
 

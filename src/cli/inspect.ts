@@ -36,17 +36,17 @@ answered, or can vote: nobody gets a lock now.`,
   async run(call) {
     const key = readKey("inspect", call);
     const nodeTimeout = readTimeout(call.options.timeout, PATIENCE);
-    const options = { keyPrefix: "redlock:", ...(await readLookOptions(call)), nodeTimeout };
-    const { keyPrefix } = options;
+    const options = { prefix: "redlock:", ...(await readLookOptions(call)), nodeTimeout };
+    const { prefix } = options;
     return await withImpatientRedlock(options, async (redlock) => {
       const inspection = await onKey(async () => await redlock.lookAt(key));
       const summary = summarise(inspection, Date.now());
       const unavailable = unavailability(inspection, nodeTimeout);
       if (unavailable !== undefined) {
-        return tellNoQuorum(unavailable, summary, keyPrefix, call);
+        return tellNoQuorum(unavailable, summary, prefix, call);
       }
       if (call.options.json === true) call.out.json(summary);
-      else show(summary, keyPrefix, call.out);
+      else show(summary, prefix, call.out);
       if (summary.voting < summary.quorum) return EXIT.noQuorum;
       return summary.nodes.some(isStuck) ? EXIT.finding : EXIT.ok;
     });
@@ -57,14 +57,14 @@ answered, or can vote: nobody gets a lock now.`,
 function tellNoQuorum(
   error: LockUnavailableError,
   summary: KeySummary,
-  keyPrefix: string,
+  prefix: string,
   { options, out, notes }: Call,
 ): ExitCode {
   if (options.json === true) {
     out.json({ error: failureToJson(error), known: { certain: false, ...summary } });
   }
   sayNoQuorum(error, notes);
-  if (options.json !== true && summary.nodes.some(isAnswer)) show(summary, keyPrefix, out);
+  if (options.json !== true && summary.nodes.some(isAnswer)) show(summary, prefix, out);
   return EXIT.noQuorum;
 }
 
@@ -93,9 +93,9 @@ const STYLES = {
   blocked: "red",
 } as const;
 
-function show(summary: KeySummary, keyPrefix: string, out: Screen): void {
+function show(summary: KeySummary, prefix: string, out: Screen): void {
   out.say(out.paint("bold", out.paint(STYLES[summary.state], headline(summary))));
-  for (const section of describeKey(summary, keyPrefix)) out.say("", ...linesOf(section, out));
+  for (const section of describeKey(summary, prefix)) out.say("", ...linesOf(section, out));
 }
 
 function linesOf({ title, facts, sentences }: Section, out: Screen): string[] {
