@@ -1,22 +1,25 @@
-/** The longest name that is compared: no name of ours is longer, and text may be. */
+/** How many characters are compared: no known name is longer, and the given word may be a whole text. */
 const LONGEST = 64;
 
-/** The name most like `word`, or `undefined` when none is near enough to be meant. */
+/** The name nearest to `word`; `undefined` when no name is near enough to be meant. */
 export function nearest(word: string, names: readonly string[]): string | undefined {
   let best: string | undefined;
   let bestDistance = Infinity;
-  for (const name of names) {
-    const distance = editDistance(word.toLowerCase().slice(0, LONGEST), name.toLowerCase());
-    // More than a third of the letters wrong is another word, not a slip.
-    const tolerable = Math.max(1, Math.floor(name.length / 3));
+  const written = word.toLowerCase().slice(0, LONGEST);
+  for (const each of names) {
+    const name = each.toLowerCase();
+    const distance = editDistance(written, name);
+    // A larger share of wrong letters makes another word, not a slip; a longer name may contain the right one.
+    const isContained = name.length > 2 && (written.startsWith(name) || written.endsWith(name));
+    const tolerable = isContained ? name.length - 1 : Math.max(1, Math.floor(name.length / 3));
     if (distance < name.length && distance <= tolerable && distance < bestDistance) {
-      [best, bestDistance] = [name, distance];
+      [best, bestDistance] = [each, distance];
     }
   }
   return best;
 }
 
-/** Letters to insert, drop, replace, or swap with their neighbour. */
+/** Counts the letters to insert, drop, replace, or swap with their neighbour. */
 function editDistance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)];
   const at = (i: number, j: number): number => rows[i]?.[j] ?? Infinity;

@@ -6,31 +6,31 @@ import { duration, list, shellQuoted, shellWord } from "./words.ts";
 export type VoteSummary = Pick<KeySummary, "nodes" | "quorum" | "voting" | "quorumIn">;
 
 /** Says what an operator can do about a key, and about the masters that were asked. */
-export function advise(summary: KeySummary, keyPrefix: string): string[] {
+export function advise(summary: KeySummary, prefix: string): string[] {
   return [
-    ...adviseOnKey(summary, keyPrefix),
+    ...adviseOnKey(summary, prefix),
     ...adviseOnVotes(summary),
-    ...adviseOnStuck(summary, keyPrefix),
+    ...adviseOnStuck(summary, prefix),
     ...adviseOnSilent(summary),
   ];
 }
 
-function adviseOnKey(summary: KeySummary, keyPrefix: string): string[] {
+function adviseOnKey(summary: KeySummary, prefix: string): string[] {
   switch (summary.state) {
     case "unclear":
       return [
         "Ask again in a moment: clients that acquired too few masters release them, and whatever they leave expires.",
       ];
     case "free":
-      return adviseOnFree(summary, keyPrefix);
+      return adviseOnFree(summary, prefix);
     case "held":
-      return adviseOnHeld(summary, keyPrefix);
+      return adviseOnHeld(summary, prefix);
     default:
       return [];
   }
 }
 
-function adviseOnFree(summary: KeySummary, keyPrefix: string): string[] {
+function adviseOnFree(summary: KeySummary, prefix: string): string[] {
   const { key, nodes, lastToken, waiting, waiters } = summary;
   if (nodes.some((node) => node.state === "held" && !isStuck(node))) {
     return ["Nothing: the lock left on a minority of the masters blocks no client, and expires."];
@@ -45,8 +45,8 @@ function adviseOnFree(summary: KeySummary, keyPrefix: string): string[] {
     ];
   }
   if (lastToken > 0) return [];
-  if (key.startsWith(keyPrefix) && key !== keyPrefix) {
-    const meant = shellWord(key.slice(keyPrefix.length));
+  if (key.startsWith(prefix) && key !== prefix) {
+    const meant = shellWord(key.slice(prefix.length));
     return [`Give keys without the prefix: bullmq-redlock inspect ${meant}`];
   }
   return [
@@ -54,7 +54,7 @@ function adviseOnFree(summary: KeySummary, keyPrefix: string): string[] {
   ];
 }
 
-function adviseOnHeld({ key, holder, job, remaining }: KeySummary, keyPrefix: string): string[] {
+function adviseOnHeld({ key, holder, job, remaining }: KeySummary, prefix: string): string[] {
   const end = remaining === undefined ? "soon" : `within ${duration(remaining)}`;
   if (holder?.kept) {
     return [
@@ -77,7 +77,7 @@ function adviseOnHeld({ key, holder, job, remaining }: KeySummary, keyPrefix: st
     `Nothing, while ${works} works: the key is released when it ends.`,
     `If its process has died, the key is free ${end}.`,
     `If it hangs, ${remedy}`,
-    `Do not delete ${keyPrefix}${printable(key)} on the masters: the holder and the next one would run at the same time.`,
+    `Do not delete ${prefix}${printable(key)} on the masters: the holder and the next one would run at the same time.`,
   ];
 }
 
@@ -117,10 +117,10 @@ export function adviseOnVotes(summary: VoteSummary): string[] {
   ];
 }
 
-function adviseOnStuck(summary: KeySummary, keyPrefix: string): string[] {
+function adviseOnStuck(summary: KeySummary, prefix: string): string[] {
   const stuck = nodesThat(summary, isStuck);
   if (stuck.length === 0) return [];
-  const stored = `${keyPrefix}${printable(summary.key)}`;
+  const stored = `${prefix}${printable(summary.key)}`;
   const effect =
     summary.state === "blocked"
       ? "no client can acquire the key until it is deleted"

@@ -61,7 +61,7 @@ export async function readMasters({
   return {
     ...fromFile,
     ...(nodes === undefined ? {} : { nodes: await withAuthority(nodes, cacert) }),
-    ...(prefix === undefined ? {} : { keyPrefix: prefix }),
+    ...(prefix === undefined ? {} : { prefix }),
   };
 }
 
@@ -111,7 +111,7 @@ function optionsOf(
 /** What a read-only command needs to know. */
 export interface ReadSettings {
   readonly redlock: Redlock;
-  readonly keyPrefix: string;
+  readonly prefix: string;
   /** Milliseconds that a master may take to answer. */
   readonly nodeTimeout: number;
 }
@@ -126,11 +126,11 @@ export async function readingWith<T>(
   use: (settings: ReadSettings) => Promise<T>,
   nodeTimeout = readTimeout(invocation.options.timeout, ANSWER_TIMEOUT),
 ): Promise<T> {
-  const { nodes, keyPrefix = "redlock:", restartGuard } = await readMasters(invocation);
+  const { nodes, prefix = "redlock:", restartGuard } = await readMasters(invocation);
   const options = {
     ...(nodes === undefined ? {} : { nodes }),
     ...(restartGuard === undefined ? {} : { restartGuard }),
-    keyPrefix,
+    prefix,
     nodeTimeout,
   };
   const impatient = {
@@ -140,7 +140,7 @@ export async function readingWith<T>(
   };
   return await withRedlock(
     options,
-    async (redlock) => await use({ redlock, keyPrefix, nodeTimeout }),
+    async (redlock) => await use({ redlock, prefix, nodeTimeout }),
     impatient,
   );
 }

@@ -34,7 +34,7 @@ function keptFor(summary: KeySummary): string {
 }
 
 /** Everything that is known about a key, section by section. */
-export function describeKey(summary: KeySummary, keyPrefix: string, now = Date.now()): Section[] {
+export function describeKey(summary: KeySummary, prefix: string, now = Date.now()): Section[] {
   const sections =
     summary.state === "unknown"
       ? [waitingSection(summary, now), nodesSection(summary)]
@@ -42,7 +42,7 @@ export function describeKey(summary: KeySummary, keyPrefix: string, now = Date.n
           holderSection(summary),
           waitingSection(summary, now),
           nodesSection(summary),
-          { title: "What to do", facts: [], sentences: advise(summary, keyPrefix) },
+          { title: "What to do", facts: [], sentences: advise(summary, prefix) },
         ];
   return sections.filter(({ facts, sentences }) => facts.length + sentences.length > 0);
 }

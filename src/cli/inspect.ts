@@ -31,15 +31,15 @@ are unavailable.`,
   async run(invocation) {
     const { options, out } = invocation;
     const key = readKey("inspect", invocation);
-    return await readingWith(invocation, async ({ redlock, keyPrefix, nodeTimeout }) => {
+    return await readingWith(invocation, async ({ redlock, prefix, nodeTimeout }) => {
       const inspection = await redlock.lookAt(key);
       const summary = summarise(inspection, Date.now());
       const unavailable = unavailability(inspection, nodeTimeout);
       if (unavailable !== undefined) {
-        return reportUnknown(unavailable, summary, keyPrefix, invocation);
+        return reportUnknown(unavailable, summary, prefix, invocation);
       }
       if (options.json === true) out.json(summary);
-      else show(summary, keyPrefix, out);
+      else show(summary, prefix, out);
       if (summary.voting < summary.quorum) return EXIT.noQuorum;
       return summary.nodes.some(isStuck) ? EXIT.finding : EXIT.ok;
     });
@@ -50,14 +50,14 @@ are unavailable.`,
 function reportUnknown(
   error: LockUnavailableError,
   summary: KeySummary,
-  keyPrefix: string,
+  prefix: string,
   { options, out, notes }: Invocation,
 ): ExitCode {
   if (options.json === true) {
     out.json({ error: failureToJson(error), known: { certain: false, ...summary } });
   }
   reportNoQuorum(error, notes);
-  if (options.json !== true && summary.nodes.some(isAnswer)) show(summary, keyPrefix, out);
+  if (options.json !== true && summary.nodes.some(isAnswer)) show(summary, prefix, out);
   return EXIT.noQuorum;
 }
 
@@ -70,9 +70,9 @@ const STYLES = {
   blocked: "red",
 } as const;
 
-function show(summary: KeySummary, keyPrefix: string, out: Screen): void {
+function show(summary: KeySummary, prefix: string, out: Screen): void {
   out.say(out.paint("bold", out.paint(STYLES[summary.state], headline(summary))));
-  for (const section of describeKey(summary, keyPrefix)) out.say("", ...linesOf(section, out));
+  for (const section of describeKey(summary, prefix)) out.say("", ...linesOf(section, out));
 }
 
 function linesOf({ title, facts, sentences }: Section, out: Screen): string[] {

@@ -47,7 +47,7 @@ export interface LocksOptions {
    * @defaultValue none
    */
   redlock?: RedlockOptions;
-  /** Where `${NAME}` in `nodes` and `keyPrefix` is looked up. @defaultValue `process.env` */
+  /** Where `${NAME}` in `nodes` and `prefix` is looked up. @defaultValue `process.env` */
   environment?: Readonly<Record<string, string | undefined>>;
 }
 

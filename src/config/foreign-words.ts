@@ -22,7 +22,7 @@ const OPTIONS = [
     "nothing here: how often a job is tried is an option of the job, attempts",
   ],
   ["<<", "no merge: options at the top are for all rules, and an alias stands for one value"],
-  ["env", "${NAME} in nodes or keyPrefix"],
+  ["env", "${NAME} in nodes or prefix"],
 ] as const;
 
 /** What policies of other systems are here, written likewise. */

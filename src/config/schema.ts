@@ -115,7 +115,7 @@ export const rulesFileSchema = v.pipe(
       $schema: v.optional(described(v.string("the address of a schema"), "For editors.")),
       nodes: described(
         v.pipe(v.array(node, EXPECTED.nodes), v.minLength(1, EXPECTED.nodes)),
-        "The lock masters. ${NAME} stands for an environment variable, as in keyPrefix.",
+        "The lock masters. ${NAME} stands for an environment variable, as in prefix.",
       ),
       // A ttl or a heartbeat at the top is that of the Redlock; it is the default of all rules.
       ...optionsOf(LOCK_DATA_OPTIONS),

@@ -25,7 +25,7 @@ export const EXPECTED_IN_FILE = "nodes, options and rules";
 /** How many values aliases may repeat: a few lines can stand for billions. */
 const MOST_REPEATED = 20_000;
 /** What takes texts alone. */
-const TEXTS: ReadonlySet<unknown> = new Set(["queue", "job", "key", "keyPrefix"]);
+const TEXTS: ReadonlySet<unknown> = new Set(["queue", "job", "key", "prefix"]);
 /** What compares values as texts. */
 const CONDITIONS: ReadonlySet<unknown> = new Set(["when", "unless"]);
 
@@ -128,7 +128,7 @@ export class ValueReader {
     const option = optionAt(path);
     const [comment = ""] = /^[ \t]+#.*/.exec(this.#text.slice(end, end + LONGEST_COMMENT)) ?? [];
     const [mark, whole] = option === "key" ? ["{{", "template"] : ["${", "text"];
-    if ((option === "key" || option === "keyPrefix") && comment.includes(mark)) {
+    if ((option === "key" || option === "prefix") && comment.includes(mark)) {
       const found = `a comment with a ${option === "key" ? "placeholder" : "variable"} in it`;
       const expected = `quotes around all of the ${whole}, or around what stands before the comment`;
       return this.#refuse(path, found, expected);

@@ -2,7 +2,7 @@
 export const FOREIGN = /\$\{\{|\$\{\w*\}?|\$\(|\$\.?[A-Za-z_][\w.]*|[{}]|<%=?|%\(/y;
 
 const NO_ENVIRONMENT =
-  "no environment in a key: it stands in nodes and keyPrefix, or the producer puts it into the data: {{data.env}}";
+  "no environment in a key: it stands in nodes and prefix, or the producer puts it into the data: {{data.env}}";
 
 /** Says what to write in place of something {@link FOREIGN}. */
 export function hintAboutForeign(foreign: string): { found: string; expected: string } {

@@ -98,9 +98,9 @@ export const FINDINGS = {
   },
   "max-ttl": {
     weight: "warning",
-    why: "All clients of a keyPrefix should have the same maxTtl. A longer one is used when all masters have been told of it, and makes the quarantine longer for all.",
+    why: "All clients of a prefix should have the same maxTtl. A longer one is used when all masters have been told of it, and makes the quarantine longer for all.",
     advice:
-      "Set the same maxTtl everywhere. The masters keep the longest; to lower it, delete `<keyPrefix>@node` on all of them while no client runs.",
+      "Set the same maxTtl everywhere. The masters keep the longest; to lower it, delete `<prefix>@node` on all of them while no client runs.",
   },
   "recent-restart": {
     weight: "warning",
@@ -143,7 +143,7 @@ export const FINDINGS = {
     weight: "warning",
     why: "Nobody is told when a key is given back: waiters look every second at the latest, and wait longer.",
     advice:
-      "Allow PUBLISH, SUBSCRIBE and UNSUBSCRIBE on the channels `<keyPrefix>*`, see Permissions.",
+      "Allow PUBLISH, SUBSCRIBE and UNSUBSCRIBE on the channels `<prefix>*`, see Permissions.",
   },
   "node-count": {
     weight: "warning",

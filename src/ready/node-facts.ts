@@ -26,7 +26,7 @@ export interface Examination {
   readonly probe: Probe;
   readonly clock: Clock;
   readonly random: Random;
-  readonly keyPrefix: string;
+  readonly prefix: string;
   /** Whether votes look at the guard. */
   readonly guarded: boolean;
   /** Ends pauses; the probe is closed then. */
@@ -81,8 +81,8 @@ async function askAppendfsync(probe: Probe): Promise<string | undefined> {
 }
 
 /** Publishes and subscribes as waiters do; after it the connection is good for nothing else. */
-async function tryMessages(facts: NodeFacts, { probe, keyPrefix }: Examination): Promise<void> {
-  const channel = namesUnder(keyPrefix).called("@probe");
+async function tryMessages(facts: NodeFacts, { probe, prefix }: Examination): Promise<void> {
+  const channel = namesUnder(prefix).called("@probe");
   try {
     await probe.ask((client) => client.publish(channel, "0"));
     await probe.ask((client) => client.subscribe(channel));

@@ -18,7 +18,7 @@ import { permitted, type Refusal } from "./permission.ts";
 /** How to rehearse. */
 export interface PermissionCheck {
   readonly random: Random;
-  readonly keyPrefix: string;
+  readonly prefix: string;
   /** Whether votes look at the guard. */
   readonly guarded: boolean;
   readonly runId: string;
@@ -74,10 +74,10 @@ const permissionCheck = new Script(program);
 /** Executes every operation on names of its own, and tells what the server refuses. */
 export async function checkPermissions(
   probe: Probe,
-  { random, keyPrefix, guarded, runId }: PermissionCheck,
+  { random, prefix, guarded, runId }: PermissionCheck,
 ): Promise<Refusal[]> {
   const owner = random.owner();
-  const names = namesUnder(`${keyPrefix}@probe:${owner}:`);
+  const names = namesUnder(`${prefix}@probe:${owner}:`);
   const calls = rehearsedCalls(names, owner, guarded);
   const batch = new Batch(calls);
   const refusals: Refusal[] = [];

@@ -146,7 +146,7 @@ async function gather(
   ended: AbortSignal,
 ): Promise<Facts> {
   const { clock, random, guards } = context;
-  const { endpoints, keyPrefix, nodeTimeout, maxTtl } = settings;
+  const { endpoints, prefix, nodeTimeout, maxTtl } = settings;
   const patience = Math.min(Math.max(nodeTimeout, PATIENCE), timeout);
   const open = (endpoint: ProbeOptions["endpoint"]): Probe => {
     const probe = new Probe({ endpoint, clock, patience });
@@ -162,7 +162,7 @@ async function gather(
   const examined = Promise.all(
     endpoints.map(async (endpoint, index) => {
       const probe = open(endpoint);
-      const examination = { probe, clock, random, keyPrefix, guarded: guards.enabled, ended };
+      const examination = { probe, clock, random, prefix, guarded: guards.enabled, ended };
       await examine(nodes[index] ?? noFacts(endpoint.name, late), examination);
       probe.close();
     }),

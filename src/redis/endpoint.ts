@@ -24,7 +24,7 @@ export interface NodeOptions extends Partial<Record<IoredisOption, unknown>> {
   db?: number;
   /** Options of `tls.connect`, or the name of a profile of ioredis. */
   tls?: object | "RedisCloudFixed" | "RedisCloudFlexible";
-  /** Refused: the keys of locks have the `keyPrefix` of the `Redlock`. */
+  /** Refused: the keys of locks have the `prefix` of the `Redlock`. */
   keyPrefix?: "";
   /** Refused: a connection that watches takes no commands. */
   monitor?: false;
@@ -139,7 +139,7 @@ function refuseUseless(path: string, options: RedisOptions): void {
     throw new LockConfigError({
       path: `${path}.keyPrefix`,
       found: describeKind(keyPrefix),
-      expected: "none: what is put before the keys of locks is the option keyPrefix of the Redlock",
+      expected: "none: what is put before the keys of locks is the option prefix of the Redlock",
     });
   }
   if (monitor) {

@@ -17,7 +17,7 @@ export const REDLOCK_DATA_OPTIONS = {
     takes: "ratio",
     says: "By how much the clocks of masters and clients may differ in speed; default 0.01.",
   },
-  keyPrefix: {
+  prefix: {
     takes: "text",
     says: 'Put before every key that is stored; default "redlock:". All programs that share locks need the same.',
   },

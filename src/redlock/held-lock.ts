@@ -5,9 +5,9 @@ import type { SafeEmitter } from "../events.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
 import type { Beat, Heartbeat, HeartbeatListener, LossNotice } from "../heartbeat/heartbeat.ts";
 import { type AskingJob, namesOf } from "../job-names.ts";
-import type { Lock } from "../lock/lock.ts";
 import type { ExtendOutcome } from "../lock/tally.ts";
 import type { Lease } from "../lock/lease.ts";
+import type { InternalLock } from "./internal-lock.ts";
 
 /** What the held locks of one `Redlock` share. */
 export interface HeldLockParts {
@@ -36,7 +36,7 @@ export interface Holding {
 type LossOfLock = Pick<Loss, "reason" | "votes" | "blockedFor">;
 
 /** The lock as its user sees it: a granted tenure, its heartbeat and its signal. What few locks need is made on demand. */
-export class HeldLock implements Lock, HeartbeatListener {
+export class HeldLock implements InternalLock, HeartbeatListener {
   readonly scoped: boolean;
   readonly job: AskingJob | undefined;
   readonly #parts: HeldLockParts;
@@ -70,7 +70,6 @@ export class HeldLock implements Lock, HeartbeatListener {
     return this.#lease.identity.token;
   }
 
-  /** Ends with the {@link LockLostError} when the lock is lost. */
   get lost(): Cancellation {
     if (this.#lost === undefined) {
       this.#lost = new Cancellation();
@@ -112,7 +111,6 @@ export class HeldLock implements Lock, HeartbeatListener {
     throw this.#loss ?? this.#lossOf({ reason: "released" });
   }
 
-  /** @throws {LockLostError} when the lock was lost; not when it was released. */
   assertNotLost(): void {
     if (this.#releasing === undefined) this.assertHeld();
     if (this.#loss !== undefined) throw this.#loss;
@@ -134,21 +132,15 @@ export class HeldLock implements Lock, HeartbeatListener {
     return this.releaseAfter(0);
   }
 
-  /**
-   * As {@link release}, but the keys stay taken for another `holdFor` ms.
-   * @param done the place of a job that replaces earlier ones from now on, and has succeeded.
-   */
   releaseAfter(holdFor: number, done = ""): Promise<"released" | "expired"> {
     this.#releasing ??= this.#giveBack(holdFor, done);
     return this.#releasing;
   }
 
-  /** After the release: resolves when the waiters whose turn it is now have been called; `undefined` when there are none. */
   get handedOver(): Promise<unknown> | undefined {
     return this.#handedOver;
   }
 
-  /** Milliseconds since the grant. */
   get age(): number {
     return this.#parts.clock.now() - this.#grantedAt;
   }
@@ -166,7 +158,6 @@ export class HeldLock implements Lock, HeartbeatListener {
     return this.#settled;
   }
 
-  /** Ends the lock for its user: the signal aborts. The keys stay until {@link release}. */
   lose(reason: LossReason): void {
     this.#lose({ reason });
   }

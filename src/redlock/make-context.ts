@@ -60,7 +60,7 @@ export function makeContext(
   answered: ((node: string, ms: number) => void) | undefined,
 ): LockContext {
   const { clock, random } = runtime;
-  const { endpoints, nodeTimeout, driftFactor, keyPrefix, restartGuard: mode } = settings;
+  const { endpoints, nodeTimeout, driftFactor, prefix, restartGuard: mode } = settings;
   const ports = endpoints.map((endpoint, node) =>
     runtime.connect({
       endpoint,
@@ -93,7 +93,7 @@ export function makeContext(
             answered(masters.names[node] ?? "", clock.now() - sentAt),
         }),
   });
-  const names = namesUnder(keyPrefix);
+  const names = namesUnder(prefix);
   const guards = new Guards(
     masters,
     names,
@@ -164,7 +164,7 @@ function warnOtherMaxTtl({ maxTtl }: RedlockSettings, known: number, events: Saf
   events.emit("warning", {
     code: "max-ttl",
     message:
-      `maxTtl is ${maxTtl} ms here, and the nodes have been told of ${known} ms: all clients of a keyPrefix should have the same. ` +
+      `maxTtl is ${maxTtl} ms here, and the nodes have been told of ${known} ms: all clients of a prefix should have the same. ` +
       "The longer one counts for quarantines, and is used when all nodes have heard of it",
   });
 }

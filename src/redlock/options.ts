@@ -38,7 +38,7 @@ export interface RedlockOptions {
    */
   driftFactor?: number;
   /** Put before every key that is stored. All programs that share locks need the same. @defaultValue `"redlock:"` */
-  keyPrefix?: string;
+  prefix?: string;
   /**
    * What becomes of a master that may have forgotten locks, because it was restarted, flushed or replaced: with `true` it
    * gives no vote for the quarantine, about `maxTtl` + `nodeTimeout` + `clockSkewBudget`. A wholly new set of masters
@@ -66,7 +66,7 @@ export interface RedlockSettings {
   readonly heartbeat: number | false;
   readonly nodeTimeout: number;
   readonly driftFactor: number;
-  readonly keyPrefix: string;
+  readonly prefix: string;
   readonly restartGuard: boolean | "trust-new";
   readonly clockSkewBudget: number;
   readonly telemetry: RedlockTelemetry | undefined;
@@ -79,7 +79,7 @@ const KNOWN = [
   "heartbeat",
   "nodeTimeout",
   "driftFactor",
-  "keyPrefix",
+  "prefix",
   "restartGuard",
   "clockSkewBudget",
   "telemetry",
@@ -117,11 +117,11 @@ export function checkRedlockOptions(options: unknown): RedlockSettings {
   checkGrantable("ttl", ttl, { nodeTimeout, driftFactor });
   const maxTtl = checkMs("maxTtl", given.maxTtl ?? ttl, ttl, LONGEST_TTL);
   const heartbeat = checkHeartbeat("heartbeat", given.heartbeat, ttl, { nodeTimeout, driftFactor });
-  const keyPrefix: unknown = given.keyPrefix ?? "redlock:";
-  if (typeof keyPrefix !== "string" || keyPrefix.length > 256) {
+  const prefix: unknown = given.prefix ?? "redlock:";
+  if (typeof prefix !== "string" || prefix.length > 256) {
     throw new LockConfigError({
-      path: "keyPrefix",
-      found: describeValue(keyPrefix),
+      path: "prefix",
+      found: describeValue(prefix),
       expected: "a string of at most 256 characters",
     });
   }
@@ -148,7 +148,7 @@ export function checkRedlockOptions(options: unknown): RedlockSettings {
     heartbeat,
     nodeTimeout,
     driftFactor,
-    keyPrefix,
+    prefix,
     restartGuard,
     clockSkewBudget,
     telemetry,

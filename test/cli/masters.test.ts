@@ -488,12 +488,12 @@ describe("inspect", () => {
   });
 
   it("looks under the prefix it is told, or that of the file", async () => {
-    await using mine = new Redlock({ ...nodes.redlockOptions, keyPrefix: "mine:" });
+    await using mine = new Redlock({ ...nodes.redlockOptions, prefix: "mine:" });
     await mine.acquire("a", { holder: "me" });
     expect((await ask("inspect", "a")).out).toMatch(/^a is free/);
     expect((await ask("inspect", "a", "--prefix", "mine:")).out).toMatch(/^a is held by me/);
     const file = await writeRules(
-      `nodes: [${nodes.urls.join(", ")}]\nkeyPrefix: "mine:"\nrules: [{key: a}]\n`,
+      `nodes: [${nodes.urls.join(", ")}]\nprefix: "mine:"\nrules: [{key: a}]\n`,
     );
     expect(await cli(["inspect", "a", "--config", file])).toMatchObject({
       code: 0,
@@ -502,7 +502,7 @@ describe("inspect", () => {
     });
     // Nodes of the command go before those of the file, whatever is wrong with them.
     const other = await writeRules(
-      'nodes: ["${NOBODY}", http://x]\nkeyPrefix: "mine:"\nrules: [{key: "{{dta}}"}]\n',
+      'nodes: ["${NOBODY}", http://x]\nprefix: "mine:"\nrules: [{key: "{{dta}}"}]\n',
     );
     const { code, out, notes } = await ask("inspect", "a", "--config", other);
     expect([code, notes]).toEqual([0, `${other} has 3 problems; bullmq-redlock check-config shows them\n`]);

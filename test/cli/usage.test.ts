@@ -146,14 +146,14 @@ describe.concurrent("the command line", () => {
   });
 
   it("tells programs of a mistake, too", async () => {
-    const file = await writeRules(RULES.replace("nodes:", "keyPrefx: mine\nnodes:"));
+    const file = await writeRules(RULES.replace("nodes:", "prefx: mine\nnodes:"));
     const node = ["--node", `redis://${NOBODY}`];
     for (const [args, message] of [
       [["ls", "--jsn"], "Unknown option '--jsn'; did you mean --json?"],
       [["inspect"], "inspect takes one key"],
       [["inspect", "@a", ...node], 'lock key: found "@a"'],
       [["check-config", "/none.yaml"], "found no such file"],
-      [["doctor", "--config", file], 'keyPrefx: found an unknown option, expected "keyPrefix"?'],
+      [["doctor", "--config", file], 'prefx: found an unknown option, expected "prefix"?'],
     ] as const) {
       const { code, out, notes } = await cli([...args, "--json"], { env: ENV });
       const { error } = JSON.parse(out) as { error: Record<string, unknown> };
@@ -229,10 +229,10 @@ describe.concurrent("the command line", () => {
   });
 
   it("does not go to masters that a file does not name rightly", async () => {
-    const file = await writeRules(RULES.replace("nodes:", "keyPrefx: mine\nnodes:"));
+    const file = await writeRules(RULES.replace("nodes:", "prefx: mine\nnodes:"));
     const { code, out, notes } = await cli(["inspect", "a", "--config", file], { env: ENV });
     expect([code, out]).toEqual([2, ""]);
-    expect(notes).toContain('keyPrefx: found an unknown option, expected "keyPrefix"?');
+    expect(notes).toContain('prefx: found an unknown option, expected "prefix"?');
   });
 });
 

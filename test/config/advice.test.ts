@@ -127,7 +127,7 @@ describe("advice about a mistake", () => {
       "maxLost",
       "onLost",
     ];
-    const more = ["driftFactor", "keyPrefix", "restartGuard", "unrecoverable", "rules", "$schema"];
+    const more = ["driftFactor", "prefix", "restartGuard", "unrecoverable", "rules", "$schema"];
     const seen = new Set<string>();
     for (const value of odd)
       for (const name of [...names, ...more]) {

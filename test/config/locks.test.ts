@@ -170,7 +170,7 @@ describe("loadLocks", () => {
   it("makes of a file what defineLocks makes in code", async () => {
     const [one, two, three] = bench.masterUrls;
     const path = await writeRules(
-      `nodes: [${one}, "\${TWO}", ${three}]\nttl: 1s\nkeyPrefix: "mine:"\nrestartGuard: trust-new\nrules:\n- {key: "a:{{data.x}}", ttl: 900ms}\n`,
+      `nodes: [${one}, "\${TWO}", ${three}]\nttl: 1s\nprefix: "mine:"\nrestartGuard: trust-new\nrules:\n- {key: "a:{{data.x}}", ttl: 900ms}\n`,
     );
     await using locks = await loadLocks(path, { environment: { TWO: two } });
     const lock = await locks.redlock.acquire("a:1");
@@ -187,20 +187,20 @@ describe("loadLocks", () => {
 describe("options beside the rules", () => {
   it("go before those of the rules, and make its masters of no interest", async () => {
     const path = await writeRules(
-      'nodes: ["${NOBODY}", http://x]\nkeyPrefix: "file:"\nttl: 2s\nrules: [{key: a}]\n',
+      'nodes: ["${NOBODY}", http://x]\nprefix: "file:"\nttl: 2s\nrules: [{key: a}]\n',
     );
     const redlock = {
       nodes: bench.masterUrls,
       restartGuard: "trust-new" as const,
-      keyPrefix: "mine:",
+      prefix: "mine:",
       ...({ ttl: undefined } as object),
     };
     await using locks = await loadLocks(path, { redlock });
     await locks.redlock.acquire("a");
-    await using mine = bench.redlock({ keyPrefix: "mine:" });
+    await using mine = bench.redlock({ prefix: "mine:" });
     expect(await mine.isLocked("a")).toBe(true);
     expect(locks.explain({ queueName: "q", name: "n" }).options).toMatchObject({ ttl: 2_000 });
-    const without = loadLocks(path, { redlock: { keyPrefix: "x" }, environment: {} });
+    const without = loadLocks(path, { redlock: { prefix: "x" }, environment: {} });
     await expect(without).rejects.toThrow("nodes[0]: found ${NOBODY}, which is not set");
   });
 

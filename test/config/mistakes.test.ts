@@ -195,7 +195,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "options in the wrong place",
       `${NODES}\nkey: a\nrules: [{key: a, nodes: [], redlock: x, maxTtl: 5s, onConflikt: skip}]`,
-      "2:1 key: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules",
+      "2:1 key: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules",
       ...["3:18 rules[0].nodes", "3:29 rules[0].redlock", "3:41 rules[0].maxTtl"].map(
         (place) =>
           `${place}: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable`,
@@ -305,7 +305,7 @@ rules: [{key: a, ttl: 0, heartbeat: 1h, minHold: 2h}]`,
       "1:16 nodes[0].host: found a number, expected a host name or address",
       "1:25 nodes[0].port: found 0, expected a port from 1 to 65535",
       "1:32 nodes[0].db: found -1, expected the number of a database from 0 to 1000000",
-      "1:47 nodes[0].keyPrefix: found a text, expected none: what is put before the keys of locks is the option keyPrefix of the Redlock",
+      "1:47 nodes[0].keyPrefix: found a text, expected none: what is put before the keys of locks is the option prefix of the Redlock",
       '1:50 nodes[0]: found an unknown option, expected "port"?',
     ],
     [
@@ -412,7 +412,7 @@ rules:
     [
       "comments that cut a text off",
       `${NODES}
-keyPrefix: a #\${B}
+prefix: a #\${B}
 rules:
 - key: order #{{data.id}}
   job: a
@@ -430,7 +430,7 @@ rules:
 - job: f # {{data.x}}
   key: "f" # {{data.x}}
 `,
-      "2:12 keyPrefix: found a comment with a variable in it, expected quotes around all of the text, or around what stands before the comment",
+      "2:9 prefix: found a comment with a variable in it, expected quotes around all of the text, or around what stands before the comment",
       ...["4:8 rules[0].key", "6:8 rules[1].key", "10:5 rules[2].key[1]", "12:17 rules[3].key"].map(
         (place) =>
           `${place}: found a comment with a placeholder in it, expected quotes around all of the template, or around what stands before the comment`,
@@ -486,7 +486,7 @@ rules:
       `${NODES}\n__proto__: {ttl: 5}\nconstructor: 1\nrules: [{key: a, toString: 1}]`,
       ...["2:1 __proto__", "3:1 constructor"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, keyPrefix, restartGuard, clockSkewBudget, rules`,
+          `${place}: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules`,
       ),
       "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable",
     ],
@@ -578,19 +578,19 @@ rules: [{key: a}]
     ]);
   });
 
-  it("stand for their values in keyPrefix too, by the same rules", async () => {
-    const text = `${NODES}\nkeyPrefix: "\${APP_ENV}:locks:"\nrules: [{key: a}]`;
+  it("stand for their values in prefix too, by the same rules", async () => {
+    const text = `${NODES}\nprefix: "\${APP_ENV}:locks:"\nrules: [{key: a}]`;
     await using inCode = defineLocks(
-      { nodes: ["redis://a"], keyPrefix: "${A}", rules: [{ key: "a" }] },
+      { nodes: ["redis://a"], prefix: "${A}", rules: [{ key: "a" }] },
       { environment: { A: "x".repeat(256) } },
     );
     inCode.redlock.on("warning", () => undefined);
     expect((await faultsOf(text, { APP_ENV: "" })).map(line)).toEqual([
-      "2:13 keyPrefix: found ${APP_ENV}, which is empty, expected a value in the environment variable APP_ENV",
+      "2:10 prefix: found ${APP_ENV}, which is empty, expected a value in the environment variable APP_ENV",
     ]);
     // That the value counts, and not the name, is told by what is wrong with it.
     expect((await faultsOf(text, { APP_ENV: "x".repeat(250) })).map(line)).toEqual([
-      expect.stringContaining("2:12 keyPrefix: found "),
+      expect.stringContaining("2:9 prefix: found "),
     ]);
   });
 
@@ -600,9 +600,9 @@ rules: [{key: a}]
     ["<%= env %>:", "<%"],
     ["$(APP_ENV):", "$"],
   ])("are nothing else: the prefix %s is refused", async (prefix, found) => {
-    const text = `${NODES}\nkeyPrefix: "${prefix}"\nrules: [{key: a}]`;
+    const text = `${NODES}\nprefix: "${prefix}"\nrules: [{key: a}]`;
     expect((await faultsOf(text)).map(line)).toEqual([
-      `2:12 keyPrefix: found "${found}", expected text, or \${NAME} for an environment variable`,
+      `2:9 prefix: found "${found}", expected text, or \${NAME} for an environment variable`,
     ]);
   });
 
@@ -627,10 +627,10 @@ rules: [{key: a}]
     }
   });
 
-  it("are refused half written in keyPrefix too", async () => {
-    const text = `${NODES}\nkeyPrefix: "a:\${PW"\nrules: [{key: a}]`;
+  it("are refused half written in prefix too", async () => {
+    const text = `${NODES}\nprefix: "a:\${PW"\nrules: [{key: a}]`;
     expect((await faultsOf(text)).map(line)).toEqual([
-      "2:15 keyPrefix: found ${ without an end, expected } behind the name: ${NAME}",
+      "2:12 prefix: found ${ without an end, expected } behind the name: ${NAME}",
     ]);
     // Braces alone are what a cluster takes the slot from.
     expect(await faultsOf(text.replace("a:${PW", "{PW}"))).toEqual([]);

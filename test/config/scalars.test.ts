@@ -48,7 +48,7 @@ rules:
   });
 
   it.each(["12e4567", ".inf", "-.INF", ".nan"])("%s is no number at all", async (written) => {
-    const text = `${NODES}\nkeyPrefix: ${written}\nrules: [{when: {data.a: ${written}}, key: a}]`;
+    const text = `${NODES}\nprefix: ${written}\nrules: [{when: {data.a: ${written}}, key: a}]`;
     const [, first] = (await faultsOf(text)).map(({ expected }) => expected);
     expect(first).toBe(`"${written}" in quotes`);
   });

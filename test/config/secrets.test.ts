@@ -55,7 +55,7 @@ describe("a secret in nodes", () => {
     `- {path: {a: ${SECRET}}, keyPrefix: ${SECRET}, monitor: ${SECRET}, db: ${SECRET}}`,
     `- {sentinels: ${SECRET}, cluster: ${SECRET}}`,
     `- {password: ${SECRET}, password: ${SECRET}, <<: ${SECRET}}`,
-    `- {password: &p ${SECRET}, port: x}\nkeyPrefix: *p\nttl: *p`,
+    `- {password: &p ${SECRET}, port: x}\nprefix: *p\nttl: *p`,
     `# ${SECRET}\n- 5`,
     `- {path: "redis://:${SECRET}@h:1"}`,
     `- {path: ":${SECRET}@h:1"}`,
@@ -129,7 +129,7 @@ describe("a secret in nodes", () => {
         `nodes:\n- redis://u:${secret}@a\n- {host: b, username: "${secret}", tls: {ca: '${secret}'}}\n${RULES}`,
       (secret) =>
         `nodes: [{host: a, password: ${secret}}, "redis://${secret}@b", ${secret}]\n${RULES}`,
-      (secret) => `keyPrefix: 5\nnodes:\n- ${secret}\n- url: ${secret}\n  ${secret}: 1\n${RULES}`,
+      (secret) => `prefix: 5\nnodes:\n- ${secret}\n- url: ${secret}\n  ${secret}: 1\n${RULES}`,
       (secret) =>
         JSON.stringify({
           nodes: [{ host: "h", password: secret, port: "x" }, secret],

@@ -147,7 +147,7 @@ test("a lock that the package extends by itself is never broken into by us", asy
 
 describe("names", () => {
   test("are ours behind the prefix, and theirs as they are with an empty one", async () => {
-    const redlock = await connectOurs(nodes, { keyPrefix: "" });
+    const redlock = await connectOurs(nodes, { prefix: "" });
     const clients = redisClients(nodes);
     const peer = PEERS["redsync"]!(clients);
     const ours = await redlock.acquire("account");

@@ -115,7 +115,7 @@ describe("a template that cannot work", () => {
     [
       "app:${APP_ENV}:{{data.id}}",
       5,
-      'found "${APP_ENV}" at column 5, expected no environment in a key: it stands in nodes and keyPrefix, or the producer puts it into the data: {{data.env}}; or \\$ for the text itself',
+      'found "${APP_ENV}" at column 5, expected no environment in a key: it stands in nodes and prefix, or the producer puts it into the data: {{data.env}}; or \\$ for the text itself',
     ],
     [
       "order:${data.id}",

@@ -8,9 +8,9 @@ const servers = useRedisNodes(3);
 
 async function withRedlock(
   use: (redlock: Redlock) => Promise<void>,
-  keyPrefix = "redlock:",
+  prefix = "redlock:",
 ): Promise<void> {
-  const options = { ...servers.redlockOptions, keyPrefix, nodeTimeout: 250 };
+  const options = { ...servers.redlockOptions, prefix, nodeTimeout: 250 };
   const redlock = new Redlock(options);
   try {
     await use(redlock);

@@ -70,7 +70,7 @@ describe("a Redlock refuses", () => {
     [
       "a keyPrefix of a node",
       { nodes: [{ host: "a", keyPrefix: "app:" }] },
-      /^nodes\[0\]\.keyPrefix: found a text, expected none: .* option keyPrefix of the Redlock$/,
+      /^nodes\[0\]\.keyPrefix: found a text, expected none: .* option prefix of the Redlock$/,
     ],
     [
       "a node that watches",
@@ -238,7 +238,12 @@ describe("a Redlock refuses", () => {
       { driftFactor: 0.21 },
       /^driftFactor: found 0\.21, expected a number from 0 to 0\.2$/,
     ],
-    ["a prefix that is no text", { keyPrefix: 5 }, /^keyPrefix: found 5/],
+    [
+      "the old name of prefix",
+      { keyPrefix: "a:" },
+      /^keyPrefix: found an unknown option, expected "prefix"\?$/,
+    ],
+    ["a prefix that is no text", { prefix: 5 }, /^prefix: found 5/],
     ["an unknown option", { tll: 5 }, /^tll: found an unknown option, expected "ttl"\?/],
     ["an option of nothing we know", { retries: 5 }, /^retries: .*one of nodes, ttl, maxTtl/],
     ["options that are none", null, /^options: found null/],

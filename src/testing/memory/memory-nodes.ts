@@ -57,7 +57,7 @@ export class MemoryNodes implements AsyncDisposable {
   readonly #masters: readonly SimulatedMaster[];
   readonly #virtual: VirtualClock | undefined;
   readonly #clock: Clock;
-  readonly #clients = new Map<Redlock, { readonly keyPrefix: string; readonly isOther: boolean }>();
+  readonly #clients = new Map<Redlock, { readonly prefix: string; readonly isOther: boolean }>();
   #reachable = true;
   #passing = Promise.resolve();
   #closed: Promise<void> | undefined;
@@ -89,25 +89,25 @@ export class MemoryNodes implements AsyncDisposable {
   }
 
   /**
-   * Takes a key as another client, until the returned lock is released; with the `keyPrefix` of the clients that were made
+   * Takes a key as another client, until the returned lock is released; with the `prefix` of the clients that were made
    * before.
    * @throws {LockConfigError} when those differ in it; what `acquire` throws.
    */
   async hold(key: string): Promise<Lock> {
     this.#assertOpen();
     const clients = [...this.#clients.values()].filter(({ isOther }) => !isOther);
-    const prefixes = [...new Set(clients.map(({ keyPrefix }) => keyPrefix))];
-    const [keyPrefix = DEFAULT_PREFIX] = prefixes;
+    const prefixes = [...new Set(clients.map(({ prefix }) => prefix))];
+    const [prefix = DEFAULT_PREFIX] = prefixes;
     if (prefixes.length > 1) {
       const several = prefixes.map((prefix) => describeValue(prefix)).join(" and ");
       throw new LockConfigError({
         path: "hold(key)",
-        found: `clients with the keyPrefix ${several}`,
+        found: `clients with the prefix ${several}`,
         expected:
-          "one of them: take the key by a client that has it, masters.redlock({ keyPrefix }).acquire(key)",
+          "one of them: take the key by a client that has it, masters.redlock({ prefix }).acquire(key)",
       });
     }
-    const other = this.#connect({ keyPrefix }, true);
+    const other = this.#connect({ prefix }, true);
     return await other.acquire(normaliseKey(key), { holder: "another client" });
   }
 
@@ -120,10 +120,10 @@ export class MemoryNodes implements AsyncDisposable {
   async lose(key: string): Promise<void> {
     this.#assertOpen();
     normaliseKey(key);
-    const locks = [...this.#clients].flatMap(([client, { keyPrefix }]) =>
+    const locks = [...this.#clients].flatMap(([client, { prefix }]) =>
       [...client.held]
         .filter((lock) => lock.held && lock.keys.includes(key))
-        .map((lock) => ({ lock, name: namesUnder(keyPrefix).lock(key) })),
+        .map((lock) => ({ lock, name: namesUnder(prefix).lock(key) })),
     );
     if (locks.length === 0) {
       throw new LockConfigError({
@@ -218,7 +218,7 @@ export class MemoryNodes implements AsyncDisposable {
         defer: (run) => void Promise.resolve().then(run),
       },
     );
-    this.#clients.set(redlock, { keyPrefix: options.keyPrefix ?? DEFAULT_PREFIX, isOther });
+    this.#clients.set(redlock, { prefix: options.prefix ?? DEFAULT_PREFIX, isOther });
     return redlock;
   }
 

@@ -72,7 +72,7 @@ export const byHand: readonly Setting[] = [
   {
     what: "staging and production beside each other on the same masters",
     from: "prefixes by environment in public redlock code",
-    top: { keyPrefix: "${APP_ENV}:lock:" },
+    top: { prefix: "${APP_ENV}:lock:" },
     rules: [{ key: "order:{{data.orderId}}" }],
     samples: [{ job: { data: { orderId: "A-1" } }, keys: ["order:A-1"] }],
   },

@@ -65,9 +65,9 @@ describe("the options of its clients", () => {
 });
 
 describe("hold", () => {
-  it("takes the key that clients with their keyPrefix see", async () => {
+  it("takes the key that clients with their prefix see", async () => {
     const masters = memory();
-    const redlock = masters.redlock({ keyPrefix: "app:" });
+    const redlock = masters.redlock({ prefix: "app:" });
     const other = await masters.hold(KEY);
     expect(await redlock.inspect(KEY)).toMatchObject({
       locked: true,
@@ -79,12 +79,12 @@ describe("hold", () => {
 
   it("does not guess which of several prefixes is meant", async () => {
     const masters = memory();
-    masters.redlock({ keyPrefix: "app:" });
+    masters.redlock({ prefix: "app:" });
     masters.redlock();
     const holding = masters.hold(KEY);
     await expect(holding).rejects.toThrow(
-      'hold(key): found clients with the keyPrefix "app:" and "redlock:", expected one of them: ' +
-        "take the key by a client that has it, masters.redlock({ keyPrefix }).acquire(key)",
+      'hold(key): found clients with the prefix "app:" and "redlock:", expected one of them: ' +
+        "take the key by a client that has it, masters.redlock({ prefix }).acquire(key)",
     );
     await expect(holding).rejects.toThrow(LockConfigError);
   });

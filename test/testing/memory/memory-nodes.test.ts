@@ -122,7 +122,7 @@ describe("a processor that is wrapped, with a plain object for a job", () => {
 describe("lose", () => {
   it("aborts the signal of the holder, as when the masters forget the lock", async () => {
     const masters = memory();
-    const redlock = masters.redlock({ keyPrefix: "app:" });
+    const redlock = masters.redlock({ prefix: "app:" });
     const processor = withLock(
       { redlock, key: KEY, onLost: "fail" },
       async (_job, _jobToken, signal) => {
@@ -134,7 +134,7 @@ describe("lose", () => {
       code: "ERR_REDLOCK_LOST",
       reason: "taken",
     });
-    await masters.redlock({ keyPrefix: "app:" }).acquire(KEY);
+    await masters.redlock({ prefix: "app:" }).acquire(KEY);
   });
 
   it("needs masters that can be reached", async () => {
