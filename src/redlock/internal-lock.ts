@@ -1,0 +1,22 @@
+import type { Cancellation } from "../cancellation.ts";
+import type { LossReason } from "../errors.ts";
+import type { Lock } from "../lock/lock.ts";
+
+/** A lock as the library's own code sees it: also the one of a job that runs without a lock. */
+export interface InternalLock extends Lock {
+  /** Ends with the `LockLostError` when the lock is lost. Costs less than {@link Lock.signal}. */
+  readonly lost: Cancellation;
+  /** Milliseconds since the grant; 0 when there was none. */
+  readonly age: number;
+  /** After the release: resolves when the next waiters have been woken; `undefined` when there are none. */
+  readonly handedOver: Promise<unknown> | undefined;
+  /** Ends the lock for its user: the signal aborts. The keys stay taken until {@link Lock.release}. */
+  lose(reason: LossReason): void;
+  /** @throws {LockLostError} when the lock was lost; not when it was released. */
+  assertNotLost(): void;
+  /**
+   * As {@link Lock.release}, but the keys stay taken for another `holdFor` ms.
+   * @param done the position of a job that has succeeded and supersedes earlier ones; empty for none.
+   */
+  releaseAfter(holdFor: number, done?: string): Promise<"released" | "expired">;
+}
