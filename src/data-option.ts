@@ -4,10 +4,8 @@ export interface DataOption {
   readonly takes:
     | "duration"
     | "duration or false"
-    | "count"
     | "ratio"
     | "text"
-    | "boolean"
     | readonly (string | boolean)[];
   /** What it does, in one line. */
   readonly says: string;

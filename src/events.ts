@@ -12,7 +12,7 @@ export type RedlockWarningCode =
   | "listener-failed"
   | "telemetry-failed"
   | "job-log-failed"
-  | "put-aside-failed"
+  | "delay-failed"
   | "queue-id-unknown"
   | "cancel-failed"
   | "closed-before-worker"

@@ -31,10 +31,6 @@ export const LOCK_DATA_OPTIONS = {
     takes: LOST_POLICIES,
     says: 'What becomes of a job that lost its lock while it ran; default "delay".',
   },
-  maxLost: {
-    takes: "count",
-    says: 'How often in a row a job that lost its lock is put back under onLost "delay"; default 3.',
-  },
   ttl: { takes: "duration", says: "How long the lock lives when nobody extends it." },
   heartbeat: {
     takes: "duration or false",
@@ -60,9 +56,5 @@ export const LOCK_DATA_OPTIONS = {
   jobLogs: {
     takes: JOB_LOGS,
     says: 'Which lines the log of a job gets; default "conflicts".',
-  },
-  unrecoverable: {
-    takes: "boolean",
-    says: "Whether conflicts that fail a job fail it for good; default false.",
   },
 } as const satisfies Record<Exclude<keyof LockPolicies<Job>, "redlock" | "skipResult">, DataOption>;

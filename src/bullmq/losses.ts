@@ -2,6 +2,9 @@ import type { Job } from "bullmq";
 import type { LockLostError } from "../errors.ts";
 import type { JobFields } from "./job-worker.ts";
 
+/** How often in a row a job that lost its lock is put back; then it fails. Three exceeds any ordinary row of deploys or stalls. */
+export const MOST_LOSSES = 3;
+
 /** Marks the entries in the job's list of stack traces that used no attempt. */
 const PUT_BACK = "[lock] put back without using an attempt";
 

@@ -7,7 +7,6 @@ import {
 } from "../errors.ts";
 import type { Activation } from "./activation.ts";
 import { alarm, backoff, timesDelayed } from "./backoff.ts";
-import { unrecoverableError } from "./control-errors.ts";
 import { isSameJob } from "./holder.ts";
 import { keepsFields } from "./job-worker.ts";
 import type { SkippedResult } from "./options.ts";
@@ -67,10 +66,9 @@ async function waitOf({ settings: { maxWait }, job }: Activation): Promise<numbe
 }
 
 /** Makes the error that fails the job. */
-export async function refuse({ settings, log }: Activation, cause: Hindrance): Promise<Error> {
+export async function refuse({ log }: Activation, cause: Hindrance): Promise<Error> {
   await log.trouble(`${cause.message}; failed`);
-  const forGood = settings.unrecoverable && cause instanceof LockConflictError;
-  return forGood ? unrecoverableError(cause) : cause;
+  return cause;
 }
 
 /** Makes the result of a job that is not to run because of a conflict. */

@@ -55,7 +55,8 @@ export interface LockPolicies<
    *   closes. A job that is cancelled while it waits fails.
    * - `"skip"` completes it with a {@link SkippedResult}, or what `skipResult` gives. A retry of a job that failed is delayed:
    *   nobody has done its work. A function that chooses `"skip"` means retries too.
-   * - `"fail"` throws the `LockConflictError`.
+   * - `"fail"` throws the `LockConflictError`; an attempt is used. A function that throws an `UnrecoverableError` fails the
+   *   job for good.
    * - `"keepLatest"` parks it, and completes older ones under this policy with a {@link SkippedResult}: the newest wins. A job
    *   is superseded by a newer one that waits, holds the key, or has succeeded within the last hour; so is a retry. Newer is
    *   what was to run later.
@@ -87,8 +88,8 @@ export interface LockPolicies<
   /**
    * What becomes of a job that lost its lock, once its processor has settled. Its signal aborts in any case.
    *
-   * - `"delay"` puts it back without using an attempt, as BullMQ does with a stalled job, at most `maxLost` times in a
-   *   row; then as `"fail"`.
+   * - `"delay"` puts it back without using an attempt, as BullMQ does with a stalled job, at most three times in a row; then
+   *   as `"fail"`. The count is kept in the job's `stacktrace`.
    * - `"fail"` throws the `LockLostError`, with the processor's own error as its `cause`; an attempt is used.
    * - `"continue"` lets the result, or the processor's own error, stand.
    *
@@ -96,8 +97,6 @@ export interface LockPolicies<
    * @defaultValue `"delay"`
    */
   onLost?: LostPolicy;
-  /** See `onLost`. The count is kept in the job's `stacktrace`. @defaultValue 3 */
-  maxLost?: number;
   /** How long a lock lives when nobody extends it. @defaultValue the `Redlock`'s */
   ttl?: number;
   /** Between two extends of the lock; `false` for none. @defaultValue the `Redlock`'s, or a third of `ttl` */
@@ -134,12 +133,6 @@ export interface LockPolicies<
    * @defaultValue `"conflicts"`
    */
   jobLogs?: JobLogs;
-  /**
-   * Whether conflicts that fail a job fail it for good: they then reach BullMQ as an `UnrecoverableError` with our `code`
-   * and `cause`.
-   * @defaultValue false
-   */
-  unrecoverable?: boolean;
 }
 
 /** The result of a job that did not run. */
@@ -163,14 +156,12 @@ export interface LockSettings {
   readonly order: LockOrder;
   readonly onUnavailable: UnavailablePolicy;
   readonly onLost: LostPolicy;
-  readonly maxLost: number;
   readonly lock: { readonly ttl?: number; readonly heartbeat?: number | false };
   readonly waitTimeout: number;
   readonly maxWait: number | undefined;
   readonly onMaxWait: MaxWaitPolicy;
   readonly skipResult: ((job: Job, conflict: LockConflictError) => unknown) | undefined;
   readonly jobLogs: JobLogs;
-  readonly unrecoverable: boolean;
   readonly maxHold: number | undefined;
   readonly minHold: number;
 }
@@ -182,7 +173,6 @@ const KNOWN = [
   "order",
   "onUnavailable",
   "onLost",
-  "maxLost",
   "ttl",
   "heartbeat",
   "waitTimeout",
@@ -190,7 +180,6 @@ const KNOWN = [
   "onMaxWait",
   "skipResult",
   "jobLogs",
-  "unrecoverable",
   "maxHold",
   "minHold",
 ];
@@ -233,18 +222,12 @@ export function checkLockOptions(options: unknown): LockSettings {
       UNAVAILABLE_POLICIES,
     ),
     onLost: checkChoice("onLost", given.onLost ?? "delay", LOST_POLICIES),
-    maxLost: checkNumber("maxLost", given.maxLost ?? 3, {
-      min: 0,
-      max: 1_000,
-      unit: "a whole number",
-    }),
     lock,
     waitTimeout: checkMs("waitTimeout", given.waitTimeout ?? 5_000, 1),
     maxWait: given.maxWait === undefined ? undefined : checkMs("maxWait", given.maxWait, 1),
     onMaxWait: checkChoice("onMaxWait", given.onMaxWait ?? "fail", MAX_WAIT_POLICIES),
     skipResult: checkFunction("skipResult", given.skipResult),
     jobLogs: checkChoice("jobLogs", given.jobLogs ?? "conflicts", JOB_LOGS),
-    unrecoverable: checkBoolean("unrecoverable", given.unrecoverable ?? false),
     maxHold: given.maxHold === undefined ? undefined : checkMs("maxHold", given.maxHold, 1),
     minHold: checkNumber("minHold", given.minHold ?? 0, {
       min: 0,
@@ -282,11 +265,6 @@ function checkMs(path: string, value: unknown, min: number): number {
 function checkFunction<F>(path: string, value: F): F {
   if (value === undefined || typeof value === "function") return value;
   throw wrong(path, value, "a function");
-}
-
-function checkBoolean(path: string, value: unknown): boolean {
-  if (typeof value === "boolean") return value;
-  throw wrong(path, value, "true or false");
 }
 
 function wrong(path: string, value: unknown, expected: string): LockConfigError {

@@ -11,7 +11,7 @@ import { isControlError, unrecoverableError } from "./control-errors.ts";
 import { offerLock } from "./get-lock.ts";
 import { LinkedSignal } from "./linked-signal.ts";
 import type { Lock } from "./lock.ts";
-import { lossesOf, lossFields } from "./losses.ts";
+import { lossesOf, lossFields, MOST_LOSSES } from "./losses.ts";
 import { acquireForJob, type JobLock } from "./acquire-for-job.ts";
 import { delayJob } from "./delay-job.ts";
 import { positionWhenDone } from "./job-waiter.ts";
@@ -204,7 +204,7 @@ async function afterLoss(
   const forGood = settings.onLost === "fail" || loss.reason === "held-too-long";
   // Who stops a program is no fault of the job.
   const isClosed = loss.reason === "closed";
-  if (forGood || (losses >= settings.maxLost && !isClosed)) {
+  if (forGood || (losses >= MOST_LOSSES && !isClosed)) {
     await log.trouble(`${loss.message}; failed`);
     return loss;
   }

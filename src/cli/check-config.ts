@@ -151,13 +151,13 @@ function showJob(
       `The job locks ${keys.length === 1 ? "" : `all of ${keys.length} keys, or none, `}${where.trim()}:`,
     );
     out.say(...keys.map((key) => `  ${out.paint("bold", printable(key))}`), "", "with");
-    out.say(...table(Object.entries(options).map(([name, value]) => [name, show(name, value)])));
+    out.say(...table(Object.entries(options).map(([name, value]) => [name, show(value)])));
   }
 }
 
-/** Formats an option: numbers are durations, except those that count. */
-function show(name: string, value: unknown): string {
-  return typeof value === "number" && name !== "maxLost" ? duration(value) : String(value);
+/** Formats an option. All numbers are durations. */
+function show(value: unknown): string {
+  return typeof value === "number" ? duration(value) : String(value);
 }
 
 function toJson({ file, rules, lineOf }: RulesFile, explanation: Explanation | undefined) {

@@ -20,7 +20,6 @@ export const EXPECTED = {
   file: "nodes and rules",
 } as const;
 
-const COUNT = "a whole number";
 /** Of the one ratio there is, `driftFactor`. */
 const RATIO = `a number from 0 to ${LARGEST_DRIFT_FACTOR}`;
 const OR_FALSE = `${DURATION_EXPECTED}; or false for none`;
@@ -32,10 +31,8 @@ const VALUES: Record<Extract<DataOption["takes"], string>, v.GenericSchema> = {
     ...duration(OR_FALSE),
     boolean: v.literal(false, OR_FALSE),
   }),
-  count: v.pipe(v.number(COUNT), v.integer(COUNT), v.minValue(0, COUNT)),
   ratio: v.pipe(v.number(RATIO), v.minValue(0, RATIO), v.maxValue(LARGEST_DRIFT_FACTOR, RATIO)),
   text: v.string("a text"),
-  boolean: v.boolean("true or false"),
 };
 
 const pattern = (form: RegExp) =>

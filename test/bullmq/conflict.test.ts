@@ -296,12 +296,15 @@ describe('onConflict "fail"', () => {
     expect((await done)[0]).toMatchObject({ result: "ran", job: { attemptsMade: 2 } });
   });
 
-  test("fails for good with our code and cause when conflicts are unrecoverable", async () => {
+  test("fails for good where a function throws an UnrecoverableError", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:a");
+    const onConflict = (_job: Job, conflict: LockConflictError): "delay" => {
+      throw Object.assign(new UnrecoverableError(conflict.message), { cause: conflict });
+    };
     const worker = bench.worker(
-      withLock({ redlock, key: KEY, onConflict: "fail", unrecoverable: true }, async () => "ran"),
+      withLock({ redlock, key: KEY, onConflict }, async (): Promise<unknown> => "ran"),
     );
     const done = ends(worker, 1);
 
@@ -311,9 +314,9 @@ describe('onConflict "fail"', () => {
     expect(end!.job.attemptsMade).toBe(1);
     expect(end!.error).toMatchObject({
       name: new UnrecoverableError().name,
-      code: "ERR_REDLOCK_CONFLICT",
-      cause: { name: "LockConflictError" },
+      cause: { code: "ERR_REDLOCK_CONFLICT" },
     });
+    expect((await redlock.inspect("account:a")).waiting).toBe(0);
   });
 });
 

@@ -92,10 +92,7 @@ describe("while too few masters answer", () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const worker = bench.worker(
-      withLock(
-        { redlock, key: KEY, onUnavailable: "fail", unrecoverable: true },
-        async () => "ran",
-      ),
+      withLock({ redlock, key: KEY, onUnavailable: "fail" }, async () => "ran"),
     );
     const failed = new Promise<Error>((resolve) => {
       worker.once("failed", (_job, error) => resolve(error));

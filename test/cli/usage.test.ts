@@ -324,7 +324,6 @@ ${file}: 2 problems
     expect(out).toContain(`\nThe job locks by rules[0] (${file}:3):\n  account:42\n\nwith\n`);
     expect(out).toMatch(/\n  ttl +15 s\n/);
     expect(out).toMatch(/\n  maxWait +5 min\n/);
-    expect(out).toMatch(/\n  maxLost +3\n/);
     const json = await cli(["check-config", file, "--job", "-", "--json"], { env: ENV, input });
     expect(JSON.parse(json.out)).toMatchObject({
       problems: [],

@@ -51,7 +51,6 @@ describe("explain", () => {
         order: "arrival",
         onUnavailable: "fail",
         onLost: "delay",
-        maxLost: 3,
         ttl: 30_000,
         heartbeat: 10_000,
         waitTimeout: 5_000,
@@ -59,7 +58,6 @@ describe("explain", () => {
         minHold: 0,
         onMaxWait: "fail",
         jobLogs: "conflicts",
-        unrecoverable: false,
       },
     });
     const items = [{ sku: "b" }, { sku: "a" }, { sku: "b" }];

@@ -274,8 +274,8 @@ describe("types of rules in code", () => {
       () => defineLocks({ nodes, rules: [{ key: "a", onConflict: "skipp" }] }),
       // @ts-expect-error no such unit
       () => defineLocks({ nodes, ttl: "15 seconds", rules: [{ key: "a" }] }),
-      // @ts-expect-error a count has no unit
-      () => defineLocks({ nodes, maxLost: "3s", rules: [{ key: "a" }] }),
+      // @ts-expect-error a ratio has no unit
+      () => defineLocks({ nodes, driftFactor: "3s", rules: [{ key: "a" }] }),
       // @ts-expect-error rules are data
       () => defineLocks({ nodes, rules: [{ key: "a", onConflict: () => "skip" }] }),
       // @ts-expect-error which masters

@@ -175,30 +175,27 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     ],
     [
       "numbers that are none",
-      `${NODES}\nmaxLost: -1\ndriftFactor: 0.21\nttl: 1.5\nrules: [{key: a, maxWait: 1.5ms, waitTimeout: 0s, maxLost: 1001}]`,
-      "2:10 maxLost: found -1, expected a whole number",
-      "3:14 driftFactor: found 0.21, expected a number from 0 to 0.2",
-      '4:6 ttl: found 1.5, expected whole milliseconds, or a duration such as "30s" or "5m"',
-      '5:27 rules[0].maxWait: found "1.5ms", expected a duration of whole milliseconds',
-      '5:47 rules[0].waitTimeout: found "0s" (0 ms), expected whole milliseconds from 1 to 2147483647, 24 days: no timer holds longer',
-      "5:60 rules[0].maxLost: found 1001, expected a whole number from 0 to 1000",
+      `${NODES}\ndriftFactor: 0.21\nttl: 1.5\nrules: [{key: a, maxWait: 1.5ms, waitTimeout: 0s}]`,
+      "2:14 driftFactor: found 0.21, expected a number from 0 to 0.2",
+      '3:6 ttl: found 1.5, expected whole milliseconds, or a duration such as "30s" or "5m"',
+      '4:27 rules[0].maxWait: found "1.5ms", expected a duration of whole milliseconds',
+      '4:47 rules[0].waitTimeout: found "0s" (0 ms), expected whole milliseconds from 1 to 2147483647, 24 days: no timer holds longer',
     ],
     [
       "choices that are none, of the rules and for all of them",
-      `${NODES}\nrestartGuard: trustnew\nonLost: fails\nunrecoverable: yes\nrules: [{key: a, heartbeat: true, jobLogs: no}]`,
+      `${NODES}\nrestartGuard: trustnew\nonLost: fails\nrules: [{key: a, heartbeat: true, jobLogs: no}]`,
       '2:15 restartGuard: found "trustnew", expected one of true, "trust-new", false; did you mean "trust-new"?',
       '3:9 onLost: found "fails", expected one of "delay", "fail", "continue"; did you mean "fail"?',
-      '4:16 unrecoverable: found "yes", expected true or false',
-      '5:29 rules[0].heartbeat: found true, expected whole milliseconds, or a duration such as "30s" or "5m"; or false for none',
-      '5:44 rules[0].jobLogs: found "no", expected one of "conflicts", "off", "all"',
+      '4:29 rules[0].heartbeat: found true, expected whole milliseconds, or a duration such as "30s" or "5m"; or false for none',
+      '4:44 rules[0].jobLogs: found "no", expected one of "conflicts", "off", "all"',
     ],
     [
       "options in the wrong place",
       `${NODES}\nkey: a\nrules: [{key: a, nodes: [], redlock: x, maxTtl: 5s, onConflikt: skip}]`,
-      "2:1 key: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules",
+      "2:1 key: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules",
       ...["3:18 rules[0].nodes", "3:29 rules[0].redlock", "3:41 rules[0].maxTtl"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable`,
+          `${place}: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs`,
       ),
       '3:53 rules[0].onConflikt: found an unknown option, expected "onConflict"?',
     ],
@@ -486,9 +483,9 @@ rules:
       `${NODES}\n__proto__: {ttl: 5}\nconstructor: 1\nrules: [{key: a, toString: 1}]`,
       ...["2:1 __proto__", "3:1 constructor"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules`,
+          `${place}: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules`,
       ),
-      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, maxLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, unrecoverable",
+      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs",
     ],
   ])("has %s", async (_, text, ...problems) => {
     expect((await faultsOf(text)).map(line)).toEqual(problems);

@@ -72,7 +72,7 @@ rules:
 
   it("is taken where it is the text that was written, and in names", async () => {
     const text = `${NODES}
-maxLost: 3
+ttl: 3000
 driftFactor: 0.02
 rules:
 - when: { data.a: 1, data.b: -1.5, data.c: true, data.d: null, data.e: ~, data.f: "1.10", data.1.10: yes, data.g: 1.2.3 }

@@ -112,7 +112,7 @@ function exampleOf(name: string): unknown {
   const option = ofRule[name]!;
   if (option.enum !== undefined) return option.enum.at(-1);
   if (name === "ttl" || name === "heartbeat") return 2_500;
-  return name === "unrecoverable" ? true : 7;
+  return 7;
 }
 
 /** The names that an error about an unknown option lists. */

@@ -104,14 +104,13 @@ export const jobQueues: readonly Setting[] = [
         queue: "customqueue",
         key: "{{name}}:{{data.args[0]}}",
         onConflict: "fail",
-        unrecoverable: true,
       },
     ],
     samples: [
       {
         job: { queueName: "customqueue", name: "J", data: { args: [1] } },
         keys: ["J:1"],
-        with: { onConflict: "fail", unrecoverable: true },
+        with: { onConflict: "fail" },
       },
     ],
   },
