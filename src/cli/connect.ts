@@ -5,7 +5,7 @@ import { findFile } from "../config/text-file.ts";
 import { LockRulesError } from "../config/rules-error.ts";
 import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
 import { LockConfigError } from "../errors.ts";
-import type { NodeOption } from "../redis/endpoint.ts";
+import type { NodeOption } from "../redis/node-options.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
 import { REAL_RUNTIME } from "../redlock/make-context.ts";
 import { Redlock } from "../redlock/redlock.ts";

@@ -178,7 +178,7 @@ class Delivery implements BatchListener {
   /** Tells all, whatever one of them throws: that is thrown when all have been told. */
   #tell(tell: (call: AnyRequest, index: number) => void): void {
     const thrown: unknown[] = [];
-    const { calls } = this.#batch;
+    const { requests: calls } = this.#batch;
     for (let index = 0; index < calls.length; index++) {
       try {
         tell(calls[index] as AnyRequest, index);
