@@ -42,7 +42,7 @@ export class CancelRequests {
     if (token === undefined) return;
     const { masters, names } = this.#context;
     const request = { names, key: met.key, token, position, by };
-    masters.broadcast(cancelOperation, request, { answer: () => {}, failure: () => {} });
+    masters.broadcast(cancelOperation, request);
   }
 
   /** Hears requests to a holder until the returned function is called. */
