@@ -39,7 +39,7 @@ export async function checkVotes(
     const identity = { names, keys: [], owner: "ready", token: 1, guarded: guards.enabled };
     const request = { ...identity, requester: NOBODY, ttl: maxTtl, holder: "" };
     masters.gather(acquireOperation, request, (node, reply, open) => {
-      if (!(reply instanceof NodeError)) guards.heard(node, reply);
+      if (!(reply instanceof NodeError)) guards.onReply(node, reply);
       ballots[node] = toVoteCheck(reply);
       if (open === 0) resolve();
     });

@@ -107,7 +107,7 @@ class Watch implements Task {
   }
 
   /** {@link Task} */
-  keep(now: number): void {
+  run(now: number): void {
     this.due = now + this.#holder.interval;
     const { masters, names } = this.#context;
     for (const key of this.#holder.keys) {
