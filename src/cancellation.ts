@@ -1,9 +1,9 @@
 /**
- * What a signal and its controller are together, for use within the library: each job has several, and an `AbortController`
- * costs as much as all the rest of them.
+ * A signal and its controller in one, for use within the library: each job has several, and an `AbortController` costs as
+ * much as all the rest of a job.
  */
 export class Cancellation {
-  /** Made when somebody listens: most locks end without. */
+  /** Created by the first listener: most locks end without one. */
   #callbacks: Set<() => void> | undefined;
   #aborted = false;
   #reason: unknown;
@@ -16,7 +16,7 @@ export class Cancellation {
     return this.#reason;
   }
 
-  /** Ends, for good: later reasons do not count. */
+  /** Aborts; later reasons are ignored. */
   abort(reason: unknown): void {
     if (this.#aborted) return;
     this.#aborted = true;
@@ -26,7 +26,7 @@ export class Cancellation {
     for (const callback of called) callback();
   }
 
-  /** Calls `callback` when it ends; see {@link onAbort}. */
+  /** Calls `callback` when it aborts; see `onAbort`. */
   listen(callback: () => void): () => void {
     const callbacks = (this.#callbacks ??= new Set());
     callbacks.add(callback);

@@ -1,9 +1,7 @@
 /** A started timer; its owner clears it with {@link Clock.clearTimer}. */
 export type Timer = object | number;
 
-/**
- * Where the library takes time from. Injected, so that tests can run the real client in virtual time.
- */
+/** The source of time. Injected, so that tests can run the real client in virtual time. */
 export interface Clock {
   /** Milliseconds that never go back and that count the time a suspended machine slept. */
   now(): number;
@@ -16,20 +14,20 @@ export interface Clock {
 }
 
 /**
- * A growth of (wall - monotonic) above this many milliseconds since the last look is taken for a suspended machine.
- * Below it lie clock slewing and the granularity of the two clocks.
+ * When (wall - monotonic) has grown by more than this many milliseconds since the last reading, the machine was suspended.
+ * Slewing and the granularity of the two clocks stay below.
  */
 const SUSPEND_THRESHOLD = 50;
 
-/** Node's `setTimeout` fires at once when asked for more than this many milliseconds. */
+/** `setTimeout` of Node fires at once for a longer time, in milliseconds. */
 const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
  * A monotonic clock that also counts suspended time.
  *
- * CLOCK_MONOTONIC stands still while a virtual machine is suspended, the masters' clocks do not. When the
- * wall clock runs ahead of the monotonic one, the difference is added: a forward step of the wall clock
- * then ends locks early, which is the safe side. A backward step is ignored.
+ * CLOCK_MONOTONIC stops while a virtual machine is suspended; the masters' clocks do not. When the wall clock runs ahead of
+ * the monotonic clock, the difference is added: a forward step of the wall clock then ends locks early, which is safe. A
+ * backward step is ignored.
  *
  * @see https://github.com/nodejs/node/issues/47724
  */
@@ -70,5 +68,5 @@ export class SuspendAwareClock implements Clock {
   }
 }
 
-/** The clock of this process, shared so that a suspension is noticed by whoever looks first. */
+/** The clock of this process, shared so that its first reading after a suspension notices it for all. */
 export const systemClock: Clock = new SuspendAwareClock();

@@ -26,7 +26,7 @@ export {
 export type { RedlockEvents, RedlockWarning, RedlockWarningCode, RulesChange } from "./events.ts";
 export type { JobNames } from "./job-names.ts";
 export type { Lock } from "./lock/lock.ts";
-export type { NodeOption, NodeOptions, RedisClient } from "./redis/endpoint.ts";
+export type { NodeOption, NodeOptions, RedisClient } from "./redis/node-options.ts";
 export type { Finding, FindingCode, FindingSeverity } from "./ready/findings.ts";
 export type { HandleOptions, RedlockHandle } from "./handle/handle.ts";
 export type { KeyInspection, NodeInspection, WaiterInspection } from "./redlock/inspect.ts";

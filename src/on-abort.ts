@@ -1,6 +1,6 @@
 import { Cancellation } from "./cancellation.ts";
 
-/** What ends an undertaking: a user's signal, or one of our own. */
+/** What can abort a task: a signal of the user, or one of our own. */
 export type AbortSource = AbortSignal | Cancellation;
 
 interface Fan {
@@ -13,15 +13,14 @@ const fans = new WeakMap<AbortSignal, Fan>();
 /**
  * Calls `callback` once when the signal aborts, at once if it has, until the returned function is called.
  *
- * However many callbacks a signal has here, it has one listener: a signal that many waiters share would else bring
- * Node's warning of a leak.
+ * A signal has one listener for all callbacks: otherwise a signal that many waiters share would cause Node's warning of a leak.
  */
 export function onAbort(signal: AbortSource, callback: () => void): () => void {
   if (signal.aborted) {
     callback();
     return () => {};
   }
-  // Of its own, so that a callback given twice is two.
+  // A new function, so that the same callback can be given twice.
   const entry = (): void => callback();
   if (signal instanceof Cancellation) return signal.listen(entry);
   const fan = fans.get(signal) ?? openFan(signal);
@@ -55,7 +54,7 @@ export function throwIfAborted(signals: readonly AbortSource[]): void {
 }
 
 /**
- * Waits for `work`, but not beyond the abort of one of the signals: what the work then still comes to goes to `late`.
+ * Waits for `work`, or until one of the signals aborts. The result of aborted work goes to `late`.
  * @throws the reason of the signal.
  */
 export function unlessAborted<T>(

@@ -1,7 +1,7 @@
 import type { Clock, Timer } from "./clock.ts";
 import { onAbort } from "./on-abort.ts";
 
-/** Calls `run` after `ms`, or in the very tick in which `ended` aborts before. */
+/** Calls `run` after `ms`, or in the same tick in which `ended` aborts before. */
 export function after(clock: Clock, ms: number, ended: AbortSignal, run: () => void): void {
   const timer = clock.timer(ms, () => {
     forget();
@@ -13,14 +13,14 @@ export function after(clock: Clock, ms: number, ended: AbortSignal, run: () => v
   });
 }
 
-/** Lets time pass, until a signal aborts. */
+/** Waits `ms`, or until a signal aborts. */
 export function pause(clock: Clock, ms: number, ended: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     after(clock, ms, ended, resolve);
   });
 }
 
-/** Waits for something, for `ms` at most. */
+/** Waits for a promise, for `ms` at most. */
 export async function within(clock: Clock, promise: Promise<unknown>, ms: number): Promise<void> {
   let timer: Timer | undefined;
   await Promise.race([

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 
-/** Where the library takes chance from. Injected, so that a test replays a run from its seed. */
+/** The source of randomness. Injected, so that a test can replay a run from its seed. */
 export interface Random {
   /** A number from 0 up to, not including, 1. Only for jitter. */
   fraction(): number;
@@ -8,10 +8,13 @@ export interface Random {
   owner(): string;
 }
 
-/** Size of an owner in bytes: 128 bits, as in the published algorithm's 20 random bytes, never collide by chance. */
+/**
+ * Size of an owner in bytes. 128 bits never collide by chance; the published algorithm uses 20 bytes.
+ * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/ ("Correct Implementation with a Single Instance")
+ */
 const OWNER_BYTES = 16;
 
-/** How many owners are drawn at once: one call of the generator costs as much as all the rest of an owner. */
+/** Owners that are drawn at once: a call of the generator costs as much as all the rest of an owner. */
 const OWNERS_AT_ONCE = 256;
 
 let drawn = Buffer.alloc(0);
@@ -26,7 +29,7 @@ function drawOwner(): string {
   return drawn.toString("base64url", used - OWNER_BYTES, used);
 }
 
-/** The chance of this process. */
+/** The randomness of this process. */
 export const systemRandom: Random = {
   fraction: () => Math.random(),
   owner: drawOwner,

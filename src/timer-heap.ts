@@ -1,27 +1,27 @@
 import type { Clock, Timer } from "./clock.ts";
 
-/** Something that wants to be called at a time, and may change its mind about when. */
+/** Something that runs at a time, which may change. */
 export interface Task {
-  /** Clock time of the next call. Call {@link TimerHeap.update} after making it earlier; later needs no word. */
+  /** Clock time of the next run. {@link TimerHeap.update} must be called when it becomes earlier, not when it becomes later. */
   readonly due: number;
-  /** Called at `due` or soon after; afterwards `due` is read again. Must not throw. */
-  keep(now: number): void;
+  /** Runs at `due` or soon after; then `due` is read again. Must not throw. */
+  run(now: number): void;
 }
 
-/** Entries without an appointment that are tolerated before the heap is built anew. */
+/** Outdated entries that are tolerated before the heap is built anew. */
 const SPARE_ENTRIES = 256;
 
-/** Timers stand still while a machine is suspended; after so many ms the clock is looked at again, in any case. */
+/** Longest timer, in ms: timers stop while a machine is suspended, and the clock does not. */
 const LONGEST_SLEEP = 1_000;
 
 interface Entry {
-  readonly appointment: Task;
+  readonly task: Task;
   readonly at: number;
 }
 
 /**
- * All appointments of one client on one timer: a heap by time. An appointment that has moved to a later time stays
- * where it is until its old time comes; that makes moving it free.
+ * All tasks of one client on one timer: a heap by time. A task that has moved to a later time keeps its entry until the old
+ * time comes, so moving it is free.
  */
 export class TimerHeap {
   readonly #clock: Clock;
@@ -29,49 +29,47 @@ export class TimerHeap {
   #heap: Entry[] = [];
   #timer: Timer | undefined;
   #timerAt = Infinity;
-  /** When the timer is to fire, at the latest. */
+  /** When the timer should fire at the latest. */
   #firesAt = Infinity;
-  /** By how many ms the timer was late that has fired now. */
+  /** By how many ms the timer that is running tasks now was late. */
   #late = 0;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Enters an appointment. */
-  add(appointment: Task): void {
-    this.#active.add(appointment);
-    this.update(appointment);
+  add(task: Task): void {
+    this.#active.add(task);
+    this.update(task);
   }
 
-  /** To be called when `due` has become earlier. */
-  update(appointment: Task): void {
-    if (!this.#active.has(appointment)) return;
+  /** Moves a task whose `due` has become earlier. */
+  update(task: Task): void {
+    if (!this.#active.has(task)) return;
     if (this.#heap.length > SPARE_ENTRIES + 4 * this.#active.size) this.#rebuild();
-    this.#push({ appointment, at: appointment.due });
+    this.#push({ task, at: task.due });
     this.#arm();
   }
 
-  /** Takes an appointment off; it is not called any more. */
-  remove(appointment: Task): void {
-    this.#active.delete(appointment);
+  /** Removes a task; it does not run any more. */
+  remove(task: Task): void {
+    this.#active.delete(task);
     if (this.#active.size > 0) return;
     this.#heap = [];
     this.#arm();
   }
 
   /**
-   * By how many milliseconds the timer is late, or was when it fired now: for so long at least the event loop was blocked, or
+   * Milliseconds by which the timer is late, or was late when it fired: for that time at least the event loop was blocked, or
    * the machine was suspended.
    */
   lateBy(now: number): number {
     return Math.max(this.#late, now - this.#firesAt);
   }
 
-  /** Drops the entries of appointments that were taken off or have moved. */
   #rebuild(): void {
     this.#heap = [];
-    for (const appointment of this.#active) this.#push({ appointment, at: appointment.due });
+    for (const task of this.#active) this.#push({ task, at: task.due });
   }
 
   #run(): void {
@@ -82,12 +80,12 @@ export class TimerHeap {
     this.#firesAt = Infinity;
     for (let [next] = this.#heap; next !== undefined && next.at <= now; [next] = this.#heap) {
       this.#pop();
-      const { appointment } = next;
-      if (!this.#active.has(appointment)) continue;
-      if (appointment.due <= now) appointment.keep(now);
-      // Kept once a run, even if it wants to be kept again at once: the loop must end.
-      if (this.#active.has(appointment)) {
-        this.#push({ appointment, at: Math.max(appointment.due, now + 1) });
+      const { task } = next;
+      if (!this.#active.has(task)) continue;
+      if (task.due <= now) task.run(now);
+      // Not again in this loop, even if it is due at once: the loop must end.
+      if (this.#active.has(task)) {
+        this.#push({ task, at: Math.max(task.due, now + 1) });
       }
     }
     this.#late = 0;

@@ -5,7 +5,7 @@ import { LockRulesError } from "../config/rules-error.ts";
 import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
 import { findFile } from "../config/text-file.ts";
 import { LockConfigError, LockKeyError } from "../errors.ts";
-import type { NodeOption } from "../redis/endpoint.ts";
+import type { NodeOption } from "../redis/node-options.ts";
 import { Master } from "../redis/master.ts";
 import { REAL_RUNTIME } from "../redlock/make-context.ts";
 import type { RedlockOptions } from "../redlock/options.ts";

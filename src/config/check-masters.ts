@@ -1,5 +1,6 @@
 import type { DataOption } from "../data-option.ts";
-import { type Endpoint, type NodeOption, parseEndpoint } from "../redis/endpoint.ts";
+import { type Endpoint, parseEndpoint } from "../redis/endpoint.ts";
+import type { NodeOption } from "../redis/node-options.ts";
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import {
   checkRedlockOptions,

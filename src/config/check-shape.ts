@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { nearest } from "../nearest.ts";
-import { KNOWN_IN_NODE, REFUSED_IN_NODE, USUAL_IN_NODE } from "../redis/endpoint.ts";
+import { KNOWN_IN_NODE, REFUSED_IN_NODE, USUAL_IN_NODE } from "../redis/node-options.ts";
 import { guessDuration } from "./duration.ts";
 import { isPlain } from "./environment.ts";
 import { hintAboutOption, meantChoice } from "./foreign-words.ts";

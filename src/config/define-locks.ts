@@ -4,7 +4,7 @@ import type { LockPolicies } from "../bullmq/options.ts";
 import { refuseUnknownOptions, requireObject, requireText } from "../check-options.ts";
 import type { DataOption } from "../data-option.ts";
 import { LockConfigError } from "../errors.ts";
-import type { NodeOption } from "../redis/endpoint.ts";
+import type { NodeOption } from "../redis/node-options.ts";
 import type { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
 import type { DataOption } from "../data-option.ts";
 import { MAX_KEYS } from "../keys/normalise.ts";
-import { KNOWN_IN_NODE } from "../redis/endpoint.ts";
+import { KNOWN_IN_NODE } from "../redis/node-options.ts";
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import { LARGEST_DRIFT_FACTOR } from "../redlock/options.ts";
 import { DURATION_EXPECTED, DURATION_FORM } from "./duration.ts";

@@ -1,5 +1,5 @@
 import { describeKind, describeValue } from "../errors.ts";
-import { KNOWN_IN_NODE, REFUSED_IN_NODE } from "../redis/endpoint.ts";
+import { KNOWN_IN_NODE, REFUSED_IN_NODE } from "../redis/node-options.ts";
 import { NOTHING, type Path, writePath } from "./problem.ts";
 import { KNOWN_AT_TOP, KNOWN_IN_RULE } from "./schema.ts";
 

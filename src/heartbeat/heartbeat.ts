@@ -1,43 +1,43 @@
 import type { Clock } from "../clock.ts";
 import type { NodeVote } from "../errors.ts";
 import type { ExtendOutcome } from "../lock/tally.ts";
-import type { Lease } from "../lock/lease.ts";
+import type { Lease, LeaseListener } from "../lock/lease.ts";
 import type { Random } from "../random.ts";
 import { TimerHeap, type Task } from "../timer-heap.ts";
 
-/** Why a lock is over without having been released. */
+/** Why a lock has ended without a release. */
 export interface LossNotice {
   readonly reason: "taken" | "expired" | "blocked" | "ended";
   readonly votes: readonly NodeVote[];
-  /** Milliseconds for which, at least, nothing could run, when that is the reason. */
+  /** Milliseconds for which, at least, the process was blocked, when that is the reason. */
   readonly blockedFor?: number;
 }
 
-/** What the owner of a lock is told. */
+/** Receives what happens to a held lock. */
 export interface HeartbeatListener {
   /** The deadline moved. */
   onExtended(): void;
-  /** The lock is lost. Called once; the heartbeat has ended. */
+  /** The lock is lost. Called once; the heartbeat has stopped. */
   onLost(notice: LossNotice): void;
 }
 
-/** Beats are due on a grid of this part of their interval, so that many locks share their requests. */
+/** Extends are due on a grid of this part of their interval, so that many locks share their requests. */
 const GRID_PART = 50;
-/** After a beat that moved nothing the next comes after this part of the ttl, so that several fit before the end. */
+/** After an extend that moved nothing, the next follows after this part of the ttl, so that several fit before the end. */
 const RETRY_PART = 12;
-/** ... but not sooner than after this many ms. */
+/** Shortest pause before such a retry, in ms. */
 const SHORTEST_RETRY = 100;
 
-/** The last beat comes this part of the ttl before the lock is given up. */
+/** The last extend is sent this part of the ttl before the lock is given up. */
 const LAST_CHANCE_PART = 20;
 
-/** A timer that is late by this part of the ttl did not fire because nothing could run. */
+/** A timer that is late by more than this part of the ttl was blocked. */
 const BLOCKED_PART = 20;
 
 const NO_VOTES: readonly NodeVote[] = [];
 
-/** One timer for all locks of a client: beats that extend them, and a watchdog that ends them in time. */
-export class Heartbeat {
+/** The heartbeats of all locks of a client, on one timer. */
+export class Heartbeats {
   readonly #timers: TimerHeap;
   readonly #clock: Clock;
   readonly #random: Random;
@@ -49,25 +49,23 @@ export class Heartbeat {
   }
 
   /**
-   * Keeps a granted lock alive until the returned beat is stopped.
-   * @param interval milliseconds between two extends; `false` leaves only the watchdog.
+   * Keeps a granted lock alive until the returned heartbeat is stopped.
+   * @param interval milliseconds between two extends; `false` for the watchdog alone.
    */
-  keep(lease: Lease, interval: number | false, listener: HeartbeatListener): Beat {
-    const beat = new Beat(lease, interval, listener, this.#timers, this.#clock, this.#random);
-    this.#timers.add(beat);
-    return beat;
+  start(lease: Lease, interval: number | false, listener: HeartbeatListener): Heartbeat {
+    return new Heartbeat(lease, interval, listener, this.#timers, this.#clock, this.#random);
   }
 }
 
-/** The heartbeat and the watchdog of one lock. */
-export class Beat implements Task {
+/** The heartbeat of one lock: extends it in time, and ends it in time when no extend succeeds. */
+export class Heartbeat implements Task, LeaseListener {
   readonly #lease: Lease;
   readonly #interval: number | false;
   readonly #listener: HeartbeatListener;
   readonly #timers: TimerHeap;
   readonly #clock: Clock;
   readonly #random: Random;
-  #nextBeat: number;
+  #nextExtend: number;
   #over = false;
   #lastVotes: readonly NodeVote[] = NO_VOTES;
 
@@ -85,26 +83,27 @@ export class Beat implements Task {
     this.#timers = timers;
     this.#clock = clock;
     this.#random = random;
-    this.#nextBeat = this.#onGrid(clock.now());
-    lease.onShortened = () => timers.update(this);
+    this.#nextExtend = this.#onGrid(clock.now());
+    lease.watch(this);
+    timers.add(this);
   }
 
   get due(): number {
-    return Math.min(this.#nextBeat, this.#lease.usableUntil);
+    return Math.min(this.#nextExtend, this.#lease.usableUntil);
   }
 
-  keep(now: number): void {
-    // The watchdog first, and independent of any answer: an extend may hang, the deadline does not wait.
+  run(now: number): void {
+    // The deadline first: it must hold even when an extend is never answered.
     if (now >= this.#lease.usableUntil) {
       this.#lose(this.#overdue(now));
-    } else if (now >= this.#nextBeat) {
-      this.#nextBeat = Infinity;
-      this.beat();
+    } else if (now >= this.#nextExtend) {
+      this.#nextExtend = Infinity;
+      this.extend();
     }
   }
 
-  /** Extends now, by `ttl` or the lock's own. `settle` runs with what it came to. */
-  beat(ttl: number = this.#lease.grantedTtl, settle?: (outcome: ExtendOutcome) => void): void {
+  /** Extends now, by `ttl` or the lock's own ttl. `settle` runs with the outcome. */
+  extend(ttl: number = this.#lease.grantedTtl, settle?: (outcome: ExtendOutcome) => void): void {
     const sentAt = this.#clock.now();
     const before = this.#lease.validUntil;
     this.#lease.extend(ttl, (outcome) => {
@@ -113,28 +112,32 @@ export class Beat implements Task {
     });
   }
 
-  #extended(outcome: ExtendOutcome, sentAt: number, before: number): void {
-    if (this.#over) return;
-    if (outcome.kind === "lost") return this.#lose({ reason: "taken", votes: outcome.votes });
-    const moved = this.#lease.validUntil > before;
-    this.#lastVotes = moved || outcome.kind === "extended" ? NO_VOTES : outcome.votes;
-    this.#nextBeat = moved ? this.#onGrid(sentAt) : this.#retryAt(this.#clock.now());
+  onShortened(): void {
     this.#timers.update(this);
-    if (moved) this.#listener.onExtended();
   }
 
-  /** Ends beats and watchdog at once; nothing is called any more. Idempotent. */
+  /** Stops extends and watchdog; the listener is not called any more. Idempotent. */
   stop(): void {
     this.#over = true;
     this.#timers.remove(this);
   }
 
-  /** Notices now what the timer would notice when it gets its turn. */
+  /** Does now what the timer would do, in case that the timer is late. */
   check(): void {
-    if (!this.#over) this.keep(this.#clock.now());
+    if (!this.#over) this.run(this.#clock.now());
   }
 
-  /** Why the lock was not extended in time. */
+  #extended(outcome: ExtendOutcome, sentAt: number, before: number): void {
+    if (this.#over) return;
+    if (outcome.kind === "lost") return this.#lose({ reason: "taken", votes: outcome.votes });
+    const moved = this.#lease.validUntil > before;
+    this.#lastVotes = moved || outcome.kind === "extended" ? NO_VOTES : outcome.votes;
+    this.#nextExtend = moved ? this.#onGrid(sentAt) : this.#retryAt(this.#clock.now());
+    this.#timers.update(this);
+    if (moved) this.#listener.onExtended();
+  }
+
+  /** Explains why the lock was not extended in time. */
   #overdue(now: number): LossNotice {
     const votes = this.#lastVotes;
     if (this.#interval === false) return { reason: "ended", votes };
@@ -160,7 +163,7 @@ export class Beat implements Task {
     const { grantedTtl, usableUntil } = this.#lease;
     const pause = Math.max(grantedTtl / RETRY_PART, Math.min(SHORTEST_RETRY, this.#interval / 2));
     const next = now + pause * (0.75 + this.#random.fraction() / 2);
-    // One more try rather than none, when the end comes before the next one has had its chance.
+    // The last retry comes early enough to be answered.
     const lastChance = usableUntil - grantedTtl / LAST_CHANCE_PART;
     return lastChance > now ? Math.min(next, lastChance) : next;
   }

@@ -1,11 +1,11 @@
 import type { NodeError } from "../redis/node-error.ts";
 import type { Responses } from "../redis/operation.ts";
 import { type AcquireReply, acquireOperation, type UnarmedGuard } from "./acquire-operation.ts";
-import type { LockIdentity } from "./lock-identity.ts";
+import { Lease } from "./lease.ts";
 import type { LockContext } from "./lock-context.ts";
+import type { LockIdentity } from "./lock-identity.ts";
 import { judge, markOf, type Verdict, type Vote } from "./quorum.ts";
 import type { ReservationListener } from "./tally.ts";
-import { Lease } from "./lease.ts";
 
 const UNARMED: Record<UnarmedGuard, string> = {
   absent: "new, or lost its memory",
@@ -13,7 +13,7 @@ const UNARMED: Record<UnarmedGuard, string> = {
   unsure: "lost its memory, and no master has told yet how long the locks can be that it forgot",
 };
 
-/** Why a guard gives no vote, in words. */
+/** Describes why a guard gives no vote. */
 export function describeUnarmed(
   reply: AcquireReply & { readonly status: "unarmed" | "too long" },
 ): string {
@@ -26,8 +26,9 @@ const PENDING: Vote = { kind: "pending" };
 const GRANTED: Vote = { kind: "granted" };
 
 /**
- * Asks all masters once, and judges their votes until they are decided. One flat object, since there is one for nearly every
- * lock.
+ * One round of voting: asks all masters once, with one token, and judges their votes until they are decided.
+ *
+ * A single object without closures, since nearly every lock takes one.
  */
 export class AcquireRound implements Responses<AcquireReply> {
   readonly lease: Lease;
@@ -39,8 +40,8 @@ export class AcquireRound implements Responses<AcquireReply> {
   #rollingBack: ReservationListener | undefined;
 
   /**
-   * @param traces is set for the masters that may have something of the claim; it may know some of earlier rounds.
-   * @param decided runs once, with the verdict.
+   * @param traces the masters that may hold something of the attempt; shared by its rounds.
+   * @param decided runs once, when there is a verdict.
    */
   constructor(
     context: LockContext,
@@ -61,7 +62,7 @@ export class AcquireRound implements Responses<AcquireReply> {
   }
 
   answer(node: number, reply: AcquireReply, sentAt: number): void {
-    this.#hear(node, reply, sentAt);
+    this.#note(node, reply, sentAt);
     this.#cast(node, voteOf(reply));
   }
 
@@ -69,23 +70,23 @@ export class AcquireRound implements Responses<AcquireReply> {
     this.#cast(node, { kind: "failed", error });
   }
 
-  /** Too late for the vote, not for the lease. */
+  /** A late answer is no vote, but counts for the lease. */
   late(node: number, reply: AcquireReply, sentAt: number): void {
-    this.#hear(node, reply, sentAt);
+    this.#note(node, reply, sentAt);
   }
 
   /**
-   * Takes back what the rounds may have left: at once where a master has granted, or said nothing and may do so late, and
-   * where the vote is still to come when it is there.
+   * Rolls back what the rounds of the attempt may have left: now on masters that have granted or failed, which may still grant
+   * late, and on the others when they have voted.
    */
-  rollBack(heard: ReservationListener): void {
-    this.#rollingBack = heard;
+  rollBack(listener: ReservationListener): void {
+    this.#rollingBack = listener;
     for (const node of this.votes.keys()) this.#rollBackOn(node);
   }
 
-  #hear(node: number, reply: AcquireReply, sentAt: number): void {
-    this.#context.guards.heard(node, reply);
-    // Also after the round is decided: each further master makes the lock last longer.
+  #note(node: number, reply: AcquireReply, sentAt: number): void {
+    this.#context.guards.onReply(node, reply);
+    // Also after the verdict: each further master makes the lock last longer.
     if (reply.status === "granted") this.lease.confirm(node, sentAt, this.lease.grantedTtl);
   }
 
@@ -101,12 +102,12 @@ export class AcquireRound implements Responses<AcquireReply> {
   }
 
   #rollBackOn(node: number): void {
-    const done = this.votes[node] !== PENDING && this.#traces[node] === true;
-    if (done && this.#rollingBack !== undefined) this.lease.rollBack(node, this.#rollingBack);
+    const hasTrace = this.votes[node] !== PENDING && this.#traces[node] === true;
+    if (hasTrace && this.#rollingBack !== undefined) this.lease.rollBack(node, this.#rollingBack);
   }
 }
 
-/** Whether the master has taken nothing. */
+/** Whether the master has stored nothing. */
 function isRefusal(vote: Vote): boolean {
   if (vote.kind === "barred") return vote.reason === "unarmed";
   return vote.kind === "busy" || vote.kind === "stale" || vote.kind === "replaced";

@@ -1,27 +1,27 @@
-import type { Clock } from "../clock.ts";
 import type { NodeVote } from "../errors.ts";
-import { within } from "../pause.ts";
 import { NodeError } from "../redis/node-error.ts";
-import type { LockContext } from "./lock-context.ts";
 import type { KeyHolder } from "./acquire-operation.ts";
-import type { Requester, LockIdentity } from "./lock-identity.ts";
+import { AcquireRound } from "./acquire-round.ts";
+import type { Lease } from "./lease.ts";
+import type { LockContext } from "./lock-context.ts";
+import type { LockIdentity, Requester } from "./lock-identity.ts";
 import { reportVotes, type Verdict, type Vote } from "./quorum.ts";
 import { recovers } from "./recovery.ts";
-import { AcquireRound } from "./acquire-round.ts";
+import { Split } from "./split-backoff.ts";
 import type { ReservationListener } from "./tally.ts";
-import type { Lease } from "./lease.ts";
 import { smallestGrant } from "./validity.ts";
 
-/** What is asked for. */
+/** What an attempt asks for. */
 export interface AttemptRequest {
   readonly keys: readonly string[];
+  /** Milliseconds. */
   readonly ttl: number;
   /** Text that operators see. */
   readonly holder: string;
   readonly requester: Requester;
-  /** Hears who waits for keys that a part of an attempt had, and gives back. */
+  /** Receives who waits for keys that a part of the attempt held and rolls back. */
   readonly rolledBack: ReservationListener;
-  /** False when nobody waits for the lock any more: then there is no further try, nor another round. */
+  /** False when the lock is not wanted any more: then no further round follows. */
   wanted(): boolean;
 }
 
@@ -29,25 +29,29 @@ export interface AttemptRequest {
 export type AcquireOutcome =
   | { readonly kind: "granted"; readonly lease: Lease; readonly rounds: number }
   | { readonly kind: "replaced"; readonly by: string }
-  /** `holder` is undefined when splitRounds went on to the end. */
+  /** `holder` is undefined when the masters were still split after the last try. */
   | { readonly kind: "conflict"; readonly holder: KeyHolder | undefined }
   | { readonly kind: "obstructed"; readonly cause: string }
   | { readonly kind: "unavailable"; readonly votes: readonly NodeVote[] };
 
-/** Rounds that may follow each other at once because a higher token was seen. Each learns all marks: two suffice. */
+/** Most rounds of one try. Each round learns the marks of all masters, so two usually suffice. */
 const TOKEN_ROUNDS = 6;
 /**
- * How often a split is tried again. With ten contenders 70 % of the rounds split when all start together; the
- * growing, jittered pauses pull them apart.
+ * Most tries after the first. With ten contenders 70 % of the tries split when all start together; the growing, jittered pauses
+ * separate them.
  */
-const SPLIT_ROUNDS = 8;
-/** First pause after a split, in ms, at least: about a round trip in a local network. */
-const SPLIT_PAUSE = 2;
+const FURTHER_TRIES = 8;
 
 /**
- * Tries to get all keys, now. Takes one round nearly always; more only when a higher token turns up or contenders
- * have split the masters among themselves.
- * @param settle runs once with the outcome; without a further step of the program when the first round is granted.
+ * Attempts to acquire all keys, without waiting for a holder: a round asks all masters for their votes.
+ *
+ * An ordinary attempt is one round. Within a _try_, a further round follows at once when a master knows a higher token. A
+ * further try follows when contenders have split the masters among themselves, when masters that had no vote may have one now,
+ * and once after a loss of connections.
+ *
+ * Invariant: a round that is not granted is rolled back before the attempt goes on, so only a granted attempt holds anything.
+ * @param settle runs once with the outcome, synchronously with the deciding vote when the first round is granted.
+ * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/ ("Retry on Failure")
  */
 export function acquire(
   context: LockContext,
@@ -55,36 +59,135 @@ export function acquire(
   settle: (outcome: AcquireOutcome) => void,
   failed: (error: unknown) => void,
 ): void {
-  const attempt = new Attempt(context, request);
-  const startedAt = context.clock.now();
-  const armedBefore = context.guards.armed;
-  attempt.round((round) => {
-    if (round.verdict.kind === "granted" && attempt.isLongEnough(round)) {
-      settle({ kind: "granted", lease: round.lease, rounds: 1 });
-    } else goOn(attempt, round, { startedAt, armedBefore }).then(settle, failed);
-  });
+  new Attempt(context, request).start(settle, failed);
 }
 
-/** What the rounds of one acquisition share. */
+/** A decided round. Its verdict and votes may differ from the round's own when the round came too late or to no end. */
+interface Decision {
+  readonly round: AcquireRound;
+  readonly verdict: Verdict;
+  readonly votes: readonly Vote[];
+}
+
 class Attempt {
-  readonly context: LockContext;
-  readonly request: AttemptRequest;
-  rounds = 0;
+  readonly #context: LockContext;
+  readonly #request: AttemptRequest;
   readonly #owner: string;
-  /** The masters that may have something of this acquisition; those that have only refused do not. */
+  /** The masters that may hold something of this attempt; those that have only refused do not. */
   readonly #traces: boolean[] = [];
+  #rounds = 0;
+  #furtherTries = 0;
+  /** When the current try began, and how many guards had been armed by then. */
+  #triedAt: number;
+  #armedBefore: number;
+  #split: Split | undefined;
+  #hasRecovered = false;
 
   constructor(context: LockContext, request: AttemptRequest) {
-    this.context = context;
-    this.request = request;
+    this.#context = context;
+    this.#request = request;
     this.#owner = context.random.owner();
+    this.#triedAt = context.clock.now();
+    this.#armedBefore = context.guards.armed;
   }
 
-  /** Asks all masters, with a new token. */
-  round(decided: (round: AcquireRound) => void): void {
-    const { tokens, names, guards } = this.context;
-    const { keys, ttl, holder, requester } = this.request;
-    this.rounds += 1;
+  start(settle: (outcome: AcquireOutcome) => void, failed: (error: unknown) => void): void {
+    this.#askAll((round) => {
+      if (round.verdict.kind === "granted" && this.#isLongEnough(round.lease)) {
+        settle({ kind: "granted", lease: round.lease, rounds: 1 });
+      } else this.#goOn(round).then(settle, failed);
+    });
+  }
+
+  async #goOn(first: AcquireRound): Promise<AcquireOutcome> {
+    try {
+      for (let round = first; ; round = await this.#tryAgain()) {
+        const outcome = await this.#outcomeOf(await this.#untilNotStale(round));
+        if (outcome !== undefined) return outcome;
+      }
+    } finally {
+      this.#split?.end();
+    }
+  }
+
+  #tryAgain(): Promise<AcquireRound> {
+    this.#furtherTries += 1;
+    this.#triedAt = this.#context.clock.now();
+    this.#armedBefore = this.#context.guards.armed;
+    return this.#nextRound();
+  }
+
+  /** Starts further rounds with growing tokens until a round does not end `stale`. */
+  async #untilNotStale(round: AcquireRound): Promise<Decision> {
+    for (let rounds = 1; ; rounds++) {
+      const { verdict, votes, lease } = round;
+      if (verdict.kind === "granted") {
+        if (this.#isLongEnough(lease)) return { round, verdict, votes };
+        const late = votes.map((vote) => tooLate(vote, this.#request.ttl));
+        return { round, verdict: { kind: "unavailable" }, votes: late };
+      }
+      const joinsLate = verdict.kind === "conflict" && hasNotJoined(lease.identity, votes);
+      const goesOn = rounds < TOKEN_ROUNDS && this.#request.wanted();
+      if (!joinsLate || !goesOn) {
+        if (verdict.kind !== "stale") return { round, verdict, votes };
+        if (!goesOn) return { round, verdict: { kind: "split", blockers: [] }, votes };
+      }
+      round = await this.#nextRound();
+    }
+  }
+
+  /** Returns the outcome of the attempt; `undefined` when another try is to follow. */
+  async #outcomeOf({ round, verdict, votes }: Decision): Promise<AcquireOutcome | undefined> {
+    if (verdict.kind === "granted") {
+      return { kind: "granted", lease: round.lease, rounds: this.#rounds };
+    }
+    round.rollBack(this.#request.rolledBack);
+    if (verdict.kind === "conflict") return verdict;
+    if (verdict.kind === "replaced" || verdict.kind === "obstructed") return verdict;
+
+    const armed = await this.#haveBeenArmed(votes);
+    const isLast = this.#furtherTries >= FURTHER_TRIES;
+    if (verdict.kind === "unavailable" && (!armed || isLast)) {
+      return (await this.#recovers(votes)) ? undefined : this.#unavailable(votes);
+    }
+    const split = (this.#split ??= new Split(this.#context, this.#request.keys));
+    const holder = split.settledHolder(verdict.kind === "split" ? verdict.blockers : []);
+    if (holder !== undefined || isLast || !this.#request.wanted()) {
+      return { kind: "conflict", holder };
+    }
+    if (!armed) await split.pause(this.#furtherTries, this.#triedAt);
+    return undefined;
+  }
+
+  /** Whether masters that had no vote in this try, because of their guards, may have one now. */
+  async #haveBeenArmed(votes: readonly Vote[]): Promise<boolean> {
+    const { guards } = this.#context;
+    const unarmed = votes.some((vote) => vote.kind === "barred" && vote.reason === "unarmed");
+    if (unarmed) await guards.settled();
+    return guards.armed > this.#armedBefore;
+  }
+
+  /** Whether lost connections alone were the cause. True once at most: new connections that fail too are an outage. */
+  async #recovers(votes: readonly Vote[]): Promise<boolean> {
+    if (this.#hasRecovered || !this.#request.wanted()) return false;
+    this.#hasRecovered = await recovers(this.#context, votes, this.#triedAt);
+    return this.#hasRecovered;
+  }
+
+  #unavailable(votes: readonly Vote[]): AcquireOutcome {
+    const { masters, guards } = this.#context;
+    const explained = votes.map((vote, node) => explain(vote, guards.failureOf(node)));
+    return { kind: "unavailable", votes: reportVotes(masters.names, explained) };
+  }
+
+  #nextRound(): Promise<AcquireRound> {
+    return new Promise((resolve) => this.#askAll(resolve));
+  }
+
+  #askAll(decided: (round: AcquireRound) => void): void {
+    const { tokens, names, guards } = this.#context;
+    const { keys, ttl, holder, requester } = this.#request;
+    this.#rounds += 1;
     const identity = {
       names,
       keys,
@@ -95,134 +198,16 @@ class Attempt {
       requester,
       ttl,
     };
-    new AcquireRound(this.context, identity, this.#traces, decided).ask();
+    new AcquireRound(this.#context, identity, this.#traces, decided).ask();
   }
 
-  /** Slow masters, or a blocked event loop: better no lock than one about to end. */
-  isLongEnough({ lease }: AcquireRound): boolean {
-    const left = lease.usableUntil - this.context.clock.now();
-    return left >= smallestGrant(this.request.ttl);
-  }
-}
-
-/** What a master has to be asked again for is not asked for ever. */
-async function goOn(
-  attempt: Attempt,
-  firstRound: AcquireRound,
-  { startedAt, armedBefore }: { startedAt: number; armedBefore: number },
-): Promise<AcquireOutcome> {
-  const { context, request } = attempt;
-  const { clock, random, nodeTimeout, splits, guards } = context;
-  const firstSeen = new Map<string, number>();
-  let stopLeading: (() => void) | undefined;
-  let recovered = false;
-  let decided: AcquireRound | undefined = firstRound;
-  try {
-    for (let splitRounds = 0; ; splitRounds++) {
-      if (decided === undefined) {
-        startedAt = clock.now();
-        armedBefore = guards.armed;
-        decided = await nextRound(attempt);
-      }
-      const { round, verdict, votes } = await untilNotStale(attempt, decided);
-      decided = undefined;
-      if (verdict.kind === "granted") {
-        return { kind: "granted", lease: round.lease, rounds: attempt.rounds };
-      }
-      round.rollBack(request.rolledBack);
-      if (verdict.kind === "conflict") return verdict;
-      if (verdict.kind === "replaced" || verdict.kind === "obstructed") return verdict;
-      // Masters that had no vote because of their guards may have one now.
-      const unarmed = votes.some((vote) => vote.kind === "barred" && vote.reason === "unarmed");
-      if (unarmed) await guards.settled();
-      const armed = guards.armed > armedBefore;
-      if (verdict.kind === "unavailable" && (!armed || splitRounds >= SPLIT_ROUNDS)) {
-        // Once: new connections that fail too are an outage.
-        if (!recovered && request.wanted()) {
-          recovered = await recovers(context, votes, startedAt);
-          if (recovered) continue;
-        }
-        const explained = votes.map((vote, node) => explain(vote, guards.failureOf(node)));
-        return { kind: "unavailable", votes: reportVotes(context.masters.names, explained) };
-      }
-      const blockers = verdict.kind === "split" ? verdict.blockers : [];
-      const settled = settledBlocker(firstSeen, blockers, clock.now(), nodeTimeout);
-      if (settled !== undefined) return { kind: "conflict", holder: settled };
-      if (splitRounds >= SPLIT_ROUNDS || !request.wanted()) {
-        return { kind: "conflict", holder: undefined };
-      }
-
-      if (armed) continue;
-      const leader = stopLeading === undefined ? splits.leader(request.keys) : undefined;
-      if (leader !== undefined) {
-        // No longer than it would have paused itself at most: others may keep the leader from an end.
-        await within(clock, leader, nodeTimeout);
-        continue;
-      }
-      stopLeading ??= splits.lead(request.keys);
-      const pause =
-        Math.max(SPLIT_PAUSE, clock.now() - startedAt) * 2 ** splitRounds * random.fraction();
-      await sleep(clock, Math.min(pause, nodeTimeout));
-    }
-  } finally {
-    stopLeading?.();
+  /** After slow answers, or in a blocked process, no lock is better than one that is about to end. */
+  #isLongEnough(lease: Lease): boolean {
+    return lease.usableUntil - this.#context.clock.now() >= smallestGrant(this.#request.ttl);
   }
 }
 
-/**
- * A contender rolls back within its round, so a minority that outlives a node timeout unchanged is no contender:
- * it is a holder that won elsewhere, or one that died.
- */
-function settledBlocker(
-  firstSeen: Map<string, number>,
-  blockers: readonly KeyHolder[],
-  now: number,
-  nodeTimeout: number,
-): KeyHolder | undefined {
-  const current = new Set(blockers.map(nameOf));
-  for (const known of firstSeen.keys()) if (!current.has(known)) firstSeen.delete(known);
-  for (const name of current) if (!firstSeen.has(name)) firstSeen.set(name, now);
-  return blockers.find(
-    (blocker) => now - (firstSeen.get(nameOf(blocker)) ?? now) >= 2 * nodeTimeout,
-  );
-}
-
-function nameOf({ key, id, token }: KeyHolder): string {
-  return JSON.stringify([key, id, token]);
-}
-
-function nextRound(attempt: Attempt): Promise<AcquireRound> {
-  return new Promise((resolve) => attempt.round(resolve));
-}
-
-/** What rounds with growing tokens came to. */
-interface Decided {
-  readonly round: AcquireRound;
-  readonly verdict: Verdict;
-  readonly votes: readonly Vote[];
-}
-
-/** Goes on with growing tokens until a round does not end `stale`. */
-async function untilNotStale(attempt: Attempt, round: AcquireRound): Promise<Decided> {
-  const { request } = attempt;
-  for (let roundsTaken = 1; ; roundsTaken++) {
-    const { verdict, votes, lease } = round;
-    if (verdict.kind === "granted") {
-      if (attempt.isLongEnough(round)) return { round, verdict, votes };
-      const late = votes.map((vote) => tooLate(vote, request.ttl));
-      return { round, verdict: { kind: "unavailable" }, votes: late };
-    }
-    const joinsLate = verdict.kind === "conflict" && hasNotJoined(lease.identity, votes);
-    const goesOn = roundsTaken < TOKEN_ROUNDS && request.wanted();
-    if (!joinsLate || !goesOn) {
-      if (verdict.kind !== "stale") return { round, verdict, votes };
-      if (!goesOn) return { round, verdict: { kind: "split", blockers: [] }, votes };
-    }
-    round = await nextRound(attempt);
-  }
-}
-
-/** A claim that is not above the mark of a master may be a late one, and joins no line there. */
+/** A request whose token is not above the mark of a master may be a late one, so it joins no wait list there. */
 function hasNotJoined({ token, requester }: LockIdentity, votes: readonly Vote[]): boolean {
   return (
     requester.joins !== undefined &&
@@ -230,7 +215,7 @@ function hasNotJoined({ token, requester }: LockIdentity, votes: readonly Vote[]
   );
 }
 
-/** Says also why the guard could not be armed. */
+/** Adds why the guard could not be armed. */
 function explain(vote: Vote, failure: string | undefined): Vote {
   if (vote.kind !== "barred" || vote.reason !== "unarmed" || failure === undefined) return vote;
   return { ...vote, cause: `${vote.cause}; ${failure}` };
@@ -240,10 +225,4 @@ function tooLate(vote: Vote, ttl: number): Vote {
   if (vote.kind !== "granted") return vote;
   const error = new NodeError("timed-out", `answered too late for a ttl of ${ttl} ms`);
   return { kind: "failed", error };
-}
-
-function sleep(clock: Clock, ms: number): Promise<void> {
-  return new Promise((resolve) => {
-    clock.timer(ms, resolve);
-  });
 }

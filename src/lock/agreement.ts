@@ -1,13 +1,13 @@
 import type { GuardState } from "./arm-operation.ts";
 
-/** What one master's guard said, if the master answered. */
+/** The guard of one master, if the master answered. */
 export type RegisterReply = GuardState | undefined;
 
 /** What a client does next about the guards. */
 export type AgreementStep =
   | { readonly kind: "done" }
-  /** Names the longest ttl once more, and hears all again; after a moment when another client may be about to speak. */
-  | { readonly kind: "look again"; readonly pause: boolean }
+  /** Names the longest ttl to all masters once more; after a pause when another client may be about to agree. */
+  | { readonly kind: "ask again"; readonly pause: boolean }
   /** Tells these masters that they may vote for locks up to the ttl. */
   | {
       readonly kind: "agree";
@@ -16,90 +16,91 @@ export type AgreementStep =
       readonly isLast: boolean;
     };
 
-/** What the client itself brings. Durations are milliseconds. */
+/** What the client itself brings, in milliseconds. */
 interface Terms {
   /** The longest ttl that it wants to ask for. */
   readonly wanted: number;
-  /** How long a guard may be new beside sure ones: the client that trusts a new set tells one after the other. */
+  /** How long a guard may be new beside sure ones: a client that trusts a new set tells the masters one after the other. */
   readonly grace: number;
 }
 
 const DONE: AgreementStep = { kind: "done" };
 
 /**
- * Decides what masters may be told about the longest ttl, by what all said to two requests, one after the other. Pure.
+ * Decides what masters may be told about the longest ttl, from their replies to two requests, one after the other. Pure.
  *
  * A master that has forgotten its locks has to wait until they are over, and has forgotten how long they can be. A client that
- * went by its own longest ttl would end the wait too early when another one's is longer. So the rule is: _a longer ttl is
+ * used its own longest ttl would end the wait too early when another client's ttl is longer. So the rule is: _a longer ttl is
  * written to all masters before it is used, and read from any_.
  *
- * - A ttl is _agreed_ when every master has said twice that it knows of it, with the same guard both times. Only then may
- *   any of them vote for a lock that long. It never becomes shorter again.
- * - A master that has forgotten is _unsure_, and gives no vote. It becomes sure when, after its guard was set anew, a sure
- *   master tells what is agreed. When none is sure, all have to answer: then they agree anew. Else it waits until the
- *   longest lock that there can be is over, and goes by what it has been told.
+ * - A ttl is _agreed_ when every master has reported twice that it knows the ttl, with the same guard both times. Only then
+ *   may any of them vote for a lock that long. The agreed ttl never becomes shorter.
+ * - A master that has forgotten is _unsure_, and gives no vote. It becomes sure when a sure master reports what is agreed
+ *   after the guard was set anew. When none is sure, all have to answer: then they agree anew. Otherwise the master waits until
+ *   the longest possible lock is over, and uses the ttl that it has been told.
  *
- * Claim: once a ttl is agreed, every sure master knows of it. Let X be the first to become sure without. It has forgotten it
- * after it had said it for the second time: before, its guard would have been another one than at the first time, or have
- * heard of the ttl itself. So it asked a sure master Y after all had been told. Y knew of the ttl, or had forgotten it in the
- * same way and become sure before X; but X is the first. - That all forget at once is left out: what no master knows can only
- * be told by a client that does (`docs/guarantees.md`).
+ * Claim: once a ttl is agreed, every sure master knows it. Let X be the first to become sure without it. X forgot it after its
+ * second report: before, its guard would differ from the first report, or would have been told the ttl again. So X asked a
+ * sure master Y after all had been told. Y knew the ttl, or had forgotten it in the same way and become sure before X; but X
+ * is the first. - The claim leaves out that all masters forget at once: only a client can tell them a ttl that no master knows
+ * (`docs/guarantees.md`).
  */
 export function nextStep(
   before: readonly RegisterReply[],
-  words: readonly RegisterReply[],
+  replies: readonly RegisterReply[],
   { wanted, grace }: Terms,
 ): AgreementStep {
-  const heard = words.flatMap((word) => word ?? []);
-  const longest = Math.max(wanted, ...heard.map(({ longestTtl }) => longestTtl));
-  const sure = heard.filter(isSure);
+  const guards = replies.flatMap((reply) => reply ?? []);
+  const longest = Math.max(wanted, ...guards.map(({ longestTtl }) => longestTtl));
+  const sure = guards.filter(isSure);
   const agreed = Math.max(0, ...sure.map(({ agreedTtl }) => agreedTtl));
-  const nodes = [...words.keys()];
-  if (heard.length === words.length && (sure.length === 0 || agreed < wanted)) {
-    const allKnow = nodes.every((node) => knewTwice(before[node], words[node], longest));
+  const nodes = [...replies.keys()];
+  if (guards.length === replies.length && (sure.length === 0 || agreed < wanted)) {
+    const allKnow = nodes.every((node) => knewTwice(before[node], replies[node], longest));
     return allKnow
       ? { kind: "agree", ttl: longest, nodes, isLast: true }
-      : { kind: "look again", pause: false };
+      : { kind: "ask again", pause: false };
   }
-  const behind = nodes.filter((node) => isBehind(words[node], agreed));
-  // Without one that is sure, a silent one might know of a longer ttl than all that answer.
+  const behind = nodes.filter((node) => isBehind(replies[node], agreed));
+  // Without a sure master, a silent one might know a longer ttl than all that answer.
   if (sure.length === 0 || behind.length === 0) return DONE;
   const told = behind.filter(
     (node) =>
-      (isSure(words[node]) || isKept(before[node], words[node])) && knows(words[node], longest),
+      (isSure(replies[node]) || isSame(before[node], replies[node])) &&
+      knows(replies[node], longest),
   );
-  const ripe = told.filter((node) => !isYoung(words[node], grace));
-  if (ripe.length === 0) return { kind: "look again", pause: told.length === behind.length };
-  return { kind: "agree", ttl: agreed, nodes: ripe, isLast: ripe.length === behind.length };
+  const ready = told.filter((node) => !isYoung(replies[node], grace));
+  if (ready.length === 0) return { kind: "ask again", pause: told.length === behind.length };
+  return { kind: "agree", ttl: agreed, nodes: ready, isLast: ready.length === behind.length };
 }
 
 /** Whether masters that have forgotten their locks wait for others to answer. */
-export function isStuck(words: readonly RegisterReply[]): boolean {
-  const heard = words.flatMap((word) => word ?? []);
-  return heard.length > 0 && heard.length < words.length && !heard.some(isSure);
+export function isStuck(replies: readonly RegisterReply[]): boolean {
+  const guards = replies.flatMap((reply) => reply ?? []);
+  return guards.length > 0 && guards.length < replies.length && !guards.some(isSure);
 }
 
-function isSure(word: RegisterReply): boolean {
-  return word?.state === "sure";
+function isSure(reply: RegisterReply): boolean {
+  return reply?.state === "sure";
 }
 
-function isBehind(word: RegisterReply, agreed: number): boolean {
-  return word !== undefined && (!isSure(word) || word.agreedTtl < agreed);
+function isBehind(reply: RegisterReply, agreed: number): boolean {
+  return reply !== undefined && (!isSure(reply) || reply.agreedTtl < agreed);
 }
 
-/** Whether a master has not forgotten anything between its two words. */
-function isKept(before: RegisterReply, word: RegisterReply): boolean {
-  return word !== undefined && before?.armedAt === word.armedAt;
+/** Whether the guard is the same in both replies: the master has forgotten nothing in between. */
+function isSame(before: RegisterReply, reply: RegisterReply): boolean {
+  return reply !== undefined && before?.armedAt === reply.armedAt;
 }
 
-function knows(word: RegisterReply, ttl: number): boolean {
-  return word !== undefined && word.longestTtl >= ttl;
+function knows(reply: RegisterReply, ttl: number): boolean {
+  return reply !== undefined && reply.longestTtl >= ttl;
 }
 
-function knewTwice(before: RegisterReply, word: RegisterReply, ttl: number): boolean {
-  return isKept(before, word) && knows(before, ttl) && knows(word, ttl);
+function knewTwice(before: RegisterReply, reply: RegisterReply, ttl: number): boolean {
+  return isSame(before, reply) && knows(before, ttl) && knows(reply, ttl);
 }
 
-function isYoung(word: RegisterReply, grace: number): boolean {
-  return word?.state === "new" && word.age < grace;
+function isYoung(reply: RegisterReply, grace: number): boolean {
+  return reply?.state === "new" && reply.age < grace;
 }

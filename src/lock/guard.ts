@@ -2,33 +2,24 @@ import type { Clock } from "../clock.ts";
 import { pause } from "../pause.ts";
 import { NodeError } from "../redis/node-error.ts";
 import { askNode } from "../redis/node-port.ts";
-import type { Masters } from "./masters.ts";
+import type { Operation } from "../redis/operation.ts";
 import type { AcquireReply } from "./acquire-operation.ts";
 import { isStuck, nextStep, type RegisterReply } from "./agreement.ts";
-import type { ExtendReply } from "./extend-operation.ts";
 import { agreeOperation, armOperation, type GuardState } from "./arm-operation.ts";
+import type { ExtendReply } from "./extend-operation.ts";
+import type { Masters } from "./masters.ts";
+import { type QuarantineListener, Quarantines } from "./quarantines.ts";
 import { LONGEST_TTL, type Names } from "./stored-lock.ts";
 
-/**
- * What keeps a master that has lost its memory from voting for a second holder.
- *
- * Redlock's own advice is to keep a restarted master down for longer than the longest ttl. The guard does it on
- * the master itself, atomically with each vote: a key that names the server which was armed. When it is missing (empty
- * restart, FLUSHALL) or names another server (restart with old data, failover, promotion), the master gives no vote
- * until it is armed again, and then not for the quarantine: until every lock it may have forgotten is over. How long locks
- * can be is agreed on by all masters, see `agreement.ts`.
- *
- * A wholly new set of masters has nothing to forget. It is trusted at once when no master had a guard, this client has
- * never met one there, and all have been up for the quarantine; otherwise it waits like any other.
- */
+/** The settings of {@link Guards}. */
 export interface GuardSettings {
-  /** `"trust-new"` trusts a wholly new set whatever its uptime; `false` votes without guards. */
+  /** `"trust-new"` trusts a wholly new set of masters whatever its uptime; `false` votes without guards. */
   readonly mode: boolean | "trust-new";
   /** Milliseconds: the longest ttl this client may ask for. */
   readonly maxTtl: number;
   readonly driftFactor: number;
   readonly nodeTimeout: number;
-  /** Milliseconds by which clients' clocks may differ for tokens to stay ordered over a loss of all marks. */
+  /** Milliseconds by which clients' clocks may differ for tokens to stay in order after a loss of all marks. */
   readonly clockSkewBudget: number;
 }
 
@@ -43,51 +34,51 @@ function quarantineOf(
   return Math.ceil(longestTtl * (1 + 2 * driftFactor)) + nodeTimeout + clockSkewBudget;
 }
 
-/** Hears of masters that give no vote for a while, and of clients that do not fit together. */
-export interface GuardListener {
-  /** A master gives no vote for so many milliseconds. */
-  quarantined(node: number, remaining: number): void;
-  /** So many give none that no lock can be had for so many milliseconds. Said once for each such time. */
-  noQuorum(nodes: readonly number[], remaining: number): void;
-  /** Those that answer have forgotten their locks, and wait for the silent ones, at most for so many ms. Said once. */
+/** Receives reports on masters without a vote, and on clients whose settings differ. */
+export interface GuardListener extends QuarantineListener {
+  /** Masters that have forgotten their locks wait for the silent ones, for `remaining` ms at most. Called once. */
   stuck(silent: readonly number[], remaining: number): void;
-  /** The masters have been told of another longest ttl than ours. Said once. */
+  /** The masters have been told of another longest ttl than ours. Called once. */
   otherMaxTtl(known: number): void;
 }
 
-/** Most times that all masters are asked before the next vote begins it anew. */
+/** Most times that all masters are asked before the next vote starts the agreement anew. */
 const MOST_PASSES = 8;
 
-function describeArming(error: unknown): string {
-  if (!(error instanceof NodeError)) return `the guard was not stored: ${String(error)}`;
-  return error.failure === "refused"
-    ? `the guard was refused: ${error.message}`
-    : `the guard was not confirmed: ${error.message}`;
-}
-
-/** The guards of all masters, as one client sees and arms them. */
+/**
+ * The guards of all masters, as one client sees and arms them. A guard keeps a master that has lost its memory from voting for a
+ * second holder.
+ *
+ * Redlock's own advice is to keep a restarted master down for longer than the longest ttl. The guard does it on
+ * the master itself, atomically with each vote: a key that names the server which was armed. When it is missing (empty
+ * restart, FLUSHALL) or names another server (restart with old data, failover, promotion), the master gives no vote until
+ * it is armed again and its quarantine is over: until every lock that it may have forgotten has ended. All masters agree on
+ * how long locks can be, see `agreement.ts`.
+ *
+ * A wholly new set of masters has nothing to forget. It is trusted at once when no master had a guard, this client has
+ * never met one there, and all have been up for the quarantine; otherwise it waits like any other.
+ * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/ ("Performance, Crash Recovery and fsync")
+ */
 export class Guards {
   readonly #masters: Masters;
   readonly #names: Names;
   readonly #clock: Clock;
   readonly #settings: GuardSettings;
   readonly #listener: GuardListener;
-  readonly #quarantinedUntil: number[];
-  /** Masters that gave no vote for want of a guard, and up to which ttl they are to vote. */
+  readonly #quarantines: Quarantines;
+  /** For each master that gave no vote because of its guard: the ttl up to which it should vote. */
   readonly #barred = new Map<number, number>();
-  /** Why a master could not be armed last. */
+  /** Why the last arming of a master failed. */
   readonly #failures = new Map<number, string>();
-  /** The longest ttl that we want to ask for, or know of. */
+  /** The longest ttl that this client wants to ask for, or knows of. */
   #longestTtl: number;
   readonly #closing = new AbortController();
   #settling: Promise<void> | undefined;
   #armed = 0;
   #introduced = false;
-  /** Whether we have met a guard on any master: a set that then has none is not new, it was flushed. */
+  /** Whether this client has met a guard on any master: a set that then has none is not new, it was flushed. */
   #metGuard = false;
-  /** Until when it is known that there is no quorum. */
-  #noQuorumUntil = -Infinity;
-  #saidStuck = false;
+  #reportedStuck = false;
   #otherMaxTtl: number | undefined;
 
   constructor(
@@ -102,27 +93,27 @@ export class Guards {
     this.#clock = clock;
     this.#settings = settings;
     this.#listener = listener;
+    this.#quarantines = new Quarantines(masters.ports.length, masters.quorum, clock, listener);
     this.#longestTtl = settings.maxTtl;
-    this.#quarantinedUntil = masters.ports.map(() => -Infinity);
   }
 
-  /** Whether votes look at the guard. */
+  /** Whether votes depend on the guards. */
   get enabled(): boolean {
     return this.#settings.mode !== false;
   }
 
-  /** Counts how often a master that gave us no vote for want of a guard has been armed. */
+  /** Counts how often a master that gave no vote because of its guard has been armed. */
   get armed(): number {
     return this.#armed;
   }
 
-  /** The longest ttl that masters had been told of by others, if it is not ours. */
+  /** The longest ttl that masters had been told by others, if it is not ours. */
   get otherMaxTtl(): number | undefined {
     return this.#otherMaxTtl;
   }
 
-  /** Takes note of what a master said, and arms it when it must be. */
-  heard(node: number, reply: AcquireReply | ExtendReply): void {
+  /** Reads a reply of a master, and arms the master when it must be armed. */
+  onReply(node: number, reply: AcquireReply | ExtendReply): void {
     if (!this.enabled) return;
     const { status } = reply;
     if (status === "unarmed" || status === "too long") {
@@ -133,20 +124,19 @@ export class Guards {
       return;
     }
     this.#metGuard = true;
-    // The masters hear of our longest ttl once, and we of theirs.
+    // Once, so that the masters and this client know each other's longest ttl.
     if (!this.#introduced) this.#settle();
     if (status === "quarantined" && "remaining" in reply) {
-      this.#noteQuarantine(node, reply.remaining);
+      this.#quarantines.note(node, reply.remaining);
     }
   }
 
-  /** Milliseconds for which a master gives no vote; 0 when it is not known to give none, `undefined` until it is armed. */
+  /** Milliseconds for which a master gives no vote, as far as known; `undefined` until the master is armed. */
   quarantineOf(node: number): number | undefined {
-    if (this.#barred.has(node)) return undefined;
-    return Math.max(0, (this.#quarantinedUntil[node] ?? -Infinity) - this.#clock.now());
+    return this.#barred.has(node) ? undefined : this.#quarantines.remaining(node);
   }
 
-  /** Why a master could not be armed: the reason why it gives no vote. */
+  /** Why a master could not be armed, and so gives no vote. */
   failureOf(node: number): string | undefined {
     return this.#failures.get(node);
   }
@@ -156,7 +146,7 @@ export class Guards {
     await this.#settling;
   }
 
-  /** Arms no master any more. Idempotent. */
+  /** Stops arming. Idempotent. */
   close(): void {
     this.#closing.abort();
   }
@@ -168,131 +158,122 @@ export class Guards {
     });
   }
 
-  /** Arms all masters that need it, and sees to it that they know the longest ttl. */
+  /** Arms all masters that need it, and brings them to agree on the longest ttl. */
   async #agree(): Promise<void> {
     const { maxTtl, nodeTimeout } = this.#settings;
     let before: readonly RegisterReply[] = [];
     for (let pass = 0; pass < MOST_PASSES; pass++) {
-      const words = await this.#tellAll();
-      this.#look(words);
-      const step = nextStep(before, words, { wanted: maxTtl, grace: 2 * nodeTimeout });
+      const replies = await this.#armAll();
+      this.#reportStuck(replies);
+      const step = nextStep(before, replies, { wanted: maxTtl, grace: 2 * nodeTimeout });
       if (step.kind === "done") return;
       if (step.kind === "agree") {
-        await this.#tellAgreed(step.ttl, step.nodes, words);
+        await this.#tellAgreed(step.ttl, step.nodes, replies);
         if (step.isLast) return;
       } else if (step.pause) {
         await pause(this.#clock, nodeTimeout / 2, this.#closing.signal);
         if (this.#closing.signal.aborted) return;
       }
-      before = words;
+      before = replies;
     }
   }
 
   /** Names the longest ttl to all masters, and arms those without a guard of their own. */
-  async #tellAll(): Promise<RegisterReply[]> {
+  #armAll(): Promise<RegisterReply[]> {
     const arming = {
       names: this.#names,
       quarantine: this.#quarantine(),
       longestTtl: this.#longestTtl,
       patience: this.#patience(),
     };
-    return await Promise.all(
-      this.#masters.ports.map(async (port, node) => {
-        try {
-          return this.#note(node, (await askNode(port, armOperation, arming)).reply);
-        } catch (error) {
-          // It stays as it is, and gives no vote, which says why; the next request arms it.
-          this.#failures.set(node, describeArming(error));
-          return undefined;
-        }
-      }),
-    );
+    const nodes = [...this.#masters.ports.keys()];
+    return Promise.all(nodes.map((node) => this.#ask(node, armOperation, arming)));
   }
 
   async #tellAgreed(
     agreedTtl: number,
     nodes: readonly number[],
-    words: readonly RegisterReply[],
+    replies: readonly RegisterReply[],
   ): Promise<void> {
-    const trust = this.#mayTrust(words);
+    const trust = this.#mayTrust(replies);
     await Promise.all(
-      nodes.map(async (node) => {
-        const port = this.#masters.ports[node];
-        const word = words[node];
-        if (port === undefined || word === undefined) return;
-        const agreement = { names: this.#names, armedAt: word.armedAt, agreedTtl, trust };
-        try {
-          this.#note(node, (await askNode(port, agreeOperation, agreement)).reply);
-        } catch (error) {
-          this.#failures.set(node, describeArming(error));
-        }
+      nodes.map((node) => {
+        const guard = replies[node];
+        if (guard === undefined) return undefined;
+        const agreement = { names: this.#names, armedAt: guard.armedAt, agreedTtl, trust };
+        return this.#ask(node, agreeOperation, agreement);
       }),
     );
   }
 
+  /** Asks a guard. A master whose guard fails gives no vote, and the failure explains why; the next request arms it. */
+  async #ask<A>(
+    node: number,
+    operation: Operation<A, GuardState>,
+    args: A,
+  ): Promise<RegisterReply> {
+    const port = this.#masters.ports[node];
+    if (port === undefined) return undefined;
+    try {
+      const { reply } = await askNode(port, operation, args);
+      this.#note(node, reply);
+      return reply;
+    } catch (error) {
+      this.#failures.set(node, describeArming(error));
+      return undefined;
+    }
+  }
+
   /** Whether the set of masters is wholly new, and so has nothing to forget. */
-  #mayTrust(words: readonly RegisterReply[]): boolean {
-    if (this.#metGuard || !words.every((word) => word?.state === "new")) return false;
+  #mayTrust(replies: readonly RegisterReply[]): boolean {
+    if (this.#metGuard || !replies.every((reply) => reply?.state === "new")) return false;
     if (this.#settings.mode === "trust-new") return true;
     const quarantine = this.#quarantine();
     return this.#masters.ports.every((port) => port.uptime() >= quarantine);
   }
 
-  #note(node: number, word: GuardState): GuardState {
+  #note(node: number, guard: GuardState): void {
     this.#failures.delete(node);
-    this.#longestTtl = Math.max(this.#longestTtl, word.longestTtl);
-    // Of one that is not sure yet it is unknown whether, and for how long.
-    if (word.state !== "sure") return word;
-    this.#noteQuarantine(node, word.remaining);
-    if (word.agreedTtl >= (this.#barred.get(node) ?? Infinity)) {
+    this.#longestTtl = Math.max(this.#longestTtl, guard.longestTtl);
+    // The quarantine of an unsure guard is not known yet.
+    if (guard.state !== "sure") return;
+    this.#quarantines.note(node, guard.remaining);
+    if (guard.agreedTtl >= (this.#barred.get(node) ?? Infinity)) {
       this.#barred.delete(node);
       this.#armed += 1;
     }
-    if (word.agreedTtl !== this.#settings.maxTtl && this.#otherMaxTtl === undefined) {
-      this.#otherMaxTtl = word.agreedTtl;
-      this.#listener.otherMaxTtl(word.agreedTtl);
+    if (guard.agreedTtl !== this.#settings.maxTtl && this.#otherMaxTtl === undefined) {
+      this.#otherMaxTtl = guard.agreedTtl;
+      this.#listener.otherMaxTtl(guard.agreedTtl);
     }
-    return word;
   }
 
-  #look(words: readonly RegisterReply[]): void {
-    if (words.some((word) => word?.state === "sure")) this.#metGuard = true;
-    const stuck = isStuck(words);
-    if (stuck && !this.#saidStuck) {
-      const youngest = Math.min(...words.flatMap((word) => word?.age ?? []));
-      const silent = [...words.keys()].filter((node) => words[node] === undefined);
+  #reportStuck(replies: readonly RegisterReply[]): void {
+    if (replies.some((reply) => reply?.state === "sure")) this.#metGuard = true;
+    const stuck = isStuck(replies);
+    if (stuck && !this.#reportedStuck) {
+      const youngest = Math.min(...replies.flatMap((reply) => reply?.age ?? []));
+      const silent = [...replies.keys()].filter((node) => replies[node] === undefined);
       this.#listener.stuck(silent, this.#patience() - youngest);
     }
-    this.#saidStuck = stuck;
+    this.#reportedStuck = stuck;
   }
 
-  /** By the longest ttl that any master knows of: others may hold locks longer than ours. */
+  /** By the longest ttl that any master knows: others may hold locks longer than ours. */
   #quarantine(): number {
     return quarantineOf(this.#longestTtl, this.#settings);
   }
 
-  /** For how long a master waits for word of the longest ttl; tests and development need not know of longer ones. */
+  /** For how long a master waits for the longest ttl; tests and development need not expect longer ones than theirs. */
   #patience(): number {
     if (this.#settings.mode === "trust-new") return this.#quarantine();
     return quarantineOf(LONGEST_TTL, this.#settings);
   }
+}
 
-  #noteQuarantine(node: number, remaining: number): void {
-    if (remaining <= 0) return;
-    const now = this.#clock.now();
-    const known = (this.#quarantinedUntil[node] ?? now) > now;
-    this.#quarantinedUntil[node] = now + remaining;
-    if (!known) this.#listener.quarantined(node, remaining);
-    this.#lookForQuorum(now);
-  }
-
-  #lookForQuorum(now: number): void {
-    const ends = this.#quarantinedUntil;
-    // As many as are needed have to be back.
-    const until = ends.toSorted((a, b) => a - b)[this.#masters.quorum - 1] ?? -Infinity;
-    if (until <= now || this.#noQuorumUntil > now) return;
-    this.#noQuorumUntil = until;
-    const nodes = [...ends.keys()].filter((node) => (ends[node] ?? now) > now);
-    this.#listener.noQuorum(nodes, until - now);
-  }
+function describeArming(error: unknown): string {
+  if (!(error instanceof NodeError)) return `the guard was not stored: ${String(error)}`;
+  return error.failure === "refused"
+    ? `the guard was refused: ${error.message}`
+    : `the guard was not confirmed: ${error.message}`;
 }

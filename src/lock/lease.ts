@@ -1,6 +1,6 @@
+import { extendOperation } from "./extend-operation.ts";
 import type { LockContext } from "./lock-context.ts";
 import type { LockIdentity } from "./lock-identity.ts";
-import { extendOperation } from "./extend-operation.ts";
 import { releaseOperation, type ReleaseReply, type Releasing } from "./release-operation.ts";
 import {
   type ExtendOutcome,
@@ -11,21 +11,31 @@ import {
 } from "./tally.ts";
 import { abortMargin, leaseEnd, validUntil } from "./validity.ts";
 
-/** Of a claim that never won: nobody gets a turn by it. */
+/** An attempt that never won reserves its keys for no waiter. */
 const ROLLBACK = { held: false, holdFor: 0, skipped: [], done: "" };
 
+/** Receives changes of a {@link Lease}. */
+export interface LeaseListener {
+  /** {@link Lease.validUntil} may have become earlier. */
+  onShortened(): void;
+}
+
 /**
- * A claim that masters have confirmed: which of them, and until when. It starts as a candidate, with no lease;
- * with the votes of a quorum it is a lock.
+ * What masters have confirmed to one owner: which of them keep the keys, and until when. It begins as a candidate that no
+ * master has confirmed; with a quorum it is a lock.
+ *
+ * Invariant: {@link validUntil} is the quorum-th largest end over the masters, and each end is counted from *before* the
+ * confirmed request was sent. There is no other source of validity, and a master that denies the lock takes its end back at
+ * once: a lock may end early for its holder, never late.
+ * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/ ("The Redlock Algorithm", step 4)
  */
 export class Lease {
   readonly identity: LockIdentity & { readonly ttl: number };
   readonly #context: LockContext;
-  /** Called when {@link validUntil} may have become earlier: a master has said that the key is not ours. */
-  onShortened: () => void = unheard;
   readonly #leaseEnds: number[];
+  #listener: LeaseListener | undefined;
   #validUntil = -Infinity;
-  /** Sent before this, a confirmation is void: the master has since said that the key is not ours. */
+  /** For each master: a confirmation that was sent before this time is void, because the master has denied the lock since. */
   #voidBefore: number[] | undefined;
 
   constructor(context: LockContext, identity: LockIdentity & { readonly ttl: number }) {
@@ -34,12 +44,12 @@ export class Lease {
     this.#leaseEnds = context.masters.ports.map(() => -Infinity);
   }
 
-  /** The ttl that was asked for. */
+  /** The ttl that was asked for, in milliseconds. */
   get grantedTtl(): number {
     return this.identity.ttl;
   }
 
-  /** Until when a quorum keeps the keys for us. */
+  /** Until when a quorum keeps the keys, in milliseconds of the clock. */
   get validUntil(): number {
     return this.#validUntil;
   }
@@ -49,29 +59,41 @@ export class Lease {
     return this.validUntil - abortMargin(this.grantedTtl);
   }
 
-  /** Takes note that a master has confirmed a command sent at `sentAt`. */
+  /** Reports changes to the listener from now on. */
+  watch(listener: LeaseListener): void {
+    this.#listener = listener;
+  }
+
+  /** A master has confirmed a request that was sent at `sentAt`. */
   confirm(node: number, sentAt: number, ttl: number): void {
     if (sentAt <= (this.#voidBefore?.[node] ?? -Infinity)) return;
     const end = leaseEnd(sentAt, ttl, this.#context.driftFactor);
-    if (end > (this.#leaseEnds[node] ?? -Infinity)) this.#setLease(node, end);
+    if (end > (this.#leaseEnds[node] ?? -Infinity)) this.#setEnd(node, end);
+  }
+
+  /** A master has denied the lock in answer to a request that was sent at `sentAt`. */
+  revoke(node: number, sentAt: number): void {
+    const voidBefore = (this.#voidBefore ??= []);
+    voidBefore[node] = Math.max(voidBefore[node] ?? 0, sentAt);
+    this.#setEnd(node, -Infinity);
+    this.#listener?.onShortened();
   }
 
   /**
-   * Extends on all masters. `settle` runs when a quorum has confirmed, or can no longer.
+   * Extends on all masters. `settle` runs when a quorum has confirmed, or cannot confirm any more.
    *
-   * A confirmation counts only while the deadline in force has not passed: the lock is prolonged without a gap or
-   * not at all.
+   * A confirmation counts only before the current deadline: the lock is extended without a gap or not at all.
    */
   extend(ttl: number, settle: (outcome: ExtendOutcome) => void): void {
     const { identity } = this;
     const tally = new ExtendTally(this.#context, this, ttl, settle);
-    const claimed = ttl === identity.ttl ? identity : { ...identity, ttl };
-    this.#context.masters.broadcast(extendOperation, claimed, tally);
+    const extended = ttl === identity.ttl ? identity : { ...identity, ttl };
+    this.#context.masters.broadcast(extendOperation, extended, tally);
   }
 
   /**
-   * Gives the keys back on all masters, also on those that never answered. Settles when a quorum has confirmed, or
-   * can no longer.
+   * Releases the keys on all masters, also on those that never answered. Settles when a quorum has confirmed, or cannot
+   * confirm any more.
    */
   release(
     listener: ReservationListener,
@@ -80,7 +102,7 @@ export class Lease {
     return new Promise((resolve) => {
       const { masters } = this.#context;
       const tally = new ReleaseTally(masters, this.identity.keys.length, listener, resolve);
-      // Not spread: that costs more than the rest of a release.
+      // A spread would cost more than the rest of a release.
       const { names, keys, owner, token, holder, guarded, requester } = this.identity;
       masters.broadcast(
         releaseOperation,
@@ -102,31 +124,20 @@ export class Lease {
     });
   }
 
-  /** Takes back on one master what a claim that never won may have there. */
+  /** Removes from one master what an attempt that never won may have there. */
   rollBack(node: number, listener: ReservationListener): void {
-    const tell = (_: number, { reservations }: ReleaseReply): void =>
-      listener.heard(node, reservations);
+    const report = (_: number, { reservations }: ReleaseReply): void =>
+      listener.onReservations(node, reservations);
     this.#context.masters.ask(
       node,
       releaseOperation,
       { ...this.identity, ...ROLLBACK },
-      { answer: tell, failure: () => {}, late: tell },
+      { answer: report, failure: () => {}, late: report },
     );
   }
 
-  /** Takes note that a master, asked at `sentAt`, has said that the keys are not ours. */
-  revoke(node: number, sentAt: number): void {
-    const voidBefore = (this.#voidBefore ??= []);
-    voidBefore[node] = Math.max(voidBefore[node] ?? 0, sentAt);
-    this.#setLease(node, -Infinity);
-    this.onShortened();
-  }
-
-  #setLease(node: number, end: number): void {
+  #setEnd(node: number, end: number): void {
     this.#leaseEnds[node] = end;
     this.#validUntil = validUntil(this.#leaseEnds, this.#context.masters.quorum);
   }
 }
-
-/** For a lock without an owner yet. */
-function unheard(): void {}

@@ -17,6 +17,6 @@ export interface LockContext {
   readonly random: Random;
   readonly driftFactor: number;
   readonly nodeTimeout: number;
-  /** Names this process in lines. */
+  /** Names this process in wait lists. */
   readonly process: string;
 }

@@ -1,36 +1,35 @@
 import type { Names } from "./stored-lock.ts";
 
-/** Who asks, and for what. */
+/** What a lock is on the masters: which keys, for which owner and token. It stays the same from acquire to release. */
 export interface LockIdentity {
   readonly names: Names;
   /** Sorted, without duplicates: every client asks in the same order. */
   readonly keys: readonly string[];
-  /** New for every acquisition; the credential of extend and release. */
+  /** New for every acquisition; extend and release need it. */
   readonly owner: string;
   readonly token: number;
   /** Text that operators see. */
   readonly holder: string;
-  /** False to vote without looking at the master's guard. */
+  /** False to vote without checking the master's guard. */
   readonly guarded: boolean;
-  /** Who asks, as lines know it. */
   readonly requester: Requester;
 }
 
-/** Who asks for a key, or gives it back, as the lines know it. */
+/** The job or call that acquires or releases a lock, as the wait lists know it. */
 export interface Requester {
   /** The process. */
   readonly process: string;
-  /** The home whose waiters the caller can wake without a message; empty for none. */
+  /** The queue whose waiters the process can wake without a message; empty for none. */
   readonly queueId: string;
-  /** Its place in the lines of the keys, if it may have one there; else empty. */
+  /** Its position in the wait lists of the keys, if it may have one; empty otherwise. */
   readonly position: string;
-  /** Counts its tries: a later one of the same place is not taken out. */
+  /** Counts its runs: a run does not remove the waiter of a later run from the same position. */
   readonly run: number;
-  /** True when a later place that replaces it is a reason not to have the keys. */
+  /** True when a later position that replaces it is a reason not to grant the keys. */
   readonly replaceable: boolean;
   /**
-   * How it keeps to the order of lines also at a free key: by its priority, those that come before it and may be in no line yet, and
-   * how they are noted there; `undefined` for one that does not.
+   * For strict order, also at a free key: its priority, the waiters before it that may be in no wait list yet, and the record by
+   * which they are added; `undefined` without strict order.
    */
   readonly behind?:
     | {
@@ -39,18 +38,18 @@ export interface Requester {
         readonly others: readonly { readonly position: string; readonly priority: number }[];
       }
     | undefined;
-  /** How it joins the lines of keys that are taken, in the same step; `undefined` for one that does not. */
+  /** How it joins the wait lists of keys that are taken, in the same step; `undefined` when it does not. */
   readonly joins:
     | {
         readonly priority: number;
         readonly record: string;
-        /** True when earlier ones are replaced from then on, and not only when it joins again. */
+        /** True when it replaces earlier waiters from then on, and not only when it joins again. */
         readonly replaces: boolean;
       }
     | undefined;
 }
 
-/** What a master stores for the claim. */
+/** The value that a master stores for the lock. */
 export function valueOf({ token, owner, holder }: LockIdentity): string {
   return `${token}:${owner}:${holder}`;
 }

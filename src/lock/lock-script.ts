@@ -1,4 +1,4 @@
-import { composeScript } from "../redis/operation.ts";
+import { composeScript } from "../redis/script.ts";
 import { agreeOperation, armOperation } from "./arm-operation.ts";
 import { cancelOperation, requestOperation } from "./cancel-operation.ts";
 import { readOperation, scanOperation } from "./read-operation.ts";

@@ -2,45 +2,49 @@ import type { NodeVote } from "../errors.ts";
 import type { NodeError } from "../redis/node-error.ts";
 import type { KeyHolder } from "./acquire-operation.ts";
 
-/** More than half: any two quorums share a master. */
+/**
+ * More than half of the masters. Any two quorums share a master, and that master gives a key to one owner at a time: so two
+ * owners never have a quorum for the same key.
+ * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/ ("The Redlock Algorithm", step 3)
+ */
 export function quorumOf(nodes: number): number {
   return Math.floor(nodes / 2) + 1;
 }
 
-/** What one master has said in one round so far. */
+/** The vote of one master in one round. */
 export type Vote =
   | { readonly kind: "pending" }
   | { readonly kind: "granted" }
   | { readonly kind: "stale"; readonly mark: number }
   | { readonly kind: "replaced"; readonly by: string }
   | { readonly kind: "busy"; readonly mark: number; readonly holders: readonly KeyHolder[] }
-  /** The master must not vote: it may have forgotten locks. */
+  /** The master gives no vote: it may have forgotten locks. */
   | { readonly kind: "barred"; readonly reason: "quarantined" | "unarmed"; readonly cause: string }
   | { readonly kind: "failed"; readonly error: NodeError };
 
-/** What a round comes to. */
+/** The outcome of a round. */
 export type Verdict =
   | { readonly kind: "undecided" }
   | { readonly kind: "granted" }
-  /** A higher token is known; with a still higher one a quorum may be won. */
+  /** A master knows a higher token; with a still higher one a quorum may be won. */
   | { readonly kind: "stale" }
-  /** A later place in line stands for ours. */
+  /** A later waiter replaces the requester. */
   | { readonly kind: "replaced"; readonly by: string }
-  /** `holder` has a quorum, or had one and is still there. */
+  /** `holder` has a quorum, or had one and still holds a minority. */
   | { readonly kind: "conflict"; readonly holder: KeyHolder }
-  /** Others hold minorities; none has won as far as can be seen. */
+  /** Others hold minorities; no one is known to have won. */
   | { readonly kind: "split"; readonly blockers: readonly KeyHolder[] }
-  /** A quorum answered, but something that is no lock is in the way. */
+  /** A quorum answered, but a value that is no lock is in the way. */
   | { readonly kind: "obstructed"; readonly cause: string }
   | { readonly kind: "unavailable" };
 
 /**
- * Judges the votes of a round; called again with every vote, it decides as soon as no further vote can change
- * the outcome.
+ * Judges the votes of a round. Pure. It runs after every vote, and decides as soon as no further vote can change the outcome.
  *
- * The order of the questions is what keeps the outcomes apart: a grant is a grant whatever the others say; a
- * conflict needs a holder that has (or had) a quorum of its own; what remains is a split as long as a quorum
- * answered, and unavailable otherwise.
+ * The order of the checks keeps the outcomes apart: a quorum of grants is a grant whatever the others vote; a conflict needs a
+ * holder that has, or had, a quorum of its own; the rest is a split if a quorum answered, and unavailable otherwise.
+ *
+ * Invariant: `granted` only with a quorum of grants, and a token above every mark that a vote names.
  */
 export function judge(votes: readonly Vote[], quorum: number, token: number): Verdict {
   const { granted, stale, busy, pending, replaced } = count(votes);
@@ -59,7 +63,7 @@ export function judge(votes: readonly Vote[], quorum: number, token: number): Ve
   const obstructions = votes.filter(isObstruction);
   const answered = winnable + busy + obstructions.length;
   if (answered < quorum) return { kind: "unavailable" };
-  // A minority of one that has extended did win a quorum: the masters that knew of it are the silent ones.
+  // A holder that has extended had a quorum: the other masters of that quorum are the silent ones.
   const confirmed = holders.find((holder) => holder.confirmed);
   if (confirmed !== undefined) return conflictWith(confirmed, holders);
   const [obstruction] = obstructions;
@@ -69,7 +73,7 @@ export function judge(votes: readonly Vote[], quorum: number, token: number): Ve
   return { kind: "split", blockers: holders };
 }
 
-/** Masters hear of those who wait at different times: the one that knows most of them counts. */
+/** Masters learn of waiters at different times, so the largest count is the best one. */
 function conflictWith(holder: KeyHolder, holders: readonly KeyHolder[]): Verdict {
   const counts = holders.filter(({ key }) => key === holder.key).map(({ waiting }) => waiting);
   return { kind: "conflict", holder: { ...holder, waiting: Math.max(...counts) } };
@@ -87,7 +91,7 @@ interface Count {
   replaced: (Vote & { kind: "replaced" }) | undefined;
 }
 
-/** One pass, no arrays: it runs with every vote of every round. */
+/** One pass without arrays, because it runs with every vote of every round. */
 function count(votes: readonly Vote[]): Count {
   const counted: Count = { granted: 0, stale: 0, busy: 0, pending: 0, replaced: undefined };
   for (const vote of votes) {
@@ -112,7 +116,7 @@ function highestMark(votes: readonly Vote[]): number {
   return highest;
 }
 
-/** The votes of one round of one holder: those of several rounds do not add up to a quorum. */
+/** Counts one round of one holder: the keys of several rounds do not add up to a quorum. */
 function holdersLike(holders: readonly KeyHolder[], { key, id, token }: KeyHolder): number {
   return holders.filter((other) => other.key === key && other.id === id && other.token === token)
     .length;
@@ -122,7 +126,7 @@ function isObstruction(vote: Vote): vote is Vote & { kind: "failed" } {
   return vote.kind === "failed" && vote.error.message.startsWith("WRONGTYPE");
 }
 
-/** The votes as the user sees them. */
+/** The votes as errors and events show them. */
 export function reportVotes(names: readonly string[], votes: readonly Vote[]): NodeVote[] {
   return votes.map((vote, index) => {
     const node = names[index] ?? "";

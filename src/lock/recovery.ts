@@ -2,8 +2,9 @@ import type { LockContext } from "./lock-context.ts";
 import type { Vote } from "./quorum.ts";
 
 /**
- * After a round in which too few masters answered: whether it was for their connections alone, and new ones have been made.
- * Then another round, with another token, may be granted; what the first one left is taken back as always.
+ * Whether a round in which too few masters answered failed for its connections alone, and new ones have been made. Then
+ * another round, with another token, may be granted; the first is rolled back as always. What was sent is never sent again,
+ * because a master may have executed it.
  *
  * Waits for connections that are being made, for a node timeout at most.
  * @param since when the round began.

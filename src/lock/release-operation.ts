@@ -35,7 +35,7 @@ export interface ReleaseReply {
  */
 export const releaseOperation: Operation<Releasing, ReleaseReply> = {
   name: "release",
-  owed: true,
+  repeatable: true,
   prompt: true,
   lua: `
   local owner, token, held, linger = argv[1], argv[2], argv[3] == '1', tonumber(argv[4])

@@ -1,13 +1,14 @@
 import type { NodeVote } from "../errors.ts";
 import type { NodeError } from "../redis/node-error.ts";
 import type { Responses } from "../redis/operation.ts";
-import type { LockContext } from "./lock-context.ts";
 import type { ExtendReply } from "./extend-operation.ts";
-import type { ReservationReply } from "./wait-list-operations.ts";
+import type { Lease } from "./lease.ts";
+import type { LockContext } from "./lock-context.ts";
 import type { Masters } from "./masters.ts";
 import type { ReleaseReply } from "./release-operation.ts";
+import type { ReservationReply } from "./wait-list-operations.ts";
 
-/** How an attempt to extend ended. `lost` is for good. */
+/** How an attempt to extend ended. `lost` is final. */
 export type ExtendOutcome =
   | { readonly kind: "extended" }
   | { readonly kind: "lost"; readonly votes: readonly NodeVote[] }
@@ -15,39 +16,30 @@ export type ExtendOutcome =
 
 /** How a release ended. */
 export interface ReleaseOutcome {
-  /** True when a quorum deleted our keys. */
+  /** True when a quorum deleted the keys. */
   readonly confirmed: boolean;
   readonly votes: readonly NodeVote[];
 }
 
-/** Hears whose turn it is. */
+/** Receives for which waiters released keys are reserved. */
 export interface ReservationListener {
-  /** What a master says, for each key in order; also after the release has settled. */
-  heard(node: number, reservations: readonly ReservationReply[]): void;
+  /** What a master reports for each key, in order; also after the release has settled. */
+  onReservations(node: number, reservations: readonly ReservationReply[]): void;
 }
-
-/** What an extend prolongs. */
-interface ExtendedLease {
-  readonly validUntil: number;
-  confirm(node: number, sentAt: number, ttl: number): void;
-  revoke(node: number, sentAt: number): void;
-}
-
-type RegisterReply = NodeVote["vote"];
 
 /**
- * What the masters have said so far to one extend or release; settles once, as soon as its outcome is certain. The words are put
- * together only when they are read.
+ * The votes of the masters on one extend or release. It settles once, as soon as the outcome is certain. The report is made
+ * only when it is read.
  */
 abstract class Tally<O> {
   readonly #names: readonly string[];
-  readonly #words: RegisterReply[];
+  readonly #votes: NodeVote["vote"][];
   #causes: (string | undefined)[] | undefined;
   #settle: ((outcome: O) => void) | undefined;
 
   constructor(names: readonly string[], settle: (outcome: O) => void) {
     this.#names = names;
-    this.#words = names.map(() => "pending");
+    this.#votes = names.map(() => "pending");
     this.#settle = settle;
   }
 
@@ -55,9 +47,9 @@ abstract class Tally<O> {
     this.note(node, failure, message);
   }
 
-  /** A master has said something; a later word takes the place of an earlier one. */
-  protected note(node: number, word: RegisterReply, cause?: string): void {
-    this.#words[node] = word;
+  /** Counts the vote of a master; it replaces an earlier vote of that master. */
+  protected note(node: number, vote: NodeVote["vote"], cause?: string): void {
+    this.#votes[node] = vote;
     if (cause !== undefined || this.#causes !== undefined) (this.#causes ??= [])[node] = cause;
     const settle = this.#settle;
     const outcome = settle && this.decide();
@@ -66,19 +58,18 @@ abstract class Tally<O> {
     settle?.(outcome);
   }
 
-  /** The outcome that no further word can change; `undefined` while there is none. */
+  /** Returns the outcome that no further vote can change; `undefined` while there is none. */
   protected abstract decide(): O | undefined;
 
-  /** How many masters have said this last. */
-  protected count(word: RegisterReply): number {
+  protected count(vote: NodeVote["vote"]): number {
     let counted = 0;
-    for (const said of this.#words) if (said === word) counted += 1;
+    for (const cast of this.#votes) if (cast === vote) counted += 1;
     return counted;
   }
 
-  /** All of it, in the order of the masters. */
+  /** All votes, in the order of the masters. */
   protected report(): NodeVote[] {
-    return this.#words.map((vote, node) => ({
+    return this.#votes.map((vote, node) => ({
       node: this.#names[node] ?? "",
       vote,
       cause: this.#causes?.[node],
@@ -88,15 +79,15 @@ abstract class Tally<O> {
 
 const EXTENDED: ExtendOutcome = { kind: "extended" };
 
-/** What masters say to one extend. */
+/** The votes on one extend. */
 export class ExtendTally extends Tally<ExtendOutcome> implements Responses<ExtendReply> {
   readonly #context: LockContext;
-  readonly #lease: ExtendedLease;
+  readonly #lease: Pick<Lease, "validUntil" | "confirm" | "revoke">;
   readonly #ttl: number;
 
   constructor(
     context: LockContext,
-    lease: ExtendedLease,
+    lease: Pick<Lease, "validUntil" | "confirm" | "revoke">,
     ttl: number,
     settle: (outcome: ExtendOutcome) => void,
   ) {
@@ -109,7 +100,7 @@ export class ExtendTally extends Tally<ExtendOutcome> implements Responses<Exten
   answer(node: number, reply: ExtendReply, sentAt: number): void {
     const { clock, guards } = this.#context;
     const { status } = reply;
-    guards.heard(node, reply);
+    guards.onReply(node, reply);
     if (status === "gone" || status === "taken") {
       this.#lease.revoke(node, sentAt);
       this.note(node, status === "gone" ? "gone" : "held");
@@ -141,7 +132,7 @@ export class ExtendTally extends Tally<ExtendOutcome> implements Responses<Exten
   }
 }
 
-/** What masters say to one release; its own outcome. */
+/** The votes on one release, and its outcome. */
 export class ReleaseTally
   extends Tally<ReleaseOutcome>
   implements Responses<ReleaseReply>, ReleaseOutcome
@@ -150,7 +141,7 @@ export class ReleaseTally
   readonly #keys: number;
   readonly #listener: ReservationListener;
 
-  /** @param keys how many keys are given back. */
+  /** @param keys the number of keys that are released. */
   constructor(
     { names, quorum }: Masters,
     keys: number,
@@ -172,12 +163,12 @@ export class ReleaseTally
   }
 
   answer(node: number, { deleted, reservations }: ReleaseReply): void {
-    this.#listener.heard(node, reservations);
+    this.#listener.onReservations(node, reservations);
     this.note(node, deleted === this.#keys ? "granted" : "gone");
   }
 
   late(node: number, { reservations }: ReleaseReply): void {
-    this.#listener.heard(node, reservations);
+    this.#listener.onReservations(node, reservations);
   }
 
   protected decide(): ReleaseOutcome | undefined {

@@ -2,19 +2,18 @@ import type { Clock } from "../clock.ts";
 import { RETENTION } from "./stored-lock.ts";
 
 /**
- * By how many ms the clocks of a client and a master may differ. A token from a clock that is ahead by more than masters
- * remember marks would still be the largest when nobody remembers it: the next one would be smaller. Of a client and a
- * master that are further apart nobody can tell which is wrong, so they do not work together.
+ * Milliseconds by which the clocks of a client and a master may differ. A token from a clock that is ahead by more than masters
+ * remember marks would still be the largest when its mark is forgotten, and the next token would be smaller. A client and a
+ * master that differ by more do not work together, because either clock may be wrong.
  */
 export const FARTHEST_CLOCK = RETENTION / 4;
 
 /**
- * Proposes fencing tokens: microseconds since 1970, but always above every token seen, in the manner of a hybrid
- * logical clock. A master accepts a token only above its mark, so a clock that is behind costs a second round and
- * never an order.
+ * Proposes fencing tokens: microseconds since 1970, but always above every token seen, like a hybrid logical clock.
+ * A master accepts a token only above its mark, so a clock that is behind costs a second round, and never the order.
  *
- * Tokens are even. An extend closes the odd number below its token, so that a `closed` mark tells a holder that has
- * extended from the release of the one before.
+ * Tokens are even. An extend closes the odd number below its token, so the `closed` mark of a holder that has extended differs
+ * from that of a release by the holder before.
  * @see https://cse.buffalo.edu/tech-reports/2014-04.pdf
  */
 export class TokenSource {
@@ -32,13 +31,13 @@ export class TokenSource {
     return this.#last;
   }
 
-  /** Takes note of a token seen on a master. */
+  /** Notes a token that a master has reported. */
   observe(token: number): void {
     if (Number.isSafeInteger(token)) this.#last = Math.max(this.#last, token);
   }
 }
 
-/** When a token was proposed, in milliseconds since 1970, by the clock of who proposed it. */
+/** When a token was proposed, in milliseconds since 1970, by the clock of the proposing client. */
 export function proposedAt(token: number): number {
   return Math.floor(token / 1_000);
 }

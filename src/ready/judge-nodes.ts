@@ -1,6 +1,6 @@
 import { FARTHEST_CLOCK } from "../lock/tokens.ts";
 import { drift } from "../lock/validity.ts";
-import { unfitness } from "../redis/server-info.ts";
+import { unusableReason } from "../redis/server-info.ts";
 import type { VoteCheck } from "./vote-check.ts";
 import type { FindingCode, Observation } from "./findings.ts";
 import type { NodeFacts } from "./node-facts.ts";
@@ -62,7 +62,7 @@ function excluding({ nodes, ballots }: Pick<Facts, "nodes" | "ballots">, index: 
       isFull(cause) ? "writes-refused" : "script-refused",
       `${what}: ${cause}`,
     ]);
-  const unfit = info && unfitness(info);
+  const unfit = info && unusableReason(info);
   if (unfit !== undefined) found.push([unfit.code, unfit.cause]);
   const runId = info?.runId ?? "";
   const first = nodes.findIndex((other) => runId !== "" && other.info?.runId === runId);

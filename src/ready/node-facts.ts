@@ -2,7 +2,7 @@ import type { Clock } from "../clock.ts";
 import { namesUnder } from "../lock/stored-lock.ts";
 import type { Random } from "../random.ts";
 import { type Probe, ProbeError } from "../redis/probe.ts";
-import { parseServerInfo, type ServerInfo, unfitness } from "../redis/server-info.ts";
+import { parseServerInfo, type ServerInfo, unusableReason } from "../redis/server-info.ts";
 import { optional, permitted, type Refusal } from "./permission.ts";
 import { checkPermissions } from "./permission-check.ts";
 import { type ClockFacts, observeClock } from "./server-clock.ts";
@@ -63,7 +63,7 @@ async function gather(facts: NodeFacts, examination: Examination): Promise<void>
   if (info === undefined) return;
   facts.info = parseServerInfo(info);
   // Whatever else such a server says is no news.
-  if (unfitness(facts.info) !== undefined) return;
+  if (unusableReason(facts.info) !== undefined) return;
   const { runId } = facts.info;
   facts.refusals.push(...(await checkPermissions(probe, { ...examination, runId })));
   await observeClock(examination, (clock) => {

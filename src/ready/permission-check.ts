@@ -10,9 +10,9 @@ import { type Names, namesUnder, PRELUDE } from "../lock/stored-lock.ts";
 import type { Random } from "../random.ts";
 import { Batch } from "../redis/batch.ts";
 import { NodeError } from "../redis/node-error.ts";
-import { Request, composeScript, type Operation } from "../redis/operation.ts";
+import { Request, type Operation } from "../redis/operation.ts";
 import type { Probe } from "../redis/probe.ts";
-import { Script } from "../redis/script.ts";
+import { composeScript, Script } from "../redis/script.ts";
 import { permitted, type Refusal } from "./permission.ts";
 
 /** How to rehearse. */

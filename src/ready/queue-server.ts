@@ -1,11 +1,6 @@
 import { Redis } from "ioredis";
-import {
-  duplicator,
-  type Endpoint,
-  type NodeOption,
-  parseEndpoint,
-  type RedisClient,
-} from "../redis/endpoint.ts";
+import { duplicator, type Endpoint, parseEndpoint } from "../redis/endpoint.ts";
+import type { NodeOption, RedisClient } from "../redis/node-options.ts";
 import type { Probe } from "../redis/probe.ts";
 import { parseServerInfo } from "../redis/server-info.ts";
 import type { QueueFacts } from "./judge-nodes.ts";

@@ -1,7 +1,8 @@
 import type { LockContext } from "../lock/lock-context.ts";
-import { acquireOperation } from "../lock/acquire-operation.ts";
+import { type AcquireReply, acquireOperation } from "../lock/acquire-operation.ts";
 import type { Requester } from "../lock/lock-identity.ts";
 import { describeUnarmed } from "../lock/acquire-round.ts";
+import { NodeError } from "../redis/node-error.ts";
 
 /** Nobody: an examination stands in no line. */
 const NOBODY: Requester = {
@@ -34,31 +35,26 @@ export async function checkVotes(
   maxTtl: number,
   ballots: VoteCheck[],
 ): Promise<void> {
-  let open = masters.ports.length;
   await new Promise<void>((resolve) => {
-    const put = (node: number, voteCheck: VoteCheck): void => {
-      ballots[node] = voteCheck;
-      open -= 1;
-      if (open === 0) resolve();
-    };
     const identity = { names, keys: [], owner: "ready", token: 1, guarded: guards.enabled };
-    const requester = NOBODY;
-    masters.broadcast(
-      acquireOperation,
-      { ...identity, requester, ttl: maxTtl, holder: "" },
-      {
-        answer: (node, reply) => {
-          guards.heard(node, reply);
-          if (reply.status === "quarantined") {
-            put(node, { state: reply.status, remaining: reply.remaining });
-          } else if (reply.status === "unarmed" || reply.status === "too long") {
-            put(node, { state: "unarmed", cause: describeUnarmed(reply) });
-          } else put(node, { state: "votes" });
-        },
-        failure: (node, { failure, message }) =>
-          put(node, { state: failure === "duplicate" ? failure : "failed", cause: message }),
-      },
-    );
+    const request = { ...identity, requester: NOBODY, ttl: maxTtl, holder: "" };
+    masters.gather(acquireOperation, request, (node, reply, open) => {
+      if (!(reply instanceof NodeError)) guards.onReply(node, reply);
+      ballots[node] = toVoteCheck(reply);
+      if (open === 0) resolve();
+    });
   });
   await guards.settled();
+}
+
+function toVoteCheck(reply: AcquireReply | NodeError): VoteCheck {
+  if (reply instanceof NodeError) {
+    const { failure, message: cause } = reply;
+    return { state: failure === "duplicate" ? failure : "failed", cause };
+  }
+  if (reply.status === "quarantined") return { state: reply.status, remaining: reply.remaining };
+  if (reply.status === "unarmed" || reply.status === "too long") {
+    return { state: "unarmed", cause: describeUnarmed(reply) };
+  }
+  return { state: "votes" };
 }

@@ -2,12 +2,79 @@ import type { RedisOptions } from "ioredis";
 import { isIPv6 } from "node:net";
 import { describeKind, LockConfigError } from "../errors.ts";
 
-/** The options that say where a master is. */
-const PLACE = ["host", "port", "path", "db"] as const;
-/** What ioredis puts into the options of every client, also beside a socket. */
+/** The options that form the address of a master. */
+const ADDRESS = ["host", "port", "path", "db"] as const;
+/** ioredis puts these into the options of every client, also beside a socket. */
 const DEFAULTS: RedisOptions = { host: "localhost", port: 6379 };
 
-/** What a text is that stands in the place of a host: the names of masters are shown, and it may hold a password. */
+const SCHEMES: Readonly<Record<string, { readonly tls: boolean }>> = {
+  "redis:": { tls: false },
+  "valkey:": { tls: false },
+  "rediss:": { tls: true },
+  "valkeys:": { tls: true },
+};
+
+const HOST_AND_PORT = /^(?:[\w.-]+|\[[\da-f:.]+\]):\d{1,5}(?:\/\d*)?$/i;
+/** The port, also in a text that is no URL. */
+const PORT_OF_URL =
+  /^(?:redis|valkey)s?:\/\/(?:[^/?#]*@)?(?:\[[^\]]*\]|[^/?#:@]*):(\d+)(?:[/?#]|$)/i;
+const A_URL = 'a URL like "redis://host:6379/0"';
+
+/** Throws the error for an option. */
+export function refuse(path: string, found: string, expected: string): never {
+  throw new LockConfigError({ path, found, expected });
+}
+
+/** Reads the address of a master from a URL or the path of a socket. @throws {LockConfigError} without the password. */
+export function parseUrl(path: string, text: string): RedisOptions {
+  if (text.startsWith("/")) return { path: text };
+  if (HOST_AND_PORT.test(text)) {
+    const found = "a host and a port without a scheme";
+    return refuse(path, found, '"redis://" before it, "rediss://" for TLS');
+  }
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    // The text may hold a password, which may look like a port: the error repeats nothing of it.
+    if (Number(PORT_OF_URL.exec(text)?.[1]) > 65_535) {
+      return refuse(path, "a URL whose port is out of range", "a port from 1 to 65535");
+    }
+    return refuse(path, "text that is not a URL", A_URL);
+  }
+  const scheme = SCHEMES[url.protocol];
+  if (scheme === undefined) {
+    // The text before the colon may be a user or a password: the error shows only known schemes.
+    const isKnown = /^(?:https?|tcp|tls|unix|file|rediss?\+sentinel):$/.test(url.protocol);
+    const found = isKnown ? `a URL with the scheme "${url.protocol}"` : "a URL with another scheme";
+    return refuse(path, found, A_URL);
+  }
+  if (url.hostname === "") return refuse(path, "a URL without a host", A_URL);
+  if (url.search !== "" || url.hash !== "") {
+    return refuse(path, "a URL with a query; give an options object instead", A_URL);
+  }
+  const db = /^\/?(\d*)\/?$/.exec(url.pathname)?.[1];
+  if (db === undefined) {
+    return refuse(path, "a URL with a path that is no number of a database", A_URL);
+  }
+  const decode = (part: string): string => {
+    try {
+      return decodeURIComponent(part);
+    } catch {
+      return refuse(path, "a URL whose user or password is not percent-encoded", A_URL);
+    }
+  };
+  return {
+    host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
+    ...(url.port === "" ? {} : { port: Number(url.port) }),
+    ...(db === "" ? {} : { db: Number(db) }),
+    ...(url.username === "" ? {} : { username: decode(url.username) }),
+    ...(url.password === "" ? {} : { password: decode(url.password) }),
+    ...(scheme.tls ? { tls: {} } : {}),
+  };
+}
+
+/** Texts that are no host. Hosts are shown as the names of masters, and such a text may hold a password. */
 const NO_HOST: readonly (readonly [form: RegExp, found: string, expected: string])[] = [
   [/:\/\//, "a URL", "a URL is the option url"],
   [/@/, "a host with a user or a password", "those are options of their own"],
@@ -18,68 +85,50 @@ const NO_HOST: readonly (readonly [form: RegExp, found: string, expected: string
   [/[:?#,\\[\]]/, "no host name", 'such as "lock-1" or "::1"'],
 ];
 const NO_SOCKET = /:\/\/|^[^/]*@/;
+const A_SOCKET = "the path of a Unix socket";
+const A_HOST = "a host name or address";
 
-/** Checks the host and the socket of a master. @throws {LockConfigError} that repeats nothing of them. */
+/** Checks the host and the socket of a master. @throws {LockConfigError} without the values: they may hold a password. */
 export function checkAddress(path: string, { host, path: socket }: RedisOptions): void {
   if (socket !== undefined) {
-    const expected = "the path of a Unix socket";
     if (typeof socket !== "string" || socket === "")
-      throw new LockConfigError({ path: `${path}.path`, found: describeKind(socket), expected });
+      return refuse(`${path}.path`, describeKind(socket), A_SOCKET);
     if (NO_SOCKET.test(socket))
-      throw new LockConfigError({
-        path: `${path}.path`,
-        found: "a URL",
-        expected: `${expected}; a URL is the option url`,
-      });
+      return refuse(`${path}.path`, "a URL", `${A_SOCKET}; a URL is the option url`);
   }
   if (host === undefined) return;
-  if (typeof host !== "string" || host === "") throw noHost(path, host);
+  if (typeof host !== "string" || host === "")
+    return refuse(`${path}.host`, describeKind(host), A_HOST);
   if (isIPv6(host)) return;
   const [, found, hint] = NO_HOST.find(([form]) => form.test(host)) ?? [];
-  if (found === undefined) return;
-  throw new LockConfigError({
-    path: `${path}.host`,
-    found,
-    expected: `a host name or address alone; ${hint}`,
-  });
+  if (found !== undefined) refuse(`${path}.host`, found, `${A_HOST} alone; ${hint}`);
 }
 
-/** Joins options with the parts of their URL. @throws {LockConfigError} when both say where the master is, differently. */
+/** Joins options with the parts of their URL. @throws {LockConfigError} when the two give different addresses. */
 export function joinUrl(path: string, url: RedisOptions, options: RedisOptions): RedisOptions {
-  for (const name of PLACE) {
+  for (const name of ADDRESS) {
     if (url[name] === undefined || options[name] === undefined) continue;
     if (isSame(url[name], options[name])) continue;
-    const found = "another one than in url";
-    throw new LockConfigError({ path: `${path}.${name}`, found, expected: "one of them" });
+    refuse(`${path}.${name}`, "another one than in url", "one of them");
   }
   return { ...url, ...options };
 }
 
-/** Refuses a socket beside a host or a port: the socket would count. */
+/** Refuses a socket beside a host or a port: ioredis would use the socket. */
 export function refuseTwoAddresses(path: string, options: RedisOptions): void {
   if (typeof options.path !== "string") return;
   for (const name of ["host", "port"] as const) {
     if (options[name] === undefined || options[name] === DEFAULTS[name]) continue;
-    const found = `a socket beside a ${name}`;
-    throw new LockConfigError({ path: `${path}.path`, found, expected: "one of them" });
+    refuse(`${path}.path`, `a socket beside a ${name}`, "one of them");
   }
 }
 
-/** Refuses options that do not say where the master is: each machine would use a local one. */
+/** Refuses options without an address: each machine would use a server of its own. */
 export function requireAddress(path: string, node: object, options: RedisOptions): void {
-  if (options.path !== undefined) return;
-  if (Object.hasOwn(node, "host") && options.host === undefined) throw noHost(path, undefined);
-  if (options.host !== undefined || options.port !== undefined) return;
-  throw new LockConfigError({
-    path,
-    found: "an object that does not say where the master is",
-    expected: "host, port, path or url",
-  });
-}
-
-function noHost(path: string, host: unknown): LockConfigError {
-  const expected = "a host name or address";
-  return new LockConfigError({ path: `${path}.host`, found: describeKind(host), expected });
+  if (options.path !== undefined || options.host !== undefined) return;
+  if (Object.hasOwn(node, "host")) return refuse(`${path}.host`, describeKind(undefined), A_HOST);
+  if (options.port !== undefined) return;
+  refuse(path, "an object that does not say where the master is", "host, port, path or url");
 }
 
 function isSame(a: unknown, b: unknown): boolean {

@@ -1,79 +1,84 @@
-import { describeConnectionError, describeUnfitReply, isForbidden } from "./causes.ts";
-import { NodeError } from "./node-error.ts";
-import { type AnyRequest, FAILED, type FastPath } from "./operation.ts";
+import { describeConnectionError, NodeError, toNodeError } from "./node-error.ts";
+import type { AnyRequest, FastPath } from "./operation.ts";
+
+/** The status that a script gives to an operation whose Lua raised an error. */
+export const FAILED = "ERROR";
 
 /**
- * Calls that travel together as one script call, to one master or to all of them: the request is written once, and what the
- * fast path serves is parsed once.
+ * Requests that travel together as one script call, to one master or to all of them. The script call is written once, and
+ * replies of the fast path are parsed once, for all masters.
  */
 export class Batch {
   /** In the order in which a master executes them. */
-  readonly calls: readonly AnyRequest[];
-  readonly #fastPath: FastPath | undefined;
-  /** How many of the calls, from the first on, the fast path takes. */
+  readonly requests: readonly AnyRequest[];
+  /** How many of the requests, from the first on, go to the fast path. */
   readonly entries: number;
+  readonly #fastPath: FastPath | undefined;
   #args: readonly string[] | undefined;
   #written: Buffer | undefined;
   #served: readonly unknown[] | undefined;
 
-  /** @param started the calls in the order in which they were started. */
+  /** @param started the requests in the order in which they were started. */
   constructor(started: readonly AnyRequest[], fastPath?: FastPath) {
     this.#fastPath = fastPath;
     this.entries = fastPath === undefined ? 0 : countEntries(started);
-    this.calls = this.entries < 2 ? started : sortEntries(started, this.entries);
+    this.requests = this.entries < 2 ? started : sortEntries(started, this.entries);
   }
 
-  /** The arguments of the script, but for the last one: the run id of the server process. */
+  /** The arguments of the script, except for the last: the run id of the server process. */
   get args(): readonly string[] {
     this.#args ??= this.#encode();
     return this.#args;
   }
 
-  /** {@link args}, as they are written to every master. */
+  /** {@link args} in the protocol. */
   get written(): Buffer {
     this.#written ??= Buffer.from(this.args.map(bulk).join(""));
     return this.#written;
   }
 
-  /** Whether a call of it has no patience for a first connection: then a quorum is connected without the master. */
+  /** Whether a request must not wait for the first connection; see `Operation.prompt`. */
   get isPrompt(): boolean {
-    return this.calls.some(({ operation }) => operation.prompt);
+    return this.requests.some(({ operation }) => operation.prompt);
   }
 
   /**
    * Reads what a script call has returned.
-   * @returns a reply to each call, or why there is none.
+   * @returns for each request the reply, or the error that explains why there is none.
    */
   replies(returned: unknown): readonly unknown[] {
-    if (returned === 1 && this.entries === this.calls.length) return this.#allServed();
+    if (returned === 1 && this.entries === this.requests.length) return this.#allServed();
     const [odd, replies] = Array.isArray(returned) ? (returned as unknown[]) : [];
-    if (!Array.isArray(odd) || !Array.isArray(replies)) return this.calls.map(notOurs);
+    if (!Array.isArray(odd) || !Array.isArray(replies)) return this.requests.map(unknownReply);
     const oddReplies = new Map<number, unknown>();
     for (let at = 0; at < odd.length; at += 2) oddReplies.set(Number(odd[at]) - 1, odd[at + 1]);
-    return this.calls.map((call, index) => {
-      if (index >= this.entries) return parseReply(call, replies[index - this.entries]);
-      return oddReplies.has(index) ? parseReply(call, oddReplies.get(index)) : servedReply(call);
+    return this.requests.map((request, index) => {
+      if (index >= this.entries) return parseReply(request, replies[index - this.entries]);
+      return oddReplies.has(index)
+        ? parseReply(request, oddReplies.get(index))
+        : servedReply(request);
     });
   }
 
   #encode(): string[] {
     const texts: string[] = [];
-    for (let i = this.entries; i < this.calls.length; i++) texts.push(this.calls[i]?.text ?? "");
-    const served = this.calls.slice(0, this.entries);
+    for (let i = this.entries; i < this.requests.length; i++) {
+      texts.push(this.requests[i]?.text ?? "");
+    }
+    const served = this.requests.slice(0, this.entries);
     return [
       `[${texts.join()}]`,
       ...(served.length === 0 ? [] : (this.#fastPath?.encode(served) ?? [])),
     ];
   }
 
-  /** Nearly always, and then the same for all masters. */
   #allServed(): readonly unknown[] {
-    this.#served ??= this.calls.map(servedReply);
+    this.#served ??= this.requests.map(servedReply);
     return this.#served;
   }
 }
 
-/** The fast path comes first, so calls that were started after one that it does not take go the other way too. */
+/** The fast path runs first, so a request that was started after one without an entry must not use it. */
 function countEntries(started: readonly AnyRequest[]): number {
   const first = started.findIndex(({ entry }) => entry === undefined);
   return first === -1 ? started.length : first;
@@ -88,33 +93,23 @@ function byRank(a: AnyRequest, b: AnyRequest): number {
   return (a.entry?.rank ?? 0) - (b.entry?.rank ?? 0);
 }
 
-/** A string as the protocol has it. @see https://redis.io/docs/latest/develop/reference/protocol-spec/ */
+/** A bulk string of the protocol. @see https://redis.io/docs/latest/develop/reference/protocol-spec/ */
 export function bulk(text: string): string {
   return `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
-}
-
-/** An error reply of a server; one by which it says that it is no master any more counts as none. */
-export function refusal(message: string): NodeError {
-  const unfit = describeUnfitReply(message);
-  if (unfit !== undefined) return new NodeError("unreachable", unfit);
-  const advice = isForbidden(message)
-    ? "; npx bullmq-redlock doctor names what its user lacks"
-    : undefined;
-  return new NodeError("refused", message, advice);
 }
 
 function servedReply({ operation, args }: AnyRequest): unknown {
   return operation.fast?.served(args);
 }
 
-function notOurs(): NodeError {
+function unknownReply(): NodeError {
   return new NodeError("refused", "an answer that is none of ours");
 }
 
 function parseReply({ operation, args }: AnyRequest, raw: unknown): unknown {
   const reply = typeof raw === "string" ? [raw] : raw;
-  if (!Array.isArray(reply)) return notOurs();
-  if (reply[0] === FAILED) return refusal(String(reply[1]));
+  if (!Array.isArray(reply)) return unknownReply();
+  if (reply[0] === FAILED) return toNodeError(String(reply[1]));
   try {
     return operation.parse(reply as unknown[], args);
   } catch (error) {

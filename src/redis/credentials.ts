@@ -1,15 +1,15 @@
 import type { RedisOptions } from "ioredis";
 import { describeKind } from "../errors.ts";
-import { describeConnectionError } from "./causes.ts";
+import { describeConnectionError } from "./node-error.ts";
 
-/** A user name or a password, or what gives it at each connect: a token that expires, say. */
+/** A user name or a password, or a function that gives it at each connect, for example a token that expires. */
 export type Credential = string | (() => string | Promise<string>);
 
 type Credentials = Pick<RedisOptions, "username" | "password">;
 
 /**
- * The user and the password of the time at which this is called.
- * @throws {Error} that names the one that cannot be had, and repeats no secret.
+ * Calls those of the two credentials that are functions.
+ * @throws {Error} that names the credential whose function failed, without a secret.
  */
 export async function readCredentials(options: object): Promise<Credentials> {
   const given = options as { username?: unknown; password?: unknown };

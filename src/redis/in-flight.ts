@@ -8,34 +8,34 @@ export interface Sent {
   readonly batch: Batch;
   readonly listener: BatchListener;
   readonly sentAt: number;
-  /** Whether the listener was told that there is no answer. */
+  /** Whether the deadline has passed, and the listener has the failure. */
   overdue: boolean;
 }
 
-/** Timers may fire so many ms early. */
+/** Timers may fire this many ms early. */
 const TIMER_SLACK = 2;
 
-/** A timer that fires so many ms late was kept from it: the process was busy, and answers may lie unread. */
+/** When a timer fires later than this many ms, the process was busy, and answers may have arrived unread. */
 const BUSY = 20;
 
 /**
- * What was written to a connection and has not been answered. All have the same time to be answered, so one timer watches the
- * oldest. A batch stays when its deadline has passed: its answer may come.
+ * The batches that were written to a connection and are not answered. All have the same timeout, so one timer, for the oldest,
+ * serves all deadlines of a connection. A batch stays after its deadline: its answer may still come.
  */
 export class InFlight {
   readonly #clock: Clock;
   readonly #timeout: number;
   readonly #onSilence: () => void;
   readonly #batches = new Set<Sent>();
-  #calls = 0;
+  #requests = 0;
   #lastAnswerAt = -Infinity;
   #deadline: Timer | undefined;
-  /** Runs while an answer is overdue that may be on its way, because others came. */
-  #vigil: Timer | undefined;
+  /** Runs while an answer is overdue, but others have arrived since. */
+  #silence: Timer | undefined;
 
   /**
-   * @param timeout milliseconds that each batch has.
-   * @param onSilence runs when nothing at all was answered for so long.
+   * @param timeout milliseconds for each batch.
+   * @param onSilence runs when no batch at all was answered for that time.
    */
   constructor(clock: Clock, timeout: number, onSilence: () => void) {
     this.#clock = clock;
@@ -43,16 +43,16 @@ export class InFlight {
     this.#onSilence = onSilence;
   }
 
-  /** How many calls are unanswered. */
-  get calls(): number {
-    return this.#calls;
+  /** How many requests are unanswered. */
+  get requests(): number {
+    return this.#requests;
   }
 
-  /** A batch is being written, in this moment. */
+  /** Adds a batch that is written at this moment. */
   start(batch: Batch, listener: BatchListener): Sent {
     const sent = { batch, listener, sentAt: this.#clock.now(), overdue: false };
     this.#batches.add(sent);
-    this.#calls += batch.calls.length;
+    this.#requests += batch.requests.length;
     this.#watch(sent);
     return sent;
   }
@@ -61,20 +61,20 @@ export class InFlight {
     return this.#batches.has(sent);
   }
 
-  /** A batch was answered. False when it was given up before. */
-  land(sent: Sent): boolean {
+  /** Removes a batch that was answered. False when it was taken out before. */
+  end(sent: Sent): boolean {
     if (!this.#batches.delete(sent)) return false;
-    this.#calls -= sent.batch.calls.length;
+    this.#requests -= sent.batch.requests.length;
     this.#lastAnswerAt = this.#clock.now();
     return true;
   }
 
-  /** The connection is gone: takes out everything. */
-  giveUp(): Sent[] {
+  /** Takes out all batches: the connection is lost. */
+  takeAll(): Sent[] {
     const lost = [...this.#batches];
     this.#batches.clear();
-    this.#calls = 0;
-    this.#clock.clearTimer(this.#vigil);
+    this.#requests = 0;
+    this.#clock.clearTimer(this.#silence);
     this.#clock.clearTimer(this.#deadline);
     this.#deadline = undefined;
     return lost;
@@ -85,13 +85,12 @@ export class InFlight {
     const at = sentAt + this.#timeout;
     this.#deadline = this.#clock.timer(at - this.#clock.now(), () => {
       const now = this.#clock.now();
-      // Immediates run when what has arrived by now has been read; reading it may take long, too.
+      // Node reads the answers that have arrived before it runs immediates, and the reading may take long.
       if (now > at + BUSY) setImmediate(() => this.#expire(now));
       else this.#expire(now);
     });
   }
 
-  /** Tells those whose time was up at `now`, and watches the next. */
   #expire(now: number): void {
     this.#deadline = undefined;
     const error = new NodeError("timed-out", `no answer within ${this.#timeout} ms`);
@@ -100,18 +99,17 @@ export class InFlight {
       if (sent.sentAt + this.#timeout > now) return this.#watch(sent);
       sent.overdue = true;
       sent.listener.failure(error);
-      this.#miss(sent);
+      this.#checkSilence(sent);
     }
   }
 
-  /** An answer is overdue. */
-  #miss({ sentAt }: Sent): void {
+  #checkSilence({ sentAt }: Sent): void {
     const left = Math.max(sentAt, this.#lastAnswerAt) + this.#timeout - this.#clock.now();
-    this.#clock.clearTimer(this.#vigil);
+    this.#clock.clearTimer(this.#silence);
     if (left <= TIMER_SLACK) return this.#onSilence();
-    this.#vigil = this.#clock.timer(left, () => {
+    this.#silence = this.#clock.timer(left, () => {
       const [oldest] = this.#batches;
-      if (oldest !== undefined) this.#miss(oldest);
+      if (oldest !== undefined) this.#checkSilence(oldest);
     });
   }
 }

@@ -1,25 +1,23 @@
 import type { Redis } from "ioredis";
 import type { Clock } from "../clock.ts";
 import type { Random } from "../random.ts";
-import { Batch, refusal } from "./batch.ts";
-import { describeEnd } from "./causes.ts";
-import { Connection } from "./connection.ts";
-import { PendingReleases } from "./pending-releases.ts";
+import { Batch } from "./batch.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { prepareServer, type Server } from "./first-commands.ts";
 import { InFlight, type Sent } from "./in-flight.ts";
-import { NodeError } from "./node-error.ts";
+import { describeEnd, NodeError, toNodeError } from "./node-error.ts";
 import type { BatchListener, NodePort } from "./node-port.ts";
-import type { AnyRequest, ScriptSource } from "./operation.ts";
+import type { AnyRequest } from "./operation.ts";
 import { Outbox, type Waiting } from "./outbox.ts";
-import { Script } from "./script.ts";
+import { PersistentConnection } from "./persistent-connection.ts";
+import { Script, type ScriptSource } from "./script.ts";
+import { prepareServer, type ServerProcess } from "./server-info.ts";
 import { Subscriber } from "./subscriber.ts";
 
-/** Calls that may be unanswered before no more are written: enough to keep a master busy, few enough to be answered in time. */
+/** Requests in flight from which on no more are written: enough to keep a master busy, few enough to be answered in time. */
 const MOST_IN_FLIGHT = 512;
-/** Milliseconds that calls wait for the very first connection, unless somebody says or the node's deadline is longer. */
+/** Milliseconds that requests wait for the first connection by default, unless `nodeTimeout` is longer. */
 const FIRST_CONNECT_PATIENCE = 2_000;
-/** Milliseconds that a call waits at most until it is written, while the master answers the calls before it. */
+/** Milliseconds that a batch waits at most until it is written, while the master answers those before it. */
 const LONGEST_QUEUE = 10_000;
 
 const TOO_MANY = `not sent within ${LONGEST_QUEUE / 1_000} s: this process asks for more than can be answered`;
@@ -27,12 +25,12 @@ const TOO_MANY = `not sent within ${LONGEST_QUEUE / 1_000} s: this process asks 
 /** What a {@link Master} needs. */
 export interface MasterOptions {
   endpoint: Endpoint;
-  program: ScriptSource;
+  script: ScriptSource;
   /** Milliseconds the master has to answer. */
   nodeTimeout: number;
-  /** Milliseconds that calls wait for the very first connection. Default 2000, or `nodeTimeout` if that is longer. */
+  /** Milliseconds that requests wait for the first connection. Default 2000, or `nodeTimeout` if that is longer. */
   firstPatience?: number;
-  /** Milliseconds by which the master's clock may differ from ours at most. */
+  /** Largest difference, in ms, between the master's clock and ours. */
   farthestClock: number;
   clock: Clock;
   random: Random;
@@ -40,41 +38,36 @@ export interface MasterOptions {
   onDown(cause: string): void;
 }
 
-/**
- * One lock master over ioredis. Every batch has a deadline of its own making, because ioredis has none.
- */
+/** One lock master over ioredis. Every batch has a deadline, because ioredis has none. */
 export class Master implements NodePort {
   readonly name: string;
   readonly #options: MasterOptions;
-  readonly #connection: Connection<Server>;
+  readonly #connection: PersistentConnection<ServerProcess>;
   readonly #script: Script;
   readonly #subscriber: Subscriber;
   readonly #outbox: Outbox;
   readonly #inFlight: InFlight;
-  readonly #pendingReleases = new PendingReleases();
-  /** Waiting batches whose owed calls were written to a connection in doubt. */
-  readonly #doubled = new WeakSet<Batch>();
+  /** Batches in the outbox whose releases were already written to a suspect connection. */
+  readonly #written = new WeakSet<Batch>();
   #closed = false;
-  #server: Server = { id: "", startedAt: undefined };
+  #server: ServerProcess = { id: "", startedAt: undefined };
   #startedAt: number | undefined;
   #upSince: number | undefined;
 
   constructor(options: MasterOptions) {
-    const { endpoint, nodeTimeout, farthestClock, clock, random } = options;
+    const { endpoint, nodeTimeout, clock, random } = options;
     this.name = endpoint.name;
     this.#options = options;
-    this.#script = new Script(options.program);
+    this.#script = new Script(options.script);
     this.#outbox = new Outbox(clock);
     this.#inFlight = new InFlight(clock, nodeTimeout, () => {
       this.#connection.suspect(`no answer within ${nodeTimeout} ms`);
       this.#flush();
     });
-    const script = this.#script;
-    this.#connection = new Connection(
+    this.#connection = new PersistentConnection(
       endpoint.connect,
       {
-        prepare: (client) =>
-          prepareServer(client, { db: endpoint.db, script, clock, farthestClock }),
+        prepare: (client) => prepareServer(client, this.#script, endpoint.db, options),
         up: (server) => this.#wentUp(server),
         down: (cause) => this.#wentDown(cause),
       },
@@ -95,9 +88,11 @@ export class Master implements NodePort {
 
   async recovers(since: number): Promise<boolean> {
     const { clock, nodeTimeout } = this.#options;
-    const { hope, inDoubtSince = Infinity } = this.#connection;
-    // A doubt that has lasted is an outage: only those that have met it first wait for its end.
-    if (hope !== undefined) return inDoubtSince + nodeTimeout < clock.now() ? false : await hope;
+    const { reachability, suspectSince = Infinity } = this.#connection;
+    // A connection that was suspect before is an outage; only the first requests that meet it wait for its end.
+    if (reachability !== undefined) {
+      return suspectSince + nodeTimeout < clock.now() ? false : await reachability;
+    }
     return this.#connection.client !== undefined && (this.#upSince ?? -Infinity) >= since;
   }
 
@@ -113,16 +108,16 @@ export class Master implements NodePort {
   close(): void {
     if (this.#closed) return;
     const closed = new NodeError("unreachable", "closed");
-    const failAll = (): void => {
-      for (const { listener, overdue } of this.#inFlight.giveUp()) {
+    const failInFlight = (): void => {
+      for (const { listener, overdue } of this.#inFlight.takeAll()) {
         if (!overdue) listener.failure(closed);
       }
     };
-    failAll();
-    // What was started is written, so that a rollback or a release started just now is not lost.
+    failInFlight();
+    // A rollback or a release that was started just now must not be lost.
     const client = this.#connection.lastClient;
     if (client !== undefined) while (!this.#outbox.isEmpty) this.#sendFirst(client);
-    failAll();
+    failInFlight();
     this.#closed = true;
     this.#subscriber.close();
     this.#connection.close();
@@ -130,30 +125,30 @@ export class Master implements NodePort {
     this.#outbox.unwatch();
   }
 
-  /** Writes what may be written; what may not waits, and no longer than it should. */
+  /** Writes the batches that can be written; the others wait, or are rejected when there is nothing to wait for. */
   #flush(): void {
-    const { client, undecided, cause } = this.#connection;
+    const { client, isPending, cause } = this.#connection;
     this.#outbox.unwatch();
     if (client !== undefined) {
-      const over = this.#outbox.takeUntil(this.#options.clock.now() - LONGEST_QUEUE);
-      if (over.length > 0) this.#reject(over, new NodeError("timed-out", TOO_MANY));
-      while (!this.#outbox.isEmpty && this.#inFlight.calls < MOST_IN_FLIGHT)
+      const overdue = this.#outbox.takeUntil(this.#options.clock.now() - LONGEST_QUEUE);
+      if (overdue.length > 0) this.#reject(overdue, new NodeError("timed-out", TOO_MANY));
+      while (!this.#outbox.isEmpty && this.#inFlight.requests < MOST_IN_FLIGHT)
         this.#sendFirst(client);
-    } else if (undecided) this.#keepWaiting();
+    } else if (isPending) this.#keepWaiting();
     else if (!this.#outbox.isEmpty) {
       this.#reject(this.#outbox.takeUntil(), new NodeError("unreachable", cause));
     }
   }
 
-  /** Nothing can be written: each batch waits as long as it would wait for an answer, and at first for the connection. */
+  /** Without a usable connection each batch waits for one node timeout, and longer for the very first connection. */
   #keepWaiting(): void {
     const { nodeTimeout, firstPatience } = this.#options;
-    const { inDoubtSince, lastClient, cause } = this.#connection;
-    if (lastClient !== undefined) this.#sendOwed(lastClient);
-    const first = firstPatience ?? Math.max(nodeTimeout, FIRST_CONNECT_PATIENCE);
-    const notBefore = this.#upSince === undefined ? (this.#startedAt ?? 0) + first : 0;
+    const { suspectSince, lastClient, cause } = this.#connection;
+    if (lastClient !== undefined) this.#sendReleases(lastClient);
+    const patience = firstPatience ?? Math.max(nodeTimeout, FIRST_CONNECT_PATIENCE);
+    const notBefore = this.#upSince === undefined ? (this.#startedAt ?? 0) + patience : 0;
     const error =
-      inDoubtSince === undefined
+      suspectSince === undefined
         ? new NodeError("unreachable", cause)
         : new NodeError("timed-out", `no answer within ${nodeTimeout} ms`);
     const deadlineOf = ({ askedAt, batch }: Waiting): number =>
@@ -162,15 +157,17 @@ export class Master implements NodePort {
     this.#outbox.watch(deadlineOf, () => this.#flush());
   }
 
-  /** What may be executed twice is written to a connection in doubt as well, once, and once more to its heir. */
-  #sendOwed(client: Redis): void {
-    const owed: AnyRequest[] = [];
+  /** Releases may be executed twice, so they are written to a suspect connection too, and later to its successor. */
+  #sendReleases(client: Redis): void {
+    const releases: AnyRequest[] = [];
     for (const { batch } of this.#outbox) {
-      if (this.#doubled.has(batch)) continue;
-      this.#doubled.add(batch);
-      for (const call of batch.calls) if (call.operation.owed) owed.push(call);
+      if (this.#written.has(batch)) continue;
+      this.#written.add(batch);
+      for (const request of batch.requests) {
+        if (request.operation.repeatable) releases.push(request);
+      }
     }
-    if (owed.length > 0) this.#send(client, new Batch(owed), SILENT);
+    if (releases.length > 0) this.#send(client, new Batch(releases), IGNORED);
   }
 
   #sendFirst(client: Redis): void {
@@ -180,7 +177,6 @@ export class Master implements NodePort {
 
   #send(client: Redis, batch: Batch, listener: BatchListener): void {
     const sent = this.#inFlight.start(batch, listener);
-    // Sent again only if the server did not know the script, hence executed nothing, and while it still matters.
     this.#script
       .run(client, batch, this.#server.id, () => !sent.overdue)
       .then(
@@ -190,16 +186,16 @@ export class Master implements NodePort {
   }
 
   #answered(sent: Sent, returned: unknown): void {
-    if (!this.#landed(sent)) return;
+    if (!this.#end(sent)) return;
     const { batch, listener, sentAt, overdue } = sent;
     const replies = batch.replies(returned);
     let cause: string | undefined;
-    // Nearly always all are served.
+    // 1 means that the fast path has served all requests.
     if (returned !== 1) {
       for (const [index, reply] of replies.entries()) {
         if (!(reply instanceof NodeError) || reply.failure !== "unreachable") continue;
         cause = reply.message;
-        this.#owe(batch.calls.slice(index, index + 1));
+        this.#outbox.keepReleases(batch.requests.slice(index, index + 1));
       }
     }
     if (overdue) listener.late(replies, sentAt, this.#server.id);
@@ -210,61 +206,52 @@ export class Master implements NodePort {
 
   #failed(sent: Sent, error: unknown): void {
     if (!(error instanceof Error) || error.name !== "ReplyError") {
-      // What the server did not say is said by the end of the connection, nearly always before.
+      // The end of the connection is usually reported before, with a better cause.
       const serving = { connected: true, served: true, tls: false };
       if (this.#inFlight.has(sent)) this.#connection.drop(describeEnd(error, serving));
       return;
     }
-    if (!this.#landed(sent)) return;
-    const reason = refusal(error.message);
-    const unfit = reason.failure === "unreachable";
-    if (unfit) this.#owe(sent.batch.calls);
+    if (!this.#end(sent)) return;
+    const reason = toNodeError(error.message);
+    const isUnusable = reason.failure === "unreachable";
+    if (isUnusable) this.#outbox.keepReleases(sent.batch.requests);
     if (!sent.overdue) sent.listener.failure(reason);
-    if (unfit) this.#connection.drop(reason.message);
+    if (isUnusable) this.#connection.drop(reason.message);
     else this.#flush();
   }
 
-  /** The server has answered a batch. False when it was given up before. */
-  #landed(sent: Sent): boolean {
-    const landed = this.#inFlight.land(sent);
-    if (landed) this.#connection.trust();
-    return landed;
+  /** The server has answered a batch. False when the batch was taken out before. */
+  #end(sent: Sent): boolean {
+    const ended = this.#inFlight.end(sent);
+    if (ended) this.#connection.trust();
+    return ended;
   }
 
-  #wentUp(server: Server): void {
-    const now = this.#options.clock.now();
+  #wentUp(server: ServerProcess): void {
     this.#server = server;
-    this.#upSince = now;
-    // Before everything that waits, as they were started before.
-    const pendingReleases = this.#pendingReleases.settle(now);
-    if (pendingReleases.length > 0) this.#outbox.putFirst(new Batch(pendingReleases), SILENT);
+    this.#upSince = this.#options.clock.now();
+    this.#outbox.repeatReleases(IGNORED);
     this.#options.onUp();
     this.#flush();
   }
 
   #wentDown(cause: string): void {
     const error = new NodeError("unreachable", cause);
-    for (const { batch, listener, overdue } of this.#inFlight.giveUp()) {
-      this.#owe(batch.calls);
+    for (const { batch, listener, overdue } of this.#inFlight.takeAll()) {
+      this.#outbox.keepReleases(batch.requests);
       if (!overdue) listener.failure(error);
     }
-    // A connection that is up in the place of the lost one is not known yet.
+    // `up` follows when a second connection has replaced a suspect one.
     if (this.#connection.client === undefined) this.#flush();
     this.#options.onDown(cause);
   }
 
   #reject(waiting: readonly Waiting[], error: NodeError): void {
     for (const { batch, listener } of waiting) {
-      this.#owe(batch.calls);
+      this.#outbox.keepReleases(batch.requests);
       listener.failure(error);
     }
   }
-
-  #owe(calls: readonly AnyRequest[]): void {
-    const now = this.#options.clock.now();
-    for (const call of calls) if (call.operation.owed) this.#pendingReleases.add(call, now);
-  }
 }
 
-/** For a batch whose outcome is not needed. */
-const SILENT: BatchListener = { answer: () => {}, failure: () => {}, late: () => {} };
+const IGNORED: BatchListener = { answer: () => {}, failure: () => {}, late: () => {} };

@@ -15,3 +15,80 @@ export class NodeError extends Error {
     this.reason = reason;
   }
 }
+
+/** Replies by which a server reports that it is no usable master for this connection any more. */
+const UNUSABLE_REPLY = /(?:^|: )-?(READONLY|LOADING|NOAUTH|MASTERDOWN)\b/;
+
+const UNUSABLE: Readonly<Record<string, string>> = {
+  READONLY: "it is a replica now",
+  LOADING: "it is loading its data",
+  NOAUTH: "it wants credentials again",
+  MASTERDOWN: "it is a replica without its master now",
+};
+
+/** Reads an error reply. A reply that makes the server unusable is a failure of the connection, not of the request. */
+export function toNodeError(reply: string): NodeError {
+  const [, code] = UNUSABLE_REPLY.exec(reply) ?? [];
+  if (code !== undefined) {
+    return new NodeError("unreachable", `${reply.replace(/\.$/, "")}: ${UNUSABLE[code]}`);
+  }
+  const advice = "; npx bullmq-redlock doctor names what its user lacks";
+  return new NodeError("refused", reply, isForbidden(reply) ? advice : undefined);
+}
+
+/** Whether an error reply denies a command to the user of the connection, directly or inside a script. */
+export function isForbidden(reply: string): boolean {
+  return /NOPERM|can't run this command/.test(reply);
+}
+
+/** An error in one line: `ECONNREFUSED`, or the words of the server. */
+export function describeConnectionError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const code: unknown = "code" in error ? error.code : undefined;
+  if (typeof code === "string" && code !== "") return code;
+  // A host name with several addresses fails with one error for each.
+  if (error instanceof AggregateError) return error.errors.map(describeConnectionError).join(", ");
+  return error.message;
+}
+
+/** How far a connection had come when it ended. */
+export interface ConnectionStage {
+  /** The server had accepted it, TLS included. */
+  readonly connected: boolean;
+  /** The first commands had been answered. */
+  readonly served: boolean;
+  readonly tls: boolean;
+}
+
+const TLS_HINT = "is given as rediss:// or with the option tls";
+
+/** Describes why a connection ended. `error` is the last error of ioredis, if there was one. */
+export function describeEnd(error: unknown, { connected, served, tls }: ConnectionStage): string {
+  const cause = causeOf(error);
+  if (cause !== undefined && /^Unknown RESP type|^Protocol error/.test(cause)) {
+    // 21 is the first byte of an alert of TLS.
+    const alert = /^Unknown RESP type 21\b|\\u0015/.test(cause);
+    if (alert) return `the server expects TLS; it ${TLS_HINT}`;
+    return "an answer that is not Redis' protocol";
+  }
+  if (served) {
+    return cause === undefined ? "closed by the server" : `the connection broke: ${cause}`;
+  }
+  if (!connected) {
+    if (cause === undefined) return "closed before the connection was made";
+    const plain = tls && /^EPROTO$|^ERR_SSL_|WRONG_VERSION/.test(cause);
+    return plain
+      ? `the server speaks no TLS, expected redis:// or no option tls (${cause})`
+      : cause;
+  }
+  if (cause !== undefined && cause !== "ECONNRESET" && cause !== "EPIPE") return cause;
+  const how = cause === undefined ? "" : ` (${cause})`;
+  return `closed before the first answer${how}${tls ? "" : `; a server that expects TLS ${TLS_HINT}`}`;
+}
+
+/** `undefined` also where ioredis only reports that there is no connection. */
+function causeOf(error: unknown): string | undefined {
+  if (error === undefined) return undefined;
+  const cause = describeConnectionError(error);
+  return /^Connection is closed|^Stream isn't writeable/.test(cause) ? undefined : cause;
+}

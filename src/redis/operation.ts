@@ -1,11 +1,11 @@
 import type { NodeError } from "./node-error.ts";
 
 /**
- * One thing a master does atomically: Lua on the server, a typed value here.
+ * An atomic operation on one master: Lua on the server, a typed reply here.
  *
- * The Lua is the body of a function of `keys` and `argv`, all of them strings; it ends by returning a status, or an array
- * whose first element is one. It may use the functions of the program's prelude, and `server`: the identity of the master
- * that executes it, see {@link composeScript}.
+ * The Lua is the body of a function of `keys` and `argv`, which are arrays of strings. It returns a status, or an array whose
+ * first element is a status. It may use the functions of the script's prelude, and `server`, the identity of the master that
+ * executes it; see `composeScript`.
  */
 export interface Operation<A, R> {
   readonly name: string;
@@ -13,52 +13,52 @@ export interface Operation<A, R> {
   keys(args: A): readonly string[];
   argv(args: A): readonly (string | number)[];
   /**
-   * True for what may be executed again, and late: if the connection is lost before there is an answer, the next one
-   * executes it first, although nobody waits for it any more.
+   * True when the operation may be executed again, and late. If the connection is lost before the answer, the next connection
+   * executes it first.
    */
-  readonly owed?: boolean;
+  readonly repeatable?: boolean;
   /**
-   * True for what is asked of a lock that was granted: it does not have the patience of a new client for the first
-   * connection, because a master that was never connected has no part in the lock.
+   * True when the operation concerns a granted lock. It does not wait for the first connection longer than the node timeout:
+   * a master that was never connected has no part in the lock.
    */
   readonly prompt?: boolean;
-  /** Turns the raw reply into a typed one; throws when it is none of ours. */
+  /** Turns the raw reply into a typed one; throws when the reply has another form. */
   parse(reply: readonly unknown[], args: A): R;
-  /** How the fast path of the program serves the operation, if it does. */
+  /** How the fast path of the script serves the operation, if it does. */
   readonly fast?: {
-    /** The call as the fast path takes it; `undefined` for one that is out of the ordinary from the first. */
+    /** The request as an entry of the fast path; `undefined` for a request that the fast path never serves. */
     entry(args: A): FastEntry | undefined;
-    /** What it means that the fast path has served the call. */
+    /** The reply of a request that the fast path has served. */
     served(args: A): R;
   };
 }
 
-/** A call as the fast path of a program takes it. */
+/** A request as the fast path of a script takes it. */
 export interface FastEntry {
   /** Entries are served by ascending rank. */
   readonly rank: number;
 }
 
 /**
- * The part of a program that serves ordinary calls all together, without a text for each. It leaves the others, which are
- * odd, to the operations.
+ * The part of a script that serves ordinary requests together, without JSON. An entry that it cannot serve is _odd_: its
+ * operation executes it.
  */
 export interface FastPath {
-  /** Lua that serves entries; returns 1 if none is odd, and there is no other call. */
+  /** Lua that serves entries. It returns 1 if no entry is odd and there is no other request. */
   readonly lua: string;
   /** Lua that executes odd entries by `run(name, keys, argv)`, and fills `oddReplies` with pairs of an index and a reply. */
   readonly oddLua: string;
-  /** The arguments of calls with sorted entries, from `ARGV[2]` on. */
-  encode(calls: readonly AnyRequest[]): string[];
+  /** The arguments for requests that are sorted by rank, from `ARGV[2]` on. */
+  encode(requests: readonly AnyRequest[]): string[];
 }
 
-/** What becomes of a call at each master that it is sent to: exactly one of the first two, and never before it is sent. */
+/** Receives the answers to a request: for each master `answer` or `failure`, once, and never before the request is sent. */
 export interface Responses<R> {
   /** The master answered in time. */
   answer(node: number, reply: R, sentAt: number): void;
   /** The master did not answer in time, or its answer does not count. */
   failure(node: number, error: NodeError): void;
-  /** The master answered after `failure` was called. */
+  /** The master answered after `failure`. */
   late?(node: number, reply: R, sentAt: number): void;
 }
 
@@ -70,26 +70,26 @@ export class Request<A, R> {
   readonly entry: FastEntry | undefined;
   #text: string | undefined;
 
-  constructor(operation: Operation<A, R>, args: A, responses: Responses<R> = UNHEARD) {
+  constructor(operation: Operation<A, R>, args: A, responses: Responses<R> = IGNORED) {
     this.operation = operation;
     this.args = args;
     this.responses = responses;
     this.entry = operation.fast?.entry(args);
   }
 
-  /** As it is sent when no fast path serves it: the same for all masters, so written once. */
+  /** The request as JSON, for the operations behind the fast path. It is written once for all masters. */
   get text(): string {
     this.#text ??= textOf(this.operation, this.args);
     return this.#text;
   }
 }
 
-/** A call of any operation. */
+/** A request for any operation. */
 export type AnyRequest = Request<unknown, unknown>;
 
-const UNHEARD: Responses<unknown> = { answer: () => {}, failure: () => {} };
+const IGNORED: Responses<unknown> = { answer: () => {}, failure: () => {} };
 
-/** Half of a surrogate pair, as JSON writes it; Lua's reader refuses it. */
+/** Half of a surrogate pair, as JSON writes it; the JSON reader of Lua refuses it. */
 const LONE_SURROGATE = /\\u[dD][89a-fA-F]/;
 
 function textOf<A>(operation: Operation<A, unknown>, args: A): string {
@@ -98,65 +98,7 @@ function textOf<A>(operation: Operation<A, unknown>, args: A): string {
   return LONE_SURROGATE.test(text) ? JSON.stringify(parts, wellFormed) : text;
 }
 
-/** Through UTF-8, where half a pair becomes U+FFFD as in every other string that is sent. */
+/** UTF-8 turns half a pair into U+FFFD, as in every other string that is sent. */
 function wellFormed(_: string, part: unknown): unknown {
   return typeof part === "string" ? Buffer.from(part).toString() : part;
-}
-
-/** A script that executes any mix of its operations in one call, each with its own status. */
-export interface ScriptSource {
-  readonly source: string;
-  readonly fastPath: FastPath | undefined;
-}
-
-/** The status that {@link composeScript} gives an operation whose Lua raised an error. */
-export const FAILED = "ERROR";
-
-/**
- * Joins operations into one script. `ARGV` is what `Batch` gives. There are no `KEYS`: a master is a server of
- * its own, and one text costs both sides less than many arguments.
- *
- * An operation that raises an error fails alone: the others of the call have their own results. A replica executes
- * none of them: it answers the whole call with a `READONLY` error, also where it is configured to take writes.
- *
- * `server` is the run id, which the connection knows (a restart ends it), and the replication id, which the script itself
- * reads in each call: a master that becomes a replica, takes the data of another and is promoted again keeps its run id and
- * its connections, and gets a new replication id. What a server hides is `hidden`.
- */
-export function composeScript(
-  prelude: string,
-  operations: readonly Pick<Operation<never, unknown>, "name" | "lua">[],
-  fastPath?: FastPath,
-): ScriptSource {
-  // One function, since each run of the script makes its functions anew.
-  const branches = operations.map(
-    ({ name, lua }, index) =>
-      `${index === 0 ? "if" : "elseif"} name == '${name}' then\n${lua.trim()}`,
-  );
-  return {
-    fastPath,
-    source: `local replication = redis.call('INFO', 'replication')
-if string.match(replication, 'role:(%a+)') == 'slave' then
-  return redis.error_reply('READONLY this server is a replica')
-end
-local runId = ARGV[#ARGV] ~= '' and ARGV[#ARGV] or 'hidden'
-local server = runId .. '.' .. (string.match(replication, 'master_replid:(%w+)') or 'hidden')
-${fastPath?.lua.trim() ?? ""}
-${prelude.trim()}
-local function execute(name, keys, argv)
-${branches.join("\n")}
-end
-error('an unknown operation ' .. name)
-end
-local function run(name, keys, argv)
-  local ok, reply = pcall(execute, name, keys, argv)
-  if ok then return reply end
-  return { '${FAILED}', type(reply) == 'table' and reply.err or tostring(reply) }
-end
-local oddReplies = {}
-${fastPath?.oddLua.trim() ?? ""}
-local replies = {}
-for index, call in ipairs(cjson.decode(ARGV[1])) do replies[index] = run(call[1], call[2], call[3]) end
-return { oddReplies, replies }`,
-  };
 }

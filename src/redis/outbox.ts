@@ -1,6 +1,7 @@
 import type { Clock, Timer } from "../clock.ts";
-import type { Batch } from "./batch.ts";
+import { Batch } from "./batch.ts";
 import type { BatchListener } from "./node-port.ts";
+import type { AnyRequest } from "./operation.ts";
 
 /** A batch that is not written yet. */
 export interface Waiting {
@@ -9,10 +10,16 @@ export interface Waiting {
   readonly askedAt: number;
 }
 
-/** Batches that are not written yet, in the order in which they were asked. */
+/** Most releases that are kept for repetition; the oldest are dropped first. */
+const MOST_RELEASES = 1_000;
+/** Milliseconds after which a release is dropped: the keys have expired by then, or will soon. */
+const LONGEST_RELEASE = 60_000;
+
+/** What is still to be written to a master: batches, in the order in which they were asked, and releases to be repeated. */
 export class Outbox {
   readonly #clock: Clock;
   #waiting: Waiting[] = [];
+  #pendingReleases: { readonly request: AnyRequest; readonly until: number }[] = [];
   #timer: Timer | undefined;
 
   constructor(clock: Clock) {
@@ -27,29 +34,21 @@ export class Outbox {
     this.#waiting.push(waiting);
   }
 
-  /** Puts a batch before all others: it was started before. */
-  putFirst(batch: Batch, listener: BatchListener): void {
-    const askedAt = this.#waiting[0]?.askedAt ?? this.#clock.now();
-    this.#waiting.unshift({ batch, listener, askedAt });
-  }
-
-  /** Takes out the first. */
   takeFirst(): Waiting | undefined {
     return this.#waiting.shift();
   }
 
-  /** Takes out all, or those that were asked at `time` or before. */
+  /** Takes out all batches, or those that were asked at `time` or before. */
   takeUntil(time = Infinity): Waiting[] {
     const first = this.#waiting.findIndex(({ askedAt }) => askedAt > time);
     return this.#waiting.splice(0, first === -1 ? this.#waiting.length : first);
   }
 
-  /** All of them. */
   [Symbol.iterator](): IterableIterator<Waiting> {
     return this.#waiting.values();
   }
 
-  /** Takes out those whose deadline has come. */
+  /** Takes out the batches whose deadline has passed. */
   takeOverdue(deadlineOf: (waiting: Waiting) => number): Waiting[] {
     const now = this.#clock.now();
     const overdue = this.#waiting.filter((waiting) => deadlineOf(waiting) <= now);
@@ -59,7 +58,7 @@ export class Outbox {
     return overdue;
   }
 
-  /** Calls `run` when the first deadline has come; replaces an earlier call of this. */
+  /** Calls `run` at the first deadline; replaces the timer of an earlier call. */
   watch(deadlineOf: (waiting: Waiting) => number, run: () => void): void {
     this.unwatch();
     if (this.#waiting.length === 0) return;
@@ -71,5 +70,26 @@ export class Outbox {
     if (this.#timer === undefined) return;
     this.#clock.clearTimer(this.#timer);
     this.#timer = undefined;
+  }
+
+  /** Keeps those of the requests that may be repeated: the connection was lost before their answers. */
+  keepReleases(requests: readonly AnyRequest[]): void {
+    const until = this.#clock.now() + LONGEST_RELEASE;
+    for (const request of requests) {
+      if (!request.operation.repeatable) continue;
+      this.#pendingReleases.push({ request, until });
+      if (this.#pendingReleases.length > MOST_RELEASES) this.#pendingReleases.shift();
+    }
+  }
+
+  /** Puts the kept releases before all batches, because they were started before. */
+  repeatReleases(listener: BatchListener): void {
+    const now = this.#clock.now();
+    const due = this.#pendingReleases.filter(({ until }) => until > now);
+    this.#pendingReleases = [];
+    if (due.length === 0) return;
+    const batch = new Batch(due.map(({ request }) => request));
+    const askedAt = this.#waiting[0]?.askedAt ?? now;
+    this.#waiting.unshift({ batch, listener, askedAt });
   }
 }

@@ -1,8 +1,8 @@
 import type { Redis } from "ioredis";
 import type { Clock } from "../clock.ts";
-import { describeConnectionError } from "./causes.ts";
+import { Connection } from "./connection.ts";
 import type { Endpoint } from "./endpoint.ts";
-import { Link } from "./link.ts";
+import { describeConnectionError } from "./node-error.ts";
 
 /** What a {@link Probe} needs. */
 export interface ProbeOptions {
@@ -15,7 +15,7 @@ export interface ProbeOptions {
 /** A question that was not answered. */
 export class ProbeError extends Error {
   override readonly name = "ProbeError";
-  /** True when it was the server that refused, false when there was no answer. */
+  /** True when the server refused, false when there was no answer. */
   readonly refused: boolean;
 
   constructor(refused: boolean, reason: string) {
@@ -25,31 +25,31 @@ export class ProbeError extends Error {
 }
 
 /**
- * A short-lived connection to one server, to look at it without disturbing the one that locks use: also at a
- * server that the other refuses to use. Made at the first question, and never again once it is lost.
+ * A short-lived connection for questions about one server, also about one that `Master` refuses to use. It connects at the first
+ * question, and only once.
  */
 export class Probe {
   readonly #options: ProbeOptions;
-  #link: Link<Redis> | undefined;
+  #connection: Connection<Redis> | undefined;
   #closed = false;
   readonly #client: Promise<Redis>;
-  #wentUp!: (client: Redis) => void;
-  #wentDown!: (error: ProbeError) => void;
+  #connected!: (client: Redis) => void;
+  #failed!: (error: ProbeError) => void;
 
   constructor(options: ProbeOptions) {
     this.#options = options;
     this.#client = new Promise((resolve, reject) => {
-      this.#wentUp = resolve;
-      this.#wentDown = reject;
+      this.#connected = resolve;
+      this.#failed = reject;
     });
-    // Told to whoever asks.
+    // Each question reports the failure.
     this.#client.catch(() => {});
   }
 
-  /** Sends commands when there is a connection. Rejects with a {@link ProbeError} within the patience. */
+  /** Sends commands when there is a connection. Rejects with a {@link ProbeError} after `patience` at the latest. */
   ask<T>(question: (client: Redis) => Promise<T>): Promise<T> {
     const { clock, patience } = this.#options;
-    if (!this.#closed) this.#link ??= this.#connect();
+    if (!this.#closed) this.#connection ??= this.#connect();
     return new Promise((resolve, reject) => {
       const timer = clock.timer(patience, () =>
         reject(new ProbeError(false, `no answer within ${patience} ms`)),
@@ -61,24 +61,24 @@ export class Probe {
     });
   }
 
-  /** Ends the connection; what was asked is rejected. Idempotent. */
+  /** Ends the connection; open questions are rejected. Idempotent. */
   close(): void {
     this.#closed = true;
-    this.#link?.end();
-    this.#wentDown(new ProbeError(false, "closed"));
+    this.#connection?.end();
+    this.#failed(new ProbeError(false, "closed"));
   }
 
-  #connect(): Link<Redis> {
+  #connect(): Connection<Redis> {
     const { endpoint, clock } = this.#options;
-    return new Link(
+    return new Connection(
       endpoint.connect,
       {
         prepare: async (client) => {
           if (endpoint.db !== 0) await client.select(endpoint.db);
           return client;
         },
-        ready: (client) => this.#wentUp(client),
-        ended: (cause) => this.#wentDown(new ProbeError(false, cause)),
+        ready: (client) => this.#connected(client),
+        ended: (cause) => this.#failed(new ProbeError(false, cause)),
       },
       clock,
     );

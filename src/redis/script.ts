@@ -1,25 +1,80 @@
 import { createHash } from "node:crypto";
 import { Command, Redis } from "ioredis";
-import { type Batch, bulk } from "./batch.ts";
-import type { ScriptSource } from "./operation.ts";
+import { type Batch, bulk, FAILED } from "./batch.ts";
+import type { FastPath, Operation } from "./operation.ts";
 
-/** A program as a master's script cache knows it. */
+/** The Lua of a script, and the fast path in it. */
+export interface ScriptSource {
+  readonly source: string;
+  readonly fastPath: FastPath | undefined;
+}
+
+/**
+ * Joins operations into one script that executes any mix of them in one call. `ARGV` is what {@link Batch} gives. There are no
+ * `KEYS`: a master is no cluster, and one text costs both sides less than many arguments.
+ *
+ * An operation that raises an error fails alone. A replica executes no operation: it answers the whole call with a `READONLY`
+ * error, also where it is configured to take writes.
+ *
+ * `server` is the run id, which the connection knows (a restart ends it), and the replication id, which the script
+ * reads in each call: a master that becomes a replica, takes the data of another server and is promoted again keeps its run id
+ * and its connections, and gets a new replication id. An id that the server hides is `hidden`.
+ */
+export function composeScript(
+  prelude: string,
+  operations: readonly Pick<Operation<never, unknown>, "name" | "lua">[],
+  fastPath?: FastPath,
+): ScriptSource {
+  // One function, since each run of the script creates its functions anew.
+  const branches = operations.map(
+    ({ name, lua }, index) =>
+      `${index === 0 ? "if" : "elseif"} name == '${name}' then\n${lua.trim()}`,
+  );
+  return {
+    fastPath,
+    source: `local replication = redis.call('INFO', 'replication')
+if string.match(replication, 'role:(%a+)') == 'slave' then
+  return redis.error_reply('READONLY this server is a replica')
+end
+local runId = ARGV[#ARGV] ~= '' and ARGV[#ARGV] or 'hidden'
+local server = runId .. '.' .. (string.match(replication, 'master_replid:(%w+)') or 'hidden')
+${fastPath?.lua.trim() ?? ""}
+${prelude.trim()}
+local function execute(name, keys, argv)
+${branches.join("\n")}
+end
+error('an unknown operation ' .. name)
+end
+local function run(name, keys, argv)
+  local ok, reply = pcall(execute, name, keys, argv)
+  if ok then return reply end
+  return { '${FAILED}', type(reply) == 'table' and reply.err or tostring(reply) }
+end
+local oddReplies = {}
+${fastPath?.oddLua.trim() ?? ""}
+local replies = {}
+for index, call in ipairs(cjson.decode(ARGV[1])) do replies[index] = run(call[1], call[2], call[3]) end
+return { oddReplies, replies }`,
+  };
+}
+
+/** A script as the script cache of a master knows it. */
 export class Script {
   readonly #source: string;
   readonly #sha: string;
 
-  constructor(program: ScriptSource) {
-    this.#source = program.source;
-    this.#sha = createHash("sha1").update(program.source).digest("hex");
+  constructor({ source }: ScriptSource) {
+    this.#source = source;
+    this.#sha = createHash("sha1").update(source).digest("hex");
   }
 
-  /** Puts the script in the server's cache by running it without a call; also shows that the server lets us run it. */
+  /** Runs the script without a request: that caches it, and shows that the server lets the user run it. */
   async load(client: Redis): Promise<void> {
     await client.eval(this.#source, 0, "[]", "");
   }
 
   /**
-   * Runs the script by its hash; if the server does not know it (any more) and `stillWanted`, by its source.
+   * Runs the script by its hash. If the server does not know the hash and `stillWanted` returns true, runs it by its source.
    * @param runId names the server process.
    */
   async run(
@@ -38,18 +93,18 @@ export class Script {
   }
 
   #evalsha(client: Redis, batch: Batch, runId: string): Promise<unknown> {
-    // A client of another copy of ioredis may expect other commands.
+    // A client of another copy of ioredis may expect another class of commands.
     if (!(client instanceof Redis)) {
       return (client as Redis).evalsha(this.#sha, 0, ...batch.args, runId);
     }
-    // Around what is the same for all masters: the command, the hash, no keys; and the run id as the last argument.
+    // The batch is written once for all masters; the run id of the server, as the last argument, is not part of it.
     const head = `*${batch.args.length + 4}\r\n${bulk("EVALSHA")}${bulk(this.#sha)}${bulk("0")}`;
     const parts = [Buffer.from(head), batch.written, Buffer.from(bulk(runId))];
     return client.sendCommand(new WrittenCommand(parts)) as Promise<unknown>;
   }
 }
 
-/** A command whose request is written already. */
+/** A command that is already written in the protocol. */
 class WrittenCommand extends Command {
   readonly #parts: readonly Buffer[];
 

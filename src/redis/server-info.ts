@@ -1,18 +1,22 @@
-/** What a server says about itself in `INFO`; `undefined` where it does not say. */
+import type { Redis } from "ioredis";
+import type { Clock } from "../clock.ts";
+import type { Script } from "./script.ts";
+
+/** What a server reports about itself in `INFO`; `undefined` where it reports nothing. */
 export interface ServerInfo {
   /** Names the server process; empty when the server hides it. */
   readonly runId: string;
-  /** Another one after each promotion, see `composeScript`; empty when the server hides it. */
+  /** Changes with each promotion, see `composeScript`; empty when the server hides it. */
   readonly replicationId: string;
   /** For people: "Redis 7.4.1", "Valkey 8.1.1". */
   readonly product: string | undefined;
-  /** The version of Redis that it is, or stands for. */
+  /** The version of Redis, or the one that a compatible server reports. */
   readonly version: string | undefined;
   /** Milliseconds since its start. */
   readonly uptime: number | undefined;
   readonly mode: string | undefined;
   readonly replica: boolean;
-  /** How many replicas are connected. */
+  /** The number of connected replicas. */
   readonly replicas: number;
   readonly loading: boolean;
   readonly evictionPolicy: string | undefined;
@@ -54,18 +58,19 @@ export function parseServerInfo(text: string): ServerInfo {
   };
 }
 
-/** Why the votes of a server would be worth nothing. */
-export interface Unfitness {
+/** Why a server must not be used as a master. */
+export interface UnusableReason {
   readonly code: "replica" | "cluster-mode" | "version" | "loading";
-  /** Found and expected. */
+  /** What was found, and what is expected. */
   readonly cause: string;
 }
 
 /** The oldest Redis that the scripts are tested with. */
 const OLDEST_VERSION = { major: 6, minor: 2 };
 
-/** Says why a server must not vote, if it must not. */
-export function unfitness({ version, mode, replica, loading }: ServerInfo): Unfitness | undefined {
+/** Returns why a server must not be used as a master; `undefined` for a usable server. */
+export function unusableReason(info: ServerInfo): UnusableReason | undefined {
+  const { version, mode, replica, loading } = info;
   if (replica) return { code: "replica", cause: "a replica, expected a master" };
   if (mode === "cluster" || mode === "sentinel") {
     return { code: "cluster-mode", cause: `a server in ${mode} mode, expected one on its own` };
@@ -79,9 +84,9 @@ export function unfitness({ version, mode, replica, loading }: ServerInfo): Unfi
 }
 
 /**
- * Says that a server's clock is further from ours than `farthest` ms, if it is for sure.
- * @param asked our clock before it was asked, in milliseconds since 1970.
- * @param answered our clock after it has answered.
+ * Describes a server's clock that is certainly further from ours than `farthest` ms; `undefined` for any other.
+ * @param asked our clock before the request, in milliseconds since 1970.
+ * @param answered our clock after the answer.
  */
 export function describeFarClock(
   { time }: ServerInfo,
@@ -104,4 +109,38 @@ function isTooOld(version: string): boolean {
   if (major === undefined || minor === undefined) return false;
   if (major !== OLDEST_VERSION.major) return major < OLDEST_VERSION.major;
   return minor < OLDEST_VERSION.minor;
+}
+
+/** The server process that a connection leads to. */
+export interface ServerProcess {
+  /** Its run id; empty when the server hides it. */
+  readonly id: string;
+  readonly startedAt: number | undefined;
+}
+
+/**
+ * Prepares a new connection for requests.
+ * @param farthestClock largest difference, in ms, between the server's clock and ours.
+ * @throws {Error} that explains why the server must not be used.
+ */
+export async function prepareServer(
+  client: Redis,
+  script: Script,
+  db: number,
+  { clock, farthestClock: farthest }: { clock: Clock; farthestClock: number },
+): Promise<ServerProcess> {
+  // ioredis stays in database 0 when its own SELECT fails.
+  if (db !== 0) await client.select(db);
+  const asked = clock.wall();
+  // Before the script: a server that wants a password may hang up on so long a text, and its reason would be lost.
+  const info = parseServerInfo(await client.info());
+  const unusable =
+    unusableReason(info)?.cause ??
+    describeFarClock(info, { asked, answered: clock.wall(), farthest });
+  if (unusable !== undefined) throw new Error(unusable);
+  await script.load(client);
+  return {
+    id: info.runId,
+    startedAt: info.uptime === undefined ? undefined : clock.now() - info.uptime,
+  };
 }

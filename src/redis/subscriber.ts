@@ -1,37 +1,37 @@
 import type { Redis } from "ioredis";
 import type { Clock, Timer } from "../clock.ts";
 import type { Random } from "../random.ts";
-import { Connection } from "./connection.ts";
-import type { OpenClient } from "./link.ts";
+import type { OpenClient } from "./connection.ts";
+import { PersistentConnection } from "./persistent-connection.ts";
 
 /**
- * Milliseconds between two questions whether the connection lives, while there is a subscription: no other sign tells
- * that messages do not come. Costs each process one PING to each master in that time.
+ * Milliseconds between two PINGs while there is a subscription: a lost connection shows no other sign than messages that do not
+ * come. Costs each process one command to each master in that time.
  */
-const SIGN_OF_LIFE = 2_000;
+const PING_INTERVAL = 2_000;
 
 /**
- * Messages from one master, on a connection that exists only from the first subscription on. Best effort: who
- * waits for a message also looks by itself from time to time.
+ * Messages from one master, on a connection that exists only from the first subscription on. Best effort: a waiter also
+ * checks its key from time to time.
  */
 export class Subscriber {
-  readonly #connection: Connection<readonly string[]>;
+  readonly #connection: PersistentConnection<readonly string[]>;
   readonly #clock: Clock;
   readonly #nodeTimeout: number;
   readonly #listeners = new Map<string, Set<(message: string) => void>>();
-  #next: Timer | undefined;
+  #nextPing: Timer | undefined;
   #deadline: Timer | undefined;
 
   /** @param nodeTimeout milliseconds after which an answer is overdue. */
   constructor(open: OpenClient, nodeTimeout: number, clock: Clock, random: Random) {
     this.#clock = clock;
     this.#nodeTimeout = nodeTimeout;
-    this.#connection = new Connection(
+    this.#connection = new PersistentConnection(
       open,
       {
         prepare: (client) => this.#resubscribe(client),
         up: (subscribed) => this.#wentUp(subscribed),
-        down: () => this.#rest(),
+        down: () => this.#clearTimers(),
       },
       clock,
       random,
@@ -43,20 +43,20 @@ export class Subscriber {
     let listeners = this.#listeners.get(channel);
     if (listeners === undefined) {
       this.#listeners.set(channel, (listeners = new Set()));
-      this.#tell((client) => client.subscribe(channel));
+      this.#send((client) => client.subscribe(channel));
     }
     listeners.add(listener);
     return () => {
       listeners.delete(listener);
       if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return;
       this.#listeners.delete(channel);
-      this.#tell((client) => client.unsubscribe(channel));
+      this.#send((client) => client.unsubscribe(channel));
     };
   }
 
   close(): void {
     this.#connection.close();
-    this.#rest();
+    this.#clearTimers();
   }
 
   async #resubscribe(client: Redis): Promise<readonly string[]> {
@@ -69,39 +69,39 @@ export class Subscriber {
   }
 
   #wentUp(subscribed: readonly string[]): void {
-    this.#wait();
+    this.#schedulePing();
     const missing = [...this.#listeners.keys()].filter((channel) => !subscribed.includes(channel));
-    if (missing.length > 0) this.#tell((client) => client.subscribe(...missing));
+    if (missing.length > 0) this.#send((client) => client.subscribe(...missing));
   }
 
-  /** A connection that is not up yet subscribes to everything when it is. Any answer is a sign of life. */
-  #tell(command: (client: Redis) => Promise<unknown>): void {
+  /** Sends a command, if there is a connection; a new one subscribes to everything. Any answer shows that it lives. */
+  #send(command: (client: Redis) => Promise<unknown>): void {
     const client = this.#connection.lastClient;
     if (client === undefined) return;
     this.#deadline ??= this.#clock.timer(this.#nodeTimeout, () => {
       this.#connection.suspect(`no answer within ${this.#nodeTimeout} ms`);
     });
     command(client).then(
-      () => this.#wait(),
+      () => this.#schedulePing(),
       (error: Error) => {
-        if (error.name === "ReplyError") this.#wait();
+        if (error.name === "ReplyError") this.#schedulePing();
       },
     );
   }
 
-  #wait(): void {
-    this.#rest();
+  #schedulePing(): void {
+    this.#clearTimers();
     if (this.#connection.lastClient === undefined) return;
     this.#connection.trust();
-    this.#next = this.#clock.timer(SIGN_OF_LIFE, () => {
-      if (this.#listeners.size > 0) this.#tell((client) => client.ping());
-      else this.#wait();
+    this.#nextPing = this.#clock.timer(PING_INTERVAL, () => {
+      if (this.#listeners.size > 0) this.#send((client) => client.ping());
+      else this.#schedulePing();
     });
   }
 
-  #rest(): void {
+  #clearTimers(): void {
     this.#clock.clearTimer(this.#deadline);
-    this.#clock.clearTimer(this.#next);
+    this.#clock.clearTimer(this.#nextPing);
     this.#deadline = undefined;
   }
 }

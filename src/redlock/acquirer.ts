@@ -1,6 +1,6 @@
 import { RedlockClosedError } from "../errors.ts";
 import type { SafeEmitter } from "../events.ts";
-import type { Heartbeat } from "../heartbeat/heartbeat.ts";
+import type { Heartbeats } from "../heartbeat/heartbeat.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
 import { encodeQueueId, positionOf, type Waiter } from "../waiters/waiter.ts";
 import { acquire, type AcquireOutcome, type AttemptRequest } from "../lock/acquire.ts";
@@ -27,7 +27,7 @@ const LONGEST_SLEEP = 10_000;
 interface AcquirerParts {
   readonly settings: RedlockSettings;
   readonly context: LockContext;
-  readonly heartbeat: Heartbeat;
+  readonly heartbeats: Heartbeats;
   readonly waitLists: WaitLists;
   readonly events: SafeEmitter;
   /** All held locks: granted ones are entered, released ones taken out. */
@@ -75,7 +75,7 @@ export class Acquirer {
   readonly #placeless: Requester;
 
   constructor(parts: AcquirerParts) {
-    const { settings, context, heartbeat, waitLists, events, held } = parts;
+    const { settings, context, heartbeats, waitLists, events, held } = parts;
     const { clock, masters, nodeTimeout } = context;
     this.#parts = parts;
     this.#placeless = {
@@ -87,7 +87,7 @@ export class Acquirer {
       joins: undefined,
     };
     this.#lockParts = {
-      heartbeat,
+      heartbeats,
       waitLists,
       clock,
       events,
@@ -216,7 +216,7 @@ export class Acquirer {
       requester,
       wanted: () => !this.#isStopped(manner),
       rolledBack: {
-        heard: (_, reservations) => {
+        onReservations: (_, reservations) => {
           for (const [index, { waiting }] of reservations.entries()) {
             if (waiting > 0) (awaited ??= new Set()).add(keys[index] ?? "");
           }

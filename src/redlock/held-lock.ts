@@ -3,7 +3,7 @@ import { LockLostError, LockUnavailableError, type Loss, type LossReason } from 
 import { Cancellation } from "../cancellation.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
-import type { Beat, Heartbeat, HeartbeatListener, LossNotice } from "../heartbeat/heartbeat.ts";
+import type { Heartbeat, HeartbeatListener, Heartbeats, LossNotice } from "../heartbeat/heartbeat.ts";
 import { type AskingJob, namesOf } from "../job-names.ts";
 import type { ExtendOutcome } from "../lock/tally.ts";
 import type { Lease } from "../lock/lease.ts";
@@ -11,7 +11,7 @@ import type { InternalLock } from "./internal-lock.ts";
 
 /** What the held locks of one `Redlock` share. */
 export interface HeldLockParts {
-  readonly heartbeat: Heartbeat;
+  readonly heartbeats: Heartbeats;
   readonly waitLists: WaitLists;
   readonly clock: Clock;
   readonly events: SafeEmitter;
@@ -41,7 +41,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
   readonly job: AskingJob | undefined;
   readonly #parts: HeldLockParts;
   readonly #lease: Lease;
-  readonly #beat: Beat;
+  readonly #heartbeat: Heartbeat;
   readonly #grantedAt: number;
   #controller: AbortController | undefined;
   #lost: Cancellation | undefined;
@@ -59,7 +59,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     this.#parts = parts;
     this.#lease = lease;
     this.#grantedAt = parts.clock.now();
-    this.#beat = parts.heartbeat.keep(lease, interval, this);
+    this.#heartbeat = parts.heartbeats.start(lease, interval, this);
   }
 
   get keys(): readonly string[] {
@@ -107,7 +107,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
   assertHeld(): void {
     if (this.held) return;
     // The event loop may have been too busy for the watchdog: what is noticed here is true for everybody.
-    this.#beat.check();
+    this.#heartbeat.check();
     throw this.#loss ?? this.#lossOf({ reason: "released" });
   }
 
@@ -120,7 +120,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     const checked = ttl === undefined ? undefined : this.#parts.checkTtl(ttl);
     this.assertHeld();
     const outcome = await new Promise<ExtendOutcome>((resolve) => {
-      this.#beat.beat(checked, resolve);
+      this.#heartbeat.extend(checked, resolve);
     });
     if (outcome.kind === "extended") return;
     this.assertHeld();
@@ -164,7 +164,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
 
   #lose(notice: LossOfLock): void {
     if (this.#loss !== undefined || this.#releasing !== undefined) return;
-    this.#beat.stop();
+    this.#heartbeat.stop();
     const error = this.#lossOf(notice);
     this.#loss = error;
     // The user's signal first: those that follow the loss may look at it.
@@ -183,7 +183,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     const { events, waitLists } = parts;
     const { keys, fencingToken } = this;
     // In this very tick, so that no extend can follow the release.
-    this.#beat.stop();
+    this.#heartbeat.stop();
     const held = this.age;
     const handOver = waitLists.handOver(keys, fencingToken, holdFor);
     const { skipped } = waitLists;

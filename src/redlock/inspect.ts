@@ -152,14 +152,11 @@ function readEverywhere(
   page: Pick<Reading, "from" | "count"> = {},
 ): Promise<(ReadReply | NodeError)[]> {
   const replies: (ReadReply | NodeError)[] = [];
-  let open = masters.ports.length;
   return new Promise((resolve) => {
-    const put = (node: number, reply: ReadReply | NodeError): void => {
+    masters.gather(readOperation, { names, key, ...page }, (node, reply, open) => {
       replies[node] = reply;
-      open -= 1;
       if (open === 0) resolve(replies);
-    };
-    masters.broadcast(readOperation, { names, key, ...page }, { answer: put, failure: put });
+    });
   });
 }
 

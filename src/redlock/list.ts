@@ -7,8 +7,7 @@ import {
 } from "../errors.ts";
 import { SCAN_START, scanOperation, type ScanCursors } from "../lock/read-operation.ts";
 import type { LockContext } from "../lock/lock-context.ts";
-import { isForbidden } from "../redis/causes.ts";
-import { NodeError } from "../redis/node-error.ts";
+import { isForbidden, NodeError } from "../redis/node-error.ts";
 import { askNode } from "../redis/node-port.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
 

@@ -64,7 +64,7 @@ export function makeContext(
   const ports = endpoints.map((endpoint, node) =>
     runtime.connect({
       endpoint,
-      program: lockScript,
+      script: lockScript,
       nodeTimeout,
       farthestClock: FARTHEST_CLOCK,
       clock,

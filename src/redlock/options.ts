@@ -4,7 +4,8 @@ import type { RedlockWarning } from "../events.ts";
 import { LONGEST_TTL, RETENTION } from "../lock/stored-lock.ts";
 import { abortMargin, drift, grantPatience } from "../lock/validity.ts";
 import { checkTelemetry, type RedlockTelemetry } from "./telemetry.ts";
-import { type Endpoint, type NodeOption, parseEndpoints } from "../redis/endpoint.ts";
+import { type Endpoint, parseEndpoints } from "../redis/endpoint.ts";
+import type { NodeOption } from "../redis/node-options.ts";
 
 /** Options of a `Redlock`. All durations are whole milliseconds. */
 export interface RedlockOptions {

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { type Holder, LockConflictError, RedlockClosedError } from "../errors.ts";
 import { SafeEmitter } from "../events.ts";
-import { Heartbeat } from "../heartbeat/heartbeat.ts";
+import { Heartbeats } from "../heartbeat/heartbeat.ts";
 import type { AskingJob } from "../job-names.ts";
 import { normaliseKey } from "../keys/normalise.ts";
 import { CancelRequests } from "../waiters/cancel-requests.ts";
@@ -105,7 +105,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     this.#acquirer = new Acquirer({
       settings,
       context: this.#context,
-      heartbeat: new Heartbeat(clock, random),
+      heartbeats: new Heartbeats(clock, random),
       waitLists: this.#waitLists,
       events: this,
       held: this.#held,

@@ -42,7 +42,7 @@ export class CancelRequests {
     if (token === undefined) return;
     const { masters, names } = this.#context;
     const request = { names, key: met.key, token, position, by };
-    masters.broadcast(cancelOperation, request, { answer: () => {}, failure: () => {} });
+    masters.broadcast(cancelOperation, request);
   }
 
   /** Hears requests to a holder until the returned function is called. */
@@ -107,7 +107,7 @@ class Watch implements Task {
   }
 
   /** {@link Task} */
-  keep(now: number): void {
+  run(now: number): void {
     this.due = now + this.#holder.interval;
     const { masters, names } = this.#context;
     for (const key of this.#holder.keys) {

@@ -49,7 +49,7 @@ export class DueKeys implements Task {
   }
 
   /** {@link Task} */
-  keep(now: number): void {
+  run(now: number): void {
     const { masters, names, random } = this.#context;
     // Not all processes at the same time: whichever asks first serves the key.
     this.due = now + INTERVAL * (0.8 + 0.2 * random.fraction());

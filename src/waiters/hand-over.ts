@@ -31,7 +31,7 @@ export class HandOver {
   }
 
   /** A master has given the keys back. */
-  heard(node: number, reservations: readonly ReservationReply[]): void {
+  onReservations(node: number, reservations: readonly ReservationReply[]): void {
     for (const [index, reply] of reservations.entries()) {
       const known = this.#rounds?.[index];
       // A key without waiters is the usual case: nothing is made of it until a master knows of one.

@@ -1,5 +1,6 @@
 import type { LockContext } from "../lock/lock-context.ts";
 import { type JoinReply, joinOperation, type Newcomer } from "../lock/wait-list-operations.ts";
+import { NodeError } from "../redis/node-error.ts";
 
 /** Most newcomers of one request. */
 const MOST = 100;
@@ -90,9 +91,15 @@ export class Joins {
       replaces ? position : [],
     );
     const latest = replacing.toSorted().at(-1);
-    let open = masters.ports.length;
-    const close = (): void => {
-      open -= 1;
+    const request = {
+      names,
+      keys,
+      process,
+      live,
+      newcomers: entries.map(({ newcomer }) => newcomer),
+    };
+    masters.gather(joinOperation, request, (node, reply, open) => {
+      if (!(reply instanceof NodeError)) replies[node] = reply;
       for (const { newcomer, resolve } of entries) {
         const settled = keys.every((_, index) => {
           const taken = replies.filter((reply) => isTaken(reply?.[index], newcomer)).length;
@@ -103,17 +110,6 @@ export class Joins {
           resolve({ replies, calls: newcomer.position === latest });
         }
       }
-    };
-    masters.broadcast(
-      joinOperation,
-      { names, keys, process, live, newcomers: entries.map(({ newcomer }) => newcomer) },
-      {
-        answer: (node, reply) => {
-          replies[node] = reply;
-          close();
-        },
-        failure: close,
-      },
-    );
+    });
   }
 }

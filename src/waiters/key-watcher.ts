@@ -124,7 +124,7 @@ export class KeyWatcher implements Task {
   }
 
   /** {@link Task} */
-  keep(): void {
+  run(): void {
     void this.look();
   }
 

@@ -5,6 +5,7 @@ import {
   type ReservationReply,
   type StoredWaiter,
 } from "../lock/wait-list-operations.ts";
+import { NodeError } from "../redis/node-error.ts";
 import { decideReservation, type ReservationDecision } from "./decide-reservation.ts";
 
 /** What is asked, but for what is the same in all questions of a process. */
@@ -57,7 +58,6 @@ export function askMasters(
   question: Question & Pick<Serving, "live" | "skipped">,
   heard: (complete: boolean) => void,
 ): Promise<void> {
-  let open = masters.ports.length;
   return new Promise((resolve) => {
     const hear = (node: number, reply: ReservationReply): void => {
       tally.replies[node] = reply;
@@ -65,23 +65,13 @@ export function askMasters(
       const { kind } = tally.decision;
       if (kind !== "unknown" && kind !== "held") resolve();
     };
-    const close = (): void => {
-      open -= 1;
+    const request = { names, key, token: tally.token, process, ...question };
+    const received = (node: number, reply: ReservationReply | NodeError, open: number): void => {
+      if (!(reply instanceof NodeError)) hear(node, reply);
       if (open > 0) return;
       heard(true);
       resolve();
     };
-    masters.broadcast(
-      serveOperation,
-      { names, key, token: tally.token, process, ...question },
-      {
-        answer: (node, reply) => {
-          hear(node, reply);
-          close();
-        },
-        failure: close,
-        late: hear,
-      },
-    );
+    masters.gather(serveOperation, request, received, hear);
   });
 }

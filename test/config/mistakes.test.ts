@@ -302,7 +302,7 @@ rules: [{key: a, ttl: 0, heartbeat: 1h, minHold: 2h}]`,
       "1:16 nodes[0].host: found a number, expected a host name or address",
       "1:25 nodes[0].port: found 0, expected a port from 1 to 65535",
       "1:32 nodes[0].db: found -1, expected the number of a database from 0 to 1000000",
-      "1:47 nodes[0].keyPrefix: found a text, expected none: what is put before the keys of locks is the option prefix of the Redlock",
+      "1:47 nodes[0].keyPrefix: found a text, expected none: the keys of locks have the option prefix of the Redlock",
       '1:50 nodes[0]: found an unknown option, expected "port"?',
     ],
     [

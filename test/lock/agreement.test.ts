@@ -14,7 +14,7 @@ function unsure(armedAt: number, more: Partial<GuardState> = {}): GuardState {
   return sure(1_000, { state: "forgot", armedAt, agreedTtl: 0, ...more });
 }
 
-const AGAIN = { kind: "look again", pause: false };
+const AGAIN = { kind: "ask again", pause: false };
 const DONE = { kind: "done" };
 
 describe("what masters are told about the longest ttl", () => {
@@ -22,7 +22,7 @@ describe("what masters are told about the longest ttl", () => {
     ["nothing, when all that answer know", [], [sure(), sure(), undefined], DONE],
     ["nothing, when none is sure and one is silent", [], [unsure(5), unsure(6), undefined], DONE],
     [
-      "what is agreed, when one is sure, after a second look",
+      "what is agreed, when one is sure, after a second request",
       [],
       [sure(), unsure(5), undefined],
       AGAIN,
@@ -49,7 +49,7 @@ describe("what masters are told about the longest ttl", () => {
       "nothing yet, when it is new beside a sure one: another client may be trusting the set",
       [sure(), unsure(5, { state: "new", age: 20 }), undefined],
       [sure(), unsure(5, { state: "new", age: 40 }), undefined],
-      { kind: "look again", pause: true },
+      { kind: "ask again", pause: true },
     ],
     [
       "to agree anew, when all have forgotten and answer",
@@ -57,8 +57,8 @@ describe("what masters are told about the longest ttl", () => {
       [unsure(5), unsure(6), unsure(7)],
       { kind: "agree", ttl: 1_000, nodes: [0, 1, 2], isLast: true },
     ],
-  ])("%s", (_, before, words, step) => {
-    expect(nextStep(before, words, TERMS)).toEqual(step);
+  ])("%s", (_, before, replies, step) => {
+    expect(nextStep(before, replies, TERMS)).toEqual(step);
   });
 
   it("agrees on a longer ttl when all have said twice that they know of it, with the same guards", () => {

@@ -209,7 +209,7 @@ it.each(SEEDS)(
     const execute = async (db: number, batch: Batch): Promise<unknown[]> => {
       await client.select(db);
       const returned = await script.run(client, batch, "run", () => true);
-      calls += batch.calls.length;
+      calls += batch.requests.length;
       const [odd] = Array.isArray(returned) ? (returned as [unknown[]]) : [[]];
       if (batch.entries > 0) served += batch.entries - odd.length / 2;
       return batch
@@ -242,7 +242,7 @@ it.each(SEEDS)(
       }
       const started = batch.map((make) => make(past, index));
       const fast = new Batch(started, lockScript.fastPath);
-      const general = new Batch(fast.calls);
+      const general = new Batch(fast.requests);
       const [mine, theirs] = [await execute(0, fast), await execute(1, general)];
       expectLike(mine, theirs, `step ${index}`);
       const [here, there] = await both((db) => dump(db));

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { describeEnd } from "../../src/redis/causes.ts";
+import { describeEnd } from "../../src/redis/node-error.ts";
 import { askNode } from "../../src/redis/node-port.ts";
 import type { Operation } from "../../src/redis/operation.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
@@ -54,7 +54,7 @@ describe("a half-open connection", () => {
   });
 
   it("lets what is owed be executed on the new one, before what came later", async () => {
-    const owed: Operation<{ key: string; value: string }, number> = { ...append, owed: true };
+    const owed: Operation<{ key: string; value: string }, number> = { ...append, repeatable: true };
     const { node, proxy } = await connectThroughProxy();
     proxy.strand();
     const lost = askNode(node, owed, { key: "list", value: "owed" });

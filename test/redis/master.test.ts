@@ -179,7 +179,7 @@ describe("a node", () => {
 });
 
 describe("an operation that is owed", () => {
-  const owed: Operation<{ key: string; value: string }, number> = { ...append, owed: true };
+  const owed: Operation<{ key: string; value: string }, number> = { ...append, repeatable: true };
 
   it("is executed when the connection is back, though its caller was told of the failure", async () => {
     const proxy = await TcpProxy.start(servers.ports[0]!);

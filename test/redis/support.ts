@@ -4,12 +4,8 @@ import { systemRandom } from "../../src/random.ts";
 import { parseEndpoint } from "../../src/redis/endpoint.ts";
 import { askNode } from "../../src/redis/node-port.ts";
 import { Batch } from "../../src/redis/batch.ts";
-import {
-  type AnyRequest,
-  Request,
-  composeScript,
-  type Operation,
-} from "../../src/redis/operation.ts";
+import { type AnyRequest, Request, type Operation } from "../../src/redis/operation.ts";
+import { composeScript } from "../../src/redis/script.ts";
 import { Master } from "../../src/redis/master.ts";
 
 export const NODE_TIMEOUT = 200;
@@ -24,7 +20,7 @@ export const append: Operation<{ key: string; value: string }, number> = {
   argv: ({ value }) => [value],
   parse: ([, length]) => Number(length),
 };
-const program = composeScript("", [append]);
+const script = composeScript("", [append]);
 
 /** A node, and what it said about its connection. It is closed when the test ends. */
 export interface ConnectedNode {
@@ -39,7 +35,7 @@ export function connect(entry: unknown, onDown: () => void = () => {}): Connecte
   const downs: string[] = [];
   const node = new Master({
     endpoint: parseEndpoint("node", entry),
-    program,
+    script,
     nodeTimeout: NODE_TIMEOUT,
     farthestClock: 60_000,
     clock: systemClock,

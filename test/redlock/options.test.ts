@@ -5,8 +5,8 @@ import { createRequire } from "node:module";
 import { afterEach, describe, expect, it } from "vitest";
 import { LockConfigError, LockKeyError } from "../../src/errors.ts";
 import type { RedlockWarning } from "../../src/events.ts";
-import type { NodeOption } from "../../src/redis/endpoint.ts";
-import { parseUrl } from "../../src/redis/parse-url.ts";
+import type { NodeOption } from "../../src/redis/node-options.ts";
+import { parseUrl } from "../../src/redis/address.ts";
 import { Redlock } from "../../src/redlock/redlock.ts";
 import { simulate } from "../support/simulated-redlock.ts";
 

@@ -147,7 +147,7 @@ export const PROTECTIONS: readonly Protection[] = [
       file: "src/redlock/held-lock.ts",
       find: "this.#lost?.abort(error);",
       replace:
-        "this.#lost?.abort(error);\n    void this.#lease.release({ heard: () => {} }, { holdFor: 0, skipped: [] });",
+        "this.#lost?.abort(error);\n    void this.#lease.release({ onReservations: () => {} }, { holdFor: 0, skipped: [] });",
     },
   },
   {

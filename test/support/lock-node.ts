@@ -13,7 +13,7 @@ export function useLockNode(servers: { readonly urls: readonly string[] }) {
   beforeEach(() => {
     node = new Master({
       endpoint: parseEndpoint("node", servers.urls[0]),
-      program: lockScript,
+      script: lockScript,
       nodeTimeout: 5_000,
       farthestClock: 60_000,
       clock: systemClock,

@@ -4,9 +4,9 @@ import { NodeError } from "../../redis/node-error.ts";
 import type { BatchListener, NodePort } from "../../redis/node-port.ts";
 import { SimulatedMaster } from "./simulated-master.ts";
 
-/** What a master answers to the calls of a batch: a reply to each, or an error. */
-export function executeOn(master: SimulatedMaster, { calls }: Batch, server: string): unknown[] {
-  return calls.map(({ operation, args }) => {
+/** What a master answers to the requests of a batch: a reply to each, or an error. */
+export function executeOn(master: SimulatedMaster, { requests }: Batch, server: string): unknown[] {
+  return requests.map(({ operation, args }) => {
     try {
       return master.execute(operation, args, server);
     } catch (error) {
@@ -72,7 +72,7 @@ export class SimulatedNode implements NodePort {
   send(batch: Batch, listener: BatchListener): void {
     const clock = this.#clock;
     const sentAt = clock.now();
-    for (const { operation } of batch.calls) this.sent.push(operation.name);
+    for (const { operation } of batch.requests) this.sent.push(operation.name);
     if (this.behaviour.refused) {
       queueMicrotask(() => listener.failure(new NodeError("unreachable", "ECONNREFUSED")));
       return;
