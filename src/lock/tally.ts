@@ -3,7 +3,7 @@ import type { NodeError } from "../redis/node-error.ts";
 import type { Responses } from "../redis/operation.ts";
 import type { LockContext } from "./lock-context.ts";
 import type { ExtendReply } from "./extend-operation.ts";
-import type { ReservationReply } from "./wait-list-operations.ts";
+import type { ReservationReply } from "./wait-list-hooks.ts";
 import type { Masters } from "./masters.ts";
 import type { ReleaseReply } from "./release-operation.ts";
 
