@@ -1,8 +1,8 @@
 import type { Operation } from "../redis/operation.ts";
-import { type Requester, type LockIdentity, valueOf } from "./lock-identity.ts";
+import { lockAndFence, type LockIdentity, valueOf } from "./lock-identity.ts";
 import { acquireEntry } from "./fast-path.ts";
-import { RESERVATION } from "./wait-list-script.ts";
 import { parseStoredLock, RETENTION, type StoredLock } from "./stored-lock.ts";
+import { formatRequester } from "./wait-list-hooks.ts";
 
 /** Somebody else's hold on one key of one master. */
 export interface KeyHolder extends StoredLock {
@@ -53,10 +53,8 @@ export type AcquireReply =
 export const acquireOperation: Operation<LockIdentity & { readonly ttl: number }, AcquireReply> = {
   name: "acquire",
   lua: `
-  local value, token, ttl, guarded = argv[1], argv[2], argv[3], argv[4] == '1'
-  local place, replaceable, priority, detail, prefix = argv[5], argv[6] == '1', argv[7], argv[8], argv[11]
-  local strict, step = argv[12] or '', place == '' and 3 or 5
-  local names, remaining, longest = (#keys - 1) / step, 0, nil
+  local value, token, ttl, guarded, prefix = argv[1], argv[2], argv[3], argv[4] == '1', argv[5]
+  local requester, count, remaining, longest = requesterOf(argv, 6), (#keys - 1) / 2, 0, nil
   if guarded then
     local guard = guardOf(keys[#keys])
     local why = unarmed(guard)
@@ -67,114 +65,61 @@ export const acquireOperation: Operation<LockIdentity & { readonly ttl: number }
   end
   local granted = 'OK'
   if remaining > 0 then value, granted = 'q' .. value, { 'QUARANTINED', remaining } end
-  -- Nearly always: one key, which is free and kept for nobody, without a line, and a token that is new.
-  if names == 1 and (place == '' or (not replaceable and strict == '' and redis.call('EXISTS', keys[4]) == 0)) then
-    local mark, closed = marksOf(keys[2])
-    if above(token, mark) and not turnOf(keys[3]) and redis.call('SET', keys[1], value, 'NX', 'PX', ttl) then
-      redis.call('SET', keys[2], token .. ':' .. closed, 'PX', ${RETENTION})
-      return granted
-    end
-  end
   local owner = holderOf(value)
-  local mark, mine, busy, closed = '0', 0, {}, {}
-  for i = 1, names do
-    local at = step * (i - 1)
-    local current = redis.call('GET', keys[at + 1])
-    local newest = (replaceable or strict ~= '') and newestOf(prefix, keys[at + 1])
-    local keyMark, keyClosed = marksOf(keys[at + 2])
+  local mark, mine, conflicts, tokens, closed = '0', 0, {}, {}, {}
+  for i = 1, count do
+    local lock = keys[2 * i - 1]
+    local key, current = string.sub(lock, #prefix + 1), redis.call('GET', lock)
+    local keyMark, keyClosed = marksOf(keys[2 * i])
     mark, closed[i] = highest(mark, keyMark), keyClosed
     if current then
       local holder, held = holderOf(current)
       if holder ~= owner then
         local confirmed = held and tonumber(keyClosed) >= tonumber(held) - 1
-        local rest = redis.call('PTTL', keys[at + 1])
+        local rest = redis.call('PTTL', lock)
         -- No lock of ours is that long: the clock was set back, and the key would outlive its holder by as much.
         if held and longest and rest > longest then
           rest = longest
-          redis.call('PEXPIRE', keys[at + 1], rest)
+          redis.call('PEXPIRE', lock, rest)
         end
-        busy[#busy + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0, 0, -1, '', replaceable and laterHolder(newest, held, place) or nil }
+        conflicts[#conflicts + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0, 0, -1, '' }
+        tokens[#conflicts] = held
       elseif held == token then
         mine = mine + 1
       end
     else
-      local theirs, since = turnOf(keys[at + 3])
-      if theirs and theirs ~= place then
-        busy[#busy + 1] = { i, theirs, redis.call('PTTL', keys[at + 3]), 0, 0, -1, since }
-      elseif strict ~= '' and not theirs then
-        local first = firstBefore(keys[at + 4], lastHolder(newest), place, tonumber(strict), argv, 14)
-        if first and first ~= place then busy[#busy + 1] = { i, first, ${RESERVATION}, 0, 0, -1, '0' } end
-      end
+      local position, since, rest = reservedFor(prefix, key, requester)
+      if position then conflicts[#conflicts + 1] = { i, position, rest, 0, 0, -1, since } end
     end
-    if replaceable then
-      local latest, done = redis.call('HGET', keys[at + 5], '^') or '', redis.call('HGET', newest, 'done') or ''
-      if done > latest then latest = done end
-      if latest > place then return { 'REPLACED', latest } end
-    end
+    local by = requester and replacedBy(prefix, key, requester)
+    if by then return { 'REPLACED', by } end
   end
-  if #busy > 0 then
-    -- A request that comes after its own rollback or release leaves nobody in line.
-    for i = 1, detail ~= '' and above(token, mark) and #busy or 0 do
-      local at = step * (busy[i][1] - 1)
-      local known = redis.call('HGET', keys[at + 5], place) or ''
-      -- A request that is late does not undo what came after it; one that the holder replaces waits for nothing.
-      if not busy[i][8] and known ~= 'p' .. string.sub(detail, 2) and runOf(known) <= runOf(detail) then
-        join(prefix, string.sub(keys[at + 1], #prefix + 1), keys[at + 4], keys[at + 5], place, priority, detail, busy[i][3])
-        if argv[10] == '1' then replaceUpTo(keys[at + 5], place) end
-      end
+  if #conflicts > 0 then
+    local isNew = above(token, mark)
+    for n = 1, requester and #conflicts or 0 do
+      local conflict = conflicts[n]
+      local key = string.sub(keys[2 * conflict[1] - 1], #prefix + 1)
+      conflict[5], conflict[6], conflict[8] = onConflict(prefix, key, requester, tokens[n], conflict[3], isNew)
     end
-    for i = 1, strict ~= '' and above(token, mark) and #busy or 0 do
-      local at = step * (busy[i][1] - 1)
-      local last = lastHolder(newestOf(prefix, keys[at + 1]))
-      for j = 14, #argv, 2 do
-        if argv[j + 1] ~= last and not redis.call('HGET', keys[at + 5], argv[j + 1]) then
-          join(prefix, string.sub(keys[at + 1], #prefix + 1), keys[at + 4], keys[at + 5], argv[j + 1], argv[j], argv[13], busy[i][3])
-        end
-      end
-    end
-    for i = 1, place ~= '' and #busy or 0 do
-      local line = keys[step * (busy[i][1] - 1) + 4]
-      busy[i][5] = aheadOf(line, place)
-      if redis.call('ZRANK', line, place) then busy[i][6] = redis.call('ZCARD', line) - 1 end
-    end
-    return { 'BUSY', mark, busy }
+    return { 'BUSY', mark, conflicts }
   end
-  if mine < names and not above(token, mark) then return { 'STALE', mark } end
-  for i = 1, names do
-    local at = step * (i - 1)
+  if mine < count and not above(token, mark) then return { 'STALE', mark } end
+  for i = 1, count do
+    local lock = keys[2 * i - 1]
     -- Written also when everything is ours already: a replica, which has it from its master, must not answer for itself.
-    redis.call('SET', keys[at + 2], highest(token, mark) .. ':' .. closed[i], 'PX', ${RETENTION})
-    if mine < names then redis.call('SET', keys[at + 1], value, 'PX', ttl) end
-    if place ~= '' then
-      if replaceable and redis.call('HGET', keys[at + 5], '^') == place then redis.call('HDEL', keys[at + 5], '^') end
-      if replaceable or strict ~= '' then noteNewest(newestOf(prefix, keys[at + 1]), 'held', token .. ':' .. place) end
-      if redis.call('EXISTS', keys[at + 5]) == 1 then hasCome(prefix, place) end
-      leaveOnce(keys[at + 4], keys[at + 5], place, tonumber(argv[9]))
-    end
+    redis.call('SET', keys[2 * i], highest(token, mark) .. ':' .. closed[i], 'PX', ${RETENTION})
+    if mine < count then redis.call('SET', lock, value, 'PX', ttl) end
+    if requester then onGrant(prefix, string.sub(lock, #prefix + 1), requester, token) end
   end
   return granted`,
-  keys: ({ names, keys, requester }) => [
-    ...keys.flatMap((key) => [
-      names.lock(key),
-      names.fence(key),
-      names.reservation(key),
-      ...(requester.position === "" ? [] : [names.waiters(key), names.waiter(key)]),
-    ]),
-    names.guard,
-  ],
+  keys: (identity) => [...lockAndFence(identity), identity.names.guard],
   argv: (identity) => [
     valueOf(identity),
     identity.token,
     identity.ttl,
     identity.guarded ? 1 : 0,
-    identity.requester.position,
-    identity.requester.replaceable ? 1 : 0,
-    identity.requester.joins?.priority ?? 0,
-    identity.requester.joins?.record ?? "",
-    identity.requester.run,
-    identity.requester.joins?.replaces === true ? 1 : 0,
     identity.names.prefix,
-    ...behindOf(identity.requester),
+    ...formatRequester(identity.requester),
   ],
   fast: { entry: acquireEntry, served: () => GRANTED },
   parse([status, mark, busy], { keys }) {
@@ -196,12 +141,6 @@ export const acquireOperation: Operation<LockIdentity & { readonly ttl: number }
 };
 
 const GRANTED: AcquireReply = { status: "granted" };
-
-function behindOf({ behind }: Requester): (string | number)[] {
-  if (behind === undefined) return [];
-  const { priority, record, others } = behind;
-  return [priority, record, ...others.flatMap((other) => [other.priority, other.position])];
-}
 
 /** Reads why a guard gives no vote. */
 export function parseUnarmed(raw: unknown): UnarmedGuard {

@@ -1,6 +1,6 @@
 import type { AnyRequest, FastEntry, FastPath } from "../redis/operation.ts";
 import { type LockIdentity, valueOf } from "./lock-identity.ts";
-import { RETENTION } from "./stored-lock.ts";
+import { RESERVED, RETENTION, WAITERS } from "./stored-lock.ts";
 
 /**
  * The part of the script that serves what is nearly always so: a lock of one key that is extended or given back and is
@@ -45,7 +45,7 @@ local entries = extends + releases + acquires
 if entries > 0 then
   local call, try, sub = redis.call, redis.pcall, string.sub
   local prefix, values, details, texts = argv[5], ${HEAD} + entries, ${HEAD} + 2 * entries, ${HEAD} + 3 * entries
-  local fenced, turned, waited = prefix .. '@fence:', prefix .. '@turn:', prefix .. '@waiters:'
+  local fenced, turned, waited = prefix .. '@fence:', prefix .. '${RESERVED}', prefix .. '${WAITERS}'
   local ours, size = extends + releases, ${TOKEN_DIGITS}
   local locks, fences, beside, lines, others = {}, {}, {}, {}, {}
   for i = 1, entries do
@@ -139,7 +139,7 @@ for n = 1, oddCount do
   local key, value, detail = argv[${HEAD} + i], argv[${HEAD} + entries + i], argv[${HEAD} + 2 * entries + i]
   local prefix, process, guarded, text = argv[5], argv[6], argv[${HEAD}], argv[${HEAD} + 3 * entries + i]
   local owner, token = holderOf(value)
-  local lock, fence, turn = prefix .. key, prefix .. '@fence:' .. key, prefix .. '@turn:' .. key
+  local lock, fence = prefix .. key, prefix .. '@fence:' .. key
   local reply
   if text ~= '' then
     local call = cjson.decode(text)
@@ -148,11 +148,9 @@ for n = 1, oddCount do
     local below = string.format('%.0f', tonumber(token) - 1)
     reply = run('extend', { lock, fence, prefix .. '@node' }, { value, token, detail, below, guarded })
   elseif i <= extends + releases then
-    reply = run('release', { lock, fence, turn, prefix .. '@waiters:' .. key, prefix .. '@waiter:' .. key },
-      { owner, token, '1', '0', '', process, detail, '0', prefix })
+    reply = run('release', { lock, fence }, { owner, token, '1', '0', prefix, '', '0', process, detail, '' })
   else
-    reply = run('acquire', { lock, fence, turn, prefix .. '@node' },
-      { value, token, detail, guarded, '', '0', '0', '', '0', '0', prefix })
+    reply = run('acquire', { lock, fence, prefix .. '@node' }, { value, token, detail, guarded, prefix })
   end
   oddReplies[2 * n - 1], oddReplies[2 * n] = i, reply
 end`;

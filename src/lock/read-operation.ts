@@ -39,14 +39,13 @@ export const readOperation: Operation<Reading, ReadReply> = {
   local mark = marksOf(keys[2])
   local kind = redis.call('TYPE', keys[1]).ok
   local value = kind == 'string' and redis.call('GET', keys[1]) or ''
-  local waiting = redis.call('ZCARD', keys[3])
-  local first = waiting > 0 and redis.call('ZRANGE', keys[3], argv[1], argv[2], 'WITHSCORES') or {}
-  local guard = guardOf(keys[4])
+  local waiting, first = waitersOf(argv[1], argv[2], argv[3], argv[4])
+  local guard = guardOf(keys[3])
   local word = unarmed(guard) or 'armed'
   local quarantine = word == 'armed' and guard.ready > 0 and math.max(0, guard.ready - clockOf()) or 0
   return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark, waiting, first, word, quarantine }`,
-  keys: ({ names, key }) => [names.lock(key), names.fence(key), names.waiters(key), names.guard],
-  argv: ({ from = 0, count = SHOWN }) => [from, from + count - 1],
+  keys: ({ names, key }) => [names.lock(key), names.fence(key), names.guard],
+  argv: ({ names, key, from = 0, count = SHOWN }) => [names.prefix, key, from, from + count - 1],
   parse([, kind, value, expiresIn, mark, waiting, first, guard, quarantine]) {
     return {
       holder:
@@ -73,11 +72,11 @@ function parseFirst(raw: unknown): ReadReply["first"] {
 /** How far a walk has come: in the names of locks, and in those of lines. A part that is through is `undefined`. */
 export interface ScanCursors {
   readonly locks: string | undefined;
-  readonly lines: string | undefined;
+  readonly waitLists: string | undefined;
 }
 
 /** Where a walk begins. */
-export const SCAN_START: ScanCursors = { locks: "0", lines: "0" };
+export const SCAN_START: ScanCursors = { locks: "0", waitLists: "0" };
 
 /** One step through the names of all locks and lines of a master. */
 export interface ScanReply {
@@ -112,16 +111,16 @@ export const scanOperation: Operation<
   end
   return reply`,
   keys: () => [],
-  argv: ({ names, pattern, cursors: { locks, lines } }) => [
+  argv: ({ names, pattern, cursors: { locks, waitLists } }) => [
     locks ?? "",
     escapeGlob(names.lock("")) + pattern,
-    lines ?? "",
+    waitLists ?? "",
     escapeGlob(names.waiters("")) + pattern,
     SCAN_STEP,
   ],
-  parse([, locks, stored, lines, awaited], { names }) {
+  parse([, locks, stored, waitLists, awaited], { names }) {
     return {
-      cursors: { locks: parseCursor(locks), lines: parseCursor(lines) },
+      cursors: { locks: parseCursor(locks), waitLists: parseCursor(waitLists) },
       keys: [...keysOf(stored, names.lock("")), ...keysOf(awaited, names.waiters(""))],
     };
   },

@@ -1,25 +1,20 @@
 import type { Operation } from "../redis/operation.ts";
-import type { LockIdentity } from "./lock-identity.ts";
+import { lockAndFence, type LockIdentity } from "./lock-identity.ts";
 import { releaseEntry } from "./fast-path.ts";
-import { SLACK } from "./wait-list-script.ts";
+import { KEPT, RESERVED, RETENTION } from "./stored-lock.ts";
 import {
-  formatSkipped,
+  formatReleaser,
   parseReservation,
-  type SkippedQueue,
+  type Releaser,
   type ReservationReply,
-} from "./wait-list-operations.ts";
-import { KEPT, RETENTION } from "./stored-lock.ts";
+} from "./wait-list-hooks.ts";
 
 /** What is given back, and how. */
-export interface Releasing extends LockIdentity {
+export interface Releasing extends LockIdentity, Releaser {
   /** False for the rollback of an attempt that never won. */
   readonly held: boolean;
   /** Milliseconds for which the keys stay taken, up to the longest ttl; 0 to give them back at once. */
   readonly holdFor: number;
-  /** The homes that do not answer their calls: their waiters are passed over. */
-  readonly skipped: readonly SkippedQueue[];
-  /** The place of a job that has succeeded, and replaces earlier ones from now on; else empty. */
-  readonly done: string;
 }
 
 /** What a master says to {@link releaseOperation}. */
@@ -38,24 +33,22 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
   repeatable: true,
   prompt: true,
   lua: `
-  local owner, token, held, linger = argv[1], argv[2], argv[3] == '1', tonumber(argv[4])
-  local place, process, home, prefix, done = argv[5], argv[6], argv[7], argv[9], argv[10] or ''
-  local names, deleted, turns, awaited = #keys / 5, 0, {}, false
-  for i = 1, names do
-    local lock, fence, turn, line, details = keys[5 * i - 4], keys[5 * i - 3], keys[5 * i - 2], keys[5 * i - 1], keys[5 * i]
-    local current, free = redis.pcall('GET', lock), true
+  local owner, token, isHeld, holdFor, prefix = argv[1], argv[2], argv[3] == '1', tonumber(argv[4]), argv[5]
+  local count, deleted, replies, hasWaiters = #keys / 2, 0, {}, false
+  for i = 1, count do
+    local lock, fence = keys[2 * i - 1], keys[2 * i]
+    local key, current, free = string.sub(lock, #prefix + 1), redis.pcall('GET', lock), true
     if type(current) == 'string' then
-      local holder, theirs = holderOf(current)
-      free = holder == owner and not above(theirs, token)
+      local holder, held = holderOf(current)
+      free = holder == owner and not above(held, token)
       if free then
         deleted = deleted + 1
-        free = linger == 0
-        if not held then redis.call('DEL', lock)
-        elseif free then redis.call('DEL', lock, turn)
+        free = holdFor == 0
+        if not isHeld then redis.call('DEL', lock)
+        elseif free then redis.call('DEL', lock, prefix .. '${RESERVED}' .. key)
         else
-          redis.call('PEXPIRE', lock, linger)
-          local next = redis.call('ZRANGE', line, 0, 0)[1]
-          if next then isDue(prefix, string.sub(lock, #prefix + 1), next, '', linger + ${SLACK}) end
+          redis.call('PEXPIRE', lock, holdFor)
+          onHold(prefix, key, holdFor)
           -- Executed twice, it marks once; a full server refuses, and need not.
           local head, text = string.match(current, '^(q?%d+:[%w_-]+:)(.*)$')
           if string.sub(text, 1, ${KEPT.length}) ~= '${KEPT}' then
@@ -66,50 +59,27 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     elseif current then
       free = false
     end
-    if held then
+    if isHeld then
       pcall(raiseMarks, fence, token, token)
-      if place ~= '' then leaveOnce(line, details, place, tonumber(argv[8])) end
-      if done ~= '' then pcall(noteDone, newestOf(prefix, lock), done) end
     else
       local mark, closed = marksOf(fence)
       redis.pcall('SET', fence, highest(mark, token) .. ':' .. closed, 'PX', ${RETENTION})
     end
-    if not free then
-      turns[i] = { 'HELD', redis.call('PTTL', lock), redis.call('ZCARD', line) }
-    elseif held then
-      local ok, state = pcall(function()
-        local skipped = skippedOf(prefix, argv, 11)
-        return serve(prefix, string.sub(lock, #prefix + 1), turn, line, details, token, process, home, skipped)
-      end)
-      turns[i] = ok and state or NOBODY
-    else
-      turns[i] = { 'NOBODY', redis.call('ZCARD', line) }
-    end
-    if turns[i] ~= NOBODY then awaited = true end
+    local reply = onRelease(prefix, key, token, isHeld, argv, 6, not free and redis.call('PTTL', lock) or nil)
+    replies[i] = reply or { 'FREE', 0 }
+    hasWaiters = hasWaiters or reply ~= nil
   end
-  -- Nearly always: all were ours, and nobody waits.
-  if deleted == names and not awaited then return 'FREED' end
-  return { 'OK', deleted, turns }`,
-  keys: ({ names, keys }) =>
-    keys.flatMap((key) => [
-      names.lock(key),
-      names.fence(key),
-      names.reservation(key),
-      names.waiters(key),
-      names.waiter(key),
-    ]),
-  argv: ({ names, owner, token, held, holdFor, skipped, done, requester }) => [
-    owner,
-    token,
-    held ? 1 : 0,
-    holdFor,
-    requester.position,
-    requester.process,
-    requester.queueId,
-    requester.run,
-    names.prefix,
-    done,
-    ...skipped.map(formatSkipped),
+  -- Nearly always: all were ours, and have no waiters.
+  if deleted == count and not hasWaiters then return 'FREED' end
+  return { 'OK', deleted, replies }`,
+  keys: lockAndFence,
+  argv: (releasing) => [
+    releasing.owner,
+    releasing.token,
+    releasing.held ? 1 : 0,
+    releasing.holdFor,
+    releasing.names.prefix,
+    ...formatReleaser(releasing),
   ],
   fast: {
     entry: (releasing) =>
@@ -132,5 +102,5 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
 
 /** All keys were ours, and nobody waits for them. */
 function freed({ keys }: Pick<Releasing, "keys">): ReleaseReply {
-  return { deleted: keys.length, reservations: keys.map(() => ({ status: "nobody", waiting: 0 })) };
+  return { deleted: keys.length, reservations: keys.map(() => ({ status: "free", waiting: 0 })) };
 }

@@ -32,7 +32,7 @@ export interface Names {
   /** Whose turn it is. */
   reservation(key: string): string;
   /** The channel on which a process hears that the turn is one of its own waiters': a JSON list, see `line-script.ts`. */
-  called(process: string): string;
+  wake(process: string): string;
   /** The keys that parked jobs of a queue wait for. */
   due(queue: string): string;
   /** What is known of queues. */
@@ -45,6 +45,10 @@ export interface Names {
   readonly cancelled: string;
 }
 
+/** What stands between the prefix and the key in the name of a reservation, and of a wait list. */
+export const RESERVED = "@reserved:";
+export const WAITERS = "@waiters:";
+
 /** Names what is stored under a prefix. */
 export function namesUnder(prefix: string): Names {
   return {
@@ -52,10 +56,10 @@ export function namesUnder(prefix: string): Names {
     lock: (key) => `${prefix}${key}`,
     fence: (key) => `${prefix}@fence:${key}`,
     guard: `${prefix}@node`,
-    waiters: (key) => `${prefix}@waiters:${key}`,
+    waiters: (key) => `${prefix}${WAITERS}${key}`,
     waiter: (key) => `${prefix}@waiter:${key}`,
-    reservation: (key) => `${prefix}@turn:${key}`,
-    called: (process) => `${prefix}@called:${process}`,
+    reservation: (key) => `${prefix}${RESERVED}${key}`,
+    wake: (process) => `${prefix}@wake:${process}`,
     due: (queue) => `${prefix}@due:${queue}`,
     queues: `${prefix}@queues`,
     request: (key) => `${prefix}@request:${key}`,

@@ -6,7 +6,7 @@ import type { Lease } from "./lease.ts";
 import type { LockContext } from "./lock-context.ts";
 import type { Masters } from "./masters.ts";
 import type { ReleaseReply } from "./release-operation.ts";
-import type { ReservationReply } from "./wait-list-operations.ts";
+import type { ReservationReply } from "./wait-list-hooks.ts";
 
 /** How an attempt to extend ended. `lost` is final. */
 export type ExtendOutcome =

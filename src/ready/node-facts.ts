@@ -82,7 +82,7 @@ async function askAppendfsync(probe: Probe): Promise<string | undefined> {
 
 /** Publishes and subscribes as waiters do; after it the connection is good for nothing else. */
 async function tryMessages(facts: NodeFacts, { probe, prefix }: Examination): Promise<void> {
-  const channel = namesUnder(prefix).called("@probe");
+  const channel = namesUnder(prefix).wake("@probe");
   try {
     await probe.ask((client) => client.publish(channel, "0"));
     await probe.ask((client) => client.subscribe(channel));

@@ -1,12 +1,13 @@
 import { armOperation } from "../lock/arm-operation.ts";
-import { dueOperation } from "../lock/due-operation.ts";
-import { WAIT_LIST_PRELUDE } from "../lock/wait-list-script.ts";
-import { joinOperation, type Serving, serveOperation } from "../lock/wait-list-operations.ts";
+import { dueOperation } from "../waiters/due-operation.ts";
+import { LOCK_PRELUDE } from "../waiters/script.ts";
+import { joinOperation } from "../waiters/join-operation.ts";
+import { type Serving, serveOperation } from "../waiters/serve-operation.ts";
 import { readOperation, SCAN_START, scanOperation } from "../lock/read-operation.ts";
 import { acquireOperation } from "../lock/acquire-operation.ts";
 import { extendOperation } from "../lock/extend-operation.ts";
 import { releaseOperation } from "../lock/release-operation.ts";
-import { type Names, namesUnder, PRELUDE } from "../lock/stored-lock.ts";
+import { type Names, namesUnder } from "../lock/stored-lock.ts";
 import type { Random } from "../random.ts";
 import { Batch } from "../redis/batch.ts";
 import { NodeError } from "../redis/node-error.ts";
@@ -56,7 +57,7 @@ const forgetOperation: Operation<{ readonly keys: readonly string[] }, void> = {
 const FOR_LOOKING: readonly string[] = [readOperation.name, scanOperation.name];
 
 /** All that locks do, and the cleaning up, in one script: nothing stays behind, whatever happens to us. */
-const program = composeScript(PRELUDE + WAIT_LIST_PRELUDE, [
+const program = composeScript(LOCK_PRELUDE, [
   armOperation,
   acquireOperation,
   extendOperation,
@@ -164,6 +165,6 @@ function rehearsedCalls(
 }
 
 function rehearsedServing(names: Names, key: string, process: string): Serving {
-  const reservation = { token: 2, give: "", record: "", calls: false, life: PROBE_TTL };
+  const reservation = { token: 2, give: "", record: "", wakes: false, life: PROBE_TTL };
   return { names, key, process, ...reservation, live: true, gone: [], skipped: [] };
 }

@@ -37,7 +37,7 @@ export async function* listLocks(
   for (const [node, port] of ports.entries()) {
     try {
       let cursors: ScanCursors = SCAN_START;
-      while (cursors.locks !== undefined || cursors.lines !== undefined) {
+      while (cursors.locks !== undefined || cursors.waitLists !== undefined) {
         const { reply } = await askNode(port, scanOperation, {
           names,
           pattern,

@@ -4,7 +4,7 @@ import type { LockContext } from "../lock/lock-context.ts";
 import { SplitBackoff } from "../lock/split-backoff.ts";
 import { Guards } from "../lock/guard.ts";
 import { type Defer, Masters } from "../lock/masters.ts";
-import { lockScript } from "../lock/lock-script.ts";
+import { lockScript } from "../waiters/script.ts";
 import { namesUnder } from "../lock/stored-lock.ts";
 import { FARTHEST_CLOCK, TokenSource } from "../lock/tokens.ts";
 import { type Random, systemRandom } from "../random.ts";

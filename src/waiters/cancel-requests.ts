@@ -5,7 +5,7 @@ import {
   type CancelRequest,
   parseRequest,
   requestOperation,
-} from "../lock/cancel-operation.ts";
+} from "./cancel-operation.ts";
 import { SUBSCRIBING } from "./listen.ts";
 
 /** A holder that gives way when a later one asks. */

@@ -1,4 +1,4 @@
-import type { ReservationReply, StoredWaiter } from "../lock/wait-list-operations.ts";
+import type { ReservationReply, StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { compareWaiters, isArriving } from "./waiter.ts";
 
 /** What the masters together say about the turn of a key. */
@@ -9,7 +9,7 @@ export type ReservationDecision =
   | { readonly kind: "held"; readonly expiresIn: number; readonly waiting: number }
   /** The key is kept for `position`, whom somebody has called. With `dissent` some masters keep it for somebody else. */
   | {
-      readonly kind: "turn";
+      readonly kind: "reserved";
       readonly position: string;
       /** Empty when it is in no line. */
       readonly record: string;
@@ -22,13 +22,13 @@ export type ReservationDecision =
    * somebody else, or for nobody.
    */
   | {
-      readonly kind: "head";
+      readonly kind: "next";
       readonly head: StoredWaiter;
       readonly next: readonly StoredWaiter[];
       readonly dissent: boolean;
       readonly waiting: number;
     }
-  | { readonly kind: "nobody"; readonly waiting: number };
+  | { readonly kind: "free"; readonly waiting: number };
 
 /**
  * Decides from what masters have said so far. Where they name different waiters, because some did not hear of all who
@@ -48,8 +48,8 @@ export function decideReservation(
     if (held.length === 0) return { kind: "unknown" };
     return { kind: "held", expiresIn: longest(held), waiting };
   }
-  const reservations = said.filter((reply) => reply.status === "turn");
-  const lists = said.flatMap((reply) => (reply.status === "head" ? [reply.waiters] : []));
+  const reservations = said.filter((reply) => reply.status === "reserved");
+  const lists = said.flatMap((reply) => (reply.status === "next" ? [reply.waiters] : []));
   const heads = lists.flatMap((waiters) => waiters.slice(0, 1));
   const kept = reservations.find(
     ({ position }) => reservations.filter((other) => other.position === position).length >= quorum,
@@ -58,14 +58,14 @@ export function decideReservation(
   const isCalled = kept !== undefined && !heads.some(({ position }) => position === kept.position);
   const reservation = isCalled ? kept : reservations.toSorted(compareTurns)[0];
   if (isCalled || heads.length === 0) {
-    if (reservation === undefined) return { kind: "nobody", waiting };
+    if (reservation === undefined) return { kind: "free", waiting };
     const { position } = reservation;
     const dissent = reservations.some((other) => other.position !== position);
     const records = reservations.flatMap((other) =>
       other.position === position ? [other.record] : [],
     );
     return {
-      kind: "turn",
+      kind: "reserved",
       position,
       record: latestOf(records),
       dissent,
@@ -90,12 +90,12 @@ export function decideReservation(
   const head = { ...first, record: latestOf(records) };
   const next = lists.flat().filter(({ position }) => position !== head.position);
   return {
-    kind: "head",
+    kind: "next",
     head,
     next: distinct(next),
     dissent:
       names.some((name) => name !== head.position) ||
-      said.some(({ status }) => status === "nobody"),
+      said.some(({ status }) => status === "free"),
     waiting,
   };
 }
@@ -107,8 +107,8 @@ function latestOf(records: readonly string[]): string {
 }
 
 function compareTurns(
-  a: ReservationReply & { status: "turn" },
-  b: ReservationReply & { status: "turn" },
+  a: ReservationReply & { status: "reserved" },
+  b: ReservationReply & { status: "reserved" },
 ): number {
   return Number(b.record !== "") - Number(a.record !== "") || b.token - a.token;
 }

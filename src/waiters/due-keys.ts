@@ -1,6 +1,6 @@
 import type { TimerHeap, Task } from "../timer-heap.ts";
 import type { LockContext } from "../lock/lock-context.ts";
-import { dueOperation, MOST_DUE } from "../lock/due-operation.ts";
+import { dueOperation, MOST_DUE } from "./due-operation.ts";
 
 /** Milliseconds between two questions for keys that are due: what an idle process costs each master. */
 const INTERVAL = 1_000;

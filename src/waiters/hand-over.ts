@@ -1,5 +1,5 @@
 import type { LockContext } from "../lock/lock-context.ts";
-import type { ReservationReply } from "../lock/wait-list-operations.ts";
+import type { ReservationReply } from "../lock/wait-list-hooks.ts";
 import type { KeyWatcher } from "./key-watcher.ts";
 import { ReservationTally } from "./reservation-tally.ts";
 
@@ -35,7 +35,7 @@ export class HandOver {
     for (const [index, reply] of reservations.entries()) {
       const known = this.#rounds?.[index];
       // A key without waiters is the usual case: nothing is made of it until a master knows of one.
-      if (known === undefined && reply.status === "nobody" && reply.waiting === 0) continue;
+      if (known === undefined && reply.status === "free" && reply.waiting === 0) continue;
       const tally = known ?? this.#begin(index);
       (this.#calls ??= []).push(this.#hear(index, tally, node, reply));
     }

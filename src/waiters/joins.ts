@@ -1,6 +1,6 @@
 import type { LockContext } from "../lock/lock-context.ts";
-import { type JoinReply, joinOperation, type Newcomer } from "../lock/wait-list-operations.ts";
 import { NodeError } from "../redis/node-error.ts";
+import { type JoinReply, joinOperation, type Newcomer } from "./join-operation.ts";
 
 /** Most newcomers of one request. */
 const MOST = 100;
@@ -20,7 +20,7 @@ export function isTaken(
   reply: JoinReply | undefined,
   { position }: Pick<Newcomer, "position">,
 ): boolean {
-  return reply?.status === "held" || (reply?.status === "turn" && reply.position !== position);
+  return reply?.status === "held" || (reply?.status === "reserved" && reply.position !== position);
 }
 
 interface Entry {

@@ -1,7 +1,9 @@
 import type { TimerHeap, Task } from "../timer-heap.ts";
 import type { LockContext } from "../lock/lock-context.ts";
-import { SLACK, RESERVATION } from "../lock/wait-list-script.ts";
-import type { Serving, ReservationReply, StoredWaiter } from "../lock/wait-list-operations.ts";
+import { SLACK } from "./queues-lua.ts";
+import { RESERVATION } from "./wait-list-lua.ts";
+import type { Serving } from "./serve-operation.ts";
+import type { ReservationReply, StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { Wakeups, reservationOf } from "./wakeups.ts";
 import type { ReservationDecision } from "./decide-reservation.ts";
 import type { QueueAdapter } from "./queue-adapter.ts";
@@ -10,7 +12,7 @@ import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
 import { LOOK_INTERVAL, Reservations } from "./reservations.ts";
 
 /** The turn is given to whoever is first. */
-const NOBODY = { give: "", record: "", calls: true };
+const NOBODY = { give: "", record: "", wakes: true };
 
 /** What an {@link KeyWatcher} works with. */
 export interface KeyWatcherParts {
@@ -93,7 +95,7 @@ export class KeyWatcher implements Task {
     if (decision.kind === "unknown" && this.#isInterested) {
       this.lookBy(this.#now() + LOOK_INTERVAL);
     }
-    if (decision.kind === "turn") await this.#reservations.confirm(decision);
+    if (decision.kind === "reserved") await this.#reservations.confirm(decision);
     await tally.calling;
     this.#endIfIdle();
   }
@@ -110,10 +112,10 @@ export class KeyWatcher implements Task {
   async keepFor(
     { position, record }: Omit<StoredWaiter, "priority">,
     life: number,
-    calls: boolean,
+    wakes: boolean,
   ): Promise<void> {
     const tally = new ReservationTally(this.#parts.context);
-    await this.#ask(tally, { gone: [], give: position, record, calls, life });
+    await this.#ask(tally, { gone: [], give: position, record, wakes, life });
   }
 
   /** Looks at that time, if not before. */
@@ -153,8 +155,8 @@ export class KeyWatcher implements Task {
     if (this.#ended) return;
     const { decision } = tally;
     this.#planNextLook(decision, complete);
-    if (decision.kind === "turn") this.#wakeups.live.get(decision.position)?.();
-    if (decision.kind === "head") this.#reservations.give(tally, decision);
+    if (decision.kind === "reserved") this.#wakeups.live.get(decision.position)?.();
+    if (decision.kind === "next") this.#reservations.give(tally, decision);
   }
 
   #planNextLook(decision: ReservationDecision, complete: boolean): void {
@@ -166,13 +168,13 @@ export class KeyWatcher implements Task {
       case "held":
         if (decision.waiting > 0) this.lookBy(now + Math.max(decision.expiresIn, 0) + SLACK);
         break;
-      case "turn":
+      case "reserved":
         this.lookBy(now + Math.max(decision.expiresIn, 0) + SLACK);
         break;
-      case "head":
+      case "next":
         this.lookBy(now + reservationOf(decision.head) + SLACK);
         break;
-      case "nobody":
+      case "free":
         // All were passed over: the key is due when their homes are tried again.
         break;
       default:
@@ -188,7 +190,7 @@ export class KeyWatcher implements Task {
 
   /** Whether this process gives the turn, or has given it. */
   #isOurs(decision: ReservationDecision): boolean {
-    return decision.kind === "head" || (decision.kind === "turn" && this.#wakeups.has(decision));
+    return decision.kind === "next" || (decision.kind === "reserved" && this.#wakeups.has(decision));
   }
 
   /** The masters say that it is the turn of a waiter that this process has parked, or that waits in it. */

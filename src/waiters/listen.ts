@@ -1,5 +1,5 @@
 import type { LockContext } from "../lock/lock-context.ts";
-import type { StoredWaiter } from "../lock/wait-list-operations.ts";
+import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 
 /** Milliseconds after which a subscription is in force: what was said before it was is looked up. */
 export const SUBSCRIBING = 100;
@@ -17,7 +17,7 @@ export function listen(
 ): () => void {
   const heard = new Map<string, Set<number>>();
   const stops = masters.ports.map((port, node) =>
-    port.subscribe(names.called(process), (message) => {
+    port.subscribe(names.wake(process), (message) => {
       const call = parseCall(message);
       if (call === undefined) return;
       const nodes = heard.get(message) ?? new Set();

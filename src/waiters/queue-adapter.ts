@@ -1,4 +1,4 @@
-import type { StoredWaiter } from "../lock/wait-list-operations.ts";
+import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 
 /**
  * What became of a waiter that was called.

@@ -1,15 +1,11 @@
 import type { LockContext } from "../lock/lock-context.ts";
-import {
-  serveOperation,
-  type Serving,
-  type ReservationReply,
-  type StoredWaiter,
-} from "../lock/wait-list-operations.ts";
 import { NodeError } from "../redis/node-error.ts";
+import { serveOperation, type Serving } from "./serve-operation.ts";
+import { type ReservationReply, type StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { decideReservation, type ReservationDecision } from "./decide-reservation.ts";
 
 /** What is asked, but for what is the same in all questions of a process. */
-export type Question = Pick<Serving, "gone" | "give" | "record" | "calls" | "life">;
+export type Question = Pick<Serving, "gone" | "give" | "record" | "wakes" | "life">;
 
 /** What masters say about the turn of a key after one question, and what was made of it. */
 export class ReservationTally {

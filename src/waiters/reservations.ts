@@ -1,5 +1,6 @@
 import type { Clock } from "../clock.ts";
-import type { Serving, StoredWaiter } from "../lock/wait-list-operations.ts";
+import type { Serving } from "./serve-operation.ts";
+import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { type Wakeups, reservationOf } from "./wakeups.ts";
 import type { ReservationDecision } from "./decide-reservation.ts";
 import type { JobState } from "./queue-adapter.ts";
@@ -17,7 +18,7 @@ const IN_NO_LINE = "?";
 interface ServedLine {
   /** Takes out those who are gone, and gives the turn to the next. */
   look(options?: { gone?: Serving["gone"] }): Promise<void>;
-  keepFor(waiter: Omit<StoredWaiter, "priority">, life: number, calls: boolean): Promise<void>;
+  keepFor(waiter: Omit<StoredWaiter, "priority">, life: number, wakes: boolean): Promise<void>;
   lookBy(at: number): void;
 }
 
@@ -71,7 +72,7 @@ export class Reservations {
   }
 
   /** Calls whom the first masters have named, once in a round, and has the others agree. */
-  give(tally: ReservationTally, decision: ReservationDecision & { kind: "head" }): void {
+  give(tally: ReservationTally, decision: ReservationDecision & { kind: "next" }): void {
     const { head, dissent, next } = decision;
     if (tally.chosen === undefined) {
       tally.chosen = head;
@@ -98,7 +99,7 @@ export class Reservations {
     record,
     dissent,
     expiresIn,
-  }: ReservationDecision & { kind: "turn" }): Promise<void> {
+  }: ReservationDecision & { kind: "reserved" }): Promise<void> {
     // Nobody can be waiting there: it left, and a turn that was given meanwhile came after it.
     if (record === "")
       return await this.#waitLists.look({ gone: [{ position, record: IN_NO_LINE }] });
@@ -134,7 +135,7 @@ export class Reservations {
 
   async #serve(
     tally: ReservationTally,
-    { head, next }: ReservationDecision & { kind: "head" },
+    { head, next }: ReservationDecision & { kind: "next" },
     onSent: () => void,
   ): Promise<void> {
     const lapsed = this.#wakeups.hasLapsed(head);

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
-import type { SkippedQueue } from "../lock/wait-list-operations.ts";
-import { LONGEST_PASS, SHORTEST_PASS } from "../lock/wait-list-script.ts";
+import type { SkippedQueue } from "../lock/wait-list-hooks.ts";
+import { LONGEST_PAUSE, SHORTEST_PAUSE } from "./queues-lua.ts";
 
 const NONE: readonly SkippedQueue[] = [];
 
@@ -31,7 +31,7 @@ export class UnresponsiveQueues {
     const known = this.#known.get(queueId);
     // Of one that came to nothing for as long again, nothing is left.
     const counts = known !== undefined && now < known.since + 2 * known.pause;
-    const pause = counts ? Math.min(2 * known.pause, LONGEST_PASS) : SHORTEST_PASS;
+    const pause = counts ? Math.min(2 * known.pause, LONGEST_PAUSE) : SHORTEST_PAUSE;
     this.#known.set(queueId, { since: now, pause });
   }
 

@@ -1,12 +1,8 @@
 import type { Timer } from "../clock.ts";
 import { TimerHeap } from "../timer-heap.ts";
 import type { LockContext } from "../lock/lock-context.ts";
-import type {
-  JoinReply,
-  Newcomer,
-  SkippedQueue,
-  StoredWaiter,
-} from "../lock/wait-list-operations.ts";
+import type { JoinReply, Newcomer } from "./join-operation.ts";
+import type { SkippedQueue, StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { KeyWatcher } from "./key-watcher.ts";
 import { DueKeys } from "./due-keys.ts";
 import { HandOver } from "./hand-over.ts";

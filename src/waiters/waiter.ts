@@ -1,6 +1,6 @@
-import type { StoredWaiter } from "../lock/wait-list-operations.ts";
+import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 
-export type { StoredWaiter } from "../lock/wait-list-operations.ts";
+export type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 
 /** Who stands, or may stand, in a line. */
 export interface Waiter {

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
-import { LIVE_RESERVATION, RESERVATION } from "../lock/wait-list-script.ts";
-import type { StoredWaiter } from "../lock/wait-list-operations.ts";
+import { LIVE_RESERVATION, RESERVATION } from "./wait-list-lua.ts";
+import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 import type { JobState, QueueAdapter } from "./queue-adapter.ts";
 import { queueIdIn, isAbsentee, isArriving, parseWaiterRecord } from "./waiter.ts";
 

@@ -2,7 +2,7 @@ import type { Job } from "bullmq";
 import { setTimeout as work } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Redlock, withLock } from "../../src/index.ts";
-import { RESERVATION } from "../../src/lock/wait-list-script.ts";
+import { RESERVATION } from "../../src/waiters/wait-list-lua.ts";
 import type { HeldLock } from "../../src/redlock/held-lock.ts";
 import { redisClient } from "../support/redis.ts";
 import { type Lane, TcpProxy } from "../support/tcp-proxy.ts";
@@ -22,7 +22,7 @@ const LOAD = 1_500;
 /** Lines and turns that are left on the masters. */
 async function lines(): Promise<string[]> {
   const lists = await Promise.all(bench.masterUrls.map((url) => redisClient(url).keys("*")));
-  return lists.flat().filter((name) => /@waiters?:|@turn:/.test(name));
+  return lists.flat().filter((name) => /@waiters?:|@reserved:/.test(name));
 }
 
 describe("300 hand-overs of 1 ms", () => {

@@ -1,7 +1,7 @@
 import { type Job, type Queue, Worker } from "bullmq";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Redlock, withLock } from "../../src/index.ts";
-import { RESERVATION } from "../../src/lock/wait-list-script.ts";
+import { RESERVATION } from "../../src/waiters/wait-list-lua.ts";
 import { redisClient } from "../support/redis.ts";
 import { Gate, QUEUE, useBench } from "./support.ts";
 
@@ -72,7 +72,7 @@ async function timeToRun(release: () => Promise<unknown>, done: unknown[], count
 /** Lines and turns that are left on the masters. */
 async function lines(): Promise<string[]> {
   const lists = await Promise.all(bench.masterUrls.map((url) => redisClient(url).keys("*")));
-  return lists.flat().filter((name) => /@waiters?:|@turn:/.test(name));
+  return lists.flat().filter((name) => /@waiters?:|@reserved:/.test(name));
 }
 
 describe("those who are in line run in order when the first of them", () => {

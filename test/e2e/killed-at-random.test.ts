@@ -1,7 +1,7 @@
 import { Queue } from "bullmq";
 import { setTimeout as pass } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
-import { WAIT_LIST_RETENTION } from "../../src/lock/wait-list-script.ts";
+import { WAIT_LIST_RETENTION } from "../../src/waiters/queues-lua.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
 import { seededRandom } from "../support/simulated-redlock.ts";
 import { Resource } from "./resource.ts";
@@ -98,7 +98,7 @@ async function leftovers(urls: readonly string[]): Promise<{ name: string; expir
   const found = urls.map(async (url) => {
     const client = redisClient(url);
     const names = (await client.keys("redlock:@*")).filter((name) =>
-      /@waiters?:|@turn:/.test(name),
+      /@waiters?:|@reserved:/.test(name),
     );
     return await Promise.all(
       names.map(async (name) => ({ name, expiresIn: await client.pttl(name) })),

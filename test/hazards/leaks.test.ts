@@ -161,7 +161,7 @@ describe("2,000 locks under one shared signal", () => {
         redisClients(nodes).map(async (client) => await client.pubsub("CHANNELS", "*")),
       );
     const [first] = await channels();
-    expect(first).toEqual([expect.stringMatching(/^redlock:@called:/)]);
+    expect(first).toEqual([expect.stringMatching(/^redlock:@wake:/)]);
     await redlock.close();
     await vi.waitFor(async () => expect((await channels()).flat()).toEqual([]));
   });

@@ -99,7 +99,7 @@ describe.each(Object.entries(PEERS))("%s", (_, makePeer) => {
     await expect.poll(async () => await observer.exists("redlock:@waiters:account")).toBe(1);
     await ours.release();
     await next;
-    await expect.poll(() => messages).toEqual([expect.stringMatching(/^redlock:@called:/)]);
+    await expect.poll(() => messages).toEqual([expect.stringMatching(/^redlock:@wake:/)]);
   });
 
   test("gives way when its lock has expired", async () => {
@@ -213,7 +213,7 @@ test("a free key that is kept for a waiter of ours is free to others: they know 
   const redlock = await connectOurs(nodes);
   const clients = redisClients(nodes);
   for (const client of clients) {
-    await client.set("redlock:@turn:account", "2:0000000000001:somebody in line", "PX", 60_000);
+    await client.set("redlock:@reserved:account", "2:0000000000001:somebody in line", "PX", 60_000);
   }
 
   expect(await redlock.tryAcquire("account")).toBeNull();

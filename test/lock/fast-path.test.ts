@@ -4,8 +4,9 @@ import { acquireOperation } from "../../src/lock/acquire-operation.ts";
 import { agreeOperation, armOperation } from "../../src/lock/arm-operation.ts";
 import type { LockIdentity } from "../../src/lock/lock-identity.ts";
 import { extendOperation } from "../../src/lock/extend-operation.ts";
-import { joinOperation, serveOperation } from "../../src/lock/wait-list-operations.ts";
-import { lockScript } from "../../src/lock/lock-script.ts";
+import { joinOperation } from "../../src/waiters/join-operation.ts";
+import { serveOperation } from "../../src/waiters/serve-operation.ts";
+import { lockScript } from "../../src/waiters/script.ts";
 import { releaseOperation } from "../../src/lock/release-operation.ts";
 import { namesUnder } from "../../src/lock/stored-lock.ts";
 import { Batch } from "../../src/redis/batch.ts";
@@ -117,7 +118,7 @@ const plan: fc.Arbitrary<Plan> = fc.oneof(
             process: "here",
             give: "",
             record: "",
-            calls: false,
+            wakes: false,
             life: 2_000,
             live: false,
             gone: [],

@@ -1,12 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { queueIdIn, positionOf } from "../../src/waiters/waiter.ts";
-import {
-  joinOperation,
-  type Serving,
-  serveOperation,
-  type SkippedQueue,
-} from "../../src/lock/wait-list-operations.ts";
+import { joinOperation } from "../../src/waiters/join-operation.ts";
+import { type Serving, serveOperation } from "../../src/waiters/serve-operation.ts";
+import { type SkippedQueue } from "../../src/lock/wait-list-hooks.ts";
 import { namesUnder } from "../../src/lock/stored-lock.ts";
 import { useLockNode } from "../support/lock-node.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
@@ -17,7 +14,7 @@ const { ask } = useLockNode(servers);
 
 /** Gives the turn to the first in line. */
 function serving(token: number): Serving {
-  const nobody = { give: "", record: "", calls: true, life: 2_000, live: false, gone: [] };
+  const nobody = { give: "", record: "", wakes: true, life: 2_000, live: false, gone: [] };
   return { names, key: "k", token, process: "here", skipped: [], ...nobody };
 }
 
@@ -99,7 +96,7 @@ describe("a line whose front is passed over", () => {
           ...serving(token),
           skipped: heldAgainst(each.skipped),
         });
-        expect(reply.status === "head" ? reply.waiters[0]?.position : undefined).toBe(expected);
+        expect(reply.status === "next" ? reply.waiters[0]?.position : undefined).toBe(expected);
         await client.del(names.reservation("k"));
         return;
       }
@@ -171,7 +168,7 @@ describe("a line whose front is passed over", () => {
     const lookups = async (): Promise<number> => {
       const before = await commandCalls();
       const reply = await ask(serveOperation, { ...serving(1), skipped });
-      expect(reply.status === "head" && reply.waiters[0]?.position).toMatch(/:b:/);
+      expect(reply.status === "next" && reply.waiters[0]?.position).toMatch(/:b:/);
       await client.del(names.reservation("k"));
       return (await commandCalls()) - before;
     };

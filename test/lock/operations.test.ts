@@ -5,8 +5,9 @@ import type { LockIdentity } from "../../src/lock/lock-identity.ts";
 import { extendOperation } from "../../src/lock/extend-operation.ts";
 import { releaseOperation } from "../../src/lock/release-operation.ts";
 import { agreeOperation, armOperation } from "../../src/lock/arm-operation.ts";
-import { dueOperation } from "../../src/lock/due-operation.ts";
-import { joinOperation, serveOperation } from "../../src/lock/wait-list-operations.ts";
+import { dueOperation } from "../../src/waiters/due-operation.ts";
+import { joinOperation } from "../../src/waiters/join-operation.ts";
+import { serveOperation } from "../../src/waiters/serve-operation.ts";
 import { readOperation, SCAN_START, scanOperation } from "../../src/lock/read-operation.ts";
 import { namesUnder, parseStoredLock } from "../../src/lock/stored-lock.ts";
 import type { Operation } from "../../src/redis/operation.ts";
@@ -76,7 +77,7 @@ describe("the script of a master", () => {
     const release = { ...first, requester, held: true, holdFor: 0, skipped: [], done: "" };
     expect(await ask(releaseOperation, release)).toMatchObject({
       deleted: 1,
-      reservations: [{ status: "head", waiters: [{ position, record: "p2@there" }] }],
+      reservations: [{ status: "next", waiters: [{ position, record: "p2@there" }] }],
     });
     // And one that joins late does not undo what the next run has said.
     const late = { ...newcomer, record: "p1@here" };
@@ -371,8 +372,9 @@ describe("the simulated master", () => {
               const at = flag ? 0 : 9e12;
               const members = await client.zrange(names.due(queueId), "0", "-1");
               for (const member of members) await client.zadd(names.due(queueId), at, member);
-              const stored = members.map((member) => [member, at]);
-              if (stored.length > 0) twin.set(names.due(queueId), JSON.stringify(stored), 900_000);
+              for (const [member] of twin.redis.zrange(names.due(queueId))) {
+                twin.redis.zadd(names.due(queueId), member, at);
+              }
             }
             const queues = ["x", "y", "z"].map((queueId) => ({ queueId, servedAgo: each.age }));
             const real = await ask(dueOperation, { names, queues });
@@ -418,25 +420,22 @@ describe("the simulated master", () => {
               expect(twin.get(name) ?? null).toEqual(await client.get(name));
             }
             const line = await client.zrange(names.waiters(known), "0", "-1");
-            expect(line).toEqual(lineOf(twin.get(names.waiters(known))));
+            expect(line).toEqual(membersOf(twin, names.waiters(known)));
             expect(await client.hgetall(names.newest(known))).toEqual(
-              Object.fromEntries(
-                JSON.parse(twin.get(names.newest(known)) ?? "[]") as [string, string][],
-              ),
+              Object.fromEntries(twin.redis.entries(names.newest(known))),
             );
             const records = await client.hgetall(names.waiter(known));
-            expect(withoutLeases(Object.entries(records))).toEqual(
-              withoutLeases(JSON.parse(twin.get(names.waiter(known)) ?? "[]")),
+            expect(withoutTimesOfProcesses(Object.entries(records))).toEqual(
+              withoutTimesOfProcesses(twin.redis.entries(names.waiter(known))),
             );
           }
           for (const queueId of ["x", "y", "z"]) {
             expect((await client.zrange(names.due(queueId), "0", "-1")).toSorted()).toEqual(
-              lineOf(twin.get(names.due(queueId))).toSorted(),
+              membersOf(twin, names.due(queueId)).toSorted(),
             );
           }
           const noted = Object.entries(await client.hgetall(names.queues));
-          const queues = JSON.parse(twin.get(names.queues) ?? "[]") as [string, string][];
-          expect(withoutTimes(noted)).toEqual(withoutTimes(queues));
+          expect(withoutTimes(noted)).toEqual(withoutTimes(twin.redis.entries(names.queues)));
         }
       }),
       { numRuns: 60 },
@@ -496,7 +495,7 @@ describe("the simulated master", () => {
           process: base.owner,
           give: flag ? position : "",
           record: "p1@a",
-          calls: trust,
+          wakes: trust,
           life: 60_000,
           live,
           gone,
@@ -560,24 +559,21 @@ function executedBy(execute: () => unknown): unknown {
   }
 }
 
-function lineOf(stored = "[]"): string[] {
-  const line = JSON.parse(stored) as [string, number][];
-  return line
-    .sort(([a, first], [b, second]) => first - second || (a < b ? -1 : 1))
-    .map(([position]) => position);
+function membersOf({ redis }: SimulatedMaster, key: string): string[] {
+  return redis.zrange(key).map(([member]) => member);
 }
 
-/** What is known about waiters; of the leases of processes only that they are there. */
-function withoutLeases(records: [string, string][]): [string, string][] {
+/** The records of waiters; of processes only that they are there, without the time. */
+function withoutTimesOfProcesses(records: [string, string | number][]): [string, unknown][] {
   return records
-    .map(([name, value]): [string, string] => [name, name.startsWith("~") ? "lease" : value])
+    .map(([name, value]): [string, unknown] => [name, name.startsWith("~") ? "time" : value])
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** What is known about queues; of times nothing. */
-function withoutTimes(queues: [string, string][]): [string, string][] {
+function withoutTimes(queues: [string, string | number][]): [string, string][] {
   return queues
-    .map(([name, value]): [string, string] => [name, value.split(":")[1] ?? ""])
+    .map(([name, value]): [string, string] => [name, String(value).split(":")[1] ?? ""])
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 

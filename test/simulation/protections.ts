@@ -157,9 +157,9 @@ export const PROTECTIONS: readonly Protection[] = [
     violation: "token order",
     seeds: 3,
     patch: {
-      file: "src/testing/memory/simulated-master.ts",
-      find: 'const [mark = 0, closed = 0] = (this.get(key) ?? "0:0").split(":").map(Number);',
-      replace: 'const [mark = 0, closed = 0] = [0, this.get(key) === "" ? 1 : 0];',
+      file: "src/testing/memory/simulated-locks.ts",
+      find: 'const [mark = 0, closed = 0] = (this.#redis.get(key) ?? "0:0").split(":").map(Number);',
+      replace: 'const [mark = 0, closed = 0] = [0, this.#redis.get(key) === "" ? 1 : 0];',
     },
   },
   {

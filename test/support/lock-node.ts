@@ -1,6 +1,6 @@
 import { beforeEach } from "vitest";
 import { systemClock } from "../../src/clock.ts";
-import { lockScript } from "../../src/lock/lock-script.ts";
+import { lockScript } from "../../src/waiters/script.ts";
 import { systemRandom } from "../../src/random.ts";
 import { parseEndpoint } from "../../src/redis/endpoint.ts";
 import { askNode } from "../../src/redis/node-port.ts";

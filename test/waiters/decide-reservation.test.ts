@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { decideReservation } from "../../src/waiters/decide-reservation.ts";
-import type { ReservationReply, StoredWaiter } from "../../src/lock/wait-list-operations.ts";
+import type { ReservationReply, StoredWaiter } from "../../src/lock/wait-list-hooks.ts";
 
 const QUORUM = 2;
 
@@ -9,12 +9,12 @@ function waiter(name: string): StoredWaiter {
 }
 
 function head(...names: string[]): ReservationReply {
-  return { status: "head", waiting: names.length, waiters: names.map(waiter) };
+  return { status: "next", waiting: names.length, waiters: names.map(waiter) };
 }
 
 function reservation(name: string, token: number): ReservationReply {
   const { position, record } = waiter(name);
-  return { status: "turn", position, record, token, expiresIn: 1_000, waiting: 1 };
+  return { status: "reserved", position, record, token, expiresIn: 1_000, waiting: 1 };
 }
 
 const HELD: ReservationReply = { status: "held", expiresIn: 700, waiting: 1 };
@@ -29,7 +29,7 @@ describe("whose turn it is", () => {
 
   test("goes to the one whom most masters name, then to the first, and says that others differ", () => {
     expect(decideReservation([head("b"), head("a", "b"), head("b")], QUORUM)).toMatchObject({
-      kind: "head",
+      kind: "next",
       head: waiter("b"),
       next: [waiter("a")],
       dissent: true,
@@ -43,7 +43,7 @@ describe("whose turn it is", () => {
     expect(
       decideReservation([reservation("gone", 10), reservation("next", 20), undefined], QUORUM),
     ).toMatchObject({
-      kind: "turn",
+      kind: "reserved",
       position: waiter("next").position,
       dissent: true,
     });
@@ -53,7 +53,7 @@ describe("whose turn it is", () => {
     expect(
       decideReservation([reservation("a", 10), head("a"), reservation("a", 20)], QUORUM),
     ).toMatchObject({
-      kind: "head",
+      kind: "next",
       head: waiter("a"),
       dissent: false,
     });
@@ -63,7 +63,7 @@ describe("whose turn it is", () => {
     expect(
       decideReservation([reservation("b", 10), reservation("b", 10), head("a")], QUORUM),
     ).toMatchObject({
-      kind: "turn",
+      kind: "reserved",
       position: waiter("b").position,
       record: "p1@process",
       dissent: false,

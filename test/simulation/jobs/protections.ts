@@ -65,9 +65,9 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "order",
     seeds: 20,
     patch: {
-      file: "src/testing/memory/simulated-master.ts",
-      find: "if (reservation === undefined || reservation.position === requester.position) return [];",
-      replace: 'if (reservation === undefined || reservation.position !== "") return [];',
+      file: "src/testing/memory/simulated-locks.ts",
+      find: "if (reserved !== undefined) {",
+      replace: 'if (reserved?.position === "") {',
     },
   },
   {
@@ -102,9 +102,8 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seeds: 20,
     patch: {
       file: "src/testing/memory/simulated-wait-lists.ts",
-      find: 'const theirs = head.record.split("@")[1] ?? "";',
-      replace:
-        'this.leave(names, key, head.position);\n    const theirs = head.record.split("@")[1] ?? "";',
+      find: 'const isOwn = record.split("@")[1] === process;',
+      replace: 'this.leave(list, position);\n    const isOwn = record.split("@")[1] === process;',
     },
   },
   {
@@ -139,7 +138,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seeds: 20,
     patch: {
       file: "src/waiters/reservations.ts",
-      find: "if (this.#calls.has(waiter)) return;",
+      find: "if (this.#wakeups.has(waiter)) return;",
       replace: "if (this !== undefined) return;",
     },
   },
@@ -150,7 +149,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/testing/memory/simulated-wait-lists.ts",
+      file: "src/testing/memory/simulated-wait-list-operations.ts",
       find: 'if (record !== "" && known !== undefined && known !== record) continue;',
       replace: 'if (record !== "" && known !== record) continue;',
     },
@@ -175,7 +174,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seeds: 20,
     patch: {
       file: "src/testing/memory/simulated-wait-lists.ts",
-      find: 'const done = this.#newest(names, key).get("done") ?? "";',
+      find: 'const done = this.#redis.hget(newest, "done") ?? "";',
       replace: 'const done = "";',
     },
   },

@@ -1,5 +1,5 @@
 import type { Operation } from "../redis/operation.ts";
-import type { Names } from "./stored-lock.ts";
+import type { Names } from "../lock/stored-lock.ts";
 
 /** Somebody asks a holder to give way. */
 export interface CancelRequest {

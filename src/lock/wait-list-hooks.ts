@@ -1,0 +1,129 @@
+import type { Requester } from "./lock-identity.ts";
+
+/**
+ * What the operations of locks know of wait lists.
+ *
+ * To them a free key is either reserved or not. What a conflict, a grant and a release mean to the waiters is decided by Lua
+ * functions, the hooks, which the script defines before the operations:
+ *
+ * - `requesterOf(argv, from)` reads what {@link formatRequester} writes; nil for a requester without a position.
+ * - `reservedFor(prefix, key, requester)` returns the position, the token and the remaining ms of the reservation that keeps a free
+ *   key from a requester, or nil. The requester may be nil.
+ * - `replacedBy(prefix, key, requester)` returns the position of a later job that replaces the requester, or nil.
+ * - `onConflict(prefix, key, requester, token, rest, isNew)` runs when the key is held under `token`, or reserved (nil), for `rest`
+ *   ms. It returns `ahead`, `waiting` and `later` of {@link KeyHolder}.
+ * - `onGrant(prefix, key, requester, token)` runs when the requester has the key.
+ * - `onHold(prefix, key, ms)` runs when the key was released, and stays taken for `ms`.
+ * - `onRelease(prefix, key, token, isHeld, argv, from, rest)` runs when the key was released or, unless `isHeld`, an attempt was rolled
+ *   back. `argv` has what {@link formatReleaser} writes; `rest` is the ms for which the key stays taken, nil when it is free. It
+ *   returns a {@link ReservationReply}, or nil when the key is free and has no waiters.
+ * - `waitersOf(prefix, key, from, to)` returns the number of waiters, and positions and priorities of some of them.
+ */
+
+/** A waiter, as a master names it. */
+export interface StoredWaiter {
+  readonly position: string;
+  readonly record: string;
+  readonly priority: number;
+}
+
+/** What a master answers about the reservation of one key. */
+export type ReservationReply =
+  /** The key is held, for so many milliseconds if nothing is extended; -1 when the lock has no end. */
+  | { readonly status: "held"; readonly expiresIn: number; readonly waiting: number }
+  /** The key is free and was reserved for `position` before; `record` is empty when that is not in this wait list. */
+  | {
+      readonly status: "reserved";
+      readonly position: string;
+      readonly record: string;
+      readonly token: number;
+      readonly expiresIn: number;
+      readonly waiting: number;
+    }
+  /** The key is free and, from now on, reserved for the first of these. */
+  | { readonly status: "next"; readonly waiting: number; readonly waiters: readonly StoredWaiter[] }
+  /** The key is free and not reserved; `waiting` counts waiters of skipped queues. */
+  | { readonly status: "free"; readonly waiting: number };
+
+/** Reads a reply of the hook `onRelease`. */
+export function parseReservation(raw: unknown): ReservationReply {
+  const [status, first, second, third, fourth, fifth] = Array.isArray(raw)
+    ? (raw as unknown[])
+    : [];
+  if (status === "FREE") return { status: "free", waiting: Number(first) };
+  if (status === "HELD") {
+    return { status: "held", expiresIn: Number(first), waiting: Number(second) };
+  }
+  if (status === "RESERVED") {
+    return {
+      status: "reserved",
+      position: String(first),
+      record: String(fifth),
+      token: Number(second),
+      expiresIn: Number(third),
+      waiting: Number(fourth),
+    };
+  }
+  if (status === "NEXT") {
+    return { status: "next", waiting: Number(first), waiters: parseWaiters(second) };
+  }
+  throw new Error(`an unknown status ${String(status)}`);
+}
+
+/** Reads a list of waiters. */
+export function parseWaiters(raw: unknown): StoredWaiter[] {
+  return (Array.isArray(raw) ? (raw as unknown[]) : []).map((entry) => {
+    const [position, record, priority] = Array.isArray(entry) ? (entry as unknown[]) : [];
+    return { position: String(position), record: String(record), priority: Number(priority) };
+  });
+}
+
+/** An unresponsive queue: its workers do not take up the jobs that are woken. */
+export interface SkippedQueue {
+  readonly queueId: string;
+  /** Milliseconds since it was found unresponsive. */
+  readonly age: number;
+}
+
+/** Writes a queue for the script. */
+export function formatSkipped({ queueId, age }: SkippedQueue): string {
+  return `${Math.ceil(age)}:${queueId}`;
+}
+
+/** Writes a requester for the hook `requesterOf`. */
+export function formatRequester({
+  position,
+  replaceable,
+  run,
+  joins,
+  behind,
+}: Requester): (string | number)[] {
+  if (position === "") return [];
+  const others = behind?.others.flatMap((other) => [other.priority, other.position]) ?? [];
+  return [
+    position,
+    run,
+    replaceable ? 1 : 0,
+    joins?.priority ?? 0,
+    joins?.record ?? "",
+    joins?.replaces === true ? 1 : 0,
+    behind?.priority ?? "",
+    behind?.record ?? "",
+    ...others,
+  ];
+}
+
+/** What a release tells the wait list of each key. */
+export interface Releaser {
+  readonly requester: Requester;
+  /** The position of a job that has succeeded, and replaces earlier ones from now on; else empty. */
+  readonly done: string;
+  /** The queues whose waiters are skipped. */
+  readonly skipped: readonly SkippedQueue[];
+}
+
+/** Writes what the hook `onRelease` reads. */
+export function formatReleaser({ requester, done, skipped }: Releaser): (string | number)[] {
+  const { position, run, process, queueId } = requester;
+  return [position, run, process, queueId, done, ...skipped.map(formatSkipped)];
+}

@@ -1,0 +1,150 @@
+import type { Requester } from "../../lock/lock-identity.ts";
+import type { Names } from "../../lock/stored-lock.ts";
+import type { Releaser, ReservationReply, StoredWaiter } from "../../lock/wait-list-hooks.ts";
+import { SLACK } from "../../waiters/queues-lua.ts";
+import { RESERVATION } from "../../waiters/wait-list-lua.ts";
+import type { SimulatedQueues } from "./simulated-queues.ts";
+import type { SimulatedRedis } from "./simulated-redis.ts";
+import { runOf, type SimulatedWaitLists, type WaitList, waitListOf } from "./simulated-wait-lists.ts";
+
+/** The twin of `waiters/hooks-lua.ts`: each method mirrors the Lua function of its name. */
+export class SimulatedHooks {
+  readonly #redis: SimulatedRedis;
+  readonly #queues: SimulatedQueues;
+  readonly #lists: SimulatedWaitLists;
+
+  constructor(redis: SimulatedRedis, queues: SimulatedQueues, lists: SimulatedWaitLists) {
+    this.#redis = redis;
+    this.#queues = queues;
+    this.#lists = lists;
+  }
+
+  firstBefore(
+    list: WaitList,
+    position: string,
+    { priority, others }: NonNullable<Requester["behind"]>,
+  ): string | undefined {
+    const last = this.#lists.lastHolder(list);
+    const [head = [position, priority]] = this.#redis.zrange(list.waiters, 0, 1);
+    let [first, lowest] = head;
+    for (const other of others) {
+      const isBefore =
+        other.priority < lowest || (other.priority === lowest && other.position < first);
+      if (other.position !== last && isBefore) [first, lowest] = [other.position, other.priority];
+    }
+    if (first === position) return undefined;
+    return lowest < priority || (lowest === priority && first < position) ? first : undefined;
+  }
+
+  reservedFor(
+    names: Names,
+    key: string,
+    requester: Requester | undefined,
+  ): { position: string; token: number; rest: number } | undefined {
+    const list = waitListOf(names, key);
+    const reserved = this.#lists.reservationOf(list.reservation);
+    if (reserved !== undefined) {
+      if (reserved.position === requester?.position) return undefined;
+      return { ...reserved, rest: this.#redis.pttl(list.reservation) };
+    }
+    const first =
+      requester?.behind && this.firstBefore(list, requester.position, requester.behind);
+    return first === undefined ? undefined : { position: first, token: 0, rest: RESERVATION };
+  }
+
+  replacedBy(names: Names, key: string, { position, replaceable }: Requester): string | undefined {
+    const latest = replaceable ? this.#lists.latestOf(waitListOf(names, key)) : "";
+    return latest > position ? latest : undefined;
+  }
+
+  onConflict(
+    names: Names,
+    key: string,
+    { position, replaceable, joins, behind }: Requester,
+    token: number | undefined,
+    rest: number,
+    isNew: boolean,
+  ): { ahead: number; waiting: number; later?: string } {
+    const list = waitListOf(names, key);
+    const found = replaceable ? this.#lists.laterHolder(list, token, position) : undefined;
+    const later = found === undefined ? {} : { later: found };
+    if (isNew && joins !== undefined && found === undefined) {
+      const { priority, record, replaces } = joins;
+      const known = this.#redis.hget(list.records, position) ?? "";
+      if (known !== `p${record.slice(1)}` && runOf(known) <= runOf(record)) {
+        this.#lists.join(list, position, priority, record, rest);
+        if (replaces) this.#lists.replaceUpTo(list, position);
+      }
+    }
+    if (isNew && behind !== undefined) {
+      const last = this.#lists.lastHolder(list);
+      for (const other of behind.others) {
+        if (other.position === last || this.#redis.hget(list.records, other.position)) continue;
+        this.#lists.join(list, other.position, other.priority, behind.record, rest);
+      }
+    }
+    const waiting = this.#redis.zcard(list.waiters);
+    const rank = this.#redis.zrank(list.waiters, position);
+    if (rank === undefined) return { ahead: waiting, waiting: -1, ...later };
+    return { ahead: this.#lists.aheadOf(list, position, rank), waiting: waiting - 1, ...later };
+  }
+
+  onGrant(
+    names: Names,
+    key: string,
+    { position, run, replaceable, behind }: Requester,
+    token: number,
+  ): void {
+    const list = waitListOf(names, key);
+    if (replaceable && this.#redis.hget(list.records, "^") === position) {
+      this.#redis.hdel(list.records, "^");
+    }
+    if (replaceable || behind !== undefined) {
+      this.#lists.noteNewest(list, "held", `${token}:${position}`);
+    }
+    if (this.#redis.exists(list.records)) this.#queues.noteServed(names, position);
+    this.#lists.leaveRun(list, position, run);
+  }
+
+  onHold(names: Names, key: string, ms: number): void {
+    const [first] = this.#redis.zrange(names.waiters(key), 0, 1);
+    if (first !== undefined) this.#queues.setDue(names, key, first[0], "", ms + SLACK);
+  }
+
+  /** @param rest the ms for which the key stays taken; absent for a free key. */
+  onRelease(
+    names: Names,
+    key: string,
+    token: number,
+    isHeld: boolean,
+    { requester: { position, run, process, queueId }, done, skipped }: Releaser,
+    rest: number | undefined,
+  ): ReservationReply | undefined {
+    const list = waitListOf(names, key);
+    if (isHeld) {
+      if (position !== "") this.#lists.leaveRun(list, position, run);
+      if (done !== "") this.#lists.noteDone(list, done);
+      if (rest === undefined) {
+        const ids = this.#queues.skippedOf(names, skipped);
+        return this.#lists.serve(list, token, process, queueId, ids);
+      }
+    }
+    const waiting = this.#redis.zcard(list.waiters);
+    if (rest !== undefined) return { status: "held", expiresIn: rest, waiting };
+    return waiting > 0 ? { status: "free", waiting } : undefined;
+  }
+
+  waitersOf(
+    names: Names,
+    key: string,
+    from: number,
+    count: number,
+  ): { waiting: number; first: Pick<StoredWaiter, "position" | "priority">[] } {
+    const waiters = names.waiters(key);
+    const first = this.#redis.zrange(waiters, from, count);
+    return {
+      waiting: this.#redis.zcard(waiters),
+      first: first.map(([position, priority]) => ({ position, priority })),
+    };
+  }
+}

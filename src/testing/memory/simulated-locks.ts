@@ -1,0 +1,221 @@
+import type { AcquireReply, KeyHolder } from "../../lock/acquire-operation.ts";
+import type { ExtendReply } from "../../lock/extend-operation.ts";
+import type { LockIdentity } from "../../lock/lock-identity.ts";
+import type { Reading, ReadReply, ScanReply } from "../../lock/read-operation.ts";
+import type { Releasing, ReleaseReply } from "../../lock/release-operation.ts";
+import { KEPT, type Names, parseStoredLock, RETENTION } from "../../lock/stored-lock.ts";
+import { type SimulatedGuard, unarmed } from "./simulated-guard.ts";
+import type { SimulatedHooks } from "./simulated-hooks.ts";
+import type { SimulatedRedis } from "./simulated-redis.ts";
+
+type TimedIdentity = LockIdentity & { readonly ttl: number };
+
+/** The twins of the operations on locks: `acquire`, `extend`, `release`, `read` and `scan`. */
+export class SimulatedLocks {
+  readonly #redis: SimulatedRedis;
+  readonly #guard: SimulatedGuard;
+  readonly #hooks: SimulatedHooks;
+
+  constructor(redis: SimulatedRedis, guard: SimulatedGuard, hooks: SimulatedHooks) {
+    this.#redis = redis;
+    this.#guard = guard;
+    this.#hooks = hooks;
+  }
+
+  acquire(
+    { names, keys, owner, token, ttl, holder, guarded, requester: asking }: TimedIdentity,
+    server: string,
+  ): AcquireReply {
+    const requester = asking.position === "" ? undefined : asking;
+    let remaining = 0;
+    let longest = Infinity;
+    if (guarded) {
+      const guard = this.#guard.guardOf(names.guard);
+      const why = unarmed(guard, server);
+      if (why !== undefined) return { status: "unarmed", guard: why };
+      if (guard === undefined || ttl > guard.agreed) return { status: "too long" };
+      longest = guard.longest;
+      remaining = Math.max(0, guard.ready - this.#redis.now());
+    }
+    const marks = keys.map((key) => this.#marksOf(names.fence(key)));
+    const mark = Math.max(...marks.map((each) => each.mark));
+    let mine = 0;
+    const conflicts: KeyHolder[] = [];
+    for (const [index, key] of keys.entries()) {
+      const lock = names.lock(key);
+      const current = this.#redis.get(lock);
+      if (current === undefined) {
+        const reserved = this.#hooks.reservedFor(names, key, requester);
+        if (reserved !== undefined) {
+          const { position: id, token, rest: expiresIn } = reserved;
+          const stored = { id, token, text: undefined, kept: false };
+          conflicts.push({ ...conflictAt(key), ...stored, expiresIn, reservation: true });
+        }
+      } else {
+        const stored = parseStoredLock(current);
+        if (stored.id === owner && stored.token !== undefined) {
+          if (stored.token === token) mine += 1;
+        } else {
+          const { token: held } = stored;
+          const confirmed = held !== undefined && (marks[index]?.closed ?? 0) >= held - 1;
+          if (held !== undefined && this.#redis.pttl(lock) > longest) {
+            this.#redis.pexpire(lock, longest);
+          }
+          const expiresIn = this.#redis.pttl(lock);
+          conflicts.push({ ...conflictAt(key), ...stored, expiresIn, confirmed });
+        }
+      }
+      const by = requester && this.#hooks.replacedBy(names, key, requester);
+      if (by !== undefined) return { status: "replaced", by };
+    }
+    if (conflicts.length > 0) {
+      const isNew = token > mark;
+      const holders = conflicts.map((conflict) => {
+        if (requester === undefined) return conflict;
+        const { key, expiresIn: rest, reservation, token: held } = conflict;
+        const since = reservation ? undefined : held;
+        const known = this.#hooks.onConflict(names, key, requester, since, rest, isNew);
+        return { ...conflict, ...known };
+      });
+      return { status: "busy", mark, holders };
+    }
+    if (mine < keys.length && token <= mark) return { status: "stale", mark };
+    for (const [index, key] of keys.entries()) {
+      const fence = `${Math.max(token, mark)}:${marks[index]?.closed ?? 0}`;
+      this.#redis.set(names.fence(key), fence, RETENTION);
+      if (mine < keys.length) {
+        const value = `${remaining > 0 ? "q" : ""}${token}:${owner}:${holder}`;
+        this.#redis.set(names.lock(key), value, ttl);
+      }
+      if (requester !== undefined) this.#hooks.onGrant(names, key, requester, token);
+    }
+    return remaining > 0 ? { status: "quarantined", remaining } : { status: "granted" };
+  }
+
+  extend(
+    { names, keys, owner, token, ttl, guarded, holder }: TimedIdentity,
+    server: string,
+  ): ExtendReply {
+    let quarantined = false;
+    const guard = guarded ? this.#guard.guardOf(names.guard) : undefined;
+    const why = guarded ? unarmed(guard, server) : undefined;
+    if (guarded) {
+      if (guard !== undefined && ttl > guard.agreed) return { status: "too long" };
+      quarantined = why !== undefined || (guard?.ready ?? 0) > this.#redis.now();
+    }
+    let set = false;
+    let gone = false;
+    for (const key of keys) {
+      const current = this.#redis.get(names.lock(key));
+      if (current === undefined) {
+        if (!guarded || this.#marksOf(names.fence(key)).closed >= token) return { status: "gone" };
+        gone = true;
+        continue;
+      }
+      const stored = parseStoredLock(current);
+      if (stored.id !== owner || stored.token !== token) return { status: "taken" };
+      if (current.startsWith("q")) set = true;
+    }
+    if (gone && why !== undefined) return { status: "unarmed", guard: why };
+    if (gone && quarantined) return { status: "quarantined" };
+    for (const key of keys) {
+      const lock = names.lock(key);
+      const current = this.#redis.get(lock);
+      const rest = this.#redis.pttl(lock);
+      if (current === undefined) this.#redis.set(lock, `${token}:${owner}:${holder}`, ttl);
+      else if (!quarantined && current.startsWith("q")) {
+        this.#redis.set(lock, current.slice(1), Math.max(rest, ttl));
+      } else if (rest < ttl) this.#redis.pexpire(lock, ttl);
+      this.#raiseMarks(names.fence(key), token, token - 1);
+    }
+    return { status: quarantined && set ? "quarantined" : "extended" };
+  }
+
+  release(releasing: Releasing): ReleaseReply {
+    const { names, keys, owner, token, held, holdFor } = releasing;
+    let deleted = 0;
+    const reservations = keys.map((key) => {
+      const lock = names.lock(key);
+      const current = this.#redis.get(lock);
+      const stored = parseStoredLock(current ?? "");
+      let free = current === undefined;
+      if (stored.id === owner && stored.token !== undefined && stored.token <= token) {
+        deleted += 1;
+        free = holdFor === 0;
+        if (!held || free) this.#redis.del(lock);
+        if (held && free) this.#redis.del(names.reservation(key));
+        if (held && !free) {
+          this.#redis.set(lock, asKept(current ?? ""), holdFor);
+          this.#hooks.onHold(names, key, holdFor);
+        }
+      }
+      this.#raiseMarks(names.fence(key), token, held ? token : 0);
+      const rest = free ? undefined : this.#redis.pttl(lock);
+      const reply = this.#hooks.onRelease(names, key, token, held, releasing, rest);
+      return reply ?? { status: "free" as const, waiting: 0 };
+    });
+    return { deleted, reservations };
+  }
+
+  read({ names, key, from = 0, count = 20 }: Reading, server: string): ReadReply {
+    const lock = names.lock(key);
+    const current = this.#redis.get(lock);
+    const guard = this.#guard.guardOf(names.guard);
+    const why = unarmed(guard, server);
+    const holder = current === undefined ? undefined : parseStoredLock(current);
+    return {
+      guard: why ?? "armed",
+      quarantine: why === undefined ? Math.max(0, (guard?.ready ?? 0) - this.#redis.now()) : 0,
+      holder: holder && { ...holder, expiresIn: this.#redis.pttl(lock) },
+      foreignType: undefined,
+      mark: this.#marksOf(names.fence(key)).mark,
+      ...this.#hooks.waitersOf(names, key, from, count),
+    };
+  }
+
+  /** All in one step. */
+  scan({ names, pattern }: { names: Names; pattern: string }): ScanReply {
+    const glob = globOf(pattern);
+    const found = [names.lock(""), names.waiters("")].flatMap((prefix) =>
+      this.#redis
+        .keys()
+        .filter((name) => name.startsWith(prefix))
+        .map((name) => name.slice(prefix.length)),
+    );
+    const keys = found.filter((key) => key !== "" && !key.startsWith("@") && glob.test(key));
+    return { cursors: { locks: undefined, waitLists: undefined }, keys };
+  }
+
+  #marksOf(key: string): { mark: number; closed: number } {
+    const [mark = 0, closed = 0] = (this.#redis.get(key) ?? "0:0").split(":").map(Number);
+    return { mark, closed };
+  }
+
+  #raiseMarks(key: string, token: number, below: number): void {
+    const { mark, closed } = this.#marksOf(key);
+    this.#redis.set(key, `${Math.max(mark, token)}:${Math.max(closed, below)}`, RETENTION);
+  }
+}
+
+/** A conflict before anything is known of it. */
+function conflictAt(key: string): Omit<KeyHolder, "id" | "token" | "text" | "kept" | "expiresIn"> {
+  return { key, confirmed: false, reservation: false, ahead: 0, waiting: -1 };
+}
+
+/** A glob pattern of Redis: `*`, `?`, `[ab]`, `[^ab]`, and a backslash that escapes the next character. */
+function globOf(pattern: string): RegExp {
+  const parts = pattern.matchAll(/\\([^])|\[(\^?)([^\]]*)\]|([^])/g);
+  const source = Array.from(parts, ([, literal, not, set, other = ""]) => {
+    if (set !== undefined) return `[${not}${set.replaceAll("\\", "\\\\")}]`;
+    if (literal === undefined && other === "*") return "[^]*";
+    if (literal === undefined && other === "?") return "[^]";
+    return (literal ?? other).replace(/[\\^$.*+?()[\]{}|/]/, "\\$&");
+  });
+  return new RegExp(`^${source.join("")}$`);
+}
+
+/** Marks a value whose holder is done, once. */
+function asKept(value: string): string {
+  if (parseStoredLock(value).kept) return value;
+  return value.replace(/^q?\d+:[\w-]+:/, (head) => head + KEPT);
+}

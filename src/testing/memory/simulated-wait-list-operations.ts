@@ -1,0 +1,130 @@
+import type { Names } from "../../lock/stored-lock.ts";
+import type { ReservationReply, StoredWaiter } from "../../lock/wait-list-hooks.ts";
+import { MOST_DUE, type WatchedQueue } from "../../waiters/due-operation.ts";
+import { type JoinReply, type Joining, MOST_REPLACED } from "../../waiters/join-operation.ts";
+import { SLACK } from "../../waiters/queues-lua.ts";
+import type { Serving } from "../../waiters/serve-operation.ts";
+import { RESERVATION } from "../../waiters/wait-list-lua.ts";
+import { queueIdOf, type SimulatedQueues } from "./simulated-queues.ts";
+import type { SimulatedRedis } from "./simulated-redis.ts";
+import { isLive, runOf, type SimulatedWaitLists, waitListOf } from "./simulated-wait-lists.ts";
+
+/** The twins of the operations on wait lists: `join`, `serve` and `due`. */
+export class SimulatedWaitListOperations {
+  readonly #redis: SimulatedRedis;
+  readonly #queues: SimulatedQueues;
+  readonly #lists: SimulatedWaitLists;
+
+  constructor(redis: SimulatedRedis, queues: SimulatedQueues, lists: SimulatedWaitLists) {
+    this.#redis = redis;
+    this.#queues = queues;
+    this.#lists = lists;
+  }
+
+  join({ names, keys, newcomers, process, live }: Joining): readonly JoinReply[] {
+    return keys.map((key): JoinReply => {
+      const list = waitListOf(names, key);
+      let status: JoinReply["status"] = "held";
+      let rest = this.#redis.pttl(names.lock(key));
+      const reserved = rest === -2 ? this.#lists.reservationOf(list.reservation) : undefined;
+      if (rest === -2) {
+        status = reserved === undefined ? "free" : "reserved";
+        rest = reserved === undefined ? 0 : this.#redis.pttl(list.reservation);
+      }
+      let replacing = "";
+      const replaced: StoredWaiter[] = [];
+      for (const { position, priority, record, replaces } of newcomers) {
+        const known = this.#redis.hget(list.records, position);
+        if (known === undefined || runOf(known) <= runOf(record)) {
+          this.#lists.join(list, position, priority, record, rest);
+        }
+        if (replaces && position > replacing) replacing = position;
+      }
+      if (live) this.#lists.noteAlive(list, process);
+      if (replacing !== "") {
+        this.#lists.replaceUpTo(list, replacing);
+        for (const [other] of this.#redis.zrange(list.waiters, 0, MOST_REPLACED)) {
+          const record = this.#redis.hget(list.records, other) ?? "";
+          if (other < replacing && record[1] === "r") {
+            replaced.push({ position: other, record, priority: 0 });
+          }
+        }
+      }
+      return { status, position: reserved?.position ?? "", replaced };
+    });
+  }
+
+  serve({ names, key, token, process, give, wakes, ...serving }: Serving): ReservationReply {
+    const list = waitListOf(names, key);
+    let reserved = this.#lists.reservationOf(list.reservation);
+    for (const { position, record } of serving.gone) {
+      const known = this.#redis.hget(list.records, position);
+      if (record !== "" && known !== undefined && known !== record) continue;
+      this.#lists.leave(list, position);
+      if (reserved?.position !== position) continue;
+      this.#redis.del(list.reservation);
+      reserved = undefined;
+    }
+    const skipped = this.#queues.skippedOf(names, serving.skipped);
+    if (serving.live && this.#redis.exists(list.waiters)) this.#lists.noteAlive(list, process);
+    const rest = this.#redis.pttl(names.lock(key));
+    const waiting = this.#redis.zcard(list.waiters);
+    if (rest !== -2) return { status: "held", expiresIn: rest, waiting };
+    if (give !== "" && (reserved === undefined || reserved.token <= token)) {
+      this.#lists.reserve(list, token, give, serving.life);
+      if (wakes) this.#lists.wake(list, token, give, serving.record);
+      reserved = { position: give, token };
+    } else if (
+      reserved !== undefined &&
+      skipped.has(queueIdOf(reserved.position)) &&
+      reserved.token <= token &&
+      !isLive(this.#redis.hget(list.records, reserved.position))
+    ) {
+      this.#redis.del(list.reservation);
+      reserved = undefined;
+    }
+    if (reserved === undefined) {
+      return this.#lists.serve(list, token, process, "", skipped) ?? { status: "free", waiting: 0 };
+    }
+    const record = this.#redis.hget(list.records, reserved.position) ?? "";
+    const expiresIn = this.#redis.pttl(list.reservation);
+    return { status: "reserved", ...reserved, record, expiresIn, waiting };
+  }
+
+  due({ names, queues }: { names: Names; queues: readonly WatchedQueue[] }): string[] {
+    const now = this.#redis.now();
+    return queues.flatMap(({ queueId, servedAgo }) => {
+      const due = names.due(queueId);
+      const servedAt = now - Math.ceil(servedAgo);
+      const found: string[] = [];
+      let { ends, pause } = this.#queues.pauseOf(names, queueId);
+      if (ends > 0 && ends - pause < servedAt) {
+        this.#queues.noteQueue(names, queueId, `+${servedAt}`);
+        ends = 0;
+        for (const [key] of this.#redis.zrange(due)) this.#redis.zadd(due, key, 0);
+      }
+      const overdue = this.#redis.zrange(due).filter(([, at]) => at <= now);
+      for (const [key] of overdue.slice(0, MOST_DUE)) {
+        const list = waitListOf(names, key);
+        const rest = this.#redis.pttl(names.lock(key));
+        if (!this.#redis.exists(list.waiters)) {
+          this.#redis.zrem(due, key);
+        } else if (rest === -2) {
+          const reserved = this.#lists.reservationOf(list.reservation);
+          const left = reserved === undefined ? 0 : this.#redis.pttl(list.reservation) + SLACK;
+          if (reserved !== undefined && queueIdOf(reserved.position) !== queueId) {
+            this.#redis.zadd(due, key, now + left);
+          } else if (reserved === undefined && ends > now) {
+            this.#redis.zadd(due, key, ends);
+          } else {
+            found.push(key);
+            this.#redis.zadd(due, key, now + Math.max(left, RESERVATION));
+          }
+        } else {
+          this.#redis.zadd(due, key, now + (rest < 0 ? RESERVATION : rest + SLACK));
+        }
+      }
+      return found;
+    });
+  }
+}

@@ -1,0 +1,95 @@
+import { SLACK } from "./queues-lua.ts";
+import { RESERVATION } from "./wait-list-lua.ts";
+
+/** The Lua functions that the operations of locks call, see `lock/wait-list-hooks.ts`. */
+export const HOOKS_LUA = `
+local function requesterOf(argv, from)
+  local position = argv[from]
+  if not position then return end
+  return { position = position, run = tonumber(argv[from + 1]), replaceable = argv[from + 2] == '1',
+    priority = argv[from + 3], record = argv[from + 4], replaces = argv[from + 5] == '1',
+    strict = tonumber(argv[from + 6]), absentRecord = argv[from + 7], argv = argv, others = from + 8 }
+end
+-- The first of the wait list and of jobs that have not joined it, if that is before a requester that keeps to the order.
+local function firstBefore(list, requester)
+  local position, priority, argv, last = requester.position, requester.strict, requester.argv, lastHolder(list)
+  local head = redis.call('ZRANGE', list.waiters, 0, 0, 'WITHSCORES')
+  local first, lowest = head[1] or position, tonumber(head[2] or priority)
+  for i = requester.others, #argv, 2 do
+    local other, score = argv[i + 1], tonumber(argv[i])
+    if other ~= last and (score < lowest or (score == lowest and other < first)) then first, lowest = other, score end
+  end
+  if first ~= position and (lowest < priority or (lowest == priority and first < position)) then return first end
+end
+local function reservedFor(prefix, key, requester)
+  local reservation = prefix .. '@reserved:' .. key
+  local position, token = reservationOf(reservation)
+  if position then
+    if requester and position == requester.position then return end
+    return position, token, redis.call('PTTL', reservation)
+  end
+  local first = requester and requester.strict and firstBefore(waitListOf(prefix, key), requester)
+  if first then return first, '0', ${RESERVATION} end
+end
+local function replacedBy(prefix, key, requester)
+  local latest = requester.replaceable and latestOf(waitListOf(prefix, key)) or ''
+  if latest > requester.position then return latest end
+end
+local function onConflict(prefix, key, requester, token, rest, isNew)
+  local list, position, record = waitListOf(prefix, key), requester.position, requester.record
+  local later = requester.replaceable and laterHolder(list, token, position) or nil
+  -- A request that arrives after its own rollback or release joins nothing. A requester that the holder replaces does not wait.
+  if isNew and record ~= '' and not later then
+    local known = redis.call('HGET', list.records, position) or ''
+    -- A late request does not undo what the job has done since.
+    if known ~= 'p' .. string.sub(record, 2) and runOf(known) <= runOf(record) then
+      join(list, position, requester.priority, record, rest)
+      if requester.replaces then replaceUpTo(list, position) end
+    end
+  end
+  if isNew and requester.strict then
+    local argv, last = requester.argv, lastHolder(list)
+    for i = requester.others, #argv, 2 do
+      local other = argv[i + 1]
+      if other ~= last and not redis.call('HGET', list.records, other) then
+        join(list, other, argv[i], requester.absentRecord, rest)
+      end
+    end
+  end
+  local waiting, rank = redis.call('ZCARD', list.waiters), redis.call('ZRANK', list.waiters, position)
+  if not rank then return waiting, -1, later end
+  return aheadOf(list, position, rank), waiting - 1, later
+end
+local function onGrant(prefix, key, requester, token)
+  local list, position = waitListOf(prefix, key), requester.position
+  if requester.replaceable and redis.call('HGET', list.records, '^') == position then redis.call('HDEL', list.records, '^') end
+  if requester.replaceable or requester.strict then noteNewest(list, 'held', token .. ':' .. position) end
+  if redis.call('EXISTS', list.records) == 1 then noteServed(prefix, position) end
+  leaveRun(list, position, requester.run)
+end
+local function onHold(prefix, key, ms)
+  local first = redis.call('ZRANGE', prefix .. '@waiters:' .. key, 0, 0)[1]
+  if first then setDue(prefix, key, first, '', ms + ${SLACK}) end
+end
+local function onRelease(prefix, key, token, isHeld, argv, from, rest)
+  local list, position, done = waitListOf(prefix, key), argv[from], argv[from + 4]
+  if isHeld then
+    if position ~= '' then leaveRun(list, position, tonumber(argv[from + 1])) end
+    if done ~= '' then pcall(noteDone, list, done) end
+    if not rest then
+      -- A full server refuses; the key is free all the same.
+      local ok, reply = pcall(function()
+        return serve(list, token, argv[from + 2], argv[from + 3], skippedOf(prefix, argv, from + 5))
+      end)
+      return ok and reply or nil
+    end
+  end
+  local waiting = redis.call('ZCARD', list.waiters)
+  if rest then return { 'HELD', rest, waiting } end
+  if waiting > 0 then return { 'FREE', waiting } end
+end
+local function waitersOf(prefix, key, from, to)
+  local waiters = prefix .. '@waiters:' .. key
+  local waiting = redis.call('ZCARD', waiters)
+  return waiting, waiting > 0 and redis.call('ZRANGE', waiters, from, to, 'WITHSCORES') or {}
+end`;

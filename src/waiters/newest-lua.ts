@@ -1,0 +1,33 @@
+import { RETENTION } from "../lock/stored-lock.ts";
+
+/**
+ * Lua functions on the newest of the jobs that replace earlier ones of their key, and on the last holder:
+ *
+ * - `^` in the records of a wait list: the latest position that waits, and replaces the earlier ones.
+ * - `P@newest:<key>`, a hash: `done`, the latest position that has succeeded; `held`, `<token>:<position>` of the last holder.
+ */
+export const NEWEST_LUA = `
+local function noteNewest(list, field, value)
+  redis.call('HSET', list.newest, field, value)
+  redis.call('PEXPIRE', list.newest, ${RETENTION})
+end
+local function noteDone(list, position)
+  if position > (redis.call('HGET', list.newest, 'done') or '') then noteNewest(list, 'done', position) end
+end
+local function replaceUpTo(list, position)
+  local latest = redis.call('HGET', list.records, '^') or ''
+  if position > latest then redis.call('HSET', list.records, '^', position) end
+end
+local function latestOf(list)
+  local latest, done = redis.call('HGET', list.records, '^') or '', redis.call('HGET', list.newest, 'done') or ''
+  return done > latest and done or latest
+end
+-- The position of the holder with that token, if it is later than the one given.
+local function laterHolder(list, token, position)
+  local held, later = string.match(redis.call('HGET', list.newest, 'held') or '', '^(%d+):(.*)$')
+  return token and held == token and later > position and later or nil
+end
+-- The last holder comes before no waiter, though its queue may not know yet that it is done.
+local function lastHolder(list)
+  return string.match(redis.call('HGET', list.newest, 'held') or '', '^%d+:(.*)$')
+end`;

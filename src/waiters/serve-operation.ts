@@ -1,0 +1,83 @@
+import type { Operation } from "../redis/operation.ts";
+import type { Names } from "../lock/stored-lock.ts";
+import {
+  formatSkipped,
+  parseReservation,
+  type ReservationReply,
+  type SkippedQueue,
+  type StoredWaiter,
+} from "../lock/wait-list-hooks.ts";
+
+/** What is asked of the wait list of one key. */
+export interface Serving {
+  readonly names: Names;
+  readonly key: string;
+  /** Orders reservations: a larger token replaces a smaller one. */
+  readonly token: number;
+  readonly process: string;
+  /** The position for which the key is reserved, in any case; empty for the first of the wait list. */
+  readonly give: string;
+  /** The record of `give`: not every master has it. */
+  readonly record: string;
+  /** Whether `give` is woken by a message. */
+  readonly wakes: boolean;
+  /** Milliseconds for which the key is reserved for `give`. */
+  readonly life: number;
+  /** True when live waiters of this process are in the wait list. */
+  readonly live: boolean;
+  /** Waiters that are gone; an empty record stands for any. A waiter that is in no wait list can still have the reservation. */
+  readonly gone: readonly Pick<StoredWaiter, "position" | "record">[];
+  /** The queues whose waiters are skipped. */
+  readonly skipped: readonly SkippedQueue[];
+}
+
+/** Removes waiters that are gone; then, if the key is free and not reserved, reserves it. */
+export const serveOperation: Operation<Serving, ReservationReply> = {
+  name: "serve",
+  lua: `
+  local key, token, prefix, process, give, live = keys[1], argv[1], argv[2], argv[3], argv[4], argv[6] == '1'
+  local list = waitListOf(prefix, key)
+  local reserved, since = reservationOf(list.reservation)
+  local first = 10 + 2 * tonumber(argv[8])
+  for i = 10, first - 1, 2 do
+    local known = redis.call('HGET', list.records, argv[i])
+    if argv[i + 1] == '' or not known or known == argv[i + 1] then
+      leave(list, argv[i])
+      if reserved == argv[i] then
+        redis.call('DEL', list.reservation)
+        reserved = nil
+      end
+    end
+  end
+  local skipped = skippedOf(prefix, argv, first)
+  if live and redis.call('EXISTS', list.waiters) == 1 then noteAlive(list, process) end
+  local rest = redis.call('PTTL', prefix .. key)
+  if rest ~= -2 then return { 'HELD', rest, redis.call('ZCARD', list.waiters) } end
+  if give ~= '' and (not reserved or tonumber(since) <= tonumber(token)) then
+    reserve(list, token, give, argv[5])
+    if argv[7] == '1' then wake(list, token, give, argv[9]) end
+    reserved, since = give, token
+  elseif reserved and skipped[queueIdOf(reserved)] and tonumber(since) <= tonumber(token)
+    and not isLive(redis.call('HGET', list.records, reserved)) then
+    redis.call('DEL', list.reservation)
+    reserved = nil
+  end
+  if not reserved then return serve(list, token, process, '', skipped) or { 'FREE', 0 } end
+  local record = redis.call('HGET', list.records, reserved) or ''
+  return { 'RESERVED', reserved, since, redis.call('PTTL', list.reservation), redis.call('ZCARD', list.waiters), record }`,
+  keys: ({ key }) => [key],
+  argv: ({ names, token, process, give, record, wakes, life, live, gone, skipped }) => [
+    token,
+    names.prefix,
+    process,
+    give,
+    life,
+    live ? 1 : 0,
+    wakes ? 1 : 0,
+    gone.length,
+    record,
+    ...gone.flatMap(({ position, record }) => [position, record]),
+    ...skipped.map(formatSkipped),
+  ],
+  parse: parseReservation,
+};

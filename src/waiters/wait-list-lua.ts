@@ -1,0 +1,182 @@
+import { HAND_OVER, SLACK, WAIT_LIST_RETENTION } from "./queues-lua.ts";
+
+/** Milliseconds for which a free key is reserved for a parked job. */
+export const RESERVATION = 2_000;
+
+/** The same for a live waiter, which only has to receive the message and to ask. */
+export const LIVE_RESERVATION = 500;
+
+/** Milliseconds for which live waiters stay in a wait list without a request of their process. */
+export const LIVE_RETENTION = 4_000;
+
+/** How many waiters a master names at once: those whose jobs are gone are removed together. */
+export const NAMED = 4;
+
+/** Up to this rank a refused waiter learns how many waiters of its own queue are before it. */
+export const NEAR = 32;
+
+/**
+ * How many waiters one call examines at most, and how many at once behind the first: most of those belong to skipped queues, and cost
+ * about a microsecond each.
+ */
+const MOST_STEPS = 10_000;
+const STRIDE = 100;
+
+/**
+ * Lua functions on the wait list of a key, and on the reservation of the key.
+ *
+ * A waiter has a _position_, `<13 digits of time>:<queueId>:<rest>`; positions are compared as text, after the priority. The queueId
+ * names the queue of a parked job, or the process of a live waiter. The _record_ of a waiter is `<p, a or l><flags><run>[.<entry>]@<process>`:
+ * parked; arriving, that is refused and about to be parked; or live, in a process. `run` and `entry` tell one registration of a
+ * position from another, so that what is left of an earlier run does not undo a later one. The same hash has `~<process>`: until
+ * when the live waiters of a process are alive.
+ *
+ * A _reservation_ keeps a free key for one position for a moment. Without it a client that happens to ask between a release and the
+ * arrival of the first waiter would go first. The process that parked the job receives a message: key, token, position and
+ * record as a JSON list. That process may be gone, so a moment later the key is due for every worker of the queue.
+ */
+export const WAIT_LIST_LUA = `
+local function waitListOf(prefix, key)
+  return { prefix = prefix, key = key, waiters = prefix .. '@waiters:' .. key, records = prefix .. '@waiter:' .. key,
+    reservation = prefix .. '@reserved:' .. key, newest = prefix .. '@newest:' .. key }
+end
+local function reservationOf(reservation)
+  local token, position = string.match(redis.call('GET', reservation) or '', '^(%d+):(.+)$')
+  return position, token
+end
+local function runOf(record)
+  return tonumber(string.match(record, '^%a+(%d+)') or 0)
+end
+local function isLive(record)
+  return string.sub(record or '', 1, 1) == 'l'
+end
+local function noteAlive(list, process)
+  redis.call('HSET', list.records, '~' .. process, string.format('%.0f', clockOf() + ${LIVE_RETENTION}))
+end
+local function isAlive(list, record)
+  local process = string.match(record, '^l[^@]*@(.*)$')
+  return not process or tonumber(redis.call('HGET', list.records, '~' .. process) or 0) >= clockOf()
+end
+local function leave(list, position)
+  if redis.call('ZREM', list.waiters, position) == 0 then return end
+  if redis.call('EXISTS', list.waiters) == 0 then redis.call('DEL', list.records)
+  else redis.call('HDEL', list.records, position) end
+end
+-- A run that has, or had, the key waits no longer. A later run may: BullMQ gives the job of a suspended worker to another.
+local function leaveRun(list, position, run)
+  if redis.call('EXISTS', list.waiters) == 0 then return end
+  local record = redis.call('HGET', list.records, position)
+  if not record or runOf(record) <= run then leave(list, position) end
+end
+-- The last of the skipped waiters at the front, and their queues: the next call begins behind them.
+local function skippedFront(list)
+  local queueIds, position = string.match(redis.call('HGET', list.records, '<') or '', '^([^|]*)|(.*)$')
+  return position, queueIds
+end
+-- What is in the way ends in \`rest\` ms unless it is extended; -1 without an end.
+local function join(list, position, priority, record, rest)
+  redis.call('ZADD', list.waiters, priority, position)
+  redis.call('HSET', list.records, position, record)
+  noteServed(list.prefix, position)
+  setDue(list.prefix, list.key, position, record, rest < 0 and ${RESERVATION} or rest + ${SLACK})
+  local front = skippedFront(list)
+  local last = front and redis.call('ZRANK', list.waiters, front)
+  if last and redis.call('ZRANK', list.waiters, position) <= last then redis.call('HDEL', list.records, '<') end
+  redis.call('PEXPIRE', list.waiters, ${WAIT_LIST_RETENTION})
+  redis.call('PEXPIRE', list.records, ${WAIT_LIST_RETENTION})
+end
+-- How many of the same queue are before a waiter near the front; else how many wait before it.
+local function aheadOf(list, position, rank)
+  if rank == 0 or rank > ${NEAR} then return rank end
+  local queueId, ahead = queueIdOf(position), 0
+  for _, other in ipairs(redis.call('ZRANGE', list.waiters, 0, rank - 1)) do
+    if queueIdOf(other) == queueId then ahead = ahead + 1 end
+  end
+  return ahead
+end
+-- The first waiters whose queues are not skipped. With \`skipsPaused\`, a queue that is paused by any process counts as skipped.
+local function firstOf(list, skipped, skipsPaused)
+  local first, known, queueIds, index, steps, size = {}, {}, {}, 0, 0, ${NAMED}
+  local last, behind, resumed = nil, 0, false
+  local function isSkipped(queueId)
+    if known[queueId] == nil then
+      known[queueId] = skipped[queueId] or (skipsPaused and pauseOf(list.prefix, queueId) > clockOf()) or false
+    end
+    return known[queueId]
+  end
+  while steps < ${MOST_STEPS} do
+    local positions = redis.call('ZRANGE', list.waiters, index, index + size - 1, 'WITHSCORES')
+    if #positions == 0 then break end
+    for i = 1, #positions, 2 do
+      local position = positions[i]
+      local queueId = queueIdOf(position)
+      local record = redis.call('HGET', list.records, position)
+      -- A live waiter does not need a worker slot.
+      if isSkipped(queueId) and not isLive(record) then
+        index = index + 1
+        if not first[1] then
+          last, behind, queueIds[queueId] = position, behind + 1, true
+        end
+      elseif not record or not isAlive(list, record) then
+        leave(list, position)
+      else
+        index = index + 1
+        first[#first + 1] = { position, record, positions[i + 1] }
+        if #first == ${NAMED} then break end
+      end
+    end
+    if #first == ${NAMED} or (first[1] and size == ${STRIDE}) then break end
+    steps = steps + size
+    size = ${STRIDE}
+    if not first[1] and not resumed then
+      resumed = true
+      local front, frontQueues = skippedFront(list)
+      local rank = front and redis.call('ZRANK', list.waiters, front)
+      for queueId in string.gmatch(frontQueues or '', '%S+') do
+        rank = isSkipped(queueId) and rank
+      end
+      if rank and rank >= index then
+        index, behind, size = rank + 1, 0, ${NAMED}
+        for queueId in string.gmatch(frontQueues, '%S+') do queueIds[queueId] = true end
+      end
+    end
+  end
+  if behind >= ${STRIDE} then
+    local names = {}
+    for queueId in pairs(queueIds) do names[#names + 1] = queueId end
+    redis.call('HSET', list.records, '<', table.concat(names, ' ') .. '|' .. last)
+  end
+  return first
+end
+local function reserve(list, token, position, ms)
+  redis.call('SET', list.reservation, token .. ':' .. position, 'PX', ms)
+end
+local function wake(list, token, position, record)
+  local process = string.match(record, '@(.*)$') or ''
+  local message = cjson.encode({ list.key, token, position, record })
+  redis.pcall('PUBLISH', list.prefix .. '@wake:' .. process, message)
+  setDue(list.prefix, list.key, position, record, ${HAND_OVER})
+end
+-- Reserves the free key for the first waiter; nil when there is none. The process that asks wakes its own waiters, and jobs of
+-- its queue, without a message.
+local function serve(list, token, process, queueId, skipped)
+  if redis.call('ZCARD', list.waiters) == 0 then return end
+  for skippedId in pairs(skipped) do skipQueue(list.prefix, skippedId) end
+  local first = firstOf(list, skipped, true)
+  if not first[1] then first = firstOf(list, skipped, false) end
+  if not first[1] then return { 'FREE', redis.call('ZCARD', list.waiters) } end
+  local position, record = first[1][1], first[1][2]
+  reserve(list, token, position, isLive(record) and ${LIVE_RESERVATION} or ${RESERVATION})
+  local isOwn = string.match(record, '@(.*)$') == process
+  if not isOwn and (isLive(record) or queueId == '' or queueIdOf(position) ~= queueId) then
+    wake(list, token, position, record)
+  end
+  -- Also for the queues of the others: the process that asks, and the one that has the reservation, may both be gone.
+  local isSet = {}
+  for _, waiter in ipairs(first) do
+    local id = queueIdOf(waiter[1])
+    if not isSet[id] then setDue(list.prefix, list.key, waiter[1], waiter[2], ${HAND_OVER}) end
+    isSet[id] = true
+  end
+  return { 'NEXT', redis.call('ZCARD', list.waiters), first }
+end`;
