@@ -19,7 +19,7 @@ export interface AttemptRequest {
   /** Text that operators see. */
   readonly holder: string;
   readonly requester: Requester;
-  /** Receives who waits for keys that a part of the attempt held and rolls back. */
+  /** Receives the waiters for keys that a part of the attempt held and rolls back. */
   readonly rolledBack: ReservationListener;
   /** False when the lock is not wanted any more: then no further round follows. */
   wanted(): boolean;
