@@ -20,11 +20,13 @@ const IOREDIS_OPTIONS = {
   socketTimeout: true, stringNumbers: true, updateSentinels: true,
 } as const satisfies Record<keyof RedisOptions, true>;
 
+type IoredisOption = keyof typeof IOREDIS_OPTIONS;
+
 /** A user name or a password, or a function that gives it at each connect, for example a token that expires. */
 export type Credential = string | (() => string | Promise<string>);
 
 /** A master given by its parts: the address (`url`, `host`, `port` or `path`), and any option of ioredis. */
-export interface NodeOptions extends Partial<Record<keyof typeof IOREDIS_OPTIONS, unknown>> {
+export interface NodeOptions extends Partial<Record<IoredisOption, unknown>> {
   url?: string;
   /** @defaultValue "127.0.0.1" */
   host?: string;
