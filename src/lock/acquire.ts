@@ -7,7 +7,7 @@ import type { LockContext } from "./lock-context.ts";
 import type { LockIdentity, Requester } from "./lock-identity.ts";
 import { reportVotes, type Verdict, type Vote } from "./quorum.ts";
 import { recovers } from "./recovery.ts";
-import { Split } from "./split-backoff.ts";
+import { SplitBackoff } from "./split-backoff.ts";
 import type { ReservationListener } from "./tally.ts";
 import { smallestGrant } from "./validity.ts";
 
@@ -19,7 +19,7 @@ export interface AttemptRequest {
   /** Text that operators see. */
   readonly holder: string;
   readonly requester: Requester;
-  /** Receives who waits for keys that a part of the attempt held and rolls back. */
+  /** Receives the waiters for keys that a part of the attempt held and rolls back. */
   readonly rolledBack: ReservationListener;
   /** False when the lock is not wanted any more: then no further round follows. */
   wanted(): boolean;
@@ -80,7 +80,7 @@ class Attempt {
   /** When the current try began, and how many guards had been armed by then. */
   #triedAt: number;
   #armedBefore: number;
-  #split: Split | undefined;
+  #split: SplitBackoff | undefined;
   #hasRecovered = false;
 
   constructor(context: LockContext, request: AttemptRequest) {
@@ -150,7 +150,7 @@ class Attempt {
     if (verdict.kind === "unavailable" && (!armed || isLast)) {
       return (await this.#recovers(votes)) ? undefined : this.#unavailable(votes);
     }
-    const split = (this.#split ??= new Split(this.#context, this.#request.keys));
+    const split = (this.#split ??= new SplitBackoff(this.#context, this.#request.keys));
     const holder = split.settledHolder(verdict.kind === "split" ? verdict.blockers : []);
     if (holder !== undefined || isLast || !this.#request.wanted()) {
       return { kind: "conflict", holder };

@@ -27,13 +27,10 @@ export class DeliveryLog {
     this.#underWay += 1;
   }
 
-  failed(): void {
+  /** @param sentAt when the batch was sent, if the master has answered it. */
+  ended(node: number, sentAt?: number): void {
     this.#underWay -= 1;
-  }
-
-  answered(node: number, sentAt: number): void {
-    this.#underWay -= 1;
-    this.#options.onAnswer?.(node, sentAt);
+    if (sentAt !== undefined) this.#options.onAnswer?.(node, sentAt);
   }
 
   /** Returns the error for an entry whose server has a vote by another entry. */
@@ -70,7 +67,7 @@ export class Delivery implements BatchListener {
     const node = this.#node;
     const duplicate = this.#log.duplicate(node, server);
     if (duplicate !== undefined) return this.failure(duplicate);
-    this.#log.answered(node, sentAt);
+    this.#log.ended(node, sentAt);
     this.#forEach(({ responses }, index) => {
       const reply = replies[index];
       if (reply instanceof NodeError) responses.failure(node, reply);
@@ -79,7 +76,7 @@ export class Delivery implements BatchListener {
   }
 
   failure(error: NodeError): void {
-    this.#log.failed();
+    this.#log.ended(this.#node);
     this.#forEach(({ responses }) => responses.failure(this.#node, error));
   }
 

@@ -1,6 +1,5 @@
 import type { Clock } from "../clock.ts";
 import type { Random } from "../random.ts";
-import type { SplitBackoff } from "./split-backoff.ts";
 import type { Guards } from "./guard.ts";
 import type { Masters } from "./masters.ts";
 import type { Names } from "./stored-lock.ts";
@@ -11,7 +10,8 @@ export interface LockContext {
   readonly masters: Masters;
   readonly guards: Guards;
   readonly tokens: TokenSource;
-  readonly splits: SplitBackoff;
+  /** For keys that are split: resolves when the attempt of this client that leads has ended; see `SplitBackoff`. */
+  readonly splitLeaders: Map<string, Promise<void>>;
   readonly names: Names;
   readonly clock: Clock;
   readonly random: Random;

@@ -6,42 +6,20 @@ import type { LockContext } from "./lock-context.ts";
 const SPLIT_PAUSE = 2;
 
 /**
- * The attempts of one process that have split the masters with others. One attempt for the same keys leads, and the others wait
- * for its end: the fewer contend, the sooner one of them has a quorum.
+ * What one attempt does about splits: it recognises minorities that will not go away, and pauses before the next try.
+ *
+ * Of the attempts of one process for the same keys, one leads, and the others wait for its end: the fewer contend, the sooner
+ * one of them has a quorum.
  */
 export class SplitBackoff {
-  readonly #leaders = new Map<string, Promise<void>>();
-
-  /** Resolves when the leading attempt for these keys has ended; `undefined` when there is none. */
-  leader(keys: readonly string[]): Promise<void> | undefined {
-    return this.#leaders.get(JSON.stringify(keys));
-  }
-
-  /** Makes the caller's attempt the leader until the returned function is called. */
-  lead(keys: readonly string[]): () => void {
-    const id = JSON.stringify(keys);
-    let end: (() => void) | undefined;
-    const ended = new Promise<void>((resolve) => {
-      end = resolve;
-    });
-    this.#leaders.set(id, ended);
-    return () => {
-      this.#leaders.delete(id);
-      end?.();
-    };
-  }
-}
-
-/** The splits of one attempt: which minorities it has met, and for how long it pauses. */
-export class Split {
   readonly #context: LockContext;
-  readonly #keys: readonly string[];
+  readonly #id: string;
   readonly #firstSeen = new Map<string, number>();
   #stopLeading: (() => void) | undefined;
 
   constructor(context: LockContext, keys: readonly string[]) {
     this.#context = context;
-    this.#keys = keys;
+    this.#id = JSON.stringify(keys);
   }
 
   /**
@@ -64,11 +42,11 @@ export class Split {
    * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/ ("Retry on Failure")
    */
   async pause(tries: number, triedAt: number): Promise<void> {
-    const { clock, random, nodeTimeout, splits } = this.#context;
-    const leader = this.#stopLeading === undefined ? splits.leader(this.#keys) : undefined;
+    const { clock, random, nodeTimeout, splitLeaders } = this.#context;
+    const leader = this.#stopLeading === undefined ? splitLeaders.get(this.#id) : undefined;
     // No longer than the longest pause: others may keep the leader from an end.
     if (leader !== undefined) return within(clock, leader, nodeTimeout);
-    this.#stopLeading ??= splits.lead(this.#keys);
+    if (this.#stopLeading === undefined) this.#lead();
     const round = Math.max(SPLIT_PAUSE, clock.now() - triedAt);
     const ms = Math.min(round * 2 ** tries * random.fraction(), nodeTimeout);
     await new Promise<void>((resolve) => {
@@ -76,8 +54,20 @@ export class Split {
     });
   }
 
+  /** Ends the lead, if the attempt has it. */
   end(): void {
     this.#stopLeading?.();
+  }
+
+  #lead(): void {
+    const { splitLeaders } = this.#context;
+    const ended = new Promise<void>((resolve) => {
+      this.#stopLeading = () => {
+        splitLeaders.delete(this.#id);
+        resolve();
+      };
+    });
+    splitLeaders.set(this.#id, ended);
   }
 }
 

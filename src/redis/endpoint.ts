@@ -10,7 +10,7 @@ import {
   requireAddress,
 } from "./address.ts";
 import type { OpenClient } from "./connection.ts";
-import { readCredentials } from "./credentials.ts";
+import { describeConnectionError } from "./node-error.ts";
 import {
   KNOWN_IN_NODE,
   type NodeOptions,
@@ -121,6 +121,35 @@ export function duplicator(client: RedisClient): OpenClient {
     const credentials = await readCredentials(client.options);
     return client.duplicate({ ...dedicated, ...credentials }) as Redis;
   };
+}
+
+type Credentials = Pick<RedisOptions, "username" | "password">;
+
+/**
+ * Calls those of the two credentials that are functions.
+ * @throws {Error} that names the credential whose function failed, without a secret.
+ */
+async function readCredentials(options: object): Promise<Credentials> {
+  const given = options as { username?: unknown; password?: unknown };
+  return {
+    ...(await readCredential("username", given.username)),
+    ...(await readCredential("password", given.password)),
+  };
+}
+
+async function readCredential(
+  name: "username" | "password",
+  given: unknown,
+): Promise<Credentials | undefined> {
+  if (typeof given !== "function") return undefined;
+  let value: unknown;
+  try {
+    value = await Reflect.apply(given, undefined, []);
+  } catch (error) {
+    throw new Error(`${name}() failed: ${describeConnectionError(error)}`, { cause: error });
+  }
+  if (typeof value === "string") return { [name]: value };
+  throw new Error(`${name}() gave ${describeKind(value)}, expected a string`);
 }
 
 function nameEndpoint(options: RedisOptions): Omit<Endpoint, "connect"> {

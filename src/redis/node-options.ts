@@ -1,69 +1,32 @@
 import type { RedisOptions } from "ioredis";
-import type { Credential } from "./credentials.ts";
 
 /** Every option of ioredis 6, which include those of ioredis 5. A missing or an unknown name does not compile. */
+// prettier-ignore
 const IOREDIS_OPTIONS = {
-  host: true,
-  port: true,
-  path: true,
-  family: true,
-  username: true,
-  password: true,
-  db: true,
-  tls: true,
-  Connector: true,
-  autoPipeliningIgnoredCommands: true,
-  autoResendUnfulfilledCommands: true,
-  autoResubscribe: true,
-  blockingTimeout: true,
-  blockingTimeoutGrace: true,
-  clientInfoTag: true,
-  commandQueue: true,
-  commandTimeout: true,
-  connectTimeout: true,
-  connectionName: true,
-  disableClientInfo: true,
-  disconnectTimeout: true,
-  enableAutoPipelining: true,
-  enableOfflineQueue: true,
-  enableReadyCheck: true,
-  enableTLSForSentinelMode: true,
-  failoverDetector: true,
-  himportFieldsets: true,
-  keepAlive: true,
-  keyPrefix: true,
-  lazyConnect: true,
-  maxLoadingRetryTime: true,
-  maxRetriesPerRequest: true,
-  monitor: true,
-  name: true,
-  natMap: true,
-  noDelay: true,
-  offlineQueue: true,
-  preferredSlaves: true,
-  protocol: true,
-  readOnly: true,
-  reconnectOnError: true,
-  replyMapping: true,
-  retryStrategy: true,
-  role: true,
-  scripts: true,
-  sentinelCommandTimeout: true,
-  sentinelMaxConnections: true,
-  sentinelPassword: true,
-  sentinelReconnectStrategy: true,
-  sentinelRetryStrategy: true,
-  sentinelTLS: true,
-  sentinelUsername: true,
-  sentinels: true,
-  showFriendlyErrorStack: true,
-  socketTimeout: true,
-  stringNumbers: true,
-  updateSentinels: true,
+  host: true, port: true, path: true, family: true, username: true, password: true, db: true,
+  tls: true, Connector: true, autoPipeliningIgnoredCommands: true,
+  autoResendUnfulfilledCommands: true, autoResubscribe: true, blockingTimeout: true,
+  blockingTimeoutGrace: true, clientInfoTag: true, commandQueue: true, commandTimeout: true,
+  connectTimeout: true, connectionName: true, disableClientInfo: true,
+  disconnectTimeout: true, enableAutoPipelining: true, enableOfflineQueue: true,
+  enableReadyCheck: true, enableTLSForSentinelMode: true, failoverDetector: true,
+  himportFieldsets: true, keepAlive: true, keyPrefix: true, lazyConnect: true,
+  maxLoadingRetryTime: true, maxRetriesPerRequest: true, monitor: true, name: true,
+  natMap: true, noDelay: true, offlineQueue: true, preferredSlaves: true, protocol: true,
+  readOnly: true, reconnectOnError: true, replyMapping: true, retryStrategy: true, role: true,
+  scripts: true, sentinelCommandTimeout: true, sentinelMaxConnections: true,
+  sentinelPassword: true, sentinelReconnectStrategy: true, sentinelRetryStrategy: true,
+  sentinelTLS: true, sentinelUsername: true, sentinels: true, showFriendlyErrorStack: true,
+  socketTimeout: true, stringNumbers: true, updateSentinels: true,
 } as const satisfies Record<keyof RedisOptions, true>;
 
+type IoredisOption = keyof typeof IOREDIS_OPTIONS;
+
+/** A user name or a password, or a function that gives it at each connect, for example a token that expires. */
+export type Credential = string | (() => string | Promise<string>);
+
 /** A master given by its parts: the address (`url`, `host`, `port` or `path`), and any option of ioredis. */
-export interface NodeOptions extends Partial<Record<keyof typeof IOREDIS_OPTIONS, unknown>> {
+export interface NodeOptions extends Partial<Record<IoredisOption, unknown>> {
   url?: string;
   /** @defaultValue "127.0.0.1" */
   host?: string;

@@ -31,30 +31,23 @@ export class ProbeError extends Error {
 export class Probe {
   readonly #options: ProbeOptions;
   #connection: Connection<Redis> | undefined;
+  #client: Promise<Redis> | undefined;
+  #fail: ((error: ProbeError) => void) | undefined;
   #closed = false;
-  readonly #client: Promise<Redis>;
-  #connected!: (client: Redis) => void;
-  #failed!: (error: ProbeError) => void;
 
   constructor(options: ProbeOptions) {
     this.#options = options;
-    this.#client = new Promise((resolve, reject) => {
-      this.#connected = resolve;
-      this.#failed = reject;
-    });
-    // Each question reports the failure.
-    this.#client.catch(() => {});
   }
 
   /** Sends commands when there is a connection. Rejects with a {@link ProbeError} after `patience` at the latest. */
   ask<T>(question: (client: Redis) => Promise<T>): Promise<T> {
     const { clock, patience } = this.#options;
-    if (!this.#closed) this.#connection ??= this.#connect();
+    const client = (this.#client ??= this.#connect());
     return new Promise((resolve, reject) => {
       const timer = clock.timer(patience, () =>
         reject(new ProbeError(false, `no answer within ${patience} ms`)),
       );
-      this.#client
+      client
         .then(question)
         .then(resolve, (error: unknown) => reject(toProbeError(error)))
         .finally(() => clock.clearTimer(timer));
@@ -65,23 +58,25 @@ export class Probe {
   close(): void {
     this.#closed = true;
     this.#connection?.end();
-    this.#failed(new ProbeError(false, "closed"));
+    this.#fail?.(new ProbeError(false, "closed"));
   }
 
-  #connect(): Connection<Redis> {
+  #connect(): Promise<Redis> {
+    if (this.#closed) return Promise.reject(new ProbeError(false, "closed"));
     const { endpoint, clock } = this.#options;
-    return new Connection(
-      endpoint.connect,
-      {
-        prepare: async (client) => {
-          if (endpoint.db !== 0) await client.select(endpoint.db);
-          return client;
-        },
-        ready: (client) => this.#connected(client),
-        ended: (cause) => this.#failed(new ProbeError(false, cause)),
-      },
-      clock,
-    );
+    return new Promise((resolve, reject) => {
+      this.#fail = reject;
+      const prepare = async (client: Redis): Promise<Redis> => {
+        if (endpoint.db !== 0) await client.select(endpoint.db);
+        return client;
+      };
+      const ended = (cause: string): void => reject(new ProbeError(false, cause));
+      this.#connection = new Connection<Redis>(
+        endpoint.connect,
+        { prepare, ready: resolve, ended },
+        clock,
+      );
+    });
   }
 }
 

@@ -3,7 +3,12 @@ import { LockLostError, LockUnavailableError, type Loss, type LossReason } from 
 import { Cancellation } from "../cancellation.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
-import type { Heartbeat, HeartbeatListener, Heartbeats, LossNotice } from "../heartbeat/heartbeat.ts";
+import type {
+  Heartbeat,
+  HeartbeatListener,
+  Heartbeats,
+  LossNotice,
+} from "../heartbeat/heartbeat.ts";
 import { type AskingJob, namesOf } from "../job-names.ts";
 import type { ExtendOutcome } from "../lock/tally.ts";
 import type { Lease } from "../lock/lease.ts";

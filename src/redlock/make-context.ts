@@ -1,7 +1,6 @@
 import { type Clock, systemClock } from "../clock.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { LockContext } from "../lock/lock-context.ts";
-import { SplitBackoff } from "../lock/split-backoff.ts";
 import { Guards } from "../lock/guard.ts";
 import { type Defer, Masters } from "../lock/masters.ts";
 import { lockScript } from "../waiters/script.ts";
@@ -111,7 +110,7 @@ export function makeContext(
     masters,
     guards,
     tokens: new TokenSource(clock),
-    splits: new SplitBackoff(),
+    splitLeaders: new Map(),
     names,
     clock,
     random,

@@ -61,14 +61,14 @@ describe("what masters are told about the longest ttl", () => {
     expect(nextStep(before, replies, TERMS)).toEqual(step);
   });
 
-  it("agrees on a longer ttl when all have said twice that they know of it, with the same guards", () => {
+  it("agrees on a longer ttl when all have reported it twice, with the same guards", () => {
     const terms = { ...TERMS, wanted: 60_000 };
     const told = (armedAt: number): GuardState => sure(1_000, { armedAt, longestTtl: 60_000 });
     const [a, b, c] = [told(1), told(2), told(3)];
     expect(nextStep([], [a, b, undefined], terms)).toEqual(DONE);
     expect(nextStep([], [a, b, c], terms)).toEqual(AGAIN);
     expect(nextStep([sure(), b, c], [a, b, c], terms)).toEqual(AGAIN);
-    // One has forgotten in between, and heard of it again: what it was told before may be what another client goes by.
+    // A master has forgotten in between, and was told again: another client may rely on what it was told before.
     expect(nextStep([a, b, c], [a, b, told(4)], terms)).toEqual(AGAIN);
     expect(nextStep([a, b, c], [a, b, c], terms)).toEqual({
       kind: "agree",
@@ -78,7 +78,7 @@ describe("what masters are told about the longest ttl", () => {
     });
   });
 
-  it("tells when masters wait for a silent one", () => {
+  it("detects masters that wait for a silent one", () => {
     expect(isStuck([unsure(5), undefined])).toBe(true);
     expect(isStuck([unsure(5), unsure(6)])).toBe(false);
     expect(isStuck([unsure(5), sure(), undefined])).toBe(false);

@@ -27,7 +27,7 @@ function verdictOf(votes: Vote[], token = 10): string {
 }
 
 describe("the judge", () => {
-  it("grants with a quorum, whatever the rest does", () => {
+  it("grants with a quorum, whatever the others vote", () => {
     expect(verdictOf([granted, granted, pending])).toBe("granted");
     expect(verdictOf([granted, granted, silent])).toBe("granted");
     expect(verdictOf([granted, heldBy("a"), granted])).toBe("granted");
@@ -40,7 +40,7 @@ describe("the judge", () => {
     expect(verdictOf([granted, { kind: "stale", mark: 99 }, pending])).toBe("stale");
   });
 
-  it("says conflict as soon as one holder has a quorum", () => {
+  it("decides conflict as soon as one holder has a quorum", () => {
     expect(verdictOf([heldBy("a"), heldBy("a"), pending])).toBe("conflict");
     expect(verdictOf([heldBy("a"), heldBy("a"), silent, silent, heldBy("a")])).toBe("conflict");
   });
@@ -52,12 +52,12 @@ describe("the judge", () => {
     expect(verdictOf([heldBy("a"), granted, silent])).toBe("split");
   });
 
-  it("takes a minority that has extended for the holder it is", () => {
+  it("treats a minority that has extended as the holder", () => {
     expect(verdictOf([heldBy("a", { confirmed: true }), granted, silent])).toBe("conflict");
     expect(verdictOf([heldBy("a", { confirmed: true }), silent, silent])).toBe("unavailable");
   });
 
-  it("says unavailable when no quorum has answered, and only then", () => {
+  it("decides unavailable when no quorum has answered, and only then", () => {
     expect(verdictOf([silent, silent, granted])).toBe("unavailable");
     expect(verdictOf([silent, silent, heldBy("a")])).toBe("unavailable");
     expect(verdictOf([silent, pending, silent])).toBe("undecided");
@@ -79,10 +79,10 @@ describe("the judge", () => {
         const early = votes.map((cast, index) => (index < known ? cast : pending));
         const first = verdictOf(early);
         if (first === "undecided") return;
-        // A grant may not stand if a higher token turns up late: that is allowed, it was seen by nobody.
+        // A grant may differ when a higher token turns up late: that is allowed, because no client has seen it.
         if (first === "granted") return;
         const last = verdictOf(votes);
-        // With a higher token a quorum may still be won; without one it can not.
+        // With a higher token a quorum may still be won; without one it cannot.
         if (first === "stale") expect(["stale"]).toContain(last);
         else expect(last).toBe(first);
       }),

@@ -39,7 +39,7 @@ describe("validity", () => {
     );
   });
 
-  it("leaves a usable grant to a vote that comes with the last of the patience", () => {
+  it("leaves a usable grant when the last vote comes at the end of the patience", () => {
     fc.assert(
       fc.property(fc.integer({ min: 200, max: 600_000 }), (ttl) => {
         const arrival = grantPatience(ttl, 0.01);

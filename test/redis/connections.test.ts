@@ -31,7 +31,7 @@ async function demote(index: number): Promise<void> {
 }
 
 describe("a half-open connection", () => {
-  it("is replaced as soon as it has let one deadline go by", async () => {
+  it("is replaced after one missed deadline", async () => {
     const { node, ups, downs, proxy } = await connectThroughProxy();
     proxy.strand();
     await expect(push(node, "lost")).rejects.toMatchObject({ failure: "timed-out" });
@@ -43,7 +43,7 @@ describe("a half-open connection", () => {
     ]);
   });
 
-  it("is not the reason to execute twice what the master has executed", async () => {
+  it("does not make the master execute a request twice", async () => {
     const { node, proxy } = await connectThroughProxy();
     proxy.strand("replies");
     await expect(push(node, "once")).rejects.toMatchObject({ failure: "timed-out" });
@@ -53,19 +53,22 @@ describe("a half-open connection", () => {
     expect(stored).toEqual(["first", "once", "third"]);
   });
 
-  it("lets what is owed be executed on the new one, before what came later", async () => {
-    const owed: Operation<{ key: string; value: string }, number> = { ...append, repeatable: true };
+  it("repeats a release on the new connection, before later requests", async () => {
+    const release: Operation<{ key: string; value: string }, number> = {
+      ...append,
+      repeatable: true,
+    };
     const { node, proxy } = await connectThroughProxy();
     proxy.strand();
-    const lost = askNode(node, owed, { key: "list", value: "owed" });
+    const lost = askNode(node, release, { key: "list", value: "release" });
     await expect(lost).rejects.toMatchObject({ failure: "timed-out" });
     expect(await node.recovers(0)).toBe(true);
     expect(await push(node, "third")).toBe(3);
     const stored = await redisClient(servers.urls[0]!).lrange("list", 0, -1);
-    expect(stored).toEqual(["first", "owed", "third"]);
+    expect(stored).toEqual(["first", "release", "third"]);
   });
 
-  it("stays if it answers before the new one does", async () => {
+  it("stays if it answers before the new connection does", async () => {
     const { node, ups, downs, proxy } = await connectThroughProxy();
     proxy.replies.hold();
     await expect(push(node, "late")).rejects.toMatchObject({ failure: "timed-out" });
@@ -78,14 +81,14 @@ describe("a half-open connection", () => {
     expect([ups.length, downs]).toEqual([1, []]);
   });
 
-  it("keeps back what is asked while it is in doubt, and sends it to the new one", async () => {
+  it("holds requests back while it is suspect, and sends them on the new connection", async () => {
     const { node, proxy } = await connectThroughProxy();
     proxy.strand();
     await expect(push(node, "lost")).rejects.toMatchObject({ failure: "timed-out" });
     expect(await Promise.all([push(node, "a"), push(node, "b")])).toEqual([2, 3]);
   });
 
-  it("with messages is noticed and replaced, without any command", async () => {
+  it("for messages is detected and replaced without any request", async () => {
     const { node, proxy } = await connectThroughProxy();
     const heard: string[] = [];
     node.subscribe("news", (message) => heard.push(message));
@@ -102,12 +105,12 @@ describe("a half-open connection", () => {
 });
 
 describe("a connection that the server closes", () => {
-  it("costs no call: what was not written yet waits for the next one", async () => {
+  it("loses no request: what was not written waits for the next connection", async () => {
     let lost: (() => void) | undefined;
     const { node } = connect(servers.urls[0]!, () => lost?.());
     await push(node, "0");
     for (let i = 1; i <= 20; i++) {
-      // Asked when the old connection is gone, and before there is another.
+      // After the loss of the old connection, and before there is a new one.
       const pushed = new Promise<number>((resolve) => {
         lost = () => resolve(push(node, `${i}`));
       });
@@ -116,7 +119,7 @@ describe("a connection that the server closes", () => {
     }
   });
 
-  it("is named as that, though it had served for long", async () => {
+  it("is reported as closed by the server, also after long service", async () => {
     const { node, downs } = connect(servers.urls[0]!);
     await push(node, "a");
     await killClients();
@@ -126,12 +129,12 @@ describe("a connection that the server closes", () => {
   it.each([
     "Connection is closed.",
     "Stream isn't writeable and enableOfflineQueue options is false",
-  ])("is named as that where the client says %j", (said) => {
+  ])("is reported as closed by the server when the client says %j", (said) => {
     const stage = { connected: true, served: true, tls: false };
     expect(describeEnd(new Error(said), stage)).toBe("closed by the server");
   });
 
-  it("before the first answer is named as that, with a hint at TLS", async () => {
+  it("before the first answer is reported with a hint at TLS", async () => {
     const server = createServer((socket) => {
       socket.on("error", () => {});
       socket.once("data", () => socket.resetAndDestroy());
@@ -146,7 +149,7 @@ describe("a connection that the server closes", () => {
     });
   });
 
-  it("after an alert of TLS is said to expect TLS", async () => {
+  it("after a TLS alert is reported as a server that expects TLS", async () => {
     const server = createServer((socket) => {
       socket.on("error", () => {});
       socket.once("data", () => socket.end(Buffer.from([21, 3, 1, 0, 2, 2, 70])));
@@ -160,7 +163,7 @@ describe("a connection that the server closes", () => {
     });
   });
 
-  it("is not mistaken for one that expects TLS when it speaks no Redis at all", async () => {
+  it("is not reported as expecting TLS when it does not speak the Redis protocol", async () => {
     const server = createServer((socket) => {
       socket.on("error", () => {});
       socket.once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
@@ -174,7 +177,7 @@ describe("a connection that the server closes", () => {
     });
   });
 
-  it("that speaks no TLS, to a client that does, is named as that", async () => {
+  it("that speaks no TLS is reported as that to a client that does", async () => {
     const { node } = connect(servers.urls[0]!.replace("redis:", "rediss:"));
     await expect(push(node, "a")).rejects.toMatchObject({
       message: expect.stringContaining("speaks no TLS") as string,
@@ -183,7 +186,7 @@ describe("a connection that the server closes", () => {
 });
 
 describe("closing", () => {
-  it("is no failure of the master", async () => {
+  it("does not report the master as down", async () => {
     const { node, downs } = connect(servers.urls[0]!);
     node.subscribe("news", () => {});
     await push(node, "a");
@@ -194,7 +197,7 @@ describe("closing", () => {
 });
 
 describe("a master that became a replica", () => {
-  it("is left, and named as that", async () => {
+  it("is dropped, with the cause", async () => {
     const { node, downs } = connect(servers.urls[0]!);
     await push(node, "a");
     await demote(0);
@@ -207,7 +210,7 @@ describe("a master that became a replica", () => {
     expect(downs[1]).toBe("a replica, expected a master");
   });
 
-  it("is found again where its name points to", async () => {
+  it("is replaced by the master that its name leads to now", async () => {
     const { node, proxy } = await connectThroughProxy();
     await demote(0);
     proxy.point(servers.ports[1]!);
@@ -217,17 +220,17 @@ describe("a master that became a replica", () => {
   });
 });
 
-describe("many calls at once", () => {
+describe("many requests at once", () => {
   const HUNDRED = Array.from({ length: 100 }, (_, i) => `${i}`);
 
-  it("are sent as the master answers, with deadlines from the writing", async () => {
+  it("are written as the master answers, with deadlines from the writing", async () => {
     const { node } = connect(servers.urls[0]!);
     await push(node, "a");
     const batches = Array.from({ length: 400 }, () => pushAll(node, HUNDRED));
     expect(new Set((await Promise.all(batches)).flat()).size).toBe(40_000);
   });
 
-  it("fail together when the master does not answer, also those that were never written", async () => {
+  it("all fail when the master does not answer, also those that were never written", async () => {
     const { node } = connect(servers.urls[0]!);
     await push(node, "a");
     servers.pause(0);
@@ -237,11 +240,11 @@ describe("many calls at once", () => {
     expect(outcomes.filter(({ status }) => status === "fulfilled")).toHaveLength(0);
     servers.resume(0);
     expect(await node.recovers(0)).toBe(true);
-    // What was never written was never executed either.
+    // Requests that were never written were never executed either.
     expect(await push(node, "b")).toBeLessThan(2_000);
   });
 
-  it("are not said to be unanswered when this process was blocked", async () => {
+  it("do not time out because this process was blocked", async () => {
     const { node } = connect(servers.urls[0]!);
     await push(node, "a");
     const answer = push(node, "b");

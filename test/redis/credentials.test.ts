@@ -35,7 +35,7 @@ describe("credentials", () => {
     await expect.poll(() => push(node, "b").catch(() => 0), PATIENT).toBeGreaterThan(1);
   });
 
-  it("come from functions, asked at each connect", async () => {
+  it("come from functions, called at each connect", async () => {
     let password = "one";
     const { node } = connect({
       port: locked.ports[0]!,
@@ -48,7 +48,7 @@ describe("credentials", () => {
     await expect.poll(() => push(node, "b").catch(() => 0), PATIENT).toBeGreaterThan(1);
   });
 
-  it("that cannot be had are the cause of a failed attempt, and asked for again", async () => {
+  it("whose function fails are the cause of a failed attempt, and are read again", async () => {
     let calls = 0;
     const { node, downs } = connect({
       port: locked.ports[0]!,

@@ -11,7 +11,7 @@ import { append, connect, push, pushAll } from "./support.ts";
 
 const servers = useRedisNodes(1);
 
-describe("a node", () => {
+describe("a master", () => {
   it("waits for its first connection, and then executes in order", async () => {
     const { node } = connect(servers.urls[0]!);
     const lengths = await Promise.all(["a", "b", "c"].map((value) => push(node, value)));
@@ -20,7 +20,7 @@ describe("a node", () => {
     expect(stored).toEqual(["a", "b", "c"]);
   });
 
-  it("executes the calls of a batch in one script call", async () => {
+  it("executes the requests of a batch in one script call", async () => {
     const { node } = connect(servers.urls[0]!);
     await push(node, "first");
     const client = redisClient(servers.urls[0]!);
@@ -41,19 +41,19 @@ describe("a node", () => {
     expect(await push(node, "b")).toBe(2);
   });
 
-  it("that nobody serves fails at once, with the cause, the first time and later", async () => {
+  it("without a server fails at once, with the cause, the first time and later", async () => {
     await servers.kill(0);
     const { node, downs } = connect(servers.urls[0]!);
     const start = systemClock.now();
     const expected = { failure: "unreachable", message: "ECONNREFUSED" };
     await expect(push(node, "a")).rejects.toMatchObject(expected);
     await expect(push(node, "b")).rejects.toMatchObject(expected);
-    // Not a figure of speed: a fault of the deadline is counted in seconds or never.
+    // No measure of speed: without a deadline it takes seconds, or for ever.
     expect(systemClock.now() - start).toBeLessThan(1_500);
     expect(downs[0]).toBe("ECONNREFUSED");
   });
 
-  it("that hangs from the start delays a prompt call no longer than its deadline", async () => {
+  it("that hangs from the start delays a prompt request no longer than its deadline", async () => {
     servers.pause(0);
     const { node } = connect(servers.urls[0]!);
     const failed: string[] = [];
@@ -89,7 +89,7 @@ describe("a node", () => {
     expect(await push(node, "c")).toBe(3);
   });
 
-  it("comes back by itself when its server does", async () => {
+  it("is used again when its server returns", async () => {
     const { node, ups } = connect(servers.urls[0]!);
     await push(node, "a");
     await servers.kill(0);
@@ -99,7 +99,7 @@ describe("a node", () => {
     expect(await push(node, "c")).toBe(1);
   });
 
-  it("never sends a command twice, though its answer was lost with the connection", async () => {
+  it("never sends a command twice, also when the answer was lost with the connection", async () => {
     const { node } = connect(servers.urls[0]!);
     await push(node, "a");
     const client = redisClient(servers.urls[0]!);
@@ -113,7 +113,7 @@ describe("a node", () => {
     expect(stored.filter((value) => value === "b").length).toBeLessThanOrEqual(1);
   });
 
-  it("whose server speaks another language is refused, not waited for", async () => {
+  it("whose server does not speak Redis fails at once", async () => {
     const server = createServer((socket) => {
       socket.on("error", () => {});
       socket.on("data", () => socket.write("-ERR no such luck\r\n"));
@@ -138,7 +138,7 @@ describe("a node", () => {
     expect(await redisClient(servers.urls[0]!).exists("list")).toBe(0);
   });
 
-  it("closes at once, rejecting what it can not do any more, and twice is once", async () => {
+  it("closes at once, rejects open requests, and is idempotent", async () => {
     const { node } = connect(servers.urls[0]!);
     await push(node, "a");
     servers.pause(0);
@@ -149,7 +149,7 @@ describe("a node", () => {
     await expect(push(node, "c")).rejects.toMatchObject({ failure: "unreachable" });
   });
 
-  it("writes what was started before it closes", async () => {
+  it("writes requests that were started before it closes", async () => {
     const { node } = connect(servers.urls[0]!);
     await push(node, "a");
     push(node, "b").catch(() => {});
@@ -158,7 +158,7 @@ describe("a node", () => {
     await expect.poll(() => client.llen("list")).toBe(2);
   });
 
-  it("writes what is asked for by those who hear that it closes", async () => {
+  it("writes requests that are started when others fail because it closes", async () => {
     const { node } = connect(servers.urls[0]!);
     await push(node, "a");
     const pending = push(node, "b");
@@ -178,10 +178,13 @@ describe("a node", () => {
   });
 });
 
-describe("an operation that is owed", () => {
-  const owed: Operation<{ key: string; value: string }, number> = { ...append, repeatable: true };
+describe("a repeatable operation", () => {
+  const repeatable: Operation<{ key: string; value: string }, number> = {
+    ...append,
+    repeatable: true,
+  };
 
-  it("is executed when the connection is back, though its caller was told of the failure", async () => {
+  it("is executed on the next connection, although its caller has received the failure", async () => {
     const proxy = await TcpProxy.start(servers.ports[0]!);
     onTestFinished(() => proxy.stop());
     const { node } = connect(proxy.url);
@@ -189,7 +192,7 @@ describe("an operation that is owed", () => {
     proxy.requests.hold();
     const written = proxy.requests.next();
     const attempts = Promise.allSettled([
-      askNode(node, owed, { key: "list", value: "b" }),
+      askNode(node, repeatable, { key: "list", value: "b" }),
       push(node, "c"),
     ]);
     await written;
@@ -202,7 +205,7 @@ describe("an operation that is owed", () => {
 });
 
 describe("messages", () => {
-  it("reach a subscriber, also after its connection was lost", async () => {
+  it("reach a subscriber, also after a loss of its connection", async () => {
     const { node } = connect(servers.urls[0]!);
     const heard: string[] = [];
     const stop = node.subscribe("news", (message) => heard.push(message));

@@ -10,7 +10,7 @@ import { Master } from "../../src/redis/master.ts";
 
 export const NODE_TIMEOUT = 200;
 
-/** Appends to a list and says how long it is; fails on demand. */
+/** Appends to a list and returns its length; fails on demand. */
 export const append: Operation<{ key: string; value: string }, number> = {
   name: "append",
   lua: `
@@ -22,7 +22,7 @@ export const append: Operation<{ key: string; value: string }, number> = {
 };
 const script = composeScript("", [append]);
 
-/** A node, and what it said about its connection. It is closed when the test ends. */
+/** A master, and its reports on the connection. It is closed when the test ends. */
 export interface ConnectedNode {
   node: Master;
   ups: number[];
@@ -55,7 +55,7 @@ export function push(node: Master, value: string): Promise<number> {
   return askNode(node, append, { key: "list", value }).then(({ reply }) => reply);
 }
 
-/** As {@link push}, all in one batch; resolves to what became of each. */
+/** As {@link push}, all in one batch; resolves to the reply or error of each. */
 export function pushAll(node: Master, values: readonly string[]): Promise<readonly unknown[]> {
   const calls = values.map((value) => new Request(append, { key: "list", value }) as AnyRequest);
   return new Promise((answer, failure) => {
