@@ -1,13 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { text as readStream } from "node:stream/consumers";
-import { asList } from "../config/condition.ts";
-import { createLocks } from "../config/locks.ts";
-import { findFile } from "../config/text-file.ts";
 import type { ExplainedJob, Explanation } from "../config/explain.ts";
-import { describeProblem } from "../config/rules-error.ts";
-import type { Rule, RuleMatch } from "../config/rule.ts";
-import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
+import { createLocks } from "../config/locks.ts";
+import { describeProblem } from "../config/problem.ts";
+import { asList, type Rule, type RuleMatch } from "../config/rule.ts";
+import { findFile, readRulesFile, type RulesFile } from "../config/rules-file.ts";
 import { describeValue } from "../errors.ts";
 import { parse } from "../keys/template-parser.ts";
 import { printable } from "../printable.ts";
@@ -47,8 +45,8 @@ Exit code: 0 no problems; 1 problems in the file, or the job would be refused;
     }
     const job = options.job === undefined ? undefined : await readJob(options.job);
     const rules = await readRulesFile(resolve(path), environment);
-    if (rules.faults.length > 0) return reportProblems(rules, invocation);
-    await using locks = createLocks(rules.masters.options, rules.rules);
+    if (rules.problems.length > 0) return reportProblems(rules, invocation);
+    await using locks = createLocks(rules.masters, rules.rules);
     // `doctor` reports what a warning would say.
     locks.redlock.on("warning", () => undefined);
     const explanation = job && locks.explain(job);
@@ -61,11 +59,11 @@ Exit code: 0 no problems; 1 problems in the file, or the job would be refused;
   },
 };
 
-function reportProblems({ file, faults }: RulesFile, { out, options }: Invocation): ExitCode {
-  if (options.json === true) out.json({ file, problems: faults });
+function reportProblems({ file, problems }: RulesFile, { out, options }: Invocation): ExitCode {
+  if (options.json === true) out.json({ file, problems });
   else {
-    for (const each of faults) out.say(printLines(describeProblem(each)), "");
-    out.say(out.paint("red", `${file}: ${count(faults.length, "problem")}`));
+    for (const each of problems) out.say(printLines(describeProblem(each)), "");
+    out.say(out.paint("red", `${file}: ${count(problems.length, "problem")}`));
   }
   return EXIT.finding;
 }
@@ -76,7 +74,7 @@ function printLines(text: string): string {
 }
 
 function showRules({ file, rules, masters, lineOf }: RulesFile, out: Screen): void {
-  const nodes = masters.options.nodes?.length ?? 0;
+  const nodes = masters.nodes?.length ?? 0;
   out.say(
     out.paint(
       "green",

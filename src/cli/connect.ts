@@ -1,9 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { isAboutMasters } from "../config/check.ts";
-import { LockRulesError } from "../config/rules-error.ts";
-import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
-import { findFile } from "../config/text-file.ts";
+import { isAboutMasters, isAboutNodes } from "../config/check.ts";
+import { LockRulesError } from "../config/problem.ts";
+import { findFile, readRulesFile, type RulesFile } from "../config/rules-file.ts";
 import { LockConfigError, LockKeyError } from "../errors.ts";
 import type { NodeOption } from "../redis/node-options.ts";
 import { Master } from "../redis/master.ts";
@@ -93,19 +92,19 @@ function optionsOf(
   areNodesGiven: boolean,
   notes: Invocation["notes"],
 ): RedlockOptions {
-  const { file, faults, problems, masters } = rules;
+  const { file, problems, masters } = rules;
   const aboutMasters = problems.filter(
-    (problem) => isAboutMasters(problem) && !(areNodesGiven && problem.path[0] === "nodes"),
+    (problem) => isAboutMasters(problem) && !(areNodesGiven && isAboutNodes(problem)),
   );
   // A problem without a path is one of the text itself.
-  if (faults.some(({ path }) => path === "")) throw new LockRulesError(faults);
-  if (aboutMasters.length > 0) throw new LockRulesError(rules.toFaults(aboutMasters));
-  if (faults.length > 0) {
+  if (problems.some(({ path }) => path === "")) throw new LockRulesError(problems);
+  if (aboutMasters.length > 0) throw new LockRulesError(aboutMasters);
+  if (problems.length > 0) {
     notes.say(
-      `${file} has ${count(faults.length, "problem")}; bullmq-redlock check-config shows them`,
+      `${file} has ${count(problems.length, "problem")}; bullmq-redlock check-config shows them`,
     );
   }
-  return masters.options;
+  return masters;
 }
 
 /** What a read-only command needs to know. */

@@ -1,4 +1,4 @@
-import { LockRulesError } from "../config/rules-error.ts";
+import { LockRulesError } from "../config/problem.ts";
 import { explainVote, LockConfigError, LockUnavailableError, RedlockError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
@@ -31,7 +31,7 @@ export function failureToJson(error: unknown) {
     exitCode: exitCodeOf(error),
     code: error instanceof RedlockError ? error.code : undefined,
     message: messageOf(error),
-    problems: error instanceof LockRulesError ? error.faults : undefined,
+    problems: error instanceof LockRulesError ? error.problems : undefined,
     quorum,
     masters: votes?.map(({ node, vote, cause }) => {
       const answers = ANSWERS.includes(vote);

@@ -7,33 +7,34 @@ import { LONGEST_TTL } from "../lock/stored-lock.ts";
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import { checkRedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
-import { type CheckedMasters, readOptions } from "./check-masters.ts";
-import { asList, Condition, type ConditionValue } from "./condition.ts";
 import { type Environment, isPlain } from "./environment.ts";
-import { findProblems, foundAsWritten, type Options } from "./find-problems.ts";
-import { type Problem, type Path, wrongValue } from "./problem.ts";
+import { describeDuration, findProblems, type Options, readOptions } from "./options.ts";
+import { type Path, type Problem, wrongValue } from "./problem.ts";
 import { Reach } from "./reach.ts";
-import { isEmpty, type Rule, type RuleMatch } from "./rule.ts";
+import {
+  asList,
+  Condition,
+  type ConditionValue,
+  isEmpty,
+  type Rule,
+  type RuleMatch,
+} from "./rule.ts";
 
-/** The rules, and what is wrong with them: without mistakes, all rules are right. */
-export interface CheckedRules {
-  readonly problems: readonly Problem[];
-  readonly rules: readonly Rule[];
-}
-
-/** Options at the top that are defaults of the rules: the ttl and the heartbeat come from the `Redlock`. */
+/** Options at the top that are defaults of the rules; the ttl and the heartbeat of a rule default to those of the `Redlock`. */
 export const DEFAULTS_OF_RULES = Object.fromEntries(
   Object.entries(LOCK_DATA_OPTIONS).filter(([name]) => !(name in REDLOCK_DATA_OPTIONS)),
 );
 
-/** Reads all rules. `isSound` tells what has the right shape. */
+/** Reads all rules. They are right when there are no problems. */
 export function checkRules(
   top: Options,
   isSound: (path: Path) => boolean,
-  masters: CheckedMasters,
+  masters: Options,
+  isMaxTtlKnown: boolean,
   environment: Environment,
-): CheckedRules {
-  const checker = new Checker(masters, isSound, environment);
+): { problems: readonly Problem[]; rules: readonly Rule[] } {
+  const tolerant = isMaxTtlKnown ? masters : { ...masters, maxTtl: LONGEST_TTL };
+  const checker = new Checker(tolerant, isSound, environment);
   const defaults = checker.options(top, DEFAULTS_OF_RULES, []);
   const given = isSound(["rules"]) && Array.isArray(top["rules"]) ? top["rules"] : [];
   const rules = [...given.entries()]
@@ -42,9 +43,9 @@ export function checkRules(
   return { problems: checker.problems, rules };
 }
 
-/** What says which jobs a rule is for. */
+/** The parts of a rule that say which jobs it matches. */
 const MATCHING = ["queue", "job", "when", "unless"] as const;
-/** The types of what an option may have. */
+/** The types of plain values of options. */
 const DATA = new Set(["undefined", "string", "number", "boolean"]);
 
 class Checker {
@@ -54,23 +55,18 @@ class Checker {
   readonly #redlock: Redlock;
   readonly #maxTtl: number;
   readonly #reach = new Reach();
-  /** What was found right, by how it is written: thousands of rules may have the same. */
+  // Parts without problems, by their text: thousands of rules may have the same.
   readonly #options = new Map<string, Options>();
   readonly #conditions = new Map<string, Condition>();
   readonly #paths: ConstructorParameters<typeof Condition>[2] = new Map();
   readonly #templates = new Set<string>();
 
-  constructor(
-    { options, isMaxTtlKnown }: CheckedMasters,
-    isSound: (path: Path) => boolean,
-    environment: Environment,
-  ) {
+  constructor(masters: Options, isSound: (path: Path) => boolean, environment: Environment) {
     this.#isSound = isSound;
     this.#environment = environment;
-    const tolerant = isMaxTtlKnown ? options : { ...options, maxTtl: LONGEST_TTL };
-    this.#maxTtl = checkRedlockOptions(tolerant).maxTtl;
-    // It connects to nothing before the first lock.
-    this.#redlock = new Redlock(tolerant);
+    this.#maxTtl = checkRedlockOptions(masters).maxTtl;
+    // A Redlock does not connect before the first lock.
+    this.#redlock = new Redlock(masters);
     this.#redlock.on("warning", () => undefined);
   }
 
@@ -99,7 +95,7 @@ class Checker {
     return rule;
   }
 
-  /** Reads the options of `withLock` that stand at the top or in a rule, on top of the defaults. */
+  /** Reads the options of `withLock` at the top or in a rule, and adds the defaults. */
   options(
     given: Options,
     known: typeof DEFAULTS_OF_RULES,
@@ -116,7 +112,7 @@ class Checker {
     this.problems.push(...problems);
     for (const name of ["ttl", "minHold"]) this.#checkLongest(name, options, given, path);
     const check = (read: Options): void => {
-      // The key is looked at on its own.
+      // The key is checked on its own.
       checkLockOptions({ ...read, redlock: this.#redlock, key: () => null });
     };
     this.problems.push(...findProblems(options, check, path, given));
@@ -152,9 +148,9 @@ class Checker {
     for (const [index, text] of asList(key).entries()) {
       if (typeof text !== "string" || this.#templates.has(text)) continue;
       const at = Array.isArray(key) ? [...path, index] : path;
-      const faults = findTemplateProblems(text);
-      if (faults.length === 0) this.#templates.add(text);
-      for (const { at: offset, found, expected } of faults)
+      const problems = findTemplateProblems(text);
+      if (problems.length === 0) this.#templates.add(text);
+      for (const { at: offset, found, expected } of problems)
         this.problems.push({ ...wrongValue(at, found, expected), offset });
     }
     return this.#isSound(path) ? (key as Rule["key"]) : null;
@@ -166,19 +162,19 @@ class Checker {
       this.problems.push(wrongValue(path, found, expected));
     };
     if (isEmpty(rule))
-      return refuse("its unless excludes all that it matches", "conditions that some job meets");
+      return refuse("its unless excludes all of its jobs", "conditions that some job meets");
     const earlier = this.#reach.add(rule);
     if (earlier === undefined) return;
     const because = `rules[${earlier.index}] matches all of its jobs`;
     refuse(because, "the special rule before the general one");
   }
 
-  /** No key may live longer than the `Redlock` allows for. */
+  /** Refuses a duration that is longer than the `Redlock` allows for any key. */
   #checkLongest(name: string, options: Options, given: Options, path: Path): void {
     const ms = options[name];
     if (typeof ms !== "number" || ms <= this.#maxTtl) return;
     delete options[name];
-    const found = foundAsWritten(String(ms), given[name], ms);
+    const found = describeDuration(String(ms), given[name], ms);
     const expected =
       ms > LONGEST_TTL
         ? `at most ${LONGEST_TTL} ms, half of the hour for which masters remember a key`

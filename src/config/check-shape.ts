@@ -4,28 +4,28 @@ import { KNOWN_IN_NODE, REFUSED_IN_NODE, USUAL_IN_NODE } from "../redis/node-opt
 import { guessDuration } from "./duration.ts";
 import { isPlain } from "./environment.ts";
 import { hintAboutOption, meantChoice } from "./foreign-words.ts";
-import { below, type Problem, type Path, wrongValue } from "./problem.ts";
-import { describeAt } from "./shown.ts";
-import { describePattern, PATTERN_EXPECTED } from "./patterns.ts";
+import { describePattern, PATTERN_EXPECTED } from "./pattern.ts";
+import { below, type Path, type Problem, wrongValue } from "./problem.ts";
 import { EXPECTED, KNOWN_AT_TOP, KNOWN_IN_RULE, rulesFileSchema } from "./schema.ts";
+import { describeAt } from "./shown.ts";
 
 type Issue = v.BaseIssue<unknown>;
 
-/** Everything about the rules that their schema forbids. */
+/** Finds all problems of the rules that their schema forbids. */
 export function checkShape(rules: unknown): Problem[] {
   const { issues = [] } = v.safeParse(rulesFileSchema, rules);
   const objects = objectsIn(rules);
-  // An array is an object to Valibot.
+  // Valibot takes an array for an object.
   const lists = objects
     .filter(({ value }) => Array.isArray(value))
     .map(({ value, path, expected }) => wrongValue(path, describeAt(path, value), expected));
   const isInList = below(lists.map(({ path }) => path));
   const problems = issues
-    // Valibot names but one unknown option of each object.
+    // Valibot reports only one unknown option of each object.
     .filter(({ type, expected }) => !(type === "strict_object" && expected === "never"))
-    // Names in when and unless are read as paths.
+    // The names in when and unless are checked as paths.
     .filter(({ type, path }) => !(type === "regex" && path?.at(-1)?.origin === "key"))
-    // Of a master that is an object, nothing but names is asked.
+    // The parts of a master are checked when their variables have values.
     .filter(({ type, input, path }) => !(type === "union" && isMaster(path) && isObject(input)))
     .map(describe)
     .filter(({ path }) => !isInList(path));
@@ -38,22 +38,17 @@ function isMaster(path: Issue["path"]): boolean {
 
 function describe(issue: Issue): Problem {
   const path = (issue.path ?? []).map(({ key }) => key as string | number);
-  const [name = ""] = path.slice(-1);
-  const isMissing = issue.type === "strict_object" && issue.input === undefined;
-  const expected =
-    isMissing && name in EXPECTED ? EXPECTED[name as keyof typeof EXPECTED] : issue.message;
-  if (issue.type === "regex" && issue.message === PATTERN_EXPECTED)
-    return wrongValue(
-      path,
-      describeAt(path, issue.input),
-      describePattern(String(issue.input), path),
-    );
+  return wrongValue(path, describeAt(path, issue.input), expectedFor(issue, path));
+}
+
+function expectedFor(issue: Issue, path: Path): string {
+  const { type, input, message } = issue;
+  if (type === "regex" && message === PATTERN_EXPECTED) return describePattern(String(input), path);
+  const name = String(path.at(-1));
+  const isMissing = type === "strict_object" && input === undefined;
+  if (isMissing && name in EXPECTED) return EXPECTED[name as keyof typeof EXPECTED];
   const meant = hint(issue);
-  return wrongValue(
-    path,
-    describeAt(path, issue.input),
-    meant === undefined ? expected : `${expected}; did you mean ${JSON.stringify(meant)}?`,
-  );
+  return meant === undefined ? message : `${message}; did you mean ${JSON.stringify(meant)}?`;
 }
 
 function hint({ type, input, message, expected }: Issue): string | undefined {
@@ -64,17 +59,18 @@ function hint({ type, input, message, expected }: Issue): string | undefined {
   return meantChoice(input, choices) ?? nearest(input, choices);
 }
 
-/** Something that has to be an object, and the names that it may have; without them, any. */
+/** A value that must be an object. */
 interface ObjectPlace {
   readonly value: unknown;
   readonly path: Path;
   readonly expected: string;
+  /** The names it may have; without them, any. */
   readonly known?: readonly string[];
-  /** What is said of a name that is not near to any of them. */
+  /** The expectation for an unknown name that is near to none of them. */
   readonly usual?: string;
 }
 
-/** Why some are refused is said where masters are read. */
+/** The reader of masters reports why it refuses some of these. */
 const knownInNode = [...KNOWN_IN_NODE, ...REFUSED_IN_NODE];
 
 function objectsIn(rules: unknown): ObjectPlace[] {
@@ -92,7 +88,7 @@ function objectsIn(rules: unknown): ObjectPlace[] {
   });
   const ofNodes = listOf(rules["nodes"]).flatMap((value, index) => {
     const [path, usual] = [["nodes", index], USUAL_IN_NODE];
-    // A client of ioredis has names of its own.
+    // A client of ioredis has other names.
     return isPlain(value)
       ? [{ value, path, expected: EXPECTED.node, known: knownInNode, usual }]
       : [];

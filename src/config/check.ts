@@ -1,21 +1,37 @@
-import { type CheckedMasters, checkMasters } from "./check-masters.ts";
+import { type Endpoint, parseEndpoint } from "../redis/endpoint.ts";
+import type { NodeOption } from "../redis/node-options.ts";
+import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
+import {
+  checkRedlockOptions,
+  type RedlockOptions,
+  refuseSeveralNodes,
+} from "../redlock/options.ts";
 import { checkRules, DEFAULTS_OF_RULES } from "./check-rules.ts";
 import { checkShape } from "./check-shape.ts";
-import type { Environment } from "./environment.ts";
-import { below, type Problem, type Path, writePath } from "./problem.ts";
+import { type Environment, expandVariables, isPlain } from "./environment.ts";
+import { findProblems, type Options, readOptions } from "./options.ts";
+import {
+  below,
+  type Path,
+  type Problem,
+  type RulesProblem,
+  writePath,
+  wrongValue,
+} from "./problem.ts";
 import type { Rule } from "./rule.ts";
 
-/** Rules that were read, and everything that is wrong with them. */
+/** Rules that were read, with all their problems. */
 export interface Checked {
   readonly problems: readonly Problem[];
-  readonly masters: CheckedMasters;
+  /** Options with which a `Redlock` can be created; wrong ones are left out. */
+  readonly masters: RedlockOptions;
   readonly rules: readonly Rule[];
 }
 
 /**
- * Checks the content of a rules file, or what takes its place in code. Finds all mistakes at once; throws nothing.
+ * Checks the content of a rules file, or of rules in code. Finds all problems, and throws nothing.
  *
- * @param unreadable where the content has something in place of a value that is no news any more.
+ * @param unreadable paths at which the content has a substitute for a value with a reported problem.
  */
 export function check(
   content: unknown,
@@ -24,19 +40,88 @@ export function check(
 ): Checked {
   const isUnreadable = below(unreadable);
   const shape = checkShape(content).filter(({ path }) => !isUnreadable(path));
-  // What is wrong inside of an option of a rule, or of a condition, is wrong with the option, too.
+  // A problem inside of an option of a rule, or of a condition, makes the option wrong, too.
   const paths = [...shape.map(({ path }) => path), ...unreadable];
-  const faulty = new Set(
+  const wrong = new Set(
     paths.flatMap((path) => [path, path.slice(0, 3), path.slice(0, 4)].map(writePath)),
   );
-  const isSound = (path: Path): boolean => faulty.size === 0 || !faulty.has(writePath(path));
-  const top = typeof content === "object" && content !== null && isSound([]) ? { ...content } : {};
-  const masters = checkMasters(top, isSound, environment);
-  const { problems, rules } = checkRules(top, isSound, masters, environment);
-  return { problems: [...shape, ...masters.problems, ...problems], masters, rules };
+  const isSound = (path: Path): boolean => wrong.size === 0 || !wrong.has(writePath(path));
+  const top: Options =
+    typeof content === "object" && content !== null && isSound([]) ? { ...content } : {};
+  const { nodes, problems } = readNodes(top["nodes"], isSound, environment);
+  const read = readOptions(top, REDLOCK_DATA_OPTIONS, [], isSound, environment);
+  const masters: Options = { nodes, ...read.options };
+  problems.push(...read.problems, ...findProblems(masters, checkRedlockOptions, [], top));
+  // With a problem in these, the longest ttl is unknown.
+  const isMaxTtlKnown = ["ttl", "maxTtl"].every(
+    (name) => top[name] === undefined || name in masters,
+  );
+  const checked = checkRules(top, isSound, masters, isMaxTtlKnown, environment);
+  return { problems: [...shape, ...problems, ...checked.problems], masters, rules: checked.rules };
 }
 
-/** Whether a mistake may be about the masters: it is not in the rules, nor in what is a default for them. */
-export function isAboutMasters({ path: [name] }: Problem): boolean {
-  return name !== "rules" && !(typeof name === "string" && name in DEFAULTS_OF_RULES);
+/** Whether a problem is in the options of the masters, and not in a rule or a default of the rules. */
+export function isAboutMasters({ path }: RulesProblem): boolean {
+  const [name = ""] = path.split(/[.[]/, 1);
+  return name !== "rules" && !Object.hasOwn(DEFAULTS_OF_RULES, name);
+}
+
+/** Whether a problem is in the list of masters. */
+export function isAboutNodes({ path }: RulesProblem): boolean {
+  return /^nodes\b/.test(path);
+}
+
+/** A `Redlock` needs a master, even when all of them are wrong. */
+const SUBSTITUTE: NodeOption[] = ["redis://127.0.0.1"];
+
+function readNodes(
+  given: unknown,
+  isSound: (path: Path) => boolean,
+  environment: Environment,
+): { nodes: NodeOption[]; problems: Problem[] } {
+  const problems: Problem[] = [];
+  const nodes: NodeOption[] = [];
+  const firsts = new Map<string, Path>();
+  if (!isSound(["nodes"]) || !Array.isArray(given)) return { nodes: SUBSTITUTE, problems };
+  for (const [index, entry] of given.entries()) {
+    const path = ["nodes", index];
+    if (!isSound(path)) continue;
+    const { value, problems: missing } = expandVariables(entry, environment, path);
+    problems.push(...missing);
+    if (missing.length > 0) continue;
+    const { endpoint, problems: wrong } = readNode(value, path, isSound);
+    problems.push(...wrong);
+    if (endpoint === undefined) continue;
+    const first = firsts.get(endpoint.address);
+    if (first === undefined) {
+      firsts.set(endpoint.address, path);
+      nodes.push(value as NodeOption);
+      continue;
+    }
+    const expected = "another server: two votes of one server are one";
+    problems.push(wrongValue(path, `the same server as ${writePath(first)}`, expected));
+  }
+  return { nodes: nodes.length > 0 ? nodes : SUBSTITUTE, problems };
+}
+
+/** Reads a master; without an endpoint when it has a problem. */
+function readNode(
+  value: unknown,
+  path: Path,
+  isSound: (path: Path) => boolean,
+): { endpoint: Endpoint | undefined; problems: Problem[] } {
+  const parts = isPlain(value) ? Object.entries(value) : [];
+  const known = parts.filter(([name]) => isSound([...path, name]));
+  let endpoint: Endpoint | undefined;
+  const read = (node: Options): void => {
+    refuseSeveralNodes("", value);
+    const isWhole = Object.keys(node).length === parts.length;
+    const hasAddress = "url" in node || "path" in node;
+    // After the removal of wrong parts, the address may be missing: that is no problem of its own.
+    const rest = hasAddress ? node : { host: "substitute", ...node };
+    endpoint = parseEndpoint("", isWhole ? value : rest);
+  };
+  const problems = findProblems(Object.fromEntries(known), read, path, {});
+  const isRight = known.length === parts.length && problems.length === 0;
+  return { endpoint: isRight ? endpoint : undefined, problems };
 }

@@ -8,27 +8,27 @@ import type { NodeOption } from "../redis/node-options.ts";
 import type { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
-import { check, type Checked } from "./check.ts";
+import { check, isAboutNodes } from "./check.ts";
 import type { DurationText } from "./duration.ts";
-import { type ChangeableLocks, createLocks, type Locks } from "./locks.ts";
+import { createLocks, type Locks } from "./locks.ts";
+import { LockRulesError, NOWHERE, type RulesProblem } from "./problem.ts";
 import type { RuleMatch } from "./rule.ts";
-import { LockRulesError, NOWHERE, type RulesProblem } from "./rules-error.ts";
 import { showPath } from "./shown.ts";
 
-/** Options as rules have them: durations may have a unit, functions are left out. */
+/** Options in the form of rules: durations may have a unit, functions are left out. */
 type Written<Options, Known extends Readonly<Record<string, DataOption>>> = {
   [Name in keyof Options & keyof Known]?:
     | Exclude<Options[Name], (...parameters: never[]) => unknown>
     | (Known[Name]["takes"] extends "duration" | "duration or false" ? DurationText : never);
 };
 
-/** Says what to lock for the jobs that it matches, and how. */
+/** A rule: the jobs that it matches, their lock keys, and options of the lock. */
 export interface LockRule extends RuleMatch, Written<LockPolicies<Job>, typeof LOCK_DATA_OPTIONS> {
-  /** A key template, several, of which a job gets all or none, or `null` for jobs that need no lock. */
+  /** A key template, or several, of which a job locks all or none; `null` for jobs that need no lock. */
   key: string | readonly string[] | null;
 }
 
-/** What a rules file has. */
+/** The contents of a rules file. */
 export interface LockRules
   extends
     Omit<Written<LockPolicies<Job>, typeof LOCK_DATA_OPTIONS>, keyof typeof REDLOCK_DATA_OPTIONS>,
@@ -39,11 +39,11 @@ export interface LockRules
   rules: readonly LockRule[];
 }
 
-/** What goes beside the rules. */
+/** Options beside the rules. */
 export interface LocksOptions {
   /**
-   * Options of the `Redlock` that go before those of the rules: telemetry, which no file can have, or the masters of a
-   * test. What is wrong with `nodes` in the rules does not count then.
+   * Options of the `Redlock` that replace those of the rules, such as telemetry, or the masters of a test. With `nodes` here,
+   * problems of `nodes` in the rules do not count.
    * @defaultValue none
    */
   redlock?: RedlockOptions;
@@ -52,30 +52,26 @@ export interface LocksOptions {
 }
 
 /**
- * Makes locks of rules in code: the same as `loadLocks` does of a file. Connects to nothing before the first lock.
- * @throws {LockRulesError} that tells all mistakes; {@link LockConfigError} for a bad option of `options`.
+ * Creates locks by rules in code, as `loadLocks` does by a file. Does not connect before the first lock.
+ * @throws {LockRulesError} with all problems; {@link LockConfigError} for a wrong option in `options`.
  */
 export function defineLocks(rules: LockRules, options: LocksOptions = {}): Locks {
   checkLocksOptions(options);
   const checked = check(rules, options.environment ?? process.env);
-  const faults = checked.problems.map(({ path, found, expected }) => ({
+  const problems = checked.problems.map(({ path, found, expected }) => ({
     ...NOWHERE,
     path: showPath(path),
     found,
     expected,
   }));
-  return locksOf(checked, faults, options);
+  return createLocks(redlockOptionsOf(checked.masters, problems, options), checked.rules);
 }
 
-/** Checks what goes beside the rules, but for the options of the `Redlock`, which checks them itself. */
+/** Checks the options beside the rules; the `Redlock` checks its own. */
 export function checkLocksOptions(options: unknown): void {
   requireObject("options", options, "an object of options");
   refuseUnknownOptions("", options, ["redlock", "environment"]);
-  const { redlock, environment }: Record<keyof LocksOptions, unknown> = {
-    redlock: undefined,
-    environment: undefined,
-    ...options,
-  };
+  const { redlock, environment } = options as Partial<Record<keyof LocksOptions, unknown>>;
   if (redlock instanceof Redlock) {
     throw new LockConfigError({
       path: "redlock",
@@ -91,25 +87,19 @@ export function checkLocksOptions(options: unknown): void {
   }
 }
 
-/** Makes locks of rules that were checked. @throws {LockRulesError} when there are faults. */
-export function locksOf(
-  { masters, rules }: Checked,
-  faults: readonly RulesProblem[],
-  options: LocksOptions,
-): ChangeableLocks {
-  return createLocks(redlockOptionsOf({ masters }, faults, options), rules);
-}
-
-/** The options of the `Redlock` of rules that were checked. @throws {LockRulesError} when there are faults. */
+/**
+ * Returns the options of the `Redlock` of checked rules, with those of `options`.
+ * @throws {LockRulesError} when there are problems.
+ */
 export function redlockOptionsOf(
-  { masters }: Pick<Checked, "masters">,
-  faults: readonly RulesProblem[],
+  masters: RedlockOptions,
+  problems: readonly RulesProblem[],
   { redlock }: LocksOptions,
 ): RedlockOptions {
   const counting =
-    redlock?.nodes === undefined ? faults : faults.filter(({ path }) => !/^nodes\b/.test(path));
+    redlock?.nodes === undefined ? problems : problems.filter((each) => !isAboutNodes(each));
   if (counting.length > 0) throw new LockRulesError(counting);
-  // What is there without a value does not take the place of one.
+  // An option without a value does not replace one.
   const given = Object.entries(redlock ?? {}).filter(([, value]) => value !== undefined);
-  return { ...masters.options, ...Object.fromEntries(given) };
+  return { ...masters, ...Object.fromEntries(given) };
 }

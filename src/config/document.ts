@@ -1,106 +1,153 @@
 import { Lexer, LineCounter, parseDocument, Parser, type YAMLError } from "yaml";
 import { findJsonProblem } from "./json.ts";
-import type { Problem, Path } from "./problem.ts";
-import type { Stretch } from "./source-line.ts";
-import { describeSyntaxError, IS_LOCAL } from "./syntax-error.ts";
+import { type Path, type Problem, wrongSyntax } from "./problem.ts";
+import type { Stretch } from "./shown.ts";
 import { DEEPEST, EXPECTED_IN_FILE, ValueReader } from "./value-reader.ts";
 
-/** Something wrong with the text itself, at an offset in it. */
-export interface TextProblem {
-  readonly at: number;
-  readonly found: string;
-  readonly expected: string;
-}
-
-/** A text of YAML or JSON that was read: the value, and where its parts are. */
+/** A text of YAML or JSON that was read: the value, and the positions of its parts. */
 export interface SourceDocument {
-  /** `undefined` when the text is so wrong that there is none. */
+  /** `undefined` when the syntax is so wrong that there is no value. */
   readonly value: unknown;
-  readonly faults: readonly TextProblem[];
-  /** What is wrong with single values, as they are written. */
+  /** Problems of the syntax, and of values as they are written. */
   readonly problems: readonly Problem[];
-  /** Where the value has something that stands for what cannot be read. */
+  /** Paths at which the value has a substitute for something unreadable. */
   readonly unreadable: readonly Path[];
-  /** Where its values and names are; none when the text is so wrong that their places are not known. */
+  /** The stretches of all values and names; empty when their positions are unknown. */
   readonly stretches: readonly Stretch[];
-  /** The offset of what a mistake is about, or of the nearest thing around it. */
+  /** The offset of a problem, or of the nearest value around it. */
   offsetOf(problem: Problem): number;
   /** Line and column of an offset, from 1. */
   positionOf(offset: number): { line: number; column: number };
 }
 
-/** Reads YAML, or JSON, which is YAML too but stricter. Never throws for what stands in the text. */
+/** Reads YAML, or JSON, which is YAML too but stricter. Throws for no text. */
 export function readDocument(text: string, isJson = false): SourceDocument {
   const lines = new LineCounter();
   const positionOf = (offset: number): { line: number; column: number } => {
     const { line, col } = lines.linePos(Math.min(offset, text.length));
     return { line: Math.max(line, 1), column: Math.max(col, 1) };
   };
+  const without = (problems: readonly Problem[], stretches: readonly Stretch[]): SourceDocument => {
+    const [value, unreadable, offsetOf] = [undefined, [], syntaxOffsetOf];
+    return { value, problems, unreadable, stretches, offsetOf, positionOf };
+  };
   const early = (isJson ? findJsonProblem(text) : undefined) ?? findTooDeep(text);
   if (early !== undefined) {
     for (const { index } of text.matchAll(/^/gm)) lines.addNewLine(index);
-    const offsetOf = (): number => early.at;
-    return {
-      value: undefined,
-      faults: [early],
-      problems: [],
-      unreadable: [],
-      stretches: [],
-      offsetOf,
-      positionOf,
-    };
+    return without([early], []);
   }
   const document = parseDocument(text, {
     lineCounter: lines,
     prettyErrors: false,
     stringKeys: true,
-    // What a file means does not depend on a line in it.
+    // A directive in the file must not change the meaning of its values.
     version: "1.2",
   });
-  // Tags are told where values are read: those that YAML knows, too.
+  // The value reader reports all tags, those that YAML knows too.
   const syntaxErrors = [...document.errors, ...document.warnings].filter(
     ({ code }) => code !== "TAG_RESOLVE_FAILED",
   );
   const reader = new ValueReader(document, text, new Set(syntaxErrors.map(({ pos: [at] }) => at)));
-  const value = syntaxErrors.every(({ code }) => IS_LOCAL.has(code)) ? reader.read() : undefined;
-  const { tooMuch, problems, unreadable } = reader;
+  const isReadable = syntaxErrors.every(({ code }) => IS_LOCAL.has(code));
+  const value = isReadable ? reader.read() : undefined;
+  const { tooMuch, unreadable } = reader;
   const stretches = tooMuch === undefined ? reader.stretches : [];
-  const faults = upToBreak(syntaxErrors).map((problem) =>
-    describeSyntaxError(problem, text, stretches),
-  );
-  return {
-    value: tooMuch === undefined ? value : undefined,
-    faults: tooMuch === undefined ? faults : [...faults, tooMuch],
-    problems,
-    unreadable,
-    stretches,
-    offsetOf: (problem) => reader.offsetOf(problem),
-    positionOf,
-  };
+  const problems = upToBreak(syntaxErrors).map((error) => describeError(error, text, stretches));
+  if (tooMuch !== undefined) return without([...problems, tooMuch], []);
+  if (!isReadable) return without(problems, stretches);
+  const offsetOf = (problem: Problem): number => problem.at ?? reader.offsetOf(problem);
+  problems.push(...reader.problems);
+  return { value, problems, unreadable, stretches, offsetOf, positionOf };
 }
 
-/** What is wrong up to where the structure is broken: what the parser says of the rest follows from it, or is false. */
-function upToBreak(problems: readonly YAMLError[]): YAMLError[] {
-  const inOrder = problems.toSorted((a, b) => a.pos[0] - b.pos[0]);
+function syntaxOffsetOf({ at = 0 }: Problem): number {
+  return at;
+}
+
+/** Syntax errors that leave the values around them readable. */
+const IS_LOCAL: ReadonlySet<string> = new Set<YAMLError["code"]>([
+  "DUPLICATE_KEY",
+  "NON_STRING_KEY",
+  "BAD_SCALAR_START",
+  "BAD_ALIAS",
+  "MULTIPLE_DOCS",
+]);
+
+/** Drops the errors behind the first that breaks the structure: they follow from it. */
+function upToBreak(errors: readonly YAMLError[]): YAMLError[] {
+  const inOrder = errors.toSorted((a, b) => a.pos[0] - b.pos[0]);
   const broken = inOrder.findIndex(({ code }) => !IS_LOCAL.has(code));
   return broken === -1 ? inOrder : inOrder.slice(0, broken + 1);
 }
 
-/** Where the text is nested too deeply, found without recursion: the parser itself would exhaust the stack. */
-function findTooDeep(text: string): TextProblem | undefined {
+/** Finds where the text is nested too deeply, without recursion: the parser itself would exhaust the stack. */
+function findTooDeep(text: string): Problem | undefined {
   const parser = new Parser();
   let offset = 0;
   for (const lexeme of new Lexer().lex(text)) {
-    // What it yields are whole documents, of no interest here; but it works only as far as it is asked to.
+    // The parser works only as far as its documents are asked for.
     for (const _ of parser.next(lexeme));
     // Each level has at most two entries: the collection and the item in it.
     if (parser.stack.length > 2 * DEEPEST)
-      return {
-        at: offset,
-        found: `more than ${DEEPEST} levels of nesting`,
-        expected: EXPECTED_IN_FILE,
-      };
+      return wrongSyntax(offset, `more than ${DEEPEST} levels of nesting`, EXPECTED_IN_FILE);
     offset = parser.offset;
   }
   return undefined;
+}
+
+const QUOTES = "quotes around a text with marks of YAML in it";
+
+/** Descriptions of syntax errors. The words of the parser are those of a grammar, and repeat parts of the text. */
+const ERRORS: readonly (readonly [message: RegExp, found: string, expected: string])[] = [
+  [/^MULTIPLE_DOCS/, "a second document", "one"],
+  [/^TAB_AS_INDENT/, "a tab", "spaces before the first character"],
+  [/^NON_STRING_KEY/, "a name that is no text", "the name of an option"],
+  [/^RESOURCE_EXHAUSTION/, "too much nesting", EXPECTED_IN_FILE],
+  [/Missing closing/, "a text without a closing quote", "the same quote at its end"],
+  [/end with a \]/, "a bracket that is open", "] after its contents, and all of them indented"],
+  [/end with a \}/, "a brace that is open", "} after its contents, and all of them indented"],
+  [/Missing , /, "two values side by side", "a comma between them"],
+  [/Missing space after :/, "a colon right before a value", "a space between them"],
+  [/^BAD_INDENT|without - indicator/, "another indentation", "that of the lines around it"],
+  [/Implicit (map )?keys/, "a line without a colon", "a name, a colon and a space before a value"],
+  [/Nested mappings/, "a second colon", QUOTES],
+  [/Invalid escape/, "an unknown escape", "two backslashes for one, or single quotes"],
+  [/Block scalar header/, "text after | or >", "a line break, or quotes around all of it"],
+  [
+    /at node end|same line with key|in YAML stream/,
+    "text after the end of a value",
+    `a line break, or ${QUOTES}`,
+  ],
+  [/Comments must/, "# right after a value", "a space before a comment"],
+  [/directive/i, "% at the beginning of a line, or dashes and dots", EXPECTED_IN_FILE],
+];
+
+/** Describes a syntax error in plain words. @param stretches without them, no word of the text is repeated. */
+function describeError(
+  { code, message, pos: [start, end] }: YAMLError,
+  text: string,
+  stretches: readonly Stretch[],
+): Problem {
+  // At the end of the file, the problem is after its last character.
+  const at = Math.min(start, text.trimEnd().length);
+  const shown = stretches.find((each) => each.isShown && each.start === at);
+  const word = shown && text.slice(shown.start, shown.end).split("\n", 1)[0];
+  const next = text.indexOf("\n", at);
+  const line = text.slice(text.lastIndexOf("\n", at - 1) + 1, next === -1 ? undefined : next);
+  const isBraced = text.slice(at, end + 2).includes("{");
+  const braces = "braces that are read as an object";
+  if (isBraced && (code === "NON_STRING_KEY" || line.includes("{{")))
+    return wrongSyntax(at, braces, 'a template in quotes: "account:{{data.accountId}}"');
+  if (/(^|[[,\s])\$\{/.test(line) && code !== "DUPLICATE_KEY")
+    return wrongSyntax(at, braces, 'a variable in quotes: "${NAME}"');
+  if (code === "DUPLICATE_KEY")
+    return wrongSyntax(at, `${word ?? "a name"} a second time`, "each name once");
+  if (code === "BAD_ALIAS" || code === "BAD_SCALAR_START") {
+    const quoted = word === undefined ? "quotes around it" : `"${word}"`;
+    const because = "YAML does not allow this character at the start of a text without quotes";
+    return wrongSyntax(at, `${word ?? "a text"} without quotes`, `${quoted}: ${because}`);
+  }
+  const [, found = "text that is no YAML", expected = "YAML or JSON"] =
+    ERRORS.find(([pattern]) => pattern.test(`${code} ${message}`)) ?? [];
+  return wrongSyntax(at, found, expected);
 }

@@ -1,18 +1,18 @@
-import { type Problem, type Path, wrongValue } from "./problem.ts";
+import { type Path, type Problem, wrongValue } from "./problem.ts";
 
 /** Environment variables, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const VARIABLE = /\$\{([^}]*)\}/g;
 const UNCLOSED = /\$\{(?![^}]*\})/;
-/** All of a text: in a part of one, these may be a part of a password. */
+/** Variables of other languages, as the whole text: in a part of it, they may be a part of a password. */
 const FOREIGN_VARIABLE =
   /^(?:\$[A-Za-z_]\w*|\$\([A-Za-z_]\w*\)|\{\{?\s*[A-Za-z_]\w*\s*\}?\}|%[A-Za-z_]\w*%)$/;
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
-/** Options of a master that are numbers, and that a variable can give only as text. */
+/** Options of a master that are numbers: a variable has only text. */
 const NUMBERS = new Set<unknown>(["port", "db"]);
 
-/** Puts environment variables in the place of `${NAME}`, in every text of a value. */
+/** Replaces `${NAME}` by the environment variable, in every text of a value. */
 export function expandVariables(
   value: unknown,
   environment: Environment,
@@ -21,14 +21,14 @@ export function expandVariables(
   const problems: Problem[] = [];
   const expandText = (text: string, at: Path): unknown => {
     const expanded = text.replace(VARIABLE, (whole, name: string, offset: number) => {
-      const found = findVariable(name, environment);
-      if (found.value !== undefined) return found.value;
-      problems.push({ ...wrongValue(at, found.fault, found.expected), offset });
+      const variable = findVariable(name, environment);
+      if (typeof variable === "string") return variable;
+      problems.push({ ...wrongValue(at, variable.found, variable.expected), offset });
       return whole;
     });
     const unclosed = text.search(UNCLOSED);
     if (unclosed !== -1) {
-      const expected = "} behind the name: ${NAME}";
+      const expected = "} after the name: ${NAME}";
       problems.push({ ...wrongValue(at, "${ without an end", expected), offset: unclosed });
     }
     if (at[0] === "nodes" && FOREIGN_VARIABLE.test(text)) {
@@ -42,7 +42,7 @@ export function expandVariables(
     if (typeof part === "string") return expandText(part, at);
     if (!isPlain(part)) return part;
     if (around.includes(part)) {
-      problems.push(wrongValue(at, "an object that contains itself", "one that ends"));
+      problems.push(wrongValue(at, "an object that contains itself", "an object that ends"));
       return part;
     }
     return Object.fromEntries(
@@ -55,32 +55,29 @@ export function expandVariables(
   return { value: expand(value, path, []), problems };
 }
 
-type Variable = { value: string } | { value?: never; fault: string; expected: string };
-
-function findVariable(name: string, environment: Environment): Variable {
+function findVariable(
+  name: string,
+  environment: Environment,
+): string | Pick<Problem, "found" | "expected"> {
   // Other names may be parts of a password.
   const isUsual = /^[A-Z_][A-Z0-9_]*$/.test(name);
   const shown = isUsual ? `\${${name}}` : "a variable";
   const variable = isUsual
     ? `the environment variable ${name}`
     : "an environment variable of this name";
-  if (!NAME.test(name)) {
+  if (!NAME.test(name))
     return {
-      fault: "${ before what is no name",
+      found: "${ without a name after it",
       expected: "the name of an environment variable: ${NAME}",
     };
-  }
   const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
-  if (value === undefined) {
-    return { fault: `${shown}, which is not set`, expected: variable };
-  }
-  if (value === "") {
-    return { fault: `${shown}, which is empty`, expected: `a value in ${variable}` };
-  }
-  return { value };
+  if (value === undefined) return { found: `${shown}, which is not set`, expected: variable };
+  if (value === "")
+    return { found: `${shown}, which is empty`, expected: `a value in ${variable}` };
+  return value;
 }
 
-/** Objects of a file, not clients of ioredis. */
+/** Whether a value is a plain object, and not a client of ioredis. */
 export function isPlain(value: unknown): value is object {
   return (
     typeof value === "object" &&

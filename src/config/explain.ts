@@ -2,13 +2,13 @@ import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
 import { checkLockOptions, type LockSettings } from "../bullmq/options.ts";
 import { requireObject, requireText } from "../check-options.ts";
 import { LockKeyError } from "../errors.ts";
-import type { KeyJob } from "../keys/job.ts";
+import { describeJob, type KeyJob } from "../keys/job.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import type { RedlockSettings } from "../redlock/options.ts";
 import { readAcquireRequest } from "../redlock/acquire-request.ts";
 import { findRule, type Rule } from "./rule.ts";
 
-/** What the rules say about a job. A BullMQ `Job` is one, and so is its JSON. */
+/** The parts of a job that rules need. A BullMQ `Job` has them, and its JSON too. */
 export interface ExplainedJob {
   readonly queueName: string;
   readonly name: string;
@@ -17,31 +17,31 @@ export interface ExplainedJob {
   readonly opts?: unknown;
 }
 
-/** What becomes of a job under the rules. */
+/** The effect of the rules on a job. */
 export interface Explanation {
   /**
-   * - `"lock"`: it runs under the lock on `keys`;
-   * - `"no-lock"`: its rule has the key null: it runs without one;
-   * - `"refused"`: no key can be made from it: it fails for good;
-   * - `"no-rule"`: no rule matches: it fails for good.
+   * - `"lock"`: the job runs under the lock on `keys`;
+   * - `"no-lock"`: its rule has the key null, and it runs without a lock;
+   * - `"refused"`: its data gives no key, and it fails for good;
+   * - `"no-rule"`: no rule matches, and it fails for good.
    */
   readonly outcome: "lock" | "no-lock" | "refused" | "no-rule";
-  /** The place of the rule in the list, from 0; `undefined` when none matches. */
+  /** The index of the rule in the list, from 0; `undefined` when none matches. */
   readonly rule: number | undefined;
-  /** The keys the job would lock, all or none. */
+  /** The keys that the job locks, all or none. */
   readonly keys: readonly string[];
-  /** Why no key can be made; only for `"refused"` and `"no-rule"`. */
+  /** The reason for `"refused"` and `"no-rule"`. */
   readonly error: LockKeyError | undefined;
-  /** The options that count, defaults among them; durations are milliseconds. Empty without a lock. */
+  /** The options of the lock, with all defaults; durations are milliseconds. Empty without a lock. */
   readonly options: Readonly<Record<string, unknown>>;
 }
 
-/** The key of a rule, as `withLock` takes it. */
+/** Returns the key of a rule in the form of `withLock`. */
 export function keyOf({ key }: Pick<Rule, "key">): string | readonly string[] | (() => null) {
   return key ?? (() => null);
 }
 
-/** Says what becomes of a job. Asks no master. @throws {LockConfigError} for what is no job. */
+/** Explains the effect of the rules on a job. @throws {LockConfigError} for a value that is no job. */
 export function explain(
   explained: ExplainedJob,
   rules: readonly Rule[],
@@ -60,7 +60,7 @@ export function explain(
   const checked = checkLockOptions({ redlock, key: keyOf(rule), ...rule.options });
   const options = optionsOf(checked, settings);
   try {
-    // A template makes at least one key, or throws.
+    // A template gives at least one key, or throws.
     const keys = checked.keysOf(job as Parameters<typeof checked.keysOf>[0]) ?? [];
     return { ...nothing, outcome: "lock", keys, options };
   } catch (error) {
@@ -69,15 +69,12 @@ export function explain(
   }
 }
 
-/** The error of a job that no rule matches. */
-export function noRule({
-  queueName,
-  name,
-  id,
-}: Pick<KeyJob, "queueName" | "name" | "id">): LockKeyError {
+/** Creates the error of a job that no rule matches. */
+export function noRule(job: KeyJob): LockKeyError {
+  const [queue, name] = [job.queueName, job.name].map((each) => JSON.stringify(each));
   return new LockKeyError({
-    message: `no rule matches the queue ${JSON.stringify(queueName)} and the job name ${JSON.stringify(name)}; a rule with "key: null" lets such jobs run without a lock`,
-    job: `${queueName}:${id ?? "no id"}`,
+    message: `no rule matches the queue ${queue} and the job name ${name}; a rule with "key: null" lets such jobs run without a lock`,
+    job: describeJob(job),
   });
 }
 

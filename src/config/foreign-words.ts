@@ -2,7 +2,7 @@ const LIMIT = "nothing yet: a key has one holder, and no limit can be set";
 const DURATIONS =
   "ttl, which is extended while the job runs; maxHold for how long a job may run, maxWait for how long it may wait";
 
-/** What options of other systems are here, by their names in lower case without `-` and `_`. */
+/** Options of other systems, in lower case without `-` and `_`, and what to write here. */
 const OPTIONS = [
   ["concurrency concurrencylimit limit maxruns performlimit totallimit to", LIMIT],
   ["redis connection connections masters servers hosts urls", "nodes"],
@@ -17,15 +17,12 @@ const OPTIONS = [
   ["match", "queue, job, when or unless"],
   ["name jobname jobs", "job"],
   ["queuename queues", "queue"],
-  [
-    "retries attempts maxattempts",
-    "nothing here: how often a job is tried is an option of the job, attempts",
-  ],
+  ["retries attempts maxattempts", "nothing here: set the option attempts of the job"],
   ["<<", "no merge: options at the top are for all rules, and an alias stands for one value"],
   ["env", "${NAME} in nodes or prefix"],
 ] as const;
 
-/** What policies of other systems are here, written likewise. */
+/** Policies of other systems in the same form, and those of this library. */
 const POLICIES = [
   ["discard drop ignore log dontrelease cancelnewest", "skip"],
   ["replace supersede latest newest newestfirst", "keepLatest"],
@@ -34,13 +31,13 @@ const POLICIES = [
   ["cancel terminate", "cancelInProgress"],
 ] as const;
 
-/** Says what an option of another system is here. */
+/** Describes what to write instead of an option of another system. */
 export function hintAboutOption(name: string): string | undefined {
   if (/^\/[/*]/.test(name)) return "# before a comment";
   return lookUp(OPTIONS, name);
 }
 
-/** The choice that a word of another system stands for. */
+/** Returns the choice that a word of another system stands for. */
 export function meantChoice(word: string, choices: readonly string[]): string | undefined {
   const meant = lookUp(POLICIES, word);
   return meant !== undefined && choices.includes(meant) ? meant : undefined;

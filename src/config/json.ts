@@ -1,4 +1,4 @@
-import type { TextProblem } from "./document.ts";
+import { type Problem, wrongSyntax } from "./problem.ts";
 import { mayShow, mayShowName } from "./shown.ts";
 
 const SPACE = /[ \t\n\r]*/y;
@@ -6,7 +6,7 @@ const TOKEN =
   /"(?:[ !#-[\]-\u{10FFFF}]|\\(?:["\\/bfnrt]|u[\dA-Fa-f]{4}))*"|(?:true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\w.+-])|[{}[\]:,]/uy;
 const ELSEWHERE = "; YAML is read from a file whose name ends in .yaml or .yml";
 
-/** What may come next, by what it begins with; a plain value is `v`, the end of the text nothing. */
+/** The tokens that may come next, by their first characters; `v` is a plain value. */
 const NEXT = {
   value: ['"v{[', "a value"],
   "first value": ['"v{[]', "a value or ]"],
@@ -15,12 +15,12 @@ const NEXT = {
   colon: [":", "a colon"],
 } as const;
 
-/** Where a text is no JSON, of which `JSON.parse` tells the place in some cases only; `undefined` when it is. */
-export function findJsonProblem(text: string): TextProblem | undefined {
+/** Finds the problem of a text that is no JSON; the errors of `JSON.parse` do not always have its position. */
+export function findJsonProblem(text: string): Problem | undefined {
   const open: { kind: "{" | "["; step: string | number }[] = [];
   let next = "value" as keyof typeof NEXT | "end of value";
   let at = 0;
-  const fail = (expected: string): TextProblem => {
+  const fail = (expected: string): Problem => {
     const path = open.map(({ step }) => step);
     const isName = next === "name" || next === "first name" || path.length === 0;
     const isShown = (word: string): boolean =>
@@ -67,7 +67,7 @@ function take(token: RegExp, text: string, at: number): string {
   return token.exec(text)?.[0] ?? "";
 }
 
-/** What other languages have for values. */
+/** Values of other languages, and marks. */
 const NO_SECRET = /^(?:undefined|NaN|-?Infinity|None|True|False|[{}[\]:,])$/;
 
 function describe(
@@ -75,26 +75,23 @@ function describe(
   at: number,
   expected: string,
   isShown: (word: string) => boolean,
-): TextProblem {
+): Problem {
   const rest = text.slice(at, at + 40);
   const [word = ""] = /^[\w.+-]+|^./su.exec(rest) ?? [];
   if (/^(?:#|\/[/*])/.test(rest))
-    return { at, found: "a comment", expected: `none: JSON has no comments${ELSEWHERE}` };
-  if (rest === "") return { at, found: "the end of the file", expected };
-  if (word === '"')
-    return take(TOKEN, text, at) === ""
-      ? {
-          at,
-          found: "a text without an end, or with a line break or an unknown escape in it",
-          expected: String.raw`one line, with escapes such as \n and \"`,
-        }
-      : { at, found: "a text", expected };
+    return wrongSyntax(at, "a comment", `none: JSON has no comments${ELSEWHERE}`);
+  if (rest === "") return wrongSyntax(at, "the end of the file", expected);
+  if (word === '"' && take(TOKEN, text, at) !== "") return wrongSyntax(at, "a text", expected);
+  if (word === '"') {
+    const found = "a text without an end, or with a line break or an unknown escape in it";
+    return wrongSyntax(at, found, String.raw`one line, with escapes such as \n and \"`);
+  }
   // In YAML such a word would be a text, and a key of that text one lock for all jobs.
   const isYaml = /^[A-Za-z_'&*|>!]/.test(word) && !NO_SECRET.test(word);
   const shown = NO_SECRET.test(word) || isShown(word) ? word : "something without quotes";
-  return {
+  return wrongSyntax(
     at,
-    found: word === "'" ? "a single quote" : shown,
-    expected: expected + (isYaml ? ELSEWHERE : ""),
-  };
+    word === "'" ? "a single quote" : shown,
+    expected + (isYaml ? ELSEWHERE : ""),
+  );
 }

@@ -2,30 +2,30 @@ import { resolve } from "node:path";
 import { requireText } from "../check-options.ts";
 import { LockConfigError } from "../errors.ts";
 import type { RulesChange } from "../events.ts";
-import { checkLocksOptions, locksOf, type LocksOptions, redlockOptionsOf } from "./define-locks.ts";
-import { FILE_NAMES, findFile } from "./text-file.ts";
-import type { Locks } from "./locks.ts";
-import { readRulesFile, type RulesFile } from "./rules-file.ts";
+import { checkLocksOptions, type LocksOptions, redlockOptionsOf } from "./define-locks.ts";
+import { createLocks, type Locks } from "./locks.ts";
+import type { Rule } from "./rule.ts";
+import { FILE_NAMES, findFile, readRulesFile } from "./rules-file.ts";
+import type { RedlockOptions } from "../redlock/options.ts";
 
 /** Locks by the rules of a file. */
 export interface FileLocks extends Locks {
   /**
-   * Reads the file again. Its rules hold for jobs that are taken up from then on; those that run stay under theirs. The event
-   * `reloaded` of the `Redlock` says what has changed.
-   * @throws {LockRulesError} that tells all mistakes in the file; {@link LockConfigError} when its masters, or their options
-   * such as the ttl at the top, are not those that the locks were made with. The old rules are kept then.
+   * Reads the file again. Its rules apply to jobs that start afterwards; running jobs keep theirs. The event `reloaded` of the
+   * `Redlock` reports the changes.
+   * @throws {LockRulesError} with all problems of the file; {@link LockConfigError} when its masters, or their options such as
+   * the ttl at the top, differ from those of the locks. The old rules stay then.
    * @example process.on("SIGHUP", () => locks.reload().catch((error) => log.error(error)));
    */
   reload(this: void): Promise<RulesChange>;
 }
 
 /**
- * Makes locks of a rules file, in YAML or JSON. Connects to nothing before the first lock.
+ * Creates locks by a rules file, in YAML or JSON. Does not connect before the first lock.
  *
- * @param path the file; without it, `bullmq-redlock.yaml`, `.yml` or `.json` in the current folder or the nearest one
- * above it.
- * @throws {LockRulesError} that tells all mistakes in the file; {@link LockConfigError} when there is none, or for a bad
- * option of `options`.
+ * @param path the file; by default `bullmq-redlock.yaml`, `.yml` or `.json` in the current folder or the nearest one above it.
+ * @throws {LockRulesError} with all problems of the file; {@link LockConfigError} when there is none, or for a wrong option in
+ * `options`.
  * @example
  * const locks = await loadLocks();
  * new Worker("invoices", locks.wrap(async (job, jobToken, signal, lock) => { ... }), { connection });
@@ -41,19 +41,20 @@ export async function loadLocks(path?: string, options: LocksOptions = {}): Prom
       expected: FILE_NAMES.join(", "),
     });
   }
-  const read = async (): Promise<RulesFile> =>
-    await readRulesFile(file, options.environment ?? process.env);
-  const rules = await read();
-  const locks = locksOf(rules, rules.faults, options);
-  // One after the other: what was read last counts.
+  const read = async (): Promise<[RedlockOptions, readonly Rule[]]> => {
+    const { masters, problems, rules } = await readRulesFile(
+      file,
+      options.environment ?? process.env,
+    );
+    return [redlockOptionsOf(masters, problems, options), rules];
+  };
+  const locks = createLocks(...(await read()));
+  // One after the other, so that the last file that was read counts.
   let reloading: Promise<unknown> = Promise.resolve();
   return {
     ...locks,
     reload: () => {
-      const reloaded = reloading.then(async () => {
-        const fresh = await read();
-        return locks.change(redlockOptionsOf(fresh, fresh.faults, options), fresh.rules);
-      });
+      const reloaded = reloading.then(async () => locks.change(...(await read())));
       reloading = reloaded.catch(() => undefined);
       return reloaded;
     },

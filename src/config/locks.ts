@@ -5,39 +5,39 @@ import { type LockingProcessor, withLock } from "../bullmq/with-lock.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
 import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
+import type { RulesChange } from "../events.ts";
 import { explain, type ExplainedJob, type Explanation, keyOf, noRule } from "./explain.ts";
 import { findRule, type Rule } from "./rule.ts";
-import { changeOf, requireSameMasters, type RulesChange } from "./rules-change.ts";
 
 /** Locks for jobs, by rules. */
 export interface Locks extends AsyncDisposable {
-  /** The `Redlock` of all rules: its events, `inspect`, `ready` and so on. */
+  /** The `Redlock` of all rules, with its events, `inspect` and `ready`. */
   readonly redlock: Redlock;
   /**
-   * Wraps a processor as `withLock` does; the rule is picked for each job, by the name of its queue and its own. A job
-   * that no rule matches fails for good, and never runs without a lock by accident. Any rule may skip jobs, so that a
-   * {@link SkippedResult} is among the results.
+   * Wraps a processor as `withLock` does, with the options of the first rule that matches the job. A job that no rule matches
+   * fails for good, so that it does not run without a lock by accident. A rule may skip jobs: then the result is a
+   * {@link SkippedResult}.
    */
   wrap<J extends Job = Job, R = J["returnvalue"]>(
     this: void,
     processor: (job: J, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<R>,
   ): LockingProcessor<J, R | SkippedResult>;
-  /** Says which rule matches a job, which keys it would lock, and with which options. Asks no master. */
+  /** Explains which rule matches a job, and which keys and options the job gets. Sends nothing to the masters. */
   explain(this: void, job: ExplainedJob): Explanation;
   /** Closes the `Redlock`; close the workers first. Idempotent. */
   close(this: void): Promise<void>;
 }
 
-/** Locks whose rules can be changed. */
+/** Locks with rules that can change. */
 export interface ChangeableLocks extends Locks {
   /**
-   * Takes other rules for jobs that are taken up from now on.
-   * @throws {LockConfigError} for options that do not fit each other, or that the `Redlock` was not made with.
+   * Applies other rules to jobs that start afterwards.
+   * @throws {LockConfigError} for options that do not fit each other, or that differ from those of the `Redlock`.
    */
   change(options: RedlockOptions, rules: readonly Rule[]): RulesChange;
 }
 
-/** Makes locks of rules that were found right. @throws {LockConfigError} for options that do not fit each other. */
+/** Creates locks by rules without problems. @throws {LockConfigError} for options that do not fit each other. */
 export function createLocks(options: RedlockOptions, given: readonly Rule[]): ChangeableLocks {
   const settings = checkRedlockOptions(options);
   const redlock = new Redlock(options);
@@ -78,10 +78,9 @@ function wrap<J extends Job, R>(
       expected: "a function that processes a job",
     });
   }
-  // Made when a job first needs it: there may be thousands of rules.
+  // Created for the first job of each rule: there may be thousands of rules.
   const byRule = new WeakMap<Rule, LockingProcessor<J, R | SkippedResult>>();
   const processorOf = (rule: Rule): LockingProcessor<J, R | SkippedResult> => {
-    // The paths of the template are checked against each job; the type of its data is not known to the rules.
     const known = byRule.get(rule);
     if (known !== undefined) return known;
     const made = withLock({ redlock, key: keyOf(rule), ...rule.options }, processor);
@@ -97,10 +96,55 @@ function wrap<J extends Job, R>(
     },
     processor,
   );
-  // BullMQ gives the signal only to a function that declares three plain parameters.
+  // BullMQ passes the signal only to a function that declares three plain parameters.
   return async function ruledProcessor(job, jobToken, signal) {
     const rule = findRule(rulesNow(), job);
     const process = rule === undefined ? refuse : processorOf(rule);
     return await process(job, jobToken, signal);
   };
+}
+
+/** Refuses options that differ from those of the `Redlock`. The message does not show them: they may have passwords. */
+function requireSameMasters(made: RedlockOptions, given: RedlockOptions): void {
+  const names = new Set([...Object.keys(made), ...Object.keys(given)]) as Set<keyof RedlockOptions>;
+  for (const name of names) {
+    // Values in code, such as a client or telemetry, are the same object.
+    if (made[name] === given[name]) continue;
+    if (JSON.stringify(made[name]) === JSON.stringify(given[name])) continue;
+    throw new LockConfigError({
+      path: name,
+      found: "another value",
+      expected: "the value at the start: restart the process to change it",
+    });
+  }
+}
+
+/** Compares two lists of rules. */
+function changeOf(before: readonly Rule[], after: readonly Rule[]): RulesChange {
+  const [old, fresh] = [before.map(textOf), after.map(textOf)];
+  const added = missingIn(old, fresh);
+  const removed = missingIn(fresh, old);
+  const kept = without(fresh, added);
+  const reordered = without(old, removed).some((text, index) => text !== kept[index]);
+  return { rules: after.length, added, removed, reordered };
+}
+
+/** The indices of texts that the others do not have, or have fewer times. */
+function missingIn(others: readonly string[], texts: readonly string[]): number[] {
+  const left = new Map<string, number>();
+  for (const text of others) left.set(text, (left.get(text) ?? 0) + 1);
+  return texts.flatMap((text, index) => {
+    const count = left.get(text) ?? 0;
+    left.set(text, count - 1);
+    return count > 0 ? [] : [index];
+  });
+}
+
+function without(texts: readonly string[], indices: readonly number[]): string[] {
+  const left = new Set(indices);
+  return texts.filter((_, index) => !left.has(index));
+}
+
+function textOf({ written, key, options }: Rule): string {
+  return JSON.stringify([written, key, options]);
 }

@@ -1,73 +1,122 @@
-import { relative } from "node:path";
+import { readFile, stat } from "node:fs/promises";
+import { dirname, join, relative, resolve } from "node:path";
+import { LockConfigError } from "../errors.ts";
 import { check, type Checked } from "./check.ts";
 import type { Environment } from "./environment.ts";
-import type { Problem } from "./problem.ts";
-import { readText } from "./text-file.ts";
-import type { RulesProblem } from "./rules-error.ts";
-import { showPath } from "./shown.ts";
-import { showLine } from "./source-line.ts";
+import { LockRulesError, NOWHERE, type RulesProblem, wrongValue } from "./problem.ts";
+import { showLine, showPath } from "./shown.ts";
+
+/** The names of rules files. */
+export const FILE_NAMES = ["bullmq-redlock.yaml", "bullmq-redlock.yml", "bullmq-redlock.json"];
+
+/**
+ * Finds the rules file in a folder or in the nearest one above it; `undefined` when there is none.
+ * @throws {LockConfigError} when one folder has two of them.
+ */
+export async function findFile(folder: string): Promise<string | undefined> {
+  for (let at = resolve(folder); ; at = dirname(at)) {
+    const there = await Promise.all(FILE_NAMES.map(async (name) => await isFile(join(at, name))));
+    const found = FILE_NAMES.filter((_, index) => there[index]);
+    if (found.length > 1) {
+      throw new LockConfigError({
+        path: "file",
+        found: `${found.join(" and ")} in ${at}`,
+        expected: "one of them",
+      });
+    }
+    if (found[0] !== undefined) return join(at, found[0]);
+    if (at === dirname(at)) return undefined;
+  }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFile();
+  } catch {
+    // A file that this process may not see cannot be its rules file.
+    return false;
+  }
+}
 
 /** A rules file that was read. */
-export interface RulesFile extends Checked {
-  /** The path for people: relative to the current folder where that is shorter. */
+export interface RulesFile extends Pick<Checked, "masters" | "rules"> {
+  /** The path for messages: relative to the current folder where that is shorter. */
   readonly file: string;
-  /** Everything that is wrong, in the order of the file. */
-  readonly faults: readonly RulesProblem[];
-  /** The line of each rule, from 1. */
+  /** All problems, in the order of the file. */
+  readonly problems: readonly RulesProblem[];
+  /** The line of a rule, from 1. */
   lineOf(this: void, rule: number): number;
-  /** Mistakes that belong to one part, as faults. */
-  toFaults(this: void, problems: readonly Problem[]): RulesProblem[];
 }
 
-/** Reads and checks a rules file. @throws {LockRulesError} when it is no text file of a sensible size. */
+/** Reads and checks a rules file. @throws {LockRulesError} when it is no text file, or larger than 1 MiB. */
 export async function readRulesFile(path: string, environment: Environment): Promise<RulesFile> {
-  // A carriage return alone ends a line too, but not to the parser.
+  // The parser does not end a line at a carriage return alone.
   const text = (await readText(path)).replace(/^\uFEFF/, "").replace(/\r(?!\n)/g, "\n");
-  // Here, so that who defines rules in code, or uses no rules, does not load it.
+  // Imported here, so that rules in code do not load the parser.
   const { readDocument } = await import("./document.ts");
   const document = readDocument(text, /\.json$/i.test(path));
+  const { value, unreadable, stretches } = document;
+  const checked = check(value === undefined ? {} : value, environment, unreadable);
+  // Without a value, what is missing follows from the broken syntax.
+  const problems = value === undefined ? [] : checked.problems;
   const fromFolder = relative(process.cwd(), path);
   const file = fromFolder.length < path.length ? fromFolder : path;
-  const faultAt = (
-    at: number,
-    what: Pick<RulesProblem, "path" | "found" | "expected">,
-  ): RulesProblem => {
-    const { line, column } = document.positionOf(at);
-    return {
-      ...what,
-      file,
-      line,
-      column,
-      source: showLine(text, at, document.stretches),
-    };
-  };
-  const toFaults = (problems: readonly Problem[]): RulesProblem[] =>
-    problems
-      .map((problem) => ({ problem, at: document.offsetOf(problem) }))
-      .sort((a, b) => a.at - b.at)
-      .map(({ problem: { path, found, expected }, at }) =>
-        faultAt(at, { path: showPath(path), found, expected }),
-      );
-  const textProblems = document.faults.map(({ at, found, expected }) =>
-    faultAt(at, { path: "", found, expected }),
-  );
-  const { value, unreadable } = document;
-  const checked = check(value === undefined ? {} : value, environment, unreadable);
-  // Where the text is broken, what is missing is no news.
-  const problems = value === undefined ? [] : [...document.problems, ...checked.problems];
   return {
     ...checked,
-    problems,
     file,
-    faults: [...textProblems, ...toFaults(problems)].sort(byPlace),
+    problems: [...document.problems, ...problems]
+      .map((problem) => ({ problem, at: document.offsetOf(problem) }))
+      .sort((a, b) => a.at - b.at)
+      .map(({ problem, at }) => ({
+        path: showPath(problem.path),
+        found: problem.found,
+        expected: problem.expected,
+        file,
+        ...document.positionOf(at),
+        source: showLine(text, at, stretches),
+      })),
     lineOf: (rule) =>
-      document.positionOf(
-        document.offsetOf({ path: ["rules", rule], part: "value", found: "", expected: "" }),
-      ).line,
-    toFaults,
+      document.positionOf(document.offsetOf(wrongValue(["rules", rule], "", ""))).line,
   };
 }
 
-function byPlace(a: RulesProblem, b: RulesProblem): number {
-  return (a.line ?? 0) - (b.line ?? 0) || (a.column ?? 0) - (b.column ?? 0);
+/** Many times the size of any real rules file. */
+const LARGEST = 1_048_576;
+const EXPECTED = "a text file with nodes and rules, in YAML or JSON";
+
+async function readText(file: string): Promise<string> {
+  const refuse = (found: string, before?: string): LockRulesError => {
+    const lines = before?.split(/\r\n|[\r\n]/);
+    const position = lines && { line: lines.length, column: (lines.at(-1) ?? "").length + 1 };
+    return new LockRulesError([
+      { ...NOWHERE, ...position, path: "", found, expected: EXPECTED, file },
+    ]);
+  };
+  const bytes = await readBytes(file, refuse);
+  const lossy = new TextDecoder().decode(bytes);
+  if (bytes.length > LARGEST) throw refuse("more than 1 MiB (1048576 bytes)", "");
+  if (bytes[0] === 0xff || bytes[0] === 0xfe) throw refuse("text that is not UTF-8", "");
+  if (bytes.includes(0)) throw refuse("a binary file", lossy.slice(0, lossy.indexOf("\0")));
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw refuse("text that is not UTF-8", lossy.slice(0, lossy.indexOf("\uFFFD")));
+  }
+  if (text.trim() === "") throw refuse("an empty file", "");
+  return text;
+}
+
+async function readBytes(file: string, refuse: (found: string) => Error): Promise<Uint8Array> {
+  try {
+    const stats = await stat(file);
+    // Reading a pipe may never end.
+    if (!stats.isFile()) throw refuse(stats.isDirectory() ? "a directory" : "no regular file");
+    return stats.size > LARGEST ? new Uint8Array(LARGEST + 1) : await readFile(file);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT") throw refuse("no such file");
+    if (code === "EACCES" || code === "EPERM") throw refuse("a file that may not be read");
+    throw error;
+  }
 }

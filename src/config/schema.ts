@@ -6,9 +6,9 @@ import { KNOWN_IN_NODE } from "../redis/node-options.ts";
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
 import { LARGEST_DRIFT_FACTOR } from "../redlock/options.ts";
 import { DURATION_EXPECTED, DURATION_FORM } from "./duration.ts";
-import { PATTERN_EXPECTED, PATTERN_FORM, QUEUE_FORM } from "./patterns.ts";
+import { PATTERN_EXPECTED, PATTERN_FORM, QUEUE_FORM } from "./pattern.ts";
 
-/** What is expected where, in words. */
+/** The expectations of messages. */
 export const EXPECTED = {
   rules: "a list of rules, each with a key; the first that matches counts",
   rule: 'a rule, such as { queue: "invoices", key: "account:{{data.accountId}}" }',
@@ -20,11 +20,11 @@ export const EXPECTED = {
   file: "nodes and rules",
 } as const;
 
-/** Of the one ratio there is, `driftFactor`. */
+/** `driftFactor` is the only ratio. */
 const RATIO = `a number from 0 to ${LARGEST_DRIFT_FACTOR}`;
 const OR_FALSE = `${DURATION_EXPECTED}; or false for none`;
 
-/** What an option takes that has no list of its values. */
+/** The schemas of options without a list of values. */
 const VALUES: Record<Extract<DataOption["takes"], string>, v.GenericSchema> = {
   duration: union(DURATION_EXPECTED, duration(DURATION_EXPECTED)),
   "duration or false": union(OR_FALSE, {
@@ -41,10 +41,10 @@ const pattern = (form: RegExp) =>
     v.minLength(1, PATTERN_EXPECTED),
     v.regex(form, PATTERN_EXPECTED),
   );
-/** The form of a path into a job; what is wrong with one is said where it is read. */
+/** The form of a path into a job; the reader of conditions reports its problems. */
 const PATH_FORM = /^(?:(?:data|opts)(?:[.[].*)?|name|id|queueName)$/;
 const { MIN_SAFE_INTEGER: MIN, MAX_SAFE_INTEGER: MAX } = Number;
-/** Numbers are compared as texts: those beyond are not the ones that were written. */
+/** Numbers are compared as texts: larger ones are not exactly the ones that are written. */
 const EXACT = `a number from ${MIN} to ${MAX}, or a text in quotes`;
 const value = union(EXPECTED.condition, {
   string: v.pipe(v.string(), v.regex(PATTERN_FORM, PATTERN_EXPECTED)),
@@ -96,7 +96,7 @@ const rule = v.pipe(
   v.description("Says what to lock for the jobs that it matches, and how."),
 );
 
-/** Of a master only the names: what they have is looked at when variables have been put in. */
+/** Only the names of the parts of a master: the values are checked when their variables have values. */
 const partsOfNode = Object.fromEntries(
   KNOWN_IN_NODE.map((name) => [name, v.optional(v.unknown())]),
 );
@@ -105,7 +105,7 @@ const node = v.union(
   EXPECTED.node,
 );
 
-/** The rules file: what `schema.json` is made from, and what files are checked against. */
+/** The schema of a rules file. `schema.json` is generated from it. */
 export const rulesFileSchema = v.pipe(
   v.strictObject(
     {
@@ -128,14 +128,14 @@ export const rulesFileSchema = v.pipe(
   v.description("Lock masters, and rules that say what to lock for which jobs."),
 );
 
-/** What is expected of an option in place of a value; `undefined` when the value is right. */
+/** Returns the expectation of an option that a value does not meet; `undefined` when the value is right. */
 export function expectedOf(option: string, value: unknown): string | undefined {
   const schemas: Record<string, v.GenericSchema> = { ...rulesFileSchema.entries, ...rule.entries };
   const schema = Object.hasOwn(schemas, option) ? schemas[option] : undefined;
   return schema && v.safeParse(schema, value).issues?.[0].message;
 }
 
-/** The names that may stand at the top of a file, and in a rule. */
+/** The names of options at the top of a file, and in a rule. */
 export const KNOWN_AT_TOP = Object.keys(rulesFileSchema.entries);
 export const KNOWN_IN_RULE = Object.keys(rule.entries);
 
@@ -145,11 +145,11 @@ function oneOrMore<S extends v.GenericSchema>(each: S, expected: string, most = 
   return union(expected, { each, array: most === Infinity ? array : few });
 }
 
-/** A union of which the type of a value says the member that is meant; else it is `each`, if there is one. */
+/** A union in which the type of a value selects the member, or else `each`, if there is one. */
 function union<M extends Record<string, v.GenericSchema>>(expected: string, members: M) {
   const schema = v.union(Object.values(members) as M[keyof M][], expected);
   const run = schema["~run"].bind(schema);
-  // All members would be tried, and of a list no element named.
+  // Valibot would try all members, and report no element of a list.
   const pick: typeof run = (dataset, config) => {
     const type = Array.isArray(dataset.value) ? "array" : typeof dataset.value;
     const meant = members[type] ?? members["each"];

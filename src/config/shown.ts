@@ -1,22 +1,26 @@
 import { describeKind, describeValue } from "../errors.ts";
+import { printable } from "../printable.ts";
 import { KNOWN_IN_NODE, REFUSED_IN_NODE } from "../redis/node-options.ts";
-import { NOTHING, type Path, writePath } from "./problem.ts";
+import { type Path, type SourceLine, writePath } from "./problem.ts";
 import { KNOWN_AT_TOP, KNOWN_IN_RULE } from "./schema.ts";
 
-// Messages end up in logs, and masters have passwords, which may stand in a wrong place. So only what has a known place is
-// repeated: all else is not, whatever it looks like.
+// Messages end up in logs, and a password may stand at any place of a wrong file. So a message repeats only what stands at a
+// known path, whatever it looks like.
 
-/** Names of options have no digits, and are short; a secret that is taken for a name has some, or is long. */
+/** A value that is not written, unlike the null that YAML makes of it. */
+export const NOTHING = Symbol("nothing");
+
+/** The form of an option. A secret in the place of a name has digits, or is longer. */
 const NAME = /^[A-Za-z_$-]{1,32}$/;
 const NAMES_IN_NODE = [...KNOWN_IN_NODE, ...REFUSED_IN_NODE];
 
-/** Whether a message may repeat what stands at a path: an option of the rules, or for all of them. */
+/** Whether a message may repeat the value at a path: an option of a rule, or of all rules. */
 export function mayShow([top, , name]: Path): boolean {
   if (top === "rules") return KNOWN_IN_RULE.includes(String(name));
   return top !== "nodes" && top !== "$schema" && KNOWN_AT_TOP.includes(String(top));
 }
 
-/** Whether a message may repeat a name that stands in the object at a path. */
+/** Whether a message may repeat a name in the object at a path. */
 export function mayShowName(name: string, path: Path): boolean {
   const [top] = path;
   if (top === "nodes") return path.length === 2 && NAMES_IN_NODE.includes(name);
@@ -24,7 +28,7 @@ export function mayShowName(name: string, path: Path): boolean {
   return isOption ? NAME.test(name) : mayShow(path);
 }
 
-/** Writes a path for people, up to the first name in it that may not be repeated. */
+/** Writes a path up to the first name in it that no message may repeat. */
 export function showPath(path: Path): string {
   const end = path.findIndex(
     (step, at) => typeof step === "string" && !mayShowName(step, path.slice(0, at)),
@@ -32,9 +36,82 @@ export function showPath(path: Path): string {
   return writePath(end === -1 ? path : path.slice(0, end));
 }
 
-/** Describes what stands at a path. */
+/** Describes the value at a path. */
 export function describeAt(path: Path, value: unknown): string {
   if (value === null || value === NOTHING) return "nothing";
   if (Array.isArray(value) && value.length === 0) return "an empty list";
   return mayShow(path) ? describeValue(value) : describeKind(value);
+}
+
+/** A part of a file with one value or name, and whether a message may repeat it. */
+export interface Stretch {
+  readonly start: number;
+  readonly end: number;
+  readonly isShown: boolean;
+}
+
+/** The number of characters shown before and after the problem. */
+const BEFORE = 50;
+const AFTER = 60;
+/** A line may be the whole file: so many characters before and after the problem are read. */
+const WINDOW = 1_000;
+/** Between values, everything but the marks of YAML: an anchor or a tag may be a secret. */
+const NO_MARK = /[^\s[\]{},:?-]+/g;
+const COMMENT = /(?<=^|\s)#.*/;
+
+/**
+ * Returns the line around an offset, with `***` for all that may not be shown; `undefined` when nothing else is left of it.
+ *
+ * @param stretches all values and names of the text, in its order.
+ */
+export function showLine(
+  text: string,
+  offset: number,
+  stretches: readonly Stretch[],
+): SourceLine | undefined {
+  const start = Math.max(text.lastIndexOf("\n", offset - 1) + 1, offset - WINDOW);
+  const next = text.indexOf("\n", offset);
+  const end = Math.min(next === -1 ? text.length : next, offset + WINDOW);
+  const inLine: Stretch[] = [];
+  for (let at = firstAfter(start, stretches); (stretches[at]?.start ?? end) < end; at++)
+    inLine.push(stretches[at] as Stretch);
+  if (!inLine.some(({ isShown }) => isShown)) return undefined;
+  const around = inLine.find((each) => each.start < offset && each.end > offset);
+  const place = around?.isShown === false ? Math.max(around.start, start) : offset;
+  const [before = [], after = []] = [
+    render(text, start, place, inLine),
+    render(text, place, end, inLine).trimEnd(),
+  ].map((part) => Array.from(printable(part.replaceAll("\t", " "))));
+  const left = before.length > BEFORE ? ["...", ...before.slice(-BEFORE)] : before;
+  const right = after.length > AFTER ? [...after.slice(0, AFTER), "..."] : after;
+  const shown = left.join("");
+  return { text: shown + right.join(""), caret: Array.from(shown).length };
+}
+
+/** Searches by halves: a file may have thousands of stretches, and of problems. */
+function firstAfter(offset: number, stretches: readonly Stretch[]): number {
+  let [low, high] = [0, stretches.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((stretches[middle]?.end ?? Infinity) > offset) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function render(text: string, start: number, end: number, stretches: readonly Stretch[]): string {
+  let [rendered, at] = ["", start];
+  const fill = (to: number): void => {
+    rendered += text.slice(at, to).replace(COMMENT, "").replaceAll(NO_MARK, "***");
+    at = to;
+  };
+  for (const stretch of stretches) {
+    const [from, to] = [Math.max(stretch.start, at), Math.min(stretch.end, end)];
+    if (from >= to) continue;
+    fill(from);
+    rendered += stretch.isShown ? text.slice(from, to) : "***";
+    at = to;
+  }
+  fill(end);
+  return rendered;
 }

@@ -1,65 +1,49 @@
-import {
-  type Alias,
-  type Document as YamlDocument,
-  isAlias,
-  isCollection,
-  isMap,
-  isScalar,
-  isSeq,
-  type Pair,
-  type Range,
-  type Scalar,
-} from "yaml";
-import type { TextProblem } from "./document.ts";
-import { type Problem, NOTHING, type Path, writePath } from "./problem.ts";
-import { offsetInScalar } from "./scalar-offset.ts";
+import * as yaml from "yaml";
+import { type Path, type Problem, writePath, wrongSyntax } from "./problem.ts";
 import { expectedOf } from "./schema.ts";
-import { mayShow, mayShowName } from "./shown.ts";
-import type { Stretch } from "./source-line.ts";
-import { PLAIN_VALUES } from "./syntax-error.ts";
+import { mayShow, mayShowName, NOTHING, type Stretch } from "./shown.ts";
 
 /** Deeper than any rules file, and flat enough for every recursion. */
 export const DEEPEST = 50;
-/** What is expected where there is too much, for error messages. */
+/** The contents of a rules file, for messages. */
 export const EXPECTED_IN_FILE = "nodes, options and rules";
 /** How many values aliases may repeat: a few lines can stand for billions. */
 const MOST_REPEATED = 20_000;
-/** What takes texts alone. */
+/** Options that take texts only. */
 const TEXTS: ReadonlySet<unknown> = new Set(["queue", "job", "key", "prefix"]);
-/** What compares values as texts. */
+/** Options that compare values as texts. */
 const CONDITIONS: ReadonlySet<unknown> = new Set(["when", "unless"]);
 
-/** What is nothing in other languages, and a text in YAML. */
+/** Words that are nothing in other languages, and a text in YAML. */
 const NOTHING_ELSEWHERE = /^(?:undefined|NaN|None|nil)$/;
-/** So much of a comment is looked at. */
+/** The number of characters of a comment that are read. */
 const LONGEST_COMMENT = 1_000;
 
-/** Makes values of nodes, and remembers where they stand. */
+/** Turns the nodes of a document into values, and keeps their positions. */
 export class ValueReader {
   readonly problems: Problem[] = [];
   readonly unreadable: Path[] = [];
-  /** Where values and names stand, and whether they may be shown. */
+  /** The stretches of all values and names. */
   readonly stretches: Stretch[] = [];
-  tooMuch: TextProblem | undefined;
-  readonly #document: YamlDocument.Parsed;
+  tooMuch: Problem | undefined;
+  readonly #document: yaml.Document.Parsed;
   readonly #text: string;
-  /** Where there are faults of the text, that are told as such. */
-  readonly #problems: ReadonlySet<number>;
-  /** What has an anchor where nothing may be shown: under another name it is as secret. */
+  /** The offsets of syntax errors, which are reported on their own. */
+  readonly #errors: ReadonlySet<number>;
+  /** Values that may not be shown, and have an anchor: an alias must not show them elsewhere. */
   readonly #secrets = new Set<unknown>();
   readonly #nodes = new Map<string, { readonly name: unknown; readonly value: unknown }>();
   #aliases = 0;
   #repeated = 0;
 
-  constructor(document: YamlDocument.Parsed, text: string, problems: ReadonlySet<number>) {
+  constructor(document: yaml.Document.Parsed, text: string, errors: ReadonlySet<number>) {
     this.#document = document;
     this.#text = text;
-    this.#problems = problems;
+    this.#errors = errors;
   }
 
   read(): unknown {
-    const { contents } = this.#document;
-    return this.#valueAt([], undefined, contents, 0);
+    return this.#valueAt([], undefined, this.#document.contents, 0);
   }
 
   offsetOf({ path, part, offset }: Problem): number {
@@ -70,8 +54,8 @@ export class ValueReader {
       const range = rangeOf(node);
       if (range === undefined) continue;
       const isWhole = length === path.length && node === meant;
-      // An alias stands for a text that is elsewhere.
-      if (!isWhole || offset === undefined || !isScalar(node)) return range[0];
+      // The text of an alias is elsewhere.
+      if (!isWhole || offset === undefined || !yaml.isScalar(node)) return range[0];
       return (
         range[0] + offsetInScalar(this.#text.slice(range[0], range[1]), String(node.value), offset)
       );
@@ -88,22 +72,22 @@ export class ValueReader {
     if (this.#aliases > 0) this.#repeated += 1;
     if (this.#repeated > MOST_REPEATED || depth > 2 * DEEPEST) {
       const found = `more than ${MOST_REPEATED} values by aliases, or an alias inside of itself`;
-      // One of them is told; the rest follows from it.
-      this.tooMuch ??= { at: rangeOf(node)?.[0] ?? 0, found, expected: EXPECTED_IN_FILE };
+      // The first is enough: the rest follows from it.
+      this.tooMuch ??= wrongSyntax(rangeOf(node)?.[0] ?? 0, found, EXPECTED_IN_FILE);
       return undefined;
     }
-    if (isAlias(node) || isScalar(node)) this.#note(node, mayShow(path));
-    if (isAlias(node)) return this.#targetOf(node, path, depth);
-    if (!isScalar(node) && !isCollection(node)) return this.#nothing(path);
+    if (yaml.isAlias(node) || yaml.isScalar(node)) this.#note(node, mayShow(path));
+    if (yaml.isAlias(node)) return this.#targetOf(node, path, depth);
+    if (!yaml.isScalar(node) && !yaml.isCollection(node)) return this.#nothing(path);
     if (node.anchor !== undefined && path[0] !== "rules" && !mayShow(path)) this.#secrets.add(node);
-    if (node.tag !== undefined) return this.#refuseTag(node as { range: Range }, path);
-    if (isSeq(node))
+    if (node.tag !== undefined) return this.#refuseTag(node as { range: yaml.Range }, path);
+    if (yaml.isSeq(node))
       return node.items.map((item, i) => this.#valueAt([...path, i], undefined, item, depth + 1));
-    if (isMap(node)) return this.#objectOf(node.items, path, depth);
+    if (yaml.isMap(node)) return this.#objectOf(node.items, path, depth);
     const range = rangeOf(node);
     if (range === undefined) return this.#nothing(path);
-    if (this.#problems.has(range[0])) return this.#unreadable(path);
-    const { value, source, type } = node as Scalar.Parsed;
+    if (this.#errors.has(range[0])) return this.#unreadable(path);
+    const { value, source, type } = node as yaml.Scalar.Parsed;
     const refused = type === "PLAIN" ? this.#refusePlain(source, range, path) : undefined;
     if (refused !== undefined) return refused;
     const isAsWritten = String(value) === source || (value === null && source === "~");
@@ -123,14 +107,14 @@ export class ValueReader {
     return this.#refuse(path, found, isExact ? `${String(value)}, or ${quoted}` : quoted);
   }
 
-  /** Refuses a text without quotes that is not all of what was meant, or a word for nothing in another language. */
-  #refusePlain(source: string, [, end]: Range, path: Path): unknown {
+  /** Refuses a text without quotes that a comment cuts short, or that is nothing in another language. */
+  #refusePlain(source: string, [, end]: yaml.Range, path: Path): unknown {
     const option = optionAt(path);
     const [comment = ""] = /^[ \t]+#.*/.exec(this.#text.slice(end, end + LONGEST_COMMENT)) ?? [];
     const [mark, whole] = option === "key" ? ["{{", "template"] : ["${", "text"];
     if ((option === "key" || option === "prefix") && comment.includes(mark)) {
       const found = `a comment with a ${option === "key" ? "placeholder" : "variable"} in it`;
-      const expected = `quotes around all of the ${whole}, or around what stands before the comment`;
+      const expected = `quotes around all of the ${whole}, or around the part before the comment`;
       return this.#refuse(path, found, expected);
     }
     const takesText = TEXTS.has(option) || CONDITIONS.has(option);
@@ -140,8 +124,8 @@ export class ValueReader {
     return this.#refuse(path, source, takesNull ? `null, or ${quoted}` : quoted);
   }
 
-  #targetOf(alias: Alias, path: Path, depth: number): unknown {
-    if (this.#problems.has(rangeOf(alias)?.[0] ?? -1)) return this.#unreadable(path);
+  #targetOf(alias: yaml.Alias, path: Path, depth: number): unknown {
+    if (this.#errors.has(rangeOf(alias)?.[0] ?? -1)) return this.#unreadable(path);
     const target = alias.resolve(this.#document);
     if (target === undefined) {
       const name = `*${alias.source}`;
@@ -154,23 +138,24 @@ export class ValueReader {
         : this.#refuse(path, "an alias without an anchor", "quotes around a text with * before it");
     }
     if (mayShow(path) && this.#secrets.has(target))
-      return this.#refuse(path, "an alias of what stands in nodes", "a value of its own");
+      return this.#refuse(path, "an alias of a value in nodes", "a value of its own");
     this.#aliases += 1;
     const value = this.#valueOf(target, path, depth + 1);
     this.#aliases -= 1;
     return value;
   }
 
-  #objectOf(pairs: readonly Pair[], path: Path, depth: number): unknown {
+  #objectOf(pairs: readonly yaml.Pair[], path: Path, depth: number): unknown {
     const object: Record<string, unknown> = {};
     for (const { key, value } of pairs) {
-      if (!isScalar(key)) {
+      if (!yaml.isScalar(key)) {
         this.#unreadable(path);
         continue;
       }
       const name = String(key.value);
       this.#note(key, mayShowName(name, path));
-      if (key.tag !== undefined) this.#refuseTag(key as { range: Range }, [...path, name], "name");
+      if (key.tag !== undefined)
+        this.#refuseTag(key as { range: yaml.Range }, [...path, name], "name");
       // An assignment to __proto__ would set the prototype.
       Object.defineProperty(object, name, {
         value: this.#valueAt([...path, name], key, value, depth + 1),
@@ -182,7 +167,7 @@ export class ValueReader {
     return object;
   }
 
-  /** What is not written: it is no null. */
+  /** Reads a value that is not written, and that is not null. */
   #nothing(path: Path): unknown {
     if (path[0] !== "nodes" || path.length < 2) return NOTHING;
     const expected = "a value, in quotes if it begins with &, #, ! or *; or null for none";
@@ -191,20 +176,20 @@ export class ValueReader {
 
   #note(node: unknown, isShown: boolean): void {
     const [start, end] = rangeOf(node) ?? [0, 0];
-    // What an alias repeats may stand where nothing is shown.
+    // The target of an alias may be at a place where nothing is shown.
     if (this.#aliases === 0 && start < end) this.stretches.push({ start, end, isShown });
   }
 
-  #refuseTag(node: { range: Range }, path: Path, part: Problem["part"] = "value"): unknown {
+  #refuseTag(node: { range: yaml.Range }, path: Path, part: Problem["part"] = "value"): unknown {
     const [start, end] = node.range;
-    // It stands before its value, perhaps with an anchor between them.
+    // A tag is before its value, perhaps with an anchor between them.
     const { 0: before = "", 1: tag = "" } =
       /(!\S*)\s*(?:&\S+\s*)?$/.exec(this.#text.slice(Math.max(0, start - 200), start)) ?? [];
     node.range = [start - before.length, Math.max(start, end), end];
     return this.#refuse(
       path,
       mayShow(path) ? `a tag: ${tag}` : "a tag",
-      `${PLAIN_VALUES}; a text with ! before it in quotes`,
+      "plain values: text, numbers, true, false, null; a text with ! before it in quotes",
       part,
     );
   }
@@ -220,13 +205,38 @@ export class ValueReader {
   }
 }
 
-/** The option that a path leads to: of a rule, or for all of them. */
+/** The option that a path leads to: of a rule, or of all rules. */
 function optionAt([top, , inRule]: Path): string {
   return String(top === "rules" ? inRule : top);
 }
 
-function rangeOf(node: unknown): Range | undefined {
-  const range = isScalar(node) || isCollection(node) || isAlias(node) ? node.range : undefined;
-  // An empty value has a place of its own, behind the line; its name is what people look at.
+function rangeOf(node: unknown): yaml.Range | undefined {
+  const range =
+    yaml.isScalar(node) || yaml.isCollection(node) || yaml.isAlias(node) ? node.range : undefined;
+  // The range of an empty value is after its line; the position of its name is of more use.
   return range && range[0] < range[1] ? range : undefined;
+}
+
+/**
+ * The offset in the source of an offset in a text. Quotes, escapes and folded lines are written differently, but all
+ * characters except spaces come in the same order.
+ */
+function offsetInScalar(source: string, value: string, offset: number): number {
+  const [quote = ""] = /^["']/.exec(source) ?? [];
+  const start = quote !== "" ? 1 : /^[|>]/.test(source) ? source.indexOf("\n") + 1 : 0;
+  const token =
+    quote === '"' ? /\\(?:x..|u.{4}|U.{8}|\s+|.)|\S/gs : quote === "'" ? /''|\S/g : /\S/g;
+  const inside = source.slice(0, source.length - quote.length);
+  let left = value.slice(0, offset).replaceAll(/\s/g, "").length;
+  let end = start;
+  for (const { 0: written, index } of inside.matchAll(token)) {
+    if (index < start) continue;
+    const isEscape = quote === '"' && written.length > 1;
+    const read = isEscape ? String(yaml.parse(`"${written}"`)) : written;
+    const width = written === "''" && quote === "'" ? 1 : read.replaceAll(/\s/g, "").length;
+    if (left <= 0 && width > 0) return /\s/.test(value[offset] ?? " ") ? end : index;
+    if (left > 0) end = index + written.length;
+    left -= width;
+  }
+  return end;
 }

@@ -1,18 +1,18 @@
 import { describe, expect, it } from "vitest";
 import { defineLocks, LockRulesError, type LockRules } from "../../src/config/index.ts";
-import { errorOf, faultsOf } from "./support.ts";
+import { errorOf, problemsOf } from "./support.ts";
 
 const NODES = "nodes: [redis://lock-1, redis://lock-2, redis://lock-3]";
 
-/** What is expected in the place of what stands in a rule, or at the top; nothing but the first mistake. */
+/** What is expected in the place of what stands in a rule, or at the top; nothing but the first problem. */
 async function advice(rule: string, top = ""): Promise<string> {
-  const [fault] = await faultsOf(`${NODES}\n${top}\nrules:\n- ${rule}\n`);
-  return fault === undefined
+  const [problem] = await problemsOf(`${NODES}\n${top}\nrules:\n- ${rule}\n`);
+  return problem === undefined
     ? ""
-    : `${fault.path}: found ${fault.found}, expected ${fault.expected}`;
+    : `${problem.path}: found ${problem.found}, expected ${problem.expected}`;
 }
 
-describe("advice about a mistake", () => {
+describe("advice about a problem", () => {
   it.each<[rule: string, advice: string]>([
     ["key: Null", "rules[0].key: found Null, which is read as null, expected null"],
     [
@@ -46,7 +46,7 @@ describe("advice about a mistake", () => {
     ],
     [
       "{key: a, retries: 5}",
-      "rules[0].retries: found an unknown option, expected nothing here: how often a job is tried is an option of the job, attempts",
+      "rules[0].retries: found an unknown option, expected nothing here: set the option attempts of the job",
     ],
     ["{key: a, name: 5}", "rules[0].name: found an unknown option, expected job"],
     [
@@ -136,12 +136,12 @@ describe("advice about a mistake", () => {
   });
 });
 
-function faultsInCode(rules: unknown): LockRulesError["faults"] {
+function faultsInCode(rules: unknown): LockRulesError["problems"] {
   try {
     defineLocks(rules as LockRules).redlock.on("warning", () => undefined);
     return [];
   } catch (error) {
-    if (error instanceof LockRulesError) return error.faults;
+    if (error instanceof LockRulesError) return error.problems;
     throw error;
   }
 }

@@ -1,13 +1,12 @@
 import * as fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { type Conditions, defineLocks, type LockRule } from "../../src/config/index.ts";
-import { Condition } from "../../src/config/condition.ts";
-import { Glob } from "../../src/config/glob.ts";
+import { Pattern } from "../../src/config/pattern.ts";
 import { Reach } from "../../src/config/reach.ts";
-import { covers, isEmpty, type Rule } from "../../src/config/rule.ts";
+import { Condition, covers, isEmpty, type Rule } from "../../src/config/rule.ts";
 import { Scanner } from "../../src/keys/scanner.ts";
 import { Redlock } from "../../src/index.ts";
-import { faultsOf, line } from "./support.ts";
+import { problemsOf, line } from "./support.ts";
 
 const NODES = ["redis://a", "redis://b", "redis://c"];
 const HEAD = "nodes: [redis://a, redis://b, redis://c]\n";
@@ -138,7 +137,7 @@ describe("when and unless", () => {
   - { if: "data.a == 1", key: c }
   - { when: "data.a == 1", key: c }
 `;
-    expect((await faultsOf(text)).map(line)).toEqual([
+    expect((await problemsOf(text)).map(line)).toEqual([
       '3:13 rules[0].when["dta.ref"]: found "dta", expected data, name, id, queueName or opts; did you mean "data"?',
       expect.stringMatching(
         /^5:20 rules\[1\]\.unless\["data\.\.ref"\]: found "\.", expected a name/,
@@ -213,8 +212,8 @@ describe("a rule that no job reaches", () => {
       { 1: 0 },
     ],
   ])("%s", async (_, rules, unreached) => {
-    const faults = await faultsOf(JSON.stringify({ nodes: NODES, rules }));
-    const found = faults.map(({ path, found }) => [
+    const problems = await problemsOf(JSON.stringify({ nodes: NODES, rules }));
+    const found = problems.map(({ path, found }) => [
       Number(/\d+/.exec(path)?.[0]),
       /rules\[(\d+)\]/.exec(found)?.[1],
     ]);
@@ -267,7 +266,7 @@ describe("a rule that no job reaches", () => {
     ["lists", (index) => ({ queue: [`a-${index}`, `b-${index}`], job: ["x", "y"] })],
     ["endings, but for the last", (index) => ({ queue: `*-${index}` }), 50],
   ])("costs a few comparisons for each of 10,000 different %s", (_, rule, most = 20) => {
-    const compared = vi.spyOn(Glob.prototype, "covers");
+    const compared = vi.spyOn(Pattern.prototype, "covers");
     const rules = Array.from({ length: 10_000 }, (_, index) => ({ ...rule(index), key: "a" }));
     const locks = defineLocks({ nodes: NODES, rules: [...rules, { queue: "*", key: null }] });
     expect(compared.mock.calls.length).toBeLessThan(most * rules.length);

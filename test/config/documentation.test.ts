@@ -8,16 +8,16 @@ import { LOCK_DATA_OPTIONS } from "../../src/bullmq/data-options.ts";
 import type { DataOption } from "../../src/data-option.ts";
 import { REDLOCK_DATA_OPTIONS } from "../../src/redlock/data-options.ts";
 import { type Conditions, defineLocks, type RuleMatch } from "../../src/config/index.ts";
-import { errorOf, faultsOf } from "./support.ts";
+import { errorOf, problemsOf } from "./support.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 const page = readFileSync(join(ROOT, "docs/configuration.md"), "utf8");
 
 describe("docs/configuration.md", () => {
-  it("shows files without a mistake", async () => {
+  it("shows files without a problem", async () => {
     const files = Array.from(page.matchAll(/```yaml\n(.*?)```/gs), ([, file = ""]) => file);
     expect(files).toHaveLength(2);
-    for (const file of files) expect(await faultsOf(file)).toEqual([]);
+    for (const file of files) expect(await problemsOf(file)).toEqual([]);
   });
 
   it("shows rules for those who come from ten other systems, all of them right", async () => {
@@ -27,7 +27,7 @@ describe("docs/configuration.md", () => {
     for (const row of rows) {
       const [rule = ""] = /(?<=\| `)\{[^|]*(?:\\\|[^|]*)*\}(?=`)/.exec(row) ?? [];
       const text = `nodes: [redis://h]\nrules:\n  - ${rule.replaceAll("\\|", "|")}\n`;
-      expect([rule, await faultsOf(text)]).toEqual([expect.stringContaining("key: "), []]);
+      expect([rule, await problemsOf(text)]).toEqual([expect.stringContaining("key: "), []]);
     }
   });
 
@@ -60,13 +60,13 @@ describe("docs/configuration.md", () => {
     expect(shown).toEqual(expect.arrayContaining(said));
   });
 
-  it("shows mistakes as they are told", async () => {
+  it("shows problems as they are told", async () => {
     const [, shown = ""] = /```text\n(.*?)\n```/s.exec(page) ?? [];
     const error = await errorOf(
       'nodes: [redis://h]\nttl: 10sec\nrules:\n  - key: "account:{{dta.accountId}}"\n',
     );
     const message = error?.message.replaceAll(error.file ?? "", "bullmq-redlock.yaml");
-    expect(message).toBe(`2 mistakes\n${shown}`);
+    expect(message).toBe(`2 problems\n${shown}`);
   });
 });
 

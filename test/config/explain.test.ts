@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { defineLocks, type ExplainedJob } from "../../src/config/index.ts";
-import { findFile } from "../../src/config/text-file.ts";
+import { findFile } from "../../src/config/rules-file.ts";
 import { LockConfigError, LockKeyError } from "../../src/errors.ts";
 import { makeFolder } from "./support.ts";
 

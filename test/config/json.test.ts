@@ -1,14 +1,14 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { findJsonProblem } from "../../src/config/json.ts";
-import { faultsOf, line } from "./support.ts";
+import { problemsOf, line } from "./support.ts";
 
 const VALID =
   '{"nodes": ["redis://h"],\n "rules": [{"key": "a", "ttl": 15000, "heartbeat": false}]}';
 const ELSEWHERE = "; YAML is read from a file whose name ends in .yaml or .yml";
 
 describe("a rules file whose name ends in .json", () => {
-  it.each<[what: string, text: string, fault: string]>([
+  it.each<[what: string, text: string, problem: string]>([
     ["undefined", '{"nodes": undefined}', "1:11 : found undefined, expected a value"],
     [
       "undefined in a rule",
@@ -63,22 +63,22 @@ describe("a rules file whose name ends in .json", () => {
       String.raw`{"a": "\x41"}`,
       String.raw`1:7 : found a text without an end, or with a line break or an unknown escape in it, expected one line, with escapes such as \n and \"`,
     ],
-  ])("is JSON: %s is refused", async (_, text, fault) => {
-    expect((await faultsOf(text, {}, "rules.json")).map(line)).toEqual([fault]);
+  ])("is JSON: %s is refused", async (_, text, problem) => {
+    expect((await problemsOf(text, {}, "rules.json")).map(line)).toEqual([problem]);
     expect(() => void JSON.parse(text)).toThrow(SyntaxError);
   });
 
   it("has each name once", async () => {
     const text = '{"nodes": ["redis://h"], "rules": [{"key": "a"}],\n "rules": [{"key": "b"}]}';
-    expect((await faultsOf(text, {}, "rules.json")).map(line)).toEqual([
+    expect((await problemsOf(text, {}, "rules.json")).map(line)).toEqual([
       '2:2 : found "rules" a second time, expected each name once',
     ]);
   });
 
   it("may have what JSON has", async () => {
     const text = `\r\n\t${VALID.replace('"a"', String.raw`"a\u003a\/\\\\b"`)}\n`;
-    expect(await faultsOf(text, {}, "rules.json")).toEqual([]);
-    expect(await faultsOf(text, {}, "RULES.JSON")).toEqual([]);
+    expect(await problemsOf(text, {}, "rules.json")).toEqual([]);
+    expect(await problemsOf(text, {}, "RULES.JSON")).toEqual([]);
   });
 
   it("is JSON where JSON.parse says so, and nowhere else", () => {
@@ -100,12 +100,12 @@ describe("a rules file whose name ends in .json", () => {
     let [right, wrong] = [0, 0];
     fc.assert(
       fc.property(text, (text) => {
-        const fault = findJsonProblem(text);
+        const problem = findJsonProblem(text);
         if (isJson(text)) right += 1;
         else wrong += 1;
-        expect(fault === undefined).toBe(isJson(text));
-        // Up to the fault it can be gone on with.
-        if (fault !== undefined) expect(fault.at).toBeLessThanOrEqual(text.length);
+        expect(problem === undefined).toBe(isJson(text));
+        // Up to the problem it can be gone on with.
+        if (problem !== undefined) expect(problem.at).toBeLessThanOrEqual(text.length);
       }),
       { numRuns: 3_000 },
     );

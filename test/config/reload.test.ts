@@ -50,12 +50,12 @@ it("uses new rules for jobs that are taken up from then on, and leaves running j
   expect(locks.explain({ queueName: "q", name: "a", data: { id: 3 } }).keys).toEqual(["new:3"]);
 });
 
-it("refuses a file with mistakes, names all of them, and keeps the old rules", async () => {
+it("refuses a file with problems, names all of them, and keeps the old rules", async () => {
   const { path, locks } = await load("  - key: old\n");
   await writeFile(path, file("  - kay: new\n  - { key: x, maxWiat: 5s }\n"));
   const error = await locks.reload().catch((cause: unknown) => cause);
   expect(error).toBeInstanceOf(LockRulesError);
-  expect((error as LockRulesError).faults.length).toBeGreaterThanOrEqual(2);
+  expect((error as LockRulesError).problems.length).toBeGreaterThanOrEqual(2);
   expect(locks.explain({ queueName: "q", name: "a" }).keys).toEqual(["old"]);
   await writeFile(path, file("  - key: new\n"));
   await locks.reload();

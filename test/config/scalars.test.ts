@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { faultsOf, line } from "./support.ts";
+import { problemsOf, line } from "./support.ts";
 
 const NODES = "nodes: [redis://lock-1, redis://lock-2, redis://lock-3]";
 
@@ -36,7 +36,7 @@ rules:
     const ms = read.length === 20 ? "a smaller number" : /^\d+$/.test(read) ? read : duration;
     const value =
       read.length === 20 ? inText : `${found}, expected ${read}, or "${written}" in quotes`;
-    expect((await faultsOf(text)).map(line)).toEqual([
+    expect((await problemsOf(text)).map(line)).toEqual([
       `3:10 rules[0].queue: ${inText}`,
       `4:12 rules[0].job[1]: ${inText}`,
       `5:19 rules[0].when["data.a"]: ${value}`,
@@ -49,23 +49,23 @@ rules:
 
   it.each(["12e4567", ".inf", "-.INF", ".nan"])("%s is no number at all", async (written) => {
     const text = `${NODES}\nprefix: ${written}\nrules: [{when: {data.a: ${written}}, key: a}]`;
-    const [, first] = (await faultsOf(text)).map(({ expected }) => expected);
+    const [, first] = (await problemsOf(text)).map(({ expected }) => expected);
     expect(first).toBe(`"${written}" in quotes`);
   });
 
   it("is refused in a master too, and not shown: it may be a password", async () => {
     const text = `nodes: [{host: h, password: 00123, username: 1.10}]\nrules: [{key: a}]`;
-    const faults = await faultsOf(text);
-    expect(faults.map(line)).toEqual([
+    const problems = await problemsOf(text);
+    expect(problems.map(line)).toEqual([
       "1:29 nodes[0].password: found a value that is read as another text, expected quotes around it",
       "1:46 nodes[0].username: found a value that is read as another text, expected quotes around it",
     ]);
-    expect(JSON.stringify(faults)).not.toContain("00123");
+    expect(JSON.stringify(problems)).not.toContain("00123");
   });
 
   it("is refused in JSON too", async () => {
     const text = '{"nodes": ["redis://h"], "rules": [{"when": {"data.v": 1.10}, "key": "a"}]}';
-    expect((await faultsOf(text, {}, "rules.json")).map(line)).toEqual([
+    expect((await problemsOf(text, {}, "rules.json")).map(line)).toEqual([
       '1:56 rules[0].when["data.v"]: found 1.10, which is read as 1.1, expected 1.1, or "1.10" in quotes',
     ]);
   });
@@ -79,6 +79,6 @@ rules:
   key: null
 - key: ~
 `;
-    expect(await faultsOf(text)).toEqual([]);
+    expect(await problemsOf(text)).toEqual([]);
   });
 });

@@ -11,8 +11,8 @@ const RULES = 'rules:\n- key: "{{dta.x}}"\n';
 
 /** Everything that an error says, to people and to programs. */
 function said(error: unknown): string {
-  const { message, stack, faults, path, found, expected } = error as LockRulesError;
-  return JSON.stringify([message, stack, faults, path, found, expected, String(error)]);
+  const { message, stack, problems, path, found, expected } = error as LockRulesError;
+  return JSON.stringify([message, stack, problems, path, found, expected, String(error)]);
 }
 
 describe("a secret in nodes", () => {
@@ -65,15 +65,15 @@ describe("a secret in nodes", () => {
     `- {url: "redis://h:1", host: "h/${SECRET}"}`,
   ])("is not shown in %j", async (nodes) => {
     const error = await errorOf(`# ${SECRET}\nnodes:\n${nodes}\n${RULES}`);
-    expect(error?.faults.length).toBeGreaterThan(1);
+    expect(error?.problems.length).toBeGreaterThan(1);
     expect(said(error)).not.toContain(SECRET);
   });
 
   it("is no value when nothing but an anchor, a comment or nothing is written", async () => {
     for (const value of ["", "&x", "# x"]) {
       const text = `nodes:\n- host: h\n  password: ${value}\nrules:\n- key: a\n`;
-      const [fault] = (await errorOf(text))?.faults ?? [];
-      expect(fault).toMatchObject({ line: 3, path: "nodes[0].password", found: "nothing" });
+      const [problem] = (await errorOf(text))?.problems ?? [];
+      expect(problem).toMatchObject({ line: 3, path: "nodes[0].password", found: "nothing" });
     }
     expect(await errorOf("nodes: [{host: h, password: null}]\nrules: [{key: a}]")).toBe(undefined);
   });
@@ -165,7 +165,7 @@ describe("a secret in nodes", () => {
           }
           const error = await errorOf(text, {}, isJson ? "rules.json" : "rules.yaml");
           if (error === undefined) return;
-          told += error.faults.length;
+          told += error.problems.length;
           expect(said(error)).not.toContain(SECRET);
         },
       ),

@@ -43,16 +43,16 @@ export async function errorOf(
   }
 }
 
-/** The mistakes in a rules file. */
-export async function faultsOf(
+/** The problems in a rules file. */
+export async function problemsOf(
   content: string | Uint8Array,
   environment: Record<string, string> = {},
   name?: string,
 ): Promise<readonly RulesProblem[]> {
-  return (await errorOf(content, environment, name))?.faults ?? [];
+  return (await errorOf(content, environment, name))?.problems ?? [];
 }
 
-/** A mistake in one line: `7:8 rules[0].ttl: found ..., expected ...`. */
+/** A problem in one line: `7:8 rules[0].ttl: found ..., expected ...`. */
 export function line({ line, column, path, found, expected }: RulesProblem): string {
   return `${line}:${column} ${path}: found ${found}, expected ${expected}`;
 }

@@ -8,7 +8,7 @@ import { stringify } from "yaml";
 import { loadLocks, LockRulesError } from "../../src/config/index.ts";
 import { check } from "../../src/config/check.ts";
 import { readDocument } from "../../src/config/document.ts";
-import { errorOf, faultsOf, line, makeFolder, writeRules } from "./support.ts";
+import { errorOf, problemsOf, line, makeFolder, writeRules } from "./support.ts";
 
 const VALID = `# yaml-language-server: $schema=./node_modules/bullmq-redlock/schema.json
 nodes: [redis://lock-1:6379, redis://lock-2:6379, {host: lock-3}]
@@ -49,7 +49,7 @@ describe("a file that is no rules file", () => {
     await expect(loadLocks(join(folder, "pipe"))).rejects.toThrow("found no regular file");
   });
 
-  it.each<[what: string, text: string, fault: RegExp]>([
+  it.each<[what: string, text: string, problem: RegExp]>([
     ["brackets", `nodes: ${"[".repeat(200_000)}`, /^1:\d+ : found more than 50 levels of nesting/],
     ["closed brackets", `nodes: ${"[".repeat(5_000)}${"]".repeat(5_000)}`, /found more than 50/],
     ["braces", `nodes: ${'{"a":'.repeat(100_000)}`, /found more than 50 levels of nesting/],
@@ -75,23 +75,25 @@ describe("a file that is no rules file", () => {
       ].join("\n"),
       /^1:\d+ : found more than 20000 values by aliases, or an alias inside of itself/,
     ],
-  ])("is refused in a moment when it is too deep or too much: %s", async (_, text, fault) => {
-    const faults = (await faultsOf(text)).map(line);
-    expect(faults).toHaveLength(1);
-    expect(faults[0]).toMatch(fault);
+  ])("is refused in a moment when it is too deep or too much: %s", async (_, text, problem) => {
+    const problems = (await problemsOf(text)).map(line);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(problem);
   });
 
   it("is read with Windows line ends and a byte order mark", async () => {
-    expect(await faultsOf(`\uFEFF${VALID.replaceAll("\n", "\r\n")}`)).toEqual([]);
-    const [fault] = await faultsOf(`\uFEFF${VALID.replaceAll("\n", "\r\n").replace("15s", "15")}`);
-    expect(fault).toMatchObject({ line: 3, column: 6, source: { text: "ttl: 15", caret: 5 } });
+    expect(await problemsOf(`\uFEFF${VALID.replaceAll("\n", "\r\n")}`)).toEqual([]);
+    const [problem] = await problemsOf(
+      `\uFEFF${VALID.replaceAll("\n", "\r\n").replace("15s", "15")}`,
+    );
+    expect(problem).toMatchObject({ line: 3, column: 6, source: { text: "ttl: 15", caret: 5 } });
   });
 
   it("may use anchors for what comes again", async () => {
     const text = `nodes: &masters [redis://h]\nrules: [&a {key: x, job: a, ttl: 10s}, {key: &k "y:{{id}}", job: b}, {key: *k}]`;
-    expect(await faultsOf(text)).toEqual([]);
+    expect(await problemsOf(text)).toEqual([]);
     const wrong = text.replace("{{id}}", "{{di}}");
-    expect((await faultsOf(wrong)).map(({ path, column }) => [path, column])).toEqual([
+    expect((await problemsOf(wrong)).map(({ path, column }) => [path, column])).toEqual([
       ["rules[1].key", 54],
       ["rules[2].key", wrong.indexOf("*k") - wrong.indexOf("\n")],
     ]);
@@ -135,7 +137,7 @@ describe("a place in a text of the file", () => {
 });
 
 describe("any text", () => {
-  it("is rules without a mistake, or a list of mistakes inside of it", () => {
+  it("is rules without a problem, or a list of problems inside of it", () => {
     const piece = fc.constantFrom(
       "nodes",
       "rules",
@@ -192,10 +194,9 @@ describe("any text", () => {
         const document = readDocument(text);
         const { value, unreadable } = document;
         const { problems } = check(value, { A: "redis://a" }, unreadable);
-        const offsets = [
-          ...document.faults.map(({ at }) => at),
-          ...[...document.problems, ...problems].map((problem) => document.offsetOf(problem)),
-        ];
+        const offsets = [...document.problems, ...problems].map((problem) =>
+          document.offsetOf(problem),
+        );
         const lines = text.split(/\r\n|[\n\r]/).length;
         for (const offset of offsets) {
           expect(offset).toBeLessThanOrEqual(text.length);
@@ -213,7 +214,7 @@ describe("any text", () => {
     expect(wrong).toBeGreaterThan(200);
   });
 
-  it("cut off anywhere is a mistake or rules, never another error", async () => {
+  it("cut off anywhere is a problem or rules, never another error", async () => {
     const folder = await makeFolder();
     await mkdir(folder, { recursive: true });
     const path = join(folder, "rules.yaml");

@@ -2,7 +2,7 @@ import { Redis } from "ioredis";
 import { describe, expect, it } from "vitest";
 import { defineLocks, LockRulesError, type LockRules } from "../../src/config/index.ts";
 import { LockConfigError } from "../../src/errors.ts";
-import { errorOf, faultsOf, line } from "./support.ts";
+import { errorOf, problemsOf, line } from "./support.ts";
 
 const NODES = "nodes: [redis://lock-1, redis://lock-2, redis://lock-3]";
 const FULL = `${NODES}
@@ -12,7 +12,7 @@ rules:
     key: "account:{{data.accountId}}"
 `;
 
-describe("a rules file with mistakes", () => {
+describe("a rules file with problems", () => {
   it("is told all of them at once, in the order of the file, each with its line and a caret", async () => {
     const error = await errorOf(
       `nodes:
@@ -37,7 +37,7 @@ rules:
       path: "nodes[1]",
     });
     const file = error?.file ?? "";
-    expect(error?.message.replaceAll(file, "FILE")).toBe(`7 mistakes
+    expect(error?.message.replaceAll(file, "FILE")).toBe(`7 problems
 FILE:3:5  nodes[1]: found the same server as nodes[0], expected another server: two votes of one server are one
 FILE:4:6  ttl: found "10sec", expected whole milliseconds, or a duration such as "30s" or "5m"; did you mean "10s"?
     ttl: 10sec
@@ -110,7 +110,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "5:14 nodeTimeout: found 5, expected whole milliseconds from 10 to 60000",
     ],
     [
-      "a faulty ttl, of which nothing else follows",
+      "a wrong ttl, of which nothing else follows",
       `${NODES}\nttl: 2h\nmaxTtl: 3m\nheartbeat: 1m\nrules: [{key: a, ttl: 4m}]`,
       '2:6 ttl: found "2h" (7200000 ms), expected whole milliseconds from 1 to 1800000',
     ],
@@ -153,7 +153,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "a star without quotes",
       `${NODES}\nrules: [{queue: a, key: x}]\nttl: *`,
-      '3:6 : found * without quotes, expected "*": some characters begin no plain text in YAML',
+      '3:6 : found * without quotes, expected "*": YAML does not allow this character at the start of a text without quotes',
     ],
     [
       "patterns without quotes",
@@ -165,8 +165,8 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       `${NODES}\nrules:\n- queue: !emails\n  key: "@a"\n- key: @b\n- queue: %x\n  key: c`,
       "3:10 rules[0].queue: found a tag: !emails, expected plain values: text, numbers, true, false, null; a text with ! before it in quotes",
       '4:9 rules[0].key: found "@", expected another first character: that one is reserved',
-      '5:8 : found @b without quotes, expected "@b": some characters begin no plain text in YAML',
-      '6:10 : found %x without quotes, expected "%x": some characters begin no plain text in YAML',
+      '5:8 : found @b without quotes, expected "@b": YAML does not allow this character at the start of a text without quotes',
+      '6:10 : found %x without quotes, expected "%x": YAML does not allow this character at the start of a text without quotes',
     ],
     [
       "a comment of JavaScript",
@@ -258,7 +258,7 @@ rules:
       `24:8 rules[6].key: ${notData("dta")}`,
     ],
     [
-      "mistakes beside others in the same rule, and in the same template",
+      "problems beside others in the same rule, and in the same template",
       `${NODES}
 rules:
 - when: { data.a: {}, dta.b: x, data..c: y }
@@ -283,7 +283,7 @@ rules:
       '6:49 rules[1].unless["data.[]"][0]: found an empty list, expected a text, a pattern, a number, true, false or null, or a list of them',
     ],
     [
-      "faults of what depends on a ttl that is faulty, too",
+      "problems of what depends on a ttl that is wrong, too",
       `${NODES}
 ttl: 0
 maxTtl: 31m
@@ -297,7 +297,7 @@ rules: [{key: a, ttl: 0, heartbeat: 1h, minHold: 2h}]`,
       '5:50 rules[0].minHold: found "2h" (7200000 ms), expected at most 1800000 ms, half of the hour for which masters remember a key',
     ],
     [
-      "several faults of one master",
+      "several problems of one master",
       `nodes: [{host: 5, port: 0, db: -1, keyPrefix: x, prt: 1}]\nrules: [{key: a}]`,
       "1:16 nodes[0].host: found a number, expected a host name or address",
       "1:25 nodes[0].port: found 0, expected a port from 1 to 65535",
@@ -306,7 +306,7 @@ rules: [{key: a, ttl: 0, heartbeat: 1h, minHold: 2h}]`,
       '1:50 nodes[0]: found an unknown option, expected "port"?',
     ],
     [
-      "faults of masters beside a right place",
+      "problems of masters beside a right place",
       `nodes: [{url: "redis://a:1", db: -1}, {path: /b, db: -1}, {url: "redis://c", colour: 1}, {path: /d, port: 1, db: -1}]\nrules: [{key: a}]`,
       "1:34 nodes[0].db: found -1, expected the number of a database from 0 to 1000000",
       "1:54 nodes[1].db: found -1, expected the number of a database from 0 to 1000000",
@@ -315,7 +315,7 @@ rules: [{key: a, ttl: 0, heartbeat: 1h, minHold: 2h}]`,
       "1:114 nodes[3].db: found -1, expected the number of a database from 0 to 1000000",
     ],
     [
-      "faults of YAML, which hide no others",
+      "problems of YAML, which hide no others",
       `${NODES}
 ttl: 5sec
 ttl: @x
@@ -331,7 +331,7 @@ rules:
 --- # next
 a: b`,
       "3:1 : found ttl a second time, expected each name once",
-      '3:6 : found @x without quotes, expected "@x": some characters begin no plain text in YAML',
+      '3:6 : found @x without quotes, expected "@x": YAML does not allow this character at the start of a text without quotes',
       '4:14 nodeTimeout: found an alias without an anchor: *none, expected "*none" in quotes, if it is a pattern',
       ...[
         "6:10 rules[0].queue: found a tag: !!str",
@@ -342,7 +342,7 @@ a: b`,
         (tag) =>
           `${tag}, expected plain values: text, numbers, true, false, null; a text with ! before it in quotes`,
       ),
-      '10:8 : found @b without quotes, expected "@b": some characters begin no plain text in YAML',
+      '10:8 : found @b without quotes, expected "@b": YAML does not allow this character at the start of a text without quotes',
       "11:4 : found a name that is no text, expected the name of an option",
       `12:11 rules[2].key: ${notData("dta")}`,
       "13:1 : found a second document, expected one",
@@ -382,7 +382,7 @@ a: b`,
     [
       "a brace before a text, of which nothing else follows",
       `nodes:\n- host: h\n  password: }x\n  port: 1\nrules:\n- key: a\n- key: b`,
-      "3:13 : found text behind the end of a value, expected a line break, or quotes around a text with marks of YAML in it",
+      "3:13 : found text after the end of a value, expected a line break, or quotes around a text with marks of YAML in it",
     ],
     [
       "a stray quote, of which nothing else follows",
@@ -427,10 +427,10 @@ rules:
 - job: f # {{data.x}}
   key: "f" # {{data.x}}
 `,
-      "2:9 prefix: found a comment with a variable in it, expected quotes around all of the text, or around what stands before the comment",
+      "2:9 prefix: found a comment with a variable in it, expected quotes around all of the text, or around the part before the comment",
       ...["4:8 rules[0].key", "6:8 rules[1].key", "10:5 rules[2].key[1]", "12:17 rules[3].key"].map(
         (place) =>
-          `${place}: found a comment with a placeholder in it, expected quotes around all of the template, or around what stands before the comment`,
+          `${place}: found a comment with a placeholder in it, expected quotes around all of the template, or around the part before the comment`,
       ),
     ],
     [
@@ -449,7 +449,7 @@ rules:
     [
       "an open quote",
       `${NODES}\nrules:\n- key: "a\n\n`,
-      "3:10 : found a text whose quote has no end, expected the same quote behind it",
+      "3:10 : found a text without a closing quote, expected the same quote at its end",
     ],
     [
       "a list for a name",
@@ -476,7 +476,7 @@ rules:
     [
       "an open bracket",
       "nodes: [redis://h\nrules: [",
-      "2:1 : found a bracket that is open, expected ] behind what stands in it, and all of it indented",
+      "2:1 : found a bracket that is open, expected ] after its contents, and all of them indented",
     ],
     [
       "a name that every object has",
@@ -488,7 +488,7 @@ rules:
       "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs",
     ],
   ])("has %s", async (_, text, ...problems) => {
-    expect((await faultsOf(text)).map(line)).toEqual(problems);
+    expect((await problemsOf(text)).map(line)).toEqual(problems);
   });
 
   it("has its caret where it is seen, behind wide and combining characters too", async () => {
@@ -508,7 +508,7 @@ rules:
       null,
       "\t",
     );
-    expect((await faultsOf(text, {}, "rules.json")).map(line)).toEqual([
+    expect((await problemsOf(text, {}, "rules.json")).map(line)).toEqual([
       '5:9 ttl: found "5 min", expected whole milliseconds, or a duration such as "30s" or "5m"; did you mean "5m"?',
       '8:16 rules[0].key: found "dta", expected data, name, id, queueName or opts; did you mean "data"?',
     ]);
@@ -527,8 +527,8 @@ rules:
       ["a", "z"],
       ["*", "*"],
     ].map(([queue, job]) => `- {queue: "${queue}", job: "${job}", key: a}`);
-    const faults = await faultsOf(`${NODES}\nrules:\n${rules.join("\n")}`);
-    expect(faults.map(({ path, found }) => [path, /rules\[\d\]/.exec(found)?.[0]])).toEqual([
+    const problems = await problemsOf(`${NODES}\nrules:\n${rules.join("\n")}`);
+    expect(problems.map(({ path, found }) => [path, /rules\[\d\]/.exec(found)?.[0]])).toEqual([
       ["rules[3]", "rules[1]"],
       ["rules[5]", "rules[2]"],
       ["rules[8]", "rules[0]"],
@@ -554,12 +554,14 @@ describe("environment variables in nodes", () => {
 rules: [{key: a}]
 `;
     const environment = { ONE: "redis://one:7001", PASSWORD: "s3cret", PORT: "7002" };
-    expect(await faultsOf(text, environment)).toEqual([]);
+    expect(await problemsOf(text, environment)).toEqual([]);
     // That they count is told by what is wrong with them.
-    expect((await faultsOf(text, { ...environment, ONE: "redis://two:7002" })).map(line)).toEqual([
-      "3:5 nodes[1]: found the same server as nodes[0], expected another server: two votes of one server are one",
-    ]);
-    expect((await faultsOf(text, { ...environment, PORT: "x" })).map(line)).toEqual([
+    expect((await problemsOf(text, { ...environment, ONE: "redis://two:7002" })).map(line)).toEqual(
+      [
+        "3:5 nodes[1]: found the same server as nodes[0], expected another server: two votes of one server are one",
+      ],
+    );
+    expect((await problemsOf(text, { ...environment, PORT: "x" })).map(line)).toEqual([
       '3:5 nodes[1]: found text that is not a URL, expected a URL like "redis://host:6379/0"',
       "4:25 nodes[2].port: found a text, expected a port from 1 to 65535",
     ]);
@@ -567,10 +569,10 @@ rules: [{key: a}]
 
   it("are named, each with its place, when they are missing, empty or no names", async () => {
     const text = `nodes: ["redis://\${A}:\${B}", "\${EMPTY}", "redis://\${A-b}", "\${__proto__}"]\nrules: [{key: a}]`;
-    expect((await faultsOf(text, { A: "h", EMPTY: "" })).map(line)).toEqual([
+    expect((await problemsOf(text, { A: "h", EMPTY: "" })).map(line)).toEqual([
       "1:23 nodes[0]: found ${B}, which is not set, expected the environment variable B",
       "1:31 nodes[1]: found ${EMPTY}, which is empty, expected a value in the environment variable EMPTY",
-      "1:51 nodes[2]: found ${ before what is no name, expected the name of an environment variable: ${NAME}",
+      "1:51 nodes[2]: found ${ without a name after it, expected the name of an environment variable: ${NAME}",
       "1:61 nodes[3]: found a variable, which is not set, expected an environment variable of this name",
     ]);
   });
@@ -582,11 +584,11 @@ rules: [{key: a}]
       { environment: { A: "x".repeat(256) } },
     );
     inCode.redlock.on("warning", () => undefined);
-    expect((await faultsOf(text, { APP_ENV: "" })).map(line)).toEqual([
+    expect((await problemsOf(text, { APP_ENV: "" })).map(line)).toEqual([
       "2:10 prefix: found ${APP_ENV}, which is empty, expected a value in the environment variable APP_ENV",
     ]);
     // That the value counts, and not the name, is told by what is wrong with it.
-    expect((await faultsOf(text, { APP_ENV: "x".repeat(250) })).map(line)).toEqual([
+    expect((await problemsOf(text, { APP_ENV: "x".repeat(250) })).map(line)).toEqual([
       expect.stringContaining("2:9 prefix: found "),
     ]);
   });
@@ -598,14 +600,14 @@ rules: [{key: a}]
     ["$(APP_ENV):", "$"],
   ])("are nothing else: the prefix %s is refused", async (prefix, found) => {
     const text = `${NODES}\nprefix: "${prefix}"\nrules: [{key: a}]`;
-    expect((await faultsOf(text)).map(line)).toEqual([
+    expect((await problemsOf(text)).map(line)).toEqual([
       `2:9 prefix: found "${found}", expected text, or \${NAME} for an environment variable`,
     ]);
   });
 
   it.each<[node: string, column: number, found: string]>([
-    ["redis://:${PW@h", 12, "${ without an end, expected } behind the name: ${NAME}"],
-    ["redis://:${PW}@${HOST", 18, "${ without an end, expected } behind the name: ${NAME}"],
+    ["redis://:${PW@h", 12, "${ without an end, expected } after the name: ${NAME}"],
+    ["redis://:${PW}@${HOST", 18, "${ without an end, expected } after the name: ${NAME}"],
     ["$PW", 2, "a name that stands for nothing here, expected ${NAME} for an environment variable"],
     ["{PW}", 2, "a name that stands for nothing here, expected ${NAME} for"],
     ["{{PW}}", 2, "a name that stands for nothing here, expected ${NAME} for"],
@@ -618,24 +620,24 @@ rules: [{key: a}]
       [`nodes: ["${written}"]\n${end}`, 7, "nodes[0]"],
       [`nodes: [{host: h, password: "${written}"}]\n${end}`, 27, "nodes[0].password"],
     ] as const) {
-      const [fault, ...more] = (await faultsOf(text, environment)).map(line);
-      expect(fault).toContain(`1:${before + column} ${path}: found ${found}`);
+      const [problem, ...more] = (await problemsOf(text, environment)).map(line);
+      expect(problem).toContain(`1:${before + column} ${path}: found ${found}`);
       expect(more).toEqual([]);
     }
   });
 
   it("are refused half written in prefix too", async () => {
     const text = `${NODES}\nprefix: "a:\${PW"\nrules: [{key: a}]`;
-    expect((await faultsOf(text)).map(line)).toEqual([
-      "2:12 prefix: found ${ without an end, expected } behind the name: ${NAME}",
+    expect((await problemsOf(text)).map(line)).toEqual([
+      "2:12 prefix: found ${ without an end, expected } after the name: ${NAME}",
     ]);
     // Braces alone are what a cluster takes the slot from.
-    expect(await faultsOf(text.replace("a:${PW", "{PW}"))).toEqual([]);
+    expect(await problemsOf(text.replace("a:${PW", "{PW}"))).toEqual([]);
   });
 
   it("stand for nothing elsewhere", async () => {
     expect(
-      (await faultsOf(`${NODES}\nttl: \${TTL}\nrules: [{key: a}]`, { TTL: "15s" })).map(line),
+      (await problemsOf(`${NODES}\nttl: \${TTL}\nrules: [{key: a}]`, { TTL: "15s" })).map(line),
     ).toEqual([
       '2:6 ttl: found "${TTL}", expected whole milliseconds, or a duration such as "30s" or "5m"',
     ]);
@@ -663,9 +665,9 @@ describe("passwords", () => {
     `nodes: [{host: "", password: x${secret}, pass: "${secret} ${secret}"}]\nrules: [{key: a}]`,
   ])("are not shown: %s", async (text) => {
     const error = await errorOf(text);
-    expect(error?.faults.length).toBeGreaterThan(0);
+    expect(error?.problems.length).toBeGreaterThan(0);
     expect(
-      JSON.stringify([error?.message, error?.faults, error?.path, error?.found]),
+      JSON.stringify([error?.message, error?.problems, error?.path, error?.found]),
     ).not.toContain(secret);
   });
 
@@ -675,17 +677,17 @@ describe("passwords", () => {
       'nodes: ["${URL}", "redis://h:${PORT}"]\nrules: [{key: a}]',
       environment,
     );
-    expect(error?.faults).toHaveLength(2);
-    expect(JSON.stringify([error?.message, error?.faults])).not.toContain(secret);
+    expect(error?.problems).toHaveLength(2);
+    expect(JSON.stringify([error?.message, error?.problems])).not.toContain(secret);
   });
 });
 
 describe("defineLocks", () => {
-  it("tells all mistakes at once, without a file", () => {
+  it("tells all problems at once, without a file", () => {
     const rules = { nodes: ["redis://h"], ttl: "15", rules: [{ key: "a", onConflict: "x" }] };
     const error = errorBy(() => defineLocks(rules as unknown as LockRules));
     expect(error).toBeInstanceOf(LockRulesError);
-    expect(error.message).toBe(`2 mistakes
+    expect(error.message).toBe(`2 problems
 ttl: found "15", expected whole milliseconds, or a duration such as "30s" or "5m"
 rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail", "keepLatest", "cancelInProgress"`);
     expect(error).toMatchObject({ file: undefined, line: undefined, column: undefined });
@@ -729,11 +731,11 @@ rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail",
       // eslint-disable-next-line no-sparse-arrays -- likewise
       rules: [, { key: [, "a"] }],
     } as unknown as LockRules;
-    expect(errorBy(() => defineLocks(rules)).message).toBe(`4 mistakes
+    expect(errorBy(() => defineLocks(rules)).message).toBe(`4 problems
 nodes[0]: found nothing, expected a URL such as "redis://lock-1:6379", or an object with host, port and more
 rules[0]: found nothing, expected a rule, such as { queue: "invoices", key: "account:{{data.accountId}}" }
 rules[1].key[0]: found nothing, expected a template such as "account:{{data.accountId}}", a list of them, or null for jobs that need no lock
-nodes[1].tls: found an object that contains itself, expected one that ends`);
+nodes[1].tls: found an object that contains itself, expected an object that ends`);
   });
 
   it("refuses a part of a condition without a value", () => {
@@ -742,7 +744,7 @@ nodes[1].tls: found an object that contains itself, expected one that ends`);
       key: ["a", undefined],
     };
     const rules = { nodes: ["redis://h"], rules: [nested] } as unknown as LockRules;
-    expect(errorBy(() => defineLocks(rules)).faults.map(({ path }) => path)).toEqual([
+    expect(errorBy(() => defineLocks(rules)).problems.map(({ path }) => path)).toEqual([
       'rules[0].when["data.a"]',
       'rules[0].when["data.b"][1]',
       "rules[0].key[1]",
@@ -769,7 +771,7 @@ nodes[1].tls: found an object that contains itself, expected one that ends`);
       const when = { "data.a": number, "data.b": [number] };
       const rules = { nodes: ["redis://h"], rules: [{ when, key: "a" }] };
       expect(
-        errorBy(() => defineLocks(rules)).faults.map(({ path, found }) => [path, found]),
+        errorBy(() => defineLocks(rules)).problems.map(({ path, found }) => [path, found]),
       ).toEqual([
         ['rules[0].when["data.a"]', String(number)],
         ['rules[0].when["data.b"][0]', String(number)],

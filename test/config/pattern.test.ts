@@ -1,17 +1,19 @@
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { defineLocks } from "../../src/config/index.ts";
-import { faultsOf, line } from "./support.ts";
+import { Pattern } from "../../src/config/pattern.ts";
+import { problemsOf, line } from "./support.ts";
 
 const NODES = ["redis://a", "redis://b", "redis://c"];
 
-async function mistakesOf(queue: string, option = "queue"): Promise<string[]> {
+async function expectationsOf(queue: string, option = "queue"): Promise<string[]> {
   // The last rule is the trap: what the first does not match runs without a lock.
   const rules = [
     { [option]: queue, key: "a" },
     { queue: "*", key: null },
   ];
-  const faults = await faultsOf(JSON.stringify({ nodes: NODES, rules }));
-  return faults.map(({ path, expected }) => `${path}: ${expected}`);
+  const problems = await problemsOf(JSON.stringify({ nodes: NODES, rules }));
+  return problems.map(({ path, expected }) => `${path}: ${expected}`);
 }
 
 describe("a pattern that is none", () => {
@@ -88,7 +90,7 @@ describe("a pattern that is none", () => {
     ["${QUEUE}", "neither templates nor variables"],
   ])("%s is refused, and says what to write", async (pattern, instead) => {
     for (const option of ["queue", "job"]) {
-      const problems = await mistakesOf(pattern, option);
+      const problems = await expectationsOf(pattern, option);
       expect(problems).toEqual([expect.stringContaining(`rules[0].${option}: `)]);
       const name = option === "queue" ? "queueName" : "name";
       expect(problems[0]).toContain(instead.replace("NAME", name));
@@ -105,7 +107,7 @@ rules:
     unless: { data.a: "!null", data.b: "!^x" }
     key: a
 `;
-    expect((await faultsOf(text)).map(({ expected }) => expected.split("; ")[0])).toEqual([
+    expect((await problemsOf(text)).map(({ expected }) => expected.split("; ")[0])).toEqual([
       "unless: { data.ref: main }, or a rule for main before this one",
       'unless: { "data.tags[*]": v2 }, or a rule for v2 before this one',
       "when: { data.ref: main }",
@@ -120,10 +122,10 @@ rules:
   });
 
   it("knows that no queue has a colon in its name", async () => {
-    expect(await mistakesOf("bull:invoices")).toEqual([
+    expect(await expectationsOf("bull:invoices")).toEqual([
       "rules[0].queue: the name of a queue alone, without the prefix of its keys: BullMQ allows no colon in it",
     ]);
-    expect(await mistakesOf("charge:retry", "job")).toEqual([]);
+    expect(await expectationsOf("charge:retry", "job")).toEqual([]);
   });
 
   it("is found in a list, and in when and unless", async () => {
@@ -134,7 +136,7 @@ rules:
     unless: { data.env: "\${APP_ENV}" }
     key: a
 `;
-    expect((await faultsOf(text)).map(line)).toEqual([
+    expect((await problemsOf(text)).map(line)).toEqual([
       expect.stringMatching(
         /^3:23 rules\[0\]\.queue\[1\]: found "\{a,b\}", expected a list: \[a, b\]/,
       ),
@@ -210,7 +212,7 @@ rules:
   - { queue: {invoices,refunds}, key: [a, 5] }
   - { queue: q, key: [a, "{{dta}}"] }
 `;
-    expect((await faultsOf(text)).map(line)).toEqual([
+    expect((await problemsOf(text)).map(line)).toEqual([
       expect.stringContaining(
         "3:14 rules[0].queue: found an empty list, expected a name, or a pattern",
       ),
@@ -224,5 +226,84 @@ rules:
       expect.stringContaining("4:43 rules[1].key[1]: found 5, expected a template such as"),
       expect.stringContaining('5:29 rules[2].key[1]: found "dta", expected data, name, id'),
     ]);
+  });
+});
+
+const pattern = fc.string({ unit: fc.constantFrom("a", "b", "*", "?"), maxLength: 6 });
+
+/** All names of up to 6 letters of three, one of which no pattern has. */
+const names = Array.from({ length: 7 }, (_, length) => length).flatMap((length) =>
+  Array.from({ length: 3 ** length }, (_, n) =>
+    Array.from({ length }, (_, i) => "abc"[Math.floor(n / 3 ** i) % 3]).join(""),
+  ),
+);
+
+function toRegExp(text: string): RegExp {
+  return new RegExp(`^${text.replaceAll("*", "[^]*").replaceAll("?", "[^]")}$`);
+}
+
+describe("a pattern", () => {
+  it.each([
+    ["invoices", "invoices", true],
+    ["invoices", "Invoices", false],
+    ["report-*", "report-", true],
+    ["report-*", "my-report-1", false],
+    ["*", "", true],
+    ["?", "🙂", true],
+    ["?", "", false],
+    ["a.c", "abc", false],
+    ["\\*", "*", true],
+    ["\\*", "x", false],
+    ["a\\?", "a?", true],
+    ["\\\\", "\\", true],
+    ["\\", "\\", true],
+    ["[ab]", "a", false],
+  ])("%j and %j: %s", (glob, name, matches) => {
+    expect(new Pattern(glob).matches(name)).toBe(matches);
+  });
+
+  it("matches as the regular expression that says the same", () => {
+    fc.assert(
+      fc.property(pattern, fc.constantFrom(...names), (text, name) => {
+        expect(new Pattern(text).matches(name)).toBe(toRegExp(text).test(name));
+      }),
+      { numRuns: 2_000 },
+    );
+  });
+
+  it("covers another one if and only if it matches every name that the other matches", () => {
+    const matching = new Map<string, string[]>();
+    const matchedBy = (text: string): string[] => {
+      const known = matching.get(text) ?? names.filter((name) => toRegExp(text).test(name));
+      matching.set(text, known);
+      return known;
+    };
+    let covered = 0;
+    // Patterns of up to four parts tell themselves apart by names of up to six letters.
+    const short = fc.string({ unit: fc.constantFrom("a", "b", "*", "?"), maxLength: 4 });
+    fc.assert(
+      fc.property(short, short, (wide, narrow) => {
+        const truth = matchedBy(narrow).every((name) => toRegExp(wide).test(name));
+        expect(new Pattern(wide).covers(new Pattern(narrow))).toBe(truth);
+        covered += truth ? 1 : 0;
+      }),
+      { numRuns: 3_000 },
+    );
+    expect(covered).toBeGreaterThan(100);
+  });
+
+  it("is matched in a moment when it is made to take long", () => {
+    const glob = new Pattern(`${"*a".repeat(2_000)}b`);
+    expect(glob.matches("a".repeat(20_000))).toBe(false);
+  });
+
+  it("does not look long at others that are very long", () => {
+    const text = `*${"ab".repeat(20_000)}`.repeat(6);
+    const slow = `*${"a".repeat(20_000)}b`;
+    const start = performance.now();
+    expect(new Pattern(text).covers(new Pattern(`${text}a`))).toBe(false);
+    expect(new Pattern(slow).covers(new Pattern("a".repeat(200_000)))).toBe(false);
+    expect(new Pattern("*").covers(new Pattern(text))).toBe(true);
+    expect(performance.now() - start).toBeLessThan(2_000);
   });
 });
