@@ -33,7 +33,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
     await vi.waitFor(() => expect(worker.cancelJob(id!, "enough")).toBe(true));
 
     expect((await done)[0]).toMatchObject({
-      error: { message: "cancelled before it had its lock: enough" },
+      error: { message: "cancelled before it acquired its lock: enough" },
       job: { attemptsMade: 1 },
     });
     bench.thaw();
@@ -57,7 +57,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
       const job = await queue.add("charge", { account: "a" });
 
       expect(await cancelled.opened).toBe(true);
-      expect((await done)[0]!.error?.message).toBe("cancelled before it had its lock: enough");
+      expect((await done)[0]!.error?.message).toBe("cancelled before it acquired its lock: enough");
       bench.thaw();
       expect(await queue.getJobState(job.id!)).toBe("failed");
       await vi.waitFor(async () => {
@@ -81,7 +81,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
 
       const job = await queue.add("charge", { account: "a" });
 
-      expect((await done)[0]!.error?.message).toBe("cancelled before it had its lock: enough");
+      expect((await done)[0]!.error?.message).toBe("cancelled before it acquired its lock: enough");
       expect(await queue.getJobState(job.id!)).toBe("failed");
       await vi.waitFor(async () => {
         expect((await redlock.inspect("account:a")).waiting).toBe(0);
@@ -96,7 +96,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
 
     await queue.add("charge", { account: "a" });
 
-    expect((await done)[0]!.error?.message).toBe("cancelled before it had its lock: enough");
+    expect((await done)[0]!.error?.message).toBe("cancelled before it acquired its lock: enough");
     expect(await redlock.isLocked("account:a")).toBe(false);
     expect(processor).not.toHaveBeenCalled();
   });
@@ -116,7 +116,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
 
     await queue.add("charge", { account: "a" });
 
-    expect((await done)[0]!.error?.message).toBe("cancelled before it had its lock: enough");
+    expect((await done)[0]!.error?.message).toBe("cancelled before it acquired its lock: enough");
     expect(processor).toHaveBeenCalledOnce();
   });
 
@@ -135,7 +135,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
 
     const job = await queue.add("charge", { account: "a" });
 
-    expect((await failed).message).toBe("cancelled before it had its lock: enough");
+    expect((await failed).message).toBe("cancelled before it acquired its lock: enough");
     expect(await queue.getJobState(job.id!)).toBe("failed");
     expect(processor).not.toHaveBeenCalled();
   });

@@ -83,9 +83,7 @@ describe('onConflict "delay"', () => {
     expect(await woken).toEqual({ job: `bull:invoices:${job.id}`, queue: "invoices" });
     expect((await queue.getJob(job.id!))?.attemptsStarted).toBe(2);
     const { logs } = await queue.getJobLogs(job.id!);
-    expect(logs[0]).toMatch(
-      /^\[lock\] "account:a" is held by the operator; .*; waits for its turn$/,
-    );
+    expect(logs[0]).toMatch(/^\[lock\] "account:a" is held by the operator; .*; parked$/);
   });
 
   test("looks again when the lock of a dead holder ends", async () => {
@@ -186,7 +184,7 @@ describe('onConflict "wait"', () => {
 
     const [end] = await done;
     expect(performance.now() - startedAt).toBeLessThan(1_000);
-    expect(end!.error!.message).toBe("cancelled before it had its lock: not needed any more");
+    expect(end!.error!.message).toBe("cancelled before it acquired its lock: not needed any more");
   });
 });
 
@@ -260,7 +258,7 @@ describe('onConflict "skip", of a job that has failed before', () => {
     );
     await vi.waitFor(
       async () => {
-        expect((await queue.getJobLogs(job.id!)).logs.at(-1)).toMatch(/is held by .*; waits/);
+        expect((await queue.getJobLogs(job.id!)).logs.at(-1)).toMatch(/is held by .*; parked$/);
       },
       { timeout: 10_000 },
     );
@@ -557,7 +555,7 @@ describe("jobLogs", () => {
           : [
               1,
               [
-                expect.stringMatching(/^\[lock\] got "account:free" with fencing token \d+$/),
+                expect.stringMatching(/^\[lock\] acquired "account:free" with fencing token \d+$/),
                 expect.stringMatching(/^\[lock\] released "account:free" with fencing token \d+$/),
               ],
             ],

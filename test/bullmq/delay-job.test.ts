@@ -1,8 +1,8 @@
 import type { Job } from "bullmq";
 import { describe, expect, test, vi } from "vitest";
 import { activate } from "../../src/bullmq/activation.ts";
-import { checkLockOptions } from "../../src/bullmq/options.ts";
-import { delayJob } from "../../src/bullmq/delay-job.ts";
+import { checkLockOptions } from "../../src/bullmq/lock-settings.ts";
+import { delayJob } from "../../src/bullmq/park-job.ts";
 import { Redlock, type RedlockWarning } from "../../src/index.ts";
 
 const PARKING = { keys: ["account:a"], reason: "conflict", delay: 100 } as const;

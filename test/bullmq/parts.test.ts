@@ -1,11 +1,11 @@
 import { DelayedError, RateLimitError, UnrecoverableError, type Job } from "bullmq";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { alarm, backoff, timesDelayed } from "../../src/bullmq/backoff.ts";
+import { alarm, backoff, timesDelayed } from "../../src/bullmq/job-wait.ts";
 import { isControlError } from "../../src/bullmq/control-errors.ts";
 import { describeAsHolder, isSameJob } from "../../src/bullmq/holder.ts";
-import { LinkedSignal } from "../../src/bullmq/linked-signal.ts";
-import { lossesOf, lossFields } from "../../src/bullmq/losses.ts";
+import { LinkedSignal } from "../../src/bullmq/job-signal.ts";
+import { lossesOf, lossFields } from "../../src/bullmq/on-loss.ts";
 import { LockLostError } from "../../src/index.ts";
 
 function makeJob(queue: string, id: string, more: Partial<Job> = {}): Job {

@@ -26,7 +26,7 @@ test.each(["wait", "delay"] as const)(
       log: () => Promise.resolve(1),
     };
 
-    await expect(run(job as unknown as Job, "token")).rejects.toThrow(/^put aside for \d+ ms/);
+    await expect(run(job as unknown as Job, "token")).rejects.toThrow(/^delayed for \d+ ms/);
     expect(parked).toEqual([expect.objectContaining({ delay: expect.any(Number) as number })]);
     expect(parked[0]!.delay).toBeGreaterThan(0);
     expect(moveToDelayed).toHaveBeenCalledWith(expect.toSatisfy(Number.isSafeInteger), "token");
@@ -40,7 +40,7 @@ test("one without methods is put aside at once when the masters refuse the conne
   const run = withLock({ redlock, key: KEY }, () => Promise.resolve("ran"));
   const job = { id: "17", name: "charge", queueName: "invoices", data: { account: "a" } } as Job;
 
-  await expect(run(job)).rejects.toThrow(/^put aside for \d+ ms: unavailable/);
+  await expect(run(job)).rejects.toThrow(/^delayed for \d+ ms: unavailable/);
 }, 5_000);
 
 test("people are told of a job that holds a key without what tells jobs apart", async () => {
