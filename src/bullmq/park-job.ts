@@ -27,7 +27,7 @@ const LONGEST_PAUSE = 1_000;
 const PATIENCE = 30_000;
 
 /** How a job is delayed. */
-export interface DelayRequest {
+interface DelayRequest {
   readonly keys: readonly string[];
   readonly reason: RedlockEvents["parked"][0]["reason"];
   /** Whole milliseconds. */

@@ -43,7 +43,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
   });
 
   test.each(["conflict", "unavailable"] as const)(
-    "when it is being put aside because of the masters' word: %s",
+    "while it is being moved to the delayed set: %s",
     async (reason) => {
       const { redlock, queue, processor, worker, done } = setUp();
       const holder = bench.redlock();
@@ -101,7 +101,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
     expect(processor).not.toHaveBeenCalled();
   });
 
-  test("when it is put back because it lost its lock", async () => {
+  test("while it is being delayed because it lost its lock", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const processor = vi.fn(async (_job: Job, _token: string, signal: AbortSignal) => {
@@ -141,7 +141,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
   });
 });
 
-test("a job that was cancelled and removed while it was put aside stays away", async () => {
+test("a job that was cancelled and removed while it was being delayed stays removed", async () => {
   const { redlock, queue, worker } = setUp();
   await using _ = await bench.redlock().acquire("account:a");
   const removed = new Gate();

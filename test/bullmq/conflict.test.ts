@@ -63,7 +63,7 @@ describe('onConflict "delay"', () => {
     expect((await done)[0]!.job.id).toBe(free.id);
   });
 
-  test("wakes the job at the release, in one more activation, and says in its log who held the key", async () => {
+  test("wakes the job at the release, in one more activation, and logs the holder", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const lock = await redlock.acquire("account:a", { holder: "the operator" });
@@ -86,7 +86,7 @@ describe('onConflict "delay"', () => {
     expect(logs[0]).toMatch(/^\[lock\] "account:a" is held by the operator; .*; parked$/);
   });
 
-  test("looks again when the lock of a dead holder ends", async () => {
+  test("tries again when the lock of a dead holder ends", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:a", { heartbeat: false });
@@ -120,7 +120,7 @@ describe('onConflict "wait"', () => {
     expect(end!.job.attemptsStarted).toBe(1);
   });
 
-  test("is put aside after waitTimeout", async () => {
+  test("parks the job after waitTimeout", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:a");
@@ -189,7 +189,7 @@ describe('onConflict "wait"', () => {
 });
 
 describe('onConflict "skip"', () => {
-  test("completes the job with who holds the key, and says so in its log", async () => {
+  test("completes the job with the holder of the key, and logs it", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:a", { holder: "the operator" });
@@ -352,7 +352,7 @@ describe("onConflict as a function", () => {
     expect(seen[0]).toMatchObject({ key: "account:a" });
   });
 
-  test("is told how many wait, also of jobs that conflict at once: of 12 no more than 3 do", async () => {
+  test("gets the number of waiters, also for simultaneous conflicts: 3 of 12 jobs wait", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const lock = await redlock.acquire("account:a");
@@ -434,7 +434,7 @@ describe("onConflict as a function", () => {
 });
 
 describe("a job whose own earlier run still holds the key", () => {
-  test.each(["skip", "fail"] as const)("is put aside under %s, and runs later", async (policy) => {
+  test.each(["skip", "fail"] as const)("is parked under %s, and runs later", async (policy) => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const started = new Gate();
@@ -469,7 +469,7 @@ describe("a job whose own earlier run still holds the key", () => {
 });
 
 describe("maxWait", () => {
-  test("fails a job that has been put aside for so long, counted over restarts of the worker", async () => {
+  test("fails a job that has waited for so long, counted over restarts of the worker", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:a");
@@ -533,7 +533,7 @@ describe("maxWait", () => {
 });
 
 describe("jobLogs", () => {
-  test('"off" writes nothing, "all" writes when a job got and released its lock', async () => {
+  test('"off" writes nothing, "all" writes when a job acquired and released its lock', async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:taken");

@@ -75,7 +75,7 @@ async function lines(): Promise<string[]> {
   return lists.flat().filter((name) => /@waiters?:|@turn:/.test(name));
 }
 
-describe("those who are in line run in order when the first of them", () => {
+describe("the waiters of a key run in order when the first of them", () => {
   test("was removed", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const lock = await redlock.acquire("account:hot");
@@ -104,7 +104,7 @@ describe("those who are in line run in order when the first of them", () => {
     await expect.poll(lines).toEqual([]);
   });
 
-  test("had failed, and was tried again by hand: in its old place", async () => {
+  test("had failed, and was retried by hand: at its old position", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const first = await redlock.acquire("account:hot");
     const { queue, worker, runs } = await parkJob(redlock, 0);
@@ -125,7 +125,7 @@ describe("those who are in line run in order when the first of them", () => {
     await expect.poll(lines).toEqual([]);
   });
 
-  test("and all others were promoted by hand: they come, are parked again, and keep their places", async () => {
+  test("and all others were promoted by hand: they are parked again, at their positions", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const lock = await redlock.acquire("account:hot");
     const { queue, runs } = await parkJob(redlock, 4);
@@ -137,7 +137,7 @@ describe("those who are in line run in order when the first of them", () => {
     await expect.poll(lines).toEqual([]);
   });
 
-  test("was taken up by a worker that died: after one turn", async () => {
+  test("was taken up by a worker that died: after one reservation", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const lock = await redlock.acquire("account:hot");
     const { worker, runs } = await parkJob(redlock, 3);
@@ -198,7 +198,7 @@ const TROUBLES: readonly Trouble[] = [
 
 describe.each(TROUBLES)("a queue that is $what", ({ act, undo, lasts = 0, costs }) => {
   test.each(["the same program", "another program"])(
-    "costs the jobs of another queue, served by %s, one turn at most",
+    "costs the jobs of another queue, served by %s, one reservation at most",
     async (where) => {
       const redlock = bench.redlock({ ttl: 10_000 });
       const lock = await redlock.acquire("account:hot");
@@ -218,7 +218,7 @@ describe.each(TROUBLES)("a queue that is $what", ({ act, undo, lasts = 0, costs 
   );
 });
 
-test("a paused queue costs the others one turn also where hundreds of its jobs are in line before them", async () => {
+test("a paused queue costs others one reservation, also with hundreds of its jobs before them", async () => {
   const redlock = bench.redlock({ ttl: 30_000 });
   const lock = await redlock.acquire("account:hot");
   const paused = await parkJob(redlock, 600);

@@ -48,7 +48,7 @@ function loser(
 }
 
 describe("a job that lost its lock", () => {
-  test("finds the lock's own signal aborted when it hears of it by the processor's", async () => {
+  test("finds the lock's own signal aborted when the processor's aborts", async () => {
     const redlock = bench.redlock();
     const seen: unknown[] = [];
     const worker = bench.worker(
@@ -70,7 +70,7 @@ describe("a job that lost its lock", () => {
     expect(seen).toEqual([true, expect.objectContaining({ reason: "taken" }), false]);
   });
 
-  test("hears of it by its signal, is put back without an attempt, and runs again", async () => {
+  test("is aborted by its signal, delayed without an attempt, and runs again", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const reasons: unknown[] = [];
@@ -233,7 +233,7 @@ describe("a job that lost its lock", () => {
     expect(await done).toMatchObject([{ error: own, job: { attemptsStarted: 1 } }]);
   });
 
-  test("is aborted, and put back, when the Redlock is closed while it runs", async () => {
+  test("is aborted, and delayed, when the Redlock is closed while it runs", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const started = new Gate();
@@ -372,7 +372,7 @@ describe("BullMQ's own lock of the job", () => {
   });
 });
 
-test("a job that blocks the event loop beyond its ttl is told so, in its log and by its failure", async () => {
+test("a job that blocks the event loop beyond its ttl shows it in its log and its failure", async () => {
   const redlock = bench.redlock({ ttl: 400, nodeTimeout: 100 });
   const queue = bench.queue();
   const worker = bench.worker(

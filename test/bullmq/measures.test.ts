@@ -119,7 +119,7 @@ test("metrics name the queue and never a key", async () => {
   expect(JSON.stringify([...after])).not.toContain("secret-account");
 });
 
-test("a skipped job is told and counted", async () => {
+test("a skipped job is reported and counted", async () => {
   const redlock = bench.redlock({ telemetry });
   const skipped = next(redlock, "skipped");
   const before = await received();

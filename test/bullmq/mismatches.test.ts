@@ -180,7 +180,7 @@ test("the default ttl goes together with BullMQ's defaults, by a hair, and stric
   ]);
 });
 
-test("warns of a second lock of the same worker too, and not again of what it was told", async () => {
+test("warns of a second lock of the same worker too, of each mismatch once", async () => {
   const redlock = bench.redlock({ maxTtl: 2_000 });
   const warnings = warningsOf(redlock);
   const first = locked(redlock);

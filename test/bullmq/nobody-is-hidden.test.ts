@@ -102,7 +102,7 @@ test("a worker wakes the jobs of its queue when another one of the process has c
   expect(await untilRuns(runs, "next")).toBeLessThan(1_500 + LOAD);
 });
 
-test("a job that waits in the only slot has its turn when one before it cannot come", async () => {
+test("a job that waits in the only slot runs when a job before it cannot come", async () => {
   const redlock = bench.redlock({ ttl });
   const runs: string[] = [];
   bench.worker(
@@ -121,7 +121,7 @@ test("a job that waits in the only slot has its turn when one before it cannot c
   await untilRuns(runs, "j1");
 });
 
-test("the newest of a burst is not kept waiting by one that came between", async () => {
+test("the newest of a burst is not kept waiting by a job that came between", async () => {
   const queue = bench.queue();
   const runs: string[] = [];
   for (const redlock of [bench.redlock({ ttl }), bench.redlock({ ttl })]) {
@@ -148,7 +148,7 @@ test("the newest of a burst is not kept waiting by one that came between", async
   expect(Math.max(...waits)).toBeLessThan(LOAD);
 }, 120_000);
 
-test("a job that was retried by hand, and counts from the beginning, is woken", async () => {
+test("a job that was retried by hand, and whose counts begin anew, is woken", async () => {
   const redlock = bench.redlock({ ttl });
   const runs: string[] = [];
   const queue = bench.queue();

@@ -238,7 +238,7 @@ describe("a parked job", () => {
     expect((await pausedDone).map(({ result }) => result)).toEqual(Array(5).fill("ran"));
   });
 
-  test("is called before its worker closes when its key has become free meanwhile", async () => {
+  test("is woken before its worker closes if its key has become free", async () => {
     const queue = bench.queue();
     const holder = bench.redlock({ ttl: 10_000 });
     const closing = bench.redlock({ ttl: 10_000 });

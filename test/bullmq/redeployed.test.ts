@@ -190,7 +190,7 @@ describe("a parked job whose worker is replaced", () => {
     expect(await deployment.untilRun(4)).toBeLessThan(SERVED + LOAD);
   });
 
-  test("starts although it was never called: fifty of them, one after the other", async () => {
+  test("starts although it was never woken: fifty jobs, one after the other", async () => {
     const api = bench.redlock({ ttl: SHORT_TTL });
     const deployment = new Deployment({}, SHORT_TTL);
     const lock = await api.acquire("k");
@@ -302,7 +302,7 @@ function clientThatSays(host: string, port: number, url: string): Redis {
 }
 
 describe("a process that dies after it has parked jobs, and before it has said so", () => {
-  test("leaves them in line, although the process that frees the key cannot ask for them", async () => {
+  test("keeps them in the wait list, although the releasing process cannot reach their queue", async () => {
     const api = bench.redlock({ ttl: LONG_TTL });
     const deployment = new Deployment({}, LONG_TTL);
     const lock = await api.acquire("account");
