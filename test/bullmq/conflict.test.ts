@@ -19,7 +19,7 @@ describe('onConflict "delay"', () => {
     const worker = bench.worker(
       withLock({ redlock, key: KEY }, async (job: Job<Data>) => {
         most = Math.max(most, ++running);
-        // The work itself takes time; nothing is waited for.
+        // The work itself takes time; the test waits for nothing.
         await new Promise((resolve) => setTimeout(resolve, 20));
         running -= 1;
         return job.id;
@@ -450,7 +450,7 @@ describe("a job whose own earlier run still holds the key", () => {
         return "first";
       },
     );
-    // Without renewal BullMQ takes the job for stalled while it still runs, as after a blocked event loop.
+    // Without renewal BullMQ finds the job stalled while it still runs, as after a blocked event loop.
     const worker = bench.worker(processor, {
       lockDuration: 300,
       stalledInterval: 200,

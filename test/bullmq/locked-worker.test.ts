@@ -17,7 +17,7 @@ interface Data {
   room?: string | number;
 }
 
-/** What the file tells about itself. */
+/** What the file reports about itself. */
 interface Told {
   pid: number;
   threadId: number;
@@ -45,7 +45,7 @@ function start(
   return worker;
 }
 
-/** Resolves with what the file next tells of itself: it is at work, and its signal is heard. */
+/** Resolves with the next report of the file: it is at work, and listens to its signal. */
 function told(worker: LockedWorker<Data>): Promise<Told> {
   return new Promise((resolve) => {
     worker.once("progress", (_job, progress) => resolve(progress as unknown as Told));

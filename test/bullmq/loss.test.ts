@@ -11,7 +11,7 @@ interface Data {
 const bench = useBench();
 const KEY = "account:{{data.account}}";
 
-/** Gives the key to somebody else on two of three masters, behind the back of whoever holds it. */
+/** Gives the key to another holder on two of three masters, without the present holder's knowledge. */
 async function steal(): Promise<void> {
   await setOnTwo("somebody else");
 }
@@ -33,7 +33,7 @@ async function dropJobLock(job: Job): Promise<void> {
   await redisClient(bench.queueUrl).del(`bull:invoices:${job.id}:lock`);
 }
 
-/** A processor that loses its lock each time, and settles when it has heard of it. */
+/** A processor that loses its lock each time, and settles when its signal has aborted. */
 function loser(
   redlock: Redlock,
   options: { onLost?: "delay" | "fail" | "continue" } = {},
@@ -267,7 +267,7 @@ describe("BullMQ's own lock of the job", () => {
     const worker: Worker = bench.worker(
       withLock({ redlock, key: KEY }, async (job: Job<Data>) => {
         runs += 1;
-        // What happens when the job comes back before the worker is done with its last activation.
+        // As when the job comes back before the worker has finished its last activation.
         const { lockManager } = worker as unknown as {
           lockManager: { untrackJob(id: string): void };
         };

@@ -38,7 +38,7 @@ function locked(redlock: Redlock, policies: Partial<LockPolicies<Job>> = {}) {
   return withLock({ redlock, key: KEY, ...policies }, async (): Promise<unknown> => "ran");
 }
 
-/** Runs two jobs in one worker, and gives what was warned of. */
+/** Runs two jobs in one worker, and returns the warnings. */
 async function run({ worker: options, redlock: other, policies, job }: Setting) {
   const redlock = bench.redlock(other);
   const warnings = warningsOf(redlock);

@@ -253,7 +253,7 @@ describe("a processor that steers its own job", () => {
   });
 });
 
-/** Calls the wrapped processor as a worker does, and looks at the key in the tick in which it settles. */
+/** Calls the wrapped processor as a worker does, and reads the key in the tick in which it settles. */
 async function settle(
   processor: (job: Job<Data>) => Promise<unknown>,
 ): Promise<{ settled: unknown; released: boolean }> {

@@ -160,7 +160,7 @@ describe("when the Redlock is closed before the worker", () => {
         ["a", "b", "c", "d"].map((account) => ({ name: "charge", data: { account } })),
       );
 
-      // Another process takes them all.
+      // Another process takes all jobs.
       const other = bench.worker(
         withLock({ redlock: bench.redlock(), key: KEY }, async () => "ran"),
       );
@@ -212,7 +212,7 @@ describe("when the Redlock is closed before the worker", () => {
 
     await Promise.all([worker.close(), redlock.close()]);
 
-    // What has finished is not run again.
+    // A job that has finished is not run again.
     expect((await done)[0]).toMatchObject({ result: "ran" });
     expect(warnings).toEqual([]);
   });

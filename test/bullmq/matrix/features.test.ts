@@ -19,7 +19,7 @@ function open(): { lane: Lane; queue: Queue } {
   return { lane, queue: lane.queue as Queue };
 }
 
-/** Resolves when so many jobs have been put aside since. */
+/** Resolves when so many jobs have been parked or delayed since the call. */
 function parked(redlock: Redlock, count: number): Promise<void> {
   const jobs = new Set<string>();
   return new Promise((resolve) => {
