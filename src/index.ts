@@ -1,14 +1,15 @@
-export { getLock } from "./bullmq/get-lock.ts";
-export type { JobLogs } from "./bullmq/job-log.ts";
+export { getLock } from "./bullmq/job-lock.ts";
 export type {
   ConflictPolicy,
+  JobLogs,
   LockPolicies,
   LostPolicy,
   MaxWaitPolicy,
   SkippedResult,
   UnavailablePolicy,
+  WithLockOptions,
 } from "./bullmq/options.ts";
-export { type LockingProcessor, withLock, type WithLockOptions } from "./bullmq/with-lock.ts";
+export { type LockingProcessor, withLock } from "./bullmq/with-lock.ts";
 export {
   type Holder,
   type HolderJob,

@@ -1,10 +1,10 @@
-/** The job that asks for a lock: BullMQ's own object, which is looked at only when there is something to tell. */
+/** The job that asks for a lock: BullMQ's own object, read only for events and warnings. */
 export interface AskingJob {
   readonly id?: string | undefined;
   readonly queueName: string;
 }
 
-/** How events name the job of a lock. Both are `undefined` for a lock that no job has asked for. */
+/** The names of a lock's job in events. Both are `undefined` for a lock that no job has asked for. */
 export interface JobNames {
   /** `prefix:queue:id`. */
   job: string | undefined;

@@ -1,53 +1,109 @@
 import type { Job } from "bullmq";
+import { describeValue } from "../errors.ts";
+import type { RedlockWarning } from "../events.ts";
 import { nameOf } from "../job-names.ts";
-import { closingOf } from "./closing.ts";
-import { JobLockRenewal } from "./job-lock-renewal.ts";
-import { JobLog } from "./job-log.ts";
-import { workerOf } from "./job-worker.ts";
-import { openQueue } from "./open-queue.ts";
-import { isReplacing, type LockSettings } from "./options.ts";
-import { retireWith } from "./retire.ts";
-import { waiterOf } from "./job-waiter.ts";
+import { printable } from "../printable.ts";
 import type { Waiter } from "../waiters/waiter.ts";
-import { warnOfMismatches } from "./warn-mismatches.ts";
+import { JobLockRenewal } from "./job-lock-renewal.ts";
+import { waiterOf } from "./job-waiter.ts";
+import { canSupersede, type LockSettings } from "./lock-settings.ts";
+import { contextOf, type WorkerContext } from "./worker-context.ts";
 
-/** One time that a worker took a job up. */
-export interface Activation {
+/** One time that a worker takes up a job. */
+export class Activation {
+  readonly context: WorkerContext;
   readonly settings: LockSettings;
   readonly job: Job;
   readonly jobToken: string | undefined;
-  /** BullMQ's signal: the job was cancelled. */
+  /** BullMQ's signal: aborts when the job is cancelled. */
   readonly cancel: AbortSignal | undefined;
-  /** Aborts when the worker begins to close. */
-  readonly closing: AbortSignal;
+  /** The renewal of BullMQ's own lock; to be started and stopped. */
   readonly renewal: JobLockRenewal;
-  readonly log: JobLog;
-  /** The job's standing in lines; `undefined` where its queue cannot have jobs woken. */
+  /** The job as a waiter; `undefined` when jobs of its queue cannot be woken. */
   readonly waiter: Waiter | undefined;
+
+  constructor(
+    context: WorkerContext,
+    settings: LockSettings,
+    job: Job,
+    jobToken: string | undefined,
+    cancel: AbortSignal | undefined,
+  ) {
+    const { redlock } = settings;
+    this.context = context;
+    this.settings = settings;
+    this.job = job;
+    this.jobToken = jobToken;
+    this.cancel = cancel;
+    this.renewal = new JobLockRenewal(job, jobToken, redlock.clock);
+    const { queueId } = context;
+    this.waiter =
+      queueId === undefined ? undefined : waiterOf(job, queueId, canSupersede(settings.onConflict));
+    context.checkSettings(settings, job);
+    if (!redlock.parkedJobs.isEmpty) redlock.parkedJobs.delete(nameOf(job));
+  }
+
+  /** Aborts when the worker begins to close. */
+  get closing(): AbortSignal {
+    return this.context.closing;
+  }
+
+  /**
+   * The error of a job that was cancelled and has not run; `undefined` when it was not cancelled.
+   *
+   * BullMQ's reason is the bare text given to `cancelJob`; thrown as it is, the job would fail without a reason.
+   */
+  get cancelled(): Error | undefined {
+    if (this.cancel?.aborted !== true) return undefined;
+    const reason: unknown = this.cancel.reason;
+    if (reason instanceof Error) return reason;
+    const text = typeof reason === "string" ? reason : describeValue(reason);
+    return new Error(`cancelled before it acquired its lock: ${text}`);
+  }
+
+  /** Leaves the wait lists and throws when the job was cancelled, whatever else happened to its lock. */
+  throwIfCancelled(keys: readonly string[]): void {
+    const { cancelled } = this;
+    if (cancelled === undefined) return;
+    this.leave(keys);
+    throw cancelled;
+  }
+
+  /** Leaves the wait lists of the keys, which the job may have joined at its conflict. */
+  leave(keys: readonly string[]): void {
+    if (this.waiter !== undefined) void this.settings.redlock.waitLists.leave(this.waiter, keys);
+  }
+
+  /** Writes to the log of the job, unless `jobLogs` is `"off"`. */
+  async log(text: string): Promise<void> {
+    // A plain object that stands for a job may have no log.
+    if (this.settings.jobLogs === "off" || !("log" in this.job)) return;
+    try {
+      await this.job.log(`[lock] ${text}`);
+    } catch (cause) {
+      // A log is no reason to fail a job.
+      const what = `could not write to the log of job ${nameOf(this.job)}`;
+      this.warn("job-log-failed", what, cause);
+    }
+  }
+
+  /** Emits a warning about this job. */
+  warn(code: RedlockWarning["code"], what: string, cause: unknown): void {
+    const why = cause instanceof Error ? cause.message : describeValue(cause);
+    const message = printable(`${what}: ${why}`);
+    this.settings.redlock.emit("warning", { code, message, cause });
+  }
 }
 
-/** Begins an activation; its beat must be started, and stopped. */
+/** Begins an activation of a job. */
 export async function activate(
   settings: LockSettings,
   job: Job,
   jobToken: string | undefined,
   cancel: AbortSignal | undefined,
 ): Promise<Activation> {
-  const worker = workerOf(job);
-  retireWith(settings.redlock, worker);
-  const queueId = await openQueue(settings.redlock, job);
-  if (queueId !== undefined) settings.redlock.waitLists.isServed(queueId);
-  warnOfMismatches(settings, job);
-  const { parkedJobs } = settings.redlock;
-  if (!parkedJobs.isEmpty) parkedJobs.delete(nameOf(job));
-  return {
-    settings,
-    job,
-    jobToken,
-    cancel,
-    closing: closingOf(worker),
-    renewal: new JobLockRenewal(job, jobToken, settings.redlock.clock),
-    log: new JobLog(job, settings.redlock, settings.jobLogs),
-    waiter: queueId === undefined ? undefined : waiterOf(job, queueId, isReplacing(settings)),
-  };
+  const context = contextOf(job);
+  const opening = context.open(settings.redlock, job);
+  if (opening !== undefined) await opening;
+  return new Activation(context, settings, job, jobToken, cancel);
 }

@@ -8,21 +8,21 @@ import {
   type StoredWaiter,
 } from "../waiters/waiter.ts";
 import type { Redlock } from "../redlock/redlock.ts";
-import { isGone, type JobClass, type JobWorker } from "./job-worker.ts";
+import { isGone, type JobClass, jobClassOf, type JobWorker } from "./bullmq-job.ts";
 import { waiterOf } from "./job-waiter.ts";
 
-/** Milliseconds for which a job is as it was when it was fetched. */
+/** For how many milliseconds a fetched job is taken to be unchanged. */
 const FRESH = 100;
 
-/** What the state of a job says that does not wait for a call. */
-const FATES: Readonly<Record<string, JobState>> = {
+/** The state of a job that is not in the delayed set, by BullMQ's state. */
+const STATES: Readonly<Record<string, JobState>> = {
   waiting: "coming",
   prioritized: "coming",
   active: "taken up",
   "waiting-children": "taken up",
 };
 
-/** The parked jobs of one queue, by way of one of its workers. */
+/** Wakes the parked jobs of one queue through one of its workers. */
 export class BullmqAdapter implements QueueAdapter {
   readonly #name: string;
   readonly #worker: JobWorker;
@@ -36,7 +36,7 @@ export class BullmqAdapter implements QueueAdapter {
   constructor(name: string, worker: JobWorker, job: Job, redlock: Redlock) {
     this.#name = name;
     this.#worker = worker;
-    this.#jobs = job.constructor as unknown as JobClass;
+    this.#jobs = jobClassOf(job);
     this.#redlock = redlock;
   }
 
@@ -47,7 +47,7 @@ export class BullmqAdapter implements QueueAdapter {
       this.#expected.delete(position);
     }
     const job = this.#find(waiter);
-    // Whoever takes it hears of that.
+    // The call that uses it handles the failure.
     job.catch(() => undefined);
     this.#expected.set(waiter.position, { at, job });
   }
@@ -56,8 +56,8 @@ export class BullmqAdapter implements QueueAdapter {
     try {
       const job = await this.#findExpected(waiter);
       if (job === undefined) return "gone";
-      if (!isRun(job, waiter)) return fateIn(await job.getState());
-      // Sent together: alone, `promote` puts the job behind all that waits in its queue. The priority is the one it has now.
+      if (!isRun(job, waiter)) return jobStateOf(await job.getState());
+      // Sent together: `promote` alone puts the job behind all waiting jobs of its queue. The priority is the present one.
       const sending = Promise.allSettled([
         job.promote(),
         job.changePriority({ priority: job.priority, lifo: true }),
@@ -70,9 +70,9 @@ export class BullmqAdapter implements QueueAdapter {
         this.#redlock.emit("woken", { job: name, queue: job.queueName });
         return "called";
       }
-      return isGone(promoted.reason) ? fateIn(await job.getState()) : "unknown";
+      return isGone(promoted.reason) ? jobStateOf(await job.getState()) : "unknown";
     } catch {
-      // The queue does not answer; the turn goes by, and others come first.
+      // The queue does not answer: the reservation expires, and passes to the next waiter.
       return "unknown";
     }
   }
@@ -82,9 +82,9 @@ export class BullmqAdapter implements QueueAdapter {
       const job = await this.#find(waiter);
       if (job === undefined) return "gone";
       const state = await job.getState();
-      // It was parked since others put it in line, and joins itself.
+      // It was parked after a job behind it had put it into the wait list, and joins by itself.
       if (state === "delayed" && isAbsentee(waiter) && isUnderWay(job)) return "coming";
-      return state === "delayed" && isRun(job, waiter) ? "called" : fateIn(state);
+      return state === "delayed" && isRun(job, waiter) ? "called" : jobStateOf(state);
     } catch {
       return "unknown";
     }
@@ -95,11 +95,11 @@ export class BullmqAdapter implements QueueAdapter {
     this.#expected.delete(waiter.position);
     const isFresh = expected !== undefined && this.#redlock.clock.now() - expected.at < FRESH;
     const job = isFresh ? await expected.job.catch(() => undefined) : undefined;
-    // It may have been parked since.
+    // It may have been parked again since it was fetched.
     return job !== undefined && isRun(job, waiter) ? job : await this.#find(waiter);
   }
 
-  /** The job of a place; another one that was given the same id has another place. */
+  /** Finds the job at a position; a later job with the same id has another position. */
   async #find({ position }: StoredWaiter): Promise<Job | undefined> {
     const id = parsePosition(position)?.id ?? "";
     const job = await this.#jobs.fromId(this.#worker, id);
@@ -108,16 +108,16 @@ export class BullmqAdapter implements QueueAdapter {
   }
 }
 
-/** Whether the job has not been taken up again since it was parked. Who retries it by hand may set back what it counts. */
+/** Whether the job has not been taken up again since it was parked. A retry by hand may reset its counts. */
 function isRun(job: Job, { record }: StoredWaiter): boolean {
   return (parseWaiterRecord(record)?.run ?? -1) >= job.attemptsStarted;
 }
 
-/** Whether the job was put aside, and has not failed; one that was put aside before it failed seems so too. */
+/** Whether the job was delayed and has not failed; a job that was delayed before it failed counts too. */
 function isUnderWay({ attemptsStarted, attemptsMade, stalledCounter }: Job): boolean {
   return attemptsStarted - attemptsMade - stalledCounter > 0;
 }
 
-function fateIn(state: string): JobState {
-  return FATES[state] ?? "gone";
+function jobStateOf(state: string): JobState {
+  return STATES[state] ?? "gone";
 }

@@ -3,8 +3,8 @@ import type { RedlockErrorCode } from "../errors.ts";
 /**
  * Errors that steer BullMQ instead of failing the job.
  *
- * They are recognised and made by name, not by class: a program may load BullMQ twice (as CommonJS and as ESM, or in
- * two versions), and BullMQ itself looks at the name too.
+ * They are recognised and made by name, not by class: a program may load BullMQ twice (as CommonJS and as ESM, or in two
+ * versions), and BullMQ itself checks the name.
  */
 const CONTROL_NAMES = new Set([
   "DelayedError",
@@ -13,7 +13,7 @@ const CONTROL_NAMES = new Set([
   "UnrecoverableError",
 ]);
 
-/** The message by which BullMQ knows its rate limit error, which has no name of its own. */
+/** The message of BullMQ's rate limit error, which has no name of its own. */
 const RATE_LIMIT_MESSAGE = "bullmq:rateLimitExceeded";
 
 /** Whether a processor threw it to steer BullMQ. */
@@ -23,12 +23,12 @@ export function isControlError(thrown: unknown): boolean {
   return namesOf(thrown).some((name) => CONTROL_NAMES.has(name));
 }
 
-/** Tells BullMQ that the job was put into the delayed set, and is none of the worker's business any more. */
+/** Makes the error that tells BullMQ that the job was moved to the delayed set and has left the worker. */
 export function delayedError(message: string): Error {
   return named(new Error(message), "DelayedError");
 }
 
-/** Tells BullMQ to fail the job for good. It carries the message and the code of its cause. */
+/** Makes the error that tells BullMQ to fail the job for good. It carries the message and the code of its cause. */
 export function unrecoverableError(cause: Error & { code: RedlockErrorCode }): Error {
   const error = new Error(cause.message, { cause });
   return named(Object.assign(error, { code: cause.code }), "UnrecoverableError");

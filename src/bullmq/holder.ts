@@ -6,23 +6,23 @@ import { printable } from "../printable.ts";
 import { storedTextOf } from "../redlock/holder.ts";
 import { nameOf, queueNameOf } from "../job-names.ts";
 
-/** Characters of the name that are shown: with all the rest the text stays below the 256 that are stored. */
+/** How many characters of the name are shown: the whole text stays below the 256 that are stored. */
 const LONGEST_NAME = 120;
 const LONGEST_HOST = 64;
-/** Of a mark: where the queue ends in the name. */
+/** The part of a mark that says where the queue ends in the name. */
 const MEASURE_LENGTH = 2;
 const NO_MEASURE = "__";
-/** Of a mark: the creation time, until the year 5000; or 54 bits of a hash, which only jobs of the same shortened name could share. */
+/** The part of a mark that tells jobs apart: the creation time, until the year 5000, or 54 bits of a hash. */
 const IDENTITY_LENGTH = 9;
 const REST = /^\d+ \([^()]+ pid \d+\) #[\w-]+$/;
 const PLAIN_TIME = /^[\da-z]{1,9}$/;
 
 /**
- * What operators read about a job that holds a key: `bull:invoices:17 attempt 2 (host pid 123) #mark`.
+ * Describes a job as the holder of a key: `bull:invoices:17 attempt 2 (host pid 123) #mark`.
  *
- * The mark, which people are not shown, is the same for all attempts of one job, and together with the name for no other job. It
- * is `<length of prefix and queue>-<creation time>` in base 36, so that the name can be taken apart; where the name is not shown as
- * it is, `__-<hash>`.
+ * People do not see the mark. It is the same for all attempts of a job, and differs from that of every other job of the same
+ * name. It is `<length of prefix and queue>-<creation time>` in base 36, so that the name can be taken apart; for a name that is
+ * not shown as it is, `__-<hash>`.
  */
 export function describeAsHolder(job: Job): string {
   const { shown, mark } = identify(job);
@@ -30,17 +30,17 @@ export function describeAsHolder(job: Job): string {
   return `${shown} attempt ${(job.attemptsMade ?? 0) + 1} (${host} pid ${process.pid}) #${mark}`;
 }
 
-/** Whether a key is held by an earlier, or another, run of this very job. */
+/** Whether another run of the same job holds a key. */
 export function isSameJob(job: Job, holder: Holder | undefined): boolean {
   const text = storedTextOf(holder);
   if (text === undefined) return false;
   const { shown, mark } = identify(job);
   const start = `${shown} attempt `;
-  // An id may look like what follows a name.
+  // An id may look like the text after a name.
   return text.startsWith(start) && REST.test(text.slice(start.length)) && text.endsWith(`#${mark}`);
 }
 
-/** The creation time tells apart jobs of two Redis servers, and a job from one that was removed and had its id. */
+/** The creation time tells jobs of two Redis servers apart, and a job from a removed one with the same id. */
 function identify(job: Job): { shown: string; mark: string } {
   const name = nameOf(job);
   const shown = shorten(printable(name), LONGEST_NAME);
@@ -49,7 +49,7 @@ function identify(job: Job): { shown: string; mark: string } {
     ? queueNameOf(job).length.toString(36).padStart(MEASURE_LENGTH, "0")
     : NO_MEASURE;
   const time = (job.timestamp ?? 0).toString(36);
-  // Nearly always, and much cheaper than a hash. A timestamp may be any number that the application gives.
+  // The usual case, and much cheaper than a hash. An application may give any number as a timestamp.
   const identity =
     isWhole && PLAIN_TIME.test(time) ? time.padStart(IDENTITY_LENGTH, "0") : hashOf(job);
   return { shown, mark: `${measure}-${identity}` };

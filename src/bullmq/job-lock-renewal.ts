@@ -1,20 +1,19 @@
 import type { Job } from "bullmq";
 import type { Clock, Timer } from "../clock.ts";
 import { Cancellation } from "../cancellation.ts";
-import { isGone, lockDurationOf } from "./job-worker.ts";
+import { isGone, lockDurationOf } from "./bullmq-job.ts";
 
-/** How many beats fit into the life of BullMQ's lock: two may fail. */
-const BEATS_PER_DURATION = 3;
+/** How many renewals fit into the life of BullMQ's lock: two may fail. */
+const RENEWALS_PER_DURATION = 3;
 
 /**
- * Keeps BullMQ's own lock of a job while we have the job.
+ * Renews BullMQ's own lock of a job while this activation has the job.
  *
- * BullMQ does so too, but keeps its list by the id of the job alone. When a job that was put aside comes back to the
- * same worker before the worker has done with its first activation, the second one falls off the list, stalls, and is
- * run twice.
+ * BullMQ renews it too, but lists jobs by their id alone. When a delayed job comes back to the same worker before the worker has
+ * finished its first activation, the second one is dropped from that list: the job stalls and runs twice.
  */
 export class JobLockRenewal {
-  /** Ends when BullMQ says that the job is not ours any more. */
+  /** Aborts when BullMQ reports that another worker may have the job. */
   readonly lost = new Cancellation();
   readonly #job: Job;
   readonly #jobToken: string | undefined;
@@ -30,22 +29,22 @@ export class JobLockRenewal {
     this.#duration = jobToken === undefined ? undefined : lockDurationOf(job);
   }
 
-  /** Begins, or begins again. */
+  /** Starts, or starts again. */
   start(): void {
     this.stop();
     if (this.#duration === undefined || this.lost.aborted) return;
     const round = this.#round;
-    const wait = this.#duration / BEATS_PER_DURATION;
-    this.#timer = this.#clock.timer(wait, () => void this.#renewal(round));
+    const wait = this.#duration / RENEWALS_PER_DURATION;
+    this.#timer = this.#clock.timer(wait, () => void this.#renew(round));
   }
 
-  /** Ends at once: an answer that is still under way is not heard any more. Idempotent. */
+  /** Stops at once: the answer to a renewal that is under way is ignored. Idempotent. */
   stop(): void {
     this.#round += 1;
     this.#clock.clearTimer(this.#timer);
   }
 
-  async #renewal(round: number): Promise<void> {
+  async #renew(round: number): Promise<void> {
     const kept = await this.#extend();
     if (round !== this.#round) return;
     if (kept) this.start();
@@ -57,7 +56,7 @@ export class JobLockRenewal {
       const extended = await this.#job.extendLock(this.#jobToken ?? "", this.#duration ?? 0);
       return extended !== 0;
     } catch (error) {
-      // A connection that is away says nothing about the lock; BullMQ reports it, and the next beat asks again.
+      // A broken connection says nothing about the lock; BullMQ reports it, and the next renewal asks again.
       return !isGone(error);
     }
   }

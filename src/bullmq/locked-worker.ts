@@ -1,25 +1,24 @@
 import { type Job, type Processor, Worker, type WorkerOptions } from "bullmq";
 import { requireObject } from "../check-options.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
-import { activate } from "./activation.ts";
-import type { Lock } from "./lock.ts";
-import {
-  checkLockOptions,
-  type ConflictPolicy,
-  type LockSettings,
-  type MaxWaitPolicy,
-  type SkippedResult,
-  type SkippingPolicy,
+import type { Lock } from "../lock/lock.ts";
+import { checkLockOptions, type LockSettings } from "./lock-settings.ts";
+import type {
+  ConflictPolicy,
+  MaxWaitPolicy,
+  SkippedResult,
+  SkippingPolicy,
+  WithLockOptions,
 } from "./options.ts";
 import { runLocked } from "./run.ts";
 import { inSandbox } from "./sandbox.ts";
-import { withLock, type WithLockOptions } from "./with-lock.ts";
+import { withLock } from "./with-lock.ts";
 
-/** What BullMQ takes for the data of a job whose type nobody said. */
+/** BullMQ's type of the data of a job without a declared type. */
 type AnyData = Job["data"];
 type AnyResult = Job["returnvalue"];
 
-/** The choices that `R`, the result of the jobs, has room for: some complete a job with a {@link SkippedResult}. */
+/** The choices that `R`, the result of the jobs, allows: some complete a job with a {@link SkippedResult}. */
 type ChoiceFor<R, Choice, Skipping extends Choice> = SkippedResult extends R
   ? Choice
   : Exclude<Choice, Skipping>;
@@ -57,10 +56,10 @@ type BackendFactory = (name: string, options: never, more?: never) => object;
  * A `Worker` that locks for processors in files, which BullMQ runs in child processes or, with `useWorkerThreads`, in
  * threads.
  *
- * The lock is taken, extended and released here, in the process of the worker: the children need no connection to the
- * masters, and one that computes for minutes keeps its lock. All options of `withLock` hold. The signal, the third
- * argument of the processor, aborts as under `withLock`, with text for its reason. `job.lock` has the keys and the fencing
- * token, see {@link LockedSandboxedJob}.
+ * The lock is acquired, extended and released here, in the process of the worker: children need no connection to the masters,
+ * and a child that computes for minutes keeps its lock. All options of `withLock` apply. The signal, the third argument of the
+ * processor, aborts as under `withLock`; its reason is a text. `job.lock` has the keys and the fencing token, see
+ * {@link LockedSandboxedJob}.
  *
  * A processor that is a function is wrapped by `withLock`.
  *
@@ -79,7 +78,7 @@ export class LockedWorker<
   N extends string = string,
   const K extends string = string,
 > extends Worker<D, R, N> {
-  /** For a processor in a file. */
+  /** The settings for a processor in a file; `undefined` for a function, which `withLock` has wrapped. */
   readonly #settings: LockSettings | undefined;
 
   constructor(
@@ -87,7 +86,7 @@ export class LockedWorker<
     processor: FileOrFunction<D, R, N>,
     options: LockedWorkerOptions<D, NoInfer<R>, N, K>,
   );
-  /** With a queue that BullMQ 6 keeps elsewhere than in Redis. */
+  /** For a queue that BullMQ 6 does not keep in Redis. */
   constructor(
     name: string,
     processor: FileOrFunction<D, R, N>,
@@ -102,9 +101,9 @@ export class LockedWorker<
   ) {
     requireObject("options", options, "the options of a Worker, and lock");
     const { lock, ...rest } = options;
-    const settings = atLock(() => checkLockOptions(lock));
+    const settings = underLock(() => checkLockOptions(lock));
     const inFile = isFile(processor);
-    // Everything is checked before there is a worker that would take jobs.
+    // All checks come before the worker exists and takes jobs.
     super(
       name,
       inFile ? processor : (withLock(lock, processor) as Processor<D, R, N>),
@@ -122,8 +121,7 @@ export class LockedWorker<
   ): Promise<R> {
     if (this.#settings === undefined) return await super.callProcessJob(job, jobToken, signal);
     const processor = inSandbox((_job, signal) => super.callProcessJob(job, jobToken, signal));
-    const activation = await activate(this.#settings, job, jobToken, signal);
-    return (await runLocked(activation, processor)) as R;
+    return (await runLocked(this.#settings, job, jobToken, signal, processor)) as R;
   }
 }
 
@@ -136,7 +134,7 @@ function isFile(processor: unknown): processor is string | URL {
       expected: "the path or URL of a file, or a function",
     });
   }
-  // Else the jobs would run without a lock.
+  // Without it the jobs would run without a lock.
   if (typeof Reflect.get(Worker.prototype, "callProcessJob") !== "function") {
     throw new LockConfigError({
       path: "bullmq",
@@ -147,8 +145,8 @@ function isFile(processor: unknown): processor is string | URL {
   return true;
 }
 
-/** Lets a complaint about an option name it as the user wrote it. */
-function atLock<T>(check: () => T): T {
+/** Makes errors name an option by its path in the options of the worker. */
+function underLock<T>(check: () => T): T {
   try {
     return check();
   } catch (error) {

@@ -1,127 +1,252 @@
-import { nameOf } from "../job-names.ts";
 import {
   describeHolder,
   LockConflictError,
-  type LockUnavailableError,
-  type RedlockClosedError,
+  LockUnavailableError,
+  RedlockClosedError,
 } from "../errors.ts";
+import { nameOf } from "../job-names.ts";
+import type { InternalLock } from "../redlock/internal-lock.ts";
+import { ReplacedError } from "../redlock/outcomes.ts";
+import { parsePosition, type Waiter } from "../waiters/waiter.ts";
 import type { Activation } from "./activation.ts";
-import { alarm, backoff, timesDelayed } from "./backoff.ts";
-import { isSameJob } from "./holder.ts";
-import { keepsFields } from "./job-worker.ts";
-import type { SkippedResult } from "./options.ts";
-import { parkJob } from "./park-job.ts";
-import { delayJob } from "./delay-job.ts";
-import { waitFields, waitingSince } from "./wait-record.ts";
+import { keepsFields } from "./bullmq-job.ts";
+import { delayedError } from "./control-errors.ts";
+import { describeAsHolder, isSameJob } from "./holder.ts";
+import { UnheldLock } from "./job-lock.ts";
+import { alarm, backoff, timesDelayed, waitFields, waitingSince } from "./job-wait.ts";
+import { canSupersede, checkConflictPolicy, mayPark } from "./lock-settings.ts";
+import type { ConflictPolicy, SkippedResult } from "./options.ts";
+import { delayJob, parkJob } from "./park-job.ts";
 
 /** Why a job has no lock. */
 type Hindrance = LockConflictError | LockUnavailableError | RedlockClosedError;
 
-/** The job completes without having run. */
-export interface Skipped {
-  readonly kind: "skipped";
-  readonly result: unknown;
+/** How a job asks for its keys. */
+export class Attempt {
+  readonly waiter: Waiter | undefined;
+  /** Milliseconds to wait in the slot. */
+  readonly waitTimeout: number;
+  /** The conflict after which the job waits in its slot; `undefined` for a first attempt. */
+  readonly conflict: LockConflictError | undefined;
+
+  constructor(waiter: Waiter | undefined, waitTimeout = 0, conflict?: LockConflictError) {
+    this.waiter = waiter;
+    this.waitTimeout = waitTimeout;
+    this.conflict = conflict;
+  }
+}
+
+/** The job completes without having run: with a {@link SkippedResult}, or with what `skipResult` gives. */
+export class Skipped<Result = unknown> {
+  readonly result: Result;
+
+  constructor(result: Result) {
+    this.result = result;
+  }
 }
 
 /**
- * Puts the job aside until it is its turn, or for a while when nobody could call it, unless it has waited for as long as it
- * may.
- * @throws what tells BullMQ that the job was put aside, or that it waited for too long.
+ * Does with a job that has no lock what its policies say.
+ * @returns the next attempt, a lock that holds nothing for a job that runs without one, or what the job completes with.
+ * @throws the error that tells BullMQ that the job was delayed, or that fails it.
  */
-export async function delay(
+export async function afterRefusal(
   activation: Activation,
   keys: readonly string[],
+  attempt: Attempt,
+  error: unknown,
+): Promise<Attempt | InternalLock | Skipped> {
+  activation.throwIfCancelled(keys);
+  const { closing } = activation;
+  const { waiter, conflict } = attempt;
+  if (conflict !== undefined) {
+    const isClosing = closing.aborted && error === closing.reason;
+    if (isClosing) return await delay(activation, keys, waiter, conflict);
+    if (error instanceof LockConflictError) return await delay(activation, keys, waiter, error);
+  } else {
+    if (error instanceof ReplacedError)
+      return await giveUpPosition(activation, keys, waiter, error.by);
+    if (error instanceof LockConflictError) return await giveWay(activation, keys, waiter, error);
+  }
+  return await withoutLock(activation, keys, error);
+}
+
+/** Another holder has a key. */
+async function giveWay(
+  activation: Activation,
+  keys: readonly string[],
+  waiter: Waiter | undefined,
+  conflict: LockConflictError,
+): Promise<Attempt | Skipped> {
+  const { settings, job } = activation;
+  const policy = await choosePolicy(activation, conflict).catch((error: unknown) => {
+    activation.leave(keys);
+    throw error;
+  });
+  activation.throwIfCancelled(keys);
+  if (policy === "skip" || policy === "fail") {
+    // The job may have been parked before, under another policy, and has joined if a function is asked.
+    if (timesDelayed(job) > 0 || mayPark(settings.onConflict)) activation.leave(keys);
+    if (policy === "skip") return await skip(activation, conflict, "conflict");
+    throw await fail(activation, conflict);
+  }
+  // Only now is it known: a function may choose any policy.
+  const chosen = waiter && { ...waiter, replaceable: canSupersede(policy) };
+  if (policy === "wait") return new Attempt(chosen, settings.waitTimeout, conflict);
+  if (policy === "cancelInProgress" && waiter !== undefined) {
+    settings.redlock.cancelRequests.ask(conflict, waiter.position, describeAsHolder(job));
+  }
+  return await delay(activation, keys, chosen, conflict);
+}
+
+/** A later job supersedes this one, if this one's policy allows it. */
+async function giveUpPosition(
+  activation: Activation,
+  keys: readonly string[],
+  waiter: Waiter | undefined,
+  by: string,
+): Promise<Attempt | Skipped> {
+  const later = parsePosition(by);
+  const text =
+    later === undefined ? "a later job" : `${later.queueId.split(" ").at(-1)}:${later.id}`;
+  const holder = { text, fencingToken: 0, since: later?.since };
+  const key = keys[0] ?? "";
+  const conflict = new LockConflictError({ keys, key, holder, retryAfter: 0, ahead: 0 });
+  if (!canSupersede(await choosePolicy(activation, conflict))) {
+    return new Attempt(waiter && { ...waiter, replaceable: false });
+  }
+  activation.leave(keys);
+  return await skip(activation, conflict, "superseded");
+}
+
+/** There is no lock, and no holder either. */
+async function withoutLock(
+  activation: Activation,
+  keys: readonly string[],
+  error: unknown,
+): Promise<InternalLock | Skipped> {
+  const { settings, renewal } = activation;
+  if (error instanceof LockUnavailableError) {
+    if (settings.onUnavailable === "fail") throw await fail(activation, error);
+    if (settings.onUnavailable === "delay") return await delay(activation, keys, undefined, error);
+    await activation.log(`${error.message}; runs without a lock`);
+    return new UnheldLock();
+  }
+  // The program closed its Redlock before its worker: other processes can still run the job.
+  if (error instanceof RedlockClosedError) return await delay(activation, keys, undefined, error);
+  if (renewal.lost.aborted && error === renewal.lost.reason) {
+    throw delayedError("BullMQ gave the job to another worker");
+  }
+  throw error;
+}
+
+async function choosePolicy(
+  { settings, job }: Activation,
+  conflict: LockConflictError,
+): Promise<ConflictPolicy> {
+  // A job must not be skipped or failed because of the rest of its own earlier run.
+  if (isSameJob(job, conflict.holder)) return "delay";
+  const { onConflict } = settings;
+  if (typeof onConflict !== "function") {
+    // Its work has not been done, whatever the holder does: a retry that completes as skipped would be lost.
+    return onConflict === "skip" && job.attemptsMade > 0 ? "delay" : onConflict;
+  }
+  return checkConflictPolicy("onConflict(job, conflict)", await onConflict(job, conflict));
+}
+
+/**
+ * Parks the job after a conflict, or delays it for a while where it cannot be woken, unless it has waited for as long as it may.
+ * @throws the error that tells BullMQ that the job was delayed, or that it has waited for too long.
+ */
+async function delay(
+  activation: Activation,
+  keys: readonly string[],
+  waiter: Waiter | undefined,
   cause: Hindrance,
 ): Promise<Skipped> {
-  const { settings, job, log, waiter } = activation;
+  const { settings, job } = activation;
   const { maxWait, redlock } = settings;
-  const parks = timesDelayed(job);
+  const times = timesDelayed(job);
   const conflict = cause instanceof LockConflictError ? cause : undefined;
-  const inLine = conflict !== undefined && waiter !== undefined;
+  const isParked = conflict !== undefined && waiter !== undefined;
   const fraction = redlock.random.fraction();
   const ttl = settings.lock.ttl ?? redlock.ttls.usual;
-  let ms = inLine
+  let ms = isParked
     ? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead, ttl }, fraction)
-    : backoff(parks, conflict?.retryAfter, fraction);
-  const since = (parks === 0 ? undefined : await waitOf(activation)) ?? redlock.clock.wall();
+    : backoff(times, conflict?.retryAfter, fraction);
+  const since = (times === 0 ? undefined : await sinceWhen(activation)) ?? redlock.clock.wall();
   if (maxWait !== undefined) {
     const left = maxWait - (redlock.clock.wall() - since);
     if (left > 0) ms = Math.min(ms, Math.ceil(left));
     else if (!isSameJob(job, conflict?.holder)) return await endWait(activation, keys, cause);
   }
   const fields = keepsFields(job) ? waitFields(job, since) : undefined;
-  const logged = isMilestone(parks)
-    ? log.trouble(`${cause.message}; ${inLine ? "waits for its turn" : `retry in ${ms} ms`}`)
+  // A job that is delayed a thousand times gets eleven lines in its log.
+  const isMilestone = (times & (times - 1)) === 0;
+  const logged = isMilestone
+    ? activation.log(`${cause.message}; ${isParked ? "parked" : `retry in ${ms} ms`}`)
     : undefined;
-  const delayRequest = { keys, delay: ms, fields, logged };
-  throw inLine
-    ? await parkJob(activation, { ...delayRequest, tries: parks })
-    : (await delayJob(activation, { ...delayRequest, reason: reasonOf(conflict) })).error;
+  const request = { keys, delay: ms, fields, logged };
+  if (isParked) throw await parkJob(activation, waiter, request);
+  const reason = conflict === undefined ? "unavailable" : "conflict";
+  throw (await delayJob(activation, { ...request, reason })).error;
 }
 
-/** Where nothing but a measure depends on it, a queue that does not answer is no reason to fail the job. */
-async function waitOf({ settings: { maxWait }, job }: Activation): Promise<number | undefined> {
+/** Where only a measure depends on it, a queue that does not answer is no reason to fail the job. */
+async function sinceWhen({ settings: { maxWait }, job }: Activation): Promise<number | undefined> {
   const since = waitingSince(job);
   return await (maxWait === undefined ? since.catch(() => undefined) : since);
 }
 
-/** Makes the error that fails the job. */
-export async function refuse({ log }: Activation, cause: Hindrance): Promise<Error> {
-  await log.trouble(`${cause.message}; failed`);
-  return cause;
-}
-
-/** Makes the result of a job that is not to run because of a conflict. */
-export async function skip(
-  activation: Activation,
-  conflict: LockConflictError,
-  reason: SkippedResult["reason"],
-): Promise<Skipped> {
-  const { settings, job, log } = activation;
-  tellSkipped(activation, conflict.keys, reason);
-  await log.trouble(
-    reason === "superseded"
-      ? `superseded by ${describeHolder(conflict.holder)}; skipped`
-      : `${conflict.message}; skipped`,
-  );
-  if (settings.skipResult !== undefined) {
-    return { kind: "skipped", result: await settings.skipResult(job, conflict) };
-  }
-  const holder = conflict.reserved ? null : describeHolder(conflict.holder);
-  return skipped({ skipped: true, reason, key: conflict.key, holder });
-}
-
+/** The job has waited for as long as it may. */
 async function endWait(
   activation: Activation,
   keys: readonly string[],
   cause: Hindrance,
 ): Promise<Skipped> {
-  const { settings, log, waiter } = activation;
-  if (waiter !== undefined) void settings.redlock.waitLists.leave(waiter, keys);
-  if (settings.onMaxWait === "fail") throw await refuse(activation, cause);
+  activation.leave(keys);
+  if (activation.settings.onMaxWait === "fail") throw await fail(activation, cause);
   if (cause instanceof LockConflictError) return await skip(activation, cause, "max-wait");
-  tellSkipped(activation, keys, "max-wait");
-  await log.trouble(`${cause.message}; skipped`);
-  return skipped({ skipped: true, reason: "max-wait", key: keys[0] ?? "", holder: null });
+  emitSkipped(activation, keys, "max-wait");
+  await activation.log(`${cause.message}; skipped`);
+  return new Skipped<SkippedResult>({
+    skipped: true,
+    reason: "max-wait",
+    key: keys[0] ?? "",
+    holder: null,
+  });
 }
 
-function tellSkipped(
+/** Completes a job that is not to run because of a conflict. */
+async function skip(
+  activation: Activation,
+  conflict: LockConflictError,
+  reason: SkippedResult["reason"],
+): Promise<Skipped> {
+  const { settings, job } = activation;
+  emitSkipped(activation, conflict.keys, reason);
+  await activation.log(
+    reason === "superseded"
+      ? `superseded by ${describeHolder(conflict.holder)}; skipped`
+      : `${conflict.message}; skipped`,
+  );
+  if (settings.skipResult !== undefined) {
+    return new Skipped(await settings.skipResult(job, conflict));
+  }
+  const holder = conflict.reserved ? null : describeHolder(conflict.holder);
+  return new Skipped<SkippedResult>({ skipped: true, reason, key: conflict.key, holder });
+}
+
+/** Makes the error that fails the job. */
+async function fail(activation: Activation, cause: Hindrance): Promise<Error> {
+  await activation.log(`${cause.message}; failed`);
+  return cause;
+}
+
+function emitSkipped(
   { settings, job }: Activation,
   keys: readonly string[],
   reason: SkippedResult["reason"],
 ): void {
   settings.redlock.emit("skipped", { keys, job: nameOf(job), queue: job.queueName, reason });
-}
-
-function skipped(result: SkippedResult): Skipped {
-  return { kind: "skipped", result };
-}
-
-function reasonOf(conflict: LockConflictError | undefined): "conflict" | "unavailable" {
-  return conflict === undefined ? "unavailable" : "conflict";
-}
-
-/** A job that is put aside a thousand times has eleven lines about it in its log. */
-function isMilestone(times: number): boolean {
-  return (times & (times - 1)) === 0;
 }

@@ -1,11 +1,9 @@
 import type { Job } from "bullmq";
-import { checkChoice, checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
-import { describeValue, LockConfigError, type LockConflictError } from "../errors.ts";
-import { createKeyResolver, type KeyResolver } from "../keys/resolver.ts";
-import { Redlock } from "../redlock/redlock.ts";
-import type { JobLogs } from "./job-log.ts";
+import type { LockConflictError } from "../errors.ts";
+import type { CheckTemplate } from "../keys/template-types.ts";
+import type { Redlock } from "../redlock/redlock.ts";
 
-/** All conflict policies, the default first. */
+// Of each list the first is the default.
 export const CONFLICT_POLICIES = [
   "delay",
   "wait",
@@ -20,7 +18,7 @@ export const MAX_WAIT_POLICIES = ["fail", "skip"] as const;
 export const ORDERS = ["arrival", "strict"] as const;
 export const JOB_LOGS = ["conflicts", "off", "all"] as const;
 
-/** What a job does whose key somebody else holds. */
+/** What a job does when another holder has its key. */
 export type ConflictPolicy = (typeof CONFLICT_POLICIES)[number];
 /** The policies that may complete a job without having run it. */
 export type SkippingPolicy = Extract<ConflictPolicy, "skip" | "keepLatest" | "cancelInProgress">;
@@ -30,8 +28,10 @@ export type UnavailablePolicy = (typeof UNAVAILABLE_POLICIES)[number];
 export type LostPolicy = (typeof LOST_POLICIES)[number];
 /** What a job does that has waited for as long as it may. */
 export type MaxWaitPolicy = (typeof MAX_WAIT_POLICIES)[number];
-/** Which job has a free key first. */
+/** Which of several jobs gets a free key. */
 type LockOrder = (typeof ORDERS)[number];
+/** Which lines are written to the log of a job. */
+export type JobLogs = (typeof JOB_LOGS)[number];
 
 /**
  * Options of `withLock` but for the key. All durations are whole milliseconds. `J` is the type of the job; `C`, `M` and `S`
@@ -43,53 +43,53 @@ export interface LockPolicies<
   M extends MaxWaitPolicy = MaxWaitPolicy,
   S = unknown,
 > {
-  /** Where to lock. It may serve any number of processors, and must be closed after their workers. */
+  /** The client to lock with. It may serve any number of processors, and must be closed after their workers. */
   redlock: Redlock;
   /**
-   * What a job does whose key somebody else holds:
+   * What a job does when another holder has its key:
    *
-   * - `"delay"` parks it: it goes into the delayed set and into the line of its keys, and is woken when it is its turn. The
-   *   slot is free for others, no attempt is used, the priority is kept. In a queue on PostgreSQL it tries again with
-   *   growing pauses instead.
-   * - `"wait"` waits in its slot, in the same line, for up to `waitTimeout`, then as `"delay"`; at once when the worker
+   * - `"delay"` parks it: the job moves to the delayed set, joins the wait list of its keys, and is woken when a key is reserved
+   *   for it. Its slot is free for other jobs, no attempt is used, the priority is kept. A job of a queue on PostgreSQL is
+   *   tried again with growing pauses instead.
+   * - `"wait"` waits in its slot, in the same wait list, for up to `waitTimeout`, then as `"delay"`; at once when the worker
    *   closes. A job that is cancelled while it waits fails.
-   * - `"skip"` completes it with a {@link SkippedResult}, or what `skipResult` gives. A retry of a job that failed is delayed:
-   *   nobody has done its work. A function that chooses `"skip"` means retries too.
-   * - `"fail"` throws the `LockConflictError`; an attempt is used. A function that throws an `UnrecoverableError` fails the
-   *   job for good.
-   * - `"keepLatest"` parks it, and completes older ones under this policy with a {@link SkippedResult}: the newest wins. A job
-   *   is superseded by a newer one that waits, holds the key, or has succeeded within the last hour; so is a retry. Newer is
-   *   what was to run later.
-   * - `"cancelInProgress"` does the same, and asks a holder that is older and has this policy too, in whatever process,
-   *   to stop: its signal aborts, and if its processor throws then, the job fails for good with `cancelled by ...`. A
-   *   processor that returns all the same has done its work: its result stands.
+   * - `"skip"` completes it with a {@link SkippedResult}, or the result of `skipResult`. A retry of a job that failed is delayed
+   *   instead, because its work has not been done. A function that chooses `"skip"` skips retries too.
+   * - `"fail"` throws the `LockConflictError`; an attempt is used. A function that throws an `UnrecoverableError` fails the job
+   *   for good.
+   * - `"keepLatest"` parks it, and completes older jobs under this policy with a {@link SkippedResult}: the newest wins. A job
+   *   is superseded by a newer one that waits, holds the key, or has succeeded within the last hour; so is a retry. The newer
+   *   job is the one that was to run later.
+   * - `"cancelInProgress"` does the same, and asks a holder that is older and has this policy too, in any process, to stop: its
+   *   signal aborts, and if its processor throws then, the job fails for good with `cancelled by ...`. The result of a
+   *   processor that returns nevertheless stands.
    *
-   * A function chooses for each job; `conflict.waiting` tells how many others wait. Where the holder is another run of the very same job, left over after a kill or
-   * a stall, the job is delayed whatever is said here.
+   * A function chooses for each job; `conflict.waiting` is the number of other waiters. Where the holder is another run of the
+   * same job, left over after a kill or a stall, the job is delayed under every policy.
    * @defaultValue `"delay"`
    */
   onConflict?: C | ((job: J, conflict: LockConflictError) => C | Promise<C>);
   /**
-   * Which of several jobs has a key that is free. Jobs that wait for a taken one are in order in any case.
+   * Which of several jobs gets a free key. Jobs that wait for a taken key are in order in any case.
    *
-   * - `"arrival"`: the one whose request reaches a majority of the masters first, in whatever order they were added.
-   * - `"strict"`: the one that is before the others in its queue, also when a worker has taken it up and is slow to ask for its key;
-   *   that is waited for, up to two seconds. Not with `onConflict: "wait"`. It costs each job one more request to its queue. For jobs of one queue; ignored, with
-   *   a warning, on a queue in PostgreSQL.
+   * - `"arrival"`: the job whose request reaches a majority of the masters first, in any order of the queue.
+   * - `"strict"`: the job that is before the others in its queue, also when a worker has taken it up and is slow to ask for its
+   *   key; the others wait for it, up to two seconds. Not with `onConflict: "wait"`. It costs each job one more request to its
+   *   queue. For jobs of one queue; ignored, with a warning, on a queue on PostgreSQL.
    * @defaultValue `"arrival"`
    */
   order?: LockOrder;
   /**
-   * What a job does while too few lock masters answer: `"delay"` as above, `"fail"` throws the
-   * `LockUnavailableError`, `"run"` runs it without a lock, and says so in its log.
+   * What a job does while too few lock masters answer: `"delay"` tries again with growing pauses, `"fail"` throws the
+   * `LockUnavailableError`, `"run"` runs it without a lock, which its log shows.
    * @defaultValue `"delay"`
    */
   onUnavailable?: UnavailablePolicy;
   /**
-   * What becomes of a job that lost its lock, once its processor has settled. Its signal aborts in any case.
+   * What happens to a job that lost its lock, once its processor has settled. Its signal aborts in any case.
    *
-   * - `"delay"` puts it back without using an attempt, as BullMQ does with a stalled job, at most three times in a row; then
-   *   as `"fail"`. The count is kept in the job's `stacktrace`.
+   * - `"delay"` runs it again without using an attempt, as BullMQ does with a stalled job, at most three times in a row; then as
+   *   `"fail"`. The count is kept in the job's `stacktrace`.
    * - `"fail"` throws the `LockLostError`, with the processor's own error as its `cause`; an attempt is used.
    * - `"continue"` lets the result, or the processor's own error, stand.
    *
@@ -97,17 +97,17 @@ export interface LockPolicies<
    * @defaultValue `"delay"`
    */
   onLost?: LostPolicy;
-  /** How long a lock lives when nobody extends it. @defaultValue the `Redlock`'s */
+  /** How long a lock lives when it is not extended. @defaultValue the `Redlock`'s */
   ttl?: number;
-  /** Between two extends of the lock; `false` for none. @defaultValue the `Redlock`'s, or a third of `ttl` */
+  /** Time between two extends of the lock; `false` for none. @defaultValue the `Redlock`'s, or a third of `ttl` */
   heartbeat?: number | false;
   /** How long a job waits in its slot under `"wait"`. @defaultValue 5000 */
   waitTimeout?: number;
   /**
-   * How long a job may be put aside, for conflicts and for masters out of reach alike, since it first was. It is
-   * counted anew when the job had its key, or failed, in between. Compared with the wall clocks of the workers, and
-   * looked at when a job would be put aside again. Kept in the hash of the job in the queue's Redis; ignored, with a
-   * warning, on a queue in PostgreSQL.
+   * How long a job may wait in the delayed set, for conflicts and for unreachable masters alike, since it was first parked or
+   * delayed. The wait begins anew when the job has held its key, or failed, in between. It is measured by the wall clocks of the
+   * workers, and checked when the job would be parked or delayed again. Kept in the hash of the job in the queue's Redis;
+   * ignored, with a warning, on a queue on PostgreSQL.
    * @defaultValue none
    */
   maxWait?: number;
@@ -118,155 +118,59 @@ export interface LockPolicies<
    */
   maxHold?: number;
   /**
-   * For how long, from the grant on, the keys stay taken after a job that succeeded: what runs on a schedule in several
-   * places then runs once. At most the `maxTtl` of the `Redlock`. A failure gives the keys back at once.
+   * How long, from the grant on, the keys stay taken after a job that succeeded: a task that is scheduled in several places
+   * then runs once. At most the `maxTtl` of the `Redlock`. A failure releases the keys at once.
    * @defaultValue 0
    */
   minHold?: number;
   /** What a job does after `maxWait`: `"fail"` or `"skip"`, as under `onConflict`. @defaultValue `"fail"` */
   onMaxWait?: M;
-  /** Gives the result of a job that is skipped because of a conflict. @defaultValue a {@link SkippedResult} */
+  /** Makes the result of a job that is skipped because of a conflict. @defaultValue a {@link SkippedResult} */
   skipResult?: (job: J, conflict: LockConflictError) => S | Promise<S>;
   /**
-   * Lines in the log of the job: `"conflicts"` when it could not run as usual or lost its lock, `"all"` also when it got
-   * and released its lock, or `"off"`.
+   * Which lines are written to the log of the job: `"conflicts"` when it could not run as usual or lost its lock, `"all"` also
+   * when it acquired and released its lock, `"off"` none.
    * @defaultValue `"conflicts"`
    */
   jobLogs?: JobLogs;
 }
 
+/**
+ * Options of `withLock`: the policies, and the key.
+ *
+ * `J` is the type of the job, `K` the key template, which is checked against the data of `J`.
+ */
+export interface WithLockOptions<
+  J extends Job = Job,
+  K extends string = string,
+  C extends ConflictPolicy = ConflictPolicy,
+  M extends MaxWaitPolicy = MaxWaitPolicy,
+  S = J["returnvalue"],
+> extends LockPolicies<J, C, M, S> {
+  /**
+   * What to lock: a template such as `"account:{{data.accountId}}"`, several templates, or a function that gives a key, several
+   * keys, or `null` for a job that needs no lock. Of several keys a job gets all or none. A job whose key cannot be made fails
+   * for good.
+   */
+  key:
+    | (K & CheckTemplate<K, J["data"]>)
+    | readonly (K & CheckTemplate<K, J["data"]>)[]
+    | ((job: J) => string | readonly string[] | null);
+}
+
 /** The result of a job that did not run. */
 export interface SkippedResult {
   skipped: true;
-  /** `"conflict"` by policy; `"max-wait"` when it had waited for too long; `"superseded"` when a later job stands for it. */
+  /** `"conflict"` by policy; `"max-wait"` when it had waited for too long; `"superseded"` when a later job replaces it. */
   reason: "conflict" | "max-wait" | "superseded";
-  /** The key it did not get. */
+  /** The key that it did not get. */
   key: string;
-  /** Who held the key; `null` when that is not known. */
+  /** The holder of the key; `null` when that is not known. */
   holder: string | null;
 }
 
-/** Checked options, with their defaults. */
-export interface LockSettings {
-  readonly redlock: Redlock;
-  readonly keysOf: KeyResolver<Job>;
-  readonly onConflict:
-    | ConflictPolicy
-    | ((job: Job, conflict: LockConflictError) => ConflictPolicy | Promise<ConflictPolicy>);
-  readonly order: LockOrder;
-  readonly onUnavailable: UnavailablePolicy;
-  readonly onLost: LostPolicy;
-  readonly lock: { readonly ttl?: number; readonly heartbeat?: number | false };
-  readonly waitTimeout: number;
-  readonly maxWait: number | undefined;
-  readonly onMaxWait: MaxWaitPolicy;
-  readonly skipResult: ((job: Job, conflict: LockConflictError) => unknown) | undefined;
-  readonly jobLogs: JobLogs;
-  readonly maxHold: number | undefined;
-  readonly minHold: number;
-}
-
-const KNOWN = [
-  "redlock",
-  "key",
-  "onConflict",
-  "order",
-  "onUnavailable",
-  "onLost",
-  "ttl",
-  "heartbeat",
-  "waitTimeout",
-  "maxWait",
-  "onMaxWait",
-  "skipResult",
-  "jobLogs",
-  "maxHold",
-  "minHold",
-];
-
-/** The longest time a timer of Node can hold, in ms. */
-const LONGEST = 2 ** 31 - 1;
-
-/** Checks the options of `withLock`; throws `LockConfigError` for what cannot work. */
-export function checkLockOptions(options: unknown): LockSettings {
-  requireObject("options", options, "an object of options");
-  refuseUnknownOptions("", options, KNOWN);
-  const given = options as Partial<LockPolicies<Job>> & { key?: string };
-  const { redlock } = given;
-  if (!(redlock instanceof Redlock)) {
-    throw wrong("redlock", redlock, "a Redlock of this copy of bullmq-redlock");
-  }
-  if (given.key === undefined) throw wrong("key", given.key, "a key template or a function");
-  const lock = {
-    ...(given.ttl === undefined ? {} : { ttl: given.ttl }),
-    ...(given.heartbeat === undefined ? {} : { heartbeat: given.heartbeat }),
-  };
-  redlock.checkAcquireOptions(lock);
-  const { onConflict = "delay" } = given;
-  if (given.order === "strict" && onConflict === "wait") {
-    throw wrong(
-      "order",
-      given.order,
-      '"arrival" with onConflict: "wait", whose jobs are not strictly in order',
-    );
-  }
-  return {
-    redlock,
-    keysOf: createKeyResolver<Job>(given.key),
-    onConflict:
-      typeof onConflict === "function" ? onConflict : checkConflictPolicy("onConflict", onConflict),
-    order: checkChoice("order", given.order ?? "arrival", ORDERS),
-    onUnavailable: checkChoice(
-      "onUnavailable",
-      given.onUnavailable ?? "delay",
-      UNAVAILABLE_POLICIES,
-    ),
-    onLost: checkChoice("onLost", given.onLost ?? "delay", LOST_POLICIES),
-    lock,
-    waitTimeout: checkMs("waitTimeout", given.waitTimeout ?? 5_000, 1),
-    maxWait: given.maxWait === undefined ? undefined : checkMs("maxWait", given.maxWait, 1),
-    onMaxWait: checkChoice("onMaxWait", given.onMaxWait ?? "fail", MAX_WAIT_POLICIES),
-    skipResult: checkFunction("skipResult", given.skipResult),
-    jobLogs: checkChoice("jobLogs", given.jobLogs ?? "conflicts", JOB_LOGS),
-    maxHold: given.maxHold === undefined ? undefined : checkMs("maxHold", given.maxHold, 1),
-    minHold: checkNumber("minHold", given.minHold ?? 0, {
-      min: 0,
-      max: redlock.ttls.longest,
-      unit: "whole milliseconds",
-      limit: "the maxTtl of the Redlock",
-    }),
-  };
-}
-
-/** Whether jobs may stand for earlier ones. A function may choose such a policy. */
-export function isReplacing({ onConflict }: LockSettings): boolean {
-  return typeof onConflict === "function" || isReplacingPolicy(onConflict);
-}
-
-/** Whether a job under this policy stands for earlier ones. */
-export function isReplacingPolicy(policy: ConflictPolicy): boolean {
-  return policy === "keepLatest" || policy === "cancelInProgress";
-}
-
-/** Checks a policy, also one that a function chose. */
-export function checkConflictPolicy(path: string, policy: unknown): ConflictPolicy {
-  return checkChoice(path, policy, CONFLICT_POLICIES);
-}
-
-function checkMs(path: string, value: unknown, min: number): number {
-  return checkNumber(path, value, {
-    min,
-    max: LONGEST,
-    unit: "whole milliseconds",
-    limit: "24 days: no timer holds longer",
-  });
-}
-
-function checkFunction<F>(path: string, value: F): F {
-  if (value === undefined || typeof value === "function") return value;
-  throw wrong(path, value, "a function");
-}
-
-function wrong(path: string, value: unknown, expected: string): LockConfigError {
-  return new LockConfigError({ path, found: describeValue(value), expected });
-}
+/** What a job completes with instead of having run, under these policies and this result of `skipResult`. */
+export type SkippedUnder<C extends ConflictPolicy, M extends MaxWaitPolicy, S> =
+  | ([Extract<C, SkippingPolicy>] extends [never] ? never : S)
+  // A job that waited for unreachable masters has no conflict to call skipResult with.
+  | ("skip" extends M ? S | SkippedResult : never);

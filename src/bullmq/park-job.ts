@@ -1,63 +1,181 @@
+import type { Job } from "bullmq";
+import type { RedlockEvents } from "../events.ts";
+import { nameOf } from "../job-names.ts";
+import { after, pause } from "../pause.ts";
 import type { Waiter } from "../waiters/waiter.ts";
-import { after } from "../pause.ts";
 import type { Activation } from "./activation.ts";
-import { type DelayRequest, delayJob } from "./delay-job.ts";
+import {
+  failNextTime,
+  isGone,
+  type JobFields,
+  lockDurationOf,
+  moveToDelayed,
+} from "./bullmq-job.ts";
+import { delayedError } from "./control-errors.ts";
+import { timesDelayed } from "./job-wait.ts";
 
-/** Milliseconds after which the worker has done with an activation, and the job may be taken up again. */
+/** How many ms after the move the worker has finished an activation, and the job may be taken up again. */
 const SETTLING = 5;
 
-/** Milliseconds until a job joins again that too few masters have heard of. */
+/** After how many ms a job joins again when too few masters have registered it. */
 const REJOINING = 1_000;
 
-/** How a job is parked. */
-export interface Parked extends Omit<DelayRequest, "reason"> {
-  /** How often the job has been put aside before. */
-  readonly tries: number;
+/** Pauses between two tries to delay a job, in ms: doubled each time, up to the longest. */
+const FIRST_PAUSE = 50;
+const LONGEST_PAUSE = 1_000;
+/** How long to try when the worker has no lock duration, in ms. */
+const PATIENCE = 30_000;
+
+/** How a job is delayed. */
+interface DelayRequest {
+  readonly keys: readonly string[];
+  readonly reason: RedlockEvents["parked"][0]["reason"];
+  /** Whole milliseconds. */
+  readonly delay: number;
+  /** The fields that are written into the hash of the job in the same step. */
+  readonly fields?: JobFields | undefined;
+  /** A write beside the move: a cancel that comes before it is done still counts. */
+  readonly logged?: Promise<void> | undefined;
 }
 
 /**
- * Puts a job aside, and in line for its keys: it is woken when it is its turn.
+ * Parks a job: moves it to the delayed set and puts it into the wait lists of its keys, so that it is woken when a key is
+ * reserved for it.
  *
- * It has a place since the conflict, but cannot be woken as long as it is active: when it is out of its slot it joins again,
- * and the answers of the masters show what has happened to its keys meanwhile.
- * @returns the error to throw, by which BullMQ knows that the job is no longer the worker's business.
+ * The job has a position since its conflict, but cannot be woken as long as it is active. When it is out of its slot it joins
+ * again, and the masters' answers show what has happened to its keys since.
+ * @returns the error to throw, which tells BullMQ that the job has left the worker.
  */
-export async function parkJob(activation: Activation, parked: Parked): Promise<Error> {
-  const { settings, waiter, closing } = activation;
+export async function parkJob(
+  activation: Activation,
+  waiter: Waiter,
+  request: Omit<DelayRequest, "reason">,
+): Promise<Error> {
+  const { settings, closing, job } = activation;
   const { redlock } = settings;
-  const { moved, error } = await delayJob(activation, { ...parked, reason: "conflict" });
-  if (!moved || waiter === undefined) return error;
-  const entering = enter(activation, waiter, parked, redlock.clock.now() + parked.delay);
-  // The slot is free: whatever the masters say to it now is no longer its business. But a worker that closes takes the
-  // connection with it by which the job is called.
-  if (closing.aborted) await entering;
-  else redlock.finish(entering);
+  const tries = timesDelayed(job);
+  const { moved, error } = await delayJob(activation, { ...request, reason: "conflict" });
+  if (!moved) return error;
+  const joining = join(activation, waiter, request.keys, {
+    tries,
+    until: redlock.clock.now() + request.delay,
+  });
+  // The slot is free, and does not wait for the masters. But a worker that closes also closes the connection that wakes the job.
+  if (closing.aborted) await joining;
+  else redlock.finish(joining);
   return error;
 }
 
-/** Joins the lines, again and again until a quorum has heard of it, or the job has come back by itself. */
-async function enter(
+/** Joins the wait lists, again and again until a quorum has registered the job or the job has come back by itself. */
+async function join(
   activation: Activation,
   waiter: Waiter,
-  parked: Parked,
-  until: number,
+  keys: readonly string[],
+  { tries, until }: { tries: number; until: number },
 ): Promise<void> {
   const { settings, closing } = activation;
   const { clock, waitLists, ttls } = settings.redlock;
-  const { keys, tries } = parked;
   const keptFor = 2 * (settings.lock.ttl ?? ttls.usual);
   const joined = await waitLists.join(waiter, keys, { state: "parked", tries, keptFor });
   if (!joined.heard && !closing.aborted && clock.now() + REJOINING < until) {
-    const again = (): void => void enter(activation, waiter, parked, until);
+    const again = (): void => void join(activation, waiter, keys, { tries, until });
     after(clock, REJOINING, closing, again);
   }
   if (joined.quiet && joined.replaced.length === 0) return;
-  const call = async (): Promise<void> => {
+  const wake = async (): Promise<void> => {
     await Promise.all([
       waitLists.dismiss(joined.replaced),
       joined.quiet ? undefined : waitLists.look(keys),
     ]);
   };
-  if (closing.aborted) await call();
-  else after(clock, SETTLING, closing, () => void call());
+  if (closing.aborted) await wake();
+  else after(clock, SETTLING, closing, () => void wake());
+}
+
+/**
+ * Moves the job of an activation to the delayed set, without using an attempt. A job that is cancelled before or during the
+ * move ends as cancelled.
+ * @returns whether it was moved, and the error to throw, which tells BullMQ that the job has left the worker.
+ */
+export async function delayJob(
+  activation: Activation,
+  request: DelayRequest,
+): Promise<{ moved: boolean; error: Error }> {
+  const { job, settings } = activation;
+  const { keys, reason, delay, logged } = request;
+  const { cancelled } = activation;
+  if (cancelled !== undefined) {
+    activation.leave(keys);
+    return { moved: false, error: cancelled };
+  }
+  const moved = await tryToMove(activation, request);
+  if (moved) {
+    const { redlock } = settings;
+    const [name, queue] = [nameOf(job), job.queueName];
+    redlock.parkedJobs.add(name, queue, delay);
+    redlock.emit("parked", { keys, job: name, queue, reason, delay });
+  }
+  await logged;
+  const late = activation.cancelled;
+  if (!moved || late === undefined) {
+    return { moved, error: delayedError(`delayed for ${delay} ms: ${reason}`) };
+  }
+  activation.leave(keys);
+  await endDelayed(activation, late);
+  return { moved: false, error: delayedError(`delayed for ${delay} ms: ${reason}`) };
+}
+
+/** Moves the job; false when it is gone already, or when BullMQ will find it stalled. */
+async function tryToMove(
+  activation: Activation,
+  { delay, fields }: DelayRequest,
+): Promise<boolean> {
+  const { job, jobToken, renewal, closing, settings } = activation;
+  const { clock } = settings.redlock;
+  const endsAt = clock.now() + (lockDurationOf(job) ?? PATIENCE);
+  for (let rest = FIRST_PAUSE; ; rest = Math.min(rest * 2, LONGEST_PAUSE)) {
+    // A renewal that comes after the move would look like a lost job.
+    renewal.stop();
+    try {
+      await moveToDelayed(job, jobToken, { now: clock.wall(), delay, fields });
+      return true;
+    } catch (error) {
+      if (isGone(error)) return rest > FIRST_PAUSE && (await isDelayed(job));
+      if (closing.aborted || clock.now() + rest > endsAt) {
+        const what = `could not move job ${nameOf(job)} to the delayed set, BullMQ will find it stalled`;
+        activation.warn("delay-failed", what, error);
+        return false;
+      }
+      renewal.start();
+      await pause(clock, rest, closing);
+    }
+  }
+}
+
+/** Whether an earlier try was carried out and only its answer was lost: then the job must be woken. */
+async function isDelayed(job: Job): Promise<boolean> {
+  try {
+    return await job.isDelayed();
+  } catch {
+    // Waking a job that is not there does no harm.
+    return true;
+  }
+}
+
+/** Ends a job that is in the delayed set already: it is taken up once more, and BullMQ fails it then. */
+async function endDelayed(activation: Activation, { message }: Error): Promise<void> {
+  const { job } = activation;
+  try {
+    // A job that was removed must not come back because of the fields that are written into it.
+    if (!(await job.isDelayed())) return;
+    await failNextTime(job, message);
+    await Promise.all([
+      job.promote(),
+      job.changePriority({ priority: job.priority ?? 0, lifo: true }),
+    ]);
+  } catch (cause) {
+    if (isGone(cause)) return;
+    const what = `job ${nameOf(job)} was cancelled while it was being delayed, and will run all the same`;
+    activation.warn("cancel-failed", what, cause);
+  }
 }

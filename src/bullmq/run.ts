@@ -1,25 +1,24 @@
 import type { Job } from "bullmq";
-import type { Timer } from "../clock.ts";
-import { LockKeyError, LockLostError, quoteKeys } from "../errors.ts";
-import { namesOf } from "../job-names.ts";
+import { LockKeyError, type LockLostError, quoteKeys } from "../errors.ts";
+import type { Lock } from "../lock/lock.ts";
 import { within } from "../pause.ts";
-import type { HeldLock } from "../redlock/held-lock.ts";
-import type { Activation } from "./activation.ts";
-import { backoff } from "./backoff.ts";
-import { cancellationOf } from "./job-cancellation.ts";
-import { isControlError, unrecoverableError } from "./control-errors.ts";
-import { offerLock } from "./get-lock.ts";
-import { LinkedSignal } from "./linked-signal.ts";
-import type { Lock } from "./lock.ts";
-import { lossesOf, lossFields, MOST_LOSSES } from "./losses.ts";
-import { acquireForJob, type JobLock } from "./acquire-for-job.ts";
-import { delayJob } from "./delay-job.ts";
-import { positionWhenDone } from "./job-waiter.ts";
-import type { UnheldLock } from "./unheld-lock.ts";
-import { cancelledError, CancelRequest } from "./cancel-request.ts";
+import type { InternalLock } from "../redlock/internal-lock.ts";
 
-/** Milliseconds that a job waits at most for the next one to be called. */
-const LONGEST_CALL = 500;
+import { type Activation, activate } from "./activation.ts";
+import { isControlError, unrecoverableError } from "./control-errors.ts";
+import { describeAsHolder } from "./holder.ts";
+import { setLock, UnheldLock } from "./job-lock.ts";
+import { cancelledError, JobSignal } from "./job-signal.ts";
+import { timesDelayed, waitingSince } from "./job-wait.ts";
+import { positionWhenDone, predecessorsOf } from "./job-waiter.ts";
+import { type LockSettings, mayPark } from "./lock-settings.ts";
+import { afterRefusal, Attempt, Skipped } from "./on-conflict.ts";
+import { afterLoss, type Outcome } from "./on-loss.ts";
+
+/** How many milliseconds a job with a lock waits at most to learn since when it has waited. */
+const LONGEST_READ = 500;
+/** How many milliseconds a job waits at most until the next waiter is woken. */
+const LONGEST_WAKE = 500;
 
 /** The user's processor. */
 export type LockedProcessor = (
@@ -29,192 +28,167 @@ export type LockedProcessor = (
   lock: Lock,
 ) => Promise<unknown>;
 
-/** How a processor settled. */
-type Outcome =
-  | { readonly kind: "returned"; readonly value: unknown }
-  | { readonly kind: "threw"; readonly error: unknown };
-
-/** Runs a processor under the lock of its job, from the key to the release. */
+/** Runs a processor under the lock of its job: from the key to the release, and to the outcome of the job. */
 export async function runLocked(
-  activation: Activation,
+  settings: LockSettings,
+  job: Job,
+  jobToken: string | undefined,
+  cancel: AbortSignal | undefined,
   processor: LockedProcessor,
 ): Promise<unknown> {
+  const activation = await activate(settings, job, jobToken, cancel);
   const { renewal } = activation;
   renewal.start();
   try {
-    const acquired = await obtainByKey(activation);
-    if (acquired.kind === "skipped") return acquired.result;
-    return await runUnder(activation, acquired.lock, processor);
+    const lock = await acquireLock(activation);
+    if (lock instanceof Skipped) return lock.result;
+    const settled = await run(activation, lock, processor);
+    // Only after the processor has settled, whatever was lost: the next holder would meet it at work.
+    await release(activation, lock, settled);
+    const loss = lossThatCounts(settings, settled);
+    if (loss !== undefined) throw await afterLoss(activation, loss, settled.outcome);
+    return resultOf(settled);
   } finally {
     renewal.stop();
   }
 }
 
-async function obtainByKey(activation: Activation): Promise<JobLock> {
-  const { settings, job } = activation;
+/** Asks for the keys of the job, as often as its policies say. */
+async function acquireLock(activation: Activation): Promise<InternalLock | Skipped> {
+  const { settings, job, waiter } = activation;
   try {
-    return await acquireForJob(activation, settings.keysOf(job));
+    const keys = settings.keysOf(job);
+    if (keys === null) return new UnheldLock();
+    let attempt = new Attempt(waiter);
+    if (settings.order === "strict" && waiter !== undefined) {
+      const behind = await predecessorsOf(activation, keys, waiter);
+      attempt = new Attempt({ ...waiter, behind });
+    }
+    for (;;) {
+      try {
+        return await acquire(activation, keys, attempt);
+      } catch (error) {
+        const next = await afterRefusal(activation, keys, attempt, error);
+        if (!(next instanceof Attempt)) return next;
+        attempt = next;
+      }
+    }
   } catch (error) {
-    // The same data gives the same key: no retry mends it.
+    // The same data gives the same key: no retry helps.
     throw error instanceof LockKeyError ? unrecoverableError(error) : error;
   }
 }
 
-async function runUnder(
-  activation: Activation,
-  lock: HeldLock | UnheldLock,
-  processor: LockedProcessor,
-): Promise<unknown> {
-  const { log, settings } = activation;
-  const what =
-    log.isDetailed && lock.keys.length > 0
-      ? `${quoteKeys(lock.keys)} with fencing token ${lock.fencingToken}`
-      : undefined;
-  if (what !== undefined) await log.record(`got ${what}`);
-  const { outcome, loss, cancelledBy } = await settle(activation, lock, processor);
-  // Not before the processor has settled, whatever was lost: the next holder would meet it still at work.
-  const returned = outcome.kind === "returned";
-  const released = await giveBack(activation, lock, {
-    completes: returned && (loss === undefined || settings.onLost === "continue"),
-    holdsOn: returned && loss === undefined,
+async function acquire(
+  { settings, job, cancel, renewal, closing }: Activation,
+  keys: readonly string[],
+  { waiter, waitTimeout, conflict }: Attempt,
+): Promise<InternalLock> {
+  const { redlock, onConflict } = settings;
+  const options = { ...settings.lock, holder: describeAsHolder(job), waitTimeout };
+  const inLine = timesDelayed(job) > 0;
+  // Beside the acquisition, and only for an event that has a listener.
+  const since =
+    inLine && redlock.hears("acquired") ? waitingSince(job).catch(() => undefined) : undefined;
+  const lock = await redlock.acquireScoped(keys, options, {
+    job,
+    ...(since === undefined ? {} : { waitingSince: since }),
+    ...(waiter === undefined ? {} : { waiter }),
+    inLine,
+    // At the conflict itself, so that no later job comes before it, and no other takes the key from a holder that was asked to stop.
+    joins: onConflict === "cancelInProgress" ? "replacing" : mayPark(onConflict),
+    cancel,
+    stops: conflict === undefined ? [renewal.lost] : [renewal.lost, closing],
   });
-  if (what !== undefined) await log.record(`${released} ${what}`);
-  const steers = outcome.kind === "threw" && isControlError(outcome.error);
-  if (loss !== undefined && settings.onLost !== "continue" && !steers) {
-    throw await afterLoss(activation, loss, outcome);
-  }
-  if (outcome.kind === "returned") return outcome.value;
-  if (cancelledBy !== undefined && !steers) throw cancelledError(cancelledBy, outcome.error);
-  // BullMQ fails on these, and would leave the job active until it stalls.
-  throw outcome.error ?? new Error(`the processor threw ${String(outcome.error)}`);
+  if (since !== undefined) await within(redlock.clock, since, LONGEST_READ);
+  return lock;
 }
 
-/** Gives the lock back, and sees to it that the next in line is called before the worker looks for its next job. */
-async function giveBack(
-  { settings, waiter, job }: Activation,
-  lock: HeldLock | UnheldLock,
-  { completes, holdsOn }: { completes: boolean; holdsOn: boolean },
-): Promise<"released" | "expired"> {
-  const holdFor = holdsOn ? Math.max(0, Math.round(settings.minHold - lock.age)) : 0;
-  const replaces = completes && waiter?.replaceable === true;
-  const done = replaces ? positionWhenDone(job, waiter, settings.redlock.clock.wall()) : "";
-  const released = await lock.releaseAfter(holdFor, done);
-  const { handedOver } = lock;
-  if (handedOver !== undefined) await within(settings.redlock.clock, handedOver, LONGEST_CALL);
-  return released;
-}
-
+/** How a job under its lock came to its end. */
 interface Settled {
   readonly outcome: Outcome;
   readonly loss: LockLostError | undefined;
-  /** Who asked the job to give way. */
+  /** The later job that asked this one to stop. */
   readonly cancelledBy: string | undefined;
 }
 
-async function settle(
+/** Runs the processor. */
+async function run(
   activation: Activation,
-  lock: HeldLock | UnheldLock,
+  lock: InternalLock,
   processor: LockedProcessor,
 ): Promise<Settled> {
-  const { job, jobToken, cancel, renewal } = activation;
-  const jobLoss = noticeJobLoss(activation, lock);
-  const yielding = new CancelRequest(activation, lock);
-  const stop = new LinkedSignal()
-    .follow(cancel)
-    .follow(lock.lost)
-    .follow(renewal.lost, jobLoss)
-    .follow(yielding.asked);
-  const withdraw = offerLock(job, lock);
-  const limit = limitHold(activation, lock);
+  const { settings, job, jobToken } = activation;
+  const { maxHold, redlock } = settings;
+  if (logsLock(settings, lock)) await activation.log(`acquired ${describe(lock)}`);
+  const stop = new JobSignal(activation, lock);
+  const limit =
+    maxHold === undefined
+      ? undefined
+      : redlock.clock.timer(maxHold, () => lock.lose("held-too-long"));
+  setLock(job, lock);
+  let outcome: Outcome;
   try {
-    const outcome = await outcomeOf(async () => {
-      const cancelled = cancellationOf(activation);
-      if (cancelled !== undefined) throw cancelled;
-      return await processor(job, jobToken ?? "", stop.signal, lock);
-    });
-    // In this very tick, and before the release: later nobody can tell.
-    const loss = lossOf(lock) ?? (renewal.lost.aborted ? jobLoss() : undefined);
-    return { outcome, loss, cancelledBy: yielding.cancelledBy };
-  } finally {
-    activation.settings.redlock.clock.clearTimer(limit);
-    yielding.end();
-    withdraw();
-    stop.unlink();
-  }
-}
-
-function limitHold(
-  { settings: { maxHold, redlock } }: Activation,
-  lock: HeldLock | UnheldLock,
-): Timer | undefined {
-  if (maxHold === undefined) return undefined;
-  return redlock.clock.timer(maxHold, () => lock.lose("held-too-long"));
-}
-
-async function outcomeOf(run: () => Promise<unknown>): Promise<Outcome> {
-  try {
-    return { kind: "returned", value: await run() };
+    const { cancelled } = activation;
+    if (cancelled !== undefined) throw cancelled;
+    const value = await processor(job, jobToken ?? "", stop.signal, lock);
+    outcome = { kind: "returned", value };
   } catch (error) {
-    return { kind: "threw", error };
+    outcome = { kind: "threw", error };
   }
+  const { loss, cancelledBy } = stop;
+  stop.end();
+  setLock(job, undefined);
+  redlock.clock.clearTimer(limit);
+  return { outcome, loss, cancelledBy };
 }
 
-function lossOf(lock: HeldLock | UnheldLock): LockLostError | undefined {
-  try {
-    lock.assertNotLost();
-    return undefined;
-  } catch (error) {
-    return error as LockLostError;
-  }
-}
-
-/** Makes, once, the error that says that BullMQ's lock of the job was lost. */
-function noticeJobLoss(
-  { settings, job }: Activation,
-  { keys, fencingToken }: Lock,
-): () => LockLostError {
-  const { clock } = settings.redlock;
-  const startedAt = clock.now();
-  let loss: LockLostError | undefined;
-  return () => {
-    if (loss === undefined) {
-      const heldFor = clock.now() - startedAt;
-      loss = new LockLostError({ keys, reason: "job-lock-lost", fencingToken, heldFor });
-      settings.redlock.emit("lost", {
-        keys,
-        fencingToken,
-        error: loss,
-        ...namesOf(job),
-      });
-    }
-    return loss;
-  };
-}
-
-/** What to throw for a processor that settled when its lock was lost. */
-async function afterLoss(
+/** Releases the lock, and waits until the next waiter is woken: its job is then the next that the worker finds. */
+async function release(
   activation: Activation,
-  loss: LockLostError,
-  outcome: Outcome,
-): Promise<Error> {
-  const { settings, job, log } = activation;
-  if (outcome.kind === "threw" && !isAbout(outcome.error, loss)) loss.cause = outcome.error;
-  const losses = lossesOf(job);
-  // Put back, it would only be held too long again.
-  const forGood = settings.onLost === "fail" || loss.reason === "held-too-long";
-  // Who stops a program is no fault of the job.
-  const isClosed = loss.reason === "closed";
-  if (forGood || (losses >= MOST_LOSSES && !isClosed)) {
-    await log.trouble(`${loss.message}; failed`);
-    return loss;
-  }
-  const delay = backoff(losses, undefined, settings.redlock.random.fraction());
-  await log.trouble(`${loss.message}; put back, retry in ${delay} ms`);
-  const fields = isClosed ? undefined : lossFields(job, loss);
-  return (await delayJob(activation, { keys: loss.keys, reason: "lost", delay, fields })).error;
+  lock: InternalLock,
+  { outcome, loss }: Settled,
+): Promise<void> {
+  const { settings, waiter, job } = activation;
+  const { minHold, redlock } = settings;
+  const returned = outcome.kind === "returned";
+  const isWhole = returned && loss === undefined;
+  const holdFor = isWhole ? Math.max(0, Math.round(minHold - lock.age)) : 0;
+  const completes = returned && (loss === undefined || settings.onLost === "continue");
+  const supersedes = completes && waiter?.replaceable === true;
+  const done = supersedes ? positionWhenDone(job, waiter, redlock.clock.wall()) : "";
+  const released = await lock.releaseAfter(holdFor, done);
+  const { handedOver } = lock;
+  if (handedOver !== undefined) await within(redlock.clock, handedOver, LONGEST_WAKE);
+  if (logsLock(settings, lock)) await activation.log(`${released} ${describe(lock)}`);
 }
 
-/** Whether the processor threw the loss itself, bare or wrapped, as it finds it in its signal. */
-function isAbout(thrown: unknown, loss: LockLostError): boolean {
-  return thrown === loss || (thrown instanceof Error && thrown.cause === loss);
+function logsLock({ jobLogs }: LockSettings, { keys }: Lock): boolean {
+  return jobLogs === "all" && keys.length > 0;
+}
+
+function describe({ keys, fencingToken }: Lock): string {
+  return `${quoteKeys(keys)} with fencing token ${fencingToken}`;
+}
+
+/** The loss, unless the outcome of the processor stands all the same. */
+function lossThatCounts(
+  { onLost }: LockSettings,
+  { outcome, loss }: Settled,
+): LockLostError | undefined {
+  return onLost === "continue" || steers(outcome) ? undefined : loss;
+}
+
+/** Returns or throws as the processor did. */
+function resultOf({ outcome, cancelledBy }: Settled): unknown {
+  if (outcome.kind === "returned") return outcome.value;
+  const { error } = outcome;
+  if (cancelledBy !== undefined && !steers(outcome)) throw cancelledError(cancelledBy, error);
+  // BullMQ fails on null and undefined, and would leave the job active until it stalls.
+  throw error ?? new Error(`the processor threw ${String(error)}`);
+}
+
+/** Whether the processor threw an error to steer BullMQ. */
+function steers(outcome: Outcome): boolean {
+  return outcome.kind === "threw" && isControlError(outcome.error);
 }

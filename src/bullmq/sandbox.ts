@@ -1,9 +1,9 @@
 import type { Job, SandboxedJob } from "bullmq";
 import { describeValue } from "../errors.ts";
-import { LinkedSignal } from "./linked-signal.ts";
+import { LinkedSignal } from "./job-signal.ts";
 import type { LockedProcessor } from "./run.ts";
 
-/** What a processor in a file is told about the lock of its job, as it was when the job began. */
+/** The lock of a job as a processor in a file sees it: as it was when the job began. */
 export interface SandboxedLock {
   /** Empty for a job that runs without a lock. */
   readonly keys: readonly string[];
@@ -23,15 +23,15 @@ export type LockedSandboxedJob<D = Job["data"], R = Job["returnvalue"]> = Sandbo
 };
 
 /**
- * Makes a processor of what sends a job to a child process or a thread: the child gets the lock's token in the job, and
- * the reason of the signal as text.
+ * Makes a processor of a function that sends a job to a child process or a thread: the child gets the lock's token in the job,
+ * and the reason of the signal as text.
  */
 export function inSandbox(
   send: (job: Job, signal: AbortSignal) => Promise<unknown>,
 ): LockedProcessor {
   return async (job, _jobToken, signal, { keys, fencingToken }) => {
-    tell(job, { keys, fencingToken });
-    // An error would arrive as an empty object in a process, and not at all in a thread if it has a function in it.
+    addLock(job, { keys, fencingToken });
+    // A process would receive an error as an empty object, and a thread would not receive an error that has a function in it.
     const crossing = new LinkedSignal().follow(signal, describeReason);
     try {
       return await send(job, crossing.signal);
@@ -43,10 +43,10 @@ export function inSandbox(
   };
 }
 
-/** Puts `lock` into what BullMQ sends of this activation of a job; nothing of it is stored. */
-function tell(job: Job, lock: SandboxedLock): void {
+/** Adds `lock` to what BullMQ sends of this activation of a job; it is not stored. */
+function addLock(job: Job, lock: SandboxedLock): void {
   const asJSONSandbox = job.asJSONSandbox.bind(job);
-  // BullMQ gives all fields of this to the processor.
+  // The processor receives all fields of it.
   job.asJSONSandbox = () => ({ ...asJSONSandbox(), lock });
 }
 
@@ -58,7 +58,7 @@ function describeReason(reason: unknown): string {
   return code + reason.message;
 }
 
-/** Whether a processor threw the reason of its signal, which came back as another error with the same text. */
+/** Whether a processor threw the reason of its signal, which comes back as another error with the same text. */
 function isReason(thrown: unknown, signal: AbortSignal): boolean {
   return (
     signal.aborted &&

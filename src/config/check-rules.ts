@@ -1,5 +1,4 @@
-import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
-import { checkLockOptions } from "../bullmq/options.ts";
+import { checkLockOptions, LOCK_DATA_OPTIONS } from "../bullmq/lock-settings.ts";
 import { describeValue } from "../errors.ts";
 import { TemplateError } from "../keys/template-problem.ts";
 import { findTemplateProblems } from "../keys/template-parser.ts";

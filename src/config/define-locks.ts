@@ -1,5 +1,5 @@
 import type { Job } from "bullmq";
-import type { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
+import type { LOCK_DATA_OPTIONS } from "../bullmq/lock-settings.ts";
 import type { LockPolicies } from "../bullmq/options.ts";
 import { refuseUnknownOptions, requireObject, requireText } from "../check-options.ts";
 import type { DataOption } from "../data-option.ts";

@@ -1,5 +1,4 @@
-import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
-import { checkLockOptions, type LockSettings } from "../bullmq/options.ts";
+import { checkLockOptions, LOCK_DATA_OPTIONS, type LockSettings } from "../bullmq/lock-settings.ts";
 import { requireObject, requireText } from "../check-options.ts";
 import { LockKeyError } from "../errors.ts";
 import { describeJob, type KeyJob } from "../keys/job.ts";

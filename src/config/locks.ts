@@ -1,6 +1,7 @@
 import type { Job } from "bullmq";
-import type { Lock } from "../bullmq/lock.ts";
-import { checkLockOptions, type SkippedResult } from "../bullmq/options.ts";
+import type { Lock } from "../lock/lock.ts";
+import { checkLockOptions } from "../bullmq/lock-settings.ts";
+import type { SkippedResult } from "../bullmq/options.ts";
 import { type LockingProcessor, withLock } from "../bullmq/with-lock.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
 import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";

@@ -1,4 +1,4 @@
-import type { WithLockOptions } from "../bullmq/with-lock.ts";
+import type { WithLockOptions } from "../bullmq/options.ts";
 import type { KeyJob } from "../keys/job.ts";
 import { valuesAt, writeSteps } from "../keys/lookup.ts";
 import { parsePath, type TemplatePath } from "../keys/template-parser.ts";

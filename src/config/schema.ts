@@ -1,5 +1,5 @@
 import * as v from "valibot";
-import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
+import { LOCK_DATA_OPTIONS } from "../bullmq/lock-settings.ts";
 import type { DataOption } from "../data-option.ts";
 import { MAX_KEYS } from "../keys/normalise.ts";
 import { KNOWN_IN_NODE } from "../redis/node-options.ts";

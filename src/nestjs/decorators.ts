@@ -1,19 +1,20 @@
 import { Inject } from "@nestjs/common";
 import type { Job } from "bullmq";
-import type { Lock } from "../bullmq/lock.ts";
-import type { LockingProcessor, WithLockOptions } from "../bullmq/with-lock.ts";
+import type { Lock } from "../lock/lock.ts";
+import type { WithLockOptions } from "../bullmq/options.ts";
+import type { LockingProcessor } from "../bullmq/with-lock.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
 import type { CheckTemplate } from "../keys/template-types.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { WRAP, type Wrap } from "./wrap.ts";
 
-/** Options of {@link WithLock}: those of `withLock` but for the `Redlock`, which is that of the `RedlockModule`. */
+/** Options of {@link WithLock}: those of `withLock` but for `redlock`, which the `RedlockModule` has. */
 export type LockedMethodOptions<J extends Job = Job, K extends string = string> = Omit<
   WithLockOptions<J, K>,
   "redlock"
 >;
 
-/** Decorates a method whose first parameter is a job that is a `J`, and has what the key template `K` names. */
+/** Decorates a method whose first parameter is a job of the type `J`, with the data that the key template `K` names. */
 export type LockedMethodDecorator<J extends Job = Job, K extends string = string> = <
   M extends (job: never, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<unknown>,
 >(
@@ -22,7 +23,7 @@ export type LockedMethodDecorator<J extends Job = Job, K extends string = string
   descriptor: TypedPropertyDescriptor<M> & MethodProblem<M, J, K>,
 ) => void;
 
-/** What keeps a method from being decorated, for the compiler to show; `unknown` when nothing does. */
+/** The reason why a method cannot be decorated, for the compiler to show; `unknown` for a method that can. */
 type MethodProblem<M, J extends Job, K extends string> = M extends (
   job: infer Own,
   ...rest: never[]
@@ -33,13 +34,13 @@ type MethodProblem<M, J extends Job, K extends string> = M extends (
   : never;
 
 /**
- * Locks for a method that processes jobs, as a rule `process` of a `@Processor`, as `withLock` does: no two jobs with
- * the same key run at the same time. Options are checked when Nest makes the instance.
+ * Locks a method that processes jobs, usually `process` of a `@Processor`, as `withLock` does: no two jobs with the same key run
+ * at the same time. Options are checked when Nest makes the instance.
  *
- * The method gets the job, BullMQ's token, the signal and the lock; `getLock(job)` gives the lock too. Another method than
- * `process` must be given the job, the token and the signal.
+ * The method gets the job, BullMQ's token, the signal and the lock; `getLock(job)` gives the lock too. A method other than
+ * `process` must be called with the job, the token and the signal.
  *
- * @param options as for `withLock`; left out, the rules of the `RedlockModule` say what to lock.
+ * @param options as for `withLock`; without them the rules of the `RedlockModule` say what to lock.
  * @throws {LockConfigError} when the application starts, for an option that cannot work, and for rules that are missing.
  * @example
  * @Processor("charges")
@@ -53,7 +54,7 @@ type MethodProblem<M, J extends Job, K extends string> = M extends (
 export function WithLock<J extends Job = Job, const K extends string = string>(
   options?: LockedMethodOptions<J, K>,
 ): LockedMethodDecorator<J, K> {
-  // The compiler has seen that the options are for the jobs of the method.
+  // The compiler has checked the options against the jobs of the method.
   const given = options as LockedMethodOptions | undefined;
   return (target, property, descriptor: { value?: unknown } | undefined) => {
     const method = descriptor?.value;
@@ -61,7 +62,7 @@ export function WithLock<J extends Job = Job, const K extends string = string>(
       throw wrong(describeValue(method), "a method, compiled with experimentalDecorators");
     }
     const processors = new WeakMap<object, LockingProcessor>();
-    // Nest sets the property of each instance that it makes, also of those for one request; when it cannot, it shows the name.
+    // Nest sets the property of each instance that it makes, also for one request; when it cannot, its error shows the name.
     const slot = Symbol(
       `RedlockModule.forRoot(...), imported once, for @WithLock() on ${String(property)}()`,
     );
@@ -89,7 +90,7 @@ export function WithLock<J extends Job = Job, const K extends string = string>(
   };
 }
 
-/** Injects the `Redlock` of the `RedlockModule`, whose token is the class `Redlock`. */
+/** Injects the `Redlock` of the `RedlockModule`; its token is the class `Redlock`. */
 export function InjectRedlock(): ReturnType<typeof Inject> {
   return Inject(Redlock);
 }

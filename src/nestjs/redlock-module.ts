@@ -15,33 +15,33 @@ import type { RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { type Made, makeWrap, WRAP } from "./wrap.ts";
 
-/** Options of {@link RedlockModule}: those of a `Redlock`, or a `Redlock`, and rules. One of `nodes`, `rules` and `redlock` is needed. */
+/** Options of {@link RedlockModule}: those of a `Redlock`, or a `Redlock`, and rules. One of `nodes`, `rules` and `redlock` is required. */
 export interface RedlockModuleOptions extends RedlockOptions {
-  /** A rules file, or rules, for `@WithLock()`. Options of a `Redlock` beside it go before those of the rules. @defaultValue none */
+  /** A rules file, or rules, for `@WithLock()`. Options of a `Redlock` beside it override those of the rules. @defaultValue none */
   rules?: string | LockRules;
-  /** A `Redlock` in place of its options, which the module closes too. @defaultValue a new one */
+  /** A `Redlock` instead of its options; the module closes it too. @defaultValue a new one */
   redlock?: Redlock;
 }
 
-/** How {@link RedlockModule.forRootAsync} makes its options of other providers. */
+/** How {@link RedlockModule.forRootAsync} makes its options from other providers. */
 export interface RedlockModuleAsyncOptions extends Pick<ModuleMetadata, "imports"> {
-  /** The tokens of what `useFactory` is given. @defaultValue none */
+  /** The tokens of the arguments of `useFactory`. @defaultValue none */
   inject?: NonNullable<FactoryProvider["inject"]>;
   /** Makes the options. */
   useFactory: FactoryProvider<RedlockModuleOptions>["useFactory"];
 }
 
-/** The token of {@link Made}; what it is called is what Nest says when `RedlockModule` itself is imported. */
+/** The token of {@link Made}; Nest shows its name when `RedlockModule` itself is imported. */
 const MADE = Symbol("RedlockModule.forRoot(...)");
-/** The token of what tells one call from the next: Nest 10 takes modules with equal metadata for one. */
+/** The token of a number that makes each call different: Nest 10 merges modules with equal metadata. */
 const CALL = Symbol("call of forRoot or forRootAsync");
 let calls = 0;
 
 /**
- * Has the one `Redlock` of an application: for {@link InjectRedlock} and {@link WithLock} in all of its modules.
+ * Holds the one `Redlock` of an application, for {@link InjectRedlock} and {@link WithLock} in all of its modules.
  *
- * When the application closes, it closes the workers of all `@Processor` classes and then the `Redlock`, in whatever order
- * modules are imported: running jobs end under their locks, and none is put back.
+ * When the application closes, it closes the workers of all `@Processor` classes and then the `Redlock`, in any order of imports:
+ * running jobs end under their locks, and none is delayed.
  */
 @Module({ imports: [DiscoveryModule] })
 export class RedlockModule implements OnApplicationShutdown {
@@ -67,7 +67,7 @@ export class RedlockModule implements OnApplicationShutdown {
   }
 
   /**
-   * Makes the module, which connects to nothing before the first lock. It is made once, and serves all modules.
+   * Makes the module, which connects to nothing before the first lock. It is made once and serves all modules.
    * @throws {LockConfigError} or {@link LockRulesError} when the application starts, for options that cannot work, and for a
    * second module.
    */
@@ -76,8 +76,8 @@ export class RedlockModule implements OnApplicationShutdown {
   }
 
   /**
-   * As {@link forRoot}, with options that a function makes of other providers.
-   * @throws {LockConfigError} at once for what is no such function.
+   * As {@link forRoot}, with options that a function makes from other providers.
+   * @throws {LockConfigError} at once for options that cannot work.
    */
   static forRootAsync(options: RedlockModuleAsyncOptions): DynamicModule {
     const { imports = [], inject = [], useFactory } = checkAsyncOptions(options);
@@ -99,14 +99,14 @@ export class RedlockModule implements OnApplicationShutdown {
     };
   }
 
-  /** Called by Nest when its servers are closed, before or after the workers are. */
+  /** Called by Nest when its servers are closed, before or after it closes workers. */
   async onApplicationShutdown(): Promise<void> {
     const hosts = this.#discovery
       .getProviders()
       .map(({ instance }): unknown => instance)
       .filter((instance) => instance instanceof WorkerHost);
-    // Nest closes them too, in an order of each version; closing twice is closing once. A host that was never registered
-    // has no worker, and throws.
+    // Nest closes them too, in an order that depends on its version; closing is idempotent. A host that was never registered has
+    // no worker, and throws.
     await Promise.allSettled(hosts.map(async ({ worker }) => await worker.close()));
     await this.#redlock.close();
   }
@@ -129,7 +129,7 @@ async function make(given: RedlockModuleOptions): Promise<Made> {
     }
     return { redlock: new Redlock(options) };
   }
-  // The libraries that read rules are loaded only where there are some.
+  // The libraries that read rules are loaded only for rules.
   const { defineLocks, loadLocks } = await import("../config/index.ts");
   const beside = { redlock: options };
   return typeof rules === "string" ? await loadLocks(rules, beside) : defineLocks(rules, beside);

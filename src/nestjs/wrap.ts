@@ -1,31 +1,32 @@
 import type { Job } from "bullmq";
-import type { Lock } from "../bullmq/lock.ts";
-import { type LockingProcessor, withLock, type WithLockOptions } from "../bullmq/with-lock.ts";
+import type { Lock } from "../lock/lock.ts";
+import type { WithLockOptions } from "../bullmq/options.ts";
+import { type LockingProcessor, withLock } from "../bullmq/with-lock.ts";
 import type { Locks } from "../config/index.ts";
 import { LockConfigError } from "../errors.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 
-/** The token of {@link Wrap}; what it is called is what Nest says when the module is missing. */
+/** The token of {@link Wrap}; Nest shows its name when the module is missing. */
 export const WRAP = Symbol("RedlockModule");
 
-/** Makes a locked processor: by these options, or by the rules when there are none. */
+/** Makes a locked processor by these options, or by the rules when there are none. */
 export type Wrap = (
   options: Omit<WithLockOptions, "redlock"> | undefined,
   processor: (job: Job, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<unknown>,
 ) => LockingProcessor;
 
-/** What the options of a module are made into; `wrap` goes by its rules. */
+/** What a module makes of its options; `wrap` uses its rules. */
 export type Made = Pick<Locks, "redlock"> & Partial<Pick<Locks, "wrap">>;
 
 /**
  * Makes the {@link Wrap} of a module.
- * @throws {LockConfigError} when a test put another `Redlock` in place of that of the rules: they would still use theirs.
+ * @throws {LockConfigError} when a test replaced the `Redlock` of the rules: they would still use their own.
  */
 export function makeWrap(redlock: Redlock, made: Made): Wrap {
   if (made.wrap !== undefined && made.redlock !== redlock) {
     throw new LockConfigError({
       path: "Redlock",
-      found: "another one than that of the rules",
+      found: "a Redlock other than that of the rules",
       expected: "its options beside the rules, in RedlockModule.forRoot",
     });
   }

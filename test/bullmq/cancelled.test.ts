@@ -33,7 +33,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
     await vi.waitFor(() => expect(worker.cancelJob(id!, "enough")).toBe(true));
 
     expect((await done)[0]).toMatchObject({
-      error: { message: "cancelled before it had its lock: enough" },
+      error: { message: "cancelled before it acquired its lock: enough" },
       job: { attemptsMade: 1 },
     });
     bench.thaw();
@@ -43,7 +43,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
   });
 
   test.each(["conflict", "unavailable"] as const)(
-    "when it is being put aside because of the masters' word: %s",
+    "while it is being moved to the delayed set: %s",
     async (reason) => {
       const { redlock, queue, processor, worker, done } = setUp();
       const holder = bench.redlock();
@@ -57,7 +57,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
       const job = await queue.add("charge", { account: "a" });
 
       expect(await cancelled.opened).toBe(true);
-      expect((await done)[0]!.error?.message).toBe("cancelled before it had its lock: enough");
+      expect((await done)[0]!.error?.message).toBe("cancelled before it acquired its lock: enough");
       bench.thaw();
       expect(await queue.getJobState(job.id!)).toBe("failed");
       await vi.waitFor(async () => {
@@ -81,7 +81,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
 
       const job = await queue.add("charge", { account: "a" });
 
-      expect((await done)[0]!.error?.message).toBe("cancelled before it had its lock: enough");
+      expect((await done)[0]!.error?.message).toBe("cancelled before it acquired its lock: enough");
       expect(await queue.getJobState(job.id!)).toBe("failed");
       await vi.waitFor(async () => {
         expect((await redlock.inspect("account:a")).waiting).toBe(0);
@@ -96,12 +96,12 @@ describe("a job that is cancelled before it has its lock does not run", () => {
 
     await queue.add("charge", { account: "a" });
 
-    expect((await done)[0]!.error?.message).toBe("cancelled before it had its lock: enough");
+    expect((await done)[0]!.error?.message).toBe("cancelled before it acquired its lock: enough");
     expect(await redlock.isLocked("account:a")).toBe(false);
     expect(processor).not.toHaveBeenCalled();
   });
 
-  test("when it is put back because it lost its lock", async () => {
+  test("while it is being delayed because it lost its lock", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const processor = vi.fn(async (_job: Job, _token: string, signal: AbortSignal) => {
@@ -116,7 +116,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
 
     await queue.add("charge", { account: "a" });
 
-    expect((await done)[0]!.error?.message).toBe("cancelled before it had its lock: enough");
+    expect((await done)[0]!.error?.message).toBe("cancelled before it acquired its lock: enough");
     expect(processor).toHaveBeenCalledOnce();
   });
 
@@ -135,13 +135,13 @@ describe("a job that is cancelled before it has its lock does not run", () => {
 
     const job = await queue.add("charge", { account: "a" });
 
-    expect((await failed).message).toBe("cancelled before it had its lock: enough");
+    expect((await failed).message).toBe("cancelled before it acquired its lock: enough");
     expect(await queue.getJobState(job.id!)).toBe("failed");
     expect(processor).not.toHaveBeenCalled();
   });
 });
 
-test("a job that was cancelled and removed while it was put aside stays away", async () => {
+test("a job that was cancelled and removed while it was being delayed stays removed", async () => {
   const { redlock, queue, worker } = setUp();
   await using _ = await bench.redlock().acquire("account:a");
   const removed = new Gate();

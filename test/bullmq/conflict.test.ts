@@ -19,7 +19,7 @@ describe('onConflict "delay"', () => {
     const worker = bench.worker(
       withLock({ redlock, key: KEY }, async (job: Job<Data>) => {
         most = Math.max(most, ++running);
-        // The work itself takes time; nothing is waited for.
+        // The work itself takes time; the test waits for nothing.
         await new Promise((resolve) => setTimeout(resolve, 20));
         running -= 1;
         return job.id;
@@ -63,7 +63,7 @@ describe('onConflict "delay"', () => {
     expect((await done)[0]!.job.id).toBe(free.id);
   });
 
-  test("wakes the job at the release, in one more activation, and says in its log who held the key", async () => {
+  test("wakes the job at the release, in one more activation, and logs the holder", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const lock = await redlock.acquire("account:a", { holder: "the operator" });
@@ -83,12 +83,10 @@ describe('onConflict "delay"', () => {
     expect(await woken).toEqual({ job: `bull:invoices:${job.id}`, queue: "invoices" });
     expect((await queue.getJob(job.id!))?.attemptsStarted).toBe(2);
     const { logs } = await queue.getJobLogs(job.id!);
-    expect(logs[0]).toMatch(
-      /^\[lock\] "account:a" is held by the operator; .*; waits for its turn$/,
-    );
+    expect(logs[0]).toMatch(/^\[lock\] "account:a" is held by the operator; .*; parked$/);
   });
 
-  test("looks again when the lock of a dead holder ends", async () => {
+  test("tries again when the lock of a dead holder ends", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:a", { heartbeat: false });
@@ -122,7 +120,7 @@ describe('onConflict "wait"', () => {
     expect(end!.job.attemptsStarted).toBe(1);
   });
 
-  test("is put aside after waitTimeout", async () => {
+  test("parks the job after waitTimeout", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:a");
@@ -186,12 +184,12 @@ describe('onConflict "wait"', () => {
 
     const [end] = await done;
     expect(performance.now() - startedAt).toBeLessThan(1_000);
-    expect(end!.error!.message).toBe("cancelled before it had its lock: not needed any more");
+    expect(end!.error!.message).toBe("cancelled before it acquired its lock: not needed any more");
   });
 });
 
 describe('onConflict "skip"', () => {
-  test("completes the job with who holds the key, and says so in its log", async () => {
+  test("completes the job with the holder of the key, and logs it", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:a", { holder: "the operator" });
@@ -260,7 +258,7 @@ describe('onConflict "skip", of a job that has failed before', () => {
     );
     await vi.waitFor(
       async () => {
-        expect((await queue.getJobLogs(job.id!)).logs.at(-1)).toMatch(/is held by .*; waits/);
+        expect((await queue.getJobLogs(job.id!)).logs.at(-1)).toMatch(/is held by .*; parked$/);
       },
       { timeout: 10_000 },
     );
@@ -354,7 +352,7 @@ describe("onConflict as a function", () => {
     expect(seen[0]).toMatchObject({ key: "account:a" });
   });
 
-  test("is told how many wait, also of jobs that conflict at once: of 12 no more than 3 do", async () => {
+  test("gets the number of waiters, also for simultaneous conflicts: 3 of 12 jobs wait", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const lock = await redlock.acquire("account:a");
@@ -436,7 +434,7 @@ describe("onConflict as a function", () => {
 });
 
 describe("a job whose own earlier run still holds the key", () => {
-  test.each(["skip", "fail"] as const)("is put aside under %s, and runs later", async (policy) => {
+  test.each(["skip", "fail"] as const)("is parked under %s, and runs later", async (policy) => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const started = new Gate();
@@ -452,7 +450,7 @@ describe("a job whose own earlier run still holds the key", () => {
         return "first";
       },
     );
-    // Without renewal BullMQ takes the job for stalled while it still runs, as after a blocked event loop.
+    // Without renewal BullMQ finds the job stalled while it still runs, as after a blocked event loop.
     const worker = bench.worker(processor, {
       lockDuration: 300,
       stalledInterval: 200,
@@ -471,7 +469,7 @@ describe("a job whose own earlier run still holds the key", () => {
 });
 
 describe("maxWait", () => {
-  test("fails a job that has been put aside for so long, counted over restarts of the worker", async () => {
+  test("fails a job that has waited for so long, counted over restarts of the worker", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:a");
@@ -535,7 +533,7 @@ describe("maxWait", () => {
 });
 
 describe("jobLogs", () => {
-  test('"off" writes nothing, "all" writes when a job got and released its lock', async () => {
+  test('"off" writes nothing, "all" writes when a job acquired and released its lock', async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:taken");
@@ -557,7 +555,7 @@ describe("jobLogs", () => {
           : [
               1,
               [
-                expect.stringMatching(/^\[lock\] got "account:free" with fencing token \d+$/),
+                expect.stringMatching(/^\[lock\] acquired "account:free" with fencing token \d+$/),
                 expect.stringMatching(/^\[lock\] released "account:free" with fencing token \d+$/),
               ],
             ],

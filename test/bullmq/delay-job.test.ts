@@ -1,18 +1,18 @@
 import type { Job } from "bullmq";
 import { describe, expect, test, vi } from "vitest";
 import { activate } from "../../src/bullmq/activation.ts";
-import { checkLockOptions } from "../../src/bullmq/options.ts";
-import { delayJob } from "../../src/bullmq/delay-job.ts";
+import { checkLockOptions } from "../../src/bullmq/lock-settings.ts";
+import { delayJob } from "../../src/bullmq/park-job.ts";
 import { Redlock, type RedlockWarning } from "../../src/index.ts";
 
-const PARKING = { keys: ["account:a"], reason: "conflict", delay: 100 } as const;
+const REQUEST = { keys: ["account:a"], reason: "conflict", delay: 100 } as const;
 
 /** A job whose storage answers as told. */
 async function makeJob(
   moves: (() => Promise<void>)[],
   { worker = {}, delayed = false }: { worker?: object; delayed?: boolean } = {},
 ) {
-  const beats: string[] = [];
+  const renewals: string[] = [];
   const job = {
     id: "17",
     queueName: "invoices",
@@ -22,7 +22,7 @@ async function makeJob(
     moveToDelayed: vi.fn(async () => await (moves.shift() ?? (() => Promise.resolve()))()),
     isDelayed: vi.fn(() => Promise.resolve(delayed)),
     extendLock: vi.fn(async () => {
-      beats.push("beat");
+      renewals.push("renewal");
       return await Promise.resolve(1);
     }),
   };
@@ -34,19 +34,19 @@ async function makeJob(
   const settings = checkLockOptions({ redlock, key: "a" });
   const activation = await activate(settings, job as unknown as Job, "token", undefined);
   activation.renewal.start();
-  return { job, activation, beats, parked, warnings };
+  return { job, activation, renewals, parked, warnings };
 }
 
 function failing(message: string, code?: number): () => Promise<void> {
   return () => Promise.reject(Object.assign(new Error(message), { code }));
 }
 
-describe("putting a job aside", () => {
-  test("moves it once, tells of it, and gives the error that BullMQ knows by its name", async () => {
+describe("delaying a job", () => {
+  test("moves it once, emits the event, and gives the error that BullMQ knows by its name", async () => {
     const { job, activation, parked } = await makeJob([]);
     const before = Date.now();
 
-    const { error } = await delayJob(activation, PARKING);
+    const { error } = await delayJob(activation, REQUEST);
 
     expect(error.name).toBe("DelayedError");
     expect(job.moveToDelayed).toHaveBeenCalledTimes(1);
@@ -55,7 +55,7 @@ describe("putting a job aside", () => {
     expect(timestamp - Date.now()).toBeLessThanOrEqual(100);
     expect(token).toBe("token");
     expect(parked).toHaveBeenCalledExactlyOnceWith({
-      ...PARKING,
+      ...REQUEST,
       queue: "invoices",
       job: "bull:invoices:17",
     });
@@ -64,10 +64,10 @@ describe("putting a job aside", () => {
   test("no longer renews BullMQ's lock once it tries", async () => {
     vi.useFakeTimers();
     try {
-      const { activation, beats } = await makeJob([]);
-      await delayJob(activation, PARKING);
+      const { activation, renewals } = await makeJob([]);
+      await delayJob(activation, REQUEST);
       await vi.advanceTimersByTimeAsync(1_000);
-      expect(beats).toEqual([]);
+      expect(renewals).toEqual([]);
       expect(vi.getTimerCount()).toBe(0);
     } finally {
       vi.useRealTimers();
@@ -75,10 +75,10 @@ describe("putting a job aside", () => {
   });
 
   test.each([-1, -2, -3, -6])(
-    "leaves a job alone that is no longer ours (code %i), without telling of it",
+    "leaves a job alone that is no longer ours (code %i), without an event",
     async (code) => {
       const { job, activation, parked, warnings } = await makeJob([failing("moved", code)]);
-      const { error } = await delayJob(activation, PARKING);
+      const { error } = await delayJob(activation, REQUEST);
       expect(error.name).toBe("DelayedError");
       expect(job.moveToDelayed).toHaveBeenCalledTimes(1);
       expect(parked).not.toHaveBeenCalled();
@@ -86,18 +86,18 @@ describe("putting a job aside", () => {
     },
   );
 
-  test("tries again after a failed connection, and renews BullMQ's lock meanwhile", async () => {
+  test("tries again after a failed connection, and renews BullMQ's lock until then", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     try {
       const lost = failing("Connection is closed.");
-      const { job, activation, parked, beats } = await makeJob([lost, lost, lost]);
-      const putting = delayJob(activation, PARKING);
+      const { job, activation, parked, renewals } = await makeJob([lost, lost, lost]);
+      const delaying = delayJob(activation, REQUEST);
       await vi.advanceTimersByTimeAsync(49);
       expect(job.moveToDelayed).toHaveBeenCalledTimes(1);
       await vi.advanceTimersByTimeAsync(1 + 100 + 200);
-      expect((await putting).error.name).toBe("DelayedError");
+      expect((await delaying).error.name).toBe("DelayedError");
       expect(job.moveToDelayed).toHaveBeenCalledTimes(4);
-      expect(beats.length).toBeGreaterThanOrEqual(1);
+      expect(renewals.length).toBeGreaterThanOrEqual(1);
       expect(parked).toHaveBeenCalledTimes(1);
       expect(vi.getTimerCount()).toBe(0);
     } finally {
@@ -106,11 +106,11 @@ describe("putting a job aside", () => {
   });
 
   test.each([true, false])(
-    "has put it aside when only the answer was lost, and it is in the delayed set (%s)",
+    "has delayed it if only the answer was lost: it is in the delayed set (%s)",
     async (delayed) => {
       const tries = [failing("Connection is closed."), failing("not active", -3)];
       const { activation, parked } = await makeJob(tries, { delayed });
-      expect((await delayJob(activation, PARKING)).moved).toBe(delayed);
+      expect((await delayJob(activation, REQUEST)).moved).toBe(delayed);
       expect(parked).toHaveBeenCalledTimes(delayed ? 1 : 0);
     },
   );
@@ -120,7 +120,7 @@ describe("putting a job aside", () => {
     const { activation, parked, warnings } = await makeJob(Array<typeof lost>(50).fill(lost));
     const startedAt = performance.now();
 
-    const { error } = await delayJob(activation, PARKING);
+    const { error } = await delayJob(activation, REQUEST);
 
     expect(error.name).toBe("DelayedError");
     expect(performance.now() - startedAt).toBeLessThan(600);
@@ -139,7 +139,7 @@ describe("putting a job aside", () => {
       worker: { closing: Promise.resolve() },
     });
 
-    await delayJob(activation, PARKING);
+    await delayJob(activation, REQUEST);
 
     expect(job.moveToDelayed).toHaveBeenCalledTimes(1);
   });

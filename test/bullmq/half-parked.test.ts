@@ -6,11 +6,11 @@ import { Gate, next, useBench } from "./support.ts";
 
 const bench = useBench();
 
-describe("a job whose worker loses the masters between putting it aside and joining the line", () => {
+describe("a job whose worker loses the masters between the move and the wait list", () => {
   test.each([
     ["long before it would come back by itself", 0],
     ["also when its clock is behind", 60_000],
-  ])("is called by another worker of its queue at its turn, %s", async (_, behind) => {
+  ])("is woken by another worker of its queue, %s", async (_, behind) => {
     const queue = bench.queue();
     const gate = new Gate();
     const holder = withLock({ redlock: bench.redlock({ ttl: 20_000 }), key: "hot" }, async () => {

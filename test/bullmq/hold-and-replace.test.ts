@@ -20,7 +20,7 @@ function jobs(count: number): { name: string; data: Data }[] {
 }
 
 describe('onConflict "keepLatest"', () => {
-  test("runs only the newest of those that wait; the others complete as superseded", async () => {
+  test("runs only the newest of the waiting jobs; the others complete as superseded", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const lock = await redlock.acquire("account:a");
     const worker = bench.worker(
@@ -123,7 +123,7 @@ describe("minHold", () => {
   });
 });
 
-test("maxHold aborts the signal and fails the job, without putting it back", async () => {
+test("maxHold aborts the signal and fails the job, without delaying it", async () => {
   const redlock = bench.redlock({ ttl: 10_000 });
   const worker = bench.worker(
     withLock({ redlock, key: KEY, maxHold: 100 }, async (_: Job, __, signal) => {

@@ -16,10 +16,10 @@ interface Data {
 const bench = useBench();
 const KEY = "account:{{data.account}}";
 const TTL = 3_000;
-/** What a loaded machine may add to what is promised, in ms. */
+/** Allowance for a loaded machine, in ms. */
 const LOAD = 1_500;
 
-/** Lines and turns that are left on the masters. */
+/** Wait lists and reservations that are left on the masters. */
 async function lines(): Promise<string[]> {
   const lists = await Promise.all(bench.masterUrls.map((url) => redisClient(url).keys("*")));
   return lists.flat().filter((name) => /@waiters?:|@reserved:/.test(name));
@@ -34,12 +34,12 @@ describe("300 hand-overs of 1 ms", () => {
     let endedAt = performance.now();
     let longest = 0;
     const done = new Gate();
-    // Who of those that ask at once is granted a free key first is not promised: the others come when it is held.
+    // The order of simultaneous requests for a free key is not promised: the others come when it is held.
     const held = new Gate();
     const waited = new Gate();
     for (let program = 1; program <= programs; program++) {
       const redlock = bench.redlock({ ttl: 10_000 });
-      // Who asks new masters first has to arm them, and the next one may be served before it.
+      // The first request arms new masters, and the next one may be served before it.
       await (await redlock.acquire("warm")).release();
       redlock.once("parked", () => waited.open());
       const processor = withLock({ redlock, key: KEY }, async ({ data }: Job<Data>) => {
@@ -64,7 +64,7 @@ describe("300 hand-overs of 1 ms", () => {
     await queue.addBulk(others);
     await done.opened;
 
-    // A wake-up that was lost is noticed when the turn has gone by.
+    // A lost wake-up is noticed when the reservation has expired.
     expect(longest).toBeLessThan(RESERVATION);
     const inOrder = Array.from({ length: 300 }, (_, index) => index);
     // Two programs may ask for the key in another order than they got their jobs.
@@ -73,7 +73,7 @@ describe("300 hand-overs of 1 ms", () => {
   });
 });
 
-/** Two programs that serve the same queue, one of them over lines that can be held up. */
+/** Two programs that serve the same queue, one of them over connections that can be held up. */
 interface Scene {
   readonly slow: Redlock;
   readonly fast: Redlock;
@@ -141,7 +141,7 @@ function reviveWhenDone({ toQueue, toMasters }: Scene): void {
   });
 }
 
-/** What is held up, and from when on. */
+/** The messages that are held up, and from when on. */
 const PLACES: readonly {
   readonly where: string;
   readonly event: "conflict" | "parked";
@@ -215,7 +215,7 @@ describe.each(PLACES)("a release $where", ({ event, lanes }) => {
 });
 
 describe("a process that dies", () => {
-  test("when it has parked a job, and before it says so: the job is called when its turn has gone by", async () => {
+  test("after it has parked a job, before it joins: the job is woken after its reservation", async () => {
     const scene = await setUp();
     const { slow, fast, toMasters, runs, add, share } = scene;
     reviveWhenDone(scene);
@@ -237,11 +237,11 @@ describe("a process that dies", () => {
     await expect.poll(lines).toEqual([]);
   });
 
-  test("when it has given a turn, and before it calls: the job is called when the lock would have ended", async () => {
+  test("after a reservation, before the wake-up: the job is woken when the lock would have ended", async () => {
     const scene = await setUp();
     const { slow, fast, toMasters, toQueue, runs, add, share } = scene;
     reviveWhenDone(scene);
-    // It has had a job, and can call those of its queue.
+    // It has run a job, and can wake the jobs of its queue.
     await add();
     await expect.poll(() => runs).toEqual(["slow hot"]);
     const lock = await slow.acquire("account:hot", { ttl: TTL });

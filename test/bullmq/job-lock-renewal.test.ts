@@ -49,7 +49,7 @@ describe("the beat of BullMQ's lock", () => {
     renewal.stop();
   });
 
-  test("does not hear an answer that comes after it was stopped", async () => {
+  test("ignores an answer that comes after it was stopped", async () => {
     let answer!: (extended: number) => void;
     const { renewal } = makeBeat([() => new Promise((resolve) => (answer = resolve))]);
     renewal.start();

@@ -17,7 +17,7 @@ interface Data {
   room?: string | number;
 }
 
-/** What the file tells about itself. */
+/** What the file reports about itself. */
 interface Told {
   pid: number;
   threadId: number;
@@ -45,7 +45,7 @@ function start(
   return worker;
 }
 
-/** Resolves with what the file next tells of itself: it is at work, and its signal is heard. */
+/** Resolves with the next report of the file: it is at work, and listens to its signal. */
 function told(worker: LockedWorker<Data>): Promise<Told> {
   return new Promise((resolve) => {
     worker.once("progress", (_job, progress) => resolve(progress as unknown as Told));
@@ -114,7 +114,7 @@ describe.each([
     expect(await queue.getJob(id!)).toMatchObject({ data: { account: "a", does: "token" } });
   });
 
-  test("hears the reason when the job is cancelled", async () => {
+  test("gets the reason when the job is cancelled", async () => {
     const queue = bench.queue();
     const worker = start(bench.redlock(), { useWorkerThreads });
     const there = told(worker);
@@ -127,7 +127,7 @@ describe.each([
     expect(await done).toMatchObject([{ result: { reason: "not needed any more" } }]);
   });
 
-  test("hears that its lock is lost, is put back without an attempt, and runs again", async () => {
+  test("gets the loss of its lock, is delayed without an attempt, and runs again", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const worker = start(redlock, { useWorkerThreads });
@@ -145,7 +145,7 @@ describe.each([
     expect(await done).toMatchObject([{ result: "second", job: { attemptsMade: 1 } }]);
   });
 
-  test("hears a loss by its code, and what it throws of it is the LockLostError", async () => {
+  test("recognises a loss by its code, and throws it as the LockLostError", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const worker = start(redlock, { useWorkerThreads }, { onLost: "continue" });
@@ -188,7 +188,7 @@ describe.each([
     expect(after.fencingToken).toBeGreaterThan(lock.fencingToken);
   });
 
-  test("gives its lock back when it dies, an attempt is used, and the next job runs", async () => {
+  test("releases its lock when it dies, an attempt is used, and the next job runs", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const worker = start(redlock, { useWorkerThreads });
@@ -235,7 +235,7 @@ describe.each([
     expect(await done).toMatchObject([{ result: { skipped: true, key: "account:a" } }]);
   });
 
-  test("is told of a job without a key that there is no lock", async () => {
+  test("gets no lock for a job without a key", async () => {
     const queue = bench.queue();
     const worker = start(bench.redlock(), { useWorkerThreads }, { key: () => null } as object);
     const there = told(worker);

@@ -12,7 +12,7 @@ const TTL = 30_000;
 /** Milliseconds in which nothing happens. */
 const QUIET = 4_000;
 
-/** What a client sends; all else in the statistics of a server is done by scripts. */
+/** The commands that a client sends; scripts make all others in the statistics of a server. */
 const REQUESTS =
   /^cmdstat_(evalsha|eval|fcall|ping|bzpopmin|blpop|subscribe|unsubscribe|script\S*)$/;
 

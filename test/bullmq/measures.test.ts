@@ -37,7 +37,7 @@ async function received(): Promise<Map<string, readonly Point[]>> {
   return points;
 }
 
-/** The sum of a histogram, of those points that have the attributes. */
+/** The sum of a histogram over the points with the attributes. */
 function sumOf(points: readonly Point[] | undefined, attributes: object = {}): number {
   const fitting = (points ?? []).filter((point) =>
     Object.entries(attributes).every(([name, value]) => point.attributes[name] === value),
@@ -119,7 +119,7 @@ test("metrics name the queue and never a key", async () => {
   expect(JSON.stringify([...after])).not.toContain("secret-account");
 });
 
-test("a skipped job is told and counted", async () => {
+test("a skipped job is reported and counted", async () => {
   const redlock = bench.redlock({ telemetry });
   const skipped = next(redlock, "skipped");
   const before = await received();
@@ -157,7 +157,7 @@ test("a loss names its job and is counted by reason", async () => {
   expect(sumOf((await received()).get("bullmq.redlock.lost"), attributes)).toBe(1);
 });
 
-/** Names of metrics as Prometheus has them, without what an exporter adds for units and kinds. */
+/** Names of metrics as Prometheus has them, without the suffixes that an exporter adds for units and kinds. */
 function namesIn(text: string): Set<string> {
   const names = text.matchAll(/\bbullmq_redlock_[a-z_]+/g);
   return new Set(

@@ -38,7 +38,7 @@ function locked(redlock: Redlock, policies: Partial<LockPolicies<Job>> = {}) {
   return withLock({ redlock, key: KEY, ...policies }, async (): Promise<unknown> => "ran");
 }
 
-/** Runs two jobs in one worker, and gives what was warned of. */
+/** Runs two jobs in one worker, and returns the warnings. */
 async function run({ worker: options, redlock: other, policies, job }: Setting) {
   const redlock = bench.redlock(other);
   const warnings = warningsOf(redlock);
@@ -61,7 +61,7 @@ function uniquely(account: string, { deduplication, ...rest }: JobsOptions = {})
 test.each<{ code: string; says: string; setting: Setting }>([
   {
     code: "max-started-attempts",
-    says: "the worker's maxStartedAttempts (5) counts each time a job is put aside",
+    says: "the worker's maxStartedAttempts (5) counts each time a job is parked or delayed",
     setting: { worker: { maxStartedAttempts: 5 } },
   },
   {
@@ -81,7 +81,7 @@ test.each<{ code: string; says: string; setting: Setting }>([
   },
   {
     code: "ttl-outlasts-job",
-    says: "take a ttl of at most 1000, or a lockDuration of at least 2400",
+    says: "use a ttl of at most 1000, or a lockDuration of at least 2400",
     setting: {
       worker: { lockDuration: 2_000 },
       policies: { ttl: 1_200 },
@@ -111,7 +111,7 @@ test("warns of scheduler-delay when the jobs of a scheduler are delayed", async 
 
   await done;
   expect(warnings.map(({ code }) => code)).toEqual(["scheduler-delay"]);
-  expect(warnings[0]!.message).toContain('take "skip", or "keepLatest"');
+  expect(warnings[0]!.message).toContain('use "skip", or "keepLatest"');
 });
 
 test("does not warn of a scheduler whose jobs are skipped", async () => {
@@ -180,7 +180,7 @@ test("the default ttl goes together with BullMQ's defaults, by a hair, and stric
   ]);
 });
 
-test("warns of a second lock of the same worker too, and not again of what it was told", async () => {
+test("warns of a second lock of the same worker too, of each mismatch once", async () => {
   const redlock = bench.redlock({ maxTtl: 2_000 });
   const warnings = warningsOf(redlock);
   const first = locked(redlock);

@@ -45,7 +45,7 @@ function recorder(held: Promise<unknown> = Promise.resolve()): {
   };
 }
 
-/** What is stored on the masters, but for marks and guards. */
+/** The keys on the masters, but for marks and guards. */
 async function leftOnMasters(): Promise<string[]> {
   const lists = await Promise.all(bench.masterUrls.map((url) => redisClient(url).keys("*")));
   return lists.flat().filter((name) => !/@fence:|@node$|@queues$/.test(name));
@@ -55,7 +55,7 @@ describe("a hot key", () => {
   test("is worked off in the order of the queue, with two activations a job at most, and leaves nothing behind", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const queue = bench.queue();
-    // Who of those that ask at once is granted a free key first is not promised: the others come when it is held.
+    // The order of simultaneous requests for a free key is not promised: the others come when it is held.
     let parks = 0;
     const allWait = new Gate();
     redlock.on("parked", () => ++parks === 59 && allWait.open());
@@ -231,19 +231,19 @@ describe("a parked job", () => {
     const releasedAt = performance.now();
     await lock.release();
     await openDone;
-    // One turn goes by, and not one for each of the five.
+    // One reservation expires, not one for each of the five.
     expect(performance.now() - releasedAt).toBeLessThan(5_000);
 
     await queue.resume();
     expect((await pausedDone).map(({ result }) => result)).toEqual(Array(5).fill("ran"));
   });
 
-  test("is called before its worker closes when its key has become free meanwhile", async () => {
+  test("is woken before its worker closes if its key has become free", async () => {
     const queue = bench.queue();
     const holder = bench.redlock({ ttl: 10_000 });
     const closing = bench.redlock({ ttl: 10_000 });
     const lock = await holder.acquire("account:hot");
-    // A function: the job is in no line until it is parked, and the key is free before.
+    // The key is free before the job is parked.
     const onConflict = async (): Promise<"delay"> => {
       await lock.release();
       return "delay";

@@ -1,11 +1,11 @@
 import { DelayedError, RateLimitError, UnrecoverableError, type Job } from "bullmq";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { alarm, backoff, timesDelayed } from "../../src/bullmq/backoff.ts";
+import { alarm, backoff, timesDelayed } from "../../src/bullmq/job-wait.ts";
 import { isControlError } from "../../src/bullmq/control-errors.ts";
 import { describeAsHolder, isSameJob } from "../../src/bullmq/holder.ts";
-import { LinkedSignal } from "../../src/bullmq/linked-signal.ts";
-import { lossesOf, lossFields } from "../../src/bullmq/losses.ts";
+import { LinkedSignal } from "../../src/bullmq/job-signal.ts";
+import { lossesOf, lossFields } from "../../src/bullmq/on-loss.ts";
 import { LockLostError } from "../../src/index.ts";
 
 function makeJob(queue: string, id: string, more: Partial<Job> = {}): Job {
@@ -24,7 +24,7 @@ function holderOf(job: Job) {
 }
 
 describe("the text of a holder", () => {
-  test("tells operators the queue, the job, the attempt, the host and the process", () => {
+  test("shows operators the queue, the job, the attempt, the host and the process", () => {
     expect(describeAsHolder(makeJob("invoices", "17", { attemptsMade: 1 }))).toMatch(
       new RegExp(`^bull:invoices:17 attempt 2 \\(\\S+ pid ${process.pid}\\) #[\\w-]{12}$`),
     );
@@ -65,14 +65,14 @@ describe("the text of a holder", () => {
     expect(isSameJob(other, holderOf(one))).toBe(false);
   });
 
-  test("fits into what is stored, in one line", () => {
+  test("fits into the stored text, in one line", () => {
     const text = describeAsHolder(makeJob("q", `line\nbreak\u0000${"x".repeat(1_000)}`));
     expect(text.length).toBeLessThanOrEqual(256);
     expect(text).not.toMatch(/\p{Control}/u);
   });
 
   test.each([undefined, { text: undefined, fencingToken: undefined, since: undefined }])(
-    "of %o is nobody's",
+    "of %o belongs to no job",
     (holder) => {
       expect(isSameJob(makeJob("q", "1"), holder)).toBe(false);
     },
@@ -171,7 +171,7 @@ describe("the alarm of a parked job", () => {
   const at = (ahead: number, fraction: number): number =>
     alarm({ expiresIn: ttl, ahead, ttl }, fraction);
 
-  test("rings for the first in line within one and a half ttls of the release", () => {
+  test("rings for the first waiter within one and a half ttls of the release", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: ttl }),

@@ -7,7 +7,7 @@ const bench = useBench();
 const KEY = "account:{{data.account}}";
 
 test.each(["wait", "delay"] as const)(
-  'a plain object that stands for a job is put aside for a while that can be told: "%s"',
+  'a plain object that stands for a job is delayed for a time that the error tells: "%s"',
   async (policy) => {
     const redlock = bench.redlock();
     await using _ = await bench.redlock().acquire("account:a");
@@ -26,24 +26,24 @@ test.each(["wait", "delay"] as const)(
       log: () => Promise.resolve(1),
     };
 
-    await expect(run(job as unknown as Job, "token")).rejects.toThrow(/^put aside for \d+ ms/);
+    await expect(run(job as unknown as Job, "token")).rejects.toThrow(/^delayed for \d+ ms/);
     expect(parked).toEqual([expect.objectContaining({ delay: expect.any(Number) as number })]);
     expect(parked[0]!.delay).toBeGreaterThan(0);
     expect(moveToDelayed).toHaveBeenCalledWith(expect.toSatisfy(Number.isSafeInteger), "token");
   },
 );
 
-test("one without methods is put aside at once when the masters refuse the connection", async () => {
+test("one without methods is delayed at once when the masters refuse the connection", async () => {
   const redlock = new Redlock({ nodes: ["redis://127.0.0.1:1"] });
   redlock.on("warning", () => {});
   onTestFinished(async () => await redlock.close());
   const run = withLock({ redlock, key: KEY }, () => Promise.resolve("ran"));
   const job = { id: "17", name: "charge", queueName: "invoices", data: { account: "a" } } as Job;
 
-  await expect(run(job)).rejects.toThrow(/^put aside for \d+ ms: unavailable/);
+  await expect(run(job)).rejects.toThrow(/^delayed for \d+ ms: unavailable/);
 }, 5_000);
 
-test("people are told of a job that holds a key without what tells jobs apart", async () => {
+test("people see a job that holds a key without the mark that tells jobs apart", async () => {
   const redlock = bench.redlock();
   const queue = bench.queue();
   const conflicts: RedlockEvents["conflict"][0][] = [];

@@ -137,7 +137,7 @@ describe("the processor", () => {
     expect(said).toEqual([expect.stringMatching(/:no account$/), "data.account"]);
   });
 
-  test("is told by its signal when the job is cancelled, and keeps its key until it has settled", async () => {
+  test("is aborted when the job is cancelled, and keeps its key until it has settled", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const started = new Gate();
@@ -165,7 +165,7 @@ describe("the processor", () => {
   });
 });
 
-describe("the outcome of the processor is the outcome of the job, and the key is free before BullMQ hears of it", () => {
+describe("the outcome of the processor is that of the job, and the key is free before", () => {
   test.each([undefined, null, false, 0, "", { ok: true }])("returned %s", async (value) => {
     expect(await settle(async () => await Promise.resolve(value))).toEqual({
       settled: { returned: value },
@@ -253,7 +253,7 @@ describe("a processor that steers its own job", () => {
   });
 });
 
-/** Calls the wrapped processor as a worker does, and looks at the key in the tick in which it settles. */
+/** Calls the wrapped processor as a worker does, and reads the key in the tick in which it settles. */
 async function settle(
   processor: (job: Job<Data>) => Promise<unknown>,
 ): Promise<{ settled: unknown; released: boolean }> {

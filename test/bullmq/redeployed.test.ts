@@ -25,9 +25,9 @@ interface Data {
 const LONG_TTL = 30_000;
 /** Where nothing but the alarm is left. */
 const SHORT_TTL = 2_000;
-/** What a loaded machine may add to what is promised, in ms. */
+/** Allowance for a loaded machine, in ms. */
 const LOAD = 2_000;
-/** What docs/guarantees.md promises where a worker of the queue has run a wrapped job, in ms. */
+/** The bound of docs/guarantees.md where a worker of the queue has run a wrapped job, in ms. */
 const SERVED = 3_000;
 
 const bench = useBench();
@@ -103,8 +103,8 @@ class ScriptSource {
 }
 
 /**
- * The masters as they are when a process dies that has parked its jobs, and has not said so yet: those are in line as
- * refused ones, that will look themselves.
+ * The masters after the death of a process that has parked its jobs but not joined again: the jobs are in the wait list as
+ * arriving waiters.
  */
 async function unsayParked(key: string): Promise<void> {
   for (const url of bench.masterUrls) {
@@ -116,7 +116,7 @@ async function unsayParked(key: string): Promise<void> {
   }
 }
 
-/** A job waits for what a program that is no worker holds; its worker is replaced, and the key is freed then. */
+/** A job waits for a key that a program without a worker holds; its worker is replaced, then the key is released. */
 async function replaceWorkerWhileHeld(position: Partial<Place> = {}): Promise<void> {
   const api = bench.redlock({ ttl: LONG_TTL });
   const deployment = new Deployment(position, LONG_TTL);
@@ -190,7 +190,7 @@ describe("a parked job whose worker is replaced", () => {
     expect(await deployment.untilRun(4)).toBeLessThan(SERVED + LOAD);
   });
 
-  test("starts although it was never called: fifty of them, one after the other", async () => {
+  test("starts although it was never woken: fifty jobs, one after the other", async () => {
     const api = bench.redlock({ ttl: SHORT_TTL });
     const deployment = new Deployment({}, SHORT_TTL);
     const lock = await api.acquire("k");
@@ -302,7 +302,7 @@ function clientThatSays(host: string, port: number, url: string): Redis {
 }
 
 describe("a process that dies after it has parked jobs, and before it has said so", () => {
-  test("leaves them in line, although the process that frees the key cannot ask for them", async () => {
+  test("keeps them in the wait list, although the releasing process cannot reach their queue", async () => {
     const api = bench.redlock({ ttl: LONG_TTL });
     const deployment = new Deployment({}, LONG_TTL);
     const lock = await api.acquire("account");
@@ -313,7 +313,7 @@ describe("a process that dies after it has parked jobs, and before it has said s
     await unsayParked("account");
 
     await lock.release();
-    // The turn of the first goes by.
+    // The reservation of the first expires.
     await pass(2_500);
     deployment.start();
     await deployment.add("warm", { key: "another" });

@@ -15,14 +15,14 @@ export interface Bench {
   thaw(): void;
 }
 
-/** What the workers of `queue` are called unless something else is said. */
+/** The default name of queues and workers. */
 export const QUEUE = "invoices";
 /** Long enough for a grant on a busy machine, short enough to wait for its end. */
 export const TTL = 1_000;
 
 const errors = new WeakMap<Worker, Error[]>();
 
-/** What a worker has emitted as "error". */
+/** The errors that a worker has emitted. */
 export function errorsOf(worker: Worker): Error[] {
   return errors.get(worker) ?? [];
 }
@@ -92,7 +92,7 @@ export function ends(worker: Worker, count: number): Promise<End[]> {
   });
 }
 
-/** Resolves with what the event carries when it is next emitted. */
+/** Resolves with the payload of the next event. */
 export function next<K extends keyof RedlockEvents>(
   redlock: Redlock,
   event: K,
@@ -123,7 +123,7 @@ export function aborted(signal: AbortSignal): Promise<unknown> {
   });
 }
 
-/** What `promise` rejects with. */
+/** The error with which `promise` rejects. */
 export async function failureOf(promise: Promise<unknown>): Promise<unknown> {
   try {
     await promise;

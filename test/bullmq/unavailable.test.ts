@@ -13,7 +13,7 @@ const bench = useBench();
 const KEY = "account:{{data.account}}";
 
 describe("while too few masters answer", () => {
-  test('"delay" puts jobs aside without an attempt, and they run by themselves when the masters are back', async () => {
+  test('"delay" delays jobs without an attempt, and they run when the masters are back', async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const worker = bench.worker(withLock({ redlock, key: KEY }, async () => "ran"));
@@ -139,7 +139,7 @@ describe("when the Redlock is closed before the worker", () => {
     ["the newest BullMQ", (processor: Processor) => bench.worker(processor)],
     ["the oldest BullMQ", oldWorker],
   ])(
-    "jobs are put back without an attempt, and the worker takes up no more: %s",
+    "jobs are delayed without an attempt, and the worker takes up no more: %s",
     async (_, make) => {
       const redlock = bench.redlock();
       const warnings: RedlockWarning[] = [];
@@ -160,7 +160,7 @@ describe("when the Redlock is closed before the worker", () => {
         ["a", "b", "c", "d"].map((account) => ({ name: "charge", data: { account } })),
       );
 
-      // Another process takes them all.
+      // Another process takes all jobs.
       const other = bench.worker(
         withLock({ redlock: bench.redlock(), key: KEY }, async () => "ran"),
       );
@@ -179,7 +179,7 @@ describe("when the Redlock is closed before the worker", () => {
     },
   );
 
-  test("a worker that has run nothing yet is paused by its first job, which is put back", async () => {
+  test("a worker that has run nothing yet is paused by its first job, which is delayed", async () => {
     const redlock = bench.redlock();
     redlock.on("warning", () => {});
     const queue = bench.queue();
@@ -212,7 +212,7 @@ describe("when the Redlock is closed before the worker", () => {
 
     await Promise.all([worker.close(), redlock.close()]);
 
-    // What has finished is not run again.
+    // A job that has finished is not run again.
     expect((await done)[0]).toMatchObject({ result: "ran" });
     expect(warnings).toEqual([]);
   });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
-import { LOCK_DATA_OPTIONS } from "../../src/bullmq/data-options.ts";
+import { LOCK_DATA_OPTIONS } from "../../src/bullmq/lock-settings.ts";
 import type { DataOption } from "../../src/data-option.ts";
 import { REDLOCK_DATA_OPTIONS } from "../../src/redlock/data-options.ts";
 import { type Conditions, defineLocks, type RuleMatch } from "../../src/config/index.ts";

@@ -101,7 +101,7 @@ it("refuses to override the Redlock of rules, which would be used all the same",
     .overrideProvider(Redlock)
     .useValue(bench.redlock());
   await expect(module.compile()).rejects.toThrow(
-    "Redlock: found another one than that of the rules, expected its options beside the rules",
+    "Redlock: found a Redlock other than that of the rules, expected its options beside the rules",
   );
 });
 

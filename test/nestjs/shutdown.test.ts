@@ -17,7 +17,7 @@ class Stage {
   runs = 0;
 }
 
-/** A module with a processor whose jobs wait for the end, and then take another lock. */
+/** A module with a processor whose jobs wait for the end and then acquire another lock. */
 function chargesModule(
   stage: Stage,
   {
@@ -48,7 +48,7 @@ function chargesModule(
   return ChargesModule;
 }
 
-/** Where the module of the lock may stand among those of an application. */
+/** Positions of the lock's module in an application. */
 const orders: Record<string, (redlock: Import, bull: Import[], charges: Import) => Import[]> = {
   first: (redlock, bull, charges) => [redlock, ...bull, charges],
   last: (redlock, bull, charges) => [...bull, charges, redlock],

@@ -45,7 +45,7 @@ it("is made of a Redlock over masters in memory", async () => {
   await module.close();
 });
 
-it("takes a Redlock over masters in memory in place of that of the application", async () => {
+it("takes a Redlock over masters in memory instead of the application's", async () => {
   const redlock = useMasters().redlock();
   const module = await Test.createTestingModule({
     imports: [

@@ -84,7 +84,7 @@ describe.each(POLICIES)("%s", (onConflict) => {
     return { queue, worker, runs, failed, done: ends(worker, 2) };
   }
 
-  test("completes the retry of a job as superseded when a newer one has succeeded meanwhile", async () => {
+  test("completes the retry of a job as superseded when a newer one has succeeded", async () => {
     const { queue, worker, runs, failed, done } = failAt(1);
 
     void worker.run();

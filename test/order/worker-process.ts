@@ -18,7 +18,7 @@ export interface Step {
   failures?: number;
 }
 
-/** What a worker process is to do. */
+/** The task of a worker process. */
 export interface WorkerTask {
   readonly queueUrl: string;
   readonly masterUrls: readonly string[];
@@ -33,7 +33,7 @@ export async function startWorker(task: WorkerTask): Promise<ChildProcess> {
   return child;
 }
 
-/** A queue of steps, and what became of them. */
+/** A queue of steps, and the steps that have run. */
 export interface Steps {
   readonly queue: Queue<Step>;
   ended(jobs: readonly Job<Step>[]): Promise<void>;

@@ -12,7 +12,7 @@ interface Data {
 const bench = useBench();
 const KEY = "tenant:{{data.tenant}}";
 
-/** Resolves when so many jobs have been put aside since the call. */
+/** Resolves when so many jobs have been parked or delayed since the call. */
 function parked(redlock: Redlock, count: number): Promise<void> {
   return new Promise((resolve) => {
     redlock.on("parked", () => {

@@ -40,7 +40,7 @@ export async function contend(redlock: Redlock, lanes: readonly Lane[]): Promise
   expect(await contended).toMatchObject({ key: "account:a" });
 }
 
-/** Puts jobs aside until all wait for one key, and expects that they get it by priority, then as they came. */
+/** Parks jobs until all wait for one key, and expects that they get it by priority, then in order of arrival. */
 export async function queueUp(redlock: Redlock, lane: Lane): Promise<void> {
   const contest = new Contest(redlock);
   const lock = await redlock.acquire("account:a");

@@ -9,13 +9,13 @@ const WORK = 15;
 const WORKERS = 2;
 const SLOTS = 3;
 
-/** What became of the jobs of a contest. */
+/** The result of a contest. */
 export interface Outcome {
   /** The most jobs that were at work on one account at the same time. */
   readonly most: number;
   /** The jobs that completed, as stored afterwards, in the order in which they completed. */
   readonly jobs: readonly JobSeen[];
-  /** What failed: jobs, or workers. */
+  /** The failures of jobs and workers. */
   readonly errors: readonly string[];
 }
 
@@ -70,7 +70,7 @@ export class Contest {
       this.#onProgress = () => {
         if (this.#completed.length >= count || this.#errors.length > 0) resolve();
       };
-      // A test that failed meanwhile leaves nothing behind that waits.
+      // A test that failed leaves no waiter behind.
       onTestFinished(() => resolve());
       this.#onProgress();
     });

@@ -19,7 +19,7 @@ function open(): { lane: Lane; queue: Queue } {
   return { lane, queue: lane.queue as Queue };
 }
 
-/** Resolves when so many jobs have been put aside since. */
+/** Resolves when so many jobs have been parked or delayed since the call. */
 function parked(redlock: Redlock, count: number): Promise<void> {
   const jobs = new Set<string>();
   return new Promise((resolve) => {
@@ -127,7 +127,7 @@ test("jobs whose key comes free while their queue is paused all run when it is r
   expect(done.map(({ attemptsMade }) => attemptsMade)).toEqual(Array(4).fill(1));
 });
 
-test("jobs that wait take no place of the queue's global concurrency", async () => {
+test("jobs that wait do not count for the queue's global concurrency", async () => {
   const redlock = bench.redlock();
   const { lane, queue } = open();
   const contest = new Contest(redlock);

@@ -17,7 +17,7 @@ export interface JobToAdd {
   opts?: { priority?: number };
 }
 
-/** What is looked at of a job, in all versions of BullMQ and all stores. */
+/** The fields of a job that tests read, in all versions of BullMQ and all stores. */
 export interface JobSeen {
   id?: string | undefined;
   attemptsMade: number;

@@ -16,7 +16,7 @@ const programs = await findPostgres();
 const bench = useBench();
 const { Queue, Worker: PostgresWorker } = withBackend(createPostgresBackend);
 
-/** Gives the key to somebody else, or to nobody, on two of three masters. */
+/** Gives the key to another holder, or frees it, on two of three masters. */
 async function setOnTwo(value: string | undefined): Promise<void> {
   for (const url of bench.masterUrls.slice(0, 2)) {
     const client = redisClient(url);
@@ -71,7 +71,7 @@ describe.skipIf(programs === undefined)("PostgreSQL (skipped where it is not ins
 
     const { error, job } = await endOf(
       withLock({ redlock, key: KEY }, async (_job: Job, _token, signal) => {
-        await setOnTwo("somebody else");
+        await setOnTwo("another holder");
         await aborted(signal);
         losses += 1;
         await setOnTwo(undefined);

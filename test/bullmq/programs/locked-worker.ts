@@ -1,7 +1,7 @@
 import { LockedWorker } from "../../../src/worker.ts";
 import { Redlock } from "../../../src/index.ts";
 
-/** A worker in a process of its own that runs the jobs of "invoices" in a child; tells what the child tells. */
+/** A worker in a process of its own that runs the jobs of "invoices" in a child, and forwards the progress of the child. */
 const task = JSON.parse(process.argv[2]!) as {
   queueUrl: string;
   masterUrls: string[];

@@ -2,7 +2,7 @@ import { mkdirSync, rmdirSync } from "node:fs";
 import { connect } from "node:net";
 import { isMainThread, threadId } from "node:worker_threads";
 
-/** A processor in a file, which does what the data of its job say, and tells the worker by its progress. */
+/** A processor in a file: it does what the data of its job say, and reports by its progress. */
 export default async function process(job, jobToken, signal) {
   const { does, room } = job.data;
   await job.updateProgress({ pid: globalThis.process.pid, threadId, lock: job.lock });

@@ -31,17 +31,12 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seeds: 200,
     patch: {
       file: "src/bullmq/park-job.ts",
-      find: `  const { moved, error } = await delayJob(activation, { ...parked, reason: "conflict" });
-  if (!moved || waiter === undefined) return error;
-  const entering = enter(activation, waiter, parked, redlock.clock.now() + parked.delay);
-  // The slot is free: whatever the masters say to it now is no longer its business. But a worker that closes takes the
-  // connection with it by which the job is called.
-  if (closing.aborted) await entering;
-  else redlock.finish(entering);
-  return error;
+      find: `  const { moved, error } = await delayJob(activation, { ...request, reason: "conflict" });
+  if (!moved) return error;
 `,
-      replace: `  await enter(activation, waiter!, parked, redlock.clock.now() + parked.delay);
-  return (await delayJob(activation, { ...parked, reason: "conflict" })).error;
+      replace: `  await join(activation, waiter, request.keys, { tries, until: redlock.clock.now() + request.delay });
+  return (await delayJob(activation, { ...request, reason: "conflict" })).error;
+  const error = undefined;
 `,
     },
   },
@@ -161,7 +156,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "order",
     seeds: 20,
     patch: {
-      file: "src/bullmq/predecessors.ts",
+      file: "src/bullmq/job-waiter.ts",
       find: "return shares && isBefore(other.waiter, waiter) ? [other.waiter] : [];",
       replace: "return shares && isBefore(other.waiter, waiter) ? [] : [];",
     },

@@ -81,10 +81,10 @@ describe("a processor that is wrapped, with a plain object for a job", () => {
   });
 
   it.each([
-    ["delay", { message: /^put aside for \d+ ms: conflict$/, name: "DelayedError" }],
-    ["keepLatest", { message: /^put aside for \d+ ms: conflict$/, name: "DelayedError" }],
-    ["cancelInProgress", { message: /^put aside for \d+ ms: conflict$/, name: "DelayedError" }],
-    ["wait", { message: /^put aside for \d+ ms: conflict$/, name: "DelayedError" }],
+    ["delay", { message: /^delayed for \d+ ms: conflict$/, name: "DelayedError" }],
+    ["keepLatest", { message: /^delayed for \d+ ms: conflict$/, name: "DelayedError" }],
+    ["cancelInProgress", { message: /^delayed for \d+ ms: conflict$/, name: "DelayedError" }],
+    ["wait", { message: /^delayed for \d+ ms: conflict$/, name: "DelayedError" }],
     ["fail", { message: /another client/, name: "LockConflictError" }],
   ] as const)('gives way under "%s" as a job does', async (onConflict, { message, name }) => {
     const masters = memory();

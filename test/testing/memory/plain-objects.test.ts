@@ -64,6 +64,6 @@ it("are delayed after each loss, however many there were", async () => {
   const processor = withLock({ redlock, key: KEY }, async () => await masters.lose(KEY));
   const job = jobWith("1");
   for (let i = 0; i < 5; i++) {
-    await expect(processor(job)).rejects.toThrow(/^put aside for \d+ ms: lost$/);
+    await expect(processor(job)).rejects.toThrow(/^delayed for \d+ ms: lost$/);
   }
 });

@@ -12,12 +12,12 @@ interface Data {
 }
 
 const bench = useBench();
-/** Jobs come back by themselves after ten times that: none of these tests waits so long. */
+/** Jobs come back by themselves after ten times as long: no test here waits for that. */
 const ttl = 15_000;
-/** What a loaded machine may add to what is promised, in ms. */
+/** Allowance for a loaded machine, in ms. */
 const LOAD = 1_500;
 
-/** A processor that takes its time, and notes who runs. */
+/** A processor that takes its time, and notes the jobs that run. */
 function processor(runs: string[]): (job: Job<Data>) => Promise<void> {
   return async ({ id, data }) => {
     runs.push(id ?? "");
@@ -51,7 +51,7 @@ test("jobs wait in their slots although a function has chosen so", async () => {
   const ids = ["j1", "j2", "j3", "j4"];
   const queue = bench.queue();
   for (const jobId of ids) await queue.add("j", { key: "k", ms: 5 }, { jobId });
-  // In line on all masters: only those have an order.
+  // In the wait lists of all masters: only then is there an order.
   const clients = bench.masterUrls.map((url) => redisClient(url));
   const lengths = async (): Promise<number[]> =>
     await Promise.all(clients.map(async (client) => await client.zcard("redlock:@waiters:k")));
@@ -76,7 +76,7 @@ test("a queue that has come back is served by a process that has not seen it", a
     await queue.add("j", data, { jobId });
     await pass(150);
   };
-  // The only slot of b is taken when its turn comes.
+  // The only slot of b is taken when the key is reserved for its job.
   await add(a, "a1", { key: "k", ms: 600 });
   await add(b, "b1", { key: "k", ms: 10 });
   await add(b, "b2", { key: "other", ms: 3_500 });
@@ -102,7 +102,7 @@ test("a worker wakes the jobs of its queue when another one of the process has c
   expect(await untilRuns(runs, "next")).toBeLessThan(1_500 + LOAD);
 });
 
-test("a job that waits in the only slot has its turn when one before it cannot come", async () => {
+test("a job that waits in the only slot runs when a job before it cannot come", async () => {
   const redlock = bench.redlock({ ttl });
   const runs: string[] = [];
   bench.worker(
@@ -116,12 +116,12 @@ test("a job that waits in the only slot has its turn when one before it cannot c
   await expect.poll(async () => (await redlock.inspect("k")).waiting).toBe(2);
   await pass(100);
   await lock.release();
-  // One turn goes by.
+  // One reservation expires.
   expect(await untilRuns(runs, "j2")).toBeLessThan(2_000 + LOAD);
   await untilRuns(runs, "j1");
 });
 
-test("the newest of a burst is not kept waiting by one that came between", async () => {
+test("the newest of a burst is not kept waiting by a job that came between", async () => {
   const queue = bench.queue();
   const runs: string[] = [];
   for (const redlock of [bench.redlock({ ttl }), bench.redlock({ ttl })]) {
@@ -148,7 +148,7 @@ test("the newest of a burst is not kept waiting by one that came between", async
   expect(Math.max(...waits)).toBeLessThan(LOAD);
 }, 120_000);
 
-test("a job that was retried by hand, and counts from the beginning, is woken", async () => {
+test("a job that was retried by hand, and whose counts begin anew, is woken", async () => {
   const redlock = bench.redlock({ ttl });
   const runs: string[] = [];
   const queue = bench.queue();
@@ -182,7 +182,7 @@ test("a key that is kept for a job with several keys is free again when that job
   const lock = await here.acquire("l");
   const job = await bench.queue("a").add("j", { key: "k l", ms: 5 }, { jobId: "both" });
   const state = async (): Promise<string> => await job.getState();
-  // From its third try on it keeps what it can have.
+  // From its third try on it keeps the reservations that it gets.
   for (let tries = 0; tries < 4; tries++) {
     await expect.poll(state).toBe("delayed");
     await pass(100);
@@ -191,7 +191,7 @@ test("a key that is kept for a job with several keys is free again when that job
   await expect.poll(state).toBe("delayed");
   await pass(100);
   await expect(there.acquire("k")).rejects.toThrow("next in line");
-  // It is looked at each second, and not called as long as the other key is taken.
+  // It is checked each second, and not woken as long as the other key is taken.
   let calls = 0;
   here.on("woken", () => (calls += 1));
   await pass(2_500);

@@ -3,10 +3,10 @@ import type { Job } from "bullmq";
 /** BullMQ's own default for `lockDuration`, in ms. */
 export const DEFAULT_LOCK_DURATION = 30_000;
 
-/** Field values to write into the hash of a job. */
+/** Fields to write into the hash of a job. */
 export type JobFields = Readonly<Record<string, string>>;
 
-/** The parts of BullMQ's storage that we use beyond the methods of a job. */
+/** The parts of BullMQ's storage that are used beyond the methods of a job. */
 interface JobStore {
   readonly client?: QueueClient;
   moveToDelayed(
@@ -22,10 +22,20 @@ interface JobStore {
   ): Promise<{ items: { id: string; v?: unknown }[] }>;
 }
 
-/** What BullMQ lets use its Redis client for. */
+/** The Redis client of a queue, as BullMQ gives it. */
 type QueueClient = Promise<{ hset(key: string, fields: JobFields): Promise<unknown> }>;
 
-/** The options of a worker that we look at. */
+/** The client in the form that BullMQ 6 gives to every client. */
+interface AdaptedClient {
+  defineCommand(name: string, definition: { numberOfKeys: number; lua: string }): void;
+  runCommand(name: string, args: readonly string[]): Promise<unknown>;
+}
+
+/** The client of ioredis itself, which BullMQ 5 gives. */
+type PlainClient = Pick<AdaptedClient, "defineCommand"> &
+  Record<string, (key: string, argument: string) => Promise<unknown>>;
+
+/** The options of a worker that matter to a lock. */
 export interface JobWorkerOptions {
   readonly lockDuration?: number;
   readonly skipLockRenewal?: boolean;
@@ -40,22 +50,27 @@ export interface JobWorker {
   readonly qualifiedName?: string;
   readonly closing?: unknown;
   readonly backend?: JobStore;
-  /** Of BullMQ 5; later ones have it in the backend. */
+  /** In BullMQ 5; BullMQ 6 has it in the backend. */
   readonly client?: QueueClient;
   toKey?(id: string): string;
   once?(event: "closing" | "closed", listener: () => void): unknown;
   pause?(doNotWaitActive: boolean): Promise<void>;
 }
 
-/** The static part of BullMQ's `Job`: that of the very copy of BullMQ that runs the jobs. */
+/** The static part of BullMQ's `Job`, of the same copy of BullMQ that runs the jobs. */
 export interface JobClass {
   fromId(queue: unknown, id: string): Promise<Job | undefined>;
 }
 
 /** Finds the worker of a job; a job that was made by hand has an empty one. */
 export function workerOf(job: Job): JobWorker {
-  // Protected in the types, but the only way from a job to its worker.
+  // Protected in the types, but there is no other way from a job to its worker.
   return (job as unknown as { queue?: JobWorker }).queue ?? {};
+}
+
+/** Finds the class of a job. */
+export function jobClassOf(job: Job): JobClass {
+  return job.constructor as unknown as JobClass;
 }
 
 /** How long BullMQ's own lock of the job lives, in ms; `undefined` when the worker is told not to renew it. */
@@ -65,8 +80,8 @@ export function lockDurationOf(job: Job): number | undefined {
 }
 
 /**
- * Moves a job into the delayed set, and writes `fields` into its hash in the same step. It uses no attempt. A plain object that
- * stands for a job in a test has no queue, and may have no way to be moved: what is thrown after it says what happened.
+ * Moves a job to the delayed set and writes `fields` into its hash in the same step. It uses no attempt. A plain object that
+ * stands for a job in a test may have no queue and no method to be moved; the error that is thrown afterwards is its result.
  * @param now the time, in ms since 1970.
  * @throws what BullMQ throws; see {@link isGone}.
  */
@@ -90,45 +105,61 @@ export async function moveToDelayed(
   (job as unknown as { recordJobMetrics?(state: string): void }).recordJobMetrics?.("delayed");
 }
 
-/** Whether fields of our own can be kept in a job; PostgreSQL has no room for them. */
+/** Whether a job can keep fields of this library; PostgreSQL has no room for them. */
 export function keepsFields(job: Job): boolean {
   // BullMQ has no other sign of it that every version has.
   return storeOf(job)?.constructor.name !== "PostgresQueueBackend";
 }
 
-/** Reads a field that {@link moveToDelayed} wrote, from its JSON. */
+/** Reads a field that {@link moveToDelayed} wrote, parsed from its JSON. */
 export async function readField(job: Job, field: string): Promise<unknown> {
-  const worker = workerOf(job);
-  const key = worker.toKey?.(job.id ?? "");
+  const key = workerOf(job).toKey?.(job.id ?? "");
   if (key === undefined || !keepsFields(job)) return undefined;
   // BullMQ has no call for one field; this reads the whole hash, as every activation does.
   const page = await storeOf(job)?.paginate(key, { start: 0, end: -1 });
   return page?.items.find(({ id }) => id === field)?.v;
 }
 
-/** Where BullMQ keeps why a job is to fail for good when it is taken up next, by whatever worker. */
+/** The field in which BullMQ keeps why a job fails for good when any worker takes it up next. */
 const DEFERRED_FAILURE = "defa";
 
 /**
- * Has BullMQ fail a job for good, without calling its processor, when it is taken up next.
- * @throws what the queue's Redis throws; an error for a queue in PostgreSQL, which has no way to say that.
+ * Makes BullMQ fail a job for good, without calling its processor, when it is taken up next.
+ * @throws what the queue's Redis throws; an error for a queue on PostgreSQL, which has no such field.
  */
 export async function failNextTime(job: Job, reason: string): Promise<void> {
   const worker = workerOf(job);
   const client = await (worker.backend ?? worker).client;
   const key = worker.toKey?.(job.id ?? "");
   if (client === undefined || key === undefined || !keepsFields(job)) {
-    throw new Error("its queue cannot keep that it is to fail");
+    throw new Error("its queue cannot store a deferred failure");
   }
   await client.hset(key, { [DEFERRED_FAILURE]: reason });
 }
 
-/** BullMQ's codes for a job that was moved, removed, or that another worker has. @see `ErrorCode` of BullMQ */
+/** BullMQ's codes for a job that was moved or removed, or that another worker has. @see `ErrorCode` of BullMQ */
 const GONE = new Set<unknown>([-1, -2, -3, -6]);
 
-/** Whether a failure of BullMQ says that the job is no longer ours to move. */
+/** Whether a failure of BullMQ means that this activation can no longer move the job. */
 export function isGone(error: unknown): boolean {
   return error instanceof Error && "code" in error && GONE.has(error.code);
+}
+
+/** Runs a script with one key and one argument in the Redis of a worker's queue. @throws what the connection throws. */
+export async function runScript(
+  worker: JobWorker,
+  { name, lua }: { readonly name: string; readonly lua: string },
+  key: string,
+  argument: string,
+): Promise<unknown> {
+  const client: unknown = await (worker.backend ?? worker).client;
+  const plain = client as PlainClient;
+  plain.defineCommand(name, { numberOfKeys: 1, lua });
+  const adapted = client as AdaptedClient;
+  if (typeof adapted.runCommand === "function") {
+    return await adapted.runCommand(name, [key, argument]);
+  }
+  return await plain[name]?.(key, argument);
 }
 
 function storeOf(job: Job): JobStore | undefined {

@@ -12,7 +12,7 @@ interface Data {
 
 const bench = useBench();
 const KEY = "account:{{data.account}}";
-/** What a loaded machine may add to what is promised, in ms. */
+/** Allowance for a loaded machine, in ms. */
 const LOAD = 1_500;
 
 /** Jobs of one queue that are parked behind the holder of a key. */
@@ -20,7 +20,7 @@ interface Parked {
   readonly queue: Queue<Data>;
   readonly worker: Worker;
   readonly jobs: readonly Job<Data>[];
-  /** Those that have run, in order. */
+  /** The jobs that have run, in order. */
   readonly runs: number[];
 }
 
@@ -61,7 +61,7 @@ async function nextParks(redlock: Redlock, count: number, name = QUEUE): Promise
   redlock.off("parked", listener);
 }
 
-/** Releases, and says how many ms pass until `done` has `count` entries. */
+/** Releases, and returns how many ms pass until `done` has `count` entries. */
 async function timeToRun(release: () => Promise<unknown>, done: unknown[], count: number) {
   const releasedAt = performance.now();
   await release();
@@ -69,13 +69,13 @@ async function timeToRun(release: () => Promise<unknown>, done: unknown[], count
   return performance.now() - releasedAt;
 }
 
-/** Lines and turns that are left on the masters. */
+/** Wait lists and reservations that are left on the masters. */
 async function lines(): Promise<string[]> {
   const lists = await Promise.all(bench.masterUrls.map((url) => redisClient(url).keys("*")));
   return lists.flat().filter((name) => /@waiters?:|@reserved:/.test(name));
 }
 
-describe("those who are in line run in order when the first of them", () => {
+describe("the waiters of a key run in order when the first of them", () => {
   test("was removed", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const lock = await redlock.acquire("account:hot");
@@ -104,7 +104,7 @@ describe("those who are in line run in order when the first of them", () => {
     await expect.poll(lines).toEqual([]);
   });
 
-  test("had failed, and was tried again by hand: in its old place", async () => {
+  test("had failed, and was retried by hand: at its old position", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const first = await redlock.acquire("account:hot");
     const { queue, worker, runs } = await parkJob(redlock, 0);
@@ -125,7 +125,7 @@ describe("those who are in line run in order when the first of them", () => {
     await expect.poll(lines).toEqual([]);
   });
 
-  test("and all others were promoted by hand: they come, are parked again, and keep their places", async () => {
+  test("and all others were promoted by hand: they are parked again, at their positions", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const lock = await redlock.acquire("account:hot");
     const { queue, runs } = await parkJob(redlock, 4);
@@ -137,7 +137,7 @@ describe("those who are in line run in order when the first of them", () => {
     await expect.poll(lines).toEqual([]);
   });
 
-  test("was taken up by a worker that died: after one turn", async () => {
+  test("was taken up by a worker that died: after one reservation", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const lock = await redlock.acquire("account:hot");
     const { worker, runs } = await parkJob(redlock, 3);
@@ -155,18 +155,18 @@ describe("those who are in line run in order when the first of them", () => {
   });
 });
 
-/** What becomes of a queue; and whether its jobs still run afterwards, when `undo` has undone it. */
+/** A disturbance of a queue, and how to undo it. */
 interface Trouble {
   readonly what: string;
   readonly act: (parked: Parked) => Promise<unknown>;
   readonly undo?: (parked: Parked) => Promise<unknown>;
   /** How long it lasts after that, in ms. */
   readonly lasts?: number;
-  /** Most milliseconds that it costs the others. */
+  /** How many milliseconds it costs the others at most. */
   readonly costs: number;
 }
 
-/** Longer than the turn that goes by. */
+/** Longer than a reservation. */
 const LIMIT = RESERVATION + 1_500;
 
 const TROUBLES: readonly Trouble[] = [
@@ -198,7 +198,7 @@ const TROUBLES: readonly Trouble[] = [
 
 describe.each(TROUBLES)("a queue that is $what", ({ act, undo, lasts = 0, costs }) => {
   test.each(["the same program", "another program"])(
-    "costs the jobs of another queue, served by %s, one turn at most",
+    "costs the jobs of another queue, served by %s, one reservation at most",
     async (where) => {
       const redlock = bench.redlock({ ttl: 10_000 });
       const lock = await redlock.acquire("account:hot");
@@ -218,7 +218,7 @@ describe.each(TROUBLES)("a queue that is $what", ({ act, undo, lasts = 0, costs 
   );
 });
 
-test("a paused queue costs the others one turn also where hundreds of its jobs are in line before them", async () => {
+test("a paused queue costs others one reservation, also with hundreds of its jobs before them", async () => {
   const redlock = bench.redlock({ ttl: 30_000 });
   const lock = await redlock.acquire("account:hot");
   const paused = await parkJob(redlock, 600);
@@ -229,7 +229,7 @@ test("a paused queue costs the others one turn also where hundreds of its jobs a
   expect(runs).toEqual([0, 1, 2, 3, 4]);
 });
 
-/** Does something that gets so many jobs parked, and resolves when they are. */
+/** Runs an action that parks so many jobs, and resolves when they are parked. */
 async function nextParksOf(redlock: Redlock, act: () => Promise<unknown>, count = 1) {
   const parks = nextParks(redlock, count);
   await act();

@@ -1,0 +1,74 @@
+import type { Job } from "bullmq";
+import { Cancellation } from "../cancellation.ts";
+import { LockConfigError, LockLostError } from "../errors.ts";
+import type { Lock } from "../lock/lock.ts";
+import type { InternalLock } from "../redlock/internal-lock.ts";
+
+const locks = new WeakMap<object, Lock>();
+
+/**
+ * Finds the lock of a job anywhere below its processor, so that it need not be passed on.
+ *
+ * It is the lock that the processor received, also when that lock holds nothing (`keys` is empty). Every activation of a job
+ * has an object of its own: pass the `job` that the processor received.
+ *
+ * @throws {LockConfigError} when no processor made by `withLock` is running this job object now.
+ */
+export function getLock(job: Job): Lock {
+  const lock = locks.get(job);
+  if (lock !== undefined) return lock;
+  throw new LockConfigError({
+    path: "getLock(job)",
+    found: "a job that no processor of withLock is running",
+    expected: "the job of the running processor",
+  });
+}
+
+/** Makes {@link getLock} find the lock of a job; `undefined` ends that. */
+export function setLock(job: Job, lock: Lock | undefined): void {
+  if (lock === undefined) locks.delete(job);
+  else locks.set(job, lock);
+}
+
+/** The lock of a job that runs without one: it is never held and never lost. */
+export class UnheldLock implements InternalLock {
+  readonly keys: readonly string[] = [];
+  readonly fencingToken = 0;
+  readonly held = false;
+  readonly lost = new Cancellation();
+  readonly signal: AbortSignal = new AbortController().signal;
+  readonly age = 0;
+  readonly handedOver = undefined;
+
+  remaining(): number {
+    return 0;
+  }
+
+  assertHeld(): void {
+    throw notHeld();
+  }
+
+  assertNotLost(): void {}
+
+  extend(): Promise<void> {
+    return Promise.reject(notHeld());
+  }
+
+  release(): Promise<"expired"> {
+    return Promise.resolve("expired");
+  }
+
+  releaseAfter(): Promise<"expired"> {
+    return this.release();
+  }
+
+  lose(): void {}
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release();
+  }
+}
+
+function notHeld(): LockLostError {
+  return new LockLostError({ keys: [], reason: "unlocked", fencingToken: 0, heldFor: 0 });
+}

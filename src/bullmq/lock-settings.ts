@@ -1,0 +1,194 @@
+import type { Job } from "bullmq";
+import { checkChoice, checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
+import type { DataOption } from "../data-option.ts";
+import { describeValue, LockConfigError, type LockConflictError } from "../errors.ts";
+import { createKeyResolver, type KeyResolver } from "../keys/resolver.ts";
+import { Redlock } from "../redlock/redlock.ts";
+import {
+  CONFLICT_POLICIES,
+  type ConflictPolicy,
+  JOB_LOGS,
+  type LockPolicies,
+  LOST_POLICIES,
+  MAX_WAIT_POLICIES,
+  ORDERS,
+  UNAVAILABLE_POLICIES,
+} from "./options.ts";
+
+/** An option of `withLock` that is data. */
+interface LockOption<T> extends DataOption {
+  /**
+   * Checks a value, and gives the default for none. Absent for the options that the `Redlock` checks.
+   * @throws {LockConfigError} for a value that cannot work.
+   */
+  readonly check?: (path: string, value: unknown, redlock: Redlock) => T;
+}
+
+type DataOptionName = Exclude<keyof LockPolicies<Job>, "redlock" | "skipResult">;
+
+/** The default of `waitTimeout`, in ms. */
+const WAIT_TIMEOUT = 5_000;
+/** The longest time that a timer of Node can hold, in ms. */
+const LONGEST = 2 ** 31 - 1;
+
+/**
+ * The options of `withLock` that are data, but for the key: their values, checks and defaults. A rules file takes these in each
+ * rule, and at its top for all rules. A new option of `withLock` does not compile until it is here.
+ */
+export const LOCK_DATA_OPTIONS = {
+  onConflict: {
+    ...choice(CONFLICT_POLICIES, "What a job does when another holder has its key"),
+    check: (path: string, value: unknown = CONFLICT_POLICIES[0]) =>
+      typeof value === "function"
+        ? (value as ChoosePolicy)
+        : checkChoice(path, value, CONFLICT_POLICIES),
+  },
+  order: choice(
+    ORDERS,
+    'Which of several jobs gets a free key: the first that asks, or by "strict" the first of its queue',
+  ),
+  onUnavailable: choice(UNAVAILABLE_POLICIES, "What a job does while too few masters answer"),
+  onLost: choice(LOST_POLICIES, "What happens to a job that lost its lock while it ran"),
+  ttl: { takes: "duration", says: "How long the lock lives when it is not extended." },
+  heartbeat: {
+    takes: "duration or false",
+    says: "Time between two extends of the lock; default a third of the ttl.",
+  },
+  waitTimeout: {
+    takes: "duration",
+    says: `How long a job waits in its slot under onConflict "wait"; default ${WAIT_TIMEOUT / 1_000}s.`,
+    check: (path: string, value: unknown) => checkMs(path, value ?? WAIT_TIMEOUT),
+  },
+  maxWait: limit("How long a job may wait in the delayed set since it was first parked or delayed"),
+  maxHold: limit("How long a job may hold its lock; then its signal aborts and it fails"),
+  minHold: {
+    takes: "duration",
+    says: "How long, from the grant on, the keys stay taken after a job that succeeded; default 0.",
+    check: (path: string, value: unknown, { ttls }: Redlock) =>
+      checkNumber(path, value ?? 0, {
+        min: 0,
+        max: ttls.longest,
+        unit: "whole milliseconds",
+        limit: "the maxTtl of the Redlock",
+      }),
+  },
+  onMaxWait: choice(MAX_WAIT_POLICIES, "What a job does after maxWait"),
+  jobLogs: choice(JOB_LOGS, "Which lines are written to the log of a job"),
+} as const satisfies { readonly [N in DataOptionName]: LockOption<LockPolicies<Job>[N]> };
+
+type ChoosePolicy = (
+  job: Job,
+  conflict: LockConflictError,
+) => ConflictPolicy | Promise<ConflictPolicy>;
+
+type Table = typeof LOCK_DATA_OPTIONS;
+
+/** The data options that are checked here, as their checks give them. */
+type CheckedOptions = {
+  readonly [N in Exclude<DataOptionName, "ttl" | "heartbeat">]: ReturnType<Table[N]["check"]>;
+};
+
+/** Checked options, with their defaults. */
+export interface LockSettings extends CheckedOptions {
+  readonly redlock: Redlock;
+  readonly keysOf: KeyResolver<Job>;
+  readonly lock: { readonly ttl?: number; readonly heartbeat?: number | false };
+  readonly skipResult: ((job: Job, conflict: LockConflictError) => unknown) | undefined;
+  /** The names of the jobs that these settings have locked under strict order: other jobs may have no lock, or other keys. */
+  readonly names: Set<string>;
+}
+
+const KNOWN = ["redlock", "key", ...Object.keys(LOCK_DATA_OPTIONS), "skipResult"];
+
+/** Checks the options of `withLock`. @throws {LockConfigError} for an option that cannot work. */
+export function checkLockOptions(options: unknown): LockSettings {
+  requireObject("options", options, "an object of options");
+  refuseUnknownOptions("", options, KNOWN);
+  const given = options as Partial<LockPolicies<Job>> & { key?: string };
+  const { redlock, skipResult, ttl, heartbeat } = given;
+  if (!(redlock instanceof Redlock)) {
+    throw wrong("redlock", redlock, "a Redlock of this copy of bullmq-redlock");
+  }
+  if (given.key === undefined) throw wrong("key", given.key, "a key template or a function");
+  if (skipResult !== undefined && typeof skipResult !== "function") {
+    throw wrong("skipResult", skipResult, "a function");
+  }
+  const lock = {
+    ...(ttl === undefined ? {} : { ttl }),
+    ...(heartbeat === undefined ? {} : { heartbeat }),
+  };
+  redlock.checkAcquireOptions(lock);
+  const checked = checkDataOptions(given, redlock);
+  if (checked.order === "strict" && checked.onConflict === "wait") {
+    throw wrong(
+      "order",
+      checked.order,
+      '"arrival" with onConflict: "wait", whose jobs are not strictly in order',
+    );
+  }
+  const keysOf = createKeyResolver<Job>(given.key);
+  return { ...checked, redlock, keysOf, lock, skipResult, names: new Set() };
+}
+
+function checkDataOptions(given: Partial<LockPolicies<Job>>, redlock: Redlock): CheckedOptions {
+  const values: Readonly<Record<string, unknown>> = { ...given };
+  const checked: Record<string, unknown> = {};
+  for (const [name, { check }] of Object.entries<LockOption<unknown>>(LOCK_DATA_OPTIONS)) {
+    if (check !== undefined) checked[name] = check(name, values[name], redlock);
+  }
+  return checked as CheckedOptions;
+}
+
+/** Checks a policy that a function chose. */
+export function checkConflictPolicy(path: string, policy: unknown): ConflictPolicy {
+  return checkChoice(path, policy, CONFLICT_POLICIES);
+}
+
+/** Whether jobs under this policy supersede earlier ones. A function may choose such a policy. */
+export function canSupersede(onConflict: LockSettings["onConflict"]): boolean {
+  return (
+    typeof onConflict === "function" ||
+    onConflict === "keepLatest" ||
+    onConflict === "cancelInProgress"
+  );
+}
+
+/**
+ * Whether jobs join the wait list at their conflict. They do for a function too: it is told how many jobs wait, and of jobs that
+ * conflict at the same time each must count.
+ */
+export function mayPark(onConflict: LockSettings["onConflict"]): boolean {
+  return onConflict === "delay" || canSupersede(onConflict);
+}
+
+/** One of several values; the first is the default. */
+function choice<const C extends readonly [string, ...string[]]>(takes: C, says: string) {
+  return {
+    takes,
+    says: `${says}; default "${takes[0]}".`,
+    check: (path: string, value: unknown): C[number] => checkChoice(path, value ?? takes[0], takes),
+  };
+}
+
+/** A limit that does not exist by default. */
+function limit(says: string) {
+  return {
+    takes: "duration" as const,
+    says: `${says}; default none.`,
+    check: (path: string, value: unknown) =>
+      value === undefined ? undefined : checkMs(path, value),
+  };
+}
+
+function checkMs(path: string, value: unknown): number {
+  return checkNumber(path, value, {
+    min: 1,
+    max: LONGEST,
+    unit: "whole milliseconds",
+    limit: "24 days: no timer holds longer",
+  });
+}
+
+function wrong(path: string, value: unknown, expected: string): LockConfigError {
+  return new LockConfigError({ path, found: describeValue(value), expected });
+}

@@ -1,0 +1,195 @@
+import type { Job } from "bullmq";
+import { randomBytes } from "node:crypto";
+import { describeValue } from "../errors.ts";
+import type { RedlockWarning } from "../events.ts";
+import { queueNameOf } from "../job-names.ts";
+import { onAbort } from "../on-abort.ts";
+import { within } from "../pause.ts";
+import { printable } from "../printable.ts";
+import type { Redlock } from "../redlock/redlock.ts";
+import {
+  DEFAULT_LOCK_DURATION,
+  type JobWorker,
+  keepsFields,
+  runScript,
+  workerOf,
+} from "./bullmq-job.ts";
+import { BullmqAdapter } from "./bullmq-adapter.ts";
+import type { ActiveJobs } from "./job-waiter.ts";
+import type { LockSettings } from "./lock-settings.ts";
+import { mismatchesOfJob, mismatchesOfWorker } from "./mismatches.ts";
+
+/** How many milliseconds a job waits at most for the id of its queue. */
+const LONGEST_READ = 1_000;
+
+const ID_SCRIPT = {
+  name: "bullmqRedlockQueueId",
+  lua: `redis.call('SET', KEYS[1], ARGV[1], 'NX') return redis.call('GET', KEYS[1])`,
+};
+/** 96 bits: two queues do not get the same id by chance. */
+const ID_BYTES = 12;
+
+const contexts = new WeakMap<JobWorker, WorkerContext>();
+/** The closed `Redlock`s that have warned of a worker that is still open. */
+const reported = new WeakSet<Redlock>();
+
+/** Finds the context of the worker that runs a job. */
+export function contextOf(job: Job): WorkerContext {
+  const worker = workerOf(job);
+  let context = contexts.get(worker);
+  if (context === undefined) {
+    context = new WorkerContext(worker);
+    contexts.set(worker, context);
+  }
+  return context;
+}
+
+/** What the wrapped jobs of one worker share. */
+export class WorkerContext {
+  readonly worker: JobWorker;
+  /** Aborts when the worker begins to close. One listener serves all jobs: an emitter warns of more than ten. */
+  readonly closing: AbortSignal;
+  readonly activeJobs: ActiveJobs = new Map();
+  readonly #redlocks = new WeakSet<Redlock>();
+  /** The `Redlock`s that can wake jobs through this worker. */
+  readonly #waking = new WeakSet<Redlock>();
+  readonly #checked = new WeakSet<LockSettings>();
+  readonly #warned = new Set<RedlockWarning["code"]>();
+  /** Absent until it is known, and for a queue whose jobs cannot be woken. */
+  #queueId: string | undefined;
+  #reading: Promise<void> | undefined;
+
+  constructor(worker: JobWorker) {
+    this.worker = worker;
+    const controller = new AbortController();
+    if (worker.closing === undefined) worker.once?.("closing", () => controller.abort());
+    else controller.abort();
+    this.closing = controller.signal;
+  }
+
+  /**
+   * Prepares for a job: pauses this worker when the `Redlock` closes, and lets this process wake the parked jobs of its queue
+   * until the worker closes.
+   * @returns a promise while the id of the queue is being read; {@link queueId} is set afterwards if the queue answers.
+   */
+  open(redlock: Redlock, job: Job): Promise<void> | undefined {
+    if (!this.#redlocks.has(redlock)) this.#pauseWith(redlock);
+    if (this.#queueId === undefined) {
+      if (!canWake(this.worker)) return undefined;
+      return this.#readId(redlock).then(() => this.#openQueue(redlock, job));
+    }
+    this.#openQueue(redlock, job);
+    return undefined;
+  }
+
+  /** The id of the worker's queue; `undefined` when its jobs cannot be woken, or while the queue does not answer. */
+  get queueId(): string | undefined {
+    return this.#queueId;
+  }
+
+  /** Warns of settings of the worker, its lock and a job that do not fit together: of each once for a worker. */
+  checkSettings(settings: LockSettings, job: Job): void {
+    const { opts: options } = this.worker;
+    // A job that was made by hand has no worker.
+    if (options === undefined) return;
+    const { redlock } = settings;
+    const found = mismatchesOfJob(job, settings);
+    if (!this.#checked.has(settings)) {
+      this.#checked.add(settings);
+      const facts = {
+        options,
+        lockDuration: options.lockDuration ?? DEFAULT_LOCK_DURATION,
+        ttl: redlock.ttlOf(settings.lock),
+        keepsFields: keepsFields(job),
+        queueServer: redlock.masterAt(options.connection),
+      };
+      found.push(...mismatchesOfWorker(facts, settings));
+    }
+    for (const { code, message } of found) {
+      this.#warn(redlock, { code, message: `queue ${queueNameOf(job)}: ${message}` });
+    }
+  }
+
+  /** A worker with a closed `Redlock` would delay its jobs and take them up again, while other processes can run them. */
+  #pauseWith(redlock: Redlock): void {
+    this.#redlocks.add(redlock);
+    if (this.worker.pause === undefined) return;
+    const forget = onAbort(redlock.closing, () => this.#pause(redlock));
+    this.worker.once?.("closed", forget);
+  }
+
+  #pause(redlock: Redlock): void {
+    const { worker } = this;
+    if (worker.closing !== undefined || worker.pause === undefined) return;
+    // Locally, and without waiting for active jobs: `Worker.close` still waits for them.
+    void worker.pause(true);
+    if (reported.has(redlock)) return;
+    reported.add(redlock);
+    const name = printable(worker.qualifiedName ?? "a queue");
+    redlock.emit("warning", {
+      code: "closed-before-worker",
+      message: `the Redlock was closed before the worker of ${name}, which is paused now because it can no longer acquire locks; close workers first, then their Redlock`,
+    });
+  }
+
+  #openQueue(redlock: Redlock, job: Job): void {
+    const { worker } = this;
+    const id = this.#queueId;
+    if (id === undefined) return;
+    const { waitLists } = redlock;
+    if (!this.#waking.has(redlock)) {
+      this.#waking.add(redlock);
+      const adapter = new BullmqAdapter(id, worker, job, redlock);
+      waitLists.open(id, adapter);
+      worker.once?.("closed", () => waitLists.shut(id, adapter));
+    }
+    waitLists.isServed(id);
+  }
+
+  /** The first jobs of a worker share one request. */
+  async #readId(redlock: Redlock): Promise<void> {
+    this.#reading ??= readQueueId(this.worker)
+      .then((id) => {
+        this.#queueId = id;
+      })
+      .catch((cause: unknown) => {
+        const why = cause instanceof Error ? cause.message : describeValue(cause);
+        const message = `the id of the queue ${this.worker.qualifiedName} could not be read (${why}): until it can, jobs are retried after a delay instead of being woken`;
+        this.#warn(redlock, { code: "queue-id-unknown", message, cause });
+      })
+      .finally(() => {
+        this.#reading = undefined;
+      });
+    await within(redlock.clock, this.#reading, LONGEST_READ);
+  }
+
+  #warn(redlock: Redlock, warning: RedlockWarning): void {
+    if (this.#warned.has(warning.code)) return;
+    this.#warned.add(warning.code);
+    redlock.emit("warning", warning);
+  }
+}
+
+/**
+ * Whether parked jobs of the worker's queue can be woken. On PostgreSQL they cannot: `promote` is not atomic there, and a job
+ * that two processes promote may run twice.
+ */
+function canWake(worker: JobWorker): boolean {
+  const { backend, qualifiedName } = worker;
+  if (qualifiedName === undefined || worker.toKey === undefined) return false;
+  // BullMQ 5 has Redis only.
+  return backend === undefined || "redisPrefix" in backend;
+}
+
+/**
+ * Reads the id of a worker's queue, by which wait lists know it: a random id that is kept in the queue's own Redis, written by
+ * the first worker that asks, and the name of the queue for people. It is the same for every process, also when a process
+ * reaches that Redis by another address, through Sentinel, or as a cluster, and different for two servers with the same address.
+ * @throws what the connection of the queue throws, or an error when the stored id is not one.
+ */
+async function readQueueId(worker: JobWorker): Promise<string> {
+  const key = worker.toKey?.("redlock:id") ?? "";
+  const id = await runScript(worker, ID_SCRIPT, key, randomBytes(ID_BYTES).toString("base64url"));
+  if (typeof id !== "string" || id === "") throw new Error(`${key} is not an id of a queue`);
+  return `${id} ${worker.qualifiedName ?? ""}`;
+}
