@@ -55,7 +55,7 @@ async function giveWay(
   conflict: LockConflictError,
 ): Promise<JobLock> {
   const { settings, waiter, job } = activation;
-  const { cancelRequests } = settings.redlock;
+  const { cancelRequests } = settings.engine;
   const policy = await choosePolicy(activation, conflict).catch((error: unknown) => {
     leaveLines(activation, keys);
     throw error;
@@ -123,7 +123,7 @@ async function giveUpPlace(
   if (!isReplacingPolicy(await choosePolicy(activation, conflict))) {
     return await acquireForJob(standingFor(activation, false), keys);
   }
-  if (waiter !== undefined) void settings.redlock.waitLists.leave(waiter, keys);
+  if (waiter !== undefined) void settings.engine.waitLists.leave(waiter, keys);
   return await skip(activation, conflict, "superseded");
 }
 
@@ -132,23 +132,23 @@ async function acquire(
   keys: readonly string[],
   { waitTimeout, closing }: { waitTimeout: number; closing?: AbortSignal },
 ): Promise<HeldLock> {
-  const { redlock } = settings;
+  const { engine } = settings;
   const options = { ...settings.lock, holder: describeAsHolder(job), waitTimeout };
   // Beside the acquisition, and only where it is told.
-  const isTold = redlock.hears("acquired") && timesDelayed(job) > 0;
+  const isTold = engine.events.hears("acquired") && timesDelayed(job) > 0;
   const since = isTold ? waitingSince(job).catch(() => undefined) : undefined;
-  const lock = await redlock.acquireScoped(keys, options, {
+  const lock = await engine.acquire(keys, options, true, {
     job,
     ...(since === undefined ? {} : { waitingSince: since }),
     ...(waiter === undefined ? {} : { waiter }),
-    inLine: timesDelayed(job) > 0,
+    listed: timesDelayed(job) > 0,
     // At once, so that nobody who comes after the conflict is before it.
     // And a holder that is asked to give way shall not be one that comes between.
     joins: settings.onConflict === "cancelInProgress" ? "replacing" : parks(settings.onConflict),
     cancel,
     stops: [renewal.lost, closing].filter((stop) => stop !== undefined),
   });
-  if (since !== undefined) await within(redlock.clock, since, LONGEST_READ);
+  if (since !== undefined) await within(engine.clock, since, LONGEST_READ);
   return lock;
 }
 

@@ -34,11 +34,11 @@ export async function activate(
   cancel: AbortSignal | undefined,
 ): Promise<Activation> {
   const worker = workerOf(job);
-  retireWith(settings.redlock, worker);
-  const queueId = await openQueue(settings.redlock, job);
-  if (queueId !== undefined) settings.redlock.waitLists.isServed(queueId);
+  retireWith(settings.engine, worker);
+  const queueId = await openQueue(settings.engine, job);
+  if (queueId !== undefined) settings.engine.waitLists.isServed(queueId);
   warnOfMismatches(settings, job);
-  const { parkedJobs } = settings.redlock;
+  const { parkedJobs } = settings.engine;
   if (!parkedJobs.isEmpty) parkedJobs.delete(nameOf(job));
   return {
     settings,
@@ -46,8 +46,8 @@ export async function activate(
     jobToken,
     cancel,
     closing: closingOf(worker),
-    renewal: new JobLockRenewal(job, jobToken, settings.redlock.clock),
-    log: new JobLog(job, settings.redlock, settings.jobLogs),
+    renewal: new JobLockRenewal(job, jobToken, settings.engine.clock),
+    log: new JobLog(job, settings.engine, settings.jobLogs),
     waiter: queueId === undefined ? undefined : waiterOf(job, queueId, isReplacing(settings)),
   };
 }

@@ -15,17 +15,17 @@ export class CancelRequest {
   cancelledBy: string | undefined;
 
   constructor({ settings, waiter }: Activation, lock: HeldLock | UnheldLock) {
-    const { onConflict, redlock, lock: options } = settings;
+    const { onConflict, engine, lock: options } = settings;
     const yields = onConflict === "cancelInProgress" || typeof onConflict === "function";
     if (!yields || waiter === undefined || lock instanceof UnheldLock) {
       this.#stop = () => {};
       return;
     }
-    this.#stop = redlock.cancelRequests.watch({
+    this.#stop = engine.cancelRequests.watch({
       keys: lock.keys,
       fencingToken: lock.fencingToken,
       position: waiter.position,
-      interval: (options.ttl ?? redlock.ttls.usual) / 3,
+      interval: (options.ttl ?? engine.settings.ttl) / 3,
       asked: (by) => {
         this.cancelledBy = by;
         this.asked.abort(cancelledError(by));

@@ -51,10 +51,10 @@ export async function delayJob(
   }
   const moved = await moveToDelayedSet(activation, delayRequest);
   if (moved) {
-    const { redlock } = settings;
+    const { engine } = settings;
     const [name, queue] = [nameOf(job), job.queueName];
-    redlock.parkedJobs.add(name, queue, delay);
-    redlock.emit("parked", { keys, job: name, queue, reason, delay });
+    engine.parkedJobs.add(name, queue, delay);
+    engine.events.emit("parked", { keys, job: name, queue, reason, delay });
   }
   await logged;
   const error = delayedError(`put aside for ${delay} ms: ${reason}`);
@@ -78,7 +78,7 @@ async function endDelayed({ job, settings }: Activation, { message }: Error): Pr
   } catch (cause) {
     if (isGone(cause)) return;
     const why = cause instanceof Error ? cause.message : describeValue(cause);
-    settings.redlock.emit("warning", {
+    settings.engine.events.emit("warning", {
       code: "cancel-failed",
       message: printable(
         `job ${nameOf(job)} was cancelled while it was put aside, and runs all the same: ${why}`,
@@ -94,7 +94,7 @@ async function moveToDelayedSet(
   { delay, fields }: DelayRequest,
 ): Promise<boolean> {
   const { job, jobToken, renewal, closing, settings } = activation;
-  const { clock } = settings.redlock;
+  const { clock } = settings.engine;
   const giveUpAt = clock.now() + (lockDurationOf(job) ?? PATIENCE);
   for (let rest = FIRST_PAUSE; ; rest = Math.min(rest * 2, LONGEST_PAUSE)) {
     // An extend that comes after the move would look like a lost job.
@@ -129,5 +129,5 @@ function reportFailure({ job, settings }: Activation, cause: unknown): void {
   const message = printable(
     `could not put job ${nameOf(job)} aside, BullMQ will find it stalled: ${why}`,
   );
-  settings.redlock.emit("warning", { code: "put-aside-failed", message, cause });
+  settings.engine.events.emit("warning", { code: "put-aside-failed", message, cause });
 }

@@ -19,5 +19,5 @@ export function leaveLines(
   { waiter, settings }: Pick<Activation, "waiter" | "settings">,
   keys: readonly string[],
 ): void {
-  if (waiter !== undefined) void settings.redlock.waitLists.leave(waiter, keys);
+  if (waiter !== undefined) void settings.engine.waitLists.leave(waiter, keys);
 }

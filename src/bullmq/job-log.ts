@@ -1,7 +1,7 @@
 import type { Job } from "bullmq";
 import { describeValue } from "../errors.ts";
 import { printable } from "../printable.ts";
-import type { Redlock } from "../redlock/redlock.ts";
+import type { Engine } from "../redlock/engine.ts";
 import { nameOf } from "../job-names.ts";
 
 /** Which lines go to the log of a job. */
@@ -10,12 +10,12 @@ export type JobLogs = "off" | "conflicts" | "all";
 /** Writes lines into the log of one job. */
 export class JobLog {
   readonly #job: Job;
-  readonly #redlock: Redlock;
+  readonly #engine: Engine;
   readonly #level: JobLogs;
 
-  constructor(job: Job, redlock: Redlock, level: JobLogs) {
+  constructor(job: Job, engine: Engine, level: JobLogs) {
     this.#job = job;
-    this.#redlock = redlock;
+    this.#engine = engine;
     this.#level = level;
   }
 
@@ -43,7 +43,7 @@ export class JobLog {
       // A log is no reason to fail a job.
       const why = cause instanceof Error ? cause.message : describeValue(cause);
       const message = printable(`could not write to the log of job ${nameOf(this.#job)}: ${why}`);
-      this.#redlock.emit("warning", { code: "job-log-failed", message, cause });
+      this.#engine.events.emit("warning", { code: "job-log-failed", message, cause });
     }
   }
 }

@@ -35,18 +35,18 @@ export async function delay(
   cause: Hindrance,
 ): Promise<Skipped> {
   const { settings, job, log, waiter } = activation;
-  const { maxWait, redlock } = settings;
+  const { maxWait, engine } = settings;
   const parks = timesDelayed(job);
   const conflict = cause instanceof LockConflictError ? cause : undefined;
   const inLine = conflict !== undefined && waiter !== undefined;
-  const fraction = redlock.random.fraction();
-  const ttl = settings.lock.ttl ?? redlock.ttls.usual;
+  const fraction = engine.random.fraction();
+  const ttl = settings.lock.ttl ?? engine.settings.ttl;
   let ms = inLine
     ? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead, ttl }, fraction)
     : backoff(parks, conflict?.retryAfter, fraction);
-  const since = (parks === 0 ? undefined : await waitOf(activation)) ?? redlock.clock.wall();
+  const since = (parks === 0 ? undefined : await waitOf(activation)) ?? engine.clock.wall();
   if (maxWait !== undefined) {
-    const left = maxWait - (redlock.clock.wall() - since);
+    const left = maxWait - (engine.clock.wall() - since);
     if (left > 0) ms = Math.min(ms, Math.ceil(left));
     else if (!isSameJob(job, conflict?.holder)) return await endWait(activation, keys, cause);
   }
@@ -99,7 +99,7 @@ async function endWait(
   cause: Hindrance,
 ): Promise<Skipped> {
   const { settings, log, waiter } = activation;
-  if (waiter !== undefined) void settings.redlock.waitLists.leave(waiter, keys);
+  if (waiter !== undefined) void settings.engine.waitLists.leave(waiter, keys);
   if (settings.onMaxWait === "fail") throw await refuse(activation, cause);
   if (cause instanceof LockConflictError) return await skip(activation, cause, "max-wait");
   tellSkipped(activation, keys, "max-wait");
@@ -112,7 +112,7 @@ function tellSkipped(
   keys: readonly string[],
   reason: SkippedResult["reason"],
 ): void {
-  settings.redlock.emit("skipped", { keys, job: nameOf(job), queue: job.queueName, reason });
+  settings.engine.events.emit("skipped", { keys, job: nameOf(job), queue: job.queueName, reason });
 }
 
 function skipped(result: SkippedResult): Skipped {

@@ -2,7 +2,8 @@ import type { Job } from "bullmq";
 import { checkChoice, checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
 import { describeValue, LockConfigError, type LockConflictError } from "../errors.ts";
 import { createKeyResolver, type KeyResolver } from "../keys/resolver.ts";
-import { Redlock } from "../redlock/redlock.ts";
+import type { Engine } from "../redlock/engine.ts";
+import { engineOf, type Redlock } from "../redlock/redlock.ts";
 import type { JobLogs } from "./job-log.ts";
 
 /** All conflict policies, the default first. */
@@ -155,7 +156,7 @@ export interface SkippedResult {
 
 /** Checked options, with their defaults. */
 export interface LockSettings {
-  readonly redlock: Redlock;
+  readonly engine: Engine;
   readonly keysOf: KeyResolver<Job>;
   readonly onConflict:
     | ConflictPolicy
@@ -203,16 +204,13 @@ export function checkLockOptions(options: unknown): LockSettings {
   requireObject("options", options, "an object of options");
   refuseUnknownOptions("", options, KNOWN);
   const given = options as Partial<LockPolicies<Job>> & { key?: string };
-  const { redlock } = given;
-  if (!(redlock instanceof Redlock)) {
-    throw wrong("redlock", redlock, "a Redlock of this copy of bullmq-redlock");
-  }
+  const engine = engineOf(given.redlock);
   if (given.key === undefined) throw wrong("key", given.key, "a key template or a function");
   const lock = {
     ...(given.ttl === undefined ? {} : { ttl: given.ttl }),
     ...(given.heartbeat === undefined ? {} : { heartbeat: given.heartbeat }),
   };
-  redlock.checkAcquireOptions(lock);
+  engine.checkAcquireOptions(lock);
   const { onConflict = "delay" } = given;
   if (given.order === "strict" && onConflict === "wait") {
     throw wrong(
@@ -222,7 +220,7 @@ export function checkLockOptions(options: unknown): LockSettings {
     );
   }
   return {
-    redlock,
+    engine,
     keysOf: createKeyResolver<Job>(given.key),
     onConflict:
       typeof onConflict === "function" ? onConflict : checkConflictPolicy("onConflict", onConflict),
@@ -248,7 +246,7 @@ export function checkLockOptions(options: unknown): LockSettings {
     maxHold: given.maxHold === undefined ? undefined : checkMs("maxHold", given.maxHold, 1),
     minHold: checkNumber("minHold", given.minHold ?? 0, {
       min: 0,
-      max: redlock.ttls.longest,
+      max: engine.settings.maxTtl,
       unit: "whole milliseconds",
       limit: "the maxTtl of the Redlock",
     }),

@@ -24,14 +24,14 @@ export interface Parked extends Omit<DelayRequest, "reason"> {
  */
 export async function parkJob(activation: Activation, parked: Parked): Promise<Error> {
   const { settings, waiter, closing } = activation;
-  const { redlock } = settings;
+  const { engine } = settings;
   const { moved, error } = await delayJob(activation, { ...parked, reason: "conflict" });
   if (!moved || waiter === undefined) return error;
-  const entering = enter(activation, waiter, parked, redlock.clock.now() + parked.delay);
+  const entering = enter(activation, waiter, parked, engine.clock.now() + parked.delay);
   // The slot is free: whatever the masters say to it now is no longer its business. But a worker that closes takes the
   // connection with it by which the job is called.
   if (closing.aborted) await entering;
-  else redlock.finish(entering);
+  else engine.finish(entering);
   return error;
 }
 
@@ -43,9 +43,9 @@ async function enter(
   until: number,
 ): Promise<void> {
   const { settings, closing } = activation;
-  const { clock, waitLists, ttls } = settings.redlock;
+  const { clock, waitLists } = settings.engine;
   const { keys, tries } = parked;
-  const keptFor = 2 * (settings.lock.ttl ?? ttls.usual);
+  const keptFor = 2 * (settings.lock.ttl ?? settings.engine.settings.ttl);
   const joined = await waitLists.join(waiter, keys, { state: "parked", tries, keptFor });
   if (!joined.heard && !closing.aborted && clock.now() + REJOINING < until) {
     const again = (): void => void enter(activation, waiter, parked, until);

@@ -40,7 +40,7 @@ export async function predecessorsOf(
   waiter: Waiter,
 ): Promise<readonly Waiter[]> {
   const worker = workerOf(job);
-  const { clock } = settings.redlock;
+  const { clock } = settings.engine;
   const jobs = known.get(worker) ?? new Map<string, Promise<KnownJob | undefined>>();
   known.set(worker, jobs);
   names.set(settings, (names.get(settings) ?? new Set()).add(job.name));
@@ -86,7 +86,7 @@ async function fetchJob(
   if (other === undefined) return undefined;
   const keys = keysOf(settings, other);
   const waiter = waiterOf(other, queueId, false);
-  return { at: settings.redlock.clock.now(), name: other.name, keys, waiter };
+  return { at: settings.engine.clock.now(), name: other.name, keys, waiter };
 }
 
 function keysOf({ keysOf: resolve }: LockSettings, job: Job): readonly string[] {

@@ -97,10 +97,10 @@ async function giveBack(
 ): Promise<"released" | "expired"> {
   const holdFor = holdsOn ? Math.max(0, Math.round(settings.minHold - lock.age)) : 0;
   const replaces = completes && waiter?.replaceable === true;
-  const done = replaces ? positionWhenDone(job, waiter, settings.redlock.clock.wall()) : "";
+  const done = replaces ? positionWhenDone(job, waiter, settings.engine.clock.wall()) : "";
   const released = await lock.releaseAfter(holdFor, done);
   const { handedOver } = lock;
-  if (handedOver !== undefined) await within(settings.redlock.clock, handedOver, LONGEST_CALL);
+  if (handedOver !== undefined) await within(settings.engine.clock, handedOver, LONGEST_CALL);
   return released;
 }
 
@@ -136,7 +136,7 @@ async function settle(
     const loss = lossOf(lock) ?? (renewal.lost.aborted ? jobLoss() : undefined);
     return { outcome, loss, cancelledBy: yielding.cancelledBy };
   } finally {
-    activation.settings.redlock.clock.clearTimer(limit);
+    activation.settings.engine.clock.clearTimer(limit);
     yielding.end();
     withdraw();
     stop.unlink();
@@ -144,11 +144,11 @@ async function settle(
 }
 
 function limitHold(
-  { settings: { maxHold, redlock } }: Activation,
+  { settings: { maxHold, engine } }: Activation,
   lock: HeldLock | UnheldLock,
 ): Timer | undefined {
   if (maxHold === undefined) return undefined;
-  return redlock.clock.timer(maxHold, () => lock.lose("held-too-long"));
+  return engine.clock.timer(maxHold, () => lock.lose("held-too-long"));
 }
 
 async function outcomeOf(run: () => Promise<unknown>): Promise<Outcome> {
@@ -173,14 +173,14 @@ function noticeJobLoss(
   { settings, job }: Activation,
   { keys, fencingToken }: Lock,
 ): () => LockLostError {
-  const { clock } = settings.redlock;
+  const { clock } = settings.engine;
   const startedAt = clock.now();
   let loss: LockLostError | undefined;
   return () => {
     if (loss === undefined) {
       const heldFor = clock.now() - startedAt;
       loss = new LockLostError({ keys, reason: "job-lock-lost", fencingToken, heldFor });
-      settings.redlock.emit("lost", {
+      settings.engine.events.emit("lost", {
         keys,
         fencingToken,
         error: loss,
@@ -208,7 +208,7 @@ async function afterLoss(
     await log.trouble(`${loss.message}; failed`);
     return loss;
   }
-  const delay = backoff(losses, undefined, settings.redlock.random.fraction());
+  const delay = backoff(losses, undefined, settings.engine.random.fraction());
   await log.trouble(`${loss.message}; put back, retry in ${delay} ms`);
   const fields = isClosed ? undefined : lossFields(job, loss);
   return (await delayJob(activation, { keys: loss.keys, reason: "lost", delay, fields })).error;

@@ -24,22 +24,22 @@ export function warnOfMismatches(settings: LockSettings, job: Job): void {
   const found = mismatchesOfJob(job, settings);
   if (!known.settings.has(settings)) {
     known.settings.add(settings);
-    const { redlock } = settings;
+    const { engine } = settings;
     const facts = {
       options,
       lockDuration: options.lockDuration ?? DEFAULT_LOCK_DURATION,
-      ttl: redlock.ttlOf(settings.lock),
+      ttl: settings.lock.ttl ?? engine.settings.ttl,
       keepsFields: keepsFields(job),
-      queueServer: redlock.masterAt(options.connection),
+      queueServer: engine.masterAt(options.connection),
     };
     found.push(...mismatchesOfWorker(facts, settings));
   }
   for (const warning of found) tell(settings, job, known, warning);
 }
 
-function tell({ redlock }: LockSettings, job: Job, { codes }: Told, warning: RedlockWarning): void {
+function tell({ engine }: LockSettings, job: Job, { codes }: Told, warning: RedlockWarning): void {
   const { code, message } = warning;
   if (codes.has(code)) return;
   codes.add(code);
-  redlock.emit("warning", { code, message: `queue ${queueNameOf(job)}: ${message}` });
+  engine.events.emit("warning", { code, message: `queue ${queueNameOf(job)}: ${message}` });
 }

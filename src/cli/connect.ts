@@ -8,7 +8,7 @@ import { LockConfigError } from "../errors.ts";
 import type { NodeOption } from "../redis/endpoint.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
 import { REAL_RUNTIME } from "../redlock/make-context.ts";
-import { Redlock } from "../redlock/redlock.ts";
+import { type Redlock, RedlockOn } from "../redlock/redlock.ts";
 import { Master } from "../redis/master.ts";
 import type { Call } from "./command.ts";
 import { UsageError } from "./usage-error.ts";
@@ -112,7 +112,7 @@ export async function withRedlock<T>(
 ): Promise<T> {
   let redlock: Redlock;
   try {
-    redlock = new Redlock(options, runtime);
+    redlock = new RedlockOn(options, runtime);
   } catch (error) {
     if (!(error instanceof LockConfigError)) throw error;
     throw new UsageError(

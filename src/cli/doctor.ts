@@ -1,11 +1,7 @@
-import { type Finding, type FindingCode, FINDINGS } from "../ready/findings.ts";
+import { type FindingCode, FINDINGS } from "../ready/findings.ts";
 import { nearest } from "../nearest.ts";
-import {
-  NotReadyError,
-  type NodeReport,
-  type ReadyOptions,
-  type ReadyReport,
-} from "../ready/ready.ts";
+import type { ReadyOptions } from "../ready/ready.ts";
+import { type Finding, NotReadyError, type NodeReport, type ReadyReport } from "../ready/report.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { readTimeout } from "./arguments.ts";
 import type { Command } from "./command.ts";

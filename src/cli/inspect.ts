@@ -1,5 +1,6 @@
 import { LockKeyError, type LockUnavailableError } from "../errors.ts";
 import { unavailability } from "../redlock/inspect.ts";
+import { engineOf } from "../redlock/redlock.ts";
 import type { Call, Command } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readLookOptions, withImpatientRedlock } from "./connect.ts";
 import { readTimeout } from "./arguments.ts";
@@ -39,7 +40,7 @@ answered, or can vote: nobody gets a lock now.`,
     const options = { prefix: "redlock:", ...(await readLookOptions(call)), nodeTimeout };
     const { prefix } = options;
     return await withImpatientRedlock(options, async (redlock) => {
-      const inspection = await onKey(async () => await redlock.lookAt(key));
+      const inspection = await onKey(async () => await engineOf(redlock).survey(key));
       const summary = summarise(inspection, Date.now());
       const unavailable = unavailability(inspection, nodeTimeout);
       if (unavailable !== undefined) {

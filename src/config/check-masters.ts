@@ -1,6 +1,6 @@
 import type { DataOption } from "../data-option.ts";
 import { type Endpoint, type NodeOption, parseEndpoint } from "../redis/endpoint.ts";
-import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
+import { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
 import {
   checkRedlockOptions,
   type RedlockOptions,
@@ -30,7 +30,7 @@ export function checkMasters(
   environment: Environment,
 ): CheckedMasters {
   const { nodes, problems } = readNodes(top["nodes"], isSound, environment);
-  const read = readOptions(top, REDLOCK_DATA_OPTIONS, [], isSound, environment);
+  const read = readOptions(top, REDLOCK_OPTIONS, [], isSound, environment);
   const options: Options = { nodes, ...read.options };
   problems.push(...read.problems, ...findProblems(options, checkRedlockOptions, [], top));
   const isMaxTtlKnown = ["ttl", "maxTtl"].every(

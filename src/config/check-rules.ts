@@ -4,7 +4,7 @@ import { describeValue } from "../errors.ts";
 import { TemplateError } from "../keys/template-problem.ts";
 import { findTemplateProblems } from "../keys/template-parser.ts";
 import { LONGEST_TTL } from "../lock/stored-lock.ts";
-import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
+import { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
 import { checkRedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { type CheckedMasters, readOptions } from "./check-masters.ts";
@@ -23,7 +23,7 @@ export interface CheckedRules {
 
 /** Options at the top that are defaults of the rules: the ttl and the heartbeat come from the `Redlock`. */
 export const DEFAULTS_OF_RULES = Object.fromEntries(
-  Object.entries(LOCK_DATA_OPTIONS).filter(([name]) => !(name in REDLOCK_DATA_OPTIONS)),
+  Object.entries(LOCK_DATA_OPTIONS).filter(([name]) => !(name in REDLOCK_OPTIONS)),
 );
 
 /** Reads all rules. `isSound` tells what has the right shape. */

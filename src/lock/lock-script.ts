@@ -11,22 +11,24 @@ import { extendOperation } from "./extend-operation.ts";
 import { releaseOperation } from "./release-operation.ts";
 import { PRELUDE } from "./stored-lock.ts";
 
-/** All that a lock master executes for us. */
-export const lockScript = composeScript(
-  PRELUDE + WAIT_LIST_PRELUDE,
-  [
-    armOperation,
-    agreeOperation,
-    acquireOperation,
-    extendOperation,
-    releaseOperation,
-    readOperation,
-    scanOperation,
-    joinOperation,
-    serveOperation,
-    dueOperation,
-    cancelOperation,
-    requestOperation,
-  ],
-  fastPath,
-);
+/** The Lua functions that operations share. */
+export const lockPrelude = PRELUDE + WAIT_LIST_PRELUDE;
+
+/** All operations of a lock master. */
+export const lockOperations = [
+  armOperation,
+  agreeOperation,
+  acquireOperation,
+  extendOperation,
+  releaseOperation,
+  readOperation,
+  scanOperation,
+  joinOperation,
+  serveOperation,
+  dueOperation,
+  cancelOperation,
+  requestOperation,
+] as const;
+
+/** The script that a lock master executes. */
+export const lockScript = composeScript(lockPrelude, lockOperations, fastPath);

@@ -1,8 +1,8 @@
 import type { Redis } from "ioredis";
 import type { Clock } from "../clock.ts";
-import { describeConnectionError } from "./causes.ts";
-import type { Endpoint } from "./endpoint.ts";
-import { Link } from "./link.ts";
+import { describeConnectionError } from "../redis/causes.ts";
+import type { Endpoint } from "../redis/endpoint.ts";
+import { Link } from "../redis/link.ts";
 
 /** What a {@link Probe} needs. */
 export interface ProbeOptions {
@@ -15,7 +15,7 @@ export interface ProbeOptions {
 /** A question that was not answered. */
 export class ProbeError extends Error {
   override readonly name = "ProbeError";
-  /** True when it was the server that refused, false when there was no answer. */
+  /** True when the server refused, false when there was no answer. */
   readonly refused: boolean;
 
   constructor(refused: boolean, reason: string) {
@@ -25,8 +25,8 @@ export class ProbeError extends Error {
 }
 
 /**
- * A short-lived connection to one server, to look at it without disturbing the one that locks use: also at a
- * server that the other refuses to use. Made at the first question, and never again once it is lost.
+ * A short-lived connection to one server, which leaves the connection of the locks alone, and works where that refuses
+ * the server. Made at the first question, and never again once it is lost.
  */
 export class Probe {
   readonly #options: ProbeOptions;
@@ -42,7 +42,7 @@ export class Probe {
       this.#wentUp = resolve;
       this.#wentDown = reject;
     });
-    // Told to whoever asks.
+    // Each question reports it.
     this.#client.catch(() => {});
   }
 
@@ -61,7 +61,7 @@ export class Probe {
     });
   }
 
-  /** Ends the connection; what was asked is rejected. Idempotent. */
+  /** Ends the connection; open questions are rejected. Idempotent. */
   close(): void {
     this.#closed = true;
     this.#link?.end();
@@ -89,4 +89,41 @@ function toProbeError(error: unknown): ProbeError {
   if (error instanceof ProbeError) return error;
   const refused = error instanceof Error && error.name === "ReplyError";
   return new ProbeError(refused, describeConnectionError(error));
+}
+
+/** A command or an operation that the server refuses. */
+export interface Refusal {
+  /** The command, or the operation of the script. */
+  readonly what: string;
+  /** In the server's words. */
+  readonly cause: string;
+  /** True when locks do without it, and only the commands for operators do not; else absent. */
+  readonly onlyForLooking?: true;
+}
+
+/** The server's answer, or `undefined` when it refuses; `refuse` is called then. */
+export async function permitted<T>(
+  what: string,
+  ask: () => Promise<T>,
+  refuse: (refusal: Refusal) => void,
+): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof ProbeError && error.refused)) throw error;
+    // These refuse the client, not the command.
+    if (/^(NOAUTH|WRONGPASS|LOADING|BUSY) /.test(error.message)) throw error;
+    refuse({ what, cause: error.message });
+    return undefined;
+  }
+}
+
+/** The server's answer, or `undefined` when it refuses. */
+export async function optional<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof ProbeError && error.refused) return undefined;
+    throw error;
+  }
 }
