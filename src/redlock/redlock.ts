@@ -150,7 +150,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    */
   async ready(options: ReadyOptions = {}): Promise<ReadyReport> {
     this.#engine.assertOpen();
-    // Loaded on demand: most processes never ask.
+    // oxlint-disable-next-line no-restricted-imports -- loaded on demand: most processes never ask
     const { checkReady } = await import("../ready/ready.ts");
     this.#engine.assertOpen();
     return await checkReady(options, this.#engine);
