@@ -7,6 +7,7 @@ const ENTRIES = {
   "bullmq-redlock/worker": "worker",
   "bullmq-redlock/config": "config/index",
   "bullmq-redlock/nestjs": "nestjs/index",
+  "bullmq-redlock/handle": "handle/index",
   "bullmq-redlock/testing": "testing/index",
 };
 

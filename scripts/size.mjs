@@ -2,7 +2,7 @@
 import { build } from "esbuild";
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
@@ -18,20 +18,35 @@ console.log(
 );
 for (const [entry, target] of Object.entries(manifest.exports)) {
   if (typeof target === "string") continue;
-  const { outputFiles } = await build({
+  const { outputFiles, metafile } = await build({
     entryPoints: [target.import.default],
     bundle: true,
     minify: true,
     write: false,
+    splitting: true,
+    outdir: "bundle",
+    metafile: true,
     platform: "node",
     format: "esm",
     target: "node20",
     external: Object.keys(manifest.peerDependencies),
     logLevel: "error",
   });
-  const code = outputFiles[0].contents;
+  const loaded = new Set();
+  const load = (path) => {
+    if (loaded.has(path) || metafile.outputs[path] === undefined) return;
+    loaded.add(path);
+    // What is imported on demand is another file.
+    const imports = metafile.outputs[path].imports.filter(
+      ({ kind }) => kind === "import-statement",
+    );
+    for (const each of imports) load(each.path);
+  };
+  load(Object.keys(metafile.outputs).find((path) => metafile.outputs[path].entryPoint));
+  const files = outputFiles.filter(({ path }) => loaded.has(relative(process.cwd(), path)));
+  const sum = (sizeOf) =>
+    kilobytes(files.reduce((total, file) => total + sizeOf(file.contents), 0));
   const name = join(manifest.name, entry);
-  console.log(
-    `${kilobytes(code.length)}  ${name} in a bundle, ${kilobytes(gzipSync(code).length).trim()} compressed`,
-  );
+  const compressed = sum((code) => gzipSync(code).length).trim();
+  console.log(`${sum((code) => code.length)}  ${name} in a bundle, ${compressed} compressed`);
 }

@@ -24,6 +24,17 @@ export function requireText(
   }
 }
 
+/** Throws unless `value` is a function. */
+export function requireFunction<F>(
+  path: string,
+  value: F,
+  expected: string,
+): asserts value is F & ((...args: never) => unknown) {
+  if (typeof value !== "function") {
+    throw new LockConfigError({ path, found: describeValue(value), expected });
+  }
+}
+
 /**
  * Throws when `options` has a key that is none of `known`, naming the nearest one, or else those that are `usual`; the key
  * itself only where it may be shown.
@@ -72,6 +83,11 @@ export function checkNumber(path: string, value: unknown, bounds: NumberBounds):
     found: describe(value),
     expected: `${unit} from ${min} to ${max}${limit === undefined ? "" : `, ${limit}`}`,
   });
+}
+
+/** Returns `value` if it is a number of whole milliseconds within bounds, else throws. */
+export function checkMs(path: string, value: unknown, min: number, max: number): number {
+  return checkNumber(path, value, { min, max, unit: "whole milliseconds" });
 }
 
 /** Returns `value` if it is one of `choices`, else throws, naming the nearest one. */

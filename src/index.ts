@@ -28,16 +28,18 @@ export type { RedlockEvents, RedlockWarning, RedlockWarningCode, RulesChange } f
 export type { JobNames } from "./job-names.ts";
 export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/node-options.ts";
-export type { Finding, FindingCode, FindingSeverity } from "./ready/findings.ts";
-export type { HandleOptions, RedlockHandle } from "./handle/handle.ts";
+export type { FindingCode } from "./ready/findings.ts";
+
 export type { KeyInspection, NodeInspection, WaiterInspection } from "./redlock/inspect.ts";
 export type { RedlockOptions } from "./redlock/options.ts";
+export type { ReadyOptions } from "./ready/ready.ts";
 export {
+  type Finding,
+  type FindingSeverity,
   type NodeReport,
   NotReadyError,
-  type ReadyOptions,
   type ReadyReport,
-} from "./ready/ready.ts";
+} from "./ready/report.ts";
 export type { QueueConnection } from "./ready/queue-server.ts";
 export { Redlock } from "./redlock/redlock.ts";
 export type { NodeStatus, RedlockStatus } from "./redlock/status.ts";

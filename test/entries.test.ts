@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 
-/** The packages that a module of ours loads, itself or by what it imports. */
+const SOURCES = new URL("../src/", import.meta.url);
+
+/** The packages that a module loads, itself or by its imports; its files are added to `seen`. */
 function packagesOf(module: URL, seen = new Set<string>()): Set<string> {
   const packages = new Set<string>();
   if (seen.has(module.href)) return packages;
@@ -27,8 +29,16 @@ test.each([
     entry: "nestjs/index.ts",
     packages: ["@nestjs/bullmq", "@nestjs/common", "@nestjs/core", "ioredis"],
   },
+  { entry: "handle/index.ts", packages: ["ioredis"] },
   { entry: "testing/index.ts", packages: ["ioredis"] },
 ])("src/$entry loads $packages and nothing else", ({ entry, packages }) => {
-  const found = packagesOf(new URL(`../src/${entry}`, import.meta.url));
+  const found = packagesOf(new URL(entry, SOURCES));
   expect([...found].sort()).toEqual(packages);
+});
+
+test("src/index.ts loads ready() on demand, and the handle not at all", () => {
+  const files = new Set<string>();
+  packagesOf(new URL("index.ts", SOURCES), files);
+  const loaded = Array.from(files, (file) => file.slice(SOURCES.href.length));
+  expect(loaded.filter((file) => /^(ready|handle)\//.test(file))).toEqual(["ready/report.ts"]);
 });

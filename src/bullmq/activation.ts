@@ -29,18 +29,18 @@ export class Activation {
     jobToken: string | undefined,
     cancel: AbortSignal | undefined,
   ) {
-    const { redlock } = settings;
+    const { engine } = settings;
     this.context = context;
     this.settings = settings;
     this.job = job;
     this.jobToken = jobToken;
     this.cancel = cancel;
-    this.renewal = new JobLockRenewal(job, jobToken, redlock.clock);
+    this.renewal = new JobLockRenewal(job, jobToken, engine.clock);
     const { queueId } = context;
     this.waiter =
       queueId === undefined ? undefined : waiterOf(job, queueId, canSupersede(settings.onConflict));
     context.checkSettings(settings, job);
-    if (!redlock.parkedJobs.isEmpty) redlock.parkedJobs.delete(nameOf(job));
+    if (!engine.parkedJobs.isEmpty) engine.parkedJobs.delete(nameOf(job));
   }
 
   /** Aborts when the worker begins to close. */
@@ -71,7 +71,7 @@ export class Activation {
 
   /** Leaves the wait lists of the keys, which the job may have joined at its conflict. */
   leave(keys: readonly string[]): void {
-    if (this.waiter !== undefined) void this.settings.redlock.waitLists.leave(this.waiter, keys);
+    if (this.waiter !== undefined) void this.settings.engine.waitLists.leave(this.waiter, keys);
   }
 
   /** Writes to the log of the job, unless `jobLogs` is `"off"`. */
@@ -91,7 +91,7 @@ export class Activation {
   warn(code: RedlockWarning["code"], what: string, cause: unknown): void {
     const why = cause instanceof Error ? cause.message : describeValue(cause);
     const message = printable(`${what}: ${why}`);
-    this.settings.redlock.emit("warning", { code, message, cause });
+    this.settings.engine.events.emit("warning", { code, message, cause });
   }
 }
 
@@ -103,7 +103,7 @@ export async function activate(
   cancel: AbortSignal | undefined,
 ): Promise<Activation> {
   const context = contextOf(job);
-  const opening = context.open(settings.redlock, job);
+  const opening = context.open(settings.engine, job);
   if (opening !== undefined) await opening;
   return new Activation(context, settings, job, jobToken, cancel);
 }

@@ -7,7 +7,7 @@ import {
   parsePosition,
   type StoredWaiter,
 } from "../waiters/waiter.ts";
-import type { Redlock } from "../redlock/redlock.ts";
+import type { Engine } from "../redlock/engine.ts";
 import { isGone, type JobClass, jobClassOf, type JobWorker } from "./bullmq-job.ts";
 import { waiterOf } from "./job-waiter.ts";
 
@@ -27,21 +27,21 @@ export class BullmqAdapter implements QueueAdapter {
   readonly #name: string;
   readonly #worker: JobWorker;
   readonly #jobs: JobClass;
-  readonly #redlock: Redlock;
+  readonly #engine: Engine;
   readonly #expected = new Map<
     string,
     { readonly at: number; readonly job: Promise<Job | undefined> }
   >();
 
-  constructor(name: string, worker: JobWorker, job: Job, redlock: Redlock) {
+  constructor(name: string, worker: JobWorker, job: Job, engine: Engine) {
     this.#name = name;
     this.#worker = worker;
     this.#jobs = jobClassOf(job);
-    this.#redlock = redlock;
+    this.#engine = engine;
   }
 
   expect(waiter: StoredWaiter): void {
-    const at = this.#redlock.clock.now();
+    const at = this.#engine.clock.now();
     for (const [position, expected] of this.#expected) {
       if (expected.at > at - FRESH) break;
       this.#expected.delete(position);
@@ -66,8 +66,8 @@ export class BullmqAdapter implements QueueAdapter {
       const [promoted] = await sending;
       if (promoted.status === "fulfilled") {
         const name = nameOf(job);
-        this.#redlock.parkedJobs.delete(name);
-        this.#redlock.emit("woken", { job: name, queue: job.queueName });
+        this.#engine.parkedJobs.delete(name);
+        this.#engine.events.emit("woken", { job: name, queue: job.queueName });
         return "called";
       }
       return isGone(promoted.reason) ? jobStateOf(await job.getState()) : "unknown";
@@ -93,7 +93,7 @@ export class BullmqAdapter implements QueueAdapter {
   async #findExpected(waiter: StoredWaiter): Promise<Job | undefined> {
     const expected = this.#expected.get(waiter.position);
     this.#expected.delete(waiter.position);
-    const isFresh = expected !== undefined && this.#redlock.clock.now() - expected.at < FRESH;
+    const isFresh = expected !== undefined && this.#engine.clock.now() - expected.at < FRESH;
     const job = isFresh ? await expected.job.catch(() => undefined) : undefined;
     // It may have been parked again since it was fetched.
     return job !== undefined && isRun(job, waiter) ? job : await this.#find(waiter);

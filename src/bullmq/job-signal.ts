@@ -58,20 +58,20 @@ export class JobSignal extends LinkedSignal {
   constructor(activation: Activation, lock: InternalLock) {
     super();
     const { settings, cancel, renewal, waiter } = activation;
-    const { onConflict, redlock, lock: options } = settings;
+    const { onConflict, engine, lock: options } = settings;
     this.#activation = activation;
     this.#lock = lock;
-    this.#startedAt = redlock.clock.now();
+    this.#startedAt = engine.clock.now();
     this.follow(cancel)
       .follow(lock.lost)
       .follow(renewal.lost, () => this.#loseJobLock());
     const stops = onConflict === "cancelInProgress" || typeof onConflict === "function";
     if (!stops || waiter === undefined || lock.keys.length === 0) return;
-    this.#unwatch = redlock.cancelRequests.watch({
+    this.#unwatch = engine.cancelRequests.watch({
       keys: lock.keys,
       fencingToken: lock.fencingToken,
       position: waiter.position,
-      interval: (options.ttl ?? redlock.ttls.usual) / 3,
+      interval: (options.ttl ?? engine.settings.ttl) / 3,
       asked: (by) => {
         this.#cancelledBy = by;
         this.abort(cancelledError(by));
@@ -105,10 +105,10 @@ export class JobSignal extends LinkedSignal {
     const { settings, job } = this.#activation;
     const { keys, fencingToken } = this.#lock;
     if (this.#jobLoss === undefined) {
-      const heldFor = settings.redlock.clock.now() - this.#startedAt;
+      const heldFor = settings.engine.clock.now() - this.#startedAt;
       const error = new LockLostError({ keys, reason: "job-lock-lost", fencingToken, heldFor });
       this.#jobLoss = error;
-      settings.redlock.emit("lost", { keys, fencingToken, error, ...namesOf(job) });
+      settings.engine.events.emit("lost", { keys, fencingToken, error, ...namesOf(job) });
     }
     return this.#jobLoss;
   }

@@ -60,7 +60,7 @@ export async function predecessorsOf(
   waiter: Waiter,
 ): Promise<readonly Waiter[]> {
   const { activeJobs } = context;
-  const { clock } = settings.redlock;
+  const { clock } = settings.engine;
   settings.names.add(job.name);
   const own = { at: clock.now(), name: job.name, keys, waiter };
   activeJobs.set(job.id ?? "", Promise.resolve(own));
@@ -101,7 +101,7 @@ async function fetchJob(
   if (other === undefined) return undefined;
   const keys = keysOf(settings, other);
   const waiter = waiterOf(other, queueId, false);
-  return { at: settings.redlock.clock.now(), name: other.name, keys, waiter };
+  return { at: settings.engine.clock.now(), name: other.name, keys, waiter };
 }
 
 function keysOf({ keysOf: resolve }: LockSettings, job: Job): readonly string[] {

@@ -3,7 +3,8 @@ import { checkChoice, checkNumber, refuseUnknownOptions, requireObject } from ".
 import type { DataOption } from "../data-option.ts";
 import { describeValue, LockConfigError, type LockConflictError } from "../errors.ts";
 import { createKeyResolver, type KeyResolver } from "../keys/resolver.ts";
-import { Redlock } from "../redlock/redlock.ts";
+import type { Engine } from "../redlock/engine.ts";
+import { engineOf } from "../redlock/redlock.ts";
 import {
   CONFLICT_POLICIES,
   type ConflictPolicy,
@@ -21,7 +22,7 @@ interface LockOption<T> extends DataOption {
    * Checks a value, and gives the default for none. Absent for the options that the `Redlock` checks.
    * @throws {LockConfigError} for a value that cannot work.
    */
-  readonly check?: (path: string, value: unknown, redlock: Redlock) => T;
+  readonly check?: (path: string, value: unknown, engine: Engine) => T;
 }
 
 type DataOptionName = Exclude<keyof LockPolicies<Job>, "redlock" | "skipResult">;
@@ -64,10 +65,10 @@ export const LOCK_DATA_OPTIONS = {
   minHold: {
     takes: "duration",
     says: "How long, from the grant on, the keys stay taken after a job that succeeded; default 0.",
-    check: (path: string, value: unknown, { ttls }: Redlock) =>
+    check: (path: string, value: unknown, { settings }: Engine) =>
       checkNumber(path, value ?? 0, {
         min: 0,
-        max: ttls.longest,
+        max: settings.maxTtl,
         unit: "whole milliseconds",
         limit: "the maxTtl of the Redlock",
       }),
@@ -90,7 +91,7 @@ type CheckedOptions = {
 
 /** Checked options, with their defaults. */
 export interface LockSettings extends CheckedOptions {
-  readonly redlock: Redlock;
+  readonly engine: Engine;
   readonly keysOf: KeyResolver<Job>;
   readonly lock: { readonly ttl?: number; readonly heartbeat?: number | false };
   readonly skipResult: ((job: Job, conflict: LockConflictError) => unknown) | undefined;
@@ -105,10 +106,8 @@ export function checkLockOptions(options: unknown): LockSettings {
   requireObject("options", options, "an object of options");
   refuseUnknownOptions("", options, KNOWN);
   const given = options as Partial<LockPolicies<Job>> & { key?: string };
-  const { redlock, skipResult, ttl, heartbeat } = given;
-  if (!(redlock instanceof Redlock)) {
-    throw wrong("redlock", redlock, "a Redlock of this copy of bullmq-redlock");
-  }
+  const { skipResult, ttl, heartbeat } = given;
+  const engine = engineOf(given.redlock);
   if (given.key === undefined) throw wrong("key", given.key, "a key template or a function");
   if (skipResult !== undefined && typeof skipResult !== "function") {
     throw wrong("skipResult", skipResult, "a function");
@@ -117,8 +116,8 @@ export function checkLockOptions(options: unknown): LockSettings {
     ...(ttl === undefined ? {} : { ttl }),
     ...(heartbeat === undefined ? {} : { heartbeat }),
   };
-  redlock.checkAcquireOptions(lock);
-  const checked = checkDataOptions(given, redlock);
+  engine.checkAcquireOptions(lock);
+  const checked = checkDataOptions(given, engine);
   if (checked.order === "strict" && checked.onConflict === "wait") {
     throw wrong(
       "order",
@@ -127,14 +126,14 @@ export function checkLockOptions(options: unknown): LockSettings {
     );
   }
   const keysOf = createKeyResolver<Job>(given.key);
-  return { ...checked, redlock, keysOf, lock, skipResult, names: new Set() };
+  return { ...checked, engine, keysOf, lock, skipResult, names: new Set() };
 }
 
-function checkDataOptions(given: Partial<LockPolicies<Job>>, redlock: Redlock): CheckedOptions {
+function checkDataOptions(given: Partial<LockPolicies<Job>>, engine: Engine): CheckedOptions {
   const values: Readonly<Record<string, unknown>> = { ...given };
   const checked: Record<string, unknown> = {};
   for (const [name, { check }] of Object.entries<LockOption<unknown>>(LOCK_DATA_OPTIONS)) {
-    if (check !== undefined) checked[name] = check(name, values[name], redlock);
+    if (check !== undefined) checked[name] = check(name, values[name], engine);
   }
   return checked as CheckedOptions;
 }

@@ -94,7 +94,7 @@ async function giveWay(
   const chosen = waiter && { ...waiter, replaceable: canSupersede(policy) };
   if (policy === "wait") return new Attempt(chosen, settings.waitTimeout, conflict);
   if (policy === "cancelInProgress" && waiter !== undefined) {
-    settings.redlock.cancelRequests.ask(conflict, waiter.position, describeAsHolder(job));
+    settings.engine.cancelRequests.ask(conflict, waiter.position, describeAsHolder(job));
   }
   return await delay(activation, keys, chosen, conflict);
 }
@@ -132,7 +132,7 @@ async function withoutLock(
     await activation.log(`${error.message}; runs without a lock`);
     return new UnheldLock();
   }
-  // The program closed its Redlock before its worker: other processes can still run the job.
+  // The program closed its Engine before its worker: other processes can still run the job.
   if (error instanceof RedlockClosedError) return await delay(activation, keys, undefined, error);
   if (renewal.lost.aborted && error === renewal.lost.reason) {
     throw delayedError("BullMQ gave the job to another worker");
@@ -165,18 +165,18 @@ async function delay(
   cause: Hindrance,
 ): Promise<Skipped> {
   const { settings, job } = activation;
-  const { maxWait, redlock } = settings;
+  const { maxWait, engine } = settings;
   const times = timesDelayed(job);
   const conflict = cause instanceof LockConflictError ? cause : undefined;
   const isParked = conflict !== undefined && waiter !== undefined;
-  const fraction = redlock.random.fraction();
-  const ttl = settings.lock.ttl ?? redlock.ttls.usual;
+  const fraction = engine.random.fraction();
+  const ttl = settings.lock.ttl ?? engine.settings.ttl;
   let ms = isParked
     ? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead, ttl }, fraction)
     : backoff(times, conflict?.retryAfter, fraction);
-  const since = (times === 0 ? undefined : await sinceWhen(activation)) ?? redlock.clock.wall();
+  const since = (times === 0 ? undefined : await sinceWhen(activation)) ?? engine.clock.wall();
   if (maxWait !== undefined) {
-    const left = maxWait - (redlock.clock.wall() - since);
+    const left = maxWait - (engine.clock.wall() - since);
     if (left > 0) ms = Math.min(ms, Math.ceil(left));
     else if (!isSameJob(job, conflict?.holder)) return await endWait(activation, keys, cause);
   }
@@ -248,5 +248,5 @@ function emitSkipped(
   keys: readonly string[],
   reason: SkippedResult["reason"],
 ): void {
-  settings.redlock.emit("skipped", { keys, job: nameOf(job), queue: job.queueName, reason });
+  settings.engine.events.emit("skipped", { keys, job: nameOf(job), queue: job.queueName, reason });
 }

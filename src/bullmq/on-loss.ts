@@ -33,7 +33,7 @@ export async function afterLoss(
     await activation.log(`${loss.message}; failed`);
     return loss;
   }
-  const delay = backoff(losses, undefined, settings.redlock.random.fraction());
+  const delay = backoff(losses, undefined, settings.engine.random.fraction());
   await activation.log(`${loss.message}; delayed without using an attempt, retry in ${delay} ms`);
   const fields = isClosed ? undefined : lossFields(job, loss);
   return (await delayJob(activation, { keys: loss.keys, reason: "lost", delay, fields })).error;

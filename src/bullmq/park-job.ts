@@ -52,17 +52,17 @@ export async function parkJob(
   request: Omit<DelayRequest, "reason">,
 ): Promise<Error> {
   const { settings, closing, job } = activation;
-  const { redlock } = settings;
+  const { engine } = settings;
   const tries = timesDelayed(job);
   const { moved, error } = await delayJob(activation, { ...request, reason: "conflict" });
   if (!moved) return error;
   const joining = join(activation, waiter, request.keys, {
     tries,
-    until: redlock.clock.now() + request.delay,
+    until: engine.clock.now() + request.delay,
   });
   // The slot is free, and does not wait for the masters. But a worker that closes also closes the connection that wakes the job.
   if (closing.aborted) await joining;
-  else redlock.finish(joining);
+  else engine.finish(joining);
   return error;
 }
 
@@ -74,8 +74,8 @@ async function join(
   { tries, until }: { tries: number; until: number },
 ): Promise<void> {
   const { settings, closing } = activation;
-  const { clock, waitLists, ttls } = settings.redlock;
-  const keptFor = 2 * (settings.lock.ttl ?? ttls.usual);
+  const { clock, waitLists } = settings.engine;
+  const keptFor = 2 * (settings.lock.ttl ?? settings.engine.settings.ttl);
   const joined = await waitLists.join(waiter, keys, { state: "parked", tries, keptFor });
   if (!joined.heard && !closing.aborted && clock.now() + REJOINING < until) {
     const again = (): void => void join(activation, waiter, keys, { tries, until });
@@ -110,10 +110,10 @@ export async function delayJob(
   }
   const moved = await tryToMove(activation, request);
   if (moved) {
-    const { redlock } = settings;
+    const { engine } = settings;
     const [name, queue] = [nameOf(job), job.queueName];
-    redlock.parkedJobs.add(name, queue, delay);
-    redlock.emit("parked", { keys, job: name, queue, reason, delay });
+    engine.parkedJobs.add(name, queue, delay);
+    engine.events.emit("parked", { keys, job: name, queue, reason, delay });
   }
   await logged;
   const late = activation.cancelled;
@@ -131,7 +131,7 @@ async function tryToMove(
   { delay, fields }: DelayRequest,
 ): Promise<boolean> {
   const { job, jobToken, renewal, closing, settings } = activation;
-  const { clock } = settings.redlock;
+  const { clock } = settings.engine;
   const endsAt = clock.now() + (lockDurationOf(job) ?? PATIENCE);
   for (let rest = FIRST_PAUSE; ; rest = Math.min(rest * 2, LONGEST_PAUSE)) {
     // A renewal that comes after the move would look like a lost job.

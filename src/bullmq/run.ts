@@ -84,23 +84,25 @@ async function acquire(
   keys: readonly string[],
   { waiter, waitTimeout, conflict }: Attempt,
 ): Promise<InternalLock> {
-  const { redlock, onConflict } = settings;
+  const { engine, onConflict } = settings;
   const options = { ...settings.lock, holder: describeAsHolder(job), waitTimeout };
   const inLine = timesDelayed(job) > 0;
   // Beside the acquisition, and only for an event that has a listener.
   const since =
-    inLine && redlock.hears("acquired") ? waitingSince(job).catch(() => undefined) : undefined;
-  const lock = await redlock.acquireScoped(keys, options, {
+    inLine && engine.events.hears("acquired")
+      ? waitingSince(job).catch(() => undefined)
+      : undefined;
+  const lock = await engine.acquire(keys, options, true, {
     job,
     ...(since === undefined ? {} : { waitingSince: since }),
     ...(waiter === undefined ? {} : { waiter }),
-    inLine,
+    listed: inLine,
     // At the conflict itself, so that no later job comes before it, and no other takes the key from a holder that was asked to stop.
     joins: onConflict === "cancelInProgress" ? "replacing" : mayPark(onConflict),
     cancel,
     stops: conflict === undefined ? [renewal.lost] : [renewal.lost, closing],
   });
-  if (since !== undefined) await within(redlock.clock, since, LONGEST_READ);
+  if (since !== undefined) await within(engine.clock, since, LONGEST_READ);
   return lock;
 }
 
@@ -119,13 +121,13 @@ async function run(
   processor: LockedProcessor,
 ): Promise<Settled> {
   const { settings, job, jobToken } = activation;
-  const { maxHold, redlock } = settings;
+  const { maxHold, engine } = settings;
   if (logsLock(settings, lock)) await activation.log(`acquired ${describe(lock)}`);
   const stop = new JobSignal(activation, lock);
   const limit =
     maxHold === undefined
       ? undefined
-      : redlock.clock.timer(maxHold, () => lock.lose("held-too-long"));
+      : engine.clock.timer(maxHold, () => lock.lose("held-too-long"));
   setLock(job, lock);
   let outcome: Outcome;
   try {
@@ -139,7 +141,7 @@ async function run(
   const { loss, cancelledBy } = stop;
   stop.end();
   setLock(job, undefined);
-  redlock.clock.clearTimer(limit);
+  engine.clock.clearTimer(limit);
   return { outcome, loss, cancelledBy };
 }
 
@@ -150,16 +152,16 @@ async function release(
   { outcome, loss }: Settled,
 ): Promise<void> {
   const { settings, waiter, job } = activation;
-  const { minHold, redlock } = settings;
+  const { minHold, engine } = settings;
   const returned = outcome.kind === "returned";
   const isWhole = returned && loss === undefined;
   const holdFor = isWhole ? Math.max(0, Math.round(minHold - lock.age)) : 0;
   const completes = returned && (loss === undefined || settings.onLost === "continue");
   const supersedes = completes && waiter?.replaceable === true;
-  const done = supersedes ? positionWhenDone(job, waiter, redlock.clock.wall()) : "";
+  const done = supersedes ? positionWhenDone(job, waiter, engine.clock.wall()) : "";
   const released = await lock.releaseAfter(holdFor, done);
   const { handedOver } = lock;
-  if (handedOver !== undefined) await within(redlock.clock, handedOver, LONGEST_WAKE);
+  if (handedOver !== undefined) await within(engine.clock, handedOver, LONGEST_WAKE);
   if (logsLock(settings, lock)) await activation.log(`${released} ${describe(lock)}`);
 }
 

@@ -6,7 +6,7 @@ import { queueNameOf } from "../job-names.ts";
 import { onAbort } from "../on-abort.ts";
 import { within } from "../pause.ts";
 import { printable } from "../printable.ts";
-import type { Redlock } from "../redlock/redlock.ts";
+import type { Engine } from "../redlock/engine.ts";
 import {
   DEFAULT_LOCK_DURATION,
   type JobWorker,
@@ -30,8 +30,8 @@ const ID_SCRIPT = {
 const ID_BYTES = 12;
 
 const contexts = new WeakMap<JobWorker, WorkerContext>();
-/** The closed `Redlock`s that have warned of a worker that is still open. */
-const reported = new WeakSet<Redlock>();
+/** The closed `Engine`s that have warned of a worker that is still open. */
+const reported = new WeakSet<Engine>();
 
 /** Finds the context of the worker that runs a job. */
 export function contextOf(job: Job): WorkerContext {
@@ -50,9 +50,9 @@ export class WorkerContext {
   /** Aborts when the worker begins to close. One listener serves all jobs: an emitter warns of more than ten. */
   readonly closing: AbortSignal;
   readonly activeJobs: ActiveJobs = new Map();
-  readonly #redlocks = new WeakSet<Redlock>();
-  /** The `Redlock`s that can wake jobs through this worker. */
-  readonly #waking = new WeakSet<Redlock>();
+  readonly #engines = new WeakSet<Engine>();
+  /** The `Engine`s that can wake jobs through this worker. */
+  readonly #waking = new WeakSet<Engine>();
   readonly #checked = new WeakSet<LockSettings>();
   readonly #warned = new Set<RedlockWarning["code"]>();
   /** Absent until it is known, and for a queue whose jobs cannot be woken. */
@@ -72,13 +72,13 @@ export class WorkerContext {
    * until the worker closes.
    * @returns a promise while the id of the queue is being read; {@link queueId} is set afterwards if the queue answers.
    */
-  open(redlock: Redlock, job: Job): Promise<void> | undefined {
-    if (!this.#redlocks.has(redlock)) this.#pauseWith(redlock);
+  open(engine: Engine, job: Job): Promise<void> | undefined {
+    if (!this.#engines.has(engine)) this.#pauseWith(engine);
     if (this.#queueId === undefined) {
       if (!canWake(this.worker)) return undefined;
-      return this.#readId(redlock).then(() => this.#openQueue(redlock, job));
+      return this.#readId(engine).then(() => this.#openQueue(engine, job));
     }
-    this.#openQueue(redlock, job);
+    this.#openQueue(engine, job);
     return undefined;
   }
 
@@ -92,54 +92,54 @@ export class WorkerContext {
     const { opts: options } = this.worker;
     // A job that was made by hand has no worker.
     if (options === undefined) return;
-    const { redlock } = settings;
+    const { engine } = settings;
     const found = mismatchesOfJob(job, settings);
     if (!this.#checked.has(settings)) {
       this.#checked.add(settings);
       const facts = {
         options,
         lockDuration: options.lockDuration ?? DEFAULT_LOCK_DURATION,
-        ttl: redlock.ttlOf(settings.lock),
+        ttl: settings.lock.ttl ?? engine.settings.ttl,
         keepsFields: keepsFields(job),
-        queueServer: redlock.masterAt(options.connection),
+        queueServer: engine.masterAt(options.connection),
       };
       found.push(...mismatchesOfWorker(facts, settings));
     }
     for (const { code, message } of found) {
-      this.#warn(redlock, { code, message: `queue ${queueNameOf(job)}: ${message}` });
+      this.#warn(engine, { code, message: `queue ${queueNameOf(job)}: ${message}` });
     }
   }
 
-  /** A worker with a closed `Redlock` would delay its jobs and take them up again, while other processes can run them. */
-  #pauseWith(redlock: Redlock): void {
-    this.#redlocks.add(redlock);
+  /** A worker with a closed `Engine` would delay its jobs and take them up again, while other processes can run them. */
+  #pauseWith(engine: Engine): void {
+    this.#engines.add(engine);
     if (this.worker.pause === undefined) return;
-    const forget = onAbort(redlock.closing, () => this.#pause(redlock));
+    const forget = onAbort(engine.closing, () => this.#pause(engine));
     this.worker.once?.("closed", forget);
   }
 
-  #pause(redlock: Redlock): void {
+  #pause(engine: Engine): void {
     const { worker } = this;
     if (worker.closing !== undefined || worker.pause === undefined) return;
     // Locally, and without waiting for active jobs: `Worker.close` still waits for them.
     void worker.pause(true);
-    if (reported.has(redlock)) return;
-    reported.add(redlock);
+    if (reported.has(engine)) return;
+    reported.add(engine);
     const name = printable(worker.qualifiedName ?? "a queue");
-    redlock.emit("warning", {
+    engine.events.emit("warning", {
       code: "closed-before-worker",
-      message: `the Redlock was closed before the worker of ${name}, which is paused now because it can no longer acquire locks; close workers first, then their Redlock`,
+      message: `the Engine was closed before the worker of ${name}, which is paused now because it can no longer acquire locks; close workers first, then their Engine`,
     });
   }
 
-  #openQueue(redlock: Redlock, job: Job): void {
+  #openQueue(engine: Engine, job: Job): void {
     const { worker } = this;
     const id = this.#queueId;
     if (id === undefined) return;
-    const { waitLists } = redlock;
-    if (!this.#waking.has(redlock)) {
-      this.#waking.add(redlock);
-      const adapter = new BullmqAdapter(id, worker, job, redlock);
+    const { waitLists } = engine;
+    if (!this.#waking.has(engine)) {
+      this.#waking.add(engine);
+      const adapter = new BullmqAdapter(id, worker, job, engine);
       waitLists.open(id, adapter);
       worker.once?.("closed", () => waitLists.shut(id, adapter));
     }
@@ -147,7 +147,7 @@ export class WorkerContext {
   }
 
   /** The first jobs of a worker share one request. */
-  async #readId(redlock: Redlock): Promise<void> {
+  async #readId(engine: Engine): Promise<void> {
     this.#reading ??= readQueueId(this.worker)
       .then((id) => {
         this.#queueId = id;
@@ -155,18 +155,18 @@ export class WorkerContext {
       .catch((cause: unknown) => {
         const why = cause instanceof Error ? cause.message : describeValue(cause);
         const message = `the id of the queue ${this.worker.qualifiedName} could not be read (${why}): until it can, jobs are retried after a delay instead of being woken`;
-        this.#warn(redlock, { code: "queue-id-unknown", message, cause });
+        this.#warn(engine, { code: "queue-id-unknown", message, cause });
       })
       .finally(() => {
         this.#reading = undefined;
       });
-    await within(redlock.clock, this.#reading, LONGEST_READ);
+    await within(engine.clock, this.#reading, LONGEST_READ);
   }
 
-  #warn(redlock: Redlock, warning: RedlockWarning): void {
+  #warn(engine: Engine, warning: RedlockWarning): void {
     if (this.#warned.has(warning.code)) return;
     this.#warned.add(warning.code);
-    redlock.emit("warning", warning);
+    engine.events.emit("warning", warning);
   }
 }
 

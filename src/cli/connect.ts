@@ -8,7 +8,7 @@ import type { NodeOption } from "../redis/node-options.ts";
 import { Master } from "../redis/master.ts";
 import { REAL_RUNTIME } from "../redlock/make-context.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
-import { Redlock } from "../redlock/redlock.ts";
+import { type Redlock, RedlockOn } from "../redlock/redlock.ts";
 import { ANSWER_TIMEOUT, readTimeout } from "./arguments.ts";
 import { type Invocation, UsageError } from "./command.ts";
 import { count } from "./words.ts";
@@ -152,7 +152,7 @@ export async function withRedlock<T>(
 ): Promise<T> {
   let redlock: Redlock;
   try {
-    redlock = new Redlock(options, runtime);
+    redlock = new RedlockOn(options, runtime);
   } catch (error) {
     if (!(error instanceof LockConfigError)) throw error;
     throw new UsageError(

@@ -1,12 +1,8 @@
+import { type FindingCode, FINDINGS } from "../ready/findings.ts";
 import { nearest } from "../nearest.ts";
 import { printable } from "../printable.ts";
-import { type Finding, type FindingCode, FINDINGS } from "../ready/findings.ts";
-import {
-  NotReadyError,
-  type NodeReport,
-  type ReadyOptions,
-  type ReadyReport,
-} from "../ready/ready.ts";
+import type { ReadyOptions } from "../ready/ready.ts";
+import { type Finding, NotReadyError, type NodeReport, type ReadyReport } from "../ready/report.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { readTimeout } from "./arguments.ts";
 import { type Command, EXIT, type ExitCode, UsageError } from "./command.ts";

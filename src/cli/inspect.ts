@@ -1,5 +1,6 @@
 import type { LockUnavailableError } from "../errors.ts";
 import { unavailability } from "../redlock/inspect.ts";
+import { engineOf } from "../redlock/redlock.ts";
 import { readKey } from "./arguments.ts";
 import { type Command, EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readingWith, TIMEOUT_HELP } from "./connect.ts";
@@ -32,7 +33,7 @@ are unavailable.`,
     const { options, out } = invocation;
     const key = readKey("inspect", invocation);
     return await readingWith(invocation, async ({ redlock, prefix, nodeTimeout }) => {
-      const inspection = await redlock.lookAt(key);
+      const inspection = await engineOf(redlock).survey(key);
       const summary = summarise(inspection, Date.now());
       const unavailable = unavailability(inspection, nodeTimeout);
       if (unavailable !== undefined) {

@@ -3,7 +3,7 @@ import { describeValue } from "../errors.ts";
 import { TemplateError } from "../keys/template-problem.ts";
 import { findTemplateProblems } from "../keys/template-parser.ts";
 import { LONGEST_TTL } from "../lock/stored-lock.ts";
-import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
+import { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
 import { checkRedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { type Environment, isPlain } from "./environment.ts";
@@ -21,7 +21,7 @@ import {
 
 /** Options at the top that are defaults of the rules; the ttl and the heartbeat of a rule default to those of the `Redlock`. */
 export const DEFAULTS_OF_RULES = Object.fromEntries(
-  Object.entries(LOCK_DATA_OPTIONS).filter(([name]) => !(name in REDLOCK_DATA_OPTIONS)),
+  Object.entries(LOCK_DATA_OPTIONS).filter(([name]) => !(name in REDLOCK_OPTIONS)),
 );
 
 /** Reads all rules. They are right when there are no problems. */

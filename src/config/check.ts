@@ -1,6 +1,6 @@
 import { type Endpoint, parseEndpoint } from "../redis/endpoint.ts";
 import type { NodeOption } from "../redis/node-options.ts";
-import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
+import { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
 import {
   checkRedlockOptions,
   type RedlockOptions,
@@ -49,7 +49,7 @@ export function check(
   const top: Options =
     typeof content === "object" && content !== null && isSound([]) ? { ...content } : {};
   const { nodes, problems } = readNodes(top["nodes"], isSound, environment);
-  const read = readOptions(top, REDLOCK_DATA_OPTIONS, [], isSound, environment);
+  const read = readOptions(top, REDLOCK_OPTIONS, [], isSound, environment);
   const masters: Options = { nodes, ...read.options };
   problems.push(...read.problems, ...findProblems(masters, checkRedlockOptions, [], top));
   // With a problem in these, the longest ttl is unknown.

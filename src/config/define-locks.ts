@@ -5,7 +5,7 @@ import { refuseUnknownOptions, requireObject, requireText } from "../check-optio
 import type { DataOption } from "../data-option.ts";
 import { LockConfigError } from "../errors.ts";
 import type { NodeOption } from "../redis/node-options.ts";
-import type { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
+import type { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { check, isAboutNodes } from "./check.ts";
@@ -31,8 +31,8 @@ export interface LockRule extends RuleMatch, Written<LockPolicies<Job>, typeof L
 /** The contents of a rules file. */
 export interface LockRules
   extends
-    Omit<Written<LockPolicies<Job>, typeof LOCK_DATA_OPTIONS>, keyof typeof REDLOCK_DATA_OPTIONS>,
-    Written<RedlockOptions, typeof REDLOCK_DATA_OPTIONS> {
+    Omit<Written<LockPolicies<Job>, typeof LOCK_DATA_OPTIONS>, keyof typeof REDLOCK_OPTIONS>,
+    Written<RedlockOptions, typeof REDLOCK_OPTIONS> {
   /** The lock masters; `${NAME}` in a text stands for an environment variable. */
   nodes: readonly NodeOption[];
   /** The first rule that matches a job counts. */

@@ -3,8 +3,7 @@ import { LOCK_DATA_OPTIONS } from "../bullmq/lock-settings.ts";
 import type { DataOption } from "../data-option.ts";
 import { MAX_KEYS } from "../keys/normalise.ts";
 import { KNOWN_IN_NODE } from "../redis/node-options.ts";
-import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";
-import { LARGEST_DRIFT_FACTOR } from "../redlock/options.ts";
+import { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
 import { DURATION_EXPECTED, DURATION_FORM } from "./duration.ts";
 import { PATTERN_EXPECTED, PATTERN_FORM, QUEUE_FORM } from "./pattern.ts";
 
@@ -20,8 +19,8 @@ export const EXPECTED = {
   file: "nodes and rules",
 } as const;
 
-/** `driftFactor` is the only ratio. */
-const RATIO = `a number from 0 to ${LARGEST_DRIFT_FACTOR}`;
+/** Of the one ratio there is, `driftFactor`. */
+const RATIO = `a number from 0 to ${REDLOCK_OPTIONS.driftFactor.max}`;
 const OR_FALSE = `${DURATION_EXPECTED}; or false for none`;
 
 /** The schemas of options without a list of values. */
@@ -31,7 +30,11 @@ const VALUES: Record<Extract<DataOption["takes"], string>, v.GenericSchema> = {
     ...duration(OR_FALSE),
     boolean: v.literal(false, OR_FALSE),
   }),
-  ratio: v.pipe(v.number(RATIO), v.minValue(0, RATIO), v.maxValue(LARGEST_DRIFT_FACTOR, RATIO)),
+  ratio: v.pipe(
+    v.number(RATIO),
+    v.minValue(0, RATIO),
+    v.maxValue(REDLOCK_OPTIONS.driftFactor.max, RATIO),
+  ),
   text: v.string("a text"),
 };
 
@@ -116,7 +119,7 @@ export const rulesFileSchema = v.pipe(
       ),
       // A ttl or a heartbeat at the top is that of the Redlock; it is the default of all rules.
       ...optionsOf(LOCK_DATA_OPTIONS),
-      ...optionsOf(REDLOCK_DATA_OPTIONS),
+      ...optionsOf(REDLOCK_OPTIONS),
       rules: described(
         v.pipe(v.array(rule, EXPECTED.rules), v.minLength(1, EXPECTED.rules)),
         "The first rule that matches a job counts.",

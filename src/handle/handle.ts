@@ -1,6 +1,11 @@
 import { AsyncLocalStorage } from "node:async_hooks";
-import { checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
-import type { Clock } from "../clock.ts";
+import {
+  checkMs,
+  checkNumber,
+  refuseUnknownOptions,
+  requireFunction,
+  requireObject,
+} from "../check-options.ts";
 import {
   describeValue,
   LockConfigError,
@@ -9,11 +14,11 @@ import {
 } from "../errors.ts";
 import { normaliseKey } from "../keys/normalise.ts";
 import type { Lock } from "../lock/lock.ts";
-import type { Random } from "../random.ts";
 import { pause } from "../pause.ts";
-import type { HeldLock } from "../redlock/held-lock.ts";
-import { checkMs } from "../redlock/options.ts";
 import type { AcquireOptions } from "../redlock/acquire-request.ts";
+import type { Engine } from "../redlock/engine.ts";
+import type { InternalLock } from "../redlock/internal-lock.ts";
+import { engineOf, type Redlock } from "../redlock/redlock.ts";
 
 /** Options of a {@link RedlockHandle}. All durations are whole milliseconds. */
 export interface HandleOptions extends Pick<AcquireOptions, "ttl" | "heartbeat" | "holder"> {
@@ -22,52 +27,64 @@ export interface HandleOptions extends Pick<AcquireOptions, "ttl" | "heartbeat" 
   /** The pause after a failed try is random, up to this. @defaultValue 200, as Python's `retry_delay` */
   retryDelay?: number;
   /**
-   * Whether code that holds the key, and what it calls, may acquire it again; the key is given back with the last
-   * release. Who belongs together is told by AsyncLocalStorage: what was started while the key was held belongs
-   * to its holder.
+   * Whether code that holds the key, and what it calls, may acquire it again; the key is released with the last release.
+   * AsyncLocalStorage decides which code that is: all that was started while the key was held belongs to its holder.
    * @defaultValue false
    */
   reentrant?: boolean;
 }
 
-const KNOWN = ["ttl", "heartbeat", "holder", "retryTimes", "retryDelay", "reentrant"];
+const KNOWN = Object.keys({
+  ttl: true,
+  heartbeat: true,
+  holder: true,
+  retryTimes: true,
+  retryDelay: true,
+  reentrant: true,
+} satisfies Record<keyof HandleOptions, true>);
 
-/** What a handle needs of its `Redlock`. */
-interface HandleHost {
-  acquire(key: string, options: AcquireOptions, scoped: boolean): Promise<HeldLock>;
-  /** Aborts when the `Redlock` closes. */
-  readonly closing: AbortSignal;
-  isLocked(key: string): Promise<boolean>;
-  /** @throws {LockConfigError} for a bad option. */
-  checkAcquireOptions(options: AcquireOptions): void;
-}
-
-/** One acquisition of a key, shared by all who belong to it. Dead when `count` is 0. */
+/** One acquisition of a key, shared by all code that belongs to its holder. Over when `count` is 0. */
 interface Hold {
+  readonly engine: Engine;
   readonly key: string;
-  readonly lock: HeldLock;
+  readonly lock: InternalLock;
   count: number;
 }
 
-/** Where a hold will be, once it has been acquired. */
-interface Place {
+/** Where the hold of an asynchronous context is, once the key is acquired. */
+interface Slot {
   hold: Hold | undefined;
 }
 
-/** Makes the handles of one `Redlock`; re-entrancy works across all of them. */
-export class HandleFactory {
-  readonly #host: HandleHost;
-  readonly #clock: Clock;
-  readonly #random: Random;
-  readonly #holds = new AsyncLocalStorage<readonly Place[]>();
+/** The re-entrant holds of the present asynchronous context. */
+const context = new AsyncLocalStorage<readonly Slot[]>();
 
-  constructor(host: HandleHost, clock: Clock, random: Random) {
-    this.#host = host;
-    this.#clock = clock;
-    this.#random = random;
-  }
+/**
+ * A reusable lock object for one key, in the manner of Python's `RedLock`: it reports by a boolean, retries a number of
+ * times, and may be re-entrant. Re-entrancy works across all handles of one `Redlock`.
+ *
+ * @example
+ * const handle = new RedlockHandle(redlock, "account:42");
+ * if (await handle.acquire()) {
+ *   try { await work(); } finally { await handle.release(); }
+ * }
+ */
+export class RedlockHandle implements AsyncDisposable {
+  readonly key: string;
+  readonly #redlock: Redlock;
+  readonly #engine: Engine;
+  readonly #options: AcquireOptions;
+  readonly #retryTimes: number;
+  readonly #retryDelay: number;
+  readonly #reentrant: boolean;
+  /** The last acquisition of a handle that is not re-entrant. */
+  #last: Slot | undefined;
 
-  create(key: string, options: HandleOptions): RedlockHandle {
+  /**
+   * @throws {LockConfigError} for a bad option; {@link LockKeyError} for what is not one key.
+   */
+  constructor(redlock: Redlock, key: string, options: HandleOptions = {}) {
+    const engine = engineOf(redlock);
     requireObject("options", options, "an object of options");
     refuseUnknownOptions("", options, KNOWN);
     const { retryTimes = 3, retryDelay = 200, reentrant = false, ...acquireOptions } = options;
@@ -78,52 +95,28 @@ export class HandleFactory {
         expected: "true or false",
       });
     }
-    this.#host.checkAcquireOptions(acquireOptions);
-    return new RedlockHandle({
-      key: normaliseKey(key),
-      host: this.#host,
-      clock: this.#clock,
-      random: this.#random,
-      holds: reentrant ? this.#holds : undefined,
-      acquireOptions,
-      retryTimes: checkNumber("retryTimes", retryTimes, { min: 1, max: 10_000, unit: "tries" }),
-      retryDelay: checkMs("retryDelay", retryDelay, 0, 3_600_000),
+    engine.checkAcquireOptions(acquireOptions);
+    this.key = normaliseKey(key);
+    this.#redlock = redlock;
+    this.#engine = engine;
+    this.#options = acquireOptions;
+    this.#retryTimes = checkNumber("retryTimes", retryTimes, {
+      min: 1,
+      max: 10_000,
+      unit: "tries",
     });
-  }
-}
-
-interface HandleParts {
-  readonly key: string;
-  readonly host: HandleHost;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly holds: AsyncLocalStorage<readonly Place[]> | undefined;
-  readonly acquireOptions: AcquireOptions;
-  readonly retryTimes: number;
-  readonly retryDelay: number;
-}
-
-/** A lock object for one key that can be acquired and released again and again. */
-export class RedlockHandle implements AsyncDisposable {
-  readonly key: string;
-  readonly #parts: HandleParts;
-  /** What a handle that is not re-entrant got last. */
-  #last: Place | undefined;
-
-  /** @internal */
-  constructor(parts: HandleParts) {
-    this.key = parts.key;
-    this.#parts = parts;
+    this.#retryDelay = checkMs("retryDelay", retryDelay, 0, 3_600_000);
+    this.#reentrant = reentrant;
   }
 
-  /** The lock as long as it is held here, else `undefined`. */
+  /** The lock while it is held here, else `undefined`. */
   get lock(): Lock | undefined {
     return this.#current()?.lock;
   }
 
   /**
-   * Tries to get the key, `retryTimes` times.
-   * @returns false when somebody else holds it.
+   * Tries to acquire the key, `retryTimes` times.
+   * @returns false when another client holds it.
    * @throws {LockUnavailableError} when too few masters answer, at every try; {@link LockLostError} when the caller
    * belongs to a holder that has lost the key.
    */
@@ -131,35 +124,38 @@ export class RedlockHandle implements AsyncDisposable {
     return this.#enter(false).then((hold) => !(hold instanceof LockConflictError));
   }
 
-  /** As {@link acquire}, and tells for how many milliseconds the key is held for sure if nothing extends it. */
+  /** As {@link acquire}, with the milliseconds for which the key is certainly held without an extend. */
   async acquireWithValidity(): Promise<{ acquired: boolean; validity: number }> {
     const acquired = await this.acquire();
     return { acquired, validity: acquired ? (this.lock?.remaining() ?? 0) : 0 };
   }
 
   /**
-   * Gives the key back; a re-entrant one with the last release.
-   * @returns false when the key was not held here, or not any more.
+   * Releases the key; a re-entrant one with the last release.
+   * @returns false when the key was not held here, or was lost.
    */
   async release(): Promise<boolean> {
     const current = this.#current();
     return current === undefined ? false : await leave(current);
   }
 
-  /** Whether anybody holds the key, by a quorum. @throws {LockUnavailableError} when too few masters answer. */
+  /** Whether the key is locked, by a quorum. @throws {LockUnavailableError} when too few masters answer. */
   locked(): Promise<boolean> {
-    return this.#parts.host.isLocked(this.key);
+    return this.#redlock.isLocked(this.key);
   }
 
   /**
    * Acquires, runs `routine`, releases.
-   * @throws {LockConflictError} when somebody else holds the key after all tries; {@link LockLostError} when the routine
+   * @throws {LockConflictError} when another client holds the key after all tries; {@link LockLostError} when the routine
    * returned but its lock was lost; and what {@link acquire} throws.
    */
   using<T>(routine: (lock: Lock) => Promise<T> | T): Promise<T> {
-    // Before the key is asked for, and without an await.
-    if (typeof routine !== "function") return Promise.reject(noRoutine(routine));
-    return this.#run(this.#enter(true), routine);
+    try {
+      requireFunction("routine", routine, "a function to run under the lock");
+      return this.#run(this.#enter(true), routine);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** {@link release}. */
@@ -178,54 +174,47 @@ export class RedlockHandle implements AsyncDisposable {
       hold.lock.assertNotLost();
       return value;
     } finally {
-      // Its own, not the one of now: on a shared handle that may be somebody else's.
+      // This hold, not the current one: on a shared handle that may belong to another caller.
       await leave(hold);
     }
   }
 
   /** Not async: the caller must be in the context of the hold before anything is awaited. */
   #enter(scoped: boolean): Promise<Hold | LockConflictError> {
-    const { holds } = this.#parts;
-    const current = holds === undefined ? undefined : this.#current();
+    const current = this.#reentrant ? this.#current() : undefined;
     if (current !== undefined) return reenter(current);
-    const position: Place = { hold: undefined };
-    holds?.enterWith([...(holds.getStore() ?? []).filter(isTaken), position]);
-    return this.#acquire(position, scoped);
+    const slot: Slot = { hold: undefined };
+    if (this.#reentrant) {
+      context.enterWith([...(context.getStore() ?? []).filter(({ hold }) => isOn(hold)), slot]);
+    }
+    return this.#acquire(slot, scoped);
   }
 
-  async #acquire(position: Place, scoped: boolean): Promise<Hold | LockConflictError> {
-    const { host, acquireOptions, retryTimes, retryDelay, clock, random } = this.#parts;
+  async #acquire(slot: Slot, scoped: boolean): Promise<Hold | LockConflictError> {
+    const engine = this.#engine;
+    const { clock, random, closing } = engine;
     for (let tries = 1; ; tries++) {
       try {
-        const lock = await host.acquire(this.key, acquireOptions, scoped);
-        this.#last = position;
-        return (position.hold = { key: this.key, lock, count: 1 });
+        const lock = await engine.acquire(this.key, this.#options, scoped);
+        this.#last = slot;
+        return (slot.hold = { engine, key: this.key, lock, count: 1 });
       } catch (error) {
-        if (tries >= retryTimes && error instanceof LockConflictError) return error;
-        if (tries >= retryTimes || error instanceof RedlockClosedError) throw error;
+        if (tries >= this.#retryTimes && error instanceof LockConflictError) return error;
+        if (tries >= this.#retryTimes || error instanceof RedlockClosedError) throw error;
       }
-      await pause(clock, random.fraction() * retryDelay, host.closing);
+      await pause(clock, random.fraction() * this.#retryDelay, closing);
     }
   }
 
   #current(): Hold | undefined {
-    const { holds } = this.#parts;
-    const positions = holds === undefined ? [this.#last] : (holds.getStore() ?? []);
-    const position = positions.find((each) => each?.hold?.key === this.key && each.hold.count > 0);
-    return position?.hold;
+    const slots = this.#reentrant ? (context.getStore() ?? []) : [this.#last];
+    const mine = ({ hold }: Slot): boolean =>
+      isOn(hold) && hold.key === this.key && hold.engine === this.#engine;
+    return slots.find((slot) => slot !== undefined && mine(slot))?.hold;
   }
 }
 
-/** The error for what cannot run under a lock. */
-export function noRoutine(given: unknown): LockConfigError {
-  return new LockConfigError({
-    path: "routine",
-    found: describeValue(given),
-    expected: "a function to run under the lock",
-  });
-}
-
-function isTaken({ hold }: Place): boolean {
+function isOn(hold: Hold | undefined): hold is Hold {
   return hold !== undefined && hold.count > 0;
 }
 
@@ -235,9 +224,9 @@ async function reenter(hold: Hold): Promise<Hold> {
   return hold;
 }
 
-/** Gives back one acquisition of a hold; false when the key was lost, or given back already. */
+/** Ends one of the acquisitions that share a hold; false when the key was lost, or released already. */
 async function leave(hold: Hold): Promise<boolean> {
-  if (hold.count === 0) return false;
+  if (!isOn(hold)) return false;
   hold.count -= 1;
   const { held } = hold.lock;
   if (hold.count === 0) await hold.lock.release();

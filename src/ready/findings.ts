@@ -1,20 +1,4 @@
-/** How bad a finding is. A fatal one makes `ready()` throw. */
-export type FindingSeverity = "fatal" | "warning";
-
-/** Something about the lock masters that `ready()` found. */
-export interface Finding {
-  /** Stable, see {@link FindingCode}; the texts may change. */
-  readonly code: FindingCode;
-  readonly severity: FindingSeverity;
-  /** The master, as `host:port` or `host:port/db`; `undefined` when it is about all of them. */
-  readonly node: string | undefined;
-  /** What was found. */
-  readonly found: string;
-  /** Why it matters. */
-  readonly why: string;
-  /** What to do. */
-  readonly advice: string;
-}
+import type { Finding } from "./report.ts";
 
 interface FindingKind {
   /** `excludes`: the master cannot vote; a warning as long as the others are a quorum, fatal otherwise. */
@@ -23,141 +7,141 @@ interface FindingKind {
   readonly advice: string;
 }
 
-/** Everything that can be found. `docs/ready.md` shows this table. */
+/** All findings there are. `docs/ready.md` shows this table. */
 export const FINDINGS = {
   "no-quorum": {
     weight: "fatal",
-    why: "A lock needs more than half of the masters: nobody gets one now.",
-    advice: "Mend what is found about each of the masters that cannot vote.",
+    why: "A lock needs more than half of the masters: no lock can be acquired now.",
+    advice: "Fix the findings about the masters that cannot vote.",
   },
   replica: {
     weight: "fatal",
-    why: "A replica takes no writes, and once promoted it has not seen all of them.",
-    advice: "Name a master that stands on its own; lock masters need no replicas.",
+    why: "A replica takes no writes, and after a promotion it lacks some of them.",
+    advice: "Use an independent master; lock masters need no replicas.",
   },
   "cluster-mode": {
     weight: "fatal",
-    why: "A cluster moves keys and fails over to replicas that may not know of a lock; a Sentinel stores nothing.",
-    advice: "Name servers that run with `cluster-enabled no`.",
+    why: "A cluster moves keys and fails over to replicas that may lack a lock; a Sentinel stores nothing.",
+    advice: "Use servers with `cluster-enabled no`.",
   },
   version: {
     weight: "fatal",
-    why: "The scripts are made for, and tested with, Redis 6.2 and later and Valkey.",
+    why: "The script needs Redis 6.2 or later, or Valkey.",
     advice: "Upgrade the server.",
   },
   "script-refused": {
     weight: "fatal",
-    why: "Every vote is one call of a script: where a part of it is refused, locks fail half-way.",
+    why: "Every vote is one call of a script: if a part of it is refused, locks fail half-way.",
     advice: "Give the user the permissions listed under Permissions.",
   },
   unreachable: {
     weight: "excludes",
-    why: "The master does not vote, and one more loss costs the more.",
-    advice: "Look at the cause: address, firewall, TLS, password, a frozen or stopped server.",
+    why: "The master does not vote: the others survive one loss less.",
+    advice: "Check the cause: address, firewall, TLS, password, a frozen or stopped server.",
   },
   "duplicate-server": {
     weight: "excludes",
-    why: "Two votes of one server are one: its restart would take both back. The second entry does not vote.",
+    why: "Two votes of one server count as one: its restart would take both back. The second entry does not vote.",
     advice: "Give each entry a server of its own.",
   },
   "clock-frozen": {
     weight: "excludes",
-    why: "On a clock that stands still no key ever expires: the lock of a killed process stays for ever.",
-    advice: "Restart the server, and look at the clock of its machine.",
+    why: "On a frozen clock no key expires: the lock of a killed process stays for ever.",
+    advice: "Restart the server, and check the clock of its machine.",
   },
   "clock-off": {
     weight: "excludes",
-    why: "Fencing tokens begin with the time, and masters remember the highest for an hour: they could go backwards.",
+    why: "Fencing tokens start from the time, and masters remember the highest for an hour: tokens could go backwards.",
     advice: "Run NTP (chrony) on the master and on this machine.",
   },
   loading: {
     weight: "excludes",
-    why: "The server does not vote before it has its data back.",
-    advice: "Wait; lock masters hold little data and load it in no time.",
+    why: "The server does not vote until it has loaded its data.",
+    advice: "Wait: lock masters hold little data and load it quickly.",
   },
   "writes-refused": {
     weight: "excludes",
-    why: "The server is full or may not write to its disk: it can free locks, but take none.",
+    why: "The server is full or cannot write to its disk: it can release locks, but grant none.",
     advice: "Give it memory or disk space; use it for nothing but locks.",
   },
   eviction: {
     weight: "warning",
-    why: "A server that is full may evict a lock, and gives the key to a second holder.",
+    why: "A full server may evict a lock and grant the key to a second holder.",
     advice: "Set `maxmemory-policy noeviction`.",
   },
   persistence: {
     weight: "warning",
-    why: "After a crash the server may have forgotten locks: it then gives no vote for the quarantine, and with `restartGuard: false` it may vote for a second holder.",
+    why: "After a crash the server may have forgotten locks: it gives no vote for the quarantine, and with `restartGuard: false` it may vote for a second holder.",
     advice:
-      "Set `appendonly yes` and `appendfsync always`, or accept that a restarted master is away for the quarantine.",
+      "Set `appendonly yes` and `appendfsync always`, or accept that a restarted master gives no vote for the quarantine.",
   },
   quarantined: {
     weight: "warning",
-    why: "The server is new, or may have forgotten locks, and gives no vote until those are over; a majority of such servers stops all new locks.",
-    advice: "Wait; if it comes again, find out who restarts or flushes the server.",
+    why: "The server is new, or may have forgotten locks, and gives no vote until those have expired; a majority of such servers stops all new locks.",
+    advice: "Wait. If it happens again, find out what restarts or flushes the server.",
   },
   "max-ttl": {
     weight: "warning",
-    why: "All clients of a prefix should have the same maxTtl. A longer one is used when all masters have been told of it, and makes the quarantine longer for all.",
+    why: "All clients of a prefix should have the same maxTtl. A longer one takes effect once all masters know it, and makes the quarantine longer for all clients.",
     advice:
       "Set the same maxTtl everywhere. The masters keep the longest; to lower it, delete `<prefix>@node` on all of them while no client runs.",
   },
   "recent-restart": {
     weight: "warning",
-    why: "It may have forgotten locks that are not over yet, and `restartGuard: false` lets it vote.",
+    why: "The server may have forgotten locks that have not expired, and `restartGuard: false` lets it vote.",
     advice:
       "Leave the guard on, set `appendfsync always`, or keep a restarted server down for `maxTtl`.",
   },
   "clock-skew": {
     weight: "warning",
-    why: "Nothing keeps the server's clock and ours together: the next step of one of them may end locks early.",
+    why: "The server's clock and the client's are not synchronised: a step of either may end locks early.",
     advice: "Run NTP (chrony) on the master and on this machine, and let it slew, not step.",
   },
   "clock-unknown": {
     weight: "warning",
-    why: "A clock that stands still or is far off goes unnoticed.",
+    why: "A clock that is frozen or far off goes unnoticed.",
     advice: "Allow TIME.",
   },
   slow: {
     weight: "warning",
-    why: "Answers that come after `nodeTimeout` are no votes.",
+    why: "Answers after `nodeTimeout` are no votes.",
     advice: "Move the master closer, or raise `nodeTimeout` and `ttl`.",
   },
   "run-id-hidden": {
     weight: "warning",
-    why: "Without run_id a restart with old data and an entry that leads to the same server twice go unnoticed, without master_replid a failover and back.",
-    advice: "Reach the server itself, not through a proxy that hides who answers.",
+    why: "Without run_id, a restart with old data and two entries for the same server go unnoticed; without master_replid, so does a failover and back.",
+    advice: "Connect to the server itself, not through a proxy that hides it.",
   },
   "has-replicas": {
     weight: "warning",
-    why: "A failover loses the locks that were not copied yet: a promoted replica, and a master that was one for a while, gives no vote for the quarantine. So does a master when its first replica attaches, and when the last has been gone for repl-backlog-ttl. The quorum needs no replicas.",
+    why: "A failover loses locks that were not copied yet: a promoted replica gives no vote for the quarantine, and neither does a master that was a replica for a while, whose first replica attaches, or whose last replica has been gone for repl-backlog-ttl. The quorum needs no replicas.",
     advice:
-      "Turn automatic failover off; take more masters, not replicas. Attach and detach replicas of one master at a time, a quarantine apart.",
+      "Turn automatic failover off; use more masters, not replicas. Attach and detach replicas of one master at a time, a quarantine apart.",
   },
   "looking-refused": {
     weight: "warning",
-    why: "Locks do without it; `isLocked`, `inspect`, `list` and the commands for operators do not.",
+    why: "Locks work without it; `isLocked`, `inspect`, `list` and the commands for operators do not.",
     advice: "Give the user the permissions listed under Permissions.",
   },
   "pubsub-refused": {
     weight: "warning",
-    why: "Nobody is told when a key is given back: waiters look every second at the latest, and wait longer.",
+    why: "Waiters are not told when a key is released: they check at most every second, and wait longer.",
     advice:
       "Allow PUBLISH, SUBSCRIBE and UNSUBSCRIBE on the channels `<prefix>*`, see Permissions.",
   },
   "node-count": {
     weight: "warning",
-    why: "One master is one point of failure; an even number survives no more losses than one less.",
-    advice: "Take three or five masters, on different machines.",
+    why: "One master is a single point of failure; an even number survives no more losses than one master fewer.",
+    advice: "Use three or five masters, on different machines.",
   },
   "queue-server": {
     weight: "warning",
-    why: "Its load and its failures are those of the queue, a slow script of one stalls the other, and FLUSHALL forgets the locks.",
-    advice: "Give the locks servers of their own.",
+    why: "Locks share the load and the failures of the queue, a slow script of one stalls the other, and FLUSHALL deletes the locks.",
+    advice: "Use servers of their own for the locks.",
   },
   "queue-unknown": {
     weight: "warning",
-    why: "Whether the queue's own Redis is among the masters is unknown.",
+    why: "It is unknown whether the queue's own Redis is among the masters.",
     advice: "Make the queue's Redis reachable, and allow INFO there.",
   },
 } as const satisfies Record<string, FindingKind>;
@@ -172,12 +156,12 @@ export interface Observation {
   readonly found: string;
 }
 
-/** Whether a master about which this was found can vote. */
+/** Whether an observation means that its master cannot vote. */
 export function isExcluding({ code }: Pick<Observation, "code">): boolean {
   return FINDINGS[code].weight !== "warning";
 }
 
-/** Makes findings of observations. */
+/** Turns observations into findings. */
 export function toFindings(
   observations: readonly Observation[],
   { quorumSuffers, strict }: { quorumSuffers: boolean; strict: boolean },
@@ -187,9 +171,4 @@ export function toFindings(
     const fatal = strict || weight === "fatal" || (weight === "excludes" && quorumSuffers);
     return { code, severity: fatal ? "fatal" : "warning", node, found, why, advice };
   });
-}
-
-/** A finding in one line. */
-export function describeFinding({ code, node, found }: Finding): string {
-  return `${code}${node === undefined ? "" : ` (${node})`}: ${found}`;
 }

@@ -1,37 +1,44 @@
-import { armOperation } from "../lock/arm-operation.ts";
-import { dueOperation } from "../waiters/due-operation.ts";
-import { LOCK_PRELUDE } from "../waiters/script.ts";
-import { joinOperation } from "../waiters/join-operation.ts";
-import { type Serving, serveOperation } from "../waiters/serve-operation.ts";
-import { readOperation, SCAN_START, scanOperation } from "../lock/read-operation.ts";
 import { acquireOperation } from "../lock/acquire-operation.ts";
+import { armOperation } from "../lock/arm-operation.ts";
 import { extendOperation } from "../lock/extend-operation.ts";
+import { readOperation, SCAN_START, scanOperation } from "../lock/read-operation.ts";
 import { releaseOperation } from "../lock/release-operation.ts";
 import { type Names, namesUnder } from "../lock/stored-lock.ts";
 import type { Random } from "../random.ts";
 import { Batch } from "../redis/batch.ts";
 import { NodeError } from "../redis/node-error.ts";
-import { Request, type Operation } from "../redis/operation.ts";
-import type { Probe } from "../redis/probe.ts";
+import { type AnyRequest, type Operation, Request } from "../redis/operation.ts";
 import { composeScript, Script } from "../redis/script.ts";
-import { permitted, type Refusal } from "./permission.ts";
+import { cancelOperation, requestOperation } from "../waiters/cancel-operation.ts";
+import { dueOperation } from "../waiters/due-operation.ts";
+import { joinOperation } from "../waiters/join-operation.ts";
+import { LOCK_PRELUDE, lockOperations } from "../waiters/script.ts";
+import { serveOperation } from "../waiters/serve-operation.ts";
+import { permitted, type Probe, type Refusal } from "./probe.ts";
 
-/** How to rehearse. */
-export interface PermissionCheck {
+/** What a check of permissions works with. */
+interface PermissionCheck {
   readonly random: Random;
   readonly prefix: string;
-  /** Whether votes look at the guard. */
+  /** Whether votes depend on the guard. */
   readonly guarded: boolean;
   readonly runId: string;
 }
 
-/** Milliseconds: long enough for a slow server, short enough to be gone soon if we vanish. */
+/** Milliseconds: long enough for a slow server, short enough to expire soon if this process dies. */
 const PROBE_TTL = 2_000;
 
-/** What the fast path does, and no operation. */
-const readAllOperation: Operation<{ readonly keys: readonly string[] }, void> = {
+/**
+ * Reads all keys at once, as the fast path does, and deletes what the check has stored; where DEL is refused, the keys
+ * expire at once.
+ */
+const cleanUpOperation: Operation<{ readonly keys: readonly string[] }, void> = {
   name: "read all",
   lua: `
+  for i = 1, #keys do
+    local deleted = redis.pcall('DEL', keys[i])
+    if type(deleted) == 'table' then redis.pcall('SET', keys[i], '', 'PX', 1) end
+  end
   redis.call('MGET', unpack(keys))
   return 'OK'`,
   keys: ({ keys }) => keys,
@@ -39,77 +46,44 @@ const readAllOperation: Operation<{ readonly keys: readonly string[] }, void> = 
   parse: () => {},
 };
 
-/** Deletes what a rehearsal has stored; where DEL is refused, lets it expire at once. */
-const forgetOperation: Operation<{ readonly keys: readonly string[] }, void> = {
-  name: "forget",
-  lua: `
-  for i = 1, #keys do
-    local deleted = redis.pcall('DEL', keys[i])
-    if type(deleted) == 'table' then redis.pcall('SET', keys[i], '', 'PX', 1) end
-  end
-  return 'OK'`,
-  keys: ({ keys }) => keys,
-  argv: () => [],
-  parse: () => {},
-};
-
-/** What nothing but `isLocked`, `inspect`, `list` and the commands for operators does. */
+/** Operations that only `isLocked`, `inspect`, `list` and the commands for operators use. */
 const FOR_LOOKING: readonly string[] = [readOperation.name, scanOperation.name];
 
-/** All that locks do, and the cleaning up, in one script: nothing stays behind, whatever happens to us. */
-const program = composeScript(LOCK_PRELUDE, [
-  armOperation,
-  acquireOperation,
-  extendOperation,
-  readOperation,
-  scanOperation,
-  joinOperation,
-  releaseOperation,
-  serveOperation,
-  dueOperation,
-  readAllOperation,
-  forgetOperation,
-]);
-const permissionCheck = new Script(program);
+/** The client's script with the clean-up in it: one call, so that nothing stays behind if this process dies. */
+const script = new Script(composeScript(LOCK_PRELUDE, [...lockOperations, cleanUpOperation]));
 
-/** Executes every operation on names of its own, and tells what the server refuses. */
+/** Executes the operations of the client on keys of its own. @returns what the server refuses. */
 export async function checkPermissions(
   probe: Probe,
   { random, prefix, guarded, runId }: PermissionCheck,
 ): Promise<Refusal[]> {
   const owner = random.owner();
-  const names = namesUnder(`${prefix}@probe:${owner}:`);
-  const calls = rehearsedCalls(names, owner, guarded);
-  const batch = new Batch(calls);
+  const requests = probingRequests(namesUnder(`${prefix}@probe:${owner}:`), owner, guarded);
+  const batch = new Batch(requests);
   const refusals: Refusal[] = [];
   const refuse = (refusal: Refusal): void => void refusals.push(refusal);
-  if ((await permitted("EVAL", () => probe.ask(loadRehearsal), refuse)) === undefined)
-    return refusals;
+  const load = (): Promise<boolean> =>
+    probe.ask(async (client) => {
+      await script.load(client);
+      return true;
+    });
+  if ((await permitted("EVAL", load, refuse)) === undefined) return refusals;
   const run = (): Promise<unknown> =>
-    probe.ask((client) => permissionCheck.run(client, batch, runId, () => true));
+    probe.ask((client) => script.run(client, batch, runId, () => true));
   const returned = await permitted("EVALSHA", run, refuse);
   if (returned === undefined) return refusals;
   for (const [index, reply] of batch.replies(returned).entries()) {
     if (!(reply instanceof NodeError)) continue;
-    const name = calls[index]?.operation.name ?? "";
-    const only = FOR_LOOKING.includes(name) ? ({ onlyForLooking: true } as const) : {};
-    refuse({ what: name, cause: reply.reason, ...only });
+    const what = requests[index]?.operation.name ?? "";
+    const only = FOR_LOOKING.includes(what) ? ({ onlyForLooking: true } as const) : {};
+    refuse({ what, cause: reply.reason, ...only });
   }
   return refusals;
 }
 
-async function loadRehearsal(client: Parameters<Script["load"]>[0]): Promise<true> {
-  await permissionCheck.load(client);
-  return true;
-}
-
-function rehearsedCalls(
-  names: Names,
-  owner: string,
-  guarded: boolean,
-): Request<unknown, unknown>[] {
+/** Requests that together reach every command of the script. */
+export function probingRequests(names: Names, owner: string, guarded: boolean): AnyRequest[] {
   const key = "key";
-  const holder = "ready() looks whether it may lock";
   const requester = {
     process: owner,
     queueId: "",
@@ -118,6 +92,7 @@ function rehearsedCalls(
     replaceable: true,
     joins: undefined,
   };
+  const holder = "the permission check of ready()";
   const identity = { names, keys: [key], owner, token: 1, holder, guarded, requester };
   const joins = { priority: 0, record: `a1@${owner}`, replaces: false };
   const refused = {
@@ -133,12 +108,10 @@ function rehearsedCalls(
     replaces: true,
   }));
   const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, patience: 0 };
-  const waitLists = [
-    names.reservation(key),
-    names.waiters(key),
-    names.waiter(key),
-    names.newest(key),
-  ];
+  const reservation = { token: 2, give: "", record: "", wakes: false, life: PROBE_TTL };
+  const serving = { names, key, process: owner, ...reservation, live: true, gone: [], skipped: [] };
+  const ofKey = ["lock", "fence", "reservation", "waiters", "waiter", "newest", "request"] as const;
+  const stored = ofKey.map((name) => names[name](key));
   return [
     ...(guarded ? [new Request(armOperation, arming)] : []),
     new Request(acquireOperation, { ...identity, ttl: PROBE_TTL / 2 }),
@@ -147,24 +120,11 @@ function rehearsedCalls(
     new Request(acquireOperation, { ...refused, ttl: PROBE_TTL / 2 }),
     new Request(scanOperation, { names, pattern: key, cursors: SCAN_START }),
     new Request(joinOperation, { names, keys: [key], process: owner, live: true, newcomers }),
+    new Request(cancelOperation, { names, key, token: 1, position: "2", by: holder }),
+    new Request(requestOperation, { names, key }),
     new Request(releaseOperation, { ...identity, held: true, holdFor: 0, skipped: [], done: "" }),
-    new Request(serveOperation, rehearsedServing(names, key, owner)),
+    new Request(serveOperation, serving),
     new Request(dueOperation, { names, queues: [{ queueId: "", servedAgo: 0 }] }),
-    new Request(readAllOperation, { keys: [names.lock(key)] }),
-    new Request(forgetOperation, {
-      keys: [
-        names.lock(key),
-        names.fence(key),
-        ...waitLists,
-        names.due(""),
-        names.queues,
-        names.guard,
-      ],
-    }),
-  ] as Request<unknown, unknown>[];
-}
-
-function rehearsedServing(names: Names, key: string, process: string): Serving {
-  const reservation = { token: 2, give: "", record: "", wakes: false, life: PROBE_TTL };
-  return { names, key, process, ...reservation, live: true, gone: [], skipped: [] };
+    new Request(cleanUpOperation, { keys: [...stored, names.due(""), names.queues, names.guard] }),
+  ] as AnyRequest[];
 }

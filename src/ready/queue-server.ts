@@ -1,17 +1,17 @@
 import { Redis } from "ioredis";
 import { duplicator, type Endpoint, parseEndpoint } from "../redis/endpoint.ts";
 import type { NodeOption, RedisClient } from "../redis/node-options.ts";
-import type { Probe } from "../redis/probe.ts";
 import { parseServerInfo } from "../redis/server-info.ts";
-import type { QueueFacts } from "./judge-nodes.ts";
+import type { Probe } from "./probe.ts";
+import type { QueueFacts } from "./rules.ts";
 
-/** How a queue connects to its Redis: as a master may be given, or behind a Sentinel, or a cluster. */
+/** How a queue connects to its Redis: as a node of `nodes`, or through a Sentinel or a cluster. */
 export type QueueConnection = NodeOption | object;
 
-/** A Redis of a queue that we can connect to. */
+/** The Redis of a queue. */
 export type QueueServer = Pick<Endpoint, "name" | "connect" | "db">;
 
-/** Understands the connection of a queue; `undefined` when its server can be no master of ours. */
+/** Reads the connection of a queue; `undefined` when its server cannot be a lock master. */
 export function parseQueue(path: string, queue: unknown): QueueServer | undefined {
   if (typeof queue !== "object" || queue === null) return parseEndpoint(path, queue);
   // The servers of a cluster are refused as masters.
@@ -30,20 +30,6 @@ export function parseQueue(path: string, queue: unknown): QueueServer | undefine
   return parseEndpoint(path, queue);
 }
 
-/**
- * The name of the master that a queue's connection leads to, by the address as it is written; that a server has other
- * addresses is not known here.
- */
-export function findMasterAt(masters: readonly Endpoint[], queue: unknown): string | undefined {
-  try {
-    const { address } = parseEndpoint("connection", queue);
-    return masters.find((master) => master.address === address)?.name;
-  } catch {
-    // Several servers, a cluster, another database: none of our masters.
-    return undefined;
-  }
-}
-
 function hasSentinels(options: unknown): options is object {
   return (
     typeof options === "object" &&
@@ -53,7 +39,7 @@ function hasSentinels(options: unknown): options is object {
   );
 }
 
-/** Asks the queue's Redis who it is. Never rejects. */
+/** Asks the queue's Redis for its run id. Never rejects. */
 export async function askQueue(name: string, probe: Probe): Promise<QueueFacts> {
   try {
     const { runId } = parseServerInfo(await probe.ask((client) => client.info()));

@@ -1,23 +1,24 @@
 import { checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
-import { describeValue, LockConfigError, RedlockClosedError, RedlockError } from "../errors.ts";
-import type { LockContext } from "../lock/lock-context.ts";
+import { describeValue, LockConfigError, RedlockClosedError } from "../errors.ts";
 import { onAbort } from "../on-abort.ts";
 import { pause } from "../pause.ts";
-import { Probe, type ProbeOptions } from "../redis/probe.ts";
-import { type VoteCheck, checkVotes } from "./vote-check.ts";
-import { describeFinding, type Finding, isExcluding, toFindings } from "./findings.ts";
-import { type Facts, judgeNodes, mayVote, type QueueFacts } from "./judge-nodes.ts";
-import { examine, noFacts } from "./node-facts.ts";
+import type { Engine } from "../redlock/engine.ts";
 import type { RedlockSettings } from "../redlock/options.ts";
+import { examine, noFacts } from "./facts.ts";
+import { isExcluding, toFindings } from "./findings.ts";
+import { Probe, type ProbeOptions } from "./probe.ts";
 import { askQueue, parseQueue, type QueueConnection } from "./queue-server.ts";
+import { isFatal, NotReadyError, type ReadyReport } from "./report.ts";
+import { type Facts, judgeNodes, mayVote, type QueueFacts } from "./rules.ts";
+import { checkVotes, type VoteCheck } from "./vote-check.ts";
 
 /** Options of {@link Redlock.ready}. */
 export interface ReadyOptions {
   /** Makes every warning fatal. @defaultValue false */
   strict?: boolean;
   /**
-   * Milliseconds after which `ready()` settles at the latest, from 2000 to 60000. What did not answer by then counts
-   * as unreachable.
+   * Milliseconds after which `ready()` settles at the latest, from 2000 to 60000. A master that has not answered by then
+   * counts as unreachable.
    * @defaultValue 5000
    */
   timeout?: number;
@@ -28,80 +29,31 @@ export interface ReadyOptions {
   queue?: QueueConnection;
 }
 
-/** What `ready()` found out about one master. Durations are milliseconds. */
-export interface NodeReport {
-  /** `host:port`. */
-  readonly node: string;
-  /** Whether it can vote, now or after its quarantine. */
-  readonly eligible: boolean;
-  /** Whether it votes now: false of one that is not eligible, is in quarantine, or has no guard yet. */
-  readonly votes: boolean;
-  /** How long it gives no vote yet; `undefined` when it votes, and when that is not known. */
-  readonly quarantine: number | undefined;
-  /** "Redis 7.4.1". */
-  readonly server: string | undefined;
-  readonly uptime: number | undefined;
-  readonly roundTrip: number | undefined;
-  /** By how much its clock is ahead of ours. */
-  readonly clockOffset: number | undefined;
-}
-
-/** What {@link Redlock.ready} found out. */
-export interface ReadyReport {
-  readonly nodes: readonly NodeReport[];
-  /** Fatal ones first, then in the order of the masters. */
-  readonly findings: readonly Finding[];
-  /** How many masters a lock needs. */
-  readonly quorum: number;
-}
-
-/** The lock masters cannot be used as they are. */
-export class NotReadyError extends RedlockError {
-  override readonly name = "NotReadyError";
-  readonly code = "ERR_REDLOCK_NOT_READY";
-  readonly report: ReadyReport;
-
-  constructor(report: ReadyReport) {
-    const found = report.findings.filter(isFatal).map(describeFinding).join("; ");
-    super(
-      `nodes: found ${found}, expected ${report.quorum} or more masters that can vote, and nothing fatal (docs/ready.md says what to do)`,
-    );
-    this.report = report;
-  }
-}
-
-const KNOWN = ["strict", "timeout", "queue"];
+const KNOWN = Object.keys({ strict: true, timeout: true, queue: true } satisfies Record<
+  keyof ReadyOptions,
+  true
+>);
 const DEFAULT_TIMEOUT = 5_000;
 /** A clock is observed for a second; less than two would leave no time for the rest. */
 const SHORTEST_TIMEOUT = 2_000;
 const LONGEST_TIMEOUT = 60_000;
 /** Milliseconds that one question may take, unless `nodeTimeout` is longer. */
 const PATIENCE = 1_000;
-/** Milliseconds between two looks at masters that do not vote yet. */
-const NEXT_LOOK = 100;
-
-/** What a check of the masters works with. */
-interface ReadyParts {
-  readonly settings: RedlockSettings;
-  readonly context: LockContext;
-  /** Aborts when the `Redlock` closes. */
-  readonly closing: AbortSignal;
-}
+/** Milliseconds between two checks of masters that do not vote yet. */
+const RECHECK = 100;
 
 /** Examines all masters. @throws {NotReadyError} on a fatal finding. */
-export async function checkReady(options: unknown, parts: ReadyParts): Promise<ReadyReport> {
+export async function checkReady(options: unknown, engine: Engine): Promise<ReadyReport> {
   const checked = checkOptions(options);
-  const { clock } = parts.context;
+  const { clock, closing, settings, context } = engine;
   const ended = new AbortController();
   const timer = clock.timer(checked.timeout, () => ended.abort());
-  const forget = onAbort(parts.closing, () => ended.abort());
+  const forget = onAbort(closing, () => ended.abort());
   try {
-    const facts = await gather(checked, parts, ended.signal);
-    if (parts.closing.aborted) throw new RedlockClosedError();
-    const report = toReport(facts, parts.settings, parts.context.masters.quorum, checked.strict);
-    if (report.findings.some(isFatal)) {
-      throw new NotReadyError(report);
-    }
+    const facts = await gather(checked, engine, ended.signal);
+    if (closing.aborted) throw new RedlockClosedError();
+    const report = toReport(facts, settings, context.masters.quorum, checked.strict);
+    if (report.findings.some(isFatal)) throw new NotReadyError(report);
     return report;
   } finally {
     forget();
@@ -139,10 +91,10 @@ function checkOptions(options: unknown): CheckedOptions {
   };
 }
 
-/** Learns what there is to learn until all is known, or the signal aborts. */
+/** Collects facts until all are known, or the signal aborts. */
 async function gather(
   { timeout, queue }: CheckedOptions,
-  { settings, context }: ReadyParts,
+  { settings, context }: Engine,
   ended: AbortSignal,
 ): Promise<Facts> {
   const { clock, random, guards } = context;
@@ -153,10 +105,10 @@ async function gather(
     onAbort(ended, () => probe.close());
     return probe;
   };
-  // What stands for everything that is not known in time.
+  // Stands for each fact that is not known in time.
   const late = `no answer within ${timeout} ms`;
   const nodes = endpoints.map(({ name }) => noFacts(name, late));
-  const ballots = nodes.map((): VoteCheck => ({ state: "failed", cause: late }));
+  const votes = nodes.map((): VoteCheck => ({ state: "failed", cause: late }));
   let queueFacts: QueueFacts | undefined = queue && { name: queue.name, failure: late };
 
   const examined = Promise.all(
@@ -168,15 +120,12 @@ async function gather(
     }),
   );
   const voted = async (): Promise<void> => {
-    await checkVotes(context, maxTtl, ballots);
+    await checkVotes(context, maxTtl, votes);
     await examined;
-    // A guard is set after a while, a lost connection made anew after another.
-    while (
-      !ended.aborted &&
-      ballots.some((voteCheck, i) => mayChange(voteCheck) && mayVote(nodes, i))
-    ) {
-      await pause(clock, NEXT_LOOK, ended);
-      if (!ended.aborted) await checkVotes(context, maxTtl, ballots);
+    // Guards are set, and lost connections made again, only after a while.
+    while (!ended.aborted && votes.some((vote, i) => mayChange(vote) && mayVote(nodes, i))) {
+      await pause(clock, RECHECK, ended);
+      if (!ended.aborted) await checkVotes(context, maxTtl, votes);
     }
   };
   const queueAsked = async (): Promise<void> => {
@@ -186,7 +135,7 @@ async function gather(
     probe.close();
   };
   await Promise.race([Promise.all([examined, voted(), queueAsked()]), aborted(ended)]);
-  return { nodes, ballots, queue: queueFacts, otherMaxTtl: guards.otherMaxTtl };
+  return { nodes, votes, queue: queueFacts, otherMaxTtl: guards.otherMaxTtl };
 }
 
 function mayChange({ state }: VoteCheck): boolean {
@@ -219,15 +168,13 @@ function toReport(
   const findings = toFindings(observations, { quorumSuffers, strict });
   return {
     nodes: facts.nodes.map(({ node, info, clock }, index) => {
-      const voteCheck = facts.ballots[index];
+      const vote = facts.votes[index];
+      const isEligible = !excluded.has(node);
       return {
         node,
-        eligible: !excluded.has(node),
-        votes:
-          !excluded.has(node) &&
-          voteCheck?.state !== "quarantined" &&
-          voteCheck?.state !== "unarmed",
-        quarantine: voteCheck?.state === "quarantined" ? voteCheck.remaining : undefined,
+        eligible: isEligible,
+        votes: isEligible && vote?.state !== "quarantined" && vote?.state !== "unarmed",
+        quarantine: vote?.state === "quarantined" ? vote.remaining : undefined,
         server: info?.product,
         uptime: info?.uptime,
         roundTrip: clock?.roundTrip,
@@ -237,8 +184,4 @@ function toReport(
     findings: [...findings.filter(isFatal), ...findings.filter((each) => !isFatal(each))],
     quorum,
   };
-}
-
-function isFatal({ severity }: Finding): boolean {
-  return severity === "fatal";
 }

@@ -1,7 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { pause } from "../pause.ts";
-import type { Probe } from "../redis/probe.ts";
-import { optional } from "./permission.ts";
+import { optional, type Probe } from "./probe.ts";
 
 /** A server's clock, as seen from here. Milliseconds. */
 export interface ClockFacts {
@@ -15,7 +14,7 @@ export interface ClockFacts {
   readonly frozen: boolean | undefined;
 }
 
-/** How long a clock is observed before it is said to move. Some servers' clock stands still for the length of a command. */
+/** How long a clock is observed. Some servers' clock stands still for the length of a command. */
 const CLOCK_OBSERVATION = 1_000;
 const CLOCK_SAMPLES = 5;
 
@@ -28,7 +27,7 @@ interface TimeSample {
   readonly ours: number;
 }
 
-/** Looks at the server's clock: `note` hears what is known, first of the offset, and a second later of its course. */
+/** Observes the server's clock: calls `note` first with the offset, and a second later with whether the clock moves. */
 export async function observeClock(
   { probe, clock, ended }: { probe: Probe; clock: Clock; ended: AbortSignal },
   note: (facts: ClockFacts) => void,

@@ -4,8 +4,8 @@ import type { Requester } from "../lock/lock-identity.ts";
 import { describeUnarmed } from "../lock/acquire-round.ts";
 import { NodeError } from "../redis/node-error.ts";
 
-/** Nobody: an examination stands in no line. */
-const NOBODY: Requester = {
+/** The check is in no wait list. */
+const UNLISTED: Requester = {
   process: "",
   queueId: "",
   position: "",
@@ -17,30 +17,30 @@ const NOBODY: Requester = {
 /** Whether a master votes, over the connection that locks use. */
 export type VoteCheck =
   | { readonly state: "votes" }
-  /** It may have forgotten locks, and does not vote for so many milliseconds. */
+  /** It may have forgotten locks, and gives no vote for so many milliseconds. */
   | { readonly state: "quarantined"; readonly remaining: number }
   /** Its guard gives no vote yet. */
   | { readonly state: "unarmed"; readonly cause: string }
-  /** Another entry speaks for the same server. */
+  /** Another entry votes for the same server. */
   | { readonly state: "duplicate"; readonly cause: string }
   | { readonly state: "failed"; readonly cause: string };
 
 /**
- * Asks all masters for their votes on no keys at all: that stores nothing, and each says whether it votes. Connects
- * at first use, and arms guards as an acquisition does. Each ballot is put in its place as soon as it is there: who has
- * no time to wait for a master that hangs has those of the others. Resolves when all are there.
+ * Asks all masters for a vote on no keys: it stores nothing, and shows whether each master votes. Connects at first use,
+ * and arms guards as an acquisition does. Puts each result into `votes` as soon as it is known, so that a master that
+ * hangs does not hide the others. Resolves when all are known.
  */
 export async function checkVotes(
   { masters, guards, names }: LockContext,
   maxTtl: number,
-  ballots: VoteCheck[],
+  votes: VoteCheck[],
 ): Promise<void> {
   await new Promise<void>((resolve) => {
     const identity = { names, keys: [], owner: "ready", token: 1, guarded: guards.enabled };
-    const request = { ...identity, requester: NOBODY, ttl: maxTtl, holder: "" };
+    const request = { ...identity, requester: UNLISTED, ttl: maxTtl, holder: "" };
     masters.gather(acquireOperation, request, (node, reply, open) => {
       if (!(reply instanceof NodeError)) guards.onReply(node, reply);
-      ballots[node] = toVoteCheck(reply);
+      votes[node] = toVoteCheck(reply);
       if (open === 0) resolve();
     });
   });

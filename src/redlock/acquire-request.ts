@@ -1,66 +1,118 @@
-import { refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { checkMs, refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { readOption } from "../data-option.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
 import { hostName } from "../host-name.ts";
+import type { AskingJob } from "../job-names.ts";
 import { normaliseKeys } from "../keys/normalise.ts";
 import { LONGEST_HOLDER_TEXT } from "../lock/stored-lock.ts";
-import { checkGrantable, checkHeartbeat, checkMs, type RedlockSettings } from "./options.ts";
+import type { AbortSource } from "../on-abort.ts";
+import type { Waiter } from "../waiters/waiter.ts";
+import { REDLOCK_OPTIONS } from "./data-options.ts";
+import { checkGrantable, checkHeartbeat, type RedlockSettings } from "./options.ts";
 
 /** Options of one acquisition. All durations are whole milliseconds. */
 export interface AcquireOptions {
-  /** How long the lock lives when nobody extends it. @defaultValue the `Redlock`'s `ttl` */
+  /** How long the lock lives without an extend. @defaultValue the `Redlock`'s `ttl` */
   ttl?: number;
   /** Between two extends; `false` for none. @defaultValue the `Redlock`'s, or `ttl / 3` when `ttl` is given */
   heartbeat?: number | false;
-  /** How long to wait for a key that somebody else holds. @defaultValue 0 */
+  /** How long to wait for a key that is held. @defaultValue 0 */
   waitTimeout?: number;
   /** Ends the wait; the acquisition then throws the signal's reason, and holds nothing. */
   signal?: AbortSignal;
-  /** Who we are, for operators; at most 256 characters are kept. @defaultValue host name and process id */
+  /** Describes the holder to operators; at most 256 characters are kept. @defaultValue host name and process id */
   holder?: string;
 }
 
-/** A checked acquisition, with the defaults of its `Redlock`. */
+/** What the job wrapper adds to an acquisition. */
+export interface JobRequest {
+  readonly job: AskingJob;
+  /** When a job that was parked was first refused, in ms since 1970. Must not reject. */
+  readonly waitingSince?: Promise<number | undefined>;
+  /** The job as a waiter: it outlives the acquisition, and keeps its position after a conflict. */
+  readonly waiter?: Waiter;
+  /** True when `waiter` may be in the wait lists already. */
+  readonly listed?: boolean;
+  /**
+   * Whether the job joins the wait lists of taken keys at the first conflict; `"replacing"` supersedes earlier jobs from
+   * then on.
+   */
+  readonly joins?: boolean | "replacing";
+  /** Ends the wait, once the attempt that is under way is over. */
+  readonly stops?: readonly AbortSource[];
+  /** Ends the acquisition at once, as `signal` does. */
+  readonly cancel?: AbortSource | undefined;
+}
+
+/** One acquisition, checked, with the defaults of its `Redlock`: the same object from the call to the lock. */
 export interface AcquireRequest {
   readonly keys: string[];
   readonly ttl: number;
   readonly heartbeat: number | false;
   readonly waitTimeout: number;
-  readonly signal: AbortSignal | undefined;
   readonly holder: string;
+  /** True when code runs under the lock that releases it when it is done. */
+  readonly scoped: boolean;
+  readonly job: JobRequest | undefined;
+  /** Ends the acquisition at once: the attempt goes on without its caller. `undefined` for nothing. */
+  readonly aborts: readonly AbortSource[] | undefined;
+  /** Ends the wait, once the attempt that is under way is over: `aborts` do too. */
+  readonly stops: readonly AbortSource[];
 }
 
-const KNOWN = ["ttl", "heartbeat", "waitTimeout", "signal", "holder"];
-/** Longest wait in ms for a held key: what a timer of Node can hold. */
-const LONGEST_WAIT = 2 ** 31 - 1;
+/** Each option, and how it is read where that takes no other option into account. */
+const OPTIONS = {
+  ttl: undefined,
+  heartbeat: undefined,
+  waitTimeout: {
+    takes: "duration",
+    says: "How long to wait for a key that is held.",
+    default: 0,
+    // The longest timer of Node.
+    max: 2 ** 31 - 1,
+  },
+  signal: undefined,
+  holder: { takes: "text", says: "Describes the holder to operators." },
+} as const satisfies Record<keyof AcquireOptions, unknown>;
 
-let usual: string | undefined;
+const NONE: readonly AbortSource[] = [];
 
-/** Who holds a lock of this process, unless it says so itself. */
-function usualHolder(): string {
-  return (usual ??= `${hostName()} pid ${process.pid}`.slice(0, LONGEST_HOLDER_TEXT));
+let processName: string | undefined;
+
+/** Describes this process as a holder. */
+function defaultHolder(): string {
+  return (processName ??= `${hostName()} pid ${process.pid}`.slice(0, LONGEST_HOLDER_TEXT));
 }
 
-/** Checks what is asked of `acquire`. */
+/**
+ * Checks the keys and options of an acquisition.
+ * @throws {LockKeyError} for what is no key; {@link LockConfigError} for a bad option.
+ */
 export function readAcquireRequest(
   settings: RedlockSettings,
   keys: unknown,
   options: unknown,
+  scoped = false,
+  job?: JobRequest,
 ): AcquireRequest {
-  if (options === undefined) {
+  if (options === undefined && job === undefined) {
     return {
       keys: normaliseKeys(keys as string | readonly string[]),
       ttl: settings.ttl,
       heartbeat: settings.heartbeat,
       waitTimeout: 0,
-      signal: undefined,
-      holder: usualHolder(),
+      holder: defaultHolder(),
+      scoped,
+      job,
+      aborts: undefined,
+      stops: NONE,
     };
   }
   requireObject("options", options, "an object of options");
   refuseUnknownOptions("", options, KNOWN);
   const given: AcquireOptions = options;
   const ttl = given.ttl === undefined ? settings.ttl : checkTtl(settings, given.ttl);
-  const { signal, holder = usualHolder() } = given;
+  const { signal } = given;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new LockConfigError({
       path: "signal",
@@ -68,26 +120,27 @@ export function readAcquireRequest(
       expected: "an AbortSignal",
     });
   }
-  if (typeof holder !== "string") {
-    throw new LockConfigError({
-      path: "holder",
-      found: describeValue(holder),
-      expected: "a text",
-    });
-  }
+  const holder = readOption("holder", given.holder ?? defaultHolder(), OPTIONS.holder);
+  const stops = job?.stops ?? NONE;
+  const aborts = abortsOf(signal, job?.cancel);
   return {
     keys: normaliseKeys(keys as string | readonly string[]),
     ttl,
     heartbeat: heartbeatOf(settings, given, ttl),
-    waitTimeout: checkMs("waitTimeout", given.waitTimeout ?? 0, 0, LONGEST_WAIT),
-    signal,
+    waitTimeout: readOption("waitTimeout", given.waitTimeout, OPTIONS.waitTimeout),
     holder: holder.slice(0, LONGEST_HOLDER_TEXT),
+    scoped,
+    job,
+    aborts,
+    stops: aborts === undefined ? stops : [...stops, ...aborts],
   };
 }
 
-/** Checks a ttl that is asked for in a call. */
+const KNOWN = Object.keys(OPTIONS);
+
+/** Checks a ttl that a call asks for. */
 export function checkTtl(settings: RedlockSettings, ttl: unknown): number {
-  const checked = checkMs("ttl", ttl, 1, settings.maxTtl);
+  const checked = checkMs("ttl", ttl, REDLOCK_OPTIONS.ttl.min, settings.maxTtl);
   checkGrantable("ttl", checked, settings);
   return checked;
 }
@@ -102,4 +155,12 @@ function heartbeatOf(
   }
   if (given.ttl === undefined || settings.heartbeat === false) return settings.heartbeat;
   return checkHeartbeat("heartbeat", undefined, ttl, settings);
+}
+
+function abortsOf(
+  signal: AbortSignal | undefined,
+  cancel: AbortSource | undefined,
+): readonly AbortSource[] | undefined {
+  if (signal === undefined) return cancel && [cancel];
+  return cancel === undefined ? [signal] : [cancel, signal];
 }

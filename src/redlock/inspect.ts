@@ -1,11 +1,10 @@
 import { type Holder, LockUnavailableError, type NodeVote } from "../errors.ts";
 import { parsePosition } from "../waiters/waiter.ts";
 import type { LockContext } from "../lock/lock-context.ts";
-import type { Masters } from "../lock/masters.ts";
-import { type Reading, readOperation, type ReadReply } from "../lock/read-operation.ts";
-import type { Names } from "../lock/stored-lock.ts";
-import type { NodeError, NodeFailure } from "../redis/node-error.ts";
+import type { ReadReply } from "../lock/read-operation.ts";
+import type { NodeFailure } from "../redis/node-error.ts";
 import { toHolder } from "./holder.ts";
+import { type KeyReply, longestList, readKey } from "./read-key.ts";
 
 /** What one master knows about a key. */
 export interface NodeInspection {
@@ -13,9 +12,9 @@ export interface NodeInspection {
   node: string;
   /** `foreign`: something that is no lock is stored under the key. Else why the master did not answer. */
   state: "free" | "held" | "foreign" | NodeFailure;
-  /** Who holds the key on this master. */
+  /** The holder of the key on this master. */
   holder: Holder | undefined;
-  /** Milliseconds until the key expires on this master if nobody extends it; `undefined` when it does not. */
+  /** Milliseconds until the key expires on this master without an extend; `undefined` when it does not. */
   expiresIn: number | undefined;
   /** The highest fencing token this master knows for the key; 0 when none. */
   mark: number;
@@ -31,25 +30,25 @@ export interface NodeInspection {
   cause: string | undefined;
 }
 
-/** Somebody in line for a key. */
+/** A waiter of a key. */
 export interface WaiterInspection {
   /** A job, as `prefix:queue:id`; `undefined` for a program that waits in `acquire`. */
   job: string | undefined;
   /** Smaller comes first. */
   priority: number;
-  /** When the job was to run, or the wait began, in milliseconds since 1970 by the clock of who waits. */
+  /** When the job was to run, or the wait began, in milliseconds since 1970 by the clock of the waiting process. */
   since: number | undefined;
 }
 
 /** What the masters know about a key. */
 export interface KeyInspection {
   key: string;
-  /** True when so many masters hold the key that nobody else can get it now. */
+  /** True when so many masters hold the key that no other client can get it now. */
   locked: boolean;
   /** The holder that a quorum names. */
   holder: Holder | undefined;
   quorum: number;
-  /** How many are in line for the key, by the master that knows most of them. */
+  /** How many wait for the key, by the master that knows most of them. */
   waiting: number;
   /** The first 20 of them, in order. */
   waiters: WaiterInspection[];
@@ -61,13 +60,13 @@ export interface KeyInspection {
  * @throws {LockUnavailableError} when no quorum answers.
  */
 export async function inspectKey(context: LockContext, key: string): Promise<KeyInspection> {
-  const inspection = await lookAtKey(context, key);
+  const inspection = await surveyKey(context, key);
   const unavailable = unavailability(inspection, context.nodeTimeout);
   if (unavailable !== undefined) throw unavailable;
   return inspection;
 }
 
-/** Why the answers about a key are too few to be certain of anything; `undefined` when a quorum answered. */
+/** The error for too few answers about a key; `undefined` when a quorum answered. */
 export function unavailability(
   { key, nodes, quorum }: KeyInspection,
   nodeTimeout: number,
@@ -81,12 +80,11 @@ export function unavailability(
   return new LockUnavailableError({ keys: [key], votes, quorum, nodeTimeout });
 }
 
-/** As {@link inspectKey}, but tells what there is, however few masters answer: nothing of it is certain then. */
-export async function lookAtKey(
-  { masters, names, guards }: LockContext,
-  key: string,
-): Promise<KeyInspection> {
-  const replies = withoutAttempts(await readEverywhere(masters, names, key));
+/** As {@link inspectKey}, but reports what is known, however few masters answer: none of it is certain then. */
+export async function surveyKey(context: LockContext, key: string): Promise<KeyInspection> {
+  const { masters, guards } = context;
+  const replies = withoutAttempts(await readKey(context, key));
+  const list = longestList(replies);
   const isNew = replies.every((reply) => reply instanceof Error || reply.guard === "absent");
   const nodes = replies.map((reply, index) => ({
     ...describeNode(masters.names[index] ?? "", reply),
@@ -97,73 +95,21 @@ export async function lookAtKey(
     locked: nodes.filter(({ state }) => state === "free").length < masters.quorum,
     holder: holderOfQuorum(replies, masters.quorum),
     quorum: masters.quorum,
-    ...lineOf(replies),
+    waiting: list?.waiting ?? 0,
+    waiters: (list?.first ?? []).map(toWaiter),
     nodes,
   };
 }
 
-/** The longest of the lines: a master that was away has not heard of all who wait. */
-function lineOf(
-  replies: readonly (ReadReply | NodeError)[],
-): Pick<KeyInspection, "waiting" | "waiters"> {
-  const lines = replies.flatMap((reply) => (reply instanceof Error ? [] : [reply]));
-  const [longest] = lines.toSorted((a, b) => b.waiting - a.waiting);
-  return { waiting: longest?.waiting ?? 0, waiters: (longest?.first ?? []).map(toWaiter) };
-}
-
-function toWaiter({ position, priority }: ReadReply["first"][number]): WaiterInspection {
+/** Describes an entry of a wait list. */
+export function toWaiter({ position, priority }: ReadReply["first"][number]): WaiterInspection {
   const { since, queueId = "", id = "" } = parsePosition(position) ?? {};
   const queue = queueId.startsWith("~") ? undefined : queueId.slice(queueId.indexOf(" ") + 1);
   return { job: queue === undefined ? undefined : `${queue}:${id}`, priority, since };
 }
 
-/** How many in line are read at once: well below a millisecond of a master's time. */
-const PAGE = 500;
-
-/**
- * Goes through all who are in line for a key, by the master that knows most of them. What comes or goes meanwhile may be missed.
- * @throws {LockUnavailableError} when no quorum answers.
- */
-export async function* walkWaiters(
-  context: LockContext,
-  key: string,
-): AsyncGenerator<WaiterInspection, void, void> {
-  const { masters, names } = context;
-  const seen = new Set<string>();
-  for (let from = 0; ; from += PAGE) {
-    const replies = await readEverywhere(masters, names, key, { from, count: PAGE });
-    const lines = replies.flatMap((reply) => (reply instanceof Error ? [] : [reply]));
-    // Who is missing is told by a look that describes each master.
-    if (lines.length < masters.quorum) await inspectKey(context, key);
-    const [longest] = lines.toSorted((a, b) => b.waiting - a.waiting);
-    for (const waiter of longest?.first ?? []) {
-      // Those before it may have left since the last page, or others have come between.
-      if (!seen.has(waiter.position)) yield toWaiter(waiter);
-      seen.add(waiter.position);
-    }
-    if ((longest?.first.length ?? 0) < PAGE) return;
-  }
-}
-
-function readEverywhere(
-  masters: Masters,
-  names: Names,
-  key: string,
-  page: Pick<Reading, "from" | "count"> = {},
-): Promise<(ReadReply | NodeError)[]> {
-  const replies: (ReadReply | NodeError)[] = [];
-  return new Promise((resolve) => {
-    masters.gather(readOperation, { names, key, ...page }, (node, reply, open) => {
-      replies[node] = reply;
-      if (open === 0) resolve(replies);
-    });
-  });
-}
-
-/** What a master has accepted in quarantine is a vote for nobody, unless it is for one that other masters name too. */
-function withoutAttempts(
-  replies: readonly (ReadReply | NodeError)[],
-): readonly (ReadReply | NodeError)[] {
+/** A lock that a master accepted in quarantine is no vote, unless other masters name the same holder. */
+function withoutAttempts(replies: readonly KeyReply[]): readonly KeyReply[] {
   const holding = new Set<string>();
   for (const reply of replies) {
     if (reply instanceof Error || reply.holder?.provisional) continue;
@@ -176,11 +122,11 @@ function withoutAttempts(
 }
 
 /**
- * @param isGuarded whether votes look at the guards.
- * @param isNew whether no master has one.
+ * @param isGuarded whether votes depend on the guards.
+ * @param isNew whether no master has a guard.
  */
 function voteOf(
-  reply: ReadReply | NodeError,
+  reply: KeyReply,
   isGuarded: boolean,
   isNew: boolean,
 ): Pick<NodeInspection, "vote" | "quarantine"> {
@@ -194,10 +140,7 @@ function voteOf(
     : { vote: "quarantined", quarantine: reply.quarantine };
 }
 
-function describeNode(
-  node: string,
-  reply: ReadReply | NodeError,
-): Omit<NodeInspection, "vote" | "quarantine"> {
+function describeNode(node: string, reply: KeyReply): Omit<NodeInspection, "vote" | "quarantine"> {
   if (reply instanceof Error) {
     const { failure, message } = reply;
     return {
@@ -224,10 +167,7 @@ function isAnswer(state: NodeInspection["state"]): boolean {
   return state === "free" || state === "held" || state === "foreign";
 }
 
-function holderOfQuorum(
-  replies: readonly (ReadReply | NodeError)[],
-  quorum: number,
-): Holder | undefined {
+function holderOfQuorum(replies: readonly KeyReply[], quorum: number): Holder | undefined {
   const holders = replies.flatMap((reply) =>
     reply instanceof Error || reply.holder === undefined ? [] : [reply.holder],
   );

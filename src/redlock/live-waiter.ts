@@ -1,31 +1,31 @@
 import type { Clock } from "../clock.ts";
-import type { WaitLists } from "../waiters/wait-lists.ts";
+import { type AbortSource, onAbort } from "../on-abort.ts";
 import type { Waiter } from "../waiters/waiter.ts";
-import { onAbort, type AbortSource } from "../on-abort.ts";
+import type { WaitLists } from "../waiters/wait-lists.ts";
 
-/** Somebody who waits in this process until it is its turn. It remembers a call that came while it was busy. */
+/** A caller that sleeps in this process until a key is reserved for it. It remembers a wake-up that comes while it is busy. */
 export class LiveWaiter {
   readonly #waitLists: WaitLists;
   readonly #keys: readonly string[];
   readonly #forget: () => void;
-  #called = false;
-  #wake: () => void = sleepOn;
+  #woken = false;
+  #wake: () => void = ignore;
 
   constructor(waitLists: WaitLists, { position }: Waiter, keys: readonly string[]) {
     this.#waitLists = waitLists;
     this.#keys = keys;
     this.#forget = waitLists.await(position, keys, () => {
-      this.#called = true;
+      this.#woken = true;
       this.#wake();
     });
   }
 
   /**
-   * Joins the lines, or joins them again, and forgets earlier calls.
-   * @returns false when too few masters have heard of it for a call to be sure.
+   * Joins the wait lists, or joins them again, and forgets earlier wake-ups.
+   * @returns false when too few masters know the waiter: a wake-up is not certain then.
    */
   async join(waiter: Waiter, tries: number, keptFor: number): Promise<boolean> {
-    this.#called = false;
+    this.#woken = false;
     const { quiet, heard } = await this.#waitLists.join(waiter, this.#keys, {
       state: "living",
       tries,
@@ -35,13 +35,13 @@ export class LiveWaiter {
     return heard;
   }
 
-  /** Resolves when it is our turn, after `ms`, or when a signal aborts. */
-  async come(clock: Clock, ms: number, signals: readonly AbortSource[]): Promise<void> {
-    if (this.#called || signals.some(({ aborted }) => aborted)) return;
+  /** Resolves at the wake-up, after `ms`, or when a signal aborts. */
+  async sleep(clock: Clock, ms: number, signals: readonly AbortSource[]): Promise<void> {
+    if (this.#woken || signals.some(({ aborted }) => aborted)) return;
     await new Promise<void>((resolve) => {
       const timer = clock.timer(ms, () => this.#wake());
       this.#wake = () => {
-        this.#wake = sleepOn;
+        this.#wake = ignore;
         clock.clearTimer(timer);
         for (const forget of forgets) forget();
         resolve();
@@ -50,11 +50,10 @@ export class LiveWaiter {
     });
   }
 
-  /** Nobody waits any more. */
+  /** Takes no further wake-ups. */
   end(): void {
     this.#forget();
   }
 }
 
-/** Nobody waits. */
-function sleepOn(): void {}
+function ignore(): void {}

@@ -1,11 +1,12 @@
-import { checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { readOption } from "../data-option.ts";
 import { describeValue, LockConfigError } from "../errors.ts";
 import type { RedlockWarning } from "../events.ts";
-import { LONGEST_TTL, RETENTION } from "../lock/stored-lock.ts";
 import { abortMargin, drift, grantPatience } from "../lock/validity.ts";
 import { checkTelemetry, type RedlockTelemetry } from "./telemetry.ts";
 import { type Endpoint, parseEndpoints } from "../redis/endpoint.ts";
 import type { NodeOption } from "../redis/node-options.ts";
+import { REDLOCK_OPTIONS } from "./data-options.ts";
 
 /** Options of a `Redlock`. All durations are whole milliseconds. */
 export interface RedlockOptions {
@@ -73,86 +74,38 @@ export interface RedlockSettings {
   readonly telemetry: RedlockTelemetry | undefined;
 }
 
-const KNOWN = [
-  "nodes",
-  "ttl",
-  "maxTtl",
-  "heartbeat",
-  "nodeTimeout",
-  "driftFactor",
-  "prefix",
-  "restartGuard",
-  "clockSkewBudget",
-  "telemetry",
-];
-
 const DEFAULT_NODES = ["redis://127.0.0.1:6379/0"];
-const DEFAULT_TTL = 15_000;
-const DEFAULT_DRIFT_FACTOR = 0.01;
-/** The largest `driftFactor`, also in rules. */
-export const LARGEST_DRIFT_FACTOR = 0.2;
-const DEFAULT_CLOCK_SKEW_BUDGET = 5_000;
 /** A vote that takes this many ms, or the node timeout if that is less, must still make a lock. */
 const HEALTHY_ANSWER = 50;
 
-/** Checks the options of a `Redlock`; throws `LockConfigError` for what could never work. */
+/** Checks the options of a `Redlock`, and fills in defaults. @throws {LockConfigError} for what could never work. */
 export function checkRedlockOptions(options: unknown): RedlockSettings {
   requireObject("options", options, "an object of options");
-  refuseUnknownOptions("", options, KNOWN);
+  refuseUnknownOptions("", options, ["nodes", ...Object.keys(REDLOCK_OPTIONS), "telemetry"]);
   const given: RedlockOptions = options;
+  const known = REDLOCK_OPTIONS;
   checkNodes("nodes" in given ? given.nodes : DEFAULT_NODES);
   const endpoints = parseEndpoints("nodes", given.nodes ?? DEFAULT_NODES);
-  const driftFactor = checkNumber("driftFactor", given.driftFactor ?? DEFAULT_DRIFT_FACTOR, {
-    min: 0,
-    max: LARGEST_DRIFT_FACTOR,
-    unit: "a number",
-    integer: false,
-  });
-  const ttl = checkMs("ttl", given.ttl ?? DEFAULT_TTL, 1, LONGEST_TTL);
-  const nodeTimeout = checkMs(
+  const driftFactor = readOption("driftFactor", given.driftFactor, known.driftFactor);
+  const ttl = readOption("ttl", given.ttl, known.ttl);
+  const usualTimeout = Math.round(Math.min(Math.max(ttl / 20, 50), 1_000));
+  const nodeTimeout = readOption(
     "nodeTimeout",
-    given.nodeTimeout ?? Math.round(Math.min(Math.max(ttl / 20, 50), 1_000)),
-    10,
-    60_000,
+    given.nodeTimeout ?? usualTimeout,
+    known.nodeTimeout,
   );
   checkGrantable("ttl", ttl, { nodeTimeout, driftFactor });
-  const maxTtl = checkMs("maxTtl", given.maxTtl ?? ttl, ttl, LONGEST_TTL);
-  const heartbeat = checkHeartbeat("heartbeat", given.heartbeat, ttl, { nodeTimeout, driftFactor });
-  const prefix: unknown = given.prefix ?? "redlock:";
-  if (typeof prefix !== "string" || prefix.length > 256) {
-    throw new LockConfigError({
-      path: "prefix",
-      found: describeValue(prefix),
-      expected: "a string of at most 256 characters",
-    });
-  }
-  const restartGuard: unknown = given.restartGuard ?? true;
-  if (typeof restartGuard !== "boolean" && restartGuard !== "trust-new") {
-    throw new LockConfigError({
-      path: "restartGuard",
-      found: describeValue(restartGuard),
-      expected: 'true, "trust-new" or false',
-    });
-  }
-  // Longer than the masters remember marks, it could not keep them in order.
-  const clockSkewBudget = checkMs(
-    "clockSkewBudget",
-    given.clockSkewBudget ?? DEFAULT_CLOCK_SKEW_BUDGET,
-    0,
-    RETENTION / 4,
-  );
-  const telemetry = checkTelemetry("telemetry", given.telemetry);
   return {
     endpoints,
     ttl,
-    maxTtl,
-    heartbeat,
+    maxTtl: readOption("maxTtl", given.maxTtl ?? ttl, { ...known.maxTtl, min: ttl }),
+    heartbeat: checkHeartbeat("heartbeat", given.heartbeat, ttl, { nodeTimeout, driftFactor }),
     nodeTimeout,
     driftFactor,
-    prefix,
-    restartGuard,
-    clockSkewBudget,
-    telemetry,
+    prefix: readOption("prefix", given.prefix, known.prefix),
+    restartGuard: readOption("restartGuard", given.restartGuard, known.restartGuard),
+    clockSkewBudget: readOption("clockSkewBudget", given.clockSkewBudget, known.clockSkewBudget),
+    telemetry: checkTelemetry("telemetry", given.telemetry),
   };
 }
 
@@ -175,11 +128,6 @@ export function refuseSeveralNodes(path: string, node: unknown): void {
   if (typeof node !== "string" || !/,\s*(?:redis|valkey)s?:\/\//i.test(node)) return;
   const found = "several URLs in one text";
   throw new LockConfigError({ path, found, expected: "one: split it at its commas" });
-}
-
-/** Checks a number of whole milliseconds. */
-export function checkMs(path: string, value: unknown, min: number, max: number): number {
-  return checkNumber(path, value, { min, max, unit: "whole milliseconds" });
 }
 
 /** Refuses a ttl that is over before healthy masters have answered. */

@@ -94,8 +94,7 @@ export function decideReservation(
     head,
     next: distinct(next),
     dissent:
-      names.some((name) => name !== head.position) ||
-      said.some(({ status }) => status === "free"),
+      names.some((name) => name !== head.position) || said.some(({ status }) => status === "free"),
     waiting,
   };
 }

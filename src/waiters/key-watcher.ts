@@ -190,7 +190,9 @@ export class KeyWatcher implements Task {
 
   /** Whether this process gives the turn, or has given it. */
   #isOurs(decision: ReservationDecision): boolean {
-    return decision.kind === "next" || (decision.kind === "reserved" && this.#wakeups.has(decision));
+    return (
+      decision.kind === "next" || (decision.kind === "reserved" && this.#wakeups.has(decision))
+    );
   }
 
   /** The masters say that it is the turn of a waiter that this process has parked, or that waits in it. */

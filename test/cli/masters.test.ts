@@ -334,9 +334,7 @@ describe("inspect", () => {
     await nodes.kill(1);
     const { code, out } = await ask("inspect", "account:99");
     expect(code).toBe(3);
-    expect(out).toMatch(
-      /^account:99 is unavailable: 1 of 3 masters can vote, a lock needs 2/,
-    );
+    expect(out).toMatch(/^account:99 is unavailable: 1 of 3 masters can vote, a lock needs 2/);
     const advice = out.replaceAll(/\s+/g, " ");
     expect(advice).toMatch(/Wait [\d.]+ s; no action is needed. Locks are unavailable while/);
     expect(advice).toContain(`Or bring back ${nameOf(1)}.`);
@@ -362,7 +360,9 @@ describe("inspect", () => {
     expect(lost.out).toMatch(
       new RegExp(`${nameOf(2)} +free; cannot vote: new, or lost its memory\n`),
     );
-    expect(lost.out).toContain(`The quarantine of ${nameOf(2)} starts when a client asks for a lock`);
+    expect(lost.out).toContain(
+      `The quarantine of ${nameOf(2)} starts when a client asks for a lock`,
+    );
   });
 
   it("says that there is no quorum, what each master said, and what is known all the same", async () => {
@@ -446,11 +446,15 @@ describe("inspect", () => {
     const minority = await ask("inspect", "a");
     expect(minority.code).toBe(1);
     expect(minority.out).toMatch(/^a is free\n/);
-    expect(minority.out).toMatch(new RegExp(`${nameOf(0)} +held by another program, never expires`));
+    expect(minority.out).toMatch(
+      new RegExp(`${nameOf(0)} +held by another program, never expires`),
+    );
     await two!.lpush("redlock:a", "a list");
     const blocked = await ask("inspect", "a");
     expect(blocked.code).toBe(1);
-    expect(blocked.out).toMatch(/^a is blocked: a value that is no lock, or never expires, is stored under it/);
+    expect(blocked.out).toMatch(
+      /^a is blocked: a value that is no lock, or never expires, is stored under it/,
+    );
     expect(blocked.out).toMatch(new RegExp(`${nameOf(1)} +not a lock but a list`));
     expect(blocked.out.replaceAll(/\s+/g, " ")).toContain(
       `Find the program that stores redlock:a on ${nameOf(0)} and ${nameOf(1)}`,
@@ -505,7 +509,10 @@ describe("inspect", () => {
       'nodes: ["${NOBODY}", http://x]\nprefix: "mine:"\nrules: [{key: "{{dta}}"}]\n',
     );
     const { code, out, notes } = await ask("inspect", "a", "--config", other);
-    expect([code, notes]).toEqual([0, `${other} has 3 problems; bullmq-redlock check-config shows them\n`]);
+    expect([code, notes]).toEqual([
+      0,
+      `${other} has 3 problems; bullmq-redlock check-config shows them\n`,
+    ]);
     expect(out).toMatch(/^a is held by me/);
   });
 });
@@ -585,9 +592,7 @@ describe("ls", () => {
     for (const client of redisClients(nodes)) await client.set("redlock:a", "left over");
     const { code, out } = await ask("ls");
     expect(code).toBe(1);
-    expect(out).toMatch(
-      /a +another program +\? +\? +3 of 3 +0 +stuck: inspect it/,
-    );
+    expect(out).toMatch(/a +another program +\? +\? +3 of 3 +0 +stuck: inspect it/);
   });
 });
 

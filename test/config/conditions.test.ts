@@ -1,3 +1,4 @@
+import { Engine } from "../../src/redlock/engine.ts";
 import * as fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { type Conditions, defineLocks, type LockRule } from "../../src/config/index.ts";
@@ -5,7 +6,6 @@ import { Pattern } from "../../src/config/pattern.ts";
 import { Reach } from "../../src/config/reach.ts";
 import { Condition, covers, isEmpty, type Rule } from "../../src/config/rule.ts";
 import { Scanner } from "../../src/keys/scanner.ts";
-import { Redlock } from "../../src/index.ts";
 import { problemsOf, line } from "./support.ts";
 
 const NODES = ["redis://a", "redis://b", "redis://c"];
@@ -278,7 +278,7 @@ describe("a rule that no job reaches", () => {
 
 describe("10,000 rules", () => {
   it("have options that are checked, and paths and templates that are read, once for all that are written alike", async () => {
-    const checked = vi.spyOn(Redlock.prototype, "checkAcquireOptions");
+    const checked = vi.spyOn(Engine.prototype, "checkAcquireOptions");
     const read = vi.spyOn(Scanner.prototype as unknown as { match(): string }, "match");
     const rules = Array.from({ length: 10_000 }, (_, index) => ({
       queue: [`tenant-${index}-*`, `t-${index}`],

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
 import { LOCK_DATA_OPTIONS } from "../../src/bullmq/lock-settings.ts";
 import type { DataOption } from "../../src/data-option.ts";
-import { REDLOCK_DATA_OPTIONS } from "../../src/redlock/data-options.ts";
+import { REDLOCK_OPTIONS } from "../../src/redlock/data-options.ts";
 import { type Conditions, defineLocks, type RuleMatch } from "../../src/config/index.ts";
 import { errorOf, problemsOf } from "./support.ts";
 
@@ -50,7 +50,7 @@ describe("docs/configuration.md", () => {
   it("has every option, with what it takes and does", () => {
     const rows = page.split("\n").filter((line) => line.startsWith("| `"));
     const shown = rows.map((row) => row.split("|").map((cell) => cell.trim()));
-    const said = Object.entries({ ...REDLOCK_DATA_OPTIONS, ...LOCK_DATA_OPTIONS }).map(
+    const said = Object.entries({ ...REDLOCK_OPTIONS, ...LOCK_DATA_OPTIONS }).map(
       ([name, { takes, says }]: [string, DataOption]) => {
         const choices = typeof takes === "string" ? takes : takes.map((each) => `\`${each}\``);
         return ["", `\`${name}\``, Array.isArray(choices) ? choices.join(", ") : choices, says, ""];

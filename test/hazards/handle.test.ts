@@ -1,3 +1,4 @@
+import { RedlockHandle } from "../../src/handle/handle.ts";
 import { describe, expect, test } from "vitest";
 import { LockConflictError, LockLostError, LockUnavailableError } from "../../src/index.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
@@ -19,9 +20,9 @@ describe("a re-entrant handle (P2)", () => {
     const redlock = await connectRedlock(nodes.urls, { ttl: 10_000 });
     const clients = redisClients(nodes);
 
-    await redlock.handle("account", { reentrant: true }).using(async (lock) => {
+    await new RedlockHandle(redlock, "account", { reentrant: true }).using(async (lock) => {
       expect(lock.held).toBe(true);
-      await redlock.handle("account", { reentrant: true }).using((inner) => {
+      await new RedlockHandle(redlock, "account", { reentrant: true }).using((inner) => {
         expect(inner).toBe(lock);
       });
       expect(await valuesOf(clients, "account")).toContainEqual(expect.any(String));
@@ -37,7 +38,7 @@ describe("a re-entrant handle (P2)", () => {
 
     const error = await failureOf(
       (async () => {
-        await using handle = redlock.handle("account", { reentrant: true });
+        await using handle = new RedlockHandle(redlock, "account", { reentrant: true });
         expect(await handle.acquire()).toBe(true);
         expect(await handle.acquire()).toBe(true);
         await handle.release();
@@ -51,13 +52,13 @@ describe("a re-entrant handle (P2)", () => {
 
   test("keeps strangers out, whoever is inside", async () => {
     const redlock = await connectRedlock(nodes.urls);
-    const stranger = redlock.handle("account", { reentrant: true, retryTimes: 1 });
+    const stranger = new RedlockHandle(redlock, "account", { reentrant: true, retryTimes: 1 });
     let ask: (() => void) | undefined;
     const asked = new Promise<void>((resolve) => (ask = resolve));
     // Started outside the block, so it is no part of it.
     const answer = asked.then(() => stranger.acquire());
 
-    await redlock.handle("account", { reentrant: true }).using(async () => {
+    await new RedlockHandle(redlock, "account", { reentrant: true }).using(async () => {
       ask?.();
       expect(await answer).toBe(false);
     });
@@ -65,7 +66,7 @@ describe("a re-entrant handle (P2)", () => {
 
   test("does not let anybody in again after the lock was lost", async () => {
     const redlock = await connectRedlock(nodes.urls);
-    const handle = redlock.handle("account", { reentrant: true, heartbeat: false });
+    const handle = new RedlockHandle(redlock, "account", { reentrant: true, heartbeat: false });
     await handle.acquire();
     await untilAborted(handle.lock!);
 
@@ -77,7 +78,7 @@ describe("the tries of a handle (P5)", () => {
   test("end with the last one: nobody sleeps after it", async () => {
     const redlock = await connectRedlock(nodes.urls);
     await redlock.acquire("account");
-    const handle = redlock.handle("account", { retryTimes: 1, retryDelay: 3_600_000 });
+    const handle = new RedlockHandle(redlock, "account", { retryTimes: 1, retryDelay: 3_600_000 });
 
     const { value, ms } = await timed(() => handle.acquire());
 
@@ -87,7 +88,7 @@ describe("the tries of a handle (P5)", () => {
 
   test("tell a held key from too few nodes", async () => {
     const redlock = await connectRedlock(nodes.urls);
-    const handle = redlock.handle("account", { retryTimes: 2, retryDelay: 20 });
+    const handle = new RedlockHandle(redlock, "account", { retryTimes: 2, retryDelay: 20 });
     await redlock.acquire("account");
     expect(await handle.acquire()).toBe(false);
     expect(await failureOf(handle.using(() => undefined))).toBeInstanceOf(LockConflictError);
@@ -100,7 +101,7 @@ describe("the tries of a handle (P5)", () => {
 
   test("lead to a lock that is extended while it is held", async () => {
     const redlock = await connectRedlock(nodes.urls, { ttl: 500 });
-    const handle = redlock.handle("account");
+    const handle = new RedlockHandle(redlock, "account");
     const { acquired, validity } = await handle.acquireWithValidity();
     await letPass(1_100);
 
@@ -117,7 +118,7 @@ describe("the tries of a handle (P5)", () => {
     const clients = redisClients(nodes);
     await clients[1]!.set("redlock:account", "one");
     await clients[2]!.set("redlock:account", "two");
-    const handle = redlock.handle("account", { retryTimes: 2, retryDelay: 20 });
+    const handle = new RedlockHandle(redlock, "account", { retryTimes: 2, retryDelay: 20 });
 
     expect(await handle.acquire()).toBe(false);
     expect(await handle.release()).toBe(false);
@@ -129,7 +130,7 @@ describe("the tries of a handle (P5)", () => {
 describe("a handle that is not re-entrant", () => {
   test("excludes itself, and its second try does not end the first hold", async () => {
     const redlock = await connectRedlock(nodes.urls);
-    const handle = redlock.handle("account", { retryTimes: 2, retryDelay: 10 });
+    const handle = new RedlockHandle(redlock, "account", { retryTimes: 2, retryDelay: 10 });
     expect(await handle.acquire()).toBe(true);
 
     expect(await handle.acquire()).toBe(false);

@@ -1,3 +1,4 @@
+import { RedlockOn } from "../../src/redlock/redlock.ts";
 import type { Redis } from "ioredis";
 import { expect, onTestFinished, vi } from "vitest";
 import type { Clock } from "../../src/clock.ts";
@@ -26,7 +27,7 @@ export function makeRedlock(
   const redlock =
     clock === undefined
       ? new Redlock(all)
-      : new Redlock(all, {
+      : new RedlockOn(all, {
           ...REAL_RUNTIME,
           clock,
         });

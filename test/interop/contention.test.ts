@@ -1,3 +1,4 @@
+import { RedlockHandle } from "../../src/handle/handle.ts";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -38,11 +39,12 @@ async function rounds(reservation: () => Promise<void>): Promise<void> {
 test("200 rounds of both kinds of clients on one key have one holder at a time, and both go on", async () => {
   const clients = redisClients(nodes);
   const handles = await Promise.all(
-    [1, 2, 3, 4].map(async () =>
-      (await connectOurs(nodes, { ttl: TTL })).handle("account", {
-        retryTimes: 10_000,
-        retryDelay: 10,
-      }),
+    [1, 2, 3, 4].map(
+      async () =>
+        new RedlockHandle(await connectOurs(nodes, { ttl: TTL }), "account", {
+          retryTimes: 10_000,
+          retryDelay: 10,
+        }),
     ),
   );
   const others = [redlockPy, redsync, nodeRedlock4].map((dialect: Dialect) =>

@@ -1,3 +1,4 @@
+import { RedlockHandle } from "../../src/handle/handle.ts";
 import PackagedRedlock from "redlock";
 import { describe, expect, test } from "vitest";
 import { LockConflictError } from "../../src/index.ts";
@@ -53,7 +54,7 @@ describe.each(Object.entries(PEERS))("%s", (_, makePeer) => {
       const stop = new AbortController();
       const stopped = redlock.acquire("account", { waitTimeout: 10_000, signal: stop.signal });
       expect(await redlock.tryAcquire("account", { waitTimeout: 150 })).toBeNull();
-      expect(await redlock.handle("account", { retryDelay: 5 }).acquire()).toBe(false);
+      expect(await new RedlockHandle(redlock, "account", { retryDelay: 5 }).acquire()).toBe(false);
       stop.abort(new Error("no longer"));
       await Promise.all([
         expect(stopped).rejects.toThrow("no longer"),

@@ -5,7 +5,8 @@ import { Redis } from "ioredis";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { LockConfigError, RedlockClosedError } from "../../src/errors.ts";
 import { FINDINGS } from "../../src/ready/findings.ts";
-import { NotReadyError, type ReadyOptions } from "../../src/ready/ready.ts";
+import type { ReadyOptions } from "../../src/ready/ready.ts";
+import { NotReadyError } from "../../src/ready/report.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import {
   arm,

@@ -1,3 +1,4 @@
+import { engineOf } from "../../src/redlock/redlock.ts";
 import { describe, expect, it } from "vitest";
 import { LockUnavailableError } from "../../src/errors.ts";
 import { positionOf } from "../../src/waiters/waiter.ts";
@@ -94,11 +95,12 @@ describe("an abort comes before every other outcome of an acquisition", () => {
       run: 1,
       replaceable: false,
     };
-    const acquiring = redlock.acquireScoped(
-      ["k"],
-      {},
-      { waiter, joins: true, job: { queueName: "q" }, cancel: controller.signal },
-    );
+    const acquiring = engineOf(redlock).acquire(["k"], {}, true, {
+      waiter,
+      joins: true,
+      job: { queueName: "q" },
+      cancel: controller.signal,
+    });
     controller.abort("mine");
     await expect(acquiring).rejects.toBe("mine");
     await clock.pass(1_000);

@@ -1,3 +1,4 @@
+import { engineOf } from "../../src/redlock/redlock.ts";
 import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { LockConflictError, RedlockClosedError } from "../../src/errors.ts";
@@ -293,7 +294,7 @@ describe("close", () => {
     const joins = ["1", "2"].map((id) => {
       const waiter = { position: positionOf(0, "q", id), priority: 0, queueId: "q", run: 1 };
       const how = { state: "parked", tries: 0, keptFor: OPTIONS.ttl } as const;
-      return redlock.waitLists.join({ ...waiter, replaceable: false }, ["k"], how);
+      return engineOf(redlock).waitLists.join({ ...waiter, replaceable: false }, ["k"], how);
     });
     await clock.until(redlock.close());
     await clock.until(Promise.all(joins));

@@ -1,3 +1,4 @@
+import { RedlockHandle } from "../../src/handle/handle.ts";
 import fc from "fast-check";
 import type * as Ioredis from "ioredis";
 import { Redis } from "ioredis";
@@ -296,8 +297,8 @@ describe("a Redlock refuses", () => {
     ["no options object", 5, /^options: found 5/],
   ])("in handle, at once: %s", (_, options, message) => {
     const redlock = make({});
-    expect(() => redlock.handle("k", options as object)).toThrow(LockConfigError);
-    expect(() => redlock.handle("k", options as object)).toThrow(message);
+    expect(() => new RedlockHandle(redlock, "k", options as object)).toThrow(LockConfigError);
+    expect(() => new RedlockHandle(redlock, "k", options as object)).toThrow(message);
   });
 
   it("to run what is no function, in using of itself and of a handle, and asks for no key", async () => {
@@ -305,7 +306,7 @@ describe("a Redlock refuses", () => {
     const acquired: unknown[] = [];
     redlock.on("acquired", (event) => acquired.push(event));
     const none = undefined as unknown as () => void;
-    const handle = redlock.handle("k", { reentrant: true });
+    const handle = new RedlockHandle(redlock, "k", { reentrant: true });
     for (const running of [redlock.using("k", none), handle.using(none)]) {
       await expect(running).rejects.toThrow(LockConfigError);
       await expect(running).rejects.toThrow(
@@ -324,8 +325,8 @@ describe("a Redlock refuses", () => {
     const redlock = make({});
     const message = `lock key: found ${found}, expected one key`;
     const given = key as string;
-    expect(() => redlock.handle(given)).toThrow(LockKeyError);
-    expect(() => redlock.handle(given)).toThrow(message);
+    expect(() => new RedlockHandle(redlock, given)).toThrow(LockKeyError);
+    expect(() => new RedlockHandle(redlock, given)).toThrow(message);
     for (const looking of [redlock.inspect(given), redlock.isLocked(given)]) {
       await expect(looking).rejects.toThrow(LockKeyError);
       await expect(looking).rejects.toThrow(message);

@@ -1,11 +1,12 @@
+import { RedlockOn } from "../../src/redlock/redlock.ts";
 import { afterAll, beforeAll } from "vitest";
 import type { Redis } from "ioredis";
 import type { Clock } from "../../src/clock.ts";
 import { systemRandom } from "../../src/random.ts";
 import { Master } from "../../src/redis/master.ts";
-import type { Finding } from "../../src/ready/findings.ts";
 import type { RedlockOptions } from "../../src/redlock/options.ts";
-import { NotReadyError, type ReadyOptions, type ReadyReport } from "../../src/ready/ready.ts";
+import type { ReadyOptions } from "../../src/ready/ready.ts";
+import { type Finding, NotReadyError, type ReadyReport } from "../../src/ready/report.ts";
 import { Redlock } from "../../src/redlock/redlock.ts";
 import { type RedisNodesOptions, startRedisNodes } from "../../src/testing/index.ts";
 import { redisClient } from "../support/redis.ts";
@@ -53,7 +54,7 @@ export function redlock(
   const made =
     clock === undefined
       ? new Redlock(all)
-      : new Redlock(all, {
+      : new RedlockOn(all, {
           clock,
           random: systemRandom,
           connect: (nodeOptions) => new Master(nodeOptions),

@@ -5,7 +5,7 @@ import {
   RedlockError,
 } from "../../src/errors.ts";
 import type { Random } from "../../src/random.ts";
-import { Redlock } from "../../src/redlock/redlock.ts";
+import { type Redlock, RedlockOn } from "../../src/redlock/redlock.ts";
 import { seededRandom } from "../support/simulated-redlock.ts";
 import { Faults } from "./faults.ts";
 import { Host } from "./host.ts";
@@ -107,7 +107,7 @@ function connect(world: World, index: number): Client {
     wallOffset: (2 * random.fraction() - 1) * wallSpread,
   });
   const wires: Wire[] = [];
-  const redlock = new Redlock(
+  const redlock = new RedlockOn(
     {
       ...scenario.options,
       ...(index % 2 === 1 && otherTtl !== undefined ? { ttl: otherTtl } : {}),

@@ -1,7 +1,7 @@
 import type { Clock } from "../../src/clock.ts";
 import type { Random } from "../../src/random.ts";
 import type { RedlockOptions } from "../../src/redlock/options.ts";
-import { Redlock } from "../../src/redlock/redlock.ts";
+import { type Redlock, RedlockOn } from "../../src/redlock/redlock.ts";
 import { SimulatedNode } from "../../src/testing/memory/simulated-node.ts";
 import { VirtualClock } from "../../src/testing/memory/virtual-clock.ts";
 
@@ -28,7 +28,7 @@ export function simulate(
   const random = seededRandom(1);
   const longest = options.maxTtl ?? options.ttl ?? 15_000;
   const client = (): Redlock =>
-    new Redlock(
+    new RedlockOn(
       { ...options, nodes: Array.from({ length: count }, (_, i) => `redis://lock-${i + 1}:6379`) },
       {
         clock,

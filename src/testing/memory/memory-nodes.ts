@@ -6,7 +6,7 @@ import type { Lock } from "../../lock/lock.ts";
 import { namesUnder } from "../../lock/stored-lock.ts";
 import { systemRandom } from "../../random.ts";
 import type { RedlockOptions } from "../../redlock/options.ts";
-import type { Redlock } from "../../redlock/redlock.ts";
+import { engineOf, type Redlock } from "../../redlock/redlock.ts";
 import { MemoryNode } from "./memory-node.ts";
 import { MemoryRedlock } from "./memory-redlock.ts";
 import { clearTimeout, setTimeout } from "./real-time.ts";
@@ -121,7 +121,7 @@ export class MemoryNodes implements AsyncDisposable {
     this.#assertOpen();
     normaliseKey(key);
     const locks = [...this.#clients].flatMap(([client, { prefix }]) =>
-      [...client.held]
+      [...engineOf(client).held]
         .filter((lock) => lock.held && lock.keys.includes(key))
         .map((lock) => ({ lock, name: namesUnder(prefix).lock(key) })),
     );
@@ -232,7 +232,7 @@ export class MemoryNodes implements AsyncDisposable {
   async #close(): Promise<void> {
     const clients = [...this.#clients.keys()];
     const closed = Promise.all(clients.map(async (client) => await client.close()));
-    for (const { held } of clients) for (const lock of held) lock.lose("closed");
+    for (const client of clients) for (const lock of engineOf(client).held) lock.lose("closed");
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise((resolve) => {
       timer = setTimeout(resolve, LONGEST_CLOSE);

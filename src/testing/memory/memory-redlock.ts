@@ -1,12 +1,12 @@
-import { NotReadyError, type ReadyReport } from "../../ready/ready.ts";
+import { NotReadyError, type ReadyReport } from "../../ready/report.ts";
 import { toFindings } from "../../ready/findings.ts";
-import { Redlock } from "../../redlock/redlock.ts";
+import { engineOf, RedlockOn } from "../../redlock/redlock.ts";
 
 /** A client of masters in memory: there is no server that `ready()` could examine. */
-export class MemoryRedlock extends Redlock {
+export class MemoryRedlock extends RedlockOn {
   /** Whether the masters answer. @throws {NotReadyError} while they are unreachable. */
   override async ready(): Promise<ReadyReport> {
-    const { nodes, quorum } = await this.lookAt("ready");
+    const { nodes, quorum } = await engineOf(this).survey("ready");
     const silent = nodes.filter(({ cause }) => cause !== undefined);
     const findings = toFindings(
       silent.map(({ node, cause = "" }) => ({ code: "unreachable", node, found: cause })),

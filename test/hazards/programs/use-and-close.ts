@@ -1,3 +1,4 @@
+import { RedlockHandle } from "../../../src/handle/handle.ts";
 import { Redlock } from "../../../src/index.ts";
 
 /**
@@ -15,7 +16,7 @@ const [kept] = await Promise.all([redlock.acquire("kept"), redlock.acquire(["one
 await kept.extend();
 await redlock.acquire("kept", { waitTimeout: 200 }).catch(() => undefined);
 await redlock.using("used", { signal: new AbortController().signal }, () => undefined);
-const handle = redlock.handle("handled");
+const handle = new RedlockHandle(redlock, "handled");
 await handle.acquire();
 await redlock.close();
 process.stdout.write("closed\n");

@@ -1,7 +1,7 @@
 import type { Job, Processor } from "bullmq";
 import { withLock } from "../../../src/bullmq/with-lock.ts";
 import type { Random } from "../../../src/random.ts";
-import { Redlock } from "../../../src/redlock/redlock.ts";
+import { RedlockOn } from "../../../src/redlock/redlock.ts";
 import { seededRandom } from "../../support/simulated-redlock.ts";
 import { Faults } from "../faults.ts";
 import { Host } from "../host.ts";
@@ -190,7 +190,7 @@ function begin(world: World, serves: readonly number[], index: number): Process 
   const { scenario, random, timeline, faults, oracle, servers, queues } = world;
   const host = new Host(timeline, { rate: 1, wallOffset: 0 });
   const wires: Wire[] = [];
-  const redlock = new Redlock(
+  const redlock = new RedlockOn(
     { ...scenario.options, nodes: servers.map((_, i) => `redis://lock-${i + 1}:6379`) },
     {
       clock: host,

@@ -3,32 +3,32 @@ import { drift } from "../lock/validity.ts";
 import { unusableReason } from "../redis/server-info.ts";
 import type { VoteCheck } from "./vote-check.ts";
 import type { FindingCode, Observation } from "./findings.ts";
-import type { NodeFacts } from "./node-facts.ts";
+import type { NodeFacts } from "./facts.ts";
 import type { ClockFacts } from "./server-clock.ts";
 import { type RedlockSettings, warningAboutCount } from "../redlock/options.ts";
 
-/** What was learned about all masters, and about the queue's Redis. */
+/** What is known about all masters, and about the queue's Redis. */
 export interface Facts {
   readonly nodes: readonly NodeFacts[];
-  /** What each master said to the connection that locks use. */
-  readonly ballots: readonly VoteCheck[];
+  /** What each master answered to the connection that locks use. */
+  readonly votes: readonly VoteCheck[];
   readonly queue: QueueFacts | undefined;
-  /** The longest ttl that the masters had been told of, if it is not ours. */
+  /** The longest ttl that the masters knew, if it is not the `maxTtl` of this client. */
   readonly otherMaxTtl: number | undefined;
 }
 
-/** What was learned about the queue's Redis. */
+/** What is known about the queue's Redis. */
 export type QueueFacts =
   | { readonly name: string; readonly runId: string }
   | { readonly name: string; readonly failure: string };
 
-/** What is to be said about the masters. Pure; the order is that of the masters. */
+/** Draws the conclusions, in the order of the masters. Pure. */
 export function judgeNodes(facts: Facts, settings: RedlockSettings): Observation[] {
   const observations: Observation[] = [];
   for (const [index, node] of facts.nodes.entries()) {
     const exclusions = excluding(facts, index);
-    // Of a master that cannot be asked, or must not vote, the rest is of no interest.
-    const others = exclusions.length > 0 ? [] : warnings(node, facts.ballots[index], settings);
+    // Warnings about a master that cannot vote are of no use.
+    const others = exclusions.length > 0 ? [] : warnings(node, facts.votes[index], settings);
     for (const [code, found] of [...exclusions, ...others]) {
       observations.push({ code, node: node.node, found });
     }
@@ -45,14 +45,14 @@ export function judgeNodes(facts: Facts, settings: RedlockSettings): Observation
   return observations;
 }
 
-/** Whether nothing but its own connection can keep a master from voting. */
+/** Whether only its own connection can keep a master from voting. */
 export function mayVote(nodes: readonly NodeFacts[], index: number): boolean {
-  return excluding({ nodes, ballots: [] }, index).length === 0;
+  return excluding({ nodes, votes: [] }, index).length === 0;
 }
 
 type Found = [code: FindingCode, found: string];
 
-function excluding({ nodes, ballots }: Pick<Facts, "nodes" | "ballots">, index: number): Found[] {
+function excluding({ nodes, votes }: Pick<Facts, "nodes" | "votes">, index: number): Found[] {
   const node = nodes[index];
   if (node === undefined) return [];
   const { info, failure, refusals } = node;
@@ -72,11 +72,13 @@ function excluding({ nodes, ballots }: Pick<Facts, "nodes" | "ballots">, index: 
   if (node.clock !== undefined) found.push(...excludingClock(node.clock));
   if (found.length > 0) return found;
   if (failure !== undefined) return [["unreachable", failure]];
-  const voteCheck = ballots[index];
+  const voteCheck = votes[index];
   if (voteCheck?.state === "failed") return [["unreachable", voteCheck.cause]];
-  // The entry that speaks for a server is the one that answered first; one of them is told of already.
-  const told = nodes.slice(index + 1).some((other) => other.info?.runId === runId);
-  return voteCheck?.state === "duplicate" && !told ? [["duplicate-server", voteCheck.cause]] : [];
+  // The connection that answered first votes for the server; the duplicate may be reported already, by its run id.
+  const reported = nodes.slice(index + 1).some((other) => other.info?.runId === runId);
+  return voteCheck?.state === "duplicate" && !reported
+    ? [["duplicate-server", voteCheck.cause]]
+    : [];
 }
 
 /** The server lacks room, not permission. */
@@ -143,9 +145,9 @@ function warnings(
   return found;
 }
 
-/** What the server does with its data, unless it has every write on disk before it answers. */
+/** How the server keeps its data, unless every write is on disk before the answer. */
 function describePersistence({ info, appendfsync }: NodeFacts): string | undefined {
-  if (info?.appendOnly === undefined) return "what it keeps is unknown";
+  if (info?.appendOnly === undefined) return "unknown persistence";
   if (!info.appendOnly) return "no append-only file";
   if (appendfsync === undefined) return "an append-only file; appendfsync is unknown";
   return appendfsync === "always" ? undefined : `appendfsync ${appendfsync}`;

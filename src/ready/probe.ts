@@ -1,8 +1,8 @@
 import type { Redis } from "ioredis";
 import type { Clock } from "../clock.ts";
-import { Connection } from "./connection.ts";
-import type { Endpoint } from "./endpoint.ts";
-import { describeConnectionError } from "./node-error.ts";
+import { Connection } from "../redis/connection.ts";
+import type { Endpoint } from "../redis/endpoint.ts";
+import { describeConnectionError } from "../redis/node-error.ts";
 
 /** What a {@link Probe} needs. */
 export interface ProbeOptions {
@@ -84,4 +84,41 @@ function toProbeError(error: unknown): ProbeError {
   if (error instanceof ProbeError) return error;
   const refused = error instanceof Error && error.name === "ReplyError";
   return new ProbeError(refused, describeConnectionError(error));
+}
+
+/** A command or an operation that the server refuses. */
+export interface Refusal {
+  /** The command, or the operation of the script. */
+  readonly what: string;
+  /** In the server's words. */
+  readonly cause: string;
+  /** True when locks do without it, and only the commands for operators do not; else absent. */
+  readonly onlyForLooking?: true;
+}
+
+/** The server's answer, or `undefined` when it refuses; `refuse` is called then. */
+export async function permitted<T>(
+  what: string,
+  ask: () => Promise<T>,
+  refuse: (refusal: Refusal) => void,
+): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (!(error instanceof ProbeError && error.refused)) throw error;
+    // These refuse the client, not the command.
+    if (/^(NOAUTH|WRONGPASS|LOADING|BUSY) /.test(error.message)) throw error;
+    refuse({ what, cause: error.message });
+    return undefined;
+  }
+}
+
+/** The server's answer, or `undefined` when it refuses. */
+export async function optional<T>(ask: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (error instanceof ProbeError && error.refused) return undefined;
+    throw error;
+  }
 }

@@ -1,20 +1,19 @@
 import type { Clock } from "../clock.ts";
 import { namesUnder } from "../lock/stored-lock.ts";
 import type { Random } from "../random.ts";
-import { type Probe, ProbeError } from "../redis/probe.ts";
 import { parseServerInfo, type ServerInfo, unusableReason } from "../redis/server-info.ts";
-import { optional, permitted, type Refusal } from "./permission.ts";
 import { checkPermissions } from "./permission-check.ts";
+import { optional, permitted, type Probe, ProbeError, type Refusal } from "./probe.ts";
 import { type ClockFacts, observeClock } from "./server-clock.ts";
 
-/** What was learned about one master. */
+/** What is known about one master. */
 export interface NodeFacts {
   readonly node: string;
   /** Why there are no more facts; `undefined` when all are there. */
   failure: string | undefined;
   info: ServerInfo | undefined;
   readonly refusals: Refusal[];
-  /** Why there will be no messages. */
+  /** Why messages do not work. */
   pubsubRefusal: string | undefined;
   /** `undefined` when the server does not say. */
   appendfsync: string | undefined;
@@ -27,7 +26,7 @@ export interface Examination {
   readonly clock: Clock;
   readonly random: Random;
   readonly prefix: string;
-  /** Whether votes look at the guard. */
+  /** Whether votes depend on the guard. */
   readonly guarded: boolean;
   /** Ends pauses; the probe is closed then. */
   readonly ended: AbortSignal;
@@ -46,7 +45,7 @@ export function noFacts(node: string, failure: string): NodeFacts {
   };
 }
 
-/** Fills in the facts, as far as the master lets us. Never rejects. */
+/** Fills in the facts, as far as the master permits. Never rejects. */
 export async function examine(facts: NodeFacts, examination: Examination): Promise<void> {
   try {
     await gather(facts, examination);
@@ -62,7 +61,7 @@ async function gather(facts: NodeFacts, examination: Examination): Promise<void>
   const info = await permitted("INFO", ask, (refusal) => facts.refusals.push(refusal));
   if (info === undefined) return;
   facts.info = parseServerInfo(info);
-  // Whatever else such a server says is no news.
+  // Nothing else matters about such a server.
   if (unusableReason(facts.info) !== undefined) return;
   const { runId } = facts.info;
   facts.refusals.push(...(await checkPermissions(probe, { ...examination, runId })));
@@ -80,7 +79,7 @@ async function askAppendfsync(probe: Probe): Promise<string | undefined> {
   return Array.isArray(reply) && reply.length === 2 ? String(reply[1]) : undefined;
 }
 
-/** Publishes and subscribes as waiters do; after it the connection is good for nothing else. */
+/** Publishes and subscribes as waiters do. The last use of the connection. */
 async function tryMessages(facts: NodeFacts, { probe, prefix }: Examination): Promise<void> {
   const channel = namesUnder(prefix).wake("@probe");
   try {

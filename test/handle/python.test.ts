@@ -1,3 +1,5 @@
+import { RedlockOn } from "../../src/redlock/redlock.ts";
+import { RedlockHandle } from "../../src/handle/handle.ts";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { LockConflictError, LockUnavailableError, RedlockError } from "../../src/errors.ts";
@@ -12,15 +14,17 @@ const servers = useRedisNodes(3);
 const rows: Record<string, () => Promise<void>> = {
   "a named lock": async () => {
     const { clock, redlock, client } = simulate(3, OPTIONS);
-    expect(await clock.until(redlock.handle("distributed_lock").acquire())).toBe(true);
-    expect(await clock.until(client().handle("distributed_lock").acquire())).toBe(false);
-    expect(await clock.until(client().handle("another_lock").acquire())).toBe(true);
+    expect(await clock.until(new RedlockHandle(redlock, "distributed_lock").acquire())).toBe(true);
+    expect(await clock.until(new RedlockHandle(client(), "distributed_lock").acquire())).toBe(
+      false,
+    );
+    expect(await clock.until(new RedlockHandle(client(), "another_lock").acquire())).toBe(true);
   },
   "the default node": async () => {
     const { nodes } = simulate(1);
     expect(nodes).toHaveLength(1);
     const names: string[] = [];
-    const redlock = new Redlock(undefined, {
+    const redlock = new RedlockOn(undefined, {
       clock: simulate(1).clock,
       random: { fraction: () => 0, owner: () => "x" },
       connect: ({ endpoint }) => {
@@ -52,7 +56,7 @@ const rows: Record<string, () => Promise<void>> = {
   },
   "a factory that reuses clients": async () => {
     const redlock = new Redlock({ nodes: [...servers.urls], restartGuard: "trust-new" });
-    const locks = Array.from({ length: 20 }, (_, i) => redlock.handle(`lock-${i}`));
+    const locks = Array.from({ length: 20 }, (_, i) => new RedlockHandle(redlock, `lock-${i}`));
     for (const lock of locks) expect(await lock.acquire()).toBe(true);
     const clients = await redisClient(servers.urls[0] ?? "").client("LIST");
     // One of ours and the one that asks.
@@ -61,38 +65,38 @@ const rows: Record<string, () => Promise<void>> = {
   },
   acquire: async () => {
     const { clock, redlock, client } = simulate(3, OPTIONS);
-    const lock = redlock.handle("k");
+    const lock = new RedlockHandle(redlock, "k");
     expect(await clock.until(lock.acquire())).toBe(true);
     expect(lock.lock?.held).toBe(true);
     // Unlike Python's, a second acquire of one object does not forget the first.
     expect(await clock.until(lock.acquire())).toBe(false);
     expect(await clock.until(lock.release())).toBe(true);
-    expect(await clock.until(client().handle("k").acquire())).toBe(true);
+    expect(await clock.until(new RedlockHandle(client(), "k").acquire())).toBe(true);
   },
   acquire_with_validity: async () => {
     const { clock, redlock, client } = simulate(3, OPTIONS);
-    const got = await clock.until(redlock.handle("k").acquireWithValidity());
+    const got = await clock.until(new RedlockHandle(redlock, "k").acquireWithValidity());
     expect(got.acquired).toBe(true);
     expect(got.validity).toBeGreaterThan(0);
     expect(got.validity).toBeLessThan(1_000 - 12);
-    expect(await clock.until(client().handle("k").acquireWithValidity())).toEqual({
+    expect(await clock.until(new RedlockHandle(client(), "k").acquireWithValidity())).toEqual({
       acquired: false,
       validity: 0,
     });
   },
   locked: async () => {
     const { clock, redlock, client } = simulate(3, OPTIONS);
-    const lock = redlock.handle("k");
+    const lock = new RedlockHandle(redlock, "k");
     expect(await clock.until(lock.locked())).toBe(false);
     await clock.until(lock.acquire());
-    expect(await clock.until(client().handle("k").locked())).toBe(true);
+    expect(await clock.until(new RedlockHandle(client(), "k").locked())).toBe(true);
     await clock.until(lock.release());
     await clock.pass(10);
     expect(await clock.until(lock.locked())).toBe(false);
   },
   release: async () => {
     const { clock, redlock, nodes } = simulate(3, OPTIONS);
-    const lock = redlock.handle("k");
+    const lock = new RedlockHandle(redlock, "k");
     expect(await lock.release()).toBe(false);
     await clock.until(lock.acquire());
     expect(await clock.until(lock.release())).toBe(true);
@@ -103,7 +107,7 @@ const rows: Record<string, () => Promise<void>> = {
   "the context manager": async () => {
     const { clock, redlock, client } = simulate(3, OPTIONS);
     const value = await clock.until(
-      redlock.handle("k").using(async (lock) => {
+      new RedlockHandle(redlock, "k").using(async (lock) => {
         expect(lock.held).toBe(true);
         await expect(client().using("k", () => "never")).rejects.toThrow(LockConflictError);
         return "done";
@@ -117,7 +121,7 @@ const rows: Record<string, () => Promise<void>> = {
       {
         await using lock = await redlock.acquire("k");
         expect(lock.held).toBe(true);
-        await using handle = redlock.handle("other");
+        await using handle = new RedlockHandle(redlock, "other");
         await handle.acquire();
       }
       expect(await redlock.isLocked("k")).toBe(false);
@@ -127,18 +131,18 @@ const rows: Record<string, () => Promise<void>> = {
   RedLockError: async () => {
     const { clock, redlock, client } = simulate(3, OPTIONS);
     await clock.until(redlock.acquire("k"));
-    const attempt = client()
-      .handle("k")
-      .using(() => "never");
+    const attempt = new RedlockHandle(client(), "k").using(() => "never");
     await expect(clock.until(attempt)).rejects.toThrow(RedlockError);
   },
   "the re-entrant lock": async () => {
     const { clock, redlock, client } = simulate(3, OPTIONS);
-    const lock = redlock.handle("k", { reentrant: true });
+    const lock = new RedlockHandle(redlock, "k", { reentrant: true });
     expect(await clock.until(lock.acquire())).toBe(true);
     expect(await clock.until(lock.acquire())).toBe(true);
     // Another object for the same key belongs to the same holder.
-    expect(await clock.until(redlock.handle("k", { reentrant: true }).acquire())).toBe(true);
+    expect(await clock.until(new RedlockHandle(redlock, "k", { reentrant: true }).acquire())).toBe(
+      true,
+    );
     expect(await clock.until(lock.release())).toBe(true);
     expect(await clock.until(lock.release())).toBe(true);
     expect(await clock.until(client().isLocked("k"))).toBe(true);
@@ -151,7 +155,7 @@ const rows: Record<string, () => Promise<void>> = {
     await clock.until(redlock.acquire("k"));
     const before = nodes[0]!.sent.length;
     const start = clock.now();
-    const lock = client().handle("k", { retryTimes: 5, retryDelay: 100 });
+    const lock = new RedlockHandle(client(), "k", { retryTimes: 5, retryDelay: 100 });
     expect(await clock.until(lock.acquire())).toBe(false);
     const tries = nodes[0]!.sent.slice(before).filter((name) => name === "acquire");
     expect(tries).toHaveLength(5);
@@ -162,7 +166,7 @@ const rows: Record<string, () => Promise<void>> = {
   },
   ttl: async () => {
     const { clock, redlock, nodes } = simulate(3, { ...OPTIONS, maxTtl: 60_000 });
-    await clock.until(redlock.handle("k", { ttl: 60_000, heartbeat: false }).acquire());
+    await clock.until(new RedlockHandle(redlock, "k", { ttl: 60_000, heartbeat: false }).acquire());
     await clock.pass(59_000);
     expect(nodes[0]!.master.get("redlock:k")).toBeDefined();
     await clock.pass(1_100);
@@ -179,7 +183,7 @@ async function worksWith(
 ): Promise<void> {
   const redlock = new Redlock({ nodes, restartGuard: "trust-new" });
   const other = new Redlock({ nodes: [...servers.urls], restartGuard: "trust-new" });
-  const lock = redlock.handle("k");
+  const lock = new RedlockHandle(redlock, "k");
   expect(await lock.acquire()).toBe(true);
   expect(await other.isLocked("k")).toBe(true);
   await lock.release();
@@ -202,7 +206,7 @@ describe("what Python's redlock offers", () => {
 describe("a re-entrant handle", () => {
   it("lets in what the holder started, and nobody else", async () => {
     const { clock, redlock } = simulate(3, OPTIONS);
-    const handle = redlock.handle("k", { reentrant: true, retryTimes: 1 });
+    const handle = new RedlockHandle(redlock, "k", { reentrant: true, retryTimes: 1 });
     let inside = 0;
     let refused = 0;
     const flow = async (): Promise<void> => {
@@ -229,7 +233,7 @@ describe("a re-entrant handle", () => {
 
   it("does not pretend to hold a key that was lost", async () => {
     const { clock, redlock } = simulate(3, OPTIONS);
-    const handle = redlock.handle("k", { reentrant: true, heartbeat: false });
+    const handle = new RedlockHandle(redlock, "k", { reentrant: true, heartbeat: false });
     await clock.until(handle.acquire());
     await clock.pass(800);
     await expect(handle.acquire()).rejects.toThrow(/was lost/);
@@ -240,7 +244,7 @@ describe("a re-entrant handle", () => {
   it("still throws when the masters are out of reach", async () => {
     const { clock, redlock, nodes } = simulate(3, OPTIONS);
     for (const { behaviour } of nodes) behaviour.refused = true;
-    const handle = redlock.handle("k", { reentrant: true, retryTimes: 2 });
+    const handle = new RedlockHandle(redlock, "k", { reentrant: true, retryTimes: 2 });
     await expect(clock.until(handle.acquire())).rejects.toThrow(LockUnavailableError);
   });
 
@@ -251,6 +255,6 @@ describe("a re-entrant handle", () => {
     [{ retryTime: 1 }, /^retryTime: found an unknown option, expected "retryTimes"\?/],
   ])("refuses %o", (options, message) => {
     const { redlock } = simulate(3, OPTIONS);
-    expect(() => redlock.handle("k", options as object)).toThrow(message);
+    expect(() => new RedlockHandle(redlock, "k", options as object)).toThrow(message);
   });
 });

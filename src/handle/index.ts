@@ -1,0 +1,1 @@
+export { type HandleOptions, RedlockHandle } from "./handle.ts";

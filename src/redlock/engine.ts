@@ -1,0 +1,209 @@
+import type { Clock } from "../clock.ts";
+import { RedlockClosedError } from "../errors.ts";
+import type { SafeEmitter } from "../events.ts";
+import { Heartbeats } from "../heartbeat/heartbeat.ts";
+import { normaliseKey } from "../keys/normalise.ts";
+import type { LockContext } from "../lock/lock-context.ts";
+import { throwIfAborted, unlessAborted } from "../on-abort.ts";
+import { within } from "../pause.ts";
+import type { Random } from "../random.ts";
+import { parseEndpoint } from "../redis/endpoint.ts";
+import { CancelRequests } from "../waiters/cancel-requests.ts";
+import { WaitLists } from "../waiters/wait-lists.ts";
+import {
+  type AcquireOptions,
+  type AcquireRequest,
+  type JobRequest,
+  readAcquireRequest,
+} from "./acquire-request.ts";
+import { Acquirer } from "./acquirer.ts";
+import type { HeldLock } from "./held-lock.ts";
+import { type KeyInspection, surveyKey } from "./inspect.ts";
+import { makeContext, type Runtime } from "./make-context.ts";
+import { checkRedlockOptions, type RedlockSettings } from "./options.ts";
+import { ParkedJobs } from "./parked-jobs.ts";
+import { isBarred, NodeStates, type RedlockStatus } from "./status.ts";
+import { Observer } from "./telemetry.ts";
+
+/** Milliseconds that {@link Engine.close} leaves running jobs to finish before their signals abort. */
+const LONGEST_FINISH = 3_000;
+
+/** Milliseconds that {@link Engine.close} waits at most for work that jobs have left behind. */
+const LONGEST_BACKGROUND = 1_000;
+
+/** What a `Redlock` is made of, for the rooms of the library: the facade shows users only what they need. */
+export class Engine {
+  readonly settings: RedlockSettings;
+  readonly context: LockContext;
+  readonly events: SafeEmitter;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly waitLists: WaitLists;
+  readonly cancelRequests: CancelRequests;
+  readonly parkedJobs: ParkedJobs;
+  readonly #nodeStates: NodeStates;
+  readonly #acquirer: Acquirer;
+  readonly #observer: Observer | undefined;
+  readonly #held = new Set<HeldLock>();
+  readonly #background = new Set<Promise<unknown>>();
+  readonly #closing = new AbortController();
+  #closed: Promise<void> | undefined;
+
+  /** @throws {LockConfigError} for an option that cannot work. */
+  constructor(options: unknown, runtime: Runtime, events: SafeEmitter) {
+    const { clock, random } = runtime;
+    const settings = checkRedlockOptions(options);
+    this.settings = settings;
+    this.events = events;
+    this.clock = clock;
+    this.random = random;
+    this.parkedJobs = new ParkedJobs(clock);
+    this.#nodeStates = new NodeStates(settings.endpoints.length);
+    this.#observer =
+      settings.telemetry &&
+      new Observer(settings.telemetry, events, {
+        clock,
+        parked: this.parkedJobs,
+        voting: () => this.status().voting,
+      });
+    const observer = this.#observer;
+    const answered = observer && ((node: string, ms: number) => observer.answered(node, ms));
+    this.context = makeContext(settings, runtime, events, this.#nodeStates, answered);
+    this.waitLists = new WaitLists(this.context);
+    this.cancelRequests = new CancelRequests(this.context);
+    this.#acquirer = new Acquirer({
+      settings,
+      context: this.context,
+      heartbeats: new Heartbeats(clock, random),
+      waitLists: this.waitLists,
+      events,
+      held: this.#held,
+      closing: this.closing,
+    });
+  }
+
+  /** The locks that are held now. */
+  get held(): ReadonlySet<HeldLock> {
+    return this.#held;
+  }
+
+  /** Aborts with a `RedlockClosedError` when {@link close} begins. */
+  get closing(): AbortSignal {
+    return this.#closing.signal;
+  }
+
+  /** @throws {RedlockClosedError} from {@link close} on. */
+  assertOpen(): void {
+    if (this.#closed !== undefined) throw new RedlockClosedError();
+  }
+
+  /**
+   * Acquires keys.
+   * @param scoped see {@link AcquireRequest.scoped}.
+   * @param job what the job wrapper adds.
+   */
+  acquire(
+    keys: string | readonly string[],
+    options: AcquireOptions | undefined,
+    scoped: boolean,
+    job?: JobRequest,
+  ): Promise<HeldLock> {
+    try {
+      this.assertOpen();
+      const request = readAcquireRequest(this.settings, keys, options, scoped, job);
+      const { aborts } = request;
+      // The usual case, which needs no further promise.
+      if (aborts === undefined) return this.#observed(request);
+      throwIfAborted(request.stops);
+      // The attempt goes on without its caller, and is rolled back; `close` waits for it.
+      return unlessAborted(this.#observed(request), aborts, (lock) => void lock.release());
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Checks the options of an acquisition. @throws {LockConfigError} for a bad one. */
+  checkAcquireOptions(options: AcquireOptions): void {
+    readAcquireRequest(this.settings, "any", options, false);
+  }
+
+  /** What each master knows about a key, however few masters answer. */
+  async survey(key: string): Promise<KeyInspection> {
+    this.assertOpen();
+    return surveyKey(this.context, normaliseKey(key));
+  }
+
+  /**
+   * The name of the master that a queue's connection leads to, by the address as it is written: other addresses of the
+   * same server are not known here.
+   */
+  masterAt(connection: unknown): string | undefined {
+    try {
+      const { address } = parseEndpoint("connection", connection);
+      return this.settings.endpoints.find((master) => master.address === address)?.name;
+    } catch {
+      // Several servers, a cluster or another database: none of the masters.
+      return undefined;
+    }
+  }
+
+  /** Takes on work that a job leaves behind: {@link close} waits for it. */
+  finish(work: Promise<unknown>): void {
+    this.#background.add(work);
+    void work.finally(() => this.#background.delete(work));
+  }
+
+  /** What is known now, without asking a master. */
+  status(): RedlockStatus {
+    const { masters, guards } = this.context;
+    const nodes = masters.names.map((name, node) =>
+      this.#nodeStates.describe(node, name, guards.quarantineOf(node)),
+    );
+    const barred = nodes.filter(isBarred).length;
+    return {
+      ok: this.#closed === undefined && nodes.length - barred >= masters.quorum,
+      quorum: masters.quorum,
+      voting: nodes.filter(({ votes }) => votes).length,
+      held: this.#held.size,
+      parked: this.parkedJobs.count,
+      nodes,
+    };
+  }
+
+  /** Ends all waiting, releases what is held, and closes the connections. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  #observed(request: AcquireRequest): Promise<HeldLock> {
+    if (this.#observer === undefined) return this.#acquirer.acquire(request);
+    const now = (): number => this.clock.now();
+    return this.#observer.acquiring(request.keys, request.job?.job.queueName, now, () =>
+      this.#acquirer.acquire(request),
+    );
+  }
+
+  async #close(): Promise<void> {
+    this.#closing.abort(new RedlockClosedError());
+    await this.#acquirer.idle;
+    const held = [...this.#held];
+    const jobs = held.filter(({ job }) => job !== undefined);
+    for (const lock of held) if (lock.job === undefined) lock.lose("closed");
+    const others = held.filter(({ job }) => job === undefined);
+    const ended = others.map((lock) => (lock.scoped ? lock.settled : lock.release()));
+    // A job that returns because it was told to stop may have done half of its work, and would be run again.
+    const finished = Promise.all(jobs.map((lock) => lock.settled));
+    if (jobs.length > 0) await within(this.clock, finished, LONGEST_FINISH);
+    for (const lock of jobs) lock.lose("closed");
+    await Promise.all([finished, ...ended]);
+    if (this.#background.size > 0) {
+      await within(this.clock, Promise.all(this.#background), LONGEST_BACKGROUND);
+    }
+    this.#observer?.close();
+    this.waitLists.close();
+    this.cancelRequests.close();
+    this.context.guards.close();
+    this.context.masters.close();
+  }
+}

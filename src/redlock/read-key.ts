@@ -1,0 +1,34 @@
+import type { LockContext } from "../lock/lock-context.ts";
+import { type Reading, readOperation, type ReadReply } from "../lock/read-operation.ts";
+import type { NodeError } from "../redis/node-error.ts";
+
+/** What one master answered about a key. */
+export type KeyReply = ReadReply | NodeError;
+
+/** Reads a key, and a page of its wait list, on every master. */
+export function readKey(
+  { masters, names }: LockContext,
+  key: string,
+  page: Pick<Reading, "from" | "count"> = {},
+): Promise<KeyReply[]> {
+  const replies: KeyReply[] = [];
+  let open = masters.ports.length;
+  return new Promise((resolve) => {
+    const put = (node: number, reply: KeyReply): void => {
+      replies[node] = reply;
+      open -= 1;
+      if (open === 0) resolve(replies);
+    };
+    masters.broadcast(readOperation, { names, key, ...page }, { answer: put, failure: put });
+  });
+}
+
+/** The replies of the masters that answered. */
+export function answersOf(replies: readonly KeyReply[]): ReadReply[] {
+  return replies.flatMap((reply) => (reply instanceof Error ? [] : [reply]));
+}
+
+/** The reply with the longest wait list: a master that was away does not know all waiters. */
+export function longestList(replies: readonly KeyReply[]): ReadReply | undefined {
+  return answersOf(replies).toSorted((a, b) => b.waiting - a.waiting)[0];
+}

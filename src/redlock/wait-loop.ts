@@ -1,0 +1,119 @@
+import type { SafeEmitter } from "../events.ts";
+import { namesOf } from "../job-names.ts";
+import type { AcquireOutcome } from "../lock/acquire.ts";
+import type { LockContext } from "../lock/lock-context.ts";
+import { positionOf, type Waiter } from "../waiters/waiter.ts";
+import type { WaitLists } from "../waiters/wait-lists.ts";
+import type { AcquireRequest } from "./acquire-request.ts";
+import type { Attempts, Granted } from "./attempts.ts";
+import { LiveWaiter } from "./live-waiter.ts";
+import { conflictOf, failureOf, ReplacedError } from "./outcomes.ts";
+
+/**
+ * The release of another program's lock wakes no waiter: while such a lock is in the way, a waiter tries again after this
+ * many ms, doubling up to the longest.
+ */
+const SHORTEST_POLL = 50;
+const LONGEST_POLL = 1_000;
+/** A waiter that was not woken for so many ms tries again, and joins the wait lists again. */
+const LONGEST_SLEEP = 10_000;
+
+/** What a {@link WaitLoop} works with. */
+export interface WaitLoopParts {
+  readonly context: LockContext;
+  readonly waitLists: WaitLists;
+  readonly events: SafeEmitter;
+  /** Aborts when the `Redlock` closes. */
+  readonly closing: AbortSignal;
+}
+
+/** What follows a first attempt that was not granted: waiting and further attempts. */
+export class WaitLoop {
+  readonly #parts: WaitLoopParts;
+  readonly #attempts: Attempts;
+  #waiters = 0;
+
+  constructor(parts: WaitLoopParts, attempts: Attempts) {
+    this.#parts = parts;
+    this.#attempts = attempts;
+  }
+
+  /**
+   * Tries again whenever the keys are reserved for the request, until they are granted or its `waitTimeout` is over.
+   * @throws what the acquisition ends with, unless it is granted.
+   */
+  async run(request: AcquireRequest, first: AcquireOutcome, startedAt: number): Promise<Granted> {
+    const { keys, job, stops } = request;
+    const { context, closing, waitLists } = this.#parts;
+    const { clock } = context;
+    const attempts = this.#attempts;
+    const signals = [closing, ...stops];
+    let outcome = first;
+    let live: LiveWaiter | undefined;
+    let poll = SHORTEST_POLL;
+    let waiter = job?.waiter;
+    let staysListed = false;
+    try {
+      for (let tries = 0; ; tries++) {
+        if (outcome.kind === "granted") {
+          staysListed = true;
+          return outcome;
+        }
+        if (attempts.isStopped(request)) throw attempts.stopReason(request);
+        if (outcome.kind !== "conflict") throw failureOf(outcome, keys, context);
+        if (outcome.holder?.later !== undefined) throw new ReplacedError(outcome.holder.later);
+        const conflict = conflictOf(outcome.holder, request);
+        if (tries === 0) this.#emit(conflict, job);
+        const left = request.waitTimeout - (clock.now() - startedAt);
+        if (left <= 0) {
+          staysListed = job?.waiter !== undefined;
+          throw conflict;
+        }
+        waiter = this.#nextEntry(waiter);
+        live ??= new LiveWaiter(waitLists, waiter, keys);
+        const heard = await live.join(waiter, tries, 2 * request.ttl);
+        const foreign = outcome.holder !== undefined && outcome.holder.token === undefined;
+        const sleep = foreign || !heard ? poll : LONGEST_SLEEP;
+        await live.sleep(clock, Math.min(left, sleep), signals);
+        if (attempts.isStopped(request)) throw attempts.stopReason(request);
+        poll = Math.min(poll * 2, LONGEST_POLL);
+        outcome = await attempts.again(request, waiter);
+      }
+    } finally {
+      live?.end();
+      // A job that outlives the acquisition may be listed again by now, and leaves the wait lists by itself.
+      staysListed ||= job?.waiter !== undefined && stops.some(({ aborted }) => aborted);
+      if (live !== undefined && waiter !== undefined && !staysListed) {
+        void waitLists.leave(waiter, keys);
+      }
+    }
+  }
+
+  #emit(conflict: ReturnType<typeof conflictOf>, job: AcquireRequest["job"]): void {
+    const { events } = this.#parts;
+    if (!events.hears("conflict")) return;
+    const { keys, key, holder, reserved, retryAfter, ahead, waiting } = conflict;
+    const kept = reserved === undefined ? {} : { reserved };
+    const others = waiting === undefined ? {} : { waiting };
+    const names = namesOf(job?.job);
+    events.emit("conflict", {
+      keys,
+      key,
+      holder,
+      ...kept,
+      retryAfter,
+      ahead,
+      ...others,
+      ...names,
+    });
+  }
+
+  /** Numbers the entries of a waiter, so that a later one is told from an earlier one of the same run. */
+  #nextEntry(known: Waiter | undefined): Waiter {
+    if (known !== undefined) return { ...known, entry: (known.entry ?? 0) + 1 };
+    const { process, clock } = this.#parts.context;
+    const queueId = `~${process}`;
+    const position = positionOf(clock.wall(), queueId, String((this.#waiters += 1)));
+    return { position, priority: 0, queueId, run: 1, replaceable: false };
+  }
+}
