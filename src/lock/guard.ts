@@ -197,11 +197,11 @@ export class Guards {
   ): Promise<void> {
     const trust = this.#mayTrust(replies);
     await Promise.all(
-      nodes.map((node) => {
+      nodes.map(async (node) => {
         const guard = replies[node];
-        if (guard === undefined) return undefined;
+        if (guard === undefined) return;
         const agreement = { names: this.#names, armedAt: guard.armedAt, agreedTtl, trust };
-        return this.#ask(node, agreeOperation, agreement);
+        await this.#ask(node, agreeOperation, agreement);
       }),
     );
   }

@@ -23,7 +23,7 @@ const IOREDIS_OPTIONS = {
 type IoredisOption = keyof typeof IOREDIS_OPTIONS;
 
 /** A user name or a password, or a function that gives it at each connect, for example a token that expires. */
-export type Credential = string | (() => string | Promise<string>);
+type Credential = string | (() => string | Promise<string>);
 
 /** A master given by its parts: the address (`url`, `host`, `port` or `path`), and any option of ioredis. */
 export interface NodeOptions extends Partial<Record<IoredisOption, unknown>> {

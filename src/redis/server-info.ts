@@ -88,7 +88,7 @@ export function unusableReason(info: ServerInfo): UnusableReason | undefined {
  * @param asked our clock before the request, in milliseconds since 1970.
  * @param answered our clock after the answer.
  */
-export function describeFarClock(
+function describeFarClock(
   { time }: ServerInfo,
   { asked, answered, farthest }: { asked: number; answered: number; farthest: number },
 ): string | undefined {
