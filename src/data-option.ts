@@ -2,11 +2,7 @@
 export interface DataOption {
   /** What it takes; a list has all values there are. */
   readonly takes:
-    | "duration"
-    | "duration or false"
-    | "ratio"
-    | "text"
-    | readonly (string | boolean)[];
+    "duration" | "duration or false" | "ratio" | "text" | readonly (string | boolean)[];
   /** What it does, in one line. */
   readonly says: string;
 }
