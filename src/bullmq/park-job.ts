@@ -17,7 +17,7 @@ import { timesDelayed } from "./job-wait.ts";
 /** How many ms after the move the worker has finished an activation, and the job may be taken up again. */
 const SETTLING = 5;
 
-/** After how many ms a job joins again when too few masters have registered it. */
+/** After how many ms a job joins again that too few masters have registered. */
 const REJOINING = 1_000;
 
 /** Pauses between two tries to delay a job, in ms: doubled each time, up to the longest. */
@@ -66,7 +66,10 @@ export async function parkJob(
   return error;
 }
 
-/** Joins the wait lists, again and again until a quorum has registered the job or the job has come back by itself. */
+/**
+ * Joins the wait lists, each second again until a quorum has registered the job or the job has come back by itself: a conflict that
+ * one master reported may have registered the job on that master alone, which may forget it.
+ */
 async function join(
   activation: Activation,
   waiter: Waiter,

@@ -298,11 +298,17 @@ describe('onConflict "fail"', () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:a");
-    const onConflict = (_job: Job, conflict: LockConflictError): "delay" => {
-      throw Object.assign(new UnrecoverableError(conflict.message), { cause: conflict });
-    };
     const worker = bench.worker(
-      withLock({ redlock, key: KEY, onConflict }, async (): Promise<unknown> => "ran"),
+      withLock(
+        {
+          redlock,
+          key: KEY,
+          onConflict: (_job: Job, conflict): "delay" => {
+            throw Object.assign(new UnrecoverableError(conflict.message), { cause: conflict });
+          },
+        },
+        async (): Promise<unknown> => "ran",
+      ),
     );
     const done = ends(worker, 1);
 
