@@ -14,12 +14,12 @@ import { waiterOf } from "./job-waiter.ts";
 /** Milliseconds for which a job is as it was when it was fetched. */
 const FRESH = 100;
 
-/** What the state of a job says that does not wait for a call. */
-const FATES: Readonly<Record<string, JobState>> = {
-  waiting: "coming",
-  prioritized: "coming",
-  active: "taken up",
-  "waiting-children": "taken up",
+/** The states of BullMQ for a job that is not parked. */
+const STATES: Readonly<Record<string, JobState>> = {
+  waiting: "on-its-way",
+  prioritized: "on-its-way",
+  active: "active",
+  "waiting-children": "active",
 };
 
 /** The parked jobs of one queue, by way of one of its workers. */
@@ -40,7 +40,7 @@ export class BullmqAdapter implements QueueAdapter {
     this.#redlock = redlock;
   }
 
-  expect(waiter: StoredWaiter): void {
+  prefetch(waiter: StoredWaiter): void {
     const at = this.#redlock.clock.now();
     for (const [position, expected] of this.#expected) {
       if (expected.at > at - FRESH) break;
@@ -52,11 +52,11 @@ export class BullmqAdapter implements QueueAdapter {
     this.#expected.set(waiter.position, { at, job });
   }
 
-  async call(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
+  async wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
     try {
       const job = await this.#findExpected(waiter);
       if (job === undefined) return "gone";
-      if (!isRun(job, waiter)) return fateIn(await job.getState());
+      if (!isRun(job, waiter)) return stateIn(await job.getState());
       // Sent together: alone, `promote` puts the job behind all that waits in its queue. The priority is the one it has now.
       const sending = Promise.allSettled([
         job.promote(),
@@ -68,23 +68,23 @@ export class BullmqAdapter implements QueueAdapter {
         const name = nameOf(job);
         this.#redlock.parkedJobs.delete(name);
         this.#redlock.emit("woken", { job: name, queue: job.queueName });
-        return "called";
+        return "woken";
       }
-      return isGone(promoted.reason) ? fateIn(await job.getState()) : "unknown";
+      return isGone(promoted.reason) ? stateIn(await job.getState()) : "unknown";
     } catch {
       // The queue does not answer; the turn goes by, and others come first.
       return "unknown";
     }
   }
 
-  async look(waiter: StoredWaiter): Promise<JobState> {
+  async stateOf(waiter: StoredWaiter): Promise<JobState> {
     try {
       const job = await this.#find(waiter);
       if (job === undefined) return "gone";
       const state = await job.getState();
       // It was parked since others put it in line, and joins itself.
-      if (state === "delayed" && isAbsentee(waiter) && isUnderWay(job)) return "coming";
-      return state === "delayed" && isRun(job, waiter) ? "called" : fateIn(state);
+      if (state === "delayed" && isAbsentee(waiter) && isUnderWay(job)) return "on-its-way";
+      return state === "delayed" && isRun(job, waiter) ? "parked" : stateIn(state);
     } catch {
       return "unknown";
     }
@@ -118,6 +118,6 @@ function isUnderWay({ attemptsStarted, attemptsMade, stalledCounter }: Job): boo
   return attemptsStarted - attemptsMade - stalledCounter > 0;
 }
 
-function fateIn(state: string): JobState {
-  return FATES[state] ?? "gone";
+function stateIn(state: string): JobState {
+  return STATES[state] ?? "gone";
 }

@@ -47,7 +47,7 @@ async function enter(
   const { keys, tries } = parked;
   const keptFor = 2 * (settings.lock.ttl ?? ttls.usual);
   const joined = await waitLists.join(waiter, keys, { state: "parked", tries, keptFor });
-  if (!joined.heard && !closing.aborted && clock.now() + REJOINING < until) {
+  if (!joined.answered && !closing.aborted && clock.now() + REJOINING < until) {
     const again = (): void => void enter(activation, waiter, parked, until);
     after(clock, REJOINING, closing, again);
   }
@@ -55,7 +55,7 @@ async function enter(
   const call = async (): Promise<void> => {
     await Promise.all([
       waitLists.dismiss(joined.replaced),
-      joined.quiet ? undefined : waitLists.look(keys),
+      joined.quiet ? undefined : waitLists.check(keys),
     ]);
   };
   if (closing.aborted) await call();

@@ -226,7 +226,7 @@ export class Acquirer {
     const ended = (outcome: AcquireOutcome): void => {
       // A holder serves the line when it is done. Without a holder this attempt does.
       const served = outcome.kind === "granted" || (outcome.kind === "conflict" && outcome.holder);
-      if (!served && awaited !== undefined) void this.#parts.waitLists.look([...awaited]);
+      if (!served && awaited !== undefined) void this.#parts.waitLists.check([...awaited]);
       settle(outcome);
     };
     acquire(this.#parts.context, request, ended, failed);
@@ -243,7 +243,7 @@ export class Acquirer {
     if (waiter === undefined) return this.#placeless;
     const { context, waitLists } = this.#parts;
     const { queueId, position, run, priority, replaceable, behind } = waiter;
-    const record = joins === false ? "" : waitLists.detailOf(waiter, "arriving");
+    const record = joins === false ? "" : waitLists.recordOf(waiter, "arriving");
     return {
       process: context.process,
       queueId: waitLists.isOpen(queueId) ? encodeQueueId(queueId) : "",
@@ -251,7 +251,7 @@ export class Acquirer {
       position: inLine || joins !== false || replaceable || behind !== undefined ? position : "",
       run,
       replaceable,
-      behind: behind && { priority, record: waitLists.absenteeDetail, others: behind },
+      behind: behind && { priority, record: waitLists.absenteeRecord, others: behind },
       joins: record === "" ? undefined : { priority, record, replaces: joins === "replacing" },
     };
   }

@@ -5,7 +5,12 @@ import { SLACK } from "../../waiters/queues-lua.ts";
 import { RESERVATION } from "../../waiters/wait-list-lua.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
-import { runOf, type SimulatedWaitLists, type WaitList, waitListOf } from "./simulated-wait-lists.ts";
+import {
+  runOf,
+  type SimulatedWaitLists,
+  type WaitList,
+  waitListOf,
+} from "./simulated-wait-lists.ts";
 
 /** The twin of `waiters/hooks-lua.ts`: each method mirrors the Lua function of its name. */
 export class SimulatedHooks {
@@ -47,8 +52,7 @@ export class SimulatedHooks {
       if (reserved.position === requester?.position) return undefined;
       return { ...reserved, rest: this.#redis.pttl(list.reservation) };
     }
-    const first =
-      requester?.behind && this.firstBefore(list, requester.position, requester.behind);
+    const first = requester?.behind && this.firstBefore(list, requester.position, requester.behind);
     return first === undefined ? undefined : { position: first, token: 0, rest: RESERVATION };
   }
 

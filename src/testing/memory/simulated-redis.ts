@@ -148,7 +148,10 @@ function copyOf(data: Snapshot): Map<string, Stored> {
   return new Map(
     [...data].map(([key, { value, expiresAt }]) => [
       key,
-      { value: typeof value === "string" ? value : (new Map(value as Map<string, string>) as Value), expiresAt },
+      {
+        value: typeof value === "string" ? value : (new Map(value as Map<string, string>) as Value),
+        expiresAt,
+      },
     ]),
   );
 }
