@@ -43,7 +43,7 @@ export const requestOperation: Operation<
   parse: ([, stored]) => parseRequest(String(stored)),
 };
 
-/** Reads a request; `undefined` when it is none of ours. */
+/** Reads a request; `undefined` for any other text. */
 export function parseRequest(text: string): CancelRequest | undefined {
   try {
     const parts: unknown = JSON.parse(text);

@@ -2,9 +2,9 @@ import { NotReadyError, type ReadyReport } from "../../ready/ready.ts";
 import { toFindings } from "../../ready/findings.ts";
 import { Redlock } from "../../redlock/redlock.ts";
 
-/** A client of masters in memory: there is no server that `ready()` could examine. */
+/** A client of masters in memory: `ready()` has no server to examine. */
 export class MemoryRedlock extends Redlock {
-  /** Whether the masters answer. @throws {NotReadyError} while they are unreachable. */
+  /** Reports whether the masters answer. @throws {NotReadyError} while they are unreachable. */
   override async ready(): Promise<ReadyReport> {
     const { nodes, quorum } = await this.lookAt("ready");
     const silent = nodes.filter(({ cause }) => cause !== undefined);
