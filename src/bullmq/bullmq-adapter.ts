@@ -16,10 +16,10 @@ const FRESH = 100;
 
 /** The state of a job that is not in the delayed set, by BullMQ's state. */
 const STATES: Readonly<Record<string, JobState>> = {
-  waiting: "coming",
-  prioritized: "coming",
-  active: "taken up",
-  "waiting-children": "taken up",
+  waiting: "on-its-way",
+  prioritized: "on-its-way",
+  active: "active",
+  "waiting-children": "active",
 };
 
 /** Wakes the parked jobs of one queue through one of its workers. */
@@ -40,7 +40,7 @@ export class BullmqAdapter implements QueueAdapter {
     this.#engine = engine;
   }
 
-  expect(waiter: StoredWaiter): void {
+  prefetch(waiter: StoredWaiter): void {
     const at = this.#engine.clock.now();
     for (const [position, expected] of this.#expected) {
       if (expected.at > at - FRESH) break;
@@ -52,7 +52,7 @@ export class BullmqAdapter implements QueueAdapter {
     this.#expected.set(waiter.position, { at, job });
   }
 
-  async call(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
+  async wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
     try {
       const job = await this.#findExpected(waiter);
       if (job === undefined) return "gone";
@@ -68,7 +68,7 @@ export class BullmqAdapter implements QueueAdapter {
         const name = nameOf(job);
         this.#engine.parkedJobs.delete(name);
         this.#engine.events.emit("woken", { job: name, queue: job.queueName });
-        return "called";
+        return "woken";
       }
       return isGone(promoted.reason) ? jobStateOf(await job.getState()) : "unknown";
     } catch {
@@ -77,14 +77,14 @@ export class BullmqAdapter implements QueueAdapter {
     }
   }
 
-  async look(waiter: StoredWaiter): Promise<JobState> {
+  async stateOf(waiter: StoredWaiter): Promise<JobState> {
     try {
       const job = await this.#find(waiter);
       if (job === undefined) return "gone";
       const state = await job.getState();
       // It was parked after a job behind it had put it into the wait list, and joins by itself.
-      if (state === "delayed" && isAbsentee(waiter) && isUnderWay(job)) return "coming";
-      return state === "delayed" && isRun(job, waiter) ? "called" : jobStateOf(state);
+      if (state === "delayed" && isAbsentee(waiter) && isUnderWay(job)) return "on-its-way";
+      return state === "delayed" && isRun(job, waiter) ? "parked" : jobStateOf(state);
     } catch {
       return "unknown";
     }

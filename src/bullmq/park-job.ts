@@ -80,7 +80,7 @@ async function join(
   const { clock, waitLists } = settings.engine;
   const keptFor = 2 * (settings.lock.ttl ?? settings.engine.settings.ttl);
   const joined = await waitLists.join(waiter, keys, { state: "parked", tries, keptFor });
-  if (!joined.heard && !closing.aborted && clock.now() + REJOINING < until) {
+  if (!joined.answered && !closing.aborted && clock.now() + REJOINING < until) {
     const again = (): void => void join(activation, waiter, keys, { tries, until });
     after(clock, REJOINING, closing, again);
   }
@@ -88,7 +88,7 @@ async function join(
   const wake = async (): Promise<void> => {
     await Promise.all([
       waitLists.dismiss(joined.replaced),
-      joined.quiet ? undefined : waitLists.look(keys),
+      joined.quiet ? undefined : waitLists.check(keys),
     ]);
   };
   if (closing.aborted) await wake();

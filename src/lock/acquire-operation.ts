@@ -4,38 +4,38 @@ import { acquireEntry } from "./fast-path.ts";
 import { parseStoredLock, RETENTION, type StoredLock } from "./stored-lock.ts";
 import { formatRequester } from "./wait-list-hooks.ts";
 
-/** Somebody else's hold on one key of one master. */
+/** What keeps one key of one master from a requester. */
 export interface KeyHolder extends StoredLock {
   readonly key: string;
   /** Milliseconds to its expiry; -1 when it has none. */
   readonly expiresIn: number;
-  /** True when this holder has extended: it did win a quorum. */
+  /** True when the holder has extended: it did win a quorum. */
   readonly confirmed: boolean;
-  /** True when the key is free, and kept for the next in line: `id` is its place, `token` the turn's. */
+  /** True when the key is free and reserved: `id` is the position of the waiter, `token` that of the reservation. */
   readonly reservation: boolean;
-  /** How many of its own queue wait before the caller, if it is among the first in line; else how many wait. */
+  /** How many waiters of its own queue are before a requester near the front; else how many waiters are before it. */
   readonly ahead: number;
-  /** How many others wait; -1 when the caller is not in line. */
+  /** How many others wait; -1 when the requester is not in the wait list. */
   readonly waiting: number;
-  /** The place of the holder, where it is later than that of a caller that a later one replaces; else absent. */
+  /** The position of the holder, when the requester is replaceable and earlier; else absent. */
   readonly later?: string;
 }
 
-/** Why a guard gives no vote: there is none, it is another server's, or it does not know the longest ttl yet. */
+/** Why a guard gives no vote: it is absent, it names another server, or it does not know the longest ttl yet. */
 export type UnarmedGuard = "absent" | "other" | "unsure";
 
-/** What a master says to {@link acquireOperation}. */
+/** What a master answers to {@link acquireOperation}. */
 export type AcquireReply =
   | { readonly status: "granted" }
   /** Granted, but the master is in quarantine for so many milliseconds: no vote. */
   | { readonly status: "quarantined"; readonly remaining: number }
-  /** No vote until the master has a guard that is its own and is sure. */
+  /** No vote until the master has a sure guard of its own. */
   | { readonly status: "unarmed"; readonly guard: UnarmedGuard }
-  /** Not all masters have been told of so long a ttl. */
+  /** Not all masters know of so long a ttl. */
   | { readonly status: "too long" }
-  /** The token is not above the highest one this master knows for the keys. */
+  /** The token is not above the highest one that the master knows for the keys. */
   | { readonly status: "stale"; readonly mark: number }
-  /** A later one that is in line, or that has succeeded, replaces who asks. */
+  /** A later job that waits, or has succeeded, replaces the requester. */
   | { readonly status: "replaced"; readonly by: string }
   | { readonly status: "busy"; readonly mark: number; readonly holders: readonly KeyHolder[] };
 
@@ -43,9 +43,8 @@ export type AcquireReply =
  * Takes all keys or none. In quarantine it takes them too, marked with a `q`, for the time after. Executed twice it
  * answers the same and does not lengthen the ttl. An owner's larger token replaces its own smaller one.
  *
- * A free key that is kept for another place counts as held; for a caller that keeps to the order, so does one with a line whose
- * first comes before it, and those that come before it, but are in no line yet, join. Who gets the keys is no longer in their lines; the turn ends
- * with the release, so that an attempt that is rolled back still has it.
+ * A free key that is reserved for another position counts as held. The reservation ends with the release, so that an attempt that
+ * is rolled back still has it.
  *
  * Tokens are compared as numbers (exact below 2^53) and stored as the text they came in: Lua would write a large
  * number as `1.79e+15`.

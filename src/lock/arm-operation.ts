@@ -1,33 +1,33 @@
 import type { Operation } from "../redis/operation.ts";
 import type { Names } from "./stored-lock.ts";
 
-/** What a client tells a master's guard. */
+/** What a client sends to the guard of a master. */
 export interface Arming {
   readonly names: Names;
   /** Milliseconds for which a master that lost its memory gives no vote, for locks of `longestTtl`. */
   readonly quarantine: number;
   /** The longest ttl that the client may ask for, or knows others to. */
   readonly longestTtl: number;
-  /** Milliseconds after which whatever a master has forgotten is over, also if no other master can tell how long it was. */
+  /** Milliseconds after which every lock that a master may have forgotten is over, also if no other master knows how long it was. */
   readonly patience: number;
 }
 
-/** What the guard of a master says. */
+/** What the guard of a master answers. */
 export interface GuardState {
   /**
-   * `sure`: it knows the longest ttl of all locks that the master may have forgotten, and of all that there can be. Else not
-   * yet: it was set where there was none (`new`), or where there was that of another server (`forgot`).
+   * `sure`: it knows the longest ttl of all locks that the master may have forgotten, and of all that there can be. Before that it is
+   * `new`, where there was no guard, or `forgot`, where there was the guard of another server.
    */
   readonly state: "sure" | "new" | "forgot";
-  /** When it was set, by the master's clock: tells it from the guards before and after a loss of memory. */
+  /** When it was set, by the master's clock: distinguishes it from the guards before and after a loss of memory. */
   readonly armedAt: number;
   /** Milliseconds since then. */
   readonly age: number;
   /** Milliseconds of quarantine to come; 0 when that is over. */
   readonly remaining: number;
-  /** The longest ttl it was told of. */
+  /** The longest ttl that it knows of. */
   readonly longestTtl: number;
-  /** The master votes for locks up to this ttl: all masters have been told of it. */
+  /** The master votes for locks up to this ttl: all masters know of it. */
   readonly agreedTtl: number;
 }
 
@@ -48,9 +48,9 @@ function parseState(reply: readonly unknown[]): GuardState {
 }
 
 /**
- * Arms the guard, and names a longest ttl to it. A guard of another server, or none, means that the master may have forgotten
- * locks: from now on it is in quarantine, and gives no vote before it is sure. A longer ttl that becomes known in between
- * prolongs the quarantine, which counts from the same start.
+ * Arms the guard, and sends it a longest ttl. A guard of another server, or a missing one, means that the master may have
+ * forgotten locks: from now on it is in quarantine, and gives no vote before it is sure. A longer ttl that becomes known before the
+ * end prolongs the quarantine, which counts from the same start.
  */
 export const armOperation: Operation<Arming, GuardState> = {
   name: "arm",
@@ -78,14 +78,14 @@ export const armOperation: Operation<Arming, GuardState> = {
   parse: parseState,
 };
 
-/** What a client knows about all masters, and tells the guard of one. */
+/** What a client knows about all masters, and sends to the guard of one. */
 export interface Agreement {
   readonly names: Names;
-  /** The guard that is meant: that of the master before or after another loss of memory is left alone. */
+  /** Names the guard: one from before or after another loss of memory is left alone. */
   readonly armedAt: number;
   /** All masters that are sure know of this ttl, or will before they are. */
   readonly agreedTtl: number;
-  /** True when the whole set of masters is known to be new: there is nothing it could have forgotten. */
+  /** True when the whole set of masters is known to be new, and cannot have forgotten locks. */
   readonly trust: boolean;
 }
 

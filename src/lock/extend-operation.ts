@@ -3,28 +3,27 @@ import { parseUnarmed, type UnarmedGuard } from "./acquire-operation.ts";
 import { type LockIdentity, lockAndFence, valueOf } from "./lock-identity.ts";
 import { extendEntry } from "./fast-path.ts";
 
-/** What a master says to {@link extendOperation}. */
+/** What a master answers to {@link extendOperation}. */
 export type ExtendReply =
   | ExtendStatus
-  /** A key is missing, and there is no vote until the master has a guard that is its own and is sure. */
+  /** A key is missing, and there is no vote until the master has a sure guard of its own. */
   | { readonly status: "unarmed"; readonly guard: UnarmedGuard };
 
 interface ExtendStatus {
   /**
-   * `gone`: a key is missing, and must not be set again; `taken`: a key is somebody else's; `too long`: not all
-   * masters have been told of so long a ttl: in these cases nothing was extended. `quarantined`: the master has lost its memory,
-   * and our key with it, or the key was set since: no vote. A key that survived is a vote like any other.
+   * `gone`: a key is missing, and must not be set again. `taken`: a key has another holder. `too long`: not all masters know of
+   * so long a ttl. In these cases nothing was extended. `quarantined`: the master has lost its memory, and our key with it, or the
+   * key was set since: no vote. A key that survived is a vote like any other.
    */
   readonly status: "extended" | "quarantined" | "gone" | "taken" | "too long";
 }
 
 /**
- * Prolongs all keys, if all are ours. Never shortens a ttl.
+ * Extends all keys, if all are ours. Never shortens a ttl.
  *
- * A key that is missing is set again (healed) on a master that is sure and out of quarantine, if no later holder can
- * have been there: `closed` is below our token. There "no key" means that every earlier vote has expired or was given
- * back, and from now on nobody else gets this vote. The client counts it only before its deadline: a lock is never
- * revived.
+ * A missing key is set again (healed) on a master that is sure and out of quarantine, if no later holder can have been there:
+ * `closed` is below our token. There a missing key means that every earlier vote has expired or was released, and from now on
+ * no other client gets this vote. The client counts it only before its deadline: a lock is never revived.
  */
 export const extendOperation: Operation<LockIdentity & { readonly ttl: number }, ExtendReply> = {
   name: "extend",

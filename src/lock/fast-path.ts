@@ -3,12 +3,12 @@ import { type LockIdentity, valueOf } from "./lock-identity.ts";
 import { RESERVED, RETENTION, WAITERS } from "./stored-lock.ts";
 
 /**
- * The part of the script that serves what is nearly always so: a lock of one key that is extended or given back and is
+ * The part of the script that serves the usual requests: a lock of one key that is extended or released and is stored
  * exactly as we left it, and a free key that is taken with a new token. It runs flat over all such entries of a call: no
  * JSON, no functions, one command for all entries where there is one.
  *
- * An entry that it cannot serve (`odd`) changes nothing here, and goes to the general part of the same call. So both parts come to
- * the same outcome, and only the general part has to be right about everything.
+ * An entry that it cannot serve (`odd`) changes nothing here, and goes to the general part of the same call. Both parts have the
+ * same outcome, and only the general part covers every case.
  */
 
 /** The kinds of entries, in the order in which they are served. */
@@ -16,15 +16,15 @@ const EXTEND = 0;
 const RELEASE = 1;
 const ACQUIRE = 2;
 
-/** A call that the fast path can serve. */
+/** A request that the fast path can serve. */
 interface LockEntry extends FastEntry {
   readonly rank: typeof EXTEND | typeof RELEASE | typeof ACQUIRE;
   readonly identity: LockIdentity;
   readonly key: string;
-  /** The ttl in ms; for a release the home of the caller. */
-  readonly record: string;
-  /** True for a caller that may be in line, or joins it: what is done then stands in the text of the call alone. */
-  readonly isPlaced: boolean;
+  /** The ttl in ms; for a release the queueId of the requester. */
+  readonly detail: string;
+  /** True for a requester that has a position: the general part needs the text of its request. */
+  readonly isWaiter: boolean;
 }
 
 /** Digits of a token: those of microseconds since 1970, from 2001 to 2286. The fast path compares tokens as text. */
@@ -34,8 +34,8 @@ const TOKEN_DIGITS = 16;
 const HEAD = 7;
 
 /**
- * `ARGV` from the second on: how many entries extend, release and acquire, the prefix, the process, whether votes look at
- * the guard; then the keys of all entries, then their values, then their details, then the texts of those that have a place.
+ * `ARGV` from the second on: how many entries extend, release and acquire, the prefix, the process, whether votes check the
+ * guard; then the keys of all entries, then their values, then their details, then the texts of waiters.
  */
 const SERVE_ENTRIES = `
 local argv, odd, oddCount = ARGV, {}, 0
@@ -45,18 +45,18 @@ local entries = extends + releases + acquires
 if entries > 0 then
   local call, try, sub = redis.call, redis.pcall, string.sub
   local prefix, values, details, texts = argv[5], ${HEAD} + entries, ${HEAD} + 2 * entries, ${HEAD} + 3 * entries
-  local fenced, turned, waited = prefix .. '@fence:', prefix .. '${RESERVED}', prefix .. '${WAITERS}'
+  local fencePrefix, reservedPrefix, waitersPrefix = prefix .. '@fence:', prefix .. '${RESERVED}', prefix .. '${WAITERS}'
   local ours, size = extends + releases, ${TOKEN_DIGITS}
-  local locks, fences, beside, lines, others = {}, {}, {}, {}, {}
+  local locks, fences, beside, lists, others = {}, {}, {}, {}, {}
   for i = 1, entries do
     local key = argv[${HEAD} + i]
-    locks[i], fences[i] = prefix .. key, fenced .. key
+    locks[i], fences[i] = prefix .. key, fencePrefix .. key
     if i > extends then
-      local name = (i > ours and turned or waited) .. key
+      local name = (i > ours and reservedPrefix or waitersPrefix) .. key
       beside[i], others[#others + 1] = name, name
       if i > ours and argv[texts + i] ~= '' then
-        lines[i] = waited .. key
-        others[#others + 1] = lines[i]
+        lists[i] = waitersPrefix .. key
+        others[#others + 1] = lists[i]
       end
     end
   end
@@ -75,7 +75,7 @@ if entries > 0 then
   local marks = ours > 0 and call('MGET', unpack(fences, 1, ours)) or {}
   -- A mark is '<token>:<closed>'; one that MGET does not show may still be there, as something else.
   local freed, freedCount = {}, 0
-  -- Keys with an entry that is odd, or a release: what comes after it on the same key must see what it has done.
+  -- Keys with an odd entry or a release: a later entry on the same key must see its effect.
   local before = {}
   for i = 1, ours do
     local value, mark = argv[values + i], marks[i]
@@ -93,7 +93,7 @@ if entries > 0 then
       served = served and (alone or call('EXISTS', beside[i]) == 0)
         and mark and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) <= token
       if served then
-        freed[freedCount + 1], freed[freedCount + 2] = locks[i], turned .. key
+        freed[freedCount + 1], freed[freedCount + 2] = locks[i], reservedPrefix .. key
         freedCount = freedCount + 2
         marks[i], before[key] = token .. ':' .. token, true
       end
@@ -113,7 +113,7 @@ if entries > 0 then
     local key, value, mark, granted = argv[${HEAD} + i], argv[values + i], marks[i - ours], nil
     local token = sub(value, 1, size)
     if votes and not before[key] and tonumber(argv[details + i]) <= longest
-      and (alone or call('EXISTS', beside[i], lines[i] or beside[i]) == 0) then
+      and (alone or call('EXISTS', beside[i], lists[i] or beside[i]) == 0) then
       local closed
       if not mark then closed = call('EXISTS', fences[i]) == 0 and ':0' or nil
       elseif sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) < token then closed = sub(mark, size + 1) end
@@ -142,8 +142,8 @@ for n = 1, oddCount do
   local lock, fence = prefix .. key, prefix .. '@fence:' .. key
   local reply
   if text ~= '' then
-    local call = cjson.decode(text)
-    reply = run(call[1], call[2], call[3])
+    local request = cjson.decode(text)
+    reply = run(request[1], request[2], request[3])
   elseif i <= extends then
     local below = string.format('%.0f', tonumber(token) - 1)
     reply = run('extend', { lock, fence, prefix .. '@node' }, { value, token, detail, below, guarded })
@@ -156,28 +156,28 @@ for n = 1, oddCount do
 end`;
 
 /** See {@link SERVE_ENTRIES}. */
-function encode(calls: readonly AnyRequest[]): string[] {
-  const [first] = calls;
+function encode(requests: readonly AnyRequest[]): string[] {
+  const [first] = requests;
   if (first === undefined) return [];
   const counts = [0, 0, 0];
   const keys: string[] = [];
   const values: string[] = [];
-  const records: string[] = [];
+  const details: string[] = [];
   const texts: string[] = [];
-  for (const call of calls) {
-    const { rank, identity, key, record, isPlaced } = call.entry as LockEntry;
+  for (const request of requests) {
+    const { rank, identity, key, detail, isWaiter } = request.entry as LockEntry;
     counts[rank] = (counts[rank] ?? 0) + 1;
     keys.push(key);
     values.push(valueOf(identity));
-    records.push(record);
-    texts.push(isPlaced ? call.text : "");
+    details.push(detail);
+    texts.push(isWaiter ? request.text : "");
   }
   const { names, guarded, requester } = (first.entry as LockEntry).identity;
   const head = [names.prefix, requester.process, guarded ? "1" : "0"];
-  return [...counts.map(String), ...head, ...keys, ...values, ...records, ...texts];
+  return [...counts.map(String), ...head, ...keys, ...values, ...details, ...texts];
 }
 
-/** The fast path of {@link lockScript}. */
+/** The fast path of the script of a master. */
 export const fastPath: FastPath = {
   lua: SERVE_ENTRIES,
   oddLua: EXECUTE_ODD,
@@ -187,18 +187,18 @@ export const fastPath: FastPath = {
 function entryOf(
   identity: LockIdentity,
   rank: LockEntry["rank"],
-  record: string,
+  detail: string,
 ): LockEntry | undefined {
   const { requester, token, keys } = identity;
   const [key] = keys;
-  // A lock that may be extended has left all lines.
-  const isPlaced = requester.position !== "" && rank !== EXTEND;
+  // The holder of a lock has left all wait lists.
+  const isWaiter = requester.position !== "" && rank !== EXTEND;
   const isOrdinary =
     keys.length === 1 &&
     !requester.replaceable &&
     requester.behind === undefined &&
     token >= 10 ** (TOKEN_DIGITS - 1);
-  return isOrdinary && key !== undefined ? { rank, identity, key, record, isPlaced } : undefined;
+  return isOrdinary && key !== undefined ? { rank, identity, key, detail, isWaiter } : undefined;
 }
 
 /** An extend as an entry. */

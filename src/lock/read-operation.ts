@@ -9,30 +9,30 @@ export interface ReadReply {
   /** The Redis type of a value that is not a string, and so no lock at all. */
   readonly foreignType: string | undefined;
   readonly mark: number;
-  /** `armed`: it is this very server's, and sure; else why it gives no vote. */
+  /** `armed`: it names this very server, and is sure; else why it gives no vote. */
   readonly guard: "armed" | UnarmedGuard;
   /** Milliseconds for which an armed master gives no vote yet; 0 when it votes. */
   readonly quarantine: number;
-  /** How many are in line. */
+  /** The number of waiters. */
   readonly waiting: number;
-  /** Those of them that were asked for, by place and priority. */
+  /** The waiters that were asked for. */
   readonly first: readonly { readonly position: string; readonly priority: number }[];
 }
 
-/** How many of those in line a look shows, unless it asks for others. */
+/** How many waiters are shown by default. */
 const SHOWN = 20;
 
-/** What is looked at. */
+/** What is read. */
 export interface Reading {
   readonly names: Names;
   readonly key: string;
-  /** How many in line are passed over. @defaultValue 0 */
+  /** How many waiters are left out at the front. @defaultValue 0 */
   readonly from?: number;
-  /** How many in line are shown. @defaultValue 20 */
+  /** How many waiters are shown. @defaultValue 20 */
   readonly count?: number;
 }
 
-/** Looks at one key, changes nothing. */
+/** Reads one key, and changes nothing. */
 export const readOperation: Operation<Reading, ReadReply> = {
   name: "read",
   lua: `
@@ -69,7 +69,7 @@ function parseFirst(raw: unknown): ReadReply["first"] {
   );
 }
 
-/** How far a walk has come: in the names of locks, and in those of lines. A part that is through is `undefined`. */
+/** How far a walk through the names of locks, and of wait lists, has come. A part that is complete is `undefined`. */
 export interface ScanCursors {
   readonly locks: string | undefined;
   readonly waitLists: string | undefined;
@@ -78,27 +78,26 @@ export interface ScanCursors {
 /** Where a walk begins. */
 export const SCAN_START: ScanCursors = { locks: "0", waitLists: "0" };
 
-/** One step through the names of all locks and lines of a master. */
+/** One step through the names of all locks and wait lists of a master. */
 export interface ScanReply {
   /** Where the next step begins. */
   readonly cursors: ScanCursors;
-  /** Keys that are held, or have a line. */
+  /** Keys that are held, or have waiters. */
   readonly keys: readonly string[];
 }
 
-/** How many names a master looks at in one step, for locks and for lines: about a tenth of a millisecond of its time each. */
+/** How many names a master examines in one step, of locks and of wait lists: about 0.1 ms of its time each. */
 const SCAN_STEP = 250;
 
 /**
- * Lists keys that match a glob pattern, in steps: those that are held, and those that somebody waits for. A key may come
- * twice. What is neither a lock nor a line of ours is left out.
+ * Lists keys that match a glob pattern, in steps: keys that are held, and keys that have waiters. A key may come twice.
  */
 export const scanOperation: Operation<
   { readonly names: Names; readonly pattern: string; readonly cursors: ScanCursors },
   ScanReply
 > = {
   name: "scan",
-  // A glob knows no alternatives: locks and lines are two walks, with a cursor each.
+  // A glob has no alternatives: locks and wait lists are two walks, with a cursor each.
   lua: `
   local reply = { 'OK' }
   for i = 1, 3, 2 do
@@ -130,7 +129,7 @@ function parseCursor(raw: unknown): string | undefined {
   return String(raw) === "0" ? undefined : String(raw);
 }
 
-/** Takes keys out of names that begin with a prefix; names behind `@` are our own. */
+/** The keys in names that begin with a prefix; what begins with `@` is no key. */
 function keysOf(found: unknown, prefix: string): string[] {
   return (Array.isArray(found) ? found : [])
     .map((name) => String(name).slice(prefix.length))

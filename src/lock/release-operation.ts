@@ -9,24 +9,24 @@ import {
   type ReservationReply,
 } from "./wait-list-hooks.ts";
 
-/** What is given back, and how. */
+/** What is released, and how. */
 export interface Releasing extends LockIdentity, Releaser {
   /** False for the rollback of an attempt that never won. */
   readonly held: boolean;
-  /** Milliseconds for which the keys stay taken, up to the longest ttl; 0 to give them back at once. */
+  /** Milliseconds for which the keys stay taken, up to the longest ttl; 0 to free them at once. */
   readonly holdFor: number;
 }
 
-/** What a master says to {@link releaseOperation}. */
+/** What a master answers to {@link releaseOperation}. */
 export interface ReleaseReply {
   readonly deleted: number;
-  /** Whose turn it is now, for each key; a rollback gives no turn, and counts who waits. */
+  /** For each key; a rollback reserves nothing, and counts the waiters. */
   readonly reservations: readonly ReservationReply[];
 }
 
 /**
- * Deletes what is ours, up to our token, gives the turn to the next in line, and leaves a mark that refuses our own late
- * requests. Deletes first: a full server refuses the rest and must still free the keys.
+ * Deletes the locks of the owner, up to its token, reserves the keys for the next waiters, and leaves a mark that refuses late
+ * requests of the same token. Deletes first: a full server refuses the rest and must still free the keys.
  */
 export const releaseOperation: Operation<Releasing, ReleaseReply> = {
   name: "release",
@@ -49,7 +49,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
         else
           redis.call('PEXPIRE', lock, holdFor)
           onHold(prefix, key, holdFor)
-          -- Executed twice, it marks once; a full server refuses, and need not.
+          -- Executed twice, it marks once. A full server refuses, which does no harm.
           local head, text = string.match(current, '^(q?%d+:[%w_-]+:)(.*)$')
           if string.sub(text, 1, ${KEPT.length}) ~= '${KEPT}' then
             redis.pcall('SET', lock, head .. '${KEPT}' .. text, 'KEEPTTL')
@@ -69,7 +69,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     replies[i] = reply or { 'FREE', 0 }
     hasWaiters = hasWaiters or reply ~= nil
   end
-  -- Nearly always: all were ours, and have no waiters.
+  -- The usual case: all were ours, and have no waiters.
   if deleted == count and not hasWaiters then return 'FREED' end
   return { 'OK', deleted, replies }`,
   keys: lockAndFence,
@@ -100,7 +100,7 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
   },
 };
 
-/** All keys were ours, and nobody waits for them. */
+/** All keys were ours, and have no waiters. */
 function freed({ keys }: Pick<Releasing, "keys">): ReleaseReply {
   return { deleted: keys.length, reservations: keys.map(() => ({ status: "free", waiting: 0 })) };
 }

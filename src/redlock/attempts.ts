@@ -87,7 +87,7 @@ export class Attempts {
     const ended = (outcome: AcquireOutcome): void => {
       // A holder serves the wait list at its release. Without a holder this attempt has to: its rollback freed the keys.
       const served = outcome.kind === "granted" || (outcome.kind === "conflict" && outcome.holder);
-      if (!served && awaited !== undefined) void this.#waitLists.look([...awaited]);
+      if (!served && awaited !== undefined) void this.#waitLists.check([...awaited]);
       settle(outcome);
     };
     acquire(this.#context, attempt, ended, failed);
@@ -101,7 +101,7 @@ export class Attempts {
     if (waiter === undefined) return this.#unlisted;
     const waitLists = this.#waitLists;
     const { queueId, position, run, priority, replaceable, behind } = waiter;
-    const record = joins === false ? "" : waitLists.detailOf(waiter, "arriving");
+    const record = joins === false ? "" : waitLists.recordOf(waiter, "arriving");
     return {
       process: this.#context.process,
       queueId: waitLists.isOpen(queueId) ? encodeQueueId(queueId) : "",
@@ -109,7 +109,7 @@ export class Attempts {
       position: listed || joins !== false || replaceable || behind !== undefined ? position : "",
       run,
       replaceable,
-      behind: behind && { priority, record: waitLists.absenteeDetail, others: behind },
+      behind: behind && { priority, record: waitLists.absenteeRecord, others: behind },
       joins: record === "" ? undefined : { priority, record, replaces: joins === "replacing" },
     };
   }

@@ -193,7 +193,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     const handOver = waitLists.handOver(keys, fencingToken, holdFor);
     const { skipped } = waitLists;
     const released = await this.#lease.release(handOver, { holdFor, skipped, done });
-    this.#handedOver = handOver.called;
+    this.#handedOver = handOver.woken;
     const outcome = released.confirmed ? "released" : "expired";
     parts.onReleased(this);
     this.#over = true;

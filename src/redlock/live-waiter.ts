@@ -14,7 +14,7 @@ export class LiveWaiter {
   constructor(waitLists: WaitLists, { position }: Waiter, keys: readonly string[]) {
     this.#waitLists = waitLists;
     this.#keys = keys;
-    this.#forget = waitLists.await(position, keys, () => {
+    this.#forget = waitLists.onReservation(position, keys, () => {
       this.#woken = true;
       this.#wake();
     });
@@ -26,13 +26,13 @@ export class LiveWaiter {
    */
   async join(waiter: Waiter, tries: number, keptFor: number): Promise<boolean> {
     this.#woken = false;
-    const { quiet, heard } = await this.#waitLists.join(waiter, this.#keys, {
-      state: "living",
+    const { quiet, answered } = await this.#waitLists.join(waiter, this.#keys, {
+      state: "live",
       tries,
       keptFor,
     });
-    if (!quiet) void this.#waitLists.look(this.#keys);
-    return heard;
+    if (!quiet) void this.#waitLists.check(this.#keys);
+    return answered;
   }
 
   /** Resolves at the wake-up, after `ms`, or when a signal aborts. */

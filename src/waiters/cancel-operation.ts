@@ -1,21 +1,21 @@
 import type { Operation } from "../redis/operation.ts";
 import type { Names } from "../lock/stored-lock.ts";
 
-/** Somebody asks a holder to give way. */
+/** A request to a holder to stop. */
 export interface CancelRequest {
   readonly key: string;
   /** The fencing token of the holder that is asked. */
   readonly token: number;
-  /** The place of who asks: a holder gives way to a later one only. */
+  /** The position of the job that asks: a holder stops for a later one only. */
   readonly position: string;
-  /** Who asks, for people. */
+  /** Names the asking job for people. */
   readonly by: string;
 }
 
-/** Milliseconds that a request is kept: the holder looks at each heartbeat. */
+/** Milliseconds that a request is kept: the holder checks at each heartbeat. */
 export const REQUEST_LIFE = 60_000;
 
-/** Leaves a request for a holder, and hastens it by a message. A later place replaces an earlier one. */
+/** Stores a request for a holder, and sends it as a message. A later request replaces an earlier one. */
 export const cancelOperation: Operation<CancelRequest & { readonly names: Names }, void> = {
   name: "cancel",
   lua: `
@@ -31,7 +31,7 @@ export const cancelOperation: Operation<CancelRequest & { readonly names: Names 
   parse: () => {},
 };
 
-/** Reads the request that was left for the holder of a key. */
+/** Reads the request that is stored for the holder of a key. */
 export const requestOperation: Operation<
   { readonly names: Names; readonly key: string },
   CancelRequest | undefined
@@ -43,7 +43,7 @@ export const requestOperation: Operation<
   parse: ([, stored]) => parseRequest(String(stored)),
 };
 
-/** Reads a request; `undefined` when it is none of ours. */
+/** Reads a request; `undefined` for any other text. */
 export function parseRequest(text: string): CancelRequest | undefined {
   try {
     const parts: unknown = JSON.parse(text);

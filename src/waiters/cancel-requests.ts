@@ -6,25 +6,25 @@ import {
   parseRequest,
   requestOperation,
 } from "./cancel-operation.ts";
-import { SUBSCRIBING } from "./listen.ts";
+import { SUBSCRIBING } from "./reservation-messages.ts";
 
-/** A holder that gives way when a later one asks. */
+/** A holder that stops when a later job asks. */
 export interface CancellableLock {
   readonly keys: readonly string[];
   readonly fencingToken: number;
   readonly position: string;
-  /** Milliseconds between two looks for a request whose message was lost. */
+  /** Milliseconds between two checks for a request whose message was lost. */
   readonly interval: number;
   /** Called once. */
   asked(by: string): void;
 }
 
-/** Requests to holders to stop: sent, and heard. Best effort: a holder that hears nothing goes on. */
+/** Requests to holders to stop, sent and received. Best effort: a holder that receives nothing goes on. */
 export class CancelRequests {
   readonly #context: LockContext;
   readonly #timers: TimerHeap;
   readonly #watches = new Set<Watch>();
-  #listening: (() => void)[] | undefined;
+  #subscriptions: (() => void)[] | undefined;
   #inForceAt = -Infinity;
 
   constructor(context: LockContext) {
@@ -32,7 +32,7 @@ export class CancelRequests {
     this.#timers = new TimerHeap(context.clock);
   }
 
-  /** Asks the holder that was met to give way to `position`. A holder that is not ours is not asked. */
+  /** Asks the holder that was met to stop for `position`. A holder of another program is not asked. */
   ask(
     met: { key: string; holder: { fencingToken: number | undefined } | undefined },
     position: string,
@@ -45,9 +45,9 @@ export class CancelRequests {
     masters.broadcast(cancelOperation, request);
   }
 
-  /** Hears requests to a holder until the returned function is called. */
+  /** Receives requests to a holder until the returned function is called. */
   watch(holder: CancellableLock): () => void {
-    this.#listen();
+    this.#subscribe();
     const watch = new Watch(holder, this.#context, this.#inForceAt, (by) => {
       stop();
       holder.asked(by);
@@ -61,22 +61,21 @@ export class CancelRequests {
     return stop;
   }
 
-  /** Hears nothing any more. */
   close(): void {
     for (const watch of this.#watches) this.#timers.remove(watch);
     this.#watches.clear();
-    for (const stop of this.#listening ?? []) stop();
+    for (const stop of this.#subscriptions ?? []) stop();
   }
 
-  /** On one channel for all keys: a holder would else subscribe for each of its jobs. */
-  #listen(): void {
-    if (this.#listening !== undefined) return;
+  /** One channel for all keys: a holder does not subscribe for each of its jobs. */
+  #subscribe(): void {
+    if (this.#subscriptions !== undefined) return;
     const { masters, names, clock } = this.#context;
     this.#inForceAt = clock.now() + SUBSCRIBING;
-    this.#listening = masters.ports.map((port) =>
+    this.#subscriptions = masters.ports.map((port) =>
       port.subscribe(names.cancelled, (message) => {
         const request = parseRequest(message);
-        if (request !== undefined) for (const watch of this.#watches) watch.hear(request);
+        if (request !== undefined) for (const watch of this.#watches) watch.receive(request);
       }),
     );
   }
@@ -86,24 +85,24 @@ class Watch implements Task {
   due: number;
   readonly #holder: CancellableLock;
   readonly #context: LockContext;
-  readonly #obey: (by: string) => void;
+  readonly #stop: (by: string) => void;
 
   constructor(
     holder: CancellableLock,
     context: LockContext,
     inForceAt: number,
-    obey: (by: string) => void,
+    stop: (by: string) => void,
   ) {
     this.#holder = holder;
     this.#context = context;
-    this.#obey = obey;
+    this.#stop = stop;
     const now = context.clock.now();
     this.due = Math.min(now + holder.interval, inForceAt > now ? inForceAt : Infinity);
   }
 
-  hear({ key, token, position, by }: CancelRequest): void {
-    const { keys, fencingToken, position: ours } = this.#holder;
-    if (token === fencingToken && keys.includes(key) && position > ours) this.#obey(by);
+  receive({ key, token, position, by }: CancelRequest): void {
+    const { keys, fencingToken, position: own } = this.#holder;
+    if (token === fencingToken && keys.includes(key) && position > own) this.#stop(by);
   }
 
   /** {@link Task} */
@@ -112,7 +111,7 @@ class Watch implements Task {
     const { masters, names } = this.#context;
     for (const key of this.#holder.keys) {
       const answer = (_: number, request: CancelRequest | undefined): void => {
-        if (request !== undefined) this.hear(request);
+        if (request !== undefined) this.receive(request);
       };
       masters.broadcast(requestOperation, { names, key }, { answer, failure: () => {} });
     }

@@ -1,25 +1,25 @@
 import type { ReservationReply, StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { compareWaiters, isArriving } from "./waiter.ts";
 
-/** What the masters together say about the turn of a key. */
+/** What the masters together say about the reservation of a key. */
 export type ReservationDecision =
-  /** Too few have answered to say anything. */
+  /** Too few masters have answered. */
   | { readonly kind: "unknown" }
-  /** Somebody holds the key, for so many milliseconds unless it is extended. */
+  /** The key is held, for so many milliseconds unless the lock is extended. */
   | { readonly kind: "held"; readonly expiresIn: number; readonly waiting: number }
-  /** The key is kept for `position`, whom somebody has called. With `dissent` some masters keep it for somebody else. */
+  /** The key was reserved for `position` before. With `dissent` some masters have reserved it for another waiter. */
   | {
       readonly kind: "reserved";
       readonly position: string;
-      /** Empty when it is in no line. */
+      /** Empty when the position is in no wait list. */
       readonly record: string;
       readonly dissent: boolean;
       readonly expiresIn: number;
       readonly waiting: number;
     }
   /**
-   * The turn is `head`'s, and it must be called; `next` are those after it. With `dissent` some masters keep the key for
-   * somebody else, or for nobody.
+   * The key is reserved for `head`, which must be woken; `next` are the waiters after it. With `dissent` some masters have
+   * reserved the key for another waiter, or not at all.
    */
   | {
       readonly kind: "next";
@@ -28,36 +28,37 @@ export type ReservationDecision =
       readonly dissent: boolean;
       readonly waiting: number;
     }
+  /** The key is free and not reserved. */
   | { readonly kind: "free"; readonly waiting: number };
 
 /**
- * Decides from what masters have said so far. Where they name different waiters, because some did not hear of all who
- * joined, the one that most of them name is chosen, and of those the first in order. Of turns that were given before, the
- * one with the largest token counts, of those who are still in line: the others have come and gone where a master did not
- * hear of it.
+ * Decides from the answers so far. Pure. Masters that have not received all joins name different waiters: then the waiter that most
+ * of them name is chosen, and of several the first in order. Of earlier reservations the one with the largest token counts
+ * whose waiter is still in a wait list: the other waiters have come and gone, and a master did not receive that.
  */
 export function decideReservation(
   replies: readonly (ReservationReply | undefined)[],
   quorum: number,
 ): ReservationDecision {
-  const said = replies.filter((reply) => reply !== undefined);
-  if (said.length < quorum) return { kind: "unknown" };
-  const waiting = Math.max(...said.map((reply) => reply.waiting));
-  const held = said.filter((reply) => reply.status === "held");
-  if (said.length - held.length < quorum) {
+  const answers = replies.filter((reply) => reply !== undefined);
+  if (answers.length < quorum) return { kind: "unknown" };
+  const waiting = Math.max(...answers.map((reply) => reply.waiting));
+  const held = answers.filter((reply) => reply.status === "held");
+  if (answers.length - held.length < quorum) {
     if (held.length === 0) return { kind: "unknown" };
     return { kind: "held", expiresIn: longest(held), waiting };
   }
-  const reservations = said.filter((reply) => reply.status === "reserved");
-  const lists = said.flatMap((reply) => (reply.status === "next" ? [reply.waiters] : []));
+  const reservations = answers.filter((reply) => reply.status === "reserved");
+  const lists = answers.flatMap((reply) => (reply.status === "next" ? [reply.waiters] : []));
   const heads = lists.flatMap((waiters) => waiters.slice(0, 1));
-  const kept = reservations.find(
+  const agreed = reservations.find(
     ({ position }) => reservations.filter((other) => other.position === position).length >= quorum,
   );
-  // Several who look at once can each be told of the head by a minority: then each of them calls, and nobody else has.
-  const isCalled = kept !== undefined && !heads.some(({ position }) => position === kept.position);
-  const reservation = isCalled ? kept : reservations.toSorted(compareTurns)[0];
-  if (isCalled || heads.length === 0) {
+  // Of several processes that check at once each may be told of the head by a minority. Then each wakes it, since no other has.
+  const isWoken =
+    agreed !== undefined && !heads.some(({ position }) => position === agreed.position);
+  const reservation = isWoken ? agreed : reservations.toSorted(compareReservations)[0];
+  if (isWoken || heads.length === 0) {
     if (reservation === undefined) return { kind: "free", waiting };
     const { position } = reservation;
     const dissent = reservations.some((other) => other.position !== position);
@@ -73,11 +74,8 @@ export function decideReservation(
       waiting,
     };
   }
-  const names = [
-    ...heads.map(({ position }) => position),
-    ...reservations.map(({ position }) => position),
-  ];
-  const votesFor = (position: string): number => names.filter((name) => name === position).length;
+  const named = [...heads, ...reservations].map(({ position }) => position);
+  const votesFor = (position: string): number => named.filter((name) => name === position).length;
   const [first] = heads.toSorted(
     (a, b) =>
       votesFor(b.position) - votesFor(a.position) ||
@@ -94,18 +92,19 @@ export function decideReservation(
     head,
     next: distinct(next),
     dissent:
-      names.some((name) => name !== head.position) || said.some(({ status }) => status === "free"),
+      named.some((position) => position !== head.position) ||
+      answers.some(({ status }) => status === "free"),
     waiting,
   };
 }
 
-/** Of what masters know about one waiter: one that has been parked since it was refused must be called. */
+/** The latest record of one waiter: a job that was parked after its refusal must be woken. */
 function latestOf(records: readonly string[]): string {
   const known = records.filter((record) => record !== "");
   return known.find((record) => !isArriving({ record })) ?? known[0] ?? "";
 }
 
-function compareTurns(
+function compareReservations(
   a: ReservationReply & { status: "reserved" },
   b: ReservationReply & { status: "reserved" },
 ): number {

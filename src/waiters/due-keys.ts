@@ -4,19 +4,19 @@ import { dueOperation, MOST_DUE } from "./due-operation.ts";
 
 /** Milliseconds between two questions for keys that are due: what an idle process costs each master. */
 const INTERVAL = 1_000;
-/** Milliseconds until the next question when a master has named all that one answer holds. */
+/** Milliseconds until the next question when a master has named as many keys as one answer holds. */
 const PAGE_INTERVAL = 50;
 
 /**
- * Finds the keys that nobody looks after: those that parked jobs of this process's queues wait for, that are free, and
- * whose job was not called, because the process that parked it is gone or did not hear of the release.
+ * Finds the keys that no process looks after: free keys that parked jobs of this process's queues wait for. The process that
+ * parked the job is gone, or did not receive the message that would have woken it.
  */
 export class DueKeys implements Task {
   due = Infinity;
   readonly #context: LockContext;
   readonly #timers: TimerHeap;
   readonly #check: (key: string) => void;
-  /** By home: when a worker of this process has last taken up a job of it. */
+  /** By encoded queueId: when a worker of this process has last taken up a job of the queue. */
   readonly #servedAt = new Map<string, number>();
 
   /** @param check is called with each key that is due. */
@@ -26,7 +26,7 @@ export class DueKeys implements Task {
     this.#check = check;
   }
 
-  /** A worker of the home has taken up a job. The first time, and with `ask`, its keys are asked for at once. */
+  /** A worker of the queue has taken up a job. The first time, and with `ask`, its keys are asked for at once. */
   serve(queueId: string, { ask }: { ask: boolean }): void {
     const now = this.#context.clock.now();
     const isNew = !this.#servedAt.has(queueId);
@@ -37,13 +37,12 @@ export class DueKeys implements Task {
     else this.#timers.update(this);
   }
 
-  /** This process does not look after the home any longer. */
+  /** This process does not look after the queue any longer. */
   leave(queueId: string): void {
     this.#servedAt.delete(queueId);
     if (this.#servedAt.size === 0) this.#timers.remove(this);
   }
 
-  /** Asks for nothing any more. */
   close(): void {
     for (const queueId of this.#servedAt.keys()) this.leave(queueId);
   }
@@ -51,7 +50,7 @@ export class DueKeys implements Task {
   /** {@link Task} */
   run(now: number): void {
     const { masters, names, random } = this.#context;
-    // Not all processes at the same time: whichever asks first serves the key.
+    // Not all processes ask at the same time: the first that does serves the key.
     this.due = now + INTERVAL * (0.8 + 0.2 * random.fraction());
     const queues = [...this.#servedAt].map(([queueId, at]) => ({ queueId, servedAgo: now - at }));
     const checked = new Set<string>();

@@ -4,18 +4,18 @@ import { type JoinReply, joinOperation, type Newcomer } from "./join-operation.t
 
 /** Most newcomers of one request. */
 const MOST = 100;
-/** For how many ms those that are parked for the same keys are gathered. */
+/** Milliseconds for which jobs that are parked for the same keys are gathered. */
 const GATHERING = 5;
 
-/** What newcomers hear. */
+/** What a newcomer receives. */
 export interface JoinAnswer {
-  /** What each master says about each key, in order; nothing where there was no answer. */
+  /** The answer of each master about each key, in order; nothing for a master without an answer. */
   readonly replies: readonly (readonly JoinReply[] | undefined)[];
-  /** Whether those that are replaced are the newcomer's to call: the latest of a request does so for all. */
-  readonly calls: boolean;
+  /** Whether the newcomer is the latest of its request: it wakes the waiters that are replaced. */
+  readonly isLatest: boolean;
 }
 
-/** Whether somebody else keeps the key from a newcomer. */
+/** Whether a key is held, or reserved for another waiter than the newcomer. */
 export function isTaken(
   reply: JoinReply | undefined,
   { position }: Pick<Newcomer, "position">,
@@ -30,12 +30,12 @@ interface Entry {
 }
 
 /**
- * Those of this process who join lines. The first that is parked for a key joins at once, those that follow within a moment
- * travel together: of a key that many jobs want they are many, and who comes first of them is in line already.
+ * The joins of one process. The first job that is parked for a key joins at once; those that follow within a moment travel
+ * together. A key that many jobs want has many of them, and the first in order is in the wait list by then.
  */
 export class Joins {
   readonly #context: LockContext;
-  /** Those that are gathered, by their keys; also while there is none yet. */
+  /** The entries that are gathered, by their keys; empty while there is none yet. */
   readonly #gathered = new Map<string, Entry[]>();
 
   constructor(context: LockContext) {
@@ -46,16 +46,16 @@ export class Joins {
   join(keys: readonly string[], newcomer: Entry["newcomer"]): Promise<JoinAnswer> {
     return new Promise((resolve) => {
       const entry = { keys, newcomer, resolve };
-      if (newcomer.live) return this.#ask(entry);
+      if (newcomer.live) return this.#ask([entry]);
       const id = JSON.stringify(keys);
       const gathered = this.#gathered.get(id);
       if (gathered !== undefined) return void gathered.push(entry);
-      this.#ask(entry);
+      this.#ask([entry]);
       this.#gather(id);
     });
   }
 
-  /** Nobody is gathered any more: who has come goes at once. */
+  /** Sends what is gathered at once. */
   close(): void {
     for (const id of this.#gathered.keys()) this.#send(id);
   }
@@ -67,37 +67,24 @@ export class Joins {
     });
   }
 
-  /** Whether there was anybody. */
+  /** Whether there was an entry. */
   #send(id: string): boolean {
     const gathered = this.#gathered.get(id) ?? [];
     this.#gathered.delete(id);
-    for (let i = 0; i < gathered.length; i += MOST) {
-      const [first, ...others] = gathered.slice(i, i + MOST);
-      if (first !== undefined) this.#ask(first, others);
-    }
+    for (let i = 0; i < gathered.length; i += MOST) this.#ask(gathered.slice(i, i + MOST));
     return gathered.length > 0;
   }
 
-  /** Asks for one, and for others with the same keys. */
-  #ask(first: Entry, others: readonly Entry[] = []): void {
+  /** Asks for entries with the same keys. */
+  #ask(entries: readonly Entry[]): void {
     const { masters, names, process } = this.#context;
-    const {
-      keys,
-      newcomer: { live },
-    } = first;
-    const entries = [first, ...others];
+    const keys = entries[0]?.keys ?? [];
+    const live = entries[0]?.newcomer.live === true;
+    const newcomers = entries.map(({ newcomer }) => newcomer);
     const replies: (readonly JoinReply[] | undefined)[] = masters.ports.map(() => undefined);
-    const replacing = entries.flatMap(({ newcomer: { replaces, position } }) =>
-      replaces ? position : [],
-    );
+    const replacing = newcomers.flatMap(({ replaces, position }) => (replaces ? position : []));
     const latest = replacing.toSorted().at(-1);
-    const request = {
-      names,
-      keys,
-      process,
-      live,
-      newcomers: entries.map(({ newcomer }) => newcomer),
-    };
+    const request = { names, keys, process, live, newcomers };
     masters.gather(joinOperation, request, (node, reply, open) => {
       if (!(reply instanceof NodeError)) replies[node] = reply;
       for (const { newcomer, resolve } of entries) {
@@ -105,9 +92,9 @@ export class Joins {
           const taken = replies.filter((reply) => isTaken(reply?.[index], newcomer)).length;
           return taken >= masters.quorum;
         });
-        // Any master may know of others that it replaces.
+        // Any master may name other waiters that it replaces.
         if (open === 0 || (settled && !newcomer.replaces)) {
-          resolve({ replies, calls: newcomer.position === latest });
+          resolve({ replies, isLatest: newcomer.position === latest });
         }
       }
     });

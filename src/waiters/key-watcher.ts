@@ -1,33 +1,32 @@
 import type { TimerHeap, Task } from "../timer-heap.ts";
 import type { LockContext } from "../lock/lock-context.ts";
-import { SLACK } from "./queues-lua.ts";
-import { RESERVATION } from "./wait-list-lua.ts";
-import type { Serving } from "./serve-operation.ts";
 import type { ReservationReply, StoredWaiter } from "../lock/wait-list-hooks.ts";
-import { Wakeups, reservationOf } from "./wakeups.ts";
 import type { ReservationDecision } from "./decide-reservation.ts";
-import type { QueueAdapter } from "./queue-adapter.ts";
-import { askMasters, type Question, ReservationTally } from "./reservation-tally.ts";
+import type { QueueAdapters } from "./queue-adapter.ts";
+import { SLACK } from "./queues-lua.ts";
+import { askMasters, ReservationTally } from "./reservation-tally.ts";
+import { CHECK_INTERVAL, type NextCheck, Reservations } from "./reservations.ts";
+import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
-import { LOOK_INTERVAL, Reservations } from "./reservations.ts";
+import { RESERVATION } from "./wait-list-lua.ts";
+import { reservationMs, Wakeups } from "./wakeups.ts";
 
-/** The turn is given to whoever is first. */
-const NOBODY = { give: "", record: "", wakes: true };
+/** The key is reserved for the first waiter. */
+const FOR_FIRST = { give: "", record: "", wakes: true, life: RESERVATION };
 
-/** What an {@link KeyWatcher} works with. */
+/** What a {@link KeyWatcher} works with. */
 export interface KeyWatcherParts {
   readonly context: LockContext;
   readonly timers: TimerHeap;
   readonly unresponsive: UnresponsiveQueues;
-  /** The home of that name, if this process can call its waiters. */
-  adapterOf(queueId: string): QueueAdapter | undefined;
-  /** Nobody here has an interest in the key any more. */
+  readonly adapters: QueueAdapters;
+  /** This process has no interest in the key any more. */
   ended(watcher: KeyWatcher): void;
 }
 
 /**
- * Sees to it that the line of one key moves on, as long as this process has an interest in it: because somebody waits in it,
- * because it has given a turn, or keeps the key for a while.
+ * Keeps the wait list of one key moving as long as this process has an interest in it: because a live waiter is in it, or because
+ * the process has made a reservation, or keeps the key for a while.
  */
 export class KeyWatcher implements Task {
   readonly key: string;
@@ -36,101 +35,102 @@ export class KeyWatcher implements Task {
   readonly #wakeups: Wakeups;
   readonly #reservations: Reservations;
   #expectsUntil = -Infinity;
-  /** How many questions are under way: what they bring to light must be acted upon. */
-  #asking = 0;
+  /** How many checks are under way: their answers must be acted upon. */
+  #checking = 0;
   #ended = false;
 
   constructor(key: string, parts: KeyWatcherParts) {
     this.key = key;
     this.#parts = parts;
-    const { clock } = parts.context;
-    this.#wakeups = new Wakeups(clock, (queueId) => parts.adapterOf(queueId));
-    this.#reservations = new Reservations({
-      waitLists: this,
-      clock,
-      wakeups: this.#wakeups,
-      unresponsive: parts.unresponsive,
-    });
+    const { context, adapters, unresponsive } = parts;
+    this.#wakeups = new Wakeups(context.clock, adapters);
+    this.#reservations = new Reservations(key, context, this.#wakeups, unresponsive);
     parts.timers.add(this);
   }
 
-  /** Somebody waits in this process until the returned function is called; `wake` is called when it is its turn. */
-  await(position: string, wake: () => void): () => void {
+  /** Calls `wake` when the key is reserved for a live waiter, until the returned function is called. */
+  onReservation(position: string, wake: () => void): () => void {
     this.#wakeups.live.set(position, wake);
-    this.lookBy(this.#nextLook());
+    this.#checkBy(this.#nextCheck());
     return () => this.#wakeups.live.delete(position);
   }
 
-  /** This process has parked the job of that place: it is called when it has its turn. */
+  /** This process has parked the job of that position: it is woken when the key is reserved for it. */
   parked(position: string): void {
-    this.#reservations.unreserve(position);
+    this.#reservations.unkeep(position);
   }
 
-  /** What this process keeps taken ends after `ms`: it looks then. */
+  /** The key, which this process keeps taken, is free after `ms`, and checked then. */
   expectEnd(ms: number): void {
-    this.#expectsUntil = this.#now() + ms + LOOK_INTERVAL;
-    this.lookBy(this.#now() + ms + SLACK);
+    this.#expectsUntil = this.#now() + ms + CHECK_INTERVAL;
+    this.#checkBy(this.#now() + ms + SLACK);
   }
 
-  /** The key is about to be given back, in this very tick. */
-  foresee(): void {
-    this.#reservations.foresee();
+  /** The key is about to be released, in this very tick. */
+  beforeRelease(): void {
+    this.#reservations.beforeRelease();
   }
 
-  /** Takes note of what a master said when the key was given back. */
+  /** Receives what a master answered when the key was released. */
   handOver(tally: ReservationTally, node: number, reply: ReservationReply): Promise<void> {
     tally.replies[node] = reply;
     this.#consider(tally);
-    // A master that is down never completes the round.
+    // A master that is down never completes the tally.
     this.#endIfIdle();
-    return tally.calling;
+    return tally.waking;
   }
 
-  /** Asks the masters whose turn it is, takes out those who are gone, and calls who must be called. */
-  async look({ gone = [] }: { gone?: Serving["gone"] } = {}): Promise<void> {
-    const tally = new ReservationTally(this.#parts.context);
+  /** Asks the masters about the reservation, removes waiters that are gone, and wakes the first one. */
+  async check({ gone = [] }: { gone?: Serving["gone"] } = {}): Promise<void> {
+    const { context, unresponsive } = this.#parts;
+    const tally = new ReservationTally(context);
     this.due = Infinity;
-    await this.#ask(tally, { gone, ...NOBODY, life: RESERVATION });
+    const live = this.#wakeups.live.size > 0;
+    const question = { ...FOR_FIRST, gone, live, skipped: unresponsive.list() };
+    this.#checking += 1;
+    await askMasters(context, this.key, tally, question, (complete) =>
+      this.#consider(tally, complete),
+    );
+    this.#checking -= 1;
     const { decision } = tally;
     if (decision.kind === "unknown" && this.#isInterested) {
-      this.lookBy(this.#now() + LOOK_INTERVAL);
+      this.#checkBy(this.#now() + CHECK_INTERVAL);
     }
-    if (decision.kind === "reserved") await this.#reservations.confirm(decision);
-    await tally.calling;
+    if (decision.kind === "reserved") {
+      await this.#follow(await this.#reservations.confirm(decision));
+    }
+    await tally.waking;
     this.#endIfIdle();
   }
 
-  /** Keeps the free key for `life` ms for one of ours that waits for other keys yet, as long as it is there. */
+  /** Keeps the free key for `life` ms for a waiter of this process that still waits for other keys, as long as it exists. */
   reserve(waiter: Omit<StoredWaiter, "priority">, life: number): void {
-    this.#reservations.reserve(waiter.position, life);
     this.expectEnd(life);
-    this.lookBy(this.#now() + LOOK_INTERVAL);
-    void this.keepFor(waiter, life, false);
+    this.#checkBy(this.#now() + CHECK_INTERVAL);
+    this.#reservations.keep(waiter, life);
   }
 
-  /** Keeps the free key for `position`, for `life` ms; with `calls`, whoever can call it does so. */
-  async keepFor(
-    { position, record }: Omit<StoredWaiter, "priority">,
-    life: number,
-    wakes: boolean,
-  ): Promise<void> {
-    const tally = new ReservationTally(this.#parts.context);
-    await this.#ask(tally, { gone: [], give: position, record, wakes, life });
-  }
-
-  /** Looks at that time, if not before. */
-  lookBy(at: number): void {
-    if (this.#ended || at >= this.due) return;
-    this.due = at;
-    this.#parts.timers.update(this);
+  /** The masters have reserved the key for a waiter that this process has parked, or that is live in it. */
+  reserved(waiter: StoredWaiter): void {
+    // The process that made the reservation may receive its own message.
+    if (this.#ended || this.#wakeups.has(waiter)) return;
+    const isLiveHere = this.#wakeups.live.has(waiter.position);
+    if (!isLiveHere && !this.#wakeups.canWake(waiter)) return this.#endIfIdle();
+    if (!isLiveHere) {
+      this.#wakeups.note(waiter);
+      this.#checkBy(this.#now() + RESERVATION + SLACK);
+    }
+    void this.#wakeups.wake(waiter).then((state) => {
+      if (state === "gone") void this.check({ gone: [waiter] });
+    });
   }
 
   /** {@link Task} */
   run(): void {
-    void this.look();
+    void this.check();
   }
 
-  /** Ends all attention at once. Idempotent. */
+  /** Stops watching at once. Idempotent. */
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -138,49 +138,57 @@ export class KeyWatcher implements Task {
     this.#parts.ended(this);
   }
 
-  async #ask(tally: ReservationTally, question: Question): Promise<void> {
-    const { context, unresponsive } = this.#parts;
-    const live = this.#wakeups.live.size > 0;
-    const serving = { ...question, live, skipped: unresponsive.list() };
-    this.#asking += 1;
-    await askMasters(context, this.key, tally, serving, (complete) => {
-      // Whoever was given a turn needs no call: it is the caller's own, or is on its way.
-      if (question.give === "") this.#consider(tally, complete);
-    });
-    this.#asking -= 1;
-  }
-
   /** @param complete whether no further master will answer. */
   #consider(tally: ReservationTally, complete = tally.isComplete): void {
     if (this.#ended) return;
     const { decision } = tally;
-    this.#planNextLook(decision, complete);
+    this.#planNextCheck(decision, complete);
     if (decision.kind === "reserved") this.#wakeups.live.get(decision.position)?.();
-    if (decision.kind === "next") this.#reservations.give(tally, decision);
+    if (decision.kind !== "next") return;
+    if (tally.chosen === undefined) {
+      tally.waking = new Promise((resolve) => {
+        void this.#give(tally, decision, resolve).then(resolve);
+      });
+    }
+    this.#reservations.unite(tally, decision);
   }
 
-  #planNextLook(decision: ReservationDecision, complete: boolean): void {
+  /** @param onSent runs when the request that wakes the waiter is sent. */
+  async #give(
+    tally: ReservationTally,
+    decision: ReservationDecision & { kind: "next" },
+    onSent: () => void,
+  ): Promise<void> {
+    await this.#follow(await this.#reservations.give(tally, decision, onSent));
+  }
+
+  async #follow(next: NextCheck): Promise<void> {
+    if (next?.kind === "now") await this.check(next);
+    if (next?.kind === "by") this.#checkBy(next.at);
+  }
+
+  #planNextCheck(decision: ReservationDecision, complete: boolean): void {
     const now = this.#now();
     if (decision.kind === "unknown") return;
-    // Who only gave a turn sees to it that it is used.
+    // The process that made the reservation makes sure that it is used.
     if (complete && !this.#isInterested && !this.#isOurs(decision)) return this.#endIfIdle();
     switch (decision.kind) {
       case "held":
-        if (decision.waiting > 0) this.lookBy(now + Math.max(decision.expiresIn, 0) + SLACK);
+        if (decision.waiting > 0) this.#checkBy(now + Math.max(decision.expiresIn, 0) + SLACK);
         break;
       case "reserved":
-        this.lookBy(now + Math.max(decision.expiresIn, 0) + SLACK);
+        this.#checkBy(now + Math.max(decision.expiresIn, 0) + SLACK);
         break;
       case "next":
-        this.lookBy(now + reservationOf(decision.head) + SLACK);
+        this.#checkBy(now + reservationMs(decision.head) + SLACK);
         break;
       case "free":
-        // All were passed over: the key is due when their homes are tried again.
+        // All waiters are skipped: the key is due when their queues are tried again.
         break;
       default:
         decision satisfies never;
     }
-    if (this.#wakeups.live.size > 0) this.lookBy(this.#nextLook());
+    if (this.#wakeups.live.size > 0) this.#checkBy(this.#nextCheck());
     else if (decision.waiting === 0 && complete) this.#endIfIdle();
   }
 
@@ -188,35 +196,27 @@ export class KeyWatcher implements Task {
     return this.#wakeups.live.size > 0 || this.#now() < this.#expectsUntil;
   }
 
-  /** Whether this process gives the turn, or has given it. */
+  /** Whether this process makes the reservation, or has made it. */
   #isOurs(decision: ReservationDecision): boolean {
     return (
       decision.kind === "next" || (decision.kind === "reserved" && this.#wakeups.has(decision))
     );
   }
 
-  /** The masters say that it is the turn of a waiter that this process has parked, or that waits in it. */
-  told(waiter: StoredWaiter): void {
-    // Its own word comes back to whoever gave the turn.
-    if (this.#ended || this.#wakeups.has(waiter)) return;
-    const isLiving = this.#wakeups.live.has(waiter.position);
-    if (!isLiving && !this.#wakeups.canCall(waiter)) return this.#endIfIdle();
-    if (!isLiving) {
-      this.#wakeups.note(waiter);
-      this.lookBy(this.#now() + RESERVATION + SLACK);
-    }
-    void this.#wakeups.call(waiter).then((fate) => {
-      if (fate === "gone") void this.look({ gone: [waiter] });
-    });
+  /** Checks at that time, if not before. */
+  #checkBy(at: number): void {
+    if (this.#ended || at >= this.due) return;
+    this.due = at;
+    this.#parts.timers.update(this);
   }
 
   #endIfIdle(): void {
-    if (this.#asking === 0 && !this.#isInterested && this.due === Infinity) this.end();
+    if (this.#checking === 0 && !this.#isInterested && this.due === Infinity) this.end();
   }
 
-  /** On a grid, so that the looks of all keys travel together. */
-  #nextLook(): number {
-    return (Math.floor(this.#now() / LOOK_INTERVAL) + 1) * LOOK_INTERVAL;
+  /** On a grid, so that the checks of all keys travel together. */
+  #nextCheck(): number {
+    return (Math.floor(this.#now() / CHECK_INTERVAL) + 1) * CHECK_INTERVAL;
   }
 
   #now(): number {

@@ -1,23 +1,52 @@
 import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
+import { encodeQueueId } from "./waiter.ts";
 
 /**
- * What became of a waiter that was called.
+ * What a queue knows of the job of a waiter.
  *
- * `called`: it is on its way because of us; `coming`: it is on its way anyway; `taken up`: a worker has it, and it asks for its
- * key, or joins again, if that worker lives; `gone`: it does not wait any more, and never will at this registration;
- * `unknown`: its queue did not answer.
+ * - `woken`: it is on its way because this process has woken it.
+ * - `parked`: it is in the delayed set of its queue, and can be woken.
+ * - `on-its-way`: it waits for a worker anyway.
+ * - `active`: a worker has it. If that worker lives, the job asks for its key, or joins again.
+ * - `gone`: it does not wait, and never will under this record.
+ * - `unknown`: the queue did not answer.
  */
-export type JobState = "called" | "coming" | "taken up" | "gone" | "unknown";
+export type JobState = "woken" | "parked" | "on-its-way" | "active" | "gone" | "unknown";
 
-/** The parked jobs of one queue, in a process that can bring them back. */
+/** The parked jobs of one queue, in a process that can wake them. */
 export interface QueueAdapter {
   /**
-   * Brings a parked job back, ahead of the backlog of its queue. Must not throw.
-   * @param onSent runs when the request is on its way: whatever its queue is asked for after that finds the job.
+   * Wakes a parked job, ahead of the backlog of its queue. Must not throw.
+   * @param onSent runs when the request is sent: every later request to the queue finds the job there.
    */
-  call(waiter: StoredWaiter, onSent?: () => void): Promise<JobState>;
-  /** The waiter is likely to be called in a moment: what is needed for it may be fetched. Must not throw. */
-  expect(waiter: StoredWaiter): void;
-  /** Says what has become of a waiter, changes nothing: `called` for one that is still parked. Must not throw. */
-  look(waiter: StoredWaiter): Promise<JobState>;
+  wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState>;
+  /** Fetches what is needed to wake a waiter, which is likely in a moment. Must not throw. */
+  prefetch(waiter: StoredWaiter): void;
+  /** Reads the state of a job. Must not throw. */
+  stateOf(waiter: StoredWaiter): Promise<JobState>;
+}
+
+/** The adapters of a process; each worker of a queue has its own connection, and so its own adapter. */
+export class QueueAdapters {
+  /** By encoded queueId, as in positions. */
+  readonly #adapters = new Map<string, Set<QueueAdapter>>();
+
+  add(queueId: string, adapter: QueueAdapter): void {
+    const encoded = encodeQueueId(queueId);
+    const adapters = this.#adapters.get(encoded) ?? new Set();
+    this.#adapters.set(encoded, adapters.add(adapter));
+  }
+
+  /** @returns true when it was the last one of its queue. */
+  remove(queueId: string, adapter: QueueAdapter): boolean {
+    const encoded = encodeQueueId(queueId);
+    const adapters = this.#adapters.get(encoded);
+    if (adapters?.delete(adapter) !== true || adapters.size > 0) return false;
+    return this.#adapters.delete(encoded);
+  }
+
+  /** Any adapter of a queue. */
+  of(encoded: string): QueueAdapter | undefined {
+    return this.#adapters.get(encoded)?.values().next().value;
+  }
 }

@@ -1,24 +1,21 @@
 import type { LockContext } from "../lock/lock-context.ts";
 import { NodeError } from "../redis/node-error.ts";
-import { serveOperation, type Serving } from "./serve-operation.ts";
-import { type ReservationReply, type StoredWaiter } from "../lock/wait-list-hooks.ts";
+import type { ReservationReply, StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { decideReservation, type ReservationDecision } from "./decide-reservation.ts";
+import { serveOperation, type Serving } from "./serve-operation.ts";
 
-/** What is asked, but for what is the same in all questions of a process. */
-export type Question = Pick<Serving, "gone" | "give" | "record" | "wakes" | "life">;
-
-/** What masters say about the turn of a key after one question, and what was made of it. */
+/** What masters answer about the reservation of a key to one question, or to a release, and what this process does about it. */
 export class ReservationTally {
   readonly token: number;
   /** What joined later is not in the answers. */
   readonly askedAt: number;
   readonly replies: (ReservationReply | undefined)[];
-  /** Whose turn it is, by those who answered first. */
+  /** The waiter that has the reservation, by the first answers. */
   chosen: StoredWaiter | undefined;
-  /** Whether the chosen one was found to be gone: nobody keeps the key for it any more. */
+  /** Whether the chosen waiter was found to be gone: the key is not reserved for it any longer. */
   gone = false;
-  /** Resolves when the call of the chosen one is on its way. */
-  calling: Promise<void> = Promise.resolve();
+  /** Resolves when the request that wakes the chosen waiter is sent. */
+  waking: Promise<void> = Promise.resolve();
   readonly #quorum: number;
 
   constructor(
@@ -31,7 +28,7 @@ export class ReservationTally {
     this.#quorum = masters.quorum;
   }
 
-  /** What the masters together have said so far. */
+  /** What the answers so far decide. */
   get decision(): ReservationDecision {
     return decideReservation(this.replies, this.#quorum);
   }
@@ -44,30 +41,30 @@ export class ReservationTally {
 
 /**
  * Asks all masters.
- * @param heard runs after each answer, with `true` when no further one is waited for.
- * @returns resolves as soon as the answers decide, or when no further one is waited for.
+ * @param answered runs after each answer, with `true` when no further one is expected.
+ * @returns resolves as soon as the answers decide, or when no further one is expected.
  */
 export function askMasters(
   { masters, names, process }: LockContext,
   key: string,
   tally: ReservationTally,
-  question: Question & Pick<Serving, "live" | "skipped">,
-  heard: (complete: boolean) => void,
+  question: Omit<Serving, "names" | "key" | "token" | "process">,
+  answered: (complete: boolean) => void,
 ): Promise<void> {
   return new Promise((resolve) => {
-    const hear = (node: number, reply: ReservationReply): void => {
+    const note = (node: number, reply: ReservationReply): void => {
       tally.replies[node] = reply;
-      heard(tally.isComplete);
+      answered(tally.isComplete);
       const { kind } = tally.decision;
       if (kind !== "unknown" && kind !== "held") resolve();
     };
     const request = { names, key, token: tally.token, process, ...question };
     const received = (node: number, reply: ReservationReply | NodeError, open: number): void => {
-      if (!(reply instanceof NodeError)) hear(node, reply);
+      if (!(reply instanceof NodeError)) note(node, reply);
       if (open > 0) return;
-      heard(true);
+      answered(true);
       resolve();
     };
-    masters.gather(serveOperation, request, received, hear);
+    masters.gather(serveOperation, request, received, note);
   });
 }

@@ -1,189 +1,211 @@
-import type { Clock } from "../clock.ts";
-import type { Serving } from "./serve-operation.ts";
+import type { LockContext } from "../lock/lock-context.ts";
 import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
-import { type Wakeups, reservationOf } from "./wakeups.ts";
 import type { ReservationDecision } from "./decide-reservation.ts";
 import type { JobState } from "./queue-adapter.ts";
-import { queueIdIn, isAbsentee, isArriving } from "./waiter.ts";
-import type { ReservationTally } from "./reservation-tally.ts";
+import { askMasters, ReservationTally } from "./reservation-tally.ts";
+import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
+import { type Wakeups, reservationMs } from "./wakeups.ts";
+import { isAbsentee, isArriving, queueIdIn } from "./waiter.ts";
 
-/** Milliseconds between two looks while somebody waits in this process, or while masters are silent. */
-export const LOOK_INTERVAL = 1_000;
+/** Milliseconds between two checks while a live waiter of this process waits, or while masters are silent. */
+export const CHECK_INTERVAL = 1_000;
 
-/** A detail that no waiter has: takes the turn from a place that is in no line, and nothing else. */
-const IN_NO_LINE = "?";
+/** A record that no waiter has: takes the reservation from a position that is in no wait list, and nothing else. */
+const IN_NO_LIST = "?";
 
-/** What {@link Reservations} ask of the line. */
-interface ServedLine {
-  /** Takes out those who are gone, and gives the turn to the next. */
-  look(options?: { gone?: Serving["gone"] }): Promise<void>;
-  keepFor(waiter: Omit<StoredWaiter, "priority">, life: number, wakes: boolean): Promise<void>;
-  lookBy(at: number): void;
-}
+/**
+ * What the watcher of the key does next: checks it at once, without the waiters that are gone, or by a time; `undefined` for
+ * nothing.
+ */
+export type NextCheck =
+  | { readonly kind: "now"; readonly gone: Serving["gone"] }
+  | { readonly kind: "by"; readonly at: number }
+  | undefined;
 
-/** What {@link Reservations} work with. */
-export interface ReservationsParts {
-  readonly waitLists: ServedLine;
-  readonly clock: Clock;
-  readonly wakeups: Wakeups;
-  readonly unresponsive: UnresponsiveQueues;
-}
-
-/** The turns of one key, as far as this process gives them: sees to it that each is used, or passes to the next. */
+/** The reservations of one key that this process makes: each is used, or passes to the next waiter. */
 export class Reservations {
-  readonly #waitLists: ServedLine;
-  readonly #clock: Clock;
+  readonly #context: LockContext;
+  readonly #key: string;
   readonly #wakeups: Wakeups;
   readonly #unresponsive: UnresponsiveQueues;
-  /** Who came after the last one that got the turn. */
-  #heir: StoredWaiter | undefined;
-  /** For whom the key is kept although it is not called yet. */
-  #reserved: { readonly position: string; readonly until: number } | undefined;
-  /** Whom the line was to go on from last, and when. */
-  #left: { readonly position: string; readonly at: number } | undefined;
+  /** The waiter after the last one that got the reservation. */
+  #next: StoredWaiter | undefined;
+  /** The waiter that keeps the reservation without being woken, because it waits for other keys. */
+  #kept: { readonly position: string; readonly until: number } | undefined;
+  /** The last waiter that the reservation was to pass on from. */
+  #passedFrom: { readonly position: string; readonly at: number } | undefined;
 
-  constructor({ waitLists, clock, wakeups, unresponsive }: ReservationsParts) {
-    this.#waitLists = waitLists;
-    this.#clock = clock;
+  constructor(
+    key: string,
+    context: LockContext,
+    wakeups: Wakeups,
+    unresponsive: UnresponsiveQueues,
+  ) {
+    this.#key = key;
+    this.#context = context;
     this.#wakeups = wakeups;
     this.#unresponsive = unresponsive;
   }
 
-  /** The key is about to be given back, in this very tick. */
-  foresee(): void {
-    const heir = this.#heir;
-    this.#heir = undefined;
-    if (heir === undefined) return;
-    const wake = this.#wakeups.live.get(heir.position);
-    // The request of one that waits in this process travels right behind the release, which gives it the turn.
-    if (wake === undefined) this.#wakeups.expect(heir);
+  /** The key is about to be released, in this very tick. */
+  beforeRelease(): void {
+    const next = this.#next;
+    this.#next = undefined;
+    if (next === undefined) return;
+    const wake = this.#wakeups.live.get(next.position);
+    // The request of a live waiter of this process travels right behind the release, which reserves the key for it.
+    if (wake === undefined) this.#wakeups.prefetch(next);
     else wake();
   }
 
-  /** The key is kept for `life` ms for one that is not called yet. */
-  reserve(position: string, life: number): void {
-    this.#reserved = { position, until: this.#clock.now() + life };
+  /** Keeps the free key for `life` ms for a waiter that is not to be woken yet. */
+  keep(waiter: Omit<StoredWaiter, "priority">, life: number): void {
+    this.#kept = { position: waiter.position, until: this.#now() + life };
+    void this.#spread(waiter, life, false);
   }
 
-  /** The place is called when it has its turn. */
-  unreserve(position: string): void {
-    if (this.#reserved?.position === position) this.#reserved = undefined;
+  /** The waiter is woken when the key is reserved for it. */
+  unkeep(position: string): void {
+    if (this.#kept?.position === position) this.#kept = undefined;
   }
 
-  /** Calls whom the first masters have named, once in a round, and has the others agree. */
-  give(tally: ReservationTally, decision: ReservationDecision & { kind: "next" }): void {
-    const { head, dissent, next } = decision;
-    if (tally.chosen === undefined) {
-      tally.chosen = head;
-      this.#heir = next[0];
-      this.#unresponsive.named(queueIdIn(head.position), tally.askedAt);
-      tally.calling = new Promise((resolve) => {
-        void this.#serve(tally, decision, resolve).then(resolve);
-      });
-    }
-    // Once for each late voice: the masters then agree.
-    // One that arrives may have the key already, and be gone again: for it nobody's turn is changed.
-    const spreads = !tally.gone && !isArriving(tally.chosen);
-    if (spreads && (dissent || tally.chosen.position !== head.position)) {
-      void this.#waitLists.keepFor(tally.chosen, reservationOf(tally.chosen), true);
+  /**
+   * Wakes the waiter that the first masters have named, once for a tally.
+   * @param onSent runs when the request is sent.
+   */
+  async give(
+    tally: ReservationTally,
+    { head, next }: ReservationDecision & { kind: "next" },
+    onSent: () => void,
+  ): Promise<NextCheck> {
+    tally.chosen = head;
+    this.#next = next[0];
+    this.#unresponsive.named(queueIdIn(head.position), tally.askedAt);
+    const hasExpired = this.#wakeups.hasExpired(head);
+    if (!hasExpired) this.#wakeups.note(head);
+    const state = await (hasExpired
+      ? this.#wakeups.stateOf(head)
+      : this.#wakeups.wake(head, onSent));
+    tally.gone = state === "gone" || (hasExpired && state === "active");
+    if (hasExpired) return await this.#passFrom(head, state, next);
+    return tally.gone ? await this.#dropGone(head, next) : undefined;
+  }
+
+  /** Makes all masters reserve the key for the chosen waiter, once for each late answer that differs. */
+  unite(
+    { chosen, gone }: ReservationTally,
+    { head, dissent }: ReservationDecision & { kind: "next" },
+  ): void {
+    // An arriving waiter may have the key already, and be gone again: no reservation is changed for it.
+    if (chosen === undefined || gone || isArriving(chosen)) return;
+    if (dissent || chosen.position !== head.position) {
+      void this.#spread(chosen, reservationMs(chosen), true);
     }
   }
 
   /**
-   * Sees to it that all masters keep the key for the same one, and calls it if it is of a home of ours: it may have been
-   * called before it was parked, or its call was not heard.
+   * Makes all masters reserve the key for the same waiter, and wakes it if this process can: it may have been woken before it was
+   * parked, or the message was lost.
    */
   async confirm({
     position,
     record,
     dissent,
     expiresIn,
-  }: ReservationDecision & { kind: "reserved" }): Promise<void> {
-    // Nobody can be waiting there: it left, and a turn that was given meanwhile came after it.
-    if (record === "")
-      return await this.#waitLists.look({ gone: [{ position, record: IN_NO_LINE }] });
+  }: ReservationDecision & { kind: "reserved" }): Promise<NextCheck> {
+    // The waiter has left, and the reservation was made after that.
+    if (record === "") return { kind: "now", gone: [{ position, record: IN_NO_LIST }] };
     const waiter = { position, record, priority: 0 };
-    this.#wakeups.keptFor(position);
-    if (this.#isReserved(position)) return await this.#confirmReserved(waiter);
-    // Another process has called it once more.
-    if (this.#wakeups.hasLapsed(waiter)) {
-      return await this.#passOver(waiter, await this.#wakeups.fateOf(waiter));
+    this.#wakeups.reservedFor(position);
+    if (this.#isKept(position)) return await this.#confirmKept(waiter);
+    // Another process has woken it once more.
+    if (this.#wakeups.hasExpired(waiter)) {
+      return await this.#passFrom(waiter, await this.#wakeups.stateOf(waiter));
     }
-    if (dissent && !isArriving(waiter))
-      await this.#waitLists.keepFor(waiter, reservationOf(waiter), false);
-    if (this.#wakeups.has(waiter)) return;
-    if (!this.#wakeups.canCall(waiter)) return;
-    const givenAt = this.#clock.now() + Math.min(0, expiresIn - reservationOf(waiter));
+    if (dissent && !isArriving(waiter)) await this.#spread(waiter, reservationMs(waiter), false);
+    if (this.#wakeups.has(waiter)) return undefined;
+    if (!this.#wakeups.canWake(waiter)) return undefined;
+    const reservedAt = this.#now() + Math.min(0, expiresIn - reservationMs(waiter));
     this.#wakeups.note(waiter);
-    const fate = await this.#wakeups.call(waiter);
-    if (fate === "gone") return await this.#waitLists.look({ gone: [waiter] });
-    // It was called when it was given the turn, and is not given another one.
-    if (fate !== "called" && this.#wakeups.has(waiter)) this.#wakeups.note(waiter, givenAt);
+    const state = await this.#wakeups.wake(waiter);
+    if (state === "gone") return { kind: "now", gone: [waiter] };
+    // It was woken when the key was reserved for it, and gets no second reservation.
+    const isWoken = state === "woken" || state === "parked";
+    if (!isWoken && this.#wakeups.has(waiter)) this.#wakeups.note(waiter, reservedAt);
+    return undefined;
   }
 
-  #isReserved(position: string): boolean {
-    return this.#reserved?.position === position && this.#clock.now() < this.#reserved.until;
+  #isKept(position: string): boolean {
+    return this.#kept?.position === position && this.#now() < this.#kept.until;
   }
 
-  /** One that waits for other keys yet may go, and then nobody else asks for the key it left. */
-  async #confirmReserved(waiter: StoredWaiter): Promise<void> {
-    const fate = await this.#wakeups.fateOf(waiter);
-    if (fate === "gone") return await this.#waitLists.look({ gone: [waiter] });
-    this.#waitLists.lookBy(this.#clock.now() + LOOK_INTERVAL);
+  /** A waiter that waits for other keys may go, and then no client asks for the key that it leaves. */
+  async #confirmKept(waiter: StoredWaiter): Promise<NextCheck> {
+    const state = await this.#wakeups.stateOf(waiter);
+    if (state === "gone") return { kind: "now", gone: [waiter] };
+    return { kind: "by", at: this.#now() + CHECK_INTERVAL };
   }
 
-  async #serve(
-    tally: ReservationTally,
-    { head, next }: ReservationDecision & { kind: "next" },
-    onSent: () => void,
-  ): Promise<void> {
-    const lapsed = this.#wakeups.hasLapsed(head);
-    if (!lapsed) this.#wakeups.note(head);
-    const fate = await (lapsed ? this.#wakeups.fateOf(head) : this.#wakeups.call(head, onSent));
-    tally.gone = fate === "gone" || (lapsed && fate === "taken up");
-    if (lapsed) return await this.#passOver(head, fate, next);
-    if (tally.gone) await this.#dropGone(head, next);
-  }
-
-  /** Gives the turn to the next, since this one has not used it. */
-  async #passOver(
+  /** Passes the reservation on, since this waiter has not used it. */
+  async #passFrom(
     waiter: StoredWaiter,
-    fate: JobState,
+    state: JobState,
     next: readonly StoredWaiter[] = [],
-  ): Promise<void> {
-    // A job that a worker has taken up could have asked for its key: the worker is dead, and its queue not to blame.
-    if (fate === "gone" || fate === "taken up") return await this.#dropGone(waiter, next);
-    // Its call was lost; or its process died when it had parked it, and before it said so.
-    if (fate === "called" && (await this.#wakeups.callAgain(waiter)) !== "unknown") return;
-    if (this.#isStuckAt(waiter)) return;
+  ): Promise<NextCheck> {
+    // An active job could have asked for its key: its worker is dead, and the queue is not unresponsive.
+    if (state === "gone" || state === "active") return await this.#dropGone(waiter, next);
+    // The request was lost; or the process died after it parked the job, and before it joined.
+    if (state === "parked" && (await this.#wakeups.wakeAgain(waiter)) !== "unknown") {
+      return undefined;
+    }
+    const stuck = this.#stuckAt(waiter);
+    if (stuck !== undefined) return stuck;
     this.#unresponsive.suspect(queueIdIn(waiter.position));
-    await this.#waitLists.look();
+    return { kind: "now", gone: [] };
   }
 
-  /** Takes out a waiter that is gone, and those after it that are gone too; the next one gets the turn. */
-  async #dropGone(head: StoredWaiter, next: readonly StoredWaiter[]): Promise<void> {
-    if (this.#isStuckAt(head)) return;
-    // One that has not asked for its key yet has missed no turn.
-    const fates = await Promise.all(
+  /** Removes a waiter that is gone, and those after it that are gone too. */
+  async #dropGone(head: StoredWaiter, next: readonly StoredWaiter[]): Promise<NextCheck> {
+    const stuck = this.#stuckAt(head);
+    if (stuck !== undefined) return stuck;
+    const states = await Promise.all(
+      // A job that has not asked for its key yet has missed no reservation.
       next.map(async (waiter) =>
-        isAbsentee(waiter) ? "coming" : await this.#wakeups.fateOf(waiter),
+        isAbsentee(waiter) ? "on-its-way" : await this.#wakeups.stateOf(waiter),
       ),
     );
-    const firstAlive = fates.findIndex((fate) => fate !== "gone");
-    await this.#waitLists.look({
-      gone: [head, ...next.slice(0, firstAlive === -1 ? undefined : firstAlive)],
-    });
+    const firstAlive = states.findIndex((state) => state !== "gone");
+    const alsoGone = next.slice(0, firstAlive === -1 ? undefined : firstAlive);
+    return { kind: "now", gone: [head, ...alsoGone] };
   }
 
-  /** Whether the line was to go on from the waiter just now: masters that cannot do so are not asked without end. */
-  #isStuckAt(waiter: StoredWaiter): boolean {
-    const now = this.#clock.now();
-    if (this.#left?.position === waiter.position && now < this.#left.at + LOOK_INTERVAL) {
-      this.#waitLists.lookBy(now + LOOK_INTERVAL);
-      return true;
+  /** A later check if the reservation was to pass on from the waiter just now: masters that cannot do so are not asked endlessly. */
+  #stuckAt(waiter: StoredWaiter): NextCheck {
+    const now = this.#now();
+    const last = this.#passedFrom;
+    if (last?.position === waiter.position && now < last.at + CHECK_INTERVAL) {
+      return { kind: "by", at: now + CHECK_INTERVAL };
     }
-    this.#left = { position: waiter.position, at: now };
-    return false;
+    this.#passedFrom = { position: waiter.position, at: now };
+    return undefined;
+  }
+
+  /** Reserves the key for a waiter on all masters; with `wakes`, the process that can wake it does so. */
+  async #spread(
+    { position, record }: Omit<StoredWaiter, "priority">,
+    life: number,
+    wakes: boolean,
+  ): Promise<void> {
+    const question = { gone: [], give: position, record, wakes, life };
+    const live = this.#wakeups.live.size > 0;
+    const asked = { ...question, live, skipped: this.#unresponsive.list() };
+    const tally = new ReservationTally(this.#context);
+    // The waiter needs nothing else: it is woken by a message, asks by itself, or is on its way.
+    await askMasters(this.#context, this.#key, tally, asked, () => {});
+  }
+
+  #now(): number {
+    return this.#context.clock.now();
   }
 }

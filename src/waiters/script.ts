@@ -2,9 +2,9 @@ import { acquireOperation } from "../lock/acquire-operation.ts";
 import { agreeOperation, armOperation } from "../lock/arm-operation.ts";
 import { extendOperation } from "../lock/extend-operation.ts";
 import { fastPath } from "../lock/fast-path.ts";
+import { LOCK_LUA } from "../lock/lock-lua.ts";
 import { readOperation, scanOperation } from "../lock/read-operation.ts";
 import { releaseOperation } from "../lock/release-operation.ts";
-import { PRELUDE } from "../lock/stored-lock.ts";
 import { composeScript } from "../redis/script.ts";
 import { cancelOperation, requestOperation } from "./cancel-operation.ts";
 import { dueOperation } from "./due-operation.ts";
@@ -16,7 +16,7 @@ import { serveOperation } from "./serve-operation.ts";
 import { WAIT_LIST_LUA } from "./wait-list-lua.ts";
 
 /** The functions that the operations of locks and of wait lists use. */
-export const LOCK_PRELUDE = PRELUDE + QUEUES_LUA + WAIT_LIST_LUA + NEWEST_LUA + HOOKS_LUA;
+export const LOCK_PRELUDE = LOCK_LUA + QUEUES_LUA + WAIT_LIST_LUA + NEWEST_LUA + HOOKS_LUA;
 
 /** Everything that a lock master executes for us. */
 export const lockOperations = [

@@ -5,8 +5,8 @@ import { LONGEST_PAUSE, SHORTEST_PAUSE } from "./queues-lua.ts";
 const NONE: readonly SkippedQueue[] = [];
 
 /**
- * The homes whose waiters were called and did not come: a paused queue, one whose slots are all taken, or one without
- * workers. They keep their places, and are passed over for a while, so that the others in line do not wait for them.
+ * Queues whose jobs were woken, and not taken up: a paused queue, a queue whose slots are all taken, or one without workers. Their
+ * jobs keep their positions, and are skipped for a while, so that the other waiters do not wait for them.
  */
 export class UnresponsiveQueues {
   readonly #clock: Clock;
@@ -16,7 +16,7 @@ export class UnresponsiveQueues {
     this.#clock = clock;
   }
 
-  /** The homes to pass over now. */
+  /** The queues that are skipped now. */
   list(): readonly SkippedQueue[] {
     if (this.#known.size === 0) return NONE;
     const now = this.#clock.now();
@@ -25,25 +25,25 @@ export class UnresponsiveQueues {
       .map(([queueId, { since }]) => ({ queueId, age: now - since }));
   }
 
-  /** A waiter of the home did not come. */
+  /** A job of the queue was woken, and not taken up. */
   suspect(queueId: string): void {
     const now = this.#clock.now();
     const known = this.#known.get(queueId);
-    // Of one that came to nothing for as long again, nothing is left.
+    // A pause that ended that long ago does not count.
     const counts = known !== undefined && now < known.since + 2 * known.pause;
     const pause = counts ? Math.min(2 * known.pause, LONGEST_PAUSE) : SHORTEST_PAUSE;
     this.#known.set(queueId, { since: now, pause });
   }
 
   /**
-   * A worker of the home has taken up a job.
-   * @returns whether the home was passed over until now.
+   * A worker of the queue has taken up a job.
+   * @returns whether the queue was skipped until now.
    */
   trust(queueId: string): boolean {
     return this.#known.size > 0 && this.#known.delete(queueId);
   }
 
-  /** Masters that were told at `askedAt` to pass the home over have named a waiter of it: it has come since. */
+  /** Masters that were asked to skip the queue at `askedAt` name a waiter of it: it was served since. */
   named(queueId: string, askedAt: number): void {
     const known = this.#known.get(queueId);
     if (known === undefined) return;

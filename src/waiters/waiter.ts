@@ -2,40 +2,33 @@ import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 
 export type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 
-/** Who stands, or may stand, in a line. */
+/** A job or an `acquire()` call that is, or may be, in wait lists. */
 export interface Waiter {
-  /** See `lock/line-script.ts`; the same however often the same waiter joins. */
+  /** See `wait-list-lua.ts`; the same however often the same waiter joins. */
   readonly position: string;
-  /** Smaller comes first. */
+  /** A smaller number comes first. */
   readonly priority: number;
-  /** The queue of a job; empty for others. */
+  /** The queue of a job; empty for other waiters. */
   readonly queueId: string;
-  /** Counts the runs of the same waiter: what an earlier one leaves undone, or does late, is not the later one's. */
+  /** Counts the runs of the same waiter: what an earlier run leaves undone, or does late, does not affect a later one. */
   readonly run: number;
-  /** Counts the times it has joined within a run, so that an old entry is told from a new one. @defaultValue 0 */
+  /** Counts the joins within a run, so that an old entry is told from a new one. @defaultValue 0 */
   readonly entry?: number;
-  /** Whether a later one may replace it, and it an earlier one. */
+  /** Whether a later waiter may replace it, and it may replace an earlier one. */
   readonly replaceable: boolean;
   /**
-   * Those that must have had a free key before it; with a list, also an empty one, it does not go before any that is in line. Absent:
-   * a free key is had by the first that asks.
+   * The waiters that must have had a free key before it. With a list, also an empty one, the waiter goes before none that is in the
+   * wait list. Without a list the first that asks gets a free key.
    */
   readonly behind?: readonly Pick<Waiter, "position" | "priority">[];
 }
 
-/**
- * How somebody waits: `parked` in its queue; `arriving`, about to be parked, when it will look itself; or `live`, in a
- * process that hears its call.
- */
-export type WaitingState = "parked" | "arriving" | "living";
+/** `parked` in its queue; `arriving`, about to be parked, and then it checks its keys itself; or `live`, in a process. */
+export type WaitingState = "parked" | "arriving" | "live";
 
-const STATES: Readonly<Record<string, WaitingState>> = {
-  p: "parked",
-  a: "arriving",
-  l: "living",
-};
+const STATES: Readonly<Record<string, WaitingState>> = { p: "parked", a: "arriving", l: "live" };
 
-/** What a detail says. */
+/** What a record says. */
 export interface WaiterRecord {
   readonly state: WaitingState;
   readonly replaceable: boolean;
@@ -43,28 +36,33 @@ export interface WaiterRecord {
   readonly process: string;
 }
 
-const DETAIL = /^([pal])(r?)(\d+)(?:\.\d+)?@([\w-]+)$/;
+const RECORD = /^([pal])(r?)(\d+)(?:\.\d+)?@([\w-]+)$/;
 
-/** Reads a detail; `undefined` when it is none of ours. */
+/** Reads a record; `undefined` when it is none of ours. */
 export function parseWaiterRecord(record: string): WaiterRecord | undefined {
-  const parts = DETAIL.exec(record);
+  const parts = RECORD.exec(record);
   if (parts === null) return undefined;
   const [, kind = "", flag, run, process = ""] = parts;
   const state = STATES[kind] ?? "parked";
   return { state, replaceable: flag === "r", run: Number(run), process };
 }
 
-/** Whether somebody is about to be parked. */
+/** Whether a job is about to be parked. */
 export function isArriving({ record }: Pick<StoredWaiter, "record">): boolean {
-  return parseWaiterRecord(record)?.state === "arriving";
+  return record.startsWith("a");
 }
 
-/** Whether others have put it in line, before it has asked for its key. */
+/** Whether a waiter is live in a process. */
+export function isLive({ record }: Pick<StoredWaiter, "record">): boolean {
+  return record.startsWith("l");
+}
+
+/** Whether another job has put this one in the wait list, before it has asked for its key. */
 export function isAbsentee({ record }: Pick<StoredWaiter, "record">): boolean {
   return parseWaiterRecord(record)?.run === 0;
 }
 
-/** Writes a detail. */
+/** Writes a record. */
 export function formatWaiterRecord(
   { state, replaceable, run, process }: WaiterRecord,
   entry = 0,
@@ -73,13 +71,13 @@ export function formatWaiterRecord(
   return `${state.charAt(0)}${replaceable ? "r" : ""}${count}@${process}`;
 }
 
-/** Digits of the time in a place: milliseconds since 1970, until the year 2286. */
+/** Digits of the time in a position: milliseconds since 1970, until the year 2286. */
 const TIME_DIGITS = 13;
 const LENGTH_DIGITS = 4;
 
 /**
- * The place of something that has waited since `since`, in ms since 1970. Of equal times the home decides, and then the
- * id: shorter ones first, so that 9 comes before 10.
+ * The position of a waiter that has waited since `since`, in ms since 1970. Equal times are ordered by the queueId, and then by the
+ * id: shorter ids first, so that 9 comes before 10.
  */
 export function positionOf(since: number, queueId: string, id: string): string {
   const time = String(Math.min(Math.max(0, Math.floor(since)), 10 ** TIME_DIGITS - 1));
@@ -87,7 +85,7 @@ export function positionOf(since: number, queueId: string, id: string): string {
   return `${time.padStart(TIME_DIGITS, "0")}:${encodeQueueId(queueId)}:${length}:${id}`;
 }
 
-/** Reads the time, the home and the id of a place; `undefined` when it is none of ours. */
+/** Reads the time, the queueId and the id of a position; `undefined` when it is none of ours. */
 export function parsePosition(
   position: string,
 ): { since: number; queueId: string; id: string } | undefined {
@@ -97,17 +95,17 @@ export function parsePosition(
   return { since: Number(since), queueId: decodeURIComponent(queueId), id };
 }
 
-/** A home as it stands in places. */
+/** A queueId as positions have it. */
 export function encodeQueueId(queueId: string): string {
   return encodeURIComponent(queueId);
 }
 
-/** The home in a place, as it stands there. */
+/** The encoded queueId in a position. */
 export function queueIdIn(position: string): string {
   return position.split(":", 2)[1] ?? "";
 }
 
-/** Orders waiters as lines do. */
+/** Orders waiters as wait lists do. */
 export function compareWaiters(a: StoredWaiter, b: StoredWaiter): number {
   if (a.priority !== b.priority) return a.priority - b.priority;
   return a.position < b.position ? -1 : a.position > b.position ? 1 : 0;

@@ -1,121 +1,123 @@
 import type { Clock } from "../clock.ts";
-import { LIVE_RESERVATION, RESERVATION } from "./wait-list-lua.ts";
 import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
-import type { JobState, QueueAdapter } from "./queue-adapter.ts";
-import { queueIdIn, isAbsentee, isArriving, parseWaiterRecord } from "./waiter.ts";
+import type { JobState, QueueAdapter, QueueAdapters } from "./queue-adapter.ts";
+import { LIVE_RESERVATION, RESERVATION } from "./wait-list-lua.ts";
+import { isAbsentee, isArriving, isLive, parseWaiterRecord, queueIdIn } from "./waiter.ts";
 
-/** Milliseconds by which a look may be early: a turn that has no more left has gone by. */
+/** Milliseconds by which a check may be early: a reservation with less left has expired. */
 const EARLY = 30;
 
-/** Milliseconds until one that was about to be parked when it got its turn is called if it is parked: it looks itself before. */
+/** Milliseconds until a waiter that was arriving is woken if it is parked: by then it has checked its keys itself. */
 const ARRIVAL = 50;
 
-/** For how many ms a turn that went by is remembered: each of five masters may name another waiter. */
+/** Milliseconds for which an expired reservation is remembered: each of five masters may name another waiter. */
 const REMEMBERED = 5 * RESERVATION;
 
-/** The calls of one process to those who wait for one key. */
+/** The wake-ups of one process for the waiters of one key. */
 export class Wakeups {
-  /** Those who wait in this process, by place: how they are woken. */
+  /** The live waiters of this process, by position, with what wakes them. */
   readonly live = new Map<string, () => void>();
   readonly #clock: Clock;
-  readonly #findAdapter: (queueId: string) => QueueAdapter | undefined;
-  /** Whom this process has called last. */
+  readonly #adapters: QueueAdapters;
+  /** The waiter that this process has woken last. */
   #last: Pick<StoredWaiter, "position" | "record"> | undefined;
-  /** When it has called whom: masters that do not know of the same waiters can name one after the other in turn. */
-  readonly #calledAt = new Map<string, number>();
+  /** When this process has woken each waiter: masters that know different waiters can name them alternately. */
+  readonly #wokenAt = new Map<string, number>();
 
-  constructor(clock: Clock, adapterOf: (queueId: string) => QueueAdapter | undefined) {
+  constructor(clock: Clock, adapters: QueueAdapters) {
     this.#clock = clock;
-    this.#findAdapter = adapterOf;
+    this.#adapters = adapters;
   }
 
-  /** The waiter is called, and has the turn since `at`. */
+  /** The waiter is woken, and has the reservation since `at`. */
   note(waiter: StoredWaiter, at = this.#clock.now()): void {
     this.#last = waiter;
-    for (const [other, time] of this.#calledAt) {
-      if (time < at - REMEMBERED) this.#calledAt.delete(other);
+    for (const [other, time] of this.#wokenAt) {
+      if (time < at - REMEMBERED) this.#wokenAt.delete(other);
     }
-    this.#calledAt.set(nameOf(waiter), at);
+    this.#wokenAt.set(nameOf(waiter), at);
   }
 
-  /** Whether the waiter was the last that was called. */
+  /** Whether the waiter was woken last. */
   has({ position, record }: Pick<StoredWaiter, "position" | "record">): boolean {
     return this.#last?.position === position && this.#last.record === record;
   }
 
-  /** The masters keep the key for that place: if the last one called was another, its turn was cut short, and did not go by. */
-  keptFor(position: string): void {
+  /** The key is reserved for that position: if another was woken last, its reservation was cut short, and did not expire. */
+  reservedFor(position: string): void {
     const last = this.#last;
     if (last === undefined || last.position === position) return;
-    const calledAt = this.#calledAt.get(nameOf(last)) ?? -Infinity;
-    if (this.#clock.now() - calledAt < reservationOf(last) - EARLY)
-      this.#calledAt.delete(nameOf(last));
+    const wokenAt = this.#wokenAt.get(nameOf(last)) ?? -Infinity;
+    if (this.#clock.now() - wokenAt < reservationMs(last) - EARLY) {
+      this.#wokenAt.delete(nameOf(last));
+    }
   }
 
-  /** Whether the waiter was called, and the turn went by. One that waits here is at work on it. */
-  hasLapsed(waiter: StoredWaiter): boolean {
-    const calledAt = this.#calledAt.get(nameOf(waiter));
-    if (calledAt === undefined || this.live.has(waiter.position)) return false;
-    return this.#clock.now() - calledAt >= reservationOf(waiter) - EARLY;
+  /** Whether the waiter was woken, and its reservation has expired. A live waiter of this process is about to ask. */
+  hasExpired(waiter: StoredWaiter): boolean {
+    const wokenAt = this.#wokenAt.get(nameOf(waiter));
+    if (wokenAt === undefined || this.live.has(waiter.position)) return false;
+    return this.#clock.now() - wokenAt >= reservationMs(waiter) - EARLY;
   }
 
-  /** Whether this process can call those of the waiter's home. */
-  canCall(waiter: StoredWaiter): boolean {
+  /** Whether this process can wake the waiters of that queue. */
+  canWake(waiter: StoredWaiter): boolean {
     return this.#adapterOf(waiter) !== undefined;
   }
 
-  /** One of them is likely to be called in a moment. */
-  expect(waiter: StoredWaiter): void {
-    if (parseWaiterRecord(waiter.record)?.state === "parked")
-      this.#adapterOf(waiter)?.expect(waiter);
+  /** The waiter is likely to be woken in a moment. */
+  prefetch(waiter: StoredWaiter): void {
+    if (parseWaiterRecord(waiter.record)?.state === "parked") {
+      this.#adapterOf(waiter)?.prefetch(waiter);
+    }
   }
 
-  /** Calls one whose turn it is; `onSent` runs when the call is on its way. */
-  async call(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
-    const wake = this.live.get(waiter.position);
-    if (wake !== undefined) {
-      wake();
-      return "called";
+  /** Wakes a waiter that has the reservation; `onSent` runs when the request is sent. */
+  async wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
+    const wakeLive = this.live.get(waiter.position);
+    if (wakeLive !== undefined) {
+      wakeLive();
+      return "woken";
     }
-    if (parseWaiterRecord(waiter.record)?.state === "living") return "unknown";
+    if (isLive(waiter)) return "unknown";
+    const adapter = this.#adapterOf(waiter);
     if (isAbsentee(waiter)) {
-      const fate = (await this.#adapterOf(waiter)?.look(waiter)) ?? "unknown";
-      return fate === "taken up" ? "coming" : fate;
+      const state = (await adapter?.stateOf(waiter)) ?? "unknown";
+      return state === "active" ? "on-its-way" : state;
     }
     if (isArriving(waiter)) {
-      // It looks itself when it is parked, unless its process dies in between.
-      this.#clock.timer(ARRIVAL, () => void this.#callParked(waiter));
-      return "coming";
+      // It checks its keys when it is parked, unless its process dies before.
+      this.#clock.timer(ARRIVAL, () => void this.#wakeParked(waiter));
+      return "on-its-way";
     }
-    return (await this.#adapterOf(waiter)?.call(waiter, onSent)) ?? "unknown";
+    return (await adapter?.wake(waiter, onSent)) ?? "unknown";
   }
 
-  /** Calls one that is parked although it was called: the call was lost, or it was called while it arrived. */
-  async callAgain(waiter: StoredWaiter): Promise<JobState> {
+  /** Wakes a waiter that is parked although it was woken: the request was lost, or came while the job arrived. */
+  async wakeAgain(waiter: StoredWaiter): Promise<JobState> {
     this.note(waiter);
-    return (await this.#adapterOf(waiter)?.call(waiter)) ?? "unknown";
+    return (await this.#adapterOf(waiter)?.wake(waiter)) ?? "unknown";
   }
 
   /**
-   * One that waits in a process and does not come has missed its turn, and joins again if it lives; so does one that arrives,
-   * if its queue says that it is not parked. Of those of other queues nothing is known.
+   * The state of a waiter whose reservation has expired. A live waiter has missed it, and joins again if its process lives; so does
+   * an arriving one whose queue says that it is not parked. Nothing is known of the jobs of other queues.
    */
-  async fateOf(waiter: StoredWaiter): Promise<JobState> {
-    if (this.live.has(waiter.position)) return "coming";
-    const state = parseWaiterRecord(waiter.record)?.state;
-    if (state === "living") return "gone";
-    const fate = (await this.#adapterOf(waiter)?.look(waiter)) ?? "unknown";
-    return state === "arriving" && (fate === "coming" || fate === "taken up") ? "gone" : fate;
+  async stateOf(waiter: StoredWaiter): Promise<JobState> {
+    if (this.live.has(waiter.position)) return "on-its-way";
+    if (isLive(waiter)) return "gone";
+    const state = (await this.#adapterOf(waiter)?.stateOf(waiter)) ?? "unknown";
+    const hasMissed = isArriving(waiter) && (state === "on-its-way" || state === "active");
+    return hasMissed ? "gone" : state;
   }
 
-  /** Calls one that arrived, if it is parked by now. */
-  async #callParked(waiter: StoredWaiter): Promise<void> {
+  async #wakeParked(waiter: StoredWaiter): Promise<void> {
     const adapter = this.#adapterOf(waiter);
-    if ((await adapter?.look(waiter)) === "called") await adapter?.call(waiter);
+    if ((await adapter?.stateOf(waiter)) === "parked") await adapter?.wake(waiter);
   }
 
   #adapterOf({ position }: StoredWaiter): QueueAdapter | undefined {
-    return this.#findAdapter(queueIdIn(position));
+    return this.#adapters.of(queueIdIn(position));
   }
 }
 
@@ -123,7 +125,7 @@ function nameOf({ position, record }: Pick<StoredWaiter, "position" | "record">)
   return `${record} ${position}`;
 }
 
-/** Milliseconds for which a key is kept for a waiter. */
-export function reservationOf({ record }: Pick<StoredWaiter, "record">): number {
-  return parseWaiterRecord(record)?.state === "living" ? LIVE_RESERVATION : RESERVATION;
+/** Milliseconds for which a key is reserved for a waiter. */
+export function reservationMs(waiter: Pick<StoredWaiter, "record">): number {
+  return isLive(waiter) ? LIVE_RESERVATION : RESERVATION;
 }

@@ -22,22 +22,22 @@ const OWNERS = ["one", "two"] as const;
 const FIRST_TOKEN = 1_790_000_000_000_000;
 const TTLS = [5_000, 20_000, 70_000] as const;
 
-/** What stands in the way of a batch, as a Redis command. */
+/** A Redis command before a batch that gets in its way. */
 type Disturbance = readonly [string, ...string[]];
 
 const key = fc.constantFrom(...KEYS);
 const token = fc.integer({ min: 0, max: 400 }).map((n) => FIRST_TOKEN + 2 * n);
-const PLACES = ["1000000000001:q:7", "1000000000002:q:8"] as const;
+const POSITIONS = ["1000000000001:q:7", "1000000000002:q:8"] as const;
 
 /** One of two values, the other one in twenty. */
 function rarely<T>(one: T, other: T): fc.Arbitrary<T> {
   return fc.integer({ min: 1, max: 20 }).map((n) => (n === 1 ? one : other));
 }
 
-/** A call to be made of what was claimed before. */
+/** Makes a request of what was asked for before. */
 type Plan = (past: LockIdentity[], now: number) => AnyRequest;
 
-/** Mostly one of the last claims. */
+/** Mostly one of the last requests. */
 const recent = fc.oneof(
   { weight: 8, arbitrary: fc.integer({ min: 1, max: 6 }) },
   { weight: 1, arbitrary: fc.integer({ min: 7, max: 40 }) },
@@ -48,19 +48,19 @@ const acquires: fc.Arbitrary<Plan> = fc
     one: key,
     owner: fc.constantFrom(...OWNERS),
     above: fc.constantFrom(1, 1, 1, 1, 0, -3),
-    position: fc.constantFrom("", "", ...PLACES),
+    position: fc.constantFrom("", "", ...POSITIONS),
     joins: fc.boolean(),
     replaceable: rarely(true, false),
     ms: ttl,
   })
   .map(({ one, owner, above, position, joins, replaceable, ms }) => (past, now) => {
-    const identity = claimOf(one, owner, FIRST_TOKEN + 2 * (now + above), {
+    const identity = identityOf(one, owner, FIRST_TOKEN + 2 * (now + above), {
       position,
       joins: position !== "" && joins,
       replaceable: position !== "" && replaceable,
     });
     past.unshift(identity);
-    return callOf(acquireOperation, { ...identity, ttl: ms });
+    return requestOf(acquireOperation, { ...identity, ttl: ms });
   });
 const again =
   (make: (identity: LockIdentity) => AnyRequest, nth: number): Plan =>
@@ -72,13 +72,17 @@ const plan: fc.Arbitrary<Plan> = fc.oneof(
     weight: 1,
     arbitrary: fc
       .tuple(recent, ttl)
-      .map(([n, ms]) => again((identity) => callOf(acquireOperation, { ...identity, ttl: ms }), n)),
+      .map(([n, ms]) =>
+        again((identity) => requestOf(acquireOperation, { ...identity, ttl: ms }), n),
+      ),
   },
   {
     weight: 6,
     arbitrary: fc
       .tuple(recent, ttl)
-      .map(([n, ms]) => again((identity) => callOf(extendOperation, { ...identity, ttl: ms }), n)),
+      .map(([n, ms]) =>
+        again((identity) => requestOf(extendOperation, { ...identity, ttl: ms }), n),
+      ),
   },
   {
     weight: 9,
@@ -87,17 +91,17 @@ const plan: fc.Arbitrary<Plan> = fc.oneof(
       .map(([n, held, holdFor]) =>
         again(
           (identity) =>
-            callOf(releaseOperation, { ...identity, held, holdFor, skipped: [], done: "" }),
+            requestOf(releaseOperation, { ...identity, held, holdFor, skipped: [], done: "" }),
           n,
         ),
       ),
   },
   {
     weight: 1,
-    arbitrary: fc.tuple(key, fc.constantFrom(...PLACES)).map(
+    arbitrary: fc.tuple(key, fc.constantFrom(...POSITIONS)).map(
       ([one, position]) =>
         () =>
-          callOf(joinOperation, {
+          requestOf(joinOperation, {
             names,
             keys: [one],
             newcomers: [{ position, priority: 0, record: "p1@here", replaces: false }],
@@ -111,7 +115,7 @@ const plan: fc.Arbitrary<Plan> = fc.oneof(
     arbitrary: fc.tuple(key, token).map(
       ([one, reservation]) =>
         () =>
-          callOf(serveOperation, {
+          requestOf(serveOperation, {
             names,
             key: one,
             token: reservation,
@@ -223,16 +227,16 @@ it.each(SEEDS)(
     const steps = fc.sample(step, { numRuns: STEPS, seed });
     const arming = { names, quarantine: 0, longestTtl: 60_000, patience: 0 };
     /** The latest first. */
-    const past: LockIdentity[] = [claimOf("a", "one", FIRST_TOKEN, NOWHERE)];
+    const past: LockIdentity[] = [identityOf("a", "one", FIRST_TOKEN, NO_WAITER)];
     for (const [index, { disturbance: command, batch }] of steps.entries()) {
       if (index % 25 === 0) {
         await client.flushall();
         for (const db of [0, 1]) {
-          const [guard] = (await execute(db, new Batch([callOf(armOperation, arming)]))) as [
+          const [guard] = (await execute(db, new Batch([requestOf(armOperation, arming)]))) as [
             { armedAt: number },
           ];
           const agreement = { names, armedAt: guard.armedAt, agreedTtl: 60_000, trust: true };
-          await execute(db, new Batch([callOf(agreeOperation, agreement)]));
+          await execute(db, new Batch([requestOf(agreeOperation, agreement)]));
         }
       }
       if (command !== undefined) {
@@ -244,8 +248,8 @@ it.each(SEEDS)(
       const started = batch.map((make) => make(past, index));
       const fast = new Batch(started, lockScript.fastPath);
       const general = new Batch(fast.requests);
-      const [mine, theirs] = [await execute(0, fast), await execute(1, general)];
-      expectLike(mine, theirs, `step ${index}`);
+      const [fastReplies, generalReplies] = [await execute(0, fast), await execute(1, general)];
+      expectLike(fastReplies, generalReplies, `step ${index}`);
       const [here, there] = await both((db) => dump(db));
       expectLike(here, there, `step ${index}`);
     }
@@ -275,20 +279,20 @@ for _, key in ipairs(keys) do
 end
 return cjson.encode(all)`;
 
-function callOf<A, R>(
+function requestOf<A, R>(
   operation: { readonly name: string } & ConstructorParameters<typeof Request<A, R>>[0],
   args: A,
 ): AnyRequest {
   return new Request(operation, args);
 }
 
-const NOWHERE = { position: "", joins: false, replaceable: false };
+const NO_WAITER = { position: "", joins: false, replaceable: false };
 
-function claimOf(
+function identityOf(
   one: string,
   owner: string,
   proposed: number,
-  { position, joins, replaceable }: typeof NOWHERE,
+  { position, joins, replaceable }: typeof NO_WAITER,
 ): LockIdentity {
   const requester = {
     process: "here",
@@ -314,9 +318,9 @@ async function both(run: (db: number) => Promise<unknown>): Promise<unknown[]> {
 }
 
 /** Equal but for what is left of ttls, which differs by the time between the two. */
-function expectLike(mine: unknown, theirs: unknown, message: string): void {
+function expectLike(one: unknown, other: unknown, message: string): void {
   const times: number[][] = [];
-  const [here, there] = [mine, theirs].map((side) => {
+  const [here, there] = [one, other].map((side) => {
     const own: number[] = [];
     times.push(own);
     return JSON.stringify(side, (name, value: unknown) => {

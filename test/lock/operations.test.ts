@@ -37,7 +37,7 @@ function at(n: number): string {
 }
 
 describe("the script of a master", () => {
-  it("grants a free key, and tells who holds a taken one", async () => {
+  it("grants a free key, and names the holder of a taken one", async () => {
     const mine = { ...identity("me", 100), ttl: 60_000, holder: "job 1: a:b" };
     expect(await ask(acquireOperation, mine)).toEqual({ status: "granted" });
     const theirs = await ask(acquireOperation, { ...identity("you", 101), ttl: 60_000 });
@@ -65,12 +65,12 @@ describe("the script of a master", () => {
     expect(late).toEqual({ status: "stale", mark: 100 });
   });
 
-  it("leaves the next run of a job in line when an earlier one gives back what it had", async () => {
+  it("leaves the next run of a job in the wait list when an earlier run releases the key", async () => {
     const position = "1000000000001:q:0001:7";
     const first = identity("me", 100);
     const requester = { ...first.requester, position, run: 1 };
     await ask(acquireOperation, { ...first, requester, ttl: 60_000 });
-    // Its worker slept: another has the job now, and waits for what the sleeper holds.
+    // Its worker was suspended: another has the job now, and waits for what the first one holds.
     const newcomer = { position, priority: 0, record: "p2@there", replaces: false };
     const joining = { names, keys: ["k"], newcomers: [newcomer], process: "there", live: false };
     await ask(joinOperation, joining);
@@ -79,7 +79,7 @@ describe("the script of a master", () => {
       deleted: 1,
       reservations: [{ status: "next", waiters: [{ position, record: "p2@there" }] }],
     });
-    // And one that joins late does not undo what the next run has said.
+    // A late join does not undo what the next run has written.
     const late = { ...newcomer, record: "p1@here" };
     await ask(joinOperation, { ...joining, newcomers: [late] });
     const joins = { priority: 0, record: "a1@here", replaces: false };
@@ -95,7 +95,7 @@ describe("the script of a master", () => {
     expect(known).toEqual({ [position]: "p2@there" });
   });
 
-  it("parks in the same run one that has waited alive, however often it has joined", async () => {
+  it("parks a live waiter in the same run, however often it has joined", async () => {
     const position = "1000000000001:q:0001:7";
     const live = { position, priority: 0, record: "l1.12@here", replaces: false };
     const joining = { names, keys: ["k"], newcomers: [live], process: "here", live: true };
@@ -106,7 +106,7 @@ describe("the script of a master", () => {
     expect(stored).toMatchObject({ [position]: "p1@here" });
   });
 
-  it("refuses a place that is before that of the holder, or of one that has succeeded", async () => {
+  it("refuses a position before that of the holder, or of a job that has succeeded", async () => {
     const asking = (owner: string, token: number, n: number, keys = ["k"]) => {
       const joins = { priority: 0, record: "a1@here", replaces: false };
       const requester = {
@@ -139,7 +139,7 @@ describe("the script of a master", () => {
     expect(await client.pttl(names.newest("k"))).toBeGreaterThan(3_590_000);
   });
 
-  it("keeps a free key from a place that others come before, and puts those in line", async () => {
+  it("keeps a free key from a position that others come before, and lets those join", async () => {
     const asking = (owner: string, token: number, n: number, others: number[]) => {
       const behind = {
         priority: 0,
@@ -161,13 +161,13 @@ describe("the script of a master", () => {
       holders: [{ id: at(1), reservation: true, ahead: 1, waiting: 1 }],
     });
     const client = redisClient(servers.urls[0] ?? "");
-    const line = async (): Promise<object> => await client.hgetall(names.waiter("k"));
-    expect(await line()).toEqual({ [at(1)]: "a0@here", [at(2)]: "a1@two" });
-    // Also without knowing of it: it is in line.
+    const records = async (): Promise<object> => await client.hgetall(names.waiter("k"));
+    expect(await records()).toEqual({ [at(1)]: "a0@here", [at(2)]: "a1@two" });
+    // Also without naming it: it is in the wait list.
     const three = await ask(acquireOperation, asking("three", 101, 3, []));
     expect(three).toMatchObject({ status: "busy", holders: [{ id: at(1) }] });
     expect(await ask(acquireOperation, asking("one", 102, 1, []))).toEqual({ status: "granted" });
-    expect(await line()).toEqual({ [at(2)]: "a1@two", [at(3)]: "a1@three" });
+    expect(await records()).toEqual({ [at(2)]: "a1@two", [at(3)]: "a1@three" });
   });
 
   it("takes several keys all or none", async () => {
@@ -288,14 +288,14 @@ describe("the simulated master", () => {
     token: number;
     keys: string[];
     ttl: number;
-    /** In line: somebody, and what is done about it. */
+    /** A waiter, and what is done about it. */
     priority: number;
     queueId: string;
     live: boolean;
     flag: boolean;
     holdFor: number;
     run: string;
-    /** Since when a home is passed over: before or after all that it does here. */
+    /** Since when a queue is unresponsive: before or after all that it does here. */
     age: number;
     gone: { position: string; record: string }[];
   };
@@ -380,9 +380,9 @@ describe("the simulated master", () => {
             const real = await ask(dueOperation, { names, queues });
             expect(twin.execute(dueOperation, { names, queues }, server)).toEqual(real);
           } else {
-            const placed = each.position !== "";
+            const isWaiter = each.position !== "";
             const joins =
-              placed && each.live
+              isWaiter && each.live
                 ? {
                     priority: each.priority,
                     record: `a${each.run}@${owner}`,
@@ -393,11 +393,11 @@ describe("the simulated master", () => {
               process: owner,
               queueId,
               position: each.position,
-              replaceable: flag && placed,
+              replaceable: flag && isWaiter,
               run: Number.parseInt(each.run, 10),
               joins,
               behind:
-                placed && each.trust
+                isWaiter && each.trust
                   ? {
                       priority: each.priority,
                       record: `a0@${owner}`,
@@ -419,8 +419,8 @@ describe("the simulated master", () => {
             for (const name of [names.lock(known), names.fence(known), names.reservation(known)]) {
               expect(twin.get(name) ?? null).toEqual(await client.get(name));
             }
-            const line = await client.zrange(names.waiters(known), "0", "-1");
-            expect(line).toEqual(membersOf(twin, names.waiters(known)));
+            const waiters = await client.zrange(names.waiters(known), "0", "-1");
+            expect(waiters).toEqual(membersOf(twin, names.waiters(known)));
             expect(await client.hgetall(names.newest(known))).toEqual(
               Object.fromEntries(twin.redis.entries(names.newest(known))),
             );

@@ -5,7 +5,7 @@ import type { ReservationReply, StoredWaiter } from "../../src/lock/wait-list-ho
 const QUORUM = 2;
 
 function waiter(name: string): StoredWaiter {
-  return { position: `1000000000000:home:0001:${name}`, record: "p1@process", priority: 0 };
+  return { position: `1000000000000:queue:0001:${name}`, record: "p1@process", priority: 0 };
 }
 
 function head(...names: string[]): ReservationReply {
@@ -19,15 +19,15 @@ function reservation(name: string, token: number): ReservationReply {
 
 const HELD: ReservationReply = { status: "held", expiresIn: 700, waiting: 1 };
 
-describe("whose turn it is", () => {
-  test("is not said before a quorum has answered", () => {
+describe("the reservation of a key", () => {
+  test("is unknown before a quorum has answered", () => {
     expect(decideReservation([head("a"), undefined, undefined], QUORUM)).toEqual({
       kind: "unknown",
     });
     expect(decideReservation([head("a"), HELD, undefined], QUORUM)).toMatchObject({ kind: "held" });
   });
 
-  test("goes to the one whom most masters name, then to the first, and says that others differ", () => {
+  test("goes to the waiter that most masters name, then to the first, with the dissent of others", () => {
     expect(decideReservation([head("b"), head("a", "b"), head("b")], QUORUM)).toMatchObject({
       kind: "next",
       head: waiter("b"),
@@ -39,7 +39,7 @@ describe("whose turn it is", () => {
     });
   });
 
-  test("is that of the latest turn, where a master has not heard that an earlier one came and went", () => {
+  test("is the latest one where a master does not know that an earlier one is over", () => {
     expect(
       decideReservation([reservation("gone", 10), reservation("next", 20), undefined], QUORUM),
     ).toMatchObject({
@@ -49,7 +49,7 @@ describe("whose turn it is", () => {
     });
   });
 
-  test("is to be called by whoever gave it at any master, although the others say that it was given", () => {
+  test("is made by the process that one master names the head to, although others name it as made", () => {
     expect(
       decideReservation([reservation("a", 10), head("a"), reservation("a", 20)], QUORUM),
     ).toMatchObject({
@@ -59,7 +59,7 @@ describe("whose turn it is", () => {
     });
   });
 
-  test("stays with one whom a quorum keeps the key for, although another master names somebody else", () => {
+  test("stays where a quorum has made it, although another master names another waiter", () => {
     expect(
       decideReservation([reservation("b", 10), reservation("b", 10), head("a")], QUORUM),
     ).toMatchObject({

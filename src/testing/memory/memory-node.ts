@@ -5,7 +5,7 @@ import type { BatchListener, NodePort } from "../../redis/node-port.ts";
 import type { SimulatedMaster } from "./simulated-master.ts";
 import { executeOn } from "./simulated-node.ts";
 
-/** A {@link NodePort} to a master in this process: every call is answered at once, and no timer is needed for it. */
+/** A {@link NodePort} to a master in this process: every request is answered at once, without a timer. */
 export class MemoryNode implements NodePort {
   readonly name: string;
   readonly #master: SimulatedMaster;
@@ -22,7 +22,7 @@ export class MemoryNode implements NodePort {
 
   send(batch: Batch, listener: BatchListener): void {
     const sentAt = this.#clock.now();
-    // A promise job, because fake timers of a test runner replace every other way to be called later.
+    // A promise job, because fake timers of a test runner replace every other way to run something later.
     void Promise.resolve().then(() => {
       if (this.#closed) return listener.failure(new NodeError("unreachable", "closed"));
       if (!this.#isReachable()) {

@@ -13,13 +13,13 @@ import { clearTimeout, setTimeout } from "./real-time.ts";
 import { SimulatedMaster } from "./simulated-master.ts";
 import { VirtualClock } from "./virtual-clock.ts";
 
-/** The largest `count`: every call goes to all masters. */
+/** The largest `count`: every request goes to all masters. */
 const MOST_MASTERS = 99;
 
-/** Milliseconds of the longest {@link MemoryNodes.advance}: those of the longest timer of Node. */
+/** The longest {@link MemoryNodes.advance}, in ms: that of the longest timer of Node. */
 const LONGEST_ADVANCE = 2 ** 31 - 1;
 
-/** Milliseconds of real time that {@link MemoryNodes.close} leaves what runs under locks to end after the abort. */
+/** Milliseconds of real time that {@link MemoryNodes.close} gives jobs to end after the abort. */
 const LONGEST_CLOSE = 1_000;
 
 const DEFAULT_PREFIX = "redlock:";
@@ -29,7 +29,7 @@ export interface MemoryNodesOptions {
   /** How many masters, at most 99. @defaultValue 3 */
   count?: number;
   /**
-   * Time stands still but for {@link MemoryNodes.advance}: for every `Redlock` on these masters, and for nothing else.
+   * Time moves only by {@link MemoryNodes.advance}, for every `Redlock` on these masters, and for nothing else.
    * @defaultValue false
    */
   virtualTime?: boolean;
@@ -44,8 +44,8 @@ export interface MemoryRedlockOptions extends Omit<RedlockOptions, "nodes" | "re
 }
 
 /**
- * Lock masters in the memory of this process, for tests without servers. What they answer is what the script answers on a
- * Redis server; there are no sockets, and no quarantine.
+ * Lock masters in the memory of this process, for tests without servers. They answer as the script does on a Redis server, without
+ * sockets and without a quarantine.
  *
  * @example
  * const masters = new MemoryNodes();
@@ -79,8 +79,8 @@ export class MemoryNodes implements AsyncDisposable {
   }
 
   /**
-   * Makes a client of these masters: a `Redlock` like any other, but that {@link Redlock.ready} only tells whether the
-   * masters are reachable. Each further one stands for another process.
+   * Makes a client of these masters, a `Redlock`. Its {@link Redlock.ready} only reports whether the masters are reachable. Each
+   * further client stands for another process.
    * @param options those of the program, without `nodes` and `restartGuard`.
    * @throws {LockConfigError} for an option that cannot work; {@link RedlockClosedError}.
    */
@@ -89,7 +89,7 @@ export class MemoryNodes implements AsyncDisposable {
   }
 
   /**
-   * Takes a key as another client, until the returned lock is released; with the `prefix` of the clients that were made
+   * Acquires a key as another client, until the returned lock is released. Uses the `prefix` of the clients that were made
    * before.
    * @throws {LockConfigError} when those differ in it; what `acquire` throws.
    */
@@ -150,15 +150,15 @@ export class MemoryNodes implements AsyncDisposable {
     this.#reachable = false;
   }
 
-  /** Ends {@link fail}. What the masters hold is still there. @throws {RedlockClosedError} */
+  /** Ends {@link fail}. The masters still have their locks. @throws {RedlockClosedError} */
   restore(): void {
     this.#assertOpen();
     this.#reachable = true;
   }
 
   /**
-   * Lets time pass: heartbeats, ends of locks and waits happen in order, with all promise jobs run between them. Calls at
-   * the same time pass one after the other.
+   * Lets time pass: heartbeats, ends of locks and waits happen in order, with all promise jobs run between them. Concurrent calls
+   * run one after the other.
    * @param ms whole milliseconds, at most 2147483647.
    * @throws {LockConfigError} for another `ms`, and without `virtualTime`; {@link RedlockClosedError}.
    */
@@ -179,9 +179,8 @@ export class MemoryNodes implements AsyncDisposable {
   }
 
   /**
-   * Closes every client of these masters, in whatever time: signals of locks abort at once, also where
-   * {@link Redlock.close} leaves jobs some seconds. What runs under a lock and does not end within one second of real time
-   * is left behind. Idempotent.
+   * Closes every client of these masters, in virtual time too. Signals of locks abort at once, also where {@link Redlock.close} gives
+   * jobs some seconds. A job that does not end within one second of real time is left behind. Idempotent.
    */
   close(): Promise<void> {
     this.#closed ??= this.#close();

@@ -2,9 +2,9 @@ import { NotReadyError, type ReadyReport } from "../../ready/report.ts";
 import { toFindings } from "../../ready/findings.ts";
 import { engineOf, RedlockOn } from "../../redlock/redlock.ts";
 
-/** A client of masters in memory: there is no server that `ready()` could examine. */
+/** A client of masters in memory: `ready()` has no server to examine. */
 export class MemoryRedlock extends RedlockOn {
-  /** Whether the masters answer. @throws {NotReadyError} while they are unreachable. */
+  /** Reports whether the masters answer. @throws {NotReadyError} while they are unreachable. */
   override async ready(): Promise<ReadyReport> {
     const { nodes, quorum } = await engineOf(this).survey("ready");
     const silent = nodes.filter(({ cause }) => cause !== undefined);

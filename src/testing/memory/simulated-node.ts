@@ -4,7 +4,7 @@ import { NodeError } from "../../redis/node-error.ts";
 import type { BatchListener, NodePort } from "../../redis/node-port.ts";
 import { SimulatedMaster } from "./simulated-master.ts";
 
-/** What a master answers to the requests of a batch: a reply to each, or an error. */
+/** The answers of a master to the requests of a batch: a reply to each, or an error. */
 export function executeOn(master: SimulatedMaster, { requests }: Batch, server: string): unknown[] {
   return requests.map(({ operation, args }) => {
     try {
@@ -22,9 +22,9 @@ export interface Behaviour {
   there: number;
   /** Milliseconds an answer travels back. */
   back: number;
-  /** Commands wait in front of the master, and are executed when it is over: SIGSTOP. */
+  /** Commands wait in front of the master, and are executed when this ends: SIGSTOP. */
   frozen: boolean;
-  /** Commands fail at once: nobody listens. */
+  /** Commands fail at once: no process listens. */
   refused: boolean;
   /** Commands are executed, answers never come. */
   mute: boolean;
@@ -39,7 +39,7 @@ export class SimulatedNode implements NodePort {
   readonly sent: string[] = [];
   /** The identity of the server process: another one after a restart. */
   server: string;
-  /** Milliseconds since its start, as the server says. */
+  /** Milliseconds since its start, as the server reports it. */
   upFor = Infinity;
   readonly #clock: Clock;
   readonly #nodeTimeout: number;
@@ -61,7 +61,7 @@ export class SimulatedNode implements NodePort {
     if (empty) this.master.wipe();
   }
 
-  /** Ends a freeze: the master executes what has arrived meanwhile, in order. */
+  /** Ends a freeze: the master executes the commands that have arrived, in order. */
   thaw(): void {
     this.behaviour.frozen = false;
     const stopped = this.#stopped;

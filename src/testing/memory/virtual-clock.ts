@@ -54,7 +54,7 @@ export class VirtualClock implements Clock {
     await settlePromises();
   }
 
-  /** Lets time pass until the promise settles; fails when nothing is left that could settle it. */
+  /** Lets time pass until the promise settles; fails when no timer is left that could settle it. */
   async until<T>(promise: Promise<T>): Promise<T> {
     const settled = new Set<string>();
     const settle = (): unknown => settled.add("settled");
@@ -69,7 +69,7 @@ export class VirtualClock implements Clock {
     return promise;
   }
 
-  /** Lets time stand still for the code while it passes outside: the event loop is blocked. */
+  /** Lets time pass without running timers: the event loop is blocked. */
   block(ms: number): void {
     this.#now += ms;
   }

@@ -133,8 +133,8 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seeds: 20,
     patch: {
       file: "src/waiters/reservations.ts",
-      find: "if (this.#wakeups.has(waiter)) return;",
-      replace: "if (this !== undefined) return;",
+      find: "if (this.#wakeups.has(waiter)) return undefined;",
+      replace: "if (this !== undefined) return undefined;",
     },
   },
   {
@@ -180,8 +180,8 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seeds: 20,
     patch: {
-      file: "src/waiters/wait-lists.ts",
-      find: "for (const key of early) void this.#watcher(key).look();",
+      file: "src/waiters/reservation-messages.ts",
+      find: "for (const key of early) this.#listener.missed(key);",
       replace: "void early;",
     },
   },
@@ -205,8 +205,8 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seeds: 20,
     patch: {
       file: "src/waiters/reservations.ts",
-      find: 'if (fate === "called" && (await',
-      replace: 'if (fate === "gone" && (await',
+      find: 'if (state === "parked" && (await',
+      replace: 'if (state === "gone" && (await',
     },
   },
 ];

@@ -12,36 +12,36 @@ const servers = useRedisNodes(1);
 const names = namesUnder("redlock:");
 const { ask } = useLockNode(servers);
 
-/** Gives the turn to the first in line. */
+/** Reserves the key for the first waiter. */
 function serving(token: number): Serving {
-  const nobody = { give: "", record: "", wakes: true, life: 2_000, live: false, gone: [] };
-  return { names, key: "k", token, process: "here", skipped: [], ...nobody };
+  const forFirst = { give: "", record: "", wakes: true, life: 2_000, live: false, gone: [] };
+  return { names, key: "k", token, process: "here", skipped: [], ...forFirst };
 }
 
-/** Since after whatever the homes have done. */
-function heldAgainst(queueIds: readonly string[]): SkippedQueue[] {
+/** Later than anything that the queues have done. */
+function unresponsive(queueIds: readonly string[]): SkippedQueue[] {
   return queueIds.map((queueId) => ({ queueId, age: -60_000 }));
 }
 
-/** Who is first by looking at all; of those that are passed over, only if there is nobody else. */
-async function firstInLine(skipped: readonly string[]): Promise<string | undefined> {
+/** The first waiter, found by examining all; a waiter of a paused queue only if there is no other. */
+async function firstWaiter(skipped: readonly string[]): Promise<string | undefined> {
   const client = redisClient(servers.urls[0] ?? "");
   const positions = await client.zrange(names.waiters("k"), "0", "-1");
   const queues = await client.hgetall(names.queues);
-  const willing = positions.filter((position) => !skipped.includes(queueIdIn(position)));
-  const isPassed = (position: string): boolean =>
+  const eligible = positions.filter((position) => !skipped.includes(queueIdIn(position)));
+  const isPaused = (position: string): boolean =>
     queues[queueIdIn(position)]?.includes(":") === true;
-  return willing.find((position) => !isPassed(position)) ?? willing[0];
+  return eligible.find((position) => !isPaused(position)) ?? eligible[0];
 }
 
-describe("a line whose front is passed over", () => {
-  const HOMES = ["a", "b", "c"];
+describe("a wait list whose front is skipped", () => {
+  const QUEUES = ["a", "b", "c"];
   type Change =
     | { kind: "join"; queueId: string; count: number; at: number; priority: number }
     | { kind: "join again" | "leave"; at: number; priority: number }
-    | { kind: "pass" | "trust"; queueId: string }
+    | { kind: "pause" | "trust"; queueId: string }
     | { kind: "serve"; skipped: string[] };
-  const queueId = fc.constantFrom(...HOMES);
+  const queueId = fc.constantFrom(...QUEUES);
   const change: fc.Arbitrary<Change> = fc.oneof(
     fc.record({
       kind: fc.constant("join" as const),
@@ -52,17 +52,17 @@ describe("a line whose front is passed over", () => {
     }),
     fc.record({
       kind: fc.constantFrom("join again" as const, "leave" as const),
-      // -1: the one that the script has noted.
+      // -1: the waiter that the script has noted.
       at: fc.constantFrom(-1, 0, 0.3, 0.6, 1),
       priority: fc.nat(1),
     }),
     fc.record({
-      kind: fc.constantFrom("pass" as const, "pass" as const, "trust" as const),
+      kind: fc.constantFrom("pause" as const, "pause" as const, "trust" as const),
       queueId,
     }),
     fc.record({
       kind: fc.constant("serve" as const),
-      skipped: fc.subarray(HOMES, { maxLength: 2 }),
+      skipped: fc.subarray(QUEUES, { maxLength: 2 }),
     }),
   );
 
@@ -79,31 +79,31 @@ describe("a line whose front is passed over", () => {
 
   async function apply(each: Change, token: number): Promise<void> {
     const client = redisClient(servers.urls[0] ?? "");
-    const [line, records] = [names.waiters("k"), names.waiter("k")];
+    const [waiters, records] = [names.waiters("k"), names.waiter("k")];
     switch (each.kind) {
       case "join":
         return await joinAll(each.queueId, each.count, each.at, each.priority);
-      case "pass":
-        if ((await client.exists(line)) === 0) return;
+      case "pause":
+        if ((await client.exists(waiters)) === 0) return;
         await client.hset(names.queues, each.queueId, `${Date.now() + 600_000}:10000`);
         return;
       case "trust":
         await client.hdel(names.queues, each.queueId);
         return;
       case "serve": {
-        const expected = await firstInLine(each.skipped);
+        const expected = await firstWaiter(each.skipped);
         const reply = await ask(serveOperation, {
           ...serving(token),
-          skipped: heldAgainst(each.skipped),
+          skipped: unresponsive(each.skipped),
         });
         expect(reply.status === "next" ? reply.waiters[0]?.position : undefined).toBe(expected);
         await client.del(names.reservation("k"));
         return;
       }
       default: {
-        const rank = String(Math.floor(each.at * ((await client.zcard(line)) - 1)));
+        const rank = String(Math.floor(each.at * ((await client.zcard(waiters)) - 1)));
         const noted = (await client.hget(records, "<"))?.split("|")[1];
-        const position = each.at < 0 ? noted : (await client.zrange(line, rank, rank))[0];
+        const position = each.at < 0 ? noted : (await client.zrange(waiters, rank, rank))[0];
         if (position === undefined) return;
         if (each.kind === "leave") {
           const gone = [{ position, record: "" }];
@@ -119,19 +119,19 @@ describe("a line whose front is passed over", () => {
     }
   }
 
-  /** What is noted of three homes, the one in the middle of which then comes. */
-  const threeHomes: Change[] = [
+  /** The note names three queues; the one in the middle is then served. */
+  const threeQueues: Change[] = [
     { kind: "join", queueId: "c", count: 150, at: 4, priority: 0 },
-    { kind: "pass", queueId: "c" },
+    { kind: "pause", queueId: "c" },
     { kind: "serve", skipped: [] },
     { kind: "join", queueId: "b", count: 150, at: 5, priority: 0 },
-    { kind: "pass", queueId: "b" },
+    { kind: "pause", queueId: "b" },
     { kind: "join", queueId: "d", count: 1, at: 7, priority: 0 },
     { kind: "serve", skipped: [] },
     { kind: "trust", queueId: "c" },
   ];
 
-  it("goes on with whoever is first of those that are not, whatever has happened meanwhile", async () => {
+  it("reserves the key for the first waiter that is not skipped, after any other change", async () => {
     const client = redisClient(servers.urls[0] ?? "");
     let resumed = 0;
     await fc.assert(
@@ -139,28 +139,28 @@ describe("a line whose front is passed over", () => {
         await client.flushall();
         await joinAll("a", 200, 3);
         await joinAll("b", 3, 6);
-        const passed: Change[] = [
-          { kind: "pass", queueId: "a" },
+        const paused: Change[] = [
+          { kind: "pause", queueId: "a" },
           { kind: "serve", skipped: [] },
         ];
         const last: Change = { kind: "serve", skipped: [] };
-        for (const [index, each] of [...passed, ...changes, last].entries()) {
+        for (const [index, each] of [...paused, ...changes, last].entries()) {
           if (each.kind === "serve" && (await client.hexists(names.waiter("k"), "<"))) resumed += 1;
           await apply(each, index + 1);
         }
       }),
-      { numRuns: 150, examples: [[threeHomes]] },
+      { numRuns: 150, examples: [[threeQueues]] },
     );
     expect(resumed).toBeGreaterThan(150);
   }, 120_000);
 
-  it("is looked at once, however often the key is handed over", async () => {
+  it("is examined once, however often the key is handed over", async () => {
     const client = redisClient(servers.urls[0] ?? "");
     await client.flushall();
     for (let i = 0; i < 5; i++) await joinAll(`a${i}`, 1_000, 1);
     await joinAll("b", 3, 2);
-    const skipped = heldAgainst(Array.from({ length: 5 }, (_, index) => `a${index}`));
-    /** How many commands the server has carried out so far, those of scripts among them. */
+    const skipped = unresponsive(Array.from({ length: 5 }, (_, index) => `a${index}`));
+    /** How many commands the server has executed so far, including those of scripts. */
     const commandCalls = async (): Promise<number> => {
       const calls = (await client.info("commandstats")).matchAll(/calls=(\d+)/g);
       return Array.from(calls).reduce((sum, [, count]) => sum + Number(count), 0);
