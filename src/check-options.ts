@@ -1,5 +1,6 @@
-import { describeKind, describeValue, LockConfigError } from "./errors.ts";
+import { LockConfigError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
+import { describeKind, describeValue } from "./sentences.ts";
 
 /** Throws unless `value` is an object. A text in its place is not repeated: it may be a URL with a password. */
 export function requireObject(

@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
-import { describeValue, type LockConflict, type LockLostError, type NodeVote } from "./errors.ts";
+import type { LockConflict, LockLostError, NodeVote } from "./errors.ts";
 import type { JobNames } from "./job-names.ts";
+import { describeValue } from "./sentences.ts";
 
 /** The stable codes of warnings; messages may change, codes do not. docs/events.md says what they mean. */
 export type RedlockWarningCode =

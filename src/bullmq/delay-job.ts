@@ -1,6 +1,5 @@
 import type { Job } from "bullmq";
 import { nameOf } from "../job-names.ts";
-import { describeValue } from "../errors.ts";
 import type { RedlockEvents } from "../events.ts";
 import { pause } from "../pause.ts";
 import { printable } from "../printable.ts";
@@ -14,6 +13,7 @@ import {
   lockDurationOf,
   moveToDelayed,
 } from "./job-worker.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Between two tries to put a job aside, in ms: doubled each time, up to the longest. */
 const FIRST_PAUSE = 50;

@@ -1,5 +1,5 @@
-import { describeValue } from "../errors.ts";
 import type { Activation } from "./activation.ts";
+import { describeValue } from "../sentences.ts";
 
 /**
  * The error of a job that was cancelled and has not run; `undefined` when it was not cancelled.

@@ -1,8 +1,8 @@
 import type { Job } from "bullmq";
-import { describeValue } from "../errors.ts";
 import { printable } from "../printable.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { nameOf } from "../job-names.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Which lines go to the log of a job. */
 export type JobLogs = "off" | "conflicts" | "all";

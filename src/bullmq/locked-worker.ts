@@ -1,6 +1,6 @@
 import { type Job, type Processor, Worker, type WorkerOptions } from "bullmq";
 import { requireObject } from "../check-options.ts";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
 import { activate } from "./activation.ts";
 import type { Lock } from "./lock.ts";
 import {
@@ -14,6 +14,7 @@ import {
 import { runLocked } from "./run.ts";
 import { inSandbox } from "./sandbox.ts";
 import { withLock, type WithLockOptions } from "./with-lock.ts";
+import { describeValue } from "../sentences.ts";
 
 /** What BullMQ takes for the data of a job whose type nobody said. */
 type AnyData = Job["data"];

@@ -1,6 +1,5 @@
 import { nameOf } from "../job-names.ts";
 import {
-  describeHolder,
   LockConflictError,
   type LockUnavailableError,
   type RedlockClosedError,
@@ -14,6 +13,7 @@ import type { SkippedResult } from "./options.ts";
 import { parkJob } from "./park-job.ts";
 import { delayJob } from "./delay-job.ts";
 import { waitFields, waitingSince } from "./wait-record.ts";
+import { describeHolder } from "../sentences.ts";
 
 /** Why a job has no lock. */
 type Hindrance = LockConflictError | LockUnavailableError | RedlockClosedError;

@@ -1,11 +1,11 @@
 import type { Job } from "bullmq";
-import { describeValue } from "../errors.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
 import { within } from "../pause.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { type JobWorker, workerOf } from "./job-worker.ts";
 import { BullmqAdapter } from "./bullmq-adapter.ts";
 import { canWake, readQueueId } from "./queue-id.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Milliseconds that a job waits at most to learn the identity of its queue. */
 const LONGEST_READ = 1_000;

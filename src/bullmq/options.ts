@@ -1,10 +1,11 @@
 import type { Job } from "bullmq";
 import { checkChoice, checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
-import { describeValue, LockConfigError, type LockConflictError } from "../errors.ts";
+import { LockConfigError, type LockConflictError } from "../errors.ts";
 import { createKeyResolver, type KeyResolver } from "../keys/resolver.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
 import type { JobLogs } from "./job-log.ts";
+import { describeValue } from "../sentences.ts";
 
 /** All conflict policies, the default first. */
 export const CONFLICT_POLICIES = [

@@ -1,6 +1,6 @@
 import type { Job } from "bullmq";
 import type { Timer } from "../clock.ts";
-import { LockKeyError, LockLostError, quoteKeys } from "../errors.ts";
+import { LockKeyError, LockLostError } from "../errors.ts";
 import { namesOf } from "../job-names.ts";
 import { within } from "../pause.ts";
 import type { HeldLock } from "../redlock/held-lock.ts";
@@ -17,6 +17,7 @@ import { delayJob } from "./delay-job.ts";
 import { positionWhenDone } from "./job-waiter.ts";
 import type { UnheldLock } from "./unheld-lock.ts";
 import { cancelledError, CancelRequest } from "./cancel-request.ts";
+import { quoteKeys } from "../sentences.ts";
 
 /** Milliseconds that a job waits at most for the next one to be called. */
 const LONGEST_CALL = 500;

@@ -1,7 +1,7 @@
 import type { Job, SandboxedJob } from "bullmq";
-import { describeValue } from "../errors.ts";
 import { LinkedSignal } from "./linked-signal.ts";
 import type { LockedProcessor } from "./run.ts";
+import { describeValue } from "../sentences.ts";
 
 /** What a processor in a file is told about the lock of its job, as it was when the job began. */
 export interface SandboxedLock {

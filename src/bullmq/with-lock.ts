@@ -1,5 +1,5 @@
 import type { Job } from "bullmq";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
 import type { CheckTemplate } from "../keys/template-types.ts";
 import { activate } from "./activation.ts";
 import type { Lock } from "./lock.ts";
@@ -12,6 +12,7 @@ import {
   type SkippingPolicy,
 } from "./options.ts";
 import { type LockedProcessor, runLocked } from "./run.ts";
+import { describeValue } from "../sentences.ts";
 
 /**
  * Options of {@link withLock}: the policies, and the key.

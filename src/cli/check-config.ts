@@ -8,7 +8,6 @@ import type { ExplainedJob, Explanation } from "../config/explain.ts";
 import { describeProblem } from "../config/rules-error.ts";
 import type { Rule, RuleMatch } from "../config/rule.ts";
 import { readRulesFile, type RulesFile } from "../config/rules-file.ts";
-import { describeValue } from "../errors.ts";
 import { parse } from "../keys/template-parser.ts";
 import type { Call, Command } from "./command.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
@@ -16,6 +15,7 @@ import { type Screen, table } from "./screen.ts";
 import { UsageError } from "./usage-error.ts";
 import { printable } from "../printable.ts";
 import { count, duration } from "./words.ts";
+import { describeValue } from "../sentences.ts";
 
 export const checkConfig: Command = {
   summary: "what is wrong with a rules file, and what it does with a job",

@@ -1,9 +1,10 @@
-import { describeHolder, explainVote, type Holder } from "../errors.ts";
+import type { Holder } from "../errors.ts";
 import type { NodeInspection, WaiterInspection } from "../redlock/inspect.ts";
 import { advise } from "./advise.ts";
 import type { KeySummary } from "./summary.ts";
 import { printable } from "../printable.ts";
 import { count, duration, moment } from "./words.ts";
+import { describeHolder, explainVote } from "../sentences.ts";
 
 /** A part of what is said about a key: a title, and lines that are facts or sentences. */
 export interface Section {

@@ -1,10 +1,11 @@
 import { LockRulesError } from "../config/rules-error.ts";
-import { explainVote, LockConfigError, LockUnavailableError, RedlockError } from "../errors.ts";
+import { LockConfigError, LockUnavailableError, RedlockError } from "../errors.ts";
 import type { Call } from "./command.ts";
 import { EXIT, type ExitCode } from "./exit-code.ts";
 import type { Screen } from "./screen.ts";
 import { UsageError } from "./usage-error.ts";
 import { printable } from "../printable.ts";
+import { explainVote } from "../sentences.ts";
 
 /** What a master said that can be asked. */
 const ANSWERS: readonly string[] = ["free", "held", "granted", "gone"];

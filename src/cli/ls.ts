@@ -1,4 +1,3 @@
-import { explainVote } from "../errors.ts";
 import { aboutVotes } from "./advise.ts";
 import { readTimeout } from "./arguments.ts";
 import type { Command } from "./command.ts";
@@ -11,6 +10,7 @@ import { isAnswer, isForgetful, isStuck, type KeySummary, summarise } from "./su
 import { UsageError } from "./usage-error.ts";
 import { printable } from "../printable.ts";
 import { count, duration, list } from "./words.ts";
+import { explainVote } from "../sentences.ts";
 
 /** Longer ones would leave no room for the rest of the line. */
 const LONGEST_KEY = 60;

@@ -1,6 +1,5 @@
 import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
 import { checkLockOptions } from "../bullmq/options.ts";
-import { describeValue } from "../errors.ts";
 import { TemplateError } from "../keys/template-problem.ts";
 import { findTemplateProblems } from "../keys/template-parser.ts";
 import { LONGEST_TTL } from "../lock/stored-lock.ts";
@@ -14,6 +13,7 @@ import { findProblems, foundAsWritten, type Options } from "./find-problems.ts";
 import { type Problem, type Path, wrongValue } from "./problem.ts";
 import { Reach } from "./reach.ts";
 import { isEmpty, type Rule, type RuleMatch } from "./rule.ts";
+import { describeValue } from "../sentences.ts";
 
 /** The rules, and what is wrong with them: without mistakes, all rules are right. */
 export interface CheckedRules {

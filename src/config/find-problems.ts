@@ -1,6 +1,7 @@
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
 import { LONGEST_TTL } from "../lock/stored-lock.ts";
 import { type Problem, type Path, toProblem, wrongValue } from "./problem.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Options by their names; checks take faulty ones away. */
 export type Options = Record<string, unknown>;

@@ -2,12 +2,13 @@ import type { Job } from "bullmq";
 import type { Lock } from "../bullmq/lock.ts";
 import { checkLockOptions, type SkippedResult } from "../bullmq/options.ts";
 import { type LockingProcessor, withLock } from "../bullmq/with-lock.ts";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
 import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { explain, type ExplainedJob, type Explanation, keyOf, noRule } from "./explain.ts";
 import { findRule, type Rule } from "./rule.ts";
 import { changeOf, requireSameMasters, type RulesChange } from "./rules-change.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Locks for jobs, by rules. */
 export interface Locks extends AsyncDisposable {

@@ -1,7 +1,7 @@
-import { describeKind, describeValue } from "../errors.ts";
 import { KNOWN_IN_NODE, REFUSED_IN_NODE } from "../redis/endpoint.ts";
 import { NOTHING, type Path, writePath } from "./problem.ts";
 import { KNOWN_AT_TOP, KNOWN_IN_RULE } from "./schema.ts";
+import { describeKind, describeValue } from "../sentences.ts";
 
 // Messages end up in logs, and masters have passwords, which may stand in a wrong place. So only what has a known place is
 // repeated: all else is not, whatever it looks like.

@@ -2,10 +2,11 @@ import { Inject } from "@nestjs/common";
 import type { Job } from "bullmq";
 import type { Lock } from "../bullmq/lock.ts";
 import type { LockingProcessor, WithLockOptions } from "../bullmq/with-lock.ts";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
 import type { CheckTemplate } from "../keys/template-types.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { WRAP, type Wrap } from "./wrap.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Options of {@link WithLock}: those of `withLock` but for the `Redlock`, which is that of the `RedlockModule`. */
 export type LockedMethodOptions<J extends Job = Job, K extends string = string> = Omit<

@@ -1,6 +1,6 @@
 import type { RedisOptions } from "ioredis";
-import { describeKind } from "../errors.ts";
 import { describeConnectionError } from "./causes.ts";
+import { describeKind } from "../sentences.ts";
 
 /** A user name or a password, or what gives it at each connect: a token that expires, say. */
 export type Credential = string | (() => string | Promise<string>);

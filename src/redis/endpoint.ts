@@ -1,11 +1,12 @@
 import { Redis, type RedisOptions } from "ioredis";
 import { checkNumber, refuseUnknownOptions } from "../check-options.ts";
-import { describeKind, describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
 import { type Credential, readCredentials } from "./credentials.ts";
 import { IOREDIS_OPTIONS, type IoredisOption } from "./ioredis-options.ts";
 import type { OpenClient } from "./link.ts";
 import { parseUrl } from "./parse-url.ts";
 import { checkAddress, joinUrl, refuseTwoAddresses, requireAddress } from "./address.ts";
+import { describeKind, describeValue } from "../sentences.ts";
 
 /** A master given by its parts: where it is (`url`, `host`, `port` or `path`), and any option of ioredis. */
 export interface NodeOptions extends Partial<Record<IoredisOption, unknown>> {

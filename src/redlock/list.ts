@@ -1,16 +1,11 @@
-import {
-  describeValue,
-  LockConfigError,
-  LockKeyError,
-  LockUnavailableError,
-  type NodeVote,
-} from "../errors.ts";
+import { LockConfigError, LockKeyError, LockUnavailableError, type NodeVote } from "../errors.ts";
 import { SCAN_START, scanOperation, type ScanCursors } from "../lock/read-operation.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { isForbidden } from "../redis/causes.ts";
 import { NodeError } from "../redis/node-error.ts";
 import { askNode } from "../redis/node-port.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
+import { describeValue } from "../sentences.ts";
 
 /**
  * Goes through all keys that a quorum of masters holds, and those that are free but waited for.

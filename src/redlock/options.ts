@@ -1,11 +1,12 @@
 import { refuseUnknownOptions, requireObject } from "../check-options.ts";
 import { readOption } from "../data-option.ts";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
 import type { RedlockWarning } from "../events.ts";
 import { abortMargin, drift, grantPatience } from "../lock/validity.ts";
 import { checkTelemetry, type RedlockTelemetry } from "./telemetry.ts";
 import { type Endpoint, type NodeOption, parseEndpoints } from "../redis/endpoint.ts";
 import { REDLOCK_OPTIONS } from "./data-options.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Options of a `Redlock`. All durations are whole milliseconds. */
 export interface RedlockOptions {

@@ -1,9 +1,10 @@
-import { LockConflictError, LockKeyError, LockUnavailableError, quoteKeys } from "../errors.ts";
+import { LockConflictError, LockKeyError, LockUnavailableError } from "../errors.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import type { KeyHolder } from "../lock/acquire-operation.ts";
 import { toHolder } from "./holder.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
+import { quoteKeys } from "../sentences.ts";
 
 /** A later waiter stands for this one. Not for users: only who asked for it is told. @internal */
 export class ReplacedError extends Error {

@@ -1,13 +1,9 @@
-import {
-  LockConfigError,
-  LockConflictError,
-  LockUnavailableError,
-  describeValue,
-} from "../errors.ts";
+import { LockConfigError, LockConflictError, LockUnavailableError } from "../errors.ts";
 import type { Clock, Timer } from "../clock.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { Lock } from "../lock/lock.ts";
 import type { ParkedJobs } from "./parked-jobs.ts";
+import { describeValue } from "../sentences.ts";
 
 type Attributes = Record<string, string | number | boolean | string[] | undefined>;
 
