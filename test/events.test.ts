@@ -13,7 +13,7 @@ const CODES = {
   "listener-failed": true,
   "telemetry-failed": true,
   "job-log-failed": true,
-  "put-aside-failed": true,
+  "delay-failed": true,
   "queue-id-unknown": true,
   "cancel-failed": true,
   "closed-before-worker": true,

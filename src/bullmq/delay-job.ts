@@ -129,5 +129,5 @@ function reportFailure({ job, settings }: Activation, cause: unknown): void {
   const message = printable(
     `could not put job ${nameOf(job)} aside, BullMQ will find it stalled: ${why}`,
   );
-  settings.engine.events.emit("warning", { code: "put-aside-failed", message, cause });
+  settings.engine.events.emit("warning", { code: "delay-failed", message, cause });
 }

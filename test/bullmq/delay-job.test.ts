@@ -82,7 +82,7 @@ describe("putting a job aside", () => {
       expect(error.name).toBe("DelayedError");
       expect(job.moveToDelayed).toHaveBeenCalledTimes(1);
       expect(parked).not.toHaveBeenCalled();
-      expect(warnings).not.toContainEqual(expect.objectContaining({ code: "put-aside-failed" }));
+      expect(warnings).not.toContainEqual(expect.objectContaining({ code: "delay-failed" }));
     },
   );
 
@@ -127,7 +127,7 @@ describe("putting a job aside", () => {
     expect(parked).not.toHaveBeenCalled();
     expect(warnings).toContainEqual(
       expect.objectContaining({
-        code: "put-aside-failed",
+        code: "delay-failed",
         message: expect.stringContaining("Connection is closed.") as string,
       }),
     );

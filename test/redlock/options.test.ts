@@ -429,7 +429,7 @@ describe("a warning", () => {
     expect(await warningsOf(urls.slice(0, 4))).toMatchObject([
       {
         message:
-          "4 lock masters survive the loss of 1, no more than 3 would; take an odd number, three or five",
+          "4 lock masters survive the loss of 1, no more than 3 would; use an odd number, three or five",
       },
     ]);
   });
