@@ -23,7 +23,7 @@ import { makeContext, type Runtime } from "./make-context.ts";
 import { checkRedlockOptions, type RedlockSettings } from "./options.ts";
 import { ParkedJobs } from "./parked-jobs.ts";
 import { isBarred, NodeStates, type RedlockStatus } from "./status.ts";
-import { Observer } from "./telemetry.ts";
+import { Observer } from "./observer.ts";
 
 /** Milliseconds that {@link Engine.close} leaves running jobs to finish before their signals abort. */
 const LONGEST_FINISH = 3_000;
