@@ -33,14 +33,14 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
       file: "src/bullmq/park-job.ts",
       find: `  const { moved, error } = await delayJob(activation, { ...parked, reason: "conflict" });
   if (!moved || waiter === undefined) return error;
-  const entering = enter(activation, waiter, parked, redlock.clock.now() + parked.delay);
+  const entering = enter(activation, waiter, parked, engine.clock.now() + parked.delay);
   // The slot is free: whatever the masters say to it now is no longer its business. But a worker that closes takes the
   // connection with it by which the job is called.
   if (closing.aborted) await entering;
-  else redlock.finish(entering);
+  else engine.finish(entering);
   return error;
 `,
-      replace: `  await enter(activation, waiter!, parked, redlock.clock.now() + parked.delay);
+      replace: `  await enter(activation, waiter!, parked, engine.clock.now() + parked.delay);
   return (await delayJob(activation, { ...parked, reason: "conflict" })).error;
 `,
     },
