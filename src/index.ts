@@ -26,11 +26,8 @@ export {
 export type { RedlockEvents, RedlockWarning, RedlockWarningCode, RulesChange } from "./events.ts";
 export type { JobNames } from "./job-names.ts";
 export type { Lock } from "./lock/lock.ts";
-export type { NodeOption, NodeOptions, RedisClient } from "./redis/endpoint.ts";
 export type { FindingCode } from "./ready/findings.ts";
-
-export type { KeyInspection, NodeInspection, WaiterInspection } from "./redlock/inspect.ts";
-export type { RedlockOptions } from "./redlock/options.ts";
+export type { QueueConnection } from "./ready/queue-server.ts";
 export type { ReadyOptions } from "./ready/ready.ts";
 export {
   type Finding,
@@ -39,8 +36,10 @@ export {
   NotReadyError,
   type ReadyReport,
 } from "./ready/report.ts";
-export type { QueueConnection } from "./ready/queue-server.ts";
+export type { NodeOption, NodeOptions, RedisClient } from "./redis/endpoint.ts";
+export type { AcquireOptions } from "./redlock/acquire-request.ts";
+export type { KeyInspection, NodeInspection, WaiterInspection } from "./redlock/inspect.ts";
+export type { RedlockOptions } from "./redlock/options.ts";
 export { Redlock } from "./redlock/redlock.ts";
 export type { NodeStatus, RedlockStatus } from "./redlock/status.ts";
 export type { RedlockTelemetry } from "./redlock/telemetry.ts";
-export type { AcquireOptions } from "./redlock/acquire-request.ts";

@@ -32,7 +32,11 @@ const VALUES: Record<Extract<DataOption["takes"], string>, v.GenericSchema> = {
     boolean: v.literal(false, OR_FALSE),
   }),
   count: v.pipe(v.number(COUNT), v.integer(COUNT), v.minValue(0, COUNT)),
-  ratio: v.pipe(v.number(RATIO), v.minValue(0, RATIO), v.maxValue(REDLOCK_OPTIONS.driftFactor.max, RATIO)),
+  ratio: v.pipe(
+    v.number(RATIO),
+    v.minValue(0, RATIO),
+    v.maxValue(REDLOCK_OPTIONS.driftFactor.max, RATIO),
+  ),
   text: v.string("a text"),
   boolean: v.boolean("true or false"),
 };

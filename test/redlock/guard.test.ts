@@ -401,7 +401,10 @@ describe("masters that have forgotten how long locks can be", () => {
 
 describe("the guard's options", () => {
   it.each([
-    [{ restartGuard: "yes" }, /^restartGuard: found "yes", expected one of true, "trust-new", false/],
+    [
+      { restartGuard: "yes" },
+      /^restartGuard: found "yes", expected one of true, "trust-new", false/,
+    ],
     [{ clockSkewBudget: -1 }, /^clockSkewBudget: found -1/],
   ])("refuse %o", (options, message) => {
     expect(() => simulate(3, options as object)).toThrow(message);

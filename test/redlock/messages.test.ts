@@ -67,7 +67,9 @@ describe("a key that nobody holds", () => {
 
     const error = await failureOf(clock.until(redlock.acquire("k")));
 
-    expect(error.message).toMatch(/^"k" is reserved for the first waiter, for 1[45]\d\d ms at most$/);
+    expect(error.message).toMatch(
+      /^"k" is reserved for the first waiter, for 1[45]\d\d ms at most$/,
+    );
     const { retryAfter } = error as LockConflictError;
     expect(retryAfter).toBeLessThanOrEqual(1_500);
     const data = { keys: ["k"], key: "k", holder: undefined, reserved: true, retryAfter, ahead: 0 };
