@@ -1,7 +1,8 @@
-import { describeKind, describeValue, LockConfigError } from "./errors.ts";
+import { LockConfigError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
+import { describeKind, describeValue } from "./sentences.ts";
 
-/** Throws unless `value` is an object. A text in its place is not repeated: it may be a URL with a password. */
+/** Throws unless `value` is an object. A text is not repeated in the error: it may be a URL with a password. */
 export function requireObject(
   path: string,
   value: unknown,
@@ -36,8 +37,8 @@ export function requireFunction<F>(
 }
 
 /**
- * Throws when `options` has a key that is none of `known`, naming the nearest one, or else those that are `usual`; the key
- * itself only where it may be shown.
+ * Throws when `options` has a key that is not in `known`. The error names the nearest known key, or the `usual` ones; the
+ * key itself only where it may be shown.
  */
 export function refuseUnknownOptions(
   path: string,
@@ -60,12 +61,12 @@ export function refuseUnknownOptions(
 export interface NumberBounds {
   min: number;
   max: number;
-  /** What is expected, in words: "whole milliseconds". */
+  /** The unit in words: "whole milliseconds". */
   unit: string;
-  /** What the upper bound is, if that is not plain: "the maxTtl of the Redlock". */
+  /** Explains the upper bound: "the maxTtl of the Redlock". */
   limit?: string;
   integer?: boolean;
-  /** Says what was found, where it may not be repeated. */
+  /** Describes the value, where it may not be repeated. */
   describe?: (value: unknown) => string;
 }
 

@@ -1,5 +1,6 @@
 import { checkNumber } from "./check-options.ts";
-import { describeValue, LockConfigError } from "./errors.ts";
+import { LockConfigError } from "./errors.ts";
+import { describeValue } from "./sentences.ts";
 
 /** An option that can be written as data: in a rules file, or in an editor that knows its schema. */
 export interface DataOption {

@@ -1,8 +1,9 @@
 import { EventEmitter } from "node:events";
-import { describeValue, type LockConflict, type LockLostError, type NodeVote } from "./errors.ts";
+import type { LockConflict, LockLostError, NodeVote } from "./errors.ts";
 import type { JobNames } from "./job-names.ts";
+import { describeValue } from "./sentences.ts";
 
-/** The stable codes of warnings; messages may change, codes do not. docs/events.md says what they mean. */
+/** The stable codes of warnings, see docs/events.md; messages may change. */
 export type RedlockWarningCode =
   | "node-count"
   | "duplicate-server"
@@ -26,7 +27,7 @@ export type RedlockWarningCode =
   | "strict-order-ignored"
   | "queue-server";
 
-/** Something the user should know and the library goes on without. */
+/** A problem that does not stop the library. */
 export interface RedlockWarning {
   /** A stable name, such as `node-count`. */
   code: RedlockWarningCode;
@@ -34,23 +35,23 @@ export interface RedlockWarning {
   cause?: unknown;
 }
 
-/** What has changed in the rules of `loadLocks`. */
+/** A change of the rules of `loadLocks`. */
 export interface RulesChange {
-  /** How many rules there are now. */
+  /** How many rules there are after the change. */
   rules: number;
-  /** Rules that are new, by their place in the list of now, from 0. A rule that was edited is new. */
+  /** New rules, by their index in the new list. An edited rule is new. */
   added: readonly number[];
-  /** Rules that are gone, by their place in the list before. */
+  /** Removed rules, by their index in the old list. */
   removed: readonly number[];
-  /** Whether those that are in both lists stand in another order: the first rule that matches counts. */
+  /** Whether the rules of both lists are in another order: the first rule that matches counts. */
   reordered: boolean;
 }
 
-/** Every event of a `Redlock` and what it carries. Durations are milliseconds. */
+/** The events of a `Redlock` and their data. Durations are milliseconds. */
 export interface RedlockEvents {
   /**
-   * A lock was granted. `waited` counts from when it was asked for; for a job that was parked, from when it was first
-   * refused. `refused` says whether it was refused at all.
+   * A lock was granted. `waited` counts from the request; for a job that was parked, from its first conflict. `refused` is
+   * true when there was a conflict at all.
    */
   acquired: [
     {
@@ -61,9 +62,9 @@ export interface RedlockEvents {
       rounds: number;
     } & JobNames,
   ];
-  /** Somebody else holds a key we asked for, or comes first. */
+  /** Another client holds a requested key, or the key is reserved for a waiter. */
   conflict: [LockConflict & JobNames];
-  /** A job was put aside because its key is taken or the masters are out of reach. */
+  /** A job was delayed: its key is taken, its lock was lost, or too few masters answer. */
   parked: [
     {
       keys: readonly string[];
@@ -73,9 +74,9 @@ export interface RedlockEvents {
       delay: number;
     },
   ];
-  /** A parked job, `prefix:queue:id`, was brought back because it is its turn. */
+  /** A parked job, `prefix:queue:id`, was woken: a key is reserved for it. */
   woken: [{ job: string; queue: string }];
-  /** A job completed without having run: `superseded` when a later job stands for it. */
+  /** A job completed without having run: `superseded` by a later job, for example. */
   skipped: [
     {
       keys: readonly string[];
@@ -88,7 +89,7 @@ export interface RedlockEvents {
   extended: [{ keys: readonly string[]; fencingToken: number; remaining: number }];
   /** A lock was lost; its signal has been aborted. */
   lost: [{ keys: readonly string[]; fencingToken: number; error: LockLostError } & JobNames];
-  /** A lock was given back. */
+  /** A lock was released. */
   released: [
     {
       keys: readonly string[];
@@ -100,34 +101,34 @@ export interface RedlockEvents {
   ];
   /** A master can be reached. */
   "node:up": [{ node: string }];
-  /** A master cannot be reached any more, or not yet. */
+  /** A master cannot be reached. */
   "node:down": [{ node: string; cause: string }];
-  /** A master gives no vote for so many milliseconds, because it may have forgotten locks. */
+  /** A master gives no vote for `remaining` ms, because it may have forgotten locks. */
   "node:quarantined": [{ node: string; remaining: number }];
-  /** New rules count, for jobs that are taken up from now on: `locks.reload()`. */
+  /** New rules are in force for jobs that start from now on: `locks.reload()`. */
   reloaded: [RulesChange];
-  /** See {@link RedlockWarning}. Without a listener it goes to `process.emitWarning`. */
+  /** A {@link RedlockWarning}. Without a listener it goes to `process.emitWarning`. */
   warning: [RedlockWarning];
 }
 
 /**
- * An emitter whose listeners can do no harm: what a listener throws becomes a `warning`, and never reaches the
- * code that emitted.
+ * An emitter that isolates its listeners: an error of a listener becomes a `warning`, and never reaches the code that
+ * emitted the event.
  */
 export class SafeEmitter extends EventEmitter<RedlockEvents> {
-  /** Whether there is a listener: what an event carries need not be made else. */
+  /** Whether there is a listener: without one, the data of an event need not be made. */
   hears(event: keyof RedlockEvents): boolean {
     return this.listenerCount(event) > 0;
   }
 
   override emit<K extends keyof RedlockEvents>(event: K, ...args: RedlockEvents[K]): boolean;
-  /** Emits an event of your own. The types of newer versions of Node ask for this form. */
+  /** Emits an event of the user. The types of newer versions of Node require this form. */
   override emit(event: string | symbol, ...args: unknown[]): boolean;
   override emit(event: keyof RedlockEvents, ...args: unknown[]): boolean {
     let called = false;
-    // Nearly always, and cheaper than a list of nobody.
+    // The usual case.
     if (event !== "warning" && !this.hears(event)) return false;
-    // EventEmitter.emit would stop at the first listener that throws.
+    // EventEmitter.emit stops at the first listener that throws.
     for (const listener of this.rawListeners(event)) {
       called = true;
       try {
@@ -148,7 +149,7 @@ export class SafeEmitter extends EventEmitter<RedlockEvents> {
       message: `a listener of "${event}" threw`,
       cause,
     };
-    // A warning listener that throws must not be told about itself.
+    // A warning listener that throws must not get its own error.
     if (event === "warning") warnProcess(warning);
     else this.emit("warning", warning);
   }

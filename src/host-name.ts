@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 
 let known: string | undefined;
 
-/** The name of this machine. The system is asked once: it would be asked for every lock. */
+/** The name of this machine, which is read once: each lock needs it. */
 export function hostName(): string {
   return (known ??= hostname());
 }

@@ -1,6 +1,6 @@
 /**
- * A text that others have written, in one line and without what would steer a terminal: each such character becomes U+FFFD.
- * Keys and job ids are made of what users of the application have written, and messages with them end up in logs.
+ * Makes a foreign text safe for logs: each line break and each character that controls a terminal becomes U+FFFD. Keys and
+ * job ids contain what users of the application wrote.
  */
 export function printable(text: string): string {
   return text.replace(/[\p{Control}\p{Surrogate}\p{Bidi_Control}\u2028\u2029]/gu, "\uFFFD");

@@ -1,5 +1,5 @@
 import type { Job } from "bullmq";
-import { describeValue } from "../errors.ts";
+import { describeValue } from "../sentences.ts";
 import type { RedlockWarning } from "../events.ts";
 import { nameOf } from "../job-names.ts";
 import { printable } from "../printable.ts";

@@ -1,7 +1,8 @@
 import type { Job } from "bullmq";
 import { checkChoice, checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
 import type { DataOption } from "../data-option.ts";
-import { describeValue, LockConfigError, type LockConflictError } from "../errors.ts";
+import { LockConfigError, type LockConflictError } from "../errors.ts";
+import { describeValue } from "../sentences.ts";
 import { createKeyResolver, type KeyResolver } from "../keys/resolver.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { engineOf } from "../redlock/redlock.ts";

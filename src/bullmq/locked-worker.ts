@@ -1,6 +1,7 @@
 import { type Job, type Processor, Worker, type WorkerOptions } from "bullmq";
 import { requireObject } from "../check-options.ts";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
+import { describeValue } from "../sentences.ts";
 import type { Lock } from "../lock/lock.ts";
 import { checkLockOptions, type LockSettings } from "./lock-settings.ts";
 import type {

@@ -1,9 +1,5 @@
-import {
-  describeHolder,
-  LockConflictError,
-  LockUnavailableError,
-  RedlockClosedError,
-} from "../errors.ts";
+import { LockConflictError, LockUnavailableError, RedlockClosedError } from "../errors.ts";
+import { describeHolder } from "../sentences.ts";
 import { nameOf } from "../job-names.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";
 import { ReplacedError } from "../redlock/outcomes.ts";

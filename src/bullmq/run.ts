@@ -1,5 +1,6 @@
 import type { Job } from "bullmq";
-import { LockKeyError, type LockLostError, quoteKeys } from "../errors.ts";
+import { LockKeyError, type LockLostError } from "../errors.ts";
+import { quoteKeys } from "../sentences.ts";
 import type { Lock } from "../lock/lock.ts";
 import { within } from "../pause.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";

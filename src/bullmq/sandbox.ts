@@ -1,5 +1,5 @@
 import type { Job, SandboxedJob } from "bullmq";
-import { describeValue } from "../errors.ts";
+import { describeValue } from "../sentences.ts";
 import { LinkedSignal } from "./job-signal.ts";
 import type { LockedProcessor } from "./run.ts";
 

@@ -1,5 +1,6 @@
 import type { Job } from "bullmq";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
+import { describeValue } from "../sentences.ts";
 import type { Lock } from "../lock/lock.ts";
 import { checkLockOptions } from "./lock-settings.ts";
 import type {

@@ -1,6 +1,6 @@
 import type { Job } from "bullmq";
 import { randomBytes } from "node:crypto";
-import { describeValue } from "../errors.ts";
+import { describeValue } from "../sentences.ts";
 import type { RedlockWarning } from "../events.ts";
 import { queueNameOf } from "../job-names.ts";
 import { onAbort } from "../on-abort.ts";

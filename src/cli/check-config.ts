@@ -6,7 +6,7 @@ import { createLocks } from "../config/locks.ts";
 import { describeProblem } from "../config/problem.ts";
 import { asList, type Rule, type RuleMatch } from "../config/rule.ts";
 import { findFile, readRulesFile, type RulesFile } from "../config/rules-file.ts";
-import { describeValue } from "../errors.ts";
+import { describeValue } from "../sentences.ts";
 import { parse } from "../keys/template-parser.ts";
 import { printable } from "../printable.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";

@@ -1,4 +1,5 @@
-import { describeHolder, explainVote, type Holder } from "../errors.ts";
+import type { Holder } from "../errors.ts";
+import { describeHolder, explainVote } from "../sentences.ts";
 import { printable } from "../printable.ts";
 import type { NodeInspection, WaiterInspection } from "../redlock/inspect.ts";
 import { advise } from "./advise.ts";

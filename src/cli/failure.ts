@@ -1,5 +1,6 @@
 import { LockRulesError } from "../config/problem.ts";
-import { explainVote, LockConfigError, LockUnavailableError, RedlockError } from "../errors.ts";
+import { LockConfigError, LockUnavailableError, RedlockError } from "../errors.ts";
+import { explainVote } from "../sentences.ts";
 import { printable } from "../printable.ts";
 import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
 import type { Screen } from "./screen.ts";

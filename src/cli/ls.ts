@@ -1,4 +1,4 @@
-import { explainVote } from "../errors.ts";
+import { explainVote } from "../sentences.ts";
 import { printable } from "../printable.ts";
 import { adviseOnVotes } from "./advise.ts";
 import { type Command, EXIT, UsageError } from "./command.ts";

@@ -1,5 +1,5 @@
 import { checkLockOptions, LOCK_DATA_OPTIONS } from "../bullmq/lock-settings.ts";
-import { describeValue } from "../errors.ts";
+import { describeValue } from "../sentences.ts";
 import { TemplateError } from "../keys/template-problem.ts";
 import { findTemplateProblems } from "../keys/template-parser.ts";
 import { LONGEST_TTL } from "../lock/stored-lock.ts";

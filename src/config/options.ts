@@ -1,5 +1,6 @@
 import type { DataOption } from "../data-option.ts";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
+import { describeValue } from "../sentences.ts";
 import { LONGEST_TTL } from "../lock/stored-lock.ts";
 import { readDuration } from "./duration.ts";
 import { type Environment, expandVariables } from "./environment.ts";

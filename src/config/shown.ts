@@ -1,4 +1,4 @@
-import { describeKind, describeValue } from "../errors.ts";
+import { describeKind, describeValue } from "../sentences.ts";
 import { printable } from "../printable.ts";
 import { KNOWN_IN_NODE, REFUSED_IN_NODE } from "../redis/node-options.ts";
 import { type Path, type SourceLine, writePath } from "./problem.ts";

@@ -6,12 +6,7 @@ import {
   requireFunction,
   requireObject,
 } from "../check-options.ts";
-import {
-  describeValue,
-  LockConfigError,
-  LockConflictError,
-  RedlockClosedError,
-} from "../errors.ts";
+import { LockConfigError, LockConflictError, RedlockClosedError } from "../errors.ts";
 import { normaliseKey } from "../keys/normalise.ts";
 import type { Lock } from "../lock/lock.ts";
 import { pause } from "../pause.ts";
@@ -19,6 +14,7 @@ import type { AcquireOptions } from "../redlock/acquire-request.ts";
 import type { Engine } from "../redlock/engine.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Options of a {@link RedlockHandle}. All durations are whole milliseconds. */
 export interface HandleOptions extends Pick<AcquireOptions, "ttl" | "heartbeat" | "holder"> {

@@ -1,5 +1,5 @@
-import { describeValue } from "../errors.ts";
 import type { PathStep } from "./template-parser.ts";
+import { describeValue } from "../sentences.ts";
 
 /** A value in a job, and where it stands: `data.items[3]`. */
 export interface FoundValue {

@@ -1,4 +1,5 @@
-import { LockKeyError, describeValue } from "../errors.ts";
+import { LockKeyError } from "../errors.ts";
+import { describeValue } from "../sentences.ts";
 
 /** How many keys one lock may cover. */
 export const MAX_KEYS = 100;

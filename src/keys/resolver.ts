@@ -1,8 +1,9 @@
-import { LockConfigError, LockKeyError, describeValue } from "../errors.ts";
+import { LockConfigError, LockKeyError } from "../errors.ts";
 import { describeJob, type KeyJob } from "./job.ts";
 import { MAX_KEYS, findKeyProblem } from "./normalise.ts";
 import { shortenKey } from "./shorten.ts";
 import { parseTemplate } from "./template.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Makes the keys of a job in code; `null` lets the job run without a lock. It must be synchronous. */
 export type KeyFunction<Job extends KeyJob = KeyJob> = (

@@ -1,10 +1,11 @@
-import { LockConfigError, describeValue } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
 import { separatorOf } from "./escape.ts";
 import { RESERVED_PREFIX } from "./normalise.ts";
 import { nearest } from "../nearest.ts";
 import { Scanner } from "./scanner.ts";
 import { TemplateError, type TemplateProblem } from "./template-problem.ts";
 import * as hints from "./template-hints.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Where a path starts. */
 type Root = "data" | "name" | "id" | "queueName" | "opts";

@@ -10,10 +10,11 @@ import {
 import { DiscoveryModule, DiscoveryService } from "@nestjs/core";
 import { refuseUnknownOptions, requireObject } from "../check-options.ts";
 import type { LockRules } from "../config/index.ts";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { type Made, makeWrap, WRAP } from "./wrap.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Options of {@link RedlockModule}: those of a `Redlock`, or a `Redlock`, and rules. One of `nodes`, `rules` and `redlock` is required. */
 export interface RedlockModuleOptions extends RedlockOptions {

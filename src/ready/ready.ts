@@ -1,5 +1,5 @@
 import { checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
-import { describeValue, LockConfigError, RedlockClosedError } from "../errors.ts";
+import { LockConfigError, RedlockClosedError } from "../errors.ts";
 import { onAbort } from "../on-abort.ts";
 import { pause } from "../pause.ts";
 import type { Engine } from "../redlock/engine.ts";
@@ -11,6 +11,7 @@ import { askQueue, parseQueue, type QueueConnection } from "./queue-server.ts";
 import { isFatal, NotReadyError, type ReadyReport } from "./report.ts";
 import { type Facts, judgeNodes, mayVote, type QueueFacts } from "./rules.ts";
 import { checkVotes, type VoteCheck } from "./vote-check.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Options of {@link Redlock.ready}. */
 export interface ReadyOptions {

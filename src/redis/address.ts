@@ -1,6 +1,7 @@
 import type { RedisOptions } from "ioredis";
 import { isIPv6 } from "node:net";
-import { describeKind, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
+import { describeKind } from "../sentences.ts";
 
 /** The options that form the address of a master. */
 const ADDRESS = ["host", "port", "path", "db"] as const;

@@ -1,6 +1,6 @@
 import { Redis, type RedisOptions } from "ioredis";
 import { checkNumber, refuseUnknownOptions } from "../check-options.ts";
-import { describeKind, describeValue } from "../errors.ts";
+import { describeKind, describeValue } from "../sentences.ts";
 import {
   checkAddress,
   joinUrl,

@@ -1,6 +1,6 @@
 import { checkMs, refuseUnknownOptions, requireObject } from "../check-options.ts";
 import { readOption } from "../data-option.ts";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
 import { hostName } from "../host-name.ts";
 import type { AskingJob } from "../job-names.ts";
 import { normaliseKeys } from "../keys/normalise.ts";
@@ -9,6 +9,7 @@ import type { AbortSource } from "../on-abort.ts";
 import type { Waiter } from "../waiters/waiter.ts";
 import { REDLOCK_OPTIONS } from "./data-options.ts";
 import { checkGrantable, checkHeartbeat, type RedlockSettings } from "./options.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Options of one acquisition. All durations are whole milliseconds. */
 export interface AcquireOptions {

@@ -23,7 +23,7 @@ export interface HeldLockParts {
   readonly quorum: number;
   readonly nodeTimeout: number;
   checkTtl(ttl: number): number;
-  /** Called once, when the lock has been given back. */
+  /** Called once, after the release. */
   onReleased(lock: HeldLock): void;
 }
 
@@ -31,16 +31,16 @@ export interface HeldLockParts {
 export interface Holding {
   /** Milliseconds between two extends; `false` for none. */
   readonly interval: number | false;
-  /** True when code runs under the lock that gives it back itself when it is done. */
+  /** True when code runs under the lock that releases it when it is done. */
   readonly scoped: boolean;
-  /** The job that asked for it, if one did. */
+  /** The job that requested the lock, if there is one. */
   readonly job: AskingJob | undefined;
 }
 
-/** Why a lock was lost, whichever it is. */
+/** The cause of a loss. */
 type LossOfLock = Pick<Loss, "reason" | "votes" | "blockedFor">;
 
-/** The lock as its user sees it: a granted tenure, its heartbeat and its signal. What few locks need is made on demand. */
+/** The lock as its user sees it: a lease, its heartbeat and its signal. What few locks need is made on demand. */
 export class HeldLock implements InternalLock, HeartbeatListener {
   readonly scoped: boolean;
   readonly job: AskingJob | undefined;
@@ -50,7 +50,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
   readonly #grantedAt: number;
   #controller: AbortController | undefined;
   #lost: Cancellation | undefined;
-  /** Resolves {@link settled} once somebody has asked for it. */
+  /** Resolves {@link settled}, once that is used. */
   #settle: (() => void) | undefined;
   #settled: Promise<void> | undefined;
   #over = false;
@@ -111,7 +111,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
 
   assertHeld(): void {
     if (this.held) return;
-    // The event loop may have been too busy for the watchdog: what is noticed here is true for everybody.
+    // A blocked event loop delays the watchdog: a loss that shows here is reported to all.
     this.#heartbeat.check();
     throw this.#loss ?? this.#lossOf({ reason: "released" });
   }
@@ -138,7 +138,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
   }
 
   releaseAfter(holdFor: number, done = ""): Promise<"released" | "expired"> {
-    this.#releasing ??= this.#giveBack(holdFor, done);
+    this.#releasing ??= this.#release(holdFor, done);
     return this.#releasing;
   }
 
@@ -154,7 +154,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     await this.release();
   }
 
-  /** Resolves when the lock has been given back, by whoever does it. */
+  /** Resolves after the release, whatever code releases the lock. */
   get settled(): Promise<unknown> {
     if (this.#over) return Promise.resolve();
     this.#settled ??= new Promise((resolve) => {
@@ -172,7 +172,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     this.#heartbeat.stop();
     const error = this.#lossOf(notice);
     this.#loss = error;
-    // The user's signal first: those that follow the loss may look at it.
+    // The user's signal first: followers of the loss may check it.
     this.#controller?.abort(error);
     this.#lost?.abort(error);
     this.#parts.events.emit("lost", {
@@ -183,11 +183,11 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     });
   }
 
-  async #giveBack(holdFor: number, done: string): Promise<"released" | "expired"> {
+  async #release(holdFor: number, done: string): Promise<"released" | "expired"> {
     const parts = this.#parts;
     const { events, waitLists } = parts;
     const { keys, fencingToken } = this;
-    // In this very tick, so that no extend can follow the release.
+    // In the same tick, so that no extend can follow the release.
     this.#heartbeat.stop();
     const held = this.age;
     const handOver = waitLists.handOver(keys, fencingToken, holdFor);

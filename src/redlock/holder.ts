@@ -2,7 +2,7 @@ import type { Holder, HolderJob } from "../errors.ts";
 import type { StoredLock } from "../lock/stored-lock.ts";
 import { proposedAt } from "../lock/tokens.ts";
 
-/** A job that holds a key, as operators want to know it. */
+/** A job that holds a key, for operators. */
 export interface HoldingJob {
   /** Queue and id, such as `bull:invoices:17`; cut when it is long. */
   readonly job: string;
@@ -13,15 +13,15 @@ export interface HoldingJob {
 }
 
 const FORM = /^(.+) attempt (\d+) \((.+) pid (\d+)\) #[\w-]+$/su;
-/** A mark that says, in base 36, how many characters of the name are the queue's with its prefix. */
+/** The length of prefix and queue in the name of the job, in base 36. */
 const MEASURE = /#([\da-z]{2})-[\w-]{9}$/;
 
-/** What ends the text that a job stores: it tells jobs apart, and says nothing to people. */
+/** The end of the text that a job stores: it distinguishes jobs, and means nothing to people. */
 const MARK = /(?<=\)) #[\w-]{12}$/;
 
 const stored = new WeakMap<Holder, string>();
 
-/** Says who is behind a stored value. */
+/** Reads the holder from a stored value. */
 export function toHolder({ token, text, kept }: StoredLock): Holder {
   const job = jobIn(text);
   const holder: Holder = {
@@ -35,14 +35,14 @@ export function toHolder({ token, text, kept }: StoredLock): Holder {
   return holder;
 }
 
-/** Reads what a job has stored about itself as the holder of a key; `undefined` when no job has. */
+/** Reads what a job stored about itself as the holder of a key; `undefined` for other holders. */
 export function readHoldingJob(text: string | undefined): HoldingJob | undefined {
   const [, job, attempt, host, pid] = FORM.exec(text ?? "") ?? [];
   if (job === undefined || host === undefined) return undefined;
   return { job, attempt: Number(attempt), host, pid: Number(pid) };
 }
 
-/** Prefixes and ids may have colons, names of queues have none: the mark says where the id begins, and so where all three do. */
+/** Prefixes and ids may contain colons, names of queues do not: the length in the mark separates all three. */
 function jobIn(text: string | undefined): HolderJob | undefined {
   const [, measure = ""] = MEASURE.exec(text ?? "") ?? [];
   const holding = measure === "" ? undefined : readHoldingJob(text);
@@ -52,12 +52,12 @@ function jobIn(text: string | undefined): HolderJob | undefined {
   return { queue, id: holding.job.slice(end + 1), attempt: holding.attempt };
 }
 
-/** The text of a holder as people are shown it. */
+/** The text of a holder without its mark, for people. */
 export function withoutMark(text: string): string {
   return text.replace(MARK, "");
 }
 
-/** The text of a holder as it is stored, with what tells jobs apart. */
+/** The text of a holder as it is stored, with its mark. */
 export function storedTextOf(holder: Holder | undefined): string | undefined {
   return holder && (stored.get(holder) ?? holder.text);
 }

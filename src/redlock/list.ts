@@ -1,20 +1,16 @@
-import {
-  describeValue,
-  LockConfigError,
-  LockKeyError,
-  LockUnavailableError,
-  type NodeVote,
-} from "../errors.ts";
+import { LockConfigError, LockKeyError, LockUnavailableError, type NodeVote } from "../errors.ts";
 import { SCAN_START, scanOperation, type ScanCursors } from "../lock/read-operation.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { isForbidden, NodeError } from "../redis/node-error.ts";
 import { askNode } from "../redis/node-port.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
+import { describeValue } from "../sentences.ts";
 
 /**
- * Goes through all keys that a quorum of masters holds, and those that are free but waited for.
+ * Iterates over all keys that a quorum of masters holds, and the free ones with waiters.
  *
- * A key that a quorum holds, or whose line a quorum knows, is on one of any N - Q + 1 masters: so many must be gone through, the others may be down.
+ * A key that a quorum holds, or whose wait list a quorum knows, is on one of any N - Q + 1 masters: that many must be
+ * scanned, the others may be down.
  */
 export async function* listLocks(
   context: LockContext,
@@ -46,7 +42,7 @@ export async function* listLocks(
         cursors = reply.cursors;
         const fresh = [...new Set(reply.keys)].filter((key) => !seen.has(key));
         for (const key of fresh) seen.add(key);
-        // At once, so that a master which hangs is waited for once in each step, not for each key.
+        // In parallel, so that a master that hangs is waited for once in each step, not for each key.
         const inspections = await Promise.all(
           fresh.map(async (key) => await inspectKey(context, key)),
         );
@@ -68,7 +64,7 @@ export async function* listLocks(
   throw new LockUnavailableError({ keys: [pattern], votes, quorum, nodeTimeout });
 }
 
-/** Whether a master is there, and does not let its user go through its keys. */
+/** Whether a master answers, but does not permit its user to scan its keys. */
 function isRefusal({ vote, cause = "" }: NodeVote): boolean {
   return vote === "refused" && isForbidden(cause);
 }
@@ -77,7 +73,8 @@ function permissionError(refusals: readonly NodeVote[]): LockConfigError {
   const [{ cause } = { cause: "" }] = refusals;
   return new LockConfigError({
     path: "nodes",
-    found: `a user that may not go through the keys of ${refusals.map(({ node }) => node).join(", ")} (${cause})`,
-    expected: "one that may SCAN, as docs/ready.md says under Permissions; locks do without",
+    found: `a user that may not scan the keys of ${refusals.map(({ node }) => node).join(", ")} (${cause})`,
+    expected:
+      "a user with the permission to SCAN, see Permissions in docs/ready.md; locks work without it",
   });
 }

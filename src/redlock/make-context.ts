@@ -12,34 +12,34 @@ import { Master, type MasterOptions } from "../redis/master.ts";
 import type { RedlockSettings } from "./options.ts";
 import type { NodeStates } from "./status.ts";
 
-/** The world, in place of which tests put another. */
+/** The world around a `Redlock`: tests pass another one. */
 export interface Runtime {
   clock: Clock;
   random: Random;
   connect(options: MasterOptions): NodePort;
-  /** When calls that were started together are sent. Default: when the promise jobs of the present step are done. */
+  /** When requests of the same step are sent. @defaultValue after the promise jobs of the step */
   defer?: Defer;
 }
 
-// As they are now: fake timers of a test runner may replace them later.
+// Taken now: fake timers of a test runner may replace them later.
 const nextTick = process.nextTick.bind(process);
 const { setImmediate } = globalThis;
 
-/** The queue of next ticks runs when all promise jobs are done: everything that was started is in the batch. */
+/** The queue of next ticks runs after all promise jobs: the batch contains all requests of the step. */
 function atEndOfStep(run: () => void): void {
   nextTick(run);
 }
 
 /**
- * An idle process sends at once. One whose answers are under way reads first what has arrived, so that what it goes on with
- * travels together: larger batches cost both sides less.
+ * An idle process sends at the end of the step. A process that awaits answers first reads those that have arrived, so that
+ * the requests that follow travel in one batch: larger batches cost both sides less.
  */
 function atEndOfTurn(run: () => void, busy: boolean): void {
   if (busy) setImmediate(run);
   else nextTick(run);
 }
 
-/** Real time, chance and masters. */
+/** Real time, randomness and masters. */
 export const REAL_RUNTIME: Runtime = {
   clock: systemClock,
   random: systemRandom,
@@ -48,8 +48,8 @@ export const REAL_RUNTIME: Runtime = {
 };
 
 /**
- * Makes what the locks of one `Redlock` share; what happens to its masters becomes its events.
- * @param answered hears how many ms each answer of a master took.
+ * Makes what the locks of one `Redlock` share, and turns the state of its masters into its events.
+ * @param answered called with the milliseconds that each answer of a master took.
  */
 export function makeContext(
   settings: RedlockSettings,
@@ -137,8 +137,8 @@ function warnNoQuorum(
   events.emit("warning", {
     code: "no-quorum",
     message:
-      `no lock can be had for ${Math.ceil(remaining / 1_000)} s: ${nodes.length} of ${names.length} nodes (${listed}) are new, ` +
-      "or may have forgotten locks, and give no vote until those are over; it then goes on by itself " +
+      `locks are unavailable for ${Math.ceil(remaining / 1_000)} s: ${nodes.length} of ${names.length} nodes (${listed}) are new, ` +
+      "or may have forgotten locks, and give no vote until those have expired; locks then work again without any action " +
       '(new servers of tests and development need not wait: restartGuard: "trust-new")',
   });
 }
@@ -153,9 +153,9 @@ function warnStuck(
   events.emit("warning", {
     code: "longest-ttl-unknown",
     message:
-      `no lock can be had: the nodes that answer may have forgotten locks, and none of them knows how long those can be; ` +
+      `locks are unavailable: the nodes that answer may have forgotten locks, and none of them knows the longest ttl; ` +
       `they wait for ${listed}, at most ${Math.ceil(remaining / 60_000)} min ` +
-      `(a server there that is new and empty is enough)`,
+      `(to end the wait, start a server there; it may be new and empty)`,
   });
 }
 
@@ -163,7 +163,7 @@ function warnOtherMaxTtl({ maxTtl }: RedlockSettings, known: number, events: Saf
   events.emit("warning", {
     code: "max-ttl",
     message:
-      `maxTtl is ${maxTtl} ms here, and the nodes have been told of ${known} ms: all clients of a prefix should have the same. ` +
-      "The longer one counts for quarantines, and is used when all nodes have heard of it",
+      `maxTtl is ${maxTtl} ms here, and the nodes know of ${known} ms: set the same maxTtl for all clients of a prefix. ` +
+      "The longer one counts for quarantines, and takes effect once all nodes know it",
   });
 }

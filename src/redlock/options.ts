@@ -1,12 +1,13 @@
 import { refuseUnknownOptions, requireObject } from "../check-options.ts";
 import { readOption } from "../data-option.ts";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
 import type { RedlockWarning } from "../events.ts";
 import { abortMargin, drift, grantPatience } from "../lock/validity.ts";
 import { checkTelemetry, type RedlockTelemetry } from "./telemetry.ts";
 import { type Endpoint, parseEndpoints } from "../redis/endpoint.ts";
 import type { NodeOption } from "../redis/node-options.ts";
 import { REDLOCK_OPTIONS } from "./data-options.ts";
+import { describeValue } from "../sentences.ts";
 
 /** Options of a `Redlock`. All durations are whole milliseconds. */
 export interface RedlockOptions {
@@ -14,16 +15,16 @@ export interface RedlockOptions {
    * The lock masters: independent servers, best three or five, none of them the queue's Redis. Even numbers and
    * fewer than three work, with a warning. A quorum is always more than half of them.
    *
-   * `new Redlock()` has one master on this machine, as Python's `redlock` has, for a first try. `undefined` is refused: it
-   * comes from an environment variable that is missing.
+   * `new Redlock()` uses one master on this machine, as Python's `redlock` does, for a first try. `undefined` is refused: it
+   * comes from a missing environment variable.
    * @defaultValue `["redis://127.0.0.1:6379/0"]`
    */
   nodes?: readonly NodeOption[];
   /**
-   * How long a lock lives when nobody extends it.
+   * How long a lock lives without an extend.
    *
-   * 15 s, because BullMQ with its defaults gives a killed worker's job to another one after 31 to 76 s: its old lock is
-   * gone by then.
+   * 15 s, because BullMQ with its defaults retries the job of a killed worker after 31 to 76 s: the old lock has expired
+   * by then.
    * @defaultValue 15000
    */
   ttl?: number;
@@ -42,11 +43,11 @@ export interface RedlockOptions {
   /** Put before every key that is stored. All programs that share locks need the same. @defaultValue `"redlock:"` */
   prefix?: string;
   /**
-   * What becomes of a master that may have forgotten locks, because it was restarted, flushed or replaced: with `true` it
+   * How to treat a master that may have forgotten locks, because it was restarted, flushed or replaced: with `true` it
    * gives no vote for the quarantine, about `maxTtl` + `nodeTimeout` + `clockSkewBudget`. A wholly new set of masters
    * votes at once when all have been up for that long; with `"trust-new"` whatever their uptime, for tests and
    * development. `false` switches the guard off: right only for masters that forget nothing (`appendfsync always`), or for
-   * a single one that everybody can do without. All clients of the masters need the same.
+   * a single dispensable one. All clients of the masters need the same value.
    * @defaultValue true
    */
   restartGuard?: boolean | "trust-new";
@@ -109,7 +110,7 @@ export function checkRedlockOptions(options: unknown): RedlockSettings {
   };
 }
 
-/** Refuses what an environment variable gives that is missing, or has several masters; it may hold passwords. */
+/** Refuses the value of an environment variable that is missing or has several masters, without repeating it: it may contain passwords. */
 function checkNodes(nodes: unknown): void {
   if (nodes === undefined || nodes === null) {
     const expected = "a list of lock masters; is an environment variable missing?";
@@ -123,14 +124,14 @@ function checkNodes(nodes: unknown): void {
     refuseSeveralNodes(`nodes[${index}]`, node);
 }
 
-/** Refuses a text with several URLs in place of one node. */
+/** Refuses a text with several URLs as one node. */
 export function refuseSeveralNodes(path: string, node: unknown): void {
   if (typeof node !== "string" || !/,\s*(?:redis|valkey)s?:\/\//i.test(node)) return;
   const found = "several URLs in one text";
   throw new LockConfigError({ path, found, expected: "one: split it at its commas" });
 }
 
-/** Refuses a ttl that is over before healthy masters have answered. */
+/** Refuses a ttl that ends before healthy masters have answered. */
 export function checkGrantable(
   path: string,
   ttl: number,
@@ -143,7 +144,7 @@ export function checkGrantable(
   throw new LockConfigError({
     path,
     found: `${ttl}`,
-    expected: `at least ${shortest} ms: a shorter lock would be over before its masters have answered`,
+    expected: `at least ${shortest} ms: a shorter lock would end before its masters have answered`,
   });
 }
 
@@ -162,7 +163,7 @@ export function checkHeartbeat(
     throw new LockConfigError({
       path: "ttl",
       found: `${ttl}`,
-      expected: `at least ${shortest} ms, or heartbeat: false: a shorter lock would be over before it is extended`,
+      expected: `at least ${shortest} ms, or heartbeat: false: a shorter lock would end before it is extended`,
     });
   }
   if (heartbeat === undefined) return Math.min(Math.round(ttl / 3), latest);
@@ -179,7 +180,7 @@ export function checkHeartbeat(
   });
 }
 
-/** Both the grant and the first extend may take as long as masters that are healthy do. */
+/** The grant and the first extend may each take as long as a healthy answer. */
 function latestHeartbeat(
   ttl: number,
   { nodeTimeout, driftFactor }: Pick<RedlockSettings, "nodeTimeout" | "driftFactor">,
@@ -188,12 +189,12 @@ function latestHeartbeat(
   return Math.floor(ttl - drift(ttl, driftFactor) - abortMargin(ttl) - answers);
 }
 
-/** What to say about a number of masters that gains nothing, or risks everything. */
+/** The warning about a number of masters that is no better than a smaller one, or survives no loss. */
 export function warningAboutCount(nodes: number): RedlockWarning | undefined {
   if (nodes >= 3 && nodes % 2 === 1) return undefined;
   const message =
     nodes === 1
-      ? "one lock master: while it is down nobody gets a lock; three independent masters survive the loss of one"
-      : `${nodes} lock masters survive the loss of ${Math.ceil(nodes / 2) - 1}, no more than ${nodes - 1} would; take an odd number, three or five`;
+      ? "one lock master: while it is down, locks are unavailable; three independent masters survive the loss of one"
+      : `${nodes} lock masters survive the loss of ${Math.ceil(nodes / 2) - 1}, no more than ${nodes - 1} would; use an odd number, three or five`;
   return { code: "node-count", message };
 }

@@ -1,24 +1,25 @@
-import { LockConflictError, LockKeyError, LockUnavailableError, quoteKeys } from "../errors.ts";
+import { LockConflictError, LockKeyError, LockUnavailableError } from "../errors.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import type { KeyHolder } from "../lock/acquire-operation.ts";
 import { toHolder } from "./holder.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
+import { quoteKeys } from "../sentences.ts";
 
-/** A later waiter stands for this one. Not for users: only who asked for it is told. @internal */
+/** A later job supersedes this one. Only the job wrapper sees it. */
 export class ReplacedError extends Error {
   override readonly name = "ReplacedError";
 
-  /** The place of the later one. */
+  /** The position of the later one. */
   readonly by: string;
 
   constructor(by: string) {
-    super("a later waiter stands for this one");
+    super("a later job supersedes this one");
     this.by = by;
   }
 }
 
-/** The error of an attempt that ended for another reason than a holder. */
+/** The error of an attempt that ended without a holder. */
 export function failureOf(
   outcome: AcquireOutcome & { kind: "unavailable" | "obstructed" | "replaced" },
   keys: readonly string[],
@@ -30,7 +31,7 @@ export function failureOf(
     return new LockUnavailableError({ keys, votes, quorum: masters.quorum, nodeTimeout });
   }
   return new LockKeyError({
-    message: `${quoteKeys(keys)}: found something that is no lock where the lock is stored (${outcome.cause}), expected a lock or nothing`,
+    message: `${quoteKeys(keys)}: found a value that is no lock where the lock is stored (${outcome.cause}), expected a lock or nothing`,
   });
 }
 

@@ -1,16 +1,16 @@
 import type { Clock } from "../clock.ts";
 
-/** Entries above which those that are over are looked for. */
+/** Number of entries above which expired ones are removed. */
 const SPARE = 1_024;
 
 interface ParkedJob {
   readonly queue: string;
-  /** When the job comes back by itself. */
+  /** When the delay of the job ends. */
   readonly until: number;
 }
 
 /**
- * The jobs that this process has parked and not seen come back. A job that another process has taken up counts until its
+ * The jobs that this process has parked and not started again. A job that another process has started counts until its
  * delay is over.
  */
 export class ParkedJobs {
@@ -22,7 +22,7 @@ export class ParkedJobs {
     this.#clock = clock;
   }
 
-  /** A job was parked for `delay` ms. */
+  /** Adds a job that was parked for `delay` ms. */
   add(name: string, queue: string, delay: number): void {
     this.#jobs.set(name, { queue, until: this.#clock.now() + delay });
     if (this.#jobs.size <= this.#pruneAbove) return;
@@ -30,17 +30,17 @@ export class ParkedJobs {
     this.#pruneAbove = SPARE + 2 * this.#jobs.size;
   }
 
-  /** Whether there is any: the name of a job need not be made else. */
+  /** Whether there is none: then the name of a job need not be made. */
   get isEmpty(): boolean {
     return this.#jobs.size === 0;
   }
 
-  /** A job has come back. */
+  /** Removes a job that has started. */
   delete(name: string): void {
     this.#jobs.delete(name);
   }
 
-  /** How many there are now, for each queue that has some. */
+  /** How many there are now, for each queue that has any. */
   byQueue(): ReadonlyMap<string, number> {
     this.#prune();
     const counts = new Map<string, number>();

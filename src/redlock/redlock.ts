@@ -1,5 +1,5 @@
 import { requireFunction } from "../check-options.ts";
-import { describeValue, type Holder, LockConfigError, LockConflictError } from "../errors.ts";
+import { type Holder, LockConfigError, LockConflictError } from "../errors.ts";
 import { SafeEmitter } from "../events.ts";
 import { normaliseKey } from "../keys/normalise.ts";
 import type { Lock } from "../lock/lock.ts";
@@ -15,6 +15,7 @@ import { REAL_RUNTIME, type Runtime } from "./make-context.ts";
 import type { RedlockOptions } from "./options.ts";
 import type { RedlockStatus } from "./status.ts";
 import { walkWaiters } from "./walk-waiters.ts";
+import { describeValue } from "../sentences.ts";
 
 /** A holder gives way to later positions only: an operator's request counts as the latest. */
 const LATEST_POSITION = positionOf(Infinity, "~operator", "");

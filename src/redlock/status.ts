@@ -2,7 +2,7 @@
 export interface NodeStatus {
   /** `host:port`. */
   node: string;
-  /** `unknown` before the first connection: those are made at first use, or by `ready()`. */
+  /** `unknown` before the first connection, which is made at first use, or by `ready()`. */
   state: "unknown" | "up" | "down";
   /** Whether the master is known to give its vote. */
   votes: boolean;
@@ -23,14 +23,14 @@ export interface RedlockStatus {
   /** How many locks this `Redlock` holds. */
   held: number;
   /**
-   * How many jobs this process has parked and not seen come back. A job that another process has taken up counts until its
+   * How many jobs this process has parked and not started again. A job that another process has started counts until its
    * delay is over.
    */
   parked: number;
   nodes: NodeStatus[];
 }
 
-/** What has been heard of the connections to the masters. */
+/** The state of the connections to the masters. */
 export class NodeStates {
   readonly #nodes: { state: NodeStatus["state"]; cause: string | undefined }[];
   readonly #duplicates = new Map<number, string>();
@@ -39,22 +39,22 @@ export class NodeStates {
     this.#nodes = Array.from({ length: count }, () => ({ state: "unknown", cause: undefined }));
   }
 
-  /** A master can be reached. */
+  /** Notes that a master can be reached. */
   up(node: number): void {
     this.#nodes[node] = { state: "up", cause: undefined };
   }
 
-  /** A master cannot be reached. */
+  /** Notes that a master cannot be reached. */
   down(node: number, cause: string): void {
     this.#nodes[node] = { state: "down", cause };
   }
 
-  /** An entry reaches the same server as another one, and has no vote. */
+  /** Notes that an entry reaches the same server as another one, and has no vote. */
   duplicate(node: number, of: string): void {
     this.#duplicates.set(node, `the same server as ${of}`);
   }
 
-  /** What is known of a master that gives no vote for `quarantine` ms; `undefined` for one that waits to be told how long. */
+  /** Describes a master that gives no vote for `quarantine` ms; `undefined` while that time is unknown. */
   describe(node: number, name: string, quarantine: number | undefined): NodeStatus {
     const { state, cause } = this.#nodes[node] ?? { state: "unknown", cause: undefined };
     const why =
@@ -71,7 +71,7 @@ export class NodeStates {
   }
 }
 
-/** Whether a master is known to have no vote. */
+/** Whether a master certainly has no vote. */
 export function isBarred({ state, votes }: NodeStatus): boolean {
   return state !== "unknown" && !votes;
 }

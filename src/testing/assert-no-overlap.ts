@@ -1,5 +1,5 @@
 import { AssertionError } from "node:assert";
-import { describeValue } from "../errors.ts";
+import { describeValue } from "../sentences.ts";
 
 /** A time during which code ran under a key; `from` and `to` are by one clock, in whatever unit. */
 export interface CriticalSection {

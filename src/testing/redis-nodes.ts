@@ -3,11 +3,12 @@ import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkChoice, checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
-import { describeValue, LockConfigError } from "../errors.ts";
+import { LockConfigError } from "../errors.ts";
 import { findRedisServer } from "./find-redis-server.ts";
 import { RedisNode, type NodeLaunch } from "./redis-node.ts";
 import type { RedisServer } from "./redis-server.ts";
 import { ProcessGuard } from "./process-guard.ts";
+import { describeValue } from "../sentences.ts";
 
 const START_TIMEOUT = 10_000;
 const OPTIONS = ["persistence", "args", "startTimeout", "onProgress"];

@@ -384,7 +384,7 @@ test("a job that blocks the event loop beyond its ttl shows it in its log and it
 
   const job = await queue.add("charge", { account: "a" });
 
-  const said = /the event loop was blocked .*for at least \d+ ms, .*take a larger ttl/;
+  const said = /the event loop was blocked .*for at least \d+ ms, .*use a larger ttl/;
   expect((await done)[0]!.error).toMatchObject({
     reason: "blocked",
     message: expect.stringMatching(said) as string,

@@ -123,6 +123,6 @@ it("a user that may not SCAN is told so by ls, and not that there is no quorum",
 
   const { code, notes } = await ask(urls, "ls");
   expect(code).toBe(2);
-  expect(notes).toMatch(/may not go through the keys of .*expected one that may SCAN/s);
+  expect(notes).toMatch(/may not scan the keys of .*expected a user with the permission to SCAN/s);
   expect(notes).not.toContain("NO QUORUM");
 });

@@ -123,7 +123,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "a ttl that no master could grant",
       `${NODES}\nrules: [{key: a, ttl: 10ms}]`,
-      '2:23 rules[0].ttl: found "10ms" (10 ms), expected at least 108 ms: a shorter lock would be over before its masters have answered',
+      '2:23 rules[0].ttl: found "10ms" (10 ms), expected at least 108 ms: a shorter lock would end before its masters have answered',
     ],
     [
       "durations above maxTtl",

@@ -255,7 +255,7 @@ describe("a wholly new set of masters", () => {
     await expect(ask()).rejects.toThrow(/quarantined/);
     expect(warnings.map(({ code }) => code)).toEqual(["no-quorum"]);
     expect(warnings[0]?.message).toMatch(
-      /^no lock can be had for \d+ s: \d of 3 nodes \(lock-1:6379, lock-2:6379.*\) are new/,
+      /^locks are unavailable for \d+ s: \d of 3 nodes \(lock-1:6379, lock-2:6379.*\) are new/,
     );
     expect(quarantined.map(({ remaining }) => remaining)).toEqual([
       QUARANTINE - 4,
@@ -340,7 +340,7 @@ describe("a client with longer locks than the masters know of", () => {
     nodes[2]!.thaw();
     expect(await clock.until(redlock.using("k", { ttl: 20_000 }, () => "held"))).toBe("held");
     expect(warnings.filter(({ code }) => code === "max-ttl").map(({ message }) => message)).toEqual(
-      [expect.stringMatching(/^maxTtl is 20000 ms here, and the nodes have been told of 1000 ms/)],
+      [expect.stringMatching(/^maxTtl is 20000 ms here, and the nodes know of 1000 ms/)],
     );
   });
 });
@@ -401,7 +401,10 @@ describe("masters that have forgotten how long locks can be", () => {
 
 describe("the guard's options", () => {
   it.each([
-    [{ restartGuard: "yes" }, /^restartGuard: found "yes", expected true, "trust-new" or false/],
+    [
+      { restartGuard: "yes" },
+      /^restartGuard: found "yes", expected one of true, "trust-new", false/,
+    ],
     [{ clockSkewBudget: -1 }, /^clockSkewBudget: found -1/],
   ])("refuse %o", (options, message) => {
     expect(() => simulate(3, options as object)).toThrow(message);

@@ -169,7 +169,7 @@ describe("a lock that is lost because nothing could run", () => {
       expect(error.blockedFor).toBeGreaterThan(2_600);
       expect(error.blockedFor).toBeLessThanOrEqual(3_000);
       expect(error.message).toMatch(
-        /the event loop was blocked .*for at least 2\d{3} ms, .*take a larger ttl, or .*LockedWorker/,
+        /the event loop was blocked .*for at least 2\d{3} ms, .*use a larger ttl, or .*LockedWorker/,
       );
       await clock.until(redlock.close());
     }

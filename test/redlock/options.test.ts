@@ -1,3 +1,6 @@
+import type { DataOption } from "../../src/data-option.ts";
+import { REDLOCK_OPTIONS } from "../../src/redlock/data-options.ts";
+import { checkRedlockOptions, type RedlockSettings } from "../../src/redlock/options.ts";
 import { RedlockHandle } from "../../src/handle/handle.ts";
 import fc from "fast-check";
 import type * as Ioredis from "ioredis";
@@ -420,6 +423,19 @@ async function warningsOf(nodes: string[]): Promise<RedlockWarning[]> {
   return warnings;
 }
 
+describe("the table of options", () => {
+  const shown: Record<string, string> = { ttl: "15s", clockSkewBudget: "5s" };
+
+  it.each(Object.entries<DataOption>(REDLOCK_OPTIONS).filter(([, option]) => "default" in option))(
+    "has the default of %s in its description, and in the settings",
+    (name, option) => {
+      const text = shown[name] ?? JSON.stringify(option.default);
+      expect(option.says).toContain(`default ${text}`);
+      expect(checkRedlockOptions({})[name as keyof RedlockSettings]).toBe(option.default);
+    },
+  );
+});
+
 describe("a warning", () => {
   const urls = Array.from({ length: 5 }, (_, i) => `redis://lock-${i}`);
 
@@ -429,7 +445,7 @@ describe("a warning", () => {
     expect(await warningsOf(urls.slice(0, 4))).toMatchObject([
       {
         message:
-          "4 lock masters survive the loss of 1, no more than 3 would; take an odd number, three or five",
+          "4 lock masters survive the loss of 1, no more than 3 would; use an odd number, three or five",
       },
     ]);
   });

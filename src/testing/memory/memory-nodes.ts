@@ -1,6 +1,6 @@
 import { checkNumber, refuseUnknownOptions, requireObject } from "../../check-options.ts";
 import { type Clock, systemClock } from "../../clock.ts";
-import { describeValue, LockConfigError, LockLostError, RedlockClosedError } from "../../errors.ts";
+import { LockConfigError, LockLostError, RedlockClosedError } from "../../errors.ts";
 import { normaliseKey } from "../../keys/normalise.ts";
 import type { Lock } from "../../lock/lock.ts";
 import { namesUnder } from "../../lock/stored-lock.ts";
@@ -12,6 +12,7 @@ import { MemoryRedlock } from "./memory-redlock.ts";
 import { clearTimeout, setTimeout } from "./real-time.ts";
 import { SimulatedMaster } from "./simulated-master.ts";
 import { VirtualClock } from "./virtual-clock.ts";
+import { describeValue } from "../../sentences.ts";
 
 /** The largest `count`: every request goes to all masters. */
 const MOST_MASTERS = 99;

@@ -1,0 +1,124 @@
+import type { Clock, Timer } from "../clock.ts";
+import type { SafeEmitter } from "../events.ts";
+import type { ParkedJobs } from "./parked-jobs.ts";
+import { ofQueue, type Recorder, type RedlockTelemetry } from "./telemetry.ts";
+
+type Meter = NonNullable<RedlockTelemetry["meter"]>;
+
+/** Milliseconds between two records of the gauges, which change with time too. */
+const GAUGE_INTERVAL = 10_000;
+
+/** What gauges show. */
+export interface Observed {
+  readonly clock: Clock;
+  readonly parked: ParkedJobs;
+  /** How many masters are known to vote. */
+  voting(): number;
+}
+
+/** Metrics of a `Redlock`, from its events. Attributes never contain a key: there may be millions. */
+export class Metrics {
+  readonly #events: SafeEmitter;
+  readonly #observed: Observed;
+  readonly #nodeDuration: Recorder;
+  /** How many locks the jobs of each queue hold; those of no job under `undefined`. */
+  readonly #held = new Map<string | undefined, number>();
+  /** The queues whose gauge of parked jobs has been recorded. */
+  readonly #queues = new Set<string>();
+  readonly #safely: (observe: () => void) => void;
+  #timer: Timer | undefined;
+  #closed = false;
+
+  /** @param safely runs what may throw. */
+  constructor(
+    meter: Meter,
+    events: SafeEmitter,
+    observed: Observed,
+    safely: (observe: () => void) => void,
+  ) {
+    this.#events = events;
+    this.#observed = observed;
+    this.#safely = safely;
+    const count = (name: string, description: string) =>
+      meter.createCounter(`bullmq.redlock.${name}`, { description, unit: "1" });
+    const time = (name: string, description: string) =>
+      meter.createHistogram(`bullmq.redlock.${name}`, { description, unit: "ms" });
+    const lost = count("lost", "Locks that were lost before they were released");
+    const extensions = count("extensions", "Extends that moved the deadline of a lock");
+    const parked = count("parked", "Jobs that were parked");
+    const woken = count("woken", "Parked jobs that were woken because a key was reserved for them");
+    const skipped = count("skipped", "Jobs that completed without having run");
+    const wait = time("wait.duration", "From the first refusal of a lock to its grant");
+    const held = time("hold.duration", "How long locks were held");
+    this.#nodeDuration = time("node.duration", "How long a lock master took to answer");
+    events.on("extended", () => extensions.add(1));
+    events.on("lost", ({ error, queue }) =>
+      lost.add(1, { reason: error.reason, ...ofQueue(queue) }),
+    );
+    events.on("parked", ({ reason, queue }) => parked.add(1, { reason, ...ofQueue(queue) }));
+    events.on("woken", ({ queue }) => woken.add(1, ofQueue(queue)));
+    events.on("skipped", ({ reason, queue }) => skipped.add(1, { reason, ...ofQueue(queue) }));
+    events.on("acquired", ({ waited, refused, queue }) => {
+      if (refused) wait.record(waited, ofQueue(queue));
+    });
+    events.on("released", ({ held: ms, outcome, queue }) =>
+      held.record(ms, { outcome, ...ofQueue(queue) }),
+    );
+    this.#observe(meter);
+  }
+
+  /** Records the time that a master took to answer, in ms. */
+  answered(node: string, ms: number): void {
+    this.#safely(() => this.#nodeDuration.record(ms, { "bullmq.redlock.node": node }));
+  }
+
+  /** Ends the timer of the gauges. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#observed.clock.clearTimer(this.#timer);
+  }
+
+  /** Records gauges when they change, and every {@link GAUGE_INTERVAL}. */
+  #observe(meter: Meter): void {
+    if (meter.createGauge === undefined) return;
+    // Units in braces do not appear in the names that Prometheus uses; "1" would make a gauge a ratio.
+    const gauge = (name: string, unit: string, description: string) =>
+      meter.createGauge?.(`bullmq.redlock.${name}`, { description, unit });
+    const held = gauge("held", "{lock}", "Locks that are held");
+    const parked = gauge(
+      "parked.jobs",
+      "{job}",
+      "Jobs that this process has parked and not seen come back",
+    );
+    const voting = gauge("nodes.voting", "{node}", "Lock masters that are known to vote");
+    const record = (): void => {
+      for (const [queue, locks] of this.#held) held?.record(locks, ofQueue(queue));
+      const jobs = this.#observed.parked.byQueue();
+      for (const queue of jobs.keys()) this.#queues.add(queue);
+      for (const queue of this.#queues) parked?.record(jobs.get(queue) ?? 0, ofQueue(queue));
+      voting?.record(this.#observed.voting());
+      this.#schedule(record);
+    };
+    const add = (queue: string | undefined, locks: number): void => {
+      this.#held.set(queue, (this.#held.get(queue) ?? 0) + locks);
+      record();
+    };
+    const events = this.#events;
+    events.on("acquired", ({ queue }) => add(queue, 1));
+    events.on("released", ({ queue }) => add(queue, -1));
+    events.on("parked", record);
+    events.on("woken", record);
+    events.on("node:up", record);
+    events.on("node:down", record);
+    events.on("node:quarantined", record);
+  }
+
+  #schedule(record: () => void): void {
+    if (this.#closed) return;
+    const { clock } = this.#observed;
+    this.#timer ??= clock.timer(GAUGE_INTERVAL, () => {
+      this.#timer = undefined;
+      this.#safely(record);
+    });
+  }
+}

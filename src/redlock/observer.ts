@@ -1,0 +1,107 @@
+import { LockConflictError, LockUnavailableError } from "../errors.ts";
+import type { SafeEmitter } from "../events.ts";
+import type { Lock } from "../lock/lock.ts";
+import { Metrics, type Observed } from "./metrics.ts";
+import { type Attributes, ofQueue, type RedlockTelemetry, type Span } from "./telemetry.ts";
+
+/** OpenTelemetry's number for a span that is no request to another service. */
+const SPAN_KIND_INTERNAL = 0;
+
+/** Observes a `Redlock`: a span for each acquisition, and metrics. An error of the telemetry becomes a warning. */
+export class Observer {
+  readonly #telemetry: RedlockTelemetry;
+  readonly #events: SafeEmitter;
+  readonly #metrics: Metrics | undefined;
+
+  constructor(telemetry: RedlockTelemetry, events: SafeEmitter, observed: Observed) {
+    this.#telemetry = telemetry;
+    this.#events = events;
+    const { meter } = telemetry;
+    const safely = (observe: () => void): void => void this.#safely(observe);
+    this.#metrics = meter && this.#safely(() => new Metrics(meter, events, observed, safely));
+  }
+
+  /** Records the time that a master took to answer, in ms. */
+  answered(node: string, ms: number): void {
+    this.#metrics?.answered(node, ms);
+  }
+
+  /** Ends all recording that follows no event. Idempotent. */
+  close(): void {
+    this.#metrics?.close();
+  }
+
+  /** Surrounds one acquisition with a span, and counts and times its outcome. */
+  async acquiring<T extends Lock>(
+    keys: readonly string[],
+    queue: string | undefined,
+    now: () => number,
+    acquisition: () => Promise<T>,
+  ): Promise<T> {
+    const { tracer, contextManager } = this.#telemetry;
+    const startedAt = now();
+    const span = this.#safely(() =>
+      tracer.startSpan("acquire-lock", { kind: SPAN_KIND_INTERNAL }, contextManager.active()),
+    );
+    const attributes = { "bullmq.redlock.keys": [...keys], ...ofQueue(queue) };
+    this.#safely(() => span?.setAttributes(attributes));
+    try {
+      const lock = await acquisition();
+      this.#ended(span, queue, "acquired", now() - startedAt, {
+        "bullmq.redlock.fencing_token": lock.fencingToken,
+      });
+      return lock;
+    } catch (error) {
+      if (error instanceof Error && !(error instanceof LockConflictError)) {
+        const { name, message } = error;
+        this.#safely(() => span?.recordException({ name, message }));
+      }
+      this.#ended(span, queue, outcomeOf(error), now() - startedAt, {});
+      throw error;
+    }
+  }
+
+  #ended(
+    span: Span | undefined,
+    queue: string | undefined,
+    outcome: string,
+    ms: number,
+    attributes: Attributes,
+  ): void {
+    this.#safely(() => {
+      span?.setAttributes({ "bullmq.redlock.outcome": outcome, ...attributes });
+      span?.end();
+    });
+    const { meter } = this.#telemetry;
+    // Meters keep their instruments by name: creating one again returns the first.
+    this.#safely(() => {
+      meter
+        ?.createCounter("bullmq.redlock.acquisitions", {
+          description: "Ended attempts to acquire locks",
+          unit: "1",
+        })
+        .add(1, { outcome, ...ofQueue(queue) });
+      meter
+        ?.createHistogram("bullmq.redlock.acquire.duration", {
+          description: "How long it took to acquire locks, waiting included",
+          unit: "ms",
+        })
+        .record(ms, { outcome, ...ofQueue(queue) });
+    });
+  }
+
+  #safely<T>(observe: () => T): T | undefined {
+    try {
+      return observe();
+    } catch (cause) {
+      this.#events.emit("warning", { code: "telemetry-failed", message: "telemetry threw", cause });
+      return undefined;
+    }
+  }
+}
+
+function outcomeOf(error: unknown): string {
+  if (error instanceof LockConflictError) return "conflict";
+  if (error instanceof LockUnavailableError) return "unavailable";
+  return "error";
+}
