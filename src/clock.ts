@@ -50,6 +50,7 @@ export class SuspendAwareClock implements Clock {
     const monotonic = this.#monotonic();
     const gap = this.#wall() - monotonic;
     const growth = gap - this.#gap;
+    // @protection suspended time counts, and nothing else of the wall clock
     if (growth > SUSPEND_THRESHOLD) this.#slept += growth;
     this.#gap = gap;
     return monotonic + this.#slept;

@@ -65,7 +65,7 @@ it("has a section for each entry of the package", async () => {
   expect(sections).toEqual(entries.map((path) => path.replace(".", "bullmq-redlock")));
 });
 
-it("writes codes, reasons and votes as kebab-case words, and codes of errors as ERR_REDLOCK_...", async () => {
+it("writes codes, reasons and votes in kebab-case, error codes as ERR_REDLOCK_...", async () => {
   const page = await readFile(PAGE, "utf8");
   const union = /(?:[=|:[,] |\| )"([^"]+)"/g;
   const words = new Set(Array.from(page.matchAll(union), ([, word = ""]) => word));

@@ -77,7 +77,7 @@ it("gives a process one copy of everything, by import and by require", async () 
   ]);
 });
 
-it("says where it comes from, which makes the relative links of its pages work in a registry", () => {
+it("names its origin, which makes the relative links of its pages work in a registry", () => {
   const { repository, homepage, bugs, author } = MANIFEST;
   const [, home = ""] = /^git\+(https:\/\/github\.com\/[^/]+\/bullmq-redlock)\.git$/.exec(
     repository.url,

@@ -103,6 +103,7 @@ export class BullmqAdapter implements QueueAdapter {
   async #find({ position }: StoredWaiter): Promise<Job | undefined> {
     const id = parsePosition(position)?.id ?? "";
     const job = await this.#jobs.fromId(this.#worker, id);
+    // @protection a removed job is a waiter that is gone
     if (job === undefined) return undefined;
     return waiterOf(job, this.#name, false).position === position ? job : undefined;
   }

@@ -77,6 +77,7 @@ export async function predecessorsOf(
     return found.flatMap((other) => {
       if (other === undefined || clock.now() - other.at > PATIENCE) return [];
       const shares = settings.names.has(other.name) && other.keys.some((key) => keys.includes(key));
+      // @protection strict order waits for active jobs
       return shares && isBefore(other.waiter, waiter) ? [other.waiter] : [];
     });
   } catch {

@@ -167,6 +167,7 @@ async function delay(
   const isParked = conflict !== undefined && waiter !== undefined;
   const fraction = engine.random.fraction();
   const ttl = settings.lock.ttl ?? engine.settings.ttl;
+  // @protection a parked job wakes by itself
   let ms = isParked
     ? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead, ttl }, fraction)
     : backoff(times, conflict?.retryAfter, fraction);

@@ -56,6 +56,7 @@ export async function parkJob(
   const tries = timesDelayed(job);
   const { moved, error } = await delayJob(activation, { ...request, reason: "conflict" });
   if (!moved) return error;
+  // @protection a job joins when it is delayed, not before
   const joining = join(activation, waiter, request.keys, {
     tries,
     until: engine.clock.now() + request.delay,

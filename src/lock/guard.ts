@@ -31,6 +31,7 @@ function quarantineOf(
   longestTtl: number,
   { driftFactor, nodeTimeout, clockSkewBudget }: GuardSettings,
 ): number {
+  // @protection a quarantine longer than the longest ttl
   return Math.ceil(longestTtl * (1 + 2 * driftFactor)) + nodeTimeout + clockSkewBudget;
 }
 
@@ -266,6 +267,7 @@ export class Guards {
 
   /** For how long a master waits for the longest ttl; tests and development need not expect longer ones than theirs. */
   #patience(): number {
+    // @protection waiting for a master that knows the longest ttl
     if (this.#settings.mode === "trust-new") return this.#quarantine();
     return quarantineOf(LONGEST_TTL, this.#settings);
   }

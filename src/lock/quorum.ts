@@ -8,6 +8,7 @@ import type { KeyHolder } from "./acquire-operation.ts";
  * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/ ("The Redlock Algorithm", step 3)
  */
 export function quorumOf(nodes: number): number {
+  // @protection a majority
   return Math.floor(nodes / 2) + 1;
 }
 

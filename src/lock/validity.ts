@@ -47,6 +47,7 @@ const LARGEST_MARGIN = 5_000;
  * @see https://research.google.com/archive/chubby-osdi06.pdf section 2.4
  */
 export function abortMargin(ttl: number): number {
+  // @protection a lock ends for its user before it ends on the masters
   return Math.min(Math.min(Math.max(ttl / 10, SMALLEST_MARGIN), LARGEST_MARGIN), ttl / 4);
 }
 

@@ -60,6 +60,7 @@ export class DueKeys implements Task {
         this.#timers.update(this);
       }
       for (const key of keys) {
+        // @protection due keys are checked
         if (!checked.has(key)) this.#check(key);
         checked.add(key);
       }

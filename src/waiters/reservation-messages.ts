@@ -42,6 +42,7 @@ export class ReservationMessages {
     this.#subscribing = clock.timer(SUBSCRIBING, () => {
       const early = this.#early ?? [];
       this.#early = undefined;
+      // @protection keys are checked when the subscription is in force
       for (const key of early) this.#listener.missed(key);
     });
     this.#subscriptions = masters.ports.map((port, node) =>

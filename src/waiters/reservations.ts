@@ -124,6 +124,7 @@ export class Reservations {
       return await this.#passFrom(waiter, await this.#wakeups.stateOf(waiter));
     }
     if (dissent && !isArriving(waiter)) await this.#spread(waiter, reservationMs(waiter), false);
+    // @protection a job that was parked while its key was reserved is woken
     if (this.#wakeups.has(waiter)) return undefined;
     if (!this.#wakeups.canWake(waiter)) return undefined;
     const reservedAt = this.#now() + Math.min(0, expiresIn - reservationMs(waiter));
@@ -156,6 +157,7 @@ export class Reservations {
     // An active job could have asked for its key: its worker is dead, and the queue is not unresponsive.
     if (state === "gone" || state === "active") return await this.#dropGone(waiter, next);
     // The request was lost; or the process died after it parked the job, and before it joined.
+    // @protection a lost wake-up is repeated
     if (state === "parked" && (await this.#wakeups.wakeAgain(waiter)) !== "unknown") {
       return undefined;
     }

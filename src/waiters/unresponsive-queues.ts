@@ -18,6 +18,7 @@ export class UnresponsiveQueues {
 
   /** The queues that are skipped now. */
   list(): readonly SkippedQueue[] {
+    // @protection unresponsive queues are skipped
     if (this.#known.size === 0) return NONE;
     const now = this.#clock.now();
     return [...this.#known]

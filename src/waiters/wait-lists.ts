@@ -105,10 +105,12 @@ export class WaitLists {
       return this.#stateOf(answers, newcomer);
     });
     const firstTaken = states.findIndex((state) => state !== "free");
+    // @protection a job with several keys reserves them after some tries
+    const isPatient = tries >= PATIENT_TRIES;
     for (const [index, key] of keys.entries()) {
       // Also where all are free: another client may take one before any waiter is woken.
       if (states[index] !== "free" || firstTaken === -1) this.#watchers.get(key)?.parked(position);
-      else if (tries >= PATIENT_TRIES && index < firstTaken) {
+      else if (isPatient && index < firstTaken) {
         this.#watcher(key).reserve({ position, record }, keptFor);
       } else void this.leave(waiter, [key]);
     }
@@ -118,6 +120,7 @@ export class WaitLists {
       ),
     );
     return {
+      // @protection a key without a quorum that saw it taken is checked
       quiet: states.some((state) => state !== "free"),
       answered: states.every((state) => state !== "unknown"),
       replaced: distinct(replaced),

@@ -11,7 +11,7 @@ const bench = useBench();
 const KEY = "account:{{data.account}}";
 
 describe('onConflict "delay"', () => {
-  test("runs every job once, one after the other, without using an attempt, keeping priorities", async () => {
+  test("runs every job once, one at a time, by priority, without using an attempt", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     let running = 0;
@@ -136,7 +136,7 @@ describe('onConflict "wait"', () => {
     expect(performance.now() - startedAt).toBeGreaterThanOrEqual(200);
   });
 
-  test("ends within a second when the worker closes, for all waiting jobs, with one listener", async () => {
+  test("ends within a second for all waiting jobs, by one listener, when a worker closes", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:a");

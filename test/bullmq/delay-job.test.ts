@@ -115,7 +115,7 @@ describe("delaying a job", () => {
     },
   );
 
-  test("gives up after the lock duration, with a warning, and leaves the job to BullMQ's stall check", async () => {
+  test("gives up after the lock duration with a warning; the stall check gets the job", async () => {
     const lost = failing("Connection is closed.");
     const { activation, parked, warnings } = await makeJob(Array<typeof lost>(50).fill(lost));
     const startedAt = performance.now();

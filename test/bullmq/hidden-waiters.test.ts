@@ -174,7 +174,7 @@ test("a job that was retried by hand, and whose counts begin anew, is woken", as
   expect(await untilRuns(runs, "j1")).toBeLessThan(LOAD);
 });
 
-test("a key that is kept for a job with several keys is free again when that job is removed", async () => {
+test("a key reserved for a job with several keys is free when that job is removed", async () => {
   const [here, there] = [bench.redlock({ ttl }), bench.redlock({ ttl })];
   const runs: string[] = [];
   bench.worker(withLock({ redlock: here, key: keysOf }, processor(runs)), { name: "a" });

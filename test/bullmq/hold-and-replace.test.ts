@@ -51,7 +51,7 @@ describe('onConflict "keepLatest"', () => {
 });
 
 describe('onConflict "cancelInProgress"', () => {
-  test("stops an older holder in another program, which fails for good, and takes the key", async () => {
+  test("stops an older holder in another program for good, and takes the key", async () => {
     const queue = bench.queue();
     const started = new Gate();
     const options = { key: KEY, onConflict: "cancelInProgress" as const };

@@ -31,7 +31,7 @@ async function orphan(does: string): Promise<Socket> {
   return socket;
 }
 
-test("a child whose worker was killed ends when it listens for that, before its key is free", async () => {
+test("a child of a killed worker that listens for that ends before its key is free", async () => {
   const redlock = bench.redlock();
   const child = await orphan("lingerUntilOrphaned");
 

@@ -34,7 +34,7 @@ test("is a Worker of the data that its type arguments say", () => {
   });
 });
 
-test("infers the data and the lock from a function, and checks the template against them", () => {
+test("infers the data and the lock from a function, and checks the template", () => {
   compiles(
     () =>
       new LockedWorker("invoices", processor, {
@@ -70,7 +70,7 @@ test("checks the template of a processor in a file against the type of the varia
   });
 });
 
-test("leaves a template to run time where type arguments are written out, as the documentation says", () => {
+test("leaves a template to run time where type arguments are written out", () => {
   const lock = { redlock, key: "account:{{data.account}}" } as const;
   compiles(() => new LockedWorker<Invoice>("invoices", "/file.js", { connection, lock }));
   expectTypeOf(() =>

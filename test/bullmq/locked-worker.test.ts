@@ -284,7 +284,7 @@ function make(processor: unknown, options: unknown): () => unknown {
   return () => new LockedWorker("invoices", processor as URL, options as never);
 }
 
-test("an option that cannot work is refused before there is a worker, and named in full", () => {
+test("an option that cannot work is refused before there is a worker, with its path", () => {
   const redlock = bench.redlock();
   const connection = { url: bench.queueUrl };
 

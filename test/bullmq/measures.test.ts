@@ -76,7 +76,7 @@ async function parkOne(options: { maxWait?: number } = {}) {
   return { redlock, acquired, refused, released: await released, jobs, during };
 }
 
-test("a parked job says how long it waited since it was first refused, and which job it is", async () => {
+test("a parked job reports how long it has waited, and which job it is", async () => {
   const { acquired, released, refused } = await parkOne();
   expect(acquired).toMatchObject([
     { refused: false, queue: QUEUE },

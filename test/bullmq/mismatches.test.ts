@@ -157,7 +157,7 @@ test("does not warn of what goes together", async () => {
   expect(await run({ worker: counting, job: replacing, policies: PATIENT })).toEqual([]);
 });
 
-test("the default ttl goes together with BullMQ's defaults, by a hair, and strict order with Redis", () => {
+test("the default ttl fits BullMQ's defaults, and strict order fits Redis", () => {
   const facts = {
     options: {},
     lockDuration: 30_000,

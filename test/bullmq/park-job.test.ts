@@ -52,7 +52,7 @@ async function leftOnMasters(): Promise<string[]> {
 }
 
 describe("a hot key", () => {
-  test("is worked off in the order of the queue, with two activations a job at most, and leaves nothing behind", async () => {
+  test("runs in the order of the queue, in two activations a job, and leaves no trace", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const queue = bench.queue();
     // The order of simultaneous requests for a free key is not promised: the others come when it is held.
@@ -207,7 +207,7 @@ describe("a parked job", () => {
     expect(performance.now() - releasedAt).toBeLessThan(1_500);
   });
 
-  test("of a paused queue lets those of other queues pass, and runs when its queue goes on", async () => {
+  test("of a paused queue lets other queues pass, and runs when its queue goes on", async () => {
     const redlock = bench.redlock({ ttl: 10_000 });
     const queue = bench.queue();
     const lock = await redlock.acquire("account:hot");

@@ -30,7 +30,7 @@ describe("the text of a holder", () => {
     );
   });
 
-  test("is known as the same job at every attempt, and only for that job, whatever its id", () => {
+  test("is recognised as the same job at every attempt, and as no other, whatever its id", () => {
     const names = fc.string({ unit: "binary", minLength: 1, maxLength: 400 });
     fc.assert(
       fc.property(names, names, fc.nat(50), (id, other, attemptsMade) => {

@@ -20,7 +20,7 @@ const bench = useBench();
 const KEY = "account:{{data.account}}";
 
 describe("the processor", () => {
-  test("gets the job, the token, a signal and the held lock, which getLock finds below it", async () => {
+  test("gets the job, the token, a signal and the held lock, which getLock finds too", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const seen: unknown[] = [];
@@ -219,7 +219,7 @@ describe("the outcome of the processor is that of the job, and the key is free b
 });
 
 describe("a processor that steers its own job", () => {
-  test("moves it by moveToDelayed, moveToWait, moveToWaitingChildren, or a rate limit, and is run again", async () => {
+  test("moves it by a moveTo... method or a rate limit, and is run again", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const worker = bench.worker(

@@ -268,7 +268,7 @@ describe("a queue is known by what it is, not by how it is reached", () => {
     await replaceWorkerWhileHeld({ connection: cluster, prefix: "{bull}" });
   });
 
-  test("two stacks whose queues have the same address and name take turns on a shared key", async () => {
+  test("two stacks with queues of the same address and name alternate on a shared key", async () => {
     const stacks = [bench.queueUrl, separate.urls[0] ?? ""].map((url) => {
       const connection = clientThatSays("redis", 6_379, url);
       return new Deployment({ connection }, LONG_TTL);

@@ -50,7 +50,7 @@ describe("while too few masters answer", () => {
     });
   });
 
-  test('for connections that are half open alone, a job runs on new ones, under "fail" too', async () => {
+  test('on half-open connections alone, a job runs on new ones, under "fail" too', async () => {
     const ports = bench.masterUrls.map((url) => Number(new URL(url).port));
     const proxies = await Promise.all(ports.map((port) => TcpProxy.start(port)));
     onTestFinished(async () => void (await Promise.all(proxies.map((proxy) => proxy.stop()))));

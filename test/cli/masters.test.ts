@@ -97,7 +97,7 @@ describe("inspect", () => {
     expect(out).toContain("Do not delete redlock:account:42 on the masters");
   });
 
-  it("says of a key that minHold keeps that the job is done, and that there is nothing to do", async () => {
+  it("reports of a key under minHold that its job is done and nothing needs doing", async () => {
     const connection = { url: queueNodes.urls[0]! };
     const process = withLock({ redlock, key: "a", minHold: 8_000 }, async (_job: Job) => {
       await Promise.resolve();
@@ -365,7 +365,7 @@ describe("inspect", () => {
     );
   });
 
-  it("says that there is no quorum, what each master said, and what is known all the same", async () => {
+  it("reports that there is no quorum, each master's answer, and what is known", async () => {
     await redlock.acquire("a", { holder: "me" });
     await nodes.kill(1);
     await nodes.kill(2);

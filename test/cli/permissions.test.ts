@@ -98,7 +98,7 @@ describe.each([
   ["+scan", "scan"],
   ["+type", "read"],
 ])("a user without %s", (permission, what) => {
-  it("locks all the same; what is missing for looking at locks is found, and is no outage", async () => {
+  it("grants locks; a missing permission to read locks is a finding, and no outage", async () => {
     const urls = await makeUser(permission);
     const redlock = open(urls);
     await using _ = await redlock.acquire("account:42");

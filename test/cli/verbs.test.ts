@@ -82,7 +82,7 @@ describe("waiters", () => {
 });
 
 describe("cancel", () => {
-  it("asks a job that listens to stop through its signal, with a master down, and sees it stop", async () => {
+  it("stops a listening job through its signal, with a master down, and sees it stop", async () => {
     const started = new Gate();
     const { queue, worker } = serve({ onConflict: "cancelInProgress" }, async (_job, signal) => {
       started.open();

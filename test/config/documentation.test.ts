@@ -71,7 +71,7 @@ describe("docs/configuration.md", () => {
 });
 
 describe("the main entry", () => {
-  it("loads no library but ioredis, neither do rules in code load the one that reads files", async () => {
+  it("loads no library but ioredis, and rules in code do not load the file reader", async () => {
     expect(await loaded("dist/index.js")).toEqual(["ioredis"]);
     expect(await loaded("dist/config/index.js")).toEqual(["valibot", "ioredis"]);
   });

@@ -35,7 +35,7 @@ function locksBy(rules: readonly LockRule[]): Locks {
 }
 
 describe("wrap", () => {
-  it("gives a function of exactly three plain parameters, so that BullMQ passes the signal", async () => {
+  it("gives a function of three plain parameters, so that BullMQ passes the signal", async () => {
     const wrapped = locksBy([{ key: "a" }]).wrap(async () => await Promise.resolve());
     expect(wrapped).toHaveLength(3);
     expect(String(wrapped)).toMatch(/^async function ruledProcessor\(job, jobToken, signal\)/);

@@ -21,7 +21,7 @@ async function load(rules: string) {
   return { path, locks };
 }
 
-it("uses new rules for jobs that are taken up from then on, and leaves running jobs under theirs", async () => {
+it("uses new rules for jobs that start later, and leaves running jobs under theirs", async () => {
   const { path, locks } = await load("  - { queue: other, key: same }\n  - key: old:{{data.id}}\n");
   const keys: unknown[] = [];
   const gate = new Gate();

@@ -107,7 +107,7 @@ async function leftovers(urls: readonly string[]): Promise<{ name: string; expir
   return (await Promise.all(found)).flat();
 }
 
-test("3,000 jobs over 20 keys are each done, one at a time and without long pauses, while workers are killed at random", async () => {
+test("3,000 jobs over 20 keys run one at a time while workers are killed at random", async () => {
   const [queueUrl, resourceUrl, ...masterUrls] = nodes.urls as [string, string, ...string[]];
   const worker = {
     lockDuration: LOCK_DURATION,

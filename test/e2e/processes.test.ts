@@ -69,7 +69,7 @@ function orders(count: number, entities: number, ms: number) {
 }
 
 describe("two worker processes with ten slots each", () => {
-  test("run 1,000 jobs over 20 keys, each once and none at the same time as another of its key", async () => {
+  test("run 1,000 jobs over 20 keys, each once and one at a time per key", async () => {
     const { task, queue, resource, allEnded } = await setUp();
     const workers = await Promise.all([WorkerProcess.start(task), WorkerProcess.start(task)]);
 

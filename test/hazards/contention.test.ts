@@ -236,7 +236,7 @@ describe("waiting for a held key", () => {
     expect((await next.acquire("account")).held).toBe(true);
   });
 
-  test("keeps the lock of a running routine until it has settled, though the Redlock closes", async () => {
+  test("keeps the lock of a running routine until it settles, though the Redlock closes", async () => {
     const [closing, next] = await Promise.all([
       connectRedlock(nodes.urls, { ttl: 10_000 }),
       connectRedlock(nodes.urls),

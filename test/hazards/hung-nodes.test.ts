@@ -283,7 +283,7 @@ describe("votes that can never add up (R3)", () => {
       await untilFreeEverywhere([clients[2]!], "split");
     });
 
-    test("settles an extend and a release for which one node is for, one against, one silent", async () => {
+    test("settles an extend and a release with one node for, one against, one silent", async () => {
       const redlock = await connectRedlock(nodes.urls, patient);
       const clients = redisClients(nodes);
       const lock = await redlock.acquire("account", { heartbeat: false });

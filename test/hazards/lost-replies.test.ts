@@ -73,7 +73,7 @@ describe("a reply that is lost (R11, U5)", () => {
 });
 
 describe("a connection that is reset", () => {
-  test("in the middle of a reply is no answer, and the next connection is read from its start", async () => {
+  test("in the middle of a reply is no answer, and the next connection starts anew", async () => {
     const proxies = await makeProxies(nodes.ports);
     const redlock = await connectRedlock(proxies.map(({ url }) => url));
     let downs = 0;

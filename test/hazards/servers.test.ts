@@ -66,7 +66,7 @@ describe("one server listed twice (R13, S8)", () => {
     );
   });
 
-  test("has one vote when the addresses differ: with the other server gone nothing is granted", async () => {
+  test("has one vote at two addresses: without the other server nothing is granted", async () => {
     const [alias] = await makeProxies(nodes.ports.slice(0, 1));
     const redlock = makeRedlock([nodes.urls[0]!, alias!.url, nodes.urls[1]!]);
     const warnings: RedlockWarning[] = [];
@@ -104,7 +104,7 @@ describe("a quorum that is none (U7)", () => {
     expect(() => new Redlock(options)).toThrow(LockConfigError);
   });
 
-  test("is not made by a partition: of two clients that reach one and two nodes, the second gets it", async () => {
+  test("is not made by a partition: the client that reaches two nodes gets the lock", async () => {
     const minority = await makeProxies(nodes.ports);
     const majority = await makeProxies(nodes.ports);
     const [one, two] = await Promise.all([

@@ -98,7 +98,7 @@ describe("votes that come too late for the ttl (R2, S1)", () => {
     expect(await stalled.tryAcquire("stall")).toBeNull();
   });
 
-  test("promises from a slow grant no more than what is left since the requests were sent", async () => {
+  test("promises from a slow grant no more than what is left since the sending", async () => {
     const proxies = await makeProxies(nodes.ports);
     const redlock = await connectRedlock(
       proxies.map(({ url }) => url),
@@ -229,7 +229,7 @@ describe("an event loop that was blocked for longer than the ttl", () => {
   });
 
   for (const nodeTimeout of [NODE_TIMEOUT, 600]) {
-    test(`does not revive a lock whose extend was answered but read too late (${nodeTimeout} ms)`, async () => {
+    test(`does not revive a lock whose extend was read too late (${nodeTimeout} ms)`, async () => {
       const redlock = await connectRedlock(nodes.urls, { nodeTimeout });
       const lock = await redlock.acquire("read too late", { heartbeat: false });
       await letPass(TTL / 2);

@@ -113,7 +113,7 @@ describe.each(Object.entries(PEERS))("%s", (_, makePeer) => {
   });
 });
 
-test("all of them, asking all the time, never break into a lock that our heartbeat extends", async () => {
+test("all of them at once never break into a lock that our heartbeat extends", async () => {
   const redlock = await connectOurs(nodes, { heartbeat: 100 });
   const clients = redisClients(nodes);
   const peers = Object.values(PEERS).map((makePeer) => makePeer(clients));
@@ -210,7 +210,7 @@ describe("several keys", () => {
   });
 });
 
-test("a free key that is kept for a waiter of ours is free to others: they know of no line", async () => {
+test("a free key that is reserved for our waiter is free to others", async () => {
   const redlock = await connectOurs(nodes);
   const clients = redisClients(nodes);
   for (const client of clients) {

@@ -74,7 +74,7 @@ describe("a master that restarts empty under the lock of another program", () =>
     expect(performance.now()).toBeLessThan(until);
   });
 
-  test("makes us a second holder after the quarantine, when that lock lives longer than any of ours: name its ttl as maxTtl", async () => {
+  test("makes us a second holder after the quarantine when that lock outlives maxTtl", async () => {
     const redlock = await knownOurs({ maxTtl: TTL });
     const { until } = await forgetTheirs(25_000);
     const forgottenAt = performance.now();
@@ -88,7 +88,7 @@ describe("a master that restarts empty under the lock of another program", () =>
   });
 });
 
-test("a master that restarts empty gives its vote to a second one of them at once, as without us", async () => {
+test("a master that restarts empty votes for a second one of them, as without us", async () => {
   await knownOurs({ maxTtl: 6_000 });
   await forgetTheirs(20_000);
 
@@ -97,7 +97,7 @@ test("a master that restarts empty gives its vote to a second one of them at onc
 
 describe("a master that restarts empty under our lock", () => {
   test.each(Object.entries(PEERS))(
-    "gives its vote to %s at once: our guard binds nobody else; our lock is lost, and theirs untouched",
+    "gives its vote to %s at once; our lock is lost, and theirs untouched",
     async (_, makePeer) => {
       const redlock = await knownOurs({ maxTtl: 6_000 });
       await nodes.kill(THIRD);
@@ -118,7 +118,7 @@ describe("a master that restarts empty under our lock", () => {
   );
 });
 
-test("a key that we hold on a master in quarantine, where it is no vote for us, is taken for others too", async () => {
+test("a key that we hold on a quarantined master is taken for others too", async () => {
   const redlock = await knownOurs({ maxTtl: 6_000 });
   const [first] = redisClients(nodes);
   await nodes.restart(FIRST, { empty: true });

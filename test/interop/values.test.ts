@@ -21,7 +21,7 @@ const ANY: Record<string, string | Buffer> = {
   "ten thousand characters": "x".repeat(10_000),
 };
 
-test("a value of our form that a master accepted in quarantine is nobody's lock, and stays", async () => {
+test("a value of our form that a master accepted in quarantine is no lock, and stays", async () => {
   const redlock = await connectOurs(nodes, { ttl: TTL });
   const clients = redisClients(nodes);
   for (const client of clients) await client.set(STORED, "q123:abc:x");

@@ -229,7 +229,7 @@ describe("a template that cannot work", () => {
     expect(act).toThrow("expected a key template, several, or a function");
   });
 
-  it("never throws anything but LockConfigError, and what parses renders or throws LockKeyError", () => {
+  it("throws only LockConfigError, and what parses renders or throws LockKeyError", () => {
     const token = fc.constantFrom(
       ..."{ } {{ }} [ ] [*] [0] . ?? || ( ) lower( $ < \" ' \\ : - @ % data name id opts .a .b 1 é 🙂 \uD83D".split(
         " ",

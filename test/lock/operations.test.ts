@@ -180,7 +180,7 @@ describe("the script of a master", () => {
     expect(await redisClient(servers.urls[0] ?? "").exists("redlock:a")).toBe(0);
   });
 
-  it("extends what is ours alone: never shortens, never revives, never touches another's", async () => {
+  it("extends what is ours alone: never shortens, never revives, never touches others", async () => {
     const client = redisClient(servers.urls[0] ?? "");
     await ask(acquireOperation, { ...identity("me", 100), ttl: 60_000 });
     await ask(extendOperation, { ...identity("me", 100), ttl: 1_000 });

@@ -21,7 +21,7 @@ describe("validity", () => {
     expect(leaseEnd(100, 15_000, 0.01)).toBe(100 + 15_000 - 152);
   });
 
-  it("keeps an abort margin of a tenth of the ttl, within 250 ms and 5 s, at most a quarter", () => {
+  it("keeps an abort margin of a tenth of the ttl, within 250 ms, 5 s and a quarter", () => {
     expect(abortMargin(15_000)).toBe(1_500);
     expect(abortMargin(100_000)).toBe(5_000);
     expect(abortMargin(2_000)).toBe(250);

@@ -79,7 +79,7 @@ it.each([
   expect(done.map((job) => job?.returnvalue as unknown)).toEqual(jobs.map(() => 0));
 });
 
-it("locks for an instance of its own for each job, in a processor of the scope of requests", async () => {
+it("locks for an instance for each job, in a processor of request scope", async () => {
   const hosts: unknown[] = [];
   const ends = [new Gate(), new Gate()];
   const started = new Gate();

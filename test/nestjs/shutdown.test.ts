@@ -73,7 +73,7 @@ it.each(
     [Scope.DEFAULT, Scope.REQUEST].map((scope) => ({ order, scope, of: Scope[scope] })),
   ),
 )(
-  "lets a running job end under its lock when the application closes: module $order, scope $of",
+  "ends a running job under its lock when the application closes: $order, $of",
   async ({ order, scope }) => {
     const stage = new Stage();
     const module = RedlockModule.forRoot(optionsOn(bench));

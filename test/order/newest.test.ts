@@ -107,7 +107,7 @@ describe.each(POLICIES)("%s", (onConflict) => {
     expect((await done)[1]!.result).toBe("ran");
   });
 
-  test("runs a job again that has succeeded, and jobs after one that was promoted before its time", async () => {
+  test("runs a job again that has succeeded, and jobs after one that was promoted early", async () => {
     const queue = bench.queue();
     const redlock = bench.redlock({ ttl: 10_000 });
     const worker = bench.worker(withLock({ redlock, key: KEY, onConflict }, async () => "ran"));

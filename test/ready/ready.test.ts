@@ -118,7 +118,7 @@ describe.concurrent("ready()", () => {
     ]);
   });
 
-  it("finds the queue's Redis among the masters, by URL, options, client and other names", async ({
+  it("finds the queue's Redis among the masters by URL, options, client and alias", async ({
     expect,
   }) => {
     const port = shared.ports[1]!;

@@ -91,7 +91,7 @@ describe.each([3, 5])("with %i masters", (count) => {
       }
     });
 
-    it("aborts the signal before the lock can end, if it can, and settles extend and release in time", async () => {
+    it("aborts the signal before the lock ends, and settles extend and release in time", async () => {
       const simulation = simulate(count, OPTIONS);
       const { clock } = simulation;
       const lock = await clock.until(simulation.redlock.acquire("k"));
@@ -145,7 +145,7 @@ describe("an acquisition", () => {
     expect(nodes[0]!.sent.filter((name) => name === "acquire")).toHaveLength(3);
   });
 
-  it("has an end in splits without end, however many of its process wait for the same key", async () => {
+  it("ends in endless splits, however many requests of its process wait for the key", async () => {
     const { clock, redlock, nodes } = simulate(3, OPTIONS);
     nodes[2]!.behaviour.frozen = true;
     const contend = (round: number): void => {

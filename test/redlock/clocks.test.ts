@@ -55,7 +55,7 @@ describe("a client and masters whose clocks are more than a quarter of an hour a
       .not.toBeNull();
   });
 
-  it("work together below that, and tokens grow from a clock that is ahead to one that is right", async () => {
+  it("work together below that, and tokens grow from a fast clock to a right one", async () => {
     const wrong = await connectRedlock(nodes.urls, {}, wrongClock(14 * MINUTE));
     const right = await connectRedlock(nodes.urls);
     const tokens: number[] = [];
@@ -84,7 +84,7 @@ describe("masters whose clocks are days apart from each other and from ours", ()
     };
   }
 
-  it("give growing tokens, keep a lock as long as its heartbeat beats, and free it after its ttl", async () => {
+  it("give growing tokens, keep an extended lock, and free it after its ttl", async () => {
     const { clock, redlock, client } = simulate(3, OPTIONS, apart);
     const other = client();
     onTestFinished(async () => {
@@ -109,7 +109,7 @@ describe("masters whose clocks are days apart from each other and from ours", ()
     expect(await clock.until(other.tryAcquire("k"))).not.toBeNull();
   });
 
-  it("make no second holder when they lose their memory, and vote again after the quarantine", async () => {
+  it("make no second holder when they forget, and vote again after the quarantine", async () => {
     const { clock, nodes, redlock, client } = simulate(3, OPTIONS, apart);
     const second = async (by: Redlock): Promise<boolean> =>
       await clock.until(

@@ -52,7 +52,7 @@ async function endQuarantine(master: Redis): Promise<void> {
 }
 
 describe("a master that follows its own copy and is promoted again", () => {
-  it("does not vote for a second holder, although its process and its connections are the same", async () => {
+  it("has no vote for a second holder, though its process and connections are the same", async () => {
     const [a, , , copy] = redisClients(nodes);
     await connect().using("first use", () => {});
     await follow(copy!, 0);

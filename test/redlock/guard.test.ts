@@ -184,7 +184,7 @@ describe("a key that is missing on a master", () => {
 });
 
 describe("a key that is missing in a quarantine", () => {
-  it("is no vote: another client may be winning with the vote it got before the master forgot", async () => {
+  it("is no vote: another client may be winning with the vote of before", async () => {
     const { clock, nodes, redlock, client } = simulate(3, { ...OPTIONS, nodeTimeout: 300 });
     nodes[2]!.behaviour.refused = true;
     const first = await clock.until(redlock.acquire("k", { heartbeat: false }));
@@ -205,7 +205,7 @@ describe("a key that is missing in a quarantine", () => {
 });
 
 describe("a long job", () => {
-  it("keeps its lock over empty restarts of all masters, one after the other, though nobody else asks", async () => {
+  it("keeps its lock over empty restarts of all masters, one after the other", async () => {
     const { clock, nodes, redlock } = simulate(3, OPTIONS);
     const lock = await clock.until(redlock.acquire("k"));
     for (const node of nodes) {
@@ -266,7 +266,7 @@ describe("a wholly new set of masters", () => {
     expect(await clock.until(redlock.using("k", () => "held"))).toBe("held");
   });
 
-  it("is not what a client takes it for that has met their guards: then all were flushed", async () => {
+  it("is no new set for a client that has met their guards: all were flushed", async () => {
     for (const restartGuard of [true, "trust-new"] as const) {
       const simulation = simulate(3, { ...OPTIONS, restartGuard });
       const { clock, redlock } = simulation;
@@ -346,7 +346,7 @@ describe("a client with longer locks than the masters know of", () => {
 });
 
 describe("masters that have forgotten how long locks can be", () => {
-  it("hear it from one that has not: the quarantine is as long as ever, while another is down for good", async () => {
+  it("learn it from one that has not, while another is down for good", async () => {
     const simulation = simulate(3, OPTIONS);
     const { nodes } = simulation;
     await use(simulation);

@@ -24,7 +24,7 @@ describe("the heartbeat", () => {
     expect(beats).toBeLessThanOrEqual(32);
   });
 
-  it("is repeated soon when it moved nothing, and rides out an outage shorter than the lock", async () => {
+  it("is repeated soon when it moved nothing, and outlives a short outage", async () => {
     const { clock, redlock, nodes } = simulate(3, OPTIONS);
     const lock = await clock.until(redlock.acquire("k"));
     await clock.pass(300);

@@ -43,7 +43,7 @@ describe("list", () => {
     });
   });
 
-  it("goes through the keys that are waited for although nobody holds them, whatever is held beside", async () => {
+  it("lists the keys with waiters and without a holder, whatever is held beside", async () => {
     await withRedlock(async (redlock) => {
       const keys = Array.from({ length: 600 }, (_, i) => `idle:${i}`);
       const position = "1000000000001:bull:q:0001:7";

@@ -40,7 +40,7 @@ async function grantedSoon(redlock: Redlock): Promise<Lock | undefined> {
 }
 
 describe("a client with shorter locks, when all masters that answer have lost their memory", () => {
-  it("makes no second holder of a key, though the longer lock was taken while a master was down", async () => {
+  it("makes no second holder of a key, though a master missed the longer lock", async () => {
     await used();
     await nodes.kill(2);
     const long = await grantedSoon(connect(LONG));
@@ -51,7 +51,7 @@ describe("a client with shorter locks, when all masters that answer have lost th
     expect(long?.held === true && second !== undefined).toBe(false);
   });
 
-  it("makes no second holder of a key that was locked for longer with the knowledge of all masters", async () => {
+  it("makes no second holder of a key that all masters have locked for longer", async () => {
     await used();
     const long = connect(LONG);
     await long.using("tells all masters", () => {});

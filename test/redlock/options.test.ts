@@ -304,7 +304,7 @@ describe("a Redlock refuses", () => {
     expect(() => new RedlockHandle(redlock, "k", options as object)).toThrow(message);
   });
 
-  it("to run what is no function, in using of itself and of a handle, and asks for no key", async () => {
+  it("to run what is no function, in its own using and a handle's, and asks for no key", async () => {
     const redlock = make({});
     const acquired: unknown[] = [];
     redlock.on("acquired", (event) => acquired.push(event));
@@ -492,7 +492,7 @@ describe("nodes", () => {
     );
   });
 
-  it("may say twice where they are, when it is the same, and add to their URL what it leaves out", () => {
+  it("may give their address twice when it is the same, and complete their URL", () => {
     const nodes = [
       { url: "redis://a:1/2", host: "A", port: 1, db: 2 },
       { url: "redis://b", port: 2, db: 1 },

@@ -53,7 +53,7 @@ describe.concurrent("ready(), of masters that stay as they are,", () => {
     return Object.fromEntries(commands.map((command, i) => [command, [...new Set(found[i])]]));
   }
 
-  it("refuses a user without any one command that locks need, and leaves nothing behind", async ({
+  it("refuses a user without any one command that locks need, and leaves no trace", async ({
     expect,
   }) => {
     const refused = [0, 1, 2].map((node) => `fatal script-refused ${node}`);
@@ -98,7 +98,7 @@ describe.concurrent("ready(), of masters that stay as they are,", () => {
     expect(await (await waiting).release()).toBe("released");
   });
 
-  it("warns of a maxTtl that is not that of the masters, and of servers that hide their replication", async ({
+  it("warns of a maxTtl unlike the masters', and of servers that hide replication", async ({
     expect,
   }) => {
     const report = await reportOf(redlock(shared.urls, { ttl: 10_000 }));
@@ -249,7 +249,7 @@ describe("ready(), of masters that change,", () => {
     }
   });
 
-  it("warns of the quarantine of a master that was restarted, and for how long it lasts", async () => {
+  it("warns of the quarantine of a restarted master, and for how long it lasts", async () => {
     await arm(forgetful.urls);
     await forgetful.restart(1);
     const report = await redlock(forgetful.urls).ready();
@@ -264,7 +264,7 @@ describe("ready(), of masters that change,", () => {
     expect(report.nodes[1]?.quarantine).toBeGreaterThan(15_000);
   });
 
-  it("begins the quarantine of a set that is not trusted, once: to ask again is to come nearer", async () => {
+  it("begins the quarantine of an untrusted set once: each check brings its end nearer", async () => {
     const before = await quarantines(forgetful.urls);
     const after = await quarantines(forgetful.urls);
     for (const [node, left] of after.entries()) {

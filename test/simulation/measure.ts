@@ -4,6 +4,9 @@ import type { Protection } from "./protections.ts";
 import type { Report } from "./run.ts";
 import type { Scenario } from "./scenarios.ts";
 
+/** Seeds of each protection in the table, and at most until a violation is seen in a test. */
+export const TRIES = 12;
+
 /** What several runs came to. */
 export interface Sum {
   grants: number;
@@ -17,11 +20,11 @@ export function weaken({ scenario, options, more }: Protection): Scenario {
 
 /** Runs the scenario of a protection with it and without it, on the same seeds. */
 export async function measure(protection: Protection): Promise<{ withIt: Sum; withoutIt: Sum }> {
-  const { scenario, patch, seeds } = protection;
-  const range = { from: 0, to: seeds };
+  const { scenario, mutation, seed } = protection;
+  const range = { from: seed, to: seed + TRIES };
   const [withIt, withoutIt] = await Promise.all([
     runScenario(scenario, range),
-    runScenario(weaken(protection), range, patch),
+    runScenario(weaken(protection), range, mutation),
   ]);
   return { withIt: sum(withIt), withoutIt: sum(withoutIt) };
 }

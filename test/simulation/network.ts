@@ -94,6 +94,8 @@ interface WireParts {
   nodeTimeout: number;
   /** The server does not say who it is. */
   hidden: boolean;
+  /** It reports when an answer came as when the request was sent. */
+  countsFromAnswer?: boolean;
   /** No message of a channel arrives. */
   deaf?: boolean;
 }
@@ -124,6 +126,7 @@ export class Wire implements NodePort {
   #connectedAt = -Infinity;
   #lastAnswerAt = -Infinity;
   readonly #hidden: boolean;
+  readonly #countsFromAnswer: boolean;
   readonly #deaf: boolean;
 
   constructor(name: string, server: Server, host: Host, parts: WireParts) {
@@ -135,6 +138,7 @@ export class Wire implements NodePort {
     this.#faults = parts.faults;
     this.#nodeTimeout = parts.nodeTimeout;
     this.#hidden = parts.hidden;
+    this.#countsFromAnswer = parts.countsFromAnswer === true;
     this.#deaf = parts.deaf === true;
     this.#flow = { epoch: server.epoch, stranded: false };
   }
@@ -175,8 +179,9 @@ export class Wire implements NodePort {
           answered = true;
           this.#lastAnswerAt = host.now();
           host.clearTimer(deadline);
-          if (open) listener.answer(replies, sentAt, id);
-          else listener.late(replies, sentAt, id);
+          const since = this.#countsFromAnswer ? this.#lastAnswerAt : sentAt;
+          if (open) listener.answer(replies, since, id);
+          else listener.late(replies, since, id);
         });
       });
     };

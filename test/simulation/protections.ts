@@ -1,13 +1,7 @@
 import type { FaultPlan } from "./faults.ts";
+import type { Mutation } from "./mutation.ts";
 import type { Violation } from "./oracle.ts";
 import { DIFFERING_TTLS, OPTIONS, type Scenario, scenario } from "./scenarios.ts";
-
-/** A change of the code that takes a protection away. */
-export interface Patch {
-  readonly file: string;
-  readonly find: string;
-  readonly replace: string;
-}
 
 /** Something that keeps locks safe, a scenario that needs it, and how to take it away. */
 export interface Protection {
@@ -17,10 +11,11 @@ export interface Protection {
   readonly scenario: Scenario;
   /** What must not be seen with the protection, and must be without it. */
   readonly violation: Violation;
-  readonly seeds: number;
+  /** The first that is run: one that shows the violation, until the code draws its random numbers in another order. */
+  readonly seed: number;
   readonly options?: Scenario["options"];
   readonly more?: Partial<Scenario>;
-  readonly patch?: Patch;
+  readonly mutation?: Mutation;
 }
 
 const FORGETFUL: Partial<FaultPlan> = {
@@ -31,6 +26,9 @@ const FORGETFUL: Partial<FaultPlan> = {
   loss: 0.02,
 };
 
+/** Without a condition it is a wall clock, and never true it is CLOCK_MONOTONIC. */
+const SUSPENDED_TIME = "suspended time counts, and nothing else of the wall clock";
+
 /** Each is shown to matter: with it no violation, without it some. */
 export const PROTECTIONS: readonly Protection[] = [
   {
@@ -38,7 +36,7 @@ export const PROTECTIONS: readonly Protection[] = [
     without: "a master that forgot its locks votes for a second holder",
     scenario: scenario("masters forget", FORGETFUL),
     violation: "overlap",
-    seeds: 6,
+    seed: 4,
     options: { restartGuard: false },
   },
   {
@@ -46,12 +44,8 @@ export const PROTECTIONS: readonly Protection[] = [
     without: "a master that took over the data of its copy brings back its old guard with it",
     scenario: scenario("masters fail over and back", { failback: 800, partition: 800, loss: 0.02 }),
     violation: "overlap",
-    seeds: 6,
-    patch: {
-      file: "src/testing/memory/simulated-master.ts",
-      find: 'return `${server === "" ? "hidden" : server}.${this.#replicationId}`;',
-      replace: 'return `${server === "" ? "hidden" : server}.${0 * this.#replicationId}`;',
-    },
+    seed: 2,
+    mutation: { marker: "a promotion gives a new identity" },
   },
   {
     name: "waiting for a master that knows the longest ttl",
@@ -61,12 +55,8 @@ export const PROTECTIONS: readonly Protection[] = [
       otherTtl: 4_000,
     }),
     violation: "overlap",
-    seeds: 3,
-    patch: {
-      file: "src/lock/guard.ts",
-      find: "return quarantineOf(LONGEST_TTL, this.#settings);",
-      replace: "return this.#quarantine() + 0 * LONGEST_TTL;",
-    },
+    seed: 0,
+    mutation: { marker: "waiting for a master that knows the longest ttl", value: "true" },
   },
   {
     name: "a quarantine longer than the longest ttl",
@@ -77,36 +67,24 @@ export const PROTECTIONS: readonly Protection[] = [
       { longHolds: 0.5, keys: 8, clients: 6 },
     ),
     violation: "overlap",
-    seeds: 10,
-    patch: {
-      file: "src/lock/guard.ts",
-      find: "return Math.ceil(longestTtl * (1 + 2 * driftFactor)) + nodeTimeout + clockSkewBudget;",
-      replace: "return longestTtl / 3 + 0 * (driftFactor + nodeTimeout + clockSkewBudget);",
-    },
+    seed: 1,
+    mutation: { marker: "a quarantine longer than the longest ttl", value: "($) / 4" },
   },
   {
     name: "a monotonic clock",
     without: "a step of the wall clock prolongs a lock in the client's eyes",
     scenario: scenario("clocks step", { wallStep: 300, pause: 1_500, freeze: 3_000 }),
     violation: "overlap",
-    seeds: 20,
-    patch: {
-      file: "src/clock.ts",
-      find: "return monotonic + this.#slept;",
-      replace: "return this.#wall() + 0 * (monotonic + this.#slept);",
-    },
+    seed: 0,
+    mutation: { marker: SUSPENDED_TIME, value: "true" },
   },
   {
     name: "counting suspended time",
     without: "a machine that slept believes in its old locks",
     scenario: scenario("machines sleep", { suspend: 700, wallSpread: 1_000 }),
     violation: "overlap",
-    seeds: 6,
-    patch: {
-      file: "src/clock.ts",
-      find: "if (growth > SUSPEND_THRESHOLD) this.#slept += growth;",
-      replace: "if (growth > Infinity) this.#slept += SUSPEND_THRESHOLD;",
-    },
+    seed: 2,
+    mutation: { marker: SUSPENDED_TIME, value: "false" },
   },
   {
     name: "leases counted from the sending",
@@ -118,49 +96,32 @@ export const PROTECTIONS: readonly Protection[] = [
       { longHolds: 1, keys: 4, clients: 6, waits: 0 },
     ),
     violation: "overlap",
-    seeds: 24,
-    patch: {
-      file: "src/lock/lease.ts",
-      find: "const end = leaseEnd(sentAt, ttl, this.#context.driftFactor);",
-      replace: "const end = leaseEnd(this.#context.clock.now(), ttl, this.#context.driftFactor);",
-    },
+    seed: 18,
+    more: { countsFromAnswer: true },
   },
   {
     name: "the abort margin",
     without: "a job that stops as fast as it can still works when the next one begins",
     scenario: scenario("partitions", { partition: 400, freeze: 1_500 }, { longHolds: 0.5 }),
     violation: "working overlap",
-    seeds: 10,
-    patch: {
-      file: "src/lock/validity.ts",
-      find: "return Math.min(Math.min(Math.max(ttl / 10, SMALLEST_MARGIN), LARGEST_MARGIN), ttl / 4);",
-      replace: "return 0 * (ttl + SMALLEST_MARGIN + LARGEST_MARGIN);",
-    },
+    seed: 3,
+    mutation: { marker: "a lock ends for its user before it ends on the masters", value: "0" },
   },
   {
     name: "releasing only when the job has settled",
     without: "a release at the abort lets the next job in while the old one stops",
     scenario: scenario("partitions", { partition: 400, freeze: 1_500 }, { longHolds: 0.5 }),
     violation: "working overlap",
-    seeds: 10,
-    patch: {
-      file: "src/redlock/held-lock.ts",
-      find: "this.#lost?.abort(error);",
-      replace:
-        "this.#lost?.abort(error);\n    void this.#lease.release({ onReservations: () => {} }, { holdFor: 0, skipped: [] });",
-    },
+    seed: 1,
+    more: { releasesAtAbort: true },
   },
   {
     name: "marks",
     without: "fencing tokens go backwards between clients whose clocks differ",
     scenario: scenario("clocks differ", { wallSpread: 3_600_000, loss: 0.01 }),
     violation: "token order",
-    seeds: 3,
-    patch: {
-      file: "src/testing/memory/simulated-locks.ts",
-      find: 'const [mark = 0, closed = 0] = (this.#redis.get(key) ?? "0:0").split(":").map(Number);',
-      replace: 'const [mark = 0, closed = 0] = [0, this.#redis.get(key) === "" ? 1 : 0];',
-    },
+    seed: 0,
+    mutation: { marker: "marks outlive locks", value: "[0, 0]" },
   },
   {
     name: "one vote for one server",
@@ -175,7 +136,7 @@ export const PROTECTIONS: readonly Protection[] = [
       },
     ),
     violation: "overlap",
-    seeds: 6,
+    seed: 2,
     more: { hiddenServers: true },
   },
   {
@@ -183,11 +144,7 @@ export const PROTECTIONS: readonly Protection[] = [
     without: "two halves each have a holder",
     scenario: scenario("partitions", { partition: 1_500, loss: 0.02 }),
     violation: "overlap",
-    seeds: 3,
-    patch: {
-      file: "src/lock/quorum.ts",
-      find: "return Math.floor(nodes / 2) + 1;",
-      replace: "return Math.floor(nodes / 2);",
-    },
+    seed: 1,
+    mutation: { marker: "a majority", value: "$ - 1" },
   },
 ];

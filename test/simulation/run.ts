@@ -124,6 +124,7 @@ function connect(world: World, index: number): Client {
           faults,
           nodeTimeout,
           hidden: scenario.hiddenServers === true,
+          countsFromAnswer: scenario.countsFromAnswer === true,
         });
         wires.push(wire);
         return wire;
@@ -166,8 +167,10 @@ async function attempt(world: World, { host, redlock }: Client): Promise<void> {
     const read = resource.read(key, lock.fencingToken);
     await Promise.race([sleep(host, busy * random.fraction()), aborted(lock.signal)]);
     // A job needs a moment to stop; it is done with its work only then.
-    if (lock.signal.aborted) await sleep(host, scenario.windDown * random.fraction());
-    else if (lock.held) {
+    if (lock.signal.aborted) {
+      if (scenario.releasesAtAbort === true) void lock.release();
+      await sleep(host, scenario.windDown * random.fraction());
+    } else if (lock.held) {
       // Between the check and the write a process may be paused.
       await sleep(host, scenario.think * random.fraction());
       const delay = scenario.writeDelay * random.fraction();

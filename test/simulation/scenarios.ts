@@ -30,6 +30,10 @@ export interface Scenario {
   readonly victims?: number;
   /** Servers do not say who they are. */
   readonly hiddenServers?: boolean;
+  /** Leases are counted from when an answer came, not from when its request was sent. */
+  readonly countsFromAnswer?: boolean;
+  /** A lock is released when its signal aborts, though its job has not settled. */
+  readonly releasesAtAbort?: boolean;
 }
 
 /** Short locks, so that much happens in a minute. */

@@ -1,23 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { rmSync } from "node:fs";
-import { dirname } from "node:path";
 import { onTestFinished } from "vitest";
-import { bundle } from "./bundle.ts";
-
-const bundles = new Map<string, Promise<string>>();
-
-/** A program as one file, made once for all processes of this one. */
-async function bundled(program: string): Promise<string> {
-  const known = bundles.get(program);
-  if (known !== undefined) return await known;
-  const bundling = bundle(program).then((outfile) => {
-    process.once("exit", () => rmSync(dirname(outfile), { recursive: true, force: true }));
-    return outfile;
-  });
-  bundles.set(program, bundling);
-  return await bundling;
-}
+import { bundled } from "./bundle.ts";
 
 /** Forks a program with a task, as JSON, and with a channel; the process is gone when the test ends. */
 export async function forkProgram(program: string, task: unknown): Promise<ChildProcess> {

@@ -167,7 +167,7 @@ describe.skipIf(!hasApt)("without a server on this system", () => {
     });
   });
 
-  test("two processes that find the cache empty both get a server and leave only whole ones", async () => {
+  test("two processes with an empty cache both get a server and leave only whole ones", async () => {
     const source = await makePackageSource(REDIS);
     const both = [1, 2].map(() => runProgram("find-server", { env: { ...env, ...source.env } }));
     const offline = { ...env, BULLMQ_REDLOCK_INSTALL: "0" };

@@ -11,7 +11,7 @@ interface Held extends RunningProgram {
   tmp: string;
 }
 
-test("a parent killed with SIGKILL leaves no server, not even a frozen one, and no folder", async () => {
+test("a parent killed with SIGKILL leaves no server, no frozen one either, no folder", async () => {
   const held = await holdNodes("hold");
   expect(await Promise.all(held.ports.map(isListening))).toEqual([true, true]);
   expect(await foldersOfNodes(held.tmp)).toHaveLength(1);
@@ -22,7 +22,7 @@ test("a parent killed with SIGKILL leaves no server, not even a frozen one, and 
 });
 
 test.skipIf(ordinaryUser === undefined)(
-  "an ordinary user without a cache gets servers, and none survives a SIGKILL either",
+  "an ordinary user without a cache gets servers, and none survives a SIGKILL",
   async () => {
     const home = await makeFolder();
     const held = await holdNodes("hold", {

@@ -129,7 +129,7 @@ describe("a start", () => {
     expect(() => process.kill(pid, 0)).toThrow("ESRCH");
   });
 
-  test("takes another port when somebody was faster, and never takes a stranger for its own", async () => {
+  test("takes another port than one in use, and never takes a foreign server for its own", async () => {
     await using stranger = await startRedisNodes(1);
     vi.mocked(freePort.pickFreePort).mockResolvedValueOnce(stranger.ports[0]!);
     await using nodes = await startRedisNodes(1);

@@ -49,6 +49,7 @@ export class SimulatedHooks {
     const list = waitListOf(names, key);
     const reserved = this.#lists.reservationOf(list.reservation);
     if (reserved !== undefined) {
+      // @protection a reserved key is kept for its waiter
       if (reserved.position === requester?.position) return undefined;
       return { ...reserved, rest: this.#redis.pttl(list.reservation) };
     }

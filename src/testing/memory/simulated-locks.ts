@@ -187,6 +187,7 @@ export class SimulatedLocks {
   }
 
   #marksOf(key: string): { mark: number; closed: number } {
+    // @protection marks outlive locks
     const [mark = 0, closed = 0] = (this.#redis.get(key) ?? "0:0").split(":").map(Number);
     return { mark, closed };
   }

@@ -58,6 +58,7 @@ export class SimulatedMaster {
   promote(): void {
     if (!this.#replica) return;
     this.#replica = false;
+    // @protection a promotion gives a new identity
     this.#replicationId += 1;
   }
 

@@ -59,7 +59,9 @@ export class SimulatedWaitListOperations {
     let reserved = this.#lists.reservationOf(list.reservation);
     for (const { position, record } of serving.gone) {
       const known = this.#redis.hget(list.records, position);
-      if (record !== "" && known !== undefined && known !== record) continue;
+      // @protection a waiter that is gone loses its reservation outside the wait list too
+      const isListed = known !== undefined;
+      if (record !== "" && isListed && known !== record) continue;
       this.#lists.leave(list, position);
       if (reserved?.position !== position) continue;
       this.#redis.del(list.reservation);

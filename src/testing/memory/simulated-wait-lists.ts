@@ -85,8 +85,10 @@ export class SimulatedWaitLists {
         skipped.has(queueId) ||
         (skipsPaused && this.#queues.pauseOf(list.names, queueId).ends > now);
       if (isSkipped && !isLive(record)) continue;
-      if (record === undefined || !this.isAlive(list, record)) this.leave(list, position);
-      else first.push({ position, record, priority });
+      const isGone = record === undefined || !this.isAlive(list, record);
+      // @protection a waiter stays in the wait list until it has the key
+      if (isGone) this.leave(list, position);
+      if (!isGone) first.push({ position, record, priority });
       if (first.length === NAMED) break;
     }
     return first;
@@ -149,6 +151,7 @@ export class SimulatedWaitLists {
 
   latestOf({ records, newest }: WaitList): string {
     const latest = this.#redis.hget(records, "^") ?? "";
+    // @protection the newest job that succeeded is remembered
     const done = this.#redis.hget(newest, "done") ?? "";
     return done > latest ? done : latest;
   }

@@ -28,11 +28,11 @@ const arrangements: { name: string; open: () => Lane[] | Promise<Lane[]> }[] = [
 ];
 
 describe.each(arrangements)("with $name", ({ open }) => {
-  test("jobs on one key run one at a time, once, in one attempt, and keep their priorities", async () => {
+  test("jobs on one key run one at a time, in one attempt, and keep their priorities", async () => {
     await contend(bench.redlock(), await open());
   });
 
-  test("jobs that wait for one key get it by priority, then in the order in which they came", async () => {
+  test("jobs that wait for one key get it by priority, then in order of arrival", async () => {
     await queueUp(bench.redlock(), (await open())[0]!);
   });
 });

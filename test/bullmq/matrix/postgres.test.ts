@@ -57,7 +57,7 @@ describe.skipIf(programs === undefined)("PostgreSQL (skipped where it is not ins
     return (await done)[0]!;
   }
 
-  test("jobs on one key run one at a time, once, in one attempt, and keep their priorities", async () => {
+  test("jobs on one key run one at a time, in one attempt, and keep their priorities", async () => {
     await contend(bench.redlock(), [await postgresLane(postgres.url)]);
   });
 

@@ -1,15 +1,15 @@
 import { asArguments, asText, runProgram, type Seeds } from "../mutant.ts";
-import type { Patch } from "../protections.ts";
+import type { Mutation } from "../mutation.ts";
 import type { Disturbance, JobReport } from "./run.ts";
 import type { JobScenario } from "./scenarios.ts";
 
-/** Runs a scenario in a process of its own, on the code as it is or with a patch. */
+/** Runs a scenario in a process of its own, on the code as it is or mutated. */
 export async function runJobScenario(
   scenario: JobScenario,
   seeds: Seeds,
-  patch?: Patch,
+  mutation?: Mutation,
 ): Promise<JobReport[]> {
-  return await runProgram("jobs/cli.ts", [asText(scenario), ...asArguments(seeds)], patch);
+  return await runProgram("jobs/cli.ts", [asText(scenario), ...asArguments(seeds)], mutation);
 }
 
 /** Milliseconds a message is late: within the node timeout, and long after it. */

@@ -1,4 +1,4 @@
-import type { Patch } from "../protections.ts";
+import type { Mutation } from "../mutation.ts";
 import type { JobViolation } from "./oracle.ts";
 import { JOB_SCENARIOS, type JobScenario } from "./scenarios.ts";
 
@@ -10,9 +10,9 @@ export interface JobProtection {
   readonly scenario: JobScenario;
   /** What must not be seen with the protection, and must be without it. */
   readonly violation: JobViolation;
-  /** How many are run at most until it is seen. */
-  readonly seeds: number;
-  readonly patch: Patch;
+  /** The first that is run: one that shows the violation, until the code draws its random numbers in another order. */
+  readonly seed: number;
+  readonly mutation: Mutation;
 }
 
 function named(name: string): JobScenario {
@@ -28,16 +28,11 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a job that is called while it is still active is not woken",
     scenario: named("a pair of 1 ms holders"),
     violation: "left waiting",
-    seeds: 200,
-    patch: {
-      file: "src/bullmq/park-job.ts",
-      find: `  const { moved, error } = await delayJob(activation, { ...request, reason: "conflict" });
-  if (!moved) return error;
-`,
-      replace: `  await join(activation, waiter, request.keys, { tries, until: redlock.clock.now() + request.delay });
-  return (await delayJob(activation, { ...request, reason: "conflict" })).error;
-  const error = undefined;
-`,
+    seed: 80,
+    mutation: {
+      marker: "a job joins when it is delayed, not before",
+      value: "Promise.resolve(await $)",
+      moveUp: 2,
     },
   },
   {
@@ -46,95 +41,66 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     // One that had its turn while it was parked is called 50 ms later in any case.
     scenario: { ...named("a pair of 1 ms holders"), probeBound: 30 },
     violation: "left waiting",
-    seeds: 200,
-    patch: {
-      file: "src/waiters/wait-lists.ts",
-      find: `quiet: states.some((state) => state !== "free"),`,
-      replace: `quiet: states.length > 0,`,
-    },
+    seed: 2,
+    mutation: { marker: "a key without a quorum that saw it taken is checked", value: "true" },
   },
   {
     name: "turns",
     without: "whoever asks first goes before the first in line",
     scenario: named("a hot key among cold ones"),
     violation: "order",
-    seeds: 20,
-    patch: {
-      file: "src/testing/memory/simulated-locks.ts",
-      find: "if (reserved !== undefined) {",
-      replace: 'if (reserved?.position === "") {',
-    },
+    seed: 0,
+    mutation: { marker: "a reserved key is kept for its waiter", value: "true" },
   },
   {
     name: "asking for keys that are due",
     without: "jobs whose process is gone sleep on a free key",
     scenario: named("deploys, long locks"),
     violation: "left waiting",
-    seeds: 20,
-    patch: {
-      file: "src/waiters/due-keys.ts",
-      find: "if (!checked.has(key)) this.#check(key);",
-      replace: "void this.#check;",
-    },
+    seed: 6,
+    mutation: { marker: "due keys are checked" },
   },
   {
     name: "the alarm of a parked job",
     without: "jobs sleep on a free key until a worker of their queue has run another job",
     scenario: named("deploys, nothing else to do"),
     violation: "left waiting",
-    seeds: 20,
-    patch: {
-      file: "src/bullmq/on-conflict.ts",
-      find: "? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead, ttl }, fraction)",
-      replace: "? alarm({ expiresIn: 10 * ttl, ahead: conflict.ahead, ttl }, fraction)",
-    },
+    seed: 7,
+    mutation: { marker: "a parked job wakes by itself", value: "3_600_000" },
   },
   {
     name: "staying in line until the key is had",
     without: "a job that did not hear its call is forgotten",
     scenario: named("two homes, deaf"),
     violation: "left waiting",
-    seeds: 20,
-    patch: {
-      file: "src/testing/memory/simulated-wait-lists.ts",
-      find: 'const isOwn = record.split("@")[1] === process;',
-      replace: 'this.leave(list, position);\n    const isOwn = record.split("@")[1] === process;',
-    },
+    seed: 13,
+    mutation: { marker: "a waiter stays in the wait list until it has the key", value: "true" },
   },
   {
     name: "dropping those who are gone",
     without: "the turn of a removed job is lost on everybody",
     scenario: named("people meddle"),
     violation: "left waiting",
-    seeds: 20,
-    patch: {
-      file: "src/bullmq/bullmq-adapter.ts",
-      find: "if (job === undefined) return undefined;",
-      replace: 'if (job === undefined) throw new Error("gone");',
-    },
+    seed: 5,
+    mutation: { marker: "a removed job is a waiter that is gone" },
   },
   {
     name: "passing over homes that do not come",
     without: "a paused queue stops all others on its keys",
     scenario: named("a paused queue"),
     violation: "left waiting",
-    seeds: 20,
-    patch: {
-      file: "src/waiters/unresponsive-queues.ts",
-      find: ".filter(([, { since, pause }]) => since + pause > now)",
-      replace: ".filter(() => false)",
-    },
+    seed: 0,
+    mutation: { marker: "unresponsive queues are skipped", value: "true" },
   },
   {
     name: "calling a job that was parked in its own turn",
     without: "jobs with several keys wait for turns to lapse",
     scenario: named("several keys, promptly"),
     violation: "left waiting",
-    seeds: 20,
-    patch: {
-      file: "src/waiters/reservations.ts",
-      find: "if (this.#wakeups.has(waiter)) return undefined;",
-      replace: "if (this !== undefined) return undefined;",
+    seed: 4,
+    mutation: {
+      marker: "a job that was parked while its key was reserved is woken",
+      value: "true",
     },
   },
   {
@@ -142,11 +108,10 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a superseded job keeps the key for nobody",
     scenario: named("keepLatest"),
     violation: "left waiting",
-    seeds: 20,
-    patch: {
-      file: "src/testing/memory/simulated-wait-list-operations.ts",
-      find: 'if (record !== "" && known !== undefined && known !== record) continue;',
-      replace: 'if (record !== "" && known !== record) continue;',
+    seed: 0,
+    mutation: {
+      marker: "a waiter that is gone loses its reservation outside the wait list too",
+      value: "true",
     },
   },
   {
@@ -154,59 +119,39 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "of two jobs that find their key free the later one may be the first",
     scenario: named("strict order, of many at once"),
     violation: "order",
-    seeds: 20,
-    patch: {
-      file: "src/bullmq/job-waiter.ts",
-      find: "return shares && isBefore(other.waiter, waiter) ? [other.waiter] : [];",
-      replace: "return shares && isBefore(other.waiter, waiter) ? [] : [];",
-    },
+    seed: 0,
+    mutation: { marker: "strict order waits for active jobs", value: "[]" },
   },
   {
     name: "remembering the newest job that has succeeded",
     without: "an older job, or a retry, runs after a newer one",
     scenario: named("keepLatest, some fail"),
     violation: "stale",
-    seeds: 20,
-    patch: {
-      file: "src/testing/memory/simulated-wait-lists.ts",
-      find: 'const done = this.#redis.hget(newest, "done") ?? "";',
-      replace: 'const done = "";',
-    },
+    seed: 0,
+    mutation: { marker: "the newest job that succeeded is remembered", value: '""' },
   },
   {
     name: "asking for what was said before a subscription was in force",
     without: "a call in another home's first moments is not heard",
     scenario: named("two homes, no process serves both"),
     violation: "left waiting",
-    seeds: 20,
-    patch: {
-      file: "src/waiters/reservation-messages.ts",
-      find: "for (const key of early) this.#listener.missed(key);",
-      replace: "void early;",
-    },
+    seed: 0,
+    mutation: { marker: "keys are checked when the subscription is in force" },
   },
   {
     name: "keeping the turns of a job with several keys",
     without: "jobs with one key each go before it again and again",
     scenario: named("several keys among single ones"),
     violation: "starved",
-    seeds: 20,
-    patch: {
-      file: "src/waiters/wait-lists.ts",
-      find: "tries >= PATIENT_TRIES &&",
-      replace: "tries >= PATIENT_TRIES * 1_000 &&",
-    },
+    seed: 0,
+    mutation: { marker: "a job with several keys reserves them after some tries", value: "false" },
   },
   {
     name: "calling again where a call was lost",
     without: "a queue is blamed for a connection that broke, and its job is passed over",
     scenario: named("connections to a quiet queue break"),
     violation: "left waiting",
-    seeds: 20,
-    patch: {
-      file: "src/waiters/reservations.ts",
-      find: 'if (state === "parked" && (await',
-      replace: 'if (state === "gone" && (await',
-    },
+    seed: 3,
+    mutation: { marker: "a lost wake-up is repeated", value: "false" },
   },
 ];

@@ -423,7 +423,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
 
 /** How many seeds of a scenario the suite runs; `npm run soak` runs more, for as long as it is told. */
 export function seedsOf({ deploys }: JobScenario): number {
-  return deploys === undefined ? 3 : 6;
+  return deploys === undefined ? 2 : 3;
 }
 
 /** Scenes so small that everything that can go wrong in them at one place is tried. */
