@@ -73,7 +73,7 @@ class Attempt {
   readonly #context: LockContext;
   readonly #request: AttemptRequest;
   readonly #owner: string;
-  /** The masters that may hold something of this attempt; those that have only refused do not. */
+  /** The masters that may hold something of this attempt. A master that has only refused does not. */
   readonly #traces: boolean[] = [];
   #rounds = 0;
   #furtherTries = 0;

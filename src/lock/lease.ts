@@ -92,7 +92,7 @@ export class Lease {
   }
 
   /**
-   * Releases the keys on all masters, also on those that never answered. Settles when a quorum has confirmed, or cannot
+   * Releases the keys on all masters, also on silent ones. Settles when a quorum has confirmed, or cannot
    * confirm any more.
    */
   release(

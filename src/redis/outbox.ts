@@ -38,7 +38,7 @@ export class Outbox {
     return this.#waiting.shift();
   }
 
-  /** Takes out all batches, or those that were asked at `time` or before. */
+  /** Takes out all batches, or only the ones asked at `time` or before. */
   takeUntil(time = Infinity): Waiting[] {
     const first = this.#waiting.findIndex(({ askedAt }) => askedAt > time);
     return this.#waiting.splice(0, first === -1 ? this.#waiting.length : first);
