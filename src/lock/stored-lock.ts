@@ -90,7 +90,7 @@ export interface StoredLock {
   readonly provisional?: true;
 }
 
-/** The form of our own values; a `q` in front says that the master was in quarantine when it accepted. */
+/** The form of our own values; a `q` in front shows that the master was in quarantine when it accepted. */
 const OUR_VALUE = /^q?(\d{1,16}):([\w-]{1,64}):([^]*)$/;
 
 /** Reads the value of `P K`. */

@@ -54,7 +54,7 @@ export function decideReservation(
   const agreed = reservations.find(
     ({ position }) => reservations.filter((other) => other.position === position).length >= quorum,
   );
-  // Of several processes that check at once each may be told of the head by a minority. Then each wakes it, since no other has.
+  // Of several processes that check at once each may receive the head from a minority. Then each wakes it, since no other has.
   const isWoken =
     agreed !== undefined && !heads.some(({ position }) => position === agreed.position);
   const reservation = isWoken ? agreed : reservations.toSorted(compareReservations)[0];

@@ -11,7 +11,7 @@ export interface WatchedQueue {
   readonly servedAgo: number;
 }
 
-/** Most keys of one queue that one call names. */
+/** Most keys of one queue in one answer. */
 export const MOST_DUE = 100;
 
 /** Most keys that become due at once when an unresponsive queue is served again. */

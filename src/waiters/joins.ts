@@ -42,7 +42,7 @@ export class Joins {
     this.#context = context;
   }
 
-  /** Joins; settles when a quorum says that each key is taken, and else when all masters have answered or failed to. */
+  /** Joins; settles when a quorum has seen each key taken, and else when all masters have answered or failed to. */
   join(keys: readonly string[], newcomer: Entry["newcomer"]): Promise<JoinAnswer> {
     return new Promise((resolve) => {
       const entry = { keys, newcomer, resolve };

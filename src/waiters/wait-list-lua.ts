@@ -27,8 +27,8 @@ const STRIDE = 100;
  *
  * A waiter has a _position_, `<13 digits of time>:<queueId>:<rest>`; positions are compared as text, after the priority. The queueId
  * names the queue of a parked job, or the process of a live waiter. The _record_ of a waiter is `<p, a or l><flags><run>[.<entry>]@<process>`:
- * parked; arriving, that is refused and about to be parked; or live, in a process. `run` and `entry` tell one registration of a
- * position from another, so that what is left of an earlier run does not undo a later one. The same hash has `~<process>`: until
+ * parked; arriving, that is refused and about to be parked; or live, in a process. `run` and `entry` distinguish the registrations of a
+ * position, so that what is left of an earlier run does not undo a later one. The same hash has `~<process>`: until
  * when the live waiters of a process are alive.
  *
  * A _reservation_ keeps a free key for one position for a moment. Without it a client that happens to ask between a release and the

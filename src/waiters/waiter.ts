@@ -12,7 +12,7 @@ export interface Waiter {
   readonly queueId: string;
   /** Counts the runs of the same waiter: what an earlier run leaves undone, or does late, does not affect a later one. */
   readonly run: number;
-  /** Counts the joins within a run, so that an old entry is told from a new one. @defaultValue 0 */
+  /** Counts the joins within a run, so that an old entry differs from a new one. @defaultValue 0 */
   readonly entry?: number;
   /** Whether a later waiter may replace it, and it may replace an earlier one. */
   readonly replaceable: boolean;
@@ -28,7 +28,7 @@ export type WaitingState = "parked" | "arriving" | "live";
 
 const STATES: Readonly<Record<string, WaitingState>> = { p: "parked", a: "arriving", l: "live" };
 
-/** What a record says. */
+/** The parts of a record. */
 export interface WaiterRecord {
   readonly state: WaitingState;
   readonly replaceable: boolean;

@@ -101,7 +101,7 @@ export class Wakeups {
 
   /**
    * The state of a waiter whose reservation has expired. A live waiter has missed it, and joins again if its process lives; so does
-   * an arriving one whose queue says that it is not parked. Nothing is known of the jobs of other queues.
+   * an arriving one whose queue reports that it is not parked. Nothing is known of the jobs of other queues.
    */
   async stateOf(waiter: StoredWaiter): Promise<JobState> {
     if (this.live.has(waiter.position)) return "on-its-way";

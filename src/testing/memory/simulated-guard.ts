@@ -4,7 +4,7 @@ import { NodeError } from "../../redis/node-error.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 
 /** The guard of a master, as it is stored. */
-export interface Guard {
+interface Guard {
   server: string;
   state: GuardState["state"];
   armed: number;
