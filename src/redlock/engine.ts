@@ -20,7 +20,7 @@ import { Acquirer } from "./acquirer.ts";
 import type { HeldLock } from "./held-lock.ts";
 import { type KeyInspection, surveyKey } from "./inspect.ts";
 import { makeContext, type Runtime } from "./make-context.ts";
-import { checkRedlockOptions, type RedlockSettings } from "./options.ts";
+import { checkRedlockOptions, type RedlockSettings, warningAboutCount } from "./options.ts";
 import { ParkedJobs } from "./parked-jobs.ts";
 import { isBarred, NodeStates, type RedlockStatus } from "./status.ts";
 import { Observer } from "./observer.ts";
@@ -80,6 +80,9 @@ export class Engine {
       held: this.#held,
       closing: this.closing,
     });
+    const warning = warningAboutCount(settings.endpoints.length);
+    // Deferred, so that a listener can be added first.
+    if (warning !== undefined) queueMicrotask(() => events.emit("warning", warning));
   }
 
   /** The locks that are held now. */
