@@ -81,7 +81,7 @@ export class Engine {
       closing: this.closing,
     });
     const warning = warningAboutCount(settings.endpoints.length);
-    // A listener is added after the constructor.
+    // Deferred, so that a listener can be added first.
     if (warning !== undefined) queueMicrotask(() => events.emit("warning", warning));
   }
 

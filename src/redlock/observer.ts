@@ -17,7 +17,9 @@ export class Observer {
     this.#telemetry = telemetry;
     this.#events = events;
     const { meter } = telemetry;
-    const safely = (observe: () => void): void => void this.#safely(observe);
+    const safely = (observe: () => void): void => {
+      this.#safely(observe);
+    };
     this.#metrics = meter && this.#safely(() => new Metrics(meter, events, observed, safely));
   }
 
