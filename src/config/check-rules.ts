@@ -1,7 +1,7 @@
 import { LOCK_DATA_OPTIONS } from "../bullmq/data-options.ts";
 import { checkLockOptions } from "../bullmq/options.ts";
 import { describeValue } from "../errors.ts";
-import { TemplateError } from "../keys/template-problem.ts";
+import { TemplateError } from "../keys/scanner.ts";
 import { findTemplateProblems } from "../keys/template-parser.ts";
 import { LONGEST_TTL } from "../lock/stored-lock.ts";
 import { REDLOCK_DATA_OPTIONS } from "../redlock/data-options.ts";

@@ -81,10 +81,10 @@ describe("advice about a problem", () => {
       'key: "{{data.a ?? lower(data.b)}}"',
       'found "lower(", expected lower(...) once, around all that stands between the braces',
     ],
-    [`key: "{{data['a}}"`, "found a quote without an end, expected the same quote behind the name"],
+    [`key: "{{data['a}}"`, "found a quote without an end, expected the same quote after the name"],
     [
       `key: "{{data.a ?? 'a}}"`,
-      "found a quote without an end, expected the same quote behind the default",
+      "found a quote without an end, expected the same quote after the default",
     ],
     ['key: "{{data.a ?? 007}}"', 'found 007, which is read as 7, expected 7, or "007" in quotes'],
     [

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { displayWidth } from "../../src/display-width.ts";
 import { LockConfigError, LockKeyError } from "../../src/errors.ts";
-import type { TemplateError } from "../../src/keys/template-problem.ts";
+import type { TemplateError } from "../../src/keys/scanner.ts";
 import { findTemplateProblems, parse } from "../../src/keys/template-parser.ts";
 import { parseTemplate } from "../../src/keys/template.ts";
 
