@@ -19,8 +19,7 @@ export function hintAboutForeign(foreign: string): { found: string; expected: st
 export const BARE_PATH =
   /(?:(?<![\w.${-])(?:(?:job|event)\.)?(?:data|opts)|^(?:event|input|payload|args|github)(?=\.))(?:\.\w[\w$-]*|\[(?:\d+|\*)\])+/;
 
-const ELSEWHERE =
-  "; what the job does not have, its producer puts into the data: keys have no environment";
+const ELSEWHERE = "; keys have no environment: the producer puts such a value into the data";
 
 /** Hints about words at the start of a path. */
 export const ROOT_HINTS: Readonly<Record<string, string>> = {
@@ -42,19 +41,19 @@ export const ROOT_HINTS: Readonly<Record<string, string>> = {
 
 /** The expectation instead of a function in a condition. */
 export const NO_FUNCTIONS_IN_CONDITIONS =
-  "a path alone: there are no functions in conditions, and patterns take letters as they are";
-const ONE_LOWER = "lower(...) once, around all that stands between the braces";
+  "a path alone: conditions have no functions, and patterns compare the case of letters";
+const ONE_LOWER = "lower(...) once, around everything between the braces";
 /** Spaces are allowed only around paths. */
 export const NO_SPACE = "no space in a path";
 const NO_FUNCTIONS =
-  "no function but lower(...), which encloses all between the braces: the producer puts what it computes into the data";
-const NO_EXPRESSIONS = "no expression: a rule for each case, told apart by its when";
+  "no function but lower(...) around everything between the braces: the producer puts the result into the data";
+const NO_EXPRESSIONS = "no expression: a rule for each case, with its own when";
 const NO_ARITHMETIC = "no arithmetic: the producer puts the result into the data";
 
 /** Describes what to write instead of the text after a path. */
 export function hintAfterPath(rest: string): string | undefined {
   if (rest.startsWith("?."))
-    return 'a plain ".": with a default, a part that is missing on the way is missing';
+    return 'a plain ".": with a default, any part of the path may be missing';
   if (/^(\?(?!\?)|[=!<>]|&&)/.test(rest)) return NO_EXPRESSIONS;
   if (/^(\|(?!\|)|\()/.test(rest)) return NO_FUNCTIONS;
   return /^[-+*/%]/.test(rest) ? NO_ARITHMETIC : undefined;

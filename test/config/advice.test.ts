@@ -4,7 +4,7 @@ import { errorOf, problemsOf } from "./support.ts";
 
 const NODES = "nodes: [redis://lock-1, redis://lock-2, redis://lock-3]";
 
-/** What is expected in the place of what stands in a rule, or at the top; nothing but the first problem. */
+/** The first problem of a rule, or of an option at the top. */
 async function advice(rule: string, top = ""): Promise<string> {
   const [problem] = await problemsOf(`${NODES}\n${top}\nrules:\n- ${rule}\n`);
   return problem === undefined
@@ -75,11 +75,11 @@ describe("advice about a problem", () => {
     ['key: "{{ data [0] }}"', 'found " ", expected no space in a path'],
     [
       'key: "{{lower(lower(data.a))}}"',
-      'found "lower(", expected lower(...) once, around all that stands between the braces',
+      'found "lower(", expected lower(...) once, around everything between the braces',
     ],
     [
       'key: "{{data.a ?? lower(data.b)}}"',
-      'found "lower(", expected lower(...) once, around all that stands between the braces',
+      'found "lower(", expected lower(...) once, around everything between the braces',
     ],
     [`key: "{{data['a}}"`, "found a quote without an end, expected the same quote after the name"],
     [
@@ -100,7 +100,7 @@ describe("advice about a problem", () => {
       `key: [${Array.from({ length: 101 }, (_, i) => `k${i}`).join()}]`,
       "rules[0].key: found an array of 101, expected at most 100 templates",
     ],
-  ])("says what is meant by %s", async (rule, expected) => {
+  ])("names the right form of %s", async (rule, expected) => {
     expect(await advice(rule)).toContain(expected);
   });
 
@@ -113,7 +113,7 @@ describe("advice about a problem", () => {
     },
   );
 
-  it("is never in the words of the validator", () => {
+  it("never repeats the words of the validator", () => {
     const values = [Number.NaN, Infinity, -1, 1.5, 1n, "", "x", true, null, Symbol("x"), () => 1];
     const odd = [...values, [], [[]], {}, [{}], new Date(), new Map(), [Number.NaN], [undefined]];
     const names = [
