@@ -39,7 +39,7 @@ describe("advice about a problem", () => {
     ['{key: a, job: " q"}', 'rules[0].job: found " q", expected "q", without spaces around it; \\'],
     [
       '{key: a, when: {"lower(data.a)": b}}',
-      'found "lower(", expected a path alone: there are no functions in conditions',
+      'found "lower(", expected a path alone: conditions have no functions',
     ],
     ['{key: a, when: {"data.a ": b}}', 'found " ", expected no space in a path'],
     [
