@@ -1,6 +1,6 @@
 import { checkLockOptions, LOCK_DATA_OPTIONS } from "../bullmq/lock-settings.ts";
+import { TemplateError } from "../keys/scanner.ts";
 import { describeValue } from "../sentences.ts";
-import { TemplateError } from "../keys/template-problem.ts";
 import { findTemplateProblems } from "../keys/template-parser.ts";
 import { LONGEST_TTL } from "../lock/stored-lock.ts";
 import { REDLOCK_OPTIONS } from "../redlock/data-options.ts";

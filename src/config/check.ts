@@ -61,14 +61,19 @@ export function check(
 }
 
 /** Whether a problem is in the options of the masters, and not in a rule or a default of the rules. */
-export function isAboutMasters({ path }: RulesProblem): boolean {
-  const [name = ""] = path.split(/[.[]/, 1);
-  return name !== "rules" && !Object.hasOwn(DEFAULTS_OF_RULES, name);
+export function isAboutMasters(problem: RulesProblem): boolean {
+  const option = optionOf(problem);
+  return option !== "rules" && !Object.hasOwn(DEFAULTS_OF_RULES, option);
 }
 
 /** Whether a problem is in the list of masters. */
-export function isAboutNodes({ path }: RulesProblem): boolean {
-  return /^nodes\b/.test(path);
+export function isAboutNodes(problem: RulesProblem): boolean {
+  return optionOf(problem) === "nodes";
+}
+
+/** The option at the top of the rules that a problem is in. */
+function optionOf({ path }: RulesProblem): string {
+  return path.split(/[.[]/, 1)[0] ?? "";
 }
 
 /** A `Redlock` needs a master, even when all of them are wrong. */

@@ -73,7 +73,7 @@ const IS_LOCAL: ReadonlySet<string> = new Set<YAMLError["code"]>([
   "MULTIPLE_DOCS",
 ]);
 
-/** Drops the errors behind the first that breaks the structure: they follow from it. */
+/** Removes the errors after the first that breaks the structure: they follow from it. */
 function upToBreak(errors: readonly YAMLError[]): YAMLError[] {
   const inOrder = errors.toSorted((a, b) => a.pos[0] - b.pos[0]);
   const broken = inOrder.findIndex(({ code }) => !IS_LOCAL.has(code));

@@ -33,7 +33,7 @@ export function expandVariables(
     }
     if (at[0] === "nodes" && FOREIGN_VARIABLE.test(text)) {
       const expected = "${NAME} for an environment variable";
-      problems.push(wrongValue(at, "a name that stands for nothing here", expected));
+      problems.push(wrongValue(at, "a variable in another form", expected));
     }
     const isNumber = expanded !== text && NUMBERS.has(at.at(-1)) && /^\d{1,9}$/.test(expanded);
     return isNumber ? Number(expanded) : expanded;

@@ -1,7 +1,6 @@
 import type { WithLockOptions } from "../bullmq/options.ts";
-import type { KeyJob } from "../keys/job.ts";
-import { valuesAt, writeSteps } from "../keys/lookup.ts";
-import { parsePath, type TemplatePath } from "../keys/template-parser.ts";
+import { type KeyJob, valuesAt, writeSteps } from "../keys/job.ts";
+import { parsePath, type TemplatePath } from "../keys/path-parser.ts";
 import { Pattern } from "./pattern.ts";
 
 /** A value that a condition expects; `null` is for a value that is missing, or null. */

@@ -82,21 +82,24 @@ const rule = v.pipe(
       when: v.exactOptional(
         described(
           conditions,
-          "Paths into the job, and what their values are: all of it must hold.",
+          "Paths into the job, with the values that they must have: all conditions must hold.",
         ),
       ),
       unless: v.exactOptional(
-        described(conditions, "Paths into the job, and what their values are not: none may hold."),
+        described(
+          conditions,
+          "Paths into the job, with the values that they must not have: no condition may hold.",
+        ),
       ),
       key: described(
         v.nullable(oneOrMore(v.string(EXPECTED.key), EXPECTED.key, MAX_KEYS)),
-        "What to lock, made from the job, all or none of several; null for jobs that need no lock.",
+        "A template of the lock key, or several, of which a job locks all or none; null for jobs that need no lock.",
       ),
       ...optionsOf(LOCK_DATA_OPTIONS),
     },
     EXPECTED.rule,
   ),
-  v.description("Says what to lock for the jobs that it matches, and how."),
+  v.description("A rule: the jobs that it matches, their lock keys, and options of the lock."),
 );
 
 /** Only the names of the parts of a master: the values are checked when their variables have values. */
@@ -128,7 +131,7 @@ export const rulesFileSchema = v.pipe(
     EXPECTED.file,
   ),
   v.title("bullmq-redlock"),
-  v.description("Lock masters, and rules that say what to lock for which jobs."),
+  v.description("Lock masters, and the rules of the locks of jobs."),
 );
 
 /** Returns the expectation of an option that a value does not meet; `undefined` when the value is right. */

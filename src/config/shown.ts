@@ -4,8 +4,8 @@ import { KNOWN_IN_NODE, REFUSED_IN_NODE } from "../redis/node-options.ts";
 import { type Path, type SourceLine, writePath } from "./problem.ts";
 import { KNOWN_AT_TOP, KNOWN_IN_RULE } from "./schema.ts";
 
-// Messages end up in logs, and a password may stand at any place of a wrong file. So a message repeats only what stands at a
-// known path, whatever it looks like.
+// Messages end up in logs, and a wrong file may have a password anywhere. So a message repeats only values at known paths, and
+// does not guess by their form.
 
 /** A value that is not written, unlike the null that YAML makes of it. */
 export const NOTHING = Symbol("nothing");

@@ -1,27 +1,26 @@
 import { LockKeyError } from "../errors.ts";
 import { describeValue } from "../sentences.ts";
 
-/** How many keys one lock may cover. */
+/** The number of keys that a lock may have. */
 export const MAX_KEYS = 100;
 
-/** How long a key given to `Redlock` may be, in bytes of UTF-8. */
+/** The length of a key that `Redlock` accepts, in bytes of UTF-8. */
 export const MAX_KEY_BYTES = 64 * 1024;
 
-/** What no key may begin with: the names behind it are the library's own. */
+/** The first character of the library's own names, which no key may begin with. */
 export const RESERVED_PREFIX = "@";
 
-// The property of lone surrogates only, because the `u` flag reads pairs as one character.
+// Lone surrogates only, because the `u` flag reads pairs as one character.
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**
- * Checks the keys given to `redlock.acquire`, drops repeated ones and sorts the rest.
+ * Checks the keys of a lock, removes duplicates and sorts the rest.
  *
- * A key is never rewritten, because other programs may lock the same name. The order is that of
- * UTF-16 code units, so that every process agrees on it whatever its locale.
+ * A key is not changed, because other programs may lock the same name. The order is that of UTF-16 code units, which does not
+ * depend on the locale of the process.
  *
- * @throws {LockKeyError} when there is no key, when there are more than {@link MAX_KEYS}, or when
- * one is not a string, is empty, begins with `@`, has half a surrogate pair, or takes more than
- * {@link MAX_KEY_BYTES} bytes.
+ * @throws {LockKeyError} when there is no key, when there are more than {@link MAX_KEYS}, or when a key is not a string, is
+ * empty, begins with `@`, has half a surrogate pair, or has more than {@link MAX_KEY_BYTES} bytes.
  */
 export function normaliseKeys(keys: string | readonly string[]): string[] {
   if (typeof keys === "string") return [checkKey(keys)];
@@ -35,14 +34,14 @@ export function normaliseKeys(keys: string | readonly string[]): string[] {
   return normalised;
 }
 
-/** Checks what must be one key. @throws {LockKeyError} for what is none, and for an array, as {@link normaliseKeys}. */
+/** Checks a single key. @throws {LockKeyError} for an array, and as {@link normaliseKeys}. */
 export function normaliseKey(key: string): string {
   const given: unknown = key;
   if (typeof given !== "string") throw problem(describeValue(given), "one key");
   return checkKey(given);
 }
 
-/** Finds what makes a value no key, whatever its length; `undefined` when nothing does. */
+/** Finds the problem of a key, except its length. */
 export function findKeyProblem(key: unknown): { found: string; expected: string } | undefined {
   if (typeof key !== "string") return { found: describeValue(key), expected: "a string" };
   if (key === "") return { found: "an empty string", expected: "at least one character" };
@@ -51,7 +50,7 @@ export function findKeyProblem(key: unknown): { found: string; expected: string 
       found: describeValue(key),
       expected: `a key that does not begin with "${RESERVED_PREFIX}"`,
     };
-  // Such strings have no UTF-8 form: different ones would be one name in Redis.
+  // Such strings have no UTF-8 form: different ones would be the same name in Redis.
   if (LONE_SURROGATE.test(key))
     return {
       found: `half a surrogate pair in ${describeValue(key)}`,

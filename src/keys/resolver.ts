@@ -1,29 +1,28 @@
 import { LockConfigError, LockKeyError } from "../errors.ts";
 import { describeJob, type KeyJob } from "./job.ts";
+import { shortenKey } from "./key-text.ts";
 import { MAX_KEYS, findKeyProblem } from "./normalise.ts";
-import { shortenKey } from "./shorten.ts";
 import { parseTemplate } from "./template.ts";
 import { describeValue } from "../sentences.ts";
 
-/** Makes the keys of a job in code; `null` lets the job run without a lock. It must be synchronous. */
+/** Returns the keys of a job; `null` lets the job run without a lock. The function must be synchronous. */
 export type KeyFunction<Job extends KeyJob = KeyJob> = (
   job: Job,
 ) => string | readonly string[] | null;
 
-/** What to lock for a job: a template such as `"order:{{data.orderId}}"`, several, or a function. */
+/** The keys of a job: a template such as `"order:{{data.orderId}}"`, several, or a function. */
 export type KeyOption<Job extends KeyJob = KeyJob> = string | readonly string[] | KeyFunction<Job>;
 
-/** Gives the keys of a job, sorted and without duplicates, or `null` for no lock. */
+/** Returns the keys of a job, sorted and without duplicates, or `null` for no lock. */
 export type KeyResolver<Job extends KeyJob = KeyJob> = (job: Job) => string[] | null;
 
 const EXPECTED = "a string, an array of strings, or null for no lock";
 
 /**
- * Makes the function that finds the keys of each job. What it returns is never empty, and it
- * throws nothing but {@link LockKeyError}.
+ * Creates the function that returns the keys of a job. Its lists are not empty, and it throws only {@link LockKeyError}.
  *
- * @throws {LockConfigError} when a template is wrong, when there is none, or when the option is
- * neither templates nor a function.
+ * @throws {LockConfigError} when a template is wrong, when there is none, or when the option is neither templates nor a
+ * function.
  */
 export function createKeyResolver<Job extends KeyJob>(key: KeyOption<Job>): KeyResolver<Job> {
   if (typeof key === "function") return (job) => resolve(key, job);
@@ -71,7 +70,7 @@ function readResult(result: unknown, job: KeyJob): string[] | null {
   if (result === null) return null;
   if (typeof result !== "string" && !Array.isArray(result)) {
     if (isThenable(result)) {
-      // Nobody else awaits it: its failure would end the process as an unhandled rejection.
+      // Without a handler, a rejection would end the process.
       Promise.resolve(result).catch(() => {});
       throw problem(job, "a promise", `${EXPECTED}; key functions are synchronous`);
     }

@@ -1,10 +1,10 @@
-/** The text of a key has none of these unescaped: each is a placeholder of another template language. */
+/** Placeholders of other template languages, which the text of a key must escape. */
 export const FOREIGN = /\$\{\{|\$\{\w*\}?|\$\(|\$\.?[A-Za-z_][\w.]*|[{}]|<%=?|%\(/y;
 
 const NO_ENVIRONMENT =
   "no environment in a key: it stands in nodes and prefix, or the producer puts it into the data: {{data.env}}";
 
-/** Says what to write in place of something {@link FOREIGN}. */
+/** Describes what to write instead of something {@link FOREIGN}. */
 export function hintAboutForeign(foreign: string): { found: string; expected: string } {
   if (foreign === "{" || foreign === "}") {
     const meant = foreign === "{" ? "{{ before a path" : "}} behind a path that has {{ before it";
@@ -15,14 +15,13 @@ export function hintAboutForeign(foreign: string): { found: string; expected: st
   return { found: `"${foreign}"`, expected: `${meant}; or \\${foreign[0]} for the text itself` };
 }
 
-/** A constant key with a path in it was meant to have braces around the path. */
+/** A path in a constant key: its braces are missing. */
 export const BARE_PATH =
   /(?:(?<![\w.${-])(?:(?:job|event)\.)?(?:data|opts)|^(?:event|input|payload|args|github)(?=\.))(?:\.\w[\w$-]*|\[(?:\d+|\*)\])+/;
 
-const ELSEWHERE =
-  "; what the job does not have, its producer puts into the data: keys have no environment";
+const ELSEWHERE = "; keys have no environment: the producer puts such a value into the data";
 
-/** Says what a word at the start of a path was meant to be. */
+/** Hints about words at the start of a path. */
 export const ROOT_HINTS: Readonly<Record<string, string>> = {
   job: '; leave out "job."',
   queue: '; did you mean "queueName"?',
@@ -40,27 +39,27 @@ export const ROOT_HINTS: Readonly<Record<string, string>> = {
   ),
 };
 
-/** What is expected in place of a function in a condition. */
+/** The expectation instead of a function in a condition. */
 export const NO_FUNCTIONS_IN_CONDITIONS =
-  "a path alone: there are no functions in conditions, and patterns take letters as they are";
-const ONE_LOWER = "lower(...) once, around all that stands between the braces";
-/** Spaces stand around paths. */
+  "a path alone: conditions have no functions, and patterns compare the case of letters";
+const ONE_LOWER = "lower(...) once, around everything between the braces";
+/** Spaces are allowed only around paths. */
 export const NO_SPACE = "no space in a path";
 const NO_FUNCTIONS =
-  "no function but lower(...), which encloses all between the braces: the producer puts what it computes into the data";
-const NO_EXPRESSIONS = "no expression: a rule for each case, told apart by its when";
+  "no function but lower(...) around everything between the braces: the producer puts the result into the data";
+const NO_EXPRESSIONS = "no expression: a rule for each case, with its own when";
 const NO_ARITHMETIC = "no arithmetic: the producer puts the result into the data";
 
-/** Says what to do in place of what stands behind a path. */
+/** Describes what to write instead of the text after a path. */
 export function hintAfterPath(rest: string): string | undefined {
   if (rest.startsWith("?."))
-    return 'a plain ".": with a default, a part that is missing on the way is missing';
+    return 'a plain ".": with a default, any part of the path may be missing';
   if (/^(\?(?!\?)|[=!<>]|&&)/.test(rest)) return NO_EXPRESSIONS;
   if (/^(\|(?!\|)|\()/.test(rest)) return NO_FUNCTIONS;
   return /^[-+*/%]/.test(rest) ? NO_ARITHMETIC : undefined;
 }
 
-/** Says what to do in place of a function: `upper(`. */
+/** Describes what to write instead of a function, such as `upper(`. */
 export function hintAboutCall(rest: string): { found: string; expected: string } | undefined {
   const [call] = /^[\w.$-]+ *\(/.exec(rest) ?? [];
   if (call === undefined) return undefined;

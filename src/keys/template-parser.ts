@@ -1,69 +1,40 @@
 import { LockConfigError } from "../errors.ts";
-import { separatorOf } from "./escape.ts";
+import { separatorOf } from "./key-text.ts";
 import { RESERVED_PREFIX } from "./normalise.ts";
-import { nearest } from "../nearest.ts";
-import { Scanner } from "./scanner.ts";
-import { TemplateError, type TemplateProblem } from "./template-problem.ts";
+import { FORBIDDEN, PathParser, type TemplatePath } from "./path-parser.ts";
+import { TemplateError, type TemplateProblem } from "./scanner.ts";
 import * as hints from "./template-hints.ts";
 import { describeValue } from "../sentences.ts";
 
-/** Where a path starts. */
-type Root = "data" | "name" | "id" | "queueName" | "opts";
-
-/** One step of a path: a property, the element of an array, or each of its elements. */
-export type PathStep =
-  { kind: "property"; name: string } | { kind: "index"; index: number } | { kind: "each" };
-
-/** A way into a job. */
-export interface TemplatePath {
-  root: Root;
-  steps: PathStep[];
-}
-
-/** What stands between `{{` and `}}`. */
+/** The contents of `{{` and `}}`. */
 export interface Placeholder {
-  /** The first of them that is not missing counts. */
+  /** The first path with a value counts. */
   paths: TemplatePath[];
-  /** Stands in when all of them are. */
+  /** The value when all paths are without one. */
   fallback: string | undefined;
-  /** Whether an empty string or array is missing too: after `||`, but not after `??`. */
+  /** Whether an empty string or array counts as missing, as before `||`, but not before `??`. */
   skipsEmpty: boolean;
   /** Whether the value is written in lower case: `lower(...)`. */
   lower: boolean;
 }
 
-/** A template taken apart: `literals` has one more element, and one stands before each placeholder. */
+/** The parts of a template. `literals` has one more element: the last comes after all placeholders. */
 export interface ParsedTemplate {
   literals: string[];
   placeholders: Placeholder[];
 }
 
-const ROOTS: readonly Root[] = ["data", "name", "id", "queueName", "opts"];
-const ROOTS_IN_WORDS = "data, name, id, queueName or opts";
-
-// A newline at the end of a YAML block, for one, would make a different key that looks the same.
-const FORBIDDEN = /[\p{Control}\p{Surrogate}]/u;
-
 const LITERAL = /[^\\{}$<%]+/y;
 const ESCAPE = /\\(\{\{|\$\{(?!\{)|[!-/:-@[-`{-~])/y;
 const SPACE = / */y;
-const NAME = /[\p{ID_Continue}$-]+/uy;
-const INDEX = /0|[1-9]\d{0,14}/y;
-const QUOTED = /"(?:[^"\\]|\\["'\\])*"|'(?:[^'\\]|\\["'\\])*'/y;
 const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 const LOWER = /lower *\( */y;
-const LOWER_AT_START = /^ *lower *\(/;
-/** In a path, these have a space where none is allowed. */
-const SPACE_BEFORE_STEP = / +[.[]/y;
 const OPERATOR = /\?\?|\|\|/y;
-/** How much is looked at for the name of a function. */
-const LONGEST_CALL = 64;
-
 /**
- * Takes a template apart.
+ * Parses a template.
  *
- * @param path names the template in the message.
- * @throws {LockConfigError} that shows the column with a caret.
+ * @param path the name of the template in the message.
+ * @throws {LockConfigError} with a caret under the first problem.
  */
 export function parse(template: string, path = "key"): ParsedTemplate {
   if (typeof template !== "string")
@@ -72,32 +43,27 @@ export function parse(template: string, path = "key"): ParsedTemplate {
       found: describeValue(template),
       expected: path === "key" ? "a key template, several, or a function" : "a key template",
     });
-  return new Parser(template, path).parse();
+  return new TemplateParser(template, path).parse();
 }
 
-/** Finds all that is wrong with a template, where {@link parse} throws the first of it. */
+/** Finds all problems of a template. */
 export function findTemplateProblems(template: string): TemplateProblem[] {
-  return new Parser(template, "key").findProblems();
+  return new TemplateParser(template, "key").findProblems();
 }
 
-/** Reads a path alone, such as `data.items[*].sku`. @throws {LockConfigError} as {@link parse}. */
-export function parsePath(text: string, path: string): TemplatePath {
-  return new Parser(text, path).parsePath();
-}
-
-class Parser extends Scanner {
+class TemplateParser extends PathParser {
   #isInside = false;
-  /** How many escaped braces are open: what closes one of them needs no escape. */
+  /** The number of open escaped braces: their closing braces need no escape. */
   #open = 0;
 
   parse(): ParsedTemplate {
-    this.#refuseForbidden();
+    this.refuseForbidden();
     const parts = this.#parts();
     this.#refuseAccidents(parts.literals);
     return parts;
   }
 
-  /** Goes on behind the placeholder in which a fault is, or with the next placeholder. */
+  /** Continues after the placeholder with a problem, or with the next placeholder. */
   findProblems(): TemplateProblem[] {
     const problems: TemplateProblem[] = [];
     for (;;) {
@@ -107,7 +73,7 @@ class Parser extends Scanner {
         return problems;
       } catch (error) {
         if (!(error instanceof TemplateError)) throw error;
-        // Of characters that are forbidden everywhere, the first is told, as such.
+        // The first forbidden character is reported as such; a parser that meets another one reports it in other words.
         const character = String.fromCodePoint(this.text.codePointAt(error.problem.at) ?? 0x20);
         if (problems.length === 0 || !FORBIDDEN.test(character)) problems.push(error.problem);
         const next = this.text.indexOf(this.#isInside ? "}}" : "{{", this.at);
@@ -129,15 +95,6 @@ class Parser extends Scanner {
       } else literals.push((literals.pop() ?? "") + this.#literal());
     }
     return { literals, placeholders };
-  }
-
-  parsePath(): TemplatePath {
-    this.#refuseForbidden();
-    if (LOWER_AT_START.test(this.text)) this.fail('"lower("', hints.NO_FUNCTIONS_IN_CONDITIONS);
-    const path = this.#readPath();
-    this.#refuseSpace(/ /y);
-    if (this.at < this.text.length) this.fail(this.found(), "., [ or the end");
-    return path;
   }
 
   #literal(): string {
@@ -185,7 +142,7 @@ class Parser extends Scanner {
 
   /** Reads paths and a default between operators. */
   #chain(): Omit<Placeholder, "lower"> {
-    const paths = [this.#readPath()];
+    const paths = [this.path()];
     let operator: string | undefined;
     for (;;) {
       this.match(SPACE);
@@ -199,7 +156,7 @@ class Parser extends Scanner {
       this.match(SPACE);
       const fallback = this.#fallback();
       if (fallback !== undefined) return { paths, fallback, skipsEmpty };
-      paths.push(this.#readPath('; or a default: a quoted string such as "eu", or a number'));
+      paths.push(this.path('; or a default: a quoted string such as "eu", or a number'));
     }
   }
 
@@ -210,76 +167,13 @@ class Parser extends Scanner {
       : this.fail(this.found(), `${end}: a default is never missing`);
   }
 
-  #readPath(or = ""): TemplatePath {
-    const root = this.#root(or);
-    return { root, steps: this.#steps(root) };
-  }
-
-  #root(or: string): Root {
-    const start = this.at;
-    const call = hints.hintAboutCall(this.text.slice(start, start + LONGEST_CALL));
-    if (call !== undefined) this.fail(call.found, call.expected);
-    const name = this.match(NAME);
-    const root = ROOTS.find((root) => root === name);
-    if (root !== undefined) return root;
-    if (name === undefined) return this.fail(this.found(), ROOTS_IN_WORDS + or);
-    const meant = nearest(name, ROOTS);
-    const guess = meant === undefined ? or : `; did you mean "${meant}"?`;
-    const hint = Object.hasOwn(hints.ROOT_HINTS, name) ? hints.ROOT_HINTS[name] : guess;
-    return this.fail(`"${name}"`, `${ROOTS_IN_WORDS}${hint}`, start);
-  }
-
-  #steps(root: Root): PathStep[] {
-    const steps: PathStep[] = [];
-    for (;;) {
-      const start = this.at;
-      this.#refuseSpace(SPACE_BEFORE_STEP);
-      if (this.takes(".")) steps.push({ kind: "property", name: this.#name() });
-      else if (this.takes("[")) steps.push(this.#bracket());
-      else if (root === "opts" && steps.length === 0)
-        return this.fail("opts alone", "a part of it, such as opts.priority", start - root.length);
-      else return steps;
-      if (root !== "data" && root !== "opts")
-        this.fail(`a part of ${root}`, `${root} alone, because it is a string`, start);
-    }
-  }
-
-  #refuseSpace(token: RegExp): void {
-    const start = this.at;
-    if (this.match(token) !== undefined) this.fail('" "', hints.NO_SPACE, start);
-  }
-
-  #name(): string {
-    this.#refuseSpace(/ /y);
-    return (
-      this.match(NAME) ?? this.fail(this.found(), 'a name; others are quoted: data["odd name"]')
-    );
-  }
-
-  #bracket(): PathStep {
-    this.#refuseSpace(/ /y);
-    const quoted = this.#quoted("name");
-    const index = quoted === undefined ? this.match(INDEX) : undefined;
-    const step: PathStep =
-      quoted !== undefined
-        ? { kind: "property", name: unquote(quoted) }
-        : index !== undefined
-          ? { kind: "index", index: Number(index) }
-          : { kind: "each" };
-    if (step.kind === "each" && !this.takes("*"))
-      this.fail(this.found(), "an index, *, or a quoted name");
-    this.#refuseSpace(/ /y);
-    if (!this.takes("]")) this.fail(this.found(), "]");
-    return step;
-  }
-
   #fallback(): string | undefined {
     const start = this.at;
-    const quoted = this.#quoted("default");
-    if (quoted !== undefined)
-      return unquote(quoted) || this.fail("an empty default", "at least one character", start);
+    const quoted = this.quoted("default");
+    if (quoted === "") this.fail("an empty default", "at least one character", start);
+    if (quoted !== undefined) return quoted;
     const number = this.match(NUMBER);
-    // As in rules, a value is what is written: 007 would be 7, and a long number another one.
+    // As in rules, a number must be what is written: 007 would be 7, and a long number is rounded.
     const read = String(Number(number));
     if (number === undefined || number === read) return number;
     if (!Number.isFinite(Number(number))) this.fail(number, "a finite number", start);
@@ -287,24 +181,6 @@ class Parser extends Scanner {
     const text = `"${number}" in quotes`;
     const expected = isExact ? `${read}, or ${text}` : text;
     return this.fail(`${number}, which is read as ${read}`, expected, start);
-  }
-
-  #quoted(what: string): string | undefined {
-    const quoted = this.match(QUOTED);
-    const quote = /["']/.exec(this.text[this.at] ?? "")?.[0];
-    if (quoted === undefined && quote !== undefined) {
-      if (!this.text.includes(quote, this.at + 1))
-        this.fail("a quote without an end", `the same quote behind the ${what}`);
-      this.fail("an unknown escape between quotes", String.raw`\\ or \${quote}`);
-    }
-    return quoted;
-  }
-
-  #refuseForbidden(): void {
-    const forbidden = FORBIDDEN.exec(this.text);
-    if (forbidden === null) return;
-    const code = forbidden[0].charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
-    this.fail(`the character U+${code}`, "text that can be read on one line", forbidden.index);
   }
 
   #requireSeparator(literals: readonly string[], at: number): void {
@@ -330,8 +206,4 @@ class Parser extends Scanner {
     const meant = `{{${path}}}`;
     this.fail("a path without braces", `${meant}, or \\. for the dot of a name`, bare.index);
   }
-}
-
-function unquote(quoted: string): string {
-  return quoted.slice(1, -1).replace(/\\(.)/g, "$1");
 }

@@ -1,20 +1,19 @@
-/** What a template's path names that the job's data type does not have. */
+/** A path of a template that the type of the job's data does not have. */
 export interface UnknownPath<Path extends string> {
   "unknown path in key template": Path;
 }
 
-/** A template's path to something that cannot be part of a key. */
+/** A path of a template to a value that cannot be part of a key. */
 export interface NotAValue<Path extends string> {
   "not a string, number or boolean in key template": Path;
 }
 
 /**
- * Checks the paths of a key template against the type of a job's data. It is `unknown` when they
- * are right, so that `Template & CheckTemplate<Template, Data>` is the template, and otherwise an
- * {@link UnknownPath} or {@link NotAValue}, which the compiler shows.
+ * Checks the paths of a key template against the type of a job's data. The result is `unknown` when they are right, so that
+ * `Template & CheckTemplate<Template, Data>` is the template, and otherwise an {@link UnknownPath} or {@link NotAValue}, which
+ * the compiler shows.
  *
- * A template that is no literal, and data of type `any` or `unknown`, are left to run time; so is
- * all that is wrong with a template but its paths.
+ * Templates that are no literals, data of type `any` or `unknown`, and all other problems of templates are checked at run time.
  */
 export type CheckTemplate<Template extends string, Data> = [Problem<Template, Data>] extends [never]
   ? unknown
@@ -28,14 +27,14 @@ type Problem<Template extends string, Data> = unknown extends Data
       : ChainProblem<Chain<Trim<Inside>>, Data> | Problem<After, Data>
     : never;
 
-/** What `lower(...)` encloses, or all of it. */
+/** The contents of `lower(...)`, or of the braces without it. */
 type Chain<Inside extends string> = Inside extends `lower${infer Rest}`
   ? Trim<Rest> extends `(${infer Enclosed})`
     ? Enclosed
     : Inside
   : Inside;
 
-/** Looks at each path between operators, up to a default. */
+/** Checks each path between operators, up to a default. */
 type ChainProblem<Chain extends string, Data> = Chain extends `${infer First}??${infer Rest}`
   ? LinkProblem<Trim<First>, Rest, Data>
   : Chain extends `${infer First}||${infer Rest}`
@@ -51,7 +50,7 @@ type LinkProblem<
   : Link extends `${string}["${infer Tail}` | `${string}['${infer Tail}`
     ? Tail extends `${string}"]${string}` | `${string}']${string}`
       ? PathsProblem<Link, Rest, Data>
-      : never // A quoted name with an operator in it: the parser reads those.
+      : never // A quoted name with an operator in it is left to the parser.
     : PathsProblem<Link, Rest, Data>;
 
 type PathsProblem<Path extends string, Rest extends string | undefined, Data> =
@@ -76,7 +75,7 @@ type PathProblem<Path extends string, Data> =
         ? never
         : UnknownPath<Path>;
 
-/** Is it `string`, or has it `${string}` in it? */
+/** Whether a type is `string`, or contains `${string}`. */
 type IsPattern<Text extends string> = {} extends Record<Text, unknown> ? true : false;
 
 /** Follows `Steps` from a value of type `Value`; `Path` is only for the message. */
@@ -93,7 +92,7 @@ type Walk<Value, Steps extends string, Path extends string> = unknown extends Va
         : Steps extends `['${infer Name}']${infer Rest}`
           ? Enter<PropertyOf<Value, Name>, Rest, Path>
           : Steps extends `["${string}` | `['${string}`
-            ? never // A quoted name with `}}` in it: the parser reads those.
+            ? never // A quoted name with `}}` in it is left to the parser.
             : Steps extends `[${infer Index}]${infer Rest}`
               ? Enter<ElementOf<Value, Index>, Rest, Path>
               : Steps extends `.${infer Tail}`
@@ -124,12 +123,12 @@ type Enter<Next, Steps extends string, Path extends string> = [Next] extends [
     : Walk<Value, Steps, Path>
   : never;
 
-/** Tells a member of type `never`, or of type `any`, from one that is not there. */
+/** Distinguishes a member of type `never`, or of type `any`, from a missing one. */
 interface FoundValue<Value> {
   value: Value;
 }
 
-/** The types of a property, of those members of a union that have it. */
+/** The types of a property, from the members of a union that have it. */
 type PropertyOf<Value, Name extends string> = Value extends object
   ? Value extends readonly unknown[]
     ? never
@@ -144,7 +143,7 @@ type PropertyOf<Value, Name extends string> = Value extends object
           : never
   : never;
 
-/** The types of an array's elements, or of the one at an index. */
+/** The type of all elements of an array, or of the element at an index. */
 type ElementOf<Value, Index extends string = string> = Value extends readonly unknown[]
   ? number extends Value["length"]
     ? FoundValue<Value[number]>
@@ -155,5 +154,5 @@ type ElementOf<Value, Index extends string = string> = Value extends readonly un
         : never
   : never;
 
-/** What is one value when the job comes back from JSON: a `Date` is a string there. */
+/** A single value when the job is read from JSON: a `Date` is a string there. */
 type Scalar = string | number | bigint | boolean | { toJSON(): string };

@@ -1,50 +1,45 @@
 import { LockKeyError } from "../errors.ts";
-import { createEscape, escapeCharacter, separatorOf } from "./escape.ts";
-import { describeJob, type KeyJob } from "./job.ts";
 import {
+  describeJob,
   elementsOf,
   type FoundValue,
   isMissing,
+  type KeyJob,
   LookupProblem,
   lookUp,
   textOf,
   writeSteps,
-} from "./lookup.ts";
-import { lowerCase } from "./lower-case.ts";
+} from "./job.ts";
+import { createEscape, escapeCharacter, lowerCase, separatorOf, shortenKey } from "./key-text.ts";
 import { MAX_KEYS, RESERVED_PREFIX } from "./normalise.ts";
-import { shortenKey } from "./shorten.ts";
-import {
-  type ParsedTemplate,
-  parse,
-  type Placeholder,
-  type TemplatePath,
-} from "./template-parser.ts";
+import type { TemplatePath } from "./path-parser.ts";
+import { type ParsedTemplate, parse, type Placeholder } from "./template-parser.ts";
 
-/** How many combinations of array elements a template looks at. */
+/** The number of combinations of array elements that a template may have for a job. */
 export const MAX_COMBINATIONS = 100_000;
 
-/** A key template that has been read and found right. */
+/** A key template without problems. */
 export interface KeyTemplate {
-  /** The template as it was written. */
+  /** The template as it is written. */
   readonly text: string;
   /**
-   * Makes the keys of a job: one, or with `[*]` one for each combination of elements, without
-   * duplicates, at most {@link MAX_KEYS}.
+   * Returns the keys of a job: one, or with `[*]` one for each combination of elements, without duplicates, at most
+   * {@link MAX_KEYS}.
    *
-   * Different values give different keys, but for those that `lower(...)` merges. A key of more than 512 bytes is shortened to its
-   * beginning and its SHA-256.
+   * Different values give different keys, except those that `lower(...)` makes equal. A key of more than 512 bytes is shortened
+   * to its beginning and its SHA-256.
    *
-   * @throws {LockKeyError} when a value is missing, null, empty, not finite, or an object, when an
-   * array to fan out over is empty, or when there are too many keys; nothing else is thrown.
+   * @throws {LockKeyError} when a value is missing, null, empty, not finite, or an object, when an array for `[*]` is empty, or
+   * when there are too many keys; nothing else is thrown.
    */
   render(job: KeyJob): string[];
 }
 
 /**
- * Reads a key template such as `"order:{{data.orderId}}"`.
+ * Parses a key template such as `"order:{{data.orderId}}"`.
  *
- * @param path names the template in the message; `"key"` without it.
- * @throws {LockConfigError} that shows with a caret what is wrong.
+ * @param path the name of the template in the message. @defaultValue `"key"`
+ * @throws {LockConfigError} with a caret under the first problem.
  */
 export function parseTemplate(text: string, path?: string): KeyTemplate {
   const plan = planOf(parse(text, path));
@@ -68,7 +63,7 @@ export function parseTemplate(text: string, path?: string): KeyTemplate {
   };
 }
 
-/** A path from the job, or from the element that an enclosing loop stands at. */
+/** A path from the job, or from the current element of a loop. */
 interface Source extends TemplatePath {
   /** The index of the loop, or -1 for the job. */
   loop: number;
@@ -79,16 +74,16 @@ interface Value extends Omit<Placeholder, "paths"> {
 }
 
 /**
- * A template as loops over arrays around the values read in them. A path up to a `[*]` is one
- * loop however often it is written, so that the paths through it stay in step.
+ * A template as loops over arrays, with values that are read in them. All paths through the same `[*]` share one loop, so that
+ * they have the same element.
  */
 interface Plan {
   literals: readonly string[];
   loops: readonly Source[];
   values: readonly Value[];
-  /** The indices of the values that are read once. */
+  /** The indices of the values outside of all loops. */
   once: readonly number[];
-  /** The indices of the values that loops go around, those with the fewest loops first. */
+  /** The indices of the values in loops, those with the fewest loops first. */
   looping: readonly number[];
   escape: (value: string) => string;
 }
@@ -154,51 +149,53 @@ class Rendering {
     else this.#read(index, 0, () => this.#readLooping(position + 1));
   }
 
-  /** Reads a value from its paths, the first at `first`; goes on for each element that its loops stand at. */
-  #read(index: number, first: number, goOn: () => void): void {
+  /** Reads a value from its paths, from the one at `first` on; continues for each element of its loops. */
+  #read(index: number, first: number, next: () => void): void {
     const { sources, fallback, skipsEmpty } = this.#plan.values[index] as Value;
     const source = sources[first];
-    if (source === undefined) return this.#take(index, fallback ?? "", goOn);
+    if (source === undefined) return this.#take(index, fallback ?? "", next);
     const isLast = fallback === undefined && first === sources.length - 1;
     this.#each(source.loop, source.root, isLast ? undefined : skipsEmpty, (start) => {
       const found = start && lookUp(start, source.steps, !isLast);
       if (found === undefined || (!isLast && isMissing(found, skipsEmpty)))
-        this.#read(index, first + 1, goOn);
-      else this.#take(index, textOf(found), goOn);
+        this.#read(index, first + 1, next);
+      else this.#take(index, textOf(found), next);
     });
   }
 
-  #take(index: number, text: string, goOn: () => void): void {
+  #take(index: number, text: string, next: () => void): void {
     const { literals, values, escape } = this.#plan;
     const escaped = escape(values[index]?.lower === true ? lowerCase(text) : text);
-    // Lets a value such as `@types/node` begin a key although `@` is reserved.
+    // A value such as `@types/node` may begin a key, although `@` is reserved.
     const isReserved = index === 0 && literals[0] === "" && escaped.startsWith(RESERVED_PREFIX);
     this.#texts[index] = isReserved ? escapeCharacter(RESERVED_PREFIX) + escaped.slice(1) : escaped;
-    goOn();
+    next();
   }
 
   /**
-   * Goes on with each element of a loop, with the one that the loop stands at already, or with the job. Where a missing
-   * array is no mistake (`skipsEmpty` says whether an empty one is missing), it goes on with `undefined`.
+   * Continues with each element of a loop, with its current element, or with the job.
+   *
+   * @param skipsEmpty whether an empty array counts as missing, where a missing array continues with `undefined`; without it,
+   * a missing array is a problem.
    */
   #each(
     loop: number,
     root: Source["root"],
     skipsEmpty: boolean | undefined,
-    goOn: (element: FoundValue | undefined) => void,
+    next: (element: FoundValue | undefined) => void,
   ): void {
     const source = this.#plan.loops[loop];
-    if (source === undefined) return goOn({ value: this.#job[root], path: root });
+    if (source === undefined) return next({ value: this.#job[root], path: root });
     const current = this.#elements[loop];
-    if (current !== undefined) return goOn(current);
+    if (current !== undefined) return next(current);
     this.#each(source.loop, root, skipsEmpty, (start) => {
       const array = start && lookUp(start, source.steps, skipsEmpty !== undefined);
       if (array === undefined || (skipsEmpty !== undefined && isMissing(array, skipsEmpty)))
-        return goOn(undefined);
+        return next(undefined);
       for (const [at, value] of elementsOf(array).entries()) {
         const element = { value, path: `${array.path}[${at}]` };
         this.#elements[loop] = element;
-        goOn(element);
+        next(element);
       }
       this.#elements[loop] = undefined;
     });
@@ -210,7 +207,7 @@ class Rendering {
     if (this.#combinations > MAX_COMBINATIONS)
       throw this.#tooMany(`${MAX_COMBINATIONS} combinations of array elements`);
 
-    // Escaped values have no line break, so different rows never look the same.
+    // Escaped values have no line break, so that different rows give different texts.
     const row = looping.map((index) => this.#texts[index]).join("\n");
     if (this.#seen.has(row)) return;
     this.#seen.add(row);

@@ -4,7 +4,7 @@ import { errorOf, problemsOf } from "./support.ts";
 
 const NODES = "nodes: [redis://lock-1, redis://lock-2, redis://lock-3]";
 
-/** What is expected in the place of what stands in a rule, or at the top; nothing but the first problem. */
+/** The first problem of a rule, or of an option at the top. */
 async function advice(rule: string, top = ""): Promise<string> {
   const [problem] = await problemsOf(`${NODES}\n${top}\nrules:\n- ${rule}\n`);
   return problem === undefined
@@ -31,7 +31,7 @@ describe("advice about a problem", () => {
     ['{key: a, job: " q"}', 'rules[0].job: found " q", expected "q", without spaces around it; \\'],
     [
       '{key: a, when: {"lower(data.a)": b}}',
-      'found "lower(", expected a path alone: there are no functions in conditions',
+      'found "lower(", expected a path alone: conditions have no functions',
     ],
     ['{key: a, when: {"data.a ": b}}', 'found " ", expected no space in a path'],
     [
@@ -67,16 +67,16 @@ describe("advice about a problem", () => {
     ['key: "{{ data [0] }}"', 'found " ", expected no space in a path'],
     [
       'key: "{{lower(lower(data.a))}}"',
-      'found "lower(", expected lower(...) once, around all that stands between the braces',
+      'found "lower(", expected lower(...) once, around everything between the braces',
     ],
     [
       'key: "{{data.a ?? lower(data.b)}}"',
-      'found "lower(", expected lower(...) once, around all that stands between the braces',
+      'found "lower(", expected lower(...) once, around everything between the braces',
     ],
-    [`key: "{{data['a}}"`, "found a quote without an end, expected the same quote behind the name"],
+    [`key: "{{data['a}}"`, "found a quote without an end, expected the same quote after the name"],
     [
       `key: "{{data.a ?? 'a}}"`,
-      "found a quote without an end, expected the same quote behind the default",
+      "found a quote without an end, expected the same quote after the default",
     ],
     ['key: "{{data.a ?? 007}}"', 'found 007, which is read as 7, expected 7, or "007" in quotes'],
     [
@@ -92,7 +92,7 @@ describe("advice about a problem", () => {
       `key: [${Array.from({ length: 101 }, (_, i) => `k${i}`).join()}]`,
       "rules[0].key: found an array of 101, expected at most 100 templates",
     ],
-  ])("says what is meant by %s", async (rule, expected) => {
+  ])("names the right form of %s", async (rule, expected) => {
     expect(await advice(rule)).toContain(expected);
   });
 
@@ -105,7 +105,7 @@ describe("advice about a problem", () => {
     },
   );
 
-  it("is never in the words of the validator", () => {
+  it("never repeats the words of the validator", () => {
     const values = [Number.NaN, Infinity, -1, 1.5, 1n, "", "x", true, null, Symbol("x"), () => 1];
     const odd = [...values, [], [[]], {}, [{}], new Date(), new Map(), [Number.NaN], [undefined]];
     const names = ["queue", "job", "when", "unless", "key", "ttl", "heartbeat", "onLost"];

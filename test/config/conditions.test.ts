@@ -19,7 +19,7 @@ function ruleOf(rules: readonly LockRule[], data: unknown, more: object = {}): n
 /** Whether a rule with these conditions matches the data. */
 function matches(when: Conditions, data: unknown, more?: object): boolean {
   const isMatched = ruleOf([{ when, key: "a" }], data, more) === 0;
-  // What unless says is the opposite, where there is one condition.
+  // With a single condition, unless is the opposite.
   expect(ruleOf([{ unless: when, key: "a" }], data, more) === 0).toBe(!isMatched);
   return isMatched;
 }
@@ -82,12 +82,12 @@ describe("when and unless", () => {
     expect(matches(conditions, data)).toBe(expected);
   });
 
-  it("look at the options and the id of a job, too", () => {
+  it("compare the options and the id of a job too", () => {
     expect(matches({ "opts.priority": 1 }, {}, { opts: { priority: 1 } })).toBe(true);
     expect(matches({ id: "repeat*" }, {}, { id: "repeat-1" })).toBe(true);
   });
 
-  it("want all of when, and none of unless; the first rule that matches counts", () => {
+  it("require all of when and none of unless; the first rule that matches counts", () => {
     const rules: LockRule[] = [
       { when: { "data.a": 1, "data.b": 2 }, unless: { "data.c": 3, "data.d": 4 }, key: "a" },
       { when: { "data.a": 1 }, key: "b" },
@@ -100,7 +100,7 @@ describe("when and unless", () => {
     expect(ruleOf(rules, { b: 2 })).toBe(2);
   });
 
-  it("choose the policy of a job", () => {
+  it("select the policy of a job", () => {
     const locks = defineLocks({
       nodes: NODES,
       rules: [
@@ -118,7 +118,7 @@ describe("when and unless", () => {
     expect(policyOf("refs/heads/main")).toBe("delay");
   });
 
-  it("are refused where they are none, each with its place", async () => {
+  it("are refused with the position of each problem", async () => {
     const text = `${HEAD}rules:
   - when: { dta.ref: main }
     key: a
@@ -170,14 +170,14 @@ describe("when and unless", () => {
 
 describe("a rule that no job reaches", () => {
   it.each<[what: string, rules: LockRule[], unreached: Record<number, number | undefined>]>([
+    ["after one without conditions", [{ key: "a" }, { when: { "data.a": 1 }, key: "b" }], { 1: 0 }],
     [
-      "behind one without conditions",
-      [{ key: "a" }, { when: { "data.a": 1 }, key: "b" }],
-      { 1: 0 },
+      "not: before a rule without conditions",
+      [{ when: { "data.a": 1 }, key: "b" }, { key: "a" }],
+      {},
     ],
-    ["not: before one without", [{ when: { "data.a": 1 }, key: "b" }, { key: "a" }], {}],
     [
-      "behind the same conditions",
+      "after the same conditions",
       [
         { when: { "data.a": ["x-*", 1] }, key: "a" },
         { when: { "data.a": "x-1", "data.b": 2 }, key: "b" },
@@ -188,7 +188,7 @@ describe("a rule that no job reaches", () => {
       { 1: 0, 2: 0 },
     ],
     [
-      "behind an unless that does not touch it",
+      "after an unless that does not touch it",
       [
         { unless: { queueName: "mails", "data.dryRun": true }, key: "a" },
         { queue: ["invoices", "refunds"], unless: { "data.dryRun": "tru?" }, key: "b" },
@@ -203,7 +203,7 @@ describe("a rule that no job reaches", () => {
       { 0: undefined },
     ],
     [
-      "behind a list of queues",
+      "after a list of queues",
       [
         { queue: ["a-*", "b"], key: "a" },
         { queue: ["a-1", "b"], job: "x", key: "b" },
@@ -228,7 +228,7 @@ describe("a rule that no job reaches", () => {
   const patterns = fc.array(pattern, { minLength: 1, maxLength: 2 });
   const conditions = fc.dictionary(fc.constantFrom("data.a", "data.b"), patterns, { maxKeys: 2 });
   const ruleParts = fc.record({ queue: patterns, when: conditions, unless: conditions });
-  it("is reported with the first rule before it that matches all of its jobs", () => {
+  it("is found with the first earlier rule that matches all of its jobs", () => {
     const texts = ["", "a", "b", "aa", "ab", "ba", "c"];
     const values = [...texts, undefined];
     let found = 0;
@@ -277,7 +277,7 @@ describe("a rule that no job reaches", () => {
 });
 
 describe("10,000 rules", () => {
-  it("have options that are checked, and paths and templates that are read, once for all that are written alike", async () => {
+  it("check equal options, and parse equal paths and templates, only once", async () => {
     const checked = vi.spyOn(Engine.prototype, "checkAcquireOptions");
     const read = vi.spyOn(Scanner.prototype as unknown as { match(): string }, "match");
     const rules = Array.from({ length: 10_000 }, (_, index) => ({
@@ -300,7 +300,7 @@ function conditionsOf(conditions: Conditions): Condition[] {
   return Object.entries(conditions).map(([path, values]) => new Condition(path, values));
 }
 
-/** A rule of its parts. */
+/** Creates a rule from its parts. */
 function read(
   { queue, when, unless }: { queue: string[]; when: Conditions; unless: Conditions },
   index: number,

@@ -20,7 +20,7 @@ describe("docs/configuration.md", () => {
     for (const file of files) expect(await problemsOf(file)).toEqual([]);
   });
 
-  it("shows rules for those who come from ten other systems, all of them right", async () => {
+  it("shows rules for users of ten other systems, all without problems", async () => {
     const rows = page.split("\n").filter((line) => /^\|[^|]*\|.*\| `\{.*\|$/.test(line));
     const systems = new Set(rows.map((row) => row.split("|")[1]?.trim()));
     expect(systems.size).toBeGreaterThanOrEqual(10);
@@ -31,7 +31,7 @@ describe("docs/configuration.md", () => {
     }
   });
 
-  it("says what [*] does with what is there", () => {
+  it("explains the effect of [*] on each kind of value", () => {
     const rows = page.split("\n").filter((line) => line.startsWith('| `"data.l[*]'));
     const arrays = [[{ a: "x" }, {}], [{ a: "y" }], [], undefined, null, "text"];
     const shown = rows.map((row) => {
@@ -39,7 +39,7 @@ describe("docs/configuration.md", () => {
       const [, path = "", values = ""] = /^`"(.*)": (.*)`$/.exec(condition) ?? [];
       const value = parseYaml(values) as Conditions[string];
       const holds = arrays.map((l) => ruleOf({ when: { [path]: value } }, { l }));
-      // Nothing of the opposite is said, because it is one.
+      // unless has the opposite effect.
       expect(arrays.map((l) => !ruleOf({ unless: { [path]: value } }, { l }))).toEqual(holds);
       const said = cells.slice(0, 4).map((cell) => cell === "holds");
       expect(holds).toEqual([...said, said[3], said[3]]);
@@ -47,7 +47,7 @@ describe("docs/configuration.md", () => {
     expect(shown).toHaveLength(3);
   });
 
-  it("has every option, with what it takes and does", () => {
+  it("has every option, with its values and its effect", () => {
     const rows = page.split("\n").filter((line) => line.startsWith("| `"));
     const shown = rows.map((row) => row.split("|").map((cell) => cell.trim()));
     const said = Object.entries({ ...REDLOCK_OPTIONS, ...LOCK_DATA_OPTIONS }).map(
@@ -60,7 +60,7 @@ describe("docs/configuration.md", () => {
     expect(shown).toEqual(expect.arrayContaining(said));
   });
 
-  it("shows problems as they are told", async () => {
+  it("shows problems as they are reported", async () => {
     const [, shown = ""] = /```text\n(.*?)\n```/s.exec(page) ?? [];
     const error = await errorOf(
       'nodes: [redis://h]\nttl: 10sec\nrules:\n  - key: "account:{{dta.accountId}}"\n',
@@ -71,7 +71,7 @@ describe("docs/configuration.md", () => {
 });
 
 describe("the main entry", () => {
-  it("loads no library but ioredis, and rules in code do not load the file reader", async () => {
+  it("loads only ioredis, and rules in code do not load the YAML parser", async () => {
     expect(await loaded("dist/index.js")).toEqual(["ioredis"]);
     expect(await loaded("dist/config/index.js")).toEqual(["valibot", "ioredis"]);
   });
@@ -86,7 +86,7 @@ function ruleOf(match: RuleMatch, data: unknown): boolean {
   return explain({ queueName: "q", name: "n", data }).outcome === "lock";
 }
 
-/** The libraries that are loaded with a file of the package. */
+/** The libraries that a file of the package loads. */
 async function loaded(entry: string): Promise<string[]> {
   const { stderr } = await promisify(execFile)(
     process.execPath,

@@ -36,7 +36,7 @@ describe("a duration", () => {
     "5w",
     "5s ",
     null,
-  ])("%j is none", (written) => {
+  ])("%j is no duration", (written) => {
     expect(readDuration(written)).toBeUndefined();
   });
 
@@ -59,11 +59,11 @@ describe("a duration", () => {
     ["2 hours", "2h"],
     ["1 day", "1d"],
     [" 1S", "1s"],
-  ])("%j was meant as %j", (written, meant) => {
+  ])("%j means %j", (written, meant) => {
     expect(guessDuration(written)).toBe(meant);
   });
 
-  it.each(["ten seconds", "5x", "", 5, null])("nobody knows what %j was meant as", (written) => {
+  it.each(["ten seconds", "5x", "", 5, null])("guesses nothing for %j", (written) => {
     expect(guessDuration(written)).toBeUndefined();
   });
 });
@@ -110,13 +110,13 @@ describe("the type of a duration with its unit", () => {
     "1_000s",
     // @ts-expect-error no digit before the point
     ".5s",
-    // @ts-expect-error no digit behind the point
+    // @ts-expect-error no digit after the point
     "5.s",
     // @ts-expect-error a part of a millisecond
     "1.5ms",
-    // @ts-expect-error no unit that we know
+    // @ts-expect-error an unknown unit
     "5w",
-    // @ts-expect-error no unit that we know
+    // @ts-expect-error an unknown unit
     "5S",
     // @ts-expect-error no unit
     "5",

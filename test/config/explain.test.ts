@@ -33,12 +33,12 @@ describe("explain", () => {
       { queueName: "invoices", data: { account: 1 } },
       "job.name: found nothing, expected the name of a job",
     ],
-  ])("refuses %j for a job", (job, message) => {
+  ])("refuses %j as a job", (job, message) => {
     expect(() => locks.explain(job as ExplainedJob)).toThrow(LockConfigError);
     expect(() => locks.explain(job as ExplainedJob)).toThrow(message);
   });
 
-  it("names the rule, the keys, and the options that count", () => {
+  it("names the rule, the keys and the options of the lock", () => {
     expect(
       locks.explain({ queueName: "invoices", name: "charge", data: { account: "a:1" } }),
     ).toEqual({
@@ -78,7 +78,7 @@ describe("explain", () => {
     });
   });
 
-  it("says why a job would be refused", () => {
+  it("gives the reason why a job is refused", () => {
     const refused = locks.explain({ queueName: "invoices", name: "charge", data: {}, id: "7" });
     expect(refused).toMatchObject({ outcome: "refused", rule: 0, keys: [] });
     expect(refused.error).toBeInstanceOf(LockKeyError);
@@ -99,12 +99,12 @@ describe("the rules file", () => {
     expect(await findFile(below)).toBe(join(top, "bullmq-redlock.json"));
     await writeFile(join(below, "bullmq-redlock.yml"), "");
     expect(await findFile(below)).toBe(join(below, "bullmq-redlock.yml"));
-    // A folder of that name is no file.
+    // A folder with this name is no file.
     await mkdir(join(below, "bullmq-redlock.yaml"));
     expect(await findFile(below)).toBe(join(below, "bullmq-redlock.yml"));
   });
 
-  it("is one of two that are there: nobody guesses which", async () => {
+  it("is not guessed when a folder has two", async () => {
     const folder = await makeFolder();
     for (const name of ["bullmq-redlock.yaml", "bullmq-redlock.json"])
       await writeFile(join(folder, name), "{}");

@@ -29,9 +29,9 @@ describe("a rules file whose name ends in .json", () => {
       '{"a": 1 /* x */}',
       `1:9 : found a comment, expected none: JSON has no comments${ELSEWHERE}`,
     ],
-    ["a comma behind the last", '{"nodes": ["a",\n]}', "2:1 : found ], expected a value"],
+    ["a comma after the last value", '{"nodes": ["a",\n]}', "2:1 : found ], expected a value"],
     [
-      "a comma behind the last name",
+      "a comma after the last member",
       '{"a": 1,}',
       "1:9 : found }, expected a name in double quotes",
     ],
@@ -47,7 +47,7 @@ describe("a rules file whose name ends in .json", () => {
     ],
     ["YAML", "nodes: [a]\nrules: []", `1:1 : found nodes, expected a value${ELSEWHERE}`],
     ["a name alone", '{"a"}', "1:5 : found }, expected a colon"],
-    ["nothing behind a name", '{"a":}', "1:6 : found }, expected a value"],
+    ["nothing after a name", '{"a":}', "1:6 : found }, expected a value"],
     ["no comma", '{"a": 1 "b": 2}', "1:9 : found a text, expected a comma or }"],
     ["the wrong bracket", '{"a": [1}', "1:9 : found }, expected a comma or ]"],
     ["too many brackets", '{"a": [1]]}', "1:10 : found ], expected a comma or }"],
@@ -63,7 +63,7 @@ describe("a rules file whose name ends in .json", () => {
       String.raw`{"a": "\x41"}`,
       String.raw`1:7 : found a text without an end, or with a line break or an unknown escape in it, expected one line, with escapes such as \n and \"`,
     ],
-  ])("is JSON: %s is refused", async (_, text, problem) => {
+  ])("must be JSON: %s is refused", async (_, text, problem) => {
     expect((await problemsOf(text, {}, "rules.json")).map(line)).toEqual([problem]);
     expect(() => void JSON.parse(text)).toThrow(SyntaxError);
   });
@@ -75,7 +75,7 @@ describe("a rules file whose name ends in .json", () => {
     ]);
   });
 
-  it("may have what JSON has", async () => {
+  it("may have everything that JSON allows", async () => {
     const text = `\r\n\t${VALID.replace('"a"', String.raw`"a\u003a\/\\\\b"`)}\n`;
     expect(await problemsOf(text, {}, "rules.json")).toEqual([]);
     expect(await problemsOf(text, {}, "RULES.JSON")).toEqual([]);
@@ -104,7 +104,7 @@ describe("a rules file whose name ends in .json", () => {
         if (isJson(text)) right += 1;
         else wrong += 1;
         expect(problem === undefined).toBe(isJson(text));
-        // Up to the problem it can be gone on with.
+        // The position is inside of the text.
         if (problem !== undefined) expect(problem.at).toBeLessThanOrEqual(text.length);
       }),
       { numRuns: 3_000 },

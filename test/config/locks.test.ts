@@ -35,7 +35,7 @@ function locksBy(rules: readonly LockRule[]): Locks {
 }
 
 describe("wrap", () => {
-  it("gives a function of three plain parameters, so that BullMQ passes the signal", async () => {
+  it("returns a function of three plain parameters, so that BullMQ passes the signal", async () => {
     const wrapped = locksBy([{ key: "a" }]).wrap(async () => await Promise.resolve());
     expect(wrapped).toHaveLength(3);
     expect(String(wrapped)).toMatch(/^async function ruledProcessor\(job, jobToken, signal\)/);
@@ -78,7 +78,7 @@ describe("wrap", () => {
     });
   });
 
-  it("picks the rule by the data of the job, and locks all keys of a list", async () => {
+  it("selects the rule by the data of the job, and locks all keys of a list", async () => {
     const { wrap } = locksBy([
       { when: { "data.dryRun": true }, key: null },
       { key: ["account:{{data.from}}", "account:{{data.to}}"] },
@@ -115,7 +115,7 @@ describe("wrap", () => {
     expect((await ran)[0]?.result).toBe("ran");
   });
 
-  it("fails a job for good that no rule matches, and runs nothing of it", async () => {
+  it("fails a job that no rule matches for good, without running it", async () => {
     const { wrap } = locksBy([{ queue: "reports", key: "a" }]);
     let runs = 0;
     const worker = bench.worker(
@@ -134,7 +134,7 @@ describe("wrap", () => {
     expect(runs).toBe(0);
   });
 
-  it("refuses what is no processor", () => {
+  it("refuses a processor that is no function", () => {
     const { wrap } = locksBy([{ key: "a" }]);
     expect(() => wrap("./processor.js" as never)).toThrow(
       'processor: found "./processor.js", expected a function that processes a job',
@@ -167,7 +167,7 @@ describe("close", () => {
 });
 
 describe("loadLocks", () => {
-  it("makes of a file what defineLocks makes in code", async () => {
+  it("creates from a file what defineLocks creates in code", async () => {
     const [one, two, three] = bench.masterUrls;
     const path = await writeRules(
       `nodes: [${one}, "\${TWO}", ${three}]\nttl: 1s\nprefix: "mine:"\nrestartGuard: trust-new\nrules:\n- {key: "a:{{data.x}}", ttl: 900ms}\n`,
@@ -185,7 +185,7 @@ describe("loadLocks", () => {
 });
 
 describe("options beside the rules", () => {
-  it("go before those of the rules, and make its masters of no interest", async () => {
+  it("replace those of the rules, and problems of their masters do not count", async () => {
     const path = await writeRules(
       'nodes: ["${NOBODY}", http://x]\nprefix: "file:"\nttl: 2s\nrules: [{key: a}]\n',
     );
@@ -216,7 +216,7 @@ describe("options beside the rules", () => {
     ],
     [{ environment: 5 }, "environment: found 5, expected an object of texts, such as process.env"],
     [{ environment: { A: 5 } }, "environment.A: found 5, expected a text"],
-  ])("are refused when they are none: %j", async (given, message) => {
+  ])("are refused when they are wrong: %j", async (given, message) => {
     const options = given as LocksOptions;
     const rules = { nodes: ["redis://a"], rules: [{ key: "a" }] };
     const path = await writeRules(JSON.stringify(rules));
@@ -226,7 +226,7 @@ describe("options beside the rules", () => {
     await expect(loadLocks(path, options)).rejects.toThrow(message);
   });
 
-  it("come second: the path of a file is a text", async () => {
+  it("come after the path of the file, which is a text", async () => {
     for (const [path, found] of [
       [5, "5"],
       [null, "null"],
@@ -240,7 +240,7 @@ describe("options beside the rules", () => {
     }
   });
 
-  it("are refused when the rules do not fit them", () => {
+  it("are refused when they do not fit the rules", () => {
     const rules = {
       nodes: ["redis://a"],
       maxTtl: "60s",
@@ -278,7 +278,7 @@ describe("types of rules in code", () => {
       () => defineLocks({ nodes, driftFactor: "3s", rules: [{ key: "a" }] }),
       // @ts-expect-error rules are data
       () => defineLocks({ nodes, rules: [{ key: "a", onConflict: () => "skip" }] }),
-      // @ts-expect-error which masters
+      // @ts-expect-error no masters
       () => defineLocks({ rules: [{ key: "a" }] }),
     ];
     expectTypeOf(accepted).toBeArray();

@@ -7,7 +7,7 @@ import { problemsOf, line } from "./support.ts";
 const NODES = ["redis://a", "redis://b", "redis://c"];
 
 async function expectationsOf(queue: string, option = "queue"): Promise<string[]> {
-  // The last rule is the trap: what the first does not match runs without a lock.
+  // Jobs that the first rule does not match would run without a lock.
   const rules = [
     { [option]: queue, key: "a" },
     { queue: "*", key: null },
@@ -16,7 +16,7 @@ async function expectationsOf(queue: string, option = "queue"): Promise<string[]
   return problems.map(({ path, expected }) => `${path}: ${expected}`);
 }
 
-describe("a pattern that is none", () => {
+describe("a pattern of another kind", () => {
   it.each<[pattern: string, instead: string]>([
     ["{invoices,refunds}", "a list: [invoices, refunds]; \\ takes the next character as it is"],
     ["report-{daily,weekly}", "a list: [report-daily, report-weekly]; \\"],
@@ -88,7 +88,7 @@ describe("a pattern that is none", () => {
     ['""', "or a list of them; no regular expression"],
     ["{{queueName}}", "neither templates nor variables"],
     ["${QUEUE}", "neither templates nor variables"],
-  ])("%s is refused, and says what to write", async (pattern, instead) => {
+  ])("%s is refused, with what to write instead", async (pattern, instead) => {
     for (const option of ["queue", "job"]) {
       const problems = await expectationsOf(pattern, option);
       expect(problems).toEqual([expect.stringContaining(`rules[0].${option}: `)]);
@@ -97,7 +97,7 @@ describe("a pattern that is none", () => {
     }
   });
 
-  it("is told what its opposite is where it stands", async () => {
+  it("is refused with its opposite at the same place", async () => {
     const text = `nodes: [redis://a, redis://b, redis://c]
 rules:
   - when: { data.ref: "!main", "data.tags[*]": [v1, "!v2"] }
@@ -121,14 +121,14 @@ rules:
     ]);
   });
 
-  it("knows that no queue has a colon in its name", async () => {
+  it("of a queue has no colon", async () => {
     expect(await expectationsOf("bull:invoices")).toEqual([
       "rules[0].queue: the name of a queue alone, without the prefix of its keys: BullMQ allows no colon in it",
     ]);
     expect(await expectationsOf("charge:retry", "job")).toEqual([]);
   });
 
-  it("is found in a list, and in when and unless", async () => {
+  it("is refused in a list, and in when and unless", async () => {
     const text = `nodes: [redis://a, redis://b, redis://c]
 rules:
   - queue: [invoices, "{a,b}", 5x|y]
@@ -182,7 +182,7 @@ rules:
     ["größe-日本", "größe-日本"],
     ["\\\\", "\\"],
     ["a\\?", "a?"],
-  ])("%s is one, for the name %s", async (job, name) => {
+  ])("%s is a pattern for the name %s", async (job, name) => {
     await using locks = defineLocks({ nodes: NODES, rules: [{ job, key: "a" }] });
     expect(locks.explain({ queueName: "q", name }).outcome).toBe("lock");
     expect(locks.explain({ queueName: "q", name: `x${name}` }).outcome).toBe("no-rule");
@@ -190,7 +190,7 @@ rules:
 });
 
 describe("a list of patterns", () => {
-  it("matches what any of them matches", async () => {
+  it("matches each name that one of them matches", async () => {
     await using locks = defineLocks({
       nodes: NODES,
       rules: [
@@ -205,7 +205,7 @@ describe("a list of patterns", () => {
     expect(ruleOf("refund-1", "mail")).toBeUndefined();
   });
 
-  it("is refused when it is empty, or has something else in it", async () => {
+  it("is refused when it is empty, or has another value in it", async () => {
     const text = `nodes: [redis://a, redis://b, redis://c]
 rules:
   - { queue: [], job: [5], key: [] }
@@ -231,7 +231,7 @@ rules:
 
 const pattern = fc.string({ unit: fc.constantFrom("a", "b", "*", "?"), maxLength: 6 });
 
-/** All names of up to 6 letters of three, one of which no pattern has. */
+/** All names of up to 6 letters out of three; no pattern has the third. */
 const names = Array.from({ length: 7 }, (_, length) => length).flatMap((length) =>
   Array.from({ length: 3 ** length }, (_, n) =>
     Array.from({ length }, (_, i) => "abc"[Math.floor(n / 3 ** i) % 3]).join(""),
@@ -262,7 +262,7 @@ describe("a pattern", () => {
     expect(new Pattern(glob).matches(name)).toBe(matches);
   });
 
-  it("matches as the regular expression that says the same", () => {
+  it("matches like the equivalent regular expression", () => {
     fc.assert(
       fc.property(pattern, fc.constantFrom(...names), (text, name) => {
         expect(new Pattern(text).matches(name)).toBe(toRegExp(text).test(name));
@@ -271,7 +271,7 @@ describe("a pattern", () => {
     );
   });
 
-  it("covers another one if and only if it matches every name that the other matches", () => {
+  it("covers another one if and only if it matches all names of the other", () => {
     const matching = new Map<string, string[]>();
     const matchedBy = (text: string): string[] => {
       const known = matching.get(text) ?? names.filter((name) => toRegExp(text).test(name));
@@ -279,7 +279,7 @@ describe("a pattern", () => {
       return known;
     };
     let covered = 0;
-    // Patterns of up to four parts tell themselves apart by names of up to six letters.
+    // Names of up to six letters distinguish patterns of up to four parts.
     const short = fc.string({ unit: fc.constantFrom("a", "b", "*", "?"), maxLength: 4 });
     fc.assert(
       fc.property(short, short, (wide, narrow) => {
@@ -292,12 +292,12 @@ describe("a pattern", () => {
     expect(covered).toBeGreaterThan(100);
   });
 
-  it("is matched in a moment when it is made to take long", () => {
+  it("takes no exponential time", () => {
     const glob = new Pattern(`${"*a".repeat(2_000)}b`);
     expect(glob.matches("a".repeat(20_000))).toBe(false);
   });
 
-  it("does not look long at others that are very long", () => {
+  it("does not compare very long patterns", () => {
     const text = `*${"ab".repeat(20_000)}`.repeat(6);
     const slow = `*${"a".repeat(20_000)}b`;
     const start = performance.now();

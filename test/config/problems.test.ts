@@ -13,7 +13,7 @@ rules:
 `;
 
 describe("a rules file with problems", () => {
-  it("is told all of them at once, in the order of the file, each with its line and a caret", async () => {
+  it("reports all of them in the order of the file, each with its line and a caret", async () => {
     const error = await errorOf(
       `nodes:
   - redis://lock-1:6379
@@ -82,7 +82,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "2:8 rules: found an empty list, expected a list of rules, each with a key; the first that matches counts",
     ],
     [
-      "masters that are none",
+      "wrong masters",
       "nodes: [5, http://h, redis://, {port: 0}, {sentinels: []}, redis://h?db=1, {cluster: x}, redis://ok]\nrules: [{key: a}]",
       '1:9 nodes[0]: found a number, expected a URL such as "redis://lock-1:6379", or an object with host, port and more',
       '1:12 nodes[1]: found a URL with the scheme "http:", expected a URL like "redis://host:6379/0"',
@@ -93,7 +93,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "1:86 nodes[6].cluster: found a text, expected one independent master: a failover or a move of slots would lose locks",
     ],
     [
-      "masters with parts that are none",
+      "masters with wrong parts",
       "nodes:\n  - {hots: lock-1, port: 1}\n  - host: lock-2\n    pasword: x\n    colour: red\n    port: y\n  - {}\n  - {host: lock-3, tls: yes}\nrules: [{key: a}]",
       '2:6 nodes[0]: found an unknown option, expected "host"?',
       '4:5 nodes[1]: found an unknown option, expected "password"?',
@@ -110,7 +110,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "5:14 nodeTimeout: found 5, expected whole milliseconds from 10 to 60000",
     ],
     [
-      "a wrong ttl, of which nothing else follows",
+      "a wrong ttl, from which nothing else follows",
       `${NODES}\nttl: 2h\nmaxTtl: 3m\nheartbeat: 1m\nrules: [{key: a, ttl: 4m}]`,
       '2:6 ttl: found "2h" (7200000 ms), expected whole milliseconds from 1 to 1800000',
     ],
@@ -174,7 +174,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "1:51 : found an unknown option, expected # before a comment",
     ],
     [
-      "numbers that are none",
+      "wrong numbers",
       `${NODES}\ndriftFactor: 0.21\nttl: 1.5\nrules: [{key: a, maxWait: 1.5ms, waitTimeout: 0s}]`,
       "2:14 driftFactor: found 0.21, expected a number from 0 to 0.2",
       '3:6 ttl: found 1.5, expected whole milliseconds, or a duration such as "30s" or "5m"',
@@ -200,7 +200,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       '3:53 rules[0].onConflikt: found an unknown option, expected "onConflict"?',
     ],
     [
-      "rules that are none",
+      "wrong rules",
       `${NODES}\nrules: [7, {queue: 5, key: 3}, {queue: "", key: ""}, {}]`,
       '2:9 rules[0]: found a number, expected a rule, such as { queue: "invoices", key: "account:{{data.accountId}}" }',
       '2:20 rules[1].queue: found 5, expected a name, or a pattern with * and ? such as "report-*", or a list of them',
@@ -283,7 +283,7 @@ rules:
       '6:49 rules[1].unless["data.[]"][0]: found an empty list, expected a text, a pattern, a number, true, false or null, or a list of them',
     ],
     [
-      "problems of what depends on a ttl that is wrong, too",
+      "wrong options that depend on a wrong ttl",
       `${NODES}
 ttl: 0
 maxTtl: 31m
@@ -315,7 +315,7 @@ rules: [{key: a, ttl: 0, heartbeat: 1h, minHold: 2h}]`,
       "1:114 nodes[3].db: found -1, expected the number of a database from 0 to 1000000",
     ],
     [
-      "problems of YAML, which hide no others",
+      "syntax problems, which hide no others",
       `${NODES}
 ttl: 5sec
 ttl: @x
@@ -354,7 +354,7 @@ a: b`,
       "2:28 rules[1].when: found an array of 1, expected paths with what they must be, such as { data.ref: refs/heads/main }",
     ],
     [
-      "names that stand twice",
+      "duplicate names",
       `${NODES}\nttl: 15s\nttl: 10s\nrules:\n- key: a\n  "key": b\n  onConflict: skp`,
       "3:1 : found ttl a second time, expected each name once",
       '6:3 : found "key" a second time, expected each name once',
@@ -374,18 +374,18 @@ a: b`,
       ),
     ],
     [
-      "a variable without quotes between braces, of which nothing else follows",
+      "a variable without quotes between braces, from which nothing else follows",
       `ttl: 1\nttl: 2\nnodes: [{host: h, port: \${PORT}}]\nrules:\n- key: a\n- key: @b`,
       "2:1 : found a name a second time, expected each name once",
       '3:26 : found braces that are read as an object, expected a variable in quotes: "${NAME}"',
     ],
     [
-      "a brace before a text, of which nothing else follows",
+      "a brace before a text, from which nothing else follows",
       `nodes:\n- host: h\n  password: }x\n  port: 1\nrules:\n- key: a\n- key: b`,
       "3:13 : found text after the end of a value, expected a line break, or quotes around a text with marks of YAML in it",
     ],
     [
-      "a stray quote, of which nothing else follows",
+      "a stray quote, from which nothing else follows",
       `nodes: ["redis://h, "redis://i"]\nrules:\n- key: "a"\n  job: "b"\n- key: "c"`,
       "1:22 : found two values side by side, expected a comma between them",
     ],
@@ -479,7 +479,7 @@ rules:
       "2:1 : found a bracket that is open, expected ] after its contents, and all of them indented",
     ],
     [
-      "a name that every object has",
+      "names that every object has",
       `${NODES}\n__proto__: {ttl: 5}\nconstructor: 1\nrules: [{key: a, toString: 1}]`,
       ...["2:1 __proto__", "3:1 constructor"].map(
         (place) =>
@@ -491,7 +491,7 @@ rules:
     expect((await problemsOf(text)).map(line)).toEqual(problems);
   });
 
-  it("has its caret where it is seen, behind wide and combining characters too", async () => {
+  it("has the caret at the right column after wide and combining characters", async () => {
     const error = await errorOf(
       `${NODES}\nrules: [{queue: "日本語🙂", key: "e\u0301:{{dta.x}}"}]\n`,
     );
@@ -514,7 +514,7 @@ rules:
     ]);
   });
 
-  it("knows each unreachable rule, and no reachable one", async () => {
+  it("reports each unreachable rule, and no reachable one", async () => {
     const rules = [
       ["a", "*"],
       ["b-*", "x"],
@@ -546,7 +546,7 @@ function meant(place: string, found: string, policy: string): string {
 }
 
 describe("environment variables in nodes", () => {
-  it("stand for their values, also in parts of a master", async () => {
+  it("are replaced by their values, in parts of a master too", async () => {
     const text = `nodes:
   - \${ONE}
   - redis://:\${PASSWORD}@two:\${PORT}/1
@@ -555,7 +555,7 @@ rules: [{key: a}]
 `;
     const environment = { ONE: "redis://one:7001", PASSWORD: "s3cret", PORT: "7002" };
     expect(await problemsOf(text, environment)).toEqual([]);
-    // That they count is told by what is wrong with them.
+    // A problem of the values shows that they count.
     expect((await problemsOf(text, { ...environment, ONE: "redis://two:7002" })).map(line)).toEqual(
       [
         "3:5 nodes[1]: found the same server as nodes[0], expected another server: two votes of one server are one",
@@ -567,7 +567,7 @@ rules: [{key: a}]
     ]);
   });
 
-  it("are named, each with its place, when they are missing, empty or no names", async () => {
+  it("are reported with their positions when they are missing, empty or no names", async () => {
     const text = `nodes: ["redis://\${A}:\${B}", "\${EMPTY}", "redis://\${A-b}", "\${__proto__}"]\nrules: [{key: a}]`;
     expect((await problemsOf(text, { A: "h", EMPTY: "" })).map(line)).toEqual([
       "1:23 nodes[0]: found ${B}, which is not set, expected the environment variable B",
@@ -577,7 +577,7 @@ rules: [{key: a}]
     ]);
   });
 
-  it("stand for their values in prefix too, by the same rules", async () => {
+  it("are replaced in prefix too, by the same rules", async () => {
     const text = `${NODES}\nprefix: "\${APP_ENV}:locks:"\nrules: [{key: a}]`;
     await using inCode = defineLocks(
       { nodes: ["redis://a"], prefix: "${A}", rules: [{ key: "a" }] },
@@ -587,7 +587,7 @@ rules: [{key: a}]
     expect((await problemsOf(text, { APP_ENV: "" })).map(line)).toEqual([
       "2:10 prefix: found ${APP_ENV}, which is empty, expected a value in the environment variable APP_ENV",
     ]);
-    // That the value counts, and not the name, is told by what is wrong with it.
+    // A problem of the value shows that it counts, and not the name.
     expect((await problemsOf(text, { APP_ENV: "x".repeat(250) })).map(line)).toEqual([
       expect.stringContaining("2:9 prefix: found "),
     ]);
@@ -598,7 +598,7 @@ rules: [{key: a}]
     ["{{data.env}}:", "{{"],
     ["<%= env %>:", "<%"],
     ["$(APP_ENV):", "$"],
-  ])("are nothing else: the prefix %s is refused", async (prefix, found) => {
+  ])("have one form: the prefix %s is refused", async (prefix, found) => {
     const text = `${NODES}\nprefix: "${prefix}"\nrules: [{key: a}]`;
     expect((await problemsOf(text)).map(line)).toEqual([
       `2:9 prefix: found "${found}", expected text, or \${NAME} for an environment variable`,
@@ -608,12 +608,12 @@ rules: [{key: a}]
   it.each<[node: string, column: number, found: string]>([
     ["redis://:${PW@h", 12, "${ without an end, expected } after the name: ${NAME}"],
     ["redis://:${PW}@${HOST", 18, "${ without an end, expected } after the name: ${NAME}"],
-    ["$PW", 2, "a name that stands for nothing here, expected ${NAME} for an environment variable"],
-    ["{PW}", 2, "a name that stands for nothing here, expected ${NAME} for"],
-    ["{{PW}}", 2, "a name that stands for nothing here, expected ${NAME} for"],
-    ["$(PW)", 2, "a name that stands for nothing here, expected ${NAME} for"],
-    ["%PW%", 2, "a name that stands for nothing here, expected ${NAME} for"],
-  ])("are refused half written: %s", async (written, column, found) => {
+    ["$PW", 2, "a variable in another form, expected ${NAME} for an environment variable"],
+    ["{PW}", 2, "a variable in another form, expected ${NAME} for"],
+    ["{{PW}}", 2, "a variable in another form, expected ${NAME} for"],
+    ["$(PW)", 2, "a variable in another form, expected ${NAME} for"],
+    ["%PW%", 2, "a variable in another form, expected ${NAME} for"],
+  ])("are refused when they are incomplete: %s", async (written, column, found) => {
     const environment = { PW: "s3cr3t", HOST: "h" };
     const end = "rules: [{key: a}]";
     for (const [text, before, path] of [
@@ -626,16 +626,16 @@ rules: [{key: a}]
     }
   });
 
-  it("are refused half written in prefix too", async () => {
+  it("are refused when they are incomplete in prefix too", async () => {
     const text = `${NODES}\nprefix: "a:\${PW"\nrules: [{key: a}]`;
     expect((await problemsOf(text)).map(line)).toEqual([
       "2:12 prefix: found ${ without an end, expected } after the name: ${NAME}",
     ]);
-    // Braces alone are what a cluster takes the slot from.
+    // Braces alone are the hash tag of a cluster.
     expect(await problemsOf(text.replace("a:${PW", "{PW}"))).toEqual([]);
   });
 
-  it("stand for nothing elsewhere", async () => {
+  it("are not replaced elsewhere", async () => {
     expect(
       (await problemsOf(`${NODES}\nttl: \${TTL}\nrules: [{key: a}]`, { TTL: "15s" })).map(line),
     ).toEqual([
@@ -671,7 +671,7 @@ describe("passwords", () => {
     ).not.toContain(secret);
   });
 
-  it("of the environment are not shown either", async () => {
+  it("in the environment are not shown either", async () => {
     const environment = { URL: `http://u:${secret}@h`, PORT: secret };
     const error = await errorOf(
       'nodes: ["${URL}", "redis://h:${PORT}"]\nrules: [{key: a}]',
@@ -683,7 +683,7 @@ describe("passwords", () => {
 });
 
 describe("defineLocks", () => {
-  it("tells all problems at once, without a file", () => {
+  it("reports all problems at once, without a file", () => {
     const rules = { nodes: ["redis://h"], ttl: "15", rules: [{ key: "a", onConflict: "x" }] };
     const error = errorBy(() => defineLocks(rules as unknown as LockRules));
     expect(error).toBeInstanceOf(LockRulesError);
@@ -693,7 +693,7 @@ rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail",
     expect(error).toMatchObject({ file: undefined, line: undefined, column: undefined });
   });
 
-  it("takes a client of ioredis for a master", async () => {
+  it("accepts a client of ioredis as a master", async () => {
     const client = new Redis({ lazyConnect: true });
     await using locks = defineLocks({ nodes: [client, "redis://b"], rules: [{ key: "a" }] });
     locks.redlock.on("warning", () => undefined);
@@ -701,7 +701,7 @@ rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail",
   });
 
   it.each(["queue", "job", "when", "unless", "key"])(
-    "refuses %s without a value, which would let a rule match more than is meant",
+    "refuses %s without a value: the rule would match too many jobs",
     (name) => {
       const rule = { queue: "a", job: "b", when: { name: "b" }, unless: { id: "c" }, key: "d" };
       for (const value of [undefined, name === "key" ? undefined : null]) {
@@ -712,7 +712,7 @@ rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail",
     },
   );
 
-  it("takes a URL object for a master", async () => {
+  it("accepts a URL object as a master", async () => {
     const nodes = [new URL("redis://:pw@a:1"), "redis://b"];
     await using locks = defineLocks({ nodes, rules: [{ key: "a" }] });
     locks.redlock.on("warning", () => undefined);
@@ -726,7 +726,7 @@ rules[0].onConflict: found "x", expected one of "delay", "wait", "skip", "fail",
     const tls: Record<string, unknown> = { ca: "x" };
     tls["self"] = { tls };
     const rules = {
-      // eslint-disable-next-line no-sparse-arrays -- what a comma too many makes
+      // eslint-disable-next-line no-sparse-arrays -- the result of an extra comma
       nodes: [, { host: "a", tls }],
       // eslint-disable-next-line no-sparse-arrays -- likewise
       rules: [, { key: [, "a"] }],
@@ -751,7 +751,7 @@ nodes[1].tls: found an object that contains itself, expected an object that ends
     ]);
   });
 
-  it("takes an option without a value for one that is not given", async () => {
+  it("ignores an option without a value", async () => {
     const rules = {
       nodes: ["redis://a", "redis://b", "redis://c"],
       onLost: "fail",

@@ -21,7 +21,7 @@ async function load(rules: string) {
   return { path, locks };
 }
 
-it("uses new rules for jobs that start later, and leaves running jobs under theirs", async () => {
+it("uses new rules for jobs that start afterwards; running jobs keep theirs", async () => {
   const { path, locks } = await load("  - { queue: other, key: same }\n  - key: old:{{data.id}}\n");
   const keys: unknown[] = [];
   const gate = new Gate();
@@ -62,7 +62,7 @@ it("refuses a file with problems, names all of them, and keeps the old rules", a
   expect(locks.explain({ queueName: "q", name: "a" }).keys).toEqual(["new"]);
 });
 
-it("refuses other masters and another ttl, without showing what they are", async () => {
+it("refuses other masters and another ttl, without showing them", async () => {
   const { path, locks } = await load("  - key: old\n");
   await writeFile(path, file("  - key: new\n", "2s"));
   await expect(locks.reload()).rejects.toThrow(/^ttl: found another value/);
@@ -77,7 +77,7 @@ it("refuses other masters and another ttl, without showing what they are", async
   expect(locks.explain({ queueName: "q", name: "a" }).keys).toEqual(["old"]);
 });
 
-it("tells that only the order has changed", async () => {
+it("reports that only the order has changed", async () => {
   const { path, locks } = await load("  - { job: a, key: a }\n  - { job: b, key: b }\n");
   await writeFile(path, file("  - { job: b, key: b }\n  - { job: a, key: a }\n"));
   expect(await locks.reload()).toEqual({ rules: 2, added: [], removed: [], reordered: true });

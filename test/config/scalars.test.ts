@@ -53,7 +53,7 @@ rules:
     expect(first).toBe(`"${written}" in quotes`);
   });
 
-  it("is refused in a master too, and not shown: it may be a password", async () => {
+  it("is refused in a master, and not shown: it may be a password", async () => {
     const text = `nodes: [{host: h, password: 00123, username: 1.10}]\nrules: [{key: a}]`;
     const problems = await problemsOf(text);
     expect(problems.map(line)).toEqual([
@@ -70,7 +70,7 @@ rules:
     ]);
   });
 
-  it("is taken where it is the text that was written, and in names", async () => {
+  it("is accepted where it reads as written, and in names", async () => {
     const text = `${NODES}
 ttl: 3000
 driftFactor: 0.02

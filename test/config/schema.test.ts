@@ -51,7 +51,7 @@ describe("schema.json", () => {
     );
   });
 
-  it("has every part of a master, and no other", () => {
+  it("has every part of a master, and no other part", () => {
     const [, { properties, additionalProperties } = {} as Schema] =
       schema.properties["nodes"]!.items.anyOf!;
     expect(Object.keys(properties)).toEqual(
@@ -60,7 +60,7 @@ describe("schema.json", () => {
     expect(additionalProperties).toBe(false);
   });
 
-  it("has every choice there is", () => {
+  it("has every choice", () => {
     const redlock = new Redlock({ nodes: ["redis://a", "redis://b", "redis://c"] });
     const choices = Object.entries(ofRule).filter(([, { enum: values }]) => values !== undefined);
     expect(choices.length).toBeGreaterThan(3);
@@ -73,20 +73,20 @@ describe("schema.json", () => {
     }
   });
 
-  it("says of every option what it does", () => {
+  it("describes every option", () => {
     for (const [name, option] of [
       ...Object.entries(schema.properties),
       ...Object.entries(ofRule),
     ]) {
       expect(option.description, name).toMatch(/\.$/);
-      // An editor would write it down.
+      // An editor would insert the default.
       expect(option, name).not.toHaveProperty("default");
     }
   });
 });
 
 describe("an option of the rules", () => {
-  // What is accepted there is accepted by withLock and Redlock too: they check it again.
+  // withLock and Redlock check the options again, and must accept the same.
   it.each(Object.keys(ofRule).filter((name) => ![...MATCHING, "key"].includes(name)))(
     "%s counts in a rule, and at the top",
     async (name) => {

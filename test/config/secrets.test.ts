@@ -5,12 +5,12 @@ import { LockConfigError } from "../../src/errors.ts";
 import { Redlock } from "../../src/redlock/redlock.ts";
 import { errorOf } from "./support.ts";
 
-/** In every secret here. It has digits: a name that has none is taken for one of an option. */
+/** The text in every secret here. It has digits, because a word without digits may be the name of an option. */
 const SECRET = "s3cr3t9";
 const RULES = 'rules:\n- key: "{{dta.x}}"\n';
 
-/** Everything that an error says, to people and to programs. */
-function said(error: unknown): string {
+/** All texts of an error. */
+function textsOf(error: unknown): string {
   const { message, stack, problems, path, found, expected } = error as LockRulesError;
   return JSON.stringify([message, stack, problems, path, found, expected, String(error)]);
 }
@@ -40,7 +40,7 @@ describe("a secret in nodes", () => {
     ]) {
       for (const name of ["rules.yaml", "rules.json"]) {
         const error = await errorOf(text, {}, name);
-        if (error !== undefined) expect(said(error)).not.toContain(SECRET);
+        if (error !== undefined) expect(textsOf(error)).not.toContain(SECRET);
       }
     }
   });
@@ -66,10 +66,10 @@ describe("a secret in nodes", () => {
   ])("is not shown in %j", async (nodes) => {
     const error = await errorOf(`# ${SECRET}\nnodes:\n${nodes}\n${RULES}`);
     expect(error?.problems.length).toBeGreaterThan(1);
-    expect(said(error)).not.toContain(SECRET);
+    expect(textsOf(error)).not.toContain(SECRET);
   });
 
-  it("is no value when nothing but an anchor, a comment or nothing is written", async () => {
+  it("is missing when only an anchor or a comment is written", async () => {
     for (const value of ["", "&x", "# x"]) {
       const text = `nodes:\n- host: h\n  password: ${value}\nrules:\n- key: a\n`;
       const [problem] = (await errorOf(text))?.problems ?? [];
@@ -108,11 +108,11 @@ describe("a secret in nodes", () => {
         error = thrown;
       }
       expect(error).toBeInstanceOf(LockConfigError);
-      expect(said(error)).not.toContain(SECRET);
+      expect(textsOf(error)).not.toContain(SECRET);
     }
   });
 
-  it("is shown by no message about a file that is damaged at random", async () => {
+  it("is not shown in any message about a randomly damaged file", async () => {
     const around = fc.constantFrom(
       "",
       ..."@ % ` * ! & | > ' \" # \\ / ? - : , [ ] { } ~ $".split(" "),
@@ -150,7 +150,7 @@ describe("a secret in nodes", () => {
       gone: fc.nat(6),
       put: piece,
     });
-    let told = 0;
+    let reported = 0;
     await fc.assert(
       fc.asyncProperty(
         form,
@@ -165,12 +165,12 @@ describe("a secret in nodes", () => {
           }
           const error = await errorOf(text, {}, isJson ? "rules.json" : "rules.yaml");
           if (error === undefined) return;
-          told += error.problems.length;
-          expect(said(error)).not.toContain(SECRET);
+          reported += error.problems.length;
+          expect(textsOf(error)).not.toContain(SECRET);
         },
       ),
       { numRuns: 600 },
     );
-    expect(told).toBeGreaterThan(600);
+    expect(reported).toBeGreaterThan(600);
   });
 });

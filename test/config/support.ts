@@ -4,20 +4,20 @@ import { join } from "node:path";
 import { afterAll } from "vitest";
 import { LockRulesError, loadLocks, type RulesProblem } from "../../src/config/index.ts";
 
-/** Of all tests in a file: which of those that run at the same time is the current one, nobody knows after an await. */
+/** The folders of all tests in a file: tests run at the same time, and after an await the current one is unknown. */
 const folders: string[] = [];
 afterAll(async () => {
   for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
 });
 
-/** A folder for tests, until those of the file are over. */
+/** Creates a folder that is removed after the tests of the file. */
 export async function makeFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "test-of-bullmq-redlock-"));
   folders.push(folder);
   return folder;
 }
 
-/** Writes a rules file for tests, and gives its path. */
+/** Writes a rules file, and returns its path. */
 export async function writeRules(
   content: string | Uint8Array,
   name = "bullmq-redlock.yaml",
@@ -27,7 +27,7 @@ export async function writeRules(
   return path;
 }
 
-/** What is wrong with a rules file; `undefined` when nothing is. */
+/** The error of a rules file; `undefined` when it has no problems. */
 export async function errorOf(
   content: string | Uint8Array,
   environment: Record<string, string> = {},
@@ -43,7 +43,7 @@ export async function errorOf(
   }
 }
 
-/** The problems in a rules file. */
+/** The problems of a rules file. */
 export async function problemsOf(
   content: string | Uint8Array,
   environment: Record<string, string> = {},

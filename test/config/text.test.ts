@@ -75,7 +75,7 @@ describe("a file that is no rules file", () => {
       ].join("\n"),
       /^1:\d+ : found more than 20000 values by aliases, or an alias inside of itself/,
     ],
-  ])("is refused in a moment when it is too deep or too much: %s", async (_, text, problem) => {
+  ])("is refused quickly when it is too deep or too large: %s", async (_, text, problem) => {
     const problems = (await problemsOf(text)).map(line);
     expect(problems).toHaveLength(1);
     expect(problems[0]).toMatch(problem);
@@ -89,7 +89,7 @@ describe("a file that is no rules file", () => {
     expect(problem).toMatchObject({ line: 3, column: 6, source: { text: "ttl: 15", caret: 5 } });
   });
 
-  it("may use anchors for what comes again", async () => {
+  it("may use anchors for values that are repeated", async () => {
     const text = `nodes: &masters [redis://h]\nrules: [&a {key: x, job: a, ttl: 10s}, {key: &k "y:{{id}}", job: b}, {key: *k}]`;
     expect(await problemsOf(text)).toEqual([]);
     const wrong = text.replace("{{id}}", "{{di}}");
@@ -100,7 +100,7 @@ describe("a file that is no rules file", () => {
   });
 });
 
-describe("a place in a text of the file", () => {
+describe("the position in a text of the file", () => {
   it("is that of the same character, however the text is written", () => {
     const unit = fc.constantFrom(..."a b '' \" \\ \n 🙂 é : # \t \u0001 {{".split(" "), " ");
     const styles = fc.constantFrom(
@@ -115,7 +115,7 @@ describe("a place in a text of the file", () => {
       fc.property(fc.string({ unit, maxLength: 30 }), styles, (value, defaultStringType) => {
         const text = stringify({ key: value }, { defaultStringType, lineWidth: 12 });
         const document = readDocument(text);
-        // Not every style can say every text.
+        // Not every style can express every text.
         fc.pre(isDeepStrictEqual(document.value, { key: value }));
         for (const [offset, character] of value.split("").entries()) {
           if (!/[a:#{é]/.test(character)) continue;

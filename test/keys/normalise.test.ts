@@ -4,7 +4,7 @@ import { LockKeyError } from "../../src/errors.ts";
 import { MAX_KEY_BYTES, MAX_KEYS, normaliseKey, normaliseKeys } from "../../src/keys/normalise.ts";
 
 describe("normaliseKeys", () => {
-  it("gives a key back exactly as it was given", () => {
+  it("returns a key unchanged", () => {
     const key = " order:%3A {1}\n/Zürich/🙂@";
     expect(normaliseKeys(key)).toEqual([key]);
     expect(normaliseKeys([key])).toEqual([key]);
@@ -15,7 +15,7 @@ describe("normaliseKeys", () => {
     expect(normaliseKeys(given)).toEqual(["Z", "a", "ä", "🙂", "\uFFFD"]);
   });
 
-  it("agrees on the order of the same keys however they are given", () => {
+  it("gives the same order for the same keys", () => {
     const key = fc.string({ unit: "grapheme", minLength: 1 }).filter((key) => key[0] !== "@");
     fc.assert(
       fc.property(fc.array(key, { minLength: 1, maxLength: MAX_KEYS }), (keys) => {
@@ -39,7 +39,7 @@ describe("normaliseKeys", () => {
     ["half a surrogate pair", "a\uD83D", "found half a surrogate pair"],
     ["too long a key", "ü".repeat(MAX_KEY_BYTES / 2) + "u", "found 65537 bytes"],
     ["too many keys", Array.from({ length: 101 }, (_, i) => `k${i}`), "found 101 keys"],
-  ])("refuses %s and says what was found", (_, keys, message) => {
+  ])("refuses %s, and names the value", (_, keys, message) => {
     const act = () => normaliseKeys(keys as string);
     expect(act).toThrow(LockKeyError);
     expect(act).toThrow(message);
@@ -54,7 +54,7 @@ describe("normaliseKeys", () => {
 });
 
 describe("normaliseKey", () => {
-  it("gives one key back exactly as it was given", () => {
+  it("returns a key unchanged", () => {
     expect(normaliseKey(" order:%3A {1}")).toBe(" order:%3A {1}");
   });
 
@@ -64,7 +64,7 @@ describe("normaliseKey", () => {
     ["a number", 7, "found 7, expected one key"],
     ["an empty string", "", "found an empty string, expected at least one character"],
     ["a reserved name", "@guard", 'found "@guard"'],
-  ])("refuses %s and says what was found", (_, key, message) => {
+  ])("refuses %s, and names the value", (_, key, message) => {
     const act = () => normaliseKey(key as string);
     expect(act).toThrow(LockKeyError);
     expect(act).toThrow(message);

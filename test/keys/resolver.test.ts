@@ -17,7 +17,7 @@ describe("a key resolver", () => {
     expect(resolve("k:{{data.a[*]}}")).toEqual(["k:1", "k:2"]);
   });
 
-  it("takes the keys of several templates together, each once, or none", () => {
+  it("joins the keys of several templates without duplicates, or gives none", () => {
     const transfer = ["account:{{data.from}}", "account:{{data.to}}", "audit"];
     const keys = (data: unknown) => createKeyResolver(transfer)({ ...job, data });
     expect(keys({ from: 2, to: 1 })).toEqual(["account:1", "account:2", "audit"]);
@@ -36,7 +36,7 @@ describe("a key resolver", () => {
     [["a", "{{dta.id}}"], 'key[1]: found "dta" at column 3'],
     [["a", ["b"]], "key[1]: found an array of 1, expected a key template"],
     [["a", null], "key[1]: found null, expected a key template"],
-  ])("names what is wrong with the templates %j", (key, message) => {
+  ])("names the problem of the templates %j", (key, message) => {
     expect(() => createKeyResolver(key as string[])).toThrow(LockConfigError);
     expect(() => createKeyResolver(key as string[])).toThrow(message);
   });
@@ -55,7 +55,7 @@ describe("a key resolver", () => {
     expect(resolve(() => "x".repeat(1_000_000))?.[0]).toHaveLength(200);
   });
 
-  it("gives keys that Redlock takes as they are", () => {
+  it("gives keys that Redlock accepts unchanged", () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: "binary" })), fc.string(), (list, text) => {
         for (const key of [() => list, () => text, "a:{{data}}"])
@@ -101,7 +101,7 @@ describe("a key resolver", () => {
       async () => "a",
       "returned a promise, expected a string, an array of strings, or null for no lock; key functions are synchronous",
     ],
-    // oxlint-disable-next-line unicorn/no-thenable -- what is refused
+    // oxlint-disable-next-line unicorn/no-thenable -- a refused value
     ["a thenable", () => ({ then: 5 }), "returned a promise"],
   ])("refuses a function that returns %s", (_, key, message) => {
     const act = () => resolve(key);
@@ -116,7 +116,7 @@ describe("a key resolver", () => {
     );
   });
 
-  it("says which job a function threw for, and keeps what it threw", () => {
+  it("names the job for which a function threw, and keeps the cause", () => {
     const cause = new TypeError("no account");
     const act = () =>
       resolve(() => {
@@ -132,7 +132,7 @@ describe("a key resolver", () => {
     );
   });
 
-  it("throws LockKeyError whatever a function throws or returns", () => {
+  it("throws only LockKeyError, whatever a function throws or returns", () => {
     const unreadable = Object.defineProperty(new Error("x"), "message", {
       get() {
         throw new Error("boom");

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { displayWidth } from "../../src/display-width.ts";
 import { LockConfigError, LockKeyError } from "../../src/errors.ts";
-import type { TemplateError } from "../../src/keys/template-problem.ts";
+import type { TemplateError } from "../../src/keys/scanner.ts";
 import { findTemplateProblems, parse } from "../../src/keys/template-parser.ts";
 import { parseTemplate } from "../../src/keys/template.ts";
 
@@ -16,7 +16,7 @@ function problem(template: string): LockConfigError {
   throw new Error(`${template} was accepted`);
 }
 
-describe("a template that cannot work", () => {
+describe("a template with a problem", () => {
   it.each<[template: string, column: number, message: string]>([
     ["", 1, "found an empty template at column 1, expected at least one character"],
     [
@@ -150,13 +150,17 @@ describe("a template that cannot work", () => {
     ["{{jobName}}", 3, 'did you mean "name"?'],
     ["{{jobId}}", 3, 'did you mean "id"?'],
     ["{{event.data.a}}", 3, 'did you mean "data"?'],
-    ["{{env.APP_ENV}}", 3, "its producer puts into the data: keys have no environment"],
-    ["{{process.env.APP_ENV}}", 3, "its producer puts into the data"],
+    [
+      "{{env.APP_ENV}}",
+      3,
+      "keys have no environment: the producer puts such a value into the data",
+    ],
+    ["{{process.env.APP_ENV}}", 3, "the producer puts such a value into the data"],
     ["{{data.a?.b}}", 9, 'found "?" at column 9, expected a plain "."'],
     [
       "{{data.a ? 'x' : 'y'}}",
       10,
-      'found "?" at column 10, expected no expression: a rule for each case, told apart by its when',
+      'found "?" at column 10, expected no expression: a rule for each case, with its own when',
     ],
     ["{{data.a == 'x'}}", 10, 'found "=" at column 10, expected no expression'],
     ["{{data.a && data.b}}", 10, 'found "&" at column 10, expected no expression'],
@@ -169,7 +173,7 @@ describe("a template that cannot work", () => {
     [
       "{{upper(data.a)}}",
       3,
-      'found "upper(" at column 3, expected no function but lower(...), which encloses all',
+      'found "upper(" at column 3, expected no function but lower(...) around everything',
     ],
     ["{{hashFiles('x')}}", 3, 'found "hashFiles(" at column 3'],
     [
@@ -211,11 +215,11 @@ describe("a template that cannot work", () => {
     ["a\t:{{data.a🙂}}", [1, "the character U+0009"], [11, '"🙂"']],
     ["@{{dta}}:{{data.x}}", [3, '"dta"']],
     ["{{data.x}}:\\{data.y}"],
-  ])("%j is told of all its faults", (template, ...problems) => {
+  ])("%j has all of its problems reported", (template, ...problems) => {
     expect(findTemplateProblems(template).map(({ at, found }) => [at, found])).toEqual(problems);
   });
 
-  it("is shown in part when it is long, with the caret still under the place", () => {
+  it("is shortened when it is long, with the caret under the problem", () => {
     const [, line = "", caret = ""] = problem(
       `${"a".repeat(500)}{{dta}}${"b".repeat(500)}`,
     ).message.split("\n");
@@ -229,7 +233,7 @@ describe("a template that cannot work", () => {
     expect(act).toThrow("expected a key template, several, or a function");
   });
 
-  it("throws only LockConfigError, and what parses renders or throws LockKeyError", () => {
+  it("throws only LockConfigError, and when it parses, rendering throws only LockKeyError", () => {
     const token = fc.constantFrom(
       ..."{ } {{ }} [ ] [*] [0] . ?? || ( ) lower( $ < \" ' \\ : - @ % data name id opts .a .b 1 é 🙂 \uD83D".split(
         " ",
@@ -285,7 +289,7 @@ describe("a template that cannot work", () => {
     expect(rendered).toBeGreaterThan(100);
   });
 
-  it("is read in a moment when it is long", () => {
+  it("takes no quadratic time when it is long", () => {
     const long = `${"a$\\{".repeat(50_000)}x{{data${'["x"]'.repeat(20_000)}}}`;
     expect(parse(long).placeholders[0]?.paths[0]?.steps).toHaveLength(20_000);
     expect(parse(`{{data.a${" ?? data.b".repeat(20_000)}}}`).placeholders[0]?.paths).toHaveLength(

@@ -56,7 +56,7 @@ describe("a key template checked against the type of the data", () => {
     accepts<"{{data.tree.children[*].children[0].children[1].id}}">();
   });
 
-  it("accepts what some member of a union has", () => {
+  it("accepts a path that a member of a union has", () => {
     accepts<"{{data.kind.aId}}">();
     accepts<"{{data.kind.type}}">();
     accepts<"{{data.mixed}}">();
@@ -71,7 +71,7 @@ describe("a key template checked against the type of the data", () => {
     accepts<"\\{{ {{data.orderId}}">();
   });
 
-  it("accepts paths that stand in for each other, and lower case", () => {
+  it("accepts alternative paths, and lower case", () => {
     accepts<"{{data.region ?? data.customer.address.city}}">();
     accepts<'{{data.region ?? data.orderId ?? "none"}}:{{data.total}}'>();
     accepts<'{{data.region||data.orderId||"none"}}'>();
@@ -84,7 +84,7 @@ describe("a key template checked against the type of the data", () => {
     accepts<'{{data.region ?? data["a ?? b"]}}'>();
   });
 
-  it("leaves to run time what no type can tell", () => {
+  it("leaves to run time what types cannot check", () => {
     accepts<"{{data.free.a.b[0].c}}">();
     accepts<"{{data.secret}}:{{data.secret.a}}">();
     accepts<"{{data.bag.a}}">();
@@ -145,7 +145,7 @@ describe("a key template checked against the type of the data", () => {
     refuses<"{{data.nothing}}", NotAValue<"data.nothing">>();
   });
 
-  it("names every problem of a template, and of each template that may be meant", () => {
+  it("names every problem of a template, and of each template of a union", () => {
     refuses<
       "{{data.orderID}}:{{data.total}}:{{data.items}}",
       UnknownPath<"data.orderID"> | NotAValue<"data.items">

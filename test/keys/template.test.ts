@@ -43,11 +43,11 @@ describe("a template", () => {
     ["{{data.a}}", { a: -0 }, "0"],
     ["{{data.a}}", { a: 12n }, "12"],
     ["{{data.__proto__}}", JSON.parse('{"__proto__": 7}'), "7"],
-  ])("%s gives the key that is meant", (template, data, key) => {
+  ])("%s gives the expected key", (template, data, key) => {
     expect(render(template, data)).toEqual([key]);
   });
 
-  it("takes the default for what is missing or null, and only for that", () => {
+  it("takes the default for a missing value or null only", () => {
     const template = '{{data.geo.region ?? "eu"}}';
     expect(render(template, {})).toEqual(["eu"]);
     expect(render(template, { geo: null })).toEqual(["eu"]);
@@ -74,7 +74,7 @@ describe("a template", () => {
     ['{{data.a || "none"}}:{{data.b || "none"}}', { a: 0, b: false }, "0:false"],
     ["{{data.a ?? data.b}}:{{data.b}}", { b: ":" }, "%3A:%3A"],
     ['{{data.a ?? data.b ?? "@x"}}', { b: "@y" }, "%40y"],
-  ])("%s of %o takes the first that is not missing", (template, data, key) => {
+  ])("%s of %o takes the first value that is not missing", (template, data, key) => {
     expect(render(template, data)).toEqual([key]);
   });
 
@@ -94,11 +94,11 @@ describe("a template", () => {
     ["ПРИВЕТ", "привет"],
     ["ΟΔΟΣ", "οδοσ"],
     ["οδος", "οδοσ"],
-    // Turkish: no locale makes an I without a dot of it.
+    // Turkish: no locale maps it to an i without a dot.
     ["ISTANBUL", "istanbul"],
     // A script that older versions of Node do not know.
     ["\u{10D50}", "\u{10D50}"],
-  ])("writes %j in lower case where lower(...) says so", (value, lowered) => {
+  ])("writes %j in lower case inside lower(...)", (value, lowered) => {
     expect(render("{{lower(data.a)}}", { a: value })).toEqual([lowered]);
     expect(render("{{ lower( data.b ?? data.a ) }}", { a: value })).toEqual([lowered]);
     expect(render("{{data.a}}", { a: value })).toEqual([value]);
@@ -116,7 +116,7 @@ describe("a template with [*]", () => {
     expect(render("{{data[*]}}", [1, 2])).toEqual(["1", "2"]);
   });
 
-  it("keeps paths through the same array in step", () => {
+  it("reads all paths through an array from the same element", () => {
     const lines = [
       { sku: "a", shop: 1 },
       { sku: "b", shop: 2 },
@@ -150,7 +150,7 @@ describe("a template with [*]", () => {
     ]);
   });
 
-  it("takes elements apart whose texts look the same side by side", () => {
+  it("distinguishes elements whose joined texts are equal", () => {
     const keys = render("{{data.a[*]}}:{{data.b[*]}}", { a: [1, 12], b: [23, 3] });
     expect(keys).toEqual(["1:23", "1:3", "12:23", "12:3"]);
   });
@@ -173,7 +173,7 @@ describe("a template with [*]", () => {
     expect(problem(() => render(inner, {})).path).toBe("data.a");
   });
 
-  it("takes one path or another, each with its own arrays, those of one array in step", () => {
+  it("takes alternative paths, each with its own arrays", () => {
     const either =
       "{{data.sku ?? data.items[*].sku ?? data.items[*].id}}:{{data.items[*].shop ?? 0}}";
     expect(render(either, { sku: "a" })).toEqual(["a:0"]);
@@ -201,14 +201,14 @@ describe("a template with [*]", () => {
     expect(render("{{data.a[*]}}", { a: numbers.slice(0, 100) })).toHaveLength(100);
   });
 
-  it("refuses to look at more combinations than it can in a moment", () => {
+  it("refuses too many combinations", () => {
     const a = Array.from({ length: 10_000 }, () => 1);
     const error = problem(() => render("{{data.a[*]}}:{{data.b[*]}}", { a, b: a }));
     expect(error.message).toContain(`more than ${MAX_COMBINATIONS} combinations`);
   });
 });
 
-describe("a job that a template cannot make a key of", () => {
+describe("a job that gives no key", () => {
   it.each<[string, unknown, string, string]>([
     ["{{data.a}}", {}, "data.a", "found nothing, expected a string, number or boolean"],
     ["{{data.a}}", { a: undefined }, "data.a", "found nothing"],
@@ -262,7 +262,7 @@ describe("a job that a template cannot make a key of", () => {
     expect(problem(() => template.render(job({}, { id: undefined }))).job).toBe("orders:no id");
   });
 
-  it("turns whatever reading the data throws into a LockKeyError", () => {
+  it("turns any error of reading the data into a LockKeyError", () => {
     const cause = new Error("boom");
     const revoked = Proxy.revocable([], {});
     revoked.revoke();
@@ -302,7 +302,7 @@ describe("values in a key", () => {
     expect(render("user:{{data.a}}", { a: value })).toEqual([`user:${key}`]);
   });
 
-  it("are escaped where they would read as the template's own separator", () => {
+  it("are escaped where they contain a separator of the template", () => {
     expect(render("{{data.a}}/{{data.b}}", { a: "x/y-z", b: "1-2/3" })).toEqual([
       "x%2Fy-z/1-2%2F3",
     ]);
@@ -324,7 +324,7 @@ describe("values in a key", () => {
     expect(render('{{data.a ?? "@x"}}', {})).toEqual(["%40x"]);
   });
 
-  it("give different keys when they are different, whatever they are", () => {
+  it("give different keys when they are different", () => {
     const value = fc.oneof(
       fc.string({
         unit: fc.constantFrom(
@@ -366,7 +366,7 @@ describe("values in a key", () => {
     );
   });
 
-  it("give different keys when what counts of them is different, and else the same", () => {
+  it("give different keys if and only if the values that count are different", () => {
     const value = fc.oneof(
       fc.constantFrom(null, "", "A", "a", ":", "none", "%", "n:"),
       fc.string({ unit: fc.constantFrom("A", "a", ":", "/", "%3A", "É", "ß", "İ") }),
@@ -393,7 +393,7 @@ describe("values in a key", () => {
     expect(compared).toBeGreaterThan(500);
   });
 
-  it("give different keys when only the place of the boundary differs", () => {
+  it("give different keys when only their boundary differs", () => {
     const split = fc.string({ unit: fc.constantFrom("a", ":", "/", "%3A", "@"), minLength: 2 });
     fc.assert(
       fc.property(split, fc.nat(), fc.nat(), fc.constantFrom(":", "/", "@"), (text, i, j, by) => {
@@ -468,7 +468,7 @@ describe("rendering", () => {
     expect(render(`{{data${".a".repeat(depth)}}}`, data)).toEqual(["leaf"]);
   });
 
-  it("asks a job for nothing but its roots", () => {
+  it("reads only the roots of a job", () => {
     const read = vi.fn<(key: PropertyKey) => void>();
     const watched = new Proxy(job({ a: 1 }), {
       get(target, key) {
@@ -493,7 +493,7 @@ function writeChain([op, hasDefault, lower]: Chain, at: number): string {
   return lower ? `{{lower(${chain})}}` : `{{${chain}}}`;
 }
 
-/** What counts, as the documentation has it; `undefined` when it is no key. */
+/** The value that counts, as documented; `undefined` when there is no key. */
 function chosenOf([op, hasDefault, lower]: Chain, all: (string | null)[]): string | undefined {
   const [text] = [...all, ...(hasDefault ? ["none"] : [])].filter(
     (each, index, { length }) =>

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { MAX_READABLE_BYTES, shortenKey } from "../../src/keys/shorten.ts";
+import { MAX_READABLE_BYTES, shortenKey } from "../../src/keys/key-text.ts";
 
 const sha256 = (text: string) => createHash("sha256").update(text).digest("hex");
 
