@@ -72,7 +72,10 @@ local function onHold(prefix, key, ms)
   if first then setDue(prefix, key, first, '', ms + ${SLACK}) end
 end
 local function onRelease(prefix, key, token, isHeld, argv, from, rest)
-  local list, position, done = waitListOf(prefix, key), argv[from], argv[from + 4]
+  local position, done = argv[from], argv[from + 4]
+  -- The usual case.
+  if not rest and done == '' and redis.call('EXISTS', prefix .. '@waiters:' .. key) == 0 then return end
+  local list = waitListOf(prefix, key)
   if isHeld then
     if position ~= '' then leaveRun(list, position, tonumber(argv[from + 1])) end
     if done ~= '' then pcall(noteDone, list, done) end

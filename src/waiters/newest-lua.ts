@@ -7,27 +7,31 @@ import { RETENTION } from "../lock/stored-lock.ts";
  * - `P@newest:<key>`, a hash: `done`, the latest position that has succeeded; `held`, `<token>:<position>` of the last holder.
  */
 export const NEWEST_LUA = `
+local function newestOf(list)
+  return list.prefix .. '@newest:' .. list.key
+end
 local function noteNewest(list, field, value)
-  redis.call('HSET', list.newest, field, value)
-  redis.call('PEXPIRE', list.newest, ${RETENTION})
+  local newest = newestOf(list)
+  redis.call('HSET', newest, field, value)
+  redis.call('PEXPIRE', newest, ${RETENTION})
 end
 local function noteDone(list, position)
-  if position > (redis.call('HGET', list.newest, 'done') or '') then noteNewest(list, 'done', position) end
+  if position > (redis.call('HGET', newestOf(list), 'done') or '') then noteNewest(list, 'done', position) end
 end
 local function replaceUpTo(list, position)
   local latest = redis.call('HGET', list.records, '^') or ''
   if position > latest then redis.call('HSET', list.records, '^', position) end
 end
 local function latestOf(list)
-  local latest, done = redis.call('HGET', list.records, '^') or '', redis.call('HGET', list.newest, 'done') or ''
+  local latest, done = redis.call('HGET', list.records, '^') or '', redis.call('HGET', newestOf(list), 'done') or ''
   return done > latest and done or latest
 end
 -- The position of the holder with that token, if it is later than the one given.
 local function laterHolder(list, token, position)
-  local held, later = string.match(redis.call('HGET', list.newest, 'held') or '', '^(%d+):(.*)$')
+  local held, later = string.match(redis.call('HGET', newestOf(list), 'held') or '', '^(%d+):(.*)$')
   return token and held == token and later > position and later or nil
 end
 -- The last holder comes before no waiter, though its queue may not know yet that it is done.
 local function lastHolder(list)
-  return string.match(redis.call('HGET', list.newest, 'held') or '', '^%d+:(.*)$')
+  return string.match(redis.call('HGET', newestOf(list), 'held') or '', '^%d+:(.*)$')
 end`;

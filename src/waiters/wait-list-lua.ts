@@ -38,7 +38,7 @@ const STRIDE = 100;
 export const WAIT_LIST_LUA = `
 local function waitListOf(prefix, key)
   return { prefix = prefix, key = key, waiters = prefix .. '@waiters:' .. key, records = prefix .. '@waiter:' .. key,
-    reservation = prefix .. '@reserved:' .. key, newest = prefix .. '@newest:' .. key }
+    reservation = prefix .. '@reserved:' .. key }
 end
 local function reservationOf(reservation)
   local token, position = string.match(redis.call('GET', reservation) or '', '^(%d+):(.+)$')
