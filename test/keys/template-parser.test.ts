@@ -150,7 +150,11 @@ describe("a template with a problem", () => {
     ["{{jobName}}", 3, 'did you mean "name"?'],
     ["{{jobId}}", 3, 'did you mean "id"?'],
     ["{{event.data.a}}", 3, 'did you mean "data"?'],
-    ["{{env.APP_ENV}}", 3, "keys have no environment: the producer puts such a value into the data"],
+    [
+      "{{env.APP_ENV}}",
+      3,
+      "keys have no environment: the producer puts such a value into the data",
+    ],
     ["{{process.env.APP_ENV}}", 3, "the producer puts such a value into the data"],
     ["{{data.a?.b}}", 9, 'found "?" at column 9, expected a plain "."'],
     [
