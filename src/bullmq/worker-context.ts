@@ -30,7 +30,7 @@ const ID_SCRIPT = {
 const ID_BYTES = 12;
 
 const contexts = new WeakMap<JobWorker, WorkerContext>();
-/** The closed `Engine`s that have warned of a worker that is still open. */
+/** The closed `Redlock`s that have warned of a worker that is still open. */
 const reported = new WeakSet<Engine>();
 
 /** Finds the context of the worker that runs a job. */
@@ -51,7 +51,7 @@ export class WorkerContext {
   readonly closing: AbortSignal;
   readonly activeJobs: ActiveJobs = new Map();
   readonly #engines = new WeakSet<Engine>();
-  /** The `Engine`s that can wake jobs through this worker. */
+  /** The `Redlock`s that can wake jobs through this worker. */
   readonly #waking = new WeakSet<Engine>();
   readonly #checked = new WeakSet<LockSettings>();
   readonly #warned = new Set<RedlockWarning["code"]>();
@@ -110,7 +110,7 @@ export class WorkerContext {
     }
   }
 
-  /** A worker with a closed `Engine` would delay its jobs and take them up again, while other processes can run them. */
+  /** A worker with a closed `Redlock` would delay its jobs and take them up again, while other processes can run them. */
   #pauseWith(engine: Engine): void {
     this.#engines.add(engine);
     if (this.worker.pause === undefined) return;
@@ -128,7 +128,7 @@ export class WorkerContext {
     const name = printable(worker.qualifiedName ?? "a queue");
     engine.events.emit("warning", {
       code: "closed-before-worker",
-      message: `the Engine was closed before the worker of ${name}, which is paused now because it can no longer acquire locks; close workers first, then their Engine`,
+      message: `the Redlock was closed before the worker of ${name}, which is paused now because it can no longer acquire locks; close workers first, then their Redlock`,
     });
   }
 
