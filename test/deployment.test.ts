@@ -182,7 +182,7 @@ describe.each(Object.entries(configurations))("the masters of %s", (_, configura
     expect(configuration).toContain(`\nuser locks on >${PASSWORD} ${rules}\n`);
   });
 
-  it("leave ready() without a finding, and nothing but PING to a client without a password", async () => {
+  it("leave ready() without findings, and only PING to a client without a password", async () => {
     const args = directives(configuration).flatMap(([name, ...rest]) => [`--${name}`, ...rest]);
     const servers = await startRedisNodes(3, { args });
     onTestFinished(async () => await servers.stop());

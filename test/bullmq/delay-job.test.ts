@@ -42,7 +42,7 @@ function failing(message: string, code?: number): () => Promise<void> {
 }
 
 describe("delaying a job", () => {
-  test("moves it once, emits the event, and gives the error that BullMQ knows by its name", async () => {
+  test("moves it once, emits the event, and gives the error that BullMQ knows by name", async () => {
     const { job, activation, parked } = await makeJob([]);
     const before = Date.now();
 

@@ -215,7 +215,7 @@ describe.each(PLACES)("a release $where", ({ event, lanes }) => {
 });
 
 describe("a process that dies", () => {
-  test("after it has parked a job, before it joins: the job is woken after its reservation", async () => {
+  test("after it parked a job, before it joins: the job is woken after its reservation", async () => {
     const scene = await setUp();
     const { slow, fast, toMasters, runs, add, share } = scene;
     reviveWhenDone(scene);
@@ -237,7 +237,7 @@ describe("a process that dies", () => {
     await expect.poll(lines).toEqual([]);
   });
 
-  test("after a reservation, before the wake-up: the job is woken when the lock would have ended", async () => {
+  test("after a reservation, before the wake-up: the job is woken at the end of the lock", async () => {
     const scene = await setUp();
     const { slow, fast, toMasters, toQueue, runs, add, share } = scene;
     reviveWhenDone(scene);

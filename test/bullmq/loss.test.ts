@@ -125,7 +125,7 @@ describe("a job that lost its lock", () => {
     await expect.poll(async () => await third.get("redlock:account:a")).toBeNull();
   });
 
-  test("is delayed at most three times in a row, then an attempt fails with the LockLostError", async () => {
+  test("is delayed at most three times in a row, then fails with the LockLostError", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     let runs = 0;
@@ -372,7 +372,7 @@ describe("BullMQ's own lock of the job", () => {
   });
 });
 
-test("a job that blocks the event loop beyond its ttl shows it in its log and its failure", async () => {
+test("a job that blocks the event loop beyond its ttl shows it in log and failure", async () => {
   const redlock = bench.redlock({ ttl: 400, nodeTimeout: 100 });
   const queue = bench.queue();
   const worker = bench.worker(

@@ -7,7 +7,7 @@ const bench = useBench();
 const KEY = "account:{{data.account}}";
 
 test.each(["wait", "delay"] as const)(
-  'a plain object that stands for a job is delayed for a time that the error tells: "%s"',
+  'a plain object is delayed for a time that the error tells: "%s"',
   async (policy) => {
     const redlock = bench.redlock();
     await using _ = await bench.redlock().acquire("account:a");

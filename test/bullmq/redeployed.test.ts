@@ -302,7 +302,7 @@ function clientThatSays(host: string, port: number, url: string): Redis {
 }
 
 describe("a process that dies after it has parked jobs, and before it has said so", () => {
-  test("keeps them in the wait list, although the releasing process cannot reach their queue", async () => {
+  test("keeps them in the wait list, though the releasing process cannot reach the queue", async () => {
     const api = bench.redlock({ ttl: LONG_TTL });
     const deployment = new Deployment({}, LONG_TTL);
     const lock = await api.acquire("account");

@@ -218,7 +218,7 @@ describe.each(TROUBLES)("a queue that is $what", ({ act, undo, lasts = 0, costs 
   );
 });
 
-test("a paused queue costs others one reservation, also with hundreds of its jobs before them", async () => {
+test("a paused queue costs others one reservation, also with hundreds of jobs", async () => {
   const redlock = bench.redlock({ ttl: 30_000 });
   const lock = await redlock.acquire("account:hot");
   const paused = await parkJob(redlock, 600);

@@ -310,7 +310,7 @@ describe("inspect", () => {
     );
   });
 
-  it("names masters that lost their memory, and says how long a free key stays unavailable", async () => {
+  it("names masters that lost their memory, and says how long a key is unavailable", async () => {
     await lose(0);
     const minority = await ask("inspect", "account:99");
     expect(minority.code).toBe(0);

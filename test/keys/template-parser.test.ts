@@ -233,7 +233,7 @@ describe("a template with a problem", () => {
     expect(act).toThrow("expected a key template, several, or a function");
   });
 
-  it("throws only LockConfigError, and when it parses, rendering throws only LockKeyError", () => {
+  it("throws only LockConfigError; when it parses, rendering throws only LockKeyError", () => {
     const token = fc.constantFrom(
       ..."{ } {{ }} [ ] [*] [0] . ?? || ( ) lower( $ < \" ' \\ : - @ % data name id opts .a .b 1 é 🙂 \uD83D".split(
         " ",

@@ -65,7 +65,7 @@ describe("the script of a master", () => {
     expect(late).toEqual({ status: "stale", mark: 100 });
   });
 
-  it("leaves the next run of a job in the wait list when an earlier run releases the key", async () => {
+  it("leaves the next run of a job in the wait list when an earlier run releases", async () => {
     const position = "1000000000001:q:0001:7";
     const first = identity("me", 100);
     const requester = { ...first.requester, position, run: 1 };

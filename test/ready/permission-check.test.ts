@@ -4,7 +4,7 @@ import { lockOperations } from "../../src/waiters/script.ts";
 import { namesUnder } from "../../src/lock/stored-lock.ts";
 import { probingRequests } from "../../src/ready/permission-check.ts";
 
-it("tries every operation of the client's script, but one that has the commands of another", () => {
+it("tries every operation of the script but one with the commands of another", () => {
   const tried = probingRequests(namesUnder("p:"), "owner", true).map(
     ({ operation }) => operation.name,
   );

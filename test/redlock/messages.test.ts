@@ -57,7 +57,7 @@ describe("what a message says of keys, holders and jobs", () => {
 });
 
 describe("a key that nobody holds", () => {
-  it("is reported as reserved for the first waiter, with the time left and without a holder", async () => {
+  it("is reported as reserved for the first waiter, with the time left", async () => {
     const { clock, nodes, redlock } = simulate(3, OPTIONS);
     for (const { master } of nodes) {
       master.set(namesUnder("redlock:").reservation("k"), "7:0000000000001:q:0001:1", 1_500);

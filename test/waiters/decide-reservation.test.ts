@@ -27,7 +27,7 @@ describe("the reservation of a key", () => {
     expect(decideReservation([head("a"), HELD, undefined], QUORUM)).toMatchObject({ kind: "held" });
   });
 
-  test("goes to the waiter that most masters name, then to the first, with the dissent of others", () => {
+  test("goes to the waiter that most masters name, then to the first", () => {
     expect(decideReservation([head("b"), head("a", "b"), head("b")], QUORUM)).toMatchObject({
       kind: "next",
       head: waiter("b"),
@@ -49,7 +49,7 @@ describe("the reservation of a key", () => {
     });
   });
 
-  test("is made by the process that one master names the head to, although others name it as made", () => {
+  test("is made by the process that one master names the head to", () => {
     expect(
       decideReservation([reservation("a", 10), head("a"), reservation("a", 20)], QUORUM),
     ).toMatchObject({

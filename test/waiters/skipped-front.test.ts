@@ -131,7 +131,7 @@ describe("a wait list whose front is skipped", () => {
     { kind: "trust", queueId: "c" },
   ];
 
-  it("reserves the key for the first waiter that is not skipped, after any other change", async () => {
+  it("reserves the key for the first waiter that is not skipped, after any change", async () => {
     const client = redisClient(servers.urls[0] ?? "");
     let resumed = 0;
     await fc.assert(

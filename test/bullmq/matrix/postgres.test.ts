@@ -65,7 +65,7 @@ describe.skipIf(programs === undefined)("PostgreSQL (skipped where it is not ins
     await contend(bench.redlock(), [await postgresLane(postgres.url), redisLane(bench.queueUrl)]);
   });
 
-  test("a job that lost its lock is delayed without an attempt, at most three times in a row", async () => {
+  test("a job that lost its lock is delayed without an attempt, at most three times", async () => {
     let losses = 0;
     const redlock = bench.redlock();
 
