@@ -88,7 +88,7 @@ describe("a user with exactly the permissions of docs/ready.md", () => {
       ask(urls, "inspect", "account:42"),
       ask(urls, "ls", "account:*"),
     ]);
-    expect(doctor).toMatchObject({ code: 0, out: expect.stringContaining("nothing found") });
+    expect(doctor).toMatchObject({ code: 0, out: expect.stringContaining("no findings") });
     expect(inspect).toMatchObject({ code: 0, out: expect.stringContaining("held by me") });
     expect(ls).toMatchObject({ code: 0, notes: "", out: expect.stringContaining("1 lock held") });
   });
