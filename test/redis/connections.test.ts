@@ -107,7 +107,8 @@ describe("a half-open connection", () => {
 describe("a connection that the server closes", () => {
   it("loses no request: what was not written waits for the next connection", async () => {
     let lost: (() => void) | undefined;
-    const { node } = connect(servers.urls[0]!, () => lost?.());
+    // A new connection must be made within it, on a busy machine too.
+    const { node } = connect(servers.urls[0]!, () => lost?.(), 10 * NODE_TIMEOUT);
     await push(node, "0");
     for (let i = 1; i <= 20; i++) {
       // After the loss of the old connection, and before there is a new one.

@@ -30,13 +30,17 @@ export interface ConnectedNode {
 }
 
 /** Connects to one server, given as an entry of `nodes`. `onDown` is called at each failure. */
-export function connect(entry: unknown, onDown: () => void = () => {}): ConnectedNode {
+export function connect(
+  entry: unknown,
+  onDown: () => void = () => {},
+  nodeTimeout = NODE_TIMEOUT,
+): ConnectedNode {
   const ups: number[] = [];
   const downs: string[] = [];
   const node = new Master({
     endpoint: parseEndpoint("node", entry),
     script,
-    nodeTimeout: NODE_TIMEOUT,
+    nodeTimeout,
     farthestClock: 60_000,
     clock: systemClock,
     random: systemRandom,
