@@ -8,6 +8,7 @@ const ENTRIES = {
   "bullmq-redlock/config": "config/index",
   "bullmq-redlock/nestjs": "nestjs/index",
   "bullmq-redlock/handle": "handle/index",
+  "bullmq-redlock/dashboard": "dashboard/index",
   "bullmq-redlock/testing": "testing/index",
 };
 

@@ -31,6 +31,7 @@ export type { NodeOption, NodeOptions, RedisClient } from "./redis/node-options.
 export type { FindingCode } from "./ready/findings.ts";
 
 export type { KeyInspection, NodeInspection, WaiterInspection } from "./redlock/inspect.ts";
+export type { ListedKey } from "./redlock/list.ts";
 export type { RedlockOptions } from "./redlock/options.ts";
 export type { ReadyOptions } from "./ready/ready.ts";
 export {

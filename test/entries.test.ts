@@ -30,6 +30,7 @@ test.each([
     packages: ["@nestjs/bullmq", "@nestjs/common", "@nestjs/core", "ioredis"],
   },
   { entry: "handle/index.ts", packages: ["ioredis"] },
+  { entry: "dashboard/index.ts", packages: ["ioredis"] },
   { entry: "testing/index.ts", packages: ["ioredis"] },
 ])("src/$entry loads $packages and nothing else", ({ entry, packages }) => {
   const found = packagesOf(new URL(entry, SOURCES));

@@ -42,7 +42,7 @@ const MANIFEST = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as
   bugs: { url: string };
   author: string;
 };
-const ENTRIES = [".", "./worker", "./config", "./nestjs", "./handle", "./testing"];
+const ENTRIES = [".", "./worker", "./config", "./nestjs", "./handle", "./dashboard", "./testing"];
 
 it.each(ENTRIES)(
   "has %s in CommonJS for what takes no ES modules, with the same names",
@@ -70,6 +70,7 @@ it("gives a process one copy of everything, by import and by require", async () 
   expect(stdout.trim().split("\n").sort()).toEqual([
     "bullmq-redlock []",
     "bullmq-redlock/config []",
+    "bullmq-redlock/dashboard []",
     "bullmq-redlock/handle []",
     "bullmq-redlock/nestjs []",
     "bullmq-redlock/testing []",

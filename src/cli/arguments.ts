@@ -15,6 +15,8 @@ const OPTIONS = {
   job: { type: "string" },
   queue: { type: "string" },
   ignore: { type: "string", multiple: true },
+  port: { type: "string" },
+  host: { type: "string" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean" },
 } as const;

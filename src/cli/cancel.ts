@@ -7,8 +7,8 @@ import type { Redlock } from "../redlock/redlock.ts";
 import { ANSWER_TIMEOUT, readKey, readTimeout } from "./arguments.ts";
 import { type Command, EXIT } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readingWith } from "./connect.ts";
-import { holderName } from "./describe-key.ts";
-import { duration } from "./words.ts";
+import { holderName } from "../describe/describe-key.ts";
+import { duration } from "../describe/words.ts";
 
 /** Bounds of `--timeout`: how long the holder has to stop, in ms. */
 const STOP_TIMEOUT = { min: 10, max: 600_000, otherwise: 10_000 };

@@ -11,7 +11,7 @@ import { parse } from "../keys/template-parser.ts";
 import { printable } from "../printable.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
 import { type Screen, table, titledTable } from "./screen.ts";
-import { count, duration } from "./words.ts";
+import { count, duration } from "../describe/words.ts";
 
 export const checkConfig: Command = {
   summary: "check a rules file, and show what it does with a job",

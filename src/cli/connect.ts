@@ -11,7 +11,7 @@ import type { RedlockOptions } from "../redlock/options.ts";
 import { type Redlock, RedlockOn } from "../redlock/redlock.ts";
 import { ANSWER_TIMEOUT, readTimeout } from "./arguments.ts";
 import { type Invocation, UsageError } from "./command.ts";
-import { count } from "./words.ts";
+import { count } from "../describe/words.ts";
 
 /** The options that choose the masters. */
 export const MASTER_OPTIONS = ["config", "node", "cacert", "prefix", "timeout", "json"] as const;

@@ -8,8 +8,8 @@ import { readTimeout } from "./arguments.ts";
 import { type Command, EXIT, type ExitCode, UsageError } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readMasters, withRedlock } from "./connect.ts";
 import { type Screen, titledTable, wrap } from "./screen.ts";
-import { quorumIn } from "./summary.ts";
-import { count, duration, list } from "./words.ts";
+import { quorumIn } from "../describe/summary.ts";
+import { count, duration, list } from "../describe/words.ts";
 
 /** Bounds of `--timeout`: how long the whole examination may take, in ms. */
 const TIMEOUT = { min: 2_000, max: 60_000, otherwise: 5_000 };

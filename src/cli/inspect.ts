@@ -4,10 +4,10 @@ import { engineOf } from "../redlock/redlock.ts";
 import { readKey } from "./arguments.ts";
 import { type Command, EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readingWith, TIMEOUT_HELP } from "./connect.ts";
-import { describeKey, headline, type Section } from "./describe-key.ts";
+import { describeKey, headline, type Section } from "../describe/describe-key.ts";
 import { failureToJson, reportNoQuorum } from "./failure.ts";
 import { type Screen, table, wrap } from "./screen.ts";
-import { isAnswer, isStuck, type KeySummary, summarise } from "./summary.ts";
+import { isAnswer, isStuck, type KeySummary, summarise } from "../describe/summary.ts";
 
 export const inspect: Command = {
   summary: "show the holder of a key, its wait list, and what to do",

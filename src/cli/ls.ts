@@ -1,19 +1,20 @@
 import { explainVote } from "../sentences.ts";
 import { printable } from "../printable.ts";
-import { adviseOnVotes } from "./advise.ts";
+import { adviseOnVotes } from "../describe/advise.ts";
 import { type Command, EXIT, UsageError } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readingWith, TIMEOUT_HELP } from "./connect.ts";
-import { describeForeign, holderName } from "./describe-key.ts";
+import { holderOf } from "../describe/describe-key.ts";
 import { type Screen, titledTable } from "./screen.ts";
 import {
   isAnswer,
   isForgetful,
   isStuck,
+  isTaken,
   type KeySummary,
   nodesThat,
   summarise,
-} from "./summary.ts";
-import { count, duration, list } from "./words.ts";
+} from "../describe/summary.ts";
+import { count, duration, list } from "../describe/words.ts";
 
 /** Characters of a key that leave room for the other columns. */
 const LONGEST_KEY = 60;
@@ -69,10 +70,6 @@ function sinceOf({ holder }: KeySummary): number {
   return holder?.since ?? 0;
 }
 
-function isTaken({ state }: KeySummary): boolean {
-  return state !== "free" && state !== "voteless";
-}
-
 function mastersToJson({ nodes }: KeySummary) {
   return nodes.map((each) => ({
     node: each.node,
@@ -112,7 +109,7 @@ function show(locks: readonly KeySummary[], waitedFor: readonly KeySummary[], ou
   if (listed.length === 0) return out.say(held);
   const rows = listed.map((lock) => [
     shorten(printable(lock.key)),
-    isTaken(lock) ? holderOf(lock) : "(free)",
+    holderOf(lock),
     ...timesOf(lock),
     `${lock.heldBy} of ${lock.nodes.length}`,
     String(lock.waiting),
@@ -125,13 +122,6 @@ function show(locks: readonly KeySummary[], waitedFor: readonly KeySummary[], ou
 function timesOf(lock: KeySummary): string[] {
   if (!isTaken(lock)) return ["-", "-"];
   return [lock.age, lock.remaining].map((ms) => (ms === undefined ? "?" : duration(ms)));
-}
-
-function holderOf(lock: KeySummary): string {
-  const foreign = lock.nodes.find(({ state }) => state === "foreign");
-  if (lock.holder === undefined && foreign !== undefined) return describeForeign(foreign);
-  if (lock.holder === undefined) return "no holder has a quorum";
-  return lock.holder.kept ? `${holderName(lock)} (done; kept by minHold)` : holderName(lock);
 }
 
 function shorten(key: string): string {

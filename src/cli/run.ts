@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   ls: async () => (await import("./ls.ts")).ls,
   waiters: async () => (await import("./waiters.ts")).waiters,
   cancel: async () => (await import("./cancel.ts")).cancel,
+  dashboard: async () => (await import("./dashboard.ts")).dashboard,
   doctor: async () => (await import("./doctor.ts")).doctor,
   "check-config": async () => (await import("./check-config.ts")).checkConfig,
 };

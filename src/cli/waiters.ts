@@ -3,9 +3,9 @@ import type { WaiterInspection } from "../redlock/inspect.ts";
 import { readKey } from "./arguments.ts";
 import { type Command, EXIT } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readingWith, TIMEOUT_HELP } from "./connect.ts";
-import { describeWaiter } from "./describe-key.ts";
+import { describeWaiter } from "../describe/describe-key.ts";
 import { table } from "./screen.ts";
-import { count } from "./words.ts";
+import { count } from "../describe/words.ts";
 
 export const waiters: Command = {
   summary: "list all waiters of a key, in order",

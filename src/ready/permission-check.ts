@@ -118,7 +118,7 @@ export function probingRequests(names: Names, owner: string, guarded: boolean): 
     new Request(extendOperation, { ...identity, ttl: PROBE_TTL }),
     new Request(readOperation, { names, key }),
     new Request(acquireOperation, { ...refused, ttl: PROBE_TTL / 2 }),
-    new Request(scanOperation, { names, pattern: key, cursors: SCAN_START }),
+    new Request(scanOperation, { names, pattern: key, of: "wait lists", cursor: SCAN_START }),
     new Request(joinOperation, { names, keys: [key], process: owner, live: true, newcomers }),
     new Request(cancelOperation, { names, key, token: 1, position: "2", by: holder }),
     new Request(requestOperation, { names, key }),

@@ -1,27 +1,67 @@
 import { LockConfigError, LockKeyError, LockUnavailableError, type NodeVote } from "../errors.ts";
-import { SCAN_START, scanOperation, type ScanCursors } from "../lock/read-operation.ts";
+import { SCAN_START, type Scanning, scanOperation } from "../lock/read-operation.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { isForbidden, NodeError } from "../redis/node-error.ts";
 import { askNode } from "../redis/node-port.ts";
 import { inspectKey, type KeyInspection } from "./inspect.ts";
 import { describeValue } from "../sentences.ts";
 
-/**
- * Iterates over all keys that a quorum of masters holds, and the free ones with waiters.
- *
- * A key that a quorum holds, or whose wait list a quorum knows, is on one of any N - Q + 1 masters: that many must be
- * scanned, the others may be down.
- */
+/** A key that is held, or has waiters. */
+export interface ListedKey {
+  key: string;
+  /** The number of waiters, by the master that listed the key: other masters may know of more. */
+  waiting: number;
+}
+
+/** How many keys the masters are asked about before the first pause, so that the first page of a long list stays cheap. */
+const FIRST_PAGE = 100;
+
+/** Iterates over all keys that a quorum of masters holds, and the free ones with waiters. */
 export async function* listLocks(
   context: LockContext,
   pattern: string,
 ): AsyncGenerator<KeyInspection, void, void> {
+  let asked = 0;
+  for await (const step of walkKeys(context, pattern)) {
+    let rest = step;
+    while (rest.length > 0) {
+      const count = asked < FIRST_PAGE ? FIRST_PAGE - asked : rest.length;
+      // In parallel, so that a master that hangs is waited for once in each step, not for each key.
+      const inspections = await Promise.all(
+        rest.slice(0, count).map(async ({ key }) => await inspectKey(context, key)),
+      );
+      rest = rest.slice(count);
+      asked += inspections.length;
+      for (const inspection of inspections) {
+        if (inspection.locked || inspection.waiting > 0) yield inspection;
+      }
+    }
+  }
+}
+
+/** Iterates over the keys that the scanned masters store, each once; those of wait lists come first on each master. */
+export async function* listKeys(
+  context: LockContext,
+  pattern: string,
+): AsyncGenerator<ListedKey, void, void> {
+  for await (const step of walkKeys(context, pattern)) yield* step;
+}
+
+/**
+ * Scans the names of keys, step by step; each key comes once.
+ *
+ * A key that a quorum holds, or whose wait list a quorum knows, is on one of any N - Q + 1 masters: that many must be
+ * scanned, the others may be down.
+ */
+async function* walkKeys(
+  { masters, names, nodeTimeout }: LockContext,
+  pattern: string,
+): AsyncGenerator<ListedKey[], void, void> {
   if (typeof pattern !== "string" || pattern === "") {
     throw new LockKeyError({
       message: `pattern: found ${describeValue(pattern)}, expected a glob such as "account:*"`,
     });
   }
-  const { masters, names, nodeTimeout } = context;
   const { ports, quorum } = masters;
   const seen = new Set<string>();
   const votes: NodeVote[] = masters.names.map((node) => ({
@@ -32,22 +72,14 @@ export async function* listLocks(
   let complete = 0;
   for (const [node, port] of ports.entries()) {
     try {
-      let cursors: ScanCursors = SCAN_START;
-      while (cursors.locks !== undefined || cursors.waitLists !== undefined) {
-        const { reply } = await askNode(port, scanOperation, {
-          names,
-          pattern,
-          cursors,
-        });
-        cursors = reply.cursors;
-        const fresh = [...new Set(reply.keys)].filter((key) => !seen.has(key));
-        for (const key of fresh) seen.add(key);
-        // In parallel, so that a master that hangs is waited for once in each step, not for each key.
-        const inspections = await Promise.all(
-          fresh.map(async (key) => await inspectKey(context, key)),
-        );
-        for (const inspection of inspections) {
-          if (inspection.locked || inspection.waiting > 0) yield inspection;
+      for (const of of ["wait lists", "locks"] as const) {
+        let cursor: string | undefined = SCAN_START;
+        while (cursor !== undefined) {
+          const scanning: Scanning = { names, pattern, of, cursor };
+          const { reply } = await askNode(port, scanOperation, scanning);
+          cursor = reply.cursor;
+          const fresh = reply.keys.filter(({ key }) => seen.size < seen.add(key).size);
+          if (fresh.length > 0) yield fresh;
         }
       }
       complete += 1;

@@ -10,7 +10,7 @@ import { positionOf } from "../waiters/waiter.ts";
 import type { AcquireOptions } from "./acquire-request.ts";
 import { Engine } from "./engine.ts";
 import { inspectKey, type KeyInspection, type WaiterInspection } from "./inspect.ts";
-import { listLocks } from "./list.ts";
+import { type ListedKey, listKeys, listLocks } from "./list.ts";
 import { REAL_RUNTIME, type Runtime } from "./make-context.ts";
 import type { RedlockOptions } from "./options.ts";
 import type { RedlockStatus } from "./status.ts";
@@ -176,6 +176,18 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   list(pattern = "*"): AsyncIterableIterator<KeyInspection> {
     this.#engine.assertOpen();
     return listLocks(this.#engine.context, pattern);
+  }
+
+  /**
+   * Iterates over the names of the keys of {@link list}, each once, with the number of waiters; on each master, keys with
+   * waiters come first. Costs the masters far less than `list`, since no master is asked about a key. A key that only a
+   * minority of the masters stores may be named too.
+   * @throws as {@link list}.
+   * @example for await (const { key, waiting } of redlock.keys("account:*")) console.log(key, waiting);
+   */
+  keys(pattern = "*"): AsyncIterableIterator<ListedKey> {
+    this.#engine.assertOpen();
+    return listKeys(this.#engine.context, pattern);
   }
 
   /**

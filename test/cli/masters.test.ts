@@ -1,6 +1,6 @@
 import { type Job, Queue, Worker } from "bullmq";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
-import type { KeySummary } from "../../src/cli/summary.ts";
+import type { KeySummary } from "../../src/describe/summary.ts";
 import { Redlock, withLock } from "../../src/index.ts";
 import { Gate } from "../bullmq/support.ts";
 import { writeRules } from "../config/support.ts";

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -19,6 +19,11 @@ interface RunOptions {
   input?: string;
   /** Run it on a terminal of its own; everything it prints is in `out`. */
   onTerminal?: boolean;
+}
+
+/** Starts the command line as a process of its own, which goes on. */
+export function startCli(args: readonly string[]): ChildProcessWithoutNullStreams {
+  return spawn(process.execPath, [PROGRAM, ...args]);
 }
 
 /** Runs the command line as a process of its own. */

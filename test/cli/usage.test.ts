@@ -23,7 +23,7 @@ function isRules(word: string): boolean {
 }
 
 describe.concurrent("the command line", () => {
-  it.each(["inspect", "ls", "doctor", "check-config"])(
+  it.each(["inspect", "ls", "dashboard", "doctor", "check-config"])(
     "%s --help describes it, with an example",
     async (command) => {
       for (const args of [
@@ -44,7 +44,7 @@ describe.concurrent("the command line", () => {
   it("names its commands, and its version", async () => {
     const help = await cli(["--help"]);
     expect(help).toMatchObject({ code: 0, notes: "" });
-    for (const command of ["inspect", "ls", "doctor", "check-config"])
+    for (const command of ["inspect", "ls", "dashboard", "doctor", "check-config"])
       expect(help.out).toMatch(new RegExp(`\n  ${command} +\\S`));
     expect(await cli([])).toEqual({ ...help, code: 2 });
     expect(await cli(["--version"])).toMatchObject({

@@ -510,13 +510,24 @@ describe("the simulated master", () => {
   }
 });
 
-it("goes through the same keys as the Lua on a real server", async () => {
+it("goes through the same keys as the Lua on a real server, with as many waiters", async () => {
   const twin = new SimulatedMaster(new VirtualClock());
   const stored = ["a", "ab", "a*b", "a[b]", "c\\d", "é", "a.b", "A", "account:42"];
   for (const [index, key] of stored.entries()) {
     const taken = { ...identity("me", 100 + index, [key]), ttl: 60_000 };
     twin.execute(acquireOperation, taken, "");
     await ask(acquireOperation, taken);
+    const newcomers = stored.slice(0, index).map((id) => {
+      return {
+        position: `1000000000001:q:0001:${id}`,
+        priority: 0,
+        record: "p1@here",
+        replaces: false,
+      };
+    });
+    const joining = { names, keys: [key], newcomers, process: "here", live: false };
+    twin.execute(joinOperation, joining, "");
+    await ask(joinOperation, joining);
   }
   const patterns = [
     "*",
@@ -531,9 +542,12 @@ it("goes through the same keys as the Lua on a real server", async () => {
     "none",
   ];
   for (const pattern of patterns) {
-    const walk = { names, pattern, cursors: SCAN_START };
-    const { keys } = await ask(scanOperation, walk);
-    expect(twin.execute(scanOperation, walk, "").keys.toSorted(), pattern).toEqual(keys.toSorted());
+    for (const of of ["locks", "wait lists"] as const) {
+      const walk = { names, pattern, of, cursor: SCAN_START };
+      const { keys } = await ask(scanOperation, walk);
+      const told = new Set(twin.execute(scanOperation, walk, "").keys);
+      expect(told, `${of} ${pattern}`).toEqual(new Set(keys));
+    }
   }
 });
 

@@ -1,10 +1,14 @@
-import { describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { LockKeyError, LockUnavailableError } from "../../src/errors.ts";
+import { readOperation } from "../../src/lock/read-operation.ts";
 import type { KeyInspection } from "../../src/redlock/inspect.ts";
+import type { ListedKey } from "../../src/redlock/list.ts";
 import { Redlock } from "../../src/redlock/redlock.ts";
 import { redisClient, redisClients, useRedisNodes } from "../support/redis.ts";
 
 const servers = useRedisNodes(3);
+
+afterEach(() => void vi.restoreAllMocks());
 
 async function withRedlock(
   use: (redlock: Redlock) => Promise<void>,
@@ -86,10 +90,72 @@ describe("list", () => {
     });
   });
 
+  it("asks about no more than 100 keys for the first page of many", async () => {
+    await withRedlock(async (redlock) => {
+      const keys = Array.from({ length: 1_000 }, (_, i) => `many:${i}`);
+      await Promise.all(keys.map((key) => redlock.acquire(key)));
+      for (const client of redisClients(servers))
+        await client.zadd("redlock:@waiters:many:7", 0, "1000000000001:bull:q:0001:7");
+      const read = vi.spyOn(readOperation, "keys");
+      let shown = 0;
+      for await (const _ of redlock.list()) if (++shown === 100) break;
+      expect(new Set(read.mock.calls.map(([{ key }]) => key)).size).toBe(100);
+    });
+  });
+
   it("refuses what is no pattern", async () => {
     await withRedlock(async (redlock) => {
       await expect(collect(redlock.list(""))).rejects.toThrow(LockKeyError);
       await expect(collect(redlock.list(5 as never))).rejects.toThrow(/^pattern: found 5/);
+    });
+  });
+});
+
+describe("keys", () => {
+  it("names each key once, with its waiters, and asks about no key", async () => {
+    await withRedlock(async (redlock) => {
+      const keys = Array.from({ length: 600 }, (_, i) => `account:${i}`);
+      await Promise.all(keys.map((key) => redlock.acquire(key)));
+      for (const client of redisClients(servers)) {
+        for (const id of [1, 2, 3]) {
+          await client.zadd("redlock:@waiters:account:7", id, `${id}:bull:q:0001:${id}`);
+          await client.zadd("redlock:@waiters:free:1", id, `${id}:bull:q:0001:${id}`);
+        }
+        await client.set("redlock:@waiters:strange", "no wait list");
+      }
+      const read = vi.spyOn(readOperation, "keys");
+      const listed = new Map<string, number>();
+      for await (const { key, waiting } of redlock.keys()) {
+        expect(listed.has(key), key).toBe(false);
+        listed.set(key, waiting);
+      }
+      expect(read).not.toHaveBeenCalled();
+      const waitedFor = [...listed].filter(([, waiting]) => waiting > 0);
+      expect(new Map(waitedFor)).toEqual(
+        new Map([
+          ["account:7", 3],
+          ["free:1", 3],
+        ]),
+      );
+      for (const key of keys) expect(listed.has(key), key).toBe(true);
+      const some: string[] = [];
+      for await (const { key } of redlock.keys("account:59?")) some.push(key);
+      expect(some).toHaveLength(10);
+    });
+  });
+
+  it("goes on with a master down, and says so when too few answer", async () => {
+    await withRedlock(async (redlock) => {
+      await redlock.acquire("k");
+      await servers.kill(0);
+      const walk = async () => {
+        const found: ListedKey[] = [];
+        for await (const each of redlock.keys()) found.push(each);
+        return found;
+      };
+      expect(await walk()).toEqual([{ key: "k", waiting: 0 }]);
+      await servers.kill(1);
+      await expect(walk()).rejects.toThrow(LockUnavailableError);
     });
   });
 });

@@ -1,9 +1,9 @@
 import type { AcquireReply, KeyHolder } from "../../lock/acquire-operation.ts";
 import type { ExtendReply } from "../../lock/extend-operation.ts";
 import type { LockIdentity } from "../../lock/lock-identity.ts";
-import type { Reading, ReadReply, ScanReply } from "../../lock/read-operation.ts";
+import type { Reading, ReadReply, Scanning, ScanReply } from "../../lock/read-operation.ts";
 import type { Releasing, ReleaseReply } from "../../lock/release-operation.ts";
-import { KEPT, type Names, parseStoredLock, RETENTION } from "../../lock/stored-lock.ts";
+import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored-lock.ts";
 import { type SimulatedGuard, unarmed } from "./simulated-guard.ts";
 import type { SimulatedHooks } from "./simulated-hooks.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
@@ -174,16 +174,20 @@ export class SimulatedLocks {
   }
 
   /** All in one step. */
-  scan({ names, pattern }: { names: Names; pattern: string }): ScanReply {
+  scan({ names, pattern, of }: Scanning): ScanReply {
     const glob = globOf(pattern);
-    const found = [names.lock(""), names.waiters("")].flatMap((prefix) =>
-      this.#redis
-        .keys()
-        .filter((name) => name.startsWith(prefix))
-        .map((name) => name.slice(prefix.length)),
-    );
-    const keys = found.filter((key) => key !== "" && !key.startsWith("@") && glob.test(key));
-    return { cursors: { locks: undefined, waitLists: undefined }, keys };
+    const areLists = of === "wait lists";
+    const prefix = areLists ? names.waiters("") : names.lock("");
+    const keys = this.#redis
+      .keys()
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => name.slice(prefix.length))
+      .filter((key) => key !== "" && !key.startsWith("@") && glob.test(key))
+      .map((key) => ({
+        key,
+        waiting: areLists ? this.#hooks.waitersOf(names, key, 0, 0).waiting : 0,
+      }));
+    return { cursor: undefined, keys };
   }
 
   #marksOf(key: string): { mark: number; closed: number } {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { printable } from "../../src/printable.ts";
-import { count, duration, list, moment } from "../../src/cli/words.ts";
+import { count, duration, list, moment } from "../../src/describe/words.ts";
 import { table, wrap } from "../../src/cli/screen.ts";
 
 describe("words for people", () => {

@@ -3,7 +3,7 @@ import { describeHolder, explainVote } from "../sentences.ts";
 import { printable } from "../printable.ts";
 import type { NodeInspection, WaiterInspection } from "../redlock/inspect.ts";
 import { advise } from "./advise.ts";
-import type { KeySummary } from "./summary.ts";
+import { isTaken, type KeySummary } from "./summary.ts";
 import { count, duration, moment } from "./words.ts";
 
 /** A part of the description of a key: a title above facts or sentences. */
@@ -51,6 +51,16 @@ export function describeKey(summary: KeySummary, prefix: string, now = Date.now(
 /** Names the holder of a key in a few words. */
 export function holderName({ job, holder }: Pick<KeySummary, "job" | "holder">): string {
   return job === undefined ? describeHolder(holder) : `job ${printable(job.job)}`;
+}
+
+/** Names the holder of a key, as an entry of a list of keys. */
+export function holderOf(summary: KeySummary): string {
+  const { nodes, holder } = summary;
+  if (!isTaken(summary)) return "(free)";
+  const foreign = nodes.find(({ state }) => state === "foreign");
+  if (holder === undefined && foreign !== undefined) return describeForeign(foreign);
+  if (holder === undefined) return "no holder has a quorum";
+  return holder.kept ? `${holderName(summary)} (done; kept by minHold)` : holderName(summary);
 }
 
 function holderSection({ state, job, holder, age, remaining, lastToken }: KeySummary): Section {
@@ -122,7 +132,7 @@ function describeNode(node: NodeInspection, winner: Holder | undefined): string 
 }
 
 /** Describes a value under the key that is not a lock. */
-export function describeForeign({ cause }: NodeInspection): string {
+function describeForeign({ cause }: NodeInspection): string {
   return `not a lock but ${cause ?? "another value"}`;
 }
 

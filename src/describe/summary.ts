@@ -51,6 +51,11 @@ export function isForgetful({ vote }: NodeInspection): boolean {
   return vote === "quarantined" || vote === "unarmed";
 }
 
+/** Whether the key is not free: a client holds it, or a value blocks it. */
+export function isTaken({ state }: Pick<KeySummary, "state">): boolean {
+  return state !== "free" && state !== "voteless";
+}
+
 /** The names of the masters with a property. */
 export function nodesThat(
   { nodes }: Pick<KeySummary, "nodes">,

@@ -1,0 +1,98 @@
+import { describe, expect, it, vi } from "vitest";
+import type { DashboardActions } from "../../src/dashboard/index.ts";
+import { ask, keyPath, memoryNodes, wordsOf } from "./support.ts";
+
+/** A key that is held, and a page on which `authorize` decides. */
+async function heldKey(authorize: DashboardActions["authorize"] = () => true) {
+  const masters = memoryNodes();
+  const redlock = masters.redlock();
+  const lock = await masters.hold("k");
+  const cancel = vi.spyOn(redlock, "cancel");
+  return { redlock, lock, cancel, page: ask(redlock, { actions: { authorize } }) };
+}
+
+/** The fields of the form on a page. */
+function formOf(text: string): Record<string, string> {
+  const fields = text.matchAll(/<input type="hidden" name="(\w+)" value="([^"]*)"/g);
+  return Object.fromEntries(Array.from(fields, ([, name = "", value = ""]) => [name, value]));
+}
+
+function post(fields: Record<string, string>, headers: Record<string, string> = {}): RequestInit {
+  return { method: "POST", body: new URLSearchParams(fields), headers };
+}
+
+describe("a request to stop", () => {
+  it("asks the holder that the viewer saw, with a reason, and shows the outcome", async () => {
+    const { page, cancel, lock } = await heldKey();
+    const form = formOf((await page(keyPath("k"))).text);
+    const reason = "wrong customer";
+    const { response } = await page("/cancel?key=k", post({ ...form, reason }));
+    expect([response.status, response.headers.get("location")]).toEqual([
+      303,
+      `key?key=k&asked=${lock.fencingToken}`,
+    ]);
+    expect(cancel.mock.calls).toEqual([["k", expect.stringMatching(/^an operator on .+: wrong/)]]);
+    const next = `/${response.headers.get("location")}`;
+    expect(wordsOf((await page(next)).text)).toContain("was asked to stop, and still has the key");
+    await lock.release();
+    expect(wordsOf((await page(next)).text)).toContain("that was asked to stop has stopped");
+  });
+
+  it("does not reach the next holder", async () => {
+    const { page, cancel, lock, redlock } = await heldKey();
+    const form = formOf((await page(keyPath("k"))).text);
+    await lock.release();
+    await redlock.acquire("k");
+    expect((await page("/cancel?key=k", post(form))).response.status).toBe(303);
+    expect(cancel).not.toHaveBeenCalled();
+  });
+
+  it.each<[what: string, change: (form: Record<string, string>) => RequestInit, path?: string]>([
+    ["without a token", ({ holder = "" }) => post({ holder })],
+    ["with the token of another dashboard", (form) => post({ ...form, token: "A".repeat(43) })],
+    ["with a token that is none", (form) => post({ ...form, token: "é" })],
+    ["for another key", (form) => post(form), "/cancel?key=other"],
+    ["for another holder", (form) => post({ ...form, holder: "7" })],
+    ["from another site", (form) => post(form, { "sec-fetch-site": "cross-site" })],
+    ["from a site beside it", (form) => post(form, { "sec-fetch-site": "same-site" })],
+    ["that is too large", (form) => post({ reason: "x".repeat(10_000), ...form })],
+  ])("%s is refused", async (_, change, path = "/cancel?key=k") => {
+    const { page, cancel } = await heldKey();
+    const form = formOf((await page(keyPath("k"))).text);
+    expect(Object.keys(form)).toEqual(["holder", "token"]);
+    expect((await page(path, change(form))).response.status).toBe(403);
+    expect(cancel).not.toHaveBeenCalled();
+  });
+
+  it("is refused, and not offered, while authorize does not return true", async () => {
+    let verdict: unknown = true;
+    const { page, cancel } = await heldKey(() => verdict as boolean);
+    const form = formOf((await page(keyPath("k"))).text);
+    for (verdict of [false, undefined, 1, "yes", Promise.resolve(false)]) {
+      expect((await page(keyPath("k"))).text).not.toContain("<form");
+      expect((await page("/cancel?key=k", post(form))).response.status).toBe(403);
+    }
+    verdict = Promise.resolve(true);
+    expect((await page("/cancel?key=k", post(form))).response.status).toBe(303);
+    expect(cancel).toHaveBeenCalledTimes(1);
+  });
+
+  it("fails with what authorize throws", async () => {
+    const { page, cancel } = await heldKey(() => {
+      throw new Error("the session store is down");
+    });
+    await expect(page("/cancel?key=k", post({}))).rejects.toThrow("the session store is down");
+    expect(cancel).not.toHaveBeenCalled();
+  });
+
+  it("is refused by a dashboard without actions", async () => {
+    const masters = memoryNodes();
+    const redlock = masters.redlock();
+    await masters.hold("k");
+    const cancel = vi.spyOn(redlock, "cancel");
+    const { response, text } = await ask(redlock)("/cancel?key=k", post({}));
+    expect(response.status).toBe(403);
+    expect(text).toContain("read-only");
+    expect(cancel).not.toHaveBeenCalled();
+  });
+});
