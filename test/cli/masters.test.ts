@@ -99,7 +99,7 @@ describe("inspect", () => {
 
   it("reports of a key under minHold that its job is done and nothing needs doing", async () => {
     const connection = { url: queueNodes.urls[0]! };
-    const process = withLock({ redlock, key: "a", minHold: 8_000 }, async (_job: Job) => {
+    const process = withLock({ redlock, key: "a", minHold: 14_000 }, async (_job: Job) => {
       await Promise.resolve();
     });
     const [queue, worker] = [
