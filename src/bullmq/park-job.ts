@@ -85,11 +85,11 @@ async function join(
     const again = (): void => void join(activation, waiter, keys, { tries, until });
     after(clock, REJOINING, closing, again);
   }
-  if (joined.quiet && joined.replaced.length === 0) return;
+  if (joined.taken && joined.replaced.length === 0) return;
   const wake = async (): Promise<void> => {
     await Promise.all([
       waitLists.dismiss(joined.replaced),
-      joined.quiet ? undefined : waitLists.check(keys),
+      joined.taken ? undefined : waitLists.check(keys),
     ]);
   };
   if (closing.aborted) await wake();
