@@ -29,18 +29,15 @@ export class Activation {
     jobToken: string | undefined,
     cancel: AbortSignal | undefined,
   ) {
-    const { engine } = settings;
     this.context = context;
     this.settings = settings;
     this.job = job;
     this.jobToken = jobToken;
     this.cancel = cancel;
-    this.renewal = new JobLockRenewal(job, jobToken, engine.clock);
+    this.renewal = new JobLockRenewal(job, jobToken, settings.engine.clock);
     const { queueId } = context;
     this.waiter =
       queueId === undefined ? undefined : waiterOf(job, queueId, canSupersede(settings.onConflict));
-    context.checkSettings(settings, job);
-    if (!engine.parkedJobs.isEmpty) engine.parkedJobs.delete(nameOf(job));
   }
 
   /** Aborts when the worker begins to close. */
@@ -95,15 +92,18 @@ export class Activation {
   }
 }
 
-/** Begins an activation of a job. */
+/** Begins an activation: the job is not parked any longer. */
 export async function activate(
   settings: LockSettings,
   job: Job,
   jobToken: string | undefined,
   cancel: AbortSignal | undefined,
 ): Promise<Activation> {
+  const { engine } = settings;
   const context = contextOf(job);
-  const opening = context.open(settings.engine, job);
+  const opening = context.open(engine, job);
   if (opening !== undefined) await opening;
+  context.checkSettings(settings, job);
+  if (!engine.parkedJobs.isEmpty) engine.parkedJobs.delete(nameOf(job));
   return new Activation(context, settings, job, jobToken, cancel);
 }

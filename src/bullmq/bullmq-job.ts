@@ -73,7 +73,7 @@ export function jobClassOf(job: Job): JobClass {
   return job.constructor as unknown as JobClass;
 }
 
-/** How long BullMQ's own lock of the job lives, in ms; `undefined` when the worker is told not to renew it. */
+/** How long BullMQ's own lock of the job lives, in ms; `undefined` when the worker is set not to renew it. */
 export function lockDurationOf(job: Job): number | undefined {
   const { opts } = workerOf(job);
   return opts?.skipLockRenewal === true ? undefined : (opts?.lockDuration ?? DEFAULT_LOCK_DURATION);
@@ -163,6 +163,6 @@ export async function runScript(
 }
 
 function storeOf(job: Job): JobStore | undefined {
-  // BullMQ 5 has the same methods in another place.
+  // BullMQ 5 has the same methods on another object.
   return workerOf(job).backend ?? (job as unknown as { scripts?: JobStore }).scripts;
 }

@@ -12,7 +12,7 @@ const LONGEST_HOST = 64;
 /** The part of a mark that says where the queue ends in the name. */
 const MEASURE_LENGTH = 2;
 const NO_MEASURE = "__";
-/** The part of a mark that tells jobs apart: the creation time, until the year 5000, or 54 bits of a hash. */
+/** The part of a mark that distinguishes jobs: the creation time, until the year 5000, or 54 bits of a hash. */
 const IDENTITY_LENGTH = 9;
 const REST = /^\d+ \([^()]+ pid \d+\) #[\w-]+$/;
 const PLAIN_TIME = /^[\da-z]{1,9}$/;
@@ -40,7 +40,7 @@ export function isSameJob(job: Job, holder: Holder | undefined): boolean {
   return text.startsWith(start) && REST.test(text.slice(start.length)) && text.endsWith(`#${mark}`);
 }
 
-/** The creation time tells jobs of two Redis servers apart, and a job from a removed one with the same id. */
+/** The creation time distinguishes jobs of two Redis servers, and a job from a removed job with the same id. */
 function identify(job: Job): { shown: string; mark: string } {
   const name = nameOf(job);
   const shown = shorten(printable(name), LONGEST_NAME);

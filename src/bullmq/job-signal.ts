@@ -84,7 +84,7 @@ export class JobSignal extends LinkedSignal {
     return this.#cancelledBy;
   }
 
-  /** The loss of one of the two locks. Once the lock is released, a loss cannot be told from the release. */
+  /** The loss of one of the two locks. Once the lock is released, a loss looks the same as the release. */
   get loss(): LockLostError | undefined {
     try {
       this.#lock.assertNotLost();

@@ -154,7 +154,7 @@ export function canSupersede(onConflict: LockSettings["onConflict"]): boolean {
 }
 
 /**
- * Whether jobs join the wait list at their conflict. They do for a function too: it is told how many jobs wait, and of jobs that
+ * Whether jobs join the wait list at their conflict. They do for a function too: it receives how many jobs wait, and of jobs that
  * conflict at the same time each must count.
  */
 export function mayPark(onConflict: LockSettings["onConflict"]): boolean {

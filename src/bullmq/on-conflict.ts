@@ -15,7 +15,7 @@ import type { ConflictPolicy, SkippedResult } from "./options.ts";
 import { delayJob, parkJob } from "./park-job.ts";
 
 /** Why a job has no lock. */
-type Hindrance = LockConflictError | LockUnavailableError | RedlockClosedError;
+type Refusal = LockConflictError | LockUnavailableError | RedlockClosedError;
 
 /** How a job asks for its keys. */
 export class Attempt {
@@ -42,7 +42,7 @@ export class Skipped<Result = unknown> {
 }
 
 /**
- * Does with a job that has no lock what its policies say.
+ * Applies the policies of a job to an attempt that brought no lock.
  * @returns the next attempt, a lock that holds nothing for a job that runs without one, or what the job completes with.
  * @throws the error that tells BullMQ that the job was delayed, or that fails it.
  */
@@ -57,18 +57,20 @@ export async function afterRefusal(
   const { waiter, conflict } = attempt;
   if (conflict !== undefined) {
     const isClosing = closing.aborted && error === closing.reason;
-    if (isClosing) return await delay(activation, keys, waiter, conflict);
-    if (error instanceof LockConflictError) return await delay(activation, keys, waiter, error);
+    if (isClosing) return await parkOrDelay(activation, keys, waiter, conflict);
+    if (error instanceof LockConflictError)
+      return await parkOrDelay(activation, keys, waiter, error);
   } else {
     if (error instanceof ReplacedError)
-      return await giveUpPosition(activation, keys, waiter, error.by);
-    if (error instanceof LockConflictError) return await giveWay(activation, keys, waiter, error);
+      return await afterReplacement(activation, keys, waiter, error.by);
+    if (error instanceof LockConflictError)
+      return await afterConflict(activation, keys, waiter, error);
   }
-  return await withoutLock(activation, keys, error);
+  return await afterFailure(activation, keys, error);
 }
 
-/** Another holder has a key. */
-async function giveWay(
+/** Applies `onConflict`: another holder has a key. */
+async function afterConflict(
   activation: Activation,
   keys: readonly string[],
   waiter: Waiter | undefined,
@@ -86,17 +88,17 @@ async function giveWay(
     if (policy === "skip") return await skip(activation, conflict, "conflict");
     throw await fail(activation, conflict);
   }
-  // Only now is it known: a function may choose any policy.
+  // A function may choose any policy, so this is not known before.
   const chosen = waiter && { ...waiter, replaceable: canSupersede(policy) };
   if (policy === "wait") return new Attempt(chosen, settings.waitTimeout, conflict);
   if (policy === "cancelInProgress" && waiter !== undefined) {
     settings.engine.cancelRequests.ask(conflict, waiter.position, describeAsHolder(job));
   }
-  return await delay(activation, keys, chosen, conflict);
+  return await parkOrDelay(activation, keys, chosen, conflict);
 }
 
 /** A later job supersedes this one, if this one's policy allows it. */
-async function giveUpPosition(
+async function afterReplacement(
   activation: Activation,
   keys: readonly string[],
   waiter: Waiter | undefined,
@@ -115,8 +117,8 @@ async function giveUpPosition(
   return await skip(activation, conflict, "superseded");
 }
 
-/** There is no lock, and no holder either. */
-async function withoutLock(
+/** Applies `onUnavailable`, or ends the activation: there is no lock, and no holder either. */
+async function afterFailure(
   activation: Activation,
   keys: readonly string[],
   error: unknown,
@@ -124,12 +126,14 @@ async function withoutLock(
   const { settings, renewal } = activation;
   if (error instanceof LockUnavailableError) {
     if (settings.onUnavailable === "fail") throw await fail(activation, error);
-    if (settings.onUnavailable === "delay") return await delay(activation, keys, undefined, error);
+    if (settings.onUnavailable === "delay")
+      return await parkOrDelay(activation, keys, undefined, error);
     await activation.log(`${error.message}; runs without a lock`);
     return new UnheldLock();
   }
   // The program closed its Engine before its worker: other processes can still run the job.
-  if (error instanceof RedlockClosedError) return await delay(activation, keys, undefined, error);
+  if (error instanceof RedlockClosedError)
+    return await parkOrDelay(activation, keys, undefined, error);
   if (renewal.lost.aborted && error === renewal.lost.reason) {
     throw delayedError("BullMQ gave the job to another worker");
   }
@@ -154,11 +158,11 @@ async function choosePolicy(
  * Parks the job after a conflict, or delays it for a while where it cannot be woken, unless it has waited for as long as it may.
  * @throws the error that tells BullMQ that the job was delayed, or that it has waited for too long.
  */
-async function delay(
+async function parkOrDelay(
   activation: Activation,
   keys: readonly string[],
   waiter: Waiter | undefined,
-  cause: Hindrance,
+  cause: Refusal,
 ): Promise<Skipped> {
   const { settings, job } = activation;
   const { maxWait, engine } = settings;
@@ -171,7 +175,7 @@ async function delay(
   let ms = isParked
     ? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead, ttl }, fraction)
     : backoff(times, conflict?.retryAfter, fraction);
-  const since = (times === 0 ? undefined : await sinceWhen(activation)) ?? engine.clock.wall();
+  const since = (times === 0 ? undefined : await startOfWait(activation)) ?? engine.clock.wall();
   if (maxWait !== undefined) {
     const left = maxWait - (engine.clock.wall() - since);
     if (left > 0) ms = Math.min(ms, Math.ceil(left));
@@ -189,8 +193,11 @@ async function delay(
   throw (await delayJob(activation, { ...request, reason })).error;
 }
 
-/** Where only a measure depends on it, a queue that does not answer is no reason to fail the job. */
-async function sinceWhen({ settings: { maxWait }, job }: Activation): Promise<number | undefined> {
+/** When the wait began. Without `maxWait` only a measure depends on it, so a queue that does not answer fails no job. */
+async function startOfWait({
+  settings: { maxWait },
+  job,
+}: Activation): Promise<number | undefined> {
   const since = waitingSince(job);
   return await (maxWait === undefined ? since.catch(() => undefined) : since);
 }
@@ -199,7 +206,7 @@ async function sinceWhen({ settings: { maxWait }, job }: Activation): Promise<nu
 async function endWait(
   activation: Activation,
   keys: readonly string[],
-  cause: Hindrance,
+  cause: Refusal,
 ): Promise<Skipped> {
   activation.leave(keys);
   if (activation.settings.onMaxWait === "fail") throw await fail(activation, cause);
@@ -235,7 +242,7 @@ async function skip(
 }
 
 /** Makes the error that fails the job. */
-async function fail(activation: Activation, cause: Hindrance): Promise<Error> {
+async function fail(activation: Activation, cause: Refusal): Promise<Error> {
   await activation.log(`${cause.message}; failed`);
   return cause;
 }

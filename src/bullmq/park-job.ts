@@ -34,7 +34,7 @@ interface DelayRequest {
   readonly delay: number;
   /** The fields that are written into the hash of the job in the same step. */
   readonly fields?: JobFields | undefined;
-  /** A write beside the move: a cancel that comes before it is done still counts. */
+  /** A write that runs beside the move: a job that is cancelled before its end is not parked. */
   readonly logged?: Promise<void> | undefined;
 }
 
@@ -57,7 +57,7 @@ export async function parkJob(
   const { moved, error } = await delayJob(activation, { ...request, reason: "conflict" });
   if (!moved) return error;
   // @protection a job joins when it is delayed, not before
-  const joining = join(activation, waiter, request.keys, {
+  const joining = joinWaitLists(activation, waiter, request.keys, {
     tries,
     until: engine.clock.now() + request.delay,
   });
@@ -71,7 +71,7 @@ export async function parkJob(
  * Joins the wait lists, each second again until a quorum has registered the job or the job has come back by itself: a conflict that
  * one master reported may have registered the job on that master alone, which may forget it.
  */
-async function join(
+async function joinWaitLists(
   activation: Activation,
   waiter: Waiter,
   keys: readonly string[],
@@ -82,14 +82,14 @@ async function join(
   const keptFor = 2 * (settings.lock.ttl ?? settings.engine.settings.ttl);
   const joined = await waitLists.join(waiter, keys, { state: "parked", tries, keptFor });
   if (!joined.answered && !closing.aborted && clock.now() + REJOINING < until) {
-    const again = (): void => void join(activation, waiter, keys, { tries, until });
-    after(clock, REJOINING, closing, again);
+    const joinAgain = (): void => void joinWaitLists(activation, waiter, keys, { tries, until });
+    after(clock, REJOINING, closing, joinAgain);
   }
-  if (joined.quiet && joined.replaced.length === 0) return;
+  if (joined.taken && joined.replaced.length === 0) return;
   const wake = async (): Promise<void> => {
     await Promise.all([
       waitLists.dismiss(joined.replaced),
-      joined.quiet ? undefined : waitLists.check(keys),
+      joined.taken ? undefined : waitLists.check(keys),
     ]);
   };
   if (closing.aborted) await wake();
@@ -120,13 +120,12 @@ export async function delayJob(
     engine.events.emit("parked", { keys, job: name, queue, reason, delay });
   }
   await logged;
-  const late = activation.cancelled;
-  if (!moved || late === undefined) {
-    return { moved, error: delayedError(`delayed for ${delay} ms: ${reason}`) };
-  }
+  const error = delayedError(`delayed for ${delay} ms: ${reason}`);
+  const cancelledSince = activation.cancelled;
+  if (!moved || cancelledSince === undefined) return { moved, error };
   activation.leave(keys);
-  await endDelayed(activation, late);
-  return { moved: false, error: delayedError(`delayed for ${delay} ms: ${reason}`) };
+  await endDelayed(activation, cancelledSince);
+  return { moved: false, error };
 }
 
 /** Moves the job; false when it is gone already, or when BullMQ will find it stalled. */
@@ -137,21 +136,21 @@ async function tryToMove(
   const { job, jobToken, renewal, closing, settings } = activation;
   const { clock } = settings.engine;
   const endsAt = clock.now() + (lockDurationOf(job) ?? PATIENCE);
-  for (let rest = FIRST_PAUSE; ; rest = Math.min(rest * 2, LONGEST_PAUSE)) {
+  for (let ms = FIRST_PAUSE; ; ms = Math.min(ms * 2, LONGEST_PAUSE)) {
     // A renewal that comes after the move would look like a lost job.
     renewal.stop();
     try {
       await moveToDelayed(job, jobToken, { now: clock.wall(), delay, fields });
       return true;
     } catch (error) {
-      if (isGone(error)) return rest > FIRST_PAUSE && (await isDelayed(job));
-      if (closing.aborted || clock.now() + rest > endsAt) {
+      if (isGone(error)) return ms > FIRST_PAUSE && (await isDelayed(job));
+      if (closing.aborted || clock.now() + ms > endsAt) {
         const what = `could not move job ${nameOf(job)} to the delayed set, BullMQ will find it stalled`;
         activation.warn("delay-failed", what, error);
         return false;
       }
       renewal.start();
-      await pause(clock, rest, closing);
+      await pause(clock, ms, closing);
     }
   }
 }

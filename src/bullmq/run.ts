@@ -4,7 +4,6 @@ import { quoteKeys } from "../sentences.ts";
 import type { Lock } from "../lock/lock.ts";
 import { within } from "../pause.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";
-
 import { type Activation, activate } from "./activation.ts";
 import { isControlError, unrecoverableError } from "./control-errors.ts";
 import { describeAsHolder } from "./holder.ts";
@@ -16,9 +15,9 @@ import { type LockSettings, mayPark } from "./lock-settings.ts";
 import { afterRefusal, Attempt, Skipped } from "./on-conflict.ts";
 import { afterLoss, type Outcome } from "./on-loss.ts";
 
-/** How many milliseconds a job with a lock waits at most to learn since when it has waited. */
+/** Most milliseconds that a job with a lock waits for the time at which its wait began. */
 const LONGEST_READ = 500;
-/** How many milliseconds a job waits at most until the next waiter is woken. */
+/** Most milliseconds that a job waits until the next waiter is woken. */
 const LONGEST_WAKE = 500;
 
 /** The user's processor. */
@@ -43,8 +42,8 @@ export async function runLocked(
   try {
     const lock = await acquireLock(activation);
     if (lock instanceof Skipped) return lock.result;
-    const settled = await run(activation, lock, processor);
-    // Only after the processor has settled, whatever was lost: the next holder would meet it at work.
+    const settled = await runProcessor(activation, lock, processor);
+    // Even a lost lock is released only after the processor has settled: the next holder would run beside it.
     await release(activation, lock, settled);
     const loss = lossThatCounts(settings, settled);
     if (loss !== undefined) throw await afterLoss(activation, loss, settled.outcome);
@@ -67,7 +66,7 @@ async function acquireLock(activation: Activation): Promise<InternalLock | Skipp
     }
     for (;;) {
       try {
-        return await acquire(activation, keys, attempt);
+        return await acquireOnce(activation, keys, attempt);
       } catch (error) {
         const next = await afterRefusal(activation, keys, attempt, error);
         if (!(next instanceof Attempt)) return next;
@@ -80,25 +79,25 @@ async function acquireLock(activation: Activation): Promise<InternalLock | Skipp
   }
 }
 
-async function acquire(
+async function acquireOnce(
   { settings, job, cancel, renewal, closing }: Activation,
   keys: readonly string[],
   { waiter, waitTimeout, conflict }: Attempt,
 ): Promise<InternalLock> {
   const { engine, onConflict } = settings;
   const options = { ...settings.lock, holder: describeAsHolder(job), waitTimeout };
-  const inLine = timesDelayed(job) > 0;
+  const wasDelayed = timesDelayed(job) > 0;
   // Beside the acquisition, and only for an event that has a listener.
   const since =
-    inLine && engine.events.hears("acquired")
+    wasDelayed && engine.events.hears("acquired")
       ? waitingSince(job).catch(() => undefined)
       : undefined;
   const lock = await engine.acquire(keys, options, true, {
     job,
     ...(since === undefined ? {} : { waitingSince: since }),
     ...(waiter === undefined ? {} : { waiter }),
-    listed: inLine,
-    // At the conflict itself, so that no later job comes before it, and no other takes the key from a holder that was asked to stop.
+    listed: wasDelayed,
+    // The job joins at the conflict itself: no later job comes before it, and none takes the key from a holder that it asks to stop.
     joins: onConflict === "cancelInProgress" ? "replacing" : mayPark(onConflict),
     cancel,
     stops: conflict === undefined ? [renewal.lost] : [renewal.lost, closing],
@@ -107,7 +106,7 @@ async function acquire(
   return lock;
 }
 
-/** How a job under its lock came to its end. */
+/** How a processor settled, and what happened to its lock and its job until then. */
 interface Settled {
   readonly outcome: Outcome;
   readonly loss: LockLostError | undefined;
@@ -115,8 +114,7 @@ interface Settled {
   readonly cancelledBy: string | undefined;
 }
 
-/** Runs the processor. */
-async function run(
+async function runProcessor(
   activation: Activation,
   lock: InternalLock,
   processor: LockedProcessor,
@@ -124,7 +122,7 @@ async function run(
   const { settings, job, jobToken } = activation;
   const { maxHold, engine } = settings;
   if (logsLock(settings, lock)) await activation.log(`acquired ${describe(lock)}`);
-  const stop = new JobSignal(activation, lock);
+  const jobSignal = new JobSignal(activation, lock);
   const limit =
     maxHold === undefined
       ? undefined
@@ -134,13 +132,13 @@ async function run(
   try {
     const { cancelled } = activation;
     if (cancelled !== undefined) throw cancelled;
-    const value = await processor(job, jobToken ?? "", stop.signal, lock);
+    const value = await processor(job, jobToken ?? "", jobSignal.signal, lock);
     outcome = { kind: "returned", value };
   } catch (error) {
     outcome = { kind: "threw", error };
   }
-  const { loss, cancelledBy } = stop;
-  stop.end();
+  const { loss, cancelledBy } = jobSignal;
+  jobSignal.end();
   setLock(job, undefined);
   engine.clock.clearTimer(limit);
   return { outcome, loss, cancelledBy };
@@ -155,9 +153,9 @@ async function release(
   const { settings, waiter, job } = activation;
   const { minHold, engine } = settings;
   const returned = outcome.kind === "returned";
-  const isWhole = returned && loss === undefined;
-  const holdFor = isWhole ? Math.max(0, Math.round(minHold - lock.age)) : 0;
-  const completes = returned && (loss === undefined || settings.onLost === "continue");
+  const succeeded = returned && loss === undefined;
+  const holdFor = succeeded ? Math.max(0, Math.round(minHold - lock.age)) : 0;
+  const completes = succeeded || (returned && settings.onLost === "continue");
   const supersedes = completes && waiter?.replaceable === true;
   const done = supersedes ? positionWhenDone(job, waiter, engine.clock.wall()) : "";
   const released = await lock.releaseAfter(holdFor, done);

@@ -143,7 +143,7 @@ export class WorkerContext {
       waitLists.open(id, adapter);
       worker.once?.("closed", () => waitLists.shut(id, adapter));
     }
-    waitLists.isServed(id);
+    waitLists.noteServed(id);
   }
 
   /** The first jobs of a worker share one request. */

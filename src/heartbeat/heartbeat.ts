@@ -103,7 +103,7 @@ export class Heartbeat implements Task, LeaseListener {
   }
 
   /** Extends now, by `ttl` or the lock's own ttl. `settle` runs with the outcome. */
-  extend(ttl: number = this.#lease.grantedTtl, settle?: (outcome: ExtendOutcome) => void): void {
+  extend(ttl: number = this.#lease.ttl, settle?: (outcome: ExtendOutcome) => void): void {
     const sentAt = this.#clock.now();
     const before = this.#lease.validUntil;
     this.#lease.extend(ttl, (outcome) => {
@@ -142,7 +142,7 @@ export class Heartbeat implements Task, LeaseListener {
     const votes = this.#lastVotes;
     if (this.#interval === false) return { reason: "ended", votes };
     const blockedFor = this.#timers.lateBy(now);
-    const isBlocked = votes.length === 0 && blockedFor > this.#lease.grantedTtl / BLOCKED_PART;
+    const isBlocked = votes.length === 0 && blockedFor > this.#lease.ttl / BLOCKED_PART;
     return isBlocked ? { reason: "blocked", votes, blockedFor } : { reason: "expired", votes };
   }
 
@@ -160,11 +160,11 @@ export class Heartbeat implements Task, LeaseListener {
 
   #retryAt(now: number): number {
     if (this.#interval === false) return Infinity;
-    const { grantedTtl, usableUntil } = this.#lease;
-    const pause = Math.max(grantedTtl / RETRY_PART, Math.min(SHORTEST_RETRY, this.#interval / 2));
+    const { ttl, usableUntil } = this.#lease;
+    const pause = Math.max(ttl / RETRY_PART, Math.min(SHORTEST_RETRY, this.#interval / 2));
     const next = now + pause * (0.75 + this.#random.fraction() / 2);
     // The last retry comes early enough to be answered.
-    const lastChance = usableUntil - grantedTtl / LAST_CHANCE_PART;
+    const lastChance = usableUntil - ttl / LAST_CHANCE_PART;
     return lastChance > now ? Math.min(next, lastChance) : next;
   }
 }

@@ -1,5 +1,5 @@
 import type { Operation } from "../redis/operation.ts";
-import { lockAndFence, type LockIdentity, valueOf } from "./lock-identity.ts";
+import { lockAndFence, type TimedIdentity, valueOf } from "./lock-identity.ts";
 import { acquireEntry } from "./fast-path.ts";
 import { parseStoredLock, RETENTION, type StoredLock } from "./stored-lock.ts";
 import { formatRequester } from "./wait-list-hooks.ts";
@@ -49,7 +49,7 @@ export type AcquireReply =
  * Tokens are compared as numbers (exact below 2^53) and stored as the text they came in: Lua would write a large
  * number as `1.79e+15`.
  */
-export const acquireOperation: Operation<LockIdentity & { readonly ttl: number }, AcquireReply> = {
+export const acquireOperation: Operation<TimedIdentity, AcquireReply> = {
   name: "acquire",
   lua: `
   local value, token, ttl, guarded, prefix = argv[1], argv[2], argv[3], argv[4] == '1', argv[5]

@@ -3,23 +3,9 @@ import type { Responses } from "../redis/operation.ts";
 import { type AcquireReply, acquireOperation, type UnarmedGuard } from "./acquire-operation.ts";
 import { Lease } from "./lease.ts";
 import type { LockContext } from "./lock-context.ts";
-import type { LockIdentity } from "./lock-identity.ts";
+import type { TimedIdentity } from "./lock-identity.ts";
 import { judge, markOf, type Verdict, type Vote } from "./quorum.ts";
 import type { ReservationListener } from "./tally.ts";
-
-const UNARMED: Record<UnarmedGuard, string> = {
-  absent: "new, or lost its memory",
-  other: "was restarted, or took the data of another server",
-  unsure: "lost its memory, and no master has told yet how long the locks can be that it forgot",
-};
-
-/** Describes why a guard gives no vote. */
-export function describeUnarmed(
-  reply: AcquireReply & { readonly status: "unarmed" | "too long" },
-): string {
-  if (reply.status === "unarmed") return UNARMED[reply.guard];
-  return "not all masters have been told of so long a ttl";
-}
 
 const UNDECIDED: Verdict = { kind: "undecided" };
 const PENDING: Vote = { kind: "pending" };
@@ -28,7 +14,7 @@ const GRANTED: Vote = { kind: "granted" };
 /**
  * One round of voting: asks all masters once, with one token, and judges their votes until they are decided.
  *
- * A single object without closures, since nearly every lock takes one.
+ * One object without closures, because nearly every lock needs one.
  */
 export class AcquireRound implements Responses<AcquireReply> {
   readonly lease: Lease;
@@ -37,7 +23,8 @@ export class AcquireRound implements Responses<AcquireReply> {
   readonly #context: LockContext;
   readonly #traces: boolean[];
   readonly #decided: (round: AcquireRound) => void;
-  #rollingBack: ReservationListener | undefined;
+  /** Present from {@link rollBack} on. */
+  #rollbackListener: ReservationListener | undefined;
 
   /**
    * @param traces the masters that may hold something of the attempt; shared by its rounds.
@@ -45,7 +32,7 @@ export class AcquireRound implements Responses<AcquireReply> {
    */
   constructor(
     context: LockContext,
-    identity: LockIdentity & { readonly ttl: number },
+    identity: TimedIdentity,
     traces: boolean[],
     decided: (round: AcquireRound) => void,
   ) {
@@ -76,35 +63,51 @@ export class AcquireRound implements Responses<AcquireReply> {
   }
 
   /**
-   * Rolls back what the rounds of the attempt may have left: now on masters that have granted or failed, which may still grant
-   * late, and on the others when they have voted.
+   * Rolls back what the rounds of the attempt may have left: at once on the masters that have voted, on the others after
+   * their votes. A master that failed may still have granted.
    */
   rollBack(listener: ReservationListener): void {
-    this.#rollingBack = listener;
-    for (const node of this.votes.keys()) this.#rollBackOn(node);
+    this.#rollbackListener = listener;
+    for (const node of this.votes.keys()) this.#rollBackOn(node, listener);
   }
 
   #note(node: number, reply: AcquireReply, sentAt: number): void {
     this.#context.guards.onReply(node, reply);
     // Also after the verdict: each further master makes the lock last longer.
-    if (reply.status === "granted") this.lease.confirm(node, sentAt, this.lease.grantedTtl);
+    if (reply.status === "granted") this.lease.confirm(node, sentAt, this.lease.ttl);
   }
 
   #cast(node: number, vote: Vote): void {
     const { masters, tokens } = this.#context;
     this.votes[node] = vote;
     if (!isRefusal(vote)) this.#traces[node] = true;
-    if (this.#rollingBack !== undefined) this.#rollBackOn(node);
+    const listener = this.#rollbackListener;
+    if (listener !== undefined) this.#rollBackOn(node, listener);
     tokens.observe(markOf(vote));
     if (this.verdict.kind !== "undecided") return;
     this.verdict = judge(this.votes, masters.quorum, this.lease.identity.token);
     if (this.verdict.kind !== "undecided") this.#decided(this);
   }
 
-  #rollBackOn(node: number): void {
+  #rollBackOn(node: number, listener: ReservationListener): void {
     const hasTrace = this.votes[node] !== PENDING && this.#traces[node] === true;
-    if (hasTrace && this.#rollingBack !== undefined) this.lease.rollBack(node, this.#rollingBack);
+    if (hasTrace) this.lease.rollBack(node, listener);
   }
+}
+
+const UNARMED: Record<UnarmedGuard, string> = {
+  absent: "new, or lost its memory",
+  other: "was restarted, or took the data of another server",
+  unsure:
+    "lost its memory, and no master has reported yet how long the locks can be that it forgot",
+};
+
+/** Describes why a guard gives no vote. */
+export function describeUnarmed(
+  reply: AcquireReply & { readonly status: "unarmed" | "too long" },
+): string {
+  if (reply.status === "unarmed") return UNARMED[reply.guard];
+  return "not all masters know of so long a ttl yet";
 }
 
 /** Whether the master has stored nothing. */

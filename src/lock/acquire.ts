@@ -51,6 +51,7 @@ const FURTHER_TRIES = 8;
  *
  * Invariant: a round that is not granted is rolled back before the attempt goes on, so only a granted attempt holds anything.
  * @param settle runs once with the outcome, synchronously with the deciding vote when the first round is granted.
+ * @param failed runs instead with an unexpected error.
  * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/ ("Retry on Failure")
  */
 export function acquire(
@@ -62,7 +63,10 @@ export function acquire(
   new Attempt(context, request).start(settle, failed);
 }
 
-/** A decided round. Its verdict and votes may differ from the round's own when the round came too late or to no end. */
+/**
+ * A round after which no other follows in its try. The verdict and the votes differ from the round's own after a grant that
+ * came too late, and after the last of the `stale` rounds.
+ */
 interface Decision {
   readonly round: AcquireRound;
   readonly verdict: Verdict;
@@ -95,14 +99,14 @@ class Attempt {
     this.#askAll((round) => {
       if (round.verdict.kind === "granted" && this.#isLongEnough(round.lease)) {
         settle({ kind: "granted", lease: round.lease, rounds: 1 });
-      } else this.#goOn(round).then(settle, failed);
+      } else this.#continueFrom(round).then(settle, failed);
     });
   }
 
-  async #goOn(first: AcquireRound): Promise<AcquireOutcome> {
+  async #continueFrom(first: AcquireRound): Promise<AcquireOutcome> {
     try {
-      for (let round = first; ; round = await this.#tryAgain()) {
-        const outcome = await this.#outcomeOf(await this.#untilNotStale(round));
+      for (let round = first; ; round = await this.#nextTry()) {
+        const outcome = await this.#outcomeOf(await this.#untilDecided(round));
         if (outcome !== undefined) return outcome;
       }
     } finally {
@@ -110,30 +114,29 @@ class Attempt {
     }
   }
 
-  #tryAgain(): Promise<AcquireRound> {
+  #nextTry(): Promise<AcquireRound> {
     this.#furtherTries += 1;
     this.#triedAt = this.#context.clock.now();
     this.#armedBefore = this.#context.guards.armed;
     return this.#nextRound();
   }
 
-  /** Starts further rounds with growing tokens until a round does not end `stale`. */
-  async #untilNotStale(round: AcquireRound): Promise<Decision> {
-    for (let rounds = 1; ; rounds++) {
-      const { verdict, votes, lease } = round;
-      if (verdict.kind === "granted") {
-        if (this.#isLongEnough(lease)) return { round, verdict, votes };
-        const late = votes.map((vote) => tooLate(vote, this.#request.ttl));
-        return { round, verdict: { kind: "unavailable" }, votes: late };
-      }
-      const joinsLate = verdict.kind === "conflict" && hasNotJoined(lease.identity, votes);
-      const goesOn = rounds < TOKEN_ROUNDS && this.#request.wanted();
-      if (!joinsLate || !goesOn) {
-        if (verdict.kind !== "stale") return { round, verdict, votes };
-        if (!goesOn) return { round, verdict: { kind: "split", blockers: [] }, votes };
-      }
+  /** Starts further rounds of the try, with growing tokens, until one of them is the last. */
+  async #untilDecided(round: AcquireRound): Promise<Decision> {
+    for (let rounds = 1; needsHigherToken(round); rounds++) {
+      if (rounds === TOKEN_ROUNDS || !this.#request.wanted()) break;
       round = await this.#nextRound();
     }
+    return this.#decisionOf(round);
+  }
+
+  #decisionOf(round: AcquireRound): Decision {
+    const { verdict, votes, lease } = round;
+    // Without a further round, a try that meets a higher token is as good as split.
+    if (verdict.kind === "stale") return { round, verdict: { kind: "split", blockers: [] }, votes };
+    if (verdict.kind !== "granted" || this.#isLongEnough(lease)) return { round, verdict, votes };
+    const late = votes.map((vote) => tooLate(vote, this.#request.ttl));
+    return { round, verdict: { kind: "unavailable" }, votes: late };
   }
 
   /** Returns the outcome of the attempt; `undefined` when another try is to follow. */
@@ -145,10 +148,10 @@ class Attempt {
     if (verdict.kind === "conflict") return verdict;
     if (verdict.kind === "replaced" || verdict.kind === "obstructed") return verdict;
 
-    const armed = await this.#haveBeenArmed(votes);
+    const armed = await this.#haveMastersBeenArmed(votes);
     const isLast = this.#furtherTries >= FURTHER_TRIES;
     if (verdict.kind === "unavailable" && (!armed || isLast)) {
-      return (await this.#recovers(votes)) ? undefined : this.#unavailable(votes);
+      return (await this.#haveConnectionsRecovered(votes)) ? undefined : this.#unavailable(votes);
     }
     const split = (this.#split ??= new SplitBackoff(this.#context, this.#request.keys));
     const holder = split.settledHolder(verdict.kind === "split" ? verdict.blockers : []);
@@ -160,7 +163,7 @@ class Attempt {
   }
 
   /** Whether masters that had no vote in this try, because of their guards, may have one now. */
-  async #haveBeenArmed(votes: readonly Vote[]): Promise<boolean> {
+  async #haveMastersBeenArmed(votes: readonly Vote[]): Promise<boolean> {
     const { guards } = this.#context;
     const unarmed = votes.some((vote) => vote.kind === "barred" && vote.reason === "unarmed");
     if (unarmed) await guards.settled();
@@ -168,7 +171,7 @@ class Attempt {
   }
 
   /** Whether lost connections alone were the cause. True once at most: new connections that fail too are an outage. */
-  async #recovers(votes: readonly Vote[]): Promise<boolean> {
+  async #haveConnectionsRecovered(votes: readonly Vote[]): Promise<boolean> {
     if (this.#hasRecovered || !this.#request.wanted()) return false;
     this.#hasRecovered = await recovers(this.#context, votes, this.#triedAt);
     return this.#hasRecovered;
@@ -176,7 +179,7 @@ class Attempt {
 
   #unavailable(votes: readonly Vote[]): AcquireOutcome {
     const { masters, guards } = this.#context;
-    const explained = votes.map((vote, node) => explain(vote, guards.failureOf(node)));
+    const explained = votes.map((vote, node) => withGuardFailure(vote, guards.failureOf(node)));
     return { kind: "unavailable", votes: reportVotes(masters.names, explained) };
   }
 
@@ -201,13 +204,19 @@ class Attempt {
     new AcquireRound(this.#context, identity, this.#traces, decided).ask();
   }
 
-  /** After slow answers, or in a blocked process, no lock is better than one that is about to end. */
+  /** False after slow answers, or in a blocked process: the lock would be about to end. */
   #isLongEnough(lease: Lease): boolean {
     return lease.usableUntil - this.#context.clock.now() >= smallestGrant(this.#request.ttl);
   }
 }
 
-/** A request whose token is not above the mark of a master may be a late one, so it joins no wait list there. */
+/** Whether a further round with a higher token may do better: be granted, or join the wait lists that this one did not. */
+function needsHigherToken({ verdict, votes, lease }: AcquireRound): boolean {
+  if (verdict.kind === "stale") return true;
+  return verdict.kind === "conflict" && hasNotJoined(lease.identity, votes);
+}
+
+/** A master cannot tell a token that is not above its mark from a late request, so it adds no waiter for it. */
 function hasNotJoined({ token, requester }: LockIdentity, votes: readonly Vote[]): boolean {
   return (
     requester.joins !== undefined &&
@@ -215,8 +224,7 @@ function hasNotJoined({ token, requester }: LockIdentity, votes: readonly Vote[]
   );
 }
 
-/** Adds why the guard could not be armed. */
-function explain(vote: Vote, failure: string | undefined): Vote {
+function withGuardFailure(vote: Vote, failure: string | undefined): Vote {
   if (vote.kind !== "barred" || vote.reason !== "unarmed" || failure === undefined) return vote;
   return { ...vote, cause: `${vote.cause}; ${failure}` };
 }

@@ -8,7 +8,7 @@ export type AgreementStep =
   | { readonly kind: "done" }
   /** Names the longest ttl to all masters once more; after a pause when another client may be about to agree. */
   | { readonly kind: "ask again"; readonly pause: boolean }
-  /** Tells these masters that they may vote for locks up to the ttl. */
+  /** Lets these masters vote for locks up to the ttl. */
   | {
       readonly kind: "agree";
       readonly ttl: number;
@@ -20,14 +20,14 @@ export type AgreementStep =
 interface Terms {
   /** The longest ttl that it wants to ask for. */
   readonly wanted: number;
-  /** How long a guard may be new beside sure ones: a client that trusts a new set tells the masters one after the other. */
+  /** How long a guard may be new beside sure ones: a client that trusts a new set informs the masters one after the other. */
   readonly grace: number;
 }
 
 const DONE: AgreementStep = { kind: "done" };
 
 /**
- * Decides what masters may be told about the longest ttl, from their replies to two requests, one after the other. Pure.
+ * Decides what masters may learn about the longest ttl, from their replies to two requests, one after the other. Pure.
  *
  * A master that has forgotten its locks has to wait until they are over, and has forgotten how long they can be. A client that
  * used its own longest ttl would end the wait too early when another client's ttl is longer. So the rule is: _a longer ttl is
@@ -37,12 +37,12 @@ const DONE: AgreementStep = { kind: "done" };
  *   may any of them vote for a lock that long. The agreed ttl never becomes shorter.
  * - A master that has forgotten is _unsure_, and gives no vote. It becomes sure when a sure master reports what is agreed
  *   after the guard was set anew. When none is sure, all have to answer: then they agree anew. Otherwise the master waits until
- *   the longest possible lock is over, and uses the ttl that it has been told.
+ *   the longest possible lock is over, and uses the ttl that it has learnt.
  *
  * Claim: once a ttl is agreed, every sure master knows it. Let X be the first to become sure without it. X forgot it after its
- * second report: before, its guard would differ from the first report, or would have been told the ttl again. So X asked a
- * sure master Y after all had been told. Y knew the ttl, or had forgotten it in the same way and become sure before X; but X
- * is the first. - The claim leaves out that all masters forget at once: only a client can tell them a ttl that no master knows
+ * second report: before, its guard would differ from the first report, or would have learnt the ttl again. So X asked a
+ * sure master Y after all had learnt it. Y knew the ttl, or had forgotten it in the same way and become sure before X; but X
+ * is the first. - The claim leaves out that all masters forget at once: only a client can give them a ttl that no master knows
  * (`docs/guarantees.md`).
  */
 export function nextStep(
@@ -64,13 +64,13 @@ export function nextStep(
   const behind = nodes.filter((node) => isBehind(replies[node], agreed));
   // Without a sure master, a silent one might know a longer ttl than all that answer.
   if (sure.length === 0 || behind.length === 0) return DONE;
-  const told = behind.filter(
+  const informed = behind.filter(
     (node) =>
       (isSure(replies[node]) || isSame(before[node], replies[node])) &&
       knows(replies[node], longest),
   );
-  const ready = told.filter((node) => !isYoung(replies[node], grace));
-  if (ready.length === 0) return { kind: "ask again", pause: told.length === behind.length };
+  const ready = informed.filter((node) => !isYoung(replies[node], grace));
+  if (ready.length === 0) return { kind: "ask again", pause: informed.length === behind.length };
   return { kind: "agree", ttl: agreed, nodes: ready, isLast: ready.length === behind.length };
 }
 

@@ -35,7 +35,7 @@ export class DeliveryLog {
 
   /** Returns the error for an entry whose server has a vote by another entry. */
   duplicate(node: number, server: string): NodeError | undefined {
-    // A server that hides its identity cannot be told from another.
+    // A server that hides its identity cannot be distinguished from another.
     if (server === "") return undefined;
     const voter = this.#voters.get(server);
     if (voter === node) return undefined;

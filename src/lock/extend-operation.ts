@@ -1,6 +1,6 @@
 import type { Operation } from "../redis/operation.ts";
 import { parseUnarmed, type UnarmedGuard } from "./acquire-operation.ts";
-import { type LockIdentity, lockAndFence, valueOf } from "./lock-identity.ts";
+import { lockAndFence, type TimedIdentity, valueOf } from "./lock-identity.ts";
 import { extendEntry } from "./fast-path.ts";
 
 /** What a master answers to {@link extendOperation}. */
@@ -25,7 +25,7 @@ interface ExtendStatus {
  * `closed` is below our token. There a missing key means that every earlier vote has expired or was released, and from now on
  * no other client gets this vote. The client counts it only before its deadline: a lock is never revived.
  */
-export const extendOperation: Operation<LockIdentity & { readonly ttl: number }, ExtendReply> = {
+export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
   name: "extend",
   prompt: true,
   lua: `

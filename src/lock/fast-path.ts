@@ -1,5 +1,5 @@
 import type { AnyRequest, FastEntry, FastPath } from "../redis/operation.ts";
-import { type LockIdentity, valueOf } from "./lock-identity.ts";
+import { type LockIdentity, type TimedIdentity, valueOf } from "./lock-identity.ts";
 import { RESERVED, RETENTION, WAITERS } from "./stored-lock.ts";
 
 /**
@@ -202,9 +202,7 @@ function entryOf(
 }
 
 /** An extend as an entry. */
-export function extendEntry(
-  identity: LockIdentity & { readonly ttl: number },
-): FastEntry | undefined {
+export function extendEntry(identity: TimedIdentity): FastEntry | undefined {
   return entryOf(identity, EXTEND, String(identity.ttl));
 }
 
@@ -214,8 +212,6 @@ export function releaseEntry(identity: LockIdentity): FastEntry | undefined {
 }
 
 /** An acquire as an entry. */
-export function acquireEntry(
-  identity: LockIdentity & { readonly ttl: number },
-): FastEntry | undefined {
+export function acquireEntry(identity: TimedIdentity): FastEntry | undefined {
   return entryOf(identity, ACQUIRE, String(identity.ttl));
 }

@@ -39,7 +39,7 @@ function quarantineOf(
 export interface GuardListener extends QuarantineListener {
   /** Masters that have forgotten their locks wait for the silent ones, for `remaining` ms at most. Called once. */
   stuck(silent: readonly number[], remaining: number): void;
-  /** The masters have been told of another longest ttl than ours. Called once. */
+  /** The masters know another longest ttl than ours. Called once. */
   otherMaxTtl(known: number): void;
 }
 
@@ -108,7 +108,7 @@ export class Guards {
     return this.#armed;
   }
 
-  /** The longest ttl that masters had been told by others, if it is not ours. */
+  /** The longest ttl that masters knew from other clients, if it is not ours. */
   get otherMaxTtl(): number | undefined {
     return this.#otherMaxTtl;
   }

@@ -1,6 +1,6 @@
 import { extendOperation } from "./extend-operation.ts";
 import type { LockContext } from "./lock-context.ts";
-import type { LockIdentity } from "./lock-identity.ts";
+import type { TimedIdentity } from "./lock-identity.ts";
 import { releaseOperation, type ReleaseReply, type Releasing } from "./release-operation.ts";
 import {
   type ExtendOutcome,
@@ -25,12 +25,12 @@ export interface LeaseListener {
  * master has confirmed; with a quorum it is a lock.
  *
  * Invariant: {@link validUntil} is the quorum-th largest end over the masters, and each end is counted from *before* the
- * confirmed request was sent. There is no other source of validity, and a master that denies the lock takes its end back at
+ * confirmed request was sent. There is no other source of validity, and a master that denies the lock takes its end away at
  * once: a lock may end early for its holder, never late.
  * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/ ("The Redlock Algorithm", step 4)
  */
 export class Lease {
-  readonly identity: LockIdentity & { readonly ttl: number };
+  readonly identity: TimedIdentity;
   readonly #context: LockContext;
   readonly #leaseEnds: number[];
   #listener: LeaseListener | undefined;
@@ -38,14 +38,14 @@ export class Lease {
   /** For each master: a confirmation that was sent before this time is void, because the master has denied the lock since. */
   #voidBefore: number[] | undefined;
 
-  constructor(context: LockContext, identity: LockIdentity & { readonly ttl: number }) {
+  constructor(context: LockContext, identity: TimedIdentity) {
     this.#context = context;
     this.identity = identity;
     this.#leaseEnds = context.masters.ports.map(() => -Infinity);
   }
 
   /** The ttl that was asked for, in milliseconds. */
-  get grantedTtl(): number {
+  get ttl(): number {
     return this.identity.ttl;
   }
 
@@ -56,7 +56,7 @@ export class Lease {
 
   /** Until when the lock may be used: the abort margin before {@link validUntil}. */
   get usableUntil(): number {
-    return this.validUntil - abortMargin(this.grantedTtl);
+    return this.validUntil - abortMargin(this.ttl);
   }
 
   /** Reports changes to the listener from now on. */

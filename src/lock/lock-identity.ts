@@ -15,6 +15,12 @@ export interface LockIdentity {
   readonly requester: Requester;
 }
 
+/** A lock, and how long the masters are asked to keep it. */
+export interface TimedIdentity extends LockIdentity {
+  /** Milliseconds. */
+  readonly ttl: number;
+}
+
 /** The job or call that acquires or releases a lock, as the wait lists know it. */
 export interface Requester {
   /** The process. */

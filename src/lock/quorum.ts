@@ -33,11 +33,15 @@ export type Verdict =
   | { readonly kind: "replaced"; readonly by: string }
   /** `holder` has a quorum, or had one and still holds a minority. */
   | { readonly kind: "conflict"; readonly holder: KeyHolder }
-  /** Others hold minorities; no one is known to have won. */
+  /** Other clients hold minorities; none of them is known to have won. */
   | { readonly kind: "split"; readonly blockers: readonly KeyHolder[] }
   /** A quorum answered, but a value that is no lock is in the way. */
   | { readonly kind: "obstructed"; readonly cause: string }
   | { readonly kind: "unavailable" };
+
+const UNDECIDED: Verdict = { kind: "undecided" };
+const GRANTED: Verdict = { kind: "granted" };
+const STALE: Verdict = { kind: "stale" };
 
 /**
  * Judges the votes of a round. Pure. It runs after every vote, and decides as soon as no further vote can change the outcome.
@@ -57,7 +61,7 @@ export function judge(votes: readonly Vote[], quorum: number, token: number): Ve
   if (winnable + pending >= quorum) return UNDECIDED;
 
   const holders = votes.flatMap((vote) => (vote.kind === "busy" ? vote.holders : []));
-  const winner = holders.find((holder) => holdersLike(holders, holder) >= quorum);
+  const winner = holders.find((holder) => countLike(holders, holder) >= quorum);
   if (winner !== undefined) return conflictWith(winner, holders);
   if (pending > 0) return UNDECIDED;
 
@@ -74,57 +78,9 @@ export function judge(votes: readonly Vote[], quorum: number, token: number): Ve
   return { kind: "split", blockers: holders };
 }
 
-/** Masters learn of waiters at different times, so the largest count is the best one. */
-function conflictWith(holder: KeyHolder, holders: readonly KeyHolder[]): Verdict {
-  const counts = holders.filter(({ key }) => key === holder.key).map(({ waiting }) => waiting);
-  return { kind: "conflict", holder: { ...holder, waiting: Math.max(...counts) } };
-}
-
-const UNDECIDED: Verdict = { kind: "undecided" };
-const GRANTED: Verdict = { kind: "granted" };
-const STALE: Verdict = { kind: "stale" };
-
-interface Count {
-  granted: number;
-  stale: number;
-  busy: number;
-  pending: number;
-  replaced: (Vote & { kind: "replaced" }) | undefined;
-}
-
-/** One pass without arrays, because it runs with every vote of every round. */
-function count(votes: readonly Vote[]): Count {
-  const counted: Count = { granted: 0, stale: 0, busy: 0, pending: 0, replaced: undefined };
-  for (const vote of votes) {
-    if (vote.kind === "granted") counted.granted += 1;
-    else if (vote.kind === "pending") counted.pending += 1;
-    else if (vote.kind === "busy") counted.busy += 1;
-    else if (vote.kind === "stale") counted.stale += 1;
-    else if (vote.kind === "replaced") counted.replaced ??= vote;
-  }
-  return counted;
-}
-
 /** The highest token that a vote names; 0 when it names none. */
 export function markOf(vote: Vote): number {
   return vote.kind === "stale" || vote.kind === "busy" ? vote.mark : 0;
-}
-
-/** The highest token that any vote names. */
-function highestMark(votes: readonly Vote[]): number {
-  let highest = 0;
-  for (const vote of votes) highest = Math.max(highest, markOf(vote));
-  return highest;
-}
-
-/** Counts one round of one holder: the keys of several rounds do not add up to a quorum. */
-function holdersLike(holders: readonly KeyHolder[], { key, id, token }: KeyHolder): number {
-  return holders.filter((other) => other.key === key && other.id === id && other.token === token)
-    .length;
-}
-
-function isObstruction(vote: Vote): vote is Vote & { kind: "failed" } {
-  return vote.kind === "failed" && vote.error.message.startsWith("WRONGTYPE");
 }
 
 /** The votes as errors and events show them. */
@@ -148,4 +104,48 @@ export function reportVotes(names: readonly string[], votes: readonly Vote[]): N
         return vote satisfies never;
     }
   });
+}
+
+interface Count {
+  granted: number;
+  stale: number;
+  busy: number;
+  pending: number;
+  replaced: (Vote & { kind: "replaced" }) | undefined;
+}
+
+/** One pass without arrays, because it runs with every vote of every round. */
+function count(votes: readonly Vote[]): Count {
+  const counted: Count = { granted: 0, stale: 0, busy: 0, pending: 0, replaced: undefined };
+  for (const vote of votes) {
+    if (vote.kind === "granted") counted.granted += 1;
+    else if (vote.kind === "pending") counted.pending += 1;
+    else if (vote.kind === "busy") counted.busy += 1;
+    else if (vote.kind === "stale") counted.stale += 1;
+    else if (vote.kind === "replaced") counted.replaced ??= vote;
+  }
+  return counted;
+}
+
+/** The highest token that any vote names. */
+function highestMark(votes: readonly Vote[]): number {
+  let highest = 0;
+  for (const vote of votes) highest = Math.max(highest, markOf(vote));
+  return highest;
+}
+
+/** How many masters name this holder with this token: the keys of several rounds do not add up to a quorum. */
+function countLike(holders: readonly KeyHolder[], { key, id, token }: KeyHolder): number {
+  return holders.filter((other) => other.key === key && other.id === id && other.token === token)
+    .length;
+}
+
+function isObstruction(vote: Vote): vote is Vote & { kind: "failed" } {
+  return vote.kind === "failed" && vote.error.message.startsWith("WRONGTYPE");
+}
+
+/** Masters learn of waiters at different times, so the largest count is the newest. */
+function conflictWith(holder: KeyHolder, holders: readonly KeyHolder[]): Verdict {
+  const counts = holders.filter(({ key }) => key === holder.key).map(({ waiting }) => waiting);
+  return { kind: "conflict", holder: { ...holder, waiting: Math.max(...counts) } };
 }

@@ -80,7 +80,7 @@ export const KEPT = "[kept] ";
 
 /** The parts of a lock's value. */
 export interface StoredLock {
-  /** Tells holders apart: the owner, or the whole value when it is none of ours. */
+  /** Distinguishes holders: the owner, or the whole value when it is none of ours. */
   readonly id: string;
   readonly token: number | undefined;
   readonly text: string | undefined;

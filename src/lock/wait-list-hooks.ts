@@ -113,7 +113,7 @@ export function formatRequester({
   ];
 }
 
-/** What a release tells the wait list of each key. */
+/** What a release sends to the wait list of each key. */
 export interface Releaser {
   readonly requester: Requester;
   /** The position of a job that has succeeded, and replaces earlier ones from now on; else empty. */

@@ -108,7 +108,7 @@ export function probingRequests(names: Names, owner: string, guarded: boolean): 
     replaces: true,
   }));
   const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, patience: 0 };
-  const reservation = { token: 2, give: "", record: "", wakes: false, life: PROBE_TTL };
+  const reservation = { token: 2, position: "", record: "", wakes: false, life: PROBE_TTL };
   const serving = { names, key, process: owner, ...reservation, live: true, gone: [], skipped: [] };
   const ofKey = ["lock", "fence", "reservation", "waiters", "waiter", "newest", "request"] as const;
   const stored = ofKey.map((name) => names[name](key));

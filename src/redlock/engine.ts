@@ -195,7 +195,7 @@ export class Engine {
     for (const lock of held) if (lock.job === undefined) lock.lose("closed");
     const others = held.filter(({ job }) => job === undefined);
     const ended = others.map((lock) => (lock.scoped ? lock.settled : lock.release()));
-    // A job that returns because it was told to stop may have done half of its work, and would be run again.
+    // A job that returns because it was asked to stop may have done half of its work, and would be run again.
     const finished = Promise.all(jobs.map((lock) => lock.settled));
     if (jobs.length > 0) await within(this.clock, finished, LONGEST_FINISH);
     for (const lock of jobs) lock.lose("closed");

@@ -26,12 +26,12 @@ export class LiveWaiter {
    */
   async join(waiter: Waiter, tries: number, keptFor: number): Promise<boolean> {
     this.#woken = false;
-    const { quiet, answered } = await this.#waitLists.join(waiter, this.#keys, {
+    const { taken, answered } = await this.#waitLists.join(waiter, this.#keys, {
       state: "live",
       tries,
       keptFor,
     });
-    if (!quiet) void this.#waitLists.check(this.#keys);
+    if (!taken) void this.#waitLists.check(this.#keys);
     return answered;
   }
 

@@ -108,7 +108,7 @@ export class WaitLoop {
     });
   }
 
-  /** Numbers the entries of a waiter, so that a later one is told from an earlier one of the same run. */
+  /** Numbers the entries of a waiter, so that a later one differs from an earlier one of the same run. */
   #nextEntry(known: Waiter | undefined): Waiter {
     if (known !== undefined) return { ...known, entry: (known.entry ?? 0) + 1 };
     const { process, clock } = this.#parts.context;

@@ -39,7 +39,7 @@ async function findObstacle(search: Search): Promise<string | undefined> {
   return undefined;
 }
 
-/** The workshop is in the cache, so that what is complete moves to its place in one step. */
+/** The workshop is in the cache, so that complete folders move to their shelf in one step. */
 async function openWorkshop(cache: string): Promise<string> {
   await mkdir(cache, { recursive: true });
   for (const name of await readdir(cache)) {
@@ -51,7 +51,7 @@ async function openWorkshop(cache: string): Promise<string> {
 }
 
 async function isAbandoned(workshop: string): Promise<boolean> {
-  // Whoever works there may remove it while we look.
+  // Another process may remove it meanwhile.
   const found = await stat(workshop).catch(() => undefined);
   return found !== undefined && Date.now() - found.mtimeMs > ABANDONED_AFTER;
 }

@@ -10,7 +10,7 @@ const FIRST_PORT = 20_000;
 const LAST_PORT = 32_000;
 const MAX_TRIES = 100;
 
-/** Picks a port that is free on the loopback interface now; somebody else may take it before you do. */
+/** Picks a port that is free on the loopback interface now; another process may take it first. */
 export async function pickFreePort(): Promise<number> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const port = randomInt(FIRST_PORT, LAST_PORT + 1);

@@ -8,7 +8,7 @@ export interface Greeting {
   pid: number | undefined;
 }
 
-/** Asks whoever listens on a loopback port who it is, over a raw socket, for at most `patience` ms. */
+/** Asks the process that listens on a loopback port for its id, over a raw socket, for at most `patience` ms. */
 export async function greet(port: number, patience: number): Promise<Greeting> {
   const answer = await converse(port, "PING\r\nINFO server\r\nQUIT\r\n", patience);
   const pid = /^process_id:(\d+)\r?$/m.exec(answer)?.[1];

@@ -11,7 +11,7 @@ const VARIABLE = "BULLMQ_REDLOCK_REDIS_BIN";
 /**
  * Takes the server that the environment names.
  *
- * @throws NoRedisServerError when that is no server: whoever names one does not want another.
+ * @throws NoRedisServerError when that is no server: a named server is never replaced by another.
  */
 export async function takeNamedServer(search: Search): Promise<RedisServer | undefined> {
   const named = search.env[VARIABLE];

@@ -43,7 +43,7 @@ export class ProcessGuard {
     this.#shell.unref();
     this.#orders = this.#shell.stdin!;
     this.#gone = once(this.#shell, "exit").catch(() => "it never ran");
-    // A failed order is reported to the one who gave it, through the callback of write().
+    // A failed order is reported to its caller, through the callback of write().
     this.#orders.on("error", () => undefined);
   }
 
@@ -54,7 +54,7 @@ export class ProcessGuard {
     });
   }
 
-  /** Forgets a process that has ended, because its id may soon be somebody else's. */
+  /** Forgets a process that has ended, because its id may soon belong to another process. */
   forget(pid: number): void {
     if (this.#orders.writable) this.#orders.write(`forget ${pid}\n`);
   }

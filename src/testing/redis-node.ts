@@ -10,7 +10,7 @@ const PORT_RETRY = 50;
 /** How to run one node, whatever its port. */
 export interface NodeLaunch extends Omit<Launch, "port" | "folder" | "log"> {
   /** The node's own folder. */
-  home: string;
+  root: string;
 }
 
 /** One master that can be paused, killed and restarted on the same port. */
@@ -57,11 +57,11 @@ export class RedisNode {
   }
 
   async kill(): Promise<void> {
-    await this.#inTurn(async () => await this.#running.kill());
+    await this.#inOrder(async () => await this.#running.kill());
   }
 
   async restart(empty: boolean): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#inOrder(async () => {
       await this.#running.kill();
       if (empty) await rm(dataFolder(this.#launch), { recursive: true, force: true });
       await makePrivateFolder(dataFolder(this.#launch));
@@ -74,18 +74,18 @@ export class RedisNode {
       throw new Error(`the node on port ${this.port} is not running and cannot be ${verb}`);
   }
 
-  async #inTurn(step: () => Promise<void>): Promise<void> {
-    const turn = this.#work.then(step);
-    // The caller of a failed step hears of it; the next step does not.
-    this.#work = turn.catch(() => undefined);
-    await turn;
+  async #inOrder(step: () => Promise<void>): Promise<void> {
+    const done = this.#work.then(step);
+    // A failed step rejects for its caller, not for the next step.
+    this.#work = done.catch(() => undefined);
+    await done;
   }
 }
 
 async function run(launch: NodeLaunch, port: number): Promise<RedisProcess> {
-  const { home } = launch;
+  const { root } = launch;
   const folder = dataFolder(launch);
-  return await RedisProcess.start({ ...launch, port, folder, log: join(home, "output.log") });
+  return await RedisProcess.start({ ...launch, port, folder, log: join(root, "output.log") });
 }
 
 async function runAgain(launch: NodeLaunch, port: number): Promise<RedisProcess> {
@@ -104,8 +104,8 @@ async function makePrivateFolder(path: string): Promise<void> {
   await mkdir(path, { recursive: true, mode: 0o700 });
 }
 
-function dataFolder({ home }: NodeLaunch): string {
-  return join(home, "data");
+function dataFolder({ root }: NodeLaunch): string {
+  return join(root, "data");
 }
 
 function isTaken(error: unknown): boolean {

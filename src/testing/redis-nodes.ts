@@ -90,7 +90,7 @@ export async function startRedisNodes(
   // Before there is anything to leave behind.
   const warden = new ProcessGuard(folder);
   const persistent = persistence === "always";
-  const launch: Omit<NodeLaunch, "home"> = {
+  const launch: Omit<NodeLaunch, "root"> = {
     server,
     args: persistent ? ["--appendonly", "yes", "--appendfsync", "always", ...args] : args,
     startTimeout,
@@ -98,7 +98,7 @@ export async function startRedisNodes(
   };
   const starts = await Promise.allSettled(
     Array.from({ length: count }, async (_, index) => {
-      return await RedisNode.start({ ...launch, home: join(folder, String(index)) });
+      return await RedisNode.start({ ...launch, root: join(folder, String(index)) });
     }),
   );
   const nodes = starts.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));

@@ -42,7 +42,7 @@ export class RedisStartError extends Error {
     this.output = output;
   }
 
-  /** Whether somebody else has the port. */
+  /** Whether another process has the port. */
   get portIsTaken(): boolean {
     return this.output.includes("Address already in use");
   }
@@ -145,7 +145,7 @@ async function spawnShell(launch: Launch): Promise<ChildProcess> {
       child.once("spawn", resolve);
       child.once("error", reject);
     });
-    // The shell may be killed before it has read its order; its exit tells.
+    // The shell may be killed before it has read its order; its exit reports that.
     child.stdin!.on("error", () => undefined);
     return child;
   } finally {
@@ -166,7 +166,7 @@ function flags({ port, folder, args }: Launch): string[] {
   return [...Object.entries(given).flat(), ...args];
 }
 
-/** A server that wants a password does not tell its process id, but prints that it is ready. */
+/** A server that wants a password does not report its process id, but prints that it is ready. */
 function saysReady(output: string): boolean {
   return /ready to accept connections/i.test(output);
 }

@@ -35,7 +35,7 @@ export async function tryUnpacked(
 }
 
 /**
- * Moves a complete folder into the cache and returns its place there.
+ * Moves a complete folder into the cache and returns its path there.
  *
  * Each gets a name of its own and none is ever replaced, so processes that fetch at the same time
  * cannot take a server away from each other.
@@ -43,9 +43,9 @@ export async function tryUnpacked(
 export async function keepInCache(root: string, search: Search): Promise<string> {
   const shelf = await shelfFolder(search);
   await mkdir(shelf, { recursive: true });
-  const place = join(shelf, randomUUID());
-  await rename(root, place);
-  return place;
+  const path = join(shelf, randomUUID());
+  await rename(root, path);
+  return path;
 }
 
 /** A home folder may be shared by machines, so each kind of system has its own shelf. */

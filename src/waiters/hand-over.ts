@@ -49,7 +49,7 @@ export class HandOver {
 
   #begin(index: number): ReservationTally {
     const { keys, token, holdFor } = this.#released;
-    if (holdFor > 0) this.#watcherOf(keys[index] ?? "").expectEnd(holdFor);
+    if (holdFor > 0) this.#watcherOf(keys[index] ?? "").expectFree(holdFor);
     const tally = new ReservationTally(this.#context, { token, askedAt: this.#askedAt });
     (this.#tallies ??= [])[index] = tally;
     for (const [node, reservations] of this.#early?.entries() ?? []) {

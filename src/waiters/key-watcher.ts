@@ -12,7 +12,7 @@ import { RESERVATION } from "./wait-list-lua.ts";
 import { reservationMs, Wakeups } from "./wakeups.ts";
 
 /** The key is reserved for the first waiter. */
-const FOR_FIRST = { give: "", record: "", wakes: true, life: RESERVATION };
+const FOR_FIRST = { position: "", record: "", wakes: true, life: RESERVATION };
 
 /** What a {@link KeyWatcher} works with. */
 export interface KeyWatcherParts {
@@ -20,13 +20,13 @@ export interface KeyWatcherParts {
   readonly timers: TimerHeap;
   readonly unresponsive: UnresponsiveQueues;
   readonly adapters: QueueAdapters;
-  /** This process has no interest in the key any more. */
+  /** The watcher has stopped. */
   ended(watcher: KeyWatcher): void;
 }
 
 /**
- * Keeps the wait list of one key moving as long as this process has an interest in it: because a live waiter is in it, or because
- * the process has made a reservation, or keeps the key for a while.
+ * Keeps the wait list of one key moving as long as this process has an interest in it: a live waiter in the list, a reservation
+ * that the process has made, or a key that it keeps for a while.
  */
 export class KeyWatcher implements Task {
   readonly key: string;
@@ -34,8 +34,8 @@ export class KeyWatcher implements Task {
   readonly #parts: KeyWatcherParts;
   readonly #wakeups: Wakeups;
   readonly #reservations: Reservations;
-  #expectsUntil = -Infinity;
-  /** How many checks are under way: their answers must be acted upon. */
+  #interestedUntil = -Infinity;
+  /** How many checks are under way: the watcher must not end before it has acted on their answers. */
   #checking = 0;
   #ended = false;
 
@@ -55,14 +55,9 @@ export class KeyWatcher implements Task {
     return () => this.#wakeups.live.delete(position);
   }
 
-  /** This process has parked the job of that position: it is woken when the key is reserved for it. */
-  parked(position: string): void {
-    this.#reservations.unkeep(position);
-  }
-
-  /** The key, which this process keeps taken, is free after `ms`, and checked then. */
-  expectEnd(ms: number): void {
-    this.#expectsUntil = this.#now() + ms + CHECK_INTERVAL;
+  /** Checks the key after `ms`: until then this process keeps it taken. */
+  expectFree(ms: number): void {
+    this.#interestedUntil = this.#now() + ms + CHECK_INTERVAL;
     this.#checkBy(this.#now() + ms + SLACK);
   }
 
@@ -74,7 +69,7 @@ export class KeyWatcher implements Task {
   /** Receives what a master answered when the key was released. */
   handOver(tally: ReservationTally, node: number, reply: ReservationReply): Promise<void> {
     tally.replies[node] = reply;
-    this.#consider(tally);
+    this.#actOn(tally);
     // A master that is down never completes the tally.
     this.#endIfIdle();
     return tally.waking;
@@ -89,7 +84,7 @@ export class KeyWatcher implements Task {
     const question = { ...FOR_FIRST, gone, live, skipped: unresponsive.list() };
     this.#checking += 1;
     await askMasters(context, this.key, tally, question, (complete) =>
-      this.#consider(tally, complete),
+      this.#actOn(tally, complete),
     );
     this.#checking -= 1;
     const { decision } = tally;
@@ -97,7 +92,7 @@ export class KeyWatcher implements Task {
       this.#checkBy(this.#now() + CHECK_INTERVAL);
     }
     if (decision.kind === "reserved") {
-      await this.#follow(await this.#reservations.confirm(decision));
+      await this.#doNext(await this.#reservations.confirm(decision));
     }
     await tally.waking;
     this.#endIfIdle();
@@ -105,15 +100,20 @@ export class KeyWatcher implements Task {
 
   /** Keeps the free key for `life` ms for a waiter of this process that still waits for other keys, as long as it exists. */
   reserve(waiter: Omit<StoredWaiter, "priority">, life: number): void {
-    this.expectEnd(life);
+    this.expectFree(life);
     this.#checkBy(this.#now() + CHECK_INTERVAL);
     this.#reservations.keep(waiter, life);
+  }
+
+  /** Ends {@link reserve}: the waiter is woken when the key is reserved for it. */
+  stopReserving(position: string): void {
+    this.#reservations.stopKeeping(position);
   }
 
   /** The masters have reserved the key for a waiter that this process has parked, or that is live in it. */
   reserved(waiter: StoredWaiter): void {
     // The process that made the reservation may receive its own message.
-    if (this.#ended || this.#wakeups.has(waiter)) return;
+    if (this.#ended || this.#wakeups.wasLast(waiter)) return;
     const isLiveHere = this.#wakeups.live.has(waiter.position);
     if (!isLiveHere && !this.#wakeups.canWake(waiter)) return this.#endIfIdle();
     if (!isLiveHere) {
@@ -139,7 +139,7 @@ export class KeyWatcher implements Task {
   }
 
   /** @param complete whether no further master will answer. */
-  #consider(tally: ReservationTally, complete = tally.isComplete): void {
+  #actOn(tally: ReservationTally, complete = tally.isComplete): void {
     if (this.#ended) return;
     const { decision } = tally;
     this.#planNextCheck(decision, complete);
@@ -147,22 +147,22 @@ export class KeyWatcher implements Task {
     if (decision.kind !== "next") return;
     if (tally.chosen === undefined) {
       tally.waking = new Promise((resolve) => {
-        void this.#give(tally, decision, resolve).then(resolve);
+        void this.#wakeFirst(tally, decision, resolve).then(resolve);
       });
     }
-    this.#reservations.unite(tally, decision);
+    this.#reservations.align(tally, decision);
   }
 
   /** @param onSent runs when the request that wakes the waiter is sent. */
-  async #give(
+  async #wakeFirst(
     tally: ReservationTally,
     decision: ReservationDecision & { kind: "next" },
     onSent: () => void,
   ): Promise<void> {
-    await this.#follow(await this.#reservations.give(tally, decision, onSent));
+    await this.#doNext(await this.#reservations.wakeFirst(tally, decision, onSent));
   }
 
-  async #follow(next: NextCheck): Promise<void> {
+  async #doNext(next: NextCheck): Promise<void> {
     if (next?.kind === "now") await this.check(next);
     if (next?.kind === "by") this.#checkBy(next.at);
   }
@@ -193,13 +193,13 @@ export class KeyWatcher implements Task {
   }
 
   get #isInterested(): boolean {
-    return this.#wakeups.live.size > 0 || this.#now() < this.#expectsUntil;
+    return this.#wakeups.live.size > 0 || this.#now() < this.#interestedUntil;
   }
 
   /** Whether this process makes the reservation, or has made it. */
   #isOurs(decision: ReservationDecision): boolean {
     return (
-      decision.kind === "next" || (decision.kind === "reserved" && this.#wakeups.has(decision))
+      decision.kind === "next" || (decision.kind === "reserved" && this.#wakeups.wasLast(decision))
     );
   }
 

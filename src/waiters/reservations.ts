@@ -62,11 +62,11 @@ export class Reservations {
   /** Keeps the free key for `life` ms for a waiter that is not to be woken yet. */
   keep(waiter: Omit<StoredWaiter, "priority">, life: number): void {
     this.#kept = { position: waiter.position, until: this.#now() + life };
-    void this.#spread(waiter, life, false);
+    void this.#reserveOnAll(waiter, life, false);
   }
 
-  /** The waiter is woken when the key is reserved for it. */
-  unkeep(position: string): void {
+  /** Ends {@link keep}: the waiter is woken when the key is reserved for it. */
+  stopKeeping(position: string): void {
     if (this.#kept?.position === position) this.#kept = undefined;
   }
 
@@ -74,7 +74,7 @@ export class Reservations {
    * Wakes the waiter that the first masters have named, once for a tally.
    * @param onSent runs when the request is sent.
    */
-  async give(
+  async wakeFirst(
     tally: ReservationTally,
     { head, next }: ReservationDecision & { kind: "next" },
     onSent: () => void,
@@ -82,25 +82,25 @@ export class Reservations {
     tally.chosen = head;
     this.#next = next[0];
     this.#unresponsive.named(queueIdIn(head.position), tally.askedAt);
-    const hasExpired = this.#wakeups.hasExpired(head);
-    if (!hasExpired) this.#wakeups.note(head);
-    const state = await (hasExpired
-      ? this.#wakeups.stateOf(head)
-      : this.#wakeups.wake(head, onSent));
-    tally.gone = state === "gone" || (hasExpired && state === "active");
-    if (hasExpired) return await this.#passFrom(head, state, next);
+    if (this.#wakeups.hasExpired(head)) {
+      const state = await this.#wakeups.stateOf(head);
+      tally.gone = state === "gone" || state === "active";
+      return await this.#passFrom(head, state, next);
+    }
+    this.#wakeups.note(head);
+    tally.gone = (await this.#wakeups.wake(head, onSent)) === "gone";
     return tally.gone ? await this.#dropGone(head, next) : undefined;
   }
 
   /** Makes all masters reserve the key for the chosen waiter, once for each late answer that differs. */
-  unite(
+  align(
     { chosen, gone }: ReservationTally,
     { head, dissent }: ReservationDecision & { kind: "next" },
   ): void {
     // An arriving waiter may have the key already, and be gone again: no reservation is changed for it.
     if (chosen === undefined || gone || isArriving(chosen)) return;
     if (dissent || chosen.position !== head.position) {
-      void this.#spread(chosen, reservationMs(chosen), true);
+      void this.#reserveOnAll(chosen, reservationMs(chosen), true);
     }
   }
 
@@ -117,15 +117,16 @@ export class Reservations {
     // The waiter has left, and the reservation was made after that.
     if (record === "") return { kind: "now", gone: [{ position, record: IN_NO_LIST }] };
     const waiter = { position, record, priority: 0 };
-    this.#wakeups.reservedFor(position);
+    this.#wakeups.noteReservation(position);
     if (this.#isKept(position)) return await this.#confirmKept(waiter);
-    // Another process has woken it once more.
+    // Another process has reserved the key for it once more.
     if (this.#wakeups.hasExpired(waiter)) {
       return await this.#passFrom(waiter, await this.#wakeups.stateOf(waiter));
     }
-    if (dissent && !isArriving(waiter)) await this.#spread(waiter, reservationMs(waiter), false);
+    if (dissent && !isArriving(waiter))
+      await this.#reserveOnAll(waiter, reservationMs(waiter), false);
     // @protection a job that was parked while its key was reserved is woken
-    if (this.#wakeups.has(waiter)) return undefined;
+    if (this.#wakeups.wasLast(waiter)) return undefined;
     if (!this.#wakeups.canWake(waiter)) return undefined;
     const reservedAt = this.#now() + Math.min(0, expiresIn - reservationMs(waiter));
     this.#wakeups.note(waiter);
@@ -133,7 +134,7 @@ export class Reservations {
     if (state === "gone") return { kind: "now", gone: [waiter] };
     // It was woken when the key was reserved for it, and gets no second reservation.
     const isWoken = state === "woken" || state === "parked";
-    if (!isWoken && this.#wakeups.has(waiter)) this.#wakeups.note(waiter, reservedAt);
+    if (!isWoken && this.#wakeups.wasLast(waiter)) this.#wakeups.note(waiter, reservedAt);
     return undefined;
   }
 
@@ -163,7 +164,7 @@ export class Reservations {
     }
     const stuck = this.#stuckAt(waiter);
     if (stuck !== undefined) return stuck;
-    this.#unresponsive.suspect(queueIdIn(waiter.position));
+    this.#unresponsive.skip(queueIdIn(waiter.position));
     return { kind: "now", gone: [] };
   }
 
@@ -182,7 +183,7 @@ export class Reservations {
     return { kind: "now", gone: [head, ...alsoGone] };
   }
 
-  /** A later check if the reservation was to pass on from the waiter just now: masters that cannot do so are not asked endlessly. */
+  /** Plans a later check for a waiter that the reservation was to leave just now: masters that cannot do so are not asked endlessly. */
   #stuckAt(waiter: StoredWaiter): NextCheck {
     const now = this.#now();
     const last = this.#passedFrom;
@@ -194,12 +195,12 @@ export class Reservations {
   }
 
   /** Reserves the key for a waiter on all masters; with `wakes`, the process that can wake it does so. */
-  async #spread(
+  async #reserveOnAll(
     { position, record }: Omit<StoredWaiter, "priority">,
     life: number,
     wakes: boolean,
   ): Promise<void> {
-    const question = { gone: [], give: position, record, wakes, life };
+    const question = { gone: [], position, record, wakes, life };
     const live = this.#wakeups.live.size > 0;
     const asked = { ...question, live, skipped: this.#unresponsive.list() };
     const tally = new ReservationTally(this.#context);

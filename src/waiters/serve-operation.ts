@@ -16,12 +16,12 @@ export interface Serving {
   readonly token: number;
   readonly process: string;
   /** The position for which the key is reserved, in any case; empty for the first of the wait list. */
-  readonly give: string;
-  /** The record of `give`: not every master has it. */
+  readonly position: string;
+  /** The record of `position`: not every master has it. */
   readonly record: string;
-  /** Whether `give` is woken by a message. */
+  /** Whether `position` is woken by a message. */
   readonly wakes: boolean;
-  /** Milliseconds for which the key is reserved for `give`. */
+  /** Milliseconds for which the key is reserved for `position`. */
   readonly life: number;
   /** True when live waiters of this process are in the wait list. */
   readonly live: boolean;
@@ -35,7 +35,7 @@ export interface Serving {
 export const serveOperation: Operation<Serving, ReservationReply> = {
   name: "serve",
   lua: `
-  local key, token, prefix, process, give, live = keys[1], argv[1], argv[2], argv[3], argv[4], argv[6] == '1'
+  local key, token, prefix, process, position, live = keys[1], argv[1], argv[2], argv[3], argv[4], argv[6] == '1'
   local list = waitListOf(prefix, key)
   local reserved, since = reservationOf(list.reservation)
   local first = 10 + 2 * tonumber(argv[8])
@@ -53,10 +53,10 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
   if live and redis.call('EXISTS', list.waiters) == 1 then noteAlive(list, process) end
   local rest = redis.call('PTTL', prefix .. key)
   if rest ~= -2 then return { 'HELD', rest, redis.call('ZCARD', list.waiters) } end
-  if give ~= '' and (not reserved or tonumber(since) <= tonumber(token)) then
-    reserve(list, token, give, argv[5])
-    if argv[7] == '1' then wake(list, token, give, argv[9]) end
-    reserved, since = give, token
+  if position ~= '' and (not reserved or tonumber(since) <= tonumber(token)) then
+    reserve(list, token, position, argv[5])
+    if argv[7] == '1' then wake(list, token, position, argv[9]) end
+    reserved, since = position, token
   elseif reserved and skipped[queueIdOf(reserved)] and tonumber(since) <= tonumber(token)
     and not isLive(redis.call('HGET', list.records, reserved)) then
     redis.call('DEL', list.reservation)
@@ -66,11 +66,11 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
   local record = redis.call('HGET', list.records, reserved) or ''
   return { 'RESERVED', reserved, since, redis.call('PTTL', list.reservation), redis.call('ZCARD', list.waiters), record }`,
   keys: ({ key }) => [key],
-  argv: ({ names, token, process, give, record, wakes, life, live, gone, skipped }) => [
+  argv: ({ names, token, process, position, record, wakes, life, live, gone, skipped }) => [
     token,
     names.prefix,
     process,
-    give,
+    position,
     life,
     live ? 1 : 0,
     wakes ? 1 : 0,

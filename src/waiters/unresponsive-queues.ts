@@ -27,7 +27,7 @@ export class UnresponsiveQueues {
   }
 
   /** A job of the queue was woken, and not taken up. */
-  suspect(queueId: string): void {
+  skip(queueId: string): void {
     const now = this.#clock.now();
     const known = this.#known.get(queueId);
     // A pause that ended that long ago does not count.
@@ -40,7 +40,7 @@ export class UnresponsiveQueues {
    * A worker of the queue has taken up a job.
    * @returns whether the queue was skipped until now.
    */
-  trust(queueId: string): boolean {
+  readmit(queueId: string): boolean {
     return this.#known.size > 0 && this.#known.delete(queueId);
   }
 

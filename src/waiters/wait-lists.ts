@@ -22,8 +22,8 @@ const PATIENT_TRIES = 3;
 
 /** What the masters know of a waiter that has joined. */
 export interface Joined {
-  /** True when a release, or the end of a reservation, serves the wait list: a quorum of masters has seen the key taken. */
-  readonly quiet: boolean;
+  /** False when a quorum of masters has seen every key free: no release will serve the wait lists, so the keys must be checked. */
+  readonly taken: boolean;
   /** False when too few masters have answered for some key: the waiter may be in no wait list, and should join again. */
   readonly answered: boolean;
   /** The waiters that the new one replaces, with their keys. */
@@ -73,9 +73,9 @@ export class WaitLists {
    * Takes note that a worker of an open queue takes up jobs: its waiters are not skipped any longer, and this process looks
    * after the keys that they wait for.
    */
-  isServed(queueId: string): void {
+  noteServed(queueId: string): void {
     const encoded = encodeQueueId(queueId);
-    const ask = this.#unresponsive.trust(encoded);
+    const ask = this.#unresponsive.readmit(encoded);
     if (!this.#closed && this.#adapters.of(encoded) !== undefined) {
       this.#dueKeys.serve(encoded, { ask });
     }
@@ -109,21 +109,17 @@ export class WaitLists {
     const isPatient = tries >= PATIENT_TRIES;
     for (const [index, key] of keys.entries()) {
       // Also where all are free: another client may take one before any waiter is woken.
-      if (states[index] !== "free" || firstTaken === -1) this.#watchers.get(key)?.parked(position);
+      if (states[index] !== "free" || firstTaken === -1)
+        this.#watchers.get(key)?.stopReserving(position);
       else if (isPatient && index < firstTaken) {
         this.#watcher(key).reserve({ position, record }, keptFor);
       } else void this.leave(waiter, [key]);
     }
-    const replaced = (isLatest ? replies : []).flatMap((reply) =>
-      (reply ?? []).flatMap((joined, index) =>
-        joined.replaced.map((waiter) => ({ key: keys[index] ?? "", waiter })),
-      ),
-    );
     return {
       // @protection a key without a quorum that saw it taken is checked
-      quiet: states.some((state) => state !== "free"),
+      taken: states.some((state) => state !== "free"),
       answered: states.every((state) => state !== "unknown"),
-      replaced: distinct(replaced),
+      replaced: isLatest ? replacedIn(replies, keys) : [],
     };
   }
 
@@ -224,13 +220,22 @@ export class WaitLists {
         },
       });
       this.#watchers.set(key, watcher);
-      // Whatever is asked now gets an answer, and leaves nothing behind.
+      // A request after close() still gets its answer, and leaves no watcher behind.
       if (this.#closed) watcher.end();
     }
     return watcher;
   }
 }
 
-function distinct(replaced: Joined["replaced"]): Joined["replaced"] {
+/** The waiters that any master names as replaced, each once. */
+function replacedIn(
+  replies: readonly (readonly JoinReply[] | undefined)[],
+  keys: readonly string[],
+): Joined["replaced"] {
+  const replaced = replies.flatMap((reply) =>
+    (reply ?? []).flatMap((joined, index) =>
+      joined.replaced.map((waiter) => ({ key: keys[index] ?? "", waiter })),
+    ),
+  );
   return [...new Map(replaced.map((entry) => [entry.waiter.position, entry])).values()];
 }

@@ -29,33 +29,33 @@ export class Wakeups {
     this.#adapters = adapters;
   }
 
-  /** The waiter is woken, and has the reservation since `at`. */
+  /** Remembers that the waiter is woken, and has the reservation since `at`. */
   note(waiter: StoredWaiter, at = this.#clock.now()): void {
     this.#last = waiter;
     for (const [other, time] of this.#wokenAt) {
       if (time < at - REMEMBERED) this.#wokenAt.delete(other);
     }
-    this.#wokenAt.set(nameOf(waiter), at);
+    this.#wokenAt.set(identityOf(waiter), at);
   }
 
   /** Whether the waiter was woken last. */
-  has({ position, record }: Pick<StoredWaiter, "position" | "record">): boolean {
+  wasLast({ position, record }: Pick<StoredWaiter, "position" | "record">): boolean {
     return this.#last?.position === position && this.#last.record === record;
   }
 
-  /** The key is reserved for that position: if another was woken last, its reservation was cut short, and did not expire. */
-  reservedFor(position: string): void {
+  /** The key is reserved for that position: if another waiter was woken last, its reservation was cut short, and did not expire. */
+  noteReservation(position: string): void {
     const last = this.#last;
     if (last === undefined || last.position === position) return;
-    const wokenAt = this.#wokenAt.get(nameOf(last)) ?? -Infinity;
+    const wokenAt = this.#wokenAt.get(identityOf(last)) ?? -Infinity;
     if (this.#clock.now() - wokenAt < reservationMs(last) - EARLY) {
-      this.#wokenAt.delete(nameOf(last));
+      this.#wokenAt.delete(identityOf(last));
     }
   }
 
   /** Whether the waiter was woken, and its reservation has expired. A live waiter of this process is about to ask. */
   hasExpired(waiter: StoredWaiter): boolean {
-    const wokenAt = this.#wokenAt.get(nameOf(waiter));
+    const wokenAt = this.#wokenAt.get(identityOf(waiter));
     if (wokenAt === undefined || this.live.has(waiter.position)) return false;
     return this.#clock.now() - wokenAt >= reservationMs(waiter) - EARLY;
   }
@@ -65,7 +65,7 @@ export class Wakeups {
     return this.#adapterOf(waiter) !== undefined;
   }
 
-  /** The waiter is likely to be woken in a moment. */
+  /** Prepares the wake-up of a waiter that is likely to be woken in a moment. */
   prefetch(waiter: StoredWaiter): void {
     if (parseWaiterRecord(waiter.record)?.state === "parked") {
       this.#adapterOf(waiter)?.prefetch(waiter);
@@ -121,7 +121,7 @@ export class Wakeups {
   }
 }
 
-function nameOf({ position, record }: Pick<StoredWaiter, "position" | "record">): string {
+function identityOf({ position, record }: Pick<StoredWaiter, "position" | "record">): string {
   return `${record} ${position}`;
 }
 

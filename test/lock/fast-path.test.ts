@@ -120,7 +120,7 @@ const plan: fc.Arbitrary<Plan> = fc.oneof(
             key: one,
             token: reservation,
             process: "here",
-            give: "",
+            position: "",
             record: "",
             wakes: false,
             life: 2_000,

@@ -327,14 +327,14 @@ describe("the longest ttl that a guard knows", () => {
 });
 
 describe("a client with longer locks than the masters know of", () => {
-  it("has to wait until all masters have been told, and says why; shorter locks go on", async () => {
+  it("has to wait until all masters know of it, and says why; shorter locks go on", async () => {
     const { clock, nodes, redlock } = simulate(3, { ...OPTIONS, maxTtl: 20_000 });
     for (const { master, server } of nodes) master.setArmed("redlock:@node", server, 1_000);
     const warnings: RedlockWarning[] = [];
     redlock.on("warning", (warning) => warnings.push(warning));
     nodes[2]!.behaviour.frozen = true;
     await expect(clock.until(redlock.acquire("k", { ttl: 20_000 }))).rejects.toThrow(
-      /lock-1:6379 unarmed \(not all masters have been told of so long a ttl/,
+      /lock-1:6379 unarmed \(not all masters know of so long a ttl yet/,
     );
     expect(await clock.until(redlock.using("k", () => "held"))).toBe("held");
     nodes[2]!.thaw();
@@ -373,7 +373,7 @@ describe("masters that have forgotten how long locks can be", () => {
     nodes[2]!.restart({ empty: true });
     await use(simulation);
     for (let i = 0; i < 5; i++) {
-      expect(String(await use(simulation))).toMatch(/no master has told yet/);
+      expect(String(await use(simulation))).toMatch(/no master has reported yet/);
       await clock.pass(QUARANTINE);
     }
     expect(warnings.map(({ code, message }) => `${code}: ${message}`)).toEqual([

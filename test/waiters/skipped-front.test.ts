@@ -14,7 +14,7 @@ const { ask } = useLockNode(servers);
 
 /** Reserves the key for the first waiter. */
 function serving(token: number): Serving {
-  const forFirst = { give: "", record: "", wakes: true, life: 2_000, live: false, gone: [] };
+  const forFirst = { position: "", record: "", wakes: true, life: 2_000, live: false, gone: [] };
   return { names, key: "k", token, process: "here", skipped: [], ...forFirst };
 }
 

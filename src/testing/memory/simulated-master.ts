@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import type { LockIdentity } from "../../lock/lock-identity.ts";
+import type { TimedIdentity } from "../../lock/lock-identity.ts";
 import type { Names } from "../../lock/stored-lock.ts";
 import { NodeError } from "../../redis/node-error.ts";
 import type { Operation } from "../../redis/operation.ts";
@@ -11,8 +11,6 @@ import { SimulatedQueues } from "./simulated-queues.ts";
 import { SimulatedRedis, type Snapshot } from "./simulated-redis.ts";
 import { SimulatedWaitListOperations } from "./simulated-wait-list-operations.ts";
 import { SimulatedWaitLists } from "./simulated-wait-lists.ts";
-
-type Timed = LockIdentity & { readonly ttl: number };
 
 /** A lock master in virtual time: it gives the answers of the script on a Redis server. */
 export class SimulatedMaster {
@@ -94,8 +92,8 @@ export class SimulatedMaster {
     const handlers: Record<string, (args: never) => unknown> = {
       arm: (arming: Parameters<typeof guard.arm>[0]) => guard.arm(arming, server),
       agree: (agreement: Parameters<typeof guard.agree>[0]) => guard.agree(agreement, server),
-      acquire: (identity: Timed) => locks.acquire(identity, server),
-      extend: (identity: Timed) => locks.extend(identity, server),
+      acquire: (identity: TimedIdentity) => locks.acquire(identity, server),
+      extend: (identity: TimedIdentity) => locks.extend(identity, server),
       release: locks.release.bind(locks),
       read: (reading: Parameters<typeof locks.read>[0]) => locks.read(reading, server),
       scan: locks.scan.bind(locks),

@@ -54,7 +54,7 @@ export class SimulatedWaitListOperations {
     });
   }
 
-  serve({ names, key, token, process, give, wakes, ...serving }: Serving): ReservationReply {
+  serve({ names, key, token, process, position, wakes, ...serving }: Serving): ReservationReply {
     const list = waitListOf(names, key);
     let reserved = this.#lists.reservationOf(list.reservation);
     for (const { position, record } of serving.gone) {
@@ -72,10 +72,10 @@ export class SimulatedWaitListOperations {
     const rest = this.#redis.pttl(names.lock(key));
     const waiting = this.#redis.zcard(list.waiters);
     if (rest !== -2) return { status: "held", expiresIn: rest, waiting };
-    if (give !== "" && (reserved === undefined || reserved.token <= token)) {
-      this.#lists.reserve(list, token, give, serving.life);
-      if (wakes) this.#lists.wake(list, token, give, serving.record);
-      reserved = { position: give, token };
+    if (position !== "" && (reserved === undefined || reserved.token <= token)) {
+      this.#lists.reserve(list, token, position, serving.life);
+      if (wakes) this.#lists.wake(list, token, position, serving.record);
+      reserved = { position, token };
     } else if (
       reserved !== undefined &&
       skipped.has(queueIdOf(reserved.position)) &&
