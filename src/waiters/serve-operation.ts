@@ -25,7 +25,10 @@ export interface Serving {
   readonly life: number;
   /** True when live waiters of this process are in the wait list. */
   readonly live: boolean;
-  /** Waiters that are gone; an empty record stands for any. A waiter that is in no wait list can still have the reservation. */
+  /**
+   * Waiters that are gone, by their record; a run in its place stands for every record up to that run. A waiter that is in no
+   * wait list can still have the reservation.
+   */
   readonly gone: readonly Pick<StoredWaiter, "position" | "record">[];
   /** The queues whose waiters are skipped. */
   readonly skipped: readonly SkippedQueue[];
@@ -41,7 +44,8 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
   local first = 10 + 2 * tonumber(argv[8])
   for i = 10, first - 1, 2 do
     local known = redis.call('HGET', list.records, argv[i])
-    if argv[i + 1] == '' or not known or known == argv[i + 1] then
+    local run = tonumber(argv[i + 1])
+    if not known or known == argv[i + 1] or (run and runOf(known) <= run) then
       leave(list, argv[i])
       if reserved == argv[i] then
         redis.call('DEL', list.reservation)

@@ -129,8 +129,11 @@ export class WaitLists {
   }
 
   /** Leaves the wait lists of the keys; a reservation passes to the next waiter. */
-  async leave({ position }: Pick<Waiter, "position">, keys: readonly string[]): Promise<void> {
-    const gone = [{ position, record: "" }];
+  async leave(
+    { position, run }: Pick<Waiter, "position" | "run">,
+    keys: readonly string[],
+  ): Promise<void> {
+    const gone = [{ position, record: String(run) }];
     await Promise.all(keys.map((key) => this.#watcher(key).check({ gone })));
   }
 

@@ -339,9 +339,12 @@ describe("the simulated master", () => {
     holdFor: fc.constantFrom(0, 0, 20_000),
     age: fc.constantFrom(-200_000, 200_000),
     run: fc.constantFrom("1", "1.2", "2", "10"),
-    gone: fc.array(fc.record({ position, record: fc.constantFrom("", "p1@a", "p1@b") }), {
-      maxLength: 2,
-    }),
+    gone: fc.array(
+      fc.record({ position, record: fc.constantFrom("0", "1", "2", "p1@a", "p1@b") }),
+      {
+        maxLength: 2,
+      },
+    ),
   });
 
   it("gives the same replies and keeps the same state as the Lua on a real server", async () => {
@@ -493,7 +496,7 @@ describe("the simulated master", () => {
           key: base.keys[0] ?? "",
           token: base.token,
           process: base.owner,
-          give: flag ? position : "",
+          position: flag ? position : "",
           record: "p1@a",
           wakes: trust,
           life: 60_000,

@@ -106,7 +106,7 @@ describe("a wait list whose front is skipped", () => {
         const position = each.at < 0 ? noted : (await client.zrange(waiters, rank, rank))[0];
         if (position === undefined) return;
         if (each.kind === "leave") {
-          const gone = [{ position, record: "" }];
+          const gone = [{ position, record: "1" }];
           await ask(serveOperation, { ...serving(token), gone });
           await client.del(names.reservation("k"));
         } else {

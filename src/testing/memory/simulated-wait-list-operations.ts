@@ -61,7 +61,8 @@ export class SimulatedWaitListOperations {
       const known = this.#redis.hget(list.records, position);
       // @protection a waiter that is gone loses its reservation outside the wait list too
       const isListed = known !== undefined;
-      if (record !== "" && isListed && known !== record) continue;
+      const isUpTo = isListed && /^\d+$/.test(record) && runOf(known) <= Number(record);
+      if (isListed && known !== record && !isUpTo) continue;
       this.#lists.leave(list, position);
       if (reserved?.position !== position) continue;
       this.#redis.del(list.reservation);
