@@ -493,7 +493,7 @@ describe("the simulated master", () => {
           key: base.keys[0] ?? "",
           token: base.token,
           process: base.owner,
-          give: flag ? position : "",
+          position: flag ? position : "",
           record: "p1@a",
           wakes: trust,
           life: 60_000,
