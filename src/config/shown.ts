@@ -10,7 +10,7 @@ import { KNOWN_AT_TOP, KNOWN_IN_RULE } from "./schema.ts";
 /** A value that is not written, unlike the null that YAML makes of it. */
 export const NOTHING = Symbol("nothing");
 
-/** The form of an option. A secret in the place of a name has digits, or is longer. */
+/** The form of an option. A secret where a name belongs has digits, or is longer. */
 const NAME = /^[A-Za-z_$-]{1,32}$/;
 const NAMES_IN_NODE = [...KNOWN_IN_NODE, ...REFUSED_IN_NODE];
 
@@ -77,10 +77,10 @@ export function showLine(
     inLine.push(stretches[at] as Stretch);
   if (!inLine.some(({ isShown }) => isShown)) return undefined;
   const around = inLine.find((each) => each.start < offset && each.end > offset);
-  const place = around?.isShown === false ? Math.max(around.start, start) : offset;
+  const caretAt = around?.isShown === false ? Math.max(around.start, start) : offset;
   const [before = [], after = []] = [
-    render(text, start, place, inLine),
-    render(text, place, end, inLine).trimEnd(),
+    render(text, start, caretAt, inLine),
+    render(text, caretAt, end, inLine).trimEnd(),
   ].map((part) => Array.from(printable(part.replaceAll("\t", " "))));
   const left = before.length > BEFORE ? ["...", ...before.slice(-BEFORE)] : before;
   const right = after.length > AFTER ? [...after.slice(0, AFTER), "..."] : after;

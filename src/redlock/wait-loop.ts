@@ -71,9 +71,9 @@ export class WaitLoop {
         }
         waiter = this.#nextEntry(waiter);
         live ??= new LiveWaiter(waitLists, waiter, keys);
-        const heard = await live.join(waiter, tries, 2 * request.ttl);
+        const isKnown = await live.join(waiter, tries, 2 * request.ttl);
         const foreign = outcome.holder !== undefined && outcome.holder.token === undefined;
-        const sleep = foreign || !heard ? poll : LONGEST_SLEEP;
+        const sleep = foreign || !isKnown ? poll : LONGEST_SLEEP;
         await live.sleep(clock, Math.min(left, sleep), signals);
         if (attempts.isStopped(request)) throw attempts.stopReason(request);
         poll = Math.min(poll * 2, LONGEST_POLL);

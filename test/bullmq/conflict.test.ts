@@ -401,7 +401,7 @@ describe("onConflict as a function", () => {
       },
     ],
     ["gives no policy", () => undefined as never],
-  ])("leaves nobody in line when it %s", async (_, onConflict) => {
+  ])("leaves no waiter behind when it %s", async (_, onConflict) => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     await redlock.acquire("account:a");

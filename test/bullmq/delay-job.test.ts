@@ -7,7 +7,7 @@ import { Redlock, type RedlockWarning } from "../../src/index.ts";
 
 const REQUEST = { keys: ["account:a"], reason: "conflict", delay: 100 } as const;
 
-/** A job whose storage answers as told. */
+/** A job whose storage gives the answers of `moves`. */
 async function makeJob(
   moves: (() => Promise<void>)[],
   { worker = {}, delayed = false }: { worker?: object; delayed?: boolean } = {},

@@ -192,10 +192,10 @@ test("a key reserved for a job with several keys is free when that job is remove
   await pass(100);
   await expect(there.acquire("k")).rejects.toThrow("reserved for the first waiter");
   // It is checked each second, and not woken as long as the other key is taken.
-  let calls = 0;
-  here.on("woken", () => (calls += 1));
+  let wakeups = 0;
+  here.on("woken", () => (wakeups += 1));
   await pass(2_500);
-  expect(calls).toBe(0);
+  expect(wakeups).toBe(0);
   await job.remove();
   await bench.queue("b").add("j", { key: "k", ms: 5 }, { jobId: "one" });
   expect(await untilRuns(runs, "one")).toBeLessThan(1_000 + LOAD);

@@ -20,7 +20,7 @@ const TTL = 3_000;
 const LOAD = 1_500;
 
 /** Wait lists and reservations that are left on the masters. */
-async function lines(): Promise<string[]> {
+async function leftovers(): Promise<string[]> {
   const lists = await Promise.all(bench.masterUrls.map((url) => redisClient(url).keys("*")));
   return lists.flat().filter((name) => /@waiters?:|@reserved:/.test(name));
 }
@@ -69,7 +69,7 @@ describe("300 hand-overs of 1 ms", () => {
     const inOrder = Array.from({ length: 300 }, (_, index) => index);
     // Two programs may ask for the key in another order than they got their jobs.
     expect(programs === 1 ? order : order.toSorted((a, b) => a - b)).toEqual(inOrder);
-    await expect.poll(lines).toEqual([]);
+    await expect.poll(leftovers).toEqual([]);
   });
 });
 
@@ -141,8 +141,8 @@ function reviveWhenDone({ toQueue, toMasters }: Scene): void {
   });
 }
 
-/** The messages that are held up, and from when on. */
-const PLACES: readonly {
+/** The steps between which a release comes: the messages that are held up, and the event from which on. */
+const WINDOWS: readonly {
   readonly where: string;
   readonly event: "conflict" | "parked";
   readonly lanes: (scene: Scene) => readonly Lane[];
@@ -179,7 +179,7 @@ const PLACES: readonly {
   },
 ];
 
-describe.each(PLACES)("a release $where", ({ event, lanes }) => {
+describe.each(WINDOWS)("a release $where", ({ event, lanes }) => {
   test.each([
     ["a program that serves the queue", true],
     ["a program that does not", false],
@@ -204,7 +204,7 @@ describe.each(PLACES)("a release $where", ({ event, lanes }) => {
 
     await expect.poll(() => runs, { timeout: 10_000 }).toHaveLength(1);
     expect(performance.now() - releasedAt).toBeLessThan(LOAD);
-    await expect.poll(lines, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(leftovers, { timeout: 10_000 }).toEqual([]);
     expect(runs).toHaveLength(1);
     expect(await bench.queue().getJobCounts("completed", "failed", "delayed")).toEqual({
       completed: 2,
@@ -234,7 +234,7 @@ describe("a process that dies", () => {
 
     await expect.poll(() => runs, { timeout: 10_000 }).toEqual(["fast hot"]);
     expect(performance.now() - releasedAt).toBeLessThan(RESERVATION + LOAD);
-    await expect.poll(lines).toEqual([]);
+    await expect.poll(leftovers).toEqual([]);
   });
 
   test("after a reservation, before the wake-up: the job is woken at the end of the lock", async () => {
@@ -258,6 +258,6 @@ describe("a process that dies", () => {
 
     await expect.poll(() => runs, { timeout: 10_000 }).toEqual(["slow hot", "fast hot"]);
     expect(performance.now() - releasedAt).toBeLessThan(TTL + LOAD);
-    await expect.poll(lines).toEqual([]);
+    await expect.poll(leftovers).toEqual([]);
   });
 });

@@ -9,15 +9,15 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function makeBeat(answers: (() => Promise<number>)[], opts: object = { lockDuration: 3_000 }) {
+function makeRenewal(answers: (() => Promise<number>)[], opts: object = { lockDuration: 3_000 }) {
   const extendLock = vi.fn(async () => await (answers.shift() ?? (() => Promise.resolve(1)))());
   const job = { id: "17", queue: { opts }, extendLock } as unknown as Job;
   return { renewal: new JobLockRenewal(job, "token", systemClock), extendLock };
 }
 
-describe("the beat of BullMQ's lock", () => {
+describe("the renewal of BullMQ's lock", () => {
   test("renews it three times in its duration, until it is stopped", async () => {
-    const { renewal, extendLock } = makeBeat([]);
+    const { renewal, extendLock } = makeRenewal([]);
     renewal.start();
     await vi.advanceTimersByTimeAsync(3_000);
     expect(extendLock.mock.calls).toEqual(Array.from({ length: 3 }, () => ["token", 3_000]));
@@ -31,7 +31,7 @@ describe("the beat of BullMQ's lock", () => {
     ["BullMQ says that it is gone", () => Promise.resolve(0)],
     ["the job is gone", () => Promise.reject(Object.assign(new Error("Missing"), { code: -2 }))],
   ])("says that it is lost, and ends, when %s", async (_, answer) => {
-    const { renewal, extendLock } = makeBeat([answer]);
+    const { renewal, extendLock } = makeRenewal([answer]);
     renewal.start();
     await vi.advanceTimersByTimeAsync(1_000);
     expect(renewal.lost.aborted).toBe(true);
@@ -41,7 +41,7 @@ describe("the beat of BullMQ's lock", () => {
   });
 
   test("does not take a failed connection for a loss", async () => {
-    const { renewal, extendLock } = makeBeat([() => Promise.reject(new Error("ECONNRESET"))]);
+    const { renewal, extendLock } = makeRenewal([() => Promise.reject(new Error("ECONNRESET"))]);
     renewal.start();
     await vi.advanceTimersByTimeAsync(2_000);
     expect(renewal.lost.aborted).toBe(false);
@@ -51,7 +51,7 @@ describe("the beat of BullMQ's lock", () => {
 
   test("ignores an answer that comes after it was stopped", async () => {
     let answer!: (extended: number) => void;
-    const { renewal } = makeBeat([() => new Promise((resolve) => (answer = resolve))]);
+    const { renewal } = makeRenewal([() => new Promise((resolve) => (answer = resolve))]);
     renewal.start();
     await vi.advanceTimersByTimeAsync(1_000);
     renewal.stop();
@@ -61,7 +61,7 @@ describe("the beat of BullMQ's lock", () => {
   });
 
   test("takes BullMQ's default duration when the worker says none", async () => {
-    const { renewal, extendLock } = makeBeat([], {});
+    const { renewal, extendLock } = makeRenewal([], {});
     renewal.start();
     await vi.advanceTimersByTimeAsync(10_000);
     expect(extendLock).toHaveBeenCalledExactlyOnceWith("token", 30_000);
@@ -69,7 +69,7 @@ describe("the beat of BullMQ's lock", () => {
   });
 
   test("stands still when the worker skips renewal", async () => {
-    const { renewal, extendLock } = makeBeat([], { skipLockRenewal: true });
+    const { renewal, extendLock } = makeRenewal([], { skipLockRenewal: true });
     renewal.start();
     await vi.advanceTimersByTimeAsync(60_000);
     expect(extendLock).not.toHaveBeenCalled();

@@ -33,7 +33,7 @@ async function orphan(does: string): Promise<Socket> {
 
 test("a child of a killed worker that listens for that ends before its key is free", async () => {
   const redlock = bench.redlock();
-  const child = await orphan("lingerUntilOrphaned");
+  const child = await orphan("stayUntilOrphaned");
 
   await redlock.acquire("account:a", { waitTimeout: 10_000 });
 
@@ -42,7 +42,7 @@ test("a child of a killed worker that listens for that ends before its key is fr
 
 test("a child whose worker was killed goes on beside the next holder when it does not", async () => {
   const redlock = bench.redlock();
-  const child = await orphan("linger");
+  const child = await orphan("stay");
 
   await redlock.acquire("account:a", { waitTimeout: 10_000 });
 

@@ -18,7 +18,7 @@ interface Data {
 }
 
 /** What the file reports about itself. */
-interface Told {
+interface Report {
   pid: number;
   threadId: number;
   lock: { keys: string[]; fencingToken: number };
@@ -46,9 +46,9 @@ function start(
 }
 
 /** Resolves with the next report of the file: it is at work, and listens to its signal. */
-function told(worker: LockedWorker<Data>): Promise<Told> {
+function nextReport(worker: LockedWorker<Data>): Promise<Report> {
   return new Promise((resolve) => {
-    worker.once("progress", (_job, progress) => resolve(progress as unknown as Told));
+    worker.once("progress", (_job, progress) => resolve(progress as unknown as Report));
   });
 }
 
@@ -93,7 +93,7 @@ describe.each([
     await conflict;
     expect(jobs.map(({ failedReason }) => failedReason)).toEqual(Array(5).fill(undefined));
     expect(jobs.map(({ attemptsMade }) => attemptsMade)).toEqual(Array(5).fill(1));
-    const locks = jobs.map(({ returnvalue }) => returnvalue as Told["lock"]);
+    const locks = jobs.map(({ returnvalue }) => returnvalue as Report["lock"]);
     expect(locks.flatMap(({ keys }) => keys)).toEqual(Array(5).fill("account:a"));
     const tokens = locks.map(({ fencingToken }) => fencingToken);
     expect(tokens).toEqual(tokens.toSorted((a, b) => a - b));
@@ -103,7 +103,7 @@ describe.each([
   test("is not in the process of the worker, and gets BullMQ's token", async () => {
     const queue = bench.queue();
     const worker = start(bench.redlock(), { useWorkerThreads });
-    const there = told(worker);
+    const there = nextReport(worker);
     const done = ends(worker, 1);
 
     const { id } = await queue.add("charge", { account: "a", does: "token" });
@@ -117,7 +117,7 @@ describe.each([
   test("gets the reason when the job is cancelled", async () => {
     const queue = bench.queue();
     const worker = start(bench.redlock(), { useWorkerThreads });
-    const there = told(worker);
+    const there = nextReport(worker);
     const done = ends(worker, 1);
     const { id } = await queue.add("charge", { account: "a", does: "waitForAbort" });
     await there;
@@ -131,7 +131,7 @@ describe.each([
     const redlock = bench.redlock();
     const queue = bench.queue();
     const worker = start(redlock, { useWorkerThreads });
-    const there = told(worker);
+    const there = nextReport(worker);
     const parked = next(redlock, "parked");
     const done = ends(worker, 1);
     await queue.add("charge", { account: "a", does: "waitOnce" });
@@ -149,11 +149,11 @@ describe.each([
     const redlock = bench.redlock();
     const queue = bench.queue();
     const worker = start(redlock, { useWorkerThreads }, { onLost: "continue" });
-    const there = told(worker);
+    const there = nextReport(worker);
     const done = ends(worker, 2);
     await queue.add("charge", { account: "a", does: "waitForAbort" });
     await there;
-    const thereAgain = told(worker);
+    const thereAgain = nextReport(worker);
     bench.freeze();
     await next(redlock, "lost");
     bench.thaw();
@@ -175,7 +175,7 @@ describe.each([
     const redlock = bench.redlock({ ttl: 500, nodeTimeout: 100 });
     const queue = bench.queue();
     const worker = start(redlock, { useWorkerThreads });
-    const there = told(worker);
+    const there = nextReport(worker);
     const done = ends(worker, 1);
     await queue.add("charge", { account: "a", does: "block", room: 1_200 });
     const { lock } = await there;
@@ -197,7 +197,7 @@ describe.each([
     if (useWorkerThreads) {
       await queue.add("charge", { account: "a", does: "exit" });
     } else {
-      const there = told(worker);
+      const there = nextReport(worker);
       await queue.add("charge", { account: "a", does: "waitForAbort" });
       process.kill((await there).pid, "SIGKILL");
     }
@@ -238,7 +238,7 @@ describe.each([
   test("gets no lock for a job without a key", async () => {
     const queue = bench.queue();
     const worker = start(bench.redlock(), { useWorkerThreads }, { key: () => null } as object);
-    const there = told(worker);
+    const there = nextReport(worker);
 
     await queue.add("charge", { account: "a", does: "token" });
 

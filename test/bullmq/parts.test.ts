@@ -60,7 +60,7 @@ describe("the text of a holder", () => {
       makeJob("q", "daily"),
       makeJob("q", "daily", { timestamp: 1 }),
     ],
-  ])("tells apart %s", (_, one, other) => {
+  ])("distinguishes %s", (_, one, other) => {
     expect(isSameJob(one, holderOf(other))).toBe(false);
     expect(isSameJob(other, holderOf(one))).toBe(false);
   });

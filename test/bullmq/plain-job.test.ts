@@ -7,7 +7,7 @@ const bench = useBench();
 const KEY = "account:{{data.account}}";
 
 test.each(["wait", "delay"] as const)(
-  'a plain object is delayed for a time that the error tells: "%s"',
+  'a plain object is delayed for a time that the error names: "%s"',
   async (policy) => {
     const redlock = bench.redlock();
     await using _ = await bench.redlock().acquire("account:a");
@@ -43,7 +43,7 @@ test("one without methods is delayed at once when the masters refuse the connect
   await expect(run(job)).rejects.toThrow(/^delayed for \d+ ms: unavailable/);
 }, 5_000);
 
-test("people see a job that holds a key without the mark that tells jobs apart", async () => {
+test("people see a job that holds a key without the mark that distinguishes jobs", async () => {
   const redlock = bench.redlock();
   const queue = bench.queue();
   const conflicts: RedlockEvents["conflict"][0][] = [];
@@ -61,11 +61,11 @@ test("people see a job that holds a key without the mark that tells jobs apart",
   const { id } = await queue.add("charge", { account: "a" });
 
   const skipped = (await done).find(({ result }) => result !== undefined);
-  const told = expect.stringMatching(
+  const described = expect.stringMatching(
     new RegExp(`^bull:invoices:${id} attempt 1 \\(\\S+ pid \\d+\\)$`),
   );
-  expect(conflicts.map(({ holder }) => holder?.text)).toEqual([told, told]);
-  expect(skipped!.result).toMatchObject({ skipped: true, holder: told });
+  expect(conflicts.map(({ holder }) => holder?.text)).toEqual([described, described]);
+  expect(skipped!.result).toMatchObject({ skipped: true, holder: described });
   expect(met[0]).toBeInstanceOf(LockConflictError);
   expect((met[0] as Error).message).not.toContain("#");
   expect((await queue.getJobLogs(skipped!.job.id!)).logs.join("\n")).not.toContain("#");

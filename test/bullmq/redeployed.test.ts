@@ -32,7 +32,7 @@ const SERVED = 3_000;
 
 const bench = useBench();
 
-interface Place {
+interface QueueAddress {
   connection: ConnectionOptions;
   prefix?: string;
   name?: string;
@@ -42,20 +42,20 @@ interface Place {
 class Deployment {
   readonly runs: string[] = [];
   readonly queue: Queue<Data>;
-  readonly #position: Place;
+  readonly #address: QueueAddress;
   readonly #ttl: number;
 
-  constructor(position: Partial<Place>, ttl: number) {
-    this.#position = { connection: { url: bench.queueUrl }, ...position };
+  constructor(address: Partial<QueueAddress>, ttl: number) {
+    this.#address = { connection: { url: bench.queueUrl }, ...address };
     this.#ttl = ttl;
-    const { name = "invoices", ...options } = this.#position;
+    const { name = "invoices", ...options } = this.#address;
     this.queue = new Queue(name, options);
     this.queue.on("error", () => undefined);
     onTestFinished(async () => await this.queue.close());
   }
 
   start(concurrency = 4): ScriptSource {
-    const { name = "invoices", ...options } = this.#position;
+    const { name = "invoices", ...options } = this.#address;
     const redlock = bench.redlock({ ttl: this.#ttl });
     const processor = withLock({ redlock, key: "{{data.key}}" }, async (job: Job<Data>) => {
       this.runs.push(job.id ?? "");
@@ -117,9 +117,9 @@ async function unsayParked(key: string): Promise<void> {
 }
 
 /** A job waits for a key that a program without a worker holds; its worker is replaced, then the key is released. */
-async function replaceWorkerWhileHeld(position: Partial<Place> = {}): Promise<void> {
+async function replaceWorkerWhileHeld(address: Partial<QueueAddress> = {}): Promise<void> {
   const api = bench.redlock({ ttl: LONG_TTL });
-  const deployment = new Deployment(position, LONG_TTL);
+  const deployment = new Deployment(address, LONG_TTL);
   const lock = await api.acquire("account");
   const before = deployment.start();
   await deployment.add("parked", { key: "account" });

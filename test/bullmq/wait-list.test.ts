@@ -70,7 +70,7 @@ async function timeToRun(release: () => Promise<unknown>, done: unknown[], count
 }
 
 /** Wait lists and reservations that are left on the masters. */
-async function lines(): Promise<string[]> {
+async function leftovers(): Promise<string[]> {
   const lists = await Promise.all(bench.masterUrls.map((url) => redisClient(url).keys("*")));
   return lists.flat().filter((name) => /@waiters?:|@reserved:/.test(name));
 }
@@ -85,7 +85,7 @@ describe("the waiters of a key run in order when the first of them", () => {
 
     expect(await timeToRun(() => lock.release(), runs, 2)).toBeLessThan(LOAD);
     expect(runs).toEqual([1, 2]);
-    await expect.poll(lines).toEqual([]);
+    await expect.poll(leftovers).toEqual([]);
   });
 
   test("was replaced by deduplication", async () => {
@@ -101,7 +101,7 @@ describe("the waiters of a key run in order when the first of them", () => {
 
     expect(await timeToRun(() => lock.release(), runs, 3)).toBeLessThan(LOAD);
     expect(runs).toEqual([1, 2, 9]);
-    await expect.poll(lines).toEqual([]);
+    await expect.poll(leftovers).toEqual([]);
   });
 
   test("had failed, and was retried by hand: at its old position", async () => {
@@ -122,7 +122,7 @@ describe("the waiters of a key run in order when the first of them", () => {
 
     expect(await timeToRun(() => lock.release(), runs, 2)).toBeLessThan(LOAD);
     expect(runs).toEqual([0, 1]);
-    await expect.poll(lines).toEqual([]);
+    await expect.poll(leftovers).toEqual([]);
   });
 
   test("and all others were promoted by hand: they are parked again, at their positions", async () => {
@@ -134,7 +134,7 @@ describe("the waiters of a key run in order when the first of them", () => {
 
     expect(await timeToRun(() => lock.release(), runs, 4)).toBeLessThan(LOAD);
     expect(runs).toEqual([0, 1, 2, 3]);
-    await expect.poll(lines).toEqual([]);
+    await expect.poll(leftovers).toEqual([]);
   });
 
   test("was taken up by a worker that died: after one reservation", async () => {
@@ -213,7 +213,7 @@ describe.each(TROUBLES)("a queue that is $what", ({ act, undo, lasts = 0, costs 
       expect(await timeToRun(async () => await undo(troubled), troubled.runs, 3)).toBeLessThan(
         lasts + LOAD,
       );
-      await expect.poll(lines).toEqual([]);
+      await expect.poll(leftovers).toEqual([]);
     },
   );
 });

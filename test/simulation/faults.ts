@@ -9,7 +9,7 @@ export interface FaultPlan {
   crashEmpty: number;
   crashPartial: number;
   flush: number;
-  /** All victims are flushed while all that could tell what they have forgotten is silent. */
+  /** All victims are flushed while every master that knows what they have forgotten is silent. */
   sweep: number;
   /** A master becomes a replica of a copy of itself, and is promoted again. */
   failback: number;

@@ -56,7 +56,7 @@ export class Host implements Clock {
   diesAt = Infinity;
   /** Called when it has died. */
   onDeath: () => void = () => {};
-  /** At this step the process is told to close. */
+  /** At this step the process begins to close. */
   closesAt = Infinity;
   onClose: () => void = () => {};
 
@@ -120,13 +120,13 @@ export class Host implements Clock {
     }
     const backlog = this.#backlog;
     this.#backlog = [];
-    // Each in a turn of its own, as an event loop would: promise jobs run in between.
+    // Each as a task of its own, as in an event loop: promise jobs run in between.
     for (const run of backlog) this.#timeline.in(0, () => this.deliver(run));
   }
 
   /**
-   * Steps the wall clock. The process looks at its clocks before it can be suspended: a step back and a suspension
-   * between two looks cancel each other out, and nothing local can tell. That is a limit, stated in
+   * Steps the wall clock. The process reads its clocks before it can be suspended: a step back and a suspension
+   * between two readings cancel each other out, and nothing local shows it. That is a limit, stated in
    * `docs/guarantees.md`.
    */
   stepWall(ms: number): void {

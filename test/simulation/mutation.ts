@@ -12,7 +12,7 @@ const sources = fileURLToPath(new URL("../../src", import.meta.url));
  */
 export interface Mutation {
   readonly marker: string;
-  /** What stands in the place of the value that the statement tests, returns, declares or sets; `$` is that value. */
+  /** What replaces the value that the statement tests, returns, declares or sets; `$` is that value. */
   readonly value?: string;
   /** The changed statement is moved up before so many others. */
   readonly moveUp?: number;

@@ -11,11 +11,11 @@ export interface Targets {
   readonly victims: readonly Server[];
   /** The clients of now; killed ones are replaced. */
   readonly clients: readonly { readonly host: Host; readonly wires: readonly Wire[] }[];
-  /** Puts a new client in the place of a killed one. */
+  /** Starts a new client after a killed one. */
   replace(index: number): void;
 }
 
-/** Milliseconds that nobody reaches any master, at most. */
+/** Most milliseconds for which no client reaches any master. */
 const LONGEST_OUTAGE = 100;
 
 /** Makes things go wrong, at random times, until it is stopped; and then mends them. */

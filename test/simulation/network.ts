@@ -92,7 +92,7 @@ interface WireParts {
   random: Random;
   faults: Faults;
   nodeTimeout: number;
-  /** The server does not say who it is. */
+  /** The server hides its identity. */
   hidden: boolean;
   /** It reports when an answer came as when the request was sent. */
   countsFromAnswer?: boolean;
@@ -143,7 +143,7 @@ export class Wire implements NodePort {
     this.#flow = { epoch: server.epoch, stranded: false };
   }
 
-  /** Nothing passes on the present connection any more, and neither side is told: half open. */
+  /** Nothing passes on the present connection any more, and neither side is informed: half open. */
   strand(): void {
     this.#flow.stranded = true;
   }
@@ -236,7 +236,7 @@ export class Wire implements NodePort {
     }
   }
 
-  /** Makes a new connection in the place of the present one, if the server can be reached by then. */
+  /** Replaces the connection by a new one, if the server can be reached by then. */
   #reconnect(ms: number): void {
     this.#connecting ??= new Promise((resolve) => {
       this.#host.timer(ms, () => {

@@ -92,7 +92,7 @@ export const PROTECTIONS: readonly Protection[] = [
     scenario: scenario(
       "slow network",
       { slow: 0.3, partition: 200 },
-      // Who waits in line comes a moment after the end of a lock; who asks at random comes sooner.
+      // A waiter comes a moment after the end of a lock; a client that asks at random comes sooner.
       { longHolds: 1, keys: 4, clients: 6, waits: 0 },
     ),
     violation: "overlap",

@@ -1,6 +1,6 @@
 import type { Timeline } from "./timeline.ts";
 
-/** How a resource looks at fencing tokens. */
+/** How a resource checks fencing tokens. */
 export type Discipline = "none" | "at the write" | "claim before reading";
 
 interface Row {
@@ -66,7 +66,7 @@ export class Resource {
   ): void {
     const row = this.#row(key, discipline);
     if (read === undefined || !admits(row)) return;
-    // Whoever wrote since the read has been overwritten.
+    // A write since the read has been overwritten.
     if (row.value !== read) this.lost[discipline] += Math.abs(row.value - read);
     row.value = read + 1;
   }

@@ -16,19 +16,19 @@ export interface Scenario {
   readonly longHolds: number;
   /** How long a job may go on after its signal aborted. */
   readonly windDown: number;
-  /** How long a job takes between its last look at the lock and its write. */
+  /** How long a job takes between its last check of the lock and its write. */
   readonly think: number;
   /** How long a write may be under way. */
   readonly writeDelay: number;
   readonly faults: FaultPlan;
   readonly options: Omit<RedlockOptions, "nodes">;
-  /** Every second client has this ttl in place of that in the options. */
+  /** Every second client has this ttl instead of the one in the options. */
   readonly otherTtl?: number;
   /** The second entry reaches the first server. */
   readonly sameServerTwice?: boolean;
   /** Only the first so many servers crash or forget. */
   readonly victims?: number;
-  /** Servers do not say who they are. */
+  /** Servers hide their identity. */
   readonly hiddenServers?: boolean;
   /** Leases are counted from when an answer came, not from when its request was sent. */
   readonly countsFromAnswer?: boolean;
@@ -54,7 +54,7 @@ const BASE: Omit<Scenario, "name" | "faults"> = {
 
 const NETWORK = { loss: 0.02, duplication: 0.02, slow: 0.02, partition: 3_000 };
 const MEMORY = { crashEmpty: 3_000, crashPartial: 3_000, flush: 3_000, failback: 3_000 };
-/** Most masters forget, and who knows what is silent. */
+/** Most masters forget, and the others are silent. */
 export const DIFFERING_TTLS: Partial<FaultPlan> = { sweep: 8_000 };
 const EVERYTHING: Partial<FaultPlan> = {
   ...NETWORK,

@@ -6,7 +6,7 @@ import { SCENARIOS } from "./scenarios.ts";
 
 stayInBackground();
 
-/** The seed of each scenario here; `npm run evidence` runs 13, `npm run soak` more, for as long as it is told. */
+/** The seed of each scenario here; `npm run evidence` runs 13, `npm run soak` more, for a given time. */
 const SEED = 0;
 
 const reports = new Map<string, Report[]>();

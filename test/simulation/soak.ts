@@ -15,13 +15,13 @@ import { SCENARIOS } from "./scenarios.ts";
 const { values } = parseArgs({
   options: {
     minutes: { type: "string", default: "60" },
-    /** Real processes in place of simulated ones; one run takes a minute. */
+    /** Real processes instead of simulated ones; one run takes a minute. */
     chaos: { type: "boolean", default: false },
     scenario: { type: "string" },
     seed: { type: "string" },
   },
 });
-/** Seeds one process runs before the next looks at the clock; on real processes one. */
+/** Seeds one process runs before the next reads the clock; on real processes one. */
 const CHUNK = values.chaos ? 1 : 10;
 /** Runs at the same time; real processes use all cores. */
 const PARALLEL = values.chaos ? 1 : availableParallelism();

@@ -81,7 +81,7 @@ function before(a: Event, b: Event): boolean {
   return a.at < b.at || (a.at === b.at && a.order < b.order);
 }
 
-/** Every so many events the event loop goes round, which costs much more: unhandled rejections are told then. */
+/** Every so many events the event loop goes round, which costs much more: unhandled rejections are reported then. */
 const ROUND = 16;
 
 /** Resolves when no promise job is left: what is asked for in one of them at the next tick comes when all have run. */

@@ -6,7 +6,7 @@ import type { JobToAdd, Lane } from "./lane.ts";
 
 /** Jobs added to each queue, all on one key. */
 const JOBS = 6;
-/** Of the jobs of a queue, in turn. */
+/** Of the jobs of a queue, one after the other. */
 const PRIORITIES = [7, 0, 3, 0];
 
 function jobsToAdd(): JobToAdd[] {

@@ -36,15 +36,15 @@ const deeds = {
     signal.throwIfAborted();
   },
   /** Keeps a connection to the test until it ends, one way or another. */
-  async linger({ room }) {
+  async stay({ room }) {
     const socket = connect(room, "127.0.0.1");
     await new Promise((resolve) => socket.once("close", resolve));
     // BullMQ's child does not end without its worker, and keeps a core busy.
     if (isMainThread && !globalThis.process.connected) globalThis.process.exit(1);
   },
-  async lingerUntilOrphaned({ room }) {
+  async stayUntilOrphaned({ room }) {
     globalThis.process.once("disconnect", () => globalThis.process.exit(1));
-    await deeds.linger({ room });
+    await deeds.stay({ room });
   },
   exit() {
     globalThis.process.exit(3);

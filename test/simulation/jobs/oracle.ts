@@ -19,19 +19,19 @@ export type JobViolation =
   /** A job met a conflict on a key that is its own. */
   | "false conflict"
   | "too many activations"
-  /** A job that nobody had to wait for, or one with several keys, waited for too long. */
+  /** A job on a free key, or a job with several keys, waited for too long. */
   | "starved"
-  /** A job got its key before one that had been in line, or strictly in its queue, before it. */
+  /** A job got its key before another that was ahead of it in the wait list or, in strict order, in its queue. */
   | "order"
   /** Under a policy by which the newest job wins, the last one to succeed was not the newest of those that have. */
   | "stale"
   /** A job has another priority, or used another number of attempts, than it should. */
   | "changed"
-  /** The masters still know waiters when nobody waits. */
+  /** The masters still know waiters when no job waits. */
   | "leftover"
   /** A worker took long to close. */
   | "slow close"
-  /** Masters are still asked when nobody waits. */
+  /** Masters are still asked when no job waits. */
   | "chatter";
 
 interface Run {
@@ -42,13 +42,13 @@ interface Run {
 }
 
 const NAMES = namesUnder("redlock:");
-/** Milliseconds between two looks at who waits. */
+/** Milliseconds between two checks of the parked jobs. */
 const TICK = 20;
-/** Milliseconds within which a free key is found by a process that has taken up a job of the waiting one's queue. */
+/** Milliseconds within which a free key is found by a process that has taken up a job of the waiter's queue. */
 const SERVED_BOUND = 3_000;
-/** Milliseconds within which joining a line may still be under way. */
+/** Milliseconds within which joining a wait list may still be under way. */
 const JOINING = 20;
-/** Milliseconds after a release within which the key may have gone past one that was about to be parked. */
+/** Milliseconds after a release within which the key may have gone past a job that was about to be parked. */
 const HANDING_OVER = 100;
 
 /** Sees everything, at the true time. */
@@ -74,7 +74,7 @@ export class JobOracle {
   readonly #servers = new Map<JobQueue, Map<Host, number>>();
   readonly #freeSince = new Map<StoredJob, number>();
   readonly #released = new Map<string, number>();
-  /** When a job last began to work under a key: between two looks it may have been taken and given back. */
+  /** When a job last began to work under a key: between two checks it may have been taken and released. */
   readonly #granted = new Map<string, number>();
   #forgiven = false;
   #over = false;
@@ -105,7 +105,7 @@ export class JobOracle {
     return run;
   }
 
-  /** It is about to give the keys back. */
+  /** It is about to release the keys. */
   ended(run: Run, keys: readonly string[], completed: boolean): void {
     for (const key of keys) {
       this.#running.get(key)?.delete(run);
@@ -147,7 +147,7 @@ export class JobOracle {
     }
   }
 
-  /** Looks, from now on, whether anybody waits although nobody holds the keys. */
+  /** Checks, from now on, whether a parked job waits for keys that are free. */
   watch(
     servers: readonly Server[],
     queues: readonly JobQueue[],
@@ -162,7 +162,8 @@ export class JobOracle {
     for (const queue of queues) {
       const serves = served(queue) && !queue.paused;
       for (const job of queue.jobs.values()) {
-        if (serves && job.state === "delayed" && job.keys.every(free)) this.#look(queue, job);
+        if (serves && job.state === "delayed" && job.keys.every(free))
+          this.#checkParked(queue, job);
         else this.#freeSince.delete(job);
       }
     }
@@ -171,12 +172,12 @@ export class JobOracle {
     });
   }
 
-  /** There is nothing more to see. */
+  /** Stops watching. */
   stop(): void {
     this.#over = true;
   }
 
-  /** Everything should be done; jobs that meet nobody's key are parked once at most, but for races at the beginning. */
+  /** Everything should be done; jobs on free keys are parked once at most, but for races at the beginning. */
   checkEnd(servers: readonly Server[], queues: readonly JobQueue[], keys: readonly string[]): void {
     const { activations, jobs, policy } = this.#scenario;
     const priorities = new Set(jobs.flatMap((plan) => plan.priorities ?? [0]));
@@ -225,7 +226,7 @@ export class JobOracle {
   }
 
   /** A parked job whose keys are free, in a queue that is served. */
-  #look(queue: JobQueue, job: StoredJob): void {
+  #checkParked(queue: JobQueue, job: StoredJob): void {
     const name = nameOf(queue, job.id);
     const granted = job.keys.map((key) => this.#granted.get(key) ?? 0);
     const since = Math.max(this.#freeSince.get(job) ?? this.#timeline.now, ...granted);
@@ -248,15 +249,15 @@ export class JobOracle {
     }
   }
 
-  /** Since when a process has been there all the time that looks after the keys of a queue. */
+  /** Since when a live process has looked after the keys of a queue without a break. */
   #servedSince(queue: JobQueue): number | undefined {
     const servers = [...(this.#servers.get(queue) ?? [])].filter(([host]) => isAwake(host));
     return servers.length === 0 ? undefined : Math.min(...servers.map(([, since]) => since));
   }
 
   /**
-   * All that are before the job have begun, since BullMQ takes jobs up in their order; but for those that are on their way into the
-   * line while the key is handed over.
+   * All jobs before this one have begun, since BullMQ takes jobs up in their order, except those that join the wait list while
+   * the key is handed over.
    */
   #checkStrictOrder(queue: JobQueue, id: string, key: string): void {
     const job = queue.jobs.get(id);

@@ -1,6 +1,6 @@
 import type { Process, World } from "./world.ts";
 
-/** A program that has no worker takes keys that jobs want, as an API does, and gives them back: it can call no job. */
+/** A program that has no worker takes keys that jobs want, as an API does, and releases them: it can wake no job. */
 export function scheduleOutsider(
   { scenario, random, timeline }: World,
   begin: (serves: readonly number[]) => Process,

@@ -20,7 +20,7 @@ function upTo(last: number): number[] {
 }
 
 /**
- * All that can be done to a scene at one place: its first process dies, or begins to close, at each step, and each message is
+ * Every single fault of a scene: its first process dies, or begins to close, at each step, and each message is
  * late.
  */
 export function disturbancesOf({ steps, messages }: JobReport): Disturbance[] {

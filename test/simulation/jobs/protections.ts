@@ -21,11 +21,11 @@ function named(name: string): JobScenario {
   return found;
 }
 
-/** What a parked job owes its waking to. */
+/** What wakes parked jobs. */
 export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
-    name: "joining the line when the job is delayed, not before",
-    without: "a job that is called while it is still active is not woken",
+    name: "joining the wait list when the job is delayed, not before",
+    without: "a wake-up that comes while the job is still active is lost",
     scenario: named("a pair of 1 ms holders"),
     violation: "left waiting",
     seed: 80,
@@ -36,24 +36,24 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     },
   },
   {
-    name: "looking when no quorum has seen the key taken",
+    name: "checking a key that no quorum has seen taken",
     without: "a job that joins after the release is not woken",
-    // One that had its turn while it was parked is called 50 ms later in any case.
+    // A job that was parked while the key was reserved for it is woken 50 ms later in any case.
     scenario: { ...named("a pair of 1 ms holders"), probeBound: 30 },
     violation: "left waiting",
     seed: 2,
     mutation: { marker: "a key without a quorum that saw it taken is checked", value: "true" },
   },
   {
-    name: "turns",
-    without: "whoever asks first goes before the first in line",
+    name: "reservations",
+    without: "the first request gets a free key, not the first waiter",
     scenario: named("a hot key among cold ones"),
     violation: "order",
     seed: 0,
     mutation: { marker: "a reserved key is kept for its waiter", value: "true" },
   },
   {
-    name: "asking for keys that are due",
+    name: "checking keys that are due",
     without: "jobs whose process is gone sleep on a free key",
     scenario: named("deploys, long locks"),
     violation: "left waiting",
@@ -69,23 +69,23 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     mutation: { marker: "a parked job wakes by itself", value: "3_600_000" },
   },
   {
-    name: "staying in line until the key is had",
-    without: "a job that did not hear its call is forgotten",
-    scenario: named("two homes, deaf"),
+    name: "staying in the wait list until the key is acquired",
+    without: "a job whose wake-up was lost is forgotten",
+    scenario: named("two queues, deaf"),
     violation: "left waiting",
     seed: 13,
     mutation: { marker: "a waiter stays in the wait list until it has the key", value: "true" },
   },
   {
-    name: "dropping those who are gone",
-    without: "the turn of a removed job is lost on everybody",
+    name: "removing waiters that are gone",
+    without: "the reservation of a removed job keeps the key from all waiters",
     scenario: named("people meddle"),
     violation: "left waiting",
     seed: 5,
     mutation: { marker: "a removed job is a waiter that is gone" },
   },
   {
-    name: "passing over homes that do not come",
+    name: "skipping unresponsive queues",
     without: "a paused queue stops all others on its keys",
     scenario: named("a paused queue"),
     violation: "left waiting",
@@ -93,8 +93,8 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     mutation: { marker: "unresponsive queues are skipped", value: "true" },
   },
   {
-    name: "calling a job that was parked in its own turn",
-    without: "jobs with several keys wait for turns to lapse",
+    name: "waking a job that was parked while its key was reserved",
+    without: "jobs with several keys wait until reservations expire",
     scenario: named("several keys, promptly"),
     violation: "left waiting",
     seed: 4,
@@ -104,8 +104,8 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     },
   },
   {
-    name: "taking the turn from one that is gone, also where it is in no line",
-    without: "a superseded job keeps the key for nobody",
+    name: "taking the reservation from a waiter that is gone, also outside the wait list",
+    without: "a key stays reserved for a superseded job",
     scenario: named("keepLatest"),
     violation: "left waiting",
     seed: 0,
@@ -131,15 +131,15 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     mutation: { marker: "the newest job that succeeded is remembered", value: '""' },
   },
   {
-    name: "asking for what was said before a subscription was in force",
-    without: "a call in another home's first moments is not heard",
-    scenario: named("two homes, no process serves both"),
+    name: "checking keys when a subscription comes into force",
+    without: "a message in the first moments of another process is lost",
+    scenario: named("two queues, no process serves both"),
     violation: "left waiting",
     seed: 0,
     mutation: { marker: "keys are checked when the subscription is in force" },
   },
   {
-    name: "keeping the turns of a job with several keys",
+    name: "keeping the reservations of a job with several keys",
     without: "jobs with one key each go before it again and again",
     scenario: named("several keys among single ones"),
     violation: "starved",
@@ -147,8 +147,8 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     mutation: { marker: "a job with several keys reserves them after some tries", value: "false" },
   },
   {
-    name: "calling again where a call was lost",
-    without: "a queue is blamed for a connection that broke, and its job is passed over",
+    name: "repeating a wake-up that was lost",
+    without: "a queue counts as unresponsive after a connection broke, and its job is skipped",
     scenario: named("connections to a quiet queue break"),
     violation: "left waiting",
     seed: 3,

@@ -268,7 +268,7 @@ export class JobQueue {
     job.since = this.#timeline.now;
   }
 
-  /** Everybody who sleeps looks again; who finds nothing sleeps on. */
+  /** All idle workers ask again; a worker that finds no job stays idle. */
   #wake(): void {
     const sleepers = [...this.#sleepers];
     this.#sleepers.clear();

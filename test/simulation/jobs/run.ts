@@ -34,7 +34,7 @@ export interface JobReport {
   messages: number;
 }
 
-/** One thing that goes wrong at an exact place. */
+/** One fault at an exact step. */
 export interface Disturbance {
   /** The first process dies at this step. */
   readonly diesAt?: number;
@@ -88,7 +88,7 @@ export async function simulateJobs(
     const reviveAtDeath = (index: number): void => {
       processes[index]!.host.onDeath = () => {
         oracle.forgive();
-        // When the turn of the first in line has gone by.
+        // When the reservation of the first waiter has expired.
         timeline.in(3_000, () => {
           processes[index] = begin(world, scenario.processes[index]!, index);
           reviveAtDeath(index);

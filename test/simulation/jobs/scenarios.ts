@@ -38,7 +38,7 @@ export interface JobScenario {
   readonly slots: number;
   readonly jobs: readonly JobPlan[];
   readonly policy: ConflictPolicy;
-  /** A function says the policy, after the conflict: a job then joins its line only when it is parked. */
+  /** A function says the policy, after the conflict: a job then joins its wait list only when it is parked. */
   readonly chooses?: boolean;
   readonly policies?: Pick<
     LockPolicies<never>,
@@ -87,7 +87,7 @@ const TWO: readonly QueuePlan[] = [
 
 /** Without faults: a hand-over is a matter of round trips. */
 const PROMPT = 150;
-/** With faults: two turns that lapse, and the look after each. */
+/** With faults: two reservations that expire, and the check after each. */
 const PROBE = 2 * 2_100 + 1_000;
 
 /** Jobs on free keys, behind the first activations of 60 jobs on a taken one. */
@@ -140,7 +140,7 @@ function faulty(
   });
 }
 
-/** No job starts before one of its key that is before it in the queue, whoever has taken that up. */
+/** No job starts before an earlier job of its key and queue, whichever worker has taken that up. */
 const STRICT: Partial<JobScenario> = {
   policies: { order: "strict" },
   ordered: "strictly",
@@ -203,26 +203,26 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     ordered: false,
     jobs: [{ count: 40, keys: ["a", "b"], failing: 0.3 }],
   }),
-  scenario("two homes", {
+  scenario("two queues", {
     ...CALM,
     queues: TWO,
     processes: [[0], [1], [0, 1]],
     jobs: [{ count: 100, keys: ["a", "b"], over: 600 }],
   }),
-  scenario("two homes, no process serves both", {
+  scenario("two queues, no process serves both", {
     ...CALM,
     queues: TWO,
     processes: [[0], [1], [1]],
     jobs: [{ count: 100, keys: ["a", "b"], over: 600 }],
   }),
-  scenario("two homes, one master", {
+  scenario("two queues, one master", {
     ...CALM,
     masters: 1,
     queues: TWO,
     processes: [[0], [1], [1]],
     jobs: [{ count: 100, keys: ["a"], over: 1_000 }],
   }),
-  scenario("two homes, deaf", { queues: TWO, processes: [[0], [1], [1]], deaf: true }),
+  scenario("two queues, deaf", { queues: TWO, processes: [[0], [1], [1]], deaf: true }),
   scenario("a paused queue", {
     queues: [{ ...TWO[0]!, absent: { how: "paused", until: 60_000 } }, TWO[1]!],
     processes: [[0, 1], [0], [1]],
@@ -248,7 +248,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     jobs: [{ ...MULTI, count: 12 }],
     probeBound: 1_000,
   }),
-  scenario("several keys, several homes", {
+  scenario("several keys, several queues", {
     jobs: [MULTI, { count: 40, keys: ["a", "b", "c", "d"] }],
     queues: TWO,
     processes: [[0], [1], [0, 1]],
@@ -309,7 +309,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     deploys: { every: 6_000, away: 6_000, kills: true },
     outsider: { keys: ["a", "b", "c", "d"], holds: 6_000, pauses: 2_000 },
   }),
-  scenario("deploys, two homes", {
+  scenario("deploys, two queues", {
     queues: TWO,
     processes: [[0, 1], [0], [1]],
     jobs: [DEPLOYED, OTHERS],
@@ -318,7 +318,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     deploys: { every: 2_500, away: 4_000, kills: true },
     outsider: { keys: ["a", "b", "c", "d"], holds: 6_000, pauses: 2_000 },
   }),
-  scenario("deploys, two homes in one process", {
+  scenario("deploys, two queues in one process", {
     queues: TWO,
     processes: [[0, 1]],
     jobs: [{ ...DEPLOYED, count: 400, over: 10_000 }, OTHERS],
@@ -334,8 +334,8 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     deploys: { every: 1_000, away: 500 },
     outsider: { keys: ["a"], holds: 9_000, pauses: 9_000 },
   }),
-  // Who frees a key cannot ask the queue of those in line, and their alarms are far away.
-  scenario("processes die as they park, no process serves both homes", {
+  // A process that frees a key cannot ask the queue of the waiters, and their alarms are far away.
+  scenario("processes die as they park, no process serves both queues", {
     queues: TWO,
     processes: [[0], [1]],
     jobs: [{ count: 300, keys: ["a", "b"], over: 60_000 }, OTHERS],
@@ -386,13 +386,13 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     meddling: { remove: 500, promote: 3_000 },
   }),
   faulty("bad network", NETWORK),
-  faulty("bad network, two homes", NETWORK, { queues: TWO, processes: [[0], [1], [0, 1]] }),
+  faulty("bad network, two queues", NETWORK, { queues: TWO, processes: [[0], [1], [0, 1]] }),
   faulty("partitions and frozen masters", { partition: 2_000, freeze: 4_000 }),
   faulty("moments without any master", { outage: 200 }),
   faulty("moments without any master, a chosen policy", { outage: 200 }, { chooses: true }),
   faulty("processes die", { kill: 3_000 }),
   faulty(
-    "processes die, two homes",
+    "processes die, two queues",
     { kill: 3_000, loss: 0.01 },
     {
       queues: TWO,
@@ -421,15 +421,15 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   ),
 ];
 
-/** How many seeds of a scenario the suite runs; `npm run soak` runs more, for as long as it is told. */
+/** How many seeds of a scenario the suite runs; `npm run soak` runs more, for a given time. */
 export function seedsOf({ deploys }: JobScenario): number {
   return deploys === undefined ? 2 : 3;
 }
 
-/** Scenes so small that everything that can go wrong in them at one place is tried. */
+/** Scenes so small that every single fault in them is tried. */
 export const SMALL_SCENES: readonly JobScenario[] = [
   scenario("one key", { processes: [[0], [0]], slots: 2, jobs: [{ count: 4, keys: ["a"] }] }),
-  scenario("two homes", {
+  scenario("two queues", {
     queues: TWO,
     processes: [[0], [1]],
     slots: 2,

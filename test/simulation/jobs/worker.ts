@@ -4,7 +4,7 @@ import type { Host } from "../host.ts";
 import type { Timeline } from "../timeline.ts";
 import type { JobQueue, StoredJob } from "./queue.ts";
 
-/** Milliseconds of BullMQ's lock of a job, and between two looks for stalled ones. */
+/** Milliseconds of BullMQ's lock of a job, and between two checks for stalled jobs. */
 const LOCK_DURATION = 4_000;
 
 /** What a {@link SimulatedWorker} works with. */
@@ -79,7 +79,7 @@ export class SimulatedWorker {
     throw new Error("Connection is closed.");
   }
 
-  /** Sends a command to the queue, and hears the answer. */
+  /** Sends a command to the queue, and receives the answer. */
   send<R>(execute: (queue: JobQueue) => R): Promise<R> {
     const { host, timeline, random, queue, latency } = this.parts;
     const arrival = Math.max(this.#busyUntil, timeline.now + latency * (0.2 + random.fraction()));
