@@ -328,20 +328,24 @@ describe("inspect", () => {
     );
 
     await nodes.kill(1);
-    const { code, out } = await ask("inspect", "account:99");
+    // At once: the quarantine of about 20 s must last until each of them has asked.
+    const [{ code, out }, told, listed] = await Promise.all([
+      ask("inspect", "account:99"),
+      ask("inspect", "account:99", "--json"),
+      ask("ls"),
+    ]);
     expect(code).toBe(3);
     expect(out).toMatch(/^account:99 is unavailable: 1 of 3 masters can vote, a lock needs 2/);
     const advice = out.replaceAll(/\s+/g, " ");
     expect(advice).toMatch(/Wait [\d.]+ s; no action is needed. Locks are unavailable while/);
     expect(advice).toContain(`Or bring back ${nameOf(1)}.`);
     expect(advice).not.toContain("is certain");
-    const told = await ask("inspect", "account:99", "--json");
     expect(told.code).toBe(3);
     const summary = JSON.parse(told.out) as KeySummary;
     expect(summary).toMatchObject({ state: "voteless", voting: 1, quorum: 2 });
     expect(summary.quorumIn).toBeGreaterThan(1_000);
     expect(summary.nodes.map(({ vote }) => vote)).toEqual(["quarantined", "unknown", "yes"]);
-    expect((await ask("ls")).notes).toMatch(/\nWait [\d.]+ s; no action is needed/);
+    expect(listed.notes).toMatch(/\nWait [\d.]+ s; no action is needed/);
   });
 
   it("tells unused masters from masters that lost their memory", async () => {

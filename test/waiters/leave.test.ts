@@ -1,22 +1,19 @@
 import { expect, it } from "vitest";
 import { engineOf } from "../../src/redlock/redlock.ts";
-import { positionOf } from "../../src/waiters/waiter.ts";
+import { positionOf, type Waiter } from "../../src/waiters/waiter.ts";
 import { simulate } from "../support/simulated-redlock.ts";
 
 const OPTIONS = { ttl: 10_000, nodeTimeout: 100 };
+
+function waiterOf(run: number): Waiter {
+  return { position: positionOf(0, "q", "1"), priority: 0, queueId: "q", run, replaceable: false };
+}
 
 /** A client whose key is held, and a job that joins its wait list and leaves it. */
 async function start() {
   const { clock, redlock, client } = simulate(3, OPTIONS);
   await clock.until(client().acquire("k"));
   const { waitLists } = engineOf(redlock);
-  const waiterOf = (run: number) => ({
-    position: positionOf(0, "q", "1"),
-    priority: 0,
-    queueId: "q",
-    run,
-    replaceable: false,
-  });
   const join = async (run: number): Promise<void> => {
     const how = { state: "parked", tries: 0, keptFor: OPTIONS.ttl } as const;
     await clock.until(waitLists.join(waiterOf(run), ["k"], how));
