@@ -8,8 +8,8 @@ export default defineConfig({
     // Real servers and processes start in these tests; the limits guard against hangs, they time nothing.
     testTimeout: 30_000,
     hookTimeout: 300_000,
-    // Most of them wait most of the time; simulations compute in the background of the others.
-    maxWorkers: 3,
+    // A third one makes the suite no faster on two cores, and bounds of tests with real processes tight.
+    maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     globalSetup: ["test/support/global-setup.ts"],
     reporters: ["default", totals],

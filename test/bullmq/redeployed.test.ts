@@ -26,7 +26,7 @@ const LONG_TTL = 30_000;
 /** Where nothing but the alarm is left. */
 const SHORT_TTL = 2_000;
 /** Allowance for a loaded machine, in ms. */
-const LOAD = 2_000;
+const LOAD = 5_000;
 /** The bound of docs/guarantees.md where a worker of the queue has run a wrapped job, in ms. */
 const SERVED = 3_000;
 
