@@ -8,7 +8,7 @@ export default defineConfig({
     // Real servers and processes start in these tests; the limits guard against hangs, they time nothing.
     testTimeout: 30_000,
     hookTimeout: 300_000,
-    // A third one makes the suite no faster on two cores, and bounds of tests with real processes tight.
+    // A third one saves about a fifth of the time on two cores, and starves tests with real processes.
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     globalSetup: ["test/support/global-setup.ts"],
