@@ -76,7 +76,7 @@ describe("a hot key", () => {
     for (const job of states) expect(job!.attemptsStarted).toBeLessThanOrEqual(2);
     expect(states.map((job) => job!.attemptsMade)).toEqual(Array(60).fill(1));
     expect(errorsOf(worker)).toEqual([]);
-    await expect.poll(leftOnMasters).toEqual([]);
+    await expect.poll(leftOnMasters, { timeout: 10_000 }).toEqual([]);
   });
 
   test("is shared by two programs, which wake each other's jobs", async () => {
