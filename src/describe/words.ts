@@ -34,11 +34,9 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-const LIST = new Intl.ListFormat("en-GB", { type: "conjunction" });
-
 /** Formats a list: `a`, `a and b`, `a, b and c`. */
 export function list(words: readonly string[]): string {
-  return LIST.format(words);
+  return new Intl.ListFormat("en-GB", { type: "conjunction" }).format(words);
 }
 
 /** Quotes a text for a shell if it needs quotes. Terminal control characters are replaced. */
