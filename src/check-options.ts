@@ -86,9 +86,16 @@ export function checkNumber(path: string, value: unknown, bounds: NumberBounds):
   });
 }
 
-/** Returns `value` if it is a number of whole milliseconds within bounds, else throws. */
-export function checkMs(path: string, value: unknown, min: number, max: number): number {
-  return checkNumber(path, value, { min, max, unit: "whole milliseconds" });
+/** Returns `value` if it is a number of whole milliseconds within bounds, else throws; `limit` explains the upper one. */
+export function checkMs(
+  path: string,
+  value: unknown,
+  min: number,
+  max: number,
+  limit?: string,
+): number {
+  const bounds = { min, max, unit: "whole milliseconds" };
+  return checkNumber(path, value, limit === undefined ? bounds : { ...bounds, limit });
 }
 
 /** Returns `value` if it is one of `choices`, else throws, naming the nearest one. */

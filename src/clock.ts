@@ -20,7 +20,7 @@ export interface Clock {
 const SUSPEND_THRESHOLD = 50;
 
 /** `setTimeout` of Node fires at once for a longer time, in milliseconds. */
-const LONGEST_TIMER = 2 ** 31 - 1;
+export const LONGEST_TIMER = 2 ** 31 - 1;
 
 /**
  * A monotonic clock that also counts suspended time.

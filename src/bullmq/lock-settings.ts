@@ -1,5 +1,6 @@
 import type { Job } from "bullmq";
-import { checkChoice, checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { checkChoice, checkMs, refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { LONGEST_TIMER } from "../clock.ts";
 import type { DataOption } from "../data-option.ts";
 import { LockConfigError, type LockConflictError } from "../errors.ts";
 import { describeValue } from "../sentences.ts";
@@ -30,8 +31,6 @@ type DataOptionName = Exclude<keyof LockPolicies<Job>, "redlock" | "skipResult">
 
 /** The default of `waitTimeout`, in ms. */
 const WAIT_TIMEOUT = 5_000;
-/** The longest time that a timer of Node can hold, in ms. */
-const LONGEST = 2 ** 31 - 1;
 
 /**
  * The options of `withLock` that are data, but for the key: their values, checks and defaults. A rules file takes these in each
@@ -59,7 +58,7 @@ export const LOCK_DATA_OPTIONS = {
   waitTimeout: {
     takes: "duration",
     says: `How long a job waits in its slot under onConflict "wait"; default ${WAIT_TIMEOUT / 1_000}s.`,
-    check: (path: string, value: unknown) => checkMs(path, value ?? WAIT_TIMEOUT),
+    check: (path: string, value: unknown) => checkWait(path, value ?? WAIT_TIMEOUT),
   },
   maxWait: limit("How long a job may wait in the delayed set since it was first parked or delayed"),
   maxHold: limit("How long a job may hold its lock; then its signal aborts and it fails"),
@@ -67,12 +66,7 @@ export const LOCK_DATA_OPTIONS = {
     takes: "duration",
     says: "How long, from the grant on, the keys stay taken after a job that succeeded; default 0.",
     check: (path: string, value: unknown, { settings }: Engine) =>
-      checkNumber(path, value ?? 0, {
-        min: 0,
-        max: settings.maxTtl,
-        unit: "whole milliseconds",
-        limit: "the maxTtl of the Redlock",
-      }),
+      checkMs(path, value ?? 0, 0, settings.maxTtl, "the maxTtl of the Redlock"),
   },
   onMaxWait: choice(MAX_WAIT_POLICIES, "What a job does after maxWait"),
   jobLogs: choice(JOB_LOGS, "Which lines are written to the log of a job"),
@@ -176,17 +170,12 @@ function limit(says: string) {
     takes: "duration" as const,
     says: `${says}; default none.`,
     check: (path: string, value: unknown) =>
-      value === undefined ? undefined : checkMs(path, value),
+      value === undefined ? undefined : checkWait(path, value),
   };
 }
 
-function checkMs(path: string, value: unknown): number {
-  return checkNumber(path, value, {
-    min: 1,
-    max: LONGEST,
-    unit: "whole milliseconds",
-    limit: "24 days: no timer holds longer",
-  });
+function checkWait(path: string, value: unknown): number {
+  return checkMs(path, value, 1, LONGEST_TIMER, "24 days: no timer holds longer");
 }
 
 function wrong(path: string, value: unknown, expected: string): LockConfigError {

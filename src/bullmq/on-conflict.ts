@@ -131,7 +131,7 @@ async function afterFailure(
     await activation.log(`${error.message}; runs without a lock`);
     return new UnheldLock();
   }
-  // The program closed its Engine before its worker: other processes can still run the job.
+  // The program closed its Redlock before its worker: other processes can still run the job.
   if (error instanceof RedlockClosedError)
     return await parkOrDelay(activation, keys, undefined, error);
   if (renewal.lost.aborted && error === renewal.lost.reason) {

@@ -55,6 +55,18 @@ export interface Requester {
     | undefined;
 }
 
+/** A requester that is in no wait list, and joins none. */
+export function unlisted(process: string): Requester {
+  return {
+    process,
+    queueId: "",
+    position: "",
+    run: 0,
+    replaceable: false,
+    joins: undefined,
+  };
+}
+
 /** The value that a master stores for the lock. */
 export function valueOf({ token, owner, holder }: LockIdentity): string {
   return `${token}:${owner}:${holder}`;

@@ -12,7 +12,7 @@ import { refuseUnknownOptions, requireObject } from "../check-options.ts";
 import type { LockRules } from "../config/index.ts";
 import { LockConfigError } from "../errors.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
-import { Redlock } from "../redlock/redlock.ts";
+import { engineOf, Redlock } from "../redlock/redlock.ts";
 import { type Made, makeWrap, WRAP } from "./wrap.ts";
 import { describeValue } from "../sentences.ts";
 
@@ -117,8 +117,8 @@ async function make(given: RedlockModuleOptions): Promise<Made> {
   requireObject("options", given, "an object of options");
   const { rules, redlock, ...options } = given;
   if (redlock !== undefined) {
-    if (!(redlock instanceof Redlock))
-      throw wrong("redlock", redlock, "a Redlock of this copy of bullmq-redlock");
+    // Refuses what is no Redlock of this copy.
+    engineOf(redlock);
     refuseUnknownOptions("", given, ["redlock"], { usual: "no other option beside redlock" });
     return { redlock };
   }

@@ -1,6 +1,7 @@
 import { acquireOperation } from "../lock/acquire-operation.ts";
 import { armOperation } from "../lock/arm-operation.ts";
 import { extendOperation } from "../lock/extend-operation.ts";
+import { unlisted } from "../lock/lock-identity.ts";
 import { readOperation, SCAN_START, scanOperation } from "../lock/read-operation.ts";
 import { releaseOperation } from "../lock/release-operation.ts";
 import { type Names, namesUnder } from "../lock/stored-lock.ts";
@@ -84,14 +85,7 @@ export async function checkPermissions(
 /** Requests that together reach every command of the script. */
 export function probingRequests(names: Names, owner: string, guarded: boolean): AnyRequest[] {
   const key = "key";
-  const requester = {
-    process: owner,
-    queueId: "",
-    position: "1",
-    run: 1,
-    replaceable: true,
-    joins: undefined,
-  };
+  const requester = { ...unlisted(owner), position: "1", run: 1, replaceable: true };
   const holder = "the permission check of ready()";
   const identity = { names, keys: [key], owner, token: 1, holder, guarded, requester };
   const joins = { priority: 0, record: `a1@${owner}`, replaces: false };

@@ -1,18 +1,8 @@
 import type { LockContext } from "../lock/lock-context.ts";
 import { type AcquireReply, acquireOperation } from "../lock/acquire-operation.ts";
-import type { Requester } from "../lock/lock-identity.ts";
+import { unlisted } from "../lock/lock-identity.ts";
 import { describeUnarmed } from "../lock/acquire-round.ts";
 import { NodeError } from "../redis/node-error.ts";
-
-/** The check is in no wait list. */
-const UNLISTED: Requester = {
-  process: "",
-  queueId: "",
-  position: "",
-  run: 0,
-  replaceable: false,
-  joins: undefined,
-};
 
 /** Whether a master votes, over the connection that locks use. */
 export type VoteCheck =
@@ -37,7 +27,7 @@ export async function checkVotes(
 ): Promise<void> {
   await new Promise<void>((resolve) => {
     const identity = { names, keys: [], owner: "ready", token: 1, guarded: guards.enabled };
-    const request = { ...identity, requester: UNLISTED, ttl: maxTtl, holder: "" };
+    const request = { ...identity, requester: unlisted(""), ttl: maxTtl, holder: "" };
     masters.gather(acquireOperation, request, (node, reply, open) => {
       if (!(reply instanceof NodeError)) guards.onReply(node, reply);
       votes[node] = toVoteCheck(reply);

@@ -1,4 +1,5 @@
 import { checkMs, refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { LONGEST_TIMER } from "../clock.ts";
 import { readOption } from "../data-option.ts";
 import { LockConfigError } from "../errors.ts";
 import { hostName } from "../host-name.ts";
@@ -69,8 +70,7 @@ const OPTIONS = {
     takes: "duration",
     says: "How long to wait for a key that is held.",
     default: 0,
-    // The longest timer of Node.
-    max: 2 ** 31 - 1,
+    max: LONGEST_TIMER,
   },
   signal: undefined,
   holder: { takes: "text", says: "Describes the holder to operators." },

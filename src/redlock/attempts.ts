@@ -1,7 +1,7 @@
 import { RedlockClosedError } from "../errors.ts";
 import { acquire, type AcquireOutcome, type AttemptRequest } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/lock-context.ts";
-import type { Requester } from "../lock/lock-identity.ts";
+import { type Requester, unlisted } from "../lock/lock-identity.ts";
 import { encodeQueueId, type Waiter } from "../waiters/waiter.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
@@ -21,14 +21,7 @@ export class Attempts {
     this.#context = context;
     this.#waitLists = waitLists;
     this.#closing = closing;
-    this.#unlisted = {
-      process: context.process,
-      queueId: "",
-      position: "",
-      run: 0,
-      replaceable: false,
-      joins: undefined,
-    };
+    this.#unlisted = unlisted(context.process);
   }
 
   /** Starts the first attempt of a request. */

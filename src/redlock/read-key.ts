@@ -12,14 +12,11 @@ export function readKey(
   page: Pick<Reading, "from" | "count"> = {},
 ): Promise<KeyReply[]> {
   const replies: KeyReply[] = [];
-  let open = masters.ports.length;
   return new Promise((resolve) => {
-    const put = (node: number, reply: KeyReply): void => {
+    masters.gather(readOperation, { names, key, ...page }, (node, reply, open) => {
       replies[node] = reply;
-      open -= 1;
       if (open === 0) resolve(replies);
-    };
-    masters.broadcast(readOperation, { names, key, ...page }, { answer: put, failure: put });
+    });
   });
 }
 

@@ -1,5 +1,5 @@
-import { checkNumber, refuseUnknownOptions, requireObject } from "../../check-options.ts";
-import { type Clock, systemClock } from "../../clock.ts";
+import { checkMs, checkNumber, refuseUnknownOptions, requireObject } from "../../check-options.ts";
+import { type Clock, LONGEST_TIMER, systemClock } from "../../clock.ts";
 import { LockConfigError, LockLostError, RedlockClosedError } from "../../errors.ts";
 import { normaliseKey } from "../../keys/normalise.ts";
 import type { Lock } from "../../lock/lock.ts";
@@ -16,9 +16,6 @@ import { describeValue } from "../../sentences.ts";
 
 /** The largest `count`: every request goes to all masters. */
 const MOST_MASTERS = 99;
-
-/** The longest {@link MemoryNodes.advance}, in ms: that of the longest timer of Node. */
-const LONGEST_ADVANCE = 2 ** 31 - 1;
 
 /** Milliseconds of real time that {@link MemoryNodes.close} gives jobs to end after the abort. */
 const LONGEST_CLOSE = 1_000;
@@ -173,8 +170,7 @@ export class MemoryNodes implements AsyncDisposable {
         expected: "new MemoryNodes({ virtualTime: true })",
       });
     }
-    const bounds = { min: 0, max: LONGEST_ADVANCE, unit: "whole milliseconds" };
-    const checked = checkNumber("advance(ms)", ms, bounds);
+    const checked = checkMs("advance(ms)", ms, 0, LONGEST_TIMER);
     this.#passing = this.#passing.then(async () => await virtual.pass(checked));
     await this.#passing;
   }

@@ -1,14 +1,12 @@
 import type { AcquireReply, KeyHolder } from "../../lock/acquire-operation.ts";
 import type { ExtendReply } from "../../lock/extend-operation.ts";
-import type { LockIdentity } from "../../lock/lock-identity.ts";
+import type { TimedIdentity } from "../../lock/lock-identity.ts";
 import type { Reading, ReadReply, Scanning, ScanReply } from "../../lock/read-operation.ts";
 import type { Releasing, ReleaseReply } from "../../lock/release-operation.ts";
 import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored-lock.ts";
 import { type SimulatedGuard, unarmed } from "./simulated-guard.ts";
 import type { SimulatedHooks } from "./simulated-hooks.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
-
-type TimedIdentity = LockIdentity & { readonly ttl: number };
 
 /** The twins of the operations on locks: `acquire`, `extend`, `release`, `read` and `scan`. */
 export class SimulatedLocks {
