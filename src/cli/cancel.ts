@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Holder } from "../errors.ts";
-import { hostName } from "../host-name.ts";
 import { printable } from "../printable.ts";
 import { readHoldingJob, storedTextOf } from "../redlock/holder.ts";
 import type { Redlock } from "../redlock/redlock.ts";
@@ -8,7 +7,7 @@ import { ANSWER_TIMEOUT, readKey, readTimeout } from "./arguments.ts";
 import { type Command, EXIT } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readingWith } from "./connect.ts";
 import { holderName } from "../describe/describe-key.ts";
-import { duration } from "../describe/words.ts";
+import { duration, operator } from "../describe/words.ts";
 
 /** Bounds of `--timeout`: how long the holder has to stop, in ms. */
 const STOP_TIMEOUT = { min: 10, max: 600_000, otherwise: 10_000 };
@@ -38,8 +37,7 @@ Exit code: 0 the holder has stopped, or the key is free; 1 the holder goes on;
     const { options, out } = invocation;
     const key = readKey("cancel", invocation);
     const patience = readTimeout(options.timeout, STOP_TIMEOUT);
-    const reason = options.reason === undefined ? "" : `: ${options.reason}`;
-    const by = `an operator on ${hostName()}${reason}`;
+    const by = operator(options.reason);
     return await readingWith(
       invocation,
       async ({ redlock }) => {

@@ -1,5 +1,5 @@
 import { LockUnavailableError } from "../errors.ts";
-import { hostName } from "../host-name.ts";
+import { operator } from "../describe/words.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { messagePage, type Page } from "./layout.ts";
 import type { Settings } from "./options.ts";
@@ -35,7 +35,7 @@ export async function cancel(
     return messagePage(403, "Not allowed", "The form is too old, or not from this dashboard.");
   }
   const reason = (form.get("reason") ?? "").trim().slice(0, LONGEST_REASON);
-  const by = `an operator on ${hostName()}${reason === "" ? "" : `: ${reason}`}`;
+  const by = operator(reason === "" ? undefined : reason);
   try {
     const { holder } = await redlock.inspect(key);
     if (holder?.fencingToken === asked) await redlock.cancel(key, by);

@@ -1,3 +1,4 @@
+import { hostName } from "../host-name.ts";
 import { printable } from "../printable.ts";
 
 const UNITS = [
@@ -37,6 +38,11 @@ export function count(number: number, noun: string): string {
 /** Formats a list: `a`, `a and b`, `a, b and c`. */
 export function list(words: readonly string[]): string {
   return new Intl.ListFormat("en-GB", { type: "conjunction" }).format(words);
+}
+
+/** Names the sender of a request to stop, for the error of the job. */
+export function operator(reason: string | undefined): string {
+  return `an operator on ${hostName()}${reason === undefined ? "" : `: ${reason}`}`;
 }
 
 /** Quotes a text for a shell if it needs quotes. Terminal control characters are replaced. */
