@@ -12,7 +12,8 @@ import { cancelledError, JobSignal } from "./job-signal.ts";
 import { timesDelayed, waitingSince } from "./job-wait.ts";
 import { positionWhenDone, predecessorsOf } from "./job-waiter.ts";
 import { type LockSettings, mayPark } from "./lock-settings.ts";
-import { afterRefusal, Attempt, Skipped } from "./on-conflict.ts";
+import { afterRefusal, Attempt } from "./on-conflict.ts";
+import { Skipped } from "./refused-job.ts";
 import { afterLoss, type Outcome } from "./on-loss.ts";
 
 /** Most milliseconds that a job with a lock waits for the time at which its wait began. */

@@ -1,0 +1,127 @@
+import {
+  LockConflictError,
+  type LockUnavailableError,
+  type RedlockClosedError,
+} from "../errors.ts";
+import { nameOf } from "../job-names.ts";
+import { describeHolder } from "../sentences.ts";
+import type { Waiter } from "../waiters/waiter.ts";
+import type { Activation } from "./activation.ts";
+import { keepsFields } from "./bullmq-job.ts";
+import { isSameJob } from "./holder.ts";
+import { alarm, backoff, timesDelayed, waitFields, waitingSince } from "./job-wait.ts";
+import type { SkippedResult } from "./options.ts";
+import { delayJob, parkJob } from "./park-job.ts";
+
+/** Why a job has no lock. */
+type Refusal = LockConflictError | LockUnavailableError | RedlockClosedError;
+
+/** The job completes without having run: with a {@link SkippedResult}, or with what `skipResult` gives. */
+export class Skipped<Result = unknown> {
+  readonly result: Result;
+
+  constructor(result: Result) {
+    this.result = result;
+  }
+}
+
+/**
+ * Parks the job after a conflict, or delays it for a while where it cannot be woken, unless it has waited for as long as it may.
+ * @throws the error that tells BullMQ that the job was delayed, or that it has waited for too long.
+ */
+export async function parkOrDelay(
+  activation: Activation,
+  keys: readonly string[],
+  waiter: Waiter | undefined,
+  cause: Refusal,
+): Promise<Skipped> {
+  const { settings, job } = activation;
+  const { maxWait, engine } = settings;
+  const times = timesDelayed(job);
+  const conflict = cause instanceof LockConflictError ? cause : undefined;
+  const isParked = conflict !== undefined && waiter !== undefined;
+  const fraction = engine.random.fraction();
+  const ttl = settings.lock.ttl ?? engine.settings.ttl;
+  // @protection a parked job wakes by itself
+  let ms = isParked
+    ? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead, ttl }, fraction)
+    : backoff(times, conflict?.retryAfter, fraction);
+  const since = (times === 0 ? undefined : await startOfWait(activation)) ?? engine.clock.wall();
+  if (maxWait !== undefined) {
+    const left = maxWait - (engine.clock.wall() - since);
+    if (left > 0) ms = Math.min(ms, Math.ceil(left));
+    else if (!isSameJob(job, conflict?.holder)) return await endWait(activation, keys, cause);
+  }
+  const fields = keepsFields(job) ? waitFields(job, since) : undefined;
+  // A job that is delayed a thousand times gets eleven lines in its log.
+  const isMilestone = (times & (times - 1)) === 0;
+  const logged = isMilestone
+    ? activation.log(`${cause.message}; ${isParked ? "parked" : `retry in ${ms} ms`}`)
+    : undefined;
+  const request = { keys, delay: ms, fields, logged };
+  if (isParked) throw await parkJob(activation, waiter, request);
+  const reason = conflict === undefined ? "unavailable" : "conflict";
+  throw (await delayJob(activation, { ...request, reason })).error;
+}
+
+/** When the wait began. Without `maxWait` only a measure depends on it, so a queue that does not answer fails no job. */
+async function startOfWait({
+  settings: { maxWait },
+  job,
+}: Activation): Promise<number | undefined> {
+  const since = waitingSince(job);
+  return await (maxWait === undefined ? since.catch(() => undefined) : since);
+}
+
+/** The job has waited for as long as it may. */
+async function endWait(
+  activation: Activation,
+  keys: readonly string[],
+  cause: Refusal,
+): Promise<Skipped> {
+  activation.leave(keys);
+  if (activation.settings.onMaxWait === "fail") throw await fail(activation, cause);
+  if (cause instanceof LockConflictError) return await skip(activation, cause, "max-wait");
+  emitSkipped(activation, keys, "max-wait");
+  await activation.log(`${cause.message}; skipped`);
+  return new Skipped<SkippedResult>({
+    skipped: true,
+    reason: "max-wait",
+    key: keys[0] ?? "",
+    holder: null,
+  });
+}
+
+/** Completes a job that is not to run because of a conflict. */
+export async function skip(
+  activation: Activation,
+  conflict: LockConflictError,
+  reason: SkippedResult["reason"],
+): Promise<Skipped> {
+  const { settings, job } = activation;
+  emitSkipped(activation, conflict.keys, reason);
+  await activation.log(
+    reason === "superseded"
+      ? `superseded by ${describeHolder(conflict.holder)}; skipped`
+      : `${conflict.message}; skipped`,
+  );
+  if (settings.skipResult !== undefined) {
+    return new Skipped(await settings.skipResult(job, conflict));
+  }
+  const holder = conflict.reserved ? null : describeHolder(conflict.holder);
+  return new Skipped<SkippedResult>({ skipped: true, reason, key: conflict.key, holder });
+}
+
+/** Makes the error that fails the job. */
+export async function fail(activation: Activation, cause: Refusal): Promise<Error> {
+  await activation.log(`${cause.message}; failed`);
+  return cause;
+}
+
+function emitSkipped(
+  { settings, job }: Activation,
+  keys: readonly string[],
+  reason: SkippedResult["reason"],
+): void {
+  settings.engine.events.emit("skipped", { keys, job: nameOf(job), queue: job.queueName, reason });
+}
