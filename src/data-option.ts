@@ -6,7 +6,12 @@ import { describeValue } from "./sentences.ts";
 export interface DataOption {
   /** What it takes; a list has all values there are. */
   readonly takes:
-    "duration" | "duration or false" | "ratio" | "text" | readonly (string | boolean)[];
+    | "duration"
+    | "duration or false"
+    | "ratio"
+    | "count or template"
+    | "text"
+    | readonly (string | boolean)[];
   /** What it does, in one line. */
   readonly says: string;
   /** What counts when the option is left out, where that depends on no other option. */

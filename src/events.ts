@@ -10,6 +10,7 @@ export type RedlockWarningCode =
   | "no-quorum"
   | "longest-ttl-unknown"
   | "max-ttl"
+  | "limit"
   | "listener-failed"
   | "telemetry-failed"
   | "job-log-failed"

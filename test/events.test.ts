@@ -10,6 +10,7 @@ const CODES = {
   "no-quorum": true,
   "longest-ttl-unknown": true,
   "max-ttl": true,
+  limit: true,
   "listener-failed": true,
   "telemetry-failed": true,
   "job-log-failed": true,

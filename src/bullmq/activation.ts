@@ -21,6 +21,8 @@ export class Activation {
   readonly renewal: JobLockRenewal;
   /** The job as a waiter; `undefined` when jobs of its queue cannot be woken. */
   readonly waiter: Waiter | undefined;
+  /** How many holders each of its keys may have, once it has keys; `undefined` when each may have one. */
+  limits: readonly number[] | undefined;
 
   constructor(
     context: WorkerContext,

@@ -33,6 +33,8 @@ export function setLock(job: Job, lock: Lock | undefined): void {
 /** The lock of a job that runs without one: it is never held and never lost. */
 export class UnheldLock implements InternalLock {
   readonly keys: readonly string[] = [];
+  readonly slot = 0;
+  readonly slots: readonly number[] = [];
   readonly fencingToken = 0;
   readonly held = false;
   readonly lost = new Cancellation();

@@ -107,7 +107,7 @@ async function fetchJob(
 
 function keysOf({ keysOf: resolve }: LockSettings, job: Job): readonly string[] {
   try {
-    return resolve(job) ?? [];
+    return resolve(job)?.keys ?? [];
   } catch {
     // Its own worker fails it.
     return [];

@@ -4,6 +4,7 @@ import { LONGEST_TIMER } from "../clock.ts";
 import type { DataOption } from "../data-option.ts";
 import { LockConfigError, type LockConflictError } from "../errors.ts";
 import { describeValue } from "../sentences.ts";
+import { createLimit } from "../keys/limit.ts";
 import { createKeyResolver, type KeyResolver } from "../keys/resolver.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { engineOf } from "../redlock/redlock.ts";
@@ -60,8 +61,13 @@ export const LOCK_DATA_OPTIONS = {
     says: `How long a job waits in its slot under onConflict "wait"; default ${WAIT_TIMEOUT / 1_000}s.`,
     check: (path: string, value: unknown) => checkWait(path, value ?? WAIT_TIMEOUT),
   },
-  maxWait: limit("How long a job may wait in the delayed set since it was first parked or delayed"),
-  maxHold: limit("How long a job may hold its lock; then its signal aborts and it fails"),
+  limit: {
+    takes: "count or template",
+    says: "How many jobs may hold a key at the same time; default 1.",
+    check: (path: string, value: unknown) => createLimit<Job>(path, value),
+  },
+  maxWait: bound("How long a job may wait in the delayed set since it was first parked or delayed"),
+  maxHold: bound("How long a job may hold its lock; then its signal aborts and it fails"),
   minHold: {
     takes: "duration",
     says: "How long, from the grant on, the keys stay taken after a job that succeeded; default 0.",
@@ -120,7 +126,10 @@ export function checkLockOptions(options: unknown): LockSettings {
       '"arrival" with onConflict: "wait", whose jobs are not strictly in order',
     );
   }
-  const keysOf = createKeyResolver<Job>(given.key);
+  if (checked.order === "strict" && checked.limit !== 1) {
+    throw wrong("order", checked.order, '"arrival" with a limit, under which several jobs run');
+  }
+  const keysOf = createKeyResolver<Job>(given.key, checked.limit);
   return { ...checked, engine, keysOf, lock, skipResult, names: new Set() };
 }
 
@@ -164,8 +173,8 @@ function choice<const C extends readonly [string, ...string[]]>(takes: C, says: 
   };
 }
 
-/** A limit that does not exist by default. */
-function limit(says: string) {
+/** A time that does not end by default. */
+function bound(says: string) {
   return {
     takes: "duration" as const,
     says: `${says}; default none.`,

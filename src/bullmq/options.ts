@@ -1,5 +1,7 @@
 import type { Job } from "bullmq";
 import type { LockConflictError } from "../errors.ts";
+import type { LimitOption } from "../keys/limit.ts";
+import type { LockKeys } from "../keys/normalise.ts";
 import type { CheckTemplate } from "../keys/template-types.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 
@@ -104,6 +106,13 @@ export interface LockPolicies<
   /** How long a job waits in its slot under `"wait"`. @defaultValue 5000 */
   waitTimeout?: number;
   /**
+   * How many jobs may hold a key at the same time, from 1 to 1000: a number, a template such as `"{{data.plan.jobs}}"`, or a function
+   * of the job. A key that the function `key` returns may have a limit of its own. Every process obeys its own limit. A job whose
+   * limit cannot be made fails for good.
+   * @defaultValue 1
+   */
+  limit?: LimitOption<J>;
+  /**
    * How long a job may wait in the delayed set, for conflicts and for unreachable masters alike, since it was first parked or
    * delayed. The wait begins anew when the job has held its key, or failed, in between. It is measured by the wall clocks of the
    * workers, and checked when the job would be parked or delayed again. Kept in the hash of the job in the queue's Redis;
@@ -155,7 +164,7 @@ export interface WithLockOptions<
   key:
     | (K & CheckTemplate<K, J["data"]>)
     | readonly (K & CheckTemplate<K, J["data"]>)[]
-    | ((job: J) => string | readonly string[] | null);
+    | ((job: J) => LockKeys | null);
 }
 
 /** The result of a job that did not run. */

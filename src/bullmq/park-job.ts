@@ -77,20 +77,22 @@ async function joinWaitLists(
   keys: readonly string[],
   { tries, until }: { tries: number; until: number },
 ): Promise<void> {
-  const { settings, closing } = activation;
+  const { settings, limits, closing } = activation;
   const { clock, waitLists } = settings.engine;
   const keptFor = 2 * (settings.lock.ttl ?? settings.engine.settings.ttl);
-  const joined = await waitLists.join(waiter, keys, { state: "parked", tries, keptFor });
+  const joined = await waitLists.join(waiter, keys, {
+    limits,
+    state: "parked",
+    tries,
+    keptFor,
+  });
   if (!joined.answered && !closing.aborted && clock.now() + REJOINING < until) {
     const joinAgain = (): void => void joinWaitLists(activation, waiter, keys, { tries, until });
     after(clock, REJOINING, closing, joinAgain);
   }
   if (joined.taken && joined.replaced.length === 0) return;
   const wake = async (): Promise<void> => {
-    await Promise.all([
-      waitLists.dismiss(joined.replaced),
-      joined.taken ? undefined : waitLists.check(keys),
-    ]);
+    await Promise.all([waitLists.dismiss(joined.replaced), waitLists.check(joined.free)]);
   };
   if (closing.aborted) await wake();
   else after(clock, SETTLING, closing, () => void wake());

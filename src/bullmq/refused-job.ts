@@ -42,9 +42,10 @@ export async function parkOrDelay(
   const isParked = conflict !== undefined && waiter !== undefined;
   const fraction = engine.random.fraction();
   const ttl = settings.lock.ttl ?? engine.settings.ttl;
+  const limit = activation.limits?.[keys.indexOf(conflict?.key ?? "")] ?? 1;
   // @protection a parked job wakes by itself
   let ms = isParked
-    ? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead, ttl }, fraction)
+    ? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead / limit, ttl }, fraction)
     : backoff(times, conflict?.retryAfter, fraction);
   const since = (times === 0 ? undefined : await startOfWait(activation)) ?? engine.clock.wall();
   if (maxWait !== undefined) {

@@ -58,10 +58,12 @@ export async function runLocked(
 async function acquireLock(activation: Activation): Promise<InternalLock | Skipped> {
   const { settings, job, waiter } = activation;
   try {
-    const keys = settings.keysOf(job);
-    if (keys === null) return new UnheldLock();
+    const found = settings.keysOf(job);
+    if (found === null) return new UnheldLock();
+    const { keys, limits } = found;
+    activation.limits = limits;
     let attempt = new Attempt(waiter);
-    if (settings.order === "strict" && waiter !== undefined) {
+    if (settings.order === "strict" && waiter !== undefined && limits === undefined) {
       const behind = await predecessorsOf(activation, keys, waiter);
       attempt = new Attempt({ ...waiter, behind });
     }
@@ -81,7 +83,7 @@ async function acquireLock(activation: Activation): Promise<InternalLock | Skipp
 }
 
 async function acquireOnce(
-  { settings, job, cancel, renewal, closing }: Activation,
+  { settings, job, limits, cancel, renewal, closing }: Activation,
   keys: readonly string[],
   { waiter, waitTimeout, conflict }: Attempt,
 ): Promise<InternalLock> {
@@ -93,7 +95,9 @@ async function acquireOnce(
     wasDelayed && engine.events.hears("acquired")
       ? waitingSince(job).catch(() => undefined)
       : undefined;
-  const lock = await engine.acquire(keys, options, true, {
+  const wanted =
+    limits === undefined ? keys : keys.map((key, i) => ({ key, limit: limits[i] ?? 1 }));
+  const lock = await engine.acquire(wanted, options, true, {
     job,
     ...(since === undefined ? {} : { waitingSince: since }),
     ...(waiter === undefined ? {} : { waiter }),

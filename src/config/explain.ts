@@ -60,7 +60,7 @@ export function explain(
   const options = optionsOf(checked, settings);
   try {
     // A template gives at least one key, or throws.
-    const keys = checked.keysOf(job as Parameters<typeof checked.keysOf>[0]) ?? [];
+    const keys = checked.keysOf(job as Parameters<typeof checked.keysOf>[0])?.keys ?? [];
     return { ...nothing, outcome: "lock", keys, options };
   } catch (error) {
     if (!(error instanceof LockKeyError)) throw error;

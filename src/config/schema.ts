@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { LOCK_DATA_OPTIONS } from "../bullmq/lock-settings.ts";
 import type { DataOption } from "../data-option.ts";
-import { MAX_KEYS } from "../keys/normalise.ts";
+import { LARGEST_LIMIT, MAX_KEYS } from "../keys/normalise.ts";
 import { KNOWN_IN_NODE } from "../redis/node-options.ts";
 import { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
 import { DURATION_EXPECTED, DURATION_FORM } from "./duration.ts";
@@ -21,6 +21,7 @@ export const EXPECTED = {
 
 /** Of the one ratio there is, `driftFactor`. */
 const RATIO = `a number from 0 to ${REDLOCK_OPTIONS.driftFactor.max}`;
+const LIMIT = `a whole number of holders from 1 to ${LARGEST_LIMIT}, or a template of one`;
 const OR_FALSE = `${DURATION_EXPECTED}; or false for none`;
 
 /** The schemas of options without a list of values. */
@@ -35,6 +36,15 @@ const VALUES: Record<Extract<DataOption["takes"], string>, v.GenericSchema> = {
     v.minValue(0, RATIO),
     v.maxValue(REDLOCK_OPTIONS.driftFactor.max, RATIO),
   ),
+  "count or template": union(LIMIT, {
+    number: v.pipe(
+      v.number(LIMIT),
+      v.integer(LIMIT),
+      v.minValue(1, LIMIT),
+      v.maxValue(LARGEST_LIMIT, LIMIT),
+    ),
+    string: v.string(LIMIT),
+  }),
   text: v.string("a text"),
 };
 

@@ -7,11 +7,32 @@ export const MAX_KEYS = 100;
 /** The length of a key that `Redlock` accepts, in bytes of UTF-8. */
 export const MAX_KEY_BYTES = 64 * 1024;
 
+/** The largest number of holders that a key can have: a master examines all slots of a key that is full. */
+export const LARGEST_LIMIT = 1_000;
+
 /** The first character of the library's own names, which no key may begin with. */
 export const RESERVED_PREFIX = "@";
 
 // Lone surrogates only, because the `u` flag reads pairs as one character.
 const LONE_SURROGATE = /\p{Surrogate}/u;
+
+/** A key that so many clients may hold at the same time. */
+export interface LimitedKey {
+  key: string;
+  /** From 1 to 1000. @defaultValue the `limit` of the call or the job */
+  limit?: number;
+}
+
+/** What is locked: keys, all or none. */
+export type LockKeys = string | LimitedKey | readonly (string | LimitedKey)[];
+
+/** The keys of a lock. */
+export interface NormalKeys {
+  /** Sorted, without duplicates. */
+  readonly keys: string[];
+  /** How many holders each may have; `undefined` when each may have one. */
+  readonly limits: readonly number[] | undefined;
+}
 
 /**
  * Checks the keys of a lock, removes duplicates and sorts the rest.
@@ -22,16 +43,74 @@ const LONE_SURROGATE = /\p{Surrogate}/u;
  * @throws {LockKeyError} when there is no key, when there are more than {@link MAX_KEYS}, or when a key is not a string, is
  * empty, begins with `@`, has half a surrogate pair, or has more than {@link MAX_KEY_BYTES} bytes.
  */
-export function normaliseKeys(keys: string | readonly string[]): string[] {
-  if (typeof keys === "string") return [checkKey(keys)];
+export function normaliseKeys(keys: LockKeys, limit = 1): NormalKeys {
+  if (typeof keys === "string") {
+    return { keys: [checkKey(keys)], limits: limit === 1 ? undefined : [limit] };
+  }
   const given: unknown = keys;
-  if (!Array.isArray(given)) throw problem(describeValue(given), "a key or an array of keys");
+  const all: readonly unknown[] = Array.isArray(given) ? given : [given];
+  if (!Array.isArray(given) && !isLimited(given)) {
+    throw problem(describeValue(given), "a key or an array of keys");
+  }
+  const limited = all.map((each) => readLimitedKey(each, limit, problem));
+  for (const { key } of limited) checkKey(key);
+  const normal = combineKeys(limited as { key: string; limit: number }[], problem);
+  if (normal.keys.length === 0) throw problem("an empty array", "at least one key");
+  if (normal.keys.length > MAX_KEYS)
+    throw problem(`${normal.keys.length} keys`, `at most ${MAX_KEYS} for one lock`);
+  return normal;
+}
 
-  const normalised = [...new Set(Array.from(given, checkKey))].sort();
-  if (normalised.length === 0) throw problem("an empty array", "at least one key");
-  if (normalised.length > MAX_KEYS)
-    throw problem(`${normalised.length} keys`, `at most ${MAX_KEYS} for one lock`);
-  return normalised;
+/** Makes the error for what was found and what was expected. */
+type Refuse = (found: string, expected: string) => Error;
+
+/** Reads a key with or without a limit of its own. The key itself is not checked. */
+export function readLimitedKey(
+  given: unknown,
+  limit: number,
+  refuse: Refuse,
+): { key: unknown; limit: number } {
+  if (!isLimited(given)) return { key: given, limit };
+  const unknown = Object.keys(given).find((name) => name !== "key" && name !== "limit");
+  if (unknown !== undefined) {
+    throw refuse(`an object with ${describeValue(unknown)}`, "an object of key and limit");
+  }
+  const { key, limit: own = limit } = given;
+  return { key, limit: checkLimit(own, refuse) };
+}
+
+/** @throws the error of `refuse` for what is no limit. */
+export function checkLimit(limit: unknown, refuse: Refuse): number {
+  if (Number.isInteger(limit) && (limit as number) >= 1 && (limit as number) <= LARGEST_LIMIT) {
+    return limit as number;
+  }
+  throw refuse(
+    `a limit of ${describeValue(limit)}`,
+    `a whole number of holders from 1 to ${LARGEST_LIMIT}`,
+  );
+}
+
+/** Sorts keys and removes duplicates, which must have the same limit. */
+export function combineKeys(
+  given: readonly { readonly key: string; readonly limit: number }[],
+  refuse: Refuse,
+): NormalKeys {
+  const limits = new Map<string, number>();
+  for (const { key, limit } of given) {
+    const other = limits.get(key);
+    if (other !== undefined && other !== limit) {
+      const found = `limits of ${other} and ${limit} for the same key ${describeValue(key)}`;
+      throw refuse(found, "one limit for each key");
+    }
+    limits.set(key, limit);
+  }
+  const keys = [...limits.keys()].sort();
+  const areOne = [...limits.values()].every((limit) => limit === 1);
+  return { keys, limits: areOne ? undefined : keys.map((key) => limits.get(key) ?? 1) };
+}
+
+function isLimited(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && "key" in value;
 }
 
 /** Checks a single key. @throws {LockKeyError} for an array, and as {@link normaliseKeys}. */

@@ -1,20 +1,29 @@
 import { LockConfigError, LockKeyError } from "../errors.ts";
 import { describeJob, type KeyJob } from "./job.ts";
 import { shortenKey } from "./key-text.ts";
-import { MAX_KEYS, findKeyProblem } from "./normalise.ts";
+import type { Limit } from "./limit.ts";
+import {
+  combineKeys,
+  findKeyProblem,
+  type LockKeys,
+  MAX_KEYS,
+  type NormalKeys,
+  readLimitedKey,
+} from "./normalise.ts";
 import { parseTemplate } from "./template.ts";
 import { describeValue } from "../sentences.ts";
 
-/** Returns the keys of a job; `null` lets the job run without a lock. The function must be synchronous. */
-export type KeyFunction<Job extends KeyJob = KeyJob> = (
-  job: Job,
-) => string | readonly string[] | null;
+/**
+ * Returns the keys of a job, with limits of their own where they have some; `null` lets the job run without a lock. The function
+ * must be synchronous.
+ */
+export type KeyFunction<Job extends KeyJob = KeyJob> = (job: Job) => LockKeys | null;
 
 /** The keys of a job: a template such as `"order:{{data.orderId}}"`, several, or a function. */
 export type KeyOption<Job extends KeyJob = KeyJob> = string | readonly string[] | KeyFunction<Job>;
 
-/** Returns the keys of a job, sorted and without duplicates, or `null` for no lock. */
-export type KeyResolver<Job extends KeyJob = KeyJob> = (job: Job) => string[] | null;
+/** Returns the keys of a job, sorted and without duplicates, with their limits, or `null` for no lock. */
+export type KeyResolver<Job extends KeyJob = KeyJob> = (job: Job) => NormalKeys | null;
 
 const EXPECTED = "a string, an array of strings, or null for no lock";
 
@@ -24,11 +33,19 @@ const EXPECTED = "a string, an array of strings, or null for no lock";
  * @throws {LockConfigError} when a template is wrong, when there is none, or when the option is neither templates nor a
  * function.
  */
-export function createKeyResolver<Job extends KeyJob>(key: KeyOption<Job>): KeyResolver<Job> {
-  if (typeof key === "function") return (job) => resolve(key, job);
+export function createKeyResolver<Job extends KeyJob>(
+  key: KeyOption<Job>,
+  limit: Limit<Job> = 1,
+): KeyResolver<Job> {
+  const limitOf = typeof limit === "number" ? () => limit : limit;
+  if (typeof key === "function") return (job) => resolve(key, job, limitOf);
+  const withLimit = (job: Job, keys: string[]): NormalKeys => {
+    const own = limitOf(job);
+    return { keys, limits: own === 1 ? undefined : keys.map(() => own) };
+  };
   if (!Array.isArray(key)) {
     const template = parseTemplate(key as string);
-    return (job) => template.render(job).sort();
+    return (job) => withLimit(job, template.render(job).sort());
   }
   if (key.length === 0)
     throw new LockConfigError({
@@ -45,7 +62,7 @@ export function createKeyResolver<Job extends KeyJob>(key: KeyOption<Job>): KeyR
   const templates = key.map((text: string, index) => parseTemplate(text, `key[${index}]`));
   return (job) => {
     const keys = [...new Set(templates.flatMap((template) => template.render(job)))].sort();
-    if (keys.length <= MAX_KEYS) return keys;
+    if (keys.length <= MAX_KEYS) return withLimit(job, keys);
     throw new LockKeyError({
       message: `the key templates: found ${keys.length} different keys, expected at most ${MAX_KEYS} for one lock`,
       job: describeJob(job),
@@ -53,9 +70,13 @@ export function createKeyResolver<Job extends KeyJob>(key: KeyOption<Job>): KeyR
   };
 }
 
-function resolve<Job extends KeyJob>(key: KeyFunction<Job>, job: Job): string[] | null {
+function resolve<Job extends KeyJob>(
+  key: KeyFunction<Job>,
+  job: Job,
+  limitOf: (job: Job) => number,
+): NormalKeys | null {
   try {
-    return readResult(key(job), job);
+    return readResult(key(job), job, () => limitOf(job));
   } catch (cause) {
     if (cause instanceof LockKeyError) throw cause;
     throw new LockKeyError({
@@ -66,9 +87,10 @@ function resolve<Job extends KeyJob>(key: KeyFunction<Job>, job: Job): string[] 
   }
 }
 
-function readResult(result: unknown, job: KeyJob): string[] | null {
+function readResult(result: unknown, job: KeyJob, limitOf: () => number): NormalKeys | null {
   if (result === null) return null;
-  if (typeof result !== "string" && !Array.isArray(result)) {
+  const isLimited = typeof result === "object" && "key" in result;
+  if (typeof result !== "string" && !Array.isArray(result) && !isLimited) {
     if (isThenable(result)) {
       // Without a handler, a rejection would end the process.
       Promise.resolve(result).catch(() => {});
@@ -76,12 +98,23 @@ function readResult(result: unknown, job: KeyJob): string[] | null {
     }
     throw problem(job, describeValue(result), EXPECTED);
   }
-  const given: readonly unknown[] = typeof result === "string" ? [result] : result;
-  const keys = [...new Set(Array.from(given, (key) => readKey(key, job)))].sort();
+  const given: readonly unknown[] = Array.isArray(result) ? result : [result];
+  const refuse = (found: string, expected: string): LockKeyError => problem(job, found, expected);
+  const limit = given.every(hasLimit) ? 1 : limitOf();
+  const limited = Array.from(given, (each) => {
+    const { key, limit: own } = readLimitedKey(each, limit, refuse);
+    return { key: readKey(key, job), limit: own };
+  });
+  const normal = combineKeys(limited, refuse);
+  const { keys } = normal;
   if (keys.length === 0) throw problem(job, "an empty array", EXPECTED);
   if (keys.length > MAX_KEYS)
     throw problem(job, `${keys.length} different keys`, `at most ${MAX_KEYS} for one lock`);
-  return keys;
+  return normal;
+}
+
+function hasLimit(given: unknown): boolean {
+  return typeof given === "object" && given !== null && "limit" in given;
 }
 
 function readKey(key: unknown, job: KeyJob): string {

@@ -1,5 +1,6 @@
 import type { Operation } from "../redis/operation.ts";
-import { lockAndFence, type TimedIdentity, valueOf } from "./lock-identity.ts";
+import { lockAndFence, type LockIdentity, type TimedIdentity, valueOf } from "./lock-identity.ts";
+import { numberOfSlot } from "./slots.ts";
 import { acquireEntry } from "./fast-path.ts";
 import { parseStoredLock, RETENTION, type StoredLock } from "./stored-lock.ts";
 import { formatRequester } from "./wait-list-hooks.ts";
@@ -7,6 +8,10 @@ import { formatRequester } from "./wait-list-hooks.ts";
 /** What keeps one key of one master from a requester. */
 export interface KeyHolder extends StoredLock {
   readonly key: string;
+  /** The slot that was asked for. */
+  readonly slot: number;
+  /** The slots of a key with a limit that the requester could have on this master; empty for others. */
+  readonly free: readonly number[];
   /** Milliseconds to its expiry; -1 when it has none. */
   readonly expiresIn: number;
   /** True when the holder has extended: it did win a quorum. */
@@ -26,7 +31,11 @@ export type UnarmedGuard = "absent" | "other" | "unsure";
 
 /** What a master answers to {@link acquireOperation}. */
 export type AcquireReply =
-  | { readonly status: "granted" }
+  | {
+      readonly status: "granted";
+      /** A key that other clients use with another limit. */
+      readonly differing?: { readonly key: string; readonly limit: number };
+    }
   /** Granted, but the master is in quarantine for so many milliseconds: no vote. */
   | { readonly status: "quarantined"; readonly remaining: number }
   /** No vote until the master has a sure guard of its own. */
@@ -43,6 +52,9 @@ export type AcquireReply =
  * Takes all keys or none. In quarantine it takes them too, marked with a `q`, for the time after. Executed twice it
  * answers the same and does not lengthen the ttl. An owner's larger token replaces its own smaller one.
  *
+ * Of a key with a limit, one slot is asked for. When it is taken, the answer names the slots that are free for the requester, and
+ * the requester joins the wait list only where there is none.
+ *
  * A free key that is reserved for another position counts as held. The reservation ends with the release, so that an attempt that
  * is rolled back still has it.
  *
@@ -53,7 +65,8 @@ export const acquireOperation: Operation<TimedIdentity, AcquireReply> = {
   name: "acquire",
   lua: `
   local value, token, ttl, guarded, prefix = argv[1], argv[2], argv[3], argv[4] == '1', argv[5]
-  local requester, count, remaining, longest = requesterOf(argv, 6), (#keys - 1) / 2, 0, nil
+  local limits = argv[6] ~= '' and cjson.decode(argv[6])
+  local requester, count, remaining, longest = requesterOf(argv, 7), (#keys - 1) / 2, 0, nil
   if guarded then
     local guard = guardOf(keys[#keys])
     local why = unarmed(guard)
@@ -81,24 +94,28 @@ export const acquireOperation: Operation<TimedIdentity, AcquireReply> = {
           rest = longest
           redis.call('PEXPIRE', lock, rest)
         end
-        conflicts[#conflicts + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0, 0, -1, '' }
+        conflicts[#conflicts + 1] = { i, string.sub(current, 1, 512), rest, confirmed and 1 or 0, 0, -1, '', '' }
         tokens[#conflicts] = held
       elseif held == token then
         mine = mine + 1
       end
     else
       local position, since, rest = reservedFor(prefix, key, requester)
-      if position then conflicts[#conflicts + 1] = { i, position, rest, 0, 0, -1, since } end
+      if position then conflicts[#conflicts + 1] = { i, position, rest, 0, 0, -1, since, '' } end
     end
     local by = requester and replacedBy(prefix, key, requester)
     if by then return { 'REPLACED', by } end
   end
   if #conflicts > 0 then
     local isNew = above(token, mark)
-    for n = 1, requester and #conflicts or 0 do
+    for n = 1, (requester or limits) and #conflicts or 0 do
       local conflict = conflicts[n]
-      local key = string.sub(keys[2 * conflict[1] - 1], #prefix + 1)
-      conflict[5], conflict[6], conflict[8] = onConflict(prefix, key, requester, tokens[n], conflict[3], isNew)
+      local key, limit = string.sub(keys[2 * conflict[1] - 1], #prefix + 1), limits and limits[conflict[1]] or 1
+      if limit > 1 then conflict[8] = freeSlots(prefix, key, limit, requester) end
+      if requester then
+        local joins = isNew and conflict[8] == ''
+        conflict[5], conflict[6], conflict[9] = onConflict(prefix, key, requester, tokens[n], conflict[3], joins, limit)
+      end
     end
     return { 'BUSY', mark, conflicts }
   end
@@ -108,7 +125,10 @@ export const acquireOperation: Operation<TimedIdentity, AcquireReply> = {
     -- Written also when everything is ours already: a replica, which has it from its master, must not answer for itself.
     redis.call('SET', keys[2 * i], highest(token, mark) .. ':' .. closed[i], 'PX', ${RETENTION})
     if mine < count then redis.call('SET', lock, value, 'PX', ttl) end
-    if requester then onGrant(prefix, string.sub(lock, #prefix + 1), requester, token) end
+    local key, limit = string.sub(lock, #prefix + 1), limits and limits[i] or 1
+    if requester then onGrant(prefix, key, requester, token, limit) end
+    local other = limit > 1 and otherLimit(prefix, key, limit)
+    if other and granted == 'OK' then granted = { 'OK', other, i } end
   end
   return granted`,
   keys: (identity) => [...lockAndFence(identity), identity.names.guard],
@@ -118,11 +138,12 @@ export const acquireOperation: Operation<TimedIdentity, AcquireReply> = {
     identity.ttl,
     identity.guarded ? 1 : 0,
     identity.names.prefix,
+    identity.limits === undefined ? "" : JSON.stringify(identity.limits),
     ...formatRequester(identity.requester),
   ],
   fast: { entry: acquireEntry, served: () => GRANTED },
-  parse([status, mark, busy], { keys }) {
-    if (status === "OK") return GRANTED;
+  parse([status, mark, busy], identity) {
+    if (status === "OK") return parseGranted(mark, busy, identity);
     if (status === "QUARANTINED") return { status: "quarantined", remaining: Number(mark) };
     if (status === "UNARMED") return { status: "unarmed", guard: parseUnarmed(mark) };
     if (status === "TOOLONG") return { status: "too long" };
@@ -132,7 +153,7 @@ export const acquireOperation: Operation<TimedIdentity, AcquireReply> = {
       return {
         status: "busy",
         mark: Number(mark),
-        holders: busy.map((entry) => parseHolder(entry, keys)),
+        holders: busy.map((entry) => parseHolder(entry, identity)),
       };
     }
     throw new Error(`an unknown status ${String(status)}`);
@@ -146,15 +167,22 @@ export function parseUnarmed(raw: unknown): UnarmedGuard {
   return raw === "other" || raw === "unsure" ? raw : "absent";
 }
 
-function parseHolder(entry: unknown, keys: readonly string[]): KeyHolder {
-  const [index, value, expiresIn, confirmed, ahead, waiting, since = "", later] = Array.isArray(
-    entry,
-  )
-    ? (entry as unknown[])
-    : [];
+function parseGranted(limit: unknown, index: unknown, { keys }: LockIdentity): AcquireReply {
+  if (limit === undefined) return GRANTED;
+  const key = keys[Number(index) - 1] ?? "";
+  return { status: "granted", differing: { key, limit: Number(limit) } };
+}
+
+const NONE: readonly number[] = [];
+
+function parseHolder(entry: unknown, { keys, slots }: LockIdentity): KeyHolder {
+  const [index, value, expiresIn, confirmed, ahead, waiting, since = "", free = "", later] =
+    Array.isArray(entry) ? (entry as unknown[]) : [];
   const reservation = since !== "";
   return {
     key: keys[Number(index) - 1] ?? "",
+    slot: numberOfSlot(slots[Number(index) - 1] ?? ""),
+    free: free === "" ? NONE : String(free).split(",").map(Number),
     expiresIn: Number(expiresIn),
     confirmed: Number(confirmed) === 1,
     reservation,

@@ -43,6 +43,10 @@ export class AcquireRound implements Responses<AcquireReply> {
     this.votes = context.masters.ports.map(() => PENDING);
   }
 
+  get quorum(): number {
+    return this.#context.masters.quorum;
+  }
+
   /** Asks all masters. To be called once. */
   ask(): void {
     this.#context.masters.broadcast(acquireOperation, this.lease.identity, this);
@@ -74,7 +78,9 @@ export class AcquireRound implements Responses<AcquireReply> {
   #note(node: number, reply: AcquireReply, sentAt: number): void {
     this.#context.guards.onReply(node, reply);
     // Also after the verdict: each further master makes the lock last longer.
-    if (reply.status === "granted") this.lease.confirm(node, sentAt, this.lease.ttl);
+    if (reply.status !== "granted") return;
+    this.lease.confirm(node, sentAt, this.lease.ttl);
+    if (reply.differing !== undefined) this.#context.onOtherLimit(reply.differing);
   }
 
   #cast(node: number, vote: Vote): void {

@@ -8,19 +8,22 @@ import type { LockIdentity, Requester } from "./lock-identity.ts";
 import { reportVotes, type Verdict, type Vote } from "./quorum.ts";
 import { recovers } from "./recovery.ts";
 import { SplitBackoff } from "./split-backoff.ts";
-import type { ReservationListener } from "./tally.ts";
+import { firstSlots, freeSlots, isFull } from "./slot-votes.ts";
 import { smallestGrant } from "./validity.ts";
+import type { ReservationReply } from "./wait-list-hooks.ts";
 
 /** What an attempt asks for. */
 export interface AttemptRequest {
   readonly keys: readonly string[];
+  /** How many holders each key may have; `undefined` when each may have one. */
+  readonly limits: readonly number[] | undefined;
   /** Milliseconds. */
   readonly ttl: number;
   /** Text that operators see. */
   readonly holder: string;
   readonly requester: Requester;
-  /** Receives the waiters for keys that a part of the attempt held and rolls back. */
-  readonly rolledBack: ReservationListener;
+  /** Receives the waiters for slots that a part of the attempt held and rolls back, in the order of the slots. */
+  rolledBack(slots: readonly string[], reservations: readonly ReservationReply[]): void;
   /** False when the lock is not wanted any more: then no further round follows. */
   wanted(): boolean;
 }
@@ -45,8 +48,8 @@ const FURTHER_TRIES = 8;
 /**
  * Attempts to acquire all keys, without waiting for a holder: a round asks all masters for their votes.
  *
- * An ordinary attempt is one round. Within a _try_, a further round follows at once when a master knows a higher token. A
- * further try follows when contenders have split the masters among themselves, when masters that had no vote may have one now,
+ * An ordinary attempt is one round. Within a _try_, a further round follows at once when a master knows a higher token, and when
+ * masters name another slot of the key that is free. A further try follows when contenders have split the masters among themselves, when masters that had no vote may have one now,
  * and once after a loss of connections.
  *
  * Invariant: a round that is not granted is rolled back before the attempt goes on, so only a granted attempt holds anything.
@@ -77,8 +80,10 @@ class Attempt {
   readonly #context: LockContext;
   readonly #request: AttemptRequest;
   readonly #owner: string;
-  /** The masters that may hold something of this attempt. A master that has only refused does not. */
-  readonly #traces: boolean[] = [];
+  /** The names of the slots that the attempt asks for. */
+  #slots: readonly string[];
+  /** The masters that may hold something of this attempt in these slots. A master that has only refused does not. */
+  #traces: boolean[] = [];
   #rounds = 0;
   #furtherTries = 0;
   /** When the current try began, and how many guards had been armed by then. */
@@ -91,6 +96,7 @@ class Attempt {
     this.#context = context;
     this.#request = request;
     this.#owner = context.random.owner();
+    this.#slots = firstSlots(context, request);
     this.#triedAt = context.clock.now();
     this.#armedBefore = context.guards.armed;
   }
@@ -106,8 +112,10 @@ class Attempt {
   async #continueFrom(first: AcquireRound): Promise<AcquireOutcome> {
     try {
       for (let round = first; ; round = await this.#nextTry()) {
-        const outcome = await this.#outcomeOf(await this.#untilDecided(round));
+        const decision = await this.#untilDecided(round);
+        const outcome = await this.#outcomeOf(decision);
         if (outcome !== undefined) return outcome;
+        this.#moveFrom(decision.round, 1);
       }
     } finally {
       this.#split?.end();
@@ -123,17 +131,33 @@ class Attempt {
 
   /** Starts further rounds of the try, with growing tokens, until one of them is the last. */
   async #untilDecided(round: AcquireRound): Promise<Decision> {
-    for (let rounds = 1; needsHigherToken(round); rounds++) {
-      if (rounds === TOKEN_ROUNDS || !this.#request.wanted()) break;
+    const { masters } = this.#context;
+    for (let rounds = 1; rounds < TOKEN_ROUNDS && this.#request.wanted(); rounds++) {
+      if (this.#moveFrom(round, masters.quorum)) this.#rollBack(round);
+      else if (!needsHigherToken(round)) break;
       round = await this.#nextRound();
     }
     return this.#decisionOf(round);
   }
 
+  /** Chooses other slots, which so many masters name as free; false when there are none. */
+  #moveFrom(round: AcquireRound, votes: number): boolean {
+    const { limits } = this.#request;
+    const { kind } = round.verdict;
+    if (limits === undefined || (kind !== "conflict" && kind !== "split")) return false;
+    const slots = freeSlots(round, votes, this.#context.slotChoice);
+    if (slots === undefined) return false;
+    this.#slots = slots;
+    this.#traces = [];
+    return true;
+  }
+
   #decisionOf(round: AcquireRound): Decision {
     const { verdict, votes, lease } = round;
     // Without a further round, a try that meets a higher token is as good as split.
-    if (verdict.kind === "stale") return { round, verdict: { kind: "split", blockers: [] }, votes };
+    if (verdict.kind === "stale") return { round, verdict: SPLIT, votes };
+    // Masters that name different slots as free have not received all releases yet.
+    if (verdict.kind === "conflict" && !isFull(round)) return { round, verdict: SPLIT, votes };
     if (verdict.kind !== "granted" || this.#isLongEnough(lease)) return { round, verdict, votes };
     const late = votes.map((vote) => tooLate(vote, this.#request.ttl));
     return { round, verdict: { kind: "unavailable" }, votes: late };
@@ -144,7 +168,7 @@ class Attempt {
     if (verdict.kind === "granted") {
       return { kind: "granted", lease: round.lease, rounds: this.#rounds };
     }
-    round.rollBack(this.#request.rolledBack);
+    this.#rollBack(round);
     if (verdict.kind === "conflict") return verdict;
     if (verdict.kind === "replaced" || verdict.kind === "obstructed") return verdict;
 
@@ -160,6 +184,13 @@ class Attempt {
     }
     if (!armed) await split.pause(this.#furtherTries, this.#triedAt);
     return undefined;
+  }
+
+  #rollBack(round: AcquireRound): void {
+    const { slots } = round.lease.identity;
+    round.rollBack({
+      onReservations: (_, reservations) => this.#request.rolledBack(slots, reservations),
+    });
   }
 
   /** Whether masters that had no vote in this try, because of their guards, may have one now. */
@@ -189,11 +220,13 @@ class Attempt {
 
   #askAll(decided: (round: AcquireRound) => void): void {
     const { tokens, names, guards } = this.#context;
-    const { keys, ttl, holder, requester } = this.#request;
+    const { keys, limits, ttl, holder, requester } = this.#request;
     this.#rounds += 1;
     const identity = {
       names,
       keys,
+      slots: this.#slots,
+      limits,
       owner: this.#owner,
       token: tokens.next(),
       holder,
@@ -209,6 +242,8 @@ class Attempt {
     return lease.usableUntil - this.#context.clock.now() >= smallestGrant(this.#request.ttl);
   }
 }
+
+const SPLIT: Verdict = { kind: "split", blockers: [] };
 
 /** Whether a further round with a higher token may do better: be granted, or join the wait lists that this one did not. */
 function needsHigherToken({ verdict, votes, lease }: AcquireRound): boolean {

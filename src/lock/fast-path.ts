@@ -150,7 +150,7 @@ for n = 1, oddCount do
   elseif i <= extends + releases then
     reply = run('release', { lock, fence }, { owner, token, '1', '0', prefix, '', '0', process, detail, '' })
   else
-    reply = run('acquire', { lock, fence, prefix .. '@node' }, { value, token, detail, guarded, prefix })
+    reply = run('acquire', { lock, fence, prefix .. '@node' }, { value, token, detail, guarded, prefix, '' })
   end
   oddReplies[2 * n - 1], oddReplies[2 * n] = i, reply
 end`;
@@ -189,12 +189,13 @@ function entryOf(
   rank: LockEntry["rank"],
   detail: string,
 ): LockEntry | undefined {
-  const { requester, token, keys } = identity;
-  const [key] = keys;
+  const { requester, token, slots, limits } = identity;
+  const [key] = slots;
   // The holder of a lock has left all wait lists.
   const isWaiter = requester.position !== "" && rank !== EXTEND;
   const isOrdinary =
-    keys.length === 1 &&
+    slots.length === 1 &&
+    (limits === undefined || rank === EXTEND) &&
     !requester.replaceable &&
     requester.behind === undefined &&
     token >= 10 ** (TOKEN_DIGITS - 1);

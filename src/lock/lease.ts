@@ -103,12 +103,15 @@ export class Lease {
       const { masters } = this.#context;
       const tally = new ReleaseTally(masters, this.identity.keys.length, listener, resolve);
       // A spread would cost more than the rest of a release.
-      const { names, keys, owner, token, holder, guarded, requester } = this.identity;
+      const { names, keys, slots, limits, owner, token, holder, guarded, requester } =
+        this.identity;
       masters.broadcast(
         releaseOperation,
         {
           names,
           keys,
+          slots,
+          limits,
           owner,
           token,
           holder,

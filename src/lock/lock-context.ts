@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { Random } from "../random.ts";
 import type { Guards } from "./guard.ts";
 import type { Masters } from "./masters.ts";
+import type { SlotChoice } from "./slots.ts";
 import type { Names } from "./stored-lock.ts";
 import type { TokenSource } from "./tokens.ts";
 
@@ -15,6 +16,9 @@ export interface LockContext {
   readonly names: Names;
   readonly clock: Clock;
   readonly random: Random;
+  readonly slotChoice: SlotChoice;
+  /** Another client uses a key with another limit than this one. */
+  onOtherLimit(found: { readonly key: string; readonly limit: number }): void;
   readonly driftFactor: number;
   readonly nodeTimeout: number;
   /** Names this process in wait lists. */

@@ -5,6 +5,10 @@ export interface LockIdentity {
   readonly names: Names;
   /** Sorted, without duplicates: every client asks in the same order. */
   readonly keys: readonly string[];
+  /** The names of the slots that are asked for, in the order of the keys; the keys themselves where none has a limit. */
+  readonly slots: readonly string[];
+  /** How many holders each key may have; `undefined` when each may have one. */
+  readonly limits: readonly number[] | undefined;
   /** New for every acquisition; extend and release need it. */
   readonly owner: string;
   readonly token: number;
@@ -72,7 +76,7 @@ export function valueOf({ token, owner, holder }: LockIdentity): string {
   return `${token}:${owner}:${holder}`;
 }
 
-/** The names of the lock and of its marks, for each key. */
-export function lockAndFence({ names, keys }: LockIdentity): string[] {
-  return keys.flatMap((key) => [names.lock(key), names.fence(key)]);
+/** The names of the lock and of its marks, for each slot. */
+export function lockAndFence({ names, slots }: LockIdentity): string[] {
+  return slots.flatMap((slot) => [names.lock(slot), names.fence(slot)]);
 }

@@ -1,10 +1,14 @@
+import { SLOTS_LUA } from "./slots.ts";
 import { RETENTION } from "./stored-lock.ts";
+
+/** Milliseconds for which a limit counts as in use: all processes have the new one when a deployment is over. */
+export const DIFFERING = 60_000;
 
 /**
  * Lua functions on locks, marks and the guard. What belongs to the master itself, the guard and the clock, is read once for all
  * operations of a script call.
  */
-export const LOCK_LUA = `
+export const LOCK_LUA = `${SLOTS_LUA}
 local function holderOf(value)
   local token, owner = string.match(value, '^q?(%d+):([%w_-]+):')
   return owner, token
@@ -63,5 +67,15 @@ local function raiseMarks(key, mark, closed)
   local oldMark, oldClosed = parseMarks(old)
   if above(oldMark, mark) or above(oldClosed, closed) then
     redis.call('SET', key, highest(mark, oldMark) .. ':' .. highest(closed, oldClosed), 'PX', ${RETENTION})
+  end
+end
+-- Notes that the key is used with a limit; returns another limit that a client has used it with just now, or nil.
+local function otherLimit(prefix, slot, limit)
+  local limits, own = prefix .. '@limits:' .. keyOfSlot(slot), tostring(limit)
+  local known = redis.call('HGETALL', limits)
+  redis.call('HSET', limits, own, string.format('%.0f', clockOf()))
+  redis.call('PEXPIRE', limits, ${RETENTION})
+  for i = 1, #known, 2 do
+    if known[i] ~= own and tonumber(known[i + 1]) > clockOf() - ${DIFFERING} then return known[i] end
   end
 end`;

@@ -6,7 +6,14 @@ export interface Lock extends AsyncDisposable {
   /** The locked keys, sorted, without duplicates; empty for a job that runs without a lock. */
   readonly keys: readonly string[];
   /**
-   * Grows with every new holder of a key. Pass it to the protected resource, which refuses a smaller one.
+   * Which of the holders that the limit of the first key allows this is: from 0 up to the limit, and 0 without a limit. No two hold
+   * the same slot at the same time.
+   */
+  readonly slot: number;
+  /** The slot of each of {@link keys}. */
+  readonly slots: readonly number[];
+  /**
+   * Grows with every new holder of a key, or of a slot of a key with a limit: tokens of different slots have no order. Pass it to the protected resource, which refuses a smaller one.
    * A safe integer; 0 for a job that runs without a lock.
    */
   readonly fencingToken: number;

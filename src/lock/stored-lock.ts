@@ -1,7 +1,10 @@
+import { keyOfSlot } from "./slots.ts";
+
 /**
  * What a lock master stores, for a prefix P and a key K:
  *
- * - `P K`: the lock, `<fencing token>:<owner>:<holder text>`, with a ttl. {@link KEPT} is before the text when the holder is
+ * - `P K`: the lock, `<fencing token>:<owner>:<holder text>`, with a ttl; `P@slot:i:K` for a further slot i of a key with a limit, whose
+ *   marks and reservation are named alike, see `slots.ts`. {@link KEPT} is before the text when the holder is
  *   done and the key only kept for a while. Any other content is the lock of another program.
  * - `P@node`: the guard, `<server>:<state>:<armed at>:<ready at>:<longest ttl>:<agreed ttl>`, times by the master's clock;
  *   see `guard.ts`.
@@ -11,6 +14,7 @@
  * - `P@waiters:K` and `P@waiter:K`: the wait list of the key, a sorted set, and the records of its waiters, a hash: see
  *   `waiters/wait-list-lua.ts`.
  * - `P@newest:K`: a hash, for jobs that a later one replaces, and for jobs in strict order: see `waiters/newest-lua.ts`.
+ * - `P@limits:K`: a hash, when clients have used the key with each limit.
  * - `P@due:Q` and `P@queues`: what is known of queues, see `waiters/queues-lua.ts`.
  * - `P@request:K`: a request to the holder, see `waiters/cancel-operation.ts`.
  *
@@ -35,6 +39,7 @@ export interface Names {
   /** A request to the holder. */
   request(key: string): string;
   newest(key: string): string;
+  limits(key: string): string;
   /** The channel on which holders are asked to stop. */
   readonly cancelled: string;
 }
@@ -43,21 +48,22 @@ export interface Names {
 export const RESERVED = "@reserved:";
 export const WAITERS = "@waiters:";
 
-/** The names under a prefix. */
+/** The names under a prefix; the key may be the name of a slot, which has the wait list of its key. */
 export function namesUnder(prefix: string): Names {
   return {
     prefix,
     lock: (key) => `${prefix}${key}`,
     fence: (key) => `${prefix}@fence:${key}`,
     guard: `${prefix}@node`,
-    waiters: (key) => `${prefix}${WAITERS}${key}`,
-    waiter: (key) => `${prefix}@waiter:${key}`,
+    waiters: (key) => `${prefix}${WAITERS}${keyOfSlot(key)}`,
+    waiter: (key) => `${prefix}@waiter:${keyOfSlot(key)}`,
     reservation: (key) => `${prefix}${RESERVED}${key}`,
     wake: (process) => `${prefix}@wake:${process}`,
     due: (queueId) => `${prefix}@due:${queueId}`,
     queues: `${prefix}@queues`,
     request: (key) => `${prefix}@request:${key}`,
-    newest: (key) => `${prefix}@newest:${key}`,
+    newest: (key) => `${prefix}@newest:${keyOfSlot(key)}`,
+    limits: (key) => `${prefix}@limits:${key}`,
     cancelled: `${prefix}@cancelled`,
   };
 }

@@ -6,13 +6,16 @@ import type { Requester } from "./lock-identity.ts";
  * To them a free key is either reserved or not. What a conflict, a grant and a release mean to the waiters is decided by Lua
  * functions, the hooks, which the script defines before the operations:
  *
+ * `key` is the name of a slot for a key with a limit; its wait list is that of the key.
+ *
  * - `requesterOf(argv, from)` reads what {@link formatRequester} writes; nil for a requester without a position.
  * - `reservedFor(prefix, key, requester)` returns the position, the token and the remaining ms of the reservation that keeps a free
  *   key from a requester, or nil. The requester may be nil.
  * - `replacedBy(prefix, key, requester)` returns the position of a later job that replaces the requester, or nil.
- * - `onConflict(prefix, key, requester, token, rest, isNew)` runs when the key is held under `token`, or reserved (nil), for `rest`
- *   ms. It returns `ahead`, `waiting` and `later` of {@link KeyHolder}.
- * - `onGrant(prefix, key, requester, token)` runs when the requester has the key.
+ * - `freeSlots(prefix, key, limit, requester)` returns the slots of the key that the requester can have, as a list with commas.
+ * - `onConflict(prefix, key, requester, token, rest, isNew, limit)` runs when the key is held under `token`, or reserved (nil), for
+ *   `rest` ms. The requester joins the wait list only if `isNew`. It returns `ahead`, `waiting` and `later` of {@link KeyHolder}.
+ * - `onGrant(prefix, key, requester, token, limit)` runs when the requester has the key.
  * - `onHold(prefix, key, ms)` runs when the key was released, and stays taken for `ms`.
  * - `onRelease(prefix, key, token, isHeld, argv, from, rest)` runs when the key was released or, unless `isHeld`, an attempt was rolled
  *   back. `argv` has what {@link formatReleaser} writes; `rest` is the ms for which the key stays taken, nil when it is free. It

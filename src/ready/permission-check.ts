@@ -87,7 +87,8 @@ export function probingRequests(names: Names, owner: string, guarded: boolean): 
   const key = "key";
   const requester = { ...unlisted(owner), position: "1", run: 1, replaceable: true };
   const holder = "the permission check of ready()";
-  const identity = { names, keys: [key], owner, token: 1, holder, guarded, requester };
+  const keys = { keys: [key], slots: [key], limits: [2] };
+  const identity = { names, ...keys, owner, token: 1, holder, guarded, requester };
   const joins = { priority: 0, record: `a1@${owner}`, replaces: false };
   const refused = {
     ...identity,
@@ -104,7 +105,10 @@ export function probingRequests(names: Names, owner: string, guarded: boolean): 
   const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, patience: 0 };
   const reservation = { token: 2, position: "", record: "", wakes: false, life: PROBE_TTL };
   const serving = { names, key, process: owner, ...reservation, live: true, gone: [], skipped: [] };
-  const ofKey = ["lock", "fence", "reservation", "waiters", "waiter", "newest", "request"] as const;
+  const ofKey = [
+    ...(["lock", "fence", "reservation", "waiters", "waiter", "newest", "limits"] as const),
+    "request",
+  ] as const;
   const stored = ofKey.map((name) => names[name](key));
   return [
     ...(guarded ? [new Request(armOperation, arming)] : []),
@@ -113,7 +117,14 @@ export function probingRequests(names: Names, owner: string, guarded: boolean): 
     new Request(readOperation, { names, key }),
     new Request(acquireOperation, { ...refused, ttl: PROBE_TTL / 2 }),
     new Request(scanOperation, { names, pattern: key, of: "wait lists", cursor: SCAN_START }),
-    new Request(joinOperation, { names, keys: [key], process: owner, live: true, newcomers }),
+    new Request(joinOperation, {
+      names,
+      keys: [key],
+      limits: [2],
+      process: owner,
+      live: true,
+      newcomers,
+    }),
     new Request(cancelOperation, { names, key, token: 1, position: "2", by: holder }),
     new Request(requestOperation, { names, key }),
     new Request(releaseOperation, { ...identity, held: true, holdFor: 0, skipped: [], done: "" }),

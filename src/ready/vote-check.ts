@@ -26,7 +26,8 @@ export async function checkVotes(
   votes: VoteCheck[],
 ): Promise<void> {
   await new Promise<void>((resolve) => {
-    const identity = { names, keys: [], owner: "ready", token: 1, guarded: guards.enabled };
+    const none = { keys: [], slots: [], limits: undefined };
+    const identity = { names, ...none, owner: "ready", token: 1, guarded: guards.enabled };
     const request = { ...identity, requester: unlisted(""), ttl: maxTtl, holder: "" };
     masters.gather(acquireOperation, request, (node, reply, open) => {
       if (!(reply instanceof NodeError)) guards.onReply(node, reply);

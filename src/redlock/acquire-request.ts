@@ -4,7 +4,8 @@ import { readOption } from "../data-option.ts";
 import { LockConfigError } from "../errors.ts";
 import { hostName } from "../host-name.ts";
 import type { AskingJob } from "../job-names.ts";
-import { normaliseKeys } from "../keys/normalise.ts";
+import { readLimit } from "../keys/limit.ts";
+import { type LockKeys, normaliseKeys } from "../keys/normalise.ts";
 import { LONGEST_HOLDER_TEXT } from "../lock/stored-lock.ts";
 import type { AbortSource } from "../on-abort.ts";
 import type { Waiter } from "../waiters/waiter.ts";
@@ -20,6 +21,12 @@ export interface AcquireOptions {
   heartbeat?: number | false;
   /** How long to wait for a key that is held. @defaultValue 0 */
   waitTimeout?: number;
+  /**
+   * How many clients may hold each key at the same time, from 1 to 1000; a key may have a limit of its own. Every client obeys its
+   * own limit: all must use the same one for a key.
+   * @defaultValue 1
+   */
+  limit?: number;
   /** Ends the wait; the acquisition then throws the signal's reason, and holds nothing. */
   signal?: AbortSignal;
   /** Describes the holder to operators; at most 256 characters are kept. @defaultValue host name and process id */
@@ -49,6 +56,8 @@ export interface JobRequest {
 /** One acquisition, checked, with the defaults of its `Redlock`: the same object from the call to the lock. */
 export interface AcquireRequest {
   readonly keys: string[];
+  /** How many holders each key may have; `undefined` when each may have one. */
+  readonly limits: readonly number[] | undefined;
   readonly ttl: number;
   readonly heartbeat: number | false;
   readonly waitTimeout: number;
@@ -72,6 +81,7 @@ const OPTIONS = {
     default: 0,
     max: LONGEST_TIMER,
   },
+  limit: undefined,
   signal: undefined,
   holder: { takes: "text", says: "Describes the holder to operators." },
 } as const satisfies Record<keyof AcquireOptions, unknown>;
@@ -98,7 +108,7 @@ export function readAcquireRequest(
 ): AcquireRequest {
   if (options === undefined && job === undefined) {
     return {
-      keys: normaliseKeys(keys as string | readonly string[]),
+      ...normaliseKeys(keys as LockKeys),
       ttl: settings.ttl,
       heartbeat: settings.heartbeat,
       waitTimeout: 0,
@@ -121,11 +131,12 @@ export function readAcquireRequest(
       expected: "an AbortSignal",
     });
   }
+  const limit = readLimit("limit", given.limit);
   const holder = readOption("holder", given.holder ?? defaultHolder(), OPTIONS.holder);
   const stops = job?.stops ?? NONE;
   const aborts = abortsOf(signal, job?.cancel);
   return {
-    keys: normaliseKeys(keys as string | readonly string[]),
+    ...normaliseKeys(keys as LockKeys, limit),
     ttl,
     heartbeat: heartbeatOf(settings, given, ttl),
     waitTimeout: readOption("waitTimeout", given.waitTimeout, OPTIONS.waitTimeout),

@@ -36,6 +36,7 @@ export class Acquirer {
       waitLists,
       clock,
       events,
+      slotChoice: context.slotChoice,
       quorum: masters.quorum,
       nodeTimeout,
       checkTtl: (ttl) => checkTtl(settings, ttl),

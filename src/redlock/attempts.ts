@@ -61,20 +61,19 @@ export class Attempts {
     settle: (outcome: AcquireOutcome) => void,
     failed: (error: unknown) => void,
   ): void {
-    const { keys, ttl, holder } = request;
+    const { keys, limits, ttl, holder } = request;
     let awaited: Set<string> | undefined;
     const attempt: AttemptRequest = {
       keys,
+      limits,
       ttl,
       holder,
       requester,
       wanted: () => !this.isStopped(request),
-      rolledBack: {
-        onReservations: (_, reservations) => {
-          for (const [index, { waiting }] of reservations.entries()) {
-            if (waiting > 0) (awaited ??= new Set()).add(keys[index] ?? "");
-          }
-        },
+      rolledBack: (slots, reservations) => {
+        for (const [index, { waiting }] of reservations.entries()) {
+          if (waiting > 0) (awaited ??= new Set()).add(slots[index] ?? "");
+        }
       },
     };
     const ended = (outcome: AcquireOutcome): void => {

@@ -2,7 +2,7 @@ import type { Clock } from "../clock.ts";
 import { RedlockClosedError } from "../errors.ts";
 import type { SafeEmitter } from "../events.ts";
 import { Heartbeats } from "../heartbeat/heartbeat.ts";
-import { normaliseKey } from "../keys/normalise.ts";
+import { type LockKeys, normaliseKey } from "../keys/normalise.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { throwIfAborted, unlessAborted } from "../on-abort.ts";
 import { within } from "../pause.ts";
@@ -106,7 +106,7 @@ export class Engine {
    * @param job what the job wrapper adds.
    */
   acquire(
-    keys: string | readonly string[],
+    keys: LockKeys,
     options: AcquireOptions | undefined,
     scoped: boolean,
     job?: JobRequest,

@@ -12,6 +12,7 @@ import type {
 import { type AskingJob, namesOf } from "../job-names.ts";
 import type { ExtendOutcome } from "../lock/tally.ts";
 import type { Lease } from "../lock/lease.ts";
+import { numberOfSlot, type SlotChoice } from "../lock/slots.ts";
 import type { InternalLock } from "./internal-lock.ts";
 
 /** What the held locks of one `Redlock` share. */
@@ -20,6 +21,7 @@ export interface HeldLockParts {
   readonly waitLists: WaitLists;
   readonly clock: Clock;
   readonly events: SafeEmitter;
+  readonly slotChoice: SlotChoice;
   readonly quorum: number;
   readonly nodeTimeout: number;
   checkTtl(ttl: number): number;
@@ -64,11 +66,20 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     this.#parts = parts;
     this.#lease = lease;
     this.#grantedAt = parts.clock.now();
+    this.#noteSlots((choice, key, slot) => choice.acquired(key, slot));
     this.#heartbeat = parts.heartbeats.start(lease, interval, this);
   }
 
   get keys(): readonly string[] {
     return this.#lease.identity.keys;
+  }
+
+  get slot(): number {
+    return this.slots[0] ?? 0;
+  }
+
+  get slots(): readonly number[] {
+    return this.#lease.identity.slots.map(numberOfSlot);
   }
 
   get fencingToken(): number {
@@ -187,14 +198,16 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     const parts = this.#parts;
     const { events, waitLists } = parts;
     const { keys, fencingToken } = this;
+    const { slots } = this.#lease.identity;
     // In the same tick, so that no extend can follow the release.
     this.#heartbeat.stop();
     const held = this.age;
-    const handOver = waitLists.handOver(keys, fencingToken, holdFor);
+    const handOver = waitLists.handOver(slots, fencingToken, holdFor);
     const { skipped } = waitLists;
     const released = await this.#lease.release(handOver, { holdFor, skipped, done });
     this.#handedOver = handOver.woken;
     const outcome = released.confirmed ? "released" : "expired";
+    this.#noteSlots((choice, key, slot) => choice.released(key, slot));
     parts.onReleased(this);
     this.#over = true;
     this.#settle?.();
@@ -204,6 +217,14 @@ export class HeldLock implements InternalLock, HeartbeatListener {
       events.emit("released", { keys, fencingToken, outcome, held, votes, ...names });
     }
     return outcome;
+  }
+
+  #noteSlots(note: (choice: SlotChoice, key: string, slot: number) => void): void {
+    const { keys, slots, limits } = this.#lease.identity;
+    if (limits === undefined) return;
+    for (const [index, key] of keys.entries()) {
+      note(this.#parts.slotChoice, key, numberOfSlot(slots[index] ?? ""));
+    }
   }
 
   #lossOf(notice: LossOfLock): LockLostError {

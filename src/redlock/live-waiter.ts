@@ -7,14 +7,21 @@ import type { WaitLists } from "../waiters/wait-lists.ts";
 export class LiveWaiter {
   readonly #waitLists: WaitLists;
   readonly #keys: readonly string[];
+  readonly #limits: readonly number[] | undefined;
   readonly #forget: () => void;
   #woken = false;
   #wake: () => void = ignore;
 
-  constructor(waitLists: WaitLists, { position }: Waiter, keys: readonly string[]) {
+  constructor(
+    waitLists: WaitLists,
+    { position }: Waiter,
+    keys: readonly string[],
+    limits: readonly number[] | undefined,
+  ) {
     this.#waitLists = waitLists;
     this.#keys = keys;
-    this.#forget = waitLists.onReservation(position, keys, () => {
+    this.#limits = limits;
+    this.#forget = waitLists.onReservation(position, keys, limits, () => {
       this.#woken = true;
       this.#wake();
     });
@@ -26,12 +33,13 @@ export class LiveWaiter {
    */
   async join(waiter: Waiter, tries: number, keptFor: number): Promise<boolean> {
     this.#woken = false;
-    const { taken, answered } = await this.#waitLists.join(waiter, this.#keys, {
+    const { taken, free, answered } = await this.#waitLists.join(waiter, this.#keys, {
+      limits: this.#limits,
       state: "live",
       tries,
       keptFor,
     });
-    if (!taken) void this.#waitLists.check(this.#keys);
+    if (!taken) void this.#waitLists.check(free);
     return answered;
   }
 

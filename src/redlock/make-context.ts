@@ -1,3 +1,5 @@
+import { SlotChoice } from "../lock/slots.ts";
+import { quoteKeys } from "../sentences.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { LockContext } from "../lock/lock-context.ts";
@@ -114,9 +116,26 @@ export function makeContext(
     names,
     clock,
     random,
+    slotChoice: new SlotChoice(random),
+    onOtherLimit: otherLimitWarning(events),
     driftFactor,
     nodeTimeout,
     process: random.owner(),
+  };
+}
+
+/** Warns of each pair of limits once: a deployment that changes the limit concerns all keys. */
+function otherLimitWarning(events: SafeEmitter): LockContext["onOtherLimit"] {
+  const warned = new Set<number>();
+  return ({ key, limit }) => {
+    if (warned.has(limit)) return;
+    warned.add(limit);
+    events.emit("warning", {
+      code: "limit",
+      message:
+        `${quoteKeys([key])}: another client has used it with a limit of ${limit} in the last minute. Each client obeys its own limit, ` +
+        "so the largest one counts: use the same limit for a key everywhere",
+    });
   };
 }
 

@@ -1,7 +1,7 @@
 import { requireFunction } from "../check-options.ts";
 import { type Holder, LockConfigError, LockConflictError } from "../errors.ts";
 import { SafeEmitter } from "../events.ts";
-import { normaliseKey } from "../keys/normalise.ts";
+import { type LockKeys, normaliseKey } from "../keys/normalise.ts";
 import type { Lock } from "../lock/lock.ts";
 import { printable } from "../printable.ts";
 import type { ReadyOptions } from "../ready/ready.ts";
@@ -48,15 +48,12 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * {@link LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is no key;
    * {@link LockConfigError} for a bad option; {@link RedlockClosedError}; or the signal's reason.
    */
-  acquire(keys: string | readonly string[], options?: AcquireOptions): Promise<Lock> {
+  acquire(keys: LockKeys, options?: AcquireOptions): Promise<Lock> {
     return this.#engine.acquire(keys, options, false);
   }
 
   /** As {@link acquire}, but `null` when another client holds a key. Still throws when too few masters answer. */
-  async tryAcquire(
-    keys: string | readonly string[],
-    options: AcquireOptions = {},
-  ): Promise<Lock | null> {
+  async tryAcquire(keys: LockKeys, options: AcquireOptions = {}): Promise<Lock | null> {
     try {
       return await this.acquire(keys, options);
     } catch (error) {
@@ -71,14 +68,14 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * @throws {LockLostError} also when the routine returned but its lock was lost: another holder may have worked at the
    * same time.
    */
-  using<T>(keys: string | readonly string[], routine: (lock: Lock) => Promise<T> | T): Promise<T>;
+  using<T>(keys: LockKeys, routine: (lock: Lock) => Promise<T> | T): Promise<T>;
   using<T>(
-    keys: string | readonly string[],
+    keys: LockKeys,
     options: AcquireOptions,
     routine: (lock: Lock) => Promise<T> | T,
   ): Promise<T>;
   async using<T>(
-    keys: string | readonly string[],
+    keys: LockKeys,
     optionsOrRoutine: AcquireOptions | ((lock: Lock) => Promise<T> | T),
     lastRoutine?: (lock: Lock) => Promise<T> | T,
   ): Promise<T> {

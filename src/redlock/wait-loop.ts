@@ -43,7 +43,7 @@ export class WaitLoop {
    * @throws what the acquisition ends with, unless it is granted.
    */
   async run(request: AcquireRequest, first: AcquireOutcome, startedAt: number): Promise<Granted> {
-    const { keys, job, stops } = request;
+    const { keys, limits, job, stops } = request;
     const { context, closing, waitLists } = this.#parts;
     const { clock } = context;
     const attempts = this.#attempts;
@@ -70,7 +70,7 @@ export class WaitLoop {
           throw conflict;
         }
         waiter = this.#nextEntry(waiter);
-        live ??= new LiveWaiter(waitLists, waiter, keys);
+        live ??= new LiveWaiter(waitLists, waiter, keys, limits);
         const isKnown = await live.join(waiter, tries, 2 * request.ttl);
         const foreign = outcome.holder !== undefined && outcome.holder.token === undefined;
         const sleep = foreign || !isKnown ? poll : LONGEST_SLEEP;

@@ -31,12 +31,27 @@ local function reservedFor(prefix, key, requester)
   local first = requester and requester.strict and firstBefore(waitListOf(prefix, key), requester)
   if first then return first, '0', ${RESERVATION} end
 end
+-- The slot that is reserved for the requester, or all that are free.
+local function freeSlots(prefix, name, limit, requester)
+  local key, names, free = keyOfSlot(name), {}, {}
+  for slot = 0, limit - 1 do names[slot + 1] = prefix .. slotName(key, slot) end
+  local locks = redis.call('MGET', unpack(names))
+  for slot = 0, limit - 1 do
+    -- MGET does not show what is no string.
+    if not locks[slot + 1] and redis.call('EXISTS', names[slot + 1]) == 0 then
+      local position = reservationOf(prefix .. '@reserved:' .. slotName(key, slot))
+      if position and requester and position == requester.position then return tostring(slot) end
+      if not position then free[#free + 1] = slot end
+    end
+  end
+  return table.concat(free, ',')
+end
 local function replacedBy(prefix, key, requester)
   local latest = requester.replaceable and latestOf(waitListOf(prefix, key)) or ''
   if latest > requester.position then return latest end
 end
-local function onConflict(prefix, key, requester, token, rest, isNew)
-  local list, position, record = waitListOf(prefix, key), requester.position, requester.record
+local function onConflict(prefix, key, requester, token, rest, isNew, limit)
+  local list, position, record = waitListOf(prefix, key), requester.position, withLimit(requester.record, limit)
   local later = requester.replaceable and laterHolder(list, token, position) or nil
   -- A request that arrives after its own rollback or release joins nothing. A requester that the holder replaces does not wait.
   if isNew and record ~= '' and not later then
@@ -60,21 +75,24 @@ local function onConflict(prefix, key, requester, token, rest, isNew)
   if not rank then return waiting, -1, later end
   return aheadOf(list, position, rank), waiting - 1, later
 end
-local function onGrant(prefix, key, requester, token)
+local function onGrant(prefix, key, requester, token, limit)
   local list, position = waitListOf(prefix, key), requester.position
   if requester.replaceable and redis.call('HGET', list.records, '^') == position then redis.call('HDEL', list.records, '^') end
-  if requester.replaceable or requester.strict then noteNewest(list, 'held', token .. ':' .. position) end
-  if redis.call('EXISTS', list.records) == 1 then noteServed(prefix, position) end
+  if requester.replaceable or requester.strict then noteNewest(list, heldField(list), token .. ':' .. position) end
+  if redis.call('EXISTS', list.records) == 1 then
+    noteServed(prefix, position)
+    if limit > 1 then dropReservations(list, position, limit) end
+  end
   leaveRun(list, position, requester.run)
 end
 local function onHold(prefix, key, ms)
-  local first = redis.call('ZRANGE', prefix .. '@waiters:' .. key, 0, 0)[1]
+  local first = redis.call('ZRANGE', prefix .. '@waiters:' .. keyOfSlot(key), 0, 0)[1]
   if first then setDue(prefix, key, first, '', ms + ${SLACK}) end
 end
 local function onRelease(prefix, key, token, isHeld, argv, from, rest)
   local position, done = argv[from], argv[from + 4]
   -- The usual case.
-  if not rest and done == '' and redis.call('EXISTS', prefix .. '@waiters:' .. key) == 0 then return end
+  if not rest and done == '' and redis.call('EXISTS', prefix .. '@waiters:' .. keyOfSlot(key)) == 0 then return end
   local list = waitListOf(prefix, key)
   if isHeld then
     if position ~= '' then leaveRun(list, position, tonumber(argv[from + 1])) end
@@ -92,7 +110,7 @@ local function onRelease(prefix, key, token, isHeld, argv, from, rest)
   if waiting > 0 then return { 'FREE', waiting } end
 end
 local function waitersOf(prefix, key, from, to)
-  local waiters = prefix .. '@waiters:' .. key
+  local waiters = prefix .. '@waiters:' .. keyOfSlot(key)
   local waiting = redis.call('ZCARD', waiters)
   return waiting, waiting > 0 and redis.call('ZRANGE', waiters, from, to, 'WITHSCORES') or {}
 end`;

@@ -15,6 +15,8 @@ export interface Newcomer extends StoredWaiter {
 export interface Joining {
   readonly names: Names;
   readonly keys: readonly string[];
+  /** How many holders each key may have. */
+  readonly limits: readonly number[];
   readonly newcomers: readonly Newcomer[];
   /** The process that asks. */
   readonly process: string;
@@ -24,13 +26,10 @@ export interface Joining {
 
 /** What a master answers about one key. */
 export interface JoinReply {
-  /**
-   * `held`: a release will serve the wait list. `reserved`: the end of a reservation will. `free`: nothing will, unless a client
-   * asks for the key.
-   */
-  readonly status: "held" | "free" | "reserved";
-  /** The position that has the reservation; else empty. */
-  readonly position: string;
+  /** The slots that nothing will serve, unless a client asks for the key. A release serves a held one. */
+  readonly free: readonly number[];
+  /** The free slots that are reserved: the end of the reservation serves the wait list. */
+  readonly reserved: readonly { readonly slot: number; readonly position: string }[];
   /** Waiters that a later newcomer replaces. */
   readonly replaced: readonly StoredWaiter[];
 }
@@ -39,16 +38,24 @@ export interface JoinReply {
 export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
   name: "join",
   lua: `
-  local process, live, prefix, replies = argv[1], argv[2] == '1', argv[3], {}
+  local process, live, prefix, limits, replies = argv[1], argv[2] == '1', argv[3], cjson.decode(argv[4]), {}
   for i, key in ipairs(keys) do
-    local list, status, rest, reserved = waitListOf(prefix, key), 'HELD', redis.call('PTTL', prefix .. key), nil
-    if rest == -2 then
-      reserved = reservationOf(list.reservation)
-      status, rest = reserved and 'RESERVED' or 'FREE', reserved and redis.call('PTTL', list.reservation) or 0
+    local list, limit, free, reserved = waitListOf(prefix, key), limits[i], {}, {}
+    for slot = 0, limit - 1 do
+      local name = slotName(key, slot)
+      if redis.call('EXISTS', prefix .. name) == 0 then
+        local position = reservationOf(prefix .. '@reserved:' .. name)
+        if position then
+          reserved[#reserved + 1] = slot
+          reserved[#reserved + 1] = position
+        else
+          free[#free + 1] = slot
+        end
+      end
     end
-    local replacing, replaced = '', {}
-    for j = 4, #argv, 4 do
-      local position, priority, record = argv[j], argv[j + 1], argv[j + 2]
+    local rest, replacing, replaced = restOf(prefix, key), '', {}
+    for j = 5, #argv, 4 do
+      local position, priority, record = argv[j], argv[j + 1], withLimit(argv[j + 2], limit)
       -- A late request does not undo what the next run of the job has done.
       local known = redis.call('HGET', list.records, position)
       if not known or runOf(known) <= runOf(record) then join(list, position, priority, record, rest) end
@@ -62,14 +69,15 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
         if other < replacing and string.match(record, '^.r') then replaced[#replaced + 1] = { other, record, 0 } end
       end
     end
-    replies[i] = { status, reserved or '', replaced }
+    replies[i] = { free, reserved, replaced }
   end
   return { 'OK', replies }`,
   keys: ({ keys }) => keys,
-  argv: ({ names, newcomers, process, live }) => [
+  argv: ({ names, limits, newcomers, process, live }) => [
     process,
     live ? 1 : 0,
     names.prefix,
+    JSON.stringify(limits),
     ...newcomers.flatMap(({ position, priority, record, replaces }) => [
       position,
       priority,
@@ -79,10 +87,13 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
   ],
   parse([, replies]) {
     return (Array.isArray(replies) ? (replies as unknown[]) : []).map((entry) => {
-      const [status, position, replaced] = Array.isArray(entry) ? (entry as unknown[]) : [];
+      const [free, reserved, replaced] = Array.isArray(entry) ? (entry as unknown[]) : [];
+      const parts = Array.isArray(reserved) ? (reserved as unknown[]) : [];
       return {
-        status: status === "HELD" ? "held" : status === "RESERVED" ? "reserved" : "free",
-        position: String(position),
+        free: Array.isArray(free) ? free.map(Number) : [],
+        reserved: parts.flatMap((slot, part) =>
+          part % 2 === 0 ? [{ slot: Number(slot), position: String(parts[part + 1]) }] : [],
+        ),
         replaced: parseWaiters(replaced),
       };
     });

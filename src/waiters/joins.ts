@@ -15,16 +15,19 @@ export interface JoinAnswer {
   readonly isLatest: boolean;
 }
 
-/** Whether a key is held, or reserved for another waiter than the newcomer. */
+/** Whether all slots of a key are held, or reserved for other waiters than the newcomer. */
 export function isTaken(
   reply: JoinReply | undefined,
   { position }: Pick<Newcomer, "position">,
 ): boolean {
-  return reply?.status === "held" || (reply?.status === "reserved" && reply.position !== position);
+  if (reply === undefined || reply.free.length > 0) return false;
+  return !reply.reserved.some((reservation) => reservation.position === position);
 }
 
 interface Entry {
   readonly keys: readonly string[];
+  /** How many holders each key may have. */
+  readonly limits: readonly number[];
   readonly newcomer: Newcomer & { readonly live: boolean };
   readonly resolve: (answer: JoinAnswer) => void;
 }
@@ -43,11 +46,15 @@ export class Joins {
   }
 
   /** Joins; settles when a quorum has seen each key taken, and else when all masters have answered or failed to. */
-  join(keys: readonly string[], newcomer: Entry["newcomer"]): Promise<JoinAnswer> {
+  join(
+    keys: readonly string[],
+    limits: readonly number[],
+    newcomer: Entry["newcomer"],
+  ): Promise<JoinAnswer> {
     return new Promise((resolve) => {
-      const entry = { keys, newcomer, resolve };
+      const entry = { keys, limits, newcomer, resolve };
       if (newcomer.live) return this.#ask([entry]);
-      const id = JSON.stringify(keys);
+      const id = JSON.stringify([keys, limits]);
       const gathered = this.#gathered.get(id);
       if (gathered !== undefined) return void gathered.push(entry);
       this.#ask([entry]);
@@ -78,13 +85,13 @@ export class Joins {
   /** Asks for entries with the same keys. */
   #ask(entries: readonly Entry[]): void {
     const { masters, names, process } = this.#context;
-    const keys = entries[0]?.keys ?? [];
+    const { keys = [], limits = [] } = entries[0] ?? {};
     const live = entries[0]?.newcomer.live === true;
     const newcomers = entries.map(({ newcomer }) => newcomer);
     const replies: (readonly JoinReply[] | undefined)[] = masters.ports.map(() => undefined);
     const replacing = newcomers.flatMap(({ replaces, position }) => (replaces ? position : []));
     const latest = replacing.toSorted().at(-1);
-    const request = { names, keys, process, live, newcomers };
+    const request = { names, keys, limits, process, live, newcomers };
     masters.gather(joinOperation, request, (node, reply, open) => {
       if (!(reply instanceof NodeError)) replies[node] = reply;
       for (const { newcomer, resolve } of entries) {

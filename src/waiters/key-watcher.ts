@@ -1,5 +1,6 @@
 import type { TimerHeap, Task } from "../timer-heap.ts";
 import type { LockContext } from "../lock/lock-context.ts";
+import { numberOfSlot } from "../lock/slots.ts";
 import type { ReservationReply, StoredWaiter } from "../lock/wait-list-hooks.ts";
 import type { ReservationDecision } from "./decide-reservation.ts";
 import type { QueueAdapters } from "./queue-adapter.ts";
@@ -25,11 +26,13 @@ export interface KeyWatcherParts {
 }
 
 /**
- * Keeps the wait list of one key moving as long as this process has an interest in it: a live waiter in the list, a reservation
+ * Keeps the wait list of one key, at one of its slots, moving as long as this process has an interest in it: a live waiter in the list, a reservation
  * that the process has made, or a key that it keeps for a while.
  */
 export class KeyWatcher implements Task {
+  /** The name of one of its slots. */
   readonly key: string;
+  readonly #slot: number;
   due = Infinity;
   readonly #parts: KeyWatcherParts;
   readonly #wakeups: Wakeups;
@@ -41,6 +44,7 @@ export class KeyWatcher implements Task {
 
   constructor(key: string, parts: KeyWatcherParts) {
     this.key = key;
+    this.#slot = numberOfSlot(key);
     this.#parts = parts;
     const { context, adapters, unresponsive } = parts;
     this.#wakeups = new Wakeups(context.clock, adapters);
@@ -116,6 +120,7 @@ export class KeyWatcher implements Task {
     if (this.#ended || this.#wakeups.wasLast(waiter)) return;
     const isLiveHere = this.#wakeups.live.has(waiter.position);
     if (!isLiveHere && !this.#wakeups.canWake(waiter)) return this.#endIfIdle();
+    this.#parts.context.slotChoice.reserved(this.key, waiter);
     if (!isLiveHere) {
       this.#wakeups.note(waiter);
       this.#checkBy(this.#now() + RESERVATION + SLACK);
@@ -188,7 +193,10 @@ export class KeyWatcher implements Task {
       default:
         decision satisfies never;
     }
-    if (this.#wakeups.live.size > 0) this.#checkBy(this.#nextCheck());
+    // One slot is enough to keep the live waiters in the wait list; the others are due when they can be free.
+    if (this.#wakeups.live.size > 0 && (this.#slot === 0 || decision.kind !== "held")) {
+      this.#checkBy(this.#nextCheck());
+    } else if (this.#wakeups.live.size > 0) return;
     else if (decision.waiting === 0 && complete) this.#endIfIdle();
   }
 

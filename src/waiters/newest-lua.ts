@@ -4,7 +4,8 @@ import { RETENTION } from "../lock/stored-lock.ts";
  * Lua functions on the newest of the jobs that replace earlier ones of their key, and on the last holder:
  *
  * - `^` in the records of a wait list: the latest position that waits, and replaces the earlier ones.
- * - `P@newest:<key>`, a hash: `done`, the latest position that has succeeded; `held`, `<token>:<position>` of the last holder.
+ * - `P@newest:<key>`, a hash: `done`, the latest position that has succeeded; `held`, `<token>:<position>` of the
+ *   last holder, and `held:<slot>` of that of a further slot.
  */
 export const NEWEST_LUA = `
 local function newestOf(list)
@@ -14,6 +15,9 @@ local function noteNewest(list, field, value)
   local newest = newestOf(list)
   redis.call('HSET', newest, field, value)
   redis.call('PEXPIRE', newest, ${RETENTION})
+end
+local function heldField(list)
+  return list.slot == 0 and 'held' or 'held:' .. list.slot
 end
 local function noteDone(list, position)
   if position > (redis.call('HGET', newestOf(list), 'done') or '') then noteNewest(list, 'done', position) end
@@ -28,7 +32,7 @@ local function latestOf(list)
 end
 -- The position of the holder with that token, if it is later than the one given.
 local function laterHolder(list, token, position)
-  local held, later = string.match(redis.call('HGET', newestOf(list), 'held') or '', '^(%d+):(.*)$')
+  local held, later = string.match(redis.call('HGET', newestOf(list), heldField(list)) or '', '^(%d+):(.*)$')
   return token and held == token and later > position and later or nil
 end
 -- The last holder comes before no waiter, though its queue may not know yet that it is done.

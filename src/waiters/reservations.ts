@@ -88,6 +88,7 @@ export class Reservations {
       return await this.#passFrom(head, state, next);
     }
     this.#wakeups.note(head);
+    this.#context.slotChoice.reserved(this.#key, head);
     tally.gone = (await this.#wakeups.wake(head, onSent)) === "gone";
     return tally.gone ? await this.#dropGone(head, next) : undefined;
   }

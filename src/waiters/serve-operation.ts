@@ -11,6 +11,7 @@ import {
 /** What is asked of the wait list of one key. */
 export interface Serving {
   readonly names: Names;
+  /** The name of the slot that may be free. */
   readonly key: string;
   /** Orders reservations: a larger token replaces a smaller one. */
   readonly token: number;
@@ -47,6 +48,7 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
     local run = tonumber(argv[i + 1])
     if not known or known == argv[i + 1] or (run and runOf(known) <= run) then
       leave(list, argv[i])
+      if known then dropReservations(list, argv[i], limitOf(known)) end
       if reserved == argv[i] then
         redis.call('DEL', list.reservation)
         reserved = nil

@@ -26,7 +26,7 @@ const STRIDE = 100;
  * Lua functions on the wait list of a key, and on the reservation of the key.
  *
  * A waiter has a _position_, `<13 digits of time>:<queueId>:<rest>`; positions are compared as text, after the priority. The queueId
- * names the queue of a parked job, or the process of a live waiter. The _record_ of a waiter is `<p, a or l><flags><run>[.<entry>]@<process>`:
+ * names the queue of a parked job, or the process of a live waiter. The _record_ of a waiter is `<p, a or l><flags><run>[.<entry>][/<limit>]@<process>`:
  * parked; arriving, that is refused and about to be parked; or live, in a process. `run` and `entry` distinguish the registrations of a
  * position, so that what is left of an earlier run does not undo a later one. The same hash has `~<process>`: until
  * when the live waiters of a process are alive.
@@ -36,9 +36,11 @@ const STRIDE = 100;
  * record as a JSON list. That process may be gone, so a moment later the key is due for every worker of the queue.
  */
 export const WAIT_LIST_LUA = `
-local function waitListOf(prefix, key)
-  return { prefix = prefix, key = key, waiters = prefix .. '@waiters:' .. key, records = prefix .. '@waiter:' .. key,
-    reservation = prefix .. '@reserved:' .. key }
+-- The wait list of a key, and one of its slots.
+local function waitListOf(prefix, name)
+  local key, slot = keyOfSlot(name)
+  return { prefix = prefix, key = key, name = name, slot = slot, waiters = prefix .. '@waiters:' .. key,
+    records = prefix .. '@waiter:' .. key, reservation = prefix .. '@reserved:' .. name }
 end
 local function reservationOf(reservation)
   local token, position = string.match(redis.call('GET', reservation) or '', '^(%d+):(.+)$')
@@ -46,6 +48,13 @@ local function reservationOf(reservation)
 end
 local function runOf(record)
   return tonumber(string.match(record, '^%a+(%d+)') or 0)
+end
+-- How many holders the waiter allows.
+local function limitOf(record)
+  return tonumber(string.match(record, '^[^@]*/(%d+)@') or 1)
+end
+local function withLimit(record, limit)
+  return limit > 1 and (string.gsub(record, '@', '/' .. limit .. '@', 1)) or record
 end
 local function isLive(record)
   return string.sub(record or '', 1, 1) == 'l'
@@ -73,12 +82,22 @@ local function skippedFront(list)
   local queueIds, position = string.match(redis.call('HGET', list.records, '<') or '', '^([^|]*)|(.*)$')
   return position, queueIds
 end
+-- The ms until a taken slot can be free, -1 without an end; 0 for a free one.
+local function restOf(prefix, name)
+  local rest = redis.call('PTTL', prefix .. name)
+  return rest == -2 and math.max(0, redis.call('PTTL', prefix .. '@reserved:' .. name)) or rest
+end
 -- What is in the way ends in \`rest\` ms unless it is extended; -1 without an end.
 local function join(list, position, priority, record, rest)
   redis.call('ZADD', list.waiters, priority, position)
   redis.call('HSET', list.records, position, record)
   noteServed(list.prefix, position)
-  setDue(list.prefix, list.key, position, record, rest < 0 and ${RESERVATION} or rest + ${SLACK})
+  local limit = limitOf(record)
+  for slot = 0, limit - 1 do
+    local name = limit > 1 and slotName(list.key, slot) or list.name
+    if limit > 1 then rest = restOf(list.prefix, name) end
+    setDue(list.prefix, name, position, record, rest < 0 and ${RESERVATION} or rest + ${SLACK})
+  end
   local front = skippedFront(list)
   local last = front and redis.call('ZRANK', list.waiters, front)
   if last and redis.call('ZRANK', list.waiters, position) <= last then redis.call('HDEL', list.records, '<') end
@@ -94,7 +113,34 @@ local function aheadOf(list, position, rank)
   end
   return ahead
 end
--- The first waiters whose queues are not skipped. With \`skipsPaused\`, a queue that is paused by any process counts as skipped.
+-- Whether another slot is reserved for the waiter: it needs one only.
+local function hasReservation(list, position, limit)
+  if limit == 1 then return false end
+  list.reserved, list.checked = list.reserved or {}, list.checked or 0
+  if list.checked < limit then
+    local names = {}
+    for slot = list.checked, limit - 1 do names[#names + 1] = list.prefix .. '@reserved:' .. slotName(list.key, slot) end
+    for i, value in ipairs(redis.call('MGET', unpack(names))) do
+      local other = value and string.match(value, '^%d+:(.+)$')
+      if other and list.checked + i - 1 ~= list.slot then list.reserved[other] = true end
+    end
+    list.checked = limit
+  end
+  return list.reserved[position]
+end
+-- A waiter that has a slot, or is gone, keeps no other one: those are due.
+local function dropReservations(list, position, limit)
+  for slot = 0, limit - 1 do
+    local name = slotName(list.key, slot)
+    local reservation = list.prefix .. '@reserved:' .. name
+    if slot ~= list.slot and reservationOf(reservation) == position then
+      redis.call('DEL', reservation)
+      local first = redis.call('ZRANGE', list.waiters, 0, 0)[1]
+      if first then setDue(list.prefix, name, first, '', 0) end
+    end
+  end
+end
+-- The first waiters that can have the slot, and whose queues are not skipped. With \`skipsPaused\`, a queue that is paused by any process counts as skipped.
 local function firstOf(list, skipped, skipsPaused)
   local first, known, queueIds, index, steps, size = {}, {}, {}, 0, 0, ${NAMED}
   local last, behind, resumed = nil, 0, false
@@ -119,6 +165,8 @@ local function firstOf(list, skipped, skipsPaused)
         end
       elseif not record or not isAlive(list, record) then
         leave(list, position)
+      elseif limitOf(record) <= list.slot or hasReservation(list, position, limitOf(record)) then
+        index = index + 1
       else
         index = index + 1
         first[#first + 1] = { position, record, positions[i + 1] }
@@ -153,9 +201,9 @@ local function reserve(list, token, position, ms)
 end
 local function wake(list, token, position, record)
   local process = string.match(record, '@(.*)$') or ''
-  local message = cjson.encode({ list.key, token, position, record })
+  local message = cjson.encode({ list.name, token, position, record })
   redis.pcall('PUBLISH', list.prefix .. '@wake:' .. process, message)
-  setDue(list.prefix, list.key, position, record, ${HAND_OVER})
+  setDue(list.prefix, list.name, position, record, ${HAND_OVER})
 end
 -- Reserves the free key for the first waiter; nil when there is none. The process that asks wakes its own waiters, and jobs of
 -- its queue, without a message.
@@ -175,7 +223,7 @@ local function serve(list, token, process, queueId, skipped)
   local isSet = {}
   for _, waiter in ipairs(first) do
     local id = queueIdOf(waiter[1])
-    if not isSet[id] then setDue(list.prefix, list.key, waiter[1], waiter[2], ${HAND_OVER}) end
+    if not isSet[id] then setDue(list.prefix, list.name, waiter[1], waiter[2], ${HAND_OVER}) end
     isSet[id] = true
   end
   return { 'NEXT', redis.call('ZCARD', list.waiters), first }

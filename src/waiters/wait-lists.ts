@@ -4,6 +4,7 @@ import type { SkippedQueue, StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { DueKeys } from "./due-keys.ts";
 import { HandOver } from "./hand-over.ts";
 import type { JoinReply, Newcomer } from "./join-operation.ts";
+import { slotName } from "../lock/slots.ts";
 import { isTaken, Joins } from "./joins.ts";
 import { KeyWatcher } from "./key-watcher.ts";
 import { type QueueAdapter, QueueAdapters } from "./queue-adapter.ts";
@@ -24,10 +25,23 @@ const PATIENT_TRIES = 3;
 export interface Joined {
   /** False when a quorum of masters has seen every key free: no release will serve the wait lists, so the keys must be checked. */
   readonly taken: boolean;
+  /** The names of the slots to check: of those that a master has seen free, where no key is taken; else none. */
+  readonly free: readonly string[];
   /** False when too few masters have answered for some key: the waiter may be in no wait list, and should join again. */
   readonly answered: boolean;
   /** The waiters that the new one replaces, with their keys. */
   readonly replaced: readonly { readonly key: string; readonly waiter: StoredWaiter }[];
+}
+
+/** How a waiter joins. */
+interface Joining {
+  /** How many holders each key may have. @defaultValue one each */
+  readonly limits?: readonly number[] | undefined;
+  readonly state: WaitingState;
+  /** How often it has tried before. */
+  readonly tries: number;
+  /** Milliseconds for which the reservations of a waiter for several keys are kept. */
+  readonly keptFor: number;
 }
 
 /** All wait lists in which one client has waiters. */
@@ -87,19 +101,18 @@ export class WaitLists {
    *
    * A waiter for several keys that has tried in vain before keeps the reservations of its free keys, up to the first taken one in
    * sorted order. Without that, two waiters that share keys could keep each other waiting for ever.
-   * @param keptFor milliseconds for which such reservations last.
    */
   async join(
     waiter: Waiter,
     keys: readonly string[],
-    { state, tries, keptFor }: { state: WaitingState; tries: number; keptFor: number },
+    { limits = keys.map(() => 1), state, tries, keptFor }: Joining,
   ): Promise<Joined> {
     const record = this.recordOf(waiter, state);
     const live = state === "live";
     const { position, priority, replaceable: replaces } = waiter;
     const newcomer = { position, priority, record, replaces, live };
     this.#subscribe(keys);
-    const { replies, isLatest } = await this.#joins.join(keys, newcomer);
+    const { replies, isLatest } = await this.#joins.join(keys, limits, newcomer);
     const states = keys.map((_, index) => {
       const answers = replies.map((reply) => reply?.[index]);
       return this.#stateOf(answers, newcomer);
@@ -109,21 +122,28 @@ export class WaitLists {
     const isPatient = tries >= PATIENT_TRIES;
     for (const [index, key] of keys.entries()) {
       // Also where all are free: another client may take one before any waiter is woken.
-      if (states[index] !== "free" || firstTaken === -1)
-        this.#watchers.get(key)?.stopReserving(position);
-      else if (isPatient && index < firstTaken) {
-        this.#watcher(key).reserve({ position, record }, keptFor);
+      const slots = Array.from({ length: limits[index] ?? 1 }, (_, slot) => slotName(key, slot));
+      if (states[index] !== "free" || firstTaken === -1) {
+        for (const slot of slots) this.#watchers.get(slot)?.stopReserving(position);
+      } else if (isPatient && index < firstTaken) {
+        const kept = { position, record: this.recordOf(waiter, state, slots.length) };
+        const [slot = 0] = freeIn(replies, index, position);
+        this.#watcher(slotName(key, slot)).reserve(kept, keptFor);
       } else void this.leave(waiter, [key]);
     }
+    const free = keys.flatMap((key, index) =>
+      firstTaken === -1 ? freeIn(replies, index, position).map((slot) => slotName(key, slot)) : [],
+    );
     return {
       // @protection a key without a quorum that saw it taken is checked
       taken: states.some((state) => state !== "free"),
+      free,
       answered: states.every((state) => state !== "unknown"),
       replaced: isLatest ? replacedIn(replies, keys) : [],
     };
   }
 
-  /** Reserves keys that seem to be free for their first waiters, and wakes those. */
+  /** Reserves keys or slots that seem to be free for their first waiters, and wakes those. */
   async check(keys: readonly string[]): Promise<void> {
     await Promise.all(keys.map((key) => this.#watcher(key).check()));
   }
@@ -147,9 +167,18 @@ export class WaitLists {
   }
 
   /** Calls `wake` when one of the keys is reserved for `position`, until the returned function is called. */
-  onReservation(position: string, keys: readonly string[], wake: () => void): () => void {
+  onReservation(
+    position: string,
+    keys: readonly string[],
+    limits: readonly number[] | undefined,
+    wake: () => void,
+  ): () => void {
     this.#subscribe(keys);
-    const stops = keys.map((key) => this.#watcher(key).onReservation(position, wake));
+    const stops = keys.flatMap((key, index) =>
+      Array.from({ length: limits?.[index] ?? 1 }, (_, slot) =>
+        this.#watcher(slotName(key, slot)).onReservation(position, wake),
+      ),
+    );
     return () => {
       for (const stop of stops) stop();
     };
@@ -170,8 +199,10 @@ export class WaitLists {
   recordOf(
     { replaceable, run, entry }: Pick<Waiter, "replaceable" | "run" | "entry">,
     state: WaitingState,
+    limit = 1,
   ): string {
-    return formatWaiterRecord({ state, replaceable, run, process: this.#context.process }, entry);
+    const { process } = this.#context;
+    return formatWaiterRecord({ state, replaceable, run, limit, process }, entry);
   }
 
   /** The record of a job that has not asked for its key yet: run 0, so that what the job itself writes replaces it. */
@@ -228,6 +259,20 @@ export class WaitLists {
     }
     return watcher;
   }
+}
+
+/** The slots of a key that any master has seen free for the waiter, each once; those most masters name come first. */
+function freeIn(
+  replies: readonly (readonly JoinReply[] | undefined)[],
+  index: number,
+  position: string,
+): number[] {
+  const named = replies.flatMap((reply) => {
+    const { free = [], reserved = [] } = reply?.[index] ?? {};
+    return [...free, ...reserved.flatMap((each) => (each.position === position ? each.slot : []))];
+  });
+  const votes = (slot: number): number => named.filter((other) => other === slot).length;
+  return [...new Set(named)].toSorted((a, b) => votes(b) - votes(a));
 }
 
 /** The waiters that any master names as replaced, each once. */

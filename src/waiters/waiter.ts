@@ -33,18 +33,20 @@ export interface WaiterRecord {
   readonly state: WaitingState;
   readonly replaceable: boolean;
   readonly run: number;
+  /** How many holders it allows. */
+  readonly limit: number;
   readonly process: string;
 }
 
-const RECORD = /^([pal])(r?)(\d+)(?:\.\d+)?@([\w-]+)$/;
+const RECORD = /^([pal])(r?)(\d+)(?:\.\d+)?(?:\/(\d+))?@([\w-]+)$/;
 
 /** Reads a record; `undefined` when it is none of ours. */
 export function parseWaiterRecord(record: string): WaiterRecord | undefined {
   const parts = RECORD.exec(record);
   if (parts === null) return undefined;
-  const [, kind = "", flag, run, process = ""] = parts;
+  const [, kind = "", flag, run, limit = 1, process = ""] = parts;
   const state = STATES[kind] ?? "parked";
-  return { state, replaceable: flag === "r", run: Number(run), process };
+  return { state, replaceable: flag === "r", run: Number(run), limit: Number(limit), process };
 }
 
 /** Whether a job is about to be parked. */
@@ -64,10 +66,10 @@ export function isAbsentee({ record }: Pick<StoredWaiter, "record">): boolean {
 
 /** Writes a record. */
 export function formatWaiterRecord(
-  { state, replaceable, run, process }: WaiterRecord,
+  { state, replaceable, run, limit, process }: WaiterRecord,
   entry = 0,
 ): string {
-  const count = entry === 0 ? run : `${run}.${entry}`;
+  const count = `${run}${entry === 0 ? "" : `.${entry}`}${limit === 1 ? "" : `/${limit}`}`;
   return `${state.charAt(0)}${replaceable ? "r" : ""}${count}@${process}`;
 }
 

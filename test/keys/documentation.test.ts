@@ -60,7 +60,7 @@ function resolve(example: Record<string, string>): string[] | null {
       : code(template);
   const data: unknown = JSON.parse(code(example["Data"] ?? "`{}`"));
   const job: KeyJob = { id: "42", name: "charge", queueName: "orders", data, opts: {} };
-  return createKeyResolver(key)(job);
+  return createKeyResolver(key)(job)?.keys ?? null;
 }
 
 function readKeys(cell: string): string[] | null {

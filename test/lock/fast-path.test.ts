@@ -104,6 +104,7 @@ const plan: fc.Arbitrary<Plan> = fc.oneof(
           requestOf(joinOperation, {
             names,
             keys: [one],
+            limits: [1],
             newcomers: [{ position, priority: 0, record: "p1@here", replaces: false }],
             process: "here",
             live: false,
@@ -305,6 +306,8 @@ function identityOf(
   return {
     names,
     keys: [one],
+    slots: [one],
+    limits: undefined,
     owner,
     token: proposed,
     holder: `job of ${owner}`,

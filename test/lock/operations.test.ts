@@ -10,6 +10,7 @@ import { joinOperation } from "../../src/waiters/join-operation.ts";
 import { serveOperation } from "../../src/waiters/serve-operation.ts";
 import { readOperation, SCAN_START, scanOperation } from "../../src/lock/read-operation.ts";
 import { namesUnder, parseStoredLock } from "../../src/lock/stored-lock.ts";
+import { slotName } from "../../src/lock/slots.ts";
 import type { Operation } from "../../src/redis/operation.ts";
 import { useLockNode } from "../support/lock-node.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
@@ -29,8 +30,12 @@ function identity(owner: string, token: number, keys: string[] = ["k"]): LockIde
     replaceable: false,
     joins: undefined,
   };
-  return { names, keys, owner, token, guarded: false, holder: "", requester };
+  const slots = { slots: keys, limits: undefined };
+  return { names, keys, ...slots, owner, token, guarded: false, holder: "", requester };
 }
+
+/** Of both keys of the random steps. */
+const ALL_SLOTS = ["k", "l"].flatMap((key) => [0, 1, 2].map((slot) => slotName(key, slot)));
 
 function at(n: number): string {
   return `100000000000${n}:q:0001:7`;
@@ -72,7 +77,14 @@ describe("the script of a master", () => {
     await ask(acquireOperation, { ...first, requester, ttl: 60_000 });
     // Its worker was suspended: another has the job now, and waits for what the first one holds.
     const newcomer = { position, priority: 0, record: "p2@there", replaces: false };
-    const joining = { names, keys: ["k"], newcomers: [newcomer], process: "there", live: false };
+    const joining = {
+      names,
+      keys: ["k"],
+      limits: [1],
+      newcomers: [newcomer],
+      process: "there",
+      live: false,
+    };
     await ask(joinOperation, joining);
     const release = { ...first, requester, held: true, holdFor: 0, skipped: [], done: "" };
     expect(await ask(releaseOperation, release)).toMatchObject({
@@ -98,7 +110,14 @@ describe("the script of a master", () => {
   it("parks a live waiter in the same run, however often it has joined", async () => {
     const position = "1000000000001:q:0001:7";
     const live = { position, priority: 0, record: "l1.12@here", replaces: false };
-    const joining = { names, keys: ["k"], newcomers: [live], process: "here", live: true };
+    const joining = {
+      names,
+      keys: ["k"],
+      limits: [1],
+      newcomers: [live],
+      process: "here",
+      live: true,
+    };
     await ask(joinOperation, joining);
     const parked = { ...live, record: "p1@here" };
     await ask(joinOperation, { ...joining, newcomers: [parked], live: false });
@@ -287,6 +306,8 @@ describe("the simulated master", () => {
     owner: string;
     token: number;
     keys: string[];
+    limit: number;
+    slot: number;
     ttl: number;
     /** A waiter, and what is done about it. */
     priority: number;
@@ -331,6 +352,8 @@ describe("the simulated master", () => {
     owner: fc.constantFrom("a", "b", "c"),
     token: fc.integer({ min: 1, max: 12 }),
     keys: fc.constantFrom(["k"], ["l"], ["k", "l"]),
+    limit: fc.constantFrom(1, 1, 2, 3),
+    slot: fc.nat(2),
     ttl: fc.constantFrom(100_000, 200_000),
     priority: fc.nat(1),
     queueId: fc.constantFrom("", "x", "y"),
@@ -340,7 +363,7 @@ describe("the simulated master", () => {
     age: fc.constantFrom(-200_000, 200_000),
     run: fc.constantFrom("1", "1.2", "2", "10"),
     gone: fc.array(
-      fc.record({ position, record: fc.constantFrom("0", "1", "2", "p1@a", "p1@b") }),
+      fc.record({ position, record: fc.constantFrom("0", "1", "2", "p1@a", "p1@b", "p1/3@a") }),
       {
         maxLength: 2,
       },
@@ -355,8 +378,9 @@ describe("the simulated master", () => {
         const twin = new SimulatedMaster(new VirtualClock());
         const { server } = await answer(readOperation, { names, key: "k" });
         for (const each of steps) {
-          const { kind, owner, token, keys, ttl, guarded, queueId, flag } = each;
-          const [key = ""] = keys;
+          const { kind, owner, token, keys, limit, ttl, guarded, queueId, flag } = each;
+          const slots = keys.map((name) => slotName(name, each.slot % limit));
+          const [key = ""] = slots;
           if (kind === "delete") {
             await client.del(names.lock(key));
             twin.delete(names.lock(key));
@@ -408,7 +432,8 @@ describe("the simulated master", () => {
                     }
                   : undefined,
             };
-            const base = { ...identity(owner, token, keys), guarded, requester };
+            const limits = limit === 1 ? undefined : keys.map(() => limit);
+            const base = { ...identity(owner, token, keys), slots, limits, guarded, requester };
             const { operation, argsFor } = requestOf(kind, base, each);
             const guard = await client.get(names.guard);
             const real = await ask(operation, argsFor(armedAtOf(guard))).catch(messageOf);
@@ -418,7 +443,7 @@ describe("the simulated master", () => {
             );
           }
           expect(guardIn(twin.get(names.guard))).toEqual(guardIn(await client.get(names.guard)));
-          for (const known of ["k", "l"]) {
+          for (const known of ALL_SLOTS) {
             for (const name of [names.lock(known), names.fence(known), names.reservation(known)]) {
               expect(twin.get(name) ?? null).toEqual(await client.get(name));
             }
@@ -477,6 +502,7 @@ describe("the simulated master", () => {
         args: {
           names,
           keys: base.keys,
+          limits: base.limits ?? base.keys.map(() => 1),
           newcomers: (trust ? [position, "1000000000002:z:0"] : [position || "1000000000003:z:0"])
             .filter((each) => each !== "")
             .map((each, index) => ({
@@ -493,7 +519,7 @@ describe("the simulated master", () => {
         operation: serveOperation,
         args: {
           names,
-          key: base.keys[0] ?? "",
+          key: base.slots[0] ?? "",
           token: base.token,
           process: base.owner,
           position: flag ? position : "",
@@ -528,7 +554,7 @@ it("goes through the same keys as the Lua on a real server, with as many waiters
         replaces: false,
       };
     });
-    const joining = { names, keys: [key], newcomers, process: "here", live: false };
+    const joining = { names, keys: [key], limits: [1], newcomers, process: "here", live: false };
     twin.execute(joinOperation, joining, "");
     await ask(joinOperation, joining);
   }

@@ -10,7 +10,7 @@ const silent: Vote = { kind: "failed", error: new NodeError("timed-out", "no ans
 const obstructed: Vote = { kind: "failed", error: new NodeError("refused", "WRONGTYPE ...") };
 
 function heldBy(id: string, { confirmed = false, mark = 1 } = {}): Vote {
-  const stored = { key: "k", id, token: 1, text: id, kept: false };
+  const stored = { key: "k", slot: 0, free: [], id, token: 1, text: id, kept: false };
   const holder: KeyHolder = {
     ...stored,
     expiresIn: 100,

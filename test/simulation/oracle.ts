@@ -15,6 +15,8 @@ interface Hold {
 export type Violation =
   /** Two processes claim to hold a key at the same time. */
   | "overlap"
+  /** A holder has a slot that its limit does not allow. */
+  | "beyond the limit"
   /** A job still worked under its lock when the next one began, although it obeyed its signal. */
   | "working overlap"
   | "token order"

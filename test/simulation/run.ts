@@ -6,6 +6,7 @@ import {
 } from "../../src/errors.ts";
 import type { Random } from "../../src/random.ts";
 import { type Redlock, RedlockOn } from "../../src/redlock/redlock.ts";
+import { slotName } from "../../src/lock/slots.ts";
 import { seededRandom } from "../support/simulated-redlock.ts";
 import { Faults } from "./faults.ts";
 import { Host } from "./host.ts";
@@ -151,20 +152,23 @@ async function attempt(world: World, { host, redlock }: Client): Promise<void> {
   const { random, scenario, oracle, timeline, resource } = world;
   const ttl = scenario.options.ttl ?? 1_000;
   const key = `key-${Math.floor(random.fraction() * scenario.keys)}`;
-  const { waits = 0.5 } = scenario;
+  const { waits = 0.5, limits = [1] } = scenario;
+  const limit = limits[Math.floor(random.fraction() * limits.length)] ?? 1;
   const waitTimeout = random.fraction() < 1 - waits ? 0 : Math.floor(2 * ttl * random.fraction());
   const startedAt = timeline.now;
   const settle = watch(world, host, "acquire", waitTimeout);
   try {
-    const lock = await redlock.acquire(key, { waitTimeout });
+    const lock = await redlock.acquire(key, { waitTimeout, limit });
     settle();
-    const hold = oracle.granted(key, lock, host);
+    const slot = slotName(key, lock.slot);
+    if (lock.slot >= limit) oracle.report("beyond the limit", `${slot} of ${limit}`);
+    const hold = oracle.granted(slot, lock, host);
     const onExtended = (event: { keys: readonly string[]; fencingToken: number }): void => {
-      if (event.fencingToken === lock.fencingToken) oracle.extended(key);
+      if (event.fencingToken === lock.fencingToken) oracle.extended(slot);
     };
     redlock.on("extended", onExtended);
     const busy = random.fraction() < scenario.longHolds ? 4 * ttl : ttl / 10;
-    const read = resource.read(key, lock.fencingToken);
+    const read = resource.read(slot, lock.fencingToken);
     await Promise.race([sleep(host, busy * random.fraction()), aborted(lock.signal)]);
     // A job needs a moment to stop; it is done with its work only then.
     if (lock.signal.aborted) {
@@ -174,12 +178,12 @@ async function attempt(world: World, { host, redlock }: Client): Promise<void> {
       // Between the check and the write a process may be paused.
       await sleep(host, scenario.think * random.fraction());
       const delay = scenario.writeDelay * random.fraction();
-      resource.write(key, lock.fencingToken, read, delay);
+      resource.write(slot, lock.fencingToken, read, delay);
       await sleep(host, delay + 1);
     }
     redlock.off("extended", onExtended);
     if (lock.signal.aborted) oracle.lost += 1;
-    oracle.finished(key, hold);
+    oracle.finished(slot, hold);
     const settleRelease = watch(world, host, "release", 0);
     await lock.release();
     settleRelease();
@@ -225,7 +229,7 @@ async function afterwards(world: World): Promise<void> {
     void (async () => {
       for (let done = false; !done && timeline.now < drained + patience;) {
         await sleep(fresh.host, 50);
-        done = await fresh.redlock.using(`key-${i}`, () => true).catch(() => false);
+        done = await areSlotsFree(fresh.redlock, `key-${i}`, Math.max(...(scenario.limits ?? [1])));
       }
       free += 1;
     })();
@@ -233,6 +237,13 @@ async function afterwards(world: World): Promise<void> {
   await timeline.runUntil(drained + patience);
   if (free < scenario.keys)
     oracle.report("stuck key", `${scenario.keys - free} of ${scenario.keys}`);
+}
+
+async function areSlotsFree(redlock: Redlock, key: string, limit: number): Promise<boolean> {
+  const slots = Array.from({ length: limit }, () => redlock.acquire(key, { limit }));
+  const settled = await Promise.allSettled(slots);
+  for (const each of settled) if (each.status === "fulfilled") void each.value.release();
+  return settled.every(({ status }) => status === "fulfilled");
 }
 
 function sleep(host: Host, ms: number): Promise<void> {

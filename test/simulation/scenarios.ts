@@ -10,6 +10,8 @@ export interface Scenario {
   readonly slots: number;
   readonly keys: number;
   readonly duration: number;
+  /** How many holders a key may have: each acquisition takes one of these limits. @defaultValue 1 */
+  readonly limits?: readonly number[];
   /** Share of acquisitions that wait for a held key. @defaultValue half of them */
   readonly waits?: number;
   /** Share of holds that take up to four ttls; the others take up to a tenth of one. */
@@ -74,6 +76,9 @@ const EVERYTHING: Partial<FaultPlan> = {
   wallSpread: 100,
 };
 
+/** Enough users for the slots of few keys. */
+const SLOTS = { clients: 4, slots: 4, keys: 2, duration: 30_000 } as const;
+
 /** A scenario with the usual load. */
 export function scenario(
   name: string,
@@ -109,6 +114,14 @@ export const SCENARIOS: readonly Scenario[] = [
   scenario("everything", EVERYTHING),
   scenario("everything, five masters", EVERYTHING, { masters: 5, clients: 6 }),
   scenario("everything, four masters", EVERYTHING, { masters: 4 }),
+  scenario(
+    "two holders a key, masters forget, bad network",
+    { ...MEMORY, ...NETWORK },
+    { limits: [2], ...SLOTS },
+  ),
+  scenario("five holders a key, everything", EVERYTHING, { limits: [5], ...SLOTS }),
+  scenario("fifty holders a key, everything", EVERYTHING, { limits: [50], ...SLOTS, keys: 1 }),
+  scenario("limits differ and change, everything", EVERYTHING, { limits: [1, 2, 5], ...SLOTS }),
   scenario(
     "jobs sleep between check and write",
     { pause: 150, suspend: 600, kill: 2_000 },

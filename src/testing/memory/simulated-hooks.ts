@@ -5,11 +5,14 @@ import { SLACK } from "../../waiters/queues-lua.ts";
 import { RESERVATION } from "../../waiters/wait-list-lua.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
+import { slotName } from "../../lock/slots.ts";
 import {
+  heldField,
   runOf,
   type SimulatedWaitLists,
   type WaitList,
   waitListOf,
+  withLimit,
 } from "./simulated-wait-lists.ts";
 
 /** The twin of `waiters/hooks-lua.ts`: each method mirrors the Lua function of its name. */
@@ -57,6 +60,18 @@ export class SimulatedHooks {
     return first === undefined ? undefined : { position: first, token: 0, rest: RESERVATION };
   }
 
+  freeSlots(names: Names, key: string, limit: number, requester: Requester | undefined): number[] {
+    const free: number[] = [];
+    for (let slot = 0; slot < limit; slot++) {
+      const name = slotName(key, slot);
+      if (this.#redis.exists(names.lock(name))) continue;
+      const reserved = this.#lists.reservationOf(names.reservation(name));
+      if (requester !== undefined && reserved?.position === requester.position) return [slot];
+      if (reserved === undefined) free.push(slot);
+    }
+    return free;
+  }
+
   replacedBy(names: Names, key: string, { position, replaceable }: Requester): string | undefined {
     const latest = replaceable ? this.#lists.latestOf(waitListOf(names, key)) : "";
     return latest > position ? latest : undefined;
@@ -69,12 +84,14 @@ export class SimulatedHooks {
     token: number | undefined,
     rest: number,
     isNew: boolean,
+    limit: number,
   ): { ahead: number; waiting: number; later?: string } {
     const list = waitListOf(names, key);
     const found = replaceable ? this.#lists.laterHolder(list, token, position) : undefined;
     const later = found === undefined ? {} : { later: found };
     if (isNew && joins !== undefined && found === undefined) {
-      const { priority, record, replaces } = joins;
+      const { priority, replaces } = joins;
+      const record = withLimit(joins.record, limit);
       const known = this.#redis.hget(list.records, position) ?? "";
       if (known !== `p${record.slice(1)}` && runOf(known) <= runOf(record)) {
         this.#lists.join(list, position, priority, record, rest);
@@ -99,15 +116,19 @@ export class SimulatedHooks {
     key: string,
     { position, run, replaceable, behind }: Requester,
     token: number,
+    limit: number,
   ): void {
     const list = waitListOf(names, key);
     if (replaceable && this.#redis.hget(list.records, "^") === position) {
       this.#redis.hdel(list.records, "^");
     }
     if (replaceable || behind !== undefined) {
-      this.#lists.noteNewest(list, "held", `${token}:${position}`);
+      this.#lists.noteNewest(list, heldField(list), `${token}:${position}`);
     }
-    if (this.#redis.exists(list.records)) this.#queues.noteServed(names, position);
+    if (this.#redis.exists(list.records)) {
+      this.#queues.noteServed(names, position);
+      if (limit > 1) this.#lists.dropReservations(list, position, limit);
+    }
     this.#lists.leaveRun(list, position, run);
   }
 

@@ -3,6 +3,8 @@ import type { ExtendReply } from "../../lock/extend-operation.ts";
 import type { TimedIdentity } from "../../lock/lock-identity.ts";
 import type { Reading, ReadReply, Scanning, ScanReply } from "../../lock/read-operation.ts";
 import type { Releasing, ReleaseReply } from "../../lock/release-operation.ts";
+import { DIFFERING } from "../../lock/lock-lua.ts";
+import { numberOfSlot, slotName } from "../../lock/slots.ts";
 import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored-lock.ts";
 import { type SimulatedGuard, unarmed } from "./simulated-guard.ts";
 import type { SimulatedHooks } from "./simulated-hooks.ts";
@@ -21,7 +23,18 @@ export class SimulatedLocks {
   }
 
   acquire(
-    { names, keys, owner, token, ttl, holder, guarded, requester: asking }: TimedIdentity,
+    {
+      names,
+      keys,
+      slots,
+      limits,
+      owner,
+      token,
+      ttl,
+      holder,
+      guarded,
+      requester: asking,
+    }: TimedIdentity,
     server: string,
   ): AcquireReply {
     const requester = asking.position === "" ? undefined : asking;
@@ -35,19 +48,20 @@ export class SimulatedLocks {
       longest = guard.longest;
       remaining = Math.max(0, guard.ready - this.#redis.now());
     }
-    const marks = keys.map((key) => this.#marksOf(names.fence(key)));
+    const marks = slots.map((slot) => this.#marksOf(names.fence(slot)));
     const mark = Math.max(...marks.map((each) => each.mark));
     let mine = 0;
     const conflicts: KeyHolder[] = [];
-    for (const [index, key] of keys.entries()) {
-      const lock = names.lock(key);
+    for (const [index, slot] of slots.entries()) {
+      const key = keys[index] ?? "";
+      const lock = names.lock(slot);
       const current = this.#redis.get(lock);
       if (current === undefined) {
-        const reserved = this.#hooks.reservedFor(names, key, requester);
+        const reserved = this.#hooks.reservedFor(names, slot, requester);
         if (reserved !== undefined) {
           const { position: id, token, rest: expiresIn } = reserved;
           const stored = { id, token, text: undefined, kept: false };
-          conflicts.push({ ...conflictAt(key), ...stored, expiresIn, reservation: true });
+          conflicts.push({ ...conflictAt(key, slot), ...stored, expiresIn, reservation: true });
         }
       } else {
         const stored = parseStoredLock(current);
@@ -60,38 +74,53 @@ export class SimulatedLocks {
             this.#redis.pexpire(lock, longest);
           }
           const expiresIn = this.#redis.pttl(lock);
-          conflicts.push({ ...conflictAt(key), ...stored, expiresIn, confirmed });
+          conflicts.push({ ...conflictAt(key, slot), ...stored, expiresIn, confirmed });
         }
       }
-      const by = requester && this.#hooks.replacedBy(names, key, requester);
+      const by = requester && this.#hooks.replacedBy(names, slot, requester);
       if (by !== undefined) return { status: "replaced", by };
     }
     if (conflicts.length > 0) {
       const isNew = token > mark;
       const holders = conflicts.map((conflict) => {
-        if (requester === undefined) return conflict;
-        const { key, expiresIn: rest, reservation, token: held } = conflict;
-        const since = reservation ? undefined : held;
-        const known = this.#hooks.onConflict(names, key, requester, since, rest, isNew);
-        return { ...conflict, ...known };
+        const { key, slot, expiresIn: rest, reservation, token: held } = conflict;
+        const limit = limits?.[keys.indexOf(key)] ?? 1;
+        const free = limit > 1 ? this.#hooks.freeSlots(names, key, limit, requester) : [];
+        if (requester === undefined) return { ...conflict, free };
+        const known = this.#hooks.onConflict(
+          names,
+          slotName(key, slot),
+          requester,
+          reservation ? undefined : held,
+          rest,
+          isNew && free.length === 0,
+          limit,
+        );
+        return { ...conflict, free, ...known };
       });
       return { status: "busy", mark, holders };
     }
     if (mine < keys.length && token <= mark) return { status: "stale", mark };
-    for (const [index, key] of keys.entries()) {
+    let differing: { key: string; limit: number } | undefined;
+    for (const [index, slot] of slots.entries()) {
+      const limit = limits?.[index] ?? 1;
       const fence = `${Math.max(token, mark)}:${marks[index]?.closed ?? 0}`;
-      this.#redis.set(names.fence(key), fence, RETENTION);
+      this.#redis.set(names.fence(slot), fence, RETENTION);
       if (mine < keys.length) {
         const value = `${remaining > 0 ? "q" : ""}${token}:${owner}:${holder}`;
-        this.#redis.set(names.lock(key), value, ttl);
+        this.#redis.set(names.lock(slot), value, ttl);
       }
-      if (requester !== undefined) this.#hooks.onGrant(names, key, requester, token);
+      if (requester !== undefined) this.#hooks.onGrant(names, slot, requester, token, limit);
+      const key = keys[index] ?? "";
+      const other = limit > 1 ? this.#otherLimit(names.limits(key), limit) : undefined;
+      if (other !== undefined) differing ??= { key, limit: other };
     }
-    return remaining > 0 ? { status: "quarantined", remaining } : { status: "granted" };
+    if (remaining > 0) return { status: "quarantined", remaining };
+    return differing === undefined ? { status: "granted" } : { status: "granted", differing };
   }
 
   extend(
-    { names, keys, owner, token, ttl, guarded, holder }: TimedIdentity,
+    { names, slots: keys, owner, token, ttl, guarded, holder }: TimedIdentity,
     server: string,
   ): ExtendReply {
     let quarantined = false;
@@ -130,7 +159,7 @@ export class SimulatedLocks {
   }
 
   release(releasing: Releasing): ReleaseReply {
-    const { names, keys, owner, token, held, holdFor } = releasing;
+    const { names, slots: keys, owner, token, held, holdFor } = releasing;
     let deleted = 0;
     const reservations = keys.map((key) => {
       const lock = names.lock(key);
@@ -188,6 +217,15 @@ export class SimulatedLocks {
     return { cursor: undefined, keys };
   }
 
+  #otherLimit(limits: string, limit: number): number | undefined {
+    const now = this.#redis.now();
+    const known = this.#redis.entries(limits);
+    this.#redis.hset(limits, String(limit), String(now));
+    this.#redis.pexpire(limits, RETENTION);
+    const other = known.find(([own, at]) => own !== String(limit) && Number(at) > now - DIFFERING);
+    return other && Number(other[0]);
+  }
+
   #marksOf(key: string): { mark: number; closed: number } {
     // @protection marks outlive locks
     const [mark = 0, closed = 0] = (this.#redis.get(key) ?? "0:0").split(":").map(Number);
@@ -201,8 +239,12 @@ export class SimulatedLocks {
 }
 
 /** A conflict before anything is known of it. */
-function conflictAt(key: string): Omit<KeyHolder, "id" | "token" | "text" | "kept" | "expiresIn"> {
-  return { key, confirmed: false, reservation: false, ahead: 0, waiting: -1 };
+function conflictAt(
+  key: string,
+  slot: string,
+): Omit<KeyHolder, "id" | "token" | "text" | "kept" | "expiresIn"> {
+  const known = { confirmed: false, reservation: false, ahead: 0, waiting: -1 };
+  return { key, slot: numberOfSlot(slot), free: [], ...known };
 }
 
 /** A glob pattern of Redis: `*`, `?`, `[ab]`, `[^ab]`, and a backslash that escapes the next character. */

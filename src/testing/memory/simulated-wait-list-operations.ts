@@ -7,7 +7,15 @@ import type { Serving } from "../../waiters/serve-operation.ts";
 import { RESERVATION } from "../../waiters/wait-list-lua.ts";
 import { queueIdOf, type SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
-import { isLive, runOf, type SimulatedWaitLists, waitListOf } from "./simulated-wait-lists.ts";
+import { slotName } from "../../lock/slots.ts";
+import {
+  isLive,
+  limitOf,
+  runOf,
+  type SimulatedWaitLists,
+  waitListOf,
+  withLimit,
+} from "./simulated-wait-lists.ts";
 
 /** The twins of the operations on wait lists: `join`, `serve` and `due`. */
 export class SimulatedWaitListOperations {
@@ -21,19 +29,24 @@ export class SimulatedWaitListOperations {
     this.#lists = lists;
   }
 
-  join({ names, keys, newcomers, process, live }: Joining): readonly JoinReply[] {
-    return keys.map((key): JoinReply => {
+  join({ names, keys, limits, newcomers, process, live }: Joining): readonly JoinReply[] {
+    return keys.map((key, index): JoinReply => {
       const list = waitListOf(names, key);
-      let status: JoinReply["status"] = "held";
-      let rest = this.#redis.pttl(names.lock(key));
-      const reserved = rest === -2 ? this.#lists.reservationOf(list.reservation) : undefined;
-      if (rest === -2) {
-        status = reserved === undefined ? "free" : "reserved";
-        rest = reserved === undefined ? 0 : this.#redis.pttl(list.reservation);
+      const limit = limits[index] ?? 1;
+      const free: number[] = [];
+      const reserved: { slot: number; position: string }[] = [];
+      for (let slot = 0; slot < limit; slot++) {
+        const name = slotName(key, slot);
+        if (this.#redis.exists(names.lock(name))) continue;
+        const reservation = this.#lists.reservationOf(names.reservation(name));
+        if (reservation === undefined) free.push(slot);
+        else reserved.push({ slot, position: reservation.position });
       }
+      const rest = this.#lists.restOf(names, key);
       let replacing = "";
       const replaced: StoredWaiter[] = [];
-      for (const { position, priority, record, replaces } of newcomers) {
+      for (const { position, priority, replaces, ...newcomer } of newcomers) {
+        const record = withLimit(newcomer.record, limit);
         const known = this.#redis.hget(list.records, position);
         if (known === undefined || runOf(known) <= runOf(record)) {
           this.#lists.join(list, position, priority, record, rest);
@@ -50,7 +63,7 @@ export class SimulatedWaitListOperations {
           }
         }
       }
-      return { status, position: reserved?.position ?? "", replaced };
+      return { free, reserved, replaced };
     });
   }
 
@@ -64,6 +77,7 @@ export class SimulatedWaitListOperations {
       const isUpTo = isListed && /^\d+$/.test(record) && runOf(known) <= Number(record);
       if (isListed && known !== record && !isUpTo) continue;
       this.#lists.leave(list, position);
+      if (isListed) this.#lists.dropReservations(list, position, limitOf(known));
       if (reserved?.position !== position) continue;
       this.#redis.del(list.reservation);
       reserved = undefined;

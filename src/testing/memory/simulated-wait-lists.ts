@@ -1,3 +1,4 @@
+import { keyOfSlot, numberOfSlot, slotName } from "../../lock/slots.ts";
 import { type Names, RETENTION } from "../../lock/stored-lock.ts";
 import type { ReservationReply, StoredWaiter } from "../../lock/wait-list-hooks.ts";
 import { HAND_OVER, SLACK, WAIT_LIST_RETENTION } from "../../waiters/queues-lua.ts";
@@ -15,6 +16,9 @@ import type { SimulatedRedis } from "./simulated-redis.ts";
 export interface WaitList {
   readonly names: Names;
   readonly key: string;
+  /** The name of one of its slots. */
+  readonly name: string;
+  readonly slot: number;
   readonly waiters: string;
   readonly records: string;
   readonly reservation: string;
@@ -59,13 +63,43 @@ export class SimulatedWaitLists {
   }
 
   join(list: WaitList, position: string, priority: number, record: string, rest: number): void {
-    const { names, key, waiters, records } = list;
+    const { names, key, name, waiters, records } = list;
     this.#redis.zadd(waiters, position, priority);
     this.#redis.hset(records, position, record);
     this.#queues.noteServed(names, position);
-    this.#queues.setDue(names, key, position, record, rest < 0 ? RESERVATION : rest + SLACK);
+    const limit = limitOf(record);
+    for (let slot = 0; slot < limit; slot++) {
+      const each = limit > 1 ? slotName(key, slot) : name;
+      const left = limit > 1 ? this.restOf(names, each) : rest;
+      this.#queues.setDue(names, each, position, record, left < 0 ? RESERVATION : left + SLACK);
+    }
     this.#redis.pexpire(waiters, WAIT_LIST_RETENTION);
     this.#redis.pexpire(records, WAIT_LIST_RETENTION);
+  }
+
+  restOf(names: Names, name: string): number {
+    const rest = this.#redis.pttl(names.lock(name));
+    return rest === -2 ? Math.max(0, this.#redis.pttl(names.reservation(name))) : rest;
+  }
+
+  hasReservation({ names, key, slot }: WaitList, position: string, limit: number): boolean {
+    for (let other = 0; other < limit; other++) {
+      const reserved = this.reservationOf(names.reservation(slotName(key, other)));
+      // @protection a waiter has a reservation of one slot only
+      if (other !== slot && reserved?.position === position) return true;
+    }
+    return false;
+  }
+
+  dropReservations({ names, key, slot, waiters }: WaitList, position: string, limit: number): void {
+    for (let other = 0; other < limit; other++) {
+      const name = slotName(key, other);
+      const reservation = names.reservation(name);
+      if (other === slot || this.reservationOf(reservation)?.position !== position) continue;
+      this.#redis.del(reservation);
+      const [first] = this.#redis.zrange(waiters, 0, 1);
+      if (first !== undefined) this.#queues.setDue(names, name, first[0], "", 0);
+    }
   }
 
   aheadOf({ waiters }: WaitList, position: string, rank: number): number {
@@ -88,7 +122,10 @@ export class SimulatedWaitLists {
       const isGone = record === undefined || !this.isAlive(list, record);
       // @protection a waiter stays in the wait list until it has the key
       if (isGone) this.leave(list, position);
-      if (!isGone) first.push({ position, record, priority });
+      if (isGone) continue;
+      const limit = limitOf(record);
+      if (limit <= list.slot || this.hasReservation(list, position, limit)) continue;
+      first.push({ position, record, priority });
       if (first.length === NAMED) break;
     }
     return first;
@@ -98,10 +135,10 @@ export class SimulatedWaitLists {
     this.#redis.set(reservation, `${token}:${position}`, ms);
   }
 
-  wake({ names, key }: WaitList, token: number, position: string, record: string): void {
+  wake({ names, name }: WaitList, token: number, position: string, record: string): void {
     const channel = names.wake(record.split("@")[1] ?? "");
-    this.#redis.publish(channel, JSON.stringify([key, String(token), position, record]));
-    this.#queues.setDue(names, key, position, record, HAND_OVER);
+    this.#redis.publish(channel, JSON.stringify([name, String(token), position, record]));
+    this.#queues.setDue(names, name, position, record, HAND_OVER);
   }
 
   serve(
@@ -111,7 +148,7 @@ export class SimulatedWaitLists {
     queueId: string,
     skipped: ReadonlySet<string>,
   ): ReservationReply | undefined {
-    const { names, key, waiters } = list;
+    const { names, name, waiters } = list;
     if (!this.#redis.exists(waiters)) return undefined;
     for (const skippedId of skipped) this.#queues.skipQueue(names, skippedId);
     let first = this.firstOf(list, skipped, true);
@@ -128,7 +165,7 @@ export class SimulatedWaitLists {
     for (const waiter of first) {
       const id = queueIdOf(waiter.position);
       if (!isSet.has(id)) {
-        this.#queues.setDue(names, key, waiter.position, waiter.record, HAND_OVER);
+        this.#queues.setDue(names, name, waiter.position, waiter.record, HAND_OVER);
       }
       isSet.add(id);
     }
@@ -165,21 +202,38 @@ export class SimulatedWaitLists {
     return this.#held(list)?.[2];
   }
 
-  #held({ newest }: WaitList): RegExpExecArray | null {
-    return /^(\d+):([^]*)$/.exec(this.#redis.hget(newest, "held") ?? "");
+  #held(list: WaitList): RegExpExecArray | null {
+    return /^(\d+):([^]*)$/.exec(this.#redis.hget(list.newest, heldField(list)) ?? "");
   }
 }
 
 /** {@link WaitList} */
-export function waitListOf(names: Names, key: string): WaitList {
+export function waitListOf(names: Names, name: string): WaitList {
   return {
     names,
-    key,
-    waiters: names.waiters(key),
-    records: names.waiter(key),
-    reservation: names.reservation(key),
-    newest: names.newest(key),
+    key: keyOfSlot(name),
+    name,
+    slot: numberOfSlot(name),
+    waiters: names.waiters(name),
+    records: names.waiter(name),
+    reservation: names.reservation(name),
+    newest: names.newest(name),
   };
+}
+
+/** The field of the last holder of a slot. */
+export function heldField({ slot }: WaitList): string {
+  return slot === 0 ? "held" : `held:${slot}`;
+}
+
+/** How many holders the waiter allows. */
+export function limitOf(record: string): number {
+  return Number(/^[^@]*\/(\d+)@/.exec(record)?.[1] ?? 1);
+}
+
+/** The record of a waiter for a key with a limit. */
+export function withLimit(record: string, limit: number): string {
+  return limit > 1 ? record.replace("@", `/${limit}@`) : record;
 }
 
 /** Whether a record is that of a live waiter. */
