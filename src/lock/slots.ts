@@ -16,6 +16,11 @@ export function slotName(key: string, slot: number): string {
   return slot === 0 ? key : `${SLOT}${slot}:${key}`;
 }
 
+/** The names of all slots of a key. */
+export function slotNames(key: string, limit = 1): string[] {
+  return Array.from({ length: limit }, (_, slot) => slotName(key, slot));
+}
+
 /** The key of a slot, by its name. */
 export function keyOfSlot(name: string): string {
   return name.startsWith(SLOT) ? name.slice(name.indexOf(":", SLOT.length) + 1) : name;

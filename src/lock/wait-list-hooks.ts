@@ -30,6 +30,13 @@ export interface StoredWaiter {
   readonly priority: number;
 }
 
+/** A waiter for which a slot is reserved. */
+export interface ReservedSlot {
+  readonly slot: number;
+  readonly position: string;
+  readonly priority: number;
+}
+
 /** What a master answers about the reservation of one key. */
 export type ReservationReply =
   /** The key is held, for so many milliseconds if nothing is extended; -1 when the lock has no end. */
@@ -44,7 +51,13 @@ export type ReservationReply =
       readonly waiting: number;
     }
   /** The key is free and, from now on, reserved for the first of these. */
-  | { readonly status: "next"; readonly waiting: number; readonly waiters: readonly StoredWaiter[] }
+  | {
+      readonly status: "next";
+      readonly waiting: number;
+      readonly waiters: readonly StoredWaiter[];
+      /** The waiters that have a reservation of another slot. */
+      readonly others: readonly ReservedSlot[];
+    }
   /** The key is free and not reserved; `waiting` counts waiters of skipped queues. */
   | { readonly status: "free"; readonly waiting: number };
 
@@ -68,9 +81,17 @@ export function parseReservation(raw: unknown): ReservationReply {
     };
   }
   if (status === "NEXT") {
-    return { status: "next", waiting: Number(first), waiters: parseWaiters(second) };
+    const others = parseOthers(third);
+    return { status: "next", waiting: Number(first), waiters: parseWaiters(second), others };
   }
   throw new Error(`an unknown status ${String(status)}`);
+}
+
+function parseOthers(raw: unknown): ReservedSlot[] {
+  return (Array.isArray(raw) ? (raw as unknown[]) : []).map((entry) => {
+    const [slot, position, priority] = Array.isArray(entry) ? (entry as unknown[]) : [];
+    return { slot: Number(slot), position: String(position), priority: Number(priority) };
+  });
 }
 
 /** Reads a list of waiters. */

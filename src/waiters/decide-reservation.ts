@@ -5,6 +5,8 @@ import { compareWaiters, isArriving } from "./waiter.ts";
 export type ReservationDecision =
   /** Too few masters have answered. */
   | { readonly kind: "unknown" }
+  /** Masters have reserved different slots for the same waiters, and those that have not answered decide. */
+  | { readonly kind: "contested"; readonly waiting: number }
   /** The key is held, for so many milliseconds unless the lock is extended. */
   | { readonly kind: "held"; readonly expiresIn: number; readonly waiting: number }
   /** The key was reserved for `position` before. With `dissent` some masters have reserved it for another waiter. */
@@ -35,10 +37,16 @@ export type ReservationDecision =
  * Decides from the answers so far. Pure. Masters that have not received all joins name different waiters: then the waiter that most
  * of them name is chosen, and of several the first in order. Of earlier reservations the one with the largest token counts
  * whose waiter is still in a wait list: the other waiters have come and gone, and a master did not receive that.
+ *
+ * Releases of two slots at the same time reach masters in different orders, and then the same two waiters are named for both. A
+ * majority has one order, by which both releasers choose. When no majority can have one, the first waiter is for the first of
+ * these slots.
+ * @param slot the number of the slot that is released.
  */
 export function decideReservation(
   replies: readonly (ReservationReply | undefined)[],
   quorum: number,
+  slot = 0,
 ): ReservationDecision {
   const answers = replies.filter((reply) => reply !== undefined);
   if (answers.length < quorum) return { kind: "unknown" };
@@ -76,12 +84,18 @@ export function decideReservation(
   }
   const named = [...heads, ...reservations].map(({ position }) => position);
   const votesFor = (position: string): number => named.filter((name) => name === position).length;
-  const [first] = heads.toSorted(
+  const byVotes = heads.toSorted(
     (a, b) =>
       votesFor(b.position) - votesFor(a.position) ||
       Number(isArriving(a)) - Number(isArriving(b)) ||
       compareWaiters(a, b),
   ) as [StoredWaiter];
+  const share = shareOf(slot, answers);
+  const most = votesFor(byVotes[0].position);
+  if (share !== undefined && most < quorum && answers.length < replies.length) {
+    return { kind: "contested", waiting };
+  }
+  const first = most < quorum && share !== undefined ? share : byVotes[0];
   const records = heads.flatMap(({ position, record }) =>
     position === first.position ? [record] : [],
   );
@@ -96,6 +110,18 @@ export function decideReservation(
       answers.some(({ status }) => status === "free"),
     waiting,
   };
+}
+
+/** Of waiters that masters have reserved different slots for, the one that this slot is for; `undefined` where they agree. */
+function shareOf(slot: number, answers: readonly ReservationReply[]): StoredWaiter | undefined {
+  const next = answers.filter((reply) => reply.status === "next");
+  const heads = distinct(next.flatMap(({ waiters }) => waiters.slice(0, 1)));
+  const contested = new Set(heads.map(({ position }) => position));
+  const others = next.flatMap((reply) => reply.others);
+  const slots = new Set([slot]);
+  for (const other of others) if (contested.has(other.position)) slots.add(other.slot);
+  const rank = [...slots].filter((other) => other < slot).length;
+  return heads.length > 1 && slots.size > 1 ? heads[rank] : undefined;
 }
 
 /** The latest record of one waiter: a job that was parked after its refusal must be woken. */

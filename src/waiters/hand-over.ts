@@ -50,7 +50,10 @@ export class HandOver {
   #begin(index: number): ReservationTally {
     const { keys, token, holdFor } = this.#released;
     if (holdFor > 0) this.#watcherOf(keys[index] ?? "").expectFree(holdFor);
-    const tally = new ReservationTally(this.#context, { token, askedAt: this.#askedAt });
+    const tally = new ReservationTally(this.#context, keys[index] ?? "", {
+      token,
+      askedAt: this.#askedAt,
+    });
     (this.#tallies ??= [])[index] = tally;
     for (const [node, reservations] of this.#early?.entries() ?? []) {
       const before = reservations?.[index];

@@ -82,7 +82,7 @@ export class KeyWatcher implements Task {
   /** Asks the masters about the reservation, removes waiters that are gone, and wakes the first one. */
   async check({ gone = [] }: { gone?: Serving["gone"] } = {}): Promise<void> {
     const { context, unresponsive } = this.#parts;
-    const tally = new ReservationTally(context);
+    const tally = new ReservationTally(context, this.key);
     this.due = Infinity;
     const live = this.#wakeups.live.size > 0;
     const question = { ...FOR_FIRST, gone, live, skipped: unresponsive.list() };
@@ -175,6 +175,8 @@ export class KeyWatcher implements Task {
   #planNextCheck(decision: ReservationDecision, complete: boolean): void {
     const now = this.#now();
     if (decision.kind === "unknown") return;
+    // The master that would decide may be down.
+    if (decision.kind === "contested") return this.#checkBy(now + SLACK);
     // The process that made the reservation makes sure that it is used.
     if (complete && !this.#isInterested && !this.#isOurs(decision)) return this.#endIfIdle();
     switch (decision.kind) {

@@ -1,4 +1,5 @@
 import type { LockContext } from "../lock/lock-context.ts";
+import { numberOfSlot } from "../lock/slots.ts";
 import { NodeError } from "../redis/node-error.ts";
 import type { ReservationReply, StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { decideReservation, type ReservationDecision } from "./decide-reservation.ts";
@@ -17,20 +18,23 @@ export class ReservationTally {
   /** Resolves when the request that wakes the chosen waiter is sent. */
   waking: Promise<void> = Promise.resolve();
   readonly #quorum: number;
+  readonly #slot: number;
 
   constructor(
     { masters, tokens, clock }: LockContext,
+    key: string,
     { token = tokens.next(), askedAt = clock.now() } = {},
   ) {
     this.token = token;
     this.askedAt = askedAt;
     this.replies = masters.ports.map(() => undefined);
     this.#quorum = masters.quorum;
+    this.#slot = numberOfSlot(key);
   }
 
   /** What the answers so far decide. */
   get decision(): ReservationDecision {
-    return decideReservation(this.replies, this.#quorum);
+    return decideReservation(this.replies, this.#quorum, this.#slot);
   }
 
   /** Whether all masters have answered. */
@@ -56,7 +60,7 @@ export function askMasters(
       tally.replies[node] = reply;
       answered(tally.isComplete);
       const { kind } = tally.decision;
-      if (kind !== "unknown" && kind !== "held") resolve();
+      if (kind !== "unknown" && kind !== "held" && kind !== "contested") resolve();
     };
     const request = { names, key, token: tally.token, process, ...question };
     const received = (node: number, reply: ReservationReply | NodeError, open: number): void => {

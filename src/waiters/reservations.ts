@@ -204,7 +204,7 @@ export class Reservations {
     const question = { gone: [], position, record, wakes, life };
     const live = this.#wakeups.live.size > 0;
     const asked = { ...question, live, skipped: this.#unresponsive.list() };
-    const tally = new ReservationTally(this.#context);
+    const tally = new ReservationTally(this.#context, this.#key);
     // The waiter needs nothing else: it is woken by a message, asks by itself, or is on its way.
     await askMasters(this.#context, this.#key, tally, asked, () => {});
   }

@@ -116,13 +116,13 @@ end
 -- Whether another slot is reserved for the waiter: it needs one only.
 local function hasReservation(list, position, limit)
   if limit == 1 then return false end
-  list.reserved, list.checked = list.reserved or {}, list.checked or 0
+  list.reserved, list.slots, list.checked = list.reserved or {}, list.slots or {}, list.checked or 0
   if list.checked < limit then
     local names = {}
     for slot = list.checked, limit - 1 do names[#names + 1] = list.prefix .. '@reserved:' .. slotName(list.key, slot) end
     for i, value in ipairs(redis.call('MGET', unpack(names))) do
-      local other = value and string.match(value, '^%d+:(.+)$')
-      if other and list.checked + i - 1 ~= list.slot then list.reserved[other] = true end
+      local other, slot = value and string.match(value, '^%d+:(.+)$'), list.checked + i - 1
+      if other and slot ~= list.slot then list.reserved[other], list.slots[slot] = true, other end
     end
     list.checked = limit
   end
@@ -226,5 +226,11 @@ local function serve(list, token, process, queueId, skipped)
     if not isSet[id] then setDue(list.prefix, list.name, waiter[1], waiter[2], ${HAND_OVER}) end
     isSet[id] = true
   end
-  return { 'NEXT', redis.call('ZCARD', list.waiters), first }
+  local others = {}
+  for slot = 0, limitOf(record) - 1 do
+    local other = list.slots and list.slots[slot]
+    local priority = other and redis.call('ZSCORE', list.waiters, other)
+    if priority then others[#others + 1] = { slot, other, priority } end
+  end
+  return { 'NEXT', redis.call('ZCARD', list.waiters), first, others }
 end`;

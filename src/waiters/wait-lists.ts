@@ -4,7 +4,7 @@ import type { SkippedQueue, StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { DueKeys } from "./due-keys.ts";
 import { HandOver } from "./hand-over.ts";
 import type { JoinReply, Newcomer } from "./join-operation.ts";
-import { slotName } from "../lock/slots.ts";
+import { slotName, slotNames } from "../lock/slots.ts";
 import { isTaken, Joins } from "./joins.ts";
 import { KeyWatcher } from "./key-watcher.ts";
 import { type QueueAdapter, QueueAdapters } from "./queue-adapter.ts";
@@ -111,7 +111,8 @@ export class WaitLists {
     const live = state === "live";
     const { position, priority, replaceable: replaces } = waiter;
     const newcomer = { position, priority, record, replaces, live };
-    this.#subscribe(keys);
+    const slots = keys.map((key, index) => slotNames(key, limits[index]));
+    this.#subscribe(slots.flat());
     const { replies, isLatest } = await this.#joins.join(keys, limits, newcomer);
     const states = keys.map((_, index) => {
       const answers = replies.map((reply) => reply?.[index]);
@@ -122,11 +123,11 @@ export class WaitLists {
     const isPatient = tries >= PATIENT_TRIES;
     for (const [index, key] of keys.entries()) {
       // Also where all are free: another client may take one before any waiter is woken.
-      const slots = Array.from({ length: limits[index] ?? 1 }, (_, slot) => slotName(key, slot));
+      const own = slots[index] ?? [];
       if (states[index] !== "free" || firstTaken === -1) {
-        for (const slot of slots) this.#watchers.get(slot)?.stopReserving(position);
+        for (const slot of own) this.#watchers.get(slot)?.stopReserving(position);
       } else if (isPatient && index < firstTaken) {
-        const kept = { position, record: this.recordOf(waiter, state, slots.length) };
+        const kept = { position, record: this.recordOf(waiter, state, own.length) };
         const [slot = 0] = freeIn(replies, index, position);
         this.#watcher(slotName(key, slot)).reserve(kept, keptFor);
       } else void this.leave(waiter, [key]);
@@ -173,12 +174,9 @@ export class WaitLists {
     limits: readonly number[] | undefined,
     wake: () => void,
   ): () => void {
-    this.#subscribe(keys);
-    const stops = keys.flatMap((key, index) =>
-      Array.from({ length: limits?.[index] ?? 1 }, (_, slot) =>
-        this.#watcher(slotName(key, slot)).onReservation(position, wake),
-      ),
-    );
+    const slots = keys.flatMap((key, index) => slotNames(key, limits?.[index]));
+    this.#subscribe(slots);
+    const stops = slots.map((slot) => this.#watcher(slot).onReservation(position, wake));
     return () => {
       for (const stop of stops) stop();
     };
@@ -224,8 +222,8 @@ export class WaitLists {
     for (const watcher of this.#watchers.values()) watcher.end();
   }
 
-  #subscribe(keys: readonly string[]): void {
-    if (!this.#closed) this.#messages.subscribe(keys);
+  #subscribe(slots: readonly string[]): void {
+    if (!this.#closed) this.#messages.subscribe(slots);
   }
 
   /** Free only if a quorum has answered and no quorum has seen it taken. */

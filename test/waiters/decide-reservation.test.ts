@@ -9,7 +9,7 @@ function waiter(name: string): StoredWaiter {
 }
 
 function head(...names: string[]): ReservationReply {
-  return { status: "next", waiting: names.length, waiters: names.map(waiter) };
+  return { status: "next", waiting: names.length, waiters: names.map(waiter), others: [] };
 }
 
 function reservation(name: string, token: number): ReservationReply {

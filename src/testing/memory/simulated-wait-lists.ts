@@ -1,6 +1,6 @@
 import { keyOfSlot, numberOfSlot, slotName } from "../../lock/slots.ts";
 import { type Names, RETENTION } from "../../lock/stored-lock.ts";
-import type { ReservationReply, StoredWaiter } from "../../lock/wait-list-hooks.ts";
+import type { ReservationReply, ReservedSlot, StoredWaiter } from "../../lock/wait-list-hooks.ts";
 import { HAND_OVER, SLACK, WAIT_LIST_RETENTION } from "../../waiters/queues-lua.ts";
 import {
   LIVE_RESERVATION,
@@ -91,6 +91,19 @@ export class SimulatedWaitLists {
     return false;
   }
 
+  /** The waiters that have a reservation of another slot. */
+  othersOf(list: WaitList, limit: number): ReservedSlot[] {
+    const { names, key, slot, waiters } = list;
+    const others: ReservedSlot[] = [];
+    for (let other = 0; other < limit; other++) {
+      const position = this.reservationOf(names.reservation(slotName(key, other)))?.position;
+      const priority = position === undefined ? undefined : this.#redis.zscore(waiters, position);
+      if (other === slot || position === undefined || priority === undefined) continue;
+      others.push({ slot: other, position, priority });
+    }
+    return others;
+  }
+
   dropReservations({ names, key, slot, waiters }: WaitList, position: string, limit: number): void {
     for (let other = 0; other < limit; other++) {
       const name = slotName(key, other);
@@ -169,7 +182,8 @@ export class SimulatedWaitLists {
       }
       isSet.add(id);
     }
-    return { status: "next", waiting: this.#redis.zcard(waiters), waiters: first };
+    const others = this.othersOf(list, limitOf(record));
+    return { status: "next", waiting: this.#redis.zcard(waiters), waiters: first, others };
   }
 
   noteNewest({ newest }: WaitList, field: string, value: string): void {

@@ -1,15 +1,18 @@
 import type { Lock } from "../../../src/lock/lock.ts";
+import { numberOfSlot, slotNames } from "../../../src/lock/slots.ts";
 import { namesUnder } from "../../../src/lock/stored-lock.ts";
 import type { Host } from "../host.ts";
 import type { Server } from "../network.ts";
 import type { Timeline } from "../timeline.ts";
 import type { JobQueue, StoredJob } from "./queue.ts";
-import type { JobScenario } from "./scenarios.ts";
+import { type JobScenario, limitOf } from "./scenarios.ts";
 
 /** What a run may not show. */
 export type JobViolation =
   /** Two jobs worked under the same key at the same time. */
   | "overlap"
+  /** A job has a slot that its limit does not allow. */
+  | "beyond the limit"
   /** A job did its work twice, and nothing had happened to its first worker. */
   | "twice"
   /** A job was not done in the end. */
@@ -74,8 +77,10 @@ export class JobOracle {
   readonly #servers = new Map<JobQueue, Map<Host, number>>();
   readonly #freeSince = new Map<StoredJob, number>();
   readonly #released = new Map<string, number>();
-  /** When a job last began to work under a key: between two checks it may have been taken and released. */
-  readonly #granted = new Map<string, number>();
+  /** The keys, or slots, under which a job has worked. */
+  readonly #granted = new Set<string>();
+  /** Since when each slot has been free without a break. */
+  readonly #slotFreeSince = new Map<string, number>();
   #forgiven = false;
   #over = false;
 
@@ -92,7 +97,10 @@ export class JobOracle {
     this.runs += 1;
     this.#begun.add(nameOf(queue, id));
     for (const key of keys) {
-      this.#granted.set(key, this.#timeline.now);
+      this.#granted.add(key);
+      // Between two checks it may have been taken and released.
+      this.#slotFreeSince.set(key, this.#timeline.now);
+      if (numberOfSlot(key) >= limitOf(this.#scenario, id)) this.report("beyond the limit", key);
       const others = this.#running.get(key) ?? new Set();
       for (const other of others) {
         if (other.host.dead) others.delete(other);
@@ -157,12 +165,16 @@ export class JobOracle {
     const free = (key: string): boolean => {
       const answer = known.get(key) ?? isFree(servers, key);
       known.set(key, answer);
+      if (!answer) this.#slotFreeSince.delete(key);
+      else if (!this.#slotFreeSince.has(key)) this.#slotFreeSince.set(key, this.#timeline.now);
       return answer;
     };
     for (const queue of queues) {
       const serves = served(queue) && !queue.paused;
       for (const job of queue.jobs.values()) {
-        if (serves && job.state === "delayed" && job.keys.every(free))
+        const limit = limitOf(this.#scenario, job.id);
+        const hasSlot = (key: string): boolean => slotNames(key, limit).filter(free).length > 0;
+        if (serves && job.state === "delayed" && job.keys.every(hasSlot))
           this.#checkParked(queue, job);
         else this.#freeSince.delete(job);
       }
@@ -179,7 +191,7 @@ export class JobOracle {
 
   /** Everything should be done; jobs on free keys are parked once at most, but for races at the beginning. */
   checkEnd(servers: readonly Server[], queues: readonly JobQueue[], keys: readonly string[]): void {
-    const { activations, jobs, policy } = this.#scenario;
+    const { activations, jobs, policy, limits = [1] } = this.#scenario;
     const priorities = new Set(jobs.flatMap((plan) => plan.priorities ?? [0]));
     let [started, made] = [0, 0];
     const failing = jobs.some((plan) => plan.failing !== undefined);
@@ -203,12 +215,14 @@ export class JobOracle {
         }
       }
     }
-    if (policy === "keepLatest" || policy === "cancelInProgress") this.#checkNewest();
+    const isNewestLast = policy === "keepLatest" || policy === "cancelInProgress";
+    // Of several holders the newest may be the first to end.
+    if (isNewestLast && limits.every((limit) => limit === 1)) this.#checkNewest();
     if (activations !== undefined && started > activations * made) {
       this.report("too many activations", `${started} for ${made} attempts`);
     }
     for (const { name, master } of servers) {
-      for (const key of keys) {
+      for (const key of [...keys].flatMap((key) => slotNames(key, Math.max(...limits)))) {
         for (const stored of [NAMES.waiters(key), NAMES.waiter(key), NAMES.reservation(key)]) {
           const value = master.get(stored);
           if (value !== undefined) this.report("leftover", `${stored} on ${name}: ${value}`);
@@ -228,9 +242,14 @@ export class JobOracle {
   /** A parked job whose keys are free, in a queue that is served. */
   #checkParked(queue: JobQueue, job: StoredJob): void {
     const name = nameOf(queue, job.id);
-    const granted = job.keys.map((key) => this.#granted.get(key) ?? 0);
-    const since = Math.max(this.#freeSince.get(job) ?? this.#timeline.now, ...granted);
-    this.#freeSince.set(job, since);
+    const { now } = this.#timeline;
+    const parked = this.#freeSince.get(job) ?? now;
+    this.#freeSince.set(job, parked);
+    const free = job.keys.map((key) => {
+      const slots = slotNames(key, limitOf(this.#scenario, job.id));
+      return Math.min(now, ...slots.map((slot) => this.#slotFreeSince.get(slot) ?? now));
+    });
+    const since = Math.max(parked, ...free);
     const { probeBound, options } = this.#scenario;
     const { host } = this.#parkers.get(name) ?? {};
     const servedSince = this.#servedSince(queue);

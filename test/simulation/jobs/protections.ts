@@ -21,6 +21,9 @@ function named(name: string): JobScenario {
   return found;
 }
 
+/** Milliseconds: nothing but hand-overs. */
+const PROMPTLY = 150;
+
 /** What wakes parked jobs. */
 export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
@@ -121,6 +124,14 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "order",
     seed: 0,
     mutation: { marker: "strict order waits for active jobs", value: "[]" },
+  },
+  {
+    name: "reserving one slot only for a waiter",
+    without: "the other slot stays empty while jobs wait for it",
+    scenario: { ...named("two holders a key, 1 ms each"), probeBound: PROMPTLY },
+    violation: "left waiting",
+    seed: 0,
+    mutation: { marker: "a waiter has a reservation of one slot only", value: "false" },
   },
   {
     name: "remembering the newest job that has succeeded",

@@ -2,6 +2,7 @@ import type { Job, Processor } from "bullmq";
 import { withLock } from "../../../src/bullmq/with-lock.ts";
 import type { Random } from "../../../src/random.ts";
 import { RedlockOn } from "../../../src/redlock/redlock.ts";
+import { slotName } from "../../../src/lock/slots.ts";
 import { seededRandom } from "../../support/simulated-redlock.ts";
 import { Faults } from "../faults.ts";
 import { Host } from "../host.ts";
@@ -12,7 +13,7 @@ import { JobOracle, type JobViolation } from "./oracle.ts";
 import { scheduleAbsences, scheduleDeploys, scheduleMeddling, shutDown } from "./operators.ts";
 import { scheduleOutsider } from "./outsider.ts";
 import { JobQueue } from "./queue.ts";
-import type { JobScenario } from "./scenarios.ts";
+import { type JobScenario, limitOf } from "./scenarios.ts";
 import { SimulatedWorker } from "./worker.ts";
 import type { Process, World } from "./world.ts";
 
@@ -239,11 +240,13 @@ function makeWorker(
         oracle.activated(queue, host);
         return job.data.keys;
       },
+      limit: (job: Job) => limitOf(scenario, job.id),
       onConflict: scenario.chooses === true ? () => scenario.policy : scenario.policy,
       ...scenario.policies,
     },
     async (job, _, signal, lock) => {
-      const { keys } = job.data;
+      // Every slot is a lock of its own.
+      const keys = lock.keys.map((key, index) => slotName(key, lock.slots[index] ?? 0));
       const run = oracle.began(queue, job.id ?? "", keys, lock, host);
       const hold = scenario.hold * (0.2 + 0.8 * random.fraction());
       const aborted = await sleep(host, hold, signal);

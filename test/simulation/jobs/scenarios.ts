@@ -44,6 +44,8 @@ export interface JobScenario {
     LockPolicies<never>,
     "maxWait" | "onMaxWait" | "minHold" | "waitTimeout" | "order"
   >;
+  /** How many holders a key may have: each job takes one of these limits. @defaultValue 1 */
+  readonly limits?: readonly number[];
   /** How long a job holds its key, at most; at least a fifth of it. */
   readonly hold: number;
   readonly faults: FaultPlan;
@@ -148,6 +150,11 @@ const STRICT: Partial<JobScenario> = {
 };
 
 const CALM = { probeBound: PROMPT, activations: 2, ordered: true } as const;
+
+/** Several holders a key: their order is that of the reservations, not of the starts. */
+const LIMITED = { ...CALM, ordered: false } as const;
+/** As many jobs as keep two slots of each key taken. */
+const CROWD: JobPlan = { ...STREAM, count: 300 };
 
 /** Every scenario of the suite. In none may there be a violation. */
 export const JOB_SCENARIOS: readonly JobScenario[] = [
@@ -385,6 +392,73 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     hold: 500,
     meddling: { remove: 500, promote: 3_000 },
   }),
+  scenario("two holders a key", { ...LIMITED, limits: [2] }),
+  scenario("two holders a key, 1 ms each", {
+    ...LIMITED,
+    limits: [2],
+    hold: 1,
+    jobs: [{ count: 150, keys: ["a"] }],
+  }),
+  scenario("five holders a key, two queues", {
+    ...LIMITED,
+    limits: [5],
+    queues: TWO,
+    processes: [[0], [1], [0, 1]],
+    jobs: [{ count: 100, keys: ["a", "b"], over: 600 }],
+  }),
+  scenario("limits differ", { limits: [1, 2, 3], jobs: [{ count: 100, keys: ["a", "b"] }] }),
+  scenario("two holders a key, wait", { limits: [2], policy: "wait", probeBound: PROMPT }),
+  scenario("two holders a key, minHold", {
+    limits: [2],
+    policies: { minHold: 120 },
+    probeBound: PROMPT,
+  }),
+  scenario("two holders a key, keepLatest", {
+    limits: [2],
+    policy: "keepLatest",
+    probeBound: PROMPT,
+  }),
+  scenario("two holders a key, several keys", {
+    limits: [2],
+    jobs: [MULTI],
+    probeBound: 3 * 2_000 + PROBE,
+  }),
+  scenario("two holders a key, several keys among single ones", {
+    limits: [2],
+    hold: 60,
+    jobs: [
+      { count: 10, keys: ["a", "b", "c"], keysEach: [2, 3], within: 2 * PATIENT },
+      { count: 300, keys: ["a", "b", "c"], over: 3_000 },
+    ],
+    probeBound: 3 * 2_000 + PROBE,
+  }),
+  scenario("two holders a key, deploys", {
+    limits: [2],
+    jobs: [DEPLOYED, OTHERS],
+    hold: 600,
+    duration: 60_000,
+    deploys: { every: 2_500, away: 4_000, kills: true },
+    outsider: { keys: ["a", "b", "c", "d"], holds: 6_000, pauses: 2_000 },
+  }),
+  faulty("two holders a key, bad network", NETWORK, { limits: [2], jobs: [CROWD] }),
+  faulty(
+    "limits differ, processes die",
+    { kill: 3_000, loss: 0.01 },
+    { limits: [1, 3], jobs: [CROWD] },
+  ),
+  faulty(
+    "two holders a key, everything",
+    {
+      ...NETWORK,
+      partition: 3_000,
+      freeze: 4_000,
+      kill: 4_000,
+      pause: 4_000,
+      crashEmpty: 8_000,
+      crashKeep: 8_000,
+    },
+    { limits: [2], jobs: [CROWD], queues: TWO, processes: [[0], [1], [0, 1]] },
+  ),
   faulty("bad network", NETWORK),
   faulty("bad network, two queues", NETWORK, { queues: TWO, processes: [[0], [1], [0, 1]] }),
   faulty("partitions and frozen masters", { partition: 2_000, freeze: 4_000 }),
@@ -420,6 +494,11 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     { jobs: [{ ...MULTI, count: 80, over: 30_000 }], probeBound: 3 * 2_000 + PROBE },
   ),
 ];
+
+/** How many holders the keys of a job may have. */
+export function limitOf({ limits = [1] }: JobScenario, id: string | undefined): number {
+  return limits[Number(id) % limits.length] ?? 1;
+}
 
 /** How many seeds of a scenario the suite runs; `npm run soak` runs more, for a given time. */
 export function seedsOf({ deploys }: JobScenario): number {
