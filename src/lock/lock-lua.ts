@@ -72,8 +72,8 @@ end
 -- Notes that the key is used with a limit; returns another limit that a client has used it with just now, or nil.
 local function otherLimit(prefix, slot, limit)
   local limits, own = prefix .. '@limits:' .. keyOfSlot(slot), tostring(limit)
-  local known = redis.call('HGETALL', limits)
-  redis.call('HSET', limits, own, string.format('%.0f', clockOf()))
+  local known = redis.call('ZRANGE', limits, 0, -1, 'WITHSCORES')
+  redis.call('ZADD', limits, string.format('%.0f', clockOf()), own)
   redis.call('PEXPIRE', limits, ${RETENTION})
   for i = 1, #known, 2 do
     if known[i] ~= own and tonumber(known[i + 1]) > clockOf() - ${DIFFERING} then return known[i] end

@@ -219,10 +219,10 @@ export class SimulatedLocks {
 
   #otherLimit(limits: string, limit: number): number | undefined {
     const now = this.#redis.now();
-    const known = this.#redis.entries(limits);
-    this.#redis.hset(limits, String(limit), String(now));
+    const known = this.#redis.zrange(limits);
+    this.#redis.zadd(limits, String(limit), now);
     this.#redis.pexpire(limits, RETENTION);
-    const other = known.find(([own, at]) => own !== String(limit) && Number(at) > now - DIFFERING);
+    const other = known.find(([own, at]) => own !== String(limit) && at > now - DIFFERING);
     return other && Number(other[0]);
   }
 
