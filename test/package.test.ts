@@ -42,7 +42,16 @@ const MANIFEST = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as
   bugs: { url: string };
   author: string;
 };
-const ENTRIES = [".", "./worker", "./config", "./nestjs", "./handle", "./dashboard", "./testing"];
+const ENTRIES = [
+  ".",
+  "./worker",
+  "./config",
+  "./nestjs",
+  "./handle",
+  "./dashboard",
+  "./bull-board",
+  "./testing",
+];
 
 it.each(ENTRIES)(
   "has %s in CommonJS for what takes no ES modules, with the same names",
@@ -69,6 +78,7 @@ it("gives a process one copy of everything, by import and by require", async () 
   const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: ROOT });
   expect(stdout.trim().split("\n").sort()).toEqual([
     "bullmq-redlock []",
+    "bullmq-redlock/bull-board []",
     "bullmq-redlock/config []",
     "bullmq-redlock/dashboard []",
     "bullmq-redlock/handle []",

@@ -52,6 +52,8 @@ export class Browser {
   static async start(path: string): Promise<Browser> {
     const folder = await mkdtemp(join(tmpdir(), "chromium-"));
     const flags = ["--headless=new", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe"];
+    // Pages of other packages ask for fonts from the web: a test leaves this machine alone.
+    flags.push("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1");
     // The sandbox refuses to run as root.
     if (process.getuid?.() === 0) flags.push("--no-sandbox");
     const child = spawn(path, [...flags, `--user-data-dir=${folder}`], {
