@@ -19,7 +19,7 @@ async function startBoard(options: Partial<RedlockAdapterOptions> = {}) {
   const queue = bench.queue();
   const gate = new Gate();
   const process = withLock(
-    { redlock, key: (job: Job<Data>) => job.data.keys },
+    { redlock, key: (job: Job<Data>) => job.data.keys, jobLogs: "all" },
     async () => await gate.opened,
   );
   bench.worker(process, { concurrency: 20 });
@@ -31,11 +31,16 @@ async function startBoard(options: Partial<RedlockAdapterOptions> = {}) {
   return { redlock, queue, gate, add, ...board };
 }
 
+/** Waits until a check passes. */
+async function until(check: () => Promise<void>): Promise<void> {
+  await vi.waitFor(check, 20_000);
+}
+
 /** Waits until a key is held, and has so many waiters. */
 async function waiting(redlock: Redlock, key: string, count: number): Promise<void> {
-  await vi.waitFor(async () => {
+  await until(async () => {
     expect(await redlock.inspect(key)).toMatchObject({ locked: true, waiting: count });
-  }, 10_000);
+  });
 }
 
 /** A link of an application to what it knows about a job. */
@@ -50,7 +55,7 @@ describe("a parked job", () => {
     await waiting(redlock, "account:42", 0);
     const ids = [await add("account:42"), await add("account:42"), await add("account:42")];
     await waiting(redlock, "account:42", 3);
-    await vi.waitFor(async () => expect(Object.keys(await jobs())).toHaveLength(3));
+    await until(async () => expect(Object.keys(await jobs())).toHaveLength(3));
     const shown = await jobs();
     for (const [index, position] of ["1st", "2nd", "3rd"].entries()) {
       const id = ids[index] ?? "";
@@ -60,7 +65,7 @@ describe("a parked job", () => {
     }
     gate.open();
     for (const id of ids) {
-      await vi.waitFor(async () => expect((await job(id)).externalUrl).toBeUndefined(), 10_000);
+      await until(async () => expect((await job(id)).externalUrl).toBeUndefined());
     }
   });
 
@@ -69,7 +74,7 @@ describe("a parked job", () => {
     await add("k");
     await waiting(redlock, "k", 0);
     const id = await add("k");
-    await vi.waitFor(async () => expect((await job(id)).externalUrl).toBeDefined());
+    await until(async () => expect((await job(id)).externalUrl).toBeDefined());
     expect(await job(id)).toMatchObject({ name: "charge", data: { keys: ["k"] } });
   });
 
@@ -81,7 +86,7 @@ describe("a parked job", () => {
     await waiting(redlock, "b", 1);
     const id = await add("a", "b");
     await waiting(redlock, "a", 1);
-    await vi.waitFor(async () =>
+    await until(async () =>
       expect((await job(id)).externalUrl?.displayText).toMatch(
         /^waits for a \(1st of 1\) and b \(2nd of 2\), for /,
       ),
@@ -89,16 +94,21 @@ describe("a parked job", () => {
   });
 
   it("links to its own page with its log, or to its key on the dashboard", async () => {
-    const { redlock, queue, add, job, logs } = await startBoard();
+    const { redlock, queue, add, job, logs, gate } = await startBoard();
     await add("a b&c");
     await waiting(redlock, "a b&c", 0);
     const id = await add("a b&c");
-    await vi.waitFor(async () =>
-      expect((await job(id)).externalUrl?.href).toBe(`queue/invoices/${id}`),
-    );
-    expect((await logs(id)).join("\n")).toMatch(/"a b&c" is held by .*; parked/);
+    await until(async () => expect((await job(id)).externalUrl?.href).toBe(`queue/invoices/${id}`));
     const other = await serveBoard(new RedlockAdapter(queue, { redlock, dashboard: "/locks/" }));
     expect((await other.job(id)).externalUrl?.href).toBe("/locks/key?key=a+b%26c");
+    gate.open();
+    await until(async () => expect(await logs(id)).toHaveLength(3));
+    const lines = [
+      /^\[lock\] "a b&c" is held by bull:invoices:\d+ attempt 1 \(\S+ pid \d+\); it expires in \d+ ms unless extended; parked$/,
+      /^\[lock\] acquired "a b&c" with fencing token \d+$/,
+      /^\[lock\] released "a b&c" with fencing token \d+$/,
+    ];
+    expect(await logs(id)).toEqual(lines.map((line) => expect.stringMatching(line) as string));
   });
 
   it("leaves the links of other jobs to the application", async () => {
@@ -106,7 +116,7 @@ describe("a parked job", () => {
     const first = await board.add("k");
     await waiting(board.redlock, "k", 0);
     const id = await board.add("k");
-    await vi.waitFor(async () =>
+    await until(async () =>
       expect((await board.job(id)).externalUrl?.displayText).toContain("waits for k"),
     );
     expect((await board.job(first)).externalUrl).toEqual(traceOf({ id: first }));
@@ -124,10 +134,10 @@ describe("a parked job", () => {
       const options = { attempts: 2, backoff: { type: "fixed", delay: 60_000 } };
       await failing.add("charge", {}, options);
       await waiting(redlock, "failing", 1);
-      await vi.waitFor(async () => expect(await failing.getDelayedCount()).toBe(1));
+      await until(async () => expect(await failing.getDelayedCount()).toBe(1));
     });
     // It was parked once; now it waits for its second attempt.
-    await vi.waitFor(async () => expect((await failing.getDelayed())[0]?.attemptsMade).toBe(1));
+    await until(async () => expect((await failing.getDelayed())[0]?.attemptsMade).toBe(1));
     const other = await serveBoard(new RedlockAdapter(failing, { redlock }));
     expect(Object.values(await other.jobs())[0]?.externalUrl).toBeUndefined();
     expect((await jobs())[scheduled.id ?? ""]?.externalUrl).toBeUndefined();
@@ -141,7 +151,7 @@ describe("the masters", () => {
     const locks = await Promise.all(keys.map(async (key) => await redlock.acquire(key)));
     const data = [...keys, ...keys].map((key) => ({ name: "charge", data: { keys: [key] } }));
     await queue.addBulk(data);
-    await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(240), 20_000);
+    await until(async () => expect(await queue.getDelayedCount()).toBe(240));
     await waiting(redlock, "k119", 2);
     const ask = vi.spyOn(engineOf(redlock).context.masters, "gather");
     const shown = Object.values(await jobs("delayed", 240));
@@ -161,7 +171,7 @@ describe("the masters", () => {
     const entry = { name: "charge", data: { keys: ["k"] } };
     await queue.addBulk(Array.from({ length: 520 }, () => entry));
     await waiting(redlock, "k", 520);
-    await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(520), 20_000);
+    await until(async () => expect(await queue.getDelayedCount()).toBe(520));
     const texts = Object.values(await jobs("delayed", 600)).map(
       ({ externalUrl }) => externalUrl?.displayText ?? "",
     );
@@ -180,7 +190,7 @@ describe("the masters", () => {
     await add("k");
     await waiting(redlock, "k", 0);
     const id = await add("k");
-    await vi.waitFor(async () => expect((await job(id)).externalUrl).toBeDefined());
+    await until(async () => expect((await job(id)).externalUrl).toBeDefined());
     const closed = bench.redlock();
     await closed.close();
     const other = await serveBoard(new RedlockAdapter(queue, { redlock: closed }));
@@ -206,7 +216,7 @@ it("shows hostile and long keys as printable text", async () => {
     await add(key);
     await waiting(redlock, key, 1);
   }
-  await vi.waitFor(async () => expect(Object.keys(await jobs())).toHaveLength(2));
+  await until(async () => expect(Object.keys(await jobs())).toHaveLength(2));
   const texts = Object.values(await jobs()).map(({ externalUrl }) => externalUrl?.displayText);
   expect(texts).toContainEqual(
     expect.stringContaining(`waits for <img src=x onerror="alert(1)">\uFFFD\uFFFD, 1st of 1`),

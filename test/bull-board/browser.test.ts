@@ -45,19 +45,22 @@ describe.skipIf(chromium === undefined)("bull-board in a browser", () => {
     onTestFinished(() => gate.open());
     const adapter = new RedlockAdapter(queue, { redlock, dashboard: "/locks" });
     const { url } = await serveBoard(adapter);
+    const held = async (key: string) => {
+      const inspected = async () => expect((await redlock.inspect(key)).locked).toBe(true);
+      await vi.waitFor(inspected, 10_000);
+    };
     const add = async (name: string, accountId: number | string, parked: number) => {
       await queue.add(name, { accountId });
       await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(parked), 10_000);
     };
     await add("charge", 42, 0);
-    await vi.waitFor(async () => expect((await redlock.inspect("account:42")).locked).toBe(true));
+    await held("account:42");
     for (const parked of [1, 2, 3]) await add("charge", 42, parked);
     await add(EVIL, EVIL, 3);
-    await vi.waitFor(async () => {
-      expect((await redlock.inspect(`account:${EVIL}`)).locked).toBe(true);
-    });
+    await held(`account:${EVIL}`);
     await add(EVIL, EVIL, 4);
     const page = await browser.open(`${url}/queue/invoices?status=delayed`);
+    onTestFinished(async () => await page.close());
     const links = () =>
       page.evaluate<[text: string, href: string][]>(
         "[...document.querySelectorAll('a[target=_blank][href*=locks]')].map((a) => [a.innerText, a.getAttribute('href')])",
