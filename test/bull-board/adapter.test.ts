@@ -1,4 +1,5 @@
-import type { Job } from "bullmq";
+import type { Job, Queue } from "bullmq";
+import { Queue as OldQueue } from "bullmq5";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { RedlockAdapter, type RedlockAdapterOptions } from "../../src/bull-board/index.ts";
 import { LockConfigError, type Redlock, withLock } from "../../src/index.ts";
@@ -120,6 +121,22 @@ describe("a parked job", () => {
       expect((await board.job(id)).externalUrl?.displayText).toContain("waits for k"),
     );
     expect((await board.job(first)).externalUrl).toEqual(traceOf({ id: first }));
+  });
+
+  it("is shown on the board of a queue of BullMQ 5", async () => {
+    const { redlock, add } = await startBoard();
+    await add("k");
+    await waiting(redlock, "k", 0);
+    const id = await add("k");
+    await waiting(redlock, "k", 1);
+    const queue = new OldQueue("invoices", { connection: { url: bench.queueUrl } });
+    onTestFinished(async () => await queue.close());
+    const board = await serveBoard(new RedlockAdapter(queue as unknown as Queue, { redlock }));
+    await until(async () =>
+      expect((await board.job(id)).externalUrl?.displayText).toMatch(
+        /^waits for k, 1st of 1, for /,
+      ),
+    );
   });
 
   it("is told from a job that is delayed for another reason", async () => {
