@@ -8,7 +8,7 @@ import { answersOf, longestList, readKey } from "../redlock/read-key.ts";
 
 /** About how many keys the masters are asked for one page of jobs, at most. */
 const MOST_KEYS = 100;
-/** How many waiters each master reports for one page, shared among the keys; and for one key at most and at least. */
+/** How many waiters each master reports for one page, shared among the keys; and for one key at most, and in any case. */
 const WAITERS = 1_000;
 const MOST_OF_KEY = 500;
 const LEAST_OF_KEY = 20;
