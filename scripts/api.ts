@@ -9,6 +9,7 @@ const ENTRIES = {
   "bullmq-redlock/nestjs": "nestjs/index",
   "bullmq-redlock/handle": "handle/index",
   "bullmq-redlock/dashboard": "dashboard/index",
+  "bullmq-redlock/bull-board": "bull-board/index",
   "bullmq-redlock/testing": "testing/index",
 };
 

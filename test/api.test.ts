@@ -34,6 +34,7 @@ describe.each<[entry: string, load: () => Promise<object>]>([
   ["bullmq-redlock/nestjs", () => import("../src/nestjs/index.ts")],
   ["bullmq-redlock/handle", () => import("../src/handle/index.ts")],
   ["bullmq-redlock/dashboard", () => import("../src/dashboard/index.ts")],
+  ["bullmq-redlock/bull-board", () => import("../src/bull-board/index.ts")],
   ["bullmq-redlock/testing", () => import("../src/testing/index.ts")],
 ])("the section of %s", (entry, load) => {
   /** The section, and the names that it declares, each with the words before. */

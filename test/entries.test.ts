@@ -31,6 +31,7 @@ test.each([
   },
   { entry: "handle/index.ts", packages: ["ioredis"] },
   { entry: "dashboard/index.ts", packages: ["ioredis"] },
+  { entry: "bull-board/index.ts", packages: ["@bull-board/api/bullMQAdapter", "ioredis"] },
   { entry: "testing/index.ts", packages: ["ioredis"] },
 ])("src/$entry loads $packages and nothing else", ({ entry, packages }) => {
   const found = packagesOf(new URL(entry, SOURCES));

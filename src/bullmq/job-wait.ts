@@ -61,10 +61,11 @@ export function timesDelayed(job: Partial<Job>): number {
 }
 
 /**
- * The field in the hash of a job that keeps since when the job waits, for `maxWait` and for `waited` of the event `acquired`. It
- * is written in the step that delays the job: every process sees it, it survives restarts, and it ends with the job.
+ * The field in the hash of a job that keeps since when the job waits, and for which keys: for `maxWait`, for `waited` of the event
+ * `acquired`, and for pages that show the job. It is written in the step that delays the job: every process sees it, it survives
+ * restarts, and it ends with the job.
  */
-const FIELD = "redlock:waiting";
+export const WAIT_FIELD = "redlock:waiting";
 
 /** What is stored, as JSON. */
 interface WaitRecord {
@@ -72,19 +73,26 @@ interface WaitRecord {
   since: number;
   /** The run that delayed the job last. */
   run: number;
+  keys: readonly string[];
 }
 
 /** When the wait of a job began, in ms since 1970; `undefined` when it begins now. */
 export async function waitingSince(job: Job): Promise<number | undefined> {
-  const record = await readField(job, FIELD);
+  const record = await readField(job, WAIT_FIELD);
   // A run in between has held the key or failed: this is another wait.
   return isRecord(record) && record.run === runOf(job) - 1 ? record.since : undefined;
 }
 
 /** The fields to write when the job is delayed once more. */
-export function waitFields(job: Job, since: number): JobFields {
-  const record: WaitRecord = { since, run: runOf(job) };
-  return { [FIELD]: JSON.stringify(record) };
+export function waitFields(job: Job, since: number, keys: readonly string[]): JobFields {
+  const record: WaitRecord = { since, run: runOf(job), keys };
+  return { [WAIT_FIELD]: JSON.stringify(record) };
+}
+
+/** What a job waits for, by its {@link WAIT_FIELD}; `undefined` for a job that does not wait for a lock now. */
+export function waitOf(job: Job, field: string): WaitRecord | undefined {
+  const record: unknown = JSON.parse(field);
+  return isRecord(record) && record.run === runOf(job) ? record : undefined;
 }
 
 /** Counts the runs of a job; a run that was killed and its repetition are the same. */
@@ -99,6 +107,8 @@ function isRecord(value: unknown): value is WaitRecord {
     "since" in value &&
     typeof value.since === "number" &&
     "run" in value &&
-    typeof value.run === "number"
+    typeof value.run === "number" &&
+    "keys" in value &&
+    Array.isArray(value.keys)
   );
 }

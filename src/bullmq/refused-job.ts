@@ -53,7 +53,7 @@ export async function parkOrDelay(
     if (left > 0) ms = Math.min(ms, Math.ceil(left));
     else if (!isSameJob(job, conflict?.holder)) return await endWait(activation, keys, cause);
   }
-  const fields = keepsFields(job) ? waitFields(job, since) : undefined;
+  const fields = keepsFields(job) ? waitFields(job, since, keys) : undefined;
   // A job that is delayed a thousand times gets eleven lines in its log.
   const isMilestone = (times & (times - 1)) === 0;
   const logged = isMilestone

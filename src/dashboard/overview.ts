@@ -3,6 +3,7 @@ import { isStuck, isTaken, type KeySummary, summarise } from "../describe/summar
 import { count, duration } from "../describe/words.ts";
 import { LockConfigError, LockUnavailableError } from "../errors.ts";
 import type { Engine } from "../redlock/engine.ts";
+import { addressOf } from "./address.ts";
 import { chart } from "./chart.ts";
 import type { History } from "./history.ts";
 import { type Html, html } from "./html.ts";
@@ -144,11 +145,6 @@ async function keyTable(
         ${page > 1 && link(page - 1, "Previous")} ${page < pages && link(page + 1, "Next")}
       </nav>`
     }`;
-}
-
-/** The address of the page of a key. `encodeURIComponent` would throw for lone surrogates. */
-function addressOf(key: string): string {
-  return `key?${new URLSearchParams({ key }).toString()}`;
 }
 
 function keyRow(summary: KeySummary): Html {

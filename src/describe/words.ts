@@ -35,6 +35,14 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
+const ORDINALS = new Intl.PluralRules("en", { type: "ordinal" });
+const SUFFIXES: Readonly<Record<string, string>> = { one: "st", two: "nd", few: "rd" };
+
+/** Formats a position: `1st`, `22nd`, `113th`. */
+export function ordinal(number: number): string {
+  return `${number}${SUFFIXES[ORDINALS.select(number)] ?? "th"}`;
+}
+
 /** Formats a list: `a`, `a and b`, `a, b and c`. */
 export function list(words: readonly string[]): string {
   return new Intl.ListFormat("en-GB", { type: "conjunction" }).format(words);

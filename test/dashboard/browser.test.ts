@@ -56,6 +56,7 @@ describe.skipIf(chromium === undefined)("the dashboard in a browser", () => {
     const listener = toNodeListener(createDashboard(redlock, options));
     const url = await serve((request, response) => void listener(request, response));
     const page = await browser.open(url + path, view);
+    onTestFinished(async () => await page.close());
     onTestFinished(() => expect(page.problems).toEqual([]));
     const text = () => page.evaluate<string>("document.body.innerText");
     return { page, url, text };

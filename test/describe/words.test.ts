@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { printable } from "../../src/printable.ts";
-import { count, duration, list, moment } from "../../src/describe/words.ts";
+import { count, duration, list, moment, ordinal } from "../../src/describe/words.ts";
 import { table, wrap } from "../../src/cli/screen.ts";
 
 describe("words for people", () => {
@@ -21,6 +21,12 @@ describe("words for people", () => {
     [273_600_000, "3 d 4 h"],
   ])("say %d ms as %s", (ms, words) => {
     expect(duration(ms)).toBe(words);
+  });
+
+  it("say at which position", () => {
+    expect([1, 2, 3, 4, 11, 12, 13, 21, 102, 113, 1_000].map(ordinal).join(" ")).toBe(
+      "1st 2nd 3rd 4th 11th 12th 13th 21st 102nd 113th 1000th",
+    );
   });
 
   it("say when, how many, and which", () => {

@@ -1,7 +1,9 @@
 import { execFile } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { promisify } from "node:util";
+import { transform } from "esbuild";
 import { beforeAll, describe, expect, it } from "vitest";
+import { startRedisNodes } from "../../src/testing/index.ts";
 
 const run = promisify(execFile);
 const root = new URL("../../", import.meta.url);
@@ -59,9 +61,62 @@ describe("the example", () => {
   );
 });
 
+/** What the first example of the README leaves to the application, and jobs for it. */
+const APPLICATION = `
+import { Queue } from "bullmq";
+interface Charge { accountId: number }
+const connection = { url: process.env.QUEUE! };
+const queue = new Queue<Charge>("charges", { connection });
+await queue.addBulk([1, 2, 3, 4].map((i) => ({ name: "charge", data: { accountId: i % 2 } })));
+const running = new Set<number>();
+async function charge({ accountId }: Charge, { fence, signal }: { fence: number; signal: AbortSignal }) {
+  if (running.has(accountId) || fence === 0 || signal.aborted) throw new Error("two at a time");
+  running.add(accountId);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  running.delete(accountId);
+}
+async function allCompleted(worker: Worker): Promise<void> {
+  let completed = 0;
+  await new Promise<void>((resolve, reject) => {
+    worker.on("failed", (_, error) => reject(error));
+    worker.on("completed", () => (completed += 1) === 4 && resolve());
+  });
+  await queue.close();
+  console.log("completed 4");
+}
+`;
+
 describe("the README", () => {
-  it("shows the worker of the first example", () => {
-    const readme = readFileSync(new URL("README.md", root), "utf8");
-    expect(readme).toContain('key: "account:{{data.accountId}}"');
+  const readme = readFileSync(new URL("README.md", root), "utf8");
+  const [, example = ""] = /```ts\n(.*?)```/s.exec(readme) ?? [];
+
+  it("begins with an example that runs as it stands, with real masters", async () => {
+    await using servers = await startRedisNodes(4);
+    const [queue, ...nodes] = servers.urls;
+    let masters = 0;
+    const program = example
+      .replaceAll(/"redis:\/\/lock-\d:6379"/g, () => JSON.stringify(nodes[masters++]))
+      // They have just been started, and are known to be new.
+      .replace("nodes: [", 'restartGuard: "trust-new", nodes: [')
+      .replace("await worker.close();", "await allCompleted(worker);\nawait worker.close();");
+    expect(masters).toBe(3);
+    const { code } = await transform(APPLICATION + program, { loader: "ts" });
+    const { stdout, stderr } = await run(
+      process.execPath,
+      ["--input-type=module", "--eval", code],
+      { cwd: root, env: { ...process.env, QUEUE: queue }, timeout: 60_000 },
+    );
+    expect([stdout, stderr]).toEqual(["completed 4\n", ""]);
+  }, 60_000);
+
+  it("has no more than 120 lines, and no picture above 100 kB", () => {
+    expect(readme.split("\n").length - 1).toBeLessThanOrEqual(120);
+    const pictures = Array.from(
+      readme.matchAll(/!\[[^\]]+\]\(([^)]+)\)/g),
+      ([, path = ""]) => path,
+    );
+    expect(pictures).toEqual(["docs/images/inspect.svg", "docs/images/dashboard.png"]);
+    for (const path of pictures)
+      expect(readFileSync(new URL(path, root)).length).toBeLessThan(100_000);
   });
 });

@@ -5,7 +5,6 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { onTestFinished } from "vitest";
 
 const NAMES = ["chromium", "chromium-browser", "google-chrome"];
 
@@ -52,6 +51,8 @@ export class Browser {
   static async start(path: string): Promise<Browser> {
     const folder = await mkdtemp(join(tmpdir(), "chromium-"));
     const flags = ["--headless=new", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe"];
+    // Pages of other packages ask for fonts from the web: a test leaves this machine alone.
+    flags.push("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1");
     // The sandbox refuses to run as root.
     if (process.getuid?.() === 0) flags.push("--no-sandbox");
     const child = spawn(path, [...flags, `--user-data-dir=${folder}`], {
@@ -61,16 +62,13 @@ export class Browser {
     return new Browser(child, folder);
   }
 
-  /** Opens a tab, which is closed when the running test ends. */
+  /** Opens a tab. */
   async open(url: string, view: View = {}): Promise<Page> {
     const { targetId } = await this.send("Target.createTarget", { url: "about:blank" });
     const attach = { targetId, flatten: true };
     const { sessionId } = await this.send("Target.attachToTarget", attach);
-    const page = new Page(this, String(sessionId));
+    const page = new Page(this, String(targetId), String(sessionId));
     this.#pages.set(String(sessionId), (message) => page.take(message));
-    onTestFinished(async () => {
-      if (this.#closed === undefined) await this.send("Target.closeTarget", { targetId });
-    });
     for (const domain of ["Page", "Runtime", "Log"]) await page.send(`${domain}.enable`);
     await page.show(view);
     await page.go(url);
@@ -117,6 +115,7 @@ export class Browser {
 /** How a tab is shown. */
 export interface View {
   readonly width?: number;
+  readonly height?: number;
   readonly dark?: boolean;
   readonly scripts?: boolean;
 }
@@ -126,12 +125,18 @@ export class Page {
   /** Errors of the console, of scripts and of the network, and what the policy of a page has refused. */
   readonly problems: string[] = [];
   readonly #browser: Browser;
+  readonly #target: string;
   readonly #session: string;
   #loaded = (): void => undefined;
 
-  constructor(browser: Browser, session: string) {
+  constructor(browser: Browser, target: string, session: string) {
     this.#browser = browser;
+    this.#target = target;
     this.#session = session;
+  }
+
+  async close(): Promise<void> {
+    await this.#browser.send("Target.closeTarget", { targetId: this.#target });
   }
 
   take({ method, params = {} }: Message): void {
@@ -148,8 +153,8 @@ export class Page {
     return this.#browser.send(method, params, this.#session);
   }
 
-  async show({ width = 1_280, dark = false, scripts = true }: View): Promise<void> {
-    const size = { width, height: 900, deviceScaleFactor: 1, mobile: width < 600 };
+  async show({ width = 1_280, height = 900, dark, scripts = true }: View): Promise<void> {
+    const size = { width, height, deviceScaleFactor: 1, mobile: width < 600 };
     await this.send("Emulation.setDeviceMetricsOverride", size);
     const features = [{ name: "prefers-color-scheme", value: dark ? "dark" : "light" }];
     await this.send("Emulation.setEmulatedMedia", { features });
@@ -191,10 +196,9 @@ export class Page {
     await this.send("Input.dispatchKeyEvent", { type: "keyUp", ...key });
   }
 
-  /** A picture of the whole page, as PNG. */
+  /** A picture of what the tab shows, as PNG. */
   async picture(): Promise<Buffer> {
-    const options = { captureBeyondViewport: true, format: "png" };
-    const { data } = await this.send("Page.captureScreenshot", options);
+    const { data } = await this.send("Page.captureScreenshot", { format: "png" });
     return Buffer.from(String(data), "base64");
   }
 }

@@ -1,0 +1,1 @@
+export { RedlockAdapter, type RedlockAdapterOptions } from "./adapter.ts";
