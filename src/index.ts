@@ -45,4 +45,5 @@ export type { QueueConnection } from "./ready/queue-server.ts";
 export { Redlock } from "./redlock/redlock.ts";
 export type { NodeStatus, RedlockStatus } from "./redlock/status.ts";
 export type { RedlockTelemetry } from "./redlock/telemetry.ts";
+export type { WakeResult } from "./redlock/wake.ts";
 export type { AcquireOptions } from "./redlock/acquire-request.ts";

@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   inspect: async () => (await import("./inspect.ts")).inspect,
   ls: async () => (await import("./ls.ts")).ls,
   waiters: async () => (await import("./waiters.ts")).waiters,
+  wake: async () => (await import("./wake.ts")).wake,
   cancel: async () => (await import("./cancel.ts")).cancel,
   dashboard: async () => (await import("./dashboard.ts")).dashboard,
   doctor: async () => (await import("./doctor.ts")).doctor,

@@ -68,7 +68,7 @@ function cancelSection(summary: KeySummary, tokens: FormTokens): Html | undefine
   // Another holder gets another form: a click that was meant for this one does not reach the next.
   return html`<section data-id="cancel ${fencingToken}">
     <h2>Stop the holder</h2>
-    <p>Asks <bdi>${holderName(summary)}</bdi> to stop. Only jobs under cancelInProgress do.</p>
+    <p>Asks <bdi>${holderName(holder)}</bdi> to stop. Only jobs under cancelInProgress do.</p>
     <form method="post" action="cancel?${new URLSearchParams({ key }).toString()}">
       <input type="hidden" name="holder" value="${fencingToken}" />
       <input type="hidden" name="token" value="${tokens.make(key, fencingToken)}" />

@@ -14,6 +14,7 @@ import { type ListedKey, listKeys, listLocks } from "./list.ts";
 import { REAL_RUNTIME, type Runtime } from "./make-context.ts";
 import type { RedlockOptions } from "./options.ts";
 import type { RedlockStatus } from "./status.ts";
+import { type WakeResult, wakeKey } from "./wake.ts";
 import { walkWaiters } from "./walk-waiters.ts";
 import { describeValue } from "../sentences.ts";
 
@@ -140,6 +141,16 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     // Masters answer in order: after this answer, they have the request.
     await this.inspect(key);
     return holder;
+  }
+
+  /**
+   * Checks the wait list of a key now, and wakes the first waiter if the key is free. Workers do this by themselves within
+   * seconds; this is for a key whose waiters do not move.
+   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
+   */
+  async wake(key: string): Promise<WakeResult> {
+    this.#engine.assertOpen();
+    return await wakeKey(this.#engine, normaliseKey(key));
   }
 
   /**
