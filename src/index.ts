@@ -30,6 +30,7 @@ export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/node-options.ts";
 export type { FindingCode } from "./ready/findings.ts";
 
+export type { ForceReleaseOptions, ForceReleaseResult } from "./redlock/force-release.ts";
 export type { KeyInspection, NodeInspection, WaiterInspection } from "./redlock/inspect.ts";
 export type { ListedKey } from "./redlock/list.ts";
 export type { RedlockOptions } from "./redlock/options.ts";

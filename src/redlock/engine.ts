@@ -182,7 +182,7 @@ export class Engine {
   #observed(request: AcquireRequest): Promise<HeldLock> {
     if (this.#observer === undefined) return this.#acquirer.acquire(request);
     const now = (): number => this.clock.now();
-    return this.#observer.acquiring(request.keys, request.job?.job.queueName, now, () =>
+    return this.#observer.acquiring(request.keys, request.job?.job?.queueName, now, () =>
       this.#acquirer.acquire(request),
     );
   }

@@ -11,13 +11,7 @@ export function readKey(
   key: string,
   page: Pick<Reading, "from" | "count"> = {},
 ): Promise<KeyReply[]> {
-  const replies: KeyReply[] = [];
-  return new Promise((resolve) => {
-    masters.gather(readOperation, { names, key, ...page }, (node, reply, open) => {
-      replies[node] = reply;
-      if (open === 0) resolve(replies);
-    });
-  });
+  return masters.gatherAll(readOperation, { names, key, ...page });
 }
 
 /** The replies of the masters that answered. */

@@ -9,6 +9,12 @@ import type { ReadyReport } from "../ready/report.ts";
 import { positionOf } from "../waiters/waiter.ts";
 import type { AcquireOptions } from "./acquire-request.ts";
 import { Engine } from "./engine.ts";
+import {
+  forceRelease,
+  type ForceReleaseOptions,
+  type ForceReleaseResult,
+} from "./force-release.ts";
+import { holdKey } from "./hold.ts";
 import { inspectKey, type KeyInspection, type WaiterInspection } from "./inspect.ts";
 import { type ListedKey, listKeys, listLocks } from "./list.ts";
 import { REAL_RUNTIME, type Runtime } from "./make-context.ts";
@@ -151,6 +157,32 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   async wake(key: string): Promise<WakeResult> {
     this.#engine.assertOpen();
     return await wakeKey(this.#engine, normaliseKey(key));
+  }
+
+  /**
+   * Pauses a key: acquires it as an operator, after its present holder and before all waiters, so that jobs of the key are
+   * parked until the release of the returned lock. The lock is extended like any other as long as this process lives.
+   * @param reason is shown to people as part of the holder.
+   * @throws as {@link acquire}; {@link LockConfigError} for an empty reason.
+   */
+  async hold(
+    key: string,
+    reason: string,
+    options: Pick<AcquireOptions, "waitTimeout" | "signal"> = {},
+  ): Promise<Lock> {
+    return await holdKey(this.#engine, key, reason, options);
+  }
+
+  /**
+   * Removes the lock of a holder from all masters, as the last resort, and hands the key over to the first waiter. The holder
+   * goes on until its next heartbeat, at which its signal aborts: until then both may work at the same time. The value of
+   * another program is never removed.
+   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key; {@link
+   * LockConfigError} for an empty reason.
+   */
+  async forceRelease(key: string, options: ForceReleaseOptions): Promise<ForceReleaseResult> {
+    this.#engine.assertOpen();
+    return await forceRelease(this.#engine, normaliseKey(key), options);
   }
 
   /**
