@@ -11,6 +11,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   ls: async () => (await import("./ls.ts")).ls,
   waiters: async () => (await import("./waiters.ts")).waiters,
   wake: async () => (await import("./wake.ts")).wake,
+  hold: async () => (await import("./hold.ts")).hold,
+  release: async () => (await import("./release.ts")).release,
   cancel: async () => (await import("./cancel.ts")).cancel,
   dashboard: async () => (await import("./dashboard.ts")).dashboard,
   doctor: async () => (await import("./doctor.ts")).doctor,
