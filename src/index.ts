@@ -1,3 +1,4 @@
+export { type DelayCause, inspectJob, type JobInspection } from "./bullmq/inspect-job.ts";
 export { getLock } from "./bullmq/job-lock.ts";
 export type {
   ConflictPolicy,
@@ -30,6 +31,7 @@ export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/node-options.ts";
 export type { FindingCode } from "./ready/findings.ts";
 
+export type { AwaitedKey } from "./redlock/find-keys.ts";
 export type { ForceReleaseOptions, ForceReleaseResult } from "./redlock/force-release.ts";
 export type { KeyInspection, NodeInspection, WaiterInspection } from "./redlock/inspect.ts";
 export type { ListedKey } from "./redlock/list.ts";

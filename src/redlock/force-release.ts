@@ -1,5 +1,5 @@
 import { refuseUnknownOptions, requireObject } from "../check-options.ts";
-import { type Holder, LockUnavailableError, type NodeVote } from "../errors.ts";
+import type { Holder } from "../errors.ts";
 import { unlisted } from "../lock/lock-identity.ts";
 import { releaseOperation, type ReleaseReply } from "../lock/release-operation.ts";
 import { NodeError } from "../redis/node-error.ts";
@@ -8,6 +8,7 @@ import type { Engine } from "./engine.ts";
 import { checkReason } from "./hold.ts";
 import { ownerOf, storedTextOf } from "./holder.ts";
 import { inspectKey } from "./inspect.ts";
+import { requireQuorum } from "./read-key.ts";
 
 /** How a lock is removed. */
 export interface ForceReleaseOptions {
@@ -60,7 +61,7 @@ export async function forceRelease(
   }
   cancelRequests.ask({ key, holder }, NO_POSITION, reason);
   const handOver = waitLists.handOver([key], token, 0);
-  const { masters, names, nodeTimeout, process } = context;
+  const { masters, names, process } = context;
   const releasing = {
     names,
     keys: [key],
@@ -77,17 +78,12 @@ export async function forceRelease(
   const pass = (node: number, { reservations }: ReleaseReply): void =>
     handOver.onReservations(node, reservations);
   const replies = await masters.gatherAll(releaseOperation, releasing, pass);
-  const votes: NodeVote[] = replies.map((reply, index) => {
-    const node = masters.names[index] ?? "";
-    if (reply instanceof NodeError) return { node, vote: reply.failure, cause: reply.message };
-    pass(index, reply);
-    return { node, vote: "gone", cause: undefined };
-  });
-  await handOver.woken;
-  const { quorum } = masters;
-  if (votes.filter(({ vote }) => vote === "gone").length < quorum) {
-    throw new LockUnavailableError({ keys: [key], votes, quorum, nodeTimeout });
+  for (const [node, reply] of replies.entries()) {
+    if (!(reply instanceof NodeError)) pass(node, reply);
   }
+  await handOver.woken;
+  // The masters that have answered refuse what the holder sends from now on.
+  requireQuorum(context, [key], replies);
   return { ...found, outcome: "released" };
 }
 
