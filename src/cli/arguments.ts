@@ -17,6 +17,8 @@ const OPTIONS = {
   json: { type: "boolean" },
   job: { type: "string" },
   queue: { type: "string" },
+  redis: { type: "string" },
+  "queue-prefix": { type: "string" },
   ignore: { type: "string", multiple: true },
   port: { type: "string" },
   host: { type: "string" },

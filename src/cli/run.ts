@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   inspect: async () => (await import("./inspect.ts")).inspect,
   ls: async () => (await import("./ls.ts")).ls,
   waiters: async () => (await import("./waiters.ts")).waiters,
+  why: async () => (await import("./why.ts")).why,
   wake: async () => (await import("./wake.ts")).wake,
   hold: async () => (await import("./hold.ts")).hold,
   release: async () => (await import("./release.ts")).release,
