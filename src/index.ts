@@ -33,6 +33,7 @@ export type { FindingCode } from "./ready/findings.ts";
 
 export type { AwaitedKey } from "./redlock/find-keys.ts";
 export type { ForceReleaseOptions, ForceReleaseResult } from "./redlock/force-release.ts";
+export type { HoldOptions } from "./redlock/hold.ts";
 export type { KeyInspection, NodeInspection, WaiterInspection } from "./redlock/inspect.ts";
 export type { ListedKey } from "./redlock/list.ts";
 export type { RedlockOptions } from "./redlock/options.ts";

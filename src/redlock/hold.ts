@@ -8,6 +8,9 @@ import type { AcquireOptions } from "./acquire-request.ts";
 import type { Engine } from "./engine.ts";
 import type { HeldLock } from "./held-lock.ts";
 
+/** Options of a hold: how long to wait for the present holder. */
+export type HoldOptions = Pick<AcquireOptions, "waitTimeout" | "signal">;
+
 /** Before all jobs: their smallest priority is 0. */
 const FRONT = -1;
 
@@ -33,7 +36,7 @@ export async function holdKey(
   engine: Engine,
   key: string,
   reason: string,
-  options: Pick<AcquireOptions, "waitTimeout" | "signal">,
+  options: HoldOptions,
 ): Promise<HeldLock> {
   const { context, clock, random, waitLists } = engine;
   const holder = `an operator on ${hostName()} (hold): ${checkReason(reason)}`;
