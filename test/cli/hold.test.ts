@@ -47,7 +47,7 @@ async function startHold(...args: string[]): Promise<{
 const FOR_LONG = ["--for", "10m", "--reason", "ledger migration"];
 
 describe("hold", () => {
-  it("parks the jobs of its key, with a master down, until it is released from elsewhere", async () => {
+  it("parks the jobs of its key until it is released, with a master down", async () => {
     await nodes.kill(2);
     const { begun, ended } = await startHold(...FOR_LONG);
     expect(begun).toMatch(/^account is on hold for 10 min, until 20\d\d-.* UTC\n/);

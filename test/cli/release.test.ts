@@ -39,7 +39,7 @@ describe("release", () => {
     expect(lock.held).toBe(true);
   });
 
-  it("removes the lock by force, with a master down: its holder is told so, the next one is not", async () => {
+  it("removes the lock by force, with a master down: its holder loses it, and is told", async () => {
     const lock = await redlock.acquire("account", { holder: "an import" });
     const other = new Redlock({ ...nodes.redlockOptions, ttl: 3_000 });
     const waiting = other.acquire("account", { waitTimeout: 30_000 });

@@ -119,7 +119,7 @@ describe("cancel", () => {
 });
 
 describe("wake", () => {
-  it("wakes the first waiter of a free key that no process looks after, with a master down", async () => {
+  it("wakes the first waiter of a free key, with a master down", async () => {
     const holder = await redlock.acquire("account", { holder: "an import" });
     const { queue, worker } = serve({}, async () => "done");
     const parked = new Promise((resolve) => redlock.once("parked", resolve));
