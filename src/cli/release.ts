@@ -89,7 +89,7 @@ file; 3 too few masters answered.`,
         const why = operator(reason ?? "ends the hold");
         const result = await redlock.forceRelease(key, { reason: why, fencingToken });
         const removed = result.outcome === "released";
-        if (removed) say(`Removed, for the reason: ${printable(why)}`, whoIsNext(result.waiting));
+        if (removed) say(`Removed, for the reason: ${printable(why)}`, successorOf(result.waiting));
         else say("Nothing was removed: this holder has the key no longer.");
         return report({ ...known, waiting: result.waiting, removed }, EXIT.ok);
       },
@@ -100,7 +100,7 @@ file; 3 too few masters answered.`,
 
 /** What `--json` writes beside the key. */
 type Report = Pick<KeySummary, "holder" | "waiting"> & {
-  /** Whether the holder is an operator who pauses the key. */
+  /** Whether the holder is an operator that pauses the key. */
   readonly hold: boolean;
   /** Whether the holder has extended its lock; `undefined` when it need not. */
   readonly alive: boolean | undefined;
@@ -138,7 +138,7 @@ function consequences({ sign, last }: Watched, patience: number): string[] {
   ];
 }
 
-function whoIsNext(waiting: number): string {
+function successorOf(waiting: number): string {
   return waiting === 0
     ? "The key is free."
     : `The first of its waiters (${count(waiting, "waiter")}) is being woken.`;

@@ -8,11 +8,11 @@ import { type Facts, showJob } from "./job-words.ts";
 import { QUEUE_HELP, QUEUE_OPTIONS, readJobName, withQueue } from "./queue.ts";
 
 export const why: Command = {
-  summary: "say why a job does not run: the keys it waits for, and behind whom",
+  summary: "report why a job does not run: the keys it waits for, and behind whom",
   takes: [...MASTER_OPTIONS, ...QUEUE_OPTIONS],
   help: `Usage: bullmq-redlock why [options] JOB
 
-Says why a job does not run: whether it is parked, on which keys, behind which holder
+Reports why a job does not run: whether it is parked, on which keys, behind which holder
 and at which position, since when, and when it comes back by itself. A job that waits for
 no key has another reason, which is named too. JOB is an id with --queue, or a name such
 as bull:invoices:17, as other commands print it. Changes nothing.

@@ -55,7 +55,7 @@ async function act(
   // Unknown, since code without types may return anything.
   const verdict: unknown = site === "same-origin" && (await authorize(request));
   if (verdict !== true) {
-    return messagePage(403, "Not allowed", "You may look at keys, and not act on them.");
+    return messagePage(403, "Not allowed", "You may see keys, and not act on them.");
   }
   const form = new URLSearchParams(await readForm(request));
   const key = new URL(request.url).searchParams.get("key") ?? "";

@@ -16,7 +16,7 @@ const FRONT = -1;
 
 const HOLD = /^an operator on [^()]+ \(hold\): /;
 
-/** Whether the holder is an operator who pauses the key: no work runs under the lock. */
+/** Whether the holder is an operator that pauses the key: no work runs under the lock. */
 export function isHold(holder: Holder | undefined): boolean {
   return HOLD.test(holder?.text ?? "");
 }

@@ -7,7 +7,7 @@ import { aborted, ends, Gate, next, useBench } from "./support.ts";
 const bench = useBench();
 const KEY = "account:{{data.account}}";
 
-test("a job whose lock is removed by force is told so, and its parked successor runs", async () => {
+test("a job whose lock is removed by force loses it, and its parked successor runs", async () => {
   const redlock = bench.redlock();
   const queue = bench.queue();
   const started = new Gate();

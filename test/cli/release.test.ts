@@ -19,7 +19,7 @@ async function ask(...args: string[]): Promise<Outcome> {
 }
 
 describe("release", () => {
-  it("says what may run twice, and removes nothing without --force or in a dry run", async () => {
+  it("reports what may run twice, and removes nothing without --force or in a dry run", async () => {
     await using lock = await redlock.acquire("account", { holder: "an import" });
     const refused = await ask();
     expect(refused.code).toBe(1);
@@ -39,7 +39,7 @@ describe("release", () => {
     expect(lock.held).toBe(true);
   });
 
-  it("removes the lock by force, with a master down: its holder loses it, and is told", async () => {
+  it("removes the lock by force, with a master down: its holder loses it", async () => {
     const lock = await redlock.acquire("account", { holder: "an import" });
     const other = new Redlock({ ...nodes.redlockOptions, ttl: 3_000 });
     const waiting = other.acquire("account", { waitTimeout: 30_000 });
@@ -62,7 +62,7 @@ describe("release", () => {
     await other.close();
   });
 
-  it("says of a holder that does not extend when the key is free by itself", async () => {
+  it("reports when the key is free by itself if the holder does not extend", async () => {
     await using lock = await redlock.acquire("account", { heartbeat: false });
     const { code, out } = await ask("--dry-run", "--timeout", "300");
     expect(code).toBe(0);

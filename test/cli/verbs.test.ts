@@ -153,7 +153,7 @@ describe("wake", () => {
     await holder.release();
   });
 
-  it("says that there is no waiter, and fails with 3 when too few masters answer", async () => {
+  it("reports that there is no waiter, and fails with 3 when too few masters answer", async () => {
     await (await redlock.acquire("account")).release();
     expect(await ask("wake", "account")).toEqual({
       code: 0,
