@@ -4,12 +4,16 @@ import { hostName } from "../host-name.ts";
 import { normaliseKey } from "../keys/normalise.ts";
 import { printable } from "../printable.ts";
 import { positionOf, type Waiter } from "../waiters/waiter.ts";
-import type { AcquireOptions } from "./acquire-request.ts";
 import type { Engine } from "./engine.ts";
 import type { HeldLock } from "./held-lock.ts";
 
-/** Options of a hold: how long to wait for the present holder. */
-export type HoldOptions = Pick<AcquireOptions, "waitTimeout" | "signal">;
+/** Options of a hold. */
+export interface HoldOptions {
+  /** How long to wait for the present holder, in whole milliseconds. @defaultValue 0 */
+  waitTimeout?: number;
+  /** Ends the wait; the hold then throws the signal's reason. */
+  signal?: AbortSignal;
+}
 
 /** Before all jobs: their smallest priority is 0. */
 const FRONT = -1;

@@ -13,7 +13,7 @@ const PROGRAM = `
 import { Queue, Worker } from "bullmq";
 import { Redlock, withLock } from "./dist/index.js";
 const [queueUrl, ...urls] = process.argv.slice(1);
-const redlock = new Redlock({ nodes: urls, restartGuard: "trust-new", ttl: 1_000, nodeTimeout: 250 });
+const redlock = new Redlock({ nodes: urls, restartGuard: "trust-new", ttl: 3_000, nodeTimeout: 250 });
 console.log(redlock.eventNames().length);
 const next = (event) => new Promise((resolve) => redlock.once(event, resolve));
 redlock.on("warning", () => {});
@@ -49,7 +49,7 @@ async function run(env: NodeJS.ProcessEnv): Promise<{ stdout: string; stderr: st
 
 it("logs locks, waiters and masters, a line each, under NODE_DEBUG=bullmq-redlock", async () => {
   // So that the masters vote.
-  const before = new Redlock({ ...nodes.redlockOptions, nodes: nodes.urls.slice(1), ttl: 1_000 });
+  const before = new Redlock({ ...nodes.redlockOptions, nodes: nodes.urls.slice(1), ttl: 3_000 });
   await (await before.acquire("any")).release();
   await before.close();
   await nodes.kill(3);
