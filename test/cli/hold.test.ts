@@ -112,7 +112,9 @@ describe("hold", () => {
       /^account is held by an import; the hold begins when it is released\naccount is not on hold: /,
     );
     const starting = startHold(...FOR_LONG);
-    await expect.poll(async () => (await redlock.inspect("account")).waiting).toBe(1);
+    await expect
+      .poll(async () => (await redlock.inspect("account")).waiting, { timeout: 15_000 })
+      .toBe(1);
     await lock.release();
     const { child, ended } = await starting;
     child.kill("SIGINT");

@@ -8,7 +8,7 @@ const REASON = "worker-3 hangs";
 let redlock: Redlock;
 
 beforeEach(() => {
-  redlock = new Redlock({ ...nodes.redlockOptions, ttl: 3_000 });
+  redlock = new Redlock({ ...nodes.redlockOptions, ttl: 3_000, maxTtl: 60_000 });
   return async () => await redlock.close();
 });
 
@@ -41,9 +41,11 @@ describe("release", () => {
 
   it("removes the lock by force, with a master down: its holder loses it", async () => {
     const lock = await redlock.acquire("account", { holder: "an import" });
-    const other = new Redlock({ ...nodes.redlockOptions, ttl: 3_000 });
+    const other = new Redlock({ ...nodes.redlockOptions, ttl: 3_000, maxTtl: 60_000 });
     const waiting = other.acquire("account", { waitTimeout: 30_000 });
-    await expect.poll(async () => (await redlock.inspect("account")).waiting).toBe(1);
+    await expect
+      .poll(async () => (await redlock.inspect("account")).waiting, { timeout: 10_000 })
+      .toBe(1);
     await nodes.kill(2);
     const lost = new Promise<LockLostError>((resolve) => {
       lock.signal.addEventListener("abort", () => resolve(lock.signal.reason as LockLostError));
@@ -63,7 +65,7 @@ describe("release", () => {
   });
 
   it("reports when the key is free by itself if the holder does not extend", async () => {
-    await using lock = await redlock.acquire("account", { heartbeat: false });
+    await using lock = await redlock.acquire("account", { ttl: 60_000, heartbeat: false });
     const { code, out } = await ask("--dry-run", "--timeout", "300");
     expect(code).toBe(0);
     expect(out).toMatch(

@@ -10,7 +10,7 @@ const queueNodes = useRedisNodes(1);
 let redlock: Redlock;
 
 beforeEach(() => {
-  redlock = new Redlock({ ...nodes.redlockOptions, ttl: 10_000 });
+  redlock = new Redlock({ ...nodes.redlockOptions, ttl: 10_000, maxTtl: 60_000 });
   return async () => await redlock.close();
 });
 
@@ -120,12 +120,16 @@ describe("cancel", () => {
 
 describe("wake", () => {
   it("wakes the first waiter of a free key, with a master down", async () => {
-    const holder = await redlock.acquire("account", { holder: "an import" });
+    // Its heartbeat would set the key again.
+    const lasting = { ttl: 60_000, heartbeat: false } as const;
+    const holder = await redlock.acquire("account", { holder: "an import", ...lasting });
     const { queue, worker } = serve({}, async () => "done");
     const parked = new Promise((resolve) => redlock.once("parked", resolve));
     const job = await queue.add("a", {});
     await parked;
-    await expect.poll(async () => (await redlock.inspect("account")).waiting).toBe(1);
+    await expect
+      .poll(async () => (await redlock.inspect("account")).waiting, { timeout: 10_000 })
+      .toBe(1);
     const held = await ask("wake", "account");
     expect(held).toEqual({
       code: 0,
