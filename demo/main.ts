@@ -58,6 +58,9 @@ async function onStage(
     progress.say(wrap(stage.describe(), 0));
     const troubles = new Set<string>();
     stage.crew.listen((news, pid) => {
+      if (news.kind === "reloaded") {
+        progress.say(`worker process ${pid}: ${news.rules} rules in force, ${news.added} new`);
+      }
       if (news.kind !== "trouble" || troubles.has(news.message)) return;
       troubles.add(news.message);
       progress.say(`worker process ${pid}: ${news.message}`);

@@ -34,6 +34,7 @@ export type News =
   | ({ kind: "completed"; at: number; manner: Manner } & Run)
   | ({ kind: "failed"; reason: string; code: string | undefined } & Run)
   | { kind: "master down"; master: string }
+  | { kind: "reloaded"; rules: number; added: number }
   | { kind: "trouble"; message: string };
 
 /** How a job was completed: `skipped` did not run, and `unlocked` ran without a lock, by its rule. */

@@ -15,7 +15,8 @@ const HELP = `Shows what one job at a time per entity means, with real servers a
   --input FILE     a file with one JSON value per line, each the data of a job
   --key TEMPLATE   what to lock for a job, made from its data
   --config RULES   a rules file, which defines it for each queue and job; the
-                   lock masters are those of the demo
+                   lock masters are those of the demo; a worker process that
+                   receives SIGHUP reads the file again
   --queue NAME     with --config: the queue of the jobs; default ${LOCKED}
   --job NAME       with --config: the name of the jobs; default ${JOB}
   --help           this text

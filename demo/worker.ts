@@ -64,7 +64,14 @@ tell({ kind: "ready" });
 /** The processor under the lock of a template or of a rules file. */
 async function locked() {
   if ("rules" in lock) {
-    const { redlock, wrap } = await loadLocks(lock.rules, { redlock: ofMasters });
+    const { redlock, wrap, reload } = await loadLocks(lock.rules, { redlock: ofMasters });
+    // `kill -HUP` reads the rules again, for jobs that start afterwards.
+    process.on("SIGHUP", () => {
+      reload().then(
+        ({ rules, added }) => tell({ kind: "reloaded", rules, added: added.length }),
+        ({ message }: Error) => tell({ kind: "trouble", message }),
+      );
+    });
     return { redlock, processor: wrap(work) };
   }
   const redlock = new Redlock(ofMasters);

@@ -7,6 +7,7 @@
 import { Queue, Worker } from "bullmq";
 import { loadLocks } from "bullmq-redlock/config";
 import { startRedisNodes } from "bullmq-redlock/testing";
+import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
 // Real servers, for this example only.
@@ -43,6 +44,9 @@ const processor = locks.wrap(async (job, _jobToken, _signal, lock) => {
 const invoices = new Queue("invoices", { connection });
 const worker = new Worker("invoices", processor, { connection, concurrency: 10 });
 
+// `kill -HUP PID` applies the changes in the file to jobs that start afterwards, without a restart.
+process.on("SIGHUP", () => locks.reload().catch((error: unknown) => console.error(error)));
+
 const jobs = [
   ...Array.from({ length: 10 }, (_, n) => ({ name: "charge", data: { accountId: n % 2 } })),
   { name: "mail", data: {} },
@@ -58,6 +62,11 @@ const allDone = new Promise<void>((resolve) => {
 await invoices.addBulk(jobs);
 await allDone;
 console.log("balances:", Object.fromEntries(balances));
+
+const reloaded = once(locks.redlock, "reloaded");
+process.kill(process.pid, "SIGHUP");
+const [{ rules, added }] = await reloaded;
+console.log(`reloaded: ${rules} rules, ${added.length} new`);
 
 await worker.close();
 await invoices.close();

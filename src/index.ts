@@ -1,3 +1,4 @@
+export { type DelayCause, inspectJob, type JobInspection } from "./bullmq/inspect-job.ts";
 export { getLock } from "./bullmq/job-lock.ts";
 export type {
   ConflictPolicy,
@@ -30,6 +31,9 @@ export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/node-options.ts";
 export type { FindingCode } from "./ready/findings.ts";
 
+export type { AwaitedKey } from "./redlock/find-keys.ts";
+export type { ForceReleaseOptions, ForceReleaseResult } from "./redlock/force-release.ts";
+export type { HoldOptions } from "./redlock/hold.ts";
 export type { KeyInspection, NodeInspection, WaiterInspection } from "./redlock/inspect.ts";
 export type { ListedKey } from "./redlock/list.ts";
 export type { RedlockOptions } from "./redlock/options.ts";
@@ -45,4 +49,5 @@ export type { QueueConnection } from "./ready/queue-server.ts";
 export { Redlock } from "./redlock/redlock.ts";
 export type { NodeStatus, RedlockStatus } from "./redlock/status.ts";
 export type { RedlockTelemetry } from "./redlock/telemetry.ts";
+export type { WakeResult } from "./redlock/wake.ts";
 export type { AcquireOptions } from "./redlock/acquire-request.ts";

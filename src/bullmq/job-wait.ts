@@ -83,6 +83,12 @@ export async function waitingSince(job: Job): Promise<number | undefined> {
   return isRecord(record) && record.run === runOf(job) - 1 ? record.since : undefined;
 }
 
+/** When the wait of a job began that is not active, in ms since 1970; `undefined` when its last run did not delay it. */
+export async function parkedSince(job: Job): Promise<number | undefined> {
+  const record = await readField(job, FIELD);
+  return isRecord(record) && record.run === runOf(job) ? record.since : undefined;
+}
+
 /** The fields to write when the job is delayed once more. */
 export function waitFields(job: Job, since: number, keys: readonly string[]): JobFields {
   const record: WaitRecord = { since, run: runOf(job), keys };

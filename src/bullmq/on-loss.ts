@@ -1,5 +1,6 @@
 import type { Job } from "bullmq";
 import type { LockLostError } from "../errors.ts";
+import { reasonOfRemoval } from "../redlock/force-release.ts";
 import type { Activation } from "./activation.ts";
 import type { JobFields } from "./bullmq-job.ts";
 import { backoff } from "./job-wait.ts";
@@ -24,17 +25,23 @@ export async function afterLoss(
 ): Promise<Error> {
   const { settings, job } = activation;
   if (outcome.kind === "threw" && !isAbout(outcome.error, loss)) loss.cause = outcome.error;
+  const { engine } = settings;
+  const removal =
+    loss.reason === "taken"
+      ? await reasonOfRemoval(engine, loss.keys, loss.fencingToken)
+      : undefined;
+  const what = removal === undefined ? loss.message : `${loss.message}; removed by ${removal}`;
   const losses = lossesOf(job);
   // A job that held its lock for too long would hold it for too long again.
   const forGood = settings.onLost === "fail" || loss.reason === "held-too-long";
   // The end of a program is not the job's failure.
   const isClosed = loss.reason === "closed";
   if (forGood || (losses >= MOST_LOSSES && !isClosed)) {
-    await activation.log(`${loss.message}; failed`);
+    await activation.log(`${what}; failed`);
     return loss;
   }
-  const delay = backoff(losses, undefined, settings.engine.random.fraction());
-  await activation.log(`${loss.message}; delayed without using an attempt, retry in ${delay} ms`);
+  const delay = backoff(losses, undefined, engine.random.fraction());
+  await activation.log(`${what}; delayed without using an attempt, retry in ${delay} ms`);
   const fields = isClosed ? undefined : lossFields(job, loss);
   return (await delayJob(activation, { keys: loss.keys, reason: "lost", delay, fields })).error;
 }

@@ -1,5 +1,4 @@
 import type { Job } from "bullmq";
-import { randomBytes } from "node:crypto";
 import { describeValue } from "../sentences.ts";
 import type { RedlockWarning } from "../events.ts";
 import { queueNameOf } from "../job-names.ts";
@@ -7,27 +6,15 @@ import { onAbort } from "../on-abort.ts";
 import { within } from "../pause.ts";
 import { printable } from "../printable.ts";
 import type { Engine } from "../redlock/engine.ts";
-import {
-  DEFAULT_LOCK_DURATION,
-  type JobWorker,
-  keepsFields,
-  runScript,
-  workerOf,
-} from "./bullmq-job.ts";
+import { DEFAULT_LOCK_DURATION, type JobWorker, keepsFields, workerOf } from "./bullmq-job.ts";
 import { BullmqAdapter } from "./bullmq-adapter.ts";
 import type { ActiveJobs } from "./job-waiter.ts";
 import type { LockSettings } from "./lock-settings.ts";
 import { mismatchesOfJob, mismatchesOfWorker } from "./mismatches.ts";
+import { canWake, makeQueueId } from "./queue-id.ts";
 
 /** How many milliseconds a job waits at most for the id of its queue. */
 const LONGEST_READ = 1_000;
-
-const ID_SCRIPT = {
-  name: "bullmqRedlockQueueId",
-  lua: `redis.call('SET', KEYS[1], ARGV[1], 'NX') return redis.call('GET', KEYS[1])`,
-};
-/** 96 bits: two queues do not get the same id by chance. */
-const ID_BYTES = 12;
 
 const contexts = new WeakMap<JobWorker, WorkerContext>();
 /** The closed `Redlock`s that have warned of a worker that is still open. */
@@ -148,7 +135,7 @@ export class WorkerContext {
 
   /** The first jobs of a worker share one request. */
   async #readId(engine: Engine): Promise<void> {
-    this.#reading ??= readQueueId(this.worker)
+    this.#reading ??= makeQueueId(this.worker)
       .then((id) => {
         this.#queueId = id;
       })
@@ -168,28 +155,4 @@ export class WorkerContext {
     this.#warned.add(warning.code);
     engine.events.emit("warning", warning);
   }
-}
-
-/**
- * Whether parked jobs of the worker's queue can be woken. On PostgreSQL they cannot: `promote` is not atomic there, and a job
- * that two processes promote may run twice.
- */
-function canWake(worker: JobWorker): boolean {
-  const { backend, qualifiedName } = worker;
-  if (qualifiedName === undefined || worker.toKey === undefined) return false;
-  // BullMQ 5 has Redis only.
-  return backend === undefined || "redisPrefix" in backend;
-}
-
-/**
- * Reads the id of a worker's queue, by which wait lists know it: a random id that is kept in the queue's own Redis, written by
- * the first worker that asks, and the name of the queue for people. It is the same for every process, also when a process
- * reaches that Redis by another address, through Sentinel, or as a cluster, and different for two servers with the same address.
- * @throws what the connection of the queue throws, or an error when the stored id is not one.
- */
-async function readQueueId(worker: JobWorker): Promise<string> {
-  const key = worker.toKey?.("redlock:id") ?? "";
-  const id = await runScript(worker, ID_SCRIPT, key, randomBytes(ID_BYTES).toString("base64url"));
-  if (typeof id !== "string" || id === "") throw new Error(`${key} is not an id of a queue`);
-  return `${id} ${worker.qualifiedName ?? ""}`;
 }

@@ -9,11 +9,16 @@ const OPTIONS = {
   node: { type: "string", multiple: true },
   cacert: { type: "string" },
   reason: { type: "string" },
+  for: { type: "string" },
+  force: { type: "boolean" },
+  "dry-run": { type: "boolean" },
   prefix: { type: "string" },
   timeout: { type: "string" },
   json: { type: "boolean" },
   job: { type: "string" },
   queue: { type: "string" },
+  redis: { type: "string" },
+  "queue-prefix": { type: "string" },
   ignore: { type: "string", multiple: true },
   port: { type: "string" },
   host: { type: "string" },
@@ -63,13 +68,22 @@ export const ANSWER_TIMEOUT = { min: 10, max: 60_000, otherwise: 2_000 };
 /** Reads `--timeout`, in ms. @throws {UsageError} */
 export function readTimeout(
   text: string | undefined,
-  { min, max, otherwise }: { min: number; max: number; otherwise: number },
+  { otherwise, ...bounds }: Bounds & { otherwise: number },
 ): number {
-  if (text === undefined) return otherwise;
+  return text === undefined ? otherwise : readTime("--timeout", text, bounds);
+}
+
+interface Bounds {
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Reads a time, in ms. @throws {UsageError} */
+export function readTime(option: string, text: string, { min, max }: Bounds): number {
   const ms = readDuration(/^\d+$/.test(text) ? Number(text) : text);
   if (ms !== undefined && ms >= min && ms <= max) return ms;
   throw new UsageError(
-    `--timeout: found "${text}", expected ${min} to ${max} ms, as a number or as in "5s"`,
+    `${option}: found "${text}", expected ${min} to ${max} ms, as a number or as in "5s"`,
   );
 }
 

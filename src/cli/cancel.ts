@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
-import { readHoldingJob, storedTextOf } from "../redlock/holder.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { ANSWER_TIMEOUT, readKey, readTimeout } from "./arguments.ts";
 import { type Command, EXIT } from "./command.ts";
@@ -65,7 +64,7 @@ interface Result {
 
 function describe({ key, holder, asked, stopped }: Result, patience: number): string {
   if (holder === undefined) return `${printable(key)} is free`;
-  const name = holderName({ holder, job: readHoldingJob(storedTextOf(holder)) });
+  const name = holderName(holder);
   if (stopped) return `${name} has stopped`;
   if (!asked) return `${name} does not use this library, and cannot be asked`;
   return `${name} was asked, and still runs after ${duration(patience)}: its onConflict may not be cancelInProgress, see --help`;

@@ -1,6 +1,6 @@
 import { LockKeyError, RedlockClosedError } from "../errors.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
-import { cancel } from "./cancel.ts";
+import { cancel, wake } from "./actions.ts";
 import { History } from "./history.ts";
 import { keyPage } from "./key-page.ts";
 import { KeyLists } from "./key-list.ts";
@@ -15,7 +15,7 @@ export type DashboardHandler = (request: Request) => Promise<Response>;
 /**
  * Makes a web page for operators: keys by number of waiters, one key, the masters, and waits over the last minutes.
  *
- * The page is read-only, unless `actions` allow viewers to ask holders to stop. It has no authentication of its own: mount it behind
+ * The page is read-only, unless `actions` allow viewers to ask holders to stop, and to wake waiters. It has no authentication of its own: mount it behind
  * that of your application. The handler listens to the `acquired` event of the `Redlock`, for the chart.
  * @throws {LockConfigError} for an option that cannot work.
  * @example app.use("/locks", authenticate, toNodeListener(createDashboard(redlock, { basePath: "/locks" })));
@@ -54,6 +54,10 @@ export function createDashboard(
     cancel: {
       methods: ["POST"],
       answer: (request) => cancel(request, { redlock, authorize, tokens }),
+    },
+    wake: {
+      methods: ["POST"],
+      answer: (request) => wake(request, { redlock, authorize, tokens }),
     },
   };
 

@@ -20,9 +20,9 @@ export async function keyPage(
     <p class="lead ${(summary.state === "unclear" || summary.state === "blocked") && "bad"}">
       ${headline(summary)}
     </p>
-    ${notice(summary, query.get("asked"))}
+    ${notice(summary, query.get("asked"))} ${wakeNotice(query.get("wake"))}
     ${describeKey(summary, engine.settings.prefix).map(section)}
-    ${tokens && cancelSection(summary, tokens)}`;
+    ${tokens && cancelSection(summary, tokens)} ${tokens && wakeSection(summary, tokens)}`;
   return { title: key, content, isLive: true };
 }
 
@@ -68,7 +68,7 @@ function cancelSection(summary: KeySummary, tokens: FormTokens): Html | undefine
   // Another holder gets another form: a click that was meant for this one does not reach the next.
   return html`<section data-id="cancel ${fencingToken}">
     <h2>Stop the holder</h2>
-    <p>Asks <bdi>${holderName(summary)}</bdi> to stop. Only jobs under cancelInProgress do.</p>
+    <p>Asks <bdi>${holderName(holder)}</bdi> to stop. Only jobs under cancelInProgress do.</p>
     <form method="post" action="cancel?${new URLSearchParams({ key }).toString()}">
       <input type="hidden" name="holder" value="${fencingToken}" />
       <input type="hidden" name="token" value="${tokens.make(key, fencingToken)}" />
@@ -76,4 +76,31 @@ function cancelSection(summary: KeySummary, tokens: FormTokens): Html | undefine
       <button>Ask it to stop</button>
     </form>
   </section>`;
+}
+
+/** Offered where a release has not done it: the key is free, and has waiters. */
+function wakeSection({ key, state, waiting }: KeySummary, tokens: FormTokens): Html | undefined {
+  if (state !== "free" || waiting === 0) return undefined;
+  return html`<section data-id="wake">
+    <h2>Wake the first waiter</h2>
+    <p>Workers do so within seconds. This checks the wait list now.</p>
+    <form method="post" action="wake?${new URLSearchParams({ key }).toString()}">
+      <input type="hidden" name="holder" value="0" />
+      <input type="hidden" name="token" value="${tokens.make(key, 0)}" />
+      <button>Wake it</button>
+    </form>
+  </section>`;
+}
+
+const WAKE_NOTICES: Readonly<Record<string, string>> = {
+  woken: "The key was reserved for the first waiter, which is being woken.",
+  reserved: "The key was reserved for a waiter already.",
+  held: "The key was taken in the meantime: its release wakes the next waiter.",
+  free: "The key has no waiter that can be woken.",
+};
+
+/** The outcome of {@link wakeSection}. */
+function wakeNotice(outcome: string | null): Html | undefined {
+  const text = Object.hasOwn(WAKE_NOTICES, outcome ?? "") && WAKE_NOTICES[outcome ?? ""];
+  return text ? html`<p class="good" role="status">${text}</p>` : undefined;
 }

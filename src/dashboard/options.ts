@@ -5,7 +5,7 @@ import { describeValue } from "../sentences.ts";
 /** Allows actions on the page, and decides for which requests. */
 export interface DashboardActions {
   /**
-   * Whether the sender of a request may ask holders to stop. Anything but `true`, or a promise of it, refuses. It is called for
+   * Whether the sender of a request may ask holders to stop, and wake waiters. Anything but `true`, or a promise of it, refuses. It is called for
    * each page of a key, and for each action. It must not read the body of the request.
    */
   authorize: (request: Request) => boolean | Promise<boolean>;
@@ -15,7 +15,7 @@ export interface DashboardActions {
 export interface DashboardOptions {
   /** The path of the page as the handler sees it, such as `/locks`. @defaultValue `/` */
   basePath?: string;
-  /** Allows viewers to ask the holder of a key to stop. @defaultValue the page is read-only */
+  /** Allows viewers to ask the holder of a key to stop, and to wake the first waiter of a free key. @defaultValue the page is read-only */
   actions?: DashboardActions;
 }
 

@@ -4,7 +4,7 @@ import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 export class FormTokens {
   readonly #secret = randomBytes(32);
 
-  /** The token for one holder of one key. */
+  /** The token for one holder of one key, or 0 for none. */
   make(key: string, fencingToken: number): string {
     return this.#digest(key, fencingToken).toString("base64url");
   }

@@ -1,4 +1,5 @@
 import { printable } from "../printable.ts";
+import { isHold } from "../redlock/hold.ts";
 import { isAnswer, isForgetful, isStuck, type KeySummary, nodesThat } from "./summary.ts";
 import { duration, list, shellQuoted, shellWord } from "./words.ts";
 
@@ -59,6 +60,11 @@ function adviseOnHeld({ key, holder, job, remaining }: KeySummary, prefix: strin
   if (holder?.kept) {
     return [
       `Nothing: the ${job === undefined ? "holder" : "job"} is done; the key is free ${end}.`,
+    ];
+  }
+  if (isHold(holder)) {
+    return [
+      `Nothing: an operator pauses this key. To end that: bullmq-redlock release ${shellWord(key)}`,
     ];
   }
   if (holder?.fencingToken === undefined) {

@@ -1,6 +1,7 @@
 import type { Holder } from "../errors.ts";
 import { describeHolder, explainVote } from "../sentences.ts";
 import { printable } from "../printable.ts";
+import { readHoldingJob, storedTextOf } from "../redlock/holder.ts";
 import type { NodeInspection, WaiterInspection } from "../redlock/inspect.ts";
 import { advise } from "./advise.ts";
 import { isTaken, type KeySummary } from "./summary.ts";
@@ -21,17 +22,16 @@ export function headline(summary: KeySummary): string {
     free: "free",
     unknown: "held or free: NOT CERTAIN, too few masters answered",
     voteless: `unavailable: ${voting} of ${count(nodes.length, "master")} can vote, a lock needs ${quorum}`,
-    held: holder?.kept ? keptFor(summary) : `held by ${holderName(summary)}${since}`,
+    held: holder?.kept ? keptFor(summary) : `held by ${holderName(holder)}${since}`,
     unclear: `unavailable: no ${quorum} masters name the same holder`,
     blocked: "blocked: a value that is no lock, or never expires, is stored under it",
   };
   return `${printable(summary.key)} is ${states[state]}`;
 }
 
-function keptFor(summary: KeySummary): string {
-  const { job, remaining } = summary;
+function keptFor({ job, holder, remaining }: KeySummary): string {
   const rest = remaining === undefined ? "a while" : `another ${duration(remaining)}`;
-  return `kept by minHold for ${rest}; ${job === undefined ? holderName(summary) : "the job"} is done`;
+  return `kept by minHold for ${rest}; ${job === undefined ? holderName(holder) : "the job"} is done`;
 }
 
 /** Everything that is known about a key, section by section. */
@@ -49,7 +49,8 @@ export function describeKey(summary: KeySummary, prefix: string, now = Date.now(
 }
 
 /** Names the holder of a key in a few words. */
-export function holderName({ job, holder }: Pick<KeySummary, "job" | "holder">): string {
+export function holderName(holder: Holder | undefined): string {
+  const job = readHoldingJob(storedTextOf(holder));
   return job === undefined ? describeHolder(holder) : `job ${printable(job.job)}`;
 }
 
@@ -60,7 +61,7 @@ export function holderOf(summary: KeySummary): string {
   const foreign = nodes.find(({ state }) => state === "foreign");
   if (holder === undefined && foreign !== undefined) return describeForeign(foreign);
   if (holder === undefined) return "no holder has a quorum";
-  return holder.kept ? `${holderName(summary)} (done; kept by minHold)` : holderName(summary);
+  return holder.kept ? `${holderName(holder)} (done; kept by minHold)` : holderName(holder);
 }
 
 function holderSection({ state, job, holder, age, remaining, lastToken }: KeySummary): Section {

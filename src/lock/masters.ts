@@ -79,6 +79,22 @@ export class Masters {
     this.broadcast(operation, args, { answer: settle, failure: settle, ...(late && { late }) });
   }
 
+  /** As {@link gather}. @returns the reply or the failure of each master. */
+  gatherAll<A, R>(
+    operation: Operation<A, R>,
+    args: A,
+    late?: (node: number, reply: R) => void,
+  ): Promise<(R | NodeError)[]> {
+    const replies: (R | NodeError)[] = [];
+    return new Promise((resolve) => {
+      const received = (node: number, reply: R | NodeError, open: number): void => {
+        replies[node] = reply;
+        if (open === 0) resolve(replies);
+      };
+      this.gather(operation, args, received, late);
+    });
+  }
+
   /** As {@link broadcast}, to one master. */
   ask<A, R>(node: number, operation: Operation<A, R>, args: A, responses: Responses<R>): void {
     // Requests that were started before are executed before.

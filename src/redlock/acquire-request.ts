@@ -33,9 +33,10 @@ export interface AcquireOptions {
   holder?: string;
 }
 
-/** What the job wrapper adds to an acquisition. */
+/** What the job wrapper, or a hold, adds to an acquisition. */
 export interface JobRequest {
-  readonly job: AskingJob;
+  /** Absent for a hold. */
+  readonly job?: AskingJob;
   /** When a job that was parked was first refused, in ms since 1970. Must not reject. */
   readonly waitingSince?: Promise<number | undefined>;
   /** The job as a waiter: it outlives the acquisition, and keeps its position after a conflict. */

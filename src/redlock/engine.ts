@@ -17,6 +17,7 @@ import {
   readAcquireRequest,
 } from "./acquire-request.ts";
 import { Acquirer } from "./acquirer.ts";
+import { logEvents } from "./debug-log.ts";
 import type { HeldLock } from "./held-lock.ts";
 import { type KeyInspection, surveyKey } from "./inspect.ts";
 import { makeContext, type Runtime } from "./make-context.ts";
@@ -80,6 +81,7 @@ export class Engine {
       held: this.#held,
       closing: this.closing,
     });
+    logEvents(events);
     const warning = warningAboutCount(settings.endpoints.length);
     // Deferred, so that a listener can be added first.
     if (warning !== undefined) queueMicrotask(() => events.emit("warning", warning));
@@ -182,7 +184,7 @@ export class Engine {
   #observed(request: AcquireRequest): Promise<HeldLock> {
     if (this.#observer === undefined) return this.#acquirer.acquire(request);
     const now = (): number => this.clock.now();
-    return this.#observer.acquiring(request.keys, request.job?.job.queueName, now, () =>
+    return this.#observer.acquiring(request.keys, request.job?.job?.queueName, now, () =>
       this.#acquirer.acquire(request),
     );
   }

@@ -19,10 +19,11 @@ const MEASURE = /#([\da-z]{2})-[\w-]{9}$/;
 /** The end of the text that a job stores: it distinguishes jobs, and means nothing to people. */
 const MARK = /(?<=\)) #[\w-]{12}$/;
 
-const stored = new WeakMap<Holder, string>();
+const stored = new WeakMap<Holder, StoredLock>();
 
 /** Reads the holder from a stored value. */
-export function toHolder({ token, text, kept }: StoredLock): Holder {
+export function toHolder(lock: StoredLock): Holder {
+  const { token, text, kept } = lock;
   const job = jobIn(text);
   const holder: Holder = {
     text: text && withoutMark(text),
@@ -31,7 +32,7 @@ export function toHolder({ token, text, kept }: StoredLock): Holder {
     ...(job === undefined ? {} : { job }),
     ...(kept ? { kept } : {}),
   };
-  if (text !== undefined) stored.set(holder, text);
+  stored.set(holder, lock);
   return holder;
 }
 
@@ -59,5 +60,11 @@ export function withoutMark(text: string): string {
 
 /** The text of a holder as it is stored, with its mark. */
 export function storedTextOf(holder: Holder | undefined): string | undefined {
-  return holder && (stored.get(holder) ?? holder.text);
+  return holder && (stored.get(holder)?.text ?? holder.text);
+}
+
+/** The random owner of a lock, which its release names; `undefined` for another program, and for an object made by hand. */
+export function ownerOf(holder: Holder | undefined): string | undefined {
+  const lock = holder && stored.get(holder);
+  return lock?.token === undefined ? undefined : lock.id;
 }

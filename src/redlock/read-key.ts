@@ -1,6 +1,7 @@
+import { LockUnavailableError, type NodeVote } from "../errors.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { type Reading, readOperation, type ReadReply } from "../lock/read-operation.ts";
-import type { NodeError } from "../redis/node-error.ts";
+import { NodeError } from "../redis/node-error.ts";
 
 /** What one master answered about a key. */
 export type KeyReply = ReadReply | NodeError;
@@ -11,13 +12,7 @@ export function readKey(
   key: string,
   page: Pick<Reading, "from" | "count"> = {},
 ): Promise<KeyReply[]> {
-  const replies: KeyReply[] = [];
-  return new Promise((resolve) => {
-    masters.gather(readOperation, { names, key, ...page }, (node, reply, open) => {
-      replies[node] = reply;
-      if (open === 0) resolve(replies);
-    });
-  });
+  return masters.gatherAll(readOperation, { names, key, ...page });
 }
 
 /** The replies of the masters that answered. */
@@ -28,4 +23,21 @@ export function answersOf(replies: readonly KeyReply[]): ReadReply[] {
 /** The reply with the longest wait list: a master that was away does not know all waiters. */
 export function longestList(replies: readonly KeyReply[]): ReadReply | undefined {
   return answersOf(replies).toSorted((a, b) => b.waiting - a.waiting)[0];
+}
+
+/** Throws unless a quorum has answered. @throws {LockUnavailableError} */
+export function requireQuorum(
+  { masters, nodeTimeout }: LockContext,
+  keys: readonly string[],
+  replies: readonly unknown[],
+): void {
+  const { names, quorum } = masters;
+  const votes = replies.map((reply, index): NodeVote => {
+    const node = names[index] ?? "";
+    return reply instanceof NodeError
+      ? { node, vote: reply.failure, cause: reply.message }
+      : { node, vote: "free", cause: undefined };
+  });
+  if (votes.filter(({ vote }) => vote === "free").length >= quorum) return;
+  throw new LockUnavailableError({ keys, votes, quorum, nodeTimeout });
 }

@@ -3,22 +3,25 @@ import { type Holder, LockConfigError, LockConflictError } from "../errors.ts";
 import { SafeEmitter } from "../events.ts";
 import { type LockKeys, normaliseKey } from "../keys/normalise.ts";
 import type { Lock } from "../lock/lock.ts";
-import { printable } from "../printable.ts";
 import type { ReadyOptions } from "../ready/ready.ts";
 import type { ReadyReport } from "../ready/report.ts";
-import { positionOf } from "../waiters/waiter.ts";
 import type { AcquireOptions } from "./acquire-request.ts";
+import { cancelHolder } from "./cancel-holder.ts";
 import { Engine } from "./engine.ts";
+import {
+  forceRelease,
+  type ForceReleaseOptions,
+  type ForceReleaseResult,
+} from "./force-release.ts";
+import { holdKey, type HoldOptions } from "./hold.ts";
 import { inspectKey, type KeyInspection, type WaiterInspection } from "./inspect.ts";
 import { type ListedKey, listKeys, listLocks } from "./list.ts";
 import { REAL_RUNTIME, type Runtime } from "./make-context.ts";
 import type { RedlockOptions } from "./options.ts";
 import type { RedlockStatus } from "./status.ts";
+import { type WakeResult, wakeKey } from "./wake.ts";
 import { walkWaiters } from "./walk-waiters.ts";
 import { describeValue } from "../sentences.ts";
-
-/** A holder gives way to later positions only: an operator's request counts as the latest. */
-const LATEST_POSITION = positionOf(Infinity, "~operator", "");
 
 let readEngine: (redlock: Redlock) => Engine;
 
@@ -130,13 +133,39 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
    */
   async cancel(key: string, by: string): Promise<Holder | undefined> {
-    const { holder } = await this.inspect(key);
-    if (holder?.fencingToken === undefined) return undefined;
-    const request = { key: normaliseKey(key), holder };
-    this.#engine.cancelRequests.ask(request, LATEST_POSITION, printable(by));
-    // Masters answer in order: after this answer, they have the request.
-    await this.inspect(key);
-    return holder;
+    this.#engine.assertOpen();
+    return await cancelHolder(this.#engine, normaliseKey(key), by);
+  }
+
+  /**
+   * Checks the wait list of a key now, and wakes the first waiter if the key is free. Workers do this by themselves within
+   * seconds; this is for a key whose waiters do not move.
+   * @throws as {@link inspect}.
+   */
+  async wake(key: string): Promise<WakeResult> {
+    this.#engine.assertOpen();
+    return await wakeKey(this.#engine, normaliseKey(key));
+  }
+
+  /**
+   * Pauses a key: acquires it as an operator, after its present holder and before all waiters, so that jobs of the key are
+   * parked until the release of the returned lock. The lock is extended like any other as long as this process lives.
+   * @param reason is shown to people as part of the holder.
+   * @throws as {@link acquire}; {@link LockConfigError} for an empty reason.
+   */
+  async hold(key: string, reason: string, options: HoldOptions = {}): Promise<Lock> {
+    return await holdKey(this.#engine, key, reason, options);
+  }
+
+  /**
+   * Removes the lock of a holder from all masters, as the last resort, and hands the key over to the first waiter. The holder
+   * goes on until its next heartbeat, at which its signal aborts: until then both may work at the same time. The value of
+   * another program is never removed.
+   * @throws as {@link inspect}; {@link LockConfigError} for an empty reason.
+   */
+  async forceRelease(key: string, options: ForceReleaseOptions): Promise<ForceReleaseResult> {
+    this.#engine.assertOpen();
+    return await forceRelease(this.#engine, normaliseKey(key), options);
   }
 
   /**

@@ -40,6 +40,8 @@ export class KeyWatcher implements Task {
   #interestedUntil = -Infinity;
   /** How many checks are under way: the watcher must not end before it has acted on their answers. */
   #checking = 0;
+  /** What the masters answered to the last check. */
+  #decision: ReservationDecision = { kind: "unknown" };
   #ended = false;
 
   constructor(key: string, parts: KeyWatcherParts) {
@@ -79,8 +81,11 @@ export class KeyWatcher implements Task {
     return tally.waking;
   }
 
-  /** Asks the masters about the reservation, removes waiters that are gone, and wakes the first one. */
-  async check({ gone = [] }: { gone?: Serving["gone"] } = {}): Promise<void> {
+  /**
+   * Asks the masters about the reservation, removes waiters that are gone, and wakes the first one.
+   * @returns what the masters decided in the end.
+   */
+  async check({ gone = [] }: { gone?: Serving["gone"] } = {}): Promise<ReservationDecision> {
     const { context, unresponsive } = this.#parts;
     const tally = new ReservationTally(context, this.key);
     this.due = Infinity;
@@ -92,6 +97,7 @@ export class KeyWatcher implements Task {
     );
     this.#checking -= 1;
     const { decision } = tally;
+    this.#decision = decision;
     if (decision.kind === "unknown" && this.#isInterested) {
       this.#checkBy(this.#now() + CHECK_INTERVAL);
     }
@@ -100,6 +106,8 @@ export class KeyWatcher implements Task {
     }
     await tally.waking;
     this.#endIfIdle();
+    // A check without the waiters that are gone may have followed.
+    return this.#decision;
   }
 
   /** Keeps the free key for `life` ms for a waiter of this process that still waits for other keys, as long as it exists. */

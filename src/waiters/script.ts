@@ -8,6 +8,7 @@ import { releaseOperation } from "../lock/release-operation.ts";
 import { composeScript } from "../redis/script.ts";
 import { cancelOperation, requestOperation } from "./cancel-operation.ts";
 import { dueOperation } from "./due-operation.ts";
+import { findOperation } from "./find-operation.ts";
 import { HOOKS_LUA } from "./hooks-lua.ts";
 import { joinOperation } from "./join-operation.ts";
 import { NEWEST_LUA } from "./newest-lua.ts";
@@ -32,6 +33,7 @@ export const lockOperations = [
   dueOperation,
   cancelOperation,
   requestOperation,
+  findOperation,
 ] as const;
 
 /** The script of a lock master: locks from below, and the wait lists that their hooks serve. */

@@ -1,6 +1,7 @@
 import { TimerHeap } from "../timer-heap.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import type { SkippedQueue, StoredWaiter } from "../lock/wait-list-hooks.ts";
+import type { ReservationDecision } from "./decide-reservation.ts";
 import { DueKeys } from "./due-keys.ts";
 import { HandOver } from "./hand-over.ts";
 import type { JoinReply, Newcomer } from "./join-operation.ts";
@@ -147,6 +148,11 @@ export class WaitLists {
   /** Reserves keys or slots that seem to be free for their first waiters, and wakes those. */
   async check(keys: readonly string[]): Promise<void> {
     await Promise.all(keys.map((key) => this.#watcher(key).check()));
+  }
+
+  /** As {@link check}, for one key. @returns what the masters decided. */
+  async wake(key: string): Promise<ReservationDecision> {
+    return await this.#watcher(key).check();
   }
 
   /** Leaves the wait lists of the keys; a reservation passes to the next waiter. */

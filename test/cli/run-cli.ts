@@ -22,8 +22,11 @@ interface RunOptions {
 }
 
 /** Starts the command line as a process of its own, which goes on. */
-export function startCli(args: readonly string[]): ChildProcessWithoutNullStreams {
-  return spawn(process.execPath, [PROGRAM, ...args]);
+export function startCli(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): ChildProcessWithoutNullStreams {
+  return spawn(process.execPath, [PROGRAM, ...args], { env: { ...process.env, ...env } });
 }
 
 /** Runs the command line as a process of its own. */

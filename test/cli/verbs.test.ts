@@ -2,7 +2,7 @@ import { type Job, Queue, Worker } from "bullmq";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Redlock, withLock, type WithLockOptions } from "../../src/index.ts";
 import { Gate } from "../bullmq/support.ts";
-import { useRedisNodes } from "../support/redis.ts";
+import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { cli, type Outcome } from "./run-cli.ts";
 
 const nodes = useRedisNodes(3);
@@ -10,7 +10,7 @@ const queueNodes = useRedisNodes(1);
 let redlock: Redlock;
 
 beforeEach(() => {
-  redlock = new Redlock({ ...nodes.redlockOptions, ttl: 10_000 });
+  redlock = new Redlock({ ...nodes.redlockOptions, ttl: 10_000, maxTtl: 60_000 });
   return async () => await redlock.close();
 });
 
@@ -115,6 +115,62 @@ describe("cancel", () => {
     await (await redlock.acquire("account")).release();
     const { code, out } = await ask("cancel", "account");
     expect({ code, out }).toEqual({ code: 0, out: "account is free\n" });
+  });
+});
+
+describe("wake", () => {
+  it("wakes the first waiter of a free key, with a master down", async () => {
+    // Its heartbeat would set the key again.
+    const lasting = { ttl: 60_000, heartbeat: false } as const;
+    const holder = await redlock.acquire("account", { holder: "an import", ...lasting });
+    const { queue, worker } = serve({}, async () => "done");
+    const parked = new Promise((resolve) => redlock.once("parked", resolve));
+    const job = await queue.add("a", {});
+    await parked;
+    await expect
+      .poll(async () => (await redlock.inspect("account")).waiting, { timeout: 10_000 })
+      .toBe(1);
+    const held = await ask("wake", "account");
+    expect(held).toEqual({
+      code: 0,
+      out: "account is held by an import; its 1 waiter is woken when it is released\n",
+      notes: "",
+    });
+
+    // The release wakes no waiter: the key is due only when the lock would have expired.
+    await Promise.all(
+      redisClients(nodes).map(async (client) => await client.del("redlock:account")),
+    );
+    await nodes.kill(2);
+    const completed = new Promise((resolve) => worker.once("completed", resolve));
+    const { code, out, notes } = await ask("wake", "account", "--json");
+    await completed;
+    await nodes.restart(2);
+    expect([code, notes]).toEqual([0, ""]);
+    expect(JSON.parse(out)).toMatchObject({
+      key: "account",
+      outcome: "woken",
+      waiter: { job: `bull:invoices:${job.id}` },
+      waiting: 1,
+      holder: null,
+    });
+    await holder.release();
+  });
+
+  it("reports that there is no waiter, and fails with 3 when too few masters answer", async () => {
+    await (await redlock.acquire("account")).release();
+    expect(await ask("wake", "account")).toEqual({
+      code: 0,
+      out: "account is free, and has no waiters\n",
+      notes: "",
+    });
+    await nodes.kill(1);
+    await nodes.kill(2);
+    const { code, out } = await ask("wake", "account", "--json", "--timeout", "500");
+    await nodes.restart(1);
+    await nodes.restart(2);
+    expect(code).toBe(3);
+    expect(JSON.parse(out)).toMatchObject({ error: { exitCode: 3 } });
   });
 });
 

@@ -1,5 +1,7 @@
 import { describe, expect, it, vi } from "vitest";
 import type { DashboardActions } from "../../src/dashboard/index.ts";
+import { engineOf } from "../../src/redlock/redlock.ts";
+import { positionOf } from "../../src/waiters/waiter.ts";
 import { ask, keyPath, memoryNodes, wordsOf } from "./support.ts";
 
 /** A key that is held, and a page on which `authorize` decides. */
@@ -94,5 +96,32 @@ describe("a request to stop", () => {
     expect(response.status).toBe(403);
     expect(text).toContain("read-only");
     expect(cancel).not.toHaveBeenCalled();
+  });
+});
+
+describe("a request to wake", () => {
+  it("is offered for a free key with waiters, wakes the first one, and shows it", async () => {
+    const masters = memoryNodes();
+    const redlock = masters.redlock();
+    const page = ask(redlock, { actions: { authorize: () => true } });
+    expect((await page(keyPath("k"))).text).not.toContain("Wake it");
+    // A parked job whose process is gone.
+    const position = positionOf(1_000, "id bull:invoices", "7");
+    const waiter = { position, priority: 0, queueId: "id bull:invoices", run: 1 };
+    const how = { state: "parked", tries: 0, keptFor: 1_000 } as const;
+    await engineOf(redlock).waitLists.join({ ...waiter, replaceable: false }, ["k"], how);
+    const form = formOf((await page(keyPath("k"))).text);
+    expect((await page("/wake?key=other", post(form))).response.status).toBe(403);
+    const { response } = await page("/wake?key=k", post(form));
+    const location = response.headers.get("location");
+    expect([response.status, location]).toEqual([303, "key?key=k&wake=woken"]);
+    expect(wordsOf((await page(`/${location}`)).text)).toContain("which is being woken");
+  });
+
+  it("is refused by a dashboard without actions", async () => {
+    const redlock = memoryNodes().redlock();
+    const wake = vi.spyOn(redlock, "wake");
+    expect((await ask(redlock)("/wake?key=k", post({}))).response.status).toBe(403);
+    expect(wake).not.toHaveBeenCalled();
   });
 });

@@ -92,6 +92,25 @@ describe.concurrent("the demo", { timeout: PATIENCE }, () => {
     expect(refused.output).toContain("    and 2 more\n");
   });
 
+  test("reads its rules again in a worker process that receives SIGHUP", async () => {
+    const lines = Array.from({ length: 200 }, (_, i) => JSON.stringify({ order: i % 5 }));
+    const path = await write("reload.jsonl", lines);
+    const nodes = "nodes: [redis://a, redis://b, redis://c]";
+    const rule = '  - { queue: orders, key: "order:{{data.order}}" }';
+    const rules = await write("reload.yaml", [nodes, "rules:", rule]);
+    const demo = startDemo(["--input", path, "--config", rules, "--queue", "orders"]);
+    const [, first, second] = await demo.prints(/worker\s+processes\s+(\d+),\s+(\d+)/);
+    await write("reload.yaml", [nodes, "rules:", rule, "  - { key: null }"]);
+    process.kill(Number(first), "SIGHUP");
+    await demo.prints(new RegExp(`worker process ${first}: 2 rules in force, 1 new`));
+    await write("reload.yaml", [nodes, "rules:", "  - { kye: null }"]);
+    process.kill(Number(second), "SIGHUP");
+    await demo.prints(new RegExp(`worker process ${second}: 2 problems\\s+\\S+reload\\.yaml`));
+    const { code, output } = await demo.ended;
+    expect(code, output).toBe(0);
+    expect(output).toContain("one job at a time per key: yes");
+  });
+
   test("runs the lines of a file by rules, on masters of its own", async () => {
     const rules = await write("rules.yaml", [
       'nodes: ["${NOT_SET}"]',

@@ -30,6 +30,7 @@ const expected: Record<string, RegExp[]> = {
     /invoices mail -> no-lock \[\]/,
     /invoices charge -> refused \[\] job invoices:no id: data\.accountId: found nothing/,
     /mail ran under \[\]/,
+    /reloaded: \d+ rules, 0 new/,
     /balances: \{ '0': 500, '1': 500 \}/,
   ],
   "testing/real-servers.ts": [/^still done$/m],

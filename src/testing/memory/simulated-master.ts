@@ -99,6 +99,7 @@ export class SimulatedMaster {
       scan: locks.scan.bind(locks),
       join: waitLists.join.bind(waitLists),
       serve: waitLists.serve.bind(waitLists),
+      find: waitLists.find.bind(waitLists),
       due: waitLists.due.bind(waitLists),
       cancel: ({ names, key, token, position, by }: CancelRequest & { names: Names }) => {
         const request = JSON.stringify([key, token, position, by]);

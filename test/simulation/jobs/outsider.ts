@@ -10,7 +10,8 @@ export function scheduleOutsider(
   const { redlock, host } = begin([]);
   const use = async (): Promise<void> => {
     const key = outsider.keys[Math.floor(random.fraction() * outsider.keys.length)] ?? "";
-    const lock = await redlock.tryAcquire(key).catch(() => null);
+    if (outsider.wakes) await redlock.wake(key).catch(() => undefined);
+    const lock = outsider.wakes ? null : await redlock.tryAcquire(key).catch(() => null);
     await new Promise<void>((resolve) => {
       host.timer(outsider.holds * random.fraction(), resolve);
     });

@@ -62,11 +62,15 @@ export interface JobScenario {
   readonly deploys?: { readonly every: number; readonly away?: number; readonly kills?: boolean };
   /** Share of the parkings after which the process dies, before it has said so; it is started anew three seconds later. */
   readonly diesParking?: number;
-  /** A program without workers takes one of the keys, for so many ms at most, and pauses for so many at most. */
+  /**
+   * A program without workers takes one of the keys, for so many ms at most, and pauses for so many at most. With `wakes` it takes
+   * none, and asks for the first waiter of a key to be woken.
+   */
   readonly outsider?: {
     readonly keys: readonly string[];
     readonly holds: number;
     readonly pauses: number;
+    readonly wakes?: true;
   };
   /** People remove parked jobs, or promote all of them: so often, in ms. */
   readonly meddling?: { readonly remove?: number; readonly promote?: number };
@@ -386,6 +390,12 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     jobs: [STREAM],
     hold: 500,
     duration: 60_000,
+  }),
+  scenario("an operator wakes waiters all the time", {
+    jobs: [STREAM],
+    hold: 400,
+    ...CALM,
+    outsider: { keys: ["a", "b", "c"], holds: 0, pauses: 100, wakes: true },
   }),
   scenario("people meddle", {
     jobs: [STREAM],

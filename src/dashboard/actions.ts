@@ -10,14 +10,43 @@ const LARGEST_FORM = 8_192;
 /** The longest reason, in characters; the rest is cut. */
 const LONGEST_REASON = 200;
 
+/** What actions need. */
+interface Parts {
+  readonly redlock: Redlock;
+  readonly authorize: Settings["authorize"];
+  readonly tokens: FormTokens;
+}
+
 /** Asks the holder of a key to stop. @returns the address of the next page, or a page with the reason of a refusal. */
-export async function cancel(
+export async function cancel(request: Request, parts: Parts): Promise<string | Page> {
+  return await act(request, parts, async ({ key, holder: asked, reason }) => {
+    const by = operator(reason === "" ? undefined : reason);
+    const { holder } = await parts.redlock.inspect(key);
+    if (holder?.fencingToken === asked) await parts.redlock.cancel(key, by);
+    return { asked: String(asked) };
+  });
+}
+
+/** Wakes the first waiter of a free key. @returns as {@link cancel}. */
+export async function wake(request: Request, parts: Parts): Promise<string | Page> {
+  return await act(request, parts, async ({ key }) => ({
+    wake: (await parts.redlock.wake(key)).outcome,
+  }));
+}
+
+/** What a viewer has sent. */
+interface Order {
+  readonly key: string;
+  /** The fencing token of the holder that the viewer saw; 0 for none. */
+  readonly holder: number;
+  readonly reason: string;
+}
+
+/** @param carryOut does what was asked for, and gives what the next page needs to know. */
+async function act(
   request: Request,
-  {
-    redlock,
-    authorize,
-    tokens,
-  }: { redlock: Redlock; authorize: Settings["authorize"]; tokens: FormTokens },
+  { authorize, tokens }: Parts,
+  carryOut: (order: Order) => Promise<Record<string, string>>,
 ): Promise<string | Page> {
   if (authorize === undefined) {
     return messagePage(403, "Not allowed", "This dashboard is read-only.");
@@ -26,24 +55,22 @@ export async function cancel(
   // Unknown, since code without types may return anything.
   const verdict: unknown = site === "same-origin" && (await authorize(request));
   if (verdict !== true) {
-    return messagePage(403, "Not allowed", "You may not ask holders to stop.");
+    return messagePage(403, "Not allowed", "You may see keys, and not act on them.");
   }
   const form = new URLSearchParams(await readForm(request));
   const key = new URL(request.url).searchParams.get("key") ?? "";
-  const asked = Number(form.get("holder"));
-  if (!tokens.isValid(form.get("token") ?? "", key, asked)) {
+  const holder = Number(form.get("holder"));
+  if (!tokens.isValid(form.get("token") ?? "", key, holder)) {
     return messagePage(403, "Not allowed", "The form is too old, or not from this dashboard.");
   }
   const reason = (form.get("reason") ?? "").trim().slice(0, LONGEST_REASON);
-  const by = operator(reason === "" ? undefined : reason);
   try {
-    const { holder } = await redlock.inspect(key);
-    if (holder?.fencingToken === asked) await redlock.cancel(key, by);
+    const outcome = await carryOut({ key, holder, reason });
+    return `key?${new URLSearchParams({ key, ...outcome }).toString()}`;
   } catch (error) {
     if (!(error instanceof LockUnavailableError)) throw error;
-    return messagePage(503, "Not asked", "Too few masters answer to ask the holder.");
+    return messagePage(503, "Not done", "Too few masters answer.");
   }
-  return `key?${new URLSearchParams({ key, asked: String(asked) }).toString()}`;
 }
 
 /** Reads a form; "" when it is too large. */

@@ -1,0 +1,44 @@
+import { randomBytes } from "node:crypto";
+import { type JobWorker, runScript } from "./bullmq-job.ts";
+
+const MAKE_SCRIPT = {
+  name: "bullmqRedlockQueueId",
+  lua: `redis.call('SET', KEYS[1], ARGV[1], 'NX') return redis.call('GET', KEYS[1])`,
+};
+const READ_SCRIPT = {
+  name: "bullmqRedlockReadQueueId",
+  lua: `return redis.call('GET', KEYS[1])`,
+};
+/** 96 bits: two queues do not get the same id by chance. */
+const ID_BYTES = 12;
+
+/**
+ * Whether parked jobs of the worker's queue can be woken. On PostgreSQL they cannot: `promote` is not atomic there, and a job
+ * that two processes promote may run twice.
+ */
+export function canWake(worker: JobWorker): boolean {
+  const { backend, qualifiedName } = worker;
+  if (qualifiedName === undefined || worker.toKey === undefined) return false;
+  // BullMQ 5 has Redis only.
+  return backend === undefined || "redisPrefix" in backend;
+}
+
+/**
+ * Reads the id of a worker's queue, by which wait lists know it: a random id that is kept in the queue's own Redis, written by
+ * the first worker that asks, and the name of the queue for people. It is the same for every process, also when a process
+ * reaches that Redis by another address, through Sentinel, or as a cluster, and different for two servers with the same address.
+ * @throws what the connection of the queue throws, or an error when the stored id is not one.
+ */
+export async function makeQueueId(worker: JobWorker): Promise<string> {
+  const key = worker.toKey?.("redlock:id") ?? "";
+  const id = await runScript(worker, MAKE_SCRIPT, key, randomBytes(ID_BYTES).toString("base64url"));
+  if (typeof id !== "string" || id === "") throw new Error(`${key} is not an id of a queue`);
+  return `${id} ${worker.qualifiedName ?? ""}`;
+}
+
+/** As {@link makeQueueId}, and writes none: `undefined` when no worker with locks has taken up a job of the queue. */
+export async function readQueueId(queue: JobWorker): Promise<string | undefined> {
+  if (!canWake(queue)) return undefined;
+  const id = await runScript(queue, READ_SCRIPT, queue.toKey?.("redlock:id") ?? "", "");
+  return typeof id === "string" && id !== "" ? `${id} ${queue.qualifiedName ?? ""}` : undefined;
+}

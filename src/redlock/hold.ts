@@ -1,0 +1,57 @@
+import { requireText } from "../check-options.ts";
+import { type Holder, LockConfigError } from "../errors.ts";
+import { hostName } from "../host-name.ts";
+import { normaliseKey } from "../keys/normalise.ts";
+import { printable } from "../printable.ts";
+import { positionOf, type Waiter } from "../waiters/waiter.ts";
+import type { Engine } from "./engine.ts";
+import type { HeldLock } from "./held-lock.ts";
+
+/** Options of a hold. */
+export interface HoldOptions {
+  /** How long to wait for the present holder, in whole milliseconds. @defaultValue 0 */
+  waitTimeout?: number;
+  /** Ends the wait; the hold then throws the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** Before all jobs: their smallest priority is 0. */
+const FRONT = -1;
+
+const HOLD = /^an operator on [^()]+ \(hold\): /;
+
+/** Whether the holder is an operator that pauses the key: no work runs under the lock. */
+export function isHold(holder: Holder | undefined): boolean {
+  return HOLD.test(holder?.text ?? "");
+}
+
+/** Returns a reason that people can read. @throws {LockConfigError} when there is none. */
+export function checkReason(reason: unknown): string {
+  const expected = "a reason for people, such as a migration";
+  requireText("reason", reason, expected);
+  if (reason.trim() === "") {
+    throw new LockConfigError({ path: "reason", found: "an empty text", expected });
+  }
+  return printable(reason.trim());
+}
+
+/** Acquires a key to pause it, before all other waiters. */
+export async function holdKey(
+  engine: Engine,
+  key: string,
+  reason: string,
+  options: HoldOptions,
+): Promise<HeldLock> {
+  const { context, clock, random, waitLists } = engine;
+  const holder = `an operator on ${hostName()} (hold): ${checkReason(reason)}`;
+  const queueId = `~${context.process}`;
+  const position = positionOf(clock.wall(), queueId, random.owner());
+  const waiter: Waiter = { position, priority: FRONT, queueId, run: 1, replaceable: false };
+  try {
+    return await engine.acquire(key, { ...options, holder }, false, { waiter });
+  } catch (error) {
+    // A waiter that is given outlives its acquisition; this one does not.
+    await waitLists.leave(waiter, [normaliseKey(key)]);
+    throw error;
+  }
+}

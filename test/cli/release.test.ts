@@ -1,0 +1,111 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { type LockLostError, Redlock } from "../../src/index.ts";
+import { redisClients, useRedisNodes } from "../support/redis.ts";
+import { cli, type Outcome } from "./run-cli.ts";
+
+const nodes = useRedisNodes(3);
+const REASON = "worker-3 hangs";
+let redlock: Redlock;
+
+beforeEach(() => {
+  redlock = new Redlock({ ...nodes.redlockOptions, ttl: 3_000, maxTtl: 60_000 });
+  return async () => await redlock.close();
+});
+
+async function ask(...args: string[]): Promise<Outcome> {
+  return await cli(["release", "account", ...args], {
+    env: { BULLMQ_REDLOCK_NODES: nodes.urls.join(",") },
+  });
+}
+
+describe("release", () => {
+  it("reports what may run twice, and removes nothing without --force or in a dry run", async () => {
+    await using lock = await redlock.acquire("account", { holder: "an import" });
+    const refused = await ask();
+    expect(refused.code).toBe(1);
+    expect(refused.out).toMatch(/^account is held by an import, for .*\nThe holder is alive: /);
+    expect(refused.out).toContain("WORK MAY RUN TWICE");
+    expect(refused.out).toContain("Nothing was removed: that takes --force and --reason TEXT.\n");
+    const dry = await ask("--force", "--reason", REASON, "--dry-run", "--json");
+    expect(dry).toMatchObject({ code: 0, notes: "" });
+    expect(JSON.parse(dry.out)).toMatchObject({
+      key: "account",
+      holder: { text: "an import", fencingToken: lock.fencingToken },
+      hold: false,
+      alive: true,
+      removed: false,
+      dryRun: true,
+    });
+    expect(lock.held).toBe(true);
+  });
+
+  it("removes the lock by force, with a master down: its holder loses it", async () => {
+    const lock = await redlock.acquire("account", { holder: "an import" });
+    const other = new Redlock({ ...nodes.redlockOptions, ttl: 3_000, maxTtl: 60_000 });
+    const waiting = other.acquire("account", { waitTimeout: 30_000 });
+    await expect
+      .poll(async () => (await redlock.inspect("account")).waiting, { timeout: 10_000 })
+      .toBe(1);
+    await nodes.kill(2);
+    const lost = new Promise<LockLostError>((resolve) => {
+      lock.signal.addEventListener("abort", () => resolve(lock.signal.reason as LockLostError));
+    });
+    const { code, out } = await ask("--force", "--reason", REASON);
+    expect(out).toMatch(/\nRemoved, for the reason: an operator on .+: worker-3 hangs\n/);
+    expect(out).toMatch(/\nThe first of its waiters \(1 waiter\) is being woken\.\n$/);
+    expect(code).toBe(0);
+    const next = await waiting;
+    expect((await lost).reason).toBe("taken");
+    await nodes.restart(2);
+    expect(next.held).toBe(true);
+    expect(next.fencingToken).toBeGreaterThan(lock.fencingToken);
+    expect(await lock.release()).toBe("expired");
+    expect(await next.release()).toBe("released");
+    await other.close();
+  });
+
+  it("reports when the key is free by itself if the holder does not extend", async () => {
+    await using lock = await redlock.acquire("account", { ttl: 60_000, heartbeat: false });
+    const { code, out } = await ask("--dry-run", "--timeout", "300");
+    expect(code).toBe(0);
+    expect(out).toMatch(
+      /has not extended its lock for 300 ms: .* free by itself within [\d.]+ m?s/,
+    );
+    expect(lock.held).toBe(true);
+  });
+
+  it("never removes the value of another program", async () => {
+    const clients = redisClients(nodes);
+    for (const value of ["a value of redsync", "1:"]) {
+      await Promise.all(
+        clients.map((client) => client.set("redlock:account", value, "PX", 60_000)),
+      );
+      const { code, out } = await ask("--force", "--reason", REASON);
+      expect(code).toBe(1);
+      expect(out).toContain("removes no value of another program");
+      expect(await Promise.all(clients.map((client) => client.get("redlock:account")))).toEqual([
+        value,
+        value,
+        value,
+      ]);
+    }
+  });
+
+  it("finds a free key free, and takes a reason with --force", async () => {
+    await (await redlock.acquire("account")).release();
+    expect(await ask()).toEqual({ code: 0, out: "account is free\n", notes: "" });
+    const { code, notes } = await ask("--force");
+    expect(code).toBe(2);
+    expect(notes).toContain("release --force takes a reason");
+  });
+
+  it("fails with 3 when too few masters answer", async () => {
+    await nodes.kill(1);
+    await nodes.kill(2);
+    const { code, out } = await ask("--force", "--reason", REASON, "--json");
+    await nodes.restart(1);
+    await nodes.restart(2);
+    expect(code).toBe(3);
+    expect(JSON.parse(out)).toMatchObject({ error: { exitCode: 3 } });
+  });
+});

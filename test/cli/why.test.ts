@@ -1,0 +1,174 @@
+import { type Job, Queue, Worker } from "bullmq";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { Redlock, withLock } from "../../src/index.ts";
+import { useRedisNodes } from "../support/redis.ts";
+import { cli, type Outcome } from "./run-cli.ts";
+
+const nodes = useRedisNodes(3);
+const queueNodes = useRedisNodes(1);
+let redlock: Redlock;
+let queue: Queue;
+
+beforeEach(() => {
+  redlock = new Redlock({ ...nodes.redlockOptions, ttl: 10_000 });
+  queue = new Queue("invoices", { connection: { url: queueNodes.urls[0]! } });
+  return async () => {
+    await queue.close();
+    await redlock.close();
+  };
+});
+
+function environment(): NodeJS.ProcessEnv {
+  return {
+    BULLMQ_REDLOCK_NODES: nodes.urls.join(","),
+    BULLMQ_REDLOCK_REDIS: queueNodes.urls[0]!,
+  };
+}
+
+async function ask(...args: string[]): Promise<Outcome> {
+  return await cli(["why", ...args], { env: environment() });
+}
+
+function work(onConflict: "delay" | "skip" = "delay"): Worker {
+  const worker = new Worker(
+    "invoices",
+    withLock({ redlock, key: "account:{{data.account}}", onConflict }, async (job: Job) => {
+      if (job.name === "fails") throw new Error("no such account");
+    }),
+    { connection: { url: queueNodes.urls[0]! } },
+  );
+  onTestFinished(async () => await worker.close());
+  return worker;
+}
+
+function next(event: "parked" | "skipped"): Promise<unknown> {
+  return new Promise((resolve) => redlock.once(event, resolve));
+}
+
+describe("why", () => {
+  it("names keys, holder, position and alarm of a parked job, with a master down", async () => {
+    await using _ = await redlock.acquire("account:42", { holder: "an import" });
+    work();
+    const parked = next("parked");
+    const job = await queue.add("a", { account: 42 });
+    await parked;
+    await expect
+      .poll(async () => (await redlock.inspect("account:42")).waiting, { timeout: 10_000 })
+      .toBe(1);
+    await nodes.kill(2);
+    const human = await ask(`bull:invoices:${job.id}`);
+    const { code, out, notes } = await ask(job.id!, "--queue", "invoices", "--json");
+    await nodes.restart(2);
+    expect(human).toMatchObject({ code: 0, notes: "" });
+    expect(human.out).toMatch(
+      /^job bull:invoices:1 is parked: it waits for account:42, for [\d.]+ m?s\n/,
+    );
+    expect(human.out).toMatch(
+      /\n +KEY +HOLDER +FOR +POSITION\n +account:42 +an import +.+ 1 of 1\n/,
+    );
+    expect(human.out).toMatch(/comes back and asks for its lock again in [\d.]+ s \(20\d\d-/);
+    expect(human.out).toContain("bullmq-redlock inspect account:42\n");
+    expect([code, notes]).toEqual([0, ""]);
+    expect(JSON.parse(out)).toMatchObject({
+      job: `bull:invoices:${job.id}`,
+      state: "delayed",
+      delayedBy: "parked",
+      waitingSince: expect.any(Number),
+      returnsAt: expect.any(Number),
+      keys: [{ key: "account:42", position: 1, waiting: 1, holder: { text: "an import" } }],
+      queuePaused: false,
+      workers: 1,
+    });
+  });
+
+  it("names the other reason of a job that waits for no key", async () => {
+    const waiting = await queue.add("a", { account: 42 });
+    const late = await queue.add("a", { account: 42 }, { delay: 60_000 });
+    expect((await ask(waiting.id!, "--queue", "invoices")).out).toBe(
+      `job bull:invoices:${waiting.id} waits for a worker\n\nThe queue has NO WORKERS.\n`,
+    );
+    expect((await ask(late.id!, "--queue", "invoices")).out).toMatch(
+      /is delayed by its own delay, and waits for no key\n\nIt runs in [\d.]+ s \(/,
+    );
+    await using _ = await redlock.acquire("account:7", { holder: "an import" });
+    const worker = work("skip");
+    const failed = new Promise((resolve) => worker.once("failed", resolve));
+    const skipping = next("skipped");
+    const fails = await queue.add("fails", { account: 42 });
+    const skipped = await queue.add("a", { account: 7 });
+    await Promise.all([failed, skipping]);
+    await expect.poll(async () => await skipped.getState(), { timeout: 10_000 }).toBe("completed");
+    await queue.pause();
+    const paused = await queue.add("a", { account: 42 });
+    const outs = await Promise.all(
+      [waiting, fails, skipped, paused].map(
+        async ({ id }) => await ask(id!, "--queue", "invoices"),
+      ),
+    );
+    expect(outs.map(({ code }) => code)).toEqual([0, 0, 0, 0]);
+    expect(outs[0]!.out).toMatch(/^job bull:invoices:1 completed at 20\d\d-.* UTC\n$/);
+    expect(outs[1]!.out).toMatch(/ failed at 20\d\d-.* UTC: "no such account"\n$/);
+    expect(outs[2]!.out).toMatch(
+      / completed at .* without having run \(conflict\): account:7 was held by an import\n$/,
+    );
+    expect(outs[3]!.out).toContain("The queue is PAUSED");
+  });
+
+  it("ends with 1 for a job or a queue that is not there, and writes nothing", async () => {
+    await queue.waitUntilReady();
+    await queue.add("a", {});
+    const job = await ask("no-such-job", "--queue", "invoices");
+    expect(job).toMatchObject({ code: 1, notes: "" });
+    expect(job.out).toMatch(/^there is no job bull:invoices:no-such-job: it was removed, or/);
+    const other = await ask("1", "--queue", "invoyces", "--json");
+    expect(other.code).toBe(1);
+    expect(JSON.parse(other.out)).toEqual({
+      job: "bull:invoyces:1",
+      state: "unknown",
+      queueExists: false,
+    });
+    expect((await ask("1", "--queue", "invoyces")).out).toBe(
+      "there is no queue bull:invoyces on this Redis\n",
+    );
+    expect((await ask("1", "--queue", "invoices", "--queue-prefix", "jobs")).out).toBe(
+      "there is no queue jobs:invoices on this Redis\n",
+    );
+  });
+
+  it("names what is missing or does not answer, without a password", async () => {
+    const masters = { BULLMQ_REDLOCK_NODES: nodes.urls.join(",") };
+    for (const [args, env, message] of [
+      [["17"], environment(), "why takes one job, as in: bullmq-redlock why bull:invoices:17"],
+      [["bull:invoices:17"], masters, "expected --redis URL, or BULLMQ_REDLOCK_REDIS"],
+      [
+        ["bull:invoices:17", "--redis", "redis://:s3cr3t@127.0.0.1:1"],
+        masters,
+        "the Redis of the queue does not answer: connect ECONNREFUSED",
+      ],
+    ] as const) {
+      const { code, out, notes } = await cli(["why", ...args], { env });
+      expect([code, out]).toEqual([2, ""]);
+      expect(notes).toContain(message);
+      expect(notes).not.toContain("s3cr3t");
+    }
+    queueNodes.pause(0);
+    const hung = await ask("bull:invoices:17", "--timeout", "300");
+    queueNodes.resume(0);
+    expect(hung).toMatchObject({ code: 2, notes: expect.stringContaining("does not answer: ") });
+  });
+
+  it("fails with 3 when too few masters answer", async () => {
+    work();
+    const done = new Promise((resolve) => redlock.once("released", resolve));
+    await queue.add("a", { account: 42 });
+    await done;
+    const job = await queue.add("a", { account: 42 }, { delay: 60_000 });
+    await nodes.kill(1);
+    await nodes.kill(2);
+    const { code, out } = await ask(`bull:invoices:${job.id}`, "--json");
+    await nodes.restart(1);
+    await nodes.restart(2);
+    expect(code).toBe(3);
+    expect(JSON.parse(out)).toMatchObject({ error: { exitCode: 3 } });
+  });
+});
