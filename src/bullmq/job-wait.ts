@@ -85,7 +85,7 @@ export async function waitingSince(job: Job): Promise<number | undefined> {
 
 /** When the wait of a job began that is not active, in ms since 1970; `undefined` when its last run did not delay it. */
 export async function parkedSince(job: Job): Promise<number | undefined> {
-  const record = await readField(job, FIELD);
+  const record = await readField(job, WAIT_FIELD);
   return isRecord(record) && record.run === runOf(job) ? record.since : undefined;
 }
 

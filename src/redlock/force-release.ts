@@ -65,6 +65,8 @@ export async function forceRelease(
   const releasing = {
     names,
     keys: [key],
+    slots: [key],
+    limits: undefined,
     owner,
     token,
     holder: storedTextOf(holder) ?? "",

@@ -31,7 +31,7 @@ export async function wakeKey({ context, waitLists }: Engine, key: string): Prom
     // Throws when too few masters answer. It also names the holder, which the check does not.
     const { holder } = await inspectKey(context, key);
     const decision = await waitLists.wake(key);
-    if (decision.kind === "unknown") continue;
+    if (decision.kind === "unknown" || decision.kind === "contested") continue;
     const { kind, waiting } = decision;
     const result = { key, holder: undefined, waiter: undefined, expiresIn: undefined, waiting };
     if (kind === "free") return { ...result, outcome: kind };

@@ -592,7 +592,9 @@ it("finds the keys that a job waits for as the Lua on a real server does", async
   const keys = Array.from({ length: FIND_STEP + 1 }, (_, i) => `k${i}`);
   const join = async (n: number, keys: readonly string[]): Promise<void> => {
     const newcomer = { position: at(n), priority: 0, record: "p1@here", replaces: false };
-    await run(joinOperation, { names, keys, newcomers: [newcomer], process: "here", live: false });
+    const limits = keys.map(() => 1);
+    const joining = { names, keys, limits, newcomers: [newcomer], process: "here", live: false };
+    await run(joinOperation, joining);
   };
   await ask(acquireOperation, { ...identity("me", 100, ["k7"]), ttl: 60_000 });
   twin.execute(acquireOperation, { ...identity("me", 100, ["k7"]), ttl: 60_000 }, "");
