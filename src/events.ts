@@ -82,7 +82,7 @@ export interface RedlockEvents {
       keys: readonly string[];
       job: string;
       queue: string;
-      reason: "conflict" | "max-wait" | "superseded";
+      reason: "conflict" | "max-wait" | "max-age" | "superseded";
     },
   ];
   /** The deadline of a lock moved. */

@@ -58,6 +58,19 @@ export class Activation {
     return new Error(`cancelled before it acquired its lock: ${text}`);
   }
 
+  /** Milliseconds since the job was to run; 0 for a plain object that stands for a job and has no time. */
+  get age(): number {
+    const now = this.settings.engine.clock.wall();
+    const { timestamp, opts }: Partial<Job> = this.job;
+    return timestamp === undefined ? 0 : now - timestamp - (opts?.delay ?? 0);
+  }
+
+  /** Milliseconds until the job is too old to start. */
+  get startableFor(): number {
+    const { maxAge = Infinity } = this.settings;
+    return Math.max(0, maxAge - this.age);
+  }
+
   /** Leaves the wait lists and throws when the job was cancelled, whatever else happened to its lock. */
   throwIfCancelled(keys: readonly string[]): void {
     const { cancelled } = this;

@@ -61,6 +61,7 @@ export const LOCK_DATA_OPTIONS = {
     check: (path: string, value: unknown) => checkWait(path, value ?? WAIT_TIMEOUT),
   },
   maxWait: limit("How long a job may wait in the delayed set since it was first parked or delayed"),
+  maxAge: limit("How old a job may be when it starts, from the time at which it was to run"),
   maxHold: limit("How long a job may hold its lock; then its signal aborts and it fails"),
   minHold: {
     takes: "duration",
@@ -68,7 +69,7 @@ export const LOCK_DATA_OPTIONS = {
     check: (path: string, value: unknown, { settings }: Engine) =>
       checkMs(path, value ?? 0, 0, settings.maxTtl, "the maxTtl of the Redlock"),
   },
-  onMaxWait: choice(MAX_WAIT_POLICIES, "What a job does after maxWait"),
+  onMaxWait: choice(MAX_WAIT_POLICIES, "What a job does after maxWait or maxAge"),
   jobLogs: choice(JOB_LOGS, "Which lines are written to the log of a job"),
 } as const satisfies { readonly [N in DataOptionName]: LockOption<LockPolicies<Job>[N]> };
 

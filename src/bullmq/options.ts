@@ -26,7 +26,7 @@ export type SkippingPolicy = Extract<ConflictPolicy, "skip" | "keepLatest" | "ca
 export type UnavailablePolicy = (typeof UNAVAILABLE_POLICIES)[number];
 /** What a job does that lost its lock while it ran. */
 export type LostPolicy = (typeof LOST_POLICIES)[number];
-/** What a job does that has waited for as long as it may. */
+/** What a job does that has waited for as long as it may, or is too old to start. */
 export type MaxWaitPolicy = (typeof MAX_WAIT_POLICIES)[number];
 /** Which of several jobs gets a free key. */
 type LockOrder = (typeof ORDERS)[number];
@@ -112,6 +112,14 @@ export interface LockPolicies<
    */
   maxWait?: number;
   /**
+   * How old a job may be when it starts, counted from the time at which it was to run (`timestamp` + `delay`). An older job does
+   * not start, neither from the backlog of its queue, nor after a wait in its slot or in the delayed set, nor as a retry. It is
+   * checked by the wall clock of the worker, at the latest when the job has its key. The job fails for good, with the code
+   * `ERR_REDLOCK_MAX_AGE`, or is skipped, as `onMaxWait` says. A job without a key has no such limit.
+   * @defaultValue none
+   */
+  maxAge?: number;
+  /**
    * How long a job may hold its lock. Then the heartbeat ends and the signal aborts; once the processor has settled, the job
    * fails with a `LockLostError`, unless `onLost` is `"continue"`. The lock itself ends with its ttl at the latest.
    * @defaultValue none
@@ -123,7 +131,7 @@ export interface LockPolicies<
    * @defaultValue 0
    */
   minHold?: number;
-  /** What a job does after `maxWait`: `"fail"` or `"skip"`, as under `onConflict`. @defaultValue `"fail"` */
+  /** What a job does after `maxWait` or `maxAge`: `"fail"` or `"skip"`, as under `onConflict`. @defaultValue `"fail"` */
   onMaxWait?: M;
   /** Makes the result of a job that is skipped because of a conflict. @defaultValue a {@link SkippedResult} */
   skipResult?: (job: J, conflict: LockConflictError) => S | Promise<S>;
@@ -161,8 +169,8 @@ export interface WithLockOptions<
 /** The result of a job that did not run. */
 export interface SkippedResult {
   skipped: true;
-  /** `"conflict"` by policy; `"max-wait"` when it had waited for too long; `"superseded"` when a later job replaces it. */
-  reason: "conflict" | "max-wait" | "superseded";
+  /** `"conflict"` by policy; `"max-wait"` when it had waited for too long; `"max-age"` when it was too old; `"superseded"` when a later job replaces it. */
+  reason: "conflict" | "max-wait" | "max-age" | "superseded";
   /** The key that it did not get. */
   key: string;
   /** The holder of the key; `null` when that is not known. */

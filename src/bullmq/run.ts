@@ -13,7 +13,7 @@ import { timesDelayed, waitingSince } from "./job-wait.ts";
 import { positionWhenDone, predecessorsOf } from "./job-waiter.ts";
 import { type LockSettings, mayPark } from "./lock-settings.ts";
 import { afterRefusal, Attempt } from "./on-conflict.ts";
-import { Skipped } from "./refused-job.ts";
+import { endOld, Skipped } from "./refused-job.ts";
 import { afterLoss, type Outcome } from "./on-loss.ts";
 
 /** Most milliseconds that a job with a lock waits for the time at which its wait began. */
@@ -66,8 +66,11 @@ async function acquireLock(activation: Activation): Promise<InternalLock | Skipp
       attempt = new Attempt({ ...waiter, behind });
     }
     for (;;) {
+      if (activation.startableFor === 0) return await endOld(activation, keys);
       try {
-        return await acquireOnce(activation, keys, attempt);
+        const lock = await acquireOnce(activation, keys, attempt);
+        if (activation.startableFor > 0) return lock;
+        await lock.release();
       } catch (error) {
         const next = await afterRefusal(activation, keys, attempt, error);
         if (!(next instanceof Attempt)) return next;

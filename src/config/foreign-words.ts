@@ -1,6 +1,6 @@
 const LIMIT = "nothing yet: a key has one holder, and no limit can be set";
 const DURATIONS =
-  "ttl, which is extended while the job runs; maxHold for how long a job may run, maxWait for how long it may wait";
+  "ttl, which is extended while the job runs; maxHold for how long a job may run, maxWait for how long it may wait, maxAge for how old it may be when it starts";
 
 /** Options of other systems, in lower case without `-` and `_`, and what to write here. */
 const OPTIONS = [

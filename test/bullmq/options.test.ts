@@ -54,6 +54,7 @@ test.each([
   [{ waitTimeout: Infinity }, "waitTimeout: found Infinity"],
   [{ maxWait: 0.5 }, "maxWait: found 0.5"],
   [{ maxWait: Number.NaN }, "maxWait: found NaN"],
+  [{ maxAge: 0 }, "maxAge: found 0, expected whole milliseconds"],
   [{ onMaxWait: "run" }, 'onMaxWait: found "run", expected one of "fail", "skip"'],
   [{ skipResult: "skipped" }, 'skipResult: found "skipped", expected a function'],
   [{ jobLogs: true }, 'jobLogs: found true, expected one of "conflicts", "off", "all"'],

@@ -130,6 +130,19 @@ test("at most one run in an interval", async () => {
   expect(holder?.kept).toBe(true);
 });
 
+test("jobs that are too old are dropped", async () => {
+  const redlock = bench.redlock();
+  const queue = bench.queue();
+  const options = { redlock, key: KEY, maxAge: 60_000, onMaxWait: "skip" } as const;
+  const worker = bench.worker(withLock(options, async () => "ran"));
+  const done = ends(worker, 2);
+
+  await queue.add("sync", { tenant: "7" }, { timestamp: Date.now() - 61_000 });
+  await queue.add("sync", { tenant: "7" });
+
+  expect((await done).map(({ result }) => result)).toMatchObject([{ reason: "max-age" }, "ran"]);
+});
+
 test("one tenant is paused, and the others are not", async () => {
   const redlock = bench.redlock();
   const queue = bench.queue();
