@@ -1,3 +1,4 @@
+export { changePriority } from "./bullmq/change-priority.ts";
 export { getLock } from "./bullmq/job-lock.ts";
 export type {
   ConflictPolicy,

@@ -61,8 +61,8 @@ export function timesDelayed(job: Partial<Job>): number {
 }
 
 /**
- * The field in the hash of a job that keeps since when the job waits, for `maxWait` and for `waited` of the event `acquired`. It
- * is written in the step that delays the job: every process sees it, it survives restarts, and it ends with the job.
+ * The field in the hash of a job that keeps since when the job waits, for `maxWait` and for `waited` of the event `acquired`, and
+ * for which keys. It is written in the step that delays the job: every process sees it, it survives restarts, and it ends with the job.
  */
 const FIELD = "redlock:waiting";
 
@@ -72,6 +72,8 @@ interface WaitRecord {
   since: number;
   /** The run that delayed the job last. */
   run: number;
+  /** The keys that the job waits for. */
+  keys: readonly string[];
 }
 
 /** When the wait of a job began, in ms since 1970; `undefined` when it begins now. */
@@ -81,9 +83,15 @@ export async function waitingSince(job: Job): Promise<number | undefined> {
   return isRecord(record) && record.run === runOf(job) - 1 ? record.since : undefined;
 }
 
+/** The keys that the job last waited for; empty for none, and where they cannot be stored. */
+export async function keysWaitedFor(job: Job): Promise<readonly string[]> {
+  const record = await readField(job, FIELD);
+  return isRecord(record) ? record.keys : [];
+}
+
 /** The fields to write when the job is delayed once more. */
-export function waitFields(job: Job, since: number): JobFields {
-  const record: WaitRecord = { since, run: runOf(job) };
+export function waitFields(job: Job, since: number, keys: readonly string[]): JobFields {
+  const record: WaitRecord = { since, run: runOf(job), keys };
   return { [FIELD]: JSON.stringify(record) };
 }
 
@@ -99,6 +107,8 @@ function isRecord(value: unknown): value is WaitRecord {
     "since" in value &&
     typeof value.since === "number" &&
     "run" in value &&
-    typeof value.run === "number"
+    typeof value.run === "number" &&
+    "keys" in value &&
+    Array.isArray(value.keys)
   );
 }

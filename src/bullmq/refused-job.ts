@@ -57,7 +57,7 @@ export async function parkOrDelay(
     }
   }
   ms = Math.min(ms, Math.ceil(startableFor));
-  const fields = keepsFields(job) ? waitFields(job, since) : undefined;
+  const fields = keepsFields(job) ? waitFields(job, since, keys) : undefined;
   // A job that is delayed a thousand times gets eleven lines in its log.
   const isMilestone = (times & (times - 1)) === 0;
   const logged = isMilestone

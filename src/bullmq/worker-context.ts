@@ -187,7 +187,7 @@ function canWake(worker: JobWorker): boolean {
  * reaches that Redis by another address, through Sentinel, or as a cluster, and different for two servers with the same address.
  * @throws what the connection of the queue throws, or an error when the stored id is not one.
  */
-async function readQueueId(worker: JobWorker): Promise<string> {
+export async function readQueueId(worker: JobWorker): Promise<string> {
   const key = worker.toKey?.("redlock:id") ?? "";
   const id = await runScript(worker, ID_SCRIPT, key, randomBytes(ID_BYTES).toString("base64url"));
   if (typeof id !== "string" || id === "") throw new Error(`${key} is not an id of a queue`);

@@ -1,3 +1,4 @@
+import { FRONT } from "./move-operation.ts";
 import { HAND_OVER, SLACK, WAIT_LIST_RETENTION } from "./queues-lua.ts";
 
 /** Milliseconds for which a free key is reserved for a parked job. */
@@ -75,6 +76,9 @@ local function skippedFront(list)
 end
 -- What is in the way ends in \`rest\` ms unless it is extended; -1 without an end.
 local function join(list, position, priority, record, rest)
+  local score = redis.call('ZSCORE', list.waiters, position)
+  -- A waiter that was moved to the front of its priority stays there.
+  if score and tonumber(score) == tonumber(priority) - ${FRONT} then priority = score end
   redis.call('ZADD', list.waiters, priority, position)
   redis.call('HSET', list.records, position, record)
   noteServed(list.prefix, position)

@@ -9,7 +9,7 @@ const KEY = "account:a";
 const TOO_OLD = { name: "UnrecoverableError", code: "ERR_REDLOCK_MAX_AGE" };
 
 describe("maxAge", () => {
-  test("fails a job for good that is too old when a worker takes it up, though its key is free", async () => {
+  test("fails a job for good that is too old when a worker takes it up", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     let runs = 0;

@@ -7,6 +7,7 @@ import { releaseOperation } from "../../src/lock/release-operation.ts";
 import { agreeOperation, armOperation } from "../../src/lock/arm-operation.ts";
 import { dueOperation } from "../../src/waiters/due-operation.ts";
 import { joinOperation } from "../../src/waiters/join-operation.ts";
+import { moveOperation } from "../../src/waiters/move-operation.ts";
 import { serveOperation } from "../../src/waiters/serve-operation.ts";
 import { readOperation, SCAN_START, scanOperation } from "../../src/lock/read-operation.ts";
 import { namesUnder, parseStoredLock } from "../../src/lock/stored-lock.ts";
@@ -274,6 +275,7 @@ describe("the simulated master", () => {
       | "rollback"
       | "read"
       | "join"
+      | "move"
       | "serve"
       | "due"
       | "arm"
@@ -314,6 +316,7 @@ describe("the simulated master", () => {
       "join",
       "join",
       "join",
+      "move",
       "serve",
       "serve",
       "due",
@@ -422,8 +425,8 @@ describe("the simulated master", () => {
             for (const name of [names.lock(known), names.fence(known), names.reservation(known)]) {
               expect(twin.get(name) ?? null).toEqual(await client.get(name));
             }
-            const waiters = await client.zrange(names.waiters(known), "0", "-1");
-            expect(waiters).toEqual(membersOf(twin, names.waiters(known)));
+            const waiters = await client.zrange(names.waiters(known), "0", "-1", "WITHSCORES");
+            expect(waiters).toEqual(twin.redis.zrange(names.waiters(known)).flat().map(String));
             expect(await client.hgetall(names.newest(known))).toEqual(
               Object.fromEntries(twin.redis.entries(names.newest(known))),
             );
@@ -488,6 +491,10 @@ describe("the simulated master", () => {
           process: base.owner,
           live,
         },
+      },
+      move: {
+        operation: moveOperation,
+        args: { names, keys: base.keys, position, priority: trust ? priority - 0.5 : priority },
       },
       serve: {
         operation: serveOperation,

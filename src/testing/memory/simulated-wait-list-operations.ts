@@ -2,6 +2,7 @@ import type { Names } from "../../lock/stored-lock.ts";
 import type { ReservationReply, StoredWaiter } from "../../lock/wait-list-hooks.ts";
 import { MOST_DUE, type WatchedQueue } from "../../waiters/due-operation.ts";
 import { type JoinReply, type Joining, MOST_REPLACED } from "../../waiters/join-operation.ts";
+import type { Moving } from "../../waiters/move-operation.ts";
 import { SLACK } from "../../waiters/queues-lua.ts";
 import type { Serving } from "../../waiters/serve-operation.ts";
 import { RESERVATION } from "../../waiters/wait-list-lua.ts";
@@ -9,7 +10,7 @@ import { queueIdOf, type SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 import { isLive, runOf, type SimulatedWaitLists, waitListOf } from "./simulated-wait-lists.ts";
 
-/** The twins of the operations on wait lists: `join`, `serve` and `due`. */
+/** The twins of the operations on wait lists: `join`, `move`, `serve` and `due`. */
 export class SimulatedWaitListOperations {
   readonly #redis: SimulatedRedis;
   readonly #queues: SimulatedQueues;
@@ -52,6 +53,14 @@ export class SimulatedWaitListOperations {
       }
       return { status, position: reserved?.position ?? "", replaced };
     });
+  }
+
+  move({ names, keys, position, priority }: Moving): void {
+    for (const key of keys) {
+      const { waiters } = waitListOf(names, key);
+      if (this.#redis.zscore(waiters, position) === undefined) continue;
+      this.#redis.zadd(waiters, position, priority);
+    }
   }
 
   serve({ names, key, token, process, position, wakes, ...serving }: Serving): ReservationReply {

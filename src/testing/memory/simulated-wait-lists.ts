@@ -1,5 +1,6 @@
 import { type Names, RETENTION } from "../../lock/stored-lock.ts";
 import type { ReservationReply, StoredWaiter } from "../../lock/wait-list-hooks.ts";
+import { FRONT } from "../../waiters/move-operation.ts";
 import { HAND_OVER, SLACK, WAIT_LIST_RETENTION } from "../../waiters/queues-lua.ts";
 import {
   LIVE_RESERVATION,
@@ -60,7 +61,8 @@ export class SimulatedWaitLists {
 
   join(list: WaitList, position: string, priority: number, record: string, rest: number): void {
     const { names, key, waiters, records } = list;
-    this.#redis.zadd(waiters, position, priority);
+    const isAtFront = this.#redis.zscore(waiters, position) === priority - FRONT;
+    this.#redis.zadd(waiters, position, isAtFront ? priority - FRONT : priority);
     this.#redis.hset(records, position, record);
     this.#queues.noteServed(names, position);
     this.#queues.setDue(names, key, position, record, rest < 0 ? RESERVATION : rest + SLACK);
