@@ -25,6 +25,7 @@ export type RedlockWarningCode =
   | "ttl-outlasts-job"
   | "max-wait-ignored"
   | "strict-order-ignored"
+  | "retry-order-ignored"
   | "queue-server";
 
 /** A problem that does not stop the library. */

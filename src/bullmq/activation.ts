@@ -36,8 +36,13 @@ export class Activation {
     this.cancel = cancel;
     this.renewal = new JobLockRenewal(job, jobToken, settings.engine.clock);
     const { queueId } = context;
-    this.waiter =
-      queueId === undefined ? undefined : waiterOf(job, queueId, canSupersede(settings.onConflict));
+    this.waiter = queueId === undefined ? undefined : this.#waiterIn(queueId);
+  }
+
+  #waiterIn(queueId: string): Waiter {
+    const { onConflict, retryOrder } = this.settings;
+    const waiter = waiterOf(this.job, queueId, canSupersede(onConflict));
+    return { ...waiter, keepsRetries: retryOrder === "keep" };
   }
 
   /** Aborts when the worker begins to close. */

@@ -16,6 +16,7 @@ export const UNAVAILABLE_POLICIES = ["delay", "fail", "run"] as const;
 export const LOST_POLICIES = ["delay", "fail", "continue"] as const;
 export const MAX_WAIT_POLICIES = ["fail", "skip"] as const;
 export const ORDERS = ["arrival", "strict"] as const;
+export const RETRY_ORDERS = ["rejoin", "keep"] as const;
 export const JOB_LOGS = ["conflicts", "off", "all"] as const;
 
 /** What a job does when another holder has its key. */
@@ -30,6 +31,8 @@ export type LostPolicy = (typeof LOST_POLICIES)[number];
 export type MaxWaitPolicy = (typeof MAX_WAIT_POLICIES)[number];
 /** Which of several jobs gets a free key. */
 type LockOrder = (typeof ORDERS)[number];
+/** What happens to the keys of a job that will run again. */
+type RetryOrder = (typeof RETRY_ORDERS)[number];
 /** Which lines are written to the log of a job. */
 export type JobLogs = (typeof JOB_LOGS)[number];
 
@@ -79,6 +82,17 @@ export interface LockPolicies<
    * @defaultValue `"arrival"`
    */
   order?: LockOrder;
+  /**
+   * Which jobs of its keys run between a failed attempt of a job and its retry.
+   *
+   * - `"rejoin"`: any. The retry takes its old position when it has to wait again.
+   * - `"keep"`: none. The keys stay reserved for the job, for up to ten minutes, until its retry has them, it has failed for good
+   *   or completed, or it is removed; the worker slot is free. So they do for a job whose worker is killed, or that lost its lock,
+   *   counted from its last heartbeat. It costs each job one more request to the masters. Not with `"keepLatest"` or
+   *   `"cancelInProgress"`, by which a later job comes first; ignored, with a warning, on a queue on PostgreSQL.
+   * @defaultValue `"rejoin"`
+   */
+  retryOrder?: RetryOrder;
   /**
    * What a job does while too few lock masters answer: `"delay"` tries again with growing pauses, `"fail"` throws the
    * `LockUnavailableError`, `"run"` runs it without a lock, which its log shows.

@@ -123,7 +123,7 @@ async function runProcessor(
   lock: InternalLock,
   processor: LockedProcessor,
 ): Promise<Settled> {
-  const { settings, job, jobToken } = activation;
+  const { settings, job, jobToken, waiter } = activation;
   const { maxHold, engine } = settings;
   if (logsLock(settings, lock)) await activation.log(`acquired ${describe(lock)}`);
   const jobSignal = new JobSignal(activation, lock);
@@ -132,6 +132,8 @@ async function runProcessor(
       ? undefined
       : engine.clock.timer(maxHold, () => lock.lose("held-too-long"));
   setLock(job, lock);
+  // From now on the keys are kept for the job if its process dies.
+  if (waiter?.keepsRetries === true && lock.keys.length > 0) lock.extend().catch(() => undefined);
   let outcome: Outcome;
   try {
     const { cancelled } = activation;
@@ -152,9 +154,10 @@ async function runProcessor(
 async function release(
   activation: Activation,
   lock: InternalLock,
-  { outcome, loss }: Settled,
+  settled: Settled,
 ): Promise<void> {
   const { settings, waiter, job } = activation;
+  const { outcome, loss } = settled;
   const { minHold, engine } = settings;
   const returned = outcome.kind === "returned";
   const succeeded = returned && loss === undefined;
@@ -162,10 +165,21 @@ async function release(
   const completes = succeeded || (returned && settings.onLost === "continue");
   const supersedes = completes && waiter?.replaceable === true;
   const done = supersedes ? positionWhenDone(job, waiter, engine.clock.wall()) : "";
-  const released = await lock.releaseAfter(holdFor, done);
+  const keepsRetry = waiter?.keepsRetries === true && runsAgain(activation, settled);
+  const released = await lock.releaseAfter(holdFor, done, keepsRetry);
   const { handedOver } = lock;
   if (handedOver !== undefined) await within(engine.clock, handedOver, LONGEST_WAKE);
   if (logsLock(settings, lock)) await activation.log(`${released} ${describe(lock)}`);
+}
+
+/** Whether the job is likely to run again. Where it does not after all, the next check of its keys finds out. */
+function runsAgain({ settings, job }: Activation, settled: Settled): boolean {
+  const { outcome, cancelledBy } = settled;
+  if (steers(outcome) || cancelledBy !== undefined) return false;
+  if (lossThatCounts(settings, settled) === undefined) {
+    if (outcome.kind === "returned") return false;
+  } else if (settings.onLost === "delay") return true;
+  return (job.attemptsMade ?? 0) + 1 < (job.opts?.attempts ?? 1);
 }
 
 function logsLock({ jobLogs }: LockSettings, { keys }: Lock): boolean {

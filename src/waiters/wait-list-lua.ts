@@ -7,8 +7,14 @@ export const RESERVATION = 2_000;
 /** The same for a live waiter, which only has to receive the message and to ask. */
 export const LIVE_RESERVATION = 500;
 
+/** Milliseconds for which a key is kept for a job that has failed, or whose process has died, and that will run again. */
+export const RETRY_RESERVATION = 600_000;
+
 /** Milliseconds for which live waiters stay in a wait list without a request of their process. */
 export const LIVE_RETENTION = 4_000;
+
+/** The record of a job for which a key is kept, and which is in no wait list. */
+export const RETRY_RECORD = "k";
 
 /** How many waiters a master names at once: those whose jobs are gone are removed together. */
 export const NAMED = 4;
@@ -35,6 +41,9 @@ const STRIDE = 100;
  * A _reservation_ keeps a free key for one position for a moment. Without it a client that happens to ask between a release and the
  * arrival of the first waiter would go first. The process that parked the job receives a message: key, token, position and
  * record as a JSON list. That process may be gone, so a moment later the key is due for every worker of the queue.
+ *
+ * A reservation that is _kept_ is for a job that will run again, and is in no wait list: its record is `${RETRY_RECORD}`. It is not
+ * woken. As long as there are waiters, the key is due again and again, so that a worker of its queue finds out when it is gone.
  */
 export const WAIT_LIST_LUA = `
 local function waitListOf(prefix, key)
@@ -42,8 +51,8 @@ local function waitListOf(prefix, key)
     reservation = prefix .. '@reserved:' .. key }
 end
 local function reservationOf(reservation)
-  local token, position = string.match(redis.call('GET', reservation) or '', '^(%d+):(.+)$')
-  return position, token
+  local token, kept, position = string.match(redis.call('GET', reservation) or '', '^(%d+)(k?):(.+)$')
+  return position, token, kept == 'k'
 end
 local function runOf(record)
   return tonumber(string.match(record, '^%a+(%d+)') or 0)
@@ -86,6 +95,8 @@ local function join(list, position, priority, record, rest)
   local front = skippedFront(list)
   local last = front and redis.call('ZRANK', list.waiters, front)
   if last and redis.call('ZRANK', list.waiters, position) <= last then redis.call('HDEL', list.records, '<') end
+  local reserved, _, isKept = reservationOf(list.reservation)
+  if isKept then setDue(list.prefix, list.key, reserved, '', ${RESERVATION}) end
   redis.call('PEXPIRE', list.waiters, ${WAIT_LIST_RETENTION})
   redis.call('PEXPIRE', list.records, ${WAIT_LIST_RETENTION})
 end
@@ -154,6 +165,10 @@ local function firstOf(list, skipped, skipsPaused)
 end
 local function reserve(list, token, position, ms)
   redis.call('SET', list.reservation, token .. ':' .. position, 'PX', ms)
+end
+local function keepForRetry(list, token, position)
+  reserve(list, token .. 'k', position, ${RETRY_RESERVATION})
+  if redis.call('EXISTS', list.waiters) == 1 then setDue(list.prefix, list.key, position, '', ${RESERVATION}) end
 end
 local function wake(list, token, position, record)
   local process = string.match(record, '@(.*)$') or ''

@@ -400,6 +400,7 @@ describe("the simulated master", () => {
               queueId,
               position: each.position,
               replaceable: flag && isWaiter,
+              keepsRetries: isWaiter && each.live,
               run: Number.parseInt(each.run, 10),
               joins,
               behind:
@@ -469,6 +470,7 @@ describe("the simulated master", () => {
           holdFor,
           skipped: trust ? [] : [{ queueId: "y", age }],
           done: flag ? position : "",
+          keepsRetry: base.requester.keepsRetries === true,
         },
       },
       rollback: {

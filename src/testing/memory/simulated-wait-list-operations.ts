@@ -5,7 +5,7 @@ import { type JoinReply, type Joining, MOST_REPLACED } from "../../waiters/join-
 import type { Moving } from "../../waiters/move-operation.ts";
 import { SLACK } from "../../waiters/queues-lua.ts";
 import type { Serving } from "../../waiters/serve-operation.ts";
-import { RESERVATION } from "../../waiters/wait-list-lua.ts";
+import { RESERVATION, RETRY_RECORD } from "../../waiters/wait-list-lua.ts";
 import { queueIdOf, type SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 import { isLive, runOf, type SimulatedWaitLists, waitListOf } from "./simulated-wait-lists.ts";
@@ -85,9 +85,10 @@ export class SimulatedWaitListOperations {
     if (position !== "" && (reserved === undefined || reserved.token <= token)) {
       this.#lists.reserve(list, token, position, serving.life);
       if (wakes) this.#lists.wake(list, token, position, serving.record);
-      reserved = { position, token };
+      reserved = { position, token, isKept: false };
     } else if (
       reserved !== undefined &&
+      !reserved.isKept &&
       skipped.has(queueIdOf(reserved.position)) &&
       reserved.token <= token &&
       !isLive(this.#redis.hget(list.records, reserved.position))
@@ -98,9 +99,11 @@ export class SimulatedWaitListOperations {
     if (reserved === undefined) {
       return this.#lists.serve(list, token, process, "", skipped) ?? { status: "free", waiting: 0 };
     }
-    const record = this.#redis.hget(list.records, reserved.position) ?? "";
+    const { isKept, ...reservation } = reserved;
+    const known = this.#redis.hget(list.records, reservation.position);
+    const record = known ?? (isKept ? RETRY_RECORD : "");
     const expiresIn = this.#redis.pttl(list.reservation);
-    return { status: "reserved", ...reserved, record, expiresIn, waiting };
+    return { status: "reserved", ...reservation, record, expiresIn, waiting };
   }
 
   due({ names, queues }: { names: Names; queues: readonly WatchedQueue[] }): string[] {
@@ -130,7 +133,8 @@ export class SimulatedWaitListOperations {
             this.#redis.zadd(due, key, ends);
           } else {
             found.push(key);
-            this.#redis.zadd(due, key, now + Math.max(left, RESERVATION));
+            const again = reserved?.isKept ? RESERVATION : Math.max(left, RESERVATION);
+            this.#redis.zadd(due, key, now + again);
           }
         } else {
           this.#redis.zadd(due, key, now + (rest < 0 ? RESERVATION : rest + SLACK));

@@ -8,6 +8,7 @@ import {
   NAMED,
   NEAR,
   RESERVATION,
+  RETRY_RESERVATION,
 } from "../../waiters/wait-list-lua.ts";
 import { queueIdOf, type SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
@@ -32,9 +33,13 @@ export class SimulatedWaitLists {
     this.#queues = queues;
   }
 
-  reservationOf(reservation: string): { position: string; token: number } | undefined {
-    const [, token, position] = /^(\d+):([^]+)$/.exec(this.#redis.get(reservation) ?? "") ?? [];
-    return position === undefined ? undefined : { position, token: Number(token) };
+  reservationOf(
+    reservation: string,
+  ): { position: string; token: number; isKept: boolean } | undefined {
+    const stored = this.#redis.get(reservation) ?? "";
+    const [, token, kept, position] = /^(\d+)(k?):([^]+)$/.exec(stored) ?? [];
+    if (position === undefined) return undefined;
+    return { position, token: Number(token), isKept: kept === "k" };
   }
 
   noteAlive({ records }: WaitList, process: string): void {
@@ -68,6 +73,8 @@ export class SimulatedWaitLists {
     this.#queues.setDue(names, key, position, record, rest < 0 ? RESERVATION : rest + SLACK);
     this.#redis.pexpire(waiters, WAIT_LIST_RETENTION);
     this.#redis.pexpire(records, WAIT_LIST_RETENTION);
+    const reserved = this.reservationOf(list.reservation);
+    if (reserved?.isKept) this.#queues.setDue(names, key, reserved.position, "", RESERVATION);
   }
 
   aheadOf({ waiters }: WaitList, position: string, rank: number): number {
@@ -98,6 +105,12 @@ export class SimulatedWaitLists {
 
   reserve({ reservation }: WaitList, token: number, position: string, ms: number): void {
     this.#redis.set(reservation, `${token}:${position}`, ms);
+  }
+
+  keepForRetry(list: WaitList, token: number, position: string): void {
+    this.#redis.set(list.reservation, `${token}k:${position}`, RETRY_RESERVATION);
+    if (!this.#redis.exists(list.waiters)) return;
+    this.#queues.setDue(list.names, list.key, position, "", RESERVATION);
   }
 
   wake({ names, key }: WaitList, token: number, position: string, record: string): void {
