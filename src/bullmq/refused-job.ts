@@ -46,7 +46,7 @@ export async function parkOrDelay(
   const ttl = settings.lock.ttl ?? engine.settings.ttl;
   // @protection a parked job wakes by itself
   let ms = isParked
-    ? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead, ttl }, fraction)
+    ? alarm({ expiresIn: expiryOf(conflict, ttl), ahead: conflict.ahead, ttl }, fraction)
     : backoff(times, conflict?.retryAfter, fraction);
   const since = (times === 0 ? undefined : await startOfWait(activation)) ?? engine.clock.wall();
   if (maxWait !== undefined) {
@@ -67,6 +67,11 @@ export async function parkOrDelay(
   if (isParked) throw await parkJob(activation, waiter, request);
   const reason = conflict === undefined ? "unavailable" : "conflict";
   throw (await delayJob(activation, { ...request, reason })).error;
+}
+
+/** When the key is tried again by itself: one that is kept for a retry is free long before its reservation expires. */
+function expiryOf({ reserved, retryAfter }: LockConflictError, ttl: number): number {
+  return reserved === true ? Math.min(retryAfter, ttl) : retryAfter;
 }
 
 /** When the wait began. Without `maxWait` only a measure depends on it, so a queue that does not answer fails no job. */

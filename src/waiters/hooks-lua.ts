@@ -83,8 +83,8 @@ local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast)
     if position ~= '' then leaveRun(list, position, tonumber(argv[from + 1])) end
     if done ~= '' then pcall(noteDone, list, done) end
     if keeps then
-      pcall(keepForRetry, list, token, position)
-      return
+      local ok, reply = pcall(keepForRetry, list, token, position)
+      return ok and reply or nil
     end
     if not rest then
       -- A full server refuses; the key is free all the same.

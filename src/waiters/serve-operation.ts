@@ -48,7 +48,8 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
     local run = tonumber(argv[i + 1])
     if not known or known == argv[i + 1] or (run and runOf(known) <= run) then
       leave(list, argv[i])
-      if reserved == argv[i] then
+      -- What is known of an earlier run does not end what is kept for the next one.
+      if reserved == argv[i] and (not isKept or run or argv[i + 1] == '${RETRY_RECORD}') then
         redis.call('DEL', list.reservation)
         reserved = nil
       end
@@ -58,10 +59,10 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
   if live and redis.call('EXISTS', list.waiters) == 1 then noteAlive(list, process) end
   local rest = redis.call('PTTL', prefix .. key)
   if rest ~= -2 then return { 'HELD', rest, redis.call('ZCARD', list.waiters) } end
-  if position ~= '' and (not reserved or tonumber(since) <= tonumber(token)) then
+  if position ~= '' and not isKept and (not reserved or tonumber(since) <= tonumber(token)) then
     reserve(list, token, position, argv[5])
     if argv[7] == '1' then wake(list, token, position, argv[9]) end
-    reserved, since, isKept = position, token, false
+    reserved, since = position, token
   elseif reserved and not isKept and skipped[queueIdOf(reserved)] and tonumber(since) <= tonumber(token)
     and not isLive(redis.call('HGET', list.records, reserved)) then
     redis.call('DEL', list.reservation)

@@ -168,7 +168,9 @@ local function reserve(list, token, position, ms)
 end
 local function keepForRetry(list, token, position)
   reserve(list, token .. 'k', position, ${RETRY_RESERVATION})
-  if redis.call('EXISTS', list.waiters) == 1 then setDue(list.prefix, list.key, position, '', ${RESERVATION}) end
+  local waiting = redis.call('ZCARD', list.waiters)
+  if waiting > 0 then setDue(list.prefix, list.key, position, '', ${RESERVATION}) end
+  return { 'RESERVED', position, token, ${RETRY_RESERVATION}, waiting, '${RETRY_RECORD}' }
 end
 local function wake(list, token, position, record)
   local process = string.match(record, '@(.*)$') or ''

@@ -44,6 +44,11 @@ test.each([
     'onUnavailable: found "skip", expected one of "delay", "fail", "run"',
   ],
   [{ onLost: "retry" }, 'onLost: found "retry", expected one of "delay", "fail", "continue"'],
+  [{ retryOrder: "strict" }, 'retryOrder: found "strict", expected one of "rejoin", "keep"'],
+  [
+    { retryOrder: "keep", onConflict: "keepLatest" },
+    'retryOrder: found "keep", expected "rejoin" with onConflict: "keepLatest", by which a later job comes before a retry',
+  ],
   [{ maxLost: 3 }, "maxLost: found an unknown option"],
   [{ ttl: 0 }, "ttl: found 0"],
   [{ ttl: 20_000 }, "ttl: found 20000"],

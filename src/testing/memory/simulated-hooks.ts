@@ -137,8 +137,7 @@ export class SimulatedHooks {
       if (done !== "") this.#lists.noteDone(list, done);
       // @protection a failed job keeps its key
       if (keepsRetry && isLast && rest === undefined) {
-        this.#lists.keepForRetry(list, token, position);
-        return undefined;
+        return this.#lists.keepForRetry(list, token, position);
       }
       if (rest === undefined) {
         const ids = this.#queues.skippedOf(names, skipped);

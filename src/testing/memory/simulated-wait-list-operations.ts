@@ -74,6 +74,7 @@ export class SimulatedWaitListOperations {
       if (isListed && known !== record && !isUpTo) continue;
       this.#lists.leave(list, position);
       if (reserved?.position !== position) continue;
+      if (reserved.isKept && record !== RETRY_RECORD && !/^\d+$/.test(record)) continue;
       this.#redis.del(list.reservation);
       reserved = undefined;
     }
@@ -82,7 +83,8 @@ export class SimulatedWaitListOperations {
     const rest = this.#redis.pttl(names.lock(key));
     const waiting = this.#redis.zcard(list.waiters);
     if (rest !== -2) return { status: "held", expiresIn: rest, waiting };
-    if (position !== "" && (reserved === undefined || reserved.token <= token)) {
+    const isFree = reserved === undefined || (!reserved.isKept && reserved.token <= token);
+    if (position !== "" && isFree) {
       this.#lists.reserve(list, token, position, serving.life);
       if (wakes) this.#lists.wake(list, token, position, serving.record);
       reserved = { position, token, isKept: false };

@@ -8,6 +8,7 @@ import {
   NAMED,
   NEAR,
   RESERVATION,
+  RETRY_RECORD,
   RETRY_RESERVATION,
 } from "../../waiters/wait-list-lua.ts";
 import { queueIdOf, type SimulatedQueues } from "./simulated-queues.ts";
@@ -107,10 +108,12 @@ export class SimulatedWaitLists {
     this.#redis.set(reservation, `${token}:${position}`, ms);
   }
 
-  keepForRetry(list: WaitList, token: number, position: string): void {
+  keepForRetry(list: WaitList, token: number, position: string): ReservationReply {
     this.#redis.set(list.reservation, `${token}k:${position}`, RETRY_RESERVATION);
-    if (!this.#redis.exists(list.waiters)) return;
-    this.#queues.setDue(list.names, list.key, position, "", RESERVATION);
+    const waiting = this.#redis.zcard(list.waiters);
+    if (waiting > 0) this.#queues.setDue(list.names, list.key, position, "", RESERVATION);
+    const reserved = { position, token, record: RETRY_RECORD, expiresIn: RETRY_RESERVATION };
+    return { status: "reserved", ...reserved, waiting };
   }
 
   wake({ names, key }: WaitList, token: number, position: string, record: string): void {
