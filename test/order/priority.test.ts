@@ -5,6 +5,8 @@ import { ends, useBench } from "../bullmq/support.ts";
 
 const bench = useBench();
 const KEY = "account:a";
+/** Milliseconds to wait on a busy machine. */
+const PATIENCE = 20_000;
 
 /** Parks jobs behind a lock, more than a master names at once; `run` releases it, and returns the steps as they ran. */
 async function park(count: number, priority: number) {
@@ -22,8 +24,8 @@ async function park(count: number, priority: number) {
   const jobs = await queue.addBulk(
     steps.map((step) => ({ name: "charge", data: { step }, opts: { priority } })),
   );
-  await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(count));
-  await vi.waitFor(async () => expect(await waitersOf(redlock)).toBe(count));
+  await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(count), PATIENCE);
+  await vi.waitFor(async () => expect(await waitersOf(redlock)).toBe(count), PATIENCE);
   const run = async (): Promise<number[]> => {
     await lock.release();
     await done;
@@ -67,7 +69,7 @@ test("lifo moves a job before those of its priority, also when it joins again", 
   await vi.waitFor(async () => {
     expect((await find(5)).attemptsStarted).toBeGreaterThan(attemptsStarted);
     expect(await queue.getDelayedCount()).toBe(6);
-  });
+  }, PATIENCE);
 
   const [first] = (await redlock.inspect(KEY)).waiters;
   expect(first).toMatchObject({ job: `bull:invoices:${job.id}`, priority: 0 });

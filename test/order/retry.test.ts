@@ -13,6 +13,8 @@ interface Data {
 const bench = useBench();
 const KEY = "account:a";
 const names = namesUnder("redlock:");
+/** Milliseconds within which everything but a kept key comes on a busy machine. */
+const PATIENCE = 20_000;
 
 /**
  * Runs jobs of one key. The first one fails when `fail` opens, after the others have been parked behind it.
@@ -30,7 +32,6 @@ async function run(
   const queue = bench.queue();
   const started: number[] = [];
   const fail = new Gate();
-  onTestFinished(() => fail.open());
   const worker = bench.worker(
     withLock(
       { redlock, key: KEY, retryOrder: "keep", ...policies },
@@ -43,17 +44,19 @@ async function run(
     ),
     { concurrency: 4 },
   );
+  // A worker closes when its jobs have ended.
+  onTestFinished(() => fail.open());
   const held = await queue.add("charge", { step: 0 }, { attempts: 2, ...first });
-  await vi.waitFor(() => expect(started).toEqual([0]));
+  await vi.waitFor(() => expect(started).toEqual([0]), PATIENCE);
   await queue.addBulk(
     Array.from({ length: count - 1 }, (_, index) => ({
       name: "charge",
       data: { step: index + 1 },
     })),
   );
-  await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(count - 1));
+  await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(count - 1), PATIENCE);
   const ended = async (): Promise<number[]> => {
-    await vi.waitFor(() => expect(started.length).toBeGreaterThanOrEqual(count), 15_000);
+    await vi.waitFor(() => expect(started.length).toBeGreaterThanOrEqual(count), PATIENCE);
     return started;
   };
   return { redlock, queue, worker, started, fail, held, ended };
@@ -66,7 +69,7 @@ async function kept(): Promise<void> {
     await vi.waitFor(async () => {
       expect(await client.exists(names.lock(KEY))).toBe(0);
       expect(await client.get(names.reservation(KEY))).toMatch(/^\d+k:/);
-    });
+    }, PATIENCE);
   }
 }
 
@@ -74,7 +77,7 @@ describe('retryOrder "keep"', () => {
   test("runs a retry without a backoff before the jobs that wait", async () => {
     const { fail, started } = await run(4);
     fail.open();
-    await vi.waitFor(() => expect(started).toHaveLength(5));
+    await vi.waitFor(() => expect(started).toHaveLength(5), PATIENCE);
     expect(started).toEqual([0, 0, 1, 2, 3]);
   });
 
@@ -84,7 +87,7 @@ describe('retryOrder "keep"', () => {
     await kept();
     expect(await queue.getActiveCount()).toBe(0);
     await queue.add("charge", { step: 3 }, { priority: 0 });
-    await vi.waitFor(() => expect(started).toHaveLength(5), 10_000);
+    await vi.waitFor(() => expect(started).toHaveLength(5), PATIENCE);
     expect(started).toEqual([0, 0, 1, 2, 3]);
   });
 
@@ -122,12 +125,13 @@ describe('retryOrder "keep"', () => {
       }),
       { concurrency: 2, settings: { backoffStrategy: () => -1 } },
     );
+    onTestFinished(() => gate.open());
     await queue.add("charge", { step: 0 }, { attempts: 5, backoff: { type: "custom" } });
-    await vi.waitFor(() => expect(started).toEqual([0]));
+    await vi.waitFor(() => expect(started).toEqual([0]), PATIENCE);
     await queue.add("charge", { step: 1 });
-    await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(1));
+    await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(1), PATIENCE);
     gate.open();
-    await vi.waitFor(() => expect(started).toEqual([0, 1]), 6_000);
+    await vi.waitFor(() => expect(started).toEqual([0, 1]), PATIENCE);
   });
 
   test("goes on when the job is removed", async () => {
@@ -150,10 +154,10 @@ describe('retryOrder "keep"', () => {
     fail.open();
     await kept();
     await others.add("charge", {});
-    await vi.waitFor(async () => expect(await others.getDelayedCount()).toBe(1));
+    await vi.waitFor(async () => expect(await others.getDelayedCount()).toBe(1), PATIENCE);
     await queue.obliterate({ force: true });
     await started.opened;
-  }, 15_000);
+  });
 
   test("goes on when the time for which the key is kept is over", async () => {
     const { fail, ended } = await run(3, { first: { backoff: 3_600_000 } });
@@ -173,7 +177,10 @@ describe('retryOrder "keep"', () => {
     expect(await ended()).toEqual([0, 0]);
     for (const url of bench.masterUrls) {
       const client = redisClient(url);
-      await vi.waitFor(async () => expect(await client.exists(names.reservation(KEY))).toBe(0));
+      await vi.waitFor(
+        async () => expect(await client.exists(names.reservation(KEY))).toBe(0),
+        PATIENCE,
+      );
     }
   });
 
@@ -186,11 +193,14 @@ describe('retryOrder "keep"', () => {
     const task = { queueUrl, masterUrls, policies, concurrency: 4, stalls };
     const victim = await startWorker(task);
     await steps.queue.add("step", { entity: "a", index: 0, ms: 3_000 });
-    await vi.waitFor(async () => expect(await steps.journal("started", "a")).toEqual([0]));
+    await vi.waitFor(
+      async () => expect(await steps.journal("started", "a")).toEqual([0]),
+      PATIENCE,
+    );
     const jobs = await steps.queue.addBulk(
       [1, 2].map((index) => ({ name: "step", data: { entity: "a", index, ms: 1 } })),
     );
-    await vi.waitFor(async () => expect(await steps.queue.getDelayedCount()).toBe(2));
+    await vi.waitFor(async () => expect(await steps.queue.getDelayedCount()).toBe(2), PATIENCE);
     victim.kill("SIGKILL");
     await startWorker(task);
     await steps.ended(jobs);
