@@ -26,6 +26,7 @@ export type RedlockWarningCode =
   | "ttl-outlasts-job"
   | "max-wait-ignored"
   | "strict-order-ignored"
+  | "retry-order-ignored"
   | "queue-server";
 
 /** A problem that does not stop the library. */
@@ -83,7 +84,7 @@ export interface RedlockEvents {
       keys: readonly string[];
       job: string;
       queue: string;
-      reason: "conflict" | "max-wait" | "superseded";
+      reason: "conflict" | "max-wait" | "max-age" | "superseded";
     },
   ];
   /** The deadline of a lock moved. */

@@ -1,4 +1,5 @@
 export { type DelayCause, inspectJob, type JobInspection } from "./bullmq/inspect-job.ts";
+export { changePriority } from "./bullmq/change-priority.ts";
 export { getLock } from "./bullmq/job-lock.ts";
 export type {
   ConflictPolicy,

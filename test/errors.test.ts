@@ -21,6 +21,7 @@ it("has the code of every error in one union", () => {
     .map((name) => readFileSync(new URL(name, SOURCE), "utf8"));
   expect(codesIn(texts.join("\n"))).toEqual(union);
   expectTypeOf<"ERR_REDLOCK_CANCELLED">().toExtend<RedlockErrorCode>();
+  expectTypeOf<"ERR_REDLOCK_MAX_AGE">().toExtend<RedlockErrorCode>();
 });
 
 it("documents each code, and no other", () => {

@@ -26,6 +26,7 @@ const CODES = {
   "ttl-outlasts-job": true,
   "max-wait-ignored": true,
   "strict-order-ignored": true,
+  "retry-order-ignored": true,
   "queue-server": true,
 } as const satisfies Record<RedlockWarningCode, true>;
 

@@ -38,8 +38,13 @@ export class Activation {
     this.cancel = cancel;
     this.renewal = new JobLockRenewal(job, jobToken, settings.engine.clock);
     const { queueId } = context;
-    this.waiter =
-      queueId === undefined ? undefined : waiterOf(job, queueId, canSupersede(settings.onConflict));
+    this.waiter = queueId === undefined ? undefined : this.#waiterIn(queueId);
+  }
+
+  #waiterIn(queueId: string): Waiter {
+    const { onConflict, retryOrder } = this.settings;
+    const waiter = waiterOf(this.job, queueId, canSupersede(onConflict));
+    return { ...waiter, keepsRetries: retryOrder === "keep" };
   }
 
   /** Aborts when the worker begins to close. */
@@ -58,6 +63,19 @@ export class Activation {
     if (reason instanceof Error) return reason;
     const text = typeof reason === "string" ? reason : describeValue(reason);
     return new Error(`cancelled before it acquired its lock: ${text}`);
+  }
+
+  /** Milliseconds since the job was to run; 0 for a plain object that stands for a job and has no time. */
+  get age(): number {
+    const now = this.settings.engine.clock.wall();
+    const { timestamp, opts }: Partial<Job> = this.job;
+    return timestamp === undefined ? 0 : now - timestamp - (opts?.delay ?? 0);
+  }
+
+  /** Milliseconds until the job is too old to start. */
+  get startableFor(): number {
+    const { maxAge = Infinity } = this.settings;
+    return Math.max(0, maxAge - this.age);
   }
 
   /** Leaves the wait lists and throws when the job was cancelled, whatever else happened to its lock. */

@@ -3,6 +3,7 @@ import { nameOf } from "../job-names.ts";
 import type { JobState, QueueAdapter } from "../waiters/queue-adapter.ts";
 import {
   isAbsentee,
+  isRetry,
   parseWaiterRecord,
   parsePosition,
   type StoredWaiter,
@@ -84,7 +85,9 @@ export class BullmqAdapter implements QueueAdapter {
       const state = await job.getState();
       // It was parked after a job behind it had put it into the wait list, and joins by itself.
       if (state === "delayed" && isAbsentee(waiter) && isUnderWay(job)) return "on-its-way";
-      return state === "delayed" && isRun(job, waiter) ? "parked" : jobStateOf(state);
+      // A job that will run again is delayed by its backoff, or for want of masters.
+      const isWaiting = state === "delayed" && (isRetry(waiter) || isRun(job, waiter));
+      return isWaiting ? "parked" : jobStateOf(state);
     } catch {
       return "unknown";
     }

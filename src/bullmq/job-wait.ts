@@ -73,6 +73,7 @@ interface WaitRecord {
   since: number;
   /** The run that delayed the job last. */
   run: number;
+  /** The keys that the job waits for. */
   keys: readonly string[];
 }
 
@@ -87,6 +88,12 @@ export async function waitingSince(job: Job): Promise<number | undefined> {
 export async function parkedSince(job: Job): Promise<number | undefined> {
   const record = await readField(job, WAIT_FIELD);
   return isRecord(record) && record.run === runOf(job) ? record.since : undefined;
+}
+
+/** The keys that the job last waited for; empty for none, and where they cannot be stored. */
+export async function keysWaitedFor(job: Job): Promise<readonly string[]> {
+  const record = await readField(job, WAIT_FIELD);
+  return isRecord(record) ? record.keys : [];
 }
 
 /** The fields to write when the job is delayed once more. */

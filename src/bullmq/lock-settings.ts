@@ -16,6 +16,7 @@ import {
   LOST_POLICIES,
   MAX_WAIT_POLICIES,
   ORDERS,
+  RETRY_ORDERS,
   UNAVAILABLE_POLICIES,
 } from "./options.ts";
 
@@ -49,6 +50,10 @@ export const LOCK_DATA_OPTIONS = {
     ORDERS,
     'Which of several jobs gets a free key: the first that asks, or by "strict" the first of its queue',
   ),
+  retryOrder: choice(
+    RETRY_ORDERS,
+    'Whether other jobs run between a failed attempt and its retry, or by "keep" wait for it',
+  ),
   onUnavailable: choice(UNAVAILABLE_POLICIES, "What a job does while too few masters answer"),
   onLost: choice(LOST_POLICIES, "What happens to a job that lost its lock while it ran"),
   ttl: { takes: "duration", says: "How long the lock lives when it is not extended." },
@@ -67,6 +72,7 @@ export const LOCK_DATA_OPTIONS = {
     check: (path: string, value: unknown) => createLimit<Job>(path, value),
   },
   maxWait: bound("How long a job may wait in the delayed set since it was first parked or delayed"),
+  maxAge: bound("How old a job may be when it starts, from the time at which it was to run"),
   maxHold: bound("How long a job may hold its lock; then its signal aborts and it fails"),
   minHold: {
     takes: "duration",
@@ -74,9 +80,12 @@ export const LOCK_DATA_OPTIONS = {
     check: (path: string, value: unknown, { settings }: Engine) =>
       checkMs(path, value ?? 0, 0, settings.maxTtl, "the maxTtl of the Redlock"),
   },
-  onMaxWait: choice(MAX_WAIT_POLICIES, "What a job does after maxWait"),
+  onMaxWait: choice(MAX_WAIT_POLICIES, "What a job does after maxWait or maxAge"),
   jobLogs: choice(JOB_LOGS, "Which lines are written to the log of a job"),
 } as const satisfies { readonly [N in DataOptionName]: LockOption<LockPolicies<Job>[N]> };
+
+/** The policies by which a later job comes before an earlier one. */
+const LATER_WINS = new Set<LockSettings["onConflict"]>(["keepLatest", "cancelInProgress"]);
 
 type ChoosePolicy = (
   job: Job,
@@ -129,6 +138,13 @@ export function checkLockOptions(options: unknown): LockSettings {
   if (checked.order === "strict" && checked.limit !== 1) {
     throw wrong("order", checked.order, '"arrival" with a limit, under which several jobs run');
   }
+  if (checked.retryOrder === "keep" && LATER_WINS.has(checked.onConflict)) {
+    throw wrong(
+      "retryOrder",
+      checked.retryOrder,
+      `"rejoin" with onConflict: "${String(checked.onConflict)}", by which a later job comes before a retry`,
+    );
+  }
   const keysOf = createKeyResolver<Job>(given.key, checked.limit);
   return { ...checked, engine, keysOf, lock, skipResult, names: new Set() };
 }
@@ -149,11 +165,7 @@ export function checkConflictPolicy(path: string, policy: unknown): ConflictPoli
 
 /** Whether jobs under this policy supersede earlier ones. A function may choose such a policy. */
 export function canSupersede(onConflict: LockSettings["onConflict"]): boolean {
-  return (
-    typeof onConflict === "function" ||
-    onConflict === "keepLatest" ||
-    onConflict === "cancelInProgress"
-  );
+  return typeof onConflict === "function" || LATER_WINS.has(onConflict);
 }
 
 /**

@@ -6,7 +6,7 @@ import type { LockSettings } from "./lock-settings.ts";
 /** The settings of a lock that may not fit a worker or a job. */
 export type Policies = Pick<
   LockSettings,
-  "onConflict" | "order" | "onUnavailable" | "onLost" | "maxWait"
+  "onConflict" | "order" | "retryOrder" | "onUnavailable" | "onLost" | "maxWait"
 >;
 
 /** The facts about a worker and its lock that are compared. */
@@ -73,6 +73,13 @@ export function mismatchesOfWorker(facts: WorkerFacts, policies: Policies): Redl
       code: "strict-order-ignored",
       message:
         'order: "strict" is ignored on a queue on PostgreSQL: its jobs are in no wait list, and the first request gets a free key',
+    });
+  }
+  if (policies.retryOrder === "keep" && !facts.keepsFields) {
+    found.push({
+      code: "retry-order-ignored",
+      message:
+        'retryOrder: "keep" is ignored on a queue on PostgreSQL: its jobs are in no wait list, and other jobs run before a retry',
     });
   }
   if (queueServer !== undefined) {

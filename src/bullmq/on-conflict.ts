@@ -75,7 +75,10 @@ async function afterConflict(
   }
   // A function may choose any policy, so this is not known before.
   const chosen = waiter && { ...waiter, replaceable: canSupersede(policy) };
-  if (policy === "wait") return new Attempt(chosen, settings.waitTimeout, conflict);
+  if (policy === "wait") {
+    const waitTimeout = Math.min(settings.waitTimeout, Math.ceil(activation.startableFor));
+    return new Attempt(chosen, waitTimeout, conflict);
+  }
   if (policy === "cancelInProgress" && waiter !== undefined) {
     settings.engine.cancelRequests.ask(conflict, waiter.position, describeAsHolder(job));
   }

@@ -18,6 +18,7 @@ export const UNAVAILABLE_POLICIES = ["delay", "fail", "run"] as const;
 export const LOST_POLICIES = ["delay", "fail", "continue"] as const;
 export const MAX_WAIT_POLICIES = ["fail", "skip"] as const;
 export const ORDERS = ["arrival", "strict"] as const;
+export const RETRY_ORDERS = ["rejoin", "keep"] as const;
 export const JOB_LOGS = ["conflicts", "off", "all"] as const;
 
 /** What a job does when another holder has its key. */
@@ -28,10 +29,12 @@ export type SkippingPolicy = Extract<ConflictPolicy, "skip" | "keepLatest" | "ca
 export type UnavailablePolicy = (typeof UNAVAILABLE_POLICIES)[number];
 /** What a job does that lost its lock while it ran. */
 export type LostPolicy = (typeof LOST_POLICIES)[number];
-/** What a job does that has waited for as long as it may. */
+/** What a job does that has waited for as long as it may, or is too old to start. */
 export type MaxWaitPolicy = (typeof MAX_WAIT_POLICIES)[number];
 /** Which of several jobs gets a free key. */
 type LockOrder = (typeof ORDERS)[number];
+/** What happens to the keys of a job that will run again. */
+type RetryOrder = (typeof RETRY_ORDERS)[number];
 /** Which lines are written to the log of a job. */
 export type JobLogs = (typeof JOB_LOGS)[number];
 
@@ -82,6 +85,17 @@ export interface LockPolicies<
    */
   order?: LockOrder;
   /**
+   * Which jobs of its keys run between a failed attempt of a job and its retry.
+   *
+   * - `"rejoin"`: any. The retry takes its old position when it has to wait again.
+   * - `"keep"`: none. The keys stay reserved for the job, for up to ten minutes, until its retry has them, it has failed for good
+   *   or completed, or it is removed; the worker slot is free. So they do for a job whose worker is killed, or that lost its lock,
+   *   counted from its last heartbeat. It costs each job one more request to the masters. Not with `"keepLatest"` or
+   *   `"cancelInProgress"`, by which a later job comes first; ignored, with a warning, on a queue on PostgreSQL.
+   * @defaultValue `"rejoin"`
+   */
+  retryOrder?: RetryOrder;
+  /**
    * What a job does while too few lock masters answer: `"delay"` tries again with growing pauses, `"fail"` throws the
    * `LockUnavailableError`, `"run"` runs it without a lock, which its log shows.
    * @defaultValue `"delay"`
@@ -121,6 +135,14 @@ export interface LockPolicies<
    */
   maxWait?: number;
   /**
+   * How old a job may be when it starts, counted from the time at which it was to run (`timestamp` + `delay`). An older job does
+   * not start, neither from the backlog of its queue, nor after a wait in its slot or in the delayed set, nor as a retry. It is
+   * checked by the wall clock of the worker, at the latest when the job has its key. The job fails for good, with the code
+   * `ERR_REDLOCK_MAX_AGE`, or is skipped, as `onMaxWait` says. A job without a key has no such limit.
+   * @defaultValue none
+   */
+  maxAge?: number;
+  /**
    * How long a job may hold its lock. Then the heartbeat ends and the signal aborts; once the processor has settled, the job
    * fails with a `LockLostError`, unless `onLost` is `"continue"`. The lock itself ends with its ttl at the latest.
    * @defaultValue none
@@ -132,7 +154,7 @@ export interface LockPolicies<
    * @defaultValue 0
    */
   minHold?: number;
-  /** What a job does after `maxWait`: `"fail"` or `"skip"`, as under `onConflict`. @defaultValue `"fail"` */
+  /** What a job does after `maxWait` or `maxAge`: `"fail"` or `"skip"`, as under `onConflict`. @defaultValue `"fail"` */
   onMaxWait?: M;
   /** Makes the result of a job that is skipped because of a conflict. @defaultValue a {@link SkippedResult} */
   skipResult?: (job: J, conflict: LockConflictError) => S | Promise<S>;
@@ -170,8 +192,8 @@ export interface WithLockOptions<
 /** The result of a job that did not run. */
 export interface SkippedResult {
   skipped: true;
-  /** `"conflict"` by policy; `"max-wait"` when it had waited for too long; `"superseded"` when a later job replaces it. */
-  reason: "conflict" | "max-wait" | "superseded";
+  /** `"conflict"` by policy; `"max-wait"` when it had waited for too long; `"max-age"` when it was too old; `"superseded"` when a later job replaces it. */
+  reason: "conflict" | "max-wait" | "max-age" | "superseded";
   /** The key that it did not get. */
   key: string;
   /** The holder of the key; `null` when that is not known. */

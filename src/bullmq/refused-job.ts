@@ -8,6 +8,7 @@ import { describeHolder } from "../sentences.ts";
 import type { Waiter } from "../waiters/waiter.ts";
 import type { Activation } from "./activation.ts";
 import { keepsFields } from "./bullmq-job.ts";
+import { unrecoverableError } from "./control-errors.ts";
 import { isSameJob } from "./holder.ts";
 import { alarm, backoff, timesDelayed, waitFields, waitingSince } from "./job-wait.ts";
 import type { SkippedResult } from "./options.ts";
@@ -35,7 +36,8 @@ export async function parkOrDelay(
   waiter: Waiter | undefined,
   cause: Refusal,
 ): Promise<Skipped> {
-  const { settings, job } = activation;
+  const { settings, job, startableFor } = activation;
+  if (startableFor === 0) return await endOld(activation, keys, cause);
   const { maxWait, engine } = settings;
   const times = timesDelayed(job);
   const conflict = cause instanceof LockConflictError ? cause : undefined;
@@ -45,14 +47,17 @@ export async function parkOrDelay(
   const limit = activation.limits?.[keys.indexOf(conflict?.key ?? "")] ?? 1;
   // @protection a parked job wakes by itself
   let ms = isParked
-    ? alarm({ expiresIn: conflict.retryAfter, ahead: conflict.ahead / limit, ttl }, fraction)
+    ? alarm({ expiresIn: expiryOf(conflict, ttl), ahead: conflict.ahead / limit, ttl }, fraction)
     : backoff(times, conflict?.retryAfter, fraction);
   const since = (times === 0 ? undefined : await startOfWait(activation)) ?? engine.clock.wall();
   if (maxWait !== undefined) {
     const left = maxWait - (engine.clock.wall() - since);
     if (left > 0) ms = Math.min(ms, Math.ceil(left));
-    else if (!isSameJob(job, conflict?.holder)) return await endWait(activation, keys, cause);
+    else if (!isSameJob(job, conflict?.holder)) {
+      return await end(activation, keys, { reason: "max-wait", error: cause, conflict });
+    }
   }
+  ms = Math.min(ms, Math.ceil(startableFor));
   const fields = keepsFields(job) ? waitFields(job, since, keys) : undefined;
   // A job that is delayed a thousand times gets eleven lines in its log.
   const isMilestone = (times & (times - 1)) === 0;
@@ -65,6 +70,11 @@ export async function parkOrDelay(
   throw (await delayJob(activation, { ...request, reason })).error;
 }
 
+/** When the key is tried again by itself: one that is kept for a retry is free long before its reservation expires. */
+function expiryOf({ reserved, retryAfter }: LockConflictError, ttl: number): number {
+  return reserved === true ? Math.min(retryAfter, ttl) : retryAfter;
+}
+
 /** When the wait began. Without `maxWait` only a measure depends on it, so a queue that does not answer fails no job. */
 async function startOfWait({
   settings: { maxWait },
@@ -74,23 +84,44 @@ async function startOfWait({
   return await (maxWait === undefined ? since.catch(() => undefined) : since);
 }
 
-/** The job has waited for as long as it may. */
-async function endWait(
+/**
+ * Ends a job that is too old to start.
+ * @throws the error that fails it for good, unless `onMaxWait` is `"skip"`.
+ */
+export async function endOld(
   activation: Activation,
   keys: readonly string[],
-  cause: Refusal,
+  cause?: Refusal,
+): Promise<Skipped> {
+  const { age, settings } = activation;
+  const text = `the job is ${Math.floor(age)} ms old, and maxAge is ${settings.maxAge} ms`;
+  const old = new Error(text, { cause });
+  // A retry is older still.
+  const error = unrecoverableError(Object.assign(old, { code: "ERR_REDLOCK_MAX_AGE" as const }));
+  const conflict = cause instanceof LockConflictError ? cause : undefined;
+  return await end(activation, keys, { reason: "max-age", error, conflict });
+}
+
+/** Applies `onMaxWait`. */
+async function end(
+  activation: Activation,
+  keys: readonly string[],
+  {
+    reason,
+    error,
+    conflict,
+  }: {
+    readonly reason: "max-wait" | "max-age";
+    readonly error: Error;
+    readonly conflict: LockConflictError | undefined;
+  },
 ): Promise<Skipped> {
   activation.leave(keys);
-  if (activation.settings.onMaxWait === "fail") throw await fail(activation, cause);
-  if (cause instanceof LockConflictError) return await skip(activation, cause, "max-wait");
-  emitSkipped(activation, keys, "max-wait");
-  await activation.log(`${cause.message}; skipped`);
-  return new Skipped<SkippedResult>({
-    skipped: true,
-    reason: "max-wait",
-    key: keys[0] ?? "",
-    holder: null,
-  });
+  if (activation.settings.onMaxWait === "fail") throw await fail(activation, error);
+  if (conflict !== undefined) return await skip(activation, conflict, reason);
+  emitSkipped(activation, keys, reason);
+  await activation.log(`${error.message}; skipped`);
+  return new Skipped<SkippedResult>({ skipped: true, reason, key: keys[0] ?? "", holder: null });
 }
 
 /** Completes a job that is not to run because of a conflict. */
@@ -114,7 +145,7 @@ export async function skip(
 }
 
 /** Makes the error that fails the job. */
-export async function fail(activation: Activation, cause: Refusal): Promise<Error> {
+export async function fail(activation: Activation, cause: Error): Promise<Error> {
   await activation.log(`${cause.message}; failed`);
   return cause;
 }

@@ -13,7 +13,7 @@ import { timesDelayed, waitingSince } from "./job-wait.ts";
 import { positionWhenDone, predecessorsOf } from "./job-waiter.ts";
 import { type LockSettings, mayPark } from "./lock-settings.ts";
 import { afterRefusal, Attempt } from "./on-conflict.ts";
-import { Skipped } from "./refused-job.ts";
+import { endOld, Skipped } from "./refused-job.ts";
 import { afterLoss, type Outcome } from "./on-loss.ts";
 
 /** Most milliseconds that a job with a lock waits for the time at which its wait began. */
@@ -68,8 +68,11 @@ async function acquireLock(activation: Activation): Promise<InternalLock | Skipp
       attempt = new Attempt({ ...waiter, behind });
     }
     for (;;) {
+      if (activation.startableFor === 0) return await endOld(activation, keys);
       try {
-        return await acquireOnce(activation, keys, attempt);
+        const lock = await acquireOnce(activation, keys, attempt);
+        if (activation.startableFor > 0) return lock;
+        await lock.release();
       } catch (error) {
         const next = await afterRefusal(activation, keys, attempt, error);
         if (!(next instanceof Attempt)) return next;
@@ -124,7 +127,7 @@ async function runProcessor(
   lock: InternalLock,
   processor: LockedProcessor,
 ): Promise<Settled> {
-  const { settings, job, jobToken } = activation;
+  const { settings, job, jobToken, waiter } = activation;
   const { maxHold, engine } = settings;
   if (logsLock(settings, lock)) await activation.log(`acquired ${describe(lock)}`);
   const jobSignal = new JobSignal(activation, lock);
@@ -133,6 +136,8 @@ async function runProcessor(
       ? undefined
       : engine.clock.timer(maxHold, () => lock.lose("held-too-long"));
   setLock(job, lock);
+  // From now on the keys are kept for the job if its process dies.
+  if (waiter?.keepsRetries === true && lock.keys.length > 0) lock.extend().catch(() => undefined);
   let outcome: Outcome;
   try {
     const { cancelled } = activation;
@@ -153,9 +158,10 @@ async function runProcessor(
 async function release(
   activation: Activation,
   lock: InternalLock,
-  { outcome, loss }: Settled,
+  settled: Settled,
 ): Promise<void> {
   const { settings, waiter, job } = activation;
+  const { outcome, loss } = settled;
   const { minHold, engine } = settings;
   const returned = outcome.kind === "returned";
   const succeeded = returned && loss === undefined;
@@ -163,10 +169,21 @@ async function release(
   const completes = succeeded || (returned && settings.onLost === "continue");
   const supersedes = completes && waiter?.replaceable === true;
   const done = supersedes ? positionWhenDone(job, waiter, engine.clock.wall()) : "";
-  const released = await lock.releaseAfter(holdFor, done);
+  const keepsRetry = waiter?.keepsRetries === true && runsAgain(activation, settled);
+  const released = await lock.releaseAfter(holdFor, done, keepsRetry);
   const { handedOver } = lock;
   if (handedOver !== undefined) await within(engine.clock, handedOver, LONGEST_WAKE);
   if (logsLock(settings, lock)) await activation.log(`${released} ${describe(lock)}`);
+}
+
+/** Whether the job is likely to run again. Where it does not after all, the next check of its keys finds out. */
+function runsAgain({ settings, job }: Activation, settled: Settled): boolean {
+  const { outcome, cancelledBy } = settled;
+  if (steers(outcome) || cancelledBy !== undefined) return false;
+  if (lossThatCounts(settings, settled) === undefined) {
+    if (outcome.kind === "returned") return false;
+  } else if (settings.onLost === "delay") return true;
+  return (job.attemptsMade ?? 0) + 1 < (job.opts?.attempts ?? 1);
 }
 
 function logsLock({ jobLogs }: LockSettings, { keys }: Lock): boolean {

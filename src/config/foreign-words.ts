@@ -1,6 +1,6 @@
 const LIMIT = "limit, how many jobs may hold a key at the same time";
 const DURATIONS =
-  "ttl, which is extended while the job runs; maxHold for how long a job may run, maxWait for how long it may wait";
+  "ttl, which is extended while the job runs; maxHold for how long a job may run, maxWait for how long it may wait, maxAge for how old it may be when it starts";
 
 /** Options of other systems, in lower case without `-` and `_`, and what to write here. */
 const OPTIONS = [

@@ -2,6 +2,7 @@ import type { Operation } from "../redis/operation.ts";
 import { parseUnarmed, type UnarmedGuard } from "./acquire-operation.ts";
 import { lockAndFence, type TimedIdentity, valueOf } from "./lock-identity.ts";
 import { extendEntry } from "./fast-path.ts";
+import { formatExtender } from "./wait-list-hooks.ts";
 
 /** What a master answers to {@link extendOperation}. */
 export type ExtendReply =
@@ -63,6 +64,7 @@ export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
       redis.call('PEXPIRE', keys[2 * i - 1], ttl)
     end
     raiseMarks(keys[2 * i], token, below)
+    if argv[6] then onExtend(argv[6], string.sub(keys[2 * i - 1], #argv[6] + 1), token, argv[7]) end
   end
   if quarantined and set then return { 'QUARANTINED' } end
   return 'OK'`,
@@ -73,6 +75,7 @@ export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
     identity.ttl,
     identity.token - 1,
     identity.guarded ? 1 : 0,
+    ...formatExtender(identity),
   ],
   fast: { entry: extendEntry, served: () => EXTENDED },
   parse([status, guard]) {

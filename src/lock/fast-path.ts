@@ -204,6 +204,7 @@ function entryOf(
 
 /** An extend as an entry. */
 export function extendEntry(identity: TimedIdentity): FastEntry | undefined {
+  if (identity.requester.keepsRetries === true) return undefined;
   return entryOf(identity, EXTEND, String(identity.ttl));
 }
 

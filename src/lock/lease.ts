@@ -1,6 +1,6 @@
 import { extendOperation } from "./extend-operation.ts";
 import type { LockContext } from "./lock-context.ts";
-import type { TimedIdentity } from "./lock-identity.ts";
+import type { LockIdentity, TimedIdentity } from "./lock-identity.ts";
 import { releaseOperation, type ReleaseReply, type Releasing } from "./release-operation.ts";
 import {
   type ExtendOutcome,
@@ -97,7 +97,7 @@ export class Lease {
    */
   release(
     listener: ReservationListener,
-    { holdFor, skipped, done }: Pick<Releasing, "holdFor" | "skipped" | "done">,
+    { holdFor, skipped, done, keepsRetry }: Omit<Releasing, "held" | keyof LockIdentity>,
   ): Promise<ReleaseOutcome> {
     return new Promise((resolve) => {
       const { masters } = this.#context;
@@ -121,6 +121,7 @@ export class Lease {
           holdFor,
           skipped,
           done,
+          keepsRetry,
         },
         tally,
       );

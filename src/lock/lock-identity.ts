@@ -37,6 +37,8 @@ export interface Requester {
   readonly run: number;
   /** True when a later position that replaces it is a reason not to grant the keys. */
   readonly replaceable: boolean;
+  /** Whether its keys stay reserved for it until it is done, also when it fails or dies in between. @defaultValue false */
+  readonly keepsRetries?: boolean | undefined;
   /**
    * For strict order, also at a free key: its priority, the waiters before it that may be in no wait list yet, and the record by
    * which they are added; `undefined` without strict order.

@@ -37,16 +37,18 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
   local count, deleted, replies, hasWaiters = #keys / 2, 0, {}, false
   for i = 1, count do
     local lock, fence = keys[2 * i - 1], keys[2 * i]
-    local key, current, free = string.sub(lock, #prefix + 1), redis.pcall('GET', lock), true
+    local key, current, free, isOurs = string.sub(lock, #prefix + 1), redis.pcall('GET', lock), true, false
     if type(current) == 'string' then
       local holder, held = holderOf(current)
-      free = holder == owner and not above(held, token)
-      if free then
+      isOurs = holder == owner and not above(held, token)
+      free = isOurs
+      if isOurs then
         deleted = deleted + 1
         free = holdFor == 0
         if not isHeld then redis.call('DEL', lock)
         elseif free then redis.call('DEL', lock, prefix .. '${RESERVED}' .. key)
         else
+          redis.call('DEL', prefix .. '${RESERVED}' .. key)
           redis.call('PEXPIRE', lock, holdFor)
           onHold(prefix, key, holdFor)
           -- Executed twice, it marks once. A full server refuses, which does no harm.
@@ -59,13 +61,14 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     elseif current then
       free = false
     end
+    local mark, closed = marksOf(fence)
     if isHeld then
       pcall(raiseMarks, fence, token, token)
     else
-      local mark, closed = marksOf(fence)
       redis.pcall('SET', fence, highest(mark, token) .. ':' .. closed, 'PX', ${RETENTION})
     end
-    local reply = onRelease(prefix, key, token, isHeld, argv, 6, not free and redis.call('PTTL', lock) or nil)
+    local rest = not free and redis.call('PTTL', lock) or nil
+    local reply = onRelease(prefix, key, token, isHeld, argv, 6, rest, isOurs or not above(mark, token))
     replies[i] = reply or { 'FREE', 0 }
     hasWaiters = hasWaiters or reply ~= nil
   end
@@ -86,7 +89,8 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
       releasing.held &&
       releasing.holdFor === 0 &&
       releasing.skipped.length === 0 &&
-      releasing.done === ""
+      releasing.done === "" &&
+      releasing.keepsRetry !== true
         ? releaseEntry(releasing)
         : undefined,
     served: freed,

@@ -10,7 +10,8 @@ import { keyOfSlot } from "./slots.ts";
  *   see `guard.ts`.
  * - `P@fence:K`: `<mark>:<closed>`. `mark` is the highest token accepted or released here: a later or repeated request
  *   with a token that is not higher is refused. No holder with a token up to `closed` can be alive.
- * - `P@reserved:K`: `<token>:<position>`: as long as it exists the free key is granted to no other position.
+ * - `P@reserved:K`: `<token>:<position>`: as long as it exists the free key is granted to no other position. `<token>k:` is
+ *   kept for a job that has failed, or whose process may die.
  * - `P@waiters:K` and `P@waiter:K`: the wait list of the key, a sorted set, and the records of its waiters, a hash: see
  *   `waiters/wait-list-lua.ts`.
  * - `P@newest:K`: a hash, for jobs that a later one replaces, and for jobs in strict order: see `waiters/newest-lua.ts`.

@@ -1,4 +1,4 @@
-import type { Requester } from "./lock-identity.ts";
+import type { LockIdentity, Requester } from "./lock-identity.ts";
 
 /**
  * What the operations of locks know of wait lists.
@@ -17,9 +17,10 @@ import type { Requester } from "./lock-identity.ts";
  *   `rest` ms. The requester joins the wait list only if `isNew`. It returns `ahead`, `waiting` and `later` of {@link KeyHolder}.
  * - `onGrant(prefix, key, requester, token, limit)` runs when the requester has the key.
  * - `onHold(prefix, key, ms)` runs when the key was released, and stays taken for `ms`.
- * - `onRelease(prefix, key, token, isHeld, argv, from, rest)` runs when the key was released or, unless `isHeld`, an attempt was rolled
- *   back. `argv` has what {@link formatReleaser} writes; `rest` is the ms for which the key stays taken, nil when it is free. It
- *   returns a {@link ReservationReply}, or nil when the key is free and has no waiters.
+ * - `onExtend(prefix, key, token, position)` runs when a lock was extended whose keys stay reserved until its job is done.
+ * - `onRelease(prefix, key, token, isHeld, argv, from, rest, isLast)` runs when the key was released or, unless `isHeld`, an attempt was rolled
+ *   back. `argv` has what {@link formatReleaser} writes; `rest` is the ms for which the key stays taken, nil when it is free; `isLast`
+ *   is false when the key may have had a later holder. It returns a {@link ReservationReply}, or nil when the key is free and has no waiters.
  * - `waitersOf(prefix, key, from, to)` returns the number of waiters, and positions and priorities of some of them.
  */
 
@@ -142,12 +143,27 @@ export interface Releaser {
   readonly requester: Requester;
   /** The position of a job that has succeeded, and replaces earlier ones from now on; else empty. */
   readonly done: string;
+  /** Whether the key stays reserved for the position of the requester, which will ask for it again. @defaultValue false */
+  readonly keepsRetry?: boolean | undefined;
   /** The queues whose waiters are skipped. */
   readonly skipped: readonly SkippedQueue[];
 }
 
 /** Writes what the hook `onRelease` reads. */
-export function formatReleaser({ requester, done, skipped }: Releaser): (string | number)[] {
+export function formatReleaser({
+  requester,
+  done,
+  keepsRetry = false,
+  skipped,
+}: Releaser): (string | number)[] {
   const { position, run, process, queueId } = requester;
-  return [position, run, process, queueId, done, ...skipped.map(formatSkipped)];
+  return [position, run, process, queueId, done, keepsRetry ? 1 : 0, ...skipped.map(formatSkipped)];
+}
+
+/** Writes the prefix and the position for the hook `onExtend`; nothing for a lock without it. */
+export function formatExtender({
+  names,
+  requester: { position, keepsRetries },
+}: LockIdentity): string[] {
+  return keepsRetries === true ? [names.prefix, position] : [];
 }

@@ -91,8 +91,10 @@ export class Acquirer {
     if (!this.#attempts.isStopped(request)) {
       return this.#take(request, granted, startedAt, first.kind !== "granted");
     }
-    // The caller is gone: without a release the key would stay taken until the ttl is over.
-    await this.#hold(request, granted).release();
+    // The caller is gone: without a release the key would stay taken until the ttl is over. A job that was not cancelled comes back.
+    const isCancelled = request.aborts?.some(({ aborted }) => aborted) === true;
+    const keepsRetry = !isCancelled && request.job?.waiter?.keepsRetries === true;
+    await this.#hold(request, granted).releaseAfter(0, "", keepsRetry);
     throw this.#attempts.stopReason(request);
   }
 

@@ -92,15 +92,17 @@ export class Attempts {
   ): Requester {
     if (waiter === undefined) return this.#unlisted;
     const waitLists = this.#waitLists;
-    const { queueId, position, run, priority, replaceable, behind } = waiter;
+    const { queueId, position, run, priority, replaceable, behind, keepsRetries } = waiter;
+    const isKnown = listed || joins !== false || replaceable || behind !== undefined;
     const record = joins === false ? "" : waitLists.recordOf(waiter, "arriving");
     return {
       process: this.#context.process,
       queueId: waitLists.isOpen(queueId) ? encodeQueueId(queueId) : "",
       // A waiter that was never listed has neither a reservation nor an entry to remove.
-      position: listed || joins !== false || replaceable || behind !== undefined ? position : "",
+      position: isKnown || keepsRetries === true ? position : "",
       run,
       replaceable,
+      keepsRetries,
       behind: behind && { priority, record: waitLists.absenteeRecord, others: behind },
       joins: record === "" ? undefined : { priority, record, replaces: joins === "replacing" },
     };

@@ -148,8 +148,8 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     return this.releaseAfter(0);
   }
 
-  releaseAfter(holdFor: number, done = ""): Promise<"released" | "expired"> {
-    this.#releasing ??= this.#release(holdFor, done);
+  releaseAfter(holdFor: number, done = "", keepsRetry = false): Promise<"released" | "expired"> {
+    this.#releasing ??= this.#release(holdFor, done, keepsRetry);
     return this.#releasing;
   }
 
@@ -194,7 +194,11 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     });
   }
 
-  async #release(holdFor: number, done: string): Promise<"released" | "expired"> {
+  async #release(
+    holdFor: number,
+    done: string,
+    keepsRetry: boolean,
+  ): Promise<"released" | "expired"> {
     const parts = this.#parts;
     const { events, waitLists } = parts;
     const { keys, fencingToken } = this;
@@ -204,7 +208,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     const held = this.age;
     const handOver = waitLists.handOver(slots, fencingToken, holdFor);
     const { skipped } = waitLists;
-    const released = await this.#lease.release(handOver, { holdFor, skipped, done });
+    const released = await this.#lease.release(handOver, { holdFor, skipped, done, keepsRetry });
     this.#handedOver = handOver.woken;
     const outcome = released.confirmed ? "released" : "expired";
     this.#noteSlots((choice, key, slot) => choice.released(key, slot));

@@ -1,4 +1,5 @@
 import { type Holder, LockUnavailableError, type NodeVote } from "../errors.ts";
+import { FRONT } from "../waiters/move-operation.ts";
 import { parsePosition } from "../waiters/waiter.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import type { ReadReply } from "../lock/read-operation.ts";
@@ -105,7 +106,8 @@ export async function surveyKey(context: LockContext, key: string): Promise<KeyI
 export function toWaiter({ position, priority }: ReadReply["first"][number]): WaiterInspection {
   const { since, queueId = "", id = "" } = parsePosition(position) ?? {};
   const queue = queueId.startsWith("~") ? undefined : queueId.slice(queueId.indexOf(" ") + 1);
-  return { job: queue === undefined ? undefined : `${queue}:${id}`, priority, since };
+  const job = queue === undefined ? undefined : `${queue}:${id}`;
+  return { job, priority: Math.floor(priority + FRONT), since };
 }
 
 /** A lock that a master accepted in quarantine is no vote, unless other masters name the same holder. */

@@ -17,6 +17,11 @@ export interface InternalLock extends Lock {
   /**
    * As {@link Lock.release}, but the keys stay taken for another `holdFor` ms.
    * @param done the position of a job that has succeeded and supersedes earlier ones; empty for none.
+   * @param keepsRetry whether the keys stay reserved for the job, which will run again.
    */
-  releaseAfter(holdFor: number, done?: string): Promise<"released" | "expired">;
+  releaseAfter(
+    holdFor: number,
+    done?: string,
+    keepsRetry?: boolean,
+  ): Promise<"released" | "expired">;
 }

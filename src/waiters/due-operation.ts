@@ -47,7 +47,7 @@ export const dueOperation: Operation<
       elseif rest ~= -2 then
         again = rest < 0 and ${RESERVATION} or rest + ${SLACK}
       else
-        local reserved = reservationOf(list.reservation)
+        local reserved, _, isKept = reservationOf(list.reservation)
         local left = reserved and redis.call('PTTL', list.reservation) + ${SLACK} or 0
         if reserved and queueIdOf(reserved) ~= queueId then
           again = left
@@ -55,7 +55,7 @@ export const dueOperation: Operation<
           again = ends - clockOf()
         else
           found[#found + 1] = key
-          again = math.max(left, ${RESERVATION})
+          again = isKept and ${RESERVATION} or math.max(left, ${RESERVATION})
         end
       end
       if again then redis.call('ZADD', due, string.format('%.0f', clockOf() + again), key) end

@@ -89,18 +89,25 @@ local function onHold(prefix, key, ms)
   local first = redis.call('ZRANGE', prefix .. '@waiters:' .. keyOfSlot(key), 0, 0)[1]
   if first then setDue(prefix, key, first, '', ms + ${SLACK}) end
 end
-local function onRelease(prefix, key, token, isHeld, argv, from, rest)
-  local position, done = argv[from], argv[from + 4]
+local function onExtend(prefix, key, token, position)
+  keepForRetry(waitListOf(prefix, key), token, position)
+end
+local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast)
+  local position, done, keeps = argv[from], argv[from + 4], argv[from + 5] == '1' and isLast and not rest
   -- The usual case.
-  if not rest and done == '' and redis.call('EXISTS', prefix .. '@waiters:' .. keyOfSlot(key)) == 0 then return end
+  if not rest and done == '' and not keeps and redis.call('EXISTS', prefix .. '@waiters:' .. keyOfSlot(key)) == 0 then return end
   local list = waitListOf(prefix, key)
   if isHeld then
     if position ~= '' then leaveRun(list, position, tonumber(argv[from + 1])) end
     if done ~= '' then pcall(noteDone, list, done) end
+    if keeps then
+      local ok, reply = pcall(keepForRetry, list, token, position)
+      return ok and reply or nil
+    end
     if not rest then
       -- A full server refuses; the key is free all the same.
       local ok, reply = pcall(function()
-        return serve(list, token, argv[from + 2], argv[from + 3], skippedOf(prefix, argv, from + 5))
+        return serve(list, token, argv[from + 2], argv[from + 3], skippedOf(prefix, argv, from + 6))
       end)
       return ok and reply or nil
     end

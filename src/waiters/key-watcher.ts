@@ -10,6 +10,7 @@ import { CHECK_INTERVAL, type NextCheck, Reservations } from "./reservations.ts"
 import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
 import { RESERVATION } from "./wait-list-lua.ts";
+import { isRetry } from "./waiter.ts";
 import { reservationMs, Wakeups } from "./wakeups.ts";
 
 /** The key is reserved for the first waiter. */
@@ -192,7 +193,8 @@ export class KeyWatcher implements Task {
         if (decision.waiting > 0) this.#checkBy(now + Math.max(decision.expiresIn, 0) + SLACK);
         break;
       case "reserved":
-        this.#checkBy(now + Math.max(decision.expiresIn, 0) + SLACK);
+        // A key that is kept for a retry is due as long as others wait for it.
+        if (!isRetry(decision)) this.#checkBy(now + Math.max(decision.expiresIn, 0) + SLACK);
         break;
       case "next":
         this.#checkBy(now + reservationMs(decision.head) + SLACK);

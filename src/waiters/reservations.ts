@@ -6,7 +6,7 @@ import { askMasters, ReservationTally } from "./reservation-tally.ts";
 import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
 import { type Wakeups, reservationMs } from "./wakeups.ts";
-import { isAbsentee, isArriving, queueIdIn } from "./waiter.ts";
+import { isAbsentee, isArriving, isRetry, queueIdIn } from "./waiter.ts";
 
 /** Milliseconds between two checks while a live waiter of this process waits, or while masters are silent. */
 export const CHECK_INTERVAL = 1_000;
@@ -118,6 +118,7 @@ export class Reservations {
     // The waiter has left, and the reservation was made after that.
     if (record === "") return { kind: "now", gone: [{ position, record: IN_NO_LIST }] };
     const waiter = { position, record, priority: 0 };
+    if (isRetry(waiter)) return await this.#confirmRetry(waiter);
     this.#wakeups.noteReservation(position);
     if (this.#isKept(position)) return await this.#confirmKept(waiter);
     // Another process has reserved the key for it once more.
@@ -141,6 +142,13 @@ export class Reservations {
 
   #isKept(position: string): boolean {
     return this.#kept?.position === position && this.#now() < this.#kept.until;
+  }
+
+  /** The key is due again in a moment, for whichever process of its queue then lives. */
+  async #confirmRetry(waiter: StoredWaiter): Promise<NextCheck> {
+    // @protection a key is not kept for a job that will not run again
+    const state = await this.#wakeups.stateOf(waiter);
+    return state === "gone" ? { kind: "now", gone: [waiter] } : undefined;
   }
 
   /** A waiter that waits for other keys may go, and then no client asks for the key that it leaves. */

@@ -11,6 +11,7 @@ import { dueOperation } from "./due-operation.ts";
 import { findOperation } from "./find-operation.ts";
 import { HOOKS_LUA } from "./hooks-lua.ts";
 import { joinOperation } from "./join-operation.ts";
+import { moveOperation } from "./move-operation.ts";
 import { NEWEST_LUA } from "./newest-lua.ts";
 import { QUEUES_LUA } from "./queues-lua.ts";
 import { serveOperation } from "./serve-operation.ts";
@@ -29,6 +30,7 @@ export const lockOperations = [
   readOperation,
   scanOperation,
   joinOperation,
+  moveOperation,
   serveOperation,
   dueOperation,
   cancelOperation,

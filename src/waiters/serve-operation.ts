@@ -1,3 +1,4 @@
+import { RETRY_RECORD } from "./wait-list-lua.ts";
 import type { Operation } from "../redis/operation.ts";
 import type { Names } from "../lock/stored-lock.ts";
 import {
@@ -41,7 +42,7 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
   lua: `
   local key, token, prefix, process, position, live = keys[1], argv[1], argv[2], argv[3], argv[4], argv[6] == '1'
   local list = waitListOf(prefix, key)
-  local reserved, since = reservationOf(list.reservation)
+  local reserved, since, isKept = reservationOf(list.reservation)
   local first = 10 + 2 * tonumber(argv[8])
   for i = 10, first - 1, 2 do
     local known = redis.call('HGET', list.records, argv[i])
@@ -49,7 +50,8 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
     if not known or known == argv[i + 1] or (run and runOf(known) <= run) then
       leave(list, argv[i])
       if known then dropReservations(list, argv[i], limitOf(known)) end
-      if reserved == argv[i] then
+      -- What is known of an earlier run does not end what is kept for the next one.
+      if reserved == argv[i] and (not isKept or run or argv[i + 1] == '${RETRY_RECORD}') then
         redis.call('DEL', list.reservation)
         reserved = nil
       end
@@ -59,17 +61,17 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
   if live and redis.call('EXISTS', list.waiters) == 1 then noteAlive(list, process) end
   local rest = redis.call('PTTL', prefix .. key)
   if rest ~= -2 then return { 'HELD', rest, redis.call('ZCARD', list.waiters) } end
-  if position ~= '' and (not reserved or tonumber(since) <= tonumber(token)) then
+  if position ~= '' and not isKept and (not reserved or tonumber(since) <= tonumber(token)) then
     reserve(list, token, position, argv[5])
     if argv[7] == '1' then wake(list, token, position, argv[9]) end
     reserved, since = position, token
-  elseif reserved and skipped[queueIdOf(reserved)] and tonumber(since) <= tonumber(token)
+  elseif reserved and not isKept and skipped[queueIdOf(reserved)] and tonumber(since) <= tonumber(token)
     and not isLive(redis.call('HGET', list.records, reserved)) then
     redis.call('DEL', list.reservation)
     reserved = nil
   end
   if not reserved then return serve(list, token, process, '', skipped) or { 'FREE', 0 } end
-  local record = redis.call('HGET', list.records, reserved) or ''
+  local record = redis.call('HGET', list.records, reserved) or (isKept and '${RETRY_RECORD}' or '')
   return { 'RESERVED', reserved, since, redis.call('PTTL', list.reservation), redis.call('ZCARD', list.waiters), record }`,
   keys: ({ key }) => [key],
   argv: ({ names, token, process, position, record, wakes, life, live, gone, skipped }) => [

@@ -1,3 +1,4 @@
+import { FRONT } from "./move-operation.ts";
 import { HAND_OVER, SLACK, WAIT_LIST_RETENTION } from "./queues-lua.ts";
 
 /** Milliseconds for which a free key is reserved for a parked job. */
@@ -6,8 +7,14 @@ export const RESERVATION = 2_000;
 /** The same for a live waiter, which only has to receive the message and to ask. */
 export const LIVE_RESERVATION = 500;
 
+/** Milliseconds for which a key is kept for a job that has failed, or whose process has died, and that will run again. */
+export const RETRY_RESERVATION = 600_000;
+
 /** Milliseconds for which live waiters stay in a wait list without a request of their process. */
 export const LIVE_RETENTION = 4_000;
+
+/** The record of a job for which a key is kept, and which is in no wait list. */
+export const RETRY_RECORD = "k";
 
 /** How many waiters a master names at once: those whose jobs are gone are removed together. */
 export const NAMED = 4;
@@ -34,6 +41,9 @@ const STRIDE = 100;
  * A _reservation_ keeps a free key for one position for a moment. Without it a client that happens to ask between a release and the
  * arrival of the first waiter would go first. The process that parked the job receives a message: key, token, position and
  * record as a JSON list. That process may be gone, so a moment later the key is due for every worker of the queue.
+ *
+ * A reservation that is _kept_ is for a job that will run again, and is in no wait list: its record is `${RETRY_RECORD}`. It is not
+ * woken. As long as there are waiters, the key is due again and again, so that a worker of its queue finds out when it is gone.
  */
 export const WAIT_LIST_LUA = `
 -- The wait list of a key, and one of its slots.
@@ -43,8 +53,8 @@ local function waitListOf(prefix, name)
     records = prefix .. '@waiter:' .. key, reservation = prefix .. '@reserved:' .. name }
 end
 local function reservationOf(reservation)
-  local token, position = string.match(redis.call('GET', reservation) or '', '^(%d+):(.+)$')
-  return position, token
+  local token, kept, position = string.match(redis.call('GET', reservation) or '', '^(%d+)(k?):(.+)$')
+  return position, token, kept == 'k'
 end
 local function runOf(record)
   return tonumber(string.match(record, '^%a+(%d+)') or 0)
@@ -82,13 +92,17 @@ local function skippedFront(list)
   local queueIds, position = string.match(redis.call('HGET', list.records, '<') or '', '^([^|]*)|(.*)$')
   return position, queueIds
 end
--- The ms until a taken slot can be free, -1 without an end; 0 for a free one.
+-- The ms until a taken slot can be free, -1 without an end; 0 for a free one. A reservation that is kept for long is checked before.
 local function restOf(prefix, name)
   local rest = redis.call('PTTL', prefix .. name)
-  return rest == -2 and math.max(0, redis.call('PTTL', prefix .. '@reserved:' .. name)) or rest
+  if rest ~= -2 then return rest end
+  return math.min(${RESERVATION}, math.max(0, redis.call('PTTL', prefix .. '@reserved:' .. name)))
 end
 -- What is in the way ends in \`rest\` ms unless it is extended; -1 without an end.
 local function join(list, position, priority, record, rest)
+  local score = redis.call('ZSCORE', list.waiters, position)
+  -- A waiter that was moved to the front of its priority stays there.
+  if score and tonumber(score) == tonumber(priority) - ${FRONT} then priority = score end
   redis.call('ZADD', list.waiters, priority, position)
   redis.call('HSET', list.records, position, record)
   noteServed(list.prefix, position)
@@ -101,6 +115,8 @@ local function join(list, position, priority, record, rest)
   local front = skippedFront(list)
   local last = front and redis.call('ZRANK', list.waiters, front)
   if last and redis.call('ZRANK', list.waiters, position) <= last then redis.call('HDEL', list.records, '<') end
+  local reserved, _, isKept = reservationOf(list.reservation)
+  if isKept then setDue(list.prefix, list.name, reserved, '', ${RESERVATION}) end
   redis.call('PEXPIRE', list.waiters, ${WAIT_LIST_RETENTION})
   redis.call('PEXPIRE', list.records, ${WAIT_LIST_RETENTION})
 end
@@ -121,7 +137,7 @@ local function hasReservation(list, position, limit)
     local names = {}
     for slot = list.checked, limit - 1 do names[#names + 1] = list.prefix .. '@reserved:' .. slotName(list.key, slot) end
     for i, value in ipairs(redis.call('MGET', unpack(names))) do
-      local other, slot = value and string.match(value, '^%d+:(.+)$'), list.checked + i - 1
+      local other, slot = value and string.match(value, '^%d+k?:(.+)$'), list.checked + i - 1
       if other and slot ~= list.slot then list.reserved[other], list.slots[slot] = true, other end
     end
     list.checked = limit
@@ -198,6 +214,12 @@ local function firstOf(list, skipped, skipsPaused)
 end
 local function reserve(list, token, position, ms)
   redis.call('SET', list.reservation, token .. ':' .. position, 'PX', ms)
+end
+local function keepForRetry(list, token, position)
+  reserve(list, token .. 'k', position, ${RETRY_RESERVATION})
+  local waiting = redis.call('ZCARD', list.waiters)
+  if waiting > 0 then setDue(list.prefix, list.name, position, '', ${RESERVATION}) end
+  return { 'RESERVED', position, token, ${RETRY_RESERVATION}, waiting, '${RETRY_RECORD}' }
 end
 local function wake(list, token, position, record)
   local process = string.match(record, '@(.*)$') or ''

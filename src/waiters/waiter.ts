@@ -1,4 +1,5 @@
 import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
+import { RETRY_RECORD } from "./wait-list-lua.ts";
 
 export type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 
@@ -21,6 +22,8 @@ export interface Waiter {
    * wait list. Without a list the first that asks gets a free key.
    */
   readonly behind?: readonly Pick<Waiter, "position" | "priority">[];
+  /** Whether its keys stay reserved for it until it is done, also when it fails or dies in between. @defaultValue false */
+  readonly keepsRetries?: boolean;
 }
 
 /** `parked` in its queue; `arriving`, about to be parked, and then it checks its keys itself; or `live`, in a process. */
@@ -57,6 +60,11 @@ export function isArriving({ record }: Pick<StoredWaiter, "record">): boolean {
 /** Whether a waiter is live in a process. */
 export function isLive({ record }: Pick<StoredWaiter, "record">): boolean {
   return record.startsWith("l");
+}
+
+/** Whether a key is kept for a job that will run again, and that is in no wait list. */
+export function isRetry({ record }: Pick<StoredWaiter, "record">): boolean {
+  return record === RETRY_RECORD;
 }
 
 /** Whether another job has put this one in the wait list, before it has asked for its key. */

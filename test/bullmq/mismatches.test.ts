@@ -168,6 +168,7 @@ test("the default ttl fits BullMQ's defaults, and strict order fits Redis", () =
   const policies = {
     onConflict: "delay",
     order: "strict",
+    retryOrder: "keep",
     onUnavailable: "delay",
     onLost: "delay",
     maxWait: undefined,
@@ -177,6 +178,7 @@ test("the default ttl fits BullMQ's defaults, and strict order fits Redis", () =
   expect(mismatchesOfWorker({ ...facts, ttl: 15_001 }, policies)).toHaveLength(1);
   expect(mismatchesOfWorker({ ...facts, keepsFields: false }, policies)).toMatchObject([
     { code: "strict-order-ignored" },
+    { code: "retry-order-ignored" },
   ]);
 });
 

@@ -49,6 +49,7 @@ describe("explain", () => {
       options: {
         onConflict: "delay",
         order: "arrival",
+        retryOrder: "rejoin",
         onUnavailable: "fail",
         onLost: "delay",
         ttl: 30_000,

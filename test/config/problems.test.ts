@@ -140,7 +140,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "2:1 concurrency: found an unknown option, expected nothing yet: a key has one holder, and no limit can be set",
       '4:20 rules[0].on_conflict: found an unknown option, expected "onConflict"?',
       meant("4:48 rules[0]", "discard", "skip"),
-      "5:20 rules[1].expireAfter: found an unknown option, expected ttl, which is extended while the job runs; maxHold for how long a job may run, maxWait for how long it may wait",
+      "5:20 rules[1].expireAfter: found an unknown option, expected ttl, which is extended while the job runs; maxHold for how long a job may run, maxWait for how long it may wait, maxAge for how old it may be when it starts",
       "5:37 rules[1].maxRuns: found an unknown option, expected limit, how many jobs may hold a key at the same time",
       "5:49 rules[1].cancel-in-progress: found an unknown option, expected onConflict: cancelInProgress",
       meant("5:85 rules[1]", "replace", "keepLatest"),
@@ -192,10 +192,10 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "options in the wrong place",
       `${NODES}\nkey: a\nrules: [{key: a, nodes: [], redlock: x, maxTtl: 5s, onConflikt: skip}]`,
-      "2:1 key: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, limit, maxWait, maxHold, minHold, onMaxWait, jobLogs, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules",
+      "2:1 key: found an unknown option, expected one of nodes, onConflict, order, retryOrder, onUnavailable, onLost, ttl, heartbeat, waitTimeout, limit, maxWait, maxAge, maxHold, minHold, onMaxWait, jobLogs, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules",
       ...["3:18 rules[0].nodes", "3:29 rules[0].redlock", "3:41 rules[0].maxTtl"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, limit, maxWait, maxHold, minHold, onMaxWait, jobLogs`,
+          `${place}: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, retryOrder, onUnavailable, onLost, ttl, heartbeat, waitTimeout, limit, maxWait, maxAge, maxHold, minHold, onMaxWait, jobLogs`,
       ),
       '3:53 rules[0].onConflikt: found an unknown option, expected "onConflict"?',
     ],
@@ -483,9 +483,9 @@ rules:
       `${NODES}\n__proto__: {ttl: 5}\nconstructor: 1\nrules: [{key: a, toString: 1}]`,
       ...["2:1 __proto__", "3:1 constructor"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, limit, maxWait, maxHold, minHold, onMaxWait, jobLogs, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules`,
+          `${place}: found an unknown option, expected one of nodes, onConflict, order, retryOrder, onUnavailable, onLost, ttl, heartbeat, waitTimeout, limit, maxWait, maxAge, maxHold, minHold, onMaxWait, jobLogs, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules`,
       ),
-      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, limit, maxWait, maxHold, minHold, onMaxWait, jobLogs",
+      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, retryOrder, onUnavailable, onLost, ttl, heartbeat, waitTimeout, limit, maxWait, maxAge, maxHold, minHold, onMaxWait, jobLogs",
     ],
   ])("has %s", async (_, text, ...problems) => {
     expect((await problemsOf(text)).map(line)).toEqual(problems);

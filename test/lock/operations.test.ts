@@ -8,6 +8,7 @@ import { agreeOperation, armOperation } from "../../src/lock/arm-operation.ts";
 import { dueOperation } from "../../src/waiters/due-operation.ts";
 import { FIND_STEP, findOperation } from "../../src/waiters/find-operation.ts";
 import { joinOperation } from "../../src/waiters/join-operation.ts";
+import { moveOperation } from "../../src/waiters/move-operation.ts";
 import { serveOperation } from "../../src/waiters/serve-operation.ts";
 import { readOperation, SCAN_START, scanOperation } from "../../src/lock/read-operation.ts";
 import { namesUnder, parseStoredLock } from "../../src/lock/stored-lock.ts";
@@ -294,6 +295,7 @@ describe("the simulated master", () => {
       | "rollback"
       | "read"
       | "join"
+      | "move"
       | "serve"
       | "due"
       | "arm"
@@ -336,6 +338,7 @@ describe("the simulated master", () => {
       "join",
       "join",
       "join",
+      "move",
       "serve",
       "serve",
       "due",
@@ -422,6 +425,7 @@ describe("the simulated master", () => {
               queueId,
               position: each.position,
               replaceable: flag && isWaiter,
+              keepsRetries: isWaiter && each.live,
               run: Number.parseInt(each.run, 10),
               joins,
               behind:
@@ -448,8 +452,8 @@ describe("the simulated master", () => {
             for (const name of [names.lock(known), names.fence(known), names.reservation(known)]) {
               expect(twin.get(name) ?? null).toEqual(await client.get(name));
             }
-            const waiters = await client.zrange(names.waiters(known), "0", "-1");
-            expect(waiters).toEqual(membersOf(twin, names.waiters(known)));
+            const waiters = await client.zrange(names.waiters(known), "0", "-1", "WITHSCORES");
+            expect(waiters).toEqual(twin.redis.zrange(names.waiters(known)).flat().map(String));
             expect(await client.hgetall(names.newest(known))).toEqual(
               Object.fromEntries(twin.redis.entries(names.newest(known))),
             );
@@ -492,6 +496,7 @@ describe("the simulated master", () => {
           holdFor,
           skipped: trust ? [] : [{ queueId: "y", age }],
           done: flag ? position : "",
+          keepsRetry: base.requester.keepsRetries === true,
         },
       },
       rollback: {
@@ -515,6 +520,10 @@ describe("the simulated master", () => {
           process: base.owner,
           live,
         },
+      },
+      move: {
+        operation: moveOperation,
+        args: { names, keys: base.keys, position, priority: trust ? priority - 0.5 : priority },
       },
       serve: {
         operation: serveOperation,

@@ -1,6 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { Queue, QueueEvents, type Job } from "bullmq";
+import { Queue, QueueEvents, type Job, type WorkerOptions } from "bullmq";
 import { onTestFinished } from "vitest";
 import type { WithLockOptions } from "../../src/index.ts";
 import { forkProgram, untilReady } from "../support/program.ts";
@@ -24,6 +24,8 @@ export interface WorkerTask {
   readonly masterUrls: readonly string[];
   readonly concurrency: number;
   readonly policies: Partial<Omit<WithLockOptions, "redlock" | "key">>;
+  /** How BullMQ detects the jobs of killed workers. */
+  readonly stalls?: Pick<WorkerOptions, "lockDuration" | "stalledInterval">;
 }
 
 /** A worker in a process of its own; it is gone when the test ends. */

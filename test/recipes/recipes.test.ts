@@ -1,7 +1,13 @@
 import { FlowProducer, Job, QueueEvents } from "bullmq";
 import { setTimeout as pass } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { type Lock, type LockConflictError, type Redlock, withLock } from "../../src/index.ts";
+import {
+  changePriority,
+  type Lock,
+  type LockConflictError,
+  type Redlock,
+  withLock,
+} from "../../src/index.ts";
 import { ends, Gate, useBench } from "../bullmq/support.ts";
 
 interface Data {
@@ -131,6 +137,19 @@ test("at most one run in an interval", async () => {
   expect(holder?.kept).toBe(true);
 });
 
+test("jobs that are too old are dropped", async () => {
+  const redlock = bench.redlock();
+  const queue = bench.queue();
+  const options = { redlock, key: KEY, maxAge: 60_000, onMaxWait: "skip" } as const;
+  const worker = bench.worker(withLock(options, async () => "ran"));
+  const done = ends(worker, 2);
+
+  await queue.add("sync", { tenant: "7" }, { timestamp: Date.now() - 61_000 });
+  await queue.add("sync", { tenant: "7" });
+
+  expect((await done).map(({ result }) => result)).toMatchObject([{ reason: "max-age" }, "ran"]);
+});
+
 test("one tenant is paused, and the others are not", async () => {
   const redlock = bench.redlock();
   const queue = bench.queue();
@@ -190,7 +209,7 @@ test("a retry inside the lock lets no other job come between", async () => {
   expect(log).toEqual(["step 0, try 1", "step 0, try 2", "step 1, try 1"]);
 });
 
-test("a waiting job with a better priority comes first once it has been promoted", async () => {
+test("a waiting job is moved to the front", async () => {
   const { redlock, queue, pause, started, done, waiting } = await pauseTenant(3);
   const jobs = await queue.addBulk(
     [0, 1, 2].map((step) => ({
@@ -200,19 +219,15 @@ test("a waiting job with a better priority comes first once it has been promoted
     })),
   );
   await waiting;
-  const again = parked(redlock, 1);
 
   await jobs[2]!.changePriority({ priority: 1 });
   // It alone moves nothing.
   expect((await redlock.inspect("tenant:7")).waiters.map(({ priority }) => priority)).toEqual([
     5, 5, 5,
   ]);
-  await jobs[2]!.promote();
-  await again;
-  await vi.waitFor(async () => {
-    const { waiters } = await redlock.inspect("tenant:7");
-    expect(waiters[0]).toMatchObject({ job: `bull:${queue.name}:${jobs[2]!.id}`, priority: 1 });
-  });
+  await changePriority(redlock, jobs[2]!, { priority: 1 });
+  const [first] = (await redlock.inspect("tenant:7")).waiters;
+  expect(first).toMatchObject({ job: `bull:${queue.name}:${jobs[2]!.id}`, priority: 1 });
   await pause.release();
   await done;
 

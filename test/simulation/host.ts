@@ -52,6 +52,8 @@ export class Host implements Clock {
 
   /** What the process has seen so far: answers, messages, and timers that fired. */
   steps = 0;
+  /** When it died, in ms. */
+  diedAt = Infinity;
   /** The process dies instead of this step. */
   diesAt = Infinity;
   /** Called when it has died. */
@@ -136,6 +138,7 @@ export class Host implements Clock {
   }
 
   kill(): void {
+    this.diedAt = Math.min(this.diedAt, this.#timeline.now);
     this.#dead = true;
     this.#backlog = [];
     for (const timer of this.#timers) this.clearTimer(timer);

@@ -137,19 +137,29 @@ export class SimulatedHooks {
     if (first !== undefined) this.#queues.setDue(names, key, first[0], "", ms + SLACK);
   }
 
+  onExtend(names: Names, key: string, token: number, position: string): void {
+    this.#lists.keepForRetry(waitListOf(names, key), token, position);
+  }
+
   /** @param rest the ms for which the key stays taken; absent for a free key. */
   onRelease(
     names: Names,
     key: string,
     token: number,
     isHeld: boolean,
-    { requester: { position, run, process, queueId }, done, skipped }: Releaser,
+    { requester, done, skipped, keepsRetry = false }: Releaser,
     rest: number | undefined,
+    isLast: boolean,
   ): ReservationReply | undefined {
+    const { position, run, process, queueId } = requester;
     const list = waitListOf(names, key);
     if (isHeld) {
       if (position !== "") this.#lists.leaveRun(list, position, run);
       if (done !== "") this.#lists.noteDone(list, done);
+      // @protection a failed job keeps its key
+      if (keepsRetry && isLast && rest === undefined) {
+        return this.#lists.keepForRetry(list, token, position);
+      }
       if (rest === undefined) {
         const ids = this.#queues.skippedOf(names, skipped);
         return this.#lists.serve(list, token, process, queueId, ids);

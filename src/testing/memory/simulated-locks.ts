@@ -120,7 +120,7 @@ export class SimulatedLocks {
   }
 
   extend(
-    { names, slots: keys, owner, token, ttl, guarded, holder }: TimedIdentity,
+    { names, slots: keys, owner, token, ttl, guarded, holder, requester }: TimedIdentity,
     server: string,
   ): ExtendReply {
     let quarantined = false;
@@ -154,6 +154,9 @@ export class SimulatedLocks {
         this.#redis.set(lock, current.slice(1), Math.max(rest, ttl));
       } else if (rest < ttl) this.#redis.pexpire(lock, ttl);
       this.#raiseMarks(names.fence(key), token, token - 1);
+      if (requester.keepsRetries === true) {
+        this.#hooks.onExtend(names, key, token, requester.position);
+      }
     }
     return { status: quarantined && set ? "quarantined" : "extended" };
   }
@@ -166,11 +169,13 @@ export class SimulatedLocks {
       const current = this.#redis.get(lock);
       const stored = parseStoredLock(current ?? "");
       let free = current === undefined;
+      let isLast = this.#marksOf(names.fence(key)).mark <= token;
       if (stored.id === owner && stored.token !== undefined && stored.token <= token) {
         deleted += 1;
+        isLast = true;
         free = holdFor === 0;
         if (!held || free) this.#redis.del(lock);
-        if (held && free) this.#redis.del(names.reservation(key));
+        if (held) this.#redis.del(names.reservation(key));
         if (held && !free) {
           this.#redis.set(lock, asKept(current ?? ""), holdFor);
           this.#hooks.onHold(names, key, holdFor);
@@ -178,7 +183,7 @@ export class SimulatedLocks {
       }
       this.#raiseMarks(names.fence(key), token, held ? token : 0);
       const rest = free ? undefined : this.#redis.pttl(lock);
-      const reply = this.#hooks.onRelease(names, key, token, held, releasing, rest);
+      const reply = this.#hooks.onRelease(names, key, token, held, releasing, rest, isLast);
       return reply ?? { status: "free" as const, waiting: 0 };
     });
     return { deleted, reservations };

@@ -98,6 +98,7 @@ export class SimulatedMaster {
       read: (reading: Parameters<typeof locks.read>[0]) => locks.read(reading, server),
       scan: locks.scan.bind(locks),
       join: waitLists.join.bind(waitLists),
+      move: waitLists.move.bind(waitLists),
       serve: waitLists.serve.bind(waitLists),
       find: waitLists.find.bind(waitLists),
       due: waitLists.due.bind(waitLists),

@@ -8,9 +8,10 @@ import {
   type FoundKey,
 } from "../../waiters/find-operation.ts";
 import { type JoinReply, type Joining, MOST_REPLACED } from "../../waiters/join-operation.ts";
+import type { Moving } from "../../waiters/move-operation.ts";
 import { SLACK } from "../../waiters/queues-lua.ts";
 import type { Serving } from "../../waiters/serve-operation.ts";
-import { RESERVATION } from "../../waiters/wait-list-lua.ts";
+import { RESERVATION, RETRY_RECORD } from "../../waiters/wait-list-lua.ts";
 import { queueIdOf, type SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 import { slotName } from "../../lock/slots.ts";
@@ -23,7 +24,7 @@ import {
   withLimit,
 } from "./simulated-wait-lists.ts";
 
-/** The twins of the operations on wait lists: `join`, `serve`, `find` and `due`. */
+/** The twins of the operations on wait lists: `join`, `move`, `serve`, `find` and `due`. */
 export class SimulatedWaitListOperations {
   readonly #redis: SimulatedRedis;
   readonly #queues: SimulatedQueues;
@@ -73,6 +74,14 @@ export class SimulatedWaitListOperations {
     });
   }
 
+  move({ names, keys, position, priority }: Moving): void {
+    for (const key of keys) {
+      const { waiters } = waitListOf(names, key);
+      if (this.#redis.zscore(waiters, position) === undefined) continue;
+      this.#redis.zadd(waiters, position, priority);
+    }
+  }
+
   serve({ names, key, token, process, position, wakes, ...serving }: Serving): ReservationReply {
     const list = waitListOf(names, key);
     let reserved = this.#lists.reservationOf(list.reservation);
@@ -85,6 +94,7 @@ export class SimulatedWaitListOperations {
       this.#lists.leave(list, position);
       if (isListed) this.#lists.dropReservations(list, position, limitOf(known));
       if (reserved?.position !== position) continue;
+      if (reserved.isKept && record !== RETRY_RECORD && !/^\d+$/.test(record)) continue;
       this.#redis.del(list.reservation);
       reserved = undefined;
     }
@@ -93,12 +103,14 @@ export class SimulatedWaitListOperations {
     const rest = this.#redis.pttl(names.lock(key));
     const waiting = this.#redis.zcard(list.waiters);
     if (rest !== -2) return { status: "held", expiresIn: rest, waiting };
-    if (position !== "" && (reserved === undefined || reserved.token <= token)) {
+    const isFree = reserved === undefined || (!reserved.isKept && reserved.token <= token);
+    if (position !== "" && isFree) {
       this.#lists.reserve(list, token, position, serving.life);
       if (wakes) this.#lists.wake(list, token, position, serving.record);
-      reserved = { position, token };
+      reserved = { position, token, isKept: false };
     } else if (
       reserved !== undefined &&
+      !reserved.isKept &&
       skipped.has(queueIdOf(reserved.position)) &&
       reserved.token <= token &&
       !isLive(this.#redis.hget(list.records, reserved.position))
@@ -109,9 +121,11 @@ export class SimulatedWaitListOperations {
     if (reserved === undefined) {
       return this.#lists.serve(list, token, process, "", skipped) ?? { status: "free", waiting: 0 };
     }
-    const record = this.#redis.hget(list.records, reserved.position) ?? "";
+    const { isKept, ...reservation } = reserved;
+    const known = this.#redis.hget(list.records, reservation.position);
+    const record = known ?? (isKept ? RETRY_RECORD : "");
     const expiresIn = this.#redis.pttl(list.reservation);
-    return { status: "reserved", ...reserved, record, expiresIn, waiting };
+    return { status: "reserved", ...reservation, record, expiresIn, waiting };
   }
 
   find({ names, position, from }: Finding): FindReply {
@@ -156,7 +170,8 @@ export class SimulatedWaitListOperations {
             this.#redis.zadd(due, key, ends);
           } else {
             found.push(key);
-            this.#redis.zadd(due, key, now + Math.max(left, RESERVATION));
+            const again = reserved?.isKept ? RESERVATION : Math.max(left, RESERVATION);
+            this.#redis.zadd(due, key, now + again);
           }
         } else {
           this.#redis.zadd(due, key, now + (rest < 0 ? RESERVATION : rest + SLACK));

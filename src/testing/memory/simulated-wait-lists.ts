@@ -1,6 +1,7 @@
 import { keyOfSlot, numberOfSlot, slotName } from "../../lock/slots.ts";
 import { type Names, RETENTION } from "../../lock/stored-lock.ts";
 import type { ReservationReply, ReservedSlot, StoredWaiter } from "../../lock/wait-list-hooks.ts";
+import { FRONT } from "../../waiters/move-operation.ts";
 import { HAND_OVER, SLACK, WAIT_LIST_RETENTION } from "../../waiters/queues-lua.ts";
 import {
   LIVE_RESERVATION,
@@ -8,6 +9,8 @@ import {
   NAMED,
   NEAR,
   RESERVATION,
+  RETRY_RECORD,
+  RETRY_RESERVATION,
 } from "../../waiters/wait-list-lua.ts";
 import { queueIdOf, type SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
@@ -35,9 +38,13 @@ export class SimulatedWaitLists {
     this.#queues = queues;
   }
 
-  reservationOf(reservation: string): { position: string; token: number } | undefined {
-    const [, token, position] = /^(\d+):([^]+)$/.exec(this.#redis.get(reservation) ?? "") ?? [];
-    return position === undefined ? undefined : { position, token: Number(token) };
+  reservationOf(
+    reservation: string,
+  ): { position: string; token: number; isKept: boolean } | undefined {
+    const stored = this.#redis.get(reservation) ?? "";
+    const [, token, kept, position] = /^(\d+)(k?):([^]+)$/.exec(stored) ?? [];
+    if (position === undefined) return undefined;
+    return { position, token: Number(token), isKept: kept === "k" };
   }
 
   noteAlive({ records }: WaitList, process: string): void {
@@ -64,7 +71,8 @@ export class SimulatedWaitLists {
 
   join(list: WaitList, position: string, priority: number, record: string, rest: number): void {
     const { names, key, name, waiters, records } = list;
-    this.#redis.zadd(waiters, position, priority);
+    const isAtFront = this.#redis.zscore(waiters, position) === priority - FRONT;
+    this.#redis.zadd(waiters, position, isAtFront ? priority - FRONT : priority);
     this.#redis.hset(records, position, record);
     this.#queues.noteServed(names, position);
     const limit = limitOf(record);
@@ -75,11 +83,14 @@ export class SimulatedWaitLists {
     }
     this.#redis.pexpire(waiters, WAIT_LIST_RETENTION);
     this.#redis.pexpire(records, WAIT_LIST_RETENTION);
+    const reserved = this.reservationOf(list.reservation);
+    if (reserved?.isKept) this.#queues.setDue(names, name, reserved.position, "", RESERVATION);
   }
 
   restOf(names: Names, name: string): number {
     const rest = this.#redis.pttl(names.lock(name));
-    return rest === -2 ? Math.max(0, this.#redis.pttl(names.reservation(name))) : rest;
+    if (rest !== -2) return rest;
+    return Math.min(RESERVATION, Math.max(0, this.#redis.pttl(names.reservation(name))));
   }
 
   hasReservation({ names, key, slot }: WaitList, position: string, limit: number): boolean {
@@ -146,6 +157,14 @@ export class SimulatedWaitLists {
 
   reserve({ reservation }: WaitList, token: number, position: string, ms: number): void {
     this.#redis.set(reservation, `${token}:${position}`, ms);
+  }
+
+  keepForRetry(list: WaitList, token: number, position: string): ReservationReply {
+    this.#redis.set(list.reservation, `${token}k:${position}`, RETRY_RESERVATION);
+    const waiting = this.#redis.zcard(list.waiters);
+    if (waiting > 0) this.#queues.setDue(list.names, list.name, position, "", RESERVATION);
+    const reserved = { position, token, record: RETRY_RECORD, expiresIn: RETRY_RESERVATION };
+    return { status: "reserved", ...reserved, waiting };
   }
 
   wake({ names, name }: WaitList, token: number, position: string, record: string): void {

@@ -6,7 +6,7 @@ import type { Step, WorkerTask } from "../worker-process.ts";
 
 /** A worker in a process of its own, which writes down which jobs of an entity it runs, and when each has succeeded. */
 const task = JSON.parse(process.argv[2]!) as WorkerTask;
-const { queueUrl, masterUrls, concurrency, policies } = task;
+const { queueUrl, masterUrls, concurrency, policies, stalls } = task;
 const journal = new Redis(queueUrl);
 const redlock = new Redlock({ nodes: masterUrls, restartGuard: "trust-new", ttl: 5_000 });
 redlock.on("warning", () => {});
@@ -23,7 +23,8 @@ const processor = withLock(
   },
 );
 
-const worker = new Worker("steps", processor, { connection: { url: queueUrl }, concurrency });
+const connection = { url: queueUrl };
+const worker = new Worker("steps", processor, { connection, concurrency, ...stalls });
 worker.on("error", () => {});
 await worker.waitUntilReady();
 process.send?.({ ready: true });

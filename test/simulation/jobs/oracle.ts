@@ -26,6 +26,8 @@ export type JobViolation =
   | "starved"
   /** A job got its key before another that was ahead of it in the wait list or, in strict order, in its queue. */
   | "order"
+  /** A job got its key between an attempt that failed, or was killed, and the next attempt of the same job. */
+  | "overtaken"
   /** Under a policy by which the newest job wins, the last one to succeed was not the newest of those that have. */
   | "stale"
   /** A job has another priority, or used another number of attempts, than it should. */
@@ -42,6 +44,8 @@ interface Run {
   readonly id: string;
   readonly host: Host;
   readonly lock: Lock;
+  /** When it began. */
+  readonly at: number;
 }
 
 const NAMES = namesUnder("redlock:");
@@ -51,6 +55,8 @@ const TICK = 20;
 const SERVED_BOUND = 3_000;
 /** Milliseconds within which joining a wait list may still be under way. */
 const JOINING = 20;
+/** Milliseconds until a key is kept for a job that has begun: its first extend is under way. */
+const EXTENDING = 10;
 /** Milliseconds after a release within which the key may have gone past a job that was about to be parked. */
 const HANDING_OVER = 100;
 
@@ -72,6 +78,10 @@ export class JobOracle {
   readonly #begun = new Set<string>();
   /** For each key the jobs that have succeeded, the last one last. */
   readonly #succeeded = new Map<string, Run[]>();
+  /** For each key the run that failed, and whose job runs again. */
+  readonly #failed = new Map<string, Run>();
+  /** For each key the last run that has ended its work. */
+  readonly #ended = new Map<string, Run>();
   readonly #parkers = new Map<string, { host: Host; at: number; queueId: string }>();
   /** For each queue the processes that have taken up a job of it, and since when. */
   readonly #servers = new Map<JobQueue, Map<Host, number>>();
@@ -93,7 +103,7 @@ export class JobOracle {
 
   /** A process begins to work on a job. */
   began(queue: JobQueue, id: string, keys: readonly string[], lock: Lock, host: Host): Run {
-    const run = { queue, id, host, lock };
+    const run = { queue, id, host, lock, at: this.#timeline.now };
     this.runs += 1;
     this.#begun.add(nameOf(queue, id));
     for (const key of keys) {
@@ -102,6 +112,11 @@ export class JobOracle {
       this.#slotFreeSince.set(key, this.#timeline.now);
       if (numberOfSlot(key) >= limitOf(this.#scenario, id)) this.report("beyond the limit", key);
       const others = this.#running.get(key) ?? new Set();
+      const kept = this.#keptFor(key);
+      if (kept !== undefined && nameOf(kept.queue, kept.id) !== nameOf(queue, id)) {
+        this.report("overtaken", `${key}: ${id} before the next attempt of ${kept.id}`);
+      }
+      this.#failed.delete(key);
       for (const other of others) {
         if (other.host.dead) others.delete(other);
         else if (other.lock.held) this.report("overlap", `${key}: ${other.id} and ${id}`);
@@ -119,6 +134,7 @@ export class JobOracle {
       this.#running.get(key)?.delete(run);
       this.#released.set(key, this.#timeline.now);
     }
+    for (const key of keys) (completed ? this.#ended : this.#failed).set(key, run);
     if (!completed || !run.lock.held) return;
     for (const key of keys) {
       const before = this.#succeeded.get(key) ?? [];
@@ -163,7 +179,7 @@ export class JobOracle {
   ): void {
     const known = new Map<string, boolean>();
     const free = (key: string): boolean => {
-      const answer = known.get(key) ?? isFree(servers, key);
+      const answer = known.get(key) ?? (isFree(servers, key) && !this.#mayBeKept(key));
       known.set(key, answer);
       if (!answer) this.#slotFreeSince.delete(key);
       else if (!this.#slotFreeSince.has(key)) this.#slotFreeSince.set(key, this.#timeline.now);
@@ -266,6 +282,34 @@ export class JobOracle {
     if (waited > bound && waited - TICK <= bound) {
       this.report("left waiting", `${name}, ${kind}, free since ${since.toFixed(0)}`);
     }
+  }
+
+  /** The run whose job must be the next to get a key. */
+  #keptFor(key: string): Run | undefined {
+    const killed = this.#killed(key).filter(({ host, at }) => host.diedAt > at + EXTENDING);
+    return this.#firstUndone([this.#failed.get(key), ...killed]);
+  }
+
+  /** Also for a process that died when it had just begun, or before the key was released and the queue had the result. */
+  #mayBeKept(key: string): boolean {
+    const ended = this.#ended.get(key);
+    const unreported = ended?.host.dead === true ? ended : undefined;
+    return (
+      this.#firstUndone([this.#failed.get(key), unreported, ...this.#killed(key)]) !== undefined
+    );
+  }
+
+  #killed(key: string): Run[] {
+    return [...(this.#running.get(key) ?? [])].filter(({ host }) => host.dead);
+  }
+
+  /** The first of them whose job runs again, if that keeps its keys. */
+  #firstUndone(runs: readonly (Run | undefined)[]): Run | undefined {
+    if (this.#scenario.policies?.retryOrder !== "keep") return undefined;
+    return runs.find((run) => {
+      const state = run?.queue.jobs.get(run.id)?.state ?? "failed";
+      return state !== "failed" && state !== "completed";
+    });
   }
 
   /** Since when a live process has looked after the keys of a queue without a break. */

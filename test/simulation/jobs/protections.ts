@@ -142,6 +142,22 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     mutation: { marker: "the newest job that succeeded is remembered", value: '""' },
   },
   {
+    name: "keeping the key of a failed job",
+    without: "other jobs run before its retry",
+    scenario: named("kept retries"),
+    violation: "overtaken",
+    seed: 0,
+    mutation: { marker: "a failed job keeps its key", value: "false" },
+  },
+  {
+    name: "checking whether the job for which a key is kept will run again",
+    without: "the key of a removed job stays kept for ten minutes",
+    scenario: named("kept retries, people remove jobs"),
+    violation: "left waiting",
+    seed: 0,
+    mutation: { marker: "a key is not kept for a job that will not run again", value: '"parked"' },
+  },
+  {
     name: "checking keys when a subscription comes into force",
     without: "a message in the first moments of another process is lost",
     scenario: named("two queues, no process serves both"),

@@ -10,6 +10,8 @@ export interface NewJob {
   readonly priority?: number;
   /** Attempts in all. */
   readonly attempts?: number;
+  /** Milliseconds until a failed job is tried again. @defaultValue 0 */
+  readonly backoff?: number;
   /** Within how many ms it must be done. */
   readonly within?: number;
   /** Milliseconds since 1970. @defaultValue now */
@@ -22,6 +24,7 @@ export interface StoredJob {
   readonly keys: readonly string[];
   readonly timestamp: number;
   readonly attempts: number;
+  readonly backoff: number;
   readonly within: number;
   priority: number;
   state: State;
@@ -83,6 +86,7 @@ export class JobQueue {
     keys,
     priority = 0,
     attempts = 1,
+    backoff = 0,
     within = Infinity,
     timestamp = this.wall,
   }: NewJob): StoredJob {
@@ -91,6 +95,7 @@ export class JobQueue {
       keys,
       priority,
       attempts,
+      backoff,
       within,
       timestamp,
       state: "waiting",
@@ -136,11 +141,7 @@ export class JobQueue {
   ): void {
     const job = this.#owned(id, token);
     job.fields = { ...job.fields, ...fields };
-    job.delayedUntil = until;
-    this.#enter(job, "delayed");
-    this.#timeline.in(until - this.wall, () => {
-      if (job.state === "delayed" && job.delayedUntil <= this.wall) this.#wake();
-    });
+    this.#delay(job, until);
   }
 
   extendLock(id: string, token: string, duration: number): number {
@@ -174,7 +175,8 @@ export class JobQueue {
     const job = this.#owned(id, token);
     job.attemptsMade += 1;
     if (how === "failed" && job.attemptsMade < job.attempts) {
-      this.#enqueue(job, false);
+      if (job.backoff > 0) this.#delay(job, this.wall + job.backoff);
+      else this.#enqueue(job, false);
       return;
     }
     job.result = result;
@@ -234,6 +236,14 @@ export class JobQueue {
     if (job.state !== "active") throw new QueueError(-3);
     job.lock = undefined;
     return job;
+  }
+
+  #delay(job: StoredJob, until: number): void {
+    job.delayedUntil = until;
+    this.#enter(job, "delayed");
+    this.#timeline.in(until - this.wall, () => {
+      if (job.state === "delayed" && job.delayedUntil <= this.wall) this.#wake();
+    });
   }
 
   #promoteDue(): void {

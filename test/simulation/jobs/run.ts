@@ -179,8 +179,8 @@ function addJobs({ scenario, random, timeline, queues }: World): Set<string> {
       const early = plan.shuffled === undefined ? 0 : plan.shuffled * random.fraction();
       timeline.in((over * i) / count, () => {
         const timestamp = Math.floor(queue.wall - early);
-        const { within = Infinity } = plan;
-        queue.add({ id, keys: picked, priority, attempts, within, timestamp });
+        const { within = Infinity, backoff = 0 } = plan;
+        queue.add({ id, keys: picked, priority, attempts, backoff, within, timestamp });
       });
     }
   }

@@ -26,6 +26,8 @@ export interface JobPlan {
   readonly shuffled?: number;
   /** Share of runs that fail, and are tried again. */
   readonly failing?: number;
+  /** Milliseconds until they are tried again. @defaultValue 0 */
+  readonly backoff?: number;
 }
 
 /** Queues, their jobs, their workers, and what goes wrong. Durations are ms. */
@@ -42,7 +44,7 @@ export interface JobScenario {
   readonly chooses?: boolean;
   readonly policies?: Pick<
     LockPolicies<never>,
-    "maxWait" | "onMaxWait" | "minHold" | "waitTimeout" | "order"
+    "maxWait" | "onMaxWait" | "minHold" | "waitTimeout" | "order" | "retryOrder"
   >;
   /** How many holders a key may have: each job takes one of these limits. @defaultValue 1 */
   readonly limits?: readonly number[];
@@ -153,6 +155,16 @@ const STRICT: Partial<JobScenario> = {
   probeBound: PROBE,
 };
 
+/** No job of a key starts between a failed or killed attempt and its repetition. */
+const KEPT: Partial<JobScenario> = {
+  policies: { retryOrder: "keep" },
+  jobs: [
+    { count: 120, keys: ["a", "b"], over: 30_000, failing: 0.3 },
+    { count: 60, keys: ["a", "b"], over: 30_000, failing: 0.3, backoff: 700 },
+  ],
+  hold: 150,
+};
+
 const CALM = { probeBound: PROMPT, activations: 2, ordered: true } as const;
 
 /** Several holders a key: their order is that of the reservations, not of the starts. */
@@ -214,6 +226,37 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     ordered: false,
     jobs: [{ count: 40, keys: ["a", "b"], failing: 0.3 }],
   }),
+  scenario("kept retries", KEPT),
+  scenario("kept retries, two queues", { ...KEPT, queues: TWO, processes: [[0], [1], [0, 1]] }),
+  scenario("kept retries, strict order", {
+    ...KEPT,
+    policies: { retryOrder: "keep", order: "strict" },
+  }),
+  scenario("kept retries, several keys", {
+    ...KEPT,
+    jobs: [{ ...MULTI, over: 10_000, failing: 0.3, backoff: 300 }],
+    probeBound: 3 * 2_000 + PROBE,
+  }),
+  scenario("kept retries, people remove jobs", {
+    ...KEPT,
+    queues: TWO,
+    processes: [[0], [1]],
+    meddling: { remove: 400 },
+  }),
+  scenario("kept retries, deploys", {
+    ...KEPT,
+    duration: 40_000,
+    deploys: { every: 1_500, away: 1_000, kills: true },
+  }),
+  scenario("kept retries, deploys, two queues", {
+    ...KEPT,
+    queues: TWO,
+    processes: [[0], [1], [0, 1]],
+    duration: 40_000,
+    deploys: { every: 1_500, away: 1_000, kills: true },
+  }),
+  faulty("kept retries, masters are restarted", { crashKeep: 4_000, crashEmpty: 8_000 }, KEPT),
+  faulty("kept retries, a bad network", { ...NETWORK, partition: 3_000, kill: 4_000 }, KEPT),
   scenario("two queues", {
     ...CALM,
     queues: TWO,
@@ -518,6 +561,12 @@ export function seedsOf({ deploys }: JobScenario): number {
 /** Scenes so small that every single fault in them is tried. */
 export const SMALL_SCENES: readonly JobScenario[] = [
   scenario("one key", { processes: [[0], [0]], slots: 2, jobs: [{ count: 4, keys: ["a"] }] }),
+  scenario("kept retries", {
+    processes: [[0], [0]],
+    slots: 2,
+    policies: { retryOrder: "keep" },
+    jobs: [{ count: 3, keys: ["a"], failing: 0.5, backoff: 200 }],
+  }),
   scenario("two queues", {
     queues: TWO,
     processes: [[0], [1]],

@@ -199,7 +199,7 @@ export class SimulatedJob {
   readonly queueName: string;
   readonly name = "job";
   readonly data: { readonly keys: readonly string[] };
-  readonly opts = {};
+  readonly opts: { readonly attempts: number };
   readonly stacktrace: string[] = [];
   readonly timestamp: number;
   readonly priority: number;
@@ -210,6 +210,7 @@ export class SimulatedJob {
   constructor(worker: SimulatedWorker, stored: StoredJob) {
     this.queue = worker;
     this.id = stored.id;
+    this.opts = { attempts: stored.attempts };
     this.queueName = worker.parts.queue.name;
     this.data = { keys: stored.keys };
     this.timestamp = stored.timestamp;

@@ -1,0 +1,33 @@
+import type { Job } from "bullmq";
+import { type Redlock, engineOf } from "../redlock/redlock.ts";
+import { FRONT } from "../waiters/move-operation.ts";
+import { workerOf } from "./bullmq-job.ts";
+import { keysWaitedFor } from "./job-wait.ts";
+import { waiterOf } from "./job-waiter.ts";
+import { readQueueId } from "./queue-id.ts";
+
+/**
+ * Changes the priority of a job, as `job.changePriority` does, also in the wait lists of the keys that the job is parked for: it
+ * counts at the next hand-over. `job.changePriority` alone counts when the job joins again. Any process may call this.
+ *
+ * With `lifo`, the job comes before all others of its priority; several such jobs keep their order. A job that waits in its slot
+ * (`onConflict: "wait"`) keeps its position. A lock master that does not answer has the new priority when the job joins again.
+ * @param redlock a client of the lock masters on which the job waits.
+ * @throws {RedlockClosedError} for a closed `Redlock`; what BullMQ throws.
+ */
+export async function changePriority(
+  redlock: Redlock,
+  job: Job,
+  { priority = 0, lifo = false }: { readonly priority?: number; readonly lifo?: boolean },
+): Promise<void> {
+  const engine = engineOf(redlock);
+  engine.assertOpen();
+  await job.changePriority({ priority, lifo });
+  const keys = await keysWaitedFor(job);
+  if (keys.length === 0) return;
+  // Undefined for a queue whose jobs are in no wait list.
+  const queueId = await readQueueId(workerOf(job));
+  if (queueId === undefined) return;
+  const { position } = waiterOf(job, queueId, false);
+  await engine.waitLists.move(position, keys, lifo ? priority - FRONT : priority);
+}

@@ -1,0 +1,209 @@
+import { UnrecoverableError, type Job, type JobsOptions } from "bullmq";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { namesUnder } from "../../src/lock/stored-lock.ts";
+import { withLock, type WithLockOptions } from "../../src/index.ts";
+import { Gate, useBench } from "../bullmq/support.ts";
+import { redisClient } from "../support/redis.ts";
+import { makeSteps, startWorker } from "./worker-process.ts";
+
+interface Data {
+  step: number;
+}
+
+const bench = useBench();
+const KEY = "account:a";
+const names = namesUnder("redlock:");
+/** Milliseconds within which everything but a kept key comes on a busy machine. */
+const PATIENCE = 20_000;
+
+/**
+ * Runs jobs of one key. The first one fails when `fail` opens, after the others have been parked behind it.
+ * @returns the steps in the order in which they started, as they come.
+ */
+async function run(
+  count: number,
+  {
+    policies = {},
+    first,
+    error = new Error("fails"),
+  }: { policies?: Partial<WithLockOptions>; first?: JobsOptions; error?: Error } = {},
+) {
+  const redlock = bench.redlock();
+  const queue = bench.queue();
+  const started: number[] = [];
+  const fail = new Gate();
+  const worker = bench.worker(
+    withLock(
+      { redlock, key: KEY, retryOrder: "keep", ...policies },
+      async (job: Job<Data>): Promise<void> => {
+        started.push(job.data.step);
+        if (job.data.step > 0) return;
+        await fail.opened;
+        if (job.attemptsMade === 0) throw error;
+      },
+    ),
+    { concurrency: 4 },
+  );
+  // A worker closes when its jobs have ended.
+  onTestFinished(() => fail.open());
+  const held = await queue.add("charge", { step: 0 }, { attempts: 2, ...first });
+  await vi.waitFor(() => expect(started).toEqual([0]), PATIENCE);
+  await queue.addBulk(
+    Array.from({ length: count - 1 }, (_, index) => ({
+      name: "charge",
+      data: { step: index + 1 },
+    })),
+  );
+  await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(count - 1), PATIENCE);
+  const ended = async (): Promise<number[]> => {
+    await vi.waitFor(() => expect(started.length).toBeGreaterThanOrEqual(count), PATIENCE);
+    return started;
+  };
+  return { redlock, queue, worker, started, fail, held, ended };
+}
+
+/** Resolves when the masters keep the key for a job. */
+async function kept(): Promise<void> {
+  for (const url of bench.masterUrls) {
+    const client = redisClient(url);
+    await vi.waitFor(async () => {
+      expect(await client.exists(names.lock(KEY))).toBe(0);
+      expect(await client.get(names.reservation(KEY))).toMatch(/^\d+k:/);
+    }, PATIENCE);
+  }
+}
+
+describe('retryOrder "keep"', () => {
+  test("runs a retry without a backoff before the jobs that wait", async () => {
+    const { fail, started } = await run(4);
+    fail.open();
+    await vi.waitFor(() => expect(started).toHaveLength(5), PATIENCE);
+    expect(started).toEqual([0, 0, 1, 2, 3]);
+  });
+
+  test("runs a retry with a backoff before them, and uses no slot in between", async () => {
+    const { fail, started, queue } = await run(3, { first: { backoff: 1_500 } });
+    fail.open();
+    await kept();
+    expect(await queue.getActiveCount()).toBe(0);
+    await queue.add("charge", { step: 3 }, { priority: 0 });
+    await vi.waitFor(() => expect(started).toHaveLength(5), PATIENCE);
+    expect(started).toEqual([0, 0, 1, 2, 3]);
+  });
+
+  test("lets a call of acquire wait for the retry too", async () => {
+    const { fail, started, redlock } = await run(1, { first: { backoff: 1_500 } });
+    const other = bench.redlock();
+    fail.open();
+    await kept();
+    await expect(redlock.tryAcquire(KEY)).resolves.toBeNull();
+    await using lock = await other.acquire(KEY, { waitTimeout: 10_000 });
+    expect(lock.held).toBe(true);
+    expect(started).toEqual([0, 0]);
+  });
+
+  test.each([
+    ["its attempts are used up", { first: { attempts: 1 } }],
+    ["it fails for good", { error: new UnrecoverableError("never again") }],
+  ])("goes on when %s", async (_, options) => {
+    const { fail, ended } = await run(3, options);
+    fail.open();
+    expect(await ended()).toEqual([0, 1, 2]);
+  });
+
+  test("goes on when the backoff strategy ends the job", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const started: number[] = [];
+    const gate = new Gate();
+    bench.worker(
+      withLock({ redlock, key: KEY, retryOrder: "keep" }, async ({ data }: Job<Data>) => {
+        started.push(data.step);
+        if (data.step > 0) return;
+        await gate.opened;
+        throw new Error("fails");
+      }),
+      { concurrency: 2, settings: { backoffStrategy: () => -1 } },
+    );
+    onTestFinished(() => gate.open());
+    await queue.add("charge", { step: 0 }, { attempts: 5, backoff: { type: "custom" } });
+    await vi.waitFor(() => expect(started).toEqual([0]), PATIENCE);
+    await queue.add("charge", { step: 1 });
+    await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(1), PATIENCE);
+    gate.open();
+    await vi.waitFor(() => expect(started).toEqual([0, 1]), PATIENCE);
+  });
+
+  test("goes on when the job is removed", async () => {
+    const { fail, held, ended } = await run(3, { first: { backoff: 3_600_000 } });
+    fail.open();
+    await kept();
+    await held.remove();
+    expect(await ended()).toEqual([0, 1, 2]);
+  });
+
+  test("lets jobs of other queues go on when its queue is obliterated", async () => {
+    const { fail, queue } = await run(1, { first: { backoff: 3_600_000 } });
+    const others = bench.queue("others");
+    const started = new Gate();
+    const redlock = bench.redlock();
+    bench.worker(
+      withLock({ redlock, key: KEY }, async () => started.open()),
+      { name: "others" },
+    );
+    fail.open();
+    await kept();
+    await others.add("charge", {});
+    await vi.waitFor(async () => expect(await others.getDelayedCount()).toBe(1), PATIENCE);
+    await queue.obliterate({ force: true });
+    await started.opened;
+  });
+
+  test("goes on when the time for which the key is kept is over", async () => {
+    const { fail, ended } = await run(3, { first: { backoff: 3_600_000 } });
+    fail.open();
+    await kept();
+    for (const url of bench.masterUrls) {
+      const client = redisClient(url);
+      expect(await client.pttl(names.reservation(KEY))).toBeGreaterThan(590_000);
+      await client.pexpire(names.reservation(KEY), 200);
+    }
+    expect(await ended()).toEqual([0, 1, 2]);
+  });
+
+  test("leaves nothing of it after a job that succeeded", async () => {
+    const { fail, ended } = await run(2, { policies: { minHold: 300 } });
+    fail.open();
+    expect(await ended()).toEqual([0, 0]);
+    for (const url of bench.masterUrls) {
+      const client = redisClient(url);
+      await vi.waitFor(
+        async () => expect(await client.exists(names.reservation(KEY))).toBe(0),
+        PATIENCE,
+      );
+    }
+  });
+
+  test("runs the job of a killed worker before the jobs that wait", async () => {
+    const steps = await makeSteps(bench.queueUrl);
+    const { queueUrl, masterUrls } = bench;
+    const policies = { retryOrder: "keep" } as const;
+    // Longer than its lock on the masters lives.
+    const stalls = { lockDuration: 8_000, stalledInterval: 1_000 };
+    const task = { queueUrl, masterUrls, policies, concurrency: 4, stalls };
+    const victim = await startWorker(task);
+    await steps.queue.add("step", { entity: "a", index: 0, ms: 3_000 });
+    await vi.waitFor(
+      async () => expect(await steps.journal("started", "a")).toEqual([0]),
+      PATIENCE,
+    );
+    const jobs = await steps.queue.addBulk(
+      [1, 2].map((index) => ({ name: "step", data: { entity: "a", index, ms: 1 } })),
+    );
+    await vi.waitFor(async () => expect(await steps.queue.getDelayedCount()).toBe(2), PATIENCE);
+    victim.kill("SIGKILL");
+    await startWorker(task);
+    await steps.ended(jobs);
+    expect(await steps.journal("started", "a")).toEqual([0, 0, 1, 2]);
+  }, 60_000);
+});
