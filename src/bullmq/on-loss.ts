@@ -1,5 +1,5 @@
 import type { Job } from "bullmq";
-import type { LockLostError } from "../errors.ts";
+import type { LockLostError, LossReason } from "../errors.ts";
 import { reasonOfRemoval } from "../redlock/force-release.ts";
 import type { Activation } from "./activation.ts";
 import type { JobFields } from "./bullmq-job.ts";
@@ -17,6 +17,12 @@ const MOST_LOSSES = 3;
 /** Marks the entries in the job's list of stack traces that used no attempt. */
 const MARK = "[lock] delayed without using an attempt";
 
+/**
+ * How the loss of a lock that an operator has removed shows: with masters down, the first one that denies it ends its validity, and
+ * a process that was suspended finds it ended.
+ */
+const MAY_BE_REMOVED: ReadonlySet<LossReason> = new Set(["taken", "expired", "blocked"]);
+
 /** Makes what to throw for a processor that settled after its lock was lost. */
 export async function afterLoss(
   activation: Activation,
@@ -26,10 +32,9 @@ export async function afterLoss(
   const { settings, job } = activation;
   if (outcome.kind === "threw" && !isAbout(outcome.error, loss)) loss.cause = outcome.error;
   const { engine } = settings;
-  const removal =
-    loss.reason === "taken"
-      ? await reasonOfRemoval(engine, loss.keys, loss.fencingToken)
-      : undefined;
+  const removal = MAY_BE_REMOVED.has(loss.reason)
+    ? await reasonOfRemoval(engine, loss.keys, loss.fencingToken)
+    : undefined;
   const what = removal === undefined ? loss.message : `${loss.message}; removed by ${removal}`;
   const losses = lossesOf(job);
   // A job that held its lock for too long would hold it for too long again.

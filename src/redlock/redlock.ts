@@ -138,8 +138,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Checks the wait list of a key now, and wakes the first waiter if the key is free. Workers do this by themselves within
-   * seconds; this is for a key whose waiters do not move.
+   * Checks the wait list of a key now, and wakes the first waiter if the key is free, as workers do within seconds.
    * @throws as {@link inspect}.
    */
   async wake(key: string): Promise<WakeResult> {
