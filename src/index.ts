@@ -24,7 +24,13 @@ export {
   RedlockError,
   type RedlockErrorCode,
 } from "./errors.ts";
-export type { RedlockEvents, RedlockWarning, RedlockWarningCode, RulesChange } from "./events.ts";
+export type {
+  HeldSlots,
+  RedlockEvents,
+  RedlockWarning,
+  RedlockWarningCode,
+  RulesChange,
+} from "./events.ts";
 export type { JobNames } from "./job-names.ts";
 export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/node-options.ts";

@@ -21,14 +21,15 @@ const MARK = /(?<=\)) #[\w-]{12}$/;
 
 const stored = new WeakMap<Holder, string>();
 
-/** Reads the holder from a stored value. */
-export function toHolder({ token, text, kept }: StoredLock): Holder {
+/** Reads the holder from a stored value. @param slot the slot that it holds, where the key has a limit. */
+export function toHolder({ token, text, kept }: StoredLock, slot?: number): Holder {
   const job = jobIn(text);
   const holder: Holder = {
     text: text && withoutMark(text),
     fencingToken: token,
     since: token === undefined ? undefined : proposedAt(token),
     ...(job === undefined ? {} : { job }),
+    ...(slot === undefined ? {} : { slot }),
     ...(kept ? { kept } : {}),
   };
   if (text !== undefined) stored.set(holder, text);
