@@ -30,6 +30,7 @@ export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
   prompt: true,
   lua: `
   local value, token, ttl, below, guarded = argv[1], argv[2], argv[3], argv[4], argv[5] == '1'
+  local limits = argv[6] and cjson.decode(argv[6])
   local names, quarantined, set, gone, values = (#keys - 1) / 2, false, false, false, {}
   local why
   if guarded then
@@ -63,6 +64,7 @@ export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
       redis.call('PEXPIRE', keys[2 * i - 1], ttl)
     end
     raiseMarks(keys[2 * i], token, below)
+    if limits and limits[i] > 1 then noteLimit(argv[7], string.sub(keys[2 * i - 1], #argv[7] + 1), limits[i]) end
   end
   if quarantined and set then return { 'QUARANTINED' } end
   return 'OK'`,
@@ -73,6 +75,9 @@ export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
     identity.ttl,
     identity.token - 1,
     identity.guarded ? 1 : 0,
+    ...(identity.limits === undefined
+      ? []
+      : [JSON.stringify(identity.limits), identity.names.prefix]),
   ],
   fast: { entry: extendEntry, served: () => EXTENDED },
   parse([status, guard]) {

@@ -69,12 +69,16 @@ local function raiseMarks(key, mark, closed)
     redis.call('SET', key, highest(mark, oldMark) .. ':' .. highest(closed, oldClosed), 'PX', ${RETENTION})
   end
 end
--- Notes that the key is used with a limit; returns another limit that a client has used it with just now, or nil.
-local function otherLimit(prefix, slot, limit)
-  local limits, own = prefix .. '@limits:' .. keyOfSlot(slot), tostring(limit)
-  local known = redis.call('HGETALL', limits)
-  redis.call('HSET', limits, own, string.format('%.0f', clockOf()))
+-- Notes that the key is used with a limit: readers know by it which slots there are.
+local function noteLimit(prefix, slot, limit)
+  local limits = prefix .. '@limits:' .. keyOfSlot(slot)
+  redis.call('HSET', limits, tostring(limit), string.format('%.0f', clockOf()))
   redis.call('PEXPIRE', limits, ${RETENTION})
+end
+-- The same, and returns another limit that a client has used the key with just now, or nil.
+local function otherLimit(prefix, slot, limit)
+  local known, own = redis.call('HGETALL', prefix .. '@limits:' .. keyOfSlot(slot)), tostring(limit)
+  noteLimit(prefix, slot, limit)
   for i = 1, #known, 2 do
     if known[i] ~= own and tonumber(known[i + 1]) > clockOf() - ${DIFFERING} then return known[i] end
   end

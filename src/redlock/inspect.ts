@@ -1,10 +1,10 @@
 import { type Holder, LockUnavailableError, type NodeVote } from "../errors.ts";
 import { parsePosition } from "../waiters/waiter.ts";
 import type { LockContext } from "../lock/lock-context.ts";
-import type { ReadReply } from "../lock/read-operation.ts";
-import type { NodeFailure } from "../redis/node-error.ts";
+import type { Content, ReadReply } from "../lock/read-operation.ts";
+import type { NodeError, NodeFailure } from "../redis/node-error.ts";
 import { toHolder } from "./holder.ts";
-import { type KeyReply, longestList, readKey } from "./read-key.ts";
+import { answersOf, type KeyReply, longestList, readKey, readSlots } from "./read-key.ts";
 
 /** What one master knows about a key. */
 export interface NodeInspection {
@@ -40,18 +40,40 @@ export interface WaiterInspection {
   since: number | undefined;
 }
 
-/** What the masters know about a key. */
-export interface KeyInspection {
-  key: string;
-  /** True when so many masters hold the key that no other client can get it now. */
+/** A slot of a key with a limit that some master does not report as free. */
+export interface SlotInspection {
+  /** From 0. */
+  slot: number;
+  /** True when so many masters hold the slot that no other client can get it now. */
   locked: boolean;
   /** The holder that a quorum names. */
   holder: Holder | undefined;
+  /** What each master knows about the slot. */
+  nodes: Pick<NodeInspection, "node" | "state" | "holder" | "expiresIn" | "cause">[];
+}
+
+/** What the masters know about a key. */
+export interface KeyInspection {
+  key: string;
+  /**
+   * The largest limit that clients use for the key, as far as the masters know: they remember it for an hour after the last use.
+   * 1 for a key with one holder.
+   */
+  limit: number;
+  /** True when so many masters hold the key that no other client can get it now; with a limit, when all slots are taken. */
+  locked: boolean;
+  /** The holder that a quorum names; the oldest one of several. */
+  holder: Holder | undefined;
+  /** All holders that a quorum names, the oldest first. With a limit there may be several; each has its `slot`. */
+  holders: Holder[];
+  /** The slots that are not free, in order; absent where `limit` is 1. */
+  slots?: SlotInspection[];
   quorum: number;
   /** How many wait for the key, by the master that knows most of them. */
   waiting: number;
   /** The first 20 of them, in order. */
   waiters: WaiterInspection[];
+  /** What each master knows about the key, and with a limit about slot 0. */
   nodes: NodeInspection[];
 }
 
@@ -87,18 +109,75 @@ export async function surveyKey(context: LockContext, key: string): Promise<KeyI
   const list = longestList(replies);
   const isNew = replies.every((reply) => reply instanceof Error || reply.guard === "absent");
   const nodes = replies.map((reply, index) => ({
-    ...describeNode(masters.names[index] ?? "", reply),
+    ...describeContent(masters.names[index] ?? "", reply),
+    mark: reply instanceof Error ? 0 : reply.mark,
     ...voteOf(reply, guards.enabled, isNew),
   }));
+  const answers = answersOf(replies);
+  const limit = Math.max(1, ...answers.map((reply) => reply.limit));
+  const known = Math.max(1, ...answers.map((reply) => reply.slots));
+  const slots = known === 1 ? undefined : await surveySlots(context, key, known);
+  const whole = inspectSlot(context, 0, replies);
+  const holders = (slots ?? [whole]).flatMap(({ holder }) => holder ?? []).sort(byAge);
   return {
     key,
-    locked: nodes.filter(({ state }) => state === "free").length < masters.quorum,
-    holder: holderOfQuorum(replies, masters.quorum),
+    limit,
+    locked:
+      slots === undefined
+        ? whole.locked
+        : slots.filter(({ slot, locked }) => locked && slot < limit).length === limit,
+    holder: holders[0],
+    holders,
+    ...(slots === undefined ? {} : { slots }),
     quorum: masters.quorum,
     waiting: list?.waiting ?? 0,
     waiters: (list?.first ?? []).map(toWaiter),
     nodes,
   };
+}
+
+/** The slots that are not free on every master. */
+async function surveySlots(
+  context: LockContext,
+  key: string,
+  count: number,
+): Promise<SlotInspection[]> {
+  const replies = await readSlots(context, key, count);
+  const known = new Set(
+    replies.flatMap((reply) => (reply instanceof Error ? [] : reply.map(({ slot }) => slot))),
+  );
+  return [...known]
+    .sort((a, b) => a - b)
+    .map((slot) => {
+      const contents = replies.map((reply) =>
+        reply instanceof Error ? reply : (reply.find((each) => each.slot === slot) ?? EMPTY),
+      );
+      return inspectSlot(context, slot, withoutAttempts(contents), true);
+    })
+    .filter(({ nodes }) => nodes.some(({ state }) => state === "held" || state === "foreign"));
+}
+
+const EMPTY: Content = { holder: undefined, foreignType: undefined };
+
+/** @param isNumbered whether the holder shows its slot. */
+function inspectSlot(
+  { masters: { names, quorum } }: LockContext,
+  slot: number,
+  contents: readonly (Content | NodeError)[],
+  isNumbered = false,
+): SlotInspection {
+  const nodes = contents.map((content, index) => describeContent(names[index] ?? "", content));
+  return {
+    slot,
+    locked: nodes.filter(({ state }) => state === "free").length < quorum,
+    holder: holderOfQuorum(contents, quorum, isNumbered ? slot : undefined),
+    nodes,
+  };
+}
+
+/** The oldest first; a holder of unknown age may be the oldest. */
+function byAge(a: Holder, b: Holder): number {
+  return (a.since ?? 0) - (b.since ?? 0);
 }
 
 /** Describes an entry of a wait list. */
@@ -109,15 +188,17 @@ export function toWaiter({ position, priority }: ReadReply["first"][number]): Wa
 }
 
 /** A lock that a master accepted in quarantine is no vote, unless other masters name the same holder. */
-function withoutAttempts(replies: readonly KeyReply[]): readonly KeyReply[] {
+function withoutAttempts<C extends Content>(
+  contents: readonly (C | NodeError)[],
+): (C | NodeError)[] {
   const holding = new Set<string>();
-  for (const reply of replies) {
-    if (reply instanceof Error || reply.holder?.provisional) continue;
-    if (reply.holder !== undefined) holding.add(reply.holder.id);
+  for (const content of contents) {
+    if (content instanceof Error || content.holder?.provisional) continue;
+    if (content.holder !== undefined) holding.add(content.holder.id);
   }
-  return replies.map((reply) => {
-    if (reply instanceof Error || !reply.holder?.provisional) return reply;
-    return holding.has(reply.holder.id) ? reply : { ...reply, holder: undefined };
+  return contents.map((content) => {
+    if (content instanceof Error || !content.holder?.provisional) return content;
+    return holding.has(content.holder.id) ? content : { ...content, holder: undefined };
   });
 }
 
@@ -140,25 +221,20 @@ function voteOf(
     : { vote: "quarantined", quarantine: reply.quarantine };
 }
 
-function describeNode(node: string, reply: KeyReply): Omit<NodeInspection, "vote" | "quarantine"> {
-  if (reply instanceof Error) {
-    const { failure, message } = reply;
-    return {
-      node,
-      state: failure,
-      holder: undefined,
-      expiresIn: undefined,
-      mark: 0,
-      cause: message,
-    };
+function describeContent(
+  node: string,
+  content: Content | NodeError,
+): SlotInspection["nodes"][number] {
+  if (content instanceof Error) {
+    const { failure, message } = content;
+    return { node, state: failure, holder: undefined, expiresIn: undefined, cause: message };
   }
-  const { holder, foreignType, mark } = reply;
+  const { holder, foreignType } = content;
   return {
     node,
     state: foreignType === undefined ? (holder === undefined ? "free" : "held") : "foreign",
     holder: holder && toHolder(holder),
     expiresIn: holder === undefined || holder.expiresIn < 0 ? undefined : holder.expiresIn,
-    mark,
     cause: foreignType && `a ${foreignType}`,
   };
 }
@@ -167,14 +243,18 @@ function isAnswer(state: NodeInspection["state"]): boolean {
   return state === "free" || state === "held" || state === "foreign";
 }
 
-function holderOfQuorum(replies: readonly KeyReply[], quorum: number): Holder | undefined {
-  const holders = replies.flatMap((reply) =>
-    reply instanceof Error || reply.holder === undefined ? [] : [reply.holder],
+function holderOfQuorum(
+  contents: readonly (Content | NodeError)[],
+  quorum: number,
+  slot: number | undefined,
+): Holder | undefined {
+  const holders = contents.flatMap((content) =>
+    content instanceof Error || content.holder === undefined ? [] : [content.holder],
   );
   const winner = holders.find(
     ({ id }) => holders.filter((other) => other.id === id).length >= quorum,
   );
   // A master that the release did not reach does not know that the holder is done.
   const kept = holders.some((other) => other.id === winner?.id && other.kept);
-  return winner && toHolder({ ...winner, kept });
+  return winner && toHolder({ ...winner, kept }, slot);
 }

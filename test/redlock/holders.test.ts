@@ -1,5 +1,11 @@
-import { describe, expect, it } from "vitest";
-import { LockConflictError, Redlock, type RedlockEvents } from "../../src/index.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
+import {
+  type KeyInspection,
+  type Lock,
+  LockConflictError,
+  Redlock,
+  type RedlockEvents,
+} from "../../src/index.ts";
 import { simulate } from "../support/simulated-redlock.ts";
 import { useRedisNodes } from "../support/redis.ts";
 
@@ -109,5 +115,93 @@ describe("clients with different limits for a key", () => {
     expect(limited()[0]?.message).toMatch(/^"account:42": .* a limit of 3 in the last minute/);
     expect(limited()[1]?.message).toMatch(/^"account:42": .* a limit of 5 in the last minute/);
     await Promise.all([three.close(), five.close()]);
+  });
+});
+
+describe("inspect of a key with a limit", () => {
+  it("reports all holders with their slots, and locked when all slots are taken", async () => {
+    const redlock = client();
+    onTestFinished(async () => await redlock.close());
+    expect(await redlock.inspect("k")).toMatchObject({ limit: 1, locked: false, holders: [] });
+    const held: Lock[] = [];
+    for (const holder of ["a", "b"]) held.push(await redlock.acquire("k", { limit: 3, holder }));
+    const two = await redlock.inspect("k");
+    expect(two).toMatchObject({ limit: 3, locked: false, holder: { text: "a" } });
+    expect(two.holders.map(({ text, slot }) => [text, slot])).toEqual(
+      held.map(({ slot }, index) => [["a", "b"][index], slot]),
+    );
+    expect(two.slots?.map(({ slot }) => slot)).toEqual(held.map(({ slot }) => slot).toSorted());
+    for (const { locked, nodes } of two.slots ?? []) {
+      expect(locked).toBe(true);
+      expect(nodes.map(({ state }) => state)).toEqual(["held", "held", "held"]);
+    }
+    expect(await redlock.isLocked("k")).toBe(false);
+    held.push(await redlock.acquire("k", { limit: 3 }));
+    expect(await redlock.isLocked("k")).toBe(true);
+    for (const lock of held) await lock.release();
+    const none = await redlock.inspect("k");
+    expect(none).toMatchObject({ limit: 3, locked: false, holder: undefined, slots: [] });
+  });
+
+  it("asks each master once more than for another key", async () => {
+    const { clock, nodes, redlock } = simulate(3, { ttl: 2_000, nodeTimeout: 100 });
+    await clock.until(redlock.acquire("one"));
+    await clock.until(redlock.acquire("three", { limit: 3 }));
+    for (const node of nodes) node.sent.length = 0;
+    await clock.until(redlock.inspect("one"));
+    expect(nodes.map(({ sent }) => sent)).toEqual(nodes.map(() => ["read"]));
+    await clock.until(redlock.inspect("three"));
+    expect(nodes.map(({ sent }) => sent)).toEqual(nodes.map(() => ["read", "read", "read slots"]));
+    await clock.until(redlock.close());
+  });
+
+  it("goes by the limit of the last minute, and shows holders above it", async () => {
+    const { clock, redlock } = simulate(3, { ttl: 4_000, heartbeat: false, nodeTimeout: 100 });
+    const old = await clock.until(redlock.acquire("k", { limit: 2, ttl: 4_000 }));
+    const others = [];
+    for (let i = 0; i < 3; i++) {
+      others.push(await clock.until(redlock.acquire("k", { limit: 4 })));
+    }
+    expect(await clock.until(redlock.inspect("k"))).toMatchObject({ limit: 4, locked: true });
+    await clock.until(Promise.all(others.map((lock) => lock.release())));
+    await clock.until(old.release());
+    await clock.pass(61_000);
+    await clock.until(redlock.acquire("k", { limit: 2 }));
+    expect(await clock.until(redlock.inspect("k"))).toMatchObject({ limit: 2, locked: false });
+    await clock.until(redlock.close());
+  });
+
+  it("shows a holder for as long as it extends, also after the masters' hour", async () => {
+    const { clock, nodes, redlock } = simulate(3, { ttl: 60_000, nodeTimeout: 100 });
+    await clock.until(redlock.acquire("k", { limit: 2 }));
+    await clock.until(redlock.acquire("k", { limit: 2 }));
+    await clock.pass(2 * 3_600_000);
+    // As after a restart without persistence: the next extend stores everything again.
+    for (const { master } of nodes) master.delete("redlock:@limits:k");
+    await clock.pass(60_000);
+    const { limit, locked, holders } = await clock.until(redlock.inspect("k"));
+    expect([limit, locked, holders.length]).toEqual([2, true, 2]);
+    await clock.until(redlock.close());
+  });
+});
+
+describe("the lists of keys", () => {
+  it("name a key that is held only in slots above 0, once, and match its name", async () => {
+    const redlock = client();
+    onTestFinished(async () => await redlock.close());
+    const held: Lock[] = [];
+    for (let i = 0; i < 3; i++) held.push(await redlock.acquire("account:42", { limit: 3 }));
+    await held.find(({ slot }) => slot === 0)?.release();
+    for (let i = 0; i < 2; i++) await redlock.acquire({ key: "x:account:1", limit: 2 });
+    for (const pattern of ["*", "account:*", "*4?"]) {
+      const keys: string[] = [];
+      for await (const { key } of redlock.keys(pattern)) keys.push(key);
+      expect(keys.filter((key) => key === "account:42")).toHaveLength(1);
+      expect(keys.includes("x:account:1")).toBe(pattern === "*");
+    }
+    const listed: KeyInspection[] = [];
+    for await (const each of redlock.list("account:*")) listed.push(each);
+    expect(listed).toMatchObject([{ key: "account:42", limit: 3, locked: false }]);
+    expect(listed[0]?.holders).toHaveLength(2);
   });
 });
