@@ -9,6 +9,8 @@ import { held } from "./scenarios/held.ts";
 import { latency } from "./scenarios/latency.ts";
 import { heldMemory } from "./scenarios/held-memory.ts";
 import { parkedMemory } from "./scenarios/parked-memory.ts";
+import { grant } from "./scenarios/limits/grant.ts";
+import { pool } from "./scenarios/limits/pool.ts";
 import { queue } from "./scenarios/queue.ts";
 import { throughput } from "./scenarios/throughput.ts";
 
@@ -28,6 +30,7 @@ export const GROUPS: Readonly<Record<string, readonly Scenario[]>> = {
     queue,
   ],
   contention: [hotKey(20, 1.15), hotKey(5, 1.3), handOver, others, cold, processes, idle],
+  limits: [grant, pool],
   memory: [heldMemory, parkedMemory],
 };
 

@@ -22,6 +22,8 @@ export interface WorkerTask {
   ttl: number;
   /** False to run the same without a lock. */
   locked: boolean;
+  /** How many jobs may use an entity at the same time; each uses its slot of it. @defaultValue 1 */
+  limit?: number;
   worker?: Partial<
     Pick<
       WorkerOptions,

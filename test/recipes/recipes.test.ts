@@ -1,4 +1,5 @@
 import { FlowProducer, Job, QueueEvents } from "bullmq";
+import { setTimeout as pass } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { type Lock, type LockConflictError, type Redlock, withLock } from "../../src/index.ts";
 import { ends, Gate, useBench } from "../bullmq/support.ts";
@@ -247,4 +248,39 @@ test("the jobs of a flow share one key", async () => {
 
   expect(most).toBe(1);
   expect(started.at(-1)).toBe(4);
+});
+
+test("several readers, or one writer alone", async () => {
+  const READERS = 3;
+  const redlock = bench.redlock();
+  const options = { limit: READERS, waitTimeout: 20_000 };
+  let [readers, most, writers] = [0, 0, 0];
+  const read = async (): Promise<void> => {
+    await redlock.using("doc:1", options, async () => {
+      expect(writers).toBe(0);
+      most = Math.max(most, (readers += 1));
+      await pass(20);
+      readers -= 1;
+    });
+  };
+  const write = async (): Promise<void> => {
+    await redlock.using("doc:1:writer", { waitTimeout: 20_000 }, async () => {
+      const slots = await Promise.allSettled(
+        Array.from({ length: READERS }, () => redlock.acquire("doc:1", options)),
+      );
+      try {
+        expect(slots.map(({ status }) => status)).toEqual(slots.map(() => "fulfilled"));
+        expect(readers).toBe(0);
+        expect((writers += 1)).toBe(1);
+        await pass(20);
+        writers -= 1;
+      } finally {
+        for (const slot of slots) if (slot.status === "fulfilled") await slot.value.release();
+      }
+    });
+  };
+
+  await Promise.all([read(), read(), write(), read(), write(), read(), read(), read(), read()]);
+
+  expect(most).toBe(READERS);
 });

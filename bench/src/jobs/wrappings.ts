@@ -18,6 +18,8 @@ export interface Wrapped {
 }
 
 export const WITHOUT = "no lock";
+/** Ours, four jobs of a key at a time. */
+export const LIMITED = "withLock, limit 4";
 export const POLLING = "polling every 100 ms";
 
 /** Milliseconds between two tries of a job that polls. */
@@ -34,16 +36,23 @@ export const WRAPPINGS: Readonly<Record<string, (urls: readonly string[], work: 
     [PLAIN]: wrapByHand,
     [POLLING]: wrapPolling,
     [OURS]: (urls, work) => wrapWithLock(urls, work),
+    [LIMITED]: (urls, work) => wrapWithLock(urls, work, { limit: 4 }),
   };
 
 /** Ours by its defaults; `ttl` for those who hold or wait for very long. */
-export function wrapWithLock(urls: readonly string[], work: Work, ttl?: number): Wrapped {
+export function wrapWithLock(
+  urls: readonly string[],
+  work: Work,
+  { ttl, limit = 1 }: { ttl?: number; limit?: number } = {},
+): Wrapped {
   const redlock = new Redlock({
     nodes: [...urls],
     restartGuard: "trust-new",
     ...(ttl === undefined ? {} : { ttl }),
   });
-  const process = withLock({ redlock, key: "{{data.key}}" }, ({ data }) => work(data as JobData));
+  const process = withLock({ redlock, key: "{{data.key}}", limit }, ({ data }) =>
+    work(data as JobData),
+  );
   return {
     process: process as Processor<JobData>,
     async connect() {

@@ -52,7 +52,7 @@ export const parkedMemory: Scenario = {
         jobsOf(JOBS, 0, (index) => keys[index % KEYS] ?? ""),
       );
       const waiting = ((await serverMemory(queueUrl)) - empty) / JOBS;
-      const shift = new Shift((work) => wrapWithLock(masters, work, JOB_TTL), {
+      const shift = new Shift((work) => wrapWithLock(masters, work, { ttl: JOB_TTL }), {
         queues: ["parked"],
         connection,
         concurrency: SLOTS,

@@ -1,6 +1,7 @@
 import { Worker, type Job } from "bullmq";
 import { setTimeout as work } from "node:timers/promises";
 import { Redlock, withLock } from "../../../src/index.ts";
+import { slotName } from "../../../src/lock/slots.ts";
 import { Resource } from "../resource.ts";
 import type { Order, WorkerTask } from "../worker-process.ts";
 
@@ -19,8 +20,9 @@ redlock.on("parked", ({ job, reason }) => {
 // The times that a test takes to wait for a killed worker are short.
 redlock.on("warning", () => {});
 
-async function use(job: Job<Order>, token: number): Promise<void> {
-  const { entity, ms } = job.data;
+async function use(job: Job<Order>, token: number, slot: number): Promise<void> {
+  const { ms } = job.data;
+  const entity = slotName(job.data.entity, slot);
   const user = `${process.pid}:${job.id}`;
   await resource.enter(entity, user, token);
   process.send?.({ started: job.id });
@@ -28,12 +30,16 @@ async function use(job: Job<Order>, token: number): Promise<void> {
   await resource.leave(entity, user);
 }
 
+const { limit = 1 } = task;
 const locked = withLock(
-  { redlock, key: "entity:{{data.entity}}" },
-  async (job: Job<Order>, _jobToken, _signal, lock) => await use(job, lock.fencingToken),
+  { redlock, key: "entity:{{data.entity}}", limit },
+  async (job: Job<Order>, _jobToken, _signal, lock) => {
+    if (lock.slot >= limit) throw new Error(`slot ${lock.slot} is beyond the limit`);
+    await use(job, lock.fencingToken, lock.slot);
+  },
 );
 
-const worker = new Worker("orders", task.locked ? locked : async (job) => await use(job, 0), {
+const worker = new Worker("orders", task.locked ? locked : async (job) => await use(job, 0, 0), {
   connection: { url: task.queueUrl },
   concurrency: 10,
   ...task.worker,
