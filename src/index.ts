@@ -36,12 +36,8 @@ export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/node-options.ts";
 export type { FindingCode } from "./ready/findings.ts";
 
-export type {
-  KeyInspection,
-  NodeInspection,
-  SlotInspection,
-  WaiterInspection,
-} from "./redlock/inspect.ts";
+export type { KeyInspection, WaiterInspection } from "./redlock/inspect.ts";
+export type { NodeInspection, SlotInspection } from "./redlock/inspect-slots.ts";
 export type { ListedKey } from "./redlock/list.ts";
 export type { RedlockOptions } from "./redlock/options.ts";
 export type { ReadyOptions } from "./ready/ready.ts";

@@ -1,10 +1,10 @@
-const LIMIT = "nothing yet: a key has one holder, and no limit can be set";
+const LIMIT = "limit, how many jobs may hold a key at the same time";
 const DURATIONS =
   "ttl, which is extended while the job runs; maxHold for how long a job may run, maxWait for how long it may wait";
 
 /** Options of other systems, in lower case without `-` and `_`, and what to write here. */
 const OPTIONS = [
-  ["concurrency concurrencylimit limit maxruns performlimit totallimit to", LIMIT],
+  ["concurrency concurrencylimit maxruns performlimit totallimit to", LIMIT],
   ["redis connection connections masters servers hosts urls", "nodes"],
   ["group resourcegroup", 'key, a template such as "deploy:{{data.environment}}"'],
   ["lock concurrencykey", 'key, a template such as "account:{{data.accountId}}"'],

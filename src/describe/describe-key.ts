@@ -1,7 +1,8 @@
 import type { Holder } from "../errors.ts";
 import { describeHolder, explainVote } from "../sentences.ts";
 import { printable } from "../printable.ts";
-import type { NodeInspection, WaiterInspection } from "../redlock/inspect.ts";
+import type { WaiterInspection } from "../redlock/inspect.ts";
+import type { NodeInspection } from "../redlock/inspect-slots.ts";
 import { advise } from "./advise.ts";
 import { type HolderSummary, isAnswer, isTaken, type KeySummary } from "./summary.ts";
 import { count, duration, moment } from "./words.ts";

@@ -1,11 +1,7 @@
 import type { Holder } from "../errors.ts";
 import { type HoldingJob, readHoldingJob, storedTextOf } from "../redlock/holder.ts";
-import type {
-  KeyInspection,
-  NodeInspection,
-  SlotInspection,
-  WaiterInspection,
-} from "../redlock/inspect.ts";
+import type { KeyInspection, WaiterInspection } from "../redlock/inspect.ts";
+import type { NodeInspection, SlotInspection } from "../redlock/inspect-slots.ts";
 
 /** A holder, summed up over the answers of all masters. Durations are milliseconds. */
 export interface HolderSummary {

@@ -72,12 +72,13 @@ end
 -- Notes that the key is used with a limit: readers know by it which slots there are.
 local function noteLimit(prefix, slot, limit)
   local limits = prefix .. '@limits:' .. keyOfSlot(slot)
-  redis.call('HSET', limits, tostring(limit), string.format('%.0f', clockOf()))
+  redis.call('ZADD', limits, string.format('%.0f', clockOf()), tostring(limit))
   redis.call('PEXPIRE', limits, ${RETENTION})
 end
 -- The same, and returns another limit that a client has used the key with just now, or nil.
 local function otherLimit(prefix, slot, limit)
-  local known, own = redis.call('HGETALL', prefix .. '@limits:' .. keyOfSlot(slot)), tostring(limit)
+  local known = redis.call('ZRANGE', prefix .. '@limits:' .. keyOfSlot(slot), 0, -1, 'WITHSCORES')
+  local own = tostring(limit)
   noteLimit(prefix, slot, limit)
   for i = 1, #known, 2 do
     if known[i] ~= own and tonumber(known[i + 1]) > clockOf() - ${DIFFERING} then return known[i] end

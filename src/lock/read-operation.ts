@@ -49,7 +49,7 @@ export const readOperation: Operation<Reading, ReadReply> = {
   local word = unarmed(guard) or 'armed'
   local quarantine = word == 'armed' and guard.ready > 0 and math.max(0, guard.ready - clockOf()) or 0
   return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark, waiting, first, word, quarantine,
-    redis.call('HGETALL', keys[4]) }`,
+    redis.call('ZRANGE', keys[4], 0, -1, 'WITHSCORES') }`,
   keys: ({ names, key }) => [names.lock(key), names.fence(key), names.guard, names.limits(key)],
   argv: ({ names, key, from = 0, count = SHOWN }) => [names.prefix, key, from, from + count - 1],
   parse([, kind, value, expiresIn, mark, waiting, first, guard, quarantine, limits]) {

@@ -14,7 +14,7 @@ import { keyOfSlot } from "./slots.ts";
  * - `P@waiters:K` and `P@waiter:K`: the wait list of the key, a sorted set, and the records of its waiters, a hash: see
  *   `waiters/wait-list-lua.ts`.
  * - `P@newest:K`: a hash, for jobs that a later one replaces, and for jobs in strict order: see `waiters/newest-lua.ts`.
- * - `P@limits:K`: a hash, when clients have used the key with each limit.
+ * - `P@limits:K`: a sorted set: the limits that clients have used the key with, by the time of their last use.
  * - `P@due:Q` and `P@queues`: what is known of queues, see `waiters/queues-lua.ts`.
  * - `P@request:K`: a request to the holder, see `waiters/cancel-operation.ts`.
  *

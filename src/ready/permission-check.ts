@@ -3,7 +3,6 @@ import { armOperation } from "../lock/arm-operation.ts";
 import { extendOperation } from "../lock/extend-operation.ts";
 import { unlisted } from "../lock/lock-identity.ts";
 import { readOperation } from "../lock/read-operation.ts";
-import { readSlotsOperation } from "../lock/read-slots-operation.ts";
 import { SCAN_START, scanOperation } from "../lock/scan-operation.ts";
 import { releaseOperation } from "../lock/release-operation.ts";
 import { type Names, namesUnder } from "../lock/stored-lock.ts";
@@ -50,11 +49,7 @@ const cleanUpOperation: Operation<{ readonly keys: readonly string[] }, void> = 
 };
 
 /** Operations that only `isLocked`, `inspect`, `list` and the commands for operators use. */
-const FOR_LOOKING: readonly string[] = [
-  readOperation.name,
-  readSlotsOperation.name,
-  scanOperation.name,
-];
+const FOR_LOOKING: readonly string[] = [readOperation.name, scanOperation.name];
 
 /** The client's script with the clean-up in it: one call, so that nothing stays behind if this process dies. */
 const script = new Script(composeScript(LOCK_PRELUDE, [...lockOperations, cleanUpOperation]));
@@ -121,7 +116,6 @@ export function probingRequests(names: Names, owner: string, guarded: boolean): 
     new Request(acquireOperation, { ...identity, ttl: PROBE_TTL / 2 }),
     new Request(extendOperation, { ...identity, ttl: PROBE_TTL }),
     new Request(readOperation, { names, key }),
-    new Request(readSlotsOperation, { names, key, count: 2 }),
     new Request(acquireOperation, { ...refused, ttl: PROBE_TTL / 2 }),
     new Request(scanOperation, { names, pattern: key, of: "wait lists", cursor: SCAN_START }),
     new Request(joinOperation, {

@@ -229,8 +229,10 @@ local function serve(list, token, process, queueId, skipped)
   local others = {}
   for slot = 0, limitOf(record) - 1 do
     local other = list.slots and list.slots[slot]
-    local priority = other and redis.call('ZSCORE', list.waiters, other)
-    if priority then others[#others + 1] = { slot, other, priority } end
+    local rank = other and redis.call('ZRANK', list.waiters, other)
+    if rank then
+      others[#others + 1] = { slot, other, redis.call('ZRANGE', list.waiters, rank, rank, 'WITHSCORES')[2] }
+    end
   end
   return { 'NEXT', redis.call('ZCARD', list.waiters), first, others }
 end`;

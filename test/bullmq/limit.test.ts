@@ -37,6 +37,12 @@ class Counted {
   }
 }
 
+/** Two jobs of a tenant, and three in all. */
+const key = ({ data }: Job<Data>) => [
+  { key: `tenant:${data.tenant}`, limit: 2 },
+  { key: "provider", limit: 3 },
+];
+
 describe("a limit", () => {
   test("lets so many jobs of a key run at a time, each in a slot of its own", async () => {
     const counted = new Counted();
@@ -54,7 +60,7 @@ describe("a limit", () => {
     );
     await expect.poll(async () => await queue.getDelayedCount()).toBe(7);
     expect(counted.running).toBe(3);
-    expect([...counted.slots.values()].flat().toSorted()).toEqual([0, 1, 2]);
+    expect([...counted.slots.values()].flat().toSorted((a, b) => a - b)).toEqual([0, 1, 2]);
     for (let i = 0; i < 10; i++) counted.gateOf(`j${i}`).open();
     expect(await ended).toHaveLength(10);
     expect(counted.most).toBe(3);
@@ -93,17 +99,12 @@ describe("a limit", () => {
   test("belongs to each key of a job with several, which takes all or none", async () => {
     const counted = new Counted();
     const redlock = bench.redlock();
-    const key = ({ data }: Job<Data>) => [
-      { key: `tenant:${data.tenant}`, limit: 2 },
-      { key: "provider", limit: 3 },
-    ];
     const worker = bench.worker(withLock({ redlock, key }, counted.run), { concurrency: 10 });
     const ended = ends(worker, 6);
     const queue = bench.queue();
     for (const id of ["a1", "a2", "a3", "b1", "b2", "b3"]) {
       await queue.add("j", { tenant: id.charAt(0) }, { jobId: id });
     }
-    // Two of a tenant at most, and three in all.
     await expect.poll(async () => await queue.getDelayedCount()).toBe(3);
     expect(counted.running).toBe(3);
     for (const id of ["a1", "a2", "a3", "b1", "b2", "b3"]) counted.gateOf(id).open();
@@ -184,7 +185,7 @@ describe("a limit", () => {
     const queue = bench.queue();
     await queue.addBulk([1, 2, 3].map(() => ({ name: "j", data: {} })));
     const results = (await ended).map(({ result }) => result);
-    expect(slots.toSorted()).toEqual([0, 1]);
+    expect(slots.toSorted((a, b) => a - b)).toEqual([0, 1]);
     expect(results[2]).toMatchObject({ skipped: true, reason: "conflict" });
   });
 
@@ -194,7 +195,7 @@ describe("a limit", () => {
     expect(await redlock.tryAcquire("a", { limit: 2 })).toBeNull();
     for (const lock of before) await lock.release();
     const after = await Promise.all([1, 2].map(() => redlock.acquire("a", { limit: 2 })));
-    expect(after.map(({ slot }) => slot).toSorted()).toEqual([0, 1]);
+    expect(after.map(({ slot }) => slot).toSorted((a, b) => a - b)).toEqual([0, 1]);
     expect(await redlock.tryAcquire("a", { limit: 2 })).toBeNull();
   });
 });

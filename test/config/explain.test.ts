@@ -58,6 +58,7 @@ describe("explain", () => {
         minHold: 0,
         onMaxWait: "fail",
         jobLogs: "conflicts",
+        limit: 1,
       },
     });
     const items = [{ sku: "b" }, { sku: "a" }, { sku: "b" }];

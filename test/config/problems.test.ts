@@ -136,13 +136,13 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     ],
     [
       "words of other systems",
-      `${NODES}\nconcurrency: 5\nrules:\n- {key: a, job: a, on_conflict: x, onConflict: discard}\n- {job: b, key: a, expireAfter: 5m, limit: 2, cancel-in-progress: true, onConflict: replace}\n- {job: c, key: a, if: x, group: g, lockAtLeastFor: 5s, onConflict: reschedule, onMaxWait: raise}`,
+      `${NODES}\nconcurrency: 5\nrules:\n- {key: a, job: a, on_conflict: x, onConflict: discard}\n- {job: b, key: a, expireAfter: 5m, maxRuns: 2, cancel-in-progress: true, onConflict: replace}\n- {job: c, key: a, if: x, group: g, lockAtLeastFor: 5s, onConflict: reschedule, onMaxWait: raise}`,
       "2:1 concurrency: found an unknown option, expected nothing yet: a key has one holder, and no limit can be set",
       '4:20 rules[0].on_conflict: found an unknown option, expected "onConflict"?',
       meant("4:48 rules[0]", "discard", "skip"),
       "5:20 rules[1].expireAfter: found an unknown option, expected ttl, which is extended while the job runs; maxHold for how long a job may run, maxWait for how long it may wait",
-      "5:37 rules[1].limit: found an unknown option, expected nothing yet: a key has one holder, and no limit can be set",
-      "5:47 rules[1].cancel-in-progress: found an unknown option, expected onConflict: cancelInProgress",
+      "5:37 rules[1].maxRuns: found an unknown option, expected limit, how many jobs may hold a key at the same time",
+      "5:49 rules[1].cancel-in-progress: found an unknown option, expected onConflict: cancelInProgress",
       meant("5:85 rules[1]", "replace", "keepLatest"),
       "6:20 rules[2].if: found an unknown option, expected when, such as when: { data.ref: refs/heads/main }",
       '6:27 rules[2].group: found an unknown option, expected key, a template such as "deploy:{{data.environment}}"',
@@ -192,10 +192,10 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "options in the wrong place",
       `${NODES}\nkey: a\nrules: [{key: a, nodes: [], redlock: x, maxTtl: 5s, onConflikt: skip}]`,
-      "2:1 key: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules",
+      "2:1 key: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, limit, maxWait, maxHold, minHold, onMaxWait, jobLogs, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules",
       ...["3:18 rules[0].nodes", "3:29 rules[0].redlock", "3:41 rules[0].maxTtl"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs`,
+          `${place}: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, limit, maxWait, maxHold, minHold, onMaxWait, jobLogs`,
       ),
       '3:53 rules[0].onConflikt: found an unknown option, expected "onConflict"?',
     ],
@@ -483,9 +483,9 @@ rules:
       `${NODES}\n__proto__: {ttl: 5}\nconstructor: 1\nrules: [{key: a, toString: 1}]`,
       ...["2:1 __proto__", "3:1 constructor"].map(
         (place) =>
-          `${place}: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules`,
+          `${place}: found an unknown option, expected one of nodes, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, limit, maxWait, maxHold, minHold, onMaxWait, jobLogs, maxTtl, nodeTimeout, driftFactor, prefix, restartGuard, clockSkewBudget, rules`,
       ),
-      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, maxWait, maxHold, minHold, onMaxWait, jobLogs",
+      "4:18 rules[0].toString: found an unknown option, expected one of queue, job, when, unless, key, onConflict, order, onUnavailable, onLost, ttl, heartbeat, waitTimeout, limit, maxWait, maxHold, minHold, onMaxWait, jobLogs",
     ],
   ])("has %s", async (_, text, ...problems) => {
     expect((await problemsOf(text)).map(line)).toEqual(problems);

@@ -57,9 +57,7 @@ describe("normaliseKeys", () => {
 
   it("accepts a key of exactly the longest length, and exactly as many keys as allowed", () => {
     expect(keysOf("ü".repeat(MAX_KEY_BYTES / 2))).toHaveLength(1);
-    expect(keysOf(Array.from({ length: MAX_KEYS }, (_, i) => `k${i}`))).toHaveLength(
-      MAX_KEYS,
-    );
+    expect(keysOf(Array.from({ length: MAX_KEYS }, (_, i) => `k${i}`))).toHaveLength(MAX_KEYS);
   });
 });
 

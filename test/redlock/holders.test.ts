@@ -130,7 +130,9 @@ describe("inspect of a key with a limit", () => {
     expect(two.holders.map(({ text, slot }) => [text, slot])).toEqual(
       held.map(({ slot }, index) => [["a", "b"][index], slot]),
     );
-    expect(two.slots?.map(({ slot }) => slot)).toEqual(held.map(({ slot }) => slot).toSorted());
+    expect(two.slots?.map(({ slot }) => slot)).toEqual(
+      held.map(({ slot }) => slot).toSorted((a, b) => a - b),
+    );
     for (const { locked, nodes } of two.slots ?? []) {
       expect(locked).toBe(true);
       expect(nodes.map(({ state }) => state)).toEqual(["held", "held", "held"]);

@@ -73,7 +73,14 @@ describe("a wait list whose front is skipped", () => {
       record: "p1@there",
       replaces: false,
     }));
-    await ask(joinOperation, { names, keys: ["k"], limits: [1], newcomers, process: "there", live: false });
+    await ask(joinOperation, {
+      names,
+      keys: ["k"],
+      limits: [1],
+      newcomers,
+      process: "there",
+      live: false,
+    });
   }
   let ids = 0;
 
@@ -112,7 +119,14 @@ describe("a wait list whose front is skipped", () => {
         } else {
           const { priority } = each;
           const newcomers = [{ position, priority, record: "p1@there", replaces: false }];
-          const joining = { names, keys: ["k"], limits: [1], newcomers, process: "there", live: false };
+          const joining = {
+            names,
+            keys: ["k"],
+            limits: [1],
+            newcomers,
+            process: "there",
+            live: false,
+          };
           await ask(joinOperation, joining);
         }
       }

@@ -200,7 +200,7 @@ export class SimulatedLocks {
       quarantine: why === undefined ? Math.max(0, (guard?.ready ?? 0) - this.#redis.now()) : 0,
       holder: holder && { ...holder, expiresIn: this.#redis.pttl(lock) },
       foreignType: undefined,
-      ...readLimits(this.#redis.entries(names.limits(key))),
+      ...readLimits(this.#redis.zrange(names.limits(key))),
       mark: this.#marksOf(names.fence(key)).mark,
       ...this.#hooks.waitersOf(names, key, from, count),
     };
@@ -235,14 +235,14 @@ export class SimulatedLocks {
 
   #otherLimit(limits: string, limit: number): number | undefined {
     const now = this.#redis.now();
-    const known = this.#redis.entries(limits);
+    const known = this.#redis.zrange(limits);
     this.#noteLimit(limits, limit);
-    const other = known.find(([own, at]) => own !== String(limit) && Number(at) > now - DIFFERING);
+    const other = known.find(([own, at]) => own !== String(limit) && at > now - DIFFERING);
     return other && Number(other[0]);
   }
 
   #noteLimit(limits: string, limit: number): void {
-    this.#redis.hset(limits, String(limit), String(this.#redis.now()));
+    this.#redis.zadd(limits, String(limit), this.#redis.now());
     this.#redis.pexpire(limits, RETENTION);
   }
 

@@ -237,7 +237,10 @@ describe("a key with a limit on masters in memory", () => {
     const key = { key: KEY, limit: 3 };
     const others = [await masters.hold(key), await masters.hold(key), await masters.hold(key)];
     expect(new Set(others.map(({ slot }) => slot)).size).toBe(3);
-    const processor = withLock({ redlock, key: KEY, limit: 3, onConflict: "fail" }, () => "done");
+    const processor = withLock(
+      { redlock, key: KEY, limit: 3, onConflict: "fail" },
+      async () => await Promise.resolve("done"),
+    );
     await expect(processor(job)).rejects.toThrow(`"${KEY}" has 3 of 3 slots taken`);
     await others[1]?.release();
     expect(await redlock.isLocked(KEY)).toBe(false);
