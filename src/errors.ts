@@ -43,6 +43,8 @@ export interface Holder {
   fencingToken: number | undefined;
   /** When the holder acquired the key, in milliseconds since 1970 by its clock; `undefined` when another program did. */
   since: number | undefined;
+  /** The slot that it holds, where the key has a limit; else absent. */
+  slot?: number;
   /** True when the holder is done, and `minHold` keeps the key until it expires; else absent. */
   kept?: true;
 }
@@ -53,9 +55,14 @@ export interface LockConflict {
   keys: readonly string[];
   /** The key that is taken. */
   key: string;
-  /** Its holder; `undefined` when the key is `reserved`, and when several contenders have a minority each. */
+  /**
+   * Its holder, one of them where the key has a limit; `undefined` when the key is `reserved`, and when several contenders have a
+   * minority each.
+   */
   holder: Holder | undefined;
-  /** True when the key is free and reserved for the first waiter; else absent. */
+  /** How many holders the caller allows the key, when that is more than one; else absent. */
+  limit?: number;
+  /** True when the key, or with a limit its last free slot, is reserved for the first waiter; else absent. */
   reserved?: true;
   /** Milliseconds until the key expires without an extend, or until its reservation expires. */
   retryAfter: number;
@@ -75,6 +82,7 @@ export class LockConflictError extends RedlockError implements LockConflict {
   readonly keys: readonly string[];
   readonly key: string;
   readonly holder: Holder | undefined;
+  readonly limit?: number;
   readonly reserved?: true;
   readonly retryAfter: number;
   readonly ahead: number;
@@ -85,6 +93,7 @@ export class LockConflictError extends RedlockError implements LockConflict {
     this.keys = conflict.keys;
     this.key = conflict.key;
     this.holder = conflict.holder;
+    if (conflict.limit !== undefined) this.limit = conflict.limit;
     if (conflict.reserved === true) this.reserved = true;
     this.retryAfter = conflict.retryAfter;
     this.ahead = conflict.ahead;

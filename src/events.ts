@@ -49,6 +49,14 @@ export interface RulesChange {
   reordered: boolean;
 }
 
+/** The slots of a lock in events; absent where no key of the lock has a limit. */
+export interface HeldSlots {
+  /** That of the first key. */
+  slot: number;
+  /** That of each key, in the order of `keys`. */
+  slots: readonly number[];
+}
+
 /** The events of a `Redlock` and their data. Durations are milliseconds. */
 export interface RedlockEvents {
   /**
@@ -62,7 +70,8 @@ export interface RedlockEvents {
       waited: number;
       refused: boolean;
       rounds: number;
-    } & JobNames,
+    } & JobNames &
+      Partial<HeldSlots>,
   ];
   /** Another client holds a requested key, or the key is reserved for a waiter. */
   conflict: [LockConflict & JobNames];
@@ -88,9 +97,14 @@ export interface RedlockEvents {
     },
   ];
   /** The deadline of a lock moved. */
-  extended: [{ keys: readonly string[]; fencingToken: number; remaining: number }];
+  extended: [
+    { keys: readonly string[]; fencingToken: number; remaining: number } & Partial<HeldSlots>,
+  ];
   /** A lock was lost; its signal has been aborted. */
-  lost: [{ keys: readonly string[]; fencingToken: number; error: LockLostError } & JobNames];
+  lost: [
+    { keys: readonly string[]; fencingToken: number; error: LockLostError } & JobNames &
+      Partial<HeldSlots>,
+  ];
   /** A lock was released. */
   released: [
     {
@@ -99,7 +113,8 @@ export interface RedlockEvents {
       outcome: "released" | "expired";
       held: number;
       votes: readonly NodeVote[];
-    } & JobNames,
+    } & JobNames &
+      Partial<HeldSlots>,
   ];
   /** A master can be reached. */
   "node:up": [{ node: string }];

@@ -26,7 +26,13 @@ export {
   RedlockError,
   type RedlockErrorCode,
 } from "./errors.ts";
-export type { RedlockEvents, RedlockWarning, RedlockWarningCode, RulesChange } from "./events.ts";
+export type {
+  HeldSlots,
+  RedlockEvents,
+  RedlockWarning,
+  RedlockWarningCode,
+  RulesChange,
+} from "./events.ts";
 export type { JobNames } from "./job-names.ts";
 export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/node-options.ts";
@@ -35,7 +41,8 @@ export type { FindingCode } from "./ready/findings.ts";
 export type { AwaitedKey } from "./redlock/find-keys.ts";
 export type { ForceReleaseOptions, ForceReleaseResult } from "./redlock/force-release.ts";
 export type { HoldOptions } from "./redlock/hold.ts";
-export type { KeyInspection, NodeInspection, WaiterInspection } from "./redlock/inspect.ts";
+export type { KeyInspection, WaiterInspection } from "./redlock/inspect.ts";
+export type { NodeInspection, SlotInspection } from "./redlock/inspect-slots.ts";
 export type { ListedKey } from "./redlock/list.ts";
 export type { RedlockOptions } from "./redlock/options.ts";
 export type { ReadyOptions } from "./ready/ready.ts";

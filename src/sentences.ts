@@ -2,15 +2,28 @@ import type { Holder, LockConflict, Loss, NodeVote, Unavailability } from "./err
 import { printable } from "./printable.ts";
 
 /** Describes a conflict, for its error. */
-export function describeConflict({ key, holder, reserved, retryAfter }: LockConflict): string {
+export function describeConflict(conflict: LockConflict): string {
+  const { key, holder, limit, reserved, retryAfter } = conflict;
   const what = quoteKeys([key]);
   const ms = Math.round(retryAfter);
+  if (limit !== undefined && (reserved === true || holder !== undefined)) {
+    return `${what} has ${limit} of ${limit} slots taken, ${describeSlot(conflict, ms)}`;
+  }
   if (reserved === true) return `${what} is reserved for the first waiter, for ${ms} ms at most`;
   if (holder?.kept)
     return `${what} is kept by minHold for ${ms} ms; ${describeHolder(holder)} is done`;
   const by = describeHolder(holder);
   if (holder === undefined) return `${what} is held by ${by}; their parts expire within ${ms} ms`;
   return `${what} is held by ${by}; it expires in ${ms} ms unless extended`;
+}
+
+/** Describes what is in the slot that the caller has asked for. */
+function describeSlot({ holder, reserved }: LockConflict, ms: number): string {
+  if (reserved === true) return `one of them reserved for the first waiter, for ${ms} ms at most`;
+  const which = `slot ${holder?.slot} by ${describeHolder(holder)}`;
+  return holder?.kept
+    ? `${which}, which is done; minHold keeps it for ${ms} ms`
+    : `${which}; it expires in ${ms} ms unless extended`;
 }
 
 /** Describes a holder. */

@@ -39,6 +39,7 @@ export class UnheldLock implements InternalLock {
   readonly held = false;
   readonly lost = new Cancellation();
   readonly signal: AbortSignal = new AbortController().signal;
+  readonly heldSlots = undefined;
   readonly age = 0;
   readonly handedOver = undefined;
 

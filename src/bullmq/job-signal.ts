@@ -103,12 +103,18 @@ export class JobSignal extends LinkedSignal {
   /** Makes, and reports once, the error of a job whose BullMQ lock is lost. */
   #loseJobLock(): LockLostError {
     const { settings, job } = this.#activation;
-    const { keys, fencingToken } = this.#lock;
+    const { keys, fencingToken, heldSlots } = this.#lock;
     if (this.#jobLoss === undefined) {
       const heldFor = settings.engine.clock.now() - this.#startedAt;
       const error = new LockLostError({ keys, reason: "job-lock-lost", fencingToken, heldFor });
       this.#jobLoss = error;
-      settings.engine.events.emit("lost", { keys, fencingToken, error, ...namesOf(job) });
+      settings.engine.events.emit("lost", {
+        keys,
+        fencingToken,
+        error,
+        ...namesOf(job),
+        ...heldSlots,
+      });
     }
     return this.#jobLoss;
   }

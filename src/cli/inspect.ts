@@ -7,14 +7,14 @@ import { MASTER_HELP, MASTER_OPTIONS, readingWith, TIMEOUT_HELP } from "./connec
 import { describeKey, headline, type Section } from "../describe/describe-key.ts";
 import { failureToJson, reportNoQuorum } from "./failure.ts";
 import { type Screen, table, wrap } from "./screen.ts";
-import { isAnswer, isStuck, type KeySummary, summarise } from "../describe/summary.ts";
+import { hasStuck, isAnswer, type KeySummary, summarise } from "../describe/summary.ts";
 
 export const inspect: Command = {
   summary: "show the holder of a key, its wait list, and what to do",
   takes: MASTER_OPTIONS,
   help: `Usage: bullmq-redlock inspect [options] KEY
 
-Shows the holder of a key, since when and for how long it holds the key, the wait
+Shows each holder of a key, since when and for how long it holds the key, the wait
 list in order, the answer of each master, and what to do. Changes nothing.
 
 ${MASTER_HELP}
@@ -42,7 +42,7 @@ are unavailable.`,
       if (options.json === true) out.json(summary);
       else show(summary, prefix, out);
       if (summary.voting < summary.quorum) return EXIT.noQuorum;
-      return summary.nodes.some(isStuck) ? EXIT.finding : EXIT.ok;
+      return hasStuck(summary) ? EXIT.finding : EXIT.ok;
     });
   },
 };

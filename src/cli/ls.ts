@@ -6,9 +6,9 @@ import { MASTER_HELP, MASTER_OPTIONS, readingWith, TIMEOUT_HELP } from "./connec
 import { holderOf } from "../describe/describe-key.ts";
 import { type Screen, titledTable } from "./screen.ts";
 import {
+  hasStuck,
   isAnswer,
   isForgetful,
-  isStuck,
   isTaken,
   type KeySummary,
   nodesThat,
@@ -26,8 +26,9 @@ export const ls: Command = {
   takes: MASTER_OPTIONS,
   help: `Usage: bullmq-redlock ls [options] [PATTERN]
 
-Lists the locks that are held, the oldest first, then the keys that are free but
-have waiters. PATTERN is a glob for keys, default "*". Changes nothing. Every master
+Lists the keys that are held, the oldest first, then the keys that are free but
+have waiters. Of a key with several holders it shows how many slots are taken, and
+the oldest holder. PATTERN is a glob for keys, default "*". Changes nothing. Every master
 is asked about every key, which costs it about 1 ms per 1,000 keys.
 
 ${MASTER_HELP}
@@ -60,7 +61,7 @@ never expires; 2 wrong command line or rules file; 3 too few masters answered.`,
         show(locks, waitedFor, out);
         noteMasters(masters, notes);
       }
-      return listed.some(({ nodes }) => nodes.some(isStuck)) ? EXIT.finding : EXIT.ok;
+      return listed.some(hasStuck) ? EXIT.finding : EXIT.ok;
     });
   },
 };
@@ -113,7 +114,7 @@ function show(locks: readonly KeySummary[], waitedFor: readonly KeySummary[], ou
     ...timesOf(lock),
     `${lock.heldBy} of ${lock.nodes.length}`,
     String(lock.waiting),
-    lock.nodes.some(isStuck) ? "stuck: inspect it" : "",
+    hasStuck(lock) ? "stuck: inspect it" : "",
   ]);
   const titles = ["KEY", "HOLDER", "FOR", "EXPIRES IN", "MASTERS", "WAITERS", ""];
   out.say(...titledTable(out, [titles, ...rows], ""), "", held + waited);

@@ -1,7 +1,7 @@
 import { adviseOnVotes } from "../describe/advise.ts";
 import { isAnswer, isForgetful, type KeySummary } from "../describe/summary.ts";
 import { duration } from "../describe/words.ts";
-import type { NodeInspection } from "../redlock/inspect.ts";
+import type { NodeInspection } from "../redlock/inspect-slots.ts";
 import { explainVote } from "../sentences.ts";
 import { type Html, html } from "./html.ts";
 

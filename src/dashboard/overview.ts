@@ -1,5 +1,5 @@
 import { holderOf } from "../describe/describe-key.ts";
-import { isStuck, isTaken, type KeySummary, summarise } from "../describe/summary.ts";
+import { hasStuck, isTaken, type KeySummary, summarise } from "../describe/summary.ts";
 import { count, duration } from "../describe/words.ts";
 import { LockConfigError, LockUnavailableError } from "../errors.ts";
 import type { Engine } from "../redlock/engine.ts";
@@ -152,7 +152,7 @@ function keyRow(summary: KeySummary): Html {
   const address = addressOf(key);
   const time = (ms: number | undefined) =>
     !isTaken(summary) ? "–" : ms === undefined ? "?" : duration(ms);
-  const isOdd = !isTaken(summary) || summary.state !== "held" || nodes.some(isStuck);
+  const isOdd = !isTaken(summary) || summary.state !== "held" || hasStuck(summary);
   return html`<tr role="row" data-id="${address}">
     <th role="rowheader" scope="row">
       <a href="${address}"><bdi>${key}</bdi></a>

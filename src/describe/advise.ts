@@ -1,6 +1,7 @@
 import { printable } from "../printable.ts";
 import { isHold } from "../redlock/hold.ts";
-import { isAnswer, isForgetful, isStuck, type KeySummary, nodesThat } from "./summary.ts";
+import { storedName } from "../redlock/inspect-slots.ts";
+import { isAnswer, isForgetful, isStuck, type KeySummary, nodesThat, placesOf } from "./summary.ts";
 import { duration, list, shellQuoted, shellWord } from "./words.ts";
 
 /** What {@link adviseOnVotes} needs to know. */
@@ -17,6 +18,8 @@ export function advise(summary: KeySummary, prefix: string): string[] {
 }
 
 function adviseOnKey(summary: KeySummary, prefix: string): string[] {
+  if (summary.slots !== undefined && summary.state === "held")
+    return adviseOnSlots(summary, prefix);
   switch (summary.state) {
     case "unclear":
       return [
@@ -32,17 +35,14 @@ function adviseOnKey(summary: KeySummary, prefix: string): string[] {
 }
 
 function adviseOnFree(summary: KeySummary, prefix: string): string[] {
-  const { key, nodes, lastToken, waiting, waiters } = summary;
+  const { key, nodes, lastToken, waiting } = summary;
   if (nodes.some((node) => node.state === "held" && !isStuck(node))) {
     return ["Nothing: the lock left on a minority of the masters blocks no client, and expires."];
   }
   if (waiting > 0) {
-    const first = waiters[0]?.job;
     return [
       `The key is free, and the first of its waiters (${waiting}) is woken within seconds. Ask again in a moment.`,
-      first === undefined
-        ? "If this lasts, the program that waits first may have ended; it is then skipped."
-        : `If this lasts, check that workers of the queue of ${printable(first)} run, and that the queue is not paused or full.`,
+      adviseOnFirst(summary),
     ];
   }
   if (lastToken > 0) return [];
@@ -52,6 +52,32 @@ function adviseOnFree(summary: KeySummary, prefix: string): string[] {
   }
   return [
     "No client has held this key in the last hour. Check its spelling: rules escape a space as %20. This shows the keys of a job: bullmq-redlock check-config --job FILE",
+  ];
+}
+
+/** Says what to check when the first waiter does not acquire what is free. */
+function adviseOnFirst({ waiters }: KeySummary): string {
+  const first = waiters[0]?.job;
+  return first === undefined
+    ? "If this lasts, the program that waits first may have ended; it is then skipped."
+    : `If this lasts, check that workers of the queue of ${printable(first)} run, and that the queue is not paused or full.`;
+}
+
+function adviseOnSlots(summary: KeySummary, prefix: string): string[] {
+  const { key, limit, taken, waiting } = summary;
+  const state =
+    taken >= limit
+      ? ["Nothing, while the holders work: a slot is released when its holder ends."]
+      : waiting === 0
+        ? ["Nothing: the next client that asks acquires a free slot."]
+        : [
+            `A slot is free, and the first of the waiters (${waiting}) is woken within seconds. Ask again in a moment.`,
+            adviseOnFirst(summary),
+          ];
+  return [
+    ...state,
+    "If the process of a holder has died, its slot is free when it expires. If a holder hangs, end its process; its slot then expires.",
+    `Do not delete ${prefix}${printable(key)} or ${prefix}${printable(storedName(key, 1))} on the masters: the holder and the next one would run at the same time.`,
   ];
 }
 
@@ -124,18 +150,22 @@ export function adviseOnVotes(summary: VoteSummary): string[] {
 }
 
 function adviseOnStuck(summary: KeySummary, prefix: string): string[] {
-  const stuck = nodesThat(summary, isStuck);
-  if (stuck.length === 0) return [];
-  const stored = `${prefix}${printable(summary.key)}`;
-  const effect =
-    summary.state === "blocked"
-      ? "no client can acquire the key until it is deleted"
-      : "these masters cannot vote for the key";
-  return [
-    `Find the program that stores ${stored} on ${list(stuck)}: this library stores no value without an expiry there, and ${effect}.`,
-    "When no program works under it, delete it on each of these masters:",
-    `redis-cli -h HOST -p PORT DEL ${shellQuoted(stored)}`,
-  ];
+  return placesOf(summary).flatMap(({ slot, nodes }) => {
+    const stuck = nodes.filter(isStuck).map(({ node }) => node);
+    if (stuck.length === 0) return [];
+    const name = `${prefix}${printable(storedName(summary.key, slot))}`;
+    const effect =
+      stuck.length <= nodes.length - summary.quorum
+        ? "these masters cannot vote for the key"
+        : summary.slots === undefined
+          ? "no client can acquire the key until it is deleted"
+          : "no client can acquire the slot until it is deleted";
+    return [
+      `Find the program that stores ${name} on ${list(stuck)}: this library stores no value without an expiry there, and ${effect}.`,
+      "When no program works under it, delete it on each of these masters:",
+      `redis-cli -h HOST -p PORT DEL ${shellQuoted(name)}`,
+    ];
+  });
 }
 
 function adviseOnSilent(summary: KeySummary): string[] {

@@ -2,9 +2,10 @@ import type { Holder } from "../errors.ts";
 import { describeHolder, explainVote } from "../sentences.ts";
 import { printable } from "../printable.ts";
 import { readHoldingJob, storedTextOf } from "../redlock/holder.ts";
-import type { NodeInspection, WaiterInspection } from "../redlock/inspect.ts";
+import type { WaiterInspection } from "../redlock/inspect.ts";
+import type { NodeInspection } from "../redlock/inspect-slots.ts";
 import { advise } from "./advise.ts";
-import { isTaken, type KeySummary } from "./summary.ts";
+import { type HolderSummary, isAnswer, isTaken, type KeySummary } from "./summary.ts";
 import { count, duration, moment } from "./words.ts";
 
 /** A part of the description of a key: a title above facts or sentences. */
@@ -26,7 +27,13 @@ export function headline(summary: KeySummary): string {
     unclear: `unavailable: no ${quorum} masters name the same holder`,
     blocked: "blocked: a value that is no lock, or never expires, is stored under it",
   };
-  return `${printable(summary.key)} is ${states[state]}`;
+  const isPart = summary.slots !== undefined && (state === "held" || state === "unclear");
+  return `${printable(summary.key)} ${isPart ? `has ${slotsTaken(summary)}` : `is ${states[state]}`}`;
+}
+
+/** How much of a key with a limit is taken. */
+function slotsTaken({ taken, limit }: KeySummary): string {
+  return `${taken} of ${limit} slots taken`;
 }
 
 function keptFor({ job, holder, remaining }: KeySummary): string {
@@ -61,32 +68,60 @@ export function holderOf(summary: KeySummary): string {
   const foreign = nodes.find(({ state }) => state === "foreign");
   if (holder === undefined && foreign !== undefined) return describeForeign(foreign);
   if (holder === undefined) return "no holder has a quorum";
-  return holder.kept ? `${holderName(holder)} (done; kept by minHold)` : holderName(holder);
+  const name = holder.kept ? `${holderName(holder)} (done; kept by minHold)` : holderName(holder);
+  return summary.slots === undefined ? name : `${slotsTaken(summary)}, the oldest by ${name}`;
 }
 
-function holderSection({ state, job, holder, age, remaining, lastToken }: KeySummary): Section {
+function holderSection(summary: KeySummary): Section {
+  const { state, holder, holders, slots, lastToken } = summary;
+  if (slots !== undefined && holders.length > 0) return holdersSection(summary);
+  const [only] = holders;
   const facts: [string, string][] = [];
-  if (holder !== undefined && state !== "free" && state !== "voteless") {
+  if (only !== undefined && state !== "free" && state !== "voteless") {
+    const { job, age } = only;
     if (job === undefined) facts.push(["holder", describeHolder(holder)]);
     else {
       facts.push(["job", `${printable(job.job)}, attempt ${job.attempt}`]);
       facts.push(["process", `${job.pid} on ${printable(job.host)}`]);
     }
-    if (holder.since !== undefined && age !== undefined) {
-      facts.push(["since", `${moment(holder.since)}, ${duration(age)} ago`]);
+    if (only.holder.since !== undefined && age !== undefined) {
+      facts.push(["since", `${moment(only.holder.since)}, ${duration(age)} ago`]);
     }
-    facts.push([
-      "expires",
-      remaining === undefined
-        ? "never"
-        : `in ${duration(remaining)}${holder.kept ? "" : ", unless the holder extends it"}`,
-    ]);
-    if (holder.fencingToken !== undefined)
-      facts.push(["fencing token", String(holder.fencingToken)]);
+    facts.push(["expires", describeExpiry(only)]);
+    if (only.holder.fencingToken !== undefined)
+      facts.push(["fencing token", String(only.holder.fencingToken)]);
   } else if (lastToken > 0) {
     facts.push(["last fencing token", `${lastToken}, of ${moment(lastToken / 1_000)}`]);
   }
   return { title: "Holder", facts, sentences: [] };
+}
+
+/** How many holders of a key are described. */
+const MOST_HOLDERS = 20;
+
+function holdersSection({ taken, limit, holders }: KeySummary): Section {
+  const shown = holders.slice(0, MOST_HOLDERS);
+  const more = holders.length - shown.length;
+  return {
+    title: `Holders (${taken} of ${limit})`,
+    facts: shown.map((each) => [`slot ${each.holder.slot}`, describeHolderOfSlot(each)]),
+    sentences: more > 0 ? [`... and ${more} more. All of them: bullmq-redlock inspect --json`] : [],
+  };
+}
+
+function describeHolderOfSlot(summary: HolderSummary): string {
+  const { job, age } = summary;
+  const attempt = job === undefined ? "" : `, attempt ${job.attempt}`;
+  const process = job === undefined ? "" : `, process ${job.pid} on ${printable(job.host)}`;
+  const since = age === undefined ? "" : `, for ${duration(age)}`;
+  const expiry =
+    summary.remaining === undefined ? "never expires" : `expires ${describeExpiry(summary)}`;
+  return `${holderName(summary.holder)}${attempt}${process}${since}; ${expiry}`;
+}
+
+function describeExpiry({ holder, remaining }: HolderSummary): string {
+  if (remaining === undefined) return "never";
+  return `in ${duration(remaining)}${holder.kept ? "" : ", unless the holder extends it"}`;
 }
 
 /** Describes a waiter in a few words. */
@@ -111,10 +146,15 @@ function waitingSection({ waiting, waiters }: KeySummary, now: number): Section 
   };
 }
 
-function nodesSection({ nodes, holder, quorum }: KeySummary): Section {
+function nodesSection({ nodes, holder, slots, limit, quorum }: KeySummary): Section {
+  const describe = (node: NodeInspection, index: number): string => {
+    if (slots === undefined || !isAnswer(node)) return describeNode(node, holder);
+    const taken = slots.filter((slot) => slot.nodes[index]?.state !== "free").length;
+    return `${taken} of ${limit} slots taken`;
+  };
   return {
     title: `Masters (a lock needs ${quorum} of ${nodes.length})`,
-    facts: nodes.map((node) => [node.node, describeNode(node, holder) + describeVote(node)]),
+    facts: nodes.map((node, index) => [node.node, describe(node, index) + describeVote(node)]),
     sentences: [],
   };
 }

@@ -1,12 +1,26 @@
 import type { Holder } from "../errors.ts";
 import { type HoldingJob, readHoldingJob, storedTextOf } from "../redlock/holder.ts";
-import type { KeyInspection, NodeInspection, WaiterInspection } from "../redlock/inspect.ts";
+import type { KeyInspection, WaiterInspection } from "../redlock/inspect.ts";
+import type { NodeInspection, SlotInspection } from "../redlock/inspect-slots.ts";
+
+/** A holder, summed up over the answers of all masters. Durations are milliseconds. */
+export interface HolderSummary {
+  readonly holder: Holder;
+  /** The holder, when it is a job. */
+  readonly job: HoldingJob | undefined;
+  /** How long it has held the key, by its clock and that of this process. */
+  readonly age: number | undefined;
+  /** When its lock expires if it stops extending it. */
+  readonly remaining: number | undefined;
+  /** The number of masters on which it has the key. */
+  readonly heldBy: number;
+}
 
 /** The state of a key, summed up over the answers of all masters. Durations are milliseconds. */
 export interface KeySummary {
   readonly key: string;
   /**
-   * - `"held"`: a quorum names one holder;
+   * - `"held"`: a quorum names one holder, at least one where the key has a limit;
    * - `"unclear"`: the key is taken, but no quorum names one holder: several clients contend, or masters are silent;
    * - `"blocked"`: so many masters store a foreign or everlasting value under the key that the others are no quorum;
    * - `"unknown"`: too few masters answered, so nothing the others know is certain;
@@ -14,6 +28,13 @@ export interface KeySummary {
    * - `"free"`: the next client that asks acquires the key.
    */
   readonly state: "held" | "unclear" | "blocked" | "unknown" | "voteless" | "free";
+  /** The largest limit that clients use for the key; 1 for a key with one holder. */
+  readonly limit: number;
+  /** How many of its slots are taken. */
+  readonly taken: number;
+  /** All holders, the oldest first. */
+  readonly holders: readonly HolderSummary[];
+  /** The oldest holder; the next facts are about it. */
   readonly holder: Holder | undefined;
   /** The holder, when it is a job. */
   readonly job: HoldingJob | undefined;
@@ -34,11 +55,32 @@ export interface KeySummary {
   readonly waiting: number;
   readonly waiters: readonly WaiterInspection[];
   readonly nodes: readonly NodeInspection[];
+  /** The slots that are not free, where the key has a limit. */
+  readonly slots?: readonly SlotInspection[];
 }
 
 /** Whether a master stores a value under the key that neither a release nor a ttl removes. */
-export function isStuck({ state, expiresIn }: NodeInspection): boolean {
+export function isStuck({
+  state,
+  expiresIn,
+}: Pick<NodeInspection, "state" | "expiresIn">): boolean {
   return state === "foreign" || (state === "held" && expiresIn === undefined);
+}
+
+/** The key, or each of its slots that is not free. */
+export function placesOf<N>(summary: {
+  readonly nodes: readonly N[];
+  readonly slots?: readonly SlotInspection[];
+}): readonly {
+  readonly slot: number;
+  readonly nodes: readonly (N | SlotInspection["nodes"][number])[];
+}[] {
+  return summary.slots ?? [{ slot: 0, nodes: summary.nodes }];
+}
+
+/** Whether a master stores such a value under the key or one of its slots. */
+export function hasStuck(summary: Pick<KeySummary, "nodes" | "slots">): boolean {
+  return placesOf(summary).some(({ nodes }) => nodes.some(isStuck));
 }
 
 /** Whether a master answered. */
@@ -66,19 +108,25 @@ export function nodesThat(
 
 /** Sums up an inspection. `now` is milliseconds since 1970. */
 export function summarise(inspection: KeyInspection, now: number): KeySummary {
-  const { key, holder, quorum, waiting, waiters, nodes } = inspection;
-  const own = nodes.filter((node) => node.state === "held" && isSame(node.holder, holder));
-  const ends = own.map(({ expiresIn }) => expiresIn ?? Infinity).sort((a, b) => b - a);
-  const remaining = holder === undefined ? undefined : ends[quorum - 1];
+  const { key, limit, locked, slots, quorum, waiting, waiters, nodes } = inspection;
   const voting = nodes.filter((node) => isAnswer(node) && !isForgetful(node)).length;
+  const taken = slots === undefined ? Number(locked) : slots.filter((slot) => slot.locked).length;
+  const holders = inspection.holders.map((holder) => {
+    const place = slots?.find((slot) => slot.holder === holder) ?? inspection;
+    return summariseHolder(holder, place.nodes, quorum, now);
+  });
+  const [oldest] = holders;
   return {
     key,
-    state: stateOf(inspection, voting),
-    holder,
-    job: readHoldingJob(storedTextOf(holder)),
-    age: holder?.since === undefined ? undefined : Math.max(0, now - holder.since),
-    remaining: remaining === Infinity ? undefined : remaining,
-    heldBy: holder === undefined ? 0 : own.length,
+    state: stateOf(inspection, taken, voting),
+    limit,
+    taken,
+    holders,
+    holder: oldest?.holder,
+    job: oldest?.job,
+    age: oldest?.age,
+    remaining: oldest?.remaining,
+    heldBy: oldest?.heldBy ?? 0,
     lastToken: Math.max(0, ...nodes.map(({ mark }) => mark)),
     quorum,
     voting,
@@ -86,16 +134,37 @@ export function summarise(inspection: KeyInspection, now: number): KeySummary {
     waiting,
     waiters,
     nodes,
+    ...(slots === undefined ? {} : { slots }),
+  };
+}
+
+function summariseHolder(
+  holder: Holder,
+  nodes: SlotInspection["nodes"],
+  quorum: number,
+  now: number,
+): HolderSummary {
+  const own = nodes.filter((node) => node.state === "held" && isSame(node.holder, holder));
+  const ends = own.map(({ expiresIn }) => expiresIn ?? Infinity).sort((a, b) => b - a);
+  const remaining = ends[quorum - 1];
+  return {
+    holder,
+    job: readHoldingJob(storedTextOf(holder)),
+    age: holder.since === undefined ? undefined : Math.max(0, now - holder.since),
+    remaining: remaining === Infinity ? undefined : remaining,
+    heldBy: own.length,
   };
 }
 
 function stateOf(
-  { locked, holder, quorum, nodes }: KeyInspection,
+  { slots, holder, quorum, nodes }: KeyInspection,
+  taken: number,
   voting: number,
 ): KeySummary["state"] {
   if (nodes.filter(isAnswer).length < quorum) return "unknown";
-  if (nodes.filter(isStuck).length > nodes.length - quorum) return "blocked";
-  if (locked) return holder === undefined ? "unclear" : "held";
+  const blocked = nodes.filter(isStuck).length > nodes.length - quorum;
+  if (blocked && slots === undefined) return "blocked";
+  if (taken > 0) return holder === undefined ? "unclear" : "held";
   return voting < quorum ? "voteless" : "free";
 }
 

@@ -31,6 +31,7 @@ export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
   prompt: true,
   lua: `
   local value, token, ttl, below, guarded = argv[1], argv[2], argv[3], argv[4], argv[5] == '1'
+  local limits, prefix, position = argv[6] and argv[6] ~= '' and cjson.decode(argv[6]), argv[7], argv[8]
   local names, quarantined, set, gone, values = (#keys - 1) / 2, false, false, false, {}
   local why
   if guarded then
@@ -64,7 +65,9 @@ export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
       redis.call('PEXPIRE', keys[2 * i - 1], ttl)
     end
     raiseMarks(keys[2 * i], token, below)
-    if argv[6] then onExtend(argv[6], string.sub(keys[2 * i - 1], #argv[6] + 1), token, argv[7]) end
+    local key = prefix and string.sub(keys[2 * i - 1], #prefix + 1)
+    if position then onExtend(prefix, key, token, position) end
+    if limits and limits[i] > 1 then noteLimit(prefix, key, limits[i]) end
   end
   if quarantined and set then return { 'QUARANTINED' } end
   return 'OK'`,

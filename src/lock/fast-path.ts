@@ -195,7 +195,7 @@ function entryOf(
   const isWaiter = requester.position !== "" && rank !== EXTEND;
   const isOrdinary =
     slots.length === 1 &&
-    (limits === undefined || rank === EXTEND) &&
+    limits === undefined &&
     !requester.replaceable &&
     requester.behind === undefined &&
     token >= 10 ** (TOKEN_DIGITS - 1);

@@ -69,12 +69,17 @@ local function raiseMarks(key, mark, closed)
     redis.call('SET', key, highest(mark, oldMark) .. ':' .. highest(closed, oldClosed), 'PX', ${RETENTION})
   end
 end
--- Notes that the key is used with a limit; returns another limit that a client has used it with just now, or nil.
-local function otherLimit(prefix, slot, limit)
-  local limits, own = prefix .. '@limits:' .. keyOfSlot(slot), tostring(limit)
-  local known = redis.call('ZRANGE', limits, 0, -1, 'WITHSCORES')
-  redis.call('ZADD', limits, string.format('%.0f', clockOf()), own)
+-- Notes that the key is used with a limit: readers know by it which slots there are.
+local function noteLimit(prefix, slot, limit)
+  local limits = prefix .. '@limits:' .. keyOfSlot(slot)
+  redis.call('ZADD', limits, string.format('%.0f', clockOf()), tostring(limit))
   redis.call('PEXPIRE', limits, ${RETENTION})
+end
+-- The same, and returns another limit that a client has used the key with just now, or nil.
+local function otherLimit(prefix, slot, limit)
+  local known = redis.call('ZRANGE', prefix .. '@limits:' .. keyOfSlot(slot), 0, -1, 'WITHSCORES')
+  local own = tostring(limit)
+  noteLimit(prefix, slot, limit)
   for i = 1, #known, 2 do
     if known[i] ~= own and tonumber(known[i + 1]) > clockOf() - ${DIFFERING} then return known[i] end
   end

@@ -1,5 +1,6 @@
 import type { Operation } from "../redis/operation.ts";
 import { parseUnarmed, type UnarmedGuard } from "./acquire-operation.ts";
+import { DIFFERING } from "./lock-lua.ts";
 import { type Names, parseStoredLock, type StoredLock } from "./stored-lock.ts";
 
 /** What one master stores about one key. */
@@ -8,6 +9,10 @@ export interface ReadReply {
   readonly holder: (StoredLock & { readonly expiresIn: number }) | undefined;
   /** The Redis type of a value that is not a string, and so no lock at all. */
   readonly foreignType: string | undefined;
+  /** The largest limit that clients use the key with; 1 without one. */
+  readonly limit: number;
+  /** The largest limit that the master knows of: a slot above `limit` may still have a holder. */
+  readonly slots: number;
   readonly mark: number;
   /** `armed`: it names this very server, and is sure; else why it gives no vote. */
   readonly guard: "armed" | UnarmedGuard;
@@ -43,94 +48,59 @@ export const readOperation: Operation<Reading, ReadReply> = {
   local guard = guardOf(keys[3])
   local word = unarmed(guard) or 'armed'
   local quarantine = word == 'armed' and guard.ready > 0 and math.max(0, guard.ready - clockOf()) or 0
-  return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark, waiting, first, word, quarantine }`,
-  keys: ({ names, key }) => [names.lock(key), names.fence(key), names.guard],
+  return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark, waiting, first, word, quarantine,
+    redis.call('ZRANGE', keys[4], 0, -1, 'WITHSCORES') }`,
+  keys: ({ names, key }) => [names.lock(key), names.fence(key), names.guard, names.limits(key)],
   argv: ({ names, key, from = 0, count = SHOWN }) => [names.prefix, key, from, from + count - 1],
-  parse([, kind, value, expiresIn, mark, waiting, first, guard, quarantine]) {
+  parse([, kind, value, expiresIn, mark, waiting, first, guard, quarantine, limits]) {
     return {
-      holder:
-        kind === "string"
-          ? { ...parseStoredLock(String(value)), expiresIn: Number(expiresIn) }
-          : undefined,
-      foreignType: kind === "string" || kind === "none" ? undefined : String(kind),
+      ...parseContent(kind, value, expiresIn),
+      ...readLimits(pairsOf(limits)),
       mark: Number(mark),
       guard: guard === "armed" ? guard : parseUnarmed(guard),
       quarantine: Number(quarantine),
       waiting: Number(waiting),
-      first: parseFirst(first),
+      first: pairsOf(first).map(([position, priority]) => ({
+        position,
+        priority: Number(priority),
+      })),
     };
   },
 };
 
-function parseFirst(raw: unknown): ReadReply["first"] {
+/** What is stored under the name of a lock. */
+export type Content = Pick<ReadReply, "holder" | "foreignType">;
+
+/** Reads the Redis type, the value and the remaining ms of a lock. */
+export function parseContent(kind: unknown, value: unknown, expiresIn: unknown): Content {
+  return {
+    holder:
+      kind === "string"
+        ? { ...parseStoredLock(String(value)), expiresIn: Number(expiresIn) }
+        : undefined,
+    foreignType: kind === "string" || kind === "none" ? undefined : String(kind),
+  };
+}
+
+/** The pairs of a flat list. */
+function pairsOf(raw: unknown): [string, string][] {
   const parts = Array.isArray(raw) ? (raw as unknown[]) : [];
-  return parts.flatMap((position, index) =>
-    index % 2 === 0 ? [{ position: String(position), priority: Number(parts[index + 1]) }] : [],
+  return parts.flatMap((first, index): [string, string][] =>
+    index % 2 === 0 ? [[String(first), String(parts[index + 1])]] : [],
   );
 }
 
-/** Where a walk begins. */
-export const SCAN_START = "0";
-
-/** One step through the names of a master. */
-export interface Scanning {
-  readonly names: Names;
-  /** A glob for keys. */
-  readonly pattern: string;
-  /** Which names: those of keys with waiters, or of keys that are held. */
-  readonly of: "wait lists" | "locks";
-  readonly cursor: string;
-}
-
-/** What a step has found. */
-export interface ScanReply {
-  /** Where the next step begins; `undefined` after the last one. */
-  readonly cursor: string | undefined;
-  /** The keys, and the number of waiters of each; 0 in a walk through locks. A key may come twice. */
-  readonly keys: readonly { readonly key: string; readonly waiting: number }[];
-}
-
-/** How many names a master examines in one step: about 0.2 ms of its time. */
-const SCAN_STEP = 500;
-
-/** Lists keys that match a glob pattern, in steps. */
-export const scanOperation: Operation<Scanning, ScanReply> = {
-  name: "scan",
-  // Another program may have stored a value that is not a wait list under the name of one.
-  lua: `
-  local found = redis.call('SCAN', argv[1], 'MATCH', argv[2], 'COUNT', argv[3])
-  local waiting = {}
-  if argv[4] == 'wait lists' then
-    for i, name in ipairs(found[2]) do waiting[i] = redis.pcall('ZCARD', name) end
-    for i, count in ipairs(waiting) do waiting[i] = type(count) == 'number' and count or 0 end
-  end
-  return { 'OK', found[1], found[2], waiting }`,
-  keys: () => [],
-  argv: ({ names, pattern, of, cursor }) => [
-    cursor,
-    escapeGlob(prefixOf(names, of)) + pattern,
-    SCAN_STEP,
-    of,
-  ],
-  parse([, cursor, found, waiting], { names, of }) {
-    const counts = Array.isArray(waiting) ? (waiting as unknown[]) : [];
-    const prefix = prefixOf(names, of);
-    const keys = (Array.isArray(found) ? (found as unknown[]) : []).map((name, index) => ({
-      key: String(name).slice(prefix.length),
-      waiting: Number(counts[index] ?? 0),
-    }));
-    return {
-      cursor: String(cursor) === SCAN_START ? undefined : String(cursor),
-      // What begins with `@` is no key.
-      keys: keys.filter(({ key }) => key !== "" && !key.startsWith("@")),
-    };
-  },
-};
-
-function prefixOf(names: Names, of: Scanning["of"]): string {
-  return of === "wait lists" ? names.waiters("") : names.lock("");
-}
-
-function escapeGlob(text: string): string {
-  return text.replace(/[\\*?[\]]/g, "\\$&");
+/**
+ * Reads when clients have used a key with each limit, by the clock of one master. A limit that was in use shortly before the last
+ * use counts: a deployment that changes it is under way.
+ */
+export function readLimits(limits: Iterable<readonly [limit: string, at: string | number]>): {
+  readonly limit: number;
+  readonly slots: number;
+} {
+  const uses = Array.from(limits, ([limit, at]) => ({ limit: Number(limit), at: Number(at) }));
+  const last = Math.max(...uses.map(({ at }) => at));
+  const current = uses.filter(({ at }) => at > last - DIFFERING);
+  const largest = (of: typeof uses): number => Math.max(1, ...of.map(({ limit }) => limit));
+  return { limit: largest(current), slots: largest(uses) };
 }

@@ -9,7 +9,8 @@ import type { StoredWaiter } from "./wait-list-hooks.ts";
  * Slot 0 has the name of the key itself: a client without a limit, and another program, exclude its holder only.
  */
 
-const SLOT = "@slot:";
+/** What the names of all slots but slot 0 begin with. */
+export const SLOT = "@slot:";
 
 /** The name of a slot; a key never begins with `@`. */
 export function slotName(key: string, slot: number): string {

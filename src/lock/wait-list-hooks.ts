@@ -160,10 +160,13 @@ export function formatReleaser({
   return [position, run, process, queueId, done, keepsRetry ? 1 : 0, ...skipped.map(formatSkipped)];
 }
 
-/** Writes the prefix and the position for the hook `onExtend`; nothing for a lock without it. */
+/** Writes the limits, the prefix, and the position for the hook `onExtend`; nothing for a lock without limits and that hook. */
 export function formatExtender({
   names,
-  requester: { position, keepsRetries },
+  limits,
+  requester: { position, keepsRetries = false },
 }: LockIdentity): string[] {
-  return keepsRetries === true ? [names.prefix, position] : [];
+  if (limits === undefined && !keepsRetries) return [];
+  const written = limits === undefined ? "" : JSON.stringify(limits);
+  return [written, names.prefix, ...(keepsRetries ? [position] : [])];
 }

@@ -107,7 +107,7 @@ export class Acquirer {
   }
 
   #emit(
-    { keys, fencingToken }: HeldLock,
+    { keys, fencingToken, heldSlots }: HeldLock,
     { job }: AcquireRequest,
     rounds: number,
     startedAt: number,
@@ -115,7 +115,8 @@ export class Acquirer {
   ): void {
     const { context, events } = this.#parts;
     const waited = context.clock.now() - startedAt;
-    const event = { keys, fencingToken, waited, refused, rounds, ...namesOf(job?.job) };
+    const about = { ...namesOf(job?.job), ...heldSlots };
+    const event = { keys, fencingToken, waited, refused, rounds, ...about };
     const waitingSince = job?.waitingSince;
     if (waitingSince === undefined) {
       events.emit("acquired", event);

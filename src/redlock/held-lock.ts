@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { LockLostError, LockUnavailableError, type Loss, type LossReason } from "../errors.ts";
 import { Cancellation } from "../cancellation.ts";
-import type { SafeEmitter } from "../events.ts";
+import type { HeldSlots, SafeEmitter } from "../events.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
 import type {
   Heartbeat,
@@ -82,6 +82,12 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     return this.#lease.identity.slots.map(numberOfSlot);
   }
 
+  get heldSlots(): HeldSlots | undefined {
+    if (this.#lease.identity.limits === undefined) return undefined;
+    const { slot, slots } = this;
+    return { slot, slots };
+  }
+
   get fencingToken(): number {
     return this.#lease.identity.token;
   }
@@ -97,8 +103,8 @@ export class HeldLock implements InternalLock, HeartbeatListener {
   onExtended(): void {
     const { events } = this.#parts;
     if (!events.hears("extended")) return;
-    const { keys, fencingToken } = this;
-    events.emit("extended", { keys, fencingToken, remaining: this.remaining() });
+    const { keys, fencingToken, heldSlots } = this;
+    events.emit("extended", { keys, fencingToken, remaining: this.remaining(), ...heldSlots });
   }
 
   onLost(notice: LossNotice): void {
@@ -191,6 +197,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
       fencingToken: this.fencingToken,
       error,
       ...namesOf(this.job),
+      ...this.heldSlots,
     });
   }
 
@@ -217,8 +224,8 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     this.#settle?.();
     if (events.hears("released")) {
       const { votes } = released;
-      const names = namesOf(this.job);
-      events.emit("released", { keys, fencingToken, outcome, held, votes, ...names });
+      const about = { ...namesOf(this.job), ...this.heldSlots };
+      events.emit("released", { keys, fencingToken, outcome, held, votes, ...about });
     }
     return outcome;
   }

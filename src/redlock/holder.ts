@@ -21,8 +21,8 @@ const MARK = /(?<=\)) #[\w-]{12}$/;
 
 const stored = new WeakMap<Holder, StoredLock>();
 
-/** Reads the holder from a stored value. */
-export function toHolder(lock: StoredLock): Holder {
+/** Reads the holder from a stored value. @param slot the slot that it holds, where the key has a limit. */
+export function toHolder(lock: StoredLock, slot?: number): Holder {
   const { token, text, kept } = lock;
   const job = jobIn(text);
   const holder: Holder = {
@@ -30,6 +30,7 @@ export function toHolder(lock: StoredLock): Holder {
     fencingToken: token,
     since: token === undefined ? undefined : proposedAt(token),
     ...(job === undefined ? {} : { job }),
+    ...(slot === undefined ? {} : { slot }),
     ...(kept ? { kept } : {}),
   };
   stored.set(holder, lock);

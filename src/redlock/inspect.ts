@@ -3,33 +3,15 @@ import { FRONT } from "../waiters/move-operation.ts";
 import { parsePosition } from "../waiters/waiter.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import type { ReadReply } from "../lock/read-operation.ts";
-import type { NodeFailure } from "../redis/node-error.ts";
-import { toHolder } from "./holder.ts";
-import { type KeyReply, longestList, readKey } from "./read-key.ts";
-
-/** What one master knows about a key. */
-export interface NodeInspection {
-  /** `host:port`. */
-  node: string;
-  /** `foreign`: something that is no lock is stored under the key. Else why the master did not answer. */
-  state: "free" | "held" | "foreign" | NodeFailure;
-  /** The holder of the key on this master. */
-  holder: Holder | undefined;
-  /** Milliseconds until the key expires on this master without an extend; `undefined` when it does not. */
-  expiresIn: number | undefined;
-  /** The highest fencing token this master knows for the key; 0 when none. */
-  mark: number;
-  /**
-   * Whether the master gives its vote: `quarantined` and `unarmed` give none after a loss of memory, the former for
-   * `quarantine` ms, the latter until a client has asked for a lock and the quarantine that this begins is over.
-   * `unknown` when it did not answer, and when no master that did has a guard: they are new, or all lost their memory.
-   */
-  vote: "yes" | "quarantined" | "unarmed" | "unknown";
-  /** Milliseconds for which a quarantined master gives no vote yet. */
-  quarantine: number | undefined;
-  /** Why the master did not answer, or the type of what is in the way. */
-  cause: string | undefined;
-}
+import {
+  describeContent,
+  inspectSlot,
+  type NodeInspection,
+  type SlotInspection,
+  surveySlots,
+  withoutAttempts,
+} from "./inspect-slots.ts";
+import { answersOf, type KeyReply, longestList, readKey } from "./read-key.ts";
 
 /** A waiter of a key. */
 export interface WaiterInspection {
@@ -44,15 +26,25 @@ export interface WaiterInspection {
 /** What the masters know about a key. */
 export interface KeyInspection {
   key: string;
-  /** True when so many masters hold the key that no other client can get it now. */
+  /**
+   * The largest limit that clients use for the key, as far as the masters know: they remember it for an hour after the last use.
+   * 1 for a key with one holder.
+   */
+  limit: number;
+  /** True when so many masters hold the key that no other client can get it now; with a limit, when all slots are taken. */
   locked: boolean;
-  /** The holder that a quorum names. */
+  /** The holder that a quorum names; the oldest one of several. */
   holder: Holder | undefined;
+  /** All holders that a quorum names, the oldest first. With a limit there may be several; each has its `slot`. */
+  holders: Holder[];
+  /** The slots that are not free, in order; absent where `limit` is 1. */
+  slots?: SlotInspection[];
   quorum: number;
   /** How many wait for the key, by the master that knows most of them. */
   waiting: number;
   /** The first 20 of them, in order. */
   waiters: WaiterInspection[];
+  /** What each master knows about the key, and with a limit about slot 0. */
   nodes: NodeInspection[];
 }
 
@@ -88,18 +80,36 @@ export async function surveyKey(context: LockContext, key: string): Promise<KeyI
   const list = longestList(replies);
   const isNew = replies.every((reply) => reply instanceof Error || reply.guard === "absent");
   const nodes = replies.map((reply, index) => ({
-    ...describeNode(masters.names[index] ?? "", reply),
+    ...describeContent(masters.names[index] ?? "", reply),
+    mark: reply instanceof Error ? 0 : reply.mark,
     ...voteOf(reply, guards.enabled, isNew),
   }));
+  const answers = answersOf(replies);
+  const limit = Math.max(1, ...answers.map((reply) => reply.limit));
+  const known = Math.max(1, ...answers.map((reply) => reply.slots));
+  const slots = known === 1 ? undefined : await surveySlots(context, key, known);
+  const whole = inspectSlot(context, 0, replies);
+  const holders = (slots ?? [whole]).flatMap(({ holder }) => holder ?? []).sort(byAge);
   return {
     key,
-    locked: nodes.filter(({ state }) => state === "free").length < masters.quorum,
-    holder: holderOfQuorum(replies, masters.quorum),
+    limit,
+    locked:
+      slots === undefined
+        ? whole.locked
+        : slots.filter(({ slot, locked }) => locked && slot < limit).length === limit,
+    holder: holders[0],
+    holders,
+    ...(slots === undefined ? {} : { slots }),
     quorum: masters.quorum,
     waiting: list?.waiting ?? 0,
     waiters: (list?.first ?? []).map(toWaiter),
     nodes,
   };
+}
+
+/** The oldest first; a holder of unknown age may be the oldest. */
+function byAge(a: Holder, b: Holder): number {
+  return (a.since ?? 0) - (b.since ?? 0);
 }
 
 /** Describes an entry of a wait list. */
@@ -108,19 +118,6 @@ export function toWaiter({ position, priority }: ReadReply["first"][number]): Wa
   const queue = queueId.startsWith("~") ? undefined : queueId.slice(queueId.indexOf(" ") + 1);
   const job = queue === undefined ? undefined : `${queue}:${id}`;
   return { job, priority: Math.floor(priority + FRONT), since };
-}
-
-/** A lock that a master accepted in quarantine is no vote, unless other masters name the same holder. */
-function withoutAttempts(replies: readonly KeyReply[]): readonly KeyReply[] {
-  const holding = new Set<string>();
-  for (const reply of replies) {
-    if (reply instanceof Error || reply.holder?.provisional) continue;
-    if (reply.holder !== undefined) holding.add(reply.holder.id);
-  }
-  return replies.map((reply) => {
-    if (reply instanceof Error || !reply.holder?.provisional) return reply;
-    return holding.has(reply.holder.id) ? reply : { ...reply, holder: undefined };
-  });
 }
 
 /**
@@ -132,51 +129,21 @@ function voteOf(
   isGuarded: boolean,
   isNew: boolean,
 ): Pick<NodeInspection, "vote" | "quarantine"> {
-  const vote = (word: NodeInspection["vote"]) => ({ vote: word, quarantine: undefined });
-  if (reply instanceof Error) return vote("unknown");
-  if (!isGuarded) return vote("yes");
-  if (isNew) return vote("unknown");
-  if (reply.guard !== "armed") return vote("unarmed");
+  if (reply instanceof Error) return withoutQuarantine("unknown");
+  if (!isGuarded) return withoutQuarantine("yes");
+  if (isNew) return withoutQuarantine("unknown");
+  if (reply.guard !== "armed") return withoutQuarantine("unarmed");
   return reply.quarantine === 0
-    ? vote("yes")
+    ? withoutQuarantine("yes")
     : { vote: "quarantined", quarantine: reply.quarantine };
 }
 
-function describeNode(node: string, reply: KeyReply): Omit<NodeInspection, "vote" | "quarantine"> {
-  if (reply instanceof Error) {
-    const { failure, message } = reply;
-    return {
-      node,
-      state: failure,
-      holder: undefined,
-      expiresIn: undefined,
-      mark: 0,
-      cause: message,
-    };
-  }
-  const { holder, foreignType, mark } = reply;
-  return {
-    node,
-    state: foreignType === undefined ? (holder === undefined ? "free" : "held") : "foreign",
-    holder: holder && toHolder(holder),
-    expiresIn: holder === undefined || holder.expiresIn < 0 ? undefined : holder.expiresIn,
-    mark,
-    cause: foreignType && `a ${foreignType}`,
-  };
+function withoutQuarantine(
+  vote: NodeInspection["vote"],
+): Pick<NodeInspection, "vote" | "quarantine"> {
+  return { vote, quarantine: undefined };
 }
 
 function isAnswer(state: NodeInspection["state"]): boolean {
   return state === "free" || state === "held" || state === "foreign";
-}
-
-function holderOfQuorum(replies: readonly KeyReply[], quorum: number): Holder | undefined {
-  const holders = replies.flatMap((reply) =>
-    reply instanceof Error || reply.holder === undefined ? [] : [reply.holder],
-  );
-  const winner = holders.find(
-    ({ id }) => holders.filter((other) => other.id === id).length >= quorum,
-  );
-  // A master that the release did not reach does not know that the holder is done.
-  const kept = holders.some((other) => other.id === winner?.id && other.kept);
-  return winner && toHolder({ ...winner, kept });
 }

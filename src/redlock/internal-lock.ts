@@ -1,11 +1,14 @@
 import type { Cancellation } from "../cancellation.ts";
 import type { LossReason } from "../errors.ts";
+import type { HeldSlots } from "../events.ts";
 import type { Lock } from "../lock/lock.ts";
 
 /** A lock as the library's own code sees it: also the one of a job that runs without a lock. */
 export interface InternalLock extends Lock {
   /** Ends with the `LockLostError` when the lock is lost. Costs less than {@link Lock.signal}. */
   readonly lost: Cancellation;
+  /** Its slots, for events; `undefined` where no key has a limit. */
+  readonly heldSlots: HeldSlots | undefined;
   /** Milliseconds since the grant; 0 when there was none. */
   readonly age: number;
   /** After the release: resolves when the next waiters have been woken; `undefined` when there are none. */

@@ -1,5 +1,5 @@
 import { LockConfigError, LockKeyError, LockUnavailableError, type NodeVote } from "../errors.ts";
-import { SCAN_START, type Scanning, scanOperation } from "../lock/read-operation.ts";
+import { SCAN_START, type Scanning, scanOperation } from "../lock/scan-operation.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { isForbidden, NodeError } from "../redis/node-error.ts";
 import { askNode } from "../redis/node-port.ts";
@@ -33,10 +33,15 @@ export async function* listLocks(
       rest = rest.slice(count);
       asked += inspections.length;
       for (const inspection of inspections) {
-        if (inspection.locked || inspection.waiting > 0) yield inspection;
+        if (isListed(inspection)) yield inspection;
       }
     }
   }
+}
+
+/** Whether a key, or a slot of it, is held or has waiters. */
+function isListed({ locked, slots, waiting }: KeyInspection): boolean {
+  return locked || waiting > 0 || (slots ?? []).some((slot) => slot.locked);
 }
 
 /** Iterates over the keys that the scanned masters store, each once; those of wait lists come first on each master. */
@@ -72,7 +77,7 @@ async function* walkKeys(
   let complete = 0;
   for (const [node, port] of ports.entries()) {
     try {
-      for (const of of ["wait lists", "locks"] as const) {
+      for (const of of ["wait lists", "locks", "slots"] as const) {
         let cursor: string | undefined = SCAN_START;
         while (cursor !== undefined) {
           const scanning: Scanning = { names, pattern, of, cursor };

@@ -41,10 +41,15 @@ export function conflictOf(
   request: AcquireRequest,
 ): LockConflictError {
   const expiresIn = holder === undefined || holder.expiresIn < 0 ? request.ttl : holder.expiresIn;
+  const { keys, limits } = request;
+  const key = holder?.key ?? keys[0] ?? "";
+  const limit = limits?.[keys.indexOf(key)] ?? 1;
+  const slot = limit === 1 ? undefined : holder?.slot;
   return new LockConflictError({
-    keys: request.keys,
-    key: holder?.key ?? request.keys[0] ?? "",
-    holder: holder === undefined || holder.reservation ? undefined : toHolder(holder),
+    keys,
+    key,
+    holder: holder === undefined || holder.reservation ? undefined : toHolder(holder, slot),
+    ...(limit === 1 ? {} : { limit }),
     ...(holder?.reservation === true ? { reserved: true } : {}),
     retryAfter: expiresIn,
     ahead: holder?.ahead ?? 0,

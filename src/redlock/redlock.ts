@@ -98,7 +98,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Whether the key is locked, by a quorum.
+   * Whether the key is locked, by a quorum; with a limit, whether all its slots are.
    * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
    */
   async isLocked(key: string): Promise<boolean> {
@@ -106,7 +106,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * What each master knows about a key.
+   * What each master knows about a key, and about each slot of a key with a limit.
    * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
    */
   async inspect(key: string): Promise<KeyInspection> {
@@ -125,7 +125,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Asks the holder of a key to stop: its signal aborts, and the job fails for good with `cancelled by ...` unless its
+   * Asks the holder of a key, the oldest one of several, to stop: its signal aborts, and the job fails for good with `cancelled by ...` unless its
    * processor returns all the same. Jobs whose `onConflict` is `"cancelInProgress"`, or a function, take the request;
    * other holders go on.
    * @param by names the operator and the reason, for people.
@@ -191,8 +191,8 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Iterates over the keys that match a glob pattern (`*`, `?`, `[ab]`) and are held, or free with waiters (`locked` is
-   * false then), in no order; for operators, since every master is asked about every key. A key that comes or goes in the
+   * Iterates over the keys that match a glob pattern (`*`, `?`, `[ab]`) and are held, in one slot at least, or
+   * free with waiters (`holders` is empty then), in no order; for operators, since every master is asked about every key. A key that comes or goes in the
    * meantime may be missed.
    * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for an empty pattern; {@link
    * LockConfigError} when an ACL does not allow SCAN.

@@ -92,7 +92,8 @@ export class WaitLoop {
   #emit(conflict: ReturnType<typeof conflictOf>, job: AcquireRequest["job"]): void {
     const { events } = this.#parts;
     if (!events.hears("conflict")) return;
-    const { keys, key, holder, reserved, retryAfter, ahead, waiting } = conflict;
+    const { keys, key, holder, limit, reserved, retryAfter, ahead, waiting } = conflict;
+    const limited = limit === undefined ? {} : { limit };
     const kept = reserved === undefined ? {} : { reserved };
     const others = waiting === undefined ? {} : { waiting };
     const names = namesOf(job?.job);
@@ -100,6 +101,7 @@ export class WaitLoop {
       keys,
       key,
       holder,
+      ...limited,
       ...kept,
       retryAfter,
       ahead,

@@ -3,8 +3,10 @@ import { agreeOperation, armOperation } from "../lock/arm-operation.ts";
 import { extendOperation } from "../lock/extend-operation.ts";
 import { fastPath } from "../lock/fast-path.ts";
 import { LOCK_LUA } from "../lock/lock-lua.ts";
-import { readOperation, scanOperation } from "../lock/read-operation.ts";
+import { readOperation } from "../lock/read-operation.ts";
+import { readSlotsOperation } from "../lock/read-slots-operation.ts";
 import { releaseOperation } from "../lock/release-operation.ts";
+import { scanOperation } from "../lock/scan-operation.ts";
 import { composeScript } from "../redis/script.ts";
 import { cancelOperation, requestOperation } from "./cancel-operation.ts";
 import { dueOperation } from "./due-operation.ts";
@@ -28,6 +30,7 @@ export const lockOperations = [
   extendOperation,
   releaseOperation,
   readOperation,
+  readSlotsOperation,
   scanOperation,
   joinOperation,
   moveOperation,

@@ -65,9 +65,10 @@ describe.skipIf(chromium === undefined)("the dashboard in a browser", () => {
   it("shows hostile keys as text, readable at 380 and 1280 px, light and dark", async () => {
     const redlock = memoryNodes().redlock();
     await redlock.acquire([EVIL, LONG, REVERSED]);
+    for (const holder of [LONG, "b"]) await redlock.acquire("pool", { limit: 3, holder });
     const options = { actions: { authorize: () => true } };
     const { page, url } = await open(redlock, options);
-    for (const path of ["/", keyPath(EVIL), keyPath(LONG), keyPath(REVERSED)]) {
+    for (const path of ["/", keyPath(EVIL), keyPath(LONG), keyPath(REVERSED), keyPath("pool")]) {
       await page.go(url + path);
       for (const width of [380, 1_280]) {
         for (const dark of [false, true]) {
@@ -85,7 +86,7 @@ describe.skipIf(chromium === undefined)("the dashboard in a browser", () => {
     const keys = await page.evaluate<string[]>(
       "[...document.querySelectorAll('tbody th a')].map((a) => a.textContent)",
     );
-    expect(keys.toSorted()).toEqual([EVIL, LONG, "a\uFFFDb\uFFFDc"].toSorted());
+    expect(keys.toSorted()).toEqual([EVIL, LONG, "a\uFFFDb\uFFFDc", "pool"].toSorted());
   });
 
   it("works by keyboard alone, from the list to the request to stop a holder", async () => {

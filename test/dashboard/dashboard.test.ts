@@ -72,6 +72,27 @@ describe("the list", () => {
   });
 });
 
+describe("a key with a limit", () => {
+  it("shows how many slots are taken, and each holder", async () => {
+    const redlock = memoryNodes().redlock();
+    const held = [
+      await redlock.acquire("k", { limit: 3, holder: "import <a>" }),
+      await redlock.acquire("k", { limit: 3, holder: "import b" }),
+    ];
+    const page = ask(redlock);
+    expect(wordsOf((await page("/")).text)).toMatch(
+      /k 0 2 of 3 slots taken, the oldest by import &lt;a&gt; \d+ ms/,
+    );
+    const { text } = await page(keyPath("k"));
+    expect(wordsOf(text)).toMatch(
+      new RegExp(
+        `k has 2 of 3 slots taken Holders \\(2 of 3\\) .*slot ${held[0]?.slot} import &lt;a&gt;, for .*slot ${held[1]?.slot} import b, for`,
+      ),
+    );
+    expect(wordsOf(text)).toContain("memory-1:6379 2 of 3 slots taken");
+  });
+});
+
 describe("one key", () => {
   it("shows its holder, its wait list, and what each master knows", async () => {
     const masters = memoryNodes();

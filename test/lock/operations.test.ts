@@ -10,7 +10,9 @@ import { FIND_STEP, findOperation } from "../../src/waiters/find-operation.ts";
 import { joinOperation } from "../../src/waiters/join-operation.ts";
 import { moveOperation } from "../../src/waiters/move-operation.ts";
 import { serveOperation } from "../../src/waiters/serve-operation.ts";
-import { readOperation, SCAN_START, scanOperation } from "../../src/lock/read-operation.ts";
+import { readOperation } from "../../src/lock/read-operation.ts";
+import { readSlotsOperation } from "../../src/lock/read-slots-operation.ts";
+import { SCAN_START, scanOperation } from "../../src/lock/scan-operation.ts";
 import { namesUnder, parseStoredLock } from "../../src/lock/stored-lock.ts";
 import { slotName } from "../../src/lock/slots.ts";
 import type { Operation } from "../../src/redis/operation.ts";
@@ -294,6 +296,7 @@ describe("the simulated master", () => {
       | "held"
       | "rollback"
       | "read"
+      | "slots"
       | "join"
       | "move"
       | "serve"
@@ -335,6 +338,7 @@ describe("the simulated master", () => {
       "held",
       "rollback",
       "read",
+      "slots",
       "join",
       "join",
       "join",
@@ -542,6 +546,7 @@ describe("the simulated master", () => {
         },
       },
       read: { operation: readOperation, args: { names, key: base.keys[0] ?? "" } },
+      slots: { operation: readSlotsOperation, args: { names, key: base.keys[0] ?? "", count: 3 } },
     };
     const { operation, args } = requests[kind];
     // The clocks of the two differ; an agreement may be for another guard.
@@ -553,9 +558,12 @@ it("goes through the same keys as the Lua on a real server, with as many waiters
   const twin = new SimulatedMaster(new VirtualClock());
   const stored = ["a", "ab", "a*b", "a[b]", "c\\d", "é", "a.b", "A", "account:42"];
   for (const [index, key] of stored.entries()) {
-    const taken = { ...identity("me", 100 + index, [key]), ttl: 60_000 };
-    twin.execute(acquireOperation, taken, "");
-    await ask(acquireOperation, taken);
+    for (const slot of [0, 1, 12]) {
+      const slots = { slots: [slotName(key, slot)], limits: [20] };
+      const taken = { ...identity("me", 100 + index, [key]), ...slots, ttl: 60_000 };
+      twin.execute(acquireOperation, taken, "");
+      await ask(acquireOperation, taken);
+    }
     const newcomers = stored.slice(0, index).map((id) => {
       return {
         position: `1000000000001:q:0001:${id}`,
@@ -578,10 +586,12 @@ it("goes through the same keys as the Lua on a real server, with as many waiters
     "c\\\\d",
     "a.b",
     "*:4[0-9]",
+    "4?",
+    "??",
     "none",
   ];
   for (const pattern of patterns) {
-    for (const of of ["locks", "wait lists"] as const) {
+    for (const of of ["locks", "wait lists", "slots"] as const) {
       const walk = { names, pattern, of, cursor: SCAN_START };
       const { keys } = await ask(scanOperation, walk);
       const told = new Set(twin.execute(scanOperation, walk, "").keys);

@@ -1,8 +1,9 @@
 import { checkMs, checkNumber, refuseUnknownOptions, requireObject } from "../../check-options.ts";
 import { type Clock, LONGEST_TIMER, systemClock } from "../../clock.ts";
 import { LockConfigError, LockLostError, RedlockClosedError } from "../../errors.ts";
-import { normaliseKey } from "../../keys/normalise.ts";
+import { type LimitedKey, normaliseKey } from "../../keys/normalise.ts";
 import type { Lock } from "../../lock/lock.ts";
+import { slotName } from "../../lock/slots.ts";
 import { namesUnder } from "../../lock/stored-lock.ts";
 import { systemRandom } from "../../random.ts";
 import type { RedlockOptions } from "../../redlock/options.ts";
@@ -88,10 +89,11 @@ export class MemoryNodes implements AsyncDisposable {
 
   /**
    * Acquires a key as another client, until the returned lock is released. Uses the `prefix` of the clients that were made
-   * before.
+   * before. With a limit, it takes one of the slots of the key; each call stands for another holder.
+   * @example await masters.hold({ key: "account:42", limit: 3 });
    * @throws {LockConfigError} when those differ in it; what `acquire` throws.
    */
-  async hold(key: string): Promise<Lock> {
+  async hold(key: string | LimitedKey): Promise<Lock> {
     this.#assertOpen();
     const clients = [...this.#clients.values()].filter(({ isOther }) => !isOther);
     const prefixes = [...new Set(clients.map(({ prefix }) => prefix))];
@@ -106,11 +108,12 @@ export class MemoryNodes implements AsyncDisposable {
       });
     }
     const other = this.#connect({ prefix }, true);
-    return await other.acquire(normaliseKey(key), { holder: "another client" });
+    normaliseKey((Object(key) as Partial<LimitedKey>).key ?? (key as string));
+    return await other.acquire(key, { holder: "another client" });
   }
 
   /**
-   * Lets the holder of a key lose its lock: the masters forget it, and the next extend, which follows at once, finds it gone.
+   * Lets the holder of a key, and each of several holders, lose its lock: the masters forget it, and the next extend, which follows at once, finds it gone.
    * Resolves when the signal has aborted. The key is free then.
    * @throws {LockConfigError} when no client of these masters holds the key; {@link LockUnavailableError} after
    * {@link fail}; {@link LockKeyError} for what is not one key; {@link RedlockClosedError}.
@@ -121,7 +124,10 @@ export class MemoryNodes implements AsyncDisposable {
     const locks = [...this.#clients].flatMap(([client, { prefix }]) =>
       [...engineOf(client).held]
         .filter((lock) => lock.held && lock.keys.includes(key))
-        .map((lock) => ({ lock, name: namesUnder(prefix).lock(key) })),
+        .map((lock) => {
+          const slot = slotName(key, lock.slots[lock.keys.indexOf(key)] ?? 0);
+          return { lock, name: namesUnder(prefix).lock(slot) };
+        }),
     );
     if (locks.length === 0) {
       throw new LockConfigError({

@@ -1,10 +1,13 @@
 import type { AcquireReply, KeyHolder } from "../../lock/acquire-operation.ts";
 import type { ExtendReply } from "../../lock/extend-operation.ts";
 import type { TimedIdentity } from "../../lock/lock-identity.ts";
-import type { Reading, ReadReply, Scanning, ScanReply } from "../../lock/read-operation.ts";
+import { globOf } from "../../lock/glob.ts";
+import { type Reading, readLimits, type ReadReply } from "../../lock/read-operation.ts";
+import { keyIn, prefixOf, type Scanning, type ScanReply } from "../../lock/scan-operation.ts";
+import type { SlotContent, SlotsReading } from "../../lock/read-slots-operation.ts";
 import type { Releasing, ReleaseReply } from "../../lock/release-operation.ts";
 import { DIFFERING } from "../../lock/lock-lua.ts";
-import { numberOfSlot, slotName } from "../../lock/slots.ts";
+import { keyOfSlot, numberOfSlot, slotName, slotNames } from "../../lock/slots.ts";
 import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored-lock.ts";
 import { type SimulatedGuard, unarmed } from "./simulated-guard.ts";
 import type { SimulatedHooks } from "./simulated-hooks.ts";
@@ -120,7 +123,7 @@ export class SimulatedLocks {
   }
 
   extend(
-    { names, slots: keys, owner, token, ttl, guarded, holder, requester }: TimedIdentity,
+    { names, slots: keys, limits, owner, token, ttl, guarded, holder, requester }: TimedIdentity,
     server: string,
   ): ExtendReply {
     let quarantined = false;
@@ -145,7 +148,7 @@ export class SimulatedLocks {
     }
     if (gone && why !== undefined) return { status: "unarmed", guard: why };
     if (gone && quarantined) return { status: "quarantined" };
-    for (const key of keys) {
+    for (const [index, key] of keys.entries()) {
       const lock = names.lock(key);
       const current = this.#redis.get(lock);
       const rest = this.#redis.pttl(lock);
@@ -157,6 +160,8 @@ export class SimulatedLocks {
       if (requester.keepsRetries === true) {
         this.#hooks.onExtend(names, key, token, requester.position);
       }
+      const limit = limits?.[index] ?? 1;
+      if (limit > 1) this.#noteLimit(names.limits(keyOfSlot(key)), limit);
     }
     return { status: quarantined && set ? "quarantined" : "extended" };
   }
@@ -200,22 +205,33 @@ export class SimulatedLocks {
       quarantine: why === undefined ? Math.max(0, (guard?.ready ?? 0) - this.#redis.now()) : 0,
       holder: holder && { ...holder, expiresIn: this.#redis.pttl(lock) },
       foreignType: undefined,
+      ...readLimits(this.#redis.zrange(names.limits(key))),
       mark: this.#marksOf(names.fence(key)).mark,
       ...this.#hooks.waitersOf(names, key, from, count),
     };
   }
 
+  readSlots({ names, key, count }: SlotsReading): SlotContent[] {
+    return slotNames(key, count).flatMap((name, slot) => {
+      const lock = names.lock(name);
+      const current = this.#redis.get(lock);
+      if (current === undefined) return [];
+      const holder = { ...parseStoredLock(current), expiresIn: this.#redis.pttl(lock) };
+      return { slot, holder, foreignType: undefined };
+    });
+  }
+
   /** All in one step. */
   scan({ names, pattern, of }: Scanning): ScanReply {
-    const glob = globOf(pattern);
+    const matches = globOf(pattern);
     const areLists = of === "wait lists";
-    const prefix = areLists ? names.waiters("") : names.lock("");
+    const prefix = prefixOf(names, of);
     const keys = this.#redis
       .keys()
       .filter((name) => name.startsWith(prefix))
-      .map((name) => name.slice(prefix.length))
-      .filter((key) => key !== "" && !key.startsWith("@") && glob.test(key))
-      .map((key) => ({
+      .map((name) => keyIn(name, names, of))
+      .filter((key) => key !== undefined && matches(key))
+      .map((key = "") => ({
         key,
         waiting: areLists ? this.#hooks.waitersOf(names, key, 0, 0).waiting : 0,
       }));
@@ -225,10 +241,14 @@ export class SimulatedLocks {
   #otherLimit(limits: string, limit: number): number | undefined {
     const now = this.#redis.now();
     const known = this.#redis.zrange(limits);
-    this.#redis.zadd(limits, String(limit), now);
-    this.#redis.pexpire(limits, RETENTION);
+    this.#noteLimit(limits, limit);
     const other = known.find(([own, at]) => own !== String(limit) && at > now - DIFFERING);
     return other && Number(other[0]);
+  }
+
+  #noteLimit(limits: string, limit: number): void {
+    this.#redis.zadd(limits, String(limit), this.#redis.now());
+    this.#redis.pexpire(limits, RETENTION);
   }
 
   #marksOf(key: string): { mark: number; closed: number } {
@@ -250,18 +270,6 @@ function conflictAt(
 ): Omit<KeyHolder, "id" | "token" | "text" | "kept" | "expiresIn"> {
   const known = { confirmed: false, reservation: false, ahead: 0, waiting: -1 };
   return { key, slot: numberOfSlot(slot), free: [], ...known };
-}
-
-/** A glob pattern of Redis: `*`, `?`, `[ab]`, `[^ab]`, and a backslash that escapes the next character. */
-function globOf(pattern: string): RegExp {
-  const parts = pattern.matchAll(/\\([^])|\[(\^?)([^\]]*)\]|([^])/g);
-  const source = Array.from(parts, ([, literal, not, set, other = ""]) => {
-    if (set !== undefined) return `[${not}${set.replaceAll("\\", "\\\\")}]`;
-    if (literal === undefined && other === "*") return "[^]*";
-    if (literal === undefined && other === "?") return "[^]";
-    return (literal ?? other).replace(/[\\^$.*+?()[\]{}|/]/, "\\$&");
-  });
-  return new RegExp(`^${source.join("")}$`);
 }
 
 /** Marks a value whose holder is done, once. */

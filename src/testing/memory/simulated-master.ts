@@ -96,6 +96,7 @@ export class SimulatedMaster {
       extend: (identity: TimedIdentity) => locks.extend(identity, server),
       release: locks.release.bind(locks),
       read: (reading: Parameters<typeof locks.read>[0]) => locks.read(reading, server),
+      "read slots": locks.readSlots.bind(locks),
       scan: locks.scan.bind(locks),
       join: waitLists.join.bind(waitLists),
       move: waitLists.move.bind(waitLists),

@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import {
   LockConflictError,
   type Lock,
+  LockKeyError,
   LockLostError,
   LockUnavailableError,
   NotReadyError,
@@ -228,3 +229,34 @@ const EVERYTHING = [
   "performance",
   "queueMicrotask",
 ] as const;
+
+describe("a key with a limit on masters in memory", () => {
+  it("is held by as many other clients as a test needs, and refuses the next", async () => {
+    const masters = memory();
+    const redlock = masters.redlock();
+    const key = { key: KEY, limit: 3 };
+    const others = [await masters.hold(key), await masters.hold(key), await masters.hold(key)];
+    expect(new Set(others.map(({ slot }) => slot)).size).toBe(3);
+    const processor = withLock(
+      { redlock, key: KEY, limit: 3, onConflict: "fail" },
+      async () => await Promise.resolve("done"),
+    );
+    await expect(processor(job)).rejects.toThrow(`"${KEY}" has 3 of 3 slots taken`);
+    await others[1]?.release();
+    expect(await redlock.isLocked(KEY)).toBe(false);
+    expect(await processor(job)).toBe("done");
+    await expect(masters.hold([KEY] as never)).rejects.toThrow(LockKeyError);
+  });
+
+  it("is lost by all its holders", async () => {
+    const masters = memory();
+    const redlock = masters.redlock();
+    const held = [
+      await redlock.acquire(KEY, { limit: 2 }),
+      await redlock.acquire(KEY, { limit: 2 }),
+    ];
+    await masters.lose(KEY);
+    for (const { signal } of held) expect(signal.reason).toBeInstanceOf(LockLostError);
+    expect((await redlock.inspect(KEY)).holders).toEqual([]);
+  });
+});
