@@ -38,6 +38,7 @@ export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/node-options.ts";
 export type { FindingCode } from "./ready/findings.ts";
 
+export type { LimitedKey, LockKeys } from "./keys/normalise.ts";
 export type { AwaitedKey } from "./redlock/find-keys.ts";
 export type { ForceReleaseOptions, ForceReleaseResult } from "./redlock/force-release.ts";
 export type { HoldOptions } from "./redlock/hold.ts";

@@ -1,6 +1,7 @@
 import { refuseUnknownOptions, requireObject } from "../check-options.ts";
 import type { Holder } from "../errors.ts";
 import { unlisted } from "../lock/lock-identity.ts";
+import { slotName } from "../lock/slots.ts";
 import { releaseOperation, type ReleaseReply } from "../lock/release-operation.ts";
 import { NodeError } from "../redis/node-error.ts";
 import { requestOperation } from "../waiters/cancel-operation.ts";
@@ -14,7 +15,7 @@ import { requireQuorum } from "./read-key.ts";
 export interface ForceReleaseOptions {
   /** Names the operator and the reason, for the log of the job that loses its lock. */
   reason: string;
-  /** The fencing token of the holder that is meant: another holder keeps its lock. @defaultValue any holder */
+  /** The fencing token of the holder that is meant: another holder keeps its lock. @defaultValue the holder, or the oldest of several */
   fencingToken?: number;
 }
 
@@ -51,21 +52,25 @@ export async function forceRelease(
   requireObject("options", options, "an object of options");
   refuseUnknownOptions("", options, ["reason", "fencingToken"]);
   const reason = checkReason(options.reason);
-  const { holder, locked, waiting } = await inspectKey(context, key);
+  const { holders, slots = [], locked, waiting, ...inspected } = await inspectKey(context, key);
+  const holder =
+    holders.find(({ fencingToken }) => fencingToken === options.fencingToken) ?? inspected.holder;
   const found = { key, holder, waiting };
   const { fencingToken: token } = holder ?? {};
   const owner = ownerOf(holder);
-  if (!locked) return { ...found, outcome: "free" };
+  if (!locked && holders.length === 0) return { ...found, outcome: "free" };
   if (token === undefined || owner === undefined || token !== (options.fencingToken ?? token)) {
     return { ...found, outcome: "not-removed" };
   }
   cancelRequests.ask({ key, holder }, NO_POSITION, reason);
-  const handOver = waitLists.handOver([key], token, 0);
+  const held = slots.find((slot) => slot.holder?.fencingToken === token);
+  const name = slotName(key, held?.slot ?? 0);
+  const handOver = waitLists.handOver([name], token, 0);
   const { masters, names, process } = context;
   const releasing = {
     names,
     keys: [key],
-    slots: [key],
+    slots: [name],
     limits: undefined,
     owner,
     token,

@@ -42,7 +42,7 @@ describe("normaliseKeys", () => {
     ["a number", 7, "found 7, expected a key or an array of keys"],
     ["nothing", undefined, "found nothing"],
     ["null", null, "found null"],
-    ["an object", { key: "a" }, "found an object"],
+    ["an object", { name: "a" }, "found an object"],
     ["a number in an array", ["a", 7], "found 7, expected a string"],
     ["a reserved name", "@guard", 'found "@guard", expected a key that does not begin with "@"'],
     ["a reserved name in an array", ["a", "@guard"], 'found "@guard"'],

@@ -76,7 +76,7 @@ describe("a key resolver", () => {
       "returned nothing, expected a string, an array of strings, or null for no lock",
     ],
     ["an empty string", () => "", "returned an empty string"],
-    ["an object", () => ({ key: "a" }), "returned an object"],
+    ["an object", () => ({ name: "a" }), "returned an object"],
     ["a number", () => 5, "returned 5"],
     ["false", () => false, "returned false"],
     ["an empty array", () => [], "returned an empty array"],
