@@ -55,7 +55,7 @@ export interface LockConflict {
   key: string;
   /** Its holder; `undefined` when the key is `reserved`, and when several contenders have a minority each. */
   holder: Holder | undefined;
-  /** True when the key is free and reserved for the first waiter; else absent. */
+  /** True when the key is free and reserved for the first waiter, or kept for a retry (`retryOrder`); else absent. */
   reserved?: true;
   /** Milliseconds until the key expires without an extend, or until its reservation expires. */
   retryAfter: number;

@@ -5,7 +5,7 @@ import { printable } from "./printable.ts";
 export function describeConflict({ key, holder, reserved, retryAfter }: LockConflict): string {
   const what = quoteKeys([key]);
   const ms = Math.round(retryAfter);
-  if (reserved === true) return `${what} is reserved for the first waiter, for ${ms} ms at most`;
+  if (reserved === true) return `${what} is reserved for another waiter, for ${ms} ms at most`;
   if (holder?.kept)
     return `${what} is kept by minHold for ${ms} ms; ${describeHolder(holder)} is done`;
   const by = describeHolder(holder);
