@@ -62,7 +62,10 @@ export interface LockConflict {
   holder: Holder | undefined;
   /** How many holders the caller allows the key, when that is more than one; else absent. */
   limit?: number;
-  /** True when the key, or with a limit its last free slot, is reserved for the first waiter; else absent. */
+  /**
+   * True when the key, or with a limit its last free slot, is reserved for the first waiter, or kept for a retry (`retryOrder`);
+   * else absent.
+   */
   reserved?: true;
   /** Milliseconds until the key expires without an extend, or until its reservation expires. */
   retryAfter: number;

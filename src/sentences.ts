@@ -9,7 +9,7 @@ export function describeConflict(conflict: LockConflict): string {
   if (limit !== undefined && (reserved === true || holder !== undefined)) {
     return `${what} has ${limit} of ${limit} slots taken, ${describeSlot(conflict, ms)}`;
   }
-  if (reserved === true) return `${what} is reserved for the first waiter, for ${ms} ms at most`;
+  if (reserved === true) return `${what} is reserved for another waiter, for ${ms} ms at most`;
   if (holder?.kept)
     return `${what} is kept by minHold for ${ms} ms; ${describeHolder(holder)} is done`;
   const by = describeHolder(holder);

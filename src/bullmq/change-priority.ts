@@ -1,6 +1,6 @@
 import type { Job } from "bullmq";
 import { type Redlock, engineOf } from "../redlock/redlock.ts";
-import { FRONT } from "../waiters/move-operation.ts";
+import { FRONT, moveWaiter } from "../waiters/move-operation.ts";
 import { workerOf } from "./bullmq-job.ts";
 import { keysWaitedFor } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
@@ -29,5 +29,6 @@ export async function changePriority(
   const queueId = await readQueueId(workerOf(job));
   if (queueId === undefined) return;
   const { position } = waiterOf(job, queueId, false);
-  await engine.waitLists.move(position, keys, lifo ? priority - FRONT : priority);
+  const moved = lifo ? priority - FRONT : priority;
+  await moveWaiter(engine.context, { keys, position, priority: moved });
 }

@@ -180,9 +180,11 @@ async function release(
 function runsAgain({ settings, job }: Activation, settled: Settled): boolean {
   const { outcome, cancelledBy } = settled;
   if (steers(outcome) || cancelledBy !== undefined) return false;
-  if (lossThatCounts(settings, settled) === undefined) {
-    if (outcome.kind === "returned") return false;
-  } else if (settings.onLost === "delay") return true;
+  const loss = lossThatCounts(settings, settled);
+  if (loss === undefined && outcome.kind === "returned") return false;
+  if (loss !== undefined && loss.reason !== "held-too-long" && settings.onLost === "delay") {
+    return true;
+  }
   return (job.attemptsMade ?? 0) + 1 < (job.opts?.attempts ?? 1);
 }
 

@@ -61,14 +61,17 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     elseif current then
       free = false
     end
-    local mark, closed = marksOf(fence)
+    local isLast = isOurs
     if isHeld then
+      local known, mark = pcall(marksOf, fence)
+      isLast = isOurs or (known and not above(mark, token))
       pcall(raiseMarks, fence, token, token)
     else
+      local mark, closed = marksOf(fence)
       redis.pcall('SET', fence, highest(mark, token) .. ':' .. closed, 'PX', ${RETENTION})
     end
     local rest = not free and redis.call('PTTL', lock) or nil
-    local reply = onRelease(prefix, key, token, isHeld, argv, 6, rest, isOurs or not above(mark, token))
+    local reply = onRelease(prefix, key, token, isHeld, argv, 6, rest, isLast)
     replies[i] = reply or { 'FREE', 0 }
     hasWaiters = hasWaiters or reply ~= nil
   end

@@ -1,4 +1,5 @@
 import type { Operation } from "../redis/operation.ts";
+import type { LockContext } from "../lock/lock-context.ts";
 import type { Names } from "../lock/stored-lock.ts";
 
 /** A new priority for a waiter. */
@@ -28,3 +29,18 @@ export const moveOperation: Operation<Moving, void> = {
   argv: ({ names, position, priority }) => [names.prefix, position, priority],
   parse: () => {},
 };
+
+/**
+ * Gives a waiter another priority in those wait lists that it is in. Settles when each master has answered or failed to; one
+ * that failed has the new priority when the waiter joins again.
+ */
+export function moveWaiter(
+  { masters, names }: LockContext,
+  moving: Omit<Moving, "names">,
+): Promise<void> {
+  return new Promise((resolve) => {
+    masters.gather(moveOperation, { names, ...moving }, (_node, _reply, open) => {
+      if (open === 0) resolve();
+    });
+  });
+}

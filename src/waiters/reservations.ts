@@ -144,7 +144,7 @@ export class Reservations {
     return this.#kept?.position === position && this.#now() < this.#kept.until;
   }
 
-  /** The key is due again in a moment, for whichever process of its queue then lives. */
+  /** Not planned again here: the key is due again in a moment, for any process of the queue of the job. */
   async #confirmRetry(waiter: StoredWaiter): Promise<NextCheck> {
     // @protection a key is not kept for a job that will not run again
     const state = await this.#wakeups.stateOf(waiter);

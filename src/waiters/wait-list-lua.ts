@@ -42,7 +42,7 @@ const STRIDE = 100;
  * arrival of the first waiter would go first. The process that parked the job receives a message: key, token, position and
  * record as a JSON list. That process may be gone, so a moment later the key is due for every worker of the queue.
  *
- * A reservation that is _kept_ is for a job that will run again, and is in no wait list: its record is `${RETRY_RECORD}`. It is not
+ * A reservation that is _kept_ is for a job that will run again, and is in no wait list: its record is `k`. It is not
  * woken. As long as there are waiters, the key is due again and again, so that a worker of its queue finds out when it is gone.
  */
 export const WAIT_LIST_LUA = `
@@ -100,7 +100,8 @@ local function restOf(prefix, name)
 end
 -- What is in the way ends in \`rest\` ms unless it is extended; -1 without an end.
 local function join(list, position, priority, record, rest)
-  local score = redis.call('ZSCORE', list.waiters, position)
+  local rank = redis.call('ZRANK', list.waiters, position)
+  local score = rank and redis.call('ZRANGE', list.waiters, rank, rank, 'WITHSCORES')[2]
   -- A waiter that was moved to the front of its priority stays there.
   if score and tonumber(score) == tonumber(priority) - ${FRONT} then priority = score end
   redis.call('ZADD', list.waiters, priority, position)

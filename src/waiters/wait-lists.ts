@@ -8,7 +8,6 @@ import type { JoinReply, Newcomer } from "./join-operation.ts";
 import { slotName, slotNames } from "../lock/slots.ts";
 import { isTaken, Joins } from "./joins.ts";
 import { KeyWatcher } from "./key-watcher.ts";
-import { moveOperation } from "./move-operation.ts";
 import { type QueueAdapter, QueueAdapters } from "./queue-adapter.ts";
 import { ReservationMessages } from "./reservation-messages.ts";
 import { UnresponsiveQueues } from "./unresponsive-queues.ts";
@@ -144,19 +143,6 @@ export class WaitLists {
       answered: states.every((state) => state !== "unknown"),
       replaced: isLatest ? replacedIn(replies, keys) : [],
     };
-  }
-
-  /**
-   * Gives a waiter another priority in those wait lists of the keys that it is in. Settles when each master has answered or
-   * failed to; one that failed has the new priority when the waiter joins again.
-   */
-  move(position: string, keys: readonly string[], priority: number): Promise<void> {
-    const { masters, names } = this.#context;
-    return new Promise((resolve) => {
-      masters.gather(moveOperation, { names, keys, position, priority }, (_node, _reply, open) => {
-        if (open === 0) resolve();
-      });
-    });
   }
 
   /** Reserves keys or slots that seem to be free for their first waiters, and wakes those. */
