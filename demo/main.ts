@@ -36,7 +36,7 @@ async function run(): Promise<number> {
     return 0;
   }
   if (options.kind === "deposits") {
-    const lock = { key: "account:{{data.account}}" };
+    const lock = { key: "account:{{data.account}}", limit: 1 };
     const orders = { lock, lockedQueue: LOCKED, jobs: "deposits" } as const;
     return await onStage(orders, async (stage) => await showDeposits(stage, progress));
   }

@@ -10,8 +10,8 @@ export interface Deposit {
   account: number;
 }
 
-/** What defines the lock: a key template, or the path of a rules file. */
-export type LockSource = { key: string } | { rules: string };
+/** What defines the lock: a key template and how many jobs may hold a key, or the path of a rules file. */
+export type LockSource = { key: string; limit: number } | { rules: string };
 
 /** What a worker process receives at its start, as JSON. */
 export interface Orders {

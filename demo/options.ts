@@ -14,6 +14,7 @@ const HELP = `Shows what one job at a time per entity means, with real servers a
 
   --input FILE     a file with one JSON value per line, each the data of a job
   --key TEMPLATE   what to lock for a job, made from its data
+  --limit N        with --key: how many jobs of a key run at a time; default 1
   --config RULES   a rules file, which defines it for each queue and job; the
                    lock masters are those of the demo; a worker process that
                    receives SIGHUP reads the file again
@@ -41,7 +42,7 @@ export type Options =
 
 /** Reads the command line. @throws {UsageError} */
 export async function readOptions(args: string[]): Promise<Options> {
-  const { help, input, key, config, queue, job } = parse(args);
+  const { help, input, key, limit, config, queue, job } = parse(args);
   if (help === true) return { kind: "help", text: HELP };
   if (config === undefined && (queue ?? job) !== undefined)
     throw new UsageError(
@@ -49,6 +50,8 @@ export async function readOptions(args: string[]): Promise<Options> {
     );
   if (key !== undefined && config !== undefined)
     throw new UsageError("--key and --config both say what to lock; leave one out");
+  if (limit !== undefined && key === undefined)
+    throw new UsageError(`--limit is for keys; add --key, as in ${EXAMPLE}`);
   if (input === undefined) {
     if (key !== undefined)
       throw new UsageError(`--key is for a file of your own; add --input, as in ${EXAMPLE}`);
@@ -63,7 +66,10 @@ export async function readOptions(args: string[]): Promise<Options> {
       `--input needs a --key or a --config, which says what to lock, as in ${EXAMPLE}`,
     );
   if (input === "") throw new UsageError("--input needs the path of a file");
-  const lock = key === undefined ? { rules: resolve(findFolder(), config ?? "") } : { key };
+  const lock =
+    key === undefined
+      ? { rules: resolve(findFolder(), config ?? "") }
+      : { key, limit: Number(limit ?? 1) };
   await checkLock(lock);
   const names = { queue: queue ?? LOCKED, job: job ?? JOB };
   return { kind: "file", path: resolve(findFolder(), input), lock, ...names };
@@ -77,6 +83,7 @@ function parse(args: string[]) {
       options: {
         input: text,
         key: text,
+        limit: text,
         config: text,
         queue: text,
         job: text,
@@ -96,7 +103,7 @@ async function checkLock(lock: LockSource): Promise<void> {
   const nodes = [1, 2, 3].map(port);
   try {
     if ("key" in lock) {
-      withLock({ redlock: new Redlock({ nodes }), key: lock.key }, async () => undefined);
+      withLock({ redlock: new Redlock({ nodes }), ...lock }, async () => undefined);
     } else await (await loadLocks(lock.rules, { redlock: { nodes } })).close();
   } catch (error) {
     if (!(error instanceof LockConfigError)) throw error;

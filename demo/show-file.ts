@@ -27,7 +27,7 @@ export async function showFile(
 ): Promise<number> {
   const what =
     "key" in lock
-      ? `one job at a time for each ${lock.key}`
+      ? `${atATime(lock)} for each ${lock.key}`
       : `jobs named ${job} in the queue ${queue}, by the rules of ${lock.rules}`;
   progress.say(`\n${wrap(what, 0)}\n`);
   const result = await runRound(
@@ -42,7 +42,8 @@ export async function showFile(
   const refused = failures.filter(({ code }) => code === "ERR_REDLOCK_KEY");
   const broken = failures.filter(({ code }) => code !== "ERR_REDLOCK_KEY");
   const isRight = file.bad.count === 0 && broken.length === 0 && isExclusive(seen.audit);
-  const conclusion = conclude(seen, [jobsOf(refused), jobsOf(broken), file.bad.count]);
+  const counts = [jobsOf(refused), jobsOf(broken), file.bad.count] as const;
+  const conclusion = conclude(seen, counts, atATime(lock));
   const paragraphs = [
     drawTable(["with the lock"], [seen], "key"),
     describeKeys(seen),
@@ -98,6 +99,7 @@ function describeBad({ bad }: InputFile): string {
 function conclude(
   { result, audit }: Seen,
   [refused, broken, bad]: readonly [refused: number, broken: number, bad: number],
+  promise: string,
 ): string {
   const { completed, skipped, unlocked } = result.ledger;
   const parts = [
@@ -108,7 +110,11 @@ function conclude(
     ...(bad > 0 ? [`${count(bad, "line")} not JSON`] : []),
   ];
   const verdict = audit.accounts === 0 ? "no key" : isExclusive(audit) ? "yes" : "NO";
-  return `${parts.join(", ")}; one job at a time per key: ${verdict}`;
+  return `${parts.join(", ")}; ${promise} per key: ${verdict}`;
+}
+
+function atATime(lock: LockSource): string {
+  return "rules" in lock || lock.limit === 1 ? "one job at a time" : `${lock.limit} jobs at a time`;
 }
 
 function isExclusive({ peakOfOne, lost }: Seen["audit"]): boolean {

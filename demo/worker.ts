@@ -75,12 +75,14 @@ async function locked() {
     return { redlock, processor: wrap(work) };
   }
   const redlock = new Redlock(ofMasters);
-  return { redlock, processor: withLock({ redlock, key: lock.key }, work) };
+  return { redlock, processor: withLock({ redlock, ...lock }, work) };
 }
 
-async function work(job: Job, _jobToken: string, _signal: AbortSignal, { keys }: Lock) {
+async function work(job: Job, _jobToken: string, _signal: AbortSignal, { keys, slots }: Lock) {
+  // Of a key with a limit, each slot is an account of its own.
+  const accounts = keys.map((key, i) => (slots[i] === 0 ? key : `${key}, slot ${slots[i]}`));
   // The demo's own jobs take the account from their data, so that the bank's count does not depend on the lock.
-  await carefulBank.deposit(jobs === "deposits" ? [String(job.data.account)] : keys);
+  await carefulBank.deposit(jobs === "deposits" ? [String(job.data.account)] : accounts);
   return { unlocked: keys.length === 0 };
 }
 
