@@ -39,7 +39,7 @@ export type { NodeOption, NodeOptions, RedisClient } from "./redis/node-options.
 export type { FindingCode } from "./ready/findings.ts";
 
 export type { LimitedKey, LockKeys } from "./keys/normalise.ts";
-export type { AwaitedKey } from "./redlock/find-keys.ts";
+export type { AwaitedKey } from "./redlock/awaited-keys.ts";
 export type { ForceReleaseOptions, ForceReleaseResult } from "./redlock/force-release.ts";
 export type { HoldOptions } from "./redlock/hold.ts";
 export type { KeyInspection, WaiterInspection } from "./redlock/inspect.ts";

@@ -1,9 +1,9 @@
 import type { Job } from "bullmq";
 import { nameOf } from "../job-names.ts";
-import { type AwaitedKey, findAwaitedKeys } from "../redlock/find-keys.ts";
+import { type AwaitedKey, findAwaitedKeys } from "../redlock/awaited-keys.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
 import { keepsFields, runScript, workerOf } from "./bullmq-job.ts";
-import { parkedSince } from "./job-wait.ts";
+import { keysWaitedFor, parkedSince } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { lossesOf } from "./on-loss.ts";
 import { readQueueId } from "./queue-id.ts";
@@ -47,7 +47,7 @@ const SCORE_STEP = 0x1000;
 
 /**
  * Finds out why a job does not run: which keys it waits for, their holders, its position, and when it comes back by itself.
- * Changes nothing, and costs the masters about a millisecond for a thousand keys that jobs of the queue wait for.
+ * Changes nothing. The keys are those that the job was parked for; each is read to the position of the job.
  * @param job as `queue.getJob(id)` returns it.
  * @throws {LockUnavailableError} when too few masters answer about a job that may wait; what the connection of the queue throws.
  * @example console.log(await inspectJob(redlock, await queue.getJob("17")));
@@ -63,7 +63,7 @@ export async function inspectJob(redlock: Redlock, job: Job): Promise<JobInspect
   const keys =
     position === undefined || !MAY_WAIT.includes(state)
       ? []
-      : await findAwaitedKeys(engine.context, position);
+      : await findAwaitedKeys(engine.context, position, await keysWaitedFor(job));
   const waitingSince = await parkedSince(job);
   const delayedKey = isDelayed && keepsFields(job) ? queue.toKey?.("delayed") : undefined;
   const score =

@@ -24,9 +24,9 @@ type Found = JobInspection & Facts;
 /** Shows why a job does not run. */
 export function showJob(found: Found, out: Screen): void {
   out.say(out.paint("bold", `job ${printable(found.job)} ${headline(found)}`));
-  const rows = found.keys.map(({ key, holder, reserved, position, waiting }) => [
+  const rows = found.keys.map(({ key, holder, position, waiting }) => [
     printable(key),
-    reserved ? "(free, reserved for this job)" : holder ? holderName(holder) : "(none now)",
+    holder ? holderName(holder) : "(none now)",
     holder?.since === undefined ? "-" : duration(Date.now() - holder.since),
     `${position} of ${waiting}`,
   ]);
@@ -54,7 +54,7 @@ function headline(found: Found): string {
       return "is delayed by its own delay, and waits for no key";
     case "waiting":
     case "prioritized":
-      return keys.some(({ reserved }) => reserved)
+      return keys.length > 0
         ? `was woken, and waits for a worker${waited}`
         : `waits for a worker${waited}`;
     case "active":

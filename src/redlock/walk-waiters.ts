@@ -1,4 +1,5 @@
 import type { LockContext } from "../lock/lock-context.ts";
+import type { ReadReply } from "../lock/read-operation.ts";
 import { inspectKey, toWaiter, type WaiterInspection } from "./inspect.ts";
 import { answersOf, longestList, readKey } from "./read-key.ts";
 
@@ -9,10 +10,10 @@ const PAGE = 500;
  * Iterates over all waiters of a key, by the master that knows most of them.
  * @throws {LockUnavailableError} when no quorum answers.
  */
-export async function* walkWaiters(
+export async function* walkPositions(
   context: LockContext,
   key: string,
-): AsyncGenerator<WaiterInspection, void, void> {
+): AsyncGenerator<ReadReply["first"][number], void, void> {
   const seen = new Set<string>();
   for (let from = 0; ; from += PAGE) {
     const replies = await readKey(context, key, { from, count: PAGE });
@@ -21,9 +22,17 @@ export async function* walkWaiters(
     const waiters = longestList(replies)?.first ?? [];
     for (const waiter of waiters) {
       // The list may have moved since the last page.
-      if (!seen.has(waiter.position)) yield toWaiter(waiter);
+      if (!seen.has(waiter.position)) yield waiter;
       seen.add(waiter.position);
     }
     if (waiters.length < PAGE) return;
   }
+}
+
+/** As {@link walkPositions}, for people. */
+export async function* walkWaiters(
+  context: LockContext,
+  key: string,
+): AsyncGenerator<WaiterInspection, void, void> {
+  for await (const waiter of walkPositions(context, key)) yield toWaiter(waiter);
 }

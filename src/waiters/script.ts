@@ -10,7 +10,6 @@ import { scanOperation } from "../lock/scan-operation.ts";
 import { composeScript } from "../redis/script.ts";
 import { cancelOperation, requestOperation } from "./cancel-operation.ts";
 import { dueOperation } from "./due-operation.ts";
-import { findOperation } from "./find-operation.ts";
 import { HOOKS_LUA } from "./hooks-lua.ts";
 import { joinOperation } from "./join-operation.ts";
 import { moveOperation } from "./move-operation.ts";
@@ -38,7 +37,6 @@ export const lockOperations = [
   dueOperation,
   cancelOperation,
   requestOperation,
-  findOperation,
 ] as const;
 
 /** The script of a lock master: locks from below, and the wait lists that their hooks serve. */

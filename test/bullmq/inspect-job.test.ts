@@ -42,8 +42,8 @@ test("a parked job waits for all its keys, behind their holders, and has an alar
     delayedBy: "parked",
   });
   expect(found.keys.toSorted((a, b) => (a.key < b.key ? -1 : 1))).toMatchObject([
-    { key: "account:a", holder: { text: "an import" }, position: 1, waiting: 2, reserved: false },
-    { key: "order:1", holder: { text: "an export" }, position: 1, waiting: 1, reserved: false },
+    { key: "account:a", holder: { text: "an import" }, position: 1, waiting: 2 },
+    { key: "order:1", holder: { text: "an export" }, position: 1, waiting: 1 },
   ]);
   expect(found.waitingSince).toBeGreaterThanOrEqual(before);
   expect(found.waitingSince).toBeLessThanOrEqual(Date.now());

@@ -159,10 +159,10 @@ describe("why", () => {
 
   it("fails with 3 when too few masters answer", async () => {
     work();
-    const done = new Promise((resolve) => redlock.once("released", resolve));
-    await queue.add("a", { account: 42 });
-    await done;
-    const job = await queue.add("a", { account: 42 }, { delay: 60_000 });
+    await redlock.acquire("account:42");
+    const parked = new Promise((resolve) => redlock.once("parked", resolve));
+    const job = await queue.add("a", { account: 42 });
+    await parked;
     await nodes.kill(1);
     await nodes.kill(2);
     const { code, out } = await ask(`bull:invoices:${job.id}`, "--json");

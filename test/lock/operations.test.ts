@@ -6,7 +6,6 @@ import { extendOperation } from "../../src/lock/extend-operation.ts";
 import { releaseOperation } from "../../src/lock/release-operation.ts";
 import { agreeOperation, armOperation } from "../../src/lock/arm-operation.ts";
 import { dueOperation } from "../../src/waiters/due-operation.ts";
-import { FIND_STEP, findOperation } from "../../src/waiters/find-operation.ts";
 import { joinOperation } from "../../src/waiters/join-operation.ts";
 import { moveOperation } from "../../src/waiters/move-operation.ts";
 import { serveOperation } from "../../src/waiters/serve-operation.ts";
@@ -602,49 +601,6 @@ it("goes through the same keys as the Lua on a real server, with as many waiters
       expect(told, `${of} ${pattern}`).toEqual(new Set(keys));
     }
   }
-});
-
-it("finds the keys that a job waits for as the Lua on a real server does", async () => {
-  const twin = new SimulatedMaster(new VirtualClock());
-  const run = async <A, R>(operation: Operation<A, R>, args: A): Promise<R> => {
-    const reply = twin.execute(operation, args, "");
-    const real = await ask(operation, args);
-    expect(reply).toEqual(real);
-    return real;
-  };
-  const keys = Array.from({ length: FIND_STEP + 1 }, (_, i) => `k${i}`);
-  const join = async (n: number, keys: readonly string[]): Promise<void> => {
-    const newcomer = { position: at(n), priority: 0, record: "p1@here", replaces: false };
-    const limits = keys.map(() => 1);
-    const joining = { names, keys, limits, newcomers: [newcomer], process: "here", live: false };
-    await run(joinOperation, joining);
-  };
-  await ask(acquireOperation, { ...identity("me", 100, ["k7"]), ttl: 60_000 });
-  twin.execute(acquireOperation, { ...identity("me", 100, ["k7"]), ttl: 60_000 }, "");
-  await join(2, keys);
-  await join(1, ["k3", "k7"]);
-  const serving = { names, key: "k3", token: 101, process: "here", position: "", record: "" };
-  const plainly = { wakes: false, life: 60_000, live: false, gone: [], skipped: [] };
-  await run(serveOperation, { ...serving, ...plainly });
-
-  const found = new Map<string, object>();
-  for (const from of [0, FIND_STEP]) {
-    const reply = await ask(findOperation, { names, position: at(2), from });
-    expect(reply.isLast).toBe(from > 0);
-    for (const each of reply.keys) found.set(each.key, each);
-    expect(twin.execute(findOperation, { names, position: at(2), from }, "").isLast).toBe(from > 0);
-  }
-  expect(new Set(found.keys())).toEqual(new Set(keys));
-  expect(found.get("k3")).toEqual({ key: "k3", ahead: 1, waiting: 2, reserved: false });
-  const first = await ask(findOperation, { names, position: at(1), from: 0 });
-  const twins = twin.execute(findOperation, { names, position: at(1), from: 0 }, "");
-  const expected = [
-    { key: "k3", ahead: 0, waiting: 2, reserved: true },
-    { key: "k7", ahead: 0, waiting: 2, reserved: false },
-  ];
-  const rest = await ask(findOperation, { names, position: at(1), from: FIND_STEP });
-  expect(new Set([...first.keys, ...rest.keys])).toEqual(new Set(expected));
-  for (const each of twins.keys) expect(expected).toContainEqual(each);
 });
 
 function armedAtOf(guard: string | null | undefined): number {

@@ -101,7 +101,6 @@ export class SimulatedMaster {
       join: waitLists.join.bind(waitLists),
       move: waitLists.move.bind(waitLists),
       serve: waitLists.serve.bind(waitLists),
-      find: waitLists.find.bind(waitLists),
       due: waitLists.due.bind(waitLists),
       cancel: ({ names, key, token, position, by }: CancelRequest & { names: Names }) => {
         const request = JSON.stringify([key, token, position, by]);

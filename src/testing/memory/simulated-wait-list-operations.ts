@@ -1,12 +1,6 @@
 import type { Names } from "../../lock/stored-lock.ts";
 import type { ReservationReply, StoredWaiter } from "../../lock/wait-list-hooks.ts";
 import { MOST_DUE, type WatchedQueue } from "../../waiters/due-operation.ts";
-import {
-  FIND_STEP,
-  type Finding,
-  type FindReply,
-  type FoundKey,
-} from "../../waiters/find-operation.ts";
 import { type JoinReply, type Joining, MOST_REPLACED } from "../../waiters/join-operation.ts";
 import type { Moving } from "../../waiters/move-operation.ts";
 import { SLACK } from "../../waiters/queues-lua.ts";
@@ -24,7 +18,7 @@ import {
   withLimit,
 } from "./simulated-wait-lists.ts";
 
-/** The twins of the operations on wait lists: `join`, `move`, `serve`, `find` and `due`. */
+/** The twins of the operations on wait lists: `join`, `move`, `serve` and `due`. */
 export class SimulatedWaitListOperations {
   readonly #redis: SimulatedRedis;
   readonly #queues: SimulatedQueues;
@@ -126,21 +120,6 @@ export class SimulatedWaitListOperations {
     const record = known ?? (isKept ? RETRY_RECORD : "");
     const expiresIn = this.#redis.pttl(list.reservation);
     return { status: "reserved", ...reservation, record, expiresIn, waiting };
-  }
-
-  find({ names, position, from }: Finding): FindReply {
-    const page = this.#redis
-      .zrange(names.due(queueIdOf(position)))
-      .slice(from, from + FIND_STEP)
-      .map(([key]) => key);
-    const keys = page.flatMap((key): FoundKey[] => {
-      const list = waitListOf(names, key);
-      const waiters = this.#redis.zrange(list.waiters).map(([waiter]) => waiter);
-      const ahead = waiters.indexOf(position);
-      const reserved = this.#lists.reservationOf(list.reservation)?.position === position;
-      return ahead === -1 ? [] : [{ key, ahead, waiting: waiters.length, reserved }];
-    });
-    return { isLast: page.length < FIND_STEP, keys };
   }
 
   due({ names, queues }: { names: Names; queues: readonly WatchedQueue[] }): string[] {

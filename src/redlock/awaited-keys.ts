@@ -1,0 +1,43 @@
+import type { Holder } from "../errors.ts";
+import type { LockContext } from "../lock/lock-context.ts";
+import { inspectKey } from "./inspect.ts";
+import { walkPositions } from "./walk-waiters.ts";
+
+/** A key that a job waits for. */
+export interface AwaitedKey {
+  key: string;
+  /** The holder that a quorum names, the oldest one of several. */
+  holder: Holder | undefined;
+  /** Milliseconds until the holder's lock expires unless it is extended, by the master that keeps it longest. */
+  expiresIn: number | undefined;
+  /** The position of the job in the wait list, from 1. */
+  position: number;
+  /** How many wait for the key, the job included. */
+  waiting: number;
+}
+
+/**
+ * Of these keys, those in whose wait lists a position is.
+ * @throws {LockUnavailableError} when no quorum answers.
+ */
+export async function findAwaitedKeys(
+  context: LockContext,
+  position: string,
+  keys: readonly string[],
+): Promise<AwaitedKey[]> {
+  const found = keys.map(async (key): Promise<AwaitedKey[]> => {
+    const { holder, nodes, slots = [{ holder, nodes }], waiting } = await inspectKey(context, key);
+    let before = 0;
+    for await (const waiter of walkPositions(context, key)) {
+      before += 1;
+      if (waiter.position !== position) continue;
+      const token = holder?.fencingToken;
+      const held = slots.find((slot) => slot.holder?.fencingToken === token);
+      const ends = held?.nodes.flatMap(({ expiresIn }) => expiresIn ?? []) ?? [];
+      const expiresIn = holder === undefined ? undefined : Math.max(...ends);
+      return [{ key, holder, expiresIn, position: before, waiting: Math.max(before, waiting) }];
+    }
+    return [];
+  });
+  return (await Promise.all(found)).flat();
+}
