@@ -79,11 +79,10 @@ local function onGrant(prefix, key, requester, token, limit)
   local list, position = waitListOf(prefix, key), requester.position
   if requester.replaceable and redis.call('HGET', list.records, '^') == position then redis.call('HDEL', list.records, '^') end
   if requester.replaceable or requester.strict then noteNewest(list, heldField(list), token .. ':' .. position) end
-  if redis.call('EXISTS', list.records) == 1 then
-    noteServed(prefix, position)
-    if limit > 1 then dropReservations(list, position, limit) end
-  end
+  local hasWaiters = redis.call('EXISTS', list.records) == 1
+  if hasWaiters then noteServed(prefix, position) end
   leaveRun(list, position, requester.run)
+  if hasWaiters and limit > 1 then dropReservations(list, position, limit, token) end
 end
 local function onHold(prefix, key, ms)
   local first = redis.call('ZRANGE', prefix .. '@waiters:' .. keyOfSlot(key), 0, 0)[1]

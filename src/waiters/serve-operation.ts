@@ -49,7 +49,7 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
     local run = tonumber(argv[i + 1])
     if not known or known == argv[i + 1] or (run and runOf(known) <= run) then
       leave(list, argv[i])
-      if known then dropReservations(list, argv[i], limitOf(known)) end
+      if known then dropReservations(list, argv[i], limitOf(known), token) end
       -- What is known of an earlier run does not end what is kept for the next one.
       if reserved == argv[i] and (not isKept or run or argv[i + 1] == '${RETRY_RECORD}') then
         redis.call('DEL', list.reservation)

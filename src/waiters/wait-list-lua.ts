@@ -145,18 +145,6 @@ local function hasReservation(list, position, limit)
   end
   return list.reserved[position]
 end
--- A waiter that has a slot, or is gone, keeps no other one: those are due.
-local function dropReservations(list, position, limit)
-  for slot = 0, limit - 1 do
-    local name = slotName(list.key, slot)
-    local reservation = list.prefix .. '@reserved:' .. name
-    if slot ~= list.slot and reservationOf(reservation) == position then
-      redis.call('DEL', reservation)
-      local first = redis.call('ZRANGE', list.waiters, 0, 0)[1]
-      if first then setDue(list.prefix, name, first, '', 0) end
-    end
-  end
-end
 -- The first waiters that can have the slot, and whose queues are not skipped. With \`skipsPaused\`, a queue that is paused by any process counts as skipped.
 local function firstOf(list, skipped, skipsPaused)
   local first, known, queueIds, index, steps, size = {}, {}, {}, 0, 0, ${NAMED}
@@ -258,4 +246,14 @@ local function serve(list, token, process, queueId, skipped)
     end
   end
   return { 'NEXT', redis.call('ZCARD', list.waiters), first, others }
+end
+-- A waiter that has a slot, or is gone, keeps no other one: those go to the next waiters, whose processes receive a message.
+local function dropReservations(list, position, limit, token)
+  for slot = 0, limit - 1 do
+    local other = waitListOf(list.prefix, slotName(list.key, slot))
+    if slot ~= list.slot and reservationOf(other.reservation) == position then
+      redis.call('DEL', other.reservation)
+      serve(other, token, '', '', {})
+    end
+  end
 end`;

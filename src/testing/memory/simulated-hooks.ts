@@ -125,11 +125,10 @@ export class SimulatedHooks {
     if (replaceable || behind !== undefined) {
       this.#lists.noteNewest(list, heldField(list), `${token}:${position}`);
     }
-    if (this.#redis.exists(list.records)) {
-      this.#queues.noteServed(names, position);
-      if (limit > 1) this.#lists.dropReservations(list, position, limit);
-    }
+    const hasWaiters = this.#redis.exists(list.records);
+    if (hasWaiters) this.#queues.noteServed(names, position);
     this.#lists.leaveRun(list, position, run);
+    if (hasWaiters && limit > 1) this.#lists.dropReservations(list, position, limit, token);
   }
 
   onHold(names: Names, key: string, ms: number): void {

@@ -86,7 +86,7 @@ export class SimulatedWaitListOperations {
       const isUpTo = isListed && /^\d+$/.test(record) && runOf(known) <= Number(record);
       if (isListed && known !== record && !isUpTo) continue;
       this.#lists.leave(list, position);
-      if (isListed) this.#lists.dropReservations(list, position, limitOf(known));
+      if (isListed) this.#lists.dropReservations(list, position, limitOf(known), token);
       if (reserved?.position !== position) continue;
       if (reserved.isKept && record !== RETRY_RECORD && !/^\d+$/.test(record)) continue;
       this.#redis.del(list.reservation);

@@ -115,14 +115,17 @@ export class SimulatedWaitLists {
     return others;
   }
 
-  dropReservations({ names, key, slot, waiters }: WaitList, position: string, limit: number): void {
+  dropReservations(
+    { names, key, slot }: WaitList,
+    position: string,
+    limit: number,
+    token: number,
+  ): void {
     for (let other = 0; other < limit; other++) {
-      const name = slotName(key, other);
-      const reservation = names.reservation(name);
-      if (other === slot || this.reservationOf(reservation)?.position !== position) continue;
-      this.#redis.del(reservation);
-      const [first] = this.#redis.zrange(waiters, 0, 1);
-      if (first !== undefined) this.#queues.setDue(names, name, first[0], "", 0);
+      const list = waitListOf(names, slotName(key, other));
+      if (other === slot || this.reservationOf(list.reservation)?.position !== position) continue;
+      this.#redis.del(list.reservation);
+      this.serve(list, token, "", "", new Set());
     }
   }
 

@@ -240,7 +240,7 @@ function makeWorker(
         oracle.activated(queue, host);
         return job.data.keys;
       },
-      limit: (job: Job) => limitOf(scenario, job.id),
+      ...(scenario.limits === undefined ? {} : { limit: (job: Job) => limitOf(scenario, job.id) }),
       onConflict: scenario.chooses === true ? () => scenario.policy : scenario.policy,
       ...scenario.policies,
     },
