@@ -6,7 +6,7 @@ const SOURCE = new URL("../src/", import.meta.url);
 
 /** Every code in a text. */
 function codesIn(text: string): string[] {
-  return [...new Set(text.match(/\bERR_[A-Z_]+[A-Z]\b/g))].sort();
+  return [...new Set(text.match(/\bERR_REDLOCK_[A-Z_]+[A-Z]\b/g))].sort();
 }
 
 /** The union of all codes, as it stands in src/errors.ts. */
