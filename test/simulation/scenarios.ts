@@ -77,7 +77,7 @@ const EVERYTHING: Partial<FaultPlan> = {
 };
 
 /** Enough users for the slots of few keys. */
-const SLOTS = { clients: 4, slots: 4, keys: 2, duration: 30_000 } as const;
+const SLOTS = { clients: 4, slots: 4, keys: 2, duration: 15_000 } as const;
 
 /** A scenario with the usual load. */
 export function scenario(

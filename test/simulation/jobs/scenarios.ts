@@ -554,7 +554,8 @@ export function limitOf({ limits = [1] }: JobScenario, id: string | undefined): 
 }
 
 /** How many seeds of a scenario the suite runs; `npm run soak` runs more, for a given time. */
-export function seedsOf({ deploys }: JobScenario): number {
+export function seedsOf({ deploys, limits }: JobScenario): number {
+  if (limits !== undefined) return 1;
   return deploys === undefined ? 2 : 3;
 }
 
