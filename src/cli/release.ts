@@ -2,9 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { headline, holderName } from "../describe/describe-key.ts";
 import { type KeySummary, summarise } from "../describe/summary.ts";
 import { count, duration, operator } from "../describe/words.ts";
+import type { Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { isHold } from "../redlock/hold.ts";
 import type { KeyInspection } from "../redlock/inspect.ts";
+import type { SlotInspection } from "../redlock/inspect-slots.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { ANSWER_TIMEOUT, readKey, readTimeout } from "./arguments.ts";
 import { type Command, EXIT, type ExitCode, UsageError } from "./command.ts";
@@ -58,17 +60,20 @@ file; 3 too few masters answered.`,
       invocation,
       async ({ redlock }) => {
         const inspection = await redlock.inspect(key);
-        const { holder, locked, waiting } = inspection;
+        const { holders, waiting } = inspection;
+        // Of several holders a hold, else the oldest.
+        const holder = holders.find(isHold) ?? inspection.holder;
         const now = summarise(inspection, Date.now());
         const found = { holder, waiting, hold: isHold(holder), alive: undefined, removed: false };
         say(headline(now));
-        if (!locked) return report(found, EXIT.ok);
+        if (!inspection.locked && holders.length === 0) return report(found, EXIT.ok);
         if (holder?.fencingToken === undefined) {
           say(whyNot(now));
           return report(found, EXIT.finding);
         }
+        if (holder.slot !== undefined) say(`Slot ${holder.slot}: ${holderName(holder)}`);
         const isIdle = found.hold || holder.kept === true;
-        const watched = isIdle ? undefined : await watch(redlock, inspection, patience);
+        const watched = isIdle ? undefined : await watch(redlock, inspection, holder, patience);
         if (watched?.sign === "gone") {
           say("The holder has released it, or its lock has expired, in the meantime.");
           return report(found, EXIT.ok);
@@ -110,6 +115,7 @@ type Report = Pick<KeySummary, "holder" | "waiting"> & {
 /** What the holder did while it was watched. */
 interface Watched {
   readonly sign: "extends" | "silent" | "gone";
+  readonly holder: Holder;
   /** At the end. */
   readonly last: KeyInspection;
 }
@@ -122,8 +128,11 @@ function whyNot({ state, quorum }: KeySummary): string {
 }
 
 /** What the removal means for the work of the holder. */
-function consequences({ sign, last }: Watched, patience: number): string[] {
-  const { holder, job, remaining = 0, waiters } = summarise(last, Date.now());
+function consequences({ sign, holder, last }: Watched, patience: number): string[] {
+  const { holders, waiters } = summarise(last, Date.now());
+  const { fencingToken } = holder;
+  const { job, remaining = 0 } =
+    holders.find((each) => each.holder.fencingToken === fencingToken) ?? {};
   const life =
     sign === "extends"
       ? "The holder is alive: it has extended its lock just now."
@@ -144,22 +153,38 @@ function successorOf(waiting: number): string {
     : `The first of its waiters (${count(waiting, "waiter")}) is being woken.`;
 }
 
+/** What each master knows about the key, or about the slot of a holder. */
+function nodesOf(
+  { nodes, slots = [] }: KeyInspection,
+  { fencingToken }: Holder,
+): SlotInspection["nodes"] {
+  return slots.find(({ holder }) => holder?.fencingToken === fencingToken)?.nodes ?? nodes;
+}
+
 /** Watches whether the holder extends its lock: then it expires later, on some master, than it did at the last check. */
-async function watch(redlock: Redlock, first: KeyInspection, patience: number): Promise<Watched> {
+async function watch(
+  redlock: Redlock,
+  first: KeyInspection,
+  holder: Holder,
+  patience: number,
+): Promise<Watched> {
   const until = performance.now() + patience;
   for (let last = first; ;) {
     await sleep(CHECK_INTERVAL);
     const inspection = await redlock.inspect(first.key);
-    if (inspection.holder?.fencingToken !== first.holder?.fencingToken) {
-      return { sign: "gone", last: inspection };
+    const seen = { holder, last: inspection };
+    const { fencingToken } = holder;
+    if (!inspection.holders.some((each) => each.fencingToken === fencingToken)) {
+      return { ...seen, sign: "gone" };
     }
-    const isLater = inspection.nodes.some(
-      ({ holder, expiresIn = 0 }, node) =>
-        holder?.fencingToken === first.holder?.fencingToken &&
-        expiresIn > (last.nodes[node]?.expiresIn ?? Infinity),
+    const before = nodesOf(last, holder);
+    const isLater = nodesOf(inspection, holder).some(
+      (node, index) =>
+        node.holder?.fencingToken === fencingToken &&
+        (node.expiresIn ?? 0) > (before[index]?.expiresIn ?? Infinity),
     );
-    if (isLater) return { sign: "extends", last: inspection };
-    if (performance.now() >= until) return { sign: "silent", last: inspection };
+    if (isLater) return { ...seen, sign: "extends" };
+    if (performance.now() >= until) return { ...seen, sign: "silent" };
     last = inspection;
   }
 }

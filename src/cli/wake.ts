@@ -39,6 +39,9 @@ function describe({ outcome, holder, waiter, expiresIn, waiting }: WakeResult): 
   const first = waiter && describeWaiter({ ...waiter, priority: 0 }, Date.now());
   switch (outcome) {
     case "held":
+      if (holder?.slot !== undefined) {
+        return `has no free slot; one of its ${count(waiting, "waiter")} is woken when a slot is released`;
+      }
       return waiting === 0
         ? `is held by ${holderName(holder)}, and has no waiters`
         : `is held by ${holderName(holder)}; its ${count(waiting, "waiter")} ${waiting === 1 ? "is" : "are"} woken when it is released`;

@@ -13,7 +13,7 @@ export type Limit<Job extends KeyJob = KeyJob> = number | ((job: Job) => number)
 /** Reads a limit that is a number, 1 by default. @throws {LockConfigError} for what is none. */
 export function readLimit(path: string, limit: unknown): number {
   return checkLimit(
-    limit ?? 1,
+    limit === undefined ? 1 : limit,
     (found, expected) => new LockConfigError({ path, found, expected }),
   );
 }

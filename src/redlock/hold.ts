@@ -3,6 +3,7 @@ import { type Holder, LockConfigError } from "../errors.ts";
 import { hostName } from "../host-name.ts";
 import { normaliseKey } from "../keys/normalise.ts";
 import { printable } from "../printable.ts";
+import { surveyKey } from "./inspect.ts";
 import { positionOf, type Waiter } from "../waiters/waiter.ts";
 import type { Engine } from "./engine.ts";
 import type { HeldLock } from "./held-lock.ts";
@@ -35,7 +36,10 @@ export function checkReason(reason: unknown): string {
   return printable(reason.trim());
 }
 
-/** Acquires a key to pause it, before all other waiters. */
+/**
+ * Acquires a key to pause it, before all other waiters.
+ * @throws {LockConfigError} for a key that clients use with a limit, as far as the masters know.
+ */
 export async function holdKey(
   engine: Engine,
   key: string,
@@ -44,6 +48,14 @@ export async function holdKey(
 ): Promise<HeldLock> {
   const { context, clock, random, waitLists } = engine;
   const holder = `an operator on ${hostName()} (hold): ${checkReason(reason)}`;
+  const { limit } = await surveyKey(context, normaliseKey(key));
+  if (limit > 1) {
+    throw new LockConfigError({
+      path: "key",
+      found: `a key with a limit of ${limit}`,
+      expected: "a key without a limit: a hold takes one slot, and jobs would run in the others",
+    });
+  }
   const queueId = `~${context.process}`;
   const position = positionOf(clock.wall(), queueId, random.owner());
   const waiter: Waiter = { position, priority: FRONT, queueId, run: 1, replaceable: false };

@@ -1,5 +1,6 @@
 import type { Holder } from "../errors.ts";
 import type { Engine } from "./engine.ts";
+import { slotNames } from "../lock/slots.ts";
 import { inspectKey, toWaiter, type WaiterInspection } from "./inspect.ts";
 
 /** What `wake` found, and did. */
@@ -29,8 +30,11 @@ export interface WakeResult {
 export async function wakeKey({ context, waitLists }: Engine, key: string): Promise<WakeResult> {
   for (;;) {
     // Throws when too few masters answer. It also names the holder, which the check does not.
-    const { holder } = await inspectKey(context, key);
-    const decision = await waitLists.wake(key);
+    const { holder, limit, slots = [] } = await inspectKey(context, key);
+    const taken = new Set(slots.flatMap(({ slot, locked }) => (locked ? slot : [])));
+    // Of a key with a limit, a slot that is free.
+    const free = slotNames(key, limit).find((_, slot) => !taken.has(slot)) ?? key;
+    const decision = await waitLists.wake(free);
     if (decision.kind === "unknown" || decision.kind === "contested") continue;
     const { kind, waiting } = decision;
     const result = { key, holder: undefined, waiter: undefined, expiresIn: undefined, waiting };

@@ -19,6 +19,18 @@ async function ask(...args: string[]): Promise<Outcome> {
 }
 
 describe("release", () => {
+  it("examines the oldest holder of a key with a limit, in its slot", async () => {
+    const first = await redlock.acquire("account", { holder: "an import", limit: 2 });
+    const second = await redlock.acquire("account", { holder: "an export", limit: 2 });
+    const { out } = await ask("--force", "--reason", REASON);
+    expect(out).toMatch(/^account has 2 of 2 slots taken/);
+    expect(out).toContain(`Slot ${first.slot}: an import\nThe holder is alive: `);
+    expect(out).toContain("Removed, for the reason: ");
+    await expect.poll(() => first.signal.aborted, { timeout: 10_000 }).toBe(true);
+    expect(second.held).toBe(true);
+    await second.release();
+  });
+
   it("reports what may run twice, and removes nothing without --force or in a dry run", async () => {
     await using lock = await redlock.acquire("account", { holder: "an import" });
     const refused = await ask();

@@ -55,6 +55,17 @@ describe("hold", () => {
     for (const each of [redlock, operator]) await clock.until(each.close());
   });
 
+  it("refuses a key with a limit, of which it would take one slot", async () => {
+    const { clock, redlock } = simulate(3);
+    const lock = await clock.until(redlock.acquire("k", { limit: 3 }));
+    const refused = await clock.until(redlock.hold("k", "a").catch((error: unknown) => error));
+    expect(String(refused)).toContain(
+      "key: found a key with a limit of 3, expected a key without a limit",
+    );
+    await clock.until(lock.release());
+    await clock.until(redlock.close());
+  });
+
   it("refuses a hold without a reason", async () => {
     const { clock, redlock } = simulate(3);
     for (const reason of ["", undefined, 5]) {
