@@ -284,9 +284,9 @@ describe("a template with a problem", () => {
           expect(error).toBeInstanceOf(LockKeyError);
         }
       }),
-      { numRuns: 5_000 },
+      { numRuns: 1_500 },
     );
-    expect(rendered).toBeGreaterThan(100);
+    expect(rendered).toBeGreaterThan(30);
   });
 
   it("takes no quadratic time when it is long", () => {
