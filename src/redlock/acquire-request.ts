@@ -108,8 +108,11 @@ export function readAcquireRequest(
   job?: JobRequest,
 ): AcquireRequest {
   if (options === undefined && job === undefined) {
+    // A spread would cost more than all the rest of the request.
+    const normal = normaliseKeys(keys as LockKeys);
     return {
-      ...normaliseKeys(keys as LockKeys),
+      keys: normal.keys,
+      limits: normal.limits,
       ttl: settings.ttl,
       heartbeat: settings.heartbeat,
       waitTimeout: 0,
@@ -136,8 +139,10 @@ export function readAcquireRequest(
   const holder = readOption("holder", given.holder ?? defaultHolder(), OPTIONS.holder);
   const stops = job?.stops ?? NONE;
   const aborts = abortsOf(signal, job?.cancel);
+  const normal = normaliseKeys(keys as LockKeys, limit);
   return {
-    ...normaliseKeys(keys as LockKeys, limit),
+    keys: normal.keys,
+    limits: normal.limits,
     ttl,
     heartbeat: heartbeatOf(settings, given, ttl),
     waitTimeout: readOption("waitTimeout", given.waitTimeout, OPTIONS.waitTimeout),
