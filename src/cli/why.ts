@@ -8,7 +8,7 @@ import { type Facts, showJob } from "./job-words.ts";
 import { QUEUE_HELP, QUEUE_OPTIONS, readJobName, withQueue } from "./queue.ts";
 
 export const why: Command = {
-  summary: "report why a job does not run: the keys it waits for, and behind whom",
+  summary: "report why a job does not run: the keys it waits for, and their holders",
   takes: [...MASTER_OPTIONS, ...QUEUE_OPTIONS],
   help: `Usage: bullmq-redlock why [options] JOB
 

@@ -143,3 +143,12 @@ export function textOf({ value, path }: FoundValue): string {
       throw new LookupProblem(path, describeValue(value), "a string, number or boolean");
   }
 }
+
+/** Describes what a function of the user has thrown. */
+export function describeThrown(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : describeValue(thrown);
+  } catch {
+    return "an error that cannot be read";
+  }
+}

@@ -1,6 +1,5 @@
 import { LockConfigError, LockKeyError } from "../errors.ts";
-import { describeValue } from "../sentences.ts";
-import { describeJob, type KeyJob } from "./job.ts";
+import { describeJob, describeThrown, type KeyJob } from "./job.ts";
 import { checkLimit } from "./normalise.ts";
 import { parseTemplate } from "./template.ts";
 
@@ -37,7 +36,7 @@ export function createLimit<Job extends KeyJob>(path: string, limit: unknown): L
       return checkFor(job, read(job), "function");
     } catch (cause) {
       if (cause instanceof LockKeyError) throw cause;
-      const message = `the limit function threw ${cause instanceof Error ? `${cause.name}: ${cause.message}` : describeValue(cause)}`;
+      const message = `the limit function threw ${describeThrown(cause)}`;
       throw new LockKeyError({ message, job: describeJob(job), cause });
     }
   };

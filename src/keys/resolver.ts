@@ -1,5 +1,5 @@
 import { LockConfigError, LockKeyError } from "../errors.ts";
-import { describeJob, type KeyJob } from "./job.ts";
+import { describeJob, describeThrown, type KeyJob } from "./job.ts";
 import { shortenKey } from "./key-text.ts";
 import type { Limit } from "./limit.ts";
 import {
@@ -132,12 +132,4 @@ function problem(job: KeyJob, found: string, expected: string): LockKeyError {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null && "then" in value;
-}
-
-function describeThrown(thrown: unknown): string {
-  try {
-    return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : describeValue(thrown);
-  } catch {
-    return "an error that cannot be read";
-  }
 }

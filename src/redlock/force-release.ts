@@ -52,7 +52,7 @@ export async function forceRelease(
   requireObject("options", options, "an object of options");
   refuseUnknownOptions("", options, ["reason", "fencingToken"]);
   const reason = checkReason(options.reason);
-  const { holders, slots = [], locked, waiting, ...inspected } = await inspectKey(context, key);
+  const { holders, locked, waiting, ...inspected } = await inspectKey(context, key);
   const holder =
     holders.find(({ fencingToken }) => fencingToken === options.fencingToken) ?? inspected.holder;
   const found = { key, holder, waiting };
@@ -63,8 +63,7 @@ export async function forceRelease(
     return { ...found, outcome: "not-removed" };
   }
   cancelRequests.ask({ key, holder }, NO_POSITION, reason);
-  const held = slots.find((slot) => slot.holder?.fencingToken === token);
-  const name = slotName(key, held?.slot ?? 0);
+  const name = slotName(key, holder?.slot ?? 0);
   const handOver = waitLists.handOver([name], token, 0);
   const { masters, names, process } = context;
   const releasing = {

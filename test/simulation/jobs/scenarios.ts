@@ -118,6 +118,15 @@ const BASE: Omit<JobScenario, "name"> = {
 };
 
 const NETWORK = { loss: 0.02, duplication: 0.02, slow: 0.01 };
+const EVERYTHING: Partial<FaultPlan> = {
+  ...NETWORK,
+  partition: 3_000,
+  freeze: 4_000,
+  kill: 4_000,
+  pause: 4_000,
+  crashEmpty: 8_000,
+  crashKeep: 8_000,
+};
 /** Jobs that come for as long as things go wrong. */
 const STREAM: JobPlan = { count: 180, keys: ["a", "b", "c"], over: 30_000 };
 /** Jobs on keys that others hold for long, and jobs that keep the workers at work. */
@@ -499,19 +508,12 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     { kill: 3_000, loss: 0.01 },
     { limits: [1, 3], jobs: [CROWD] },
   ),
-  faulty(
-    "two holders a key, everything",
-    {
-      ...NETWORK,
-      partition: 3_000,
-      freeze: 4_000,
-      kill: 4_000,
-      pause: 4_000,
-      crashEmpty: 8_000,
-      crashKeep: 8_000,
-    },
-    { limits: [2], jobs: [CROWD], queues: TWO, processes: [[0], [1], [0, 1]] },
-  ),
+  faulty("two holders a key, everything", EVERYTHING, {
+    limits: [2],
+    jobs: [CROWD],
+    queues: TWO,
+    processes: [[0], [1], [0, 1]],
+  }),
   faulty("bad network", NETWORK),
   faulty("bad network, two queues", NETWORK, { queues: TWO, processes: [[0], [1], [0, 1]] }),
   faulty("partitions and frozen masters", { partition: 2_000, freeze: 4_000 }),
@@ -528,19 +530,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   ),
   faulty("processes pause", { pause: 2_000 }),
   faulty("masters forget", { crashEmpty: 4_000, flush: 4_000, crashKeep: 4_000 }),
-  faulty(
-    "everything",
-    {
-      ...NETWORK,
-      partition: 3_000,
-      freeze: 4_000,
-      kill: 4_000,
-      pause: 4_000,
-      crashEmpty: 8_000,
-      crashKeep: 8_000,
-    },
-    { queues: TWO, processes: [[0], [1], [0, 1]] },
-  ),
+  faulty("everything", EVERYTHING, { queues: TWO, processes: [[0], [1], [0, 1]] }),
   faulty(
     "everything, several keys",
     { ...NETWORK, partition: 3_000, freeze: 4_000, kill: 4_000, crashKeep: 8_000 },
