@@ -4,7 +4,7 @@ import { LONGEST_TIMER } from "../clock.ts";
 import type { DataOption } from "../data-option.ts";
 import { LockConfigError, type LockConflictError } from "../errors.ts";
 import { describeValue } from "../sentences.ts";
-import { createLimit } from "../keys/limit.ts";
+import { createLimit, type Limit } from "../keys/limit.ts";
 import { createKeyResolver, type KeyResolver } from "../keys/resolver.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { engineOf } from "../redlock/redlock.ts";
@@ -69,7 +69,7 @@ export const LOCK_DATA_OPTIONS = {
   limit: {
     takes: "count or template",
     says: "How many jobs may hold a key at the same time; default 1.",
-    check: (path: string, value: unknown) => createLimit<Job>(path, value),
+    check: (path: string, value: unknown): Limit<Job> => createLimit(path, value),
   },
   maxWait: bound("How long a job may wait in the delayed set since it was first parked or delayed"),
   maxAge: bound("How old a job may be when it starts, from the time at which it was to run"),
