@@ -12,8 +12,8 @@ import type { Engine } from "../redlock/engine.ts";
 import { isGone, type JobClass, jobClassOf, type JobWorker } from "./bullmq-job.ts";
 import { waiterOf } from "./job-waiter.ts";
 
-/** For how many milliseconds a fetched job is taken to be unchanged. */
-const FRESH = 100;
+/** For how many milliseconds a fetched job is taken to be unchanged: as long as jobs run to which a round trip matters. */
+const FRESH = 250;
 
 /** The state of a job that is not in the delayed set, by BullMQ's state. */
 const STATES: Readonly<Record<string, JobState>> = {
@@ -23,16 +23,21 @@ const STATES: Readonly<Record<string, JobState>> = {
   "waiting-children": "active",
 };
 
+/** A job that is likely to be woken in a moment. */
+interface Expected {
+  readonly at: number;
+  readonly job: Promise<Job | undefined>;
+  /** The same, once it is there. */
+  found?: Job | undefined;
+}
+
 /** Wakes the parked jobs of one queue through one of its workers. */
 export class BullmqAdapter implements QueueAdapter {
   readonly #name: string;
   readonly #worker: JobWorker;
   readonly #jobs: JobClass;
   readonly #engine: Engine;
-  readonly #expected = new Map<
-    string,
-    { readonly at: number; readonly job: Promise<Job | undefined> }
-  >();
+  readonly #expected = new Map<string, Expected>();
 
   constructor(name: string, worker: JobWorker, job: Job, engine: Engine) {
     this.#name = name;
@@ -48,9 +53,19 @@ export class BullmqAdapter implements QueueAdapter {
       this.#expected.delete(position);
     }
     const job = this.#find(waiter);
+    const expected: Expected = { at, job };
+    this.#expected.set(waiter.position, expected);
     // The call that uses it handles the failure.
-    job.catch(() => undefined);
-    this.#expected.set(waiter.position, { at, job });
+    job.then((found) => (expected.found = found)).catch(() => undefined);
+  }
+
+  wakeNow(waiter: StoredWaiter): Promise<JobState> | undefined {
+    const expected = this.#expected.get(waiter.position);
+    const job = expected?.found;
+    if (expected === undefined || job === undefined || !isRun(job, waiter)) return undefined;
+    if (this.#engine.clock.now() - expected.at >= FRESH) return undefined;
+    this.#expected.delete(waiter.position);
+    return this.#promote(job).catch(() => "unknown");
   }
 
   async wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
@@ -58,20 +73,7 @@ export class BullmqAdapter implements QueueAdapter {
       const job = await this.#findExpected(waiter);
       if (job === undefined) return "gone";
       if (!isRun(job, waiter)) return jobStateOf(await job.getState());
-      // Sent together: `promote` alone puts the job behind all waiting jobs of its queue. The priority is the present one.
-      const sending = Promise.allSettled([
-        job.promote(),
-        job.changePriority({ priority: job.priority, lifo: true }),
-      ]);
-      onSent?.();
-      const [promoted] = await sending;
-      if (promoted.status === "fulfilled") {
-        const name = nameOf(job);
-        this.#engine.parkedJobs.delete(name);
-        this.#engine.events.emit("woken", { job: name, queue: job.queueName });
-        return "woken";
-      }
-      return isGone(promoted.reason) ? jobStateOf(await job.getState()) : "unknown";
+      return await this.#promote(job, onSent);
     } catch {
       // The queue does not answer: the reservation expires, and passes to the next waiter.
       return "unknown";
@@ -91,6 +93,23 @@ export class BullmqAdapter implements QueueAdapter {
     } catch {
       return "unknown";
     }
+  }
+
+  async #promote(job: Job, onSent?: () => void): Promise<JobState> {
+    // Sent together: `promote` alone puts the job behind all waiting jobs of its queue. The priority is the present one.
+    const sending = Promise.allSettled([
+      job.promote(),
+      job.changePriority({ priority: job.priority, lifo: true }),
+    ]);
+    onSent?.();
+    const [promoted] = await sending;
+    if (promoted.status === "fulfilled") {
+      const name = nameOf(job);
+      this.#engine.parkedJobs.delete(name);
+      this.#engine.events.emit("woken", { job: name, queue: job.queueName });
+      return "woken";
+    }
+    return isGone(promoted.reason) ? jobStateOf(await job.getState()) : "unknown";
   }
 
   async #findExpected(waiter: StoredWaiter): Promise<Job | undefined> {

@@ -42,6 +42,7 @@ export class UnheldLock implements InternalLock {
   readonly heldSlots = undefined;
   readonly age = 0;
   readonly handedOver = undefined;
+  readonly wokeNext = false;
 
   remaining(): number {
     return 0;

@@ -154,7 +154,7 @@ async function runProcessor(
   return { outcome, loss, cancelledBy };
 }
 
-/** Releases the lock, and waits until the next waiter is woken: its job is then the next that the worker finds. */
+/** Releases the lock, and wakes the next waiter before the job ends: its job is then the next that the worker finds. */
 async function release(
   activation: Activation,
   lock: InternalLock,
@@ -170,9 +170,21 @@ async function release(
   const supersedes = completes && waiter?.replaceable === true;
   const done = supersedes ? positionWhenDone(job, waiter, engine.clock.wall()) : "";
   const keepsRetry = waiter?.keepsRetries === true && runsAgain(activation, settled);
-  const released = await lock.releaseAfter(holdFor, done, keepsRetry);
+  const releasing = finishRelease(activation, lock, lock.releaseAfter(holdFor, done, keepsRetry));
+  // The next job is woken, and its request will find the release on the masters: nothing waits for their answers.
+  if (succeeded && lock.wokeNext) engine.finish(releasing);
+  else await releasing;
+}
+
+async function finishRelease(
+  activation: Activation,
+  lock: InternalLock,
+  releasing: Promise<"released" | "expired">,
+): Promise<void> {
+  const { settings } = activation;
+  const released = await releasing;
   const { handedOver } = lock;
-  if (handedOver !== undefined) await within(engine.clock, handedOver, LONGEST_WAKE);
+  if (handedOver !== undefined) await within(settings.engine.clock, handedOver, LONGEST_WAKE);
   if (logsLock(settings, lock)) await activation.log(`${released} ${describe(lock)}`);
 }
 

@@ -38,6 +38,11 @@ export class Attempts {
     this.#start(request, requester, settle, failed);
   }
 
+  /** As {@link first}. */
+  once(request: AcquireRequest): Promise<AcquireOutcome> {
+    return new Promise((resolve, reject) => this.first(request, resolve, reject));
+  }
+
   /** Tries again for a waiter that is in the wait lists. */
   again(request: AcquireRequest, waiter: Waiter): Promise<AcquireOutcome> {
     const requester = this.#requesterOf(waiter, true, false);

@@ -64,7 +64,7 @@ export async function forceRelease(
   }
   cancelRequests.ask({ key, holder }, NO_POSITION, reason);
   const name = slotName(key, holder?.slot ?? 0);
-  const handOver = waitLists.handOver([name], token, 0);
+  const handOver = waitLists.handOver([name], token, 0, false);
   const { masters, names, process } = context;
   const releasing = {
     names,

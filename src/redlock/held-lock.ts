@@ -59,6 +59,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
   #loss: LockLostError | undefined;
   #releasing: Promise<"released" | "expired"> | undefined;
   #handedOver: Promise<unknown> | undefined;
+  #wokeNext = false;
 
   constructor(parts: HeldLockParts, lease: Lease, { interval, scoped, job }: Holding) {
     this.scoped = scoped;
@@ -163,6 +164,10 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     return this.#handedOver;
   }
 
+  get wokeNext(): boolean {
+    return this.#wokeNext;
+  }
+
   get age(): number {
     return this.#parts.clock.now() - this.#grantedAt;
   }
@@ -213,7 +218,8 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     // In the same tick, so that no extend can follow the release.
     this.#heartbeat.stop();
     const held = this.age;
-    const handOver = waitLists.handOver(slots, fencingToken, holdFor);
+    const handOver = waitLists.handOver(slots, fencingToken, holdFor, keepsRetry);
+    this.#wokeNext = handOver.isEarly;
     const { skipped } = waitLists;
     const released = await this.#lease.release(handOver, { holdFor, skipped, done, keepsRetry });
     this.#handedOver = handOver.woken;

@@ -13,6 +13,8 @@ export interface InternalLock extends Lock {
   readonly age: number;
   /** After the release: resolves when the next waiters have been woken; `undefined` when there are none. */
   readonly handedOver: Promise<unknown> | undefined;
+  /** Once a release has begun: whether the next waiter has been woken together with it. */
+  readonly wokeNext: boolean;
   /** Ends the lock for its user: the signal aborts. The keys stay taken until {@link Lock.release}. */
   lose(reason: LossReason): void;
   /** @throws {LockLostError} when the lock was lost; not when it was released. */

@@ -15,6 +15,8 @@ import { conflictOf, failureOf, ReplacedError } from "./outcomes.ts";
  */
 const SHORTEST_POLL = 50;
 const LONGEST_POLL = 1_000;
+/** The first waiter may be woken before the release has reached all masters: it tries again after so many ms. */
+const EARLY_TRIES = [1, 4];
 /** A waiter that was not woken for so many ms tries again, and joins the wait lists again. */
 const LONGEST_SLEEP = 10_000;
 
@@ -25,6 +27,13 @@ export interface WaitLoopParts {
   readonly events: SafeEmitter;
   /** Aborts when the `Redlock` closes. */
   readonly closing: AbortSignal;
+}
+
+/** Whether a job that was woken can have come before the release of its key. */
+function mayBeEarly(outcome: AcquireOutcome, { job }: AcquireRequest): boolean {
+  if (outcome.kind !== "conflict" || job?.listed !== true) return false;
+  const { holder } = outcome;
+  return holder !== undefined && holder.ahead === 0 && !holder.reservation;
 }
 
 /** What follows a first attempt that was not granted: waiting and further attempts. */
@@ -49,6 +58,11 @@ export class WaitLoop {
     const attempts = this.#attempts;
     const signals = [closing, ...stops];
     let outcome = first;
+    for (const ms of EARLY_TRIES) {
+      if (!mayBeEarly(outcome, request) || attempts.isStopped(request)) break;
+      await new Promise<void>((resolve) => clock.timer(ms, resolve));
+      outcome = await attempts.once(request);
+    }
     let live: LiveWaiter | undefined;
     let poll = SHORTEST_POLL;
     let waiter = job?.waiter;

@@ -22,6 +22,8 @@ export class HandOver {
   /** For each key that has waiters. */
   #tallies: (ReservationTally | undefined)[] | undefined;
   #wakings: Promise<void>[] | undefined;
+  /** Whether a waiter was woken together with the release. */
+  isEarly = false;
 
   constructor(context: LockContext, released: Released, watcherOf: (key: string) => KeyWatcher) {
     this.#context = context;

@@ -68,9 +68,9 @@ export class KeyWatcher implements Task {
     this.#checkBy(this.#now() + ms + SLACK);
   }
 
-  /** The key is about to be released, in this very tick. */
-  beforeRelease(): void {
-    this.#reservations.beforeRelease();
+  /** The key is about to be released, in this very tick. @returns whether a parked job was woken. */
+  beforeRelease(): boolean {
+    return this.#reservations.beforeRelease();
   }
 
   /** Receives what a master answered when the key was released. */

@@ -22,6 +22,11 @@ export interface QueueAdapter {
   wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState>;
   /** Fetches what is needed to wake a waiter, which is likely in a moment. Must not throw. */
   prefetch(waiter: StoredWaiter): void;
+  /**
+   * Wakes a waiter in this very tick, if what is needed for that has just been fetched. Must not throw.
+   * @returns as {@link wake}; `undefined` when nothing was sent.
+   */
+  wakeNow(waiter: StoredWaiter): Promise<JobState> | undefined;
   /** Reads the state of a job. Must not throw. */
   stateOf(waiter: StoredWaiter): Promise<JobState>;
 }

@@ -6,7 +6,7 @@ import { askMasters, ReservationTally } from "./reservation-tally.ts";
 import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
 import { type Wakeups, reservationMs } from "./wakeups.ts";
-import { isAbsentee, isArriving, isRetry, queueIdIn } from "./waiter.ts";
+import { isAbsentee, isArriving, isRetry, limitOf, queueIdIn } from "./waiter.ts";
 
 /** Milliseconds between two checks while a live waiter of this process waits, or while masters are silent. */
 export const CHECK_INTERVAL = 1_000;
@@ -31,6 +31,10 @@ export class Reservations {
   readonly #unresponsive: UnresponsiveQueues;
   /** The waiter after the last one that got the reservation. */
   #next: StoredWaiter | undefined;
+  /** The waiter that was woken together with the release, before the masters have named it. */
+  #wokenEarly:
+    | { readonly waiter: StoredWaiter; readonly at: number; readonly state: Promise<JobState> }
+    | undefined;
   /** The waiter that keeps the reservation without being woken, because it waits for other keys. */
   #kept: { readonly position: string; readonly until: number } | undefined;
   /** The last waiter that the reservation was to pass on from. */
@@ -48,15 +52,24 @@ export class Reservations {
     this.#unresponsive = unresponsive;
   }
 
-  /** The key is about to be released, in this very tick. */
-  beforeRelease(): void {
+  /**
+   * The key is about to be released, in this very tick. The next waiter, if it is known, is woken at once: its request for the key
+   * arrives after the release, which reserves the key for it.
+   * @returns whether a parked job was woken.
+   */
+  beforeRelease(): boolean {
     const next = this.#next;
     this.#next = undefined;
-    if (next === undefined) return;
+    if (next === undefined) return false;
     const wake = this.#wakeups.live.get(next.position);
-    // The request of a live waiter of this process travels right behind the release, which reserves the key for it.
-    if (wake === undefined) this.#wakeups.prefetch(next);
-    else wake();
+    if (wake !== undefined) {
+      wake();
+      return false;
+    }
+    const state = this.#wakeups.wakeNow(next);
+    if (state === undefined) this.#wakeups.prefetch(next);
+    else this.#wokenEarly = { waiter: next, at: this.#now(), state };
+    return state !== undefined;
   }
 
   /** Keeps the free key for `life` ms for a waiter that is not to be woken yet. */
@@ -80,7 +93,10 @@ export class Reservations {
     onSent: () => void,
   ): Promise<NextCheck> {
     tally.chosen = head;
-    this.#next = next[0];
+    const [second] = next;
+    this.#next = second;
+    // With a limit, holders in other processes hand over to the same waiters: the next one is not known.
+    if (second !== undefined && limitOf(second) === 1) this.#wakeups.prefetch(second);
     this.#unresponsive.named(queueIdIn(head.position), tally.askedAt);
     if (this.#wakeups.hasExpired(head)) {
       const state = await this.#wakeups.stateOf(head);
@@ -89,8 +105,21 @@ export class Reservations {
     }
     this.#wakeups.note(head);
     this.#context.slotChoice.reserved(this.#key, head);
-    tally.gone = (await this.#wakeups.wake(head, onSent)) === "gone";
+    tally.gone = (await this.#wake(tally, head, onSent)) === "gone";
     return tally.gone ? await this.#dropGone(head, next) : undefined;
+  }
+
+  /** Wakes a waiter, unless it was woken together with the release. */
+  #wake({ askedAt }: ReservationTally, head: StoredWaiter, onSent: () => void): Promise<JobState> {
+    const early = this.#wokenEarly;
+    this.#wokenEarly = undefined;
+    const isWoken =
+      early?.waiter.position === head.position &&
+      early.waiter.record === head.record &&
+      early.at >= askedAt;
+    if (!isWoken) return this.#wakeups.wake(head, onSent);
+    onSent();
+    return early.state;
   }
 
   /** Makes all masters reserve the key for the chosen waiter, once for each late answer that differs. */

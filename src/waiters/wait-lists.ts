@@ -191,12 +191,16 @@ export class WaitLists {
   /**
    * Receives what masters answer when the keys are released under `token`, and wakes the next waiters.
    * @param holdFor milliseconds for which the keys stay taken.
+   * @param keepsRetry whether the keys stay reserved for the job that releases them.
    */
-  handOver(keys: readonly string[], token: number, holdFor: number): HandOver {
-    if (holdFor === 0 && this.#watchers.size > 0) {
-      for (const key of keys) this.#watchers.get(key)?.beforeRelease();
+  handOver(keys: readonly string[], token: number, holdFor: number, keepsRetry: boolean): HandOver {
+    const handOver = new HandOver(this.#context, { keys, token, holdFor }, this.#watcherOf);
+    if (holdFor === 0 && !keepsRetry && this.#watchers.size > 0) {
+      for (const key of keys) {
+        if (this.#watchers.get(key)?.beforeRelease() === true) handOver.isEarly = true;
+      }
     }
-    return new HandOver(this.#context, { keys, token, holdFor }, this.#watcherOf);
+    return handOver;
   }
 
   /** The record of a waiter in a wait list. */

@@ -57,6 +57,11 @@ export function isArriving({ record }: Pick<StoredWaiter, "record">): boolean {
   return record.startsWith("a");
 }
 
+/** How many holders a waiter allows. */
+export function limitOf({ record }: Pick<StoredWaiter, "record">): number {
+  return parseWaiterRecord(record)?.limit ?? 1;
+}
+
 /** Whether a waiter is live in a process. */
 export function isLive({ record }: Pick<StoredWaiter, "record">): boolean {
   return record.startsWith("l");

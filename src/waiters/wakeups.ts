@@ -72,6 +72,11 @@ export class Wakeups {
     }
   }
 
+  /** Wakes a parked waiter in this very tick, before its key is free; `undefined` when that cannot be done. */
+  wakeNow(waiter: StoredWaiter): Promise<JobState> | undefined {
+    return this.#adapterOf(waiter)?.wakeNow(waiter);
+  }
+
   /** Wakes a waiter that has the reservation; `onSent` runs when the request is sent. */
   async wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
     const wakeLive = this.live.get(waiter.position);
