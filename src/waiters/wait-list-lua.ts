@@ -98,6 +98,18 @@ local function restOf(prefix, name)
   if rest ~= -2 then return rest end
   return math.min(${RESERVATION}, math.max(0, redis.call('PTTL', prefix .. '@reserved:' .. name)))
 end
+-- The slots that a waiter can have are due when they can be free: once in a call for each queue.
+local function setSlotsDue(list, position, record, rest)
+  local limit, id = limitOf(record), queueIdOf(position)
+  list.due = list.due or {}
+  if isLive(record) or list.due[id] then return end
+  list.due[id] = true
+  for slot = 0, limit - 1 do
+    local name = limit > 1 and slotName(list.key, slot) or list.name
+    if limit > 1 then rest = restOf(list.prefix, name) end
+    setDue(list.prefix, name, position, record, rest < 0 and ${RESERVATION} or rest + ${SLACK})
+  end
+end
 -- What is in the way ends in \`rest\` ms unless it is extended; -1 without an end.
 local function join(list, position, priority, record, rest)
   local rank = redis.call('ZRANK', list.waiters, position)
@@ -107,12 +119,7 @@ local function join(list, position, priority, record, rest)
   redis.call('ZADD', list.waiters, priority, position)
   redis.call('HSET', list.records, position, record)
   noteServed(list.prefix, position)
-  local limit = limitOf(record)
-  for slot = 0, limit - 1 do
-    local name = limit > 1 and slotName(list.key, slot) or list.name
-    if limit > 1 then rest = restOf(list.prefix, name) end
-    setDue(list.prefix, name, position, record, rest < 0 and ${RESERVATION} or rest + ${SLACK})
-  end
+  setSlotsDue(list, position, record, rest)
   local front = skippedFront(list)
   local last = front and redis.call('ZRANK', list.waiters, front)
   if last and redis.call('ZRANK', list.waiters, position) <= last then redis.call('HDEL', list.records, '<') end
