@@ -181,7 +181,7 @@ export class Reservations {
   async #dropGone(head: StoredWaiter, next: readonly StoredWaiter[]): Promise<NextCheck> {
     const stuck = this.#stuckAt(head);
     if (stuck !== undefined) return stuck;
-    // @protection a waiter that has missed no reservation stays in the wait list
+    // A waiter that has missed no reservation stays in the wait list, though it is active.
     const states = await Promise.all(next.map((waiter) => this.#wakeups.stateOf(waiter)));
     const firstAlive = states.findIndex((state) => state !== "gone");
     const alsoGone = next.slice(0, firstAlive === -1 ? undefined : firstAlive);

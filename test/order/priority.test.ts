@@ -95,8 +95,8 @@ test.each([
   ['priority: found "1", expected an integer from 0 to 2097151', { priority: "1" }],
   ["priority: found null, expected an integer from 0 to 2097151", { priority: null }],
   ['lifo: found "yes", expected a boolean', { lifo: "yes" }],
-  ['prio: found an unknown option, expected "priority"?', { prio: 1 }],
-  ["options: found undefined, expected an object with priority or lifo", undefined],
+  ["prio: found an unknown option, expected one of priority, lifo", { prio: 1 }],
+  ["options: found nothing, expected an object with priority or lifo", undefined],
 ])("%s: is refused, and the job keeps its priority", async (message, options) => {
   const redlock = bench.redlock();
   const queue = bench.queue();

@@ -242,7 +242,6 @@ export class SimulatedWaitLists {
 
   forgetGrant(list: WaitList, token: number, position: string): void {
     const held = this.#holder(list, heldField(list));
-    // @protection a grant that is rolled back makes no holder
     const isRolledBack = held?.position === position && held.token <= token;
     if (isRolledBack) this.#redis.hdel(list.newest, heldField(list));
   }
