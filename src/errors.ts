@@ -67,6 +67,8 @@ export interface LockConflict {
    * else absent.
    */
   reserved?: true;
+  /** True when the caller runs under the lock that is in its way, so that a wait would have no end; else absent. */
+  own?: true;
   /** Milliseconds until the key expires without an extend, or until its reservation expires. */
   retryAfter: number;
   /** How many waiters of its own queue are before the caller, if it is near the front; else how many wait in all. */
@@ -78,7 +80,7 @@ export interface LockConflict {
   waiting?: number;
 }
 
-/** Another client holds the key, or the key is reserved for a waiter. Nothing is wrong; try again later. */
+/** Another client holds the key, or the key is reserved for a waiter. Nothing is wrong, unless it is `own`; try again later. */
 export class LockConflictError extends RedlockError implements LockConflict {
   override readonly name = "LockConflictError";
   readonly code = "ERR_REDLOCK_CONFLICT";
@@ -87,6 +89,7 @@ export class LockConflictError extends RedlockError implements LockConflict {
   readonly holder: Holder | undefined;
   readonly limit?: number;
   readonly reserved?: true;
+  readonly own?: true;
   readonly retryAfter: number;
   readonly ahead: number;
   readonly waiting?: number;
@@ -98,6 +101,7 @@ export class LockConflictError extends RedlockError implements LockConflict {
     this.holder = conflict.holder;
     if (conflict.limit !== undefined) this.limit = conflict.limit;
     if (conflict.reserved === true) this.reserved = true;
+    if (conflict.own === true) this.own = true;
     this.retryAfter = conflict.retryAfter;
     this.ahead = conflict.ahead;
     if (conflict.waiting !== undefined) this.waiting = conflict.waiting;

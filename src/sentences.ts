@@ -6,6 +6,10 @@ export function describeConflict(conflict: LockConflict): string {
   const { key, holder, limit, reserved, retryAfter } = conflict;
   const what = quoteKeys([key]);
   const ms = Math.round(retryAfter);
+  if (conflict.own === true) {
+    const taken = limit === undefined ? "is held" : `has ${limit} of ${limit} slots taken`;
+    return `${what} ${taken} by the caller itself, ${describeHolder(holder)}: use the lock that it was given; the key is released only when the caller is done`;
+  }
   if (limit !== undefined && (reserved === true || holder !== undefined)) {
     return `${what} has ${limit} of ${limit} slots taken, ${describeSlot(conflict, ms)}`;
   }

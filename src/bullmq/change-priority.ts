@@ -1,10 +1,16 @@
 import type { Job } from "bullmq";
+import { checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { LockConfigError } from "../errors.ts";
+import { describeValue } from "../sentences.ts";
 import { type Redlock, engineOf } from "../redlock/redlock.ts";
 import { FRONT, moveWaiter } from "../waiters/move-operation.ts";
 import { workerOf } from "./bullmq-job.ts";
 import { keysWaitedFor } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { readQueueId } from "./queue-id.ts";
+
+/** The largest priority that BullMQ takes for a new job. Its `changePriority` checks none. */
+const LARGEST_PRIORITY = 2 ** 21 - 1;
 
 /**
  * Changes the priority of a job, as `job.changePriority` does, also in the wait lists of the keys that the job is parked for: it
@@ -13,13 +19,16 @@ import { readQueueId } from "./queue-id.ts";
  * With `lifo`, the job comes before all others of its priority; several such jobs keep their order. A job that waits in its slot
  * (`onConflict: "wait"`) keeps its position. A lock master that does not answer has the new priority when the job joins again.
  * @param redlock a client of the lock masters on which the job waits.
+ * @param options `priority` is an integer from 0, which comes before all others, to 2,097,151. @defaultValue 0 and false
+ * @throws {LockConfigError} for an option that BullMQ does not take.
  * @throws {RedlockClosedError} for a closed `Redlock`; what BullMQ throws.
  */
 export async function changePriority(
   redlock: Redlock,
   job: Job,
-  { priority = 0, lifo = false }: { readonly priority?: number; readonly lifo?: boolean },
+  options: { readonly priority?: number; readonly lifo?: boolean },
 ): Promise<void> {
+  const { priority, lifo } = checkOptions(options);
   const engine = engineOf(redlock);
   engine.assertOpen();
   await job.changePriority({ priority, lifo });
@@ -31,4 +40,18 @@ export async function changePriority(
   const { position } = waiterOf(job, queueId, false);
   const moved = lifo ? priority - FRONT : priority;
   await moveWaiter(engine.context, { keys, position, priority: moved });
+}
+
+function checkOptions(options: { readonly priority?: unknown; readonly lifo?: unknown }): {
+  priority: number;
+  lifo: boolean;
+} {
+  requireObject("options", options, "an object with priority or lifo");
+  refuseUnknownOptions("", options, ["priority", "lifo"]);
+  const { priority = 0, lifo = false } = options;
+  if (typeof lifo !== "boolean") {
+    throw new LockConfigError({ path: "lifo", found: describeValue(lifo), expected: "a boolean" });
+  }
+  const bounds = { min: 0, max: LARGEST_PRIORITY, unit: "an integer" };
+  return { priority: checkNumber("priority", priority, bounds), lifo };
 }

@@ -4,6 +4,7 @@ import { quoteKeys } from "../sentences.ts";
 import type { Lock } from "../lock/lock.ts";
 import { within } from "../pause.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";
+import { inScope } from "../redlock/scopes.ts";
 import { type Activation, activate } from "./activation.ts";
 import { isControlError, unrecoverableError } from "./control-errors.ts";
 import { describeAsHolder } from "./holder.ts";
@@ -142,7 +143,8 @@ async function runProcessor(
   try {
     const { cancelled } = activation;
     if (cancelled !== undefined) throw cancelled;
-    const value = await processor(job, jobToken ?? "", jobSignal.signal, lock);
+    const { signal } = jobSignal;
+    const value = await inScope(lock, () => processor(job, jobToken ?? "", signal, lock));
     outcome = { kind: "returned", value };
   } catch (error) {
     outcome = { kind: "threw", error };

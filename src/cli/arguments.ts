@@ -9,6 +9,7 @@ const OPTIONS = {
   node: { type: "string", multiple: true },
   cacert: { type: "string" },
   reason: { type: "string" },
+  slot: { type: "string" },
   for: { type: "string" },
   force: { type: "boolean" },
   "dry-run": { type: "boolean" },
@@ -60,6 +61,12 @@ export function readKey(command: string, { operands }: Pick<Invocation, "operand
   const [key, ...more] = operands;
   if (key !== undefined && more.length === 0) return key;
   throw new UsageError(`${command} takes one key, as in: bullmq-redlock ${command} account:42`);
+}
+
+/** Reads `--slot`: a number from 0; `undefined` when it is not given. @throws {UsageError} */
+export function readSlot(text: string | undefined): number | undefined {
+  if (text === undefined || /^\d{1,4}$/.test(text)) return text === undefined ? text : Number(text);
+  throw new UsageError(`--slot: found "${text}", expected a number from 0, as inspect shows it`);
 }
 
 /** Bounds of `--timeout` where it limits the answer of one master, in ms. */

@@ -2,6 +2,7 @@ import type { JobInspection } from "../bullmq/inspect-job.ts";
 import { holderName } from "../describe/describe-key.ts";
 import { count, duration, moment, shellWord } from "../describe/words.ts";
 import { printable } from "../printable.ts";
+import type { AwaitedKey } from "../redlock/awaited-keys.ts";
 import { type Screen, titledTable, wrap } from "./screen.ts";
 
 /** What BullMQ knows of a job, beside its state. Times are milliseconds since 1970. */
@@ -24,17 +25,26 @@ type Found = JobInspection & Facts;
 /** Shows why a job does not run. */
 export function showJob(found: Found, out: Screen): void {
   out.say(out.paint("bold", `job ${printable(found.job)} ${headline(found)}`));
-  const rows = found.keys.map(({ key, holder, position, waiting }) => [
-    printable(key),
-    holder ? holderName(holder) : "(none now)",
-    holder?.since === undefined ? "-" : duration(Date.now() - holder.since),
-    `${position} of ${waiting}`,
-  ]);
+  const rows = found.keys.flatMap(rowsOf);
   if (rows.length > 0) {
     out.say("", ...titledTable(out, [["KEY", "HOLDER", "FOR", "POSITION"], ...rows]));
   }
   const sentences = advise(found).flatMap((sentence) => wrap(sentence, ""));
   if (sentences.length > 0) out.say("", ...sentences);
+}
+
+/** The holders of a key, a row each. */
+function rowsOf({ key, holders, position, waiting }: AwaitedKey): string[][] {
+  const first = [printable(key), `${position} of ${waiting}`] as const;
+  const described = holders.map((holder) => [
+    holder.slot === undefined ? holderName(holder) : `slot ${holder.slot}: ${holderName(holder)}`,
+    holder.since === undefined ? "-" : duration(Date.now() - holder.since),
+  ]);
+  if (described.length === 0) described.push(["(none now)", "-"]);
+  return described.map((columns, row) => {
+    const [name, at] = row === 0 ? first : ["", ""];
+    return [name, ...columns, at];
+  });
 }
 
 function headline(found: Found): string {

@@ -8,7 +8,7 @@ import { isHold } from "../redlock/hold.ts";
 import type { KeyInspection } from "../redlock/inspect.ts";
 import type { SlotInspection } from "../redlock/inspect-slots.ts";
 import type { Redlock } from "../redlock/redlock.ts";
-import { ANSWER_TIMEOUT, readKey, readTimeout } from "./arguments.ts";
+import { ANSWER_TIMEOUT, readKey, readSlot, readTimeout } from "./arguments.ts";
 import { type Command, EXIT, type ExitCode, UsageError } from "./command.ts";
 import { MASTER_HELP, MASTER_OPTIONS, readingWith } from "./connect.ts";
 
@@ -19,7 +19,7 @@ const CHECK_INTERVAL = 250;
 
 export const release: Command = {
   summary: "end a hold, or remove the lock of a holder as the last resort",
-  takes: [...MASTER_OPTIONS, "force", "dry-run", "reason"],
+  takes: [...MASTER_OPTIONS, "force", "dry-run", "reason", "slot"],
   help: `Usage: bullmq-redlock release [options] KEY
 
 Ends a hold, see hold. Any other lock is removed with --force only. First the command
@@ -32,6 +32,8 @@ ttl. The value of another program is never removed.
 ${MASTER_HELP}
   --force         remove the lock of a holder that has not released it
   --reason TEXT   the reason, for the log of the job; required with --force
+  --slot N        the holder in that slot of a key with a limit; default: a hold, or else
+                  the oldest holder
   --dry-run       report what may run twice, and remove nothing
   --timeout TIME  how long to watch whether the holder extends; default 10s
   --json          write JSON; durations are milliseconds
@@ -49,6 +51,7 @@ file; 3 too few masters answered.`,
       throw new UsageError('release --force takes a reason, as in: --reason "worker-3 hangs"');
     }
     const patience = readTimeout(options.timeout, WATCH);
+    const slot = readSlot(options.slot);
     const say = (...lines: string[]): void => {
       if (!json) out.say(...lines);
     };
@@ -61,17 +64,26 @@ file; 3 too few masters answered.`,
       async ({ redlock }) => {
         const inspection = await redlock.inspect(key);
         const { holders, waiting } = inspection;
-        // Of several holders a hold, else the oldest.
-        const holder = holders.find(isHold) ?? inspection.holder;
+        const holder =
+          slot === undefined
+            ? (holders.find(isHold) ?? inspection.holder)
+            : holders.find((each) => (each.slot ?? 0) === slot);
         const now = summarise(inspection, Date.now());
         const found = { holder, waiting, hold: isHold(holder), alive: undefined, removed: false };
         say(headline(now));
         if (!inspection.locked && holders.length === 0) return report(found, EXIT.ok);
+        if (slot !== undefined && isFree(inspection, slot)) {
+          say(`No client holds slot ${slot}.`);
+          return report(found, EXIT.ok);
+        }
         if (holder?.fencingToken === undefined) {
           say(whyNot(now));
           return report(found, EXIT.finding);
         }
         if (holder.slot !== undefined) say(`Slot ${holder.slot}: ${holderName(holder)}`);
+        if (slot === undefined && holders.length > 1) {
+          say(`It is one of ${holders.length} holders; --slot N chooses another.`);
+        }
         const isIdle = found.hold || holder.kept === true;
         const watched = isIdle ? undefined : await watch(redlock, inspection, holder, patience);
         if (watched?.sign === "gone") {
@@ -118,6 +130,13 @@ interface Watched {
   readonly holder: Holder;
   /** At the end. */
   readonly last: KeyInspection;
+}
+
+/** Whether no master reports a holder in that slot. */
+function isFree({ nodes, slots }: KeyInspection, slot: number): boolean {
+  const whole = slot === 0 && slots === undefined ? nodes : [];
+  const known = slots?.find((each) => each.slot === slot)?.nodes ?? whole;
+  return known.every(({ state }) => state !== "held" && state !== "foreign");
 }
 
 function whyNot({ state, quorum }: KeySummary): string {

@@ -157,8 +157,9 @@ export function formatReleaser({
   keepsRetry = false,
   skipped,
 }: Releaser): (string | number)[] {
-  const { position, run, process, queueId } = requester;
-  return [position, run, process, queueId, done, keepsRetry ? 1 : 0, ...skipped.map(formatSkipped)];
+  const { position, run, process, queueId, behind } = requester;
+  const flags = [keepsRetry ? 1 : 0, behind === undefined ? 0 : 1];
+  return [position, run, process, queueId, done, ...flags, ...skipped.map(formatSkipped)];
 }
 
 /** Writes the limits, the prefix, and the position for the hook `onExtend`; nothing for a lock without limits and that hook. */

@@ -64,7 +64,11 @@ export class Acquirer {
       const first = (outcome: AcquireOutcome): void => {
         if (outcome.kind === "granted" && !this.#attempts.isStopped(request)) {
           settle(this.#take(request, outcome, startedAt, false));
-        } else this.#wait(request, outcome, startedAt).then(settle, failed);
+        } else {
+          const waiting = this.#wait(request, outcome, startedAt).finally(() => this.#end());
+          // Not by closures: V8 finds the caller that waits by the functions of its promise alone.
+          waiting.then(resolve, reject);
+        }
       };
       this.#attempts.first(request, first, failed);
     });

@@ -8,7 +8,9 @@ export interface AwaitedKey {
   key: string;
   /** The holder that a quorum names, the oldest one of several. */
   holder: Holder | undefined;
-  /** Milliseconds until the holder's lock expires unless it is extended, by the master that keeps it longest. */
+  /** All holders that a quorum names, the oldest first: with a limit there may be several, each with its `slot`. */
+  holders: Holder[];
+  /** Milliseconds until the lock of `holder` expires unless it is extended, by the master that keeps it longest. */
   expiresIn: number | undefined;
   /** The position of the job in the wait list, from 1. */
   position: number;
@@ -26,7 +28,8 @@ export async function findAwaitedKeys(
   keys: readonly string[],
 ): Promise<AwaitedKey[]> {
   const found = keys.map(async (key): Promise<AwaitedKey[]> => {
-    const { holder, nodes, slots = [{ holder, nodes }], waiting } = await inspectKey(context, key);
+    const inspection = await inspectKey(context, key);
+    const { holder, holders, nodes, slots = [{ holder, nodes }], waiting } = inspection;
     let before = 0;
     for await (const waiter of walkPositions(context, key)) {
       before += 1;
@@ -35,7 +38,8 @@ export async function findAwaitedKeys(
       const held = slots.find((slot) => slot.holder?.fencingToken === token);
       const ends = held?.nodes.flatMap(({ expiresIn }) => expiresIn ?? []) ?? [];
       const expiresIn = holder === undefined ? undefined : Math.max(...ends);
-      return [{ key, holder, expiresIn, position: before, waiting: Math.max(before, waiting) }];
+      const counts = { position: before, waiting: Math.max(before, waiting) };
+      return [{ key, holder, holders, expiresIn, ...counts }];
     }
     return [];
   });

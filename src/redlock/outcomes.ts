@@ -39,6 +39,7 @@ export function failureOf(
 export function conflictOf(
   holder: KeyHolder | undefined,
   request: AcquireRequest,
+  { own = false } = {},
 ): LockConflictError {
   const expiresIn = holder === undefined || holder.expiresIn < 0 ? request.ttl : holder.expiresIn;
   const { keys, limits } = request;
@@ -51,6 +52,7 @@ export function conflictOf(
     holder: holder === undefined || holder.reservation ? undefined : toHolder(holder, slot),
     ...(limit === 1 ? {} : { limit }),
     ...(holder?.reservation === true ? { reserved: true } : {}),
+    ...(own ? { own: true } : {}),
     retryAfter: expiresIn,
     ahead: holder?.ahead ?? 0,
     ...(holder === undefined || holder.waiting < 0 ? {} : { waiting: holder.waiting }),

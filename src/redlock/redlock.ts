@@ -18,6 +18,7 @@ import { inspectKey, type KeyInspection, type WaiterInspection } from "./inspect
 import { type ListedKey, listKeys, listLocks } from "./list.ts";
 import { REAL_RUNTIME, type Runtime } from "./make-context.ts";
 import type { RedlockOptions } from "./options.ts";
+import { inScope } from "./scopes.ts";
 import type { RedlockStatus } from "./status.ts";
 import { type WakeResult, wakeKey } from "./wake.ts";
 import { walkWaiters } from "./walk-waiters.ts";
@@ -89,7 +90,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     requireFunction("routine", routine, "a function to run under the lock");
     const lock = await this.#engine.acquire(keys, options, true);
     try {
-      const value = await routine(lock);
+      const value = await inScope(lock, () => routine(lock));
       lock.assertNotLost();
       return value;
     } finally {

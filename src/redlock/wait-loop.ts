@@ -8,6 +8,7 @@ import type { AcquireRequest } from "./acquire-request.ts";
 import type { Attempts, Granted } from "./attempts.ts";
 import { LiveWaiter } from "./live-waiter.ts";
 import { conflictOf, failureOf, ReplacedError } from "./outcomes.ts";
+import { isHeldByCaller, isHeldInScope } from "./scopes.ts";
 
 /**
  * The release of another program's lock wakes no waiter: while such a lock is in the way, a waiter tries again after this
@@ -78,6 +79,12 @@ export class WaitLoop {
         if (outcome.holder?.later !== undefined) throw new ReplacedError(outcome.holder.later);
         const conflict = conflictOf(outcome.holder, request);
         if (tries === 0) this.#emit(conflict, job);
+        // A job does not wait for itself: it asks for its keys before it runs.
+        if (job?.job === undefined && isHeldInScope(conflict)) {
+          await Promise.resolve();
+          const own = isHeldByCaller(conflict);
+          if (own) throw conflictOf(outcome.holder, request, { own });
+        }
         const left = request.waitTimeout - (clock.now() - startedAt);
         if (left <= 0) {
           staysListed = job?.waiter !== undefined;

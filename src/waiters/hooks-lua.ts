@@ -12,12 +12,13 @@ local function requesterOf(argv, from)
 end
 -- The first of the wait list and of jobs that have not joined it, if that is before a requester that keeps to the order.
 local function firstBefore(list, requester)
-  local position, priority, argv, last = requester.position, requester.strict, requester.argv, lastHolder(list)
+  local position, priority, argv = requester.position, requester.strict, requester.argv
+  local last, holder = lastHolders(list)
   local head = redis.call('ZRANGE', list.waiters, 0, 0, 'WITHSCORES')
   local first, lowest = head[1] or position, tonumber(head[2] or priority)
   for i = requester.others, #argv, 2 do
     local other, score = argv[i + 1], tonumber(argv[i])
-    if other ~= last and (score < lowest or (score == lowest and other < first)) then first, lowest = other, score end
+    if other ~= last and other ~= holder and (score < lowest or (score == lowest and other < first)) then first, lowest = other, score end
   end
   if first ~= position and (lowest < priority or (lowest == priority and first < position)) then return first end
 end
@@ -63,10 +64,10 @@ local function onConflict(prefix, key, requester, token, rest, isNew, limit)
     end
   end
   if isNew and requester.strict then
-    local argv, last = requester.argv, lastHolder(list)
+    local argv, last, holder = requester.argv, lastHolders(list)
     for i = requester.others, #argv, 2 do
       local other = argv[i + 1]
-      if other ~= last and not redis.call('HGET', list.records, other) then
+      if other ~= last and other ~= holder and not redis.call('HGET', list.records, other) then
         join(list, other, argv[i], requester.absentRecord, rest)
       end
     end
@@ -93,12 +94,15 @@ local function onExtend(prefix, key, token, position)
 end
 local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast)
   local position, done, keeps = argv[from], argv[from + 4], argv[from + 5] == '1' and isLast and not rest
+  local strict = argv[from + 6] == '1'
   -- The usual case.
-  if not rest and done == '' and not keeps and redis.call('EXISTS', prefix .. '@waiters:' .. keyOfSlot(key)) == 0 then return end
+  if not rest and not strict and done == '' and not keeps and redis.call('EXISTS', prefix .. '@waiters:' .. keyOfSlot(key)) == 0 then return end
   local list = waitListOf(prefix, key)
+  if strict and not isHeld then pcall(forgetGrant, list, token, position) end
   if isHeld then
     if position ~= '' then leaveRun(list, position, tonumber(argv[from + 1])) end
     if done ~= '' then pcall(noteDone, list, done) end
+    if strict then pcall(noteReleased, list, token, position) end
     if keeps then
       local ok, reply = pcall(keepForRetry, list, token, position)
       return ok and reply or nil
@@ -106,7 +110,7 @@ local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast)
     if not rest then
       -- A full server refuses; the key is free all the same.
       local ok, reply = pcall(function()
-        return serve(list, token, argv[from + 2], argv[from + 3], skippedOf(prefix, argv, from + 6))
+        return serve(list, token, argv[from + 2], argv[from + 3], skippedOf(prefix, argv, from + 7))
       end)
       return ok and reply or nil
     end

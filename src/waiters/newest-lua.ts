@@ -5,7 +5,8 @@ import { RETENTION } from "../lock/stored-lock.ts";
  *
  * - `^` in the records of a wait list: the latest position that waits, and replaces the earlier ones.
  * - `P@newest:<key>`, a hash: `done`, the latest position that has succeeded; `held`, `<token>:<position>` of the
- *   last holder, and `held:<slot>` of that of a further slot.
+ *   last grant, and `held:<slot>` of that of a further slot; `last`, the same of the last release in strict order, also of a holder
+ *   that this master has not granted the key.
  */
 export const NEWEST_LUA = `
 local function newestOf(list)
@@ -35,7 +36,17 @@ local function laterHolder(list, token, position)
   local held, later = string.match(redis.call('HGET', newestOf(list), heldField(list)) or '', '^(%d+):(.*)$')
   return token and held == token and later > position and later or nil
 end
--- The last holder comes before no waiter, though its queue may not know yet that it is done.
-local function lastHolder(list)
-  return string.match(redis.call('HGET', newestOf(list), 'held') or '', '^%d+:(.*)$')
+local function noteReleased(list, token, position)
+  local last = string.match(redis.call('HGET', newestOf(list), 'last') or '', '^%d+')
+  if not last or above(token, last) then noteNewest(list, 'last', token .. ':' .. position) end
+end
+-- A grant that is rolled back makes no holder.
+local function forgetGrant(list, token, position)
+  local held, holder = string.match(redis.call('HGET', newestOf(list), heldField(list)) or '', '^(%d+):(.*)$')
+  if holder == position and not above(held, token) then redis.call('HDEL', newestOf(list), heldField(list)) end
+end
+-- The last holders come before no waiter, though their queue may not know yet that they are done.
+local function lastHolders(list)
+  local newest = redis.call('HMGET', newestOf(list), 'last', heldField(list))
+  return string.match(newest[1] or '', '^%d+:(.*)$'), string.match(newest[2] or '', '^%d+:(.*)$')
 end`;

@@ -6,7 +6,7 @@ import { askMasters, ReservationTally } from "./reservation-tally.ts";
 import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
 import { type Wakeups, reservationMs } from "./wakeups.ts";
-import { isAbsentee, isArriving, isRetry, limitOf, queueIdIn } from "./waiter.ts";
+import { isArriving, isRetry, limitOf, queueIdIn } from "./waiter.ts";
 
 /** Milliseconds between two checks while a live waiter of this process waits, or while masters are silent. */
 export const CHECK_INTERVAL = 1_000;
@@ -99,7 +99,7 @@ export class Reservations {
     if (second !== undefined && limitOf(second) === 1) this.#wakeups.prefetch(second);
     this.#unresponsive.named(queueIdIn(head.position), tally.askedAt);
     if (this.#wakeups.hasExpired(head)) {
-      const state = await this.#wakeups.stateOf(head);
+      const state = await this.#wakeups.stateAfterExpiry(head);
       tally.gone = state === "gone" || state === "active";
       return await this.#passFrom(head, state, next);
     }
@@ -152,7 +152,7 @@ export class Reservations {
     if (this.#isKept(position)) return await this.#confirmKept(waiter);
     // Another process has reserved the key for it once more.
     if (this.#wakeups.hasExpired(waiter)) {
-      return await this.#passFrom(waiter, await this.#wakeups.stateOf(waiter));
+      return await this.#passFrom(waiter, await this.#wakeups.stateAfterExpiry(waiter));
     }
     if (dissent && !isArriving(waiter))
       await this.#reserveOnAll(waiter, reservationMs(waiter), false);
@@ -210,12 +210,8 @@ export class Reservations {
   async #dropGone(head: StoredWaiter, next: readonly StoredWaiter[]): Promise<NextCheck> {
     const stuck = this.#stuckAt(head);
     if (stuck !== undefined) return stuck;
-    const states = await Promise.all(
-      // A job that has not asked for its key yet has missed no reservation.
-      next.map(async (waiter) =>
-        isAbsentee(waiter) ? "on-its-way" : await this.#wakeups.stateOf(waiter),
-      ),
-    );
+    // A waiter that has missed no reservation stays in the wait list, though it is active.
+    const states = await Promise.all(next.map((waiter) => this.#wakeups.stateOf(waiter)));
     const firstAlive = states.findIndex((state) => state !== "gone");
     const alsoGone = next.slice(0, firstAlive === -1 ? undefined : firstAlive);
     return { kind: "now", gone: [head, ...alsoGone] };

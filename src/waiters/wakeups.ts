@@ -104,14 +104,19 @@ export class Wakeups {
     return (await this.#adapterOf(waiter)?.wake(waiter)) ?? "unknown";
   }
 
-  /**
-   * The state of a waiter whose reservation has expired. A live waiter has missed it, and joins again if its process lives; so does
-   * an arriving one whose queue reports that it is not parked. Nothing is known of the jobs of other queues.
-   */
+  /** The state of a waiter that has missed no reservation. Nothing is known of the jobs of other queues. */
   async stateOf(waiter: StoredWaiter): Promise<JobState> {
     if (this.live.has(waiter.position)) return "on-its-way";
     if (isLive(waiter)) return "gone";
-    const state = (await this.#adapterOf(waiter)?.stateOf(waiter)) ?? "unknown";
+    return (await this.#adapterOf(waiter)?.stateOf(waiter)) ?? "unknown";
+  }
+
+  /**
+   * The state of a waiter whose reservation has expired. A live waiter has missed it, and joins again if its process lives; so does
+   * an arriving one whose queue reports that it is not parked.
+   */
+  async stateAfterExpiry(waiter: StoredWaiter): Promise<JobState> {
+    const state = await this.stateOf(waiter);
     const hasMissed = isArriving(waiter) && (state === "on-its-way" || state === "active");
     return hasMissed ? "gone" : state;
   }

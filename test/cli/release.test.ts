@@ -24,11 +24,56 @@ describe("release", () => {
     const second = await redlock.acquire("account", { holder: "an export", limit: 2 });
     const { out } = await ask("--force", "--reason", REASON);
     expect(out).toMatch(/^account has 2 of 2 slots taken/);
-    expect(out).toContain(`Slot ${first.slot}: an import\nThe holder is alive: `);
+    expect(out).toContain(
+      `Slot ${first.slot}: an import\nIt is one of 2 holders; --slot N chooses another.\nThe holder is alive: `,
+    );
     expect(out).toContain("Removed, for the reason: ");
     await expect.poll(() => first.signal.aborted, { timeout: 10_000 }).toBe(true);
     expect(second.held).toBe(true);
     await second.release();
+  });
+
+  it("examines and removes the holder of the slot that is named", async () => {
+    const first = await redlock.acquire("account", { holder: "an import", limit: 3 });
+    const second = await redlock.acquire("account", { holder: "an export", limit: 3 });
+    const free = [0, 1, 2].find((slot) => slot !== first.slot && slot !== second.slot);
+    const none = await ask("--slot", String(free), "--force", "--reason", REASON);
+    expect(none.code).toBe(0);
+    expect(none.out).toMatch(
+      new RegExp(`^account has 2 of 3 slots taken\nNo client holds slot ${free}.\n$`),
+    );
+    const { code, out } = await ask(
+      "--slot",
+      `${second.slot}`,
+      "--force",
+      "--reason",
+      REASON,
+      "--json",
+    );
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject({
+      holder: { text: "an export", slot: second.slot },
+      removed: true,
+    });
+    await expect.poll(() => second.signal.aborted, { timeout: 10_000 }).toBe(true);
+    expect(first.held).toBe(true);
+    await first.release();
+  });
+
+  it.each(["x", "-1", "1.5", ""])("refuses --slot=%s", async (slot) => {
+    expect(await ask(`--slot=${slot}`)).toMatchObject({
+      code: 2,
+      notes: expect.stringContaining(
+        `--slot: found "${slot}", expected a number from 0, as inspect shows it`,
+      ),
+    });
+  });
+
+  it("takes slot 0 for the holder of a key without a limit", async () => {
+    await using lock = await redlock.acquire("account", { holder: "an import" });
+    const dry = await ask("--slot", "0", "--dry-run", "--json");
+    expect(JSON.parse(dry.out)).toMatchObject({ holder: { fencingToken: lock.fencingToken } });
+    expect(await ask("--slot", "1")).toMatchObject({ code: 0 });
   });
 
   it("reports what may run twice, and removes nothing without --force or in a dry run", async () => {

@@ -81,6 +81,38 @@ describe("why", () => {
     });
   });
 
+  it("names all holders of a key with a limit, each with its slot", async () => {
+    const limit = { limit: 2 };
+    await using a = await redlock.acquire("account:42", { ...limit, holder: "an import" });
+    await using b = await redlock.acquire("account:42", { ...limit, holder: "an export" });
+    const processor = withLock({ redlock, key: "account:42", ...limit }, async () => {});
+    const worker = new Worker("invoices", processor, {
+      connection: { url: queueNodes.urls[0]! },
+    });
+    onTestFinished(async () => await worker.close());
+    const parked = next("parked");
+    const job = await queue.add("a", {});
+    await parked;
+    await expect
+      .poll(async () => (await redlock.inspect("account:42")).waiting, { timeout: 10_000 })
+      .toBe(1);
+    const { out } = await ask(`bull:invoices:${job.id}`);
+    expect(out).toMatch(
+      new RegExp(
+        `\\n +KEY +HOLDER +FOR +POSITION\\n +account:42 +slot ${a.slot}: an import +\\S+ \\S+ +1 of 1\\n +slot ${b.slot}: an export +\\S+ \\S+ *\\n\\n`,
+      ),
+    );
+    const json = await ask(`bull:invoices:${job.id}`, "--json");
+    const [key] = JSON.parse(json.out).keys;
+    expect(key).toMatchObject({
+      holder: { text: "an import" },
+      holders: [
+        { text: "an import", slot: a.slot },
+        { text: "an export", slot: b.slot },
+      ],
+    });
+  });
+
   it("names the other reason of a job that waits for no key", async () => {
     const waiting = await queue.add("a", { account: 42 });
     const late = await queue.add("a", { account: 42 }, { delay: 60_000 });

@@ -44,6 +44,24 @@ function at(n: number): string {
   return `100000000000${n}:q:0001:7`;
 }
 
+/** A requester in strict order, behind others. */
+function inStrictOrder(owner: string, token: number, n: number, others: number[]) {
+  const behind = {
+    priority: 0,
+    record: "a0@here",
+    others: others.map((other) => ({ position: at(other), priority: 0 })),
+  };
+  const joins = { priority: 0, record: `a1@${owner}`, replaces: false };
+  const requester = {
+    ...identity(owner, token).requester,
+    position: at(n),
+    run: 1,
+    joins,
+    behind,
+  };
+  return { ...identity(owner, token), requester, ttl: 60_000 };
+}
+
 describe("the script of a master", () => {
   it("grants a free key, and names the holder of a taken one", async () => {
     const mine = { ...identity("me", 100), ttl: 60_000, holder: "job 1: a:b" };
@@ -162,23 +180,7 @@ describe("the script of a master", () => {
   });
 
   it("keeps a free key from a position that others come before, and lets those join", async () => {
-    const asking = (owner: string, token: number, n: number, others: number[]) => {
-      const behind = {
-        priority: 0,
-        record: "a0@here",
-        others: others.map((other) => ({ position: at(other), priority: 0 })),
-      };
-      const joins = { priority: 0, record: `a1@${owner}`, replaces: false };
-      const requester = {
-        ...identity(owner, token).requester,
-        position: at(n),
-        run: 1,
-        joins,
-        behind,
-      };
-      return { ...identity(owner, token), requester, ttl: 60_000 };
-    };
-    expect(await ask(acquireOperation, asking("two", 100, 2, [1]))).toMatchObject({
+    expect(await ask(acquireOperation, inStrictOrder("two", 100, 2, [1]))).toMatchObject({
       status: "busy",
       holders: [{ id: at(1), reservation: true, ahead: 1, waiting: 1 }],
     });
@@ -186,10 +188,28 @@ describe("the script of a master", () => {
     const records = async (): Promise<object> => await client.hgetall(names.waiter("k"));
     expect(await records()).toEqual({ [at(1)]: "a0@here", [at(2)]: "a1@two" });
     // Also without naming it: it is in the wait list.
-    const three = await ask(acquireOperation, asking("three", 101, 3, []));
+    const three = await ask(acquireOperation, inStrictOrder("three", 101, 3, []));
     expect(three).toMatchObject({ status: "busy", holders: [{ id: at(1) }] });
-    expect(await ask(acquireOperation, asking("one", 102, 1, []))).toEqual({ status: "granted" });
+    expect(await ask(acquireOperation, inStrictOrder("one", 102, 1, []))).toEqual({
+      status: "granted",
+    });
     expect(await records()).toEqual({ [at(2)]: "a1@two", [at(3)]: "a1@three" });
+  });
+
+  it("waits for a position whose grant was rolled back, and not for one that has released", async () => {
+    const one = inStrictOrder("one", 100, 1, []);
+    const release = { ...one, held: true, holdFor: 0, skipped: [], done: "" };
+    await ask(acquireOperation, one);
+    await ask(releaseOperation, { ...release, held: false });
+    const refused = { status: "busy", holders: [{ id: at(1), reservation: true }] };
+    expect(await ask(acquireOperation, inStrictOrder("two", 101, 2, [1]))).toMatchObject(refused);
+    // It won on the other masters.
+    await ask(releaseOperation, { ...release, token: 102 });
+    const client = redisClient(servers.urls[0] ?? "");
+    await client.del(names.reservation("k"), names.waiters("k"), names.waiter("k"));
+    expect(await ask(acquireOperation, inStrictOrder("two", 103, 2, [1]))).toEqual({
+      status: "granted",
+    });
   });
 
   it("takes several keys all or none", async () => {

@@ -86,3 +86,35 @@ test("a job that waits for no key changes its priority as by itself", async () =
   expect((await queue.getJob(id!))!.priority).toBe(2);
   expect(await waitersOf(redlock)).toBe(0);
 });
+
+test.each([
+  ["priority: found -1, expected an integer from 0 to 2097151", { priority: -1 }],
+  ["priority: found NaN, expected an integer from 0 to 2097151", { priority: Number.NaN }],
+  ["priority: found 1.5, expected an integer from 0 to 2097151", { priority: 1.5 }],
+  ["priority: found 2097152, expected an integer from 0 to 2097151", { priority: 2_097_152 }],
+  ['priority: found "1", expected an integer from 0 to 2097151', { priority: "1" }],
+  ["priority: found null, expected an integer from 0 to 2097151", { priority: null }],
+  ['lifo: found "yes", expected a boolean', { lifo: "yes" }],
+  ["prio: found an unknown option, expected one of priority, lifo", { prio: 1 }],
+  ["options: found nothing, expected an object with priority or lifo", undefined],
+])("%s: is refused, and the job keeps its priority", async (message, options) => {
+  const redlock = bench.redlock();
+  const queue = bench.queue();
+  const { id } = await queue.add("charge", {}, { priority: 5 });
+  const job = (await queue.getJob(id!))!;
+
+  const refused = changePriority(redlock, job, options as object);
+
+  await expect(refused).rejects.toMatchObject({ code: "ERR_REDLOCK_CONFIG", message });
+  expect((await queue.getJob(id!))!.priority).toBe(5);
+});
+
+test("the largest priority of BullMQ is taken", async () => {
+  const queue = bench.queue();
+  const { id } = await queue.add("charge", {}, { priority: 2_097_151 });
+
+  await changePriority(bench.redlock(), (await queue.getJob(id!))!, { priority: 2_097_151 });
+
+  expect((await queue.getJob(id!))!.priority).toBe(2_097_151);
+  await expect(queue.add("charge", {}, { priority: 2_097_152 })).rejects.toThrow("Priority");
+});

@@ -32,13 +32,14 @@ export class SimulatedHooks {
     position: string,
     { priority, others }: NonNullable<Requester["behind"]>,
   ): string | undefined {
-    const last = this.#lists.lastHolder(list);
+    const holders = this.#lists.lastHolders(list);
     const [head = [position, priority]] = this.#redis.zrange(list.waiters, 0, 1);
     let [first, lowest] = head;
     for (const other of others) {
       const isBefore =
         other.priority < lowest || (other.priority === lowest && other.position < first);
-      if (other.position !== last && isBefore) [first, lowest] = [other.position, other.priority];
+      if (!holders.includes(other.position) && isBefore)
+        [first, lowest] = [other.position, other.priority];
     }
     if (first === position) return undefined;
     return lowest < priority || (lowest === priority && first < position) ? first : undefined;
@@ -99,9 +100,10 @@ export class SimulatedHooks {
       }
     }
     if (isNew && behind !== undefined) {
-      const last = this.#lists.lastHolder(list);
+      const holders = this.#lists.lastHolders(list);
       for (const other of behind.others) {
-        if (other.position === last || this.#redis.hget(list.records, other.position)) continue;
+        const isKnown = this.#redis.hget(list.records, other.position) !== undefined;
+        if (isKnown || holders.includes(other.position)) continue;
         this.#lists.join(list, other.position, other.priority, behind.record, rest);
       }
     }
@@ -152,9 +154,12 @@ export class SimulatedHooks {
   ): ReservationReply | undefined {
     const { position, run, process, queueId } = requester;
     const list = waitListOf(names, key);
+    const isStrict = requester.behind !== undefined;
+    if (isStrict && !isHeld) this.#lists.forgetGrant(list, token, position);
     if (isHeld) {
       if (position !== "") this.#lists.leaveRun(list, position, run);
       if (done !== "") this.#lists.noteDone(list, done);
+      if (isStrict) this.#lists.noteReleased(list, token, position);
       // @protection a failed job keeps its key
       if (keepsRetry && isLast && rest === undefined) {
         return this.#lists.keepForRetry(list, token, position);

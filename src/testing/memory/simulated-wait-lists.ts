@@ -230,16 +230,33 @@ export class SimulatedWaitLists {
   }
 
   laterHolder(list: WaitList, token: number | undefined, position: string): string | undefined {
-    const [, held, later = ""] = this.#held(list) ?? [];
-    return Number(held) === token && later > position ? later : undefined;
+    const held = this.#holder(list, heldField(list));
+    const isLater = held !== undefined && held.token === token && held.position > position;
+    return isLater ? held.position : undefined;
   }
 
-  lastHolder(list: WaitList): string | undefined {
-    return this.#held(list)?.[2];
+  noteReleased(list: WaitList, token: number, position: string): void {
+    const last = this.#holder(list, "last")?.token ?? 0;
+    if (token > last) this.noteNewest(list, "last", `${token}:${position}`);
   }
 
-  #held(list: WaitList): RegExpExecArray | null {
-    return /^(\d+):([^]*)$/.exec(this.#redis.hget(list.newest, heldField(list)) ?? "");
+  forgetGrant(list: WaitList, token: number, position: string): void {
+    const held = this.#holder(list, heldField(list));
+    const isRolledBack = held?.position === position && held.token <= token;
+    if (isRolledBack) this.#redis.hdel(list.newest, heldField(list));
+  }
+
+  lastHolders(list: WaitList): readonly (string | undefined)[] {
+    return ["last", heldField(list)].map((field) => this.#holder(list, field)?.position);
+  }
+
+  #holder(
+    { newest }: WaitList,
+    field: string,
+  ): { readonly token: number; readonly position: string } | undefined {
+    const [, token, position = ""] =
+      /^(\d+):([^]*)$/.exec(this.#redis.hget(newest, field) ?? "") ?? [];
+    return token === undefined ? undefined : { token: Number(token), position };
   }
 }
 

@@ -36,6 +36,20 @@ describe("the real wrapper over simulated masters and queues", () => {
     300_000,
   );
 
+  it.each([
+    ["strict order", 18],
+    ["strict order", 69],
+    ["strict order, deploys", 20],
+    ["strict order, deploys", 29],
+  ])(
+    "does so with a seed that once showed a violation: %s, %i",
+    async (name, seed) => {
+      const scenario = JOB_SCENARIOS.find((each) => each.name === name)!;
+      expect(violationsOf([await simulateJobs(scenario, seed)])).toEqual([]);
+    },
+    300_000,
+  );
+
   it("does so for 10,000 jobs whose workers are deployed over", () => {
     expect(deployed.reduce((sum, { jobs }) => sum + jobs, 0)).toBeGreaterThan(10_000);
   });

@@ -24,7 +24,7 @@ export type JobViolation =
   | "too many activations"
   /** A job on a free key, or a job with several keys, waited for too long. */
   | "starved"
-  /** A job got its key before another that was ahead of it in the wait list or, in strict order, in its queue. */
+  /** A job got its key before another that was ahead of it in the wait list or, in strict order, that a worker had taken up. */
   | "order"
   /** A job got its key between an attempt that failed, or was killed, and the next attempt of the same job. */
   | "overtaken"
@@ -57,8 +57,6 @@ const SERVED_BOUND = 3_000;
 const JOINING = 20;
 /** Milliseconds until a key is kept for a job that has begun: its first extend is under way. */
 const EXTENDING = 10;
-/** Milliseconds after a release within which the key may have gone past a job that was about to be parked. */
-const HANDING_OVER = 100;
 
 /** Sees everything, at the true time. */
 export class JobOracle {
@@ -319,18 +317,16 @@ export class JobOracle {
   }
 
   /**
-   * All jobs before this one have begun, since BullMQ takes jobs up in their order, except those that join the wait list while
-   * the key is handed over.
+   * All jobs before this one that workers have taken up have begun, whether they are active, parked or woken by now. The jobs of
+   * dead workers may be overtaken until a worker takes them up again.
    */
   #checkStrictOrder(queue: JobQueue, id: string, key: string): void {
     const job = queue.jobs.get(id);
     for (const other of queue.jobs.values()) {
-      const isTakenUp = other.state === "delayed" || other.state === "active";
+      const isOver = other.state === "completed" || other.state === "failed";
+      const isTakenUp = other.attemptsStarted > 0 && !isOver && other.lock?.host.dead !== true;
       if (job === undefined || !isTakenUp || !other.keys.includes(key)) continue;
       if (this.#begun.has(nameOf(queue, other.id))) continue;
-      const released = this.#released.get(key) ?? -Infinity;
-      const isHandedOver = this.#timeline.now < released + HANDING_OVER;
-      if (isHandedOver && other.since > released - JOINING) continue;
       if (isBefore(other, job)) this.report("order", `${id} before ${other.id}`);
     }
   }

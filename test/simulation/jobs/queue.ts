@@ -1,3 +1,4 @@
+import type { Host } from "../host.ts";
 import type { Timeline } from "../timeline.ts";
 
 /** States of a job, by BullMQ's names. */
@@ -35,7 +36,8 @@ export interface StoredJob {
   delayedUntil: number;
   /** Since when it has been in its state. */
   since: number;
-  lock: { token: string; until: number } | undefined;
+  /** That of the last worker, also when it has expired; absent when a worker has moved the job. */
+  lock: { token: string; until: number; host: Host } | undefined;
   result: unknown;
   /** What the library has written into it. */
   fields: Readonly<Record<string, string>>;
@@ -118,8 +120,8 @@ export class JobQueue {
     this.jobs.delete(id);
   }
 
-  /** Takes the next job, under the lock of `token`. */
-  moveToActive(token: string, lockDuration: number): StoredJob | undefined {
+  /** Gives the next job to a worker of that process, under the lock of `token`. */
+  moveToActive(token: string, lockDuration: number, host: Host): StoredJob | undefined {
     this.#promoteDue();
     if (this.paused) return undefined;
     const [first] = this.#prioritized;
@@ -128,7 +130,7 @@ export class JobQueue {
     if (job === undefined) return undefined;
     this.#prioritized.delete(job.id);
     this.#enter(job, "active");
-    job.lock = { token, until: this.wall + lockDuration };
+    job.lock = { token, until: this.wall + lockDuration, host };
     job.attemptsStarted += 1;
     return { ...job };
   }
@@ -192,7 +194,6 @@ export class JobQueue {
       if (job?.state !== "active" || (job.lock !== undefined && job.lock.until > this.wall))
         continue;
       job.stalledCounter += 1;
-      job.lock = undefined;
       // However often it stalled: a run kills more workers than a job would survive.
       this.#enter(job, "waiting");
       this.#wait.unshift(id);

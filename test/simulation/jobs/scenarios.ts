@@ -157,7 +157,7 @@ function faulty(
   });
 }
 
-/** No job starts before an earlier job of its key and queue, whichever worker has taken that up. */
+/** No job starts before an earlier job of its key and queue, whichever living worker has taken that up. */
 const STRICT: Partial<JobScenario> = {
   policies: { order: "strict" },
   ordered: "strictly",
@@ -222,7 +222,6 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   }),
   scenario("strict order, deploys", {
     ...STRICT,
-    ordered: false,
     jobs: [STREAM],
     hold: 300,
     duration: 30_000,

@@ -93,10 +93,10 @@ export class SimulatedWorker {
   }
 
   async #serve(slot: number): Promise<void> {
-    const { queue, processor } = this.parts;
+    const { queue, processor, host } = this.parts;
     for (let reservation = 1; this.closing === undefined; reservation++) {
       const token = `worker-${this.#id}:${slot}:${reservation}`;
-      const stored = await this.send(() => queue.moveToActive(token, LOCK_DURATION));
+      const stored = await this.send(() => queue.moveToActive(token, LOCK_DURATION, host));
       if (stored === undefined) {
         await this.#nextJob();
         continue;
