@@ -1,6 +1,6 @@
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { Job } from "bullmq";
-import { WAIT_FIELD, waitOf } from "../bullmq/job-wait.ts";
+import { parseWait, WAIT_FIELD } from "../bullmq/job-wait.ts";
 import { addressOf } from "../dashboard/address.ts";
 import { LockConfigError } from "../errors.ts";
 import type { Engine } from "../redlock/engine.ts";
@@ -96,8 +96,9 @@ export class RedlockAdapter extends BullMQAdapter {
     const waits = jobs.map(async (job): Promise<WaitingJob | undefined> => {
       if (!mayWait(job)) return undefined;
       const field = await client.hget(this.getQueueKey(job.id ?? ""), WAIT_FIELD);
-      const wait = field === null ? undefined : waitOf(job, field);
-      return wait && { job, keys: wait.keys, since: wait.since };
+      if (field === null) return undefined;
+      const { keys, parkedSince: since } = parseWait(job, field);
+      return since === undefined ? undefined : { job, keys, since };
     });
     return (await Promise.all(waits)).filter((wait) => wait !== undefined);
   }

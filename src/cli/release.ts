@@ -6,7 +6,7 @@ import type { Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { isHold } from "../redlock/hold.ts";
 import type { KeyInspection } from "../redlock/inspect.ts";
-import type { SlotInspection } from "../redlock/inspect-slots.ts";
+import { nodesOf } from "../redlock/inspect-slots.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { ANSWER_TIMEOUT, readKey, readTimeout } from "./arguments.ts";
 import { type Command, EXIT, type ExitCode, UsageError } from "./command.ts";
@@ -151,14 +151,6 @@ function successorOf(waiting: number): string {
   return waiting === 0
     ? "The key is free."
     : `The first of its waiters (${count(waiting, "waiter")}) is being woken.`;
-}
-
-/** What each master knows about the key, or about the slot of a holder. */
-function nodesOf(
-  { nodes, slots = [] }: KeyInspection,
-  { fencingToken }: Holder,
-): SlotInspection["nodes"] {
-  return slots.find(({ holder }) => holder?.fencingToken === fencingToken)?.nodes ?? nodes;
 }
 
 /** Watches whether the holder extends its lock: then it expires later, on some master, than it did at the last check. */

@@ -1,6 +1,6 @@
+import { slotName } from "../lock/slots.ts";
 import { printable } from "../printable.ts";
 import { isHold } from "../redlock/hold.ts";
-import { storedName } from "../redlock/inspect-slots.ts";
 import { isAnswer, isForgetful, isStuck, type KeySummary, nodesThat, placesOf } from "./summary.ts";
 import { duration, list, shellQuoted, shellWord } from "./words.ts";
 
@@ -77,7 +77,7 @@ function adviseOnSlots(summary: KeySummary, prefix: string): string[] {
   return [
     ...state,
     "If the process of a holder has died, its slot is free when it expires. If a holder hangs, end its process; its slot then expires.",
-    `Do not delete ${prefix}${printable(key)} or ${prefix}${printable(storedName(key, 1))} on the masters: the holder and the next one would run at the same time.`,
+    `Do not delete ${prefix}${printable(key)} or ${prefix}${printable(slotName(key, 1))} on the masters: the holder and the next one would run at the same time.`,
   ];
 }
 
@@ -153,7 +153,7 @@ function adviseOnStuck(summary: KeySummary, prefix: string): string[] {
   return placesOf(summary).flatMap(({ slot, nodes }) => {
     const stuck = nodes.filter(isStuck).map(({ node }) => node);
     if (stuck.length === 0) return [];
-    const name = `${prefix}${printable(storedName(summary.key, slot))}`;
+    const name = `${prefix}${printable(slotName(summary.key, slot))}`;
     const effect =
       stuck.length <= nodes.length - summary.quorum
         ? "these masters cannot vote for the key"

@@ -1,7 +1,7 @@
 import type { Holder } from "../errors.ts";
 import { type HoldingJob, readHoldingJob, storedTextOf } from "../redlock/holder.ts";
 import type { KeyInspection, WaiterInspection } from "../redlock/inspect.ts";
-import type { NodeInspection, SlotInspection } from "../redlock/inspect-slots.ts";
+import { type NodeInspection, nodesOf, type SlotInspection } from "../redlock/inspect-slots.ts";
 
 /** A holder, summed up over the answers of all masters. Durations are milliseconds. */
 export interface HolderSummary {
@@ -112,8 +112,7 @@ export function summarise(inspection: KeyInspection, now: number): KeySummary {
   const voting = nodes.filter((node) => isAnswer(node) && !isForgetful(node)).length;
   const taken = slots === undefined ? Number(locked) : slots.filter((slot) => slot.locked).length;
   const holders = inspection.holders.map((holder) => {
-    const place = slots?.find((slot) => slot.holder === holder) ?? inspection;
-    return summariseHolder(holder, place.nodes, quorum, now);
+    return summariseHolder(holder, nodesOf(inspection, holder), quorum, now);
   });
   const [oldest] = holders;
   return {

@@ -1,6 +1,7 @@
 import type { Holder } from "../errors.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { inspectKey } from "./inspect.ts";
+import { nodesOf } from "./inspect-slots.ts";
 import { walkPositions } from "./walk-waiters.ts";
 
 /** A key that a job waits for. */
@@ -26,15 +27,14 @@ export async function findAwaitedKeys(
   keys: readonly string[],
 ): Promise<AwaitedKey[]> {
   const found = keys.map(async (key): Promise<AwaitedKey[]> => {
-    const { holder, nodes, slots = [{ holder, nodes }], waiting } = await inspectKey(context, key);
+    const inspection = await inspectKey(context, key);
+    const { holder, waiting } = inspection;
     let before = 0;
     for await (const waiter of walkPositions(context, key)) {
       before += 1;
       if (waiter.position !== position) continue;
-      const token = holder?.fencingToken;
-      const held = slots.find((slot) => slot.holder?.fencingToken === token);
-      const ends = held?.nodes.flatMap(({ expiresIn }) => expiresIn ?? []) ?? [];
-      const expiresIn = holder === undefined ? undefined : Math.max(...ends);
+      const ends = holder && nodesOf(inspection, holder).flatMap((node) => node.expiresIn ?? []);
+      const expiresIn = ends && Math.max(...ends);
       return [{ key, holder, expiresIn, position: before, waiting: Math.max(before, waiting) }];
     }
     return [];
