@@ -1,11 +1,10 @@
+import { wrongOption } from "../check-options.ts";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { Job } from "bullmq";
 import { parseWait, WAIT_FIELD } from "../bullmq/job-wait.ts";
 import { addressOf } from "../dashboard/address.ts";
-import { LockConfigError } from "../errors.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
-import { describeValue } from "../sentences.ts";
 import { describeWaits, type WaitingJob } from "./describe-waits.ts";
 
 /** The link that bull-board shows beside the name of a job. */
@@ -121,9 +120,5 @@ function checkAddress(dashboard: unknown): string | undefined {
   if (typeof dashboard === "string" && /^(?:\/|https?:\/\/)[^?#]*$/.test(dashboard)) {
     return dashboard.replace(/\/+$/, "");
   }
-  throw new LockConfigError({
-    path: "dashboard",
-    found: describeValue(dashboard),
-    expected: 'the address of the dashboard, such as "/locks"',
-  });
+  throw wrongOption("dashboard", dashboard, 'the address of the dashboard, such as "/locks"');
 }

@@ -1,7 +1,14 @@
 import { slotName } from "../lock/slots.ts";
 import { printable } from "../printable.ts";
 import { isHold } from "../redlock/hold.ts";
-import { isAnswer, isForgetful, isStuck, type KeySummary, nodesThat, placesOf } from "./summary.ts";
+import {
+  hasAnswered,
+  isForgetful,
+  isStuck,
+  type KeySummary,
+  nodesThat,
+  placesOf,
+} from "./summary.ts";
 import { duration, list, shellQuoted, shellWord } from "./words.ts";
 
 /** What {@link adviseOnVotes} needs to know. */
@@ -133,7 +140,7 @@ export function adviseOnVotes(summary: VoteSummary): string[] {
       "No master has a guard yet: no client has used these masters, or all of them lost their memory. The first client may have to wait; this shows for how long: bullmq-redlock doctor",
     ];
   }
-  const silent = nodesThat(summary, (node) => !isAnswer(node));
+  const silent = nodesThat(summary, (node) => !hasAnswered(node));
   const until =
     quorumIn === undefined
       ? "Locks are unavailable"
@@ -170,7 +177,7 @@ function adviseOnStuck(summary: KeySummary, prefix: string): string[] {
 
 function adviseOnSilent(summary: KeySummary): string[] {
   const { state, voting, quorum } = summary;
-  const silent = nodesThat(summary, (node) => !isAnswer(node));
+  const silent = nodesThat(summary, (node) => !hasAnswered(node));
   if (silent.length === 0) return [];
   const certainty =
     state === "unclear"

@@ -5,7 +5,7 @@ import { readHoldingJob, storedTextOf } from "../redlock/holder.ts";
 import type { WaiterInspection } from "../redlock/inspect.ts";
 import type { NodeInspection } from "../redlock/inspect-slots.ts";
 import { advise } from "./advise.ts";
-import { type HolderSummary, isAnswer, isTaken, type KeySummary } from "./summary.ts";
+import { type HolderSummary, hasAnswered, isTaken, type KeySummary } from "./summary.ts";
 import { count, duration, moment } from "./words.ts";
 
 /** A part of the description of a key: a title above facts or sentences. */
@@ -148,7 +148,7 @@ function waitingSection({ waiting, waiters }: KeySummary, now: number): Section 
 
 function nodesSection({ nodes, holder, slots, limit, quorum }: KeySummary): Section {
   const describe = (node: NodeInspection, index: number): string => {
-    if (slots === undefined || !isAnswer(node)) return describeNode(node, holder);
+    if (slots === undefined || !hasAnswered(node)) return describeNode(node, holder);
     const taken = slots.filter((slot) => slot.nodes[index]?.state !== "free").length;
     return `${taken} of ${limit} slots taken`;
   };

@@ -1,5 +1,5 @@
+import { wrongOption } from "../check-options.ts";
 import { LockConfigError, LockKeyError } from "../errors.ts";
-import { describeValue } from "../sentences.ts";
 import { callOf, describeJob, type KeyJob } from "./job.ts";
 import { checkLimit, LIMIT_EXPECTED } from "./normalise.ts";
 import { createTemplate } from "./template.ts";
@@ -41,7 +41,7 @@ function readTemplate(path: string, text: string): Limit {
   const fixed = [...literals, ...placeholders.map(({ fallback = "" }) => fallback)];
   if (fixed.some((part) => /\D/.test(part))) {
     const expected = `${LIMIT_EXPECTED}, or a template of one such as "{{data.limit}}"`;
-    throw new LockConfigError({ path, found: describeValue(text), expected });
+    throw wrongOption(path, text, expected);
   }
   if (placeholders.length === 0) return readLimit(path, Number(text));
   const template = createTemplate("limit", text, { literals, placeholders }, (value) => value);

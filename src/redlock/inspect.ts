@@ -11,6 +11,7 @@ import {
   surveySlots,
   withoutAttempts,
 } from "./inspect-slots.ts";
+import { isAnswer } from "../sentences.ts";
 import { answersOf, type KeyReply, longestList, readKey } from "./read-key.ts";
 
 /** A waiter of a key. */
@@ -142,8 +143,4 @@ function withoutQuarantine(
   vote: NodeInspection["vote"],
 ): Pick<NodeInspection, "vote" | "quarantine"> {
   return { vote, quarantine: undefined };
-}
-
-function isAnswer(state: NodeInspection["state"]): boolean {
-  return state === "free" || state === "held" || state === "foreign";
 }
