@@ -2,7 +2,7 @@ import type { Holder } from "../errors.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { inspectKey } from "./inspect.ts";
 import { nodesOf } from "./inspect-slots.ts";
-import { walkPositions } from "./walk-waiters.ts";
+import { walkPositions } from "./read-key.ts";
 
 /** A key that a job waits for. */
 export interface AwaitedKey {

@@ -14,13 +14,12 @@ import {
   type ForceReleaseResult,
 } from "./force-release.ts";
 import { holdKey, type HoldOptions } from "./hold.ts";
-import { inspectKey, type KeyInspection, type WaiterInspection } from "./inspect.ts";
+import { inspectKey, type KeyInspection, type WaiterInspection, walkWaiters } from "./inspect.ts";
 import { type ListedKey, listKeys, listLocks } from "./list.ts";
 import { REAL_RUNTIME, type Runtime } from "./make-context.ts";
 import type { RedlockOptions } from "./options.ts";
 import type { RedlockStatus } from "./status.ts";
 import { type WakeResult, wakeKey } from "./wake.ts";
-import { walkWaiters } from "./walk-waiters.ts";
 
 let readEngine: (redlock: Redlock) => Engine;
 
