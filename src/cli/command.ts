@@ -33,7 +33,7 @@ export interface Invocation {
 }
 
 /** What a command does. */
-export type Run = (invocation: Invocation) => Promise<ExitCode>;
+type Run = (invocation: Invocation) => Promise<ExitCode>;
 
 /** A command of `bullmq-redlock`. */
 export interface Command {
