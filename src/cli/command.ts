@@ -32,7 +32,6 @@ export interface Invocation {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** What a command does. */
 type Run = (invocation: Invocation) => Promise<ExitCode>;
 
 /** A command of `bullmq-redlock`. */
@@ -40,7 +39,6 @@ export interface Command {
   readonly summary: string;
   /** Without an operand, the command takes options only. */
   readonly operand?: {
-    /** In `--help`. */
     readonly name: string;
     readonly noun: string;
     /** When none is given; without it, one is needed. */
@@ -52,7 +50,6 @@ export interface Command {
   /** Bounds of `--timeout`, and its default, in ms. */
   readonly timeout?: { readonly min: number; readonly max: number; readonly otherwise: number };
   readonly examples: readonly string[];
-  /** What each exit code means. */
   readonly exits: { readonly [N in keyof typeof EXIT]?: string };
   /** Loads the code: only the command that runs needs its part. */
   load(): Promise<Run>;

@@ -28,7 +28,6 @@ const JSON_TIMES = "write JSON; times are milliseconds since 1970";
 
 const KEY = { name: "KEY", noun: "key" } as const;
 
-/** The exits of most commands. */
 const EXITS = {
   usage: "wrong command line or rules file",
   noQuorum: "too few masters answered",

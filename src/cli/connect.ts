@@ -90,7 +90,6 @@ function optionsOf(
   return masters;
 }
 
-/** What a read-only command needs to know. */
 interface ReadSettings {
   readonly redlock: Redlock;
   readonly prefix: string;

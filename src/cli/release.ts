@@ -78,7 +78,6 @@ type Report = Pick<KeySummary, "holder" | "waiting"> & {
   readonly removed: boolean;
 };
 
-/** What the holder did while it was watched. */
 interface Watched {
   readonly sign: "extends" | "silent" | "gone";
   readonly holder: Holder;

@@ -75,7 +75,6 @@ async function isUsed(queue: Queue): Promise<boolean> {
 
 type Found = JobInspection & Facts;
 
-/** Shows why a job does not run. */
 function showJob(found: Found, out: Screen): void {
   out.say(out.paint("bold", `job ${printable(found.job)} ${headline(found)}`));
   const rows = found.keys.map(({ key, holder, position, waiting }) => [

@@ -115,7 +115,6 @@ function requireSameMasters(made: RedlockOptions, given: RedlockOptions): void {
   }
 }
 
-/** Compares two lists of rules. */
 function changeOf(before: readonly Rule[], after: readonly Rule[]): RulesChange {
   const [old, fresh] = [before.map(textOf), after.map(textOf)];
   const added = missingIn(old, fresh);

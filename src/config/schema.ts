@@ -24,7 +24,6 @@ const RATIO = `a number from 0 to ${REDLOCK_OPTIONS.driftFactor.max}`;
 const LIMIT = `${LIMIT_EXPECTED}, or a template of one`;
 const OR_FALSE = `${DURATION_EXPECTED}; or false for none`;
 
-/** The schemas of options without a list of values. */
 const VALUES: Record<Extract<DataOption["takes"], string>, v.GenericSchema> = {
   duration: union(DURATION_EXPECTED, duration(DURATION_EXPECTED)),
   "duration or false": union(OR_FALSE, {

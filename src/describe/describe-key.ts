@@ -31,7 +31,6 @@ export function headline(summary: KeySummary): string {
   return `${printable(summary.key)} ${isPart ? `has ${slotsTaken(summary)}` : `is ${states[state]}`}`;
 }
 
-/** How much of a key with a limit is taken. */
 function slotsTaken({ taken, limit }: KeySummary): string {
   return `${taken} of ${limit} slots taken`;
 }
@@ -96,7 +95,6 @@ function holderSection(summary: KeySummary): Section {
   return { title: "Holder", facts, sentences: [] };
 }
 
-/** How many holders of a key are described. */
 const MOST_HOLDERS = 20;
 
 function holdersSection({ taken, limit, holders }: KeySummary): Section {
@@ -172,7 +170,6 @@ function describeNode(node: NodeInspection, winner: Holder | undefined): string 
     : `${verb} ${preposition} ${describeHolder(holder)}, ${expiry}`;
 }
 
-/** Describes a value under the key that is not a lock. */
 function describeForeign({ cause }: NodeInspection): string {
   return `not a lock but ${cause ?? "another value"}`;
 }
