@@ -1,6 +1,10 @@
 import { createReadStream } from "node:fs";
 import type { NewJob } from "./round.ts";
-import { UsageError } from "./usage-error.ts";
+
+/** A problem with the command, in one sentence. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
 
 /** How many bad lines are kept. */
 const MOST_BAD = 10;

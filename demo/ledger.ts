@@ -63,7 +63,7 @@ export class Ledger {
 
   #fail({ job, reason, code }: News & { kind: "failed" }): void {
     // The library adds the job and the template. The report lists the one and already shows the other.
-    const shared = reason.replace(/^job \S+: /, "").replace(/ \(key template .*\)$/s, "");
+    const shared = reason.replace(/^job \S+: /, "").replace(/ \((?:key|limit) template .*\)$/s, "");
     const failure = this.failures.get(shared) ?? { reason: shared, code, jobs: [] };
     failure.jobs.push(job);
     this.failures.set(shared, failure);

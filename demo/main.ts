@@ -1,6 +1,6 @@
 // What `npm start` runs.
 import { constants } from "node:os";
-import { InputFile } from "./input-file.ts";
+import { InputFile, UsageError } from "./input-file.ts";
 import { LOCKED } from "./messages.ts";
 import { readOptions } from "./options.ts";
 import { Progress } from "./progress.ts";
@@ -8,7 +8,6 @@ import { wrap } from "./report.ts";
 import { showDeposits } from "./show-deposits.ts";
 import { showFile } from "./show-file.ts";
 import { Stage } from "./stage.ts";
-import { UsageError } from "./usage-error.ts";
 
 const progress = new Progress();
 let stage: Stage | undefined;

@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type LockSource, LOCKED } from "./messages.ts";
 import { JOB } from "./round.ts";
-import { UsageError } from "./usage-error.ts";
+import { UsageError } from "./input-file.ts";
 
 const HELP = `Shows what one job at a time per entity means, with real servers and processes.
 

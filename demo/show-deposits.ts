@@ -1,11 +1,16 @@
 import { styleText } from "node:util";
 import { auditBank, WORK } from "./bank.ts";
-import { ACCOUNTS, BURST, DEPOSITS, makeDeposits } from "./deposits.ts";
-import { LOCKED, UNLOCKED } from "./messages.ts";
+import { type Deposit, LOCKED, UNLOCKED } from "./messages.ts";
 import type { Progress } from "./progress.ts";
 import { count, describeWaits, drawTable, listFailures, type Seen, wrap } from "./report.ts";
-import { runRound } from "./round.ts";
+import { type NewJob, runRound } from "./round.ts";
 import type { Stage } from "./stage.ts";
+
+const DEPOSITS = 400;
+const ACCOUNTS = 40;
+/** A customer clicks too often: this many deposits in a row go into the same account, once every `BURST_EVERY` jobs. */
+const BURST = 3;
+const BURST_EVERY = 40;
 
 /** The lock master that is killed, counted from 0, and after how many jobs. */
 const VICTIM = 2;
@@ -95,4 +100,17 @@ function isRight(careless: Seen, careful: Seen): boolean {
     audit.peakOfOne === 1 &&
     audit.lost === 0
   );
+}
+
+/** Makes the demo's own jobs, the same at each run. */
+function* makeDeposits(): Generator<NewJob> {
+  for (let index = 0; index < DEPOSITS; index += 1) {
+    const data: Deposit = { account: chooseAccount(index) };
+    yield { id: `deposit-${index + 1}`, data };
+  }
+}
+
+/** Account 0 is the busy one; the other accounts alternate. */
+function chooseAccount(index: number): number {
+  return index % BURST_EVERY < BURST ? 0 : 1 + (index % (ACCOUNTS - 1));
 }

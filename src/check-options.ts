@@ -2,6 +2,11 @@ import { LockConfigError } from "./errors.ts";
 import { nearest } from "./nearest.ts";
 import { describeKind, describeValue } from "./sentences.ts";
 
+/** The error for the value of an option that cannot work. */
+export function wrongOption(path: string, value: unknown, expected: string): LockConfigError {
+  return new LockConfigError({ path, found: describeValue(value), expected });
+}
+
 /** Throws unless `value` is an object. A text is not repeated in the error: it may be a URL with a password. */
 export function requireObject(
   path: string,
@@ -20,9 +25,7 @@ export function requireText(
   value: unknown,
   expected: string,
 ): asserts value is string {
-  if (typeof value !== "string") {
-    throw new LockConfigError({ path, found: describeValue(value), expected });
-  }
+  if (typeof value !== "string") throw wrongOption(path, value, expected);
 }
 
 /** Throws unless `value` is a function. */
@@ -31,9 +34,7 @@ export function requireFunction<F>(
   value: F,
   expected: string,
 ): asserts value is F & ((...args: never) => unknown) {
-  if (typeof value !== "function") {
-    throw new LockConfigError({ path, found: describeValue(value), expected });
-  }
+  if (typeof value !== "function") throw wrongOption(path, value, expected);
 }
 
 /**
@@ -108,9 +109,6 @@ export function checkChoice<T extends string>(
   if (choice !== undefined) return choice;
   const meant = typeof value === "string" ? nearest(value, choices) : undefined;
   const list = choices.map((candidate) => `"${candidate}"`).join(", ");
-  throw new LockConfigError({
-    path,
-    found: describeValue(value),
-    expected: `one of ${list}${meant === undefined ? "" : `; did you mean "${meant}"?`}`,
-  });
+  const hint = meant === undefined ? "" : `; did you mean "${meant}"?`;
+  throw wrongOption(path, value, `one of ${list}${hint}`);
 }

@@ -1,6 +1,4 @@
-import { checkNumber } from "./check-options.ts";
-import { LockConfigError } from "./errors.ts";
-import { describeValue } from "./sentences.ts";
+import { checkNumber, wrongOption } from "./check-options.ts";
 
 /** An option that can be written as data: in a rules file, or in an editor that knows its schema. */
 export interface DataOption {
@@ -47,12 +45,12 @@ function checkOption(path: string, value: unknown, { takes, min = 0, max }: Data
     const choices: readonly unknown[] = takes;
     if (choices.includes(value)) return value;
     const expected = `one of ${takes.map((each) => JSON.stringify(each)).join(", ")}`;
-    throw new LockConfigError({ path, found: describeValue(value), expected });
+    throw wrongOption(path, value, expected);
   }
   if (takes === "text") {
     if (typeof value === "string" && (max === undefined || value.length <= max)) return value;
     const expected = max === undefined ? "a text" : `a text of at most ${max} characters`;
-    throw new LockConfigError({ path, found: describeValue(value), expected });
+    throw wrongOption(path, value, expected);
   }
   const integer = takes !== "ratio";
   const unit = integer ? "whole milliseconds" : "a number";

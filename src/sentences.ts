@@ -1,4 +1,4 @@
-import type { Holder, LockConflict, Loss, NodeVote, Unavailability } from "./errors.ts";
+import type { Holder, LockConflict, Loss, Unavailability } from "./errors.ts";
 import { printable } from "./printable.ts";
 
 /** Describes a conflict, for its error. */
@@ -63,8 +63,11 @@ export function explainVote({ vote, cause }: { vote: string; cause: string | und
   return cause === undefined ? words : `${words} (${cause})`;
 }
 
-function isAnswer(vote: NodeVote["vote"]): boolean {
-  return vote === "granted" || vote === "held" || vote === "free" || vote === "gone";
+const ANSWERS = ["granted", "held", "free", "gone", "foreign"];
+
+/** Whether a vote, or the state of a key on a master, is an answer. */
+export function isAnswer(vote: string): boolean {
+  return ANSWERS.includes(vote);
 }
 
 /** Describes a loss, for its error. */

@@ -1,11 +1,10 @@
+import { wrongOption } from "../check-options.ts";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { Job } from "bullmq";
-import { WAIT_FIELD, waitOf } from "../bullmq/job-wait.ts";
+import { parseWait, WAIT_FIELD } from "../bullmq/job-wait.ts";
 import { addressOf } from "../dashboard/address.ts";
-import { LockConfigError } from "../errors.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
-import { describeValue } from "../sentences.ts";
 import { describeWaits, type WaitingJob } from "./describe-waits.ts";
 
 /** The link that bull-board shows beside the name of a job. */
@@ -96,8 +95,9 @@ export class RedlockAdapter extends BullMQAdapter {
     const waits = jobs.map(async (job): Promise<WaitingJob | undefined> => {
       if (!mayWait(job)) return undefined;
       const field = await client.hget(this.getQueueKey(job.id ?? ""), WAIT_FIELD);
-      const wait = field === null ? undefined : waitOf(job, field);
-      return wait && { job, keys: wait.keys, since: wait.since };
+      if (field === null) return undefined;
+      const { keys, parkedSince: since } = parseWait(job, field);
+      return since === undefined ? undefined : { job, keys, since };
     });
     return (await Promise.all(waits)).filter((wait) => wait !== undefined);
   }
@@ -120,9 +120,5 @@ function checkAddress(dashboard: unknown): string | undefined {
   if (typeof dashboard === "string" && /^(?:\/|https?:\/\/)[^?#]*$/.test(dashboard)) {
     return dashboard.replace(/\/+$/, "");
   }
-  throw new LockConfigError({
-    path: "dashboard",
-    found: describeValue(dashboard),
-    expected: 'the address of the dashboard, such as "/locks"',
-  });
+  throw wrongOption("dashboard", dashboard, 'the address of the dashboard, such as "/locks"');
 }

@@ -1,5 +1,5 @@
 import type { Job } from "bullmq";
-import { duration, list, ordinal } from "../describe/words.ts";
+import { duration, list, ordinal, shorten } from "../describe/words.ts";
 import { nameOf } from "../job-names.ts";
 import { printable } from "../printable.ts";
 import type { Engine } from "../redlock/engine.ts";
@@ -81,7 +81,7 @@ function describeKey(
   job: Job,
   isOneOfSeveral: boolean,
 ): string {
-  const shown = shorten(printable(key));
+  const shown = shorten(printable(key), LONGEST_KEY);
   const position = list && positionIn(list, job);
   if (position === undefined) return shown;
   return isOneOfSeveral ? `${shown} (${position})` : `${shown}, ${position}`;
@@ -96,11 +96,4 @@ function positionIn({ first, waiting }: WaitList, job: Job): string | undefined 
 /** Two queues on different servers may have the same name; their jobs differ by the time at which they were due. */
 function identityOf(job: string | undefined, due: number | undefined): string {
   return `${due} ${job}`;
-}
-
-function shorten(key: string): string {
-  const characters = Array.from(key);
-  return characters.length <= LONGEST_KEY
-    ? key
-    : `${characters.slice(0, LONGEST_KEY - 3).join("")}...`;
 }

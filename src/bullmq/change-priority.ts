@@ -5,7 +5,7 @@ import { describeValue } from "../sentences.ts";
 import { type Redlock, engineOf } from "../redlock/redlock.ts";
 import { FRONT, moveWaiter } from "../waiters/move-operation.ts";
 import { workerOf } from "./bullmq-job.ts";
-import { keysWaitedFor } from "./job-wait.ts";
+import { readWait } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { readQueueId } from "./queue-id.ts";
 
@@ -32,7 +32,7 @@ export async function changePriority(
   const engine = engineOf(redlock);
   engine.assertOpen();
   await job.changePriority({ priority, lifo });
-  const keys = await keysWaitedFor(job);
+  const { keys } = await readWait(job);
   if (keys.length === 0) return;
   // Undefined for a queue whose jobs are in no wait list.
   const queueId = await readQueueId(workerOf(job));

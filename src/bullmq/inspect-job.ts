@@ -3,7 +3,7 @@ import { nameOf } from "../job-names.ts";
 import { type AwaitedKey, findAwaitedKeys } from "../redlock/awaited-keys.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
 import { keepsFields, runScript, workerOf } from "./bullmq-job.ts";
-import { keysWaitedFor, parkedSince } from "./job-wait.ts";
+import { readWait } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { lossesOf } from "./on-loss.ts";
 import { readQueueId } from "./queue-id.ts";
@@ -60,11 +60,11 @@ export async function inspectJob(redlock: Redlock, job: Job): Promise<JobInspect
   const isDelayed = state === "delayed";
   const queueId = await readQueueId(queue);
   const position = queueId === undefined ? undefined : waiterOf(job, queueId, false).position;
+  const wait = await readWait(job);
   const keys =
     position === undefined || !MAY_WAIT.includes(state)
       ? []
-      : await findAwaitedKeys(engine.context, position, await keysWaitedFor(job));
-  const waitingSince = await parkedSince(job);
+      : await findAwaitedKeys(engine.context, position, wait.keys);
   const delayedKey = isDelayed && keepsFields(job) ? queue.toKey?.("delayed") : undefined;
   const score =
     delayedKey === undefined
@@ -73,8 +73,8 @@ export async function inspectJob(redlock: Redlock, job: Job): Promise<JobInspect
   return {
     job: nameOf(job),
     state,
-    delayedBy: isDelayed ? causeOf(job, keys, waitingSince) : undefined,
-    waitingSince,
+    delayedBy: isDelayed ? causeOf(job, keys, wait.parkedSince) : undefined,
+    waitingSince: wait.parkedSince,
     returnsAt: typeof score === "string" ? Math.floor(Number(score) / SCORE_STEP) : undefined,
     keys,
   };
@@ -83,10 +83,10 @@ export async function inspectJob(redlock: Redlock, job: Job): Promise<JobInspect
 function causeOf(
   job: Job,
   keys: readonly AwaitedKey[],
-  waitingSince: number | undefined,
+  parkedSince: number | undefined,
 ): DelayCause {
   if (keys.length > 0) return "parked";
-  if (waitingSince !== undefined) return "unavailable";
+  if (parkedSince !== undefined) return "unavailable";
   if (lossesOf(job) > 0) return "lost";
   return job.attemptsMade > 0 ? "retry" : "delay";
 }

@@ -77,35 +77,41 @@ interface WaitRecord {
   keys: readonly string[];
 }
 
-/** When the wait of a job began, in ms since 1970; `undefined` when it begins now. */
-export async function waitingSince(job: Job): Promise<number | undefined> {
-  const record = await readField(job, WAIT_FIELD);
-  // A run in between has held the key or failed: this is another wait.
-  return isRecord(record) && record.run === runOf(job) - 1 ? record.since : undefined;
+/** What a job stores about its wait for locks. */
+interface JobWait {
+  /** The keys that the job last waited for; empty for none, and where they cannot be stored. */
+  readonly keys: readonly string[];
+  /** When the wait of a job began that is not active, in ms since 1970; `undefined` when its last run did not delay it. */
+  readonly parkedSince: number | undefined;
+  /** When the wait of an active job began, in ms since 1970; `undefined` when it begins now: a run in between had the key, or failed. */
+  readonly waitingSince: number | undefined;
 }
 
-/** When the wait of a job began that is not active, in ms since 1970; `undefined` when its last run did not delay it. */
-export async function parkedSince(job: Job): Promise<number | undefined> {
-  const record = await readField(job, WAIT_FIELD);
-  return isRecord(record) && record.run === runOf(job) ? record.since : undefined;
+/** Reads what a job stores about its wait. @throws what the connection of the queue throws. */
+export async function readWait(job: Job): Promise<JobWait> {
+  return toWait(job, await readField(job, WAIT_FIELD));
 }
 
-/** The keys that the job last waited for; empty for none, and where they cannot be stored. */
-export async function keysWaitedFor(job: Job): Promise<readonly string[]> {
-  const record = await readField(job, WAIT_FIELD);
-  return isRecord(record) ? record.keys : [];
+/** As {@link readWait}, from the {@link WAIT_FIELD} of the job. */
+export function parseWait(job: Job, field: string): JobWait {
+  return toWait(job, JSON.parse(field));
+}
+
+function toWait(job: Job, stored: unknown): JobWait {
+  if (!isRecord(stored)) return { keys: [], parkedSince: undefined, waitingSince: undefined };
+  const { since, run, keys } = stored;
+  const runs = runOf(job) - run;
+  return {
+    keys,
+    parkedSince: runs === 0 ? since : undefined,
+    waitingSince: runs === 1 ? since : undefined,
+  };
 }
 
 /** The fields to write when the job is delayed once more. */
 export function waitFields(job: Job, since: number, keys: readonly string[]): JobFields {
   const record: WaitRecord = { since, run: runOf(job), keys };
   return { [WAIT_FIELD]: JSON.stringify(record) };
-}
-
-/** What a job waits for, by its {@link WAIT_FIELD}; `undefined` for a job that does not wait for a lock now. */
-export function waitOf(job: Job, field: string): WaitRecord | undefined {
-  const record: unknown = JSON.parse(field);
-  return isRecord(record) && record.run === runOf(job) ? record : undefined;
 }
 
 /** Counts the runs of a job; a run that was killed and its repetition are the same. */

@@ -10,7 +10,7 @@ import type { Activation } from "./activation.ts";
 import { keepsFields } from "./bullmq-job.ts";
 import { unrecoverableError } from "./control-errors.ts";
 import { isSameJob } from "./holder.ts";
-import { alarm, backoff, timesDelayed, waitFields, waitingSince } from "./job-wait.ts";
+import { alarm, backoff, readWait, timesDelayed, waitFields } from "./job-wait.ts";
 import type { SkippedResult } from "./options.ts";
 import { delayJob, parkJob } from "./park-job.ts";
 
@@ -80,7 +80,7 @@ async function startOfWait({
   settings: { maxWait },
   job,
 }: Activation): Promise<number | undefined> {
-  const since = waitingSince(job);
+  const since = readWait(job).then(({ waitingSince }) => waitingSince);
   return await (maxWait === undefined ? since.catch(() => undefined) : since);
 }
 

@@ -10,7 +10,7 @@ import { isControlError, unrecoverableError } from "./control-errors.ts";
 import { describeAsHolder } from "./holder.ts";
 import { setLock, UnheldLock } from "./job-lock.ts";
 import { cancelledError, JobSignal } from "./job-signal.ts";
-import { timesDelayed, waitingSince } from "./job-wait.ts";
+import { readWait, timesDelayed } from "./job-wait.ts";
 import { positionWhenDone, predecessorsOf } from "./job-waiter.ts";
 import { type LockSettings, mayPark } from "./lock-settings.ts";
 import { afterRefusal, Attempt } from "./on-conflict.ts";
@@ -97,7 +97,10 @@ async function acquireOnce(
   // Beside the acquisition, and only for an event that has a listener.
   const since =
     wasDelayed && engine.events.hears("acquired")
-      ? waitingSince(job).catch(() => undefined)
+      ? readWait(job).then(
+          ({ waitingSince }) => waitingSince,
+          () => undefined,
+        )
       : undefined;
   const wanted =
     limits === undefined ? keys : keys.map((key, i) => ({ key, limit: limits[i] ?? 1 }));

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { readDuration } from "../config/duration.ts";
 import { nearest } from "../nearest.ts";
-import { type Invocation, UsageError } from "./command.ts";
+import { type Command, UsageError } from "./command.ts";
 
 /** The options of all commands. Each command takes some of them. */
 const OPTIONS = {
@@ -45,22 +45,24 @@ export function readArguments(args: readonly string[]): Arguments {
 }
 
 /** Refuses options that a command does not take. @throws {UsageError} */
-export function refuseOtherOptions(
-  command: string,
-  options: object,
-  taken: readonly string[],
-): void {
-  for (const name of Object.keys(options)) {
-    if (taken.includes(name) || name === "help") continue;
-    throw new UsageError(`${command} takes no --${name}`);
-  }
+export function refuseOtherOptions(name: string, options: object, taken: object): void {
+  const other = Object.keys(options).find((each) => each !== "help" && !(each in taken));
+  if (other !== undefined) throw new UsageError(`${name} takes no --${other}`);
 }
 
-/** Reads the one key that a command takes. @throws {UsageError} */
-export function readKey(command: string, { operands }: Pick<Invocation, "operands">): string {
-  const [key, ...more] = operands;
-  if (key !== undefined && more.length === 0) return key;
-  throw new UsageError(`${command} takes one key, as in: bullmq-redlock ${command} account:42`);
+/** Reads the operand that a command takes. @throws {UsageError} */
+export function readOperand(
+  name: string,
+  { operand, examples }: Command,
+  operands: readonly string[],
+): string {
+  if (operand === undefined) {
+    if (operands.length > 0) throw new UsageError(`${name} takes options only`);
+    return "";
+  }
+  const [given = operand.otherwise, ...more] = operands;
+  if (given !== undefined && more.length === 0) return given;
+  throw new UsageError(`${name} takes one ${operand.noun}, as in: ${examples[0]}`);
 }
 
 /** Reads `--slot`: a number from 0; `undefined` when it is not given. @throws {UsageError} */
@@ -69,24 +71,12 @@ export function readSlot(text: string | undefined): number | undefined {
   throw new UsageError(`--slot: found "${text}", expected a number from 0, as inspect shows it`);
 }
 
-/** Bounds of `--timeout` where it limits the answer of one master, in ms. */
-export const ANSWER_TIMEOUT = { min: 10, max: 60_000, otherwise: 2_000 };
-
-/** Reads `--timeout`, in ms. @throws {UsageError} */
-export function readTimeout(
-  text: string | undefined,
-  { otherwise, ...bounds }: Bounds & { otherwise: number },
-): number {
-  return text === undefined ? otherwise : readTime("--timeout", text, bounds);
-}
-
-interface Bounds {
-  readonly min: number;
-  readonly max: number;
-}
-
 /** Reads a time, in ms. @throws {UsageError} */
-export function readTime(option: string, text: string, { min, max }: Bounds): number {
+export function readTime(
+  option: string,
+  text: string,
+  { min, max }: { readonly min: number; readonly max: number },
+): number {
   const ms = readDuration(/^\d+$/.test(text) ? Number(text) : text);
   if (ms !== undefined && ms >= min && ms <= max) return ms;
   throw new UsageError(

@@ -9,55 +9,32 @@ import { findFile, readRulesFile, type RulesFile } from "../config/rules-file.ts
 import { describeValue } from "../sentences.ts";
 import { parse } from "../keys/template-parser.ts";
 import { printable } from "../printable.ts";
-import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
 import { type Screen, table, titledTable } from "./screen.ts";
 import { count, duration } from "../describe/words.ts";
 
-export const checkConfig: Command = {
-  summary: "check a rules file, and show what it does with a job",
-  takes: ["config", "job", "json"],
-  help: `Usage: bullmq-redlock check-config [options] [FILE]
-
-Reads a rules file as loadLocks does, and reports all problems at once, each with
-file:line:column. FILE is by default bullmq-redlock.yaml, .yml or .json in this folder
-or one above. Connects to no master; environment variables in nodes must be set.
-
-  --job JOB       a file with a job as JSON, or - for standard input:
-                  { "queueName": "invoices", "name": "charge", "data": {...} }
-                  shows which rule matches, and which keys and options the job gets
-  --json          write JSON; durations are milliseconds
-
-  bullmq-redlock check-config
-  echo '{"queueName":"invoices","name":"charge","data":{"accountId":42}}' |
-    bullmq-redlock check-config --job -
-
-Exit code: 0 no problems; 1 problems in the file, or the job would be refused;
-2 wrong command line, or no such file.`,
-  async run(invocation) {
-    const { operands, options, out, environment } = invocation;
-    const [file = options.config, ...more] = operands;
-    if (more.length > 0) throw new UsageError("check-config takes one file");
-    const path = file ?? (await findFile(process.cwd()));
-    if (path === undefined) {
-      throw new UsageError(
-        "no rules file given: found no bullmq-redlock.yaml in this folder or above",
-      );
-    }
-    const job = options.job === undefined ? undefined : await readJob(options.job);
-    const rules = await readRulesFile(resolve(path), environment);
-    if (rules.problems.length > 0) return reportProblems(rules, invocation);
-    await using locks = createLocks(rules.masters, rules.rules);
-    // `doctor` reports what a warning would say.
-    locks.redlock.on("warning", () => undefined);
-    const explanation = job && locks.explain(job);
-    if (options.json === true) out.json(toJson(rules, explanation));
-    else {
-      showRules(rules, out);
-      if (explanation !== undefined) showJob(explanation, rules, out);
-    }
-    return explanation?.error === undefined ? EXIT.ok : EXIT.finding;
-  },
-};
+export async function checkConfig(invocation: Invocation): Promise<ExitCode> {
+  const { operand, options, out, environment } = invocation;
+  const path = operand === "" ? (options.config ?? (await findFile(process.cwd()))) : operand;
+  if (path === undefined) {
+    throw new UsageError(
+      "no rules file given: found no bullmq-redlock.yaml in this folder or above",
+    );
+  }
+  const job = options.job === undefined ? undefined : await readJob(options.job);
+  const rules = await readRulesFile(resolve(path), environment);
+  if (rules.problems.length > 0) return reportProblems(rules, invocation);
+  await using locks = createLocks(rules.masters, rules.rules);
+  // `doctor` reports what a warning would say.
+  locks.redlock.on("warning", () => undefined);
+  const explanation = job && locks.explain(job);
+  if (options.json === true) out.json(toJson(rules, explanation));
+  else {
+    showRules(rules, out);
+    if (explanation !== undefined) showJob(explanation, rules, out);
+  }
+  return explanation?.error === undefined ? EXIT.ok : EXIT.finding;
+}
 
 function reportProblems({ file, problems }: RulesFile, { out, options }: Invocation): ExitCode {
   if (options.json === true) out.json({ file, problems });

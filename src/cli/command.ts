@@ -18,8 +18,13 @@ export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
 /** One run of a command: its arguments, and where it writes. */
 export interface Invocation {
-  readonly operands: readonly string[];
+  /** The key, job, file or pattern; empty for none. */
+  readonly operand: string;
   readonly options: Arguments["options"];
+  /** `--timeout`, or its default, in ms; 0 for a command without it. */
+  readonly timeout: number;
+  /** How long a master may take to connect, and to answer, in ms. */
+  readonly nodeTimeout: number;
   /** Standard output: the answer. */
   readonly out: Screen;
   /** Standard error: problems on the way to the answer. */
@@ -27,13 +32,27 @@ export interface Invocation {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
+type Run = (invocation: Invocation) => Promise<ExitCode>;
+
 /** A command of `bullmq-redlock`. */
 export interface Command {
   readonly summary: string;
-  /** The text of `--help`. */
-  readonly help: string;
-  readonly takes: readonly OptionName[];
-  run(invocation: Invocation): Promise<ExitCode>;
+  /** Without an operand, the command takes options only. */
+  readonly operand?: {
+    readonly name: string;
+    readonly noun: string;
+    /** When none is given; without it, one is needed. */
+    readonly otherwise?: string;
+  };
+  readonly about: string;
+  /** What each of its options does, for `--help`: after the name of the value, if it takes one. */
+  readonly options: { readonly [N in OptionName]?: string };
+  /** Bounds of `--timeout`, and its default, in ms. */
+  readonly timeout?: { readonly min: number; readonly max: number; readonly otherwise: number };
+  readonly examples: readonly string[];
+  readonly exits: { readonly [N in keyof typeof EXIT]?: string };
+  /** Loads the code: only the command that runs needs its part. */
+  load(): Promise<Run>;
 }
 
 /** A wrong command line, described in one sentence. */

@@ -9,25 +9,8 @@ import { Master } from "../redis/master.ts";
 import { REAL_RUNTIME } from "../redlock/make-context.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
 import { type Redlock, RedlockOn } from "../redlock/redlock.ts";
-import { ANSWER_TIMEOUT, readTimeout } from "./arguments.ts";
 import { type Invocation, UsageError } from "./command.ts";
 import { count } from "../describe/words.ts";
-
-/** The options that choose the masters. */
-export const MASTER_OPTIONS = ["config", "node", "cacert", "prefix", "timeout", "json"] as const;
-
-/** The part of `--help` about {@link MASTER_OPTIONS}. */
-export const MASTER_HELP = `  --config FILE   the rules file; default bullmq-redlock.yaml, .yml or .json in this folder
-                  or one above
-  --node URL      a lock master; repeat it for each master. Replaces those of the file.
-                  Use BULLMQ_REDLOCK_NODES (comma-separated) for URLs with a password
-  --cacert FILE   the certificate authority of rediss:// masters given by --node
-  --prefix TEXT   the prefix of every key on the masters; default that of the file,
-                  or "redlock:"`;
-
-/** The part of `--help` about `--timeout` where it is an {@link ANSWER_TIMEOUT}. */
-export const TIMEOUT_HELP =
-  "  --timeout TIME  how long a master may take to connect, and to answer; default 2s";
 
 /** Process lists show command lines; URLs with passwords go into this variable. */
 const VARIABLE = "BULLMQ_REDLOCK_NODES";
@@ -107,24 +90,21 @@ function optionsOf(
   return masters;
 }
 
-/** What a read-only command needs to know. */
-export interface ReadSettings {
+interface ReadSettings {
   readonly redlock: Redlock;
   readonly prefix: string;
-  /** Milliseconds that a master may take to answer. */
-  readonly nodeTimeout: number;
 }
 
 /**
- * Runs a command that reads from the masters and acquires no lock, with `nodeTimeout` as `--timeout` says, or as given. A first
+ * Runs a command that reads from the masters and acquires no lock. A first
  * connection gets no longer than an answer: a starting worker waits for its masters, an operator does not.
  * @throws {UsageError}
  */
 export async function readingWith<T>(
   invocation: Invocation,
   use: (settings: ReadSettings) => Promise<T>,
-  nodeTimeout = readTimeout(invocation.options.timeout, ANSWER_TIMEOUT),
 ): Promise<T> {
+  const { nodeTimeout } = invocation;
   const { nodes, prefix = "redlock:", restartGuard } = await readMasters(invocation);
   const options = {
     ...(nodes === undefined ? {} : { nodes }),
@@ -137,11 +117,7 @@ export async function readingWith<T>(
     connect: (connection: ConstructorParameters<typeof Master>[0]) =>
       new Master({ ...connection, firstPatience: nodeTimeout }),
   };
-  return await withRedlock(
-    options,
-    async (redlock) => await use({ redlock, prefix, nodeTimeout }),
-    impatient,
-  );
+  return await withRedlock(options, async (redlock) => await use({ redlock, prefix }), impatient);
 }
 
 /** Creates a `Redlock` for the time that `use` takes. @throws {UsageError} for a `--node` that is not a master. */

@@ -4,52 +4,25 @@ import { printable } from "../printable.ts";
 import type { ReadyOptions } from "../ready/ready.ts";
 import { type Finding, NotReadyError, type NodeReport, type ReadyReport } from "../ready/report.ts";
 import type { Redlock } from "../redlock/redlock.ts";
-import { readTimeout } from "./arguments.ts";
-import { type Command, EXIT, type ExitCode, UsageError } from "./command.ts";
-import { MASTER_HELP, MASTER_OPTIONS, readMasters, withRedlock } from "./connect.ts";
+import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { readMasters, withRedlock } from "./connect.ts";
 import { type Screen, titledTable, wrap } from "./screen.ts";
 import { quorumIn } from "../describe/summary.ts";
 import { count, duration, list } from "../describe/words.ts";
 
-/** Bounds of `--timeout`: how long the whole examination may take, in ms. */
-const TIMEOUT = { min: 2_000, max: 60_000, otherwise: 5_000 };
-
-export const doctor: Command = {
-  summary: "check whether the masters are fit for locks",
-  takes: [...MASTER_OPTIONS, "queue", "ignore"],
-  help: `Usage: bullmq-redlock doctor [options]
-
-Examines every lock master: whether it can vote, and whether its settings make locks
-weaker or slower than they could be. Takes a little over a second. Leaves nothing on
-the masters but their guards, as any client does.
-
-${MASTER_HELP}
-  --queue URL     the Redis of the queue, which should not be a lock master
-  --ignore CODE   accept a finding; repeat it for each code
-  --timeout TIME  how long the whole examination may take; default 5s
-  --json          write JSON; durations are milliseconds
-
-  bullmq-redlock doctor --ignore persistence
-
-Exit code: 0 no findings; 1 findings, warnings included; 2 wrong command line or rules
-file; 3 too few masters can vote now: locks are unavailable. docs/ready.md lists all
-findings.`,
-  async run(invocation) {
-    const { operands, options, out } = invocation;
-    if (operands.length > 0) throw new UsageError("doctor takes options only");
-    const { queue, ignore = [], json } = options;
-    const ignored = ignore.map(readCode);
-    const timeout = readTimeout(options.timeout, TIMEOUT);
-    const masters = await readMasters(invocation);
-    return await withRedlock(masters, async (redlock) => {
-      const report = await examine(redlock, queue === undefined ? { timeout } : { timeout, queue });
-      const findings = report.findings.filter(({ code }) => !ignored.includes(code));
-      if (json === true) out.json({ ...report, findings });
-      else show({ ...report, findings }, report.findings.length - findings.length, out);
-      return exitCodeOf(report, findings);
-    });
-  },
-};
+export async function doctor(invocation: Invocation): Promise<ExitCode> {
+  const { options, timeout, out } = invocation;
+  const { queue, ignore = [], json } = options;
+  const ignored = ignore.map(readCode);
+  const masters = await readMasters(invocation);
+  return await withRedlock(masters, async (redlock) => {
+    const report = await examine(redlock, queue === undefined ? { timeout } : { timeout, queue });
+    const findings = report.findings.filter(({ code }) => !ignored.includes(code));
+    if (json === true) out.json({ ...report, findings });
+    else show({ ...report, findings }, report.findings.length - findings.length, out);
+    return exitCodeOf(report, findings);
+  });
+}
 
 function readCode(text: string): FindingCode {
   const codes = Object.keys(FINDINGS);

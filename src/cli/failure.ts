@@ -1,12 +1,9 @@
 import { LockRulesError } from "../config/problem.ts";
 import { LockConfigError, LockUnavailableError, RedlockError } from "../errors.ts";
-import { explainVote } from "../sentences.ts";
+import { explainVote, isAnswer } from "../sentences.ts";
 import { printable } from "../printable.ts";
 import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
 import type { Screen } from "./screen.ts";
-
-/** Votes of a master that answered. */
-const ANSWERS: readonly string[] = ["free", "held", "granted", "gone"];
 
 /** Reports why a command failed: as text, and with `--json` as JSON too. `command` is a known one. */
 export function reportFailure(
@@ -35,7 +32,7 @@ export function failureToJson(error: unknown) {
     problems: error instanceof LockRulesError ? error.problems : undefined,
     quorum,
     masters: votes?.map(({ node, vote, cause }) => {
-      const answers = ANSWERS.includes(vote);
+      const answers = isAnswer(vote);
       return { node, answers, cause: answers ? undefined : explainVote({ vote, cause }) };
     }),
   };
@@ -50,7 +47,7 @@ export function reportNoQuorum({ votes, quorum }: LockUnavailableError, notes: S
     ),
   );
   for (const { node, vote, cause } of votes) {
-    const answer = ANSWERS.includes(vote) ? "answered" : printable(explainVote({ vote, cause }));
+    const answer = isAnswer(vote) ? "answered" : printable(explainVote({ vote, cause }));
     notes.say(`  ${node}  ${answer}`);
   }
   notes.say("Run bullmq-redlock doctor to examine each master.");

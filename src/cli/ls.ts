@@ -1,70 +1,47 @@
 import { explainVote } from "../sentences.ts";
 import { printable } from "../printable.ts";
 import { adviseOnVotes } from "../describe/advise.ts";
-import { type Command, EXIT, UsageError } from "./command.ts";
-import { MASTER_HELP, MASTER_OPTIONS, readingWith, TIMEOUT_HELP } from "./connect.ts";
+import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { readingWith } from "./connect.ts";
 import { holderOf } from "../describe/describe-key.ts";
 import { type Screen, titledTable } from "./screen.ts";
 import {
   hasStuck,
-  isAnswer,
+  hasAnswered,
   isForgetful,
   isTaken,
   type KeySummary,
   nodesThat,
   summarise,
 } from "../describe/summary.ts";
-import { count, duration, list } from "../describe/words.ts";
+import { count, duration, list, shorten } from "../describe/words.ts";
 
 /** Characters of a key that leave room for the other columns. */
 const LONGEST_KEY = 60;
 /** A key that no client holds; its inspection shows which masters answer and vote. */
 const PROBE_KEY = "bullmq-redlock ls";
 
-export const ls: Command = {
-  summary: "list all locks, the oldest first, and free keys with waiters",
-  takes: MASTER_OPTIONS,
-  help: `Usage: bullmq-redlock ls [options] [PATTERN]
-
-Lists the keys that are held, the oldest first, then the keys that are free but
-have waiters. Of a key with several holders it shows how many slots are taken, and
-the oldest holder. PATTERN is a glob for keys, default "*". Changes nothing. Every master
-is asked about every key, which costs it about 1 ms per 1,000 keys.
-
-${MASTER_HELP}
-${TIMEOUT_HELP}
-  --json          write JSON; durations are milliseconds
-
-  bullmq-redlock ls "account:*"
-
-Exit code: 0 listed, even if the list is empty; 1 a value in the list is no lock, or
-never expires; 2 wrong command line or rules file; 3 too few masters answered.`,
-  async run(invocation) {
-    const { operands, options, out, notes } = invocation;
-    const [pattern = "*", ...more] = operands;
-    if (more.length > 0) {
-      throw new UsageError('ls takes one pattern, in quotes, as in: bullmq-redlock ls "account:*"');
+export async function ls(invocation: Invocation): Promise<ExitCode> {
+  const { operand: pattern, options, out, notes } = invocation;
+  if (pattern === "") throw new UsageError('found an empty pattern, expected a glob such as "*"');
+  return await readingWith(invocation, async ({ redlock }) => {
+    const masters = summarise(await redlock.inspect(PROBE_KEY), Date.now());
+    const listed: KeySummary[] = [];
+    for await (const inspection of redlock.list(pattern)) {
+      listed.push(summarise(inspection, Date.now()));
     }
-    if (pattern === "") throw new UsageError('found an empty pattern, expected a glob such as "*"');
-    return await readingWith(invocation, async ({ redlock }) => {
-      const masters = summarise(await redlock.inspect(PROBE_KEY), Date.now());
-      const listed: KeySummary[] = [];
-      for await (const inspection of redlock.list(pattern)) {
-        listed.push(summarise(inspection, Date.now()));
-      }
-      listed.sort((a, b) => sinceOf(a) - sinceOf(b) || (a.key < b.key ? -1 : 1));
-      const locks = listed.filter(isTaken);
-      const waitedFor = listed.filter((each) => !isTaken(each));
-      if (options.json === true) {
-        out.json({ pattern, locks, waitedFor, masters: mastersToJson(masters) });
-      } else {
-        show(locks, waitedFor, out);
-        noteMasters(masters, notes);
-      }
-      return listed.some(hasStuck) ? EXIT.finding : EXIT.ok;
-    });
-  },
-};
+    listed.sort((a, b) => sinceOf(a) - sinceOf(b) || (a.key < b.key ? -1 : 1));
+    const locks = listed.filter(isTaken);
+    const waitedFor = listed.filter((each) => !isTaken(each));
+    if (options.json === true) {
+      out.json({ pattern, locks, waitedFor, masters: mastersToJson(masters) });
+    } else {
+      show(locks, waitedFor, out);
+      noteMasters(masters, notes);
+    }
+    return listed.some(hasStuck) ? EXIT.finding : EXIT.ok;
+  });
+}
 
 /** A holder of unknown age may be the oldest. */
 function sinceOf({ holder }: KeySummary): number {
@@ -76,28 +53,28 @@ function mastersToJson({ nodes }: KeySummary) {
     node: each.node,
     vote: each.vote,
     quarantine: each.quarantine,
-    answers: isAnswer(each),
+    answers: hasAnswered(each),
     cause: causeOf(each),
   }));
 }
 
 function causeOf(each: KeySummary["nodes"][number]): string | undefined {
-  return isAnswer(each) ? undefined : explainVote({ vote: each.state, cause: each.cause });
+  return hasAnswered(each) ? undefined : explainVote({ vote: each.state, cause: each.cause });
 }
 
 function noteMasters(masters: KeySummary, notes: Screen): void {
   for (const each of masters.nodes) {
     const { node, quarantine } = each;
-    if (!isAnswer(each)) notes.say(`${node} did not answer: ${causeOf(each)}`);
+    if (!hasAnswered(each)) notes.say(`${node} did not answer: ${causeOf(each)}`);
     else if (isForgetful(each)) {
       const until = quarantine === undefined ? "" : `; it can vote in ${duration(quarantine)}`;
       notes.say(`${node} cannot vote: it is new, or lost its memory${until}`);
     }
   }
   if (masters.voting < masters.quorum) notes.say(...adviseOnVotes(masters));
-  else if (!masters.nodes.every(isAnswer)) {
+  else if (!masters.nodes.every(hasAnswered)) {
     notes.say(
-      `The list is complete all the same: ${list(nodesThat(masters, isAnswer))} are a quorum.`,
+      `The list is complete all the same: ${list(nodesThat(masters, hasAnswered))} are a quorum.`,
     );
   }
 }
@@ -109,7 +86,7 @@ function show(locks: readonly KeySummary[], waitedFor: readonly KeySummary[], ou
   const listed = [...locks, ...waitedFor];
   if (listed.length === 0) return out.say(held);
   const rows = listed.map((lock) => [
-    shorten(printable(lock.key)),
+    shorten(printable(lock.key), LONGEST_KEY),
     holderOf(lock),
     ...timesOf(lock),
     `${lock.heldBy} of ${lock.nodes.length}`,
@@ -123,11 +100,4 @@ function show(locks: readonly KeySummary[], waitedFor: readonly KeySummary[], ou
 function timesOf(lock: KeySummary): string[] {
   if (!isTaken(lock)) return ["-", "-"];
   return [lock.age, lock.remaining].map((ms) => (ms === undefined ? "?" : duration(ms)));
-}
-
-function shorten(key: string): string {
-  const characters = Array.from(key);
-  return characters.length <= LONGEST_KEY
-    ? key
-    : `${characters.slice(0, LONGEST_KEY - 3).join("")}...`;
 }

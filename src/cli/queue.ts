@@ -3,15 +3,6 @@ import type { Queue } from "bullmq";
 import { RedlockError } from "../errors.ts";
 import { type Invocation, UsageError } from "./command.ts";
 
-/** The options that choose a queue. */
-export const QUEUE_OPTIONS = ["queue", "redis", "queue-prefix"] as const;
-
-/** The part of `--help` about {@link QUEUE_OPTIONS}. */
-export const QUEUE_HELP = `  --queue NAME    the queue; needed with the bare id of a job
-  --redis URL     the Redis of the queue, which is no lock master. Use the variable
-                  BULLMQ_REDLOCK_REDIS for a URL with a password
-  --queue-prefix TEXT  the prefix of BullMQ; default "bull"`;
-
 /** Process lists show command lines; a URL with a password goes into this variable. */
 const VARIABLE = "BULLMQ_REDLOCK_REDIS";
 
@@ -22,20 +13,17 @@ export interface JobName {
   readonly id: string;
 }
 
-/** Reads the job that a command takes: its id, or `prefix:queue:id` as commands print it. @throws {UsageError} */
-export function readJobName(command: string, { operands, options }: Invocation): JobName {
-  const [name, ...more] = operands;
+/** Reads the job that `why` takes: its id, or `prefix:queue:id` as commands print it. @throws {UsageError} */
+export function readJobName({ operand, options }: Invocation): JobName {
   const { queue, "queue-prefix": prefix = "bull" } = options;
-  const whole = /^(?<prefix>[^:]+):(?<queue>[^:]+):(?<id>.+)$/s.exec(name ?? "")?.groups;
-  if (name !== undefined && more.length === 0) {
-    if (queue !== undefined) {
-      const start = `${prefix}:${queue}:`;
-      return { prefix, queue, id: name.startsWith(start) ? name.slice(start.length) : name };
-    }
-    if (whole !== undefined) return whole as unknown as JobName;
+  if (queue !== undefined) {
+    const start = `${prefix}:${queue}:`;
+    return { prefix, queue, id: operand.startsWith(start) ? operand.slice(start.length) : operand };
   }
+  const whole = /^(?<prefix>[^:]+):(?<queue>[^:]+):(?<id>.+)$/s.exec(operand)?.groups;
+  if (whole !== undefined) return whole as unknown as JobName;
   throw new UsageError(
-    `${command} takes one job, as in: bullmq-redlock ${command} bull:invoices:17, or: ${command} 17 --queue invoices`,
+    "why takes one job, as in: bullmq-redlock why bull:invoices:17, or: why 17 --queue invoices",
   );
 }
 
@@ -44,9 +32,8 @@ export function readJobName(command: string, { operands, options }: Invocation):
  * @throws {UsageError} when its Redis is not named, or does not answer.
  */
 export async function withQueue<T>(
-  { options, environment }: Invocation,
+  { options, timeout, environment }: Invocation,
   { prefix, queue: name }: JobName,
-  timeout: number,
   use: (queue: Queue) => Promise<T>,
 ): Promise<T> {
   const url = options.redis ?? environment[VARIABLE];

@@ -6,114 +6,79 @@ import type { Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { isHold } from "../redlock/hold.ts";
 import type { KeyInspection } from "../redlock/inspect.ts";
-import type { SlotInspection } from "../redlock/inspect-slots.ts";
+import { nodesOf } from "../redlock/inspect-slots.ts";
 import type { Redlock } from "../redlock/redlock.ts";
-import { ANSWER_TIMEOUT, readKey, readSlot, readTimeout } from "./arguments.ts";
-import { type Command, EXIT, type ExitCode, UsageError } from "./command.ts";
-import { MASTER_HELP, MASTER_OPTIONS, readingWith } from "./connect.ts";
+import { readSlot } from "./arguments.ts";
+import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { readingWith } from "./connect.ts";
 
-/** Bounds of `--timeout`: how long to watch whether the holder extends, in ms. */
-const WATCH = { min: 10, max: 600_000, otherwise: 10_000 };
 /** Milliseconds between two checks. */
 const CHECK_INTERVAL = 250;
 
-export const release: Command = {
-  summary: "end a hold, or remove the lock of a holder as the last resort",
-  takes: [...MASTER_OPTIONS, "force", "dry-run", "reason", "slot"],
-  help: `Usage: bullmq-redlock release [options] KEY
-
-Ends a hold, see hold. Any other lock is removed with --force only. First the command
-watches whether the holder extends its lock, and reports what may run twice. Then it
-removes the lock from all masters and hands the key over to the first waiter. The holder
-works on until its next heartbeat, at which its signal aborts; its late requests are
-refused. Before that, try cancel; or end the process: the key is then free within its
-ttl. The value of another program is never removed.
-
-${MASTER_HELP}
-  --force         remove the lock of a holder that has not released it
-  --reason TEXT   the reason, for the log of the job; required with --force
-  --slot N        the holder in that slot of a key with a limit; default: a hold, or else
-                  the oldest holder
-  --dry-run       report what may run twice, and remove nothing
-  --timeout TIME  how long to watch whether the holder extends; default 10s
-  --json          write JSON; durations are milliseconds
-
-  bullmq-redlock release account:42 --dry-run
-  bullmq-redlock release account:42 --force --reason "worker-3 hangs"
-
-Exit code: 0 removed, free, or a dry run; 1 not removed; 2 wrong command line or rules
-file; 3 too few masters answered.`,
-  async run(invocation) {
-    const { options, out } = invocation;
-    const key = readKey("release", invocation);
-    const { reason, force = false, json = false, "dry-run": isDry = false } = options;
-    if (force && (reason === undefined || reason.trim() === "")) {
-      throw new UsageError('release --force takes a reason, as in: --reason "worker-3 hangs"');
+export async function release(invocation: Invocation): Promise<ExitCode> {
+  const { operand: key, options, timeout, out } = invocation;
+  const { reason, force = false, json = false, "dry-run": isDry = false } = options;
+  if (force && (reason === undefined || reason.trim() === "")) {
+    throw new UsageError('release --force takes a reason, as in: --reason "worker-3 hangs"');
+  }
+  const slot = readSlot(options.slot);
+  const say = (...lines: string[]): void => {
+    if (!json) out.say(...lines);
+  };
+  const report = (result: Report, code: ExitCode): ExitCode => {
+    if (json) out.json({ key, ...result, dryRun: isDry });
+    return code;
+  };
+  return await readingWith(invocation, async ({ redlock }) => {
+    const inspection = await redlock.inspect(key);
+    const { holders, waiting } = inspection;
+    const holder =
+      slot === undefined
+        ? (holders.find(isHold) ?? inspection.holder)
+        : holders.find((each) => (each.slot ?? 0) === slot);
+    const now = summarise(inspection, Date.now());
+    const found = { holder, waiting, hold: isHold(holder), alive: undefined, removed: false };
+    say(headline(now));
+    if (!inspection.locked && holders.length === 0) return report(found, EXIT.ok);
+    if (slot !== undefined && isFree(inspection, slot)) {
+      say(`No client holds slot ${slot}.`);
+      return report(found, EXIT.ok);
     }
-    const patience = readTimeout(options.timeout, WATCH);
-    const slot = readSlot(options.slot);
-    const say = (...lines: string[]): void => {
-      if (!json) out.say(...lines);
-    };
-    const report = (result: Report, code: ExitCode): ExitCode => {
-      if (json) out.json({ key, ...result, dryRun: isDry });
-      return code;
-    };
-    return await readingWith(
-      invocation,
-      async ({ redlock }) => {
-        const inspection = await redlock.inspect(key);
-        const { holders, waiting } = inspection;
-        const holder =
-          slot === undefined
-            ? (holders.find(isHold) ?? inspection.holder)
-            : holders.find((each) => (each.slot ?? 0) === slot);
-        const now = summarise(inspection, Date.now());
-        const found = { holder, waiting, hold: isHold(holder), alive: undefined, removed: false };
-        say(headline(now));
-        if (!inspection.locked && holders.length === 0) return report(found, EXIT.ok);
-        if (slot !== undefined && isFree(inspection, slot)) {
-          say(`No client holds slot ${slot}.`);
-          return report(found, EXIT.ok);
-        }
-        if (holder?.fencingToken === undefined) {
-          say(whyNot(now));
-          return report(found, EXIT.finding);
-        }
-        if (holder.slot !== undefined) say(`Slot ${holder.slot}: ${holderName(holder)}`);
-        if (slot === undefined && holders.length > 1) {
-          say(`It is one of ${holders.length} holders; --slot N chooses another.`);
-        }
-        const isIdle = found.hold || holder.kept === true;
-        const watched = isIdle ? undefined : await watch(redlock, inspection, holder, patience);
-        if (watched?.sign === "gone") {
-          say("The holder has released it, or its lock has expired, in the meantime.");
-          return report(found, EXIT.ok);
-        }
-        const known = { ...found, alive: watched && watched.sign === "extends" };
-        if (watched === undefined) {
-          if (holder.kept) say("The job is done: nothing runs twice, but minHold is cut short.");
-        } else say(...consequences(watched, patience));
-        if (isDry) {
-          say("Dry run: nothing was removed.");
-          return report(known, EXIT.ok);
-        }
-        if (!force && !found.hold) {
-          say("Nothing was removed: that takes --force and --reason TEXT.");
-          return report(known, EXIT.finding);
-        }
-        const { fencingToken } = holder;
-        const why = operator(reason ?? "ends the hold");
-        const result = await redlock.forceRelease(key, { reason: why, fencingToken });
-        const removed = result.outcome === "released";
-        if (removed) say(`Removed, for the reason: ${printable(why)}`, successorOf(result.waiting));
-        else say("Nothing was removed: this holder has the key no longer.");
-        return report({ ...known, waiting: result.waiting, removed }, EXIT.ok);
-      },
-      ANSWER_TIMEOUT.otherwise,
-    );
-  },
-};
+    if (holder?.fencingToken === undefined) {
+      say(whyNot(now));
+      return report(found, EXIT.finding);
+    }
+    if (holder.slot !== undefined) say(`Slot ${holder.slot}: ${holderName(holder)}`);
+    if (slot === undefined && holders.length > 1) {
+      say(`It is one of ${holders.length} holders; --slot N chooses another.`);
+    }
+    const isIdle = found.hold || holder.kept === true;
+    const watched = isIdle ? undefined : await watch(redlock, inspection, holder, timeout);
+    if (watched?.sign === "gone") {
+      say("The holder has released it, or its lock has expired, in the meantime.");
+      return report(found, EXIT.ok);
+    }
+    const known = { ...found, alive: watched && watched.sign === "extends" };
+    if (watched === undefined) {
+      if (holder.kept) say("The job is done: nothing runs twice, but minHold is cut short.");
+    } else say(...consequences(watched, timeout));
+    if (isDry) {
+      say("Dry run: nothing was removed.");
+      return report(known, EXIT.ok);
+    }
+    if (!force && !found.hold) {
+      say("Nothing was removed: that takes --force and --reason TEXT.");
+      return report(known, EXIT.finding);
+    }
+    const { fencingToken } = holder;
+    const why = operator(reason ?? "ends the hold");
+    const result = await redlock.forceRelease(key, { reason: why, fencingToken });
+    const removed = result.outcome === "released";
+    if (removed) say(`Removed, for the reason: ${printable(why)}`, successorOf(result.waiting));
+    else say("Nothing was removed: this holder has the key no longer.");
+    return report({ ...known, waiting: result.waiting, removed }, EXIT.ok);
+  });
+}
 
 /** What `--json` writes beside the key. */
 type Report = Pick<KeySummary, "holder" | "waiting"> & {
@@ -124,7 +89,6 @@ type Report = Pick<KeySummary, "holder" | "waiting"> & {
   readonly removed: boolean;
 };
 
-/** What the holder did while it was watched. */
 interface Watched {
   readonly sign: "extends" | "silent" | "gone";
   readonly holder: Holder;
@@ -170,14 +134,6 @@ function successorOf(waiting: number): string {
   return waiting === 0
     ? "The key is free."
     : `The first of its waiters (${count(waiting, "waiter")}) is being woken.`;
-}
-
-/** What each master knows about the key, or about the slot of a holder. */
-function nodesOf(
-  { nodes, slots = [] }: KeyInspection,
-  { fencingToken }: Holder,
-): SlotInspection["nodes"] {
-  return slots.find(({ holder }) => holder?.fencingToken === fencingToken)?.nodes ?? nodes;
 }
 
 /** Watches whether the holder extends its lock: then it expires later, on some master, than it did at the last check. */

@@ -1,24 +1,13 @@
 import { readFileSync } from "node:fs";
 import { nearest } from "../nearest.ts";
 import { printable } from "../printable.ts";
-import { readArguments, refuseOtherOptions } from "./arguments.ts";
+import { readArguments, readOperand, readTime, refuseOtherOptions } from "./arguments.ts";
 import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { ANSWER, COMMANDS } from "./commands.ts";
 import { reportFailure } from "./failure.ts";
+import { wrap } from "./screen.ts";
 
-/** The commands. Each is loaded when it is used. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  inspect: async () => (await import("./inspect.ts")).inspect,
-  ls: async () => (await import("./ls.ts")).ls,
-  waiters: async () => (await import("./waiters.ts")).waiters,
-  why: async () => (await import("./why.ts")).why,
-  wake: async () => (await import("./wake.ts")).wake,
-  hold: async () => (await import("./hold.ts")).hold,
-  release: async () => (await import("./release.ts")).release,
-  cancel: async () => (await import("./cancel.ts")).cancel,
-  dashboard: async () => (await import("./dashboard.ts")).dashboard,
-  doctor: async () => (await import("./doctor.ts")).doctor,
-  "check-config": async () => (await import("./check-config.ts")).checkConfig,
-};
+const NO_TIMEOUT = { min: 0, max: 0, otherwise: 0 };
 
 /** Runs a command line. Never rejects. */
 export async function run(
@@ -34,16 +23,24 @@ export async function run(
     }
     if (name === undefined || name === "help") {
       const [asked] = operands;
-      out.say(asked === undefined ? await overview() : (await find(asked)).help);
+      out.say(...(asked === undefined ? overview() : help(asked, find(asked))));
       return name === undefined && options.help !== true ? EXIT.usage : EXIT.ok;
     }
-    const command = await find(name);
+    const command = find(name);
     if (options.help === true) {
-      out.say(command.help);
+      out.say(...help(name, command));
       return EXIT.ok;
     }
-    refuseOtherOptions(name, options, command.takes);
-    return await command.run({ ...runtime, operands, options });
+    refuseOtherOptions(name, options, command.options);
+    const operand = readOperand(name, command, operands);
+    const bounds = command.timeout ?? NO_TIMEOUT;
+    const timeout =
+      options.timeout === undefined
+        ? bounds.otherwise
+        : readTime("--timeout", options.timeout, bounds);
+    const nodeTimeout = bounds === ANSWER ? timeout : ANSWER.otherwise;
+    const start = await command.load();
+    return await start({ ...runtime, operand, options, timeout, nodeTimeout });
   } catch (error) {
     // The raw words are searched: parsing them may be what failed.
     const named = args.find((each) => Object.hasOwn(COMMANDS, each));
@@ -51,29 +48,60 @@ export async function run(
   }
 }
 
-async function find(name: string): Promise<Command> {
-  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (load !== undefined) return await load();
+function find(name: string): Command {
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (command !== undefined) return command;
   const meant = nearest(name, Object.keys(COMMANDS));
   throw new UsageError(
     `there is no command "${printable(name)}"${meant === undefined ? "" : `; did you mean "${meant}"?`}`,
   );
 }
 
-async function overview(): Promise<string> {
-  const commands = await Promise.all(
-    Object.entries(COMMANDS).map(
-      async ([name, load]) => `  ${name.padEnd(14)}${(await load()).summary}`,
-    ),
-  );
-  return `Usage: bullmq-redlock COMMAND [options]
+function overview(): string[] {
+  return [
+    "Usage: bullmq-redlock COMMAND [options]",
+    "",
+    ...Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(14)}${summary}`),
+    "",
+    "  bullmq-redlock COMMAND --help describes a command, with an example",
+    "  bullmq-redlock --version",
+    "",
+    "Output is coloured on a terminal, unless NO_COLOR is set.",
+  ];
+}
 
-${commands.join("\n")}
+/** The columns of `--help`. */
+const WIDTH = 88;
+const OPTION_WIDTH = 18;
 
-  bullmq-redlock COMMAND --help describes a command, with an example
-  bullmq-redlock --version
+function help(name: string, { operand, about, options, examples, exits }: Command): string[] {
+  const exitCodes = Object.entries(EXIT)
+    .sort(([, a], [, b]) => a - b)
+    .flatMap(([exit, code]) => {
+      const meaning = exits[exit as keyof typeof EXIT];
+      return meaning === undefined ? [] : `${code} ${meaning}`;
+    });
+  return [
+    ["Usage: bullmq-redlock", name, "[options]", operand?.name ?? ""].join(" ").trimEnd(),
+    "",
+    ...wrap(about, "", WIDTH),
+    "",
+    ...Object.entries(options).flatMap(([option, says]) => describeOption(option, says)),
+    "",
+    ...examples.map((example) => `  ${example}`),
+    "",
+    ...wrap(`Exit code: ${exitCodes.join("; ")}.`, "", WIDTH),
+  ];
+}
 
-Output is coloured on a terminal, unless NO_COLOR is set.`;
+/** @param says what the option does, after the name of its value in capitals. */
+function describeOption(option: string, says: string): string[] {
+  const [value = ""] = /^[A-Z]+ /.exec(says) ?? [];
+  const head = `  --${option} ${value}`.padEnd(OPTION_WIDTH);
+  const indent = " ".repeat(OPTION_WIDTH);
+  const [first = "", ...rest] = wrap(says.slice(value.length), indent, WIDTH);
+  const start = head.length > OPTION_WIDTH ? `${head} ` : head;
+  return [start + first.trimStart(), ...rest];
 }
 
 function version(): string {

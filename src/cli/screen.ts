@@ -13,7 +13,6 @@ export class Screen {
     this.#out = out;
   }
 
-  /** Writes lines. */
   say(...lines: readonly string[]): void {
     for (const line of lines) this.#out.write(`${line}\n`);
   }

@@ -94,7 +94,6 @@ class Checker {
     return rule;
   }
 
-  /** Reads the options of `withLock` at the top or in a rule, and adds the defaults. */
   options(
     given: Options,
     known: typeof DEFAULTS_OF_RULES,

@@ -71,7 +71,6 @@ export function isAboutNodes(problem: RulesProblem): boolean {
   return optionOf(problem) === "nodes";
 }
 
-/** The option at the top of the rules that a problem is in. */
 function optionOf({ path }: RulesProblem): string {
   return path.split(/[.[]/, 1)[0] ?? "";
 }

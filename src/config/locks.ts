@@ -1,10 +1,10 @@
+import { requireFunction } from "../check-options.ts";
 import type { Job } from "bullmq";
 import type { Lock } from "../lock/lock.ts";
 import { checkLockOptions } from "../bullmq/lock-settings.ts";
 import type { SkippedResult } from "../bullmq/options.ts";
 import { type LockingProcessor, withLock } from "../bullmq/with-lock.ts";
 import { LockConfigError } from "../errors.ts";
-import { describeValue } from "../sentences.ts";
 import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import type { RulesChange } from "../events.ts";
@@ -73,13 +73,7 @@ function wrap<J extends Job, R>(
   rulesNow: () => readonly Rule[],
   redlock: Redlock,
 ): LockingProcessor<J, R | SkippedResult> {
-  if (typeof processor !== "function") {
-    throw new LockConfigError({
-      path: "processor",
-      found: describeValue(processor),
-      expected: "a function that processes a job",
-    });
-  }
+  requireFunction("processor", processor, "a function that processes a job");
   // Created for the first job of each rule: there may be thousands of rules.
   const byRule = new WeakMap<Rule, LockingProcessor<J, R | SkippedResult>>();
   const processorOf = (rule: Rule): LockingProcessor<J, R | SkippedResult> => {
@@ -121,7 +115,6 @@ function requireSameMasters(made: RedlockOptions, given: RedlockOptions): void {
   }
 }
 
-/** Compares two lists of rules. */
 function changeOf(before: readonly Rule[], after: readonly Rule[]): RulesChange {
   const [old, fresh] = [before.map(textOf), after.map(textOf)];
   const added = missingIn(old, fresh);

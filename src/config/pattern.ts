@@ -29,7 +29,6 @@ export class Pattern {
     this.#parts = this.isName ? [] : Array.from(plain).concat(rest);
   }
 
-  /** Whether all of a name matches. */
   matches(name: string): boolean {
     return this.isName ? name === this.prefix : takesAll(this.#parts, Array.from(name));
   }

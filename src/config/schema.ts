@@ -1,7 +1,7 @@
 import * as v from "valibot";
 import { LOCK_DATA_OPTIONS } from "../bullmq/lock-settings.ts";
 import type { DataOption } from "../data-option.ts";
-import { LARGEST_LIMIT, MAX_KEYS } from "../keys/normalise.ts";
+import { LARGEST_LIMIT, LIMIT_EXPECTED, MAX_KEYS } from "../keys/normalise.ts";
 import { KNOWN_IN_NODE } from "../redis/node-options.ts";
 import { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
 import { DURATION_EXPECTED, DURATION_FORM } from "./duration.ts";
@@ -21,10 +21,9 @@ export const EXPECTED = {
 
 /** Of the one ratio there is, `driftFactor`. */
 const RATIO = `a number from 0 to ${REDLOCK_OPTIONS.driftFactor.max}`;
-const LIMIT = `a whole number of holders from 1 to ${LARGEST_LIMIT}, or a template of one`;
+const LIMIT = `${LIMIT_EXPECTED}, or a template of one`;
 const OR_FALSE = `${DURATION_EXPECTED}; or false for none`;
 
-/** The schemas of options without a list of values. */
 const VALUES: Record<Extract<DataOption["takes"], string>, v.GenericSchema> = {
   duration: union(DURATION_EXPECTED, duration(DURATION_EXPECTED)),
   "duration or false": union(OR_FALSE, {

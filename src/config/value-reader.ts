@@ -16,14 +16,12 @@ const CONDITIONS: ReadonlySet<unknown> = new Set(["when", "unless"]);
 
 /** Words that are nothing in other languages, and a text in YAML. */
 const NOTHING_ELSEWHERE = /^(?:undefined|NaN|None|nil)$/;
-/** The number of characters of a comment that are read. */
 const LONGEST_COMMENT = 1_000;
 
 /** Turns the nodes of a document into values, and keeps their positions. */
 export class ValueReader {
   readonly problems: Problem[] = [];
   readonly unreadable: Path[] = [];
-  /** The stretches of all values and names. */
   readonly stretches: Stretch[] = [];
   tooMuch: Problem | undefined;
   readonly #document: yaml.Document.Parsed;

@@ -1,5 +1,5 @@
 import { adviseOnVotes } from "../describe/advise.ts";
-import { isAnswer, isForgetful, type KeySummary } from "../describe/summary.ts";
+import { hasAnswered, isForgetful, type KeySummary } from "../describe/summary.ts";
 import { duration } from "../describe/words.ts";
 import type { NodeInspection } from "../redlock/inspect-slots.ts";
 import { explainVote } from "../sentences.ts";
@@ -39,7 +39,7 @@ export function mastersSection(summary: KeySummary): Html {
 }
 
 function row(node: NodeInspection): Html {
-  const connection = isAnswer(node)
+  const connection = hasAnswered(node)
     ? html`<span class="good">answers</span>`
     : html`<span class="bad">no answer</span>
         ${explainVote({ vote: node.state, cause: node.cause })}`;
@@ -51,7 +51,7 @@ function row(node: NodeInspection): Html {
 }
 
 function vote(node: NodeInspection): Html {
-  if (!isAnswer(node)) return html`<span class="bad">none</span>`;
+  if (!hasAnswered(node)) return html`<span class="bad">none</span>`;
   if (node.vote === "unknown") return html`<span class="warn">not yet:</span> it has no guard`;
   if (!isForgetful(node)) return html`<span class="good">votes</span>`;
   const until = node.quarantine === undefined ? "" : `, for another ${duration(node.quarantine)}`;

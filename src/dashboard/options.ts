@@ -1,6 +1,9 @@
-import { refuseUnknownOptions, requireObject } from "../check-options.ts";
-import { LockConfigError } from "../errors.ts";
-import { describeValue } from "../sentences.ts";
+import {
+  refuseUnknownOptions,
+  requireFunction,
+  requireObject,
+  wrongOption,
+} from "../check-options.ts";
 
 /** Allows actions on the page, and decides for which requests. */
 export interface DashboardActions {
@@ -32,11 +35,7 @@ export function readOptions(options: unknown): Settings {
   refuseUnknownOptions("", options, ["basePath", "actions"]);
   const { basePath = "/", actions }: Record<string, unknown> = { ...options };
   if (typeof basePath !== "string" || !/^\/[^?#]*$/.test(basePath)) {
-    throw new LockConfigError({
-      path: "basePath",
-      found: describeValue(basePath),
-      expected: 'a path such as "/locks"',
-    });
+    throw wrongOption("basePath", basePath, 'a path such as "/locks"');
   }
   return { basePath: basePath.replace(/\/+$/, ""), authorize: readActions(actions) };
 }
@@ -46,10 +45,10 @@ function readActions(actions: unknown): Settings["authorize"] {
   requireObject("actions", actions, "an object with authorize");
   refuseUnknownOptions("actions", actions, ["authorize"]);
   const { authorize } = actions as Partial<DashboardActions>;
-  if (typeof authorize === "function") return authorize;
-  throw new LockConfigError({
-    path: "actions.authorize",
-    found: describeValue(authorize),
-    expected: "a function that decides whether a request may act",
-  });
+  requireFunction(
+    "actions.authorize",
+    authorize,
+    "a function that decides whether a request may act",
+  );
+  return authorize;
 }

@@ -1,7 +1,14 @@
+import { slotName } from "../lock/slots.ts";
 import { printable } from "../printable.ts";
 import { isHold } from "../redlock/hold.ts";
-import { storedName } from "../redlock/inspect-slots.ts";
-import { isAnswer, isForgetful, isStuck, type KeySummary, nodesThat, placesOf } from "./summary.ts";
+import {
+  hasAnswered,
+  isForgetful,
+  isStuck,
+  type KeySummary,
+  nodesThat,
+  placesOf,
+} from "./summary.ts";
 import { duration, list, shellQuoted, shellWord } from "./words.ts";
 
 /** What {@link adviseOnVotes} needs to know. */
@@ -77,7 +84,7 @@ function adviseOnSlots(summary: KeySummary, prefix: string): string[] {
   return [
     ...state,
     "If the process of a holder has died, its slot is free when it expires. If a holder hangs, end its process; its slot then expires.",
-    `Do not delete ${prefix}${printable(key)} or ${prefix}${printable(storedName(key, 1))} on the masters: the holder and the next one would run at the same time.`,
+    `Do not delete ${prefix}${printable(key)} or ${prefix}${printable(slotName(key, 1))} on the masters: the holder and the next one would run at the same time.`,
   ];
 }
 
@@ -133,7 +140,7 @@ export function adviseOnVotes(summary: VoteSummary): string[] {
       "No master has a guard yet: no client has used these masters, or all of them lost their memory. The first client may have to wait; this shows for how long: bullmq-redlock doctor",
     ];
   }
-  const silent = nodesThat(summary, (node) => !isAnswer(node));
+  const silent = nodesThat(summary, (node) => !hasAnswered(node));
   const until =
     quorumIn === undefined
       ? "Locks are unavailable"
@@ -153,7 +160,7 @@ function adviseOnStuck(summary: KeySummary, prefix: string): string[] {
   return placesOf(summary).flatMap(({ slot, nodes }) => {
     const stuck = nodes.filter(isStuck).map(({ node }) => node);
     if (stuck.length === 0) return [];
-    const name = `${prefix}${printable(storedName(summary.key, slot))}`;
+    const name = `${prefix}${printable(slotName(summary.key, slot))}`;
     const effect =
       stuck.length <= nodes.length - summary.quorum
         ? "these masters cannot vote for the key"
@@ -170,7 +177,7 @@ function adviseOnStuck(summary: KeySummary, prefix: string): string[] {
 
 function adviseOnSilent(summary: KeySummary): string[] {
   const { state, voting, quorum } = summary;
-  const silent = nodesThat(summary, (node) => !isAnswer(node));
+  const silent = nodesThat(summary, (node) => !hasAnswered(node));
   if (silent.length === 0) return [];
   const certainty =
     state === "unclear"

@@ -5,7 +5,7 @@ import { readHoldingJob, storedTextOf } from "../redlock/holder.ts";
 import type { WaiterInspection } from "../redlock/inspect.ts";
 import type { NodeInspection } from "../redlock/inspect-slots.ts";
 import { advise } from "./advise.ts";
-import { type HolderSummary, isAnswer, isTaken, type KeySummary } from "./summary.ts";
+import { type HolderSummary, hasAnswered, isTaken, type KeySummary } from "./summary.ts";
 import { count, duration, moment } from "./words.ts";
 
 /** A part of the description of a key: a title above facts or sentences. */
@@ -31,7 +31,6 @@ export function headline(summary: KeySummary): string {
   return `${printable(summary.key)} ${isPart ? `has ${slotsTaken(summary)}` : `is ${states[state]}`}`;
 }
 
-/** How much of a key with a limit is taken. */
 function slotsTaken({ taken, limit }: KeySummary): string {
   return `${taken} of ${limit} slots taken`;
 }
@@ -96,7 +95,6 @@ function holderSection(summary: KeySummary): Section {
   return { title: "Holder", facts, sentences: [] };
 }
 
-/** How many holders of a key are described. */
 const MOST_HOLDERS = 20;
 
 function holdersSection({ taken, limit, holders }: KeySummary): Section {
@@ -148,7 +146,7 @@ function waitingSection({ waiting, waiters }: KeySummary, now: number): Section 
 
 function nodesSection({ nodes, holder, slots, limit, quorum }: KeySummary): Section {
   const describe = (node: NodeInspection, index: number): string => {
-    if (slots === undefined || !isAnswer(node)) return describeNode(node, holder);
+    if (slots === undefined || !hasAnswered(node)) return describeNode(node, holder);
     const taken = slots.filter((slot) => slot.nodes[index]?.state !== "free").length;
     return `${taken} of ${limit} slots taken`;
   };
@@ -172,7 +170,6 @@ function describeNode(node: NodeInspection, winner: Holder | undefined): string 
     : `${verb} ${preposition} ${describeHolder(holder)}, ${expiry}`;
 }
 
-/** Describes a value under the key that is not a lock. */
 function describeForeign({ cause }: NodeInspection): string {
   return `not a lock but ${cause ?? "another value"}`;
 }

@@ -1,7 +1,8 @@
 import type { Holder } from "../errors.ts";
+import { isAnswer } from "../sentences.ts";
 import { type HoldingJob, readHoldingJob, storedTextOf } from "../redlock/holder.ts";
 import type { KeyInspection, WaiterInspection } from "../redlock/inspect.ts";
-import type { NodeInspection, SlotInspection } from "../redlock/inspect-slots.ts";
+import { type NodeInspection, nodesOf, type SlotInspection } from "../redlock/inspect-slots.ts";
 
 /** A holder, summed up over the answers of all masters. Durations are milliseconds. */
 export interface HolderSummary {
@@ -17,7 +18,7 @@ export interface HolderSummary {
 }
 
 /** The state of a key, summed up over the answers of all masters. Durations are milliseconds. */
-export interface KeySummary {
+export interface KeySummary extends Omit<HolderSummary, "holder"> {
   readonly key: string;
   /**
    * - `"held"`: a quorum names one holder, at least one where the key has a limit;
@@ -34,16 +35,8 @@ export interface KeySummary {
   readonly taken: number;
   /** All holders, the oldest first. */
   readonly holders: readonly HolderSummary[];
-  /** The oldest holder; the next facts are about it. */
+  /** The oldest holder; the age and more are about it. */
   readonly holder: Holder | undefined;
-  /** The holder, when it is a job. */
-  readonly job: HoldingJob | undefined;
-  /** How long the key has been held, by the clocks of the holder and of this process. */
-  readonly age: number | undefined;
-  /** When the key expires if its holder stops extending it. */
-  readonly remaining: number | undefined;
-  /** The number of masters on which the holder has the key. */
-  readonly heldBy: number;
   /** The highest fencing token that any master knows for the key; 0 for none. */
   readonly lastToken: number;
   readonly quorum: number;
@@ -84,8 +77,8 @@ export function hasStuck(summary: Pick<KeySummary, "nodes" | "slots">): boolean 
 }
 
 /** Whether a master answered. */
-export function isAnswer({ state }: NodeInspection): boolean {
-  return state === "free" || state === "held" || state === "foreign";
+export function hasAnswered({ state }: NodeInspection): boolean {
+  return isAnswer(state);
 }
 
 /** Whether a master cannot vote because it lost its memory, or is new. */
@@ -106,27 +99,30 @@ export function nodesThat(
   return nodes.filter(test).map(({ node }) => node);
 }
 
+const NO_HOLDER = {
+  holder: undefined,
+  job: undefined,
+  age: undefined,
+  remaining: undefined,
+  heldBy: 0,
+};
+
 /** Sums up an inspection. `now` is milliseconds since 1970. */
 export function summarise(inspection: KeyInspection, now: number): KeySummary {
   const { key, limit, locked, slots, quorum, waiting, waiters, nodes } = inspection;
-  const voting = nodes.filter((node) => isAnswer(node) && !isForgetful(node)).length;
+  const voting = nodes.filter((node) => hasAnswered(node) && !isForgetful(node)).length;
   const taken = slots === undefined ? Number(locked) : slots.filter((slot) => slot.locked).length;
   const holders = inspection.holders.map((holder) => {
-    const place = slots?.find((slot) => slot.holder === holder) ?? inspection;
-    return summariseHolder(holder, place.nodes, quorum, now);
+    return summariseHolder(holder, nodesOf(inspection, holder), quorum, now);
   });
-  const [oldest] = holders;
+  const [oldest = NO_HOLDER] = holders;
   return {
     key,
     state: stateOf(inspection, taken, voting),
     limit,
     taken,
     holders,
-    holder: oldest?.holder,
-    job: oldest?.job,
-    age: oldest?.age,
-    remaining: oldest?.remaining,
-    heldBy: oldest?.heldBy ?? 0,
+    ...oldest,
     lastToken: Math.max(0, ...nodes.map(({ mark }) => mark)),
     quorum,
     voting,
@@ -161,7 +157,7 @@ function stateOf(
   taken: number,
   voting: number,
 ): KeySummary["state"] {
-  if (nodes.filter(isAnswer).length < quorum) return "unknown";
+  if (nodes.filter(hasAnswered).length < quorum) return "unknown";
   const blocked = nodes.filter(isStuck).length > nodes.length - quorum;
   if (blocked && slots === undefined) return "blocked";
   if (taken > 0) return holder === undefined ? "unclear" : "held";
@@ -170,7 +166,7 @@ function stateOf(
 
 /** Milliseconds until a master can vote: 0 for now, Infinity for unknown. */
 function untilVote(node: NodeInspection): number {
-  return isAnswer(node) && !isForgetful(node) ? 0 : (node.quarantine ?? Infinity);
+  return hasAnswered(node) && !isForgetful(node) ? 0 : (node.quarantine ?? Infinity);
 }
 
 /** When a quorum can vote, by the times until each master can; `undefined` for now, and for unknown. */

@@ -5,8 +5,9 @@ import {
   refuseUnknownOptions,
   requireFunction,
   requireObject,
+  wrongOption,
 } from "../check-options.ts";
-import { LockConfigError, LockConflictError, RedlockClosedError } from "../errors.ts";
+import { LockConflictError, RedlockClosedError } from "../errors.ts";
 import { normaliseKey } from "../keys/normalise.ts";
 import type { Lock } from "../lock/lock.ts";
 import { pause } from "../pause.ts";
@@ -14,7 +15,6 @@ import type { AcquireOptions } from "../redlock/acquire-request.ts";
 import type { Engine } from "../redlock/engine.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
-import { describeValue } from "../sentences.ts";
 
 /** Options of a {@link RedlockHandle}. All durations are whole milliseconds. */
 export interface HandleOptions extends Pick<AcquireOptions, "ttl" | "heartbeat" | "holder"> {
@@ -85,11 +85,7 @@ export class RedlockHandle implements AsyncDisposable {
     refuseUnknownOptions("", options, KNOWN);
     const { retryTimes = 3, retryDelay = 200, reentrant = false, ...acquireOptions } = options;
     if (typeof reentrant !== "boolean") {
-      throw new LockConfigError({
-        path: "reentrant",
-        found: describeValue(reentrant),
-        expected: "true or false",
-      });
+      throw wrongOption("reentrant", reentrant, "true or false");
     }
     engine.checkAcquireOptions(acquireOptions);
     this.key = normaliseKey(key);

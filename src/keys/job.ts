@@ -1,3 +1,4 @@
+import { LockKeyError } from "../errors.ts";
 import { describeValue } from "../sentences.ts";
 import type { PathStep } from "./path-parser.ts";
 
@@ -144,8 +145,18 @@ export function textOf({ value, path }: FoundValue): string {
   }
 }
 
-/** Describes what a function of the user has thrown. */
-export function describeThrown(thrown: unknown): string {
+/** Calls the function of an option for a job. @throws {LockKeyError} whatever it throws. */
+export function callOf<T>(option: "key" | "limit", call: () => T, job: KeyJob): T {
+  try {
+    return call();
+  } catch (cause) {
+    if (cause instanceof LockKeyError) throw cause;
+    const message = `the ${option} function threw ${describeThrown(cause)}`;
+    throw new LockKeyError({ message, job: describeJob(job), cause });
+  }
+}
+
+function describeThrown(thrown: unknown): string {
   try {
     return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : describeValue(thrown);
   } catch {

@@ -1,7 +1,9 @@
+import { wrongOption } from "../check-options.ts";
 import { LockConfigError, LockKeyError } from "../errors.ts";
-import { describeJob, describeThrown, type KeyJob } from "./job.ts";
-import { checkLimit } from "./normalise.ts";
-import { parseTemplate } from "./template.ts";
+import { callOf, describeJob, type KeyJob } from "./job.ts";
+import { checkLimit, LIMIT_EXPECTED } from "./normalise.ts";
+import { createTemplate } from "./template.ts";
+import { parse } from "./template-parser.ts";
 
 /** How many jobs may hold a key at the same time: a number, a template of one, or a function. */
 export type LimitOption<Job = KeyJob> = number | string | ((job: Job) => number);
@@ -22,23 +24,31 @@ export function readLimit(path: string, limit: unknown): number {
  * @throws {LockConfigError} for what is no limit, no template and no function.
  */
 export function createLimit<Job extends KeyJob>(path: string, limit: unknown): Limit<Job> {
-  if (typeof limit === "string") {
-    const template = parseTemplate(limit, path);
-    return (job) => {
-      const texts = template.render(job);
-      return checkFor(job, texts.length === 1 ? asNumber(texts[0]) : texts, "template");
-    };
-  }
+  if (typeof limit === "string") return readTemplate(path, limit);
   if (typeof limit !== "function") return readLimit(path, limit);
   const read = limit as (job: Job) => unknown;
+  return (job) =>
+    checkFor(
+      job,
+      callOf("limit", () => read(job), job),
+      "function",
+    );
+}
+
+/** Reads a template of a whole number; without placeholders, the number itself. */
+function readTemplate(path: string, text: string): Limit {
+  const { literals, placeholders } = parse(text, path);
+  const fixed = [...literals, ...placeholders.map(({ fallback = "" }) => fallback)];
+  if (fixed.some((part) => /\D/.test(part))) {
+    const expected = `${LIMIT_EXPECTED}, or a template of one such as "{{data.limit}}"`;
+    throw wrongOption(path, text, expected);
+  }
+  if (placeholders.length === 0) return readLimit(path, Number(text));
+  const template = createTemplate("limit", text, { literals, placeholders }, (value) => value);
   return (job) => {
-    try {
-      return checkFor(job, read(job), "function");
-    } catch (cause) {
-      if (cause instanceof LockKeyError) throw cause;
-      const message = `the limit function threw ${describeThrown(cause)}`;
-      throw new LockKeyError({ message, job: describeJob(job), cause });
-    }
+    const [only = "", ...more] = template(job);
+    const limit = /^\d+$/.test(only) ? Number(only) : only;
+    return checkFor(job, more.length === 0 ? limit : [only, ...more], "template");
   };
 }
 
@@ -47,9 +57,4 @@ function checkFor(job: KeyJob, limit: unknown, source: "template" | "function"):
     const message = `the limit ${source} gave ${found}, expected ${expected}`;
     return new LockKeyError({ message, job: describeJob(job) });
   });
-}
-
-/** `"5"` is a number; anything else is shown as it is. */
-function asNumber(text: string | undefined): unknown {
-  return text !== undefined && /^\d+$/.test(text) ? Number(text) : text;
 }

@@ -9,6 +9,7 @@ export const MAX_KEY_BYTES = 64 * 1024;
 
 /** The largest number of holders that a key can have: a master examines all slots of a key that is full. */
 export const LARGEST_LIMIT = 1_000;
+export const LIMIT_EXPECTED = `a whole number of holders from 1 to ${LARGEST_LIMIT}`;
 
 /** The first character of the library's own names, which no key may begin with. */
 export const RESERVED_PREFIX = "@";
@@ -84,10 +85,7 @@ export function checkLimit(limit: unknown, refuse: Refuse): number {
   if (Number.isInteger(limit) && (limit as number) >= 1 && (limit as number) <= LARGEST_LIMIT) {
     return limit as number;
   }
-  throw refuse(
-    `a limit of ${describeValue(limit)}`,
-    `a whole number of holders from 1 to ${LARGEST_LIMIT}`,
-  );
+  throw refuse(`a limit of ${describeValue(limit)}`, LIMIT_EXPECTED);
 }
 
 /** Sorts keys and removes duplicates, which must have the same limit. */

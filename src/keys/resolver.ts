@@ -1,5 +1,5 @@
 import { LockConfigError, LockKeyError } from "../errors.ts";
-import { describeJob, describeThrown, type KeyJob } from "./job.ts";
+import { callOf, describeJob, type KeyJob } from "./job.ts";
 import { shortenKey } from "./key-text.ts";
 import type { Limit } from "./limit.ts";
 import {
@@ -38,14 +38,16 @@ export function createKeyResolver<Job extends KeyJob>(
   limit: Limit<Job> = 1,
 ): KeyResolver<Job> {
   const limitOf = typeof limit === "number" ? () => limit : limit;
-  if (typeof key === "function") return (job) => resolve(key, job, limitOf);
+  if (typeof key === "function") {
+    return (job) => callOf("key", () => readResult(key(job), job, () => limitOf(job)), job);
+  }
   const withLimit = (job: Job, keys: string[]): NormalKeys => {
     const own = limitOf(job);
     return { keys, limits: own === 1 ? undefined : keys.map(() => own) };
   };
   if (!Array.isArray(key)) {
     const template = parseTemplate(key as string);
-    return (job) => withLimit(job, template.render(job).sort());
+    return (job) => withLimit(job, template(job).sort());
   }
   if (key.length === 0)
     throw new LockConfigError({
@@ -61,30 +63,13 @@ export function createKeyResolver<Job extends KeyJob>(
     });
   const templates = key.map((text: string, index) => parseTemplate(text, `key[${index}]`));
   return (job) => {
-    const keys = [...new Set(templates.flatMap((template) => template.render(job)))].sort();
+    const keys = [...new Set(templates.flatMap((template) => template(job)))].sort();
     if (keys.length <= MAX_KEYS) return withLimit(job, keys);
     throw new LockKeyError({
       message: `the key templates: found ${keys.length} different keys, expected at most ${MAX_KEYS} for one lock`,
       job: describeJob(job),
     });
   };
-}
-
-function resolve<Job extends KeyJob>(
-  key: KeyFunction<Job>,
-  job: Job,
-  limitOf: (job: Job) => number,
-): NormalKeys | null {
-  try {
-    return readResult(key(job), job, () => limitOf(job));
-  } catch (cause) {
-    if (cause instanceof LockKeyError) throw cause;
-    throw new LockKeyError({
-      message: `the key function threw ${describeThrown(cause)}`,
-      job: describeJob(job),
-      cause,
-    });
-  }
 }
 
 function readResult(result: unknown, job: KeyJob, limitOf: () => number): NormalKeys | null {

@@ -1,10 +1,9 @@
-import { LockConfigError } from "../errors.ts";
+import { wrongOption } from "../check-options.ts";
 import { separatorOf } from "./key-text.ts";
 import { RESERVED_PREFIX } from "./normalise.ts";
 import { FORBIDDEN, PathParser, type TemplatePath } from "./path-parser.ts";
 import { TemplateError, type TemplateProblem } from "./scanner.ts";
 import * as hints from "./template-hints.ts";
-import { describeValue } from "../sentences.ts";
 
 /** The contents of `{{` and `}}`. */
 export interface Placeholder {
@@ -38,11 +37,11 @@ const OPERATOR = /\?\?|\|\|/y;
  */
 export function parse(template: string, path = "key"): ParsedTemplate {
   if (typeof template !== "string")
-    throw new LockConfigError({
+    throw wrongOption(
       path,
-      found: describeValue(template),
-      expected: path === "key" ? "a key template, several, or a function" : "a key template",
-    });
+      template,
+      path === "key" ? "a key template, several, or a function" : "a key template",
+    );
   return new TemplateParser(template, path).parse();
 }
 

@@ -18,48 +18,56 @@ import { type ParsedTemplate, parse, type Placeholder } from "./template-parser.
 /** The number of combinations of array elements that a template may have for a job. */
 export const MAX_COMBINATIONS = 100_000;
 
-/** A key template without problems. */
-export interface KeyTemplate {
-  /** The template as it is written. */
-  readonly text: string;
-  /**
-   * Returns the keys of a job: one, or with `[*]` one for each combination of elements, without duplicates, at most
-   * {@link MAX_KEYS}.
-   *
-   * Different values give different keys, except those that `lower(...)` makes equal. A key of more than 512 bytes is shortened
-   * to its beginning and its SHA-256.
-   *
-   * @throws {LockKeyError} when a value is missing, null, empty, not finite, or an object, when an array for `[*]` is empty, or
-   * when there are too many keys; nothing else is thrown.
-   */
-  render(job: KeyJob): string[];
-}
+/**
+ * Returns the texts that a template gives for a job: one, or with `[*]` one for each combination of elements, without duplicates,
+ * at most {@link MAX_KEYS}.
+ *
+ * @throws {LockKeyError} when a value is missing, null, empty, not finite, or an object, when an array for `[*]` is empty, or when
+ * there are too many texts; nothing else is thrown.
+ */
+export type Template = (job: KeyJob) => string[];
 
 /**
- * Parses a key template such as `"order:{{data.orderId}}"`.
+ * Parses a key template such as `"order:{{data.orderId}}"`. Different values give different keys, except those that `lower(...)`
+ * makes equal. A key of more than 512 bytes is shortened to its beginning and its SHA-256.
  *
  * @param path the name of the template in the message. @defaultValue `"key"`
  * @throws {LockConfigError} with a caret under the first problem.
  */
-export function parseTemplate(text: string, path?: string): KeyTemplate {
-  const plan = planOf(parse(text, path));
-  return {
-    text,
-    render(job) {
-      try {
-        return new Rendering(plan, job).keys();
-      } catch (cause) {
-        const problem =
-          cause instanceof LookupProblem
-            ? { message: cause.message, path: cause.path }
-            : { message: "the job's values could not be read", cause };
-        throw new LockKeyError({
-          ...problem,
-          message: `${problem.message} (key template ${JSON.stringify(text)})`,
-          job: describeJob(job),
-        });
-      }
-    },
+export function parseTemplate(text: string, path?: string): Template {
+  const parsed = parse(text, path);
+  const separators = parsed.literals.slice(1, -1).map((literal) => separatorOf(literal) ?? "");
+  const template = createTemplate("key", text, parsed, createEscape(separators));
+  return (job) => template(job).map((text) => shortenKey(withoutReserved(text)));
+}
+
+/** A value such as `@types/node` may begin a key, although `@` is reserved. */
+function withoutReserved(text: string): string {
+  return text.startsWith(RESERVED_PREFIX) ? escapeCharacter(RESERVED_PREFIX) + text.slice(1) : text;
+}
+
+/** Creates a template of keys or of another `kind`. @param escape writes a value in a text. */
+export function createTemplate(
+  kind: string,
+  text: string,
+  parsed: ParsedTemplate,
+  escape: (value: string) => string,
+): Template {
+  const plan = planOf(parsed, escape);
+  return (job) => {
+    try {
+      return new Rendering(plan, job).texts();
+    } catch (cause) {
+      const problem =
+        cause instanceof LookupProblem
+          ? { message: cause.message, path: cause.path }
+          : { message: "the job's values could not be read", cause };
+      throw new LockKeyError({
+        ...problem,
+        message: `${problem.message} (${kind} template ${JSON.stringify(text)})`,
+        job: describeJob(job),
+      });
+    }
   };
 }
 
@@ -88,7 +96,10 @@ interface Plan {
   escape: (value: string) => string;
 }
 
-function planOf({ literals, placeholders }: ParsedTemplate): Plan {
+function planOf(
+  { literals, placeholders }: ParsedTemplate,
+  escape: (value: string) => string,
+): Plan {
   const loops: Source[] = [];
   const names: string[] = [];
   const sourceOf = ({ root, steps }: TemplatePath): Source => {
@@ -112,14 +123,13 @@ function planOf({ literals, placeholders }: ParsedTemplate): Plan {
     Math.max(...paths.map(({ steps }) => steps.filter(({ kind }) => kind === "each").length)),
   );
   const indices = [...values.keys()].sort((a, b) => (depths[a] ?? 0) - (depths[b] ?? 0));
-  const separators = literals.slice(1, -1).map((literal) => separatorOf(literal) ?? "");
   return {
     literals,
     loops,
     values,
     once: indices.filter((index) => depths[index] === 0),
     looping: indices.filter((index) => depths[index] !== 0),
-    escape: createEscape(separators),
+    escape,
   };
 }
 
@@ -127,9 +137,9 @@ class Rendering {
   readonly #plan: Plan;
   readonly #job: KeyJob;
   readonly #elements: (FoundValue | undefined)[] = [];
-  readonly #texts: string[] = [];
+  readonly #values: string[] = [];
   readonly #seen = new Set<string>();
-  readonly #keys: string[] = [];
+  readonly #texts: string[] = [];
   #combinations = 0;
 
   constructor(plan: Plan, job: KeyJob) {
@@ -137,15 +147,15 @@ class Rendering {
     this.#job = job;
   }
 
-  keys(): string[] {
+  texts(): string[] {
     for (const index of this.#plan.once) this.#read(index, 0, () => {});
     this.#readLooping(0);
-    return this.#keys;
+    return this.#texts;
   }
 
   #readLooping(position: number): void {
     const index = this.#plan.looping[position];
-    if (index === undefined) this.#addKey();
+    if (index === undefined) this.#addText();
     else this.#read(index, 0, () => this.#readLooping(position + 1));
   }
 
@@ -164,11 +174,8 @@ class Rendering {
   }
 
   #take(index: number, text: string, next: () => void): void {
-    const { literals, values, escape } = this.#plan;
-    const escaped = escape(values[index]?.lower === true ? lowerCase(text) : text);
-    // A value such as `@types/node` may begin a key, although `@` is reserved.
-    const isReserved = index === 0 && literals[0] === "" && escaped.startsWith(RESERVED_PREFIX);
-    this.#texts[index] = isReserved ? escapeCharacter(RESERVED_PREFIX) + escaped.slice(1) : escaped;
+    const { values, escape } = this.#plan;
+    this.#values[index] = escape(values[index]?.lower === true ? lowerCase(text) : text);
     next();
   }
 
@@ -201,19 +208,20 @@ class Rendering {
     });
   }
 
-  #addKey(): void {
+  #addText(): void {
     const { literals, looping } = this.#plan;
     this.#combinations += 1;
     if (this.#combinations > MAX_COMBINATIONS)
       throw this.#tooMany(`${MAX_COMBINATIONS} combinations of array elements`);
 
-    // Escaped values have no line break, so that different rows give different texts.
-    const row = looping.map((index) => this.#texts[index]).join("\n");
+    // Escaped values have no line break, so that different rows give different keys.
+    const row = looping.map((index) => this.#values[index]).join("\n");
     if (this.#seen.has(row)) return;
     this.#seen.add(row);
     if (this.#seen.size > MAX_KEYS) throw this.#tooMany(`${MAX_KEYS} different keys`);
-    const key = literals.map((literal, index) => literal + (this.#texts[index] ?? "")).join("");
-    this.#keys.push(shortenKey(key));
+    this.#texts.push(
+      literals.map((literal, index) => literal + (this.#values[index] ?? "")).join(""),
+    );
   }
 
   #tooMany(bound: string): LookupProblem {

@@ -8,13 +8,12 @@ import {
   type OnApplicationShutdown,
 } from "@nestjs/common";
 import { DiscoveryModule, DiscoveryService } from "@nestjs/core";
-import { refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { refuseUnknownOptions, requireObject, wrongOption } from "../check-options.ts";
 import type { LockRules } from "../config/index.ts";
 import { LockConfigError } from "../errors.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
 import { engineOf, Redlock } from "../redlock/redlock.ts";
 import { type Made, makeWrap, WRAP } from "./wrap.ts";
-import { describeValue } from "../sentences.ts";
 
 /** Options of {@link RedlockModule}: those of a `Redlock`, or a `Redlock`, and rules. One of `nodes`, `rules` and `redlock` is required. */
 export interface RedlockModuleOptions extends RedlockOptions {
@@ -126,7 +125,7 @@ async function make(given: RedlockModuleOptions): Promise<Made> {
     if (options.nodes === undefined) {
       const missing = "a list of lock masters, or rules or a redlock";
       const why = "nodes" in options ? "; is an environment variable missing?" : "";
-      throw wrong("nodes", undefined, `${missing}${why}`);
+      throw wrongOption("nodes", undefined, `${missing}${why}`);
     }
     return { redlock: new Redlock(options) };
   }
@@ -142,15 +141,11 @@ function checkAsyncOptions(options: unknown): RedlockModuleAsyncOptions {
   const given: Partial<RedlockModuleAsyncOptions> = options;
   for (const name of ["imports", "inject"] as const) {
     if (given[name] !== undefined && !Array.isArray(given[name]))
-      throw wrong(name, given[name], "a list");
+      throw wrongOption(name, given[name], "a list");
   }
   if (typeof given.useFactory !== "function") {
     const expected = "a function that makes the options of RedlockModule";
-    throw wrong("useFactory", given.useFactory, expected);
+    throw wrongOption("useFactory", given.useFactory, expected);
   }
   return given as RedlockModuleAsyncOptions;
-}
-
-function wrong(path: string, value: unknown, expected: string): LockConfigError {
-  return new LockConfigError({ path, found: describeValue(value), expected });
 }

@@ -3,7 +3,7 @@ import { namesUnder } from "../lock/stored-lock.ts";
 import type { Random } from "../random.ts";
 import { parseServerInfo, type ServerInfo, unusableReason } from "../redis/server-info.ts";
 import { checkPermissions } from "./permission-check.ts";
-import { optional, permitted, type Probe, ProbeError, type Refusal } from "./probe.ts";
+import { permitted, type Probe, type Refusal } from "./probe.ts";
 import { type ClockFacts, observeClock } from "./server-clock.ts";
 
 /** What is known about one master. */
@@ -57,8 +57,10 @@ export async function examine(facts: NodeFacts, examination: Examination): Promi
 
 async function gather(facts: NodeFacts, examination: Examination): Promise<void> {
   const { probe } = examination;
-  const ask = (): Promise<string> => probe.ask((client) => client.info());
-  const info = await permitted("INFO", ask, (refusal) => facts.refusals.push(refusal));
+  const info = await permitted(
+    () => probe.ask((client) => client.info()),
+    (cause) => facts.refusals.push({ what: "INFO", cause }),
+  );
   if (info === undefined) return;
   facts.info = parseServerInfo(info);
   // Nothing else matters about such a server.
@@ -69,7 +71,7 @@ async function gather(facts: NodeFacts, examination: Examination): Promise<void>
     facts.clock = clock;
   });
   if (facts.info.appendOnly === true) {
-    facts.appendfsync = await optional(() => askAppendfsync(probe));
+    facts.appendfsync = await permitted(() => askAppendfsync(probe));
   }
   await tryMessages(facts, examination);
 }
@@ -82,12 +84,12 @@ async function askAppendfsync(probe: Probe): Promise<string | undefined> {
 /** Publishes and subscribes as waiters do. The last use of the connection. */
 async function tryMessages(facts: NodeFacts, { probe, prefix }: Examination): Promise<void> {
   const channel = namesUnder(prefix).wake("@probe");
-  try {
+  const exchange = async (): Promise<void> => {
     await probe.ask((client) => client.publish(channel, "0"));
     await probe.ask((client) => client.subscribe(channel));
     await probe.ask((client) => client.unsubscribe(channel));
-  } catch (error) {
-    if (!(error instanceof ProbeError && error.refused)) throw error;
-    facts.pubsubRefusal = error.message;
-  }
+  };
+  await permitted(exchange, (cause) => {
+    facts.pubsubRefusal = cause;
+  });
 }

@@ -63,22 +63,21 @@ export async function checkPermissions(
   const requests = probingRequests(namesUnder(`${prefix}@probe:${owner}:`), owner, guarded);
   const batch = new Batch(requests);
   const refusals: Refusal[] = [];
-  const refuse = (refusal: Refusal): void => void refusals.push(refusal);
-  const load = (): Promise<boolean> =>
-    probe.ask(async (client) => {
-      await script.load(client);
-      return true;
-    });
-  if ((await permitted("EVAL", load, refuse)) === undefined) return refusals;
+  const refuse =
+    (what: string) =>
+    (cause: string): void =>
+      void refusals.push({ what, cause });
+  await permitted(() => probe.ask((client) => script.load(client)), refuse("EVAL"));
+  if (refusals.length > 0) return refusals;
   const run = (): Promise<unknown> =>
     probe.ask((client) => script.run(client, batch, runId, () => true));
-  const returned = await permitted("EVALSHA", run, refuse);
+  const returned = await permitted(run, refuse("EVALSHA"));
   if (returned === undefined) return refusals;
   for (const [index, reply] of batch.replies(returned).entries()) {
     if (!(reply instanceof NodeError)) continue;
     const what = requests[index]?.operation.name ?? "";
     const only = FOR_LOOKING.includes(what) ? ({ onlyForLooking: true } as const) : {};
-    refuse({ what, cause: reply.reason, ...only });
+    refusals.push({ what, cause: reply.reason, ...only });
   }
   return refusals;
 }

@@ -96,11 +96,10 @@ export interface Refusal {
   readonly onlyForLooking?: true;
 }
 
-/** The server's answer, or `undefined` when it refuses; `refuse` is called then. */
+/** The server's answer, or `undefined` when it refuses; `refuse` is called then, with the server's words. */
 export async function permitted<T>(
-  what: string,
   ask: () => Promise<T>,
-  refuse: (refusal: Refusal) => void,
+  refuse: (cause: string) => void = () => undefined,
 ): Promise<T | undefined> {
   try {
     return await ask();
@@ -108,17 +107,7 @@ export async function permitted<T>(
     if (!(error instanceof ProbeError && error.refused)) throw error;
     // These refuse the client, not the command.
     if (/^(NOAUTH|WRONGPASS|LOADING|BUSY) /.test(error.message)) throw error;
-    refuse({ what, cause: error.message });
+    refuse(error.message);
     return undefined;
-  }
-}
-
-/** The server's answer, or `undefined` when it refuses. */
-export async function optional<T>(ask: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof ProbeError && error.refused) return undefined;
-    throw error;
   }
 }

@@ -1,5 +1,5 @@
-import { checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
-import { LockConfigError, RedlockClosedError } from "../errors.ts";
+import { checkMs, refuseUnknownOptions, requireObject, wrongOption } from "../check-options.ts";
+import { RedlockClosedError } from "../errors.ts";
 import { onAbort } from "../on-abort.ts";
 import { pause } from "../pause.ts";
 import type { Engine } from "../redlock/engine.ts";
@@ -11,7 +11,6 @@ import { askQueue, parseQueue, type QueueConnection } from "./queue-server.ts";
 import { isFatal, NotReadyError, type ReadyReport } from "./report.ts";
 import { type Facts, judgeNodes, mayVote, type QueueFacts } from "./rules.ts";
 import { checkVotes, type VoteCheck } from "./vote-check.ts";
-import { describeValue } from "../sentences.ts";
 
 /** Options of {@link Redlock.ready}. */
 export interface ReadyOptions {
@@ -30,10 +29,6 @@ export interface ReadyOptions {
   queue?: QueueConnection;
 }
 
-const KNOWN = Object.keys({ strict: true, timeout: true, queue: true } satisfies Record<
-  keyof ReadyOptions,
-  true
->);
 const DEFAULT_TIMEOUT = 5_000;
 /** A clock is observed for a second; less than two would leave no time for the rest. */
 const SHORTEST_TIMEOUT = 2_000;
@@ -72,22 +67,12 @@ interface CheckedOptions {
 
 function checkOptions(options: unknown): CheckedOptions {
   requireObject("options", options, "an object of options");
-  refuseUnknownOptions("", options, KNOWN);
+  refuseUnknownOptions("", options, ["strict", "timeout", "queue"]);
   const { strict = false, timeout = DEFAULT_TIMEOUT, queue }: ReadyOptions = options;
-  if (typeof strict !== "boolean") {
-    throw new LockConfigError({
-      path: "strict",
-      found: describeValue(strict),
-      expected: "true or false",
-    });
-  }
+  if (typeof strict !== "boolean") throw wrongOption("strict", strict, "true or false");
   return {
     strict,
-    timeout: checkNumber("timeout", timeout, {
-      min: SHORTEST_TIMEOUT,
-      max: LONGEST_TIMEOUT,
-      unit: "whole milliseconds",
-    }),
+    timeout: checkMs("timeout", timeout, SHORTEST_TIMEOUT, LONGEST_TIMEOUT),
     queue: queue === undefined ? undefined : parseQueue("queue", queue),
   };
 }

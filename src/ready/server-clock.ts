@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { pause } from "../pause.ts";
-import { optional, type Probe } from "./probe.ts";
+import { permitted, type Probe } from "./probe.ts";
 
 /** A server's clock, as seen from here. Milliseconds. */
 export interface ClockFacts {
@@ -34,7 +34,7 @@ export async function observeClock(
 ): Promise<void> {
   const samples: TimeSample[] = [];
   for (let i = 0; i < CLOCK_SAMPLES; i++) {
-    const sample = await optional(() => askTime(probe, clock));
+    const sample = await permitted(() => askTime(probe, clock));
     if (sample === undefined) return;
     samples.push(sample);
   }

@@ -1,7 +1,6 @@
-import { checkMs, refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { checkMs, refuseUnknownOptions, requireObject, wrongOption } from "../check-options.ts";
 import { LONGEST_TIMER } from "../clock.ts";
 import { readOption } from "../data-option.ts";
-import { LockConfigError } from "../errors.ts";
 import { hostName } from "../host-name.ts";
 import type { AskingJob } from "../job-names.ts";
 import { readLimit } from "../keys/limit.ts";
@@ -11,7 +10,6 @@ import type { AbortSource } from "../on-abort.ts";
 import type { Waiter } from "../waiters/waiter.ts";
 import { REDLOCK_OPTIONS } from "./data-options.ts";
 import { checkGrantable, checkHeartbeat, type RedlockSettings } from "./options.ts";
-import { describeValue } from "../sentences.ts";
 
 /** Options of one acquisition. All durations are whole milliseconds. */
 export interface AcquireOptions {
@@ -129,11 +127,7 @@ export function readAcquireRequest(
   const ttl = given.ttl === undefined ? settings.ttl : checkTtl(settings, given.ttl);
   const { signal } = given;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
-    throw new LockConfigError({
-      path: "signal",
-      found: describeValue(signal),
-      expected: "an AbortSignal",
-    });
+    throw wrongOption("signal", signal, "an AbortSignal");
   }
   const limit = readLimit("limit", given.limit);
   const holder = readOption("holder", given.holder ?? defaultHolder(), OPTIONS.holder);

@@ -1,7 +1,8 @@
 import type { Holder } from "../errors.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { inspectKey } from "./inspect.ts";
-import { walkPositions } from "./walk-waiters.ts";
+import { nodesOf } from "./inspect-slots.ts";
+import { walkPositions } from "./read-key.ts";
 
 /** A key that a job waits for. */
 export interface AwaitedKey {
@@ -29,15 +30,13 @@ export async function findAwaitedKeys(
 ): Promise<AwaitedKey[]> {
   const found = keys.map(async (key): Promise<AwaitedKey[]> => {
     const inspection = await inspectKey(context, key);
-    const { holder, holders, nodes, slots = [{ holder, nodes }], waiting } = inspection;
+    const { holder, holders, waiting } = inspection;
     let before = 0;
     for await (const waiter of walkPositions(context, key)) {
       before += 1;
       if (waiter.position !== position) continue;
-      const token = holder?.fencingToken;
-      const held = slots.find((slot) => slot.holder?.fencingToken === token);
-      const ends = held?.nodes.flatMap(({ expiresIn }) => expiresIn ?? []) ?? [];
-      const expiresIn = holder === undefined ? undefined : Math.max(...ends);
+      const ends = holder && nodesOf(inspection, holder).flatMap((node) => node.expiresIn ?? []);
+      const expiresIn = ends && Math.max(...ends);
       const counts = { position: before, waiting: Math.max(before, waiting) };
       return [{ key, holder, holders, expiresIn, ...counts }];
     }

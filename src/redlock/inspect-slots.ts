@@ -1,7 +1,6 @@
 import type { Holder } from "../errors.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import type { Content } from "../lock/read-operation.ts";
-import { slotName } from "../lock/slots.ts";
 import type { NodeError, NodeFailure } from "../redis/node-error.ts";
 import { toHolder } from "./holder.ts";
 import { readSlots } from "./read-key.ts";
@@ -63,9 +62,12 @@ export async function surveySlots(
     .filter(({ nodes }) => nodes.some(({ state }) => state === "held" || state === "foreign"));
 }
 
-/** The name under which a slot is stored, without the prefix. */
-export function storedName(key: string, slot: number): string {
-  return slotName(key, slot);
+/** What each master knows about what a holder has: the key, or a slot of it. */
+export function nodesOf(
+  { nodes, slots = [] }: { nodes: SlotInspection["nodes"]; slots?: SlotInspection[] },
+  holder: Holder,
+): SlotInspection["nodes"] {
+  return slots.find(({ slot }) => slot === holder.slot)?.nodes ?? nodes;
 }
 
 const EMPTY: Content = { holder: undefined, foreignType: undefined };

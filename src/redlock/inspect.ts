@@ -11,7 +11,8 @@ import {
   surveySlots,
   withoutAttempts,
 } from "./inspect-slots.ts";
-import { answersOf, type KeyReply, longestList, readKey } from "./read-key.ts";
+import { isAnswer } from "../sentences.ts";
+import { answersOf, type KeyReply, longestList, readKey, walkPositions } from "./read-key.ts";
 
 /** A waiter of a key. */
 export interface WaiterInspection {
@@ -120,6 +121,14 @@ export function toWaiter({ position, priority }: ReadReply["first"][number]): Wa
   return { job, priority: Math.floor(priority + FRONT), since };
 }
 
+/** Iterates over all waiters of a key, in order. @throws {LockUnavailableError} when no quorum answers. */
+export async function* walkWaiters(
+  context: LockContext,
+  key: string,
+): AsyncGenerator<WaiterInspection, void, void> {
+  for await (const waiter of walkPositions(context, key)) yield toWaiter(waiter);
+}
+
 /**
  * @param isGuarded whether votes depend on the guards.
  * @param isNew whether no master has a guard.
@@ -129,21 +138,11 @@ function voteOf(
   isGuarded: boolean,
   isNew: boolean,
 ): Pick<NodeInspection, "vote" | "quarantine"> {
-  if (reply instanceof Error) return withoutQuarantine("unknown");
-  if (!isGuarded) return withoutQuarantine("yes");
-  if (isNew) return withoutQuarantine("unknown");
-  if (reply.guard !== "armed") return withoutQuarantine("unarmed");
-  return reply.quarantine === 0
-    ? withoutQuarantine("yes")
-    : { vote: "quarantined", quarantine: reply.quarantine };
-}
-
-function withoutQuarantine(
-  vote: NodeInspection["vote"],
-): Pick<NodeInspection, "vote" | "quarantine"> {
-  return { vote, quarantine: undefined };
-}
-
-function isAnswer(state: NodeInspection["state"]): boolean {
-  return state === "free" || state === "held" || state === "foreign";
+  const quarantine = undefined;
+  if (reply instanceof Error) return { vote: "unknown", quarantine };
+  if (!isGuarded) return { vote: "yes", quarantine };
+  if (isNew) return { vote: "unknown", quarantine };
+  if (reply.guard !== "armed") return { vote: "unarmed", quarantine };
+  if (reply.quarantine === 0) return { vote: "yes", quarantine };
+  return { vote: "quarantined", quarantine: reply.quarantine };
 }

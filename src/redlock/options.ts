@@ -1,4 +1,4 @@
-import { refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { refuseUnknownOptions, requireObject, wrongOption } from "../check-options.ts";
 import { readOption } from "../data-option.ts";
 import { LockConfigError } from "../errors.ts";
 import type { RedlockWarning } from "../events.ts";
@@ -7,7 +7,6 @@ import { checkTelemetry, type RedlockTelemetry } from "./telemetry.ts";
 import { type Endpoint, parseEndpoints } from "../redis/endpoint.ts";
 import type { NodeOption } from "../redis/node-options.ts";
 import { REDLOCK_OPTIONS } from "./data-options.ts";
-import { describeValue } from "../sentences.ts";
 
 /** Options of a `Redlock`. All durations are whole milliseconds. */
 export interface RedlockOptions {
@@ -114,7 +113,7 @@ export function checkRedlockOptions(options: unknown): RedlockSettings {
 function checkNodes(nodes: unknown): void {
   if (nodes === undefined || nodes === null) {
     const expected = "a list of lock masters; is an environment variable missing?";
-    throw new LockConfigError({ path: "nodes", found: describeValue(nodes), expected });
+    throw wrongOption("nodes", nodes, expected);
   }
   if (typeof nodes === "string") {
     const expected = "a list of URLs: split it at its commas";
@@ -173,11 +172,11 @@ export function checkHeartbeat(
     heartbeat >= Math.min(10, latest) &&
     heartbeat <= latest;
   if (fits) return heartbeat;
-  throw new LockConfigError({
+  throw wrongOption(
     path,
-    found: describeValue(heartbeat),
-    expected: `false, or whole milliseconds from ${Math.min(10, latest)} to ${latest}: a ttl of ${ttl} ms must be extended before its end`,
-  });
+    heartbeat,
+    `false, or whole milliseconds from ${Math.min(10, latest)} to ${latest}: a ttl of ${ttl} ms must be extended before its end`,
+  );
 }
 
 /** The grant and the first extend may each take as long as a healthy answer. */

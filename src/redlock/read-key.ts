@@ -51,3 +51,28 @@ export function requireQuorum(
   if (votes.filter(({ vote }) => vote === "free").length >= quorum) return;
   throw new LockUnavailableError({ keys, votes, quorum, nodeTimeout });
 }
+
+/** How many waiters are read at once: well below a millisecond of a master's time. */
+const PAGE = 500;
+
+/**
+ * Iterates over all waiters of a key, by the master that knows most of them.
+ * @throws {LockUnavailableError} when no quorum answers.
+ */
+export async function* walkPositions(
+  context: LockContext,
+  key: string,
+): AsyncGenerator<ReadReply["first"][number], void, void> {
+  const seen = new Set<string>();
+  for (let from = 0; ; from += PAGE) {
+    const replies = await readKey(context, key, { from, count: PAGE });
+    requireQuorum(context, [key], replies);
+    const waiters = longestList(replies)?.first ?? [];
+    for (const waiter of waiters) {
+      // The list may have moved since the last page.
+      if (!seen.has(waiter.position)) yield waiter;
+      seen.add(waiter.position);
+    }
+    if (waiters.length < PAGE) return;
+  }
+}

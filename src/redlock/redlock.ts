@@ -1,5 +1,5 @@
-import { requireFunction } from "../check-options.ts";
-import { type Holder, LockConfigError, LockConflictError } from "../errors.ts";
+import { requireFunction, wrongOption } from "../check-options.ts";
+import { type Holder, LockConflictError } from "../errors.ts";
 import { SafeEmitter } from "../events.ts";
 import { type LockKeys, normaliseKey } from "../keys/normalise.ts";
 import type { Lock } from "../lock/lock.ts";
@@ -14,15 +14,13 @@ import {
   type ForceReleaseResult,
 } from "./force-release.ts";
 import { holdKey, type HoldOptions } from "./hold.ts";
-import { inspectKey, type KeyInspection, type WaiterInspection } from "./inspect.ts";
+import { inspectKey, type KeyInspection, type WaiterInspection, walkWaiters } from "./inspect.ts";
 import { type ListedKey, listKeys, listLocks } from "./list.ts";
 import { REAL_RUNTIME, type Runtime } from "./make-context.ts";
 import type { RedlockOptions } from "./options.ts";
 import { inScope } from "./scopes.ts";
 import type { RedlockStatus } from "./status.ts";
 import { type WakeResult, wakeKey } from "./wake.ts";
-import { walkWaiters } from "./walk-waiters.ts";
-import { describeValue } from "../sentences.ts";
 
 let readEngine: (redlock: Redlock) => Engine;
 
@@ -234,11 +232,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
 /** The engine of a `Redlock`, for the rooms of the library. @throws {LockConfigError} for anything else. */
 export function engineOf(redlock: unknown): Engine {
   if (redlock instanceof Redlock) return readEngine(redlock);
-  throw new LockConfigError({
-    path: "redlock",
-    found: describeValue(redlock),
-    expected: "a Redlock of this copy of bullmq-redlock",
-  });
+  throw wrongOption("redlock", redlock, "a Redlock of this copy of bullmq-redlock");
 }
 
 /** The class as tests and commands construct it, with another runtime than the real one. */

@@ -1,5 +1,4 @@
-import { LockConfigError } from "../errors.ts";
-import { describeValue } from "../sentences.ts";
+import { wrongOption } from "../check-options.ts";
 
 /** The attributes of a span or of a metric. */
 export type Attributes = Record<string, string | number | boolean | string[] | undefined>;
@@ -49,11 +48,11 @@ export function checkTelemetry(path: string, telemetry: unknown): RedlockTelemet
     "tracer" in telemetry &&
     "contextManager" in telemetry;
   if (fits) return telemetry as RedlockTelemetry;
-  throw new LockConfigError({
+  throw wrongOption(
     path,
-    found: describeValue(telemetry),
-    expected: "an object of BullMQ's Telemetry interface, such as BullMQOtel's",
-  });
+    telemetry,
+    "an object of BullMQ's Telemetry interface, such as BullMQOtel's",
+  );
 }
 
 /** Names a queue as BullMQ does in its own metrics. */

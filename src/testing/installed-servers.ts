@@ -4,7 +4,7 @@ import { tryServer, type RedisServer } from "./redis-server.ts";
 import { findProgram, foldersOnPath, type Search, type Step } from "./search.ts";
 
 /** The names a server binary goes by, the wanted one first. */
-export const SERVER_NAMES = ["redis-server", "valkey-server"];
+const SERVER_NAMES = ["redis-server", "valkey-server"];
 
 const VARIABLE = "BULLMQ_REDLOCK_REDIS_BIN";
 
@@ -33,15 +33,17 @@ export const lookOnPath: Step = async (search) => await lookIn(foldersOnPath(sea
 /** Looks where package managers put servers, should PATH lack those folders. */
 export const lookInUsualPlaces: Step = async ({ places }) => await lookIn(places, "usual-place");
 
-async function lookIn(
+/** Looks in folders: the first server that works there, or why there is none. */
+export async function lookIn(
   folders: readonly string[],
   source: RedisServer["source"],
+  env: RedisServer["env"] = {},
 ): Promise<RedisServer | string> {
   const refusals: string[] = [];
   for (const name of SERVER_NAMES) {
     const path = await findProgram(name, folders);
     if (path === undefined) continue;
-    const found = await tryServer({ path, source, env: {} });
+    const found = await tryServer({ path, source, env });
     if (typeof found !== "string") return found;
     refusals.push(found);
   }

@@ -2,13 +2,17 @@ import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { checkChoice, checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
-import { LockConfigError } from "../errors.ts";
+import {
+  checkChoice,
+  checkNumber,
+  refuseUnknownOptions,
+  requireObject,
+  wrongOption,
+} from "../check-options.ts";
 import { findRedisServer } from "./find-redis-server.ts";
 import { RedisNode, type NodeLaunch } from "./redis-node.ts";
 import type { RedisServer } from "./redis-server.ts";
 import { ProcessGuard } from "./process-guard.ts";
-import { describeValue } from "../sentences.ts";
 
 const START_TIMEOUT = 10_000;
 const OPTIONS = ["persistence", "args", "startTimeout", "onProgress"];
@@ -197,6 +201,6 @@ function checkOptions(options: RedisNodesOptions): void {
   checkNumber("startTimeout", startTimeout, bounds);
   if (!Array.isArray(args) || args.some((arg) => typeof arg !== "string")) {
     const expected = 'a list of texts, such as ["--requirepass", "secret"]';
-    throw new LockConfigError({ path: "args", found: describeValue(args), expected });
+    throw wrongOption("args", args, expected);
   }
 }

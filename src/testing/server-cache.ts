@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { SERVER_NAMES } from "./installed-servers.ts";
-import { tryServer, type RedisServer } from "./redis-server.ts";
-import { cacheFolder, findProgram, type Search, type Step } from "./search.ts";
+import { lookIn } from "./installed-servers.ts";
+import type { RedisServer } from "./redis-server.ts";
+import { cacheFolder, type Search, type Step } from "./search.ts";
 
 /** Looks for a server that an earlier run has fetched. */
 export const lookInCache: Step = async (search) => {
@@ -22,16 +22,8 @@ export async function tryUnpacked(
   root: string,
   source: RedisServer["source"],
 ): Promise<RedisServer | string> {
-  const env = { LD_LIBRARY_PATH: (await libraryFolders(root)).join(":") };
-  const refusals: string[] = [];
-  for (const name of SERVER_NAMES) {
-    const path = await findProgram(name, [join(root, "usr/bin")]);
-    if (path === undefined) continue;
-    const found = await tryServer({ path, source, env });
-    if (typeof found !== "string") return found;
-    refusals.push(found);
-  }
-  return refusals.join("; ") || `${root} holds no ${SERVER_NAMES.join(" or ")}`;
+  const libraries = (await libraryFolders(root)).join(":");
+  return await lookIn([join(root, "usr/bin")], source, { LD_LIBRARY_PATH: libraries });
 }
 
 /**

@@ -46,7 +46,7 @@ describe("the commands about a key with a limit", () => {
       ],
     );
 
-    await hold("account:42", 3, "import c");
+    held.push(...(await hold("account:42", 3, "import c")));
     const full = (await ask("inspect", "account:42")).out;
     expect(full).toMatch(/^account:42 has 3 of 3 slots taken\n/);
     expect(full).toContain("Nothing, while the holders work: a slot is released");

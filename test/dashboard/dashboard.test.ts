@@ -30,7 +30,7 @@ describe("the list", () => {
     expect(response.status).toBe(200);
     expect(keysIn(text)).toEqual(["b", "c", "a"]);
     expect(wordsOf(text)).toMatch(/Keys 3 held .* Waiting 3 for all .* Masters 3\/3 can vote/);
-    expect(wordsOf(text)).toMatch(/b 2 the nightly import \d+ ms .*? s 3 of 3 c 1/);
+    expect(wordsOf(text)).toMatch(/b 2 the nightly import [\d.]+ m?s .*? s 3 of 3 c 1/);
   });
 
   it("asks about the 100 keys of a page at most, and pages share one walk", async () => {

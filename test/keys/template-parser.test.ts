@@ -276,7 +276,7 @@ describe("a template with a problem", () => {
           return;
         }
         try {
-          const keys = parsed.render(job);
+          const keys = parsed(job);
           expect(keys.every((key) => key !== "" && !key.startsWith("@"))).toBe(true);
           expect(keys).not.toHaveLength(0);
           rendered += 1;

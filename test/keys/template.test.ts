@@ -9,7 +9,7 @@ function job(data: unknown, rest: Partial<KeyJob> = {}): KeyJob {
 }
 
 function render(template: string, data: unknown): string[] {
-  return parseTemplate(template).render(job(data));
+  return parseTemplate(template)(job(data));
 }
 
 function problem(act: () => unknown): LockKeyError {
@@ -259,7 +259,7 @@ describe("a job that gives no key", () => {
 
   it("names a job without an id", () => {
     const template = parseTemplate("{{id}}");
-    expect(problem(() => template.render(job({}, { id: undefined }))).job).toBe("orders:no id");
+    expect(problem(() => template(job({}, { id: undefined }))).job).toBe("orders:no id");
   });
 
   it("turns any error of reading the data into a LockKeyError", () => {
@@ -275,13 +275,13 @@ describe("a job that gives no key", () => {
     problem(() => render("{{data.a}}", { a: revoked.proxy }));
     problem(() => render("{{data.a[*]}}", { a: revoked.proxy }));
     const template = parseTemplate("{{data.a}}");
-    problem(() => template.render(null as unknown as KeyJob));
+    problem(() => template(null as unknown as KeyJob));
     const unnamed = {
       get queueName(): never {
         throw cause;
       },
     };
-    problem(() => template.render(unnamed as unknown as KeyJob));
+    problem(() => template(unnamed as unknown as KeyJob));
   });
 });
 
@@ -357,8 +357,8 @@ describe("values in a key", () => {
       fc.property(values, values, fc.constantFrom(...templates), (left, right, template) => {
         fc.pre([...left, ...right].every((value) => value !== ""));
         const same = left.every((value, index) => String(value) === String(right[index]));
-        const [a] = template.render(job(left));
-        const [b] = template.render(job(right));
+        const [a] = template(job(left));
+        const [b] = template(job(right));
         expect(a === b).toBe(same);
         expect(Buffer.from(a ?? "").equals(Buffer.from(b ?? ""))).toBe(same);
       }),
@@ -381,8 +381,8 @@ describe("values in a key", () => {
         const [a, b] = [left, right].map((data) => {
           const texts = [chosenOf(first, data.slice(0, 2)), chosenOf(second, data.slice(2))];
           const isKey = texts.every((text) => text !== undefined);
-          if (!isKey) problem(() => template.render(job(data)));
-          return isKey ? { texts, keys: template.render(job(data)) } : undefined;
+          if (!isKey) problem(() => template(job(data)));
+          return isKey ? { texts, keys: template(job(data)) } : undefined;
         });
         if (a === undefined || b === undefined) return;
         compared += 1;
@@ -434,7 +434,7 @@ describe("rendering", () => {
     fc.assert(
       fc.property(anything, fc.constantFrom(...templates), (data, template) => {
         try {
-          const keys = template.render(job(data));
+          const keys = template(job(data));
           expect(keys.length).toBeGreaterThan(0);
           for (const key of keys) expect(key).toMatch(/^[^@]/);
         } catch (error) {
@@ -476,7 +476,7 @@ describe("rendering", () => {
         return Reflect.get(target, key) as unknown;
       },
     });
-    expect(parseTemplate("{{data.a}}").render(watched)).toEqual(["1"]);
+    expect(parseTemplate("{{data.a}}")(watched)).toEqual(["1"]);
     expect(read.mock.calls).toEqual([["data"]]);
   });
 });

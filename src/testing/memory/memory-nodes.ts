@@ -1,4 +1,10 @@
-import { checkMs, checkNumber, refuseUnknownOptions, requireObject } from "../../check-options.ts";
+import {
+  checkMs,
+  checkNumber,
+  refuseUnknownOptions,
+  requireObject,
+  wrongOption,
+} from "../../check-options.ts";
 import { type Clock, LONGEST_TIMER, systemClock } from "../../clock.ts";
 import { LockConfigError, LockLostError, RedlockClosedError } from "../../errors.ts";
 import { type LimitedKey, normaliseKey } from "../../keys/normalise.ts";
@@ -245,6 +251,5 @@ export class MemoryNodes implements AsyncDisposable {
 }
 
 function refuse(path: string, value: unknown, expected: string): void {
-  if (value !== undefined)
-    throw new LockConfigError({ path, found: describeValue(value), expected });
+  if (value !== undefined) throw wrongOption(path, value, expected);
 }

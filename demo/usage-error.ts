@@ -1,4 +1,0 @@
-/** A problem with the command, in one sentence. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}
