@@ -47,6 +47,42 @@ if entries > 0 then
   local prefix, values, details, texts = argv[5], ${HEAD} + entries, ${HEAD} + 2 * entries, ${HEAD} + 3 * entries
   local fencePrefix, reservedPrefix, waitersPrefix = prefix .. '@fence:', prefix .. '${RESERVED}', prefix .. '${WAITERS}'
   local ours, size = extends + releases, ${TOKEN_DIGITS}
+  local votes, longest = true, math.huge
+  if argv[${HEAD}] == '1' and entries > releases then
+    local guard = try('GET', prefix .. '@node')
+    local armed, state, ready, agreed = string.match(type(guard) == 'string' and guard or '', '^([^:]+):(%a+):%d+:(%d+):%d+:(%d+)$')
+    votes = armed == server and state == 'sure'
+    if votes then longest = tonumber(agreed) end
+    if votes and ready ~= '0' then
+      local time = call('TIME')
+      votes = tonumber(ready) <= time[1] * 1000 + math.floor(time[2] / 1000)
+    end
+  end
+  -- One acquire or release alone, as a client with little to do sends it: the same steps without tables.
+  if entries == 1 and extends == 0 and argv[texts + 1] == '' and argv[1] == '[]' then
+    local key, value, ttl = argv[${HEAD} + 1], argv[values + 1], argv[details + 1]
+    local lock, fence, reserved, token = prefix .. key, fencePrefix .. key, reservedPrefix .. key, sub(value, 1, size)
+    if acquires == 1 then
+      local mark, closed = call('MGET', fence)[1], nil
+      local isFree = votes and tonumber(ttl) <= longest and call('EXISTS', reserved) == 0
+      if isFree and not mark then closed = call('EXISTS', fence) == 0 and ':0'
+      elseif isFree and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) < token then closed = sub(mark, size + 1) end
+      local granted = closed and try('SET', lock, value, 'NX', 'PX', ttl)
+      if granted and granted.ok then
+        if try('SET', fence, token .. closed, 'PX', '${RETENTION}').ok then return 1 end
+        call('DEL', lock)
+      end
+    else
+      local found = call('MGET', lock, fence)
+      local mark = found[2]
+      if found[1] == value and mark and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) <= token
+        and call('EXISTS', waitersPrefix .. key) == 0 then
+        call('DEL', lock, reserved)
+        try('SET', fence, token .. ':' .. token, 'PX', '${RETENTION}')
+        return 1
+      end
+    end
+  end
   local locks, fences, beside, lists, others = {}, {}, {}, {}, {}
   for i = 1, entries do
     local key = argv[${HEAD} + i]
@@ -58,16 +94,6 @@ if entries > 0 then
         lists[i] = waitersPrefix .. key
         others[#others + 1] = lists[i]
       end
-    end
-  end
-  local votes, longest = true, math.huge
-  if argv[${HEAD}] == '1' then
-    local guard = try('GET', prefix .. '@node')
-    local armed, state, ready, agreed = string.match(type(guard) == 'string' and guard or '', '^([^:]+):(%a+):%d+:(%d+):%d+:(%d+)$')
-    votes = armed == server and state == 'sure'
-    if votes then
-      local time = call('TIME')
-      votes, longest = tonumber(ready) <= time[1] * 1000 + math.floor(time[2] / 1000), tonumber(agreed)
     end
   end
   local alone = #others == 0 or call('EXISTS', unpack(others)) == 0
