@@ -16,26 +16,17 @@ const EXTEND = 0;
 const RELEASE = 1;
 const ACQUIRE = 2;
 
-/** A request that the fast path can serve. */
-interface LockEntry extends FastEntry {
-  readonly rank: typeof EXTEND | typeof RELEASE | typeof ACQUIRE;
-  readonly identity: LockIdentity;
-  readonly key: string;
-  /** The ttl in ms; for a release the queueId of the requester. */
-  readonly detail: string;
-  /** True for a requester that has a position: the general part needs the text of its request. */
-  readonly isWaiter: boolean;
-}
-
 /** Digits of a token: those of microseconds since 1970, from 2001 to 2286. The fast path compares tokens as text. */
 const TOKEN_DIGITS = 16;
+const SMALLEST_TOKEN = 10 ** (TOKEN_DIGITS - 1);
 
 /** Arguments before those of the entries. */
 const HEAD = 7;
 
 /**
  * `ARGV` from the second on: how many entries extend, release and acquire, the prefix, the process, whether votes check the
- * guard; then the keys of all entries, then their values, then their details, then the texts of waiters.
+ * guard; then the keys of all entries, then their values, then their details (the ttl in ms; for a release the queueId of the
+ * requester), then, if there are waiters among the requesters, their texts.
  */
 const SERVE_ENTRIES = `
 local argv, odd, oddCount = ARGV, {}, 0
@@ -59,7 +50,8 @@ if entries > 0 then
     end
   end
   -- One acquire or release alone, as a client with little to do sends it: the same steps without tables.
-  if entries == 1 and extends == 0 and argv[texts + 1] == '' and argv[1] == '[]' then
+  local hasTexts = #argv > texts + 1
+  if entries == 1 and extends == 0 and not hasTexts and argv[1] == '[]' then
     local key, value, ttl = argv[${HEAD} + 1], argv[values + 1], argv[details + 1]
     local lock, fence, reserved, token = prefix .. key, fencePrefix .. key, reservedPrefix .. key, sub(value, 1, size)
     if acquires == 1 then
@@ -90,7 +82,7 @@ if entries > 0 then
     if i > extends then
       local name = (i > ours and reservedPrefix or waitersPrefix) .. key
       beside[i], others[#others + 1] = name, name
-      if i > ours and argv[texts + i] ~= '' then
+      if i > ours and hasTexts and argv[texts + i] ~= '' then
         lists[i] = waitersPrefix .. key
         others[#others + 1] = lists[i]
       end
@@ -163,7 +155,8 @@ local oddReplies = {}
 for n = 1, oddCount do
   local i = odd[n]
   local key, value, detail = argv[${HEAD} + i], argv[${HEAD} + entries + i], argv[${HEAD} + 2 * entries + i]
-  local prefix, process, guarded, text = argv[5], argv[6], argv[${HEAD}], argv[${HEAD} + 3 * entries + i]
+  local prefix, process, guarded, text = argv[5], argv[6], argv[${HEAD}], ''
+  if #argv > ${HEAD} + 3 * entries + 1 then text = argv[${HEAD} + 3 * entries + i] end
   local owner, token = holderOf(value)
   local lock, fence = prefix .. key, prefix .. '@fence:' .. key
   local reply
@@ -189,18 +182,33 @@ function encode(requests: readonly AnyRequest[]): string[] {
   const keys: string[] = [];
   const values: string[] = [];
   const details: string[] = [];
-  const texts: string[] = [];
-  for (const request of requests) {
-    const { rank, identity, key, detail, isWaiter } = request.entry as LockEntry;
+  let waiters = 0;
+  for (const { operation, args } of requests) {
+    const { rank = ACQUIRE, detail } = operation.fast ?? {};
+    const identity = args as LockIdentity;
     counts[rank] = (counts[rank] ?? 0) + 1;
-    keys.push(key);
+    keys.push(identity.slots[0] ?? "");
     values.push(valueOf(identity));
-    details.push(detail);
-    texts.push(isWaiter ? request.text : "");
+    details.push(detail?.(identity) ?? "");
+    if (isWaiter(rank, identity)) waiters += 1;
   }
-  const { names, guarded, requester } = (first.entry as LockEntry).identity;
+  const { names, guarded, requester } = first.args as LockIdentity;
   const head = [names.prefix, requester.process, guarded ? "1" : "0"];
+  const texts = waiters === 0 ? NONE : requests.map(textOfWaiter);
   return [...counts.map(String), ...head, ...keys, ...values, ...details, ...texts];
+}
+
+const NONE: readonly string[] = [];
+
+/** Whether the requester has a position: then the general part needs the text of its request. */
+function isWaiter(rank: number, { requester }: LockIdentity): boolean {
+  // The holder of a lock has left all wait lists.
+  return requester.position !== "" && rank !== EXTEND;
+}
+
+function textOfWaiter(request: AnyRequest): string {
+  const rank = request.operation.fast?.rank ?? ACQUIRE;
+  return isWaiter(rank, request.args as LockIdentity) ? request.text : "";
 }
 
 /** The fast path of the script of a master. */
@@ -210,36 +218,33 @@ export const fastPath: FastPath = {
   encode,
 };
 
-function entryOf(
-  identity: LockIdentity,
-  rank: LockEntry["rank"],
-  detail: string,
-): LockEntry | undefined {
-  const { requester, token, slots, limits } = identity;
-  const [key] = slots;
-  // The holder of a lock has left all wait lists.
-  const isWaiter = requester.position !== "" && rank !== EXTEND;
-  const isOrdinary =
+function isOrdinary({ requester, token, slots, limits }: LockIdentity): boolean {
+  return (
     slots.length === 1 &&
     limits === undefined &&
     !requester.replaceable &&
     requester.behind === undefined &&
-    token >= 10 ** (TOKEN_DIGITS - 1);
-  return isOrdinary && key !== undefined ? { rank, identity, key, detail, isWaiter } : undefined;
+    token >= SMALLEST_TOKEN
+  );
 }
 
 /** An extend as an entry. */
-export function extendEntry(identity: TimedIdentity): FastEntry | undefined {
-  if (identity.requester.keepsRetries === true) return undefined;
-  return entryOf(identity, EXTEND, String(identity.ttl));
-}
+export const extendEntry: FastEntry<TimedIdentity> = {
+  rank: EXTEND,
+  takes: (identity) => identity.requester.keepsRetries !== true && isOrdinary(identity),
+  detail: ({ ttl }) => String(ttl),
+};
 
 /** The release of a lock that was held as an entry. */
-export function releaseEntry(identity: LockIdentity): FastEntry | undefined {
-  return entryOf(identity, RELEASE, identity.requester.queueId);
-}
+export const releaseEntry: FastEntry<LockIdentity> = {
+  rank: RELEASE,
+  takes: isOrdinary,
+  detail: ({ requester }) => requester.queueId,
+};
 
 /** An acquire as an entry. */
-export function acquireEntry(identity: TimedIdentity): FastEntry | undefined {
-  return entryOf(identity, ACQUIRE, String(identity.ttl));
-}
+export const acquireEntry: FastEntry<TimedIdentity> = {
+  rank: ACQUIRE,
+  takes: isOrdinary,
+  detail: ({ ttl }) => String(ttl),
+};
