@@ -55,19 +55,21 @@ if entries > 0 then
     local key, value, ttl = argv[${HEAD} + 1], argv[values + 1], argv[details + 1]
     local lock, fence, reserved, token = prefix .. key, fencePrefix .. key, reservedPrefix .. key, sub(value, 1, size)
     if acquires == 1 then
-      local mark, closed = call('MGET', fence)[1], nil
+      -- A mark of another type is an error, and so a table.
+      local mark, closed = try('GET', fence), nil
       local isFree = votes and tonumber(ttl) <= longest and call('EXISTS', reserved) == 0
-      if isFree and not mark then closed = call('EXISTS', fence) == 0 and ':0'
-      elseif isFree and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) < token then closed = sub(mark, size + 1) end
+      if isFree and not mark then closed = ':0'
+      elseif isFree and type(mark) == 'string' and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) < token then
+        closed = sub(mark, size + 1)
+      end
       local granted = closed and try('SET', lock, value, 'NX', 'PX', ttl)
       if granted and granted.ok then
         if try('SET', fence, token .. closed, 'PX', '${RETENTION}').ok then return 1 end
         call('DEL', lock)
       end
     else
-      local found = call('MGET', lock, fence)
-      local mark = found[2]
-      if found[1] == value and mark and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) <= token
+      local mark = try('GET', fence)
+      if try('GET', lock) == value and type(mark) == 'string' and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) <= token
         and call('EXISTS', waitersPrefix .. key) == 0 then
         call('DEL', lock, reserved)
         try('SET', fence, token .. ':' .. token, 'PX', '${RETENTION}')

@@ -37,7 +37,8 @@ if string.match(replication, 'role:(%a+)') == 'slave' then
   return redis.error_reply('READONLY this server is a replica')
 end
 local runId = ARGV[#ARGV] ~= '' and ARGV[#ARGV] or 'hidden'
-local server = runId .. '.' .. (string.match(replication, 'master_replid:(%w+)') or 'hidden')
+local idAt = string.find(replication, 'master_replid:', 1, true)
+local server = runId .. '.' .. (idAt and string.match(replication, '^%w+', idAt + 14) or 'hidden')
 ${fastPath?.lua.trim() ?? ""}
 ${prelude.trim()}
 local function execute(name, keys, argv)
