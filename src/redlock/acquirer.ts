@@ -52,21 +52,24 @@ export class Acquirer {
   acquire(request: AcquireRequest): Promise<HeldLock> {
     this.#running += 1;
     return new Promise((resolve, reject) => {
-      const settle = (lock: HeldLock): void => {
-        this.#end();
-        resolve(lock);
-      };
       const failed = (error: unknown): void => {
         this.#end();
         reject(error);
       };
       const startedAt = this.#parts.context.clock.now();
-      const first = (outcome: AcquireOutcome): void => {
+      const settle = (outcome: AcquireOutcome): void => {
         if (outcome.kind === "granted" && !this.#attempts.isStopped(request)) {
-          settle(this.#take(request, outcome, startedAt, false));
-        } else this.#wait(request, outcome, startedAt).then(settle, failed);
+          const lock = this.#take(request, outcome, startedAt, false);
+          this.#end();
+          resolve(lock);
+        } else {
+          this.#wait(request, outcome, startedAt).then((lock) => {
+            this.#end();
+            resolve(lock);
+          }, failed);
+        }
       };
-      this.#attempts.first(request, first, failed);
+      this.#attempts.first(request, settle, failed);
     });
   }
 
@@ -131,7 +134,7 @@ export class Acquirer {
     });
   }
 
-  #hold({ heartbeat, scoped, job }: AcquireRequest, { lease }: Granted): HeldLock {
-    return new HeldLock(this.#lockParts, lease, { interval: heartbeat, scoped, job: job?.job });
+  #hold(request: AcquireRequest, { lease }: Granted): HeldLock {
+    return new HeldLock(this.#lockParts, lease, request);
   }
 }
