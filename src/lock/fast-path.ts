@@ -186,12 +186,13 @@ function encode(requests: readonly AnyRequest[]): string[] {
   const details: string[] = [];
   let waiters = 0;
   for (const { operation, args } of requests) {
-    const { rank = ACQUIRE, detail } = operation.fast ?? {};
+    const { fast } = operation;
+    const rank = fast?.rank ?? ACQUIRE;
     const identity = args as LockIdentity;
     counts[rank] = (counts[rank] ?? 0) + 1;
     keys.push(identity.slots[0] ?? "");
     values.push(valueOf(identity));
-    details.push(detail?.(identity) ?? "");
+    details.push(fast?.detail(identity) ?? "");
     if (isWaiter(rank, identity)) waiters += 1;
   }
   const { names, guarded, requester } = first.args as LockIdentity;
