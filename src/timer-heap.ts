@@ -15,7 +15,8 @@ const SPARE_ENTRIES = 256;
 const LONGEST_SLEEP = 1_000;
 
 interface Entry {
-  readonly task: Task;
+  /** `undefined` in an entry that is outdated: it must not keep the memory of its task. */
+  task: Task | undefined;
   readonly at: number;
 }
 
@@ -25,7 +26,8 @@ interface Entry {
  */
 export class TimerHeap {
   readonly #clock: Clock;
-  readonly #active = new Set<Task>();
+  /** The entry of each task. */
+  readonly #active = new Map<Task, Entry>();
   #heap: Entry[] = [];
   #timer: Timer | undefined;
   #timerAt = Infinity;
@@ -39,20 +41,21 @@ export class TimerHeap {
   }
 
   add(task: Task): void {
-    this.#active.add(task);
-    this.update(task);
+    if (this.#heap.length > SPARE_ENTRIES + 4 * this.#active.size) this.#rebuild();
+    this.#outdate(task);
+    this.#enter(task, task.due);
+    this.#arm();
   }
 
   /** Moves a task whose `due` has become earlier. */
   update(task: Task): void {
-    if (!this.#active.has(task)) return;
-    if (this.#heap.length > SPARE_ENTRIES + 4 * this.#active.size) this.#rebuild();
-    this.#push({ task, at: task.due });
-    this.#arm();
+    const entry = this.#active.get(task);
+    if (entry !== undefined && task.due < entry.at) this.add(task);
   }
 
   /** Removes a task; it does not run any more. */
   remove(task: Task): void {
+    this.#outdate(task);
     this.#active.delete(task);
     if (this.#active.size > 0) return;
     this.#heap = [];
@@ -69,7 +72,18 @@ export class TimerHeap {
 
   #rebuild(): void {
     this.#heap = [];
-    for (const task of this.#active) this.#push({ task, at: task.due });
+    for (const task of this.#active.keys()) this.#enter(task, task.due);
+  }
+
+  #outdate(task: Task): void {
+    const entry = this.#active.get(task);
+    if (entry !== undefined) entry.task = undefined;
+  }
+
+  #enter(task: Task, at: number): void {
+    const entry = { task, at };
+    this.#active.set(task, entry);
+    this.#push(entry);
   }
 
   #run(): void {
@@ -81,12 +95,10 @@ export class TimerHeap {
     for (let [next] = this.#heap; next !== undefined && next.at <= now; [next] = this.#heap) {
       this.#pop();
       const { task } = next;
-      if (!this.#active.has(task)) continue;
+      if (task === undefined) continue;
       if (task.due <= now) task.run(now);
       // Not again in this loop, even if it is due at once: the loop must end.
-      if (this.#active.has(task)) {
-        this.#push({ task, at: Math.max(task.due, now + 1) });
-      }
+      if (this.#active.get(task) === next) this.#enter(task, Math.max(task.due, now + 1));
     }
     this.#late = 0;
     this.#arm();

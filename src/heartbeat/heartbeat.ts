@@ -36,16 +36,19 @@ const BLOCKED_PART = 20;
 
 const NO_VOTES: readonly NodeVote[] = [];
 
+/** What the heartbeats of one client share. */
+interface HeartbeatParts {
+  readonly timers: TimerHeap;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
 /** The heartbeats of all locks of a client, on one timer. */
 export class Heartbeats {
-  readonly #timers: TimerHeap;
-  readonly #clock: Clock;
-  readonly #random: Random;
+  readonly #parts: HeartbeatParts;
 
   constructor(clock: Clock, random: Random) {
-    this.#timers = new TimerHeap(clock);
-    this.#clock = clock;
-    this.#random = random;
+    this.#parts = { timers: new TimerHeap(clock), clock, random };
   }
 
   /**
@@ -53,7 +56,7 @@ export class Heartbeats {
    * @param interval milliseconds between two extends; `false` for the watchdog alone.
    */
   start(lease: Lease, interval: number | false, listener: HeartbeatListener): Heartbeat {
-    return new Heartbeat(lease, interval, listener, this.#timers, this.#clock, this.#random);
+    return new Heartbeat(lease, interval, listener, this.#parts);
   }
 }
 
@@ -62,9 +65,7 @@ export class Heartbeat implements Task, LeaseListener {
   readonly #lease: Lease;
   readonly #interval: number | false;
   readonly #listener: HeartbeatListener;
-  readonly #timers: TimerHeap;
-  readonly #clock: Clock;
-  readonly #random: Random;
+  readonly #parts: HeartbeatParts;
   #nextExtend: number;
   #over = false;
   #lastVotes: readonly NodeVote[] = NO_VOTES;
@@ -73,19 +74,15 @@ export class Heartbeat implements Task, LeaseListener {
     lease: Lease,
     interval: number | false,
     listener: HeartbeatListener,
-    timers: TimerHeap,
-    clock: Clock,
-    random: Random,
+    parts: HeartbeatParts,
   ) {
     this.#lease = lease;
     this.#interval = interval;
     this.#listener = listener;
-    this.#timers = timers;
-    this.#clock = clock;
-    this.#random = random;
-    this.#nextExtend = this.#onGrid(clock.now());
+    this.#parts = parts;
+    this.#nextExtend = this.#onGrid(parts.clock.now());
     lease.watch(this);
-    timers.add(this);
+    parts.timers.add(this);
   }
 
   get due(): number {
@@ -104,7 +101,7 @@ export class Heartbeat implements Task, LeaseListener {
 
   /** Extends now, by `ttl` or the lock's own ttl. `settle` runs with the outcome. */
   extend(ttl: number = this.#lease.ttl, settle?: (outcome: ExtendOutcome) => void): void {
-    const sentAt = this.#clock.now();
+    const sentAt = this.#parts.clock.now();
     const before = this.#lease.validUntil;
     this.#lease.extend(ttl, (outcome) => {
       this.#extended(outcome, sentAt, before);
@@ -113,18 +110,18 @@ export class Heartbeat implements Task, LeaseListener {
   }
 
   onShortened(): void {
-    this.#timers.update(this);
+    this.#parts.timers.update(this);
   }
 
   /** Stops extends and watchdog; the listener is not called any more. Idempotent. */
   stop(): void {
     this.#over = true;
-    this.#timers.remove(this);
+    this.#parts.timers.remove(this);
   }
 
   /** Does now what the timer would do, in case that the timer is late. */
   check(): void {
-    if (!this.#over) this.run(this.#clock.now());
+    if (!this.#over) this.run(this.#parts.clock.now());
   }
 
   #extended(outcome: ExtendOutcome, sentAt: number, before: number): void {
@@ -132,8 +129,8 @@ export class Heartbeat implements Task, LeaseListener {
     if (outcome.kind === "lost") return this.#lose({ reason: "taken", votes: outcome.votes });
     const moved = this.#lease.validUntil > before;
     this.#lastVotes = moved || outcome.kind === "extended" ? NO_VOTES : outcome.votes;
-    this.#nextExtend = moved ? this.#onGrid(sentAt) : this.#retryAt(this.#clock.now());
-    this.#timers.update(this);
+    this.#nextExtend = moved ? this.#onGrid(sentAt) : this.#retryAt(this.#parts.clock.now());
+    this.#parts.timers.update(this);
     if (moved) this.#listener.onExtended();
   }
 
@@ -141,7 +138,7 @@ export class Heartbeat implements Task, LeaseListener {
   #overdue(now: number): LossNotice {
     const votes = this.#lastVotes;
     if (this.#interval === false) return { reason: "ended", votes };
-    const blockedFor = this.#timers.lateBy(now);
+    const blockedFor = this.#parts.timers.lateBy(now);
     const isBlocked = votes.length === 0 && blockedFor > this.#lease.ttl / BLOCKED_PART;
     return isBlocked ? { reason: "blocked", votes, blockedFor } : { reason: "expired", votes };
   }
@@ -162,7 +159,7 @@ export class Heartbeat implements Task, LeaseListener {
     if (this.#interval === false) return Infinity;
     const { ttl, usableUntil } = this.#lease;
     const pause = Math.max(ttl / RETRY_PART, Math.min(SHORTEST_RETRY, this.#interval / 2));
-    const next = now + pause * (0.75 + this.#random.fraction() / 2);
+    const next = now + pause * (0.75 + this.#parts.random.fraction() / 2);
     // The last retry comes early enough to be answered.
     const lastChance = usableUntil - ttl / LAST_CHANCE_PART;
     return lastChance > now ? Math.min(next, lastChance) : next;

@@ -141,7 +141,7 @@ export const acquireOperation: Operation<TimedIdentity, AcquireReply> = {
     identity.limits === undefined ? "" : JSON.stringify(identity.limits),
     ...formatRequester(identity.requester),
   ],
-  fast: { entry: acquireEntry, served: () => GRANTED },
+  fast: { ...acquireEntry, served: () => GRANTED },
   parse([status, mark, busy], identity) {
     if (status === "OK") return parseGranted(mark, busy, identity);
     if (status === "QUARANTINED") return { status: "quarantined", remaining: Number(mark) };

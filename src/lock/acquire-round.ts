@@ -40,7 +40,7 @@ export class AcquireRound implements Responses<AcquireReply> {
     this.#traces = traces;
     this.#decided = decided;
     this.lease = new Lease(context, identity);
-    this.votes = context.masters.ports.map(() => PENDING);
+    this.votes = context.masters.names.map(pending);
   }
 
   get quorum(): number {
@@ -99,6 +99,10 @@ export class AcquireRound implements Responses<AcquireReply> {
     const hasTrace = this.votes[node] !== PENDING && this.#traces[node] === true;
     if (hasTrace) this.lease.rollBack(node, listener);
   }
+}
+
+function pending(): Vote {
+  return PENDING;
 }
 
 const UNARMED: Record<UnarmedGuard, string> = {

@@ -3,6 +3,7 @@ import { NodeError } from "../redis/node-error.ts";
 import type { BatchListener } from "../redis/node-port.ts";
 import type { AnyRequest } from "../redis/operation.ts";
 import type { MastersOptions } from "./masters.ts";
+import { quorumOf } from "./quorum.ts";
 
 /** What the deliveries of one client share: how many are under way, and which server answers for which entry of `nodes`. */
 export class DeliveryLog {
@@ -18,9 +19,9 @@ export class DeliveryLog {
     this.#options = options;
   }
 
-  /** Whether answers are under way. */
+  /** Whether a quorum of answers may be under way: the answers after a quorum decide nothing, and requests need not wait for them. */
   get isBusy(): boolean {
-    return this.#underWay > 0;
+    return this.#underWay > this.#names.length - quorumOf(this.#names.length);
   }
 
   started(): void {

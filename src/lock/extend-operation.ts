@@ -80,7 +80,7 @@ export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
     identity.guarded ? 1 : 0,
     ...formatExtender(identity),
   ],
-  fast: { entry: extendEntry, served: () => EXTENDED },
+  fast: { ...extendEntry, served: () => EXTENDED },
   parse([status, guard]) {
     if (status === "OK") return EXTENDED;
     if (status === "UNARMED") return { status: "unarmed", guard: parseUnarmed(guard) };

@@ -16,26 +16,17 @@ const EXTEND = 0;
 const RELEASE = 1;
 const ACQUIRE = 2;
 
-/** A request that the fast path can serve. */
-interface LockEntry extends FastEntry {
-  readonly rank: typeof EXTEND | typeof RELEASE | typeof ACQUIRE;
-  readonly identity: LockIdentity;
-  readonly key: string;
-  /** The ttl in ms; for a release the queueId of the requester. */
-  readonly detail: string;
-  /** True for a requester that has a position: the general part needs the text of its request. */
-  readonly isWaiter: boolean;
-}
-
 /** Digits of a token: those of microseconds since 1970, from 2001 to 2286. The fast path compares tokens as text. */
 const TOKEN_DIGITS = 16;
+const SMALLEST_TOKEN = 10 ** (TOKEN_DIGITS - 1);
 
 /** Arguments before those of the entries. */
 const HEAD = 7;
 
 /**
  * `ARGV` from the second on: how many entries extend, release and acquire, the prefix, the process, whether votes check the
- * guard; then the keys of all entries, then their values, then their details, then the texts of waiters.
+ * guard; then the keys of all entries, then their values, then their details (the ttl in ms; for a release the queueId of the
+ * requester), then, if there are waiters among the requesters, their texts.
  */
 const SERVE_ENTRIES = `
 local argv, odd, oddCount = ARGV, {}, 0
@@ -47,6 +38,45 @@ if entries > 0 then
   local prefix, values, details, texts = argv[5], ${HEAD} + entries, ${HEAD} + 2 * entries, ${HEAD} + 3 * entries
   local fencePrefix, reservedPrefix, waitersPrefix = prefix .. '@fence:', prefix .. '${RESERVED}', prefix .. '${WAITERS}'
   local ours, size = extends + releases, ${TOKEN_DIGITS}
+  local votes, longest = true, math.huge
+  if argv[${HEAD}] == '1' and entries > releases then
+    local guard = try('GET', prefix .. '@node')
+    local armed, state, ready, agreed = string.match(type(guard) == 'string' and guard or '', '^([^:]+):(%a+):%d+:(%d+):%d+:(%d+)$')
+    votes = armed == server and state == 'sure'
+    if votes then longest = tonumber(agreed) end
+    if votes and ready ~= '0' then
+      local time = call('TIME')
+      votes = tonumber(ready) <= time[1] * 1000 + math.floor(time[2] / 1000)
+    end
+  end
+  -- One acquire or release alone, as a client with little to do sends it: the same steps without tables.
+  local hasTexts = #argv > texts + 1
+  if entries == 1 and extends == 0 and not hasTexts and argv[1] == '[]' then
+    local key, value, ttl = argv[${HEAD} + 1], argv[values + 1], argv[details + 1]
+    local lock, fence, reserved, token = prefix .. key, fencePrefix .. key, reservedPrefix .. key, sub(value, 1, size)
+    if acquires == 1 then
+      -- A mark of another type is an error, and so a table.
+      local mark, closed = try('GET', fence), nil
+      local isFree = votes and tonumber(ttl) <= longest and call('EXISTS', reserved) == 0
+      if isFree and not mark then closed = ':0'
+      elseif isFree and type(mark) == 'string' and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) < token then
+        closed = sub(mark, size + 1)
+      end
+      local granted = closed and try('SET', lock, value, 'NX', 'PX', ttl)
+      if granted and granted.ok then
+        if try('SET', fence, token .. closed, 'PX', '${RETENTION}').ok then return 1 end
+        call('DEL', lock)
+      end
+    else
+      local mark = try('GET', fence)
+      if try('GET', lock) == value and type(mark) == 'string' and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) <= token
+        and call('EXISTS', waitersPrefix .. key) == 0 then
+        call('DEL', lock, reserved)
+        try('SET', fence, token .. ':' .. token, 'PX', '${RETENTION}')
+        return 1
+      end
+    end
+  end
   local locks, fences, beside, lists, others = {}, {}, {}, {}, {}
   for i = 1, entries do
     local key = argv[${HEAD} + i]
@@ -54,20 +84,10 @@ if entries > 0 then
     if i > extends then
       local name = (i > ours and reservedPrefix or waitersPrefix) .. key
       beside[i], others[#others + 1] = name, name
-      if i > ours and argv[texts + i] ~= '' then
+      if i > ours and hasTexts and argv[texts + i] ~= '' then
         lists[i] = waitersPrefix .. key
         others[#others + 1] = lists[i]
       end
-    end
-  end
-  local votes, longest = true, math.huge
-  if argv[${HEAD}] == '1' then
-    local guard = try('GET', prefix .. '@node')
-    local armed, state, ready, agreed = string.match(type(guard) == 'string' and guard or '', '^([^:]+):(%a+):%d+:(%d+):%d+:(%d+)$')
-    votes = armed == server and state == 'sure'
-    if votes then
-      local time = call('TIME')
-      votes, longest = tonumber(ready) <= time[1] * 1000 + math.floor(time[2] / 1000), tonumber(agreed)
     end
   end
   local alone = #others == 0 or call('EXISTS', unpack(others)) == 0
@@ -137,7 +157,8 @@ local oddReplies = {}
 for n = 1, oddCount do
   local i = odd[n]
   local key, value, detail = argv[${HEAD} + i], argv[${HEAD} + entries + i], argv[${HEAD} + 2 * entries + i]
-  local prefix, process, guarded, text = argv[5], argv[6], argv[${HEAD}], argv[${HEAD} + 3 * entries + i]
+  local prefix, process, guarded, text = argv[5], argv[6], argv[${HEAD}], ''
+  if #argv > ${HEAD} + 3 * entries + 1 then text = argv[${HEAD} + 3 * entries + i] end
   local owner, token = holderOf(value)
   local lock, fence = prefix .. key, prefix .. '@fence:' .. key
   local reply
@@ -163,18 +184,34 @@ function encode(requests: readonly AnyRequest[]): string[] {
   const keys: string[] = [];
   const values: string[] = [];
   const details: string[] = [];
-  const texts: string[] = [];
-  for (const request of requests) {
-    const { rank, identity, key, detail, isWaiter } = request.entry as LockEntry;
+  let waiters = 0;
+  for (const { operation, args } of requests) {
+    const { fast } = operation;
+    const rank = fast?.rank ?? ACQUIRE;
+    const identity = args as LockIdentity;
     counts[rank] = (counts[rank] ?? 0) + 1;
-    keys.push(key);
+    keys.push(identity.slots[0] ?? "");
     values.push(valueOf(identity));
-    details.push(detail);
-    texts.push(isWaiter ? request.text : "");
+    details.push(fast?.detail(identity) ?? "");
+    if (isWaiter(rank, identity)) waiters += 1;
   }
-  const { names, guarded, requester } = (first.entry as LockEntry).identity;
+  const { names, guarded, requester } = first.args as LockIdentity;
   const head = [names.prefix, requester.process, guarded ? "1" : "0"];
+  const texts = waiters === 0 ? NONE : requests.map(textOfWaiter);
   return [...counts.map(String), ...head, ...keys, ...values, ...details, ...texts];
+}
+
+const NONE: readonly string[] = [];
+
+/** Whether the requester has a position: then the general part needs the text of its request. */
+function isWaiter(rank: number, { requester }: LockIdentity): boolean {
+  // The holder of a lock has left all wait lists.
+  return requester.position !== "" && rank !== EXTEND;
+}
+
+function textOfWaiter(request: AnyRequest): string {
+  const rank = request.operation.fast?.rank ?? ACQUIRE;
+  return isWaiter(rank, request.args as LockIdentity) ? request.text : "";
 }
 
 /** The fast path of the script of a master. */
@@ -184,36 +221,33 @@ export const fastPath: FastPath = {
   encode,
 };
 
-function entryOf(
-  identity: LockIdentity,
-  rank: LockEntry["rank"],
-  detail: string,
-): LockEntry | undefined {
-  const { requester, token, slots, limits } = identity;
-  const [key] = slots;
-  // The holder of a lock has left all wait lists.
-  const isWaiter = requester.position !== "" && rank !== EXTEND;
-  const isOrdinary =
+function isOrdinary({ requester, token, slots, limits }: LockIdentity): boolean {
+  return (
     slots.length === 1 &&
     limits === undefined &&
     !requester.replaceable &&
     requester.behind === undefined &&
-    token >= 10 ** (TOKEN_DIGITS - 1);
-  return isOrdinary && key !== undefined ? { rank, identity, key, detail, isWaiter } : undefined;
+    token >= SMALLEST_TOKEN
+  );
 }
 
 /** An extend as an entry. */
-export function extendEntry(identity: TimedIdentity): FastEntry | undefined {
-  if (identity.requester.keepsRetries === true) return undefined;
-  return entryOf(identity, EXTEND, String(identity.ttl));
-}
+export const extendEntry: FastEntry<TimedIdentity> = {
+  rank: EXTEND,
+  takes: (identity) => identity.requester.keepsRetries !== true && isOrdinary(identity),
+  detail: ({ ttl }) => String(ttl),
+};
 
 /** The release of a lock that was held as an entry. */
-export function releaseEntry(identity: LockIdentity): FastEntry | undefined {
-  return entryOf(identity, RELEASE, identity.requester.queueId);
-}
+export const releaseEntry: FastEntry<LockIdentity> = {
+  rank: RELEASE,
+  takes: isOrdinary,
+  detail: ({ requester }) => requester.queueId,
+};
 
 /** An acquire as an entry. */
-export function acquireEntry(identity: TimedIdentity): FastEntry | undefined {
-  return entryOf(identity, ACQUIRE, String(identity.ttl));
-}
+export const acquireEntry: FastEntry<TimedIdentity> = {
+  rank: ACQUIRE,
+  takes: isOrdinary,
+  detail: ({ ttl }) => String(ttl),
+};

@@ -11,6 +11,10 @@ import {
 } from "./tally.ts";
 import { abortMargin, leaseEnd, validUntil } from "./validity.ts";
 
+function never(): number {
+  return -Infinity;
+}
+
 /** An attempt that never won reserves its keys for no waiter. */
 const ROLLBACK = { held: false, holdFor: 0, skipped: [], done: "" };
 
@@ -41,7 +45,7 @@ export class Lease {
   constructor(context: LockContext, identity: TimedIdentity) {
     this.#context = context;
     this.identity = identity;
-    this.#leaseEnds = context.masters.ports.map(() => -Infinity);
+    this.#leaseEnds = context.masters.names.map(never);
   }
 
   /** The ttl that was asked for, in milliseconds. */
@@ -92,40 +96,38 @@ export class Lease {
   }
 
   /**
-   * Releases the keys on all masters, also on silent ones. Settles when a quorum has confirmed, or cannot
+   * Releases the keys on all masters, also on silent ones. `settle` runs when a quorum has confirmed, or cannot
    * confirm any more.
    */
   release(
     listener: ReservationListener,
     { holdFor, skipped, done, keepsRetry }: Omit<Releasing, "held" | keyof LockIdentity>,
-  ): Promise<ReleaseOutcome> {
-    return new Promise((resolve) => {
-      const { masters } = this.#context;
-      const tally = new ReleaseTally(masters, this.identity.keys.length, listener, resolve);
-      // A spread would cost more than the rest of a release.
-      const { names, keys, slots, limits, owner, token, holder, guarded, requester } =
-        this.identity;
-      masters.broadcast(
-        releaseOperation,
-        {
-          names,
-          keys,
-          slots,
-          limits,
-          owner,
-          token,
-          holder,
-          guarded,
-          requester,
-          held: true,
-          holdFor,
-          skipped,
-          done,
-          keepsRetry,
-        },
-        tally,
-      );
-    });
+    settle: (outcome: ReleaseOutcome) => void,
+  ): void {
+    const { masters } = this.#context;
+    const tally = new ReleaseTally(masters, this.identity.keys.length, listener, settle);
+    // A spread would cost more than the rest of a release.
+    const { names, keys, slots, limits, owner, token, holder, guarded, requester } = this.identity;
+    masters.broadcast(
+      releaseOperation,
+      {
+        names,
+        keys,
+        slots,
+        limits,
+        owner,
+        token,
+        holder,
+        guarded,
+        requester,
+        held: true,
+        holdFor,
+        skipped,
+        done,
+        keepsRetry,
+      },
+      tally,
+    );
   }
 
   /** Removes from one master what an attempt that never won may have there. */

@@ -88,14 +88,14 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     ...formatReleaser(releasing),
   ],
   fast: {
-    entry: (releasing) =>
+    ...releaseEntry,
+    takes: (releasing) =>
       releasing.held &&
       releasing.holdFor === 0 &&
       releasing.skipped.length === 0 &&
       releasing.done === "" &&
-      releasing.keepsRetry !== true
-        ? releaseEntry(releasing)
-        : undefined,
+      releasing.keepsRetry !== true &&
+      releaseEntry.takes(releasing),
     served: freed,
   },
   parse([status, deleted, reservations], { keys }) {
@@ -109,5 +109,8 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
 
 /** All keys were ours, and have no waiters. */
 function freed({ keys }: Pick<Releasing, "keys">): ReleaseReply {
-  return { deleted: keys.length, reservations: keys.map(() => ({ status: "free", waiting: 0 })) };
+  return keys.length === 1 ? FREED : { deleted: keys.length, reservations: keys.map(() => FREE) };
 }
+
+const FREE: ReservationReply = { status: "free", waiting: 0 };
+const FREED: ReleaseReply = { deleted: 1, reservations: [FREE] };

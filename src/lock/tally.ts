@@ -39,7 +39,7 @@ abstract class Tally<O> {
 
   constructor(names: readonly string[], settle: (outcome: O) => void) {
     this.#names = names;
-    this.#votes = names.map(() => "pending");
+    this.#votes = names.map(pending);
     this.#settle = settle;
   }
 
@@ -75,6 +75,10 @@ abstract class Tally<O> {
       cause: this.#causes?.[node],
     }));
   }
+}
+
+function pending(): NodeVote["vote"] {
+  return "pending";
 }
 
 const EXTENDED: ExtendOutcome = { kind: "extended" };

@@ -15,7 +15,8 @@ export class Batch {
   readonly entries: number;
   readonly #fastPath: FastPath | undefined;
   #args: readonly string[] | undefined;
-  #written: Buffer | undefined;
+  #written: string | undefined;
+  #bytes: Buffer | undefined;
   #served: readonly unknown[] | undefined;
 
   /** @param started the requests in the order in which they were started. */
@@ -31,10 +32,19 @@ export class Batch {
     return this.#args;
   }
 
-  /** {@link args} in the protocol. */
-  get written(): Buffer {
-    this.#written ??= Buffer.from(this.args.map(bulk).join(""));
+  /**
+   * The call of a script in the protocol, without the last argument. It is written once: all masters have the same script.
+   * @param sha names the script.
+   */
+  written(sha: string): string {
+    this.#written ??= writeCall(sha, this.args);
     return this.#written;
+  }
+
+  /** The same as bytes: a long text would be encoded again for each master. */
+  bytes(sha: string): Buffer {
+    this.#bytes ??= Buffer.from(this.written(sha));
+    return this.#bytes;
   }
 
   /** Whether a request must not wait for the first connection; see `Operation.prompt`. */
@@ -61,15 +71,14 @@ export class Batch {
   }
 
   #encode(): string[] {
-    const texts: string[] = [];
-    for (let i = this.entries; i < this.requests.length; i++) {
-      texts.push(this.requests[i]?.text ?? "");
-    }
-    const served = this.requests.slice(0, this.entries);
-    return [
-      `[${texts.join()}]`,
-      ...(served.length === 0 ? [] : (this.#fastPath?.encode(served) ?? [])),
-    ];
+    const { requests, entries } = this;
+    if (entries === requests.length) return ["[]", ...this.#encodeEntries(requests)];
+    const others = requests.slice(entries).map(({ text }) => text);
+    return [`[${others.join()}]`, ...this.#encodeEntries(requests.slice(0, entries))];
+  }
+
+  #encodeEntries(served: readonly AnyRequest[]): readonly string[] {
+    return served.length === 0 ? [] : (this.#fastPath?.encode(served) ?? []);
   }
 
   #allServed(): readonly unknown[] {
@@ -80,20 +89,39 @@ export class Batch {
 
 /** The fast path runs first, so a request that was started after one without an entry must not use it. */
 function countEntries(started: readonly AnyRequest[]): number {
-  const first = started.findIndex(({ entry }) => entry === undefined);
+  const first = started.findIndex(({ isEntry }) => !isEntry);
   return first === -1 ? started.length : first;
 }
 
 function sortEntries(started: readonly AnyRequest[], entries: number): readonly AnyRequest[] {
+  if (entries === started.length && isSorted(started)) return started;
   const sorted = started.slice(0, entries).sort(byRank);
   return entries === started.length ? sorted : [...sorted, ...started.slice(entries)];
 }
 
 function byRank(a: AnyRequest, b: AnyRequest): number {
-  return (a.entry?.rank ?? 0) - (b.entry?.rank ?? 0);
+  return (a.operation.fast?.rank ?? 0) - (b.operation.fast?.rank ?? 0);
 }
 
-/** A bulk string of the protocol. @see https://redis.io/docs/latest/develop/reference/protocol-spec/ */
+/** The usual case: all requests are of one operation. */
+function isSorted(requests: readonly AnyRequest[]): boolean {
+  for (let i = 1; i < requests.length; i++) {
+    if (byRank(requests[i - 1] as AnyRequest, requests[i] as AnyRequest) > 0) return false;
+  }
+  return true;
+}
+
+/** @see https://redis.io/docs/latest/develop/reference/protocol-spec/ */
+function writeCall(sha: string, args: readonly string[]): string {
+  const head = `*${args.length + 4}\r\n$7\r\nEVALSHA\r\n$${sha.length}\r\n${sha}\r\n$1\r\n0\r\n`;
+  let text = head;
+  for (const arg of args) text += `$${arg.length}\r\n${arg}\r\n`;
+  // Counting the bytes of the whole once shows whether all of it is ASCII, as it nearly always is.
+  if (Buffer.byteLength(text) === text.length) return text;
+  return head + args.map(bulk).join("");
+}
+
+/** A bulk string of the protocol. */
 export function bulk(text: string): string {
   return `$${Buffer.byteLength(text)}\r\n${text}\r\n`;
 }

@@ -78,11 +78,16 @@ export class Master implements NodePort {
   }
 
   send(batch: Batch, listener: BatchListener): void {
+    const { client } = this.#connection;
+    // The usual case.
+    if (client !== undefined && this.#outbox.isEmpty && this.#inFlight.requests < MOST_IN_FLIGHT) {
+      return this.#send(client, batch, listener);
+    }
     const askedAt = this.#options.clock.now();
     this.#startedAt ??= askedAt;
     this.#connection.start();
     this.#outbox.add({ batch, listener, askedAt });
-    if (this.#connection.client !== undefined) this.#flush();
+    if (client !== undefined) this.#flush();
     else queueMicrotask(() => this.#flush());
   }
 
@@ -127,17 +132,16 @@ export class Master implements NodePort {
 
   /** Writes the batches that can be written; the others wait, or are rejected when there is nothing to wait for. */
   #flush(): void {
-    const { client, isPending, cause } = this.#connection;
     this.#outbox.unwatch();
+    if (this.#outbox.isEmpty) return;
+    const { client, isPending, cause } = this.#connection;
     if (client !== undefined) {
       const overdue = this.#outbox.takeUntil(this.#options.clock.now() - LONGEST_QUEUE);
       if (overdue.length > 0) this.#reject(overdue, new NodeError("timed-out", TOO_MANY));
       while (!this.#outbox.isEmpty && this.#inFlight.requests < MOST_IN_FLIGHT)
         this.#sendFirst(client);
     } else if (isPending) this.#keepWaiting();
-    else if (!this.#outbox.isEmpty) {
-      this.#reject(this.#outbox.takeUntil(), new NodeError("unreachable", cause));
-    }
+    else this.#reject(this.#outbox.takeUntil(), new NodeError("unreachable", cause));
   }
 
   /** Without a usable connection each batch waits for one node timeout, and longer for the very first connection. */

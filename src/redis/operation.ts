@@ -25,18 +25,20 @@ export interface Operation<A, R> {
   /** Turns the raw reply into a typed one; throws when the reply has another form. */
   parse(reply: readonly unknown[], args: A): R;
   /** How the fast path of the script serves the operation, if it does. */
-  readonly fast?: {
-    /** The request as an entry of the fast path; `undefined` for a request that the fast path never serves. */
-    entry(args: A): FastEntry | undefined;
+  readonly fast?: FastEntry<A> & {
     /** The reply of a request that the fast path has served. */
     served(args: A): R;
   };
 }
 
-/** A request as the fast path of a script takes it. */
-export interface FastEntry {
+/** How the fast path of a script takes the requests of an operation. */
+export interface FastEntry<A> {
   /** Entries are served by ascending rank. */
   readonly rank: number;
+  /** False for a request that the fast path never serves. */
+  takes(args: A): boolean;
+  /** The argument that only this operation has. */
+  detail(args: A): string;
 }
 
 /**
@@ -67,14 +69,15 @@ export class Request<A, R> {
   readonly operation: Operation<A, R>;
   readonly args: A;
   readonly responses: Responses<R>;
-  readonly entry: FastEntry | undefined;
+  /** Whether the request is an entry of the fast path. */
+  readonly isEntry: boolean;
   #text: string | undefined;
 
   constructor(operation: Operation<A, R>, args: A, responses: Responses<R> = IGNORED) {
     this.operation = operation;
     this.args = args;
     this.responses = responses;
-    this.entry = operation.fast?.entry(args);
+    this.isEntry = operation.fast?.takes(args) === true;
   }
 
   /** The request as JSON, for the operations behind the fast path. It is written once for all masters. */

@@ -37,7 +37,8 @@ if string.match(replication, 'role:(%a+)') == 'slave' then
   return redis.error_reply('READONLY this server is a replica')
 end
 local runId = ARGV[#ARGV] ~= '' and ARGV[#ARGV] or 'hidden'
-local server = runId .. '.' .. (string.match(replication, 'master_replid:(%w+)') or 'hidden')
+local idAt = string.find(replication, 'master_replid:', 1, true)
+local server = runId .. '.' .. (idAt and string.match(replication, '^%w+', idAt + 14) or 'hidden')
 ${fastPath?.lua.trim() ?? ""}
 ${prelude.trim()}
 local function execute(name, keys, argv)
@@ -58,6 +59,9 @@ return { oddReplies, replies }`,
   };
 }
 
+/** Up to this length a text is written to the socket as it is; a longer one costs less as bytes. */
+const LONGEST_TEXT = 1_024;
+
 /** A script as the script cache of a master knows it. */
 export class Script {
   readonly #source: string;
@@ -77,19 +81,12 @@ export class Script {
    * Runs the script by its hash. If the server does not know the hash and `stillWanted` returns true, runs it by its source.
    * @param runId names the server process.
    */
-  async run(
-    client: Redis,
-    batch: Batch,
-    runId: string,
-    stillWanted: () => boolean,
-  ): Promise<unknown> {
-    try {
-      return await this.#evalsha(client, batch, runId);
-    } catch (error) {
+  run(client: Redis, batch: Batch, runId: string, stillWanted: () => boolean): Promise<unknown> {
+    return this.#evalsha(client, batch, runId).catch((error: unknown) => {
       const unknown = error instanceof Error && error.message.startsWith("NOSCRIPT");
       if (!unknown || !stillWanted()) throw error;
       return client.eval(this.#source, 0, ...batch.args, runId);
-    }
+    });
   }
 
   #evalsha(client: Redis, batch: Batch, runId: string): Promise<unknown> {
@@ -98,22 +95,25 @@ export class Script {
       return (client as Redis).evalsha(this.#sha, 0, ...batch.args, runId);
     }
     // The batch is written once for all masters; the run id of the server, as the last argument, is not part of it.
-    const head = `*${batch.args.length + 4}\r\n${bulk("EVALSHA")}${bulk(this.#sha)}${bulk("0")}`;
-    const parts = [Buffer.from(head), batch.written, Buffer.from(bulk(runId))];
-    return client.sendCommand(new WrittenCommand(parts)) as Promise<unknown>;
+    const text = batch.written(this.#sha);
+    const written =
+      text.length <= LONGEST_TEXT
+        ? text + bulk(runId)
+        : Buffer.concat([batch.bytes(this.#sha), Buffer.from(bulk(runId))]);
+    return client.sendCommand(new WrittenCommand(written)) as Promise<unknown>;
   }
 }
 
 /** A command that is already written in the protocol. */
 class WrittenCommand extends Command {
-  readonly #parts: readonly Buffer[];
+  readonly #written: string | Buffer;
 
-  constructor(parts: readonly Buffer[]) {
+  constructor(written: string | Buffer) {
     super("evalsha", [], { replyEncoding: "utf8" });
-    this.#parts = parts;
+    this.#written = written;
   }
 
-  override toWritable(): Buffer {
-    return Buffer.concat(this.#parts);
+  override toWritable(): string | Buffer {
+    return this.#written;
   }
 }

@@ -52,25 +52,23 @@ export class Acquirer {
   acquire(request: AcquireRequest): Promise<HeldLock> {
     this.#running += 1;
     return new Promise((resolve, reject) => {
-      const settle = (lock: HeldLock): void => {
-        this.#end();
-        resolve(lock);
-      };
       const failed = (error: unknown): void => {
         this.#end();
         reject(error);
       };
       const startedAt = this.#parts.context.clock.now();
-      const first = (outcome: AcquireOutcome): void => {
+      const settle = (outcome: AcquireOutcome): void => {
         if (outcome.kind === "granted" && !this.#attempts.isStopped(request)) {
-          settle(this.#take(request, outcome, startedAt, false));
+          const lock = this.#take(request, outcome, startedAt, false);
+          this.#end();
+          resolve(lock);
         } else {
           const waiting = this.#wait(request, outcome, startedAt).finally(() => this.#end());
           // Not by closures: V8 finds the caller that waits by the functions of its promise alone.
           waiting.then(resolve, reject);
         }
       };
-      this.#attempts.first(request, first, failed);
+      this.#attempts.first(request, settle, failed);
     });
   }
 
@@ -135,7 +133,7 @@ export class Acquirer {
     });
   }
 
-  #hold({ heartbeat, scoped, job }: AcquireRequest, { lease }: Granted): HeldLock {
-    return new HeldLock(this.#lockParts, lease, { interval: heartbeat, scoped, job: job?.job });
+  #hold(request: AcquireRequest, { lease }: Granted): HeldLock {
+    return new HeldLock(this.#lockParts, lease, request);
   }
 }

@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import { LockLostError, LockUnavailableError, type Loss, type LossReason } from "../errors.ts";
 import { Cancellation } from "../cancellation.ts";
 import type { HeldSlots, SafeEmitter } from "../events.ts";
+import type { HandOver } from "../waiters/hand-over.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
 import type {
   Heartbeat,
@@ -10,9 +11,10 @@ import type {
   LossNotice,
 } from "../heartbeat/heartbeat.ts";
 import { type AskingJob, namesOf } from "../job-names.ts";
-import type { ExtendOutcome } from "../lock/tally.ts";
+import type { ExtendOutcome, ReleaseOutcome } from "../lock/tally.ts";
 import type { Lease } from "../lock/lease.ts";
 import { numberOfSlot, type SlotChoice } from "../lock/slots.ts";
+import type { AcquireRequest } from "./acquire-request.ts";
 import type { InternalLock } from "./internal-lock.ts";
 
 /** What the held locks of one `Redlock` share. */
@@ -26,18 +28,11 @@ export interface HeldLockParts {
   readonly nodeTimeout: number;
   checkTtl(ttl: number): number;
   /** Called once, after the release. */
-  onReleased(lock: HeldLock): void;
+  readonly onReleased: (lock: HeldLock) => void;
 }
 
-/** How a lock is held. */
-export interface Holding {
-  /** Milliseconds between two extends; `false` for none. */
-  readonly interval: number | false;
-  /** True when code runs under the lock that releases it when it is done. */
-  readonly scoped: boolean;
-  /** The job that requested the lock, if there is one. */
-  readonly job: AskingJob | undefined;
-}
+/** How a lock is held: what its acquisition asked for. */
+export type Holding = Pick<AcquireRequest, "heartbeat" | "scoped" | "job">;
 
 /** The cause of a loss. */
 type LossOfLock = Pick<Loss, "reason" | "votes" | "blockedFor">;
@@ -58,17 +53,16 @@ export class HeldLock implements InternalLock, HeartbeatListener {
   #over = false;
   #loss: LockLostError | undefined;
   #releasing: Promise<"released" | "expired"> | undefined;
-  #handedOver: Promise<unknown> | undefined;
-  #wokeNext = false;
+  #handOver: HandOver | undefined;
 
-  constructor(parts: HeldLockParts, lease: Lease, { interval, scoped, job }: Holding) {
+  constructor(parts: HeldLockParts, lease: Lease, { heartbeat, scoped, job }: Holding) {
     this.scoped = scoped;
-    this.job = job;
+    this.job = job?.job;
     this.#parts = parts;
     this.#lease = lease;
     this.#grantedAt = parts.clock.now();
     this.#noteSlots((choice, key, slot) => choice.acquired(key, slot));
-    this.#heartbeat = parts.heartbeats.start(lease, interval, this);
+    this.#heartbeat = parts.heartbeats.start(lease, heartbeat, this);
   }
 
   get keys(): readonly string[] {
@@ -161,11 +155,11 @@ export class HeldLock implements InternalLock, HeartbeatListener {
   }
 
   get handedOver(): Promise<unknown> | undefined {
-    return this.#handedOver;
+    return this.#over ? this.#handOver?.woken : undefined;
   }
 
   get wokeNext(): boolean {
-    return this.#wokeNext;
+    return this.#handOver?.isEarly === true;
   }
 
   get age(): number {
@@ -206,26 +200,26 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     });
   }
 
-  async #release(
-    holdFor: number,
-    done: string,
-    keepsRetry: boolean,
-  ): Promise<"released" | "expired"> {
-    const parts = this.#parts;
-    const { events, waitLists } = parts;
-    const { keys, fencingToken } = this;
-    const { slots } = this.#lease.identity;
+  #release(holdFor: number, done: string, keepsRetry: boolean): Promise<"released" | "expired"> {
+    const { waitLists } = this.#parts;
+    const { slots, token } = this.#lease.identity;
     // In the same tick, so that no extend can follow the release.
     this.#heartbeat.stop();
     const held = this.age;
-    const handOver = waitLists.handOver(slots, fencingToken, holdFor, keepsRetry);
-    this.#wokeNext = handOver.isEarly;
-    const { skipped } = waitLists;
-    const released = await this.#lease.release(handOver, { holdFor, skipped, done, keepsRetry });
-    this.#handedOver = handOver.woken;
+    const handOver = waitLists.handOver(slots, token, holdFor, keepsRetry);
+    this.#handOver = handOver;
+    const how = { holdFor, skipped: waitLists.skipped, done, keepsRetry };
+    return new Promise((resolve) => {
+      this.#lease.release(handOver, how, (released) => resolve(this.#released(released, held)));
+    });
+  }
+
+  #released(released: ReleaseOutcome, held: number): "released" | "expired" {
+    const { events, onReleased } = this.#parts;
+    const { keys, fencingToken } = this;
     const outcome = released.confirmed ? "released" : "expired";
     this.#noteSlots((choice, key, slot) => choice.released(key, slot));
-    parts.onReleased(this);
+    onReleased(this);
     this.#over = true;
     this.#settle?.();
     if (events.hears("released")) {
