@@ -14,7 +14,7 @@ beforeEach(() => {
 
 async function ask(...args: string[]): Promise<Outcome> {
   return await cli(["release", "account", ...args], {
-    env: { BULLMQ_REDLOCK_NODES: nodes.urls.join(",") },
+    BULLMQ_REDLOCK_NODES: nodes.urls.join(","),
   });
 }
 

@@ -16,7 +16,7 @@ beforeEach(() => {
 
 /** Runs a command with the masters in the environment, where no list of processes shows them. */
 async function ask(...args: string[]): Promise<Outcome> {
-  return await cli(args, { env: { BULLMQ_REDLOCK_NODES: nodes.urls.join(", ") } });
+  return await cli(args, { BULLMQ_REDLOCK_NODES: nodes.urls.join(", ") });
 }
 
 function serve(

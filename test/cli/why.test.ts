@@ -26,7 +26,7 @@ function environment(): NodeJS.ProcessEnv {
 }
 
 async function ask(...args: string[]): Promise<Outcome> {
-  return await cli(["why", ...args], { env: environment() });
+  return await cli(["why", ...args], environment());
 }
 
 function work(onConflict: "delay" | "skip" = "delay"): Worker {
@@ -146,7 +146,7 @@ describe("why", () => {
         "the Redis of the queue does not answer: connect ECONNREFUSED",
       ],
     ] as const) {
-      const { code, out, notes } = await cli(["why", ...args], { env });
+      const { code, out, notes } = await cli(["why", ...args], env);
       expect([code, out]).toEqual([2, ""]);
       expect(notes).toContain(message);
       expect(notes).not.toContain("s3cr3t");
