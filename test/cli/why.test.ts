@@ -20,7 +20,7 @@ beforeEach(() => {
 
 function environment(): NodeJS.ProcessEnv {
   return {
-    BULLMQ_REDLOCK_NODES: nodes.urls.join(","),
+    BULLMQ_REDLOCK_NODES: nodes.urls.join(", "),
     BULLMQ_REDLOCK_REDIS: queueNodes.urls[0]!,
   };
 }
@@ -83,7 +83,7 @@ describe("why", () => {
 
   it("names the other reason of a job that waits for no key", async () => {
     const waiting = await queue.add("a", { account: 42 });
-    const late = await queue.add("a", { account: 42 }, { delay: 60_000 });
+    const late = await queue.add("a", { account: 42 }, { delay: 30_000 });
     expect((await ask(waiting.id!, "--queue", "invoices")).out).toBe(
       `job bull:invoices:${waiting.id} waits for a worker\n\nThe queue has NO WORKERS.\n`,
     );
