@@ -10,7 +10,7 @@ interface Masters {
   /** A client, which each test gets anew. */
   readonly redlock: Redlock;
   /** Runs a command about the masters. */
-  ask(...args: string[]): Promise<Outcome>;
+  readonly ask: (...args: string[]) => Promise<Outcome>;
 }
 
 /** Starts three masters for the tests of a file, which see them through a client and through the command line. */
