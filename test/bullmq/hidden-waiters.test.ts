@@ -40,6 +40,19 @@ async function untilRuns(runs: readonly string[], id: string): Promise<number> {
   return performance.now() - from;
 }
 
+/** Resolves when all masters know a waiter of a key as parked. */
+async function untilParked(key: string): Promise<void> {
+  const clients = bench.masterUrls.map((url) => redisClient(url));
+  const parked = async (): Promise<boolean[]> =>
+    await Promise.all(
+      clients.map(async (client) => {
+        const records = Object.values(await client.hgetall(`redlock:@waiter:${key}`));
+        return records.some((record) => record.startsWith("p"));
+      }),
+    );
+  await expect.poll(parked).toEqual(clients.map(() => true));
+}
+
 test("jobs wait in their slots although a function has chosen so", async () => {
   const redlock = bench.redlock({ ttl });
   const runs: string[] = [];
@@ -72,17 +85,21 @@ test("a queue that has come back is served by a process that has not seen it", a
   });
   bench.worker(withLock({ ...options, redlock: there }, processor(runs)), { name: "b" });
   const [a, b] = [bench.queue("a"), bench.queue("b")];
-  const add = async (queue: typeof a, jobId: string, data: Data): Promise<void> => {
+  const park = async (jobId: string): Promise<void> => {
+    await b.add("j", { key: "k", ms: 10 }, { jobId });
+    await untilParked("k");
+  };
+  const run = async (queue: typeof a, jobId: string, data: Data): Promise<void> => {
     await queue.add("j", data, { jobId });
-    await pass(150);
+    await untilRuns(runs, jobId);
   };
   // The only slot of b is taken when the key is reserved for its job.
-  await add(a, "a1", { key: "k", ms: 600 });
-  await add(b, "b1", { key: "k", ms: 10 });
-  await add(b, "b2", { key: "other", ms: 3_500 });
+  await run(a, "a1", { key: "k", ms: 600 });
+  await park("b1");
+  await run(b, "b2", { key: "other", ms: 3_500 });
   await untilRuns(runs, "b1");
-  await add(a, "a2", { key: "k", ms: 500 });
-  await add(b, "b3", { key: "k", ms: 10 });
+  await run(a, "a2", { key: "k", ms: 500 });
+  await park("b3");
   expect(await untilRuns(runs, "b3")).toBeLessThan(500 + LOAD);
 });
 
@@ -114,7 +131,7 @@ test("a job that waits in the only slot runs when a job before it cannot come", 
   const lock = await redlock.acquire("k");
   for (const jobId of ["j1", "j2"]) await bench.queue().add("j", { key: "k", ms: 5 }, { jobId });
   await expect.poll(async () => (await redlock.inspect("k")).waiting).toBe(2);
-  await pass(100);
+  await untilParked("k");
   await lock.release();
   // One reservation expires.
   expect(await untilRuns(runs, "j2")).toBeLessThan(2_000 + LOAD);
@@ -169,7 +186,7 @@ test("a job that was retried by hand, and whose counts begin anew, is woken", as
   const failed = (await queue.getJob("j1"))!;
   await failed.retry("failed", { resetAttemptsStarted: true });
   await expect.poll(state).toBe("delayed");
-  await pass(100);
+  await untilParked("k");
   await lock.release();
   expect(await untilRuns(runs, "j1")).toBeLessThan(LOAD);
 });

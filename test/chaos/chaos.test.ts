@@ -3,8 +3,8 @@ import { LINK_FAULTS, MASTER_FAULTS, WORKER_FAULTS } from "./schedule.ts";
 import { type ChaosOptions, type Report, runChaos } from "./run.ts";
 import { summarise, violationsOf } from "./violations.ts";
 
-/** Another seed: `CHAOS_SEED=7 npx vitest run test/chaos`. */
-const SEED = Number(process.env["CHAOS_SEED"] ?? 1);
+/** One that has every kind of fault early. Another seed: `CHAOS_SEED=7 npx vitest run test/chaos`. */
+const SEED = Number(process.env["CHAOS_SEED"] ?? 3);
 const KINDS = Object.keys({ ...MASTER_FAULTS, ...LINK_FAULTS, ...WORKER_FAULTS });
 /** Milliseconds: what a run takes on a slow machine, beside its faults. */
 const SLACK = 300_000;
@@ -20,14 +20,14 @@ async function run(options: Omit<ChaosOptions, "seed">, seed = SEED): Promise<Re
 test(
   "a key has one holder at a time, with growing tokens, whatever happens",
   async () => {
-    const report = await run({ contender: "bullmq-redlock", ms: 40_000 });
+    const report = await run({ contender: "bullmq-redlock", ms: 20_000 });
 
     expect(violationsOf(report), report.examples.join("; ")).toEqual({});
-    // Some 400 on an idle machine.
-    expect(report.grants).toBeGreaterThan(20);
+    // Some 200 on an idle machine.
+    expect(report.grants).toBeGreaterThan(10);
     expect(Object.keys(report.faults).sort()).toEqual(KINDS.sort());
   },
-  40_000 + SLACK,
+  20_000 + SLACK,
 );
 
 test(

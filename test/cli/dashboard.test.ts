@@ -4,13 +4,14 @@ import { expect, it, onTestFinished } from "vitest";
 import { Redlock } from "../../src/index.ts";
 import { useRedisNodes } from "../support/redis.ts";
 import { cli, startCli } from "./run-cli.ts";
+import { nodesOf } from "./use-masters.ts";
 
 const nodes = useRedisNodes(3);
 
 it("serves a page to this machine only, and exits with 0 when interrupted", async () => {
   const redlock = new Redlock(nodes.redlockOptions);
   await redlock.acquire("account:42", { holder: "the nightly import" });
-  const child = startCli(["dashboard", ...nodes.urls.flatMap((url) => ["--node", url])]);
+  const child = startCli(["dashboard", ...nodesOf(nodes.urls)]);
   onTestFinished(() => void child.kill());
   const [line] = (await once(child.stdout.setEncoding("utf8"), "data")) as [string];
   expect(line).toMatch(/^Dashboard: http:\/\/127\.0\.0\.1:\d+\/ \(Ctrl-C ends it\)\n$/);

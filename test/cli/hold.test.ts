@@ -5,7 +5,7 @@ import { Queue, Worker } from "bullmq";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Redlock, withLock } from "../../src/index.ts";
 import { useRedisNodes } from "../support/redis.ts";
-import { cli, type Outcome, startCli } from "./run-cli.ts";
+import { cli, cliProcess, type Outcome, startCli } from "./run-cli.ts";
 
 const nodes = useRedisNodes(3);
 const queueNodes = useRedisNodes(1);
@@ -23,7 +23,12 @@ function environment(): NodeJS.ProcessEnv {
 }
 
 async function ask(...args: string[]): Promise<Outcome> {
-  return await cli(args, { env: environment() });
+  return await cli(args, environment());
+}
+
+/** In a process of its own: a hold listens to the signals of its process. */
+async function askToHold(...args: string[]): Promise<Outcome> {
+  return await cliProcess(["hold", "account", ...args], { env: environment() });
 }
 
 /** Starts a hold; resolves when it has begun. */
@@ -106,7 +111,7 @@ describe("hold", () => {
 
   it("begins after the present holder, and gives up after its timeout", async () => {
     const lock = await redlock.acquire("account", { holder: "an import" });
-    const inVain = await ask("hold", "account", ...FOR_LONG, "--timeout", "500");
+    const inVain = await askToHold(...FOR_LONG, "--timeout", "500");
     expect(inVain.code).toBe(1);
     expect(inVain.notes).toMatch(
       /^account is held by an import; the hold begins when it is released\naccount is not on hold: /,
@@ -137,7 +142,7 @@ describe("hold", () => {
   it("fails with 3 when too few masters answer", async () => {
     await nodes.kill(1);
     await nodes.kill(2);
-    const { code, out } = await ask("hold", "account", ...FOR_LONG, "--json");
+    const { code, out } = await askToHold(...FOR_LONG, "--json");
     await nodes.restart(1);
     await nodes.restart(2);
     expect(code).toBe(3);

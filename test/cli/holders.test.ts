@@ -1,25 +1,15 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { KeySummary } from "../../src/describe/summary.ts";
-import { type Lock, Redlock } from "../../src/index.ts";
-import { redisClients, useRedisNodes } from "../support/redis.ts";
-import { cli, type Outcome } from "./run-cli.ts";
+import type { Lock } from "../../src/index.ts";
+import { redisClients } from "../support/redis.ts";
+import { useMasters } from "./use-masters.ts";
 
-const nodes = useRedisNodes(3);
-
-let redlock: Redlock;
-
-beforeEach(() => {
-  redlock = new Redlock({ ...nodes.redlockOptions, ttl: 10_000, maxTtl: 15_000 });
-  return async () => await redlock.close();
-});
-
-async function ask(...args: string[]): Promise<Outcome> {
-  return await cli([...args, ...nodes.urls.flatMap((url) => ["--node", url])]);
-}
+const masters = useMasters({ ttl: 10_000, maxTtl: 15_000 });
+const { nodes, ask } = masters;
 
 async function hold(key: string, limit: number, ...holders: string[]): Promise<Lock[]> {
   const held: Lock[] = [];
-  for (const holder of holders) held.push(await redlock.acquire(key, { limit, holder }));
+  for (const holder of holders) held.push(await masters.redlock.acquire(key, { limit, holder }));
   return held;
 }
 

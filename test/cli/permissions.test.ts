@@ -4,6 +4,7 @@ import { Queue, Worker } from "bullmq";
 import { LockConfigError, Redlock, withLock } from "../../src/index.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { cli, type Outcome } from "./run-cli.ts";
+import { nodesOf } from "./use-masters.ts";
 
 const nodes = useRedisNodes(3, { persistence: "always" });
 const queueNodes = useRedisNodes(1);
@@ -26,7 +27,7 @@ async function makeUser(...without: string[]): Promise<string[]> {
 }
 
 async function ask(urls: readonly string[], ...args: string[]): Promise<Outcome> {
-  return await cli([...args, ...urls.flatMap((url) => ["--node", url])]);
+  return await cli([...args, ...nodesOf(urls)]);
 }
 
 function open(urls: readonly string[]): Redlock {

@@ -1,27 +1,21 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type LockLostError, Redlock } from "../../src/index.ts";
-import { redisClients, useRedisNodes } from "../support/redis.ts";
-import { cli, type Outcome } from "./run-cli.ts";
+import { redisClients } from "../support/redis.ts";
+import type { Outcome } from "./run-cli.ts";
+import { useMasters } from "./use-masters.ts";
 
-const nodes = useRedisNodes(3);
+const masters = useMasters({ ttl: 3_000, maxTtl: 60_000 });
+const { nodes } = masters;
 const REASON = "worker-3 hangs";
-let redlock: Redlock;
-
-beforeEach(() => {
-  redlock = new Redlock({ ...nodes.redlockOptions, ttl: 3_000, maxTtl: 60_000 });
-  return async () => await redlock.close();
-});
 
 async function ask(...args: string[]): Promise<Outcome> {
-  return await cli(["release", "account", ...args], {
-    env: { BULLMQ_REDLOCK_NODES: nodes.urls.join(",") },
-  });
+  return await masters.ask("release", "account", ...args);
 }
 
 describe("release", () => {
   it("examines the oldest holder of a key with a limit, in its slot", async () => {
-    const first = await redlock.acquire("account", { holder: "an import", limit: 2 });
-    const second = await redlock.acquire("account", { holder: "an export", limit: 2 });
+    const first = await masters.redlock.acquire("account", { holder: "an import", limit: 2 });
+    const second = await masters.redlock.acquire("account", { holder: "an export", limit: 2 });
     const { out } = await ask("--force", "--reason", REASON);
     expect(out).toMatch(/^account has 2 of 2 slots taken/);
     expect(out).toContain(
@@ -77,7 +71,7 @@ describe("release", () => {
   });
 
   it("reports what may run twice, and removes nothing without --force or in a dry run", async () => {
-    await using lock = await redlock.acquire("account", { holder: "an import" });
+    await using lock = await masters.redlock.acquire("account", { holder: "an import" });
     const refused = await ask();
     expect(refused.code).toBe(1);
     expect(refused.out).toMatch(/^account is held by an import, for .*\nThe holder is alive: /);
@@ -97,11 +91,11 @@ describe("release", () => {
   });
 
   it("removes the lock by force, with a master down: its holder loses it", async () => {
-    const lock = await redlock.acquire("account", { holder: "an import" });
+    const lock = await masters.redlock.acquire("account", { holder: "an import" });
     const other = new Redlock({ ...nodes.redlockOptions, ttl: 3_000, maxTtl: 60_000 });
     const waiting = other.acquire("account", { waitTimeout: 30_000 });
     await expect
-      .poll(async () => (await redlock.inspect("account")).waiting, { timeout: 10_000 })
+      .poll(async () => (await masters.redlock.inspect("account")).waiting, { timeout: 10_000 })
       .toBe(1);
     await nodes.kill(2);
     const lost = new Promise<LockLostError>((resolve) => {
@@ -123,7 +117,7 @@ describe("release", () => {
   });
 
   it("reports when the key is free by itself if the holder does not extend", async () => {
-    await using lock = await redlock.acquire("account", { ttl: 60_000, heartbeat: false });
+    await using lock = await masters.redlock.acquire("account", { ttl: 60_000, heartbeat: false });
     const { code, out } = await ask("--dry-run", "--timeout", "300");
     expect(code).toBe(0);
     expect(out).toMatch(
@@ -150,7 +144,7 @@ describe("release", () => {
   });
 
   it("finds a free key free, and takes a reason with --force", async () => {
-    await (await redlock.acquire("account")).release();
+    await (await masters.redlock.acquire("account")).release();
     expect(await ask()).toEqual({ code: 0, out: "account is free\n", notes: "" });
     const { code, notes } = await ask("--force");
     expect(code).toBe(2);

@@ -1,23 +1,14 @@
 import { type Job, Queue, Worker } from "bullmq";
-import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { Redlock, withLock, type WithLockOptions } from "../../src/index.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { withLock, type WithLockOptions } from "../../src/index.ts";
 import { Gate } from "../bullmq/support.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
-import { cli, type Outcome } from "./run-cli.ts";
+import { cli } from "./run-cli.ts";
+import { useMasters } from "./use-masters.ts";
 
-const nodes = useRedisNodes(3);
+const masters = useMasters({ ttl: 10_000, maxTtl: 60_000 });
+const { nodes, ask } = masters;
 const queueNodes = useRedisNodes(1);
-let redlock: Redlock;
-
-beforeEach(() => {
-  redlock = new Redlock({ ...nodes.redlockOptions, ttl: 10_000, maxTtl: 60_000 });
-  return async () => await redlock.close();
-});
-
-/** Runs a command with the masters in the environment, where no list of processes shows them. */
-async function ask(...args: string[]): Promise<Outcome> {
-  return await cli(args, { env: { BULLMQ_REDLOCK_NODES: nodes.urls.join(", ") } });
-}
 
 function serve(
   options: Omit<WithLockOptions, "redlock" | "key">,
@@ -26,9 +17,12 @@ function serve(
   const connection = { url: queueNodes.urls[0]! };
   const worker = new Worker(
     "invoices",
-    withLock({ redlock, key: "account", ...options }, async (job: Job, _token, signal) => {
-      return await processor(job, signal);
-    }),
+    withLock(
+      { redlock: masters.redlock, key: "account", ...options },
+      async (job: Job, _token, signal) => {
+        return await processor(job, signal);
+      },
+    ),
     { connection, concurrency: 50 },
   );
   const queue = new Queue("invoices", { connection });
@@ -45,10 +39,10 @@ describe("waiters", () => {
     const { queue } = serve({}, async () => await gate.opened);
     await queue.addBulk(Array.from({ length: 31 }, (_, i) => ({ name: `n${i}`, data: {} })));
     await expect
-      .poll(async () => (await redlock.inspect("account")).waiting, { timeout: 10_000 })
+      .poll(async () => (await masters.redlock.inspect("account")).waiting, { timeout: 10_000 })
       .toBe(30);
     const walked: (string | undefined)[] = [];
-    for await (const { job } of redlock.waiters("account")) walked.push(job);
+    for await (const { job } of masters.redlock.waiters("account")) walked.push(job);
     await nodes.kill(2);
     const { code, out, notes } = await ask("waiters", "account", "--json");
     const human = await ask("waiters", "account");
@@ -66,7 +60,7 @@ describe("waiters", () => {
   });
 
   it("lists an empty wait list, and fails with 3 when too few masters answer", async () => {
-    await (await redlock.acquire("account")).release();
+    await (await masters.redlock.acquire("account")).release();
     expect(await ask("waiters", "account")).toMatchObject({
       code: 0,
       out: "account has 0 waiters\n",
@@ -104,7 +98,7 @@ describe("cancel", () => {
   });
 
   it("says of a holder that goes on that it was asked in vain, and ends with 1", async () => {
-    await using lock = await redlock.acquire("account");
+    await using lock = await masters.redlock.acquire("account");
     const { code, out } = await ask("cancel", "account", "--json", "--timeout", "300");
     expect(code).toBe(1);
     expect(JSON.parse(out)).toMatchObject({ key: "account", asked: true, stopped: false });
@@ -112,7 +106,7 @@ describe("cancel", () => {
   });
 
   it("says that the key is free", async () => {
-    await (await redlock.acquire("account")).release();
+    await (await masters.redlock.acquire("account")).release();
     const { code, out } = await ask("cancel", "account");
     expect({ code, out }).toEqual({ code: 0, out: "account is free\n" });
   });
@@ -122,13 +116,13 @@ describe("wake", () => {
   it("wakes the first waiter of a free key, with a master down", async () => {
     // Its heartbeat would set the key again.
     const lasting = { ttl: 60_000, heartbeat: false } as const;
-    const holder = await redlock.acquire("account", { holder: "an import", ...lasting });
+    const holder = await masters.redlock.acquire("account", { holder: "an import", ...lasting });
     const { queue, worker } = serve({}, async () => "done");
-    const parked = new Promise((resolve) => redlock.once("parked", resolve));
+    const parked = new Promise((resolve) => masters.redlock.once("parked", resolve));
     const job = await queue.add("a", {});
     await parked;
     await expect
-      .poll(async () => (await redlock.inspect("account")).waiting, { timeout: 10_000 })
+      .poll(async () => (await masters.redlock.inspect("account")).waiting, { timeout: 10_000 })
       .toBe(1);
     const held = await ask("wake", "account");
     expect(held).toEqual({
@@ -158,7 +152,7 @@ describe("wake", () => {
   });
 
   it("reports that there is no waiter, and fails with 3 when too few masters answer", async () => {
-    await (await redlock.acquire("account")).release();
+    await (await masters.redlock.acquire("account")).release();
     expect(await ask("wake", "account")).toEqual({
       code: 0,
       out: "account is free, and has no waiters\n",

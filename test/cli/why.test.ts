@@ -20,13 +20,13 @@ beforeEach(() => {
 
 function environment(): NodeJS.ProcessEnv {
   return {
-    BULLMQ_REDLOCK_NODES: nodes.urls.join(","),
+    BULLMQ_REDLOCK_NODES: nodes.urls.join(", "),
     BULLMQ_REDLOCK_REDIS: queueNodes.urls[0]!,
   };
 }
 
 async function ask(...args: string[]): Promise<Outcome> {
-  return await cli(["why", ...args], { env: environment() });
+  return await cli(["why", ...args], environment());
 }
 
 function work(onConflict: "delay" | "skip" = "delay"): Worker {
@@ -115,7 +115,7 @@ describe("why", () => {
 
   it("names the other reason of a job that waits for no key", async () => {
     const waiting = await queue.add("a", { account: 42 });
-    const late = await queue.add("a", { account: 42 }, { delay: 60_000 });
+    const late = await queue.add("a", { account: 42 }, { delay: 30_000 });
     expect((await ask(waiting.id!, "--queue", "invoices")).out).toBe(
       `job bull:invoices:${waiting.id} waits for a worker\n\nThe queue has NO WORKERS.\n`,
     );
@@ -178,7 +178,7 @@ describe("why", () => {
         "the Redis of the queue does not answer: connect ECONNREFUSED",
       ],
     ] as const) {
-      const { code, out, notes } = await cli(["why", ...args], { env });
+      const { code, out, notes } = await cli(["why", ...args], env);
       expect([code, out]).toEqual([2, ""]);
       expect(notes).toContain(message);
       expect(notes).not.toContain("s3cr3t");

@@ -33,6 +33,8 @@ export class Oracle {
   conflicts = 0;
   unavailable = 0;
   lost = 0;
+  /** When the violation came at which the run ends, in ms. */
+  haltedAt: number | undefined;
   readonly #timeline: Timeline;
   readonly #until: Violation | undefined;
   readonly #holds = new Map<string, Set<Hold>>();
@@ -77,7 +79,10 @@ export class Oracle {
   }
 
   report(violation: Violation, record: string): void {
-    if (violation === this.#until) this.#timeline.halt();
+    if (violation === this.#until) {
+      this.haltedAt ??= this.#timeline.now;
+      this.#timeline.halt();
+    }
     this.violations.set(violation, (this.violations.get(violation) ?? 0) + 1);
     if (this.examples.length < 5) {
       this.examples.push(`${violation} at ${this.#timeline.now.toFixed(1)}: ${record}`);

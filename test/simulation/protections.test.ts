@@ -2,11 +2,18 @@ import { describe, expect, it } from "vitest";
 import { stayInBackground } from "../support/background.ts";
 import { JOB_PROTECTIONS } from "./jobs/protections.ts";
 import { TRIES, weaken } from "./measure.ts";
-import { runScenario } from "./mutant.ts";
+import { load } from "./mutant.ts";
 import { markers, mutate, mutated } from "./mutation.ts";
 import { PROTECTIONS } from "./protections.ts";
+import type * as Run from "./run.ts";
+import { runSeeds } from "./seeds.ts";
 
 stayInBackground();
+
+/** With a protection a run is so many times as long as until the violation was seen without it. */
+const ENOUGH = 3;
+
+const code = await load<typeof Run>("run.ts");
 
 describe("a mutation", () => {
   const source = `function f(a: number) {
@@ -52,14 +59,22 @@ describe("a mutation", () => {
 });
 
 describe("without", () => {
-  it.concurrent.each(PROTECTIONS)(
+  it.each(PROTECTIONS)(
     "$name there are violations, with it there are none",
     async (protection) => {
       const { scenario, mutation, seed, violation } = protection;
-      const until = { from: seed, to: seed + TRIES, until: violation };
-      const withoutIt = await runScenario(weaken(protection), until, mutation);
+      const weak = mutation === undefined ? code : await load<typeof Run>("run.ts", mutation);
+      const withoutIt = await runSeeds(
+        { from: seed, to: seed + TRIES, until: violation },
+        async (tried) => await weak.simulateRun(weaken(protection), tried, violation),
+      );
       expect(withoutIt.at(-1)?.violations[violation] ?? 0).toBeGreaterThan(0);
-      const withIt = await runScenario(scenario, { from: seed, to: seed + withoutIt.length });
+      // The suite and the soak run such scenarios in full.
+      const duration = Math.min(scenario.duration, ENOUGH * (withoutIt.at(-1)?.haltedAt ?? 0));
+      const withIt = await runSeeds(
+        { from: seed, to: seed + withoutIt.length },
+        async (tried) => await code.simulateRun({ ...scenario, duration }, tried),
+      );
       expect(withIt.map(({ violations }) => violations)).toEqual(withIt.map(() => ({})));
     },
     300_000,

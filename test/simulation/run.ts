@@ -28,6 +28,8 @@ export interface Report {
   lostUpdates: Record<Discipline, number>;
   faults: Record<string, number>;
   examples: string[];
+  /** When the violation came at which the run was to end, in ms. */
+  haltedAt: number | undefined;
 }
 
 interface Client {
@@ -86,6 +88,7 @@ export async function simulateRun(
     lostUpdates: { ...resource.lost },
     faults: Object.fromEntries(faults.counts),
     examples: oracle.examples,
+    haltedAt: oracle.haltedAt,
   };
 }
 

@@ -3,13 +3,15 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 /** Files that keep a worker busy for more than half a minute: one that starts last keeps all others waiting for it. */
 const LONGEST = [
   "simulation/jobs/jobs.test.ts",
+  "simulation/simulation.test.ts",
+  "demo/demo.test.ts",
   "chaos/chaos.test.ts",
-  "cli/masters.test.ts",
-  "bullmq/many-waiters.test.ts",
+  "bullmq/redeployed.test.ts",
+  "simulation/protections.test.ts",
+  "e2e/killed-at-random.test.ts",
   "testing/debian-packages.test.ts",
-  "bullmq/interleavings.test.ts",
-  "testing/parent-death.test.ts",
-  "bullmq/line-moves-on.test.ts",
+  "simulation/jobs/protections.test.ts",
+  "cli/masters.test.ts",
 ];
 
 /** Starts the longest files first; Vitest does so only when it remembers an earlier run, which CI does not. */

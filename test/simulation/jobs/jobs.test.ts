@@ -1,16 +1,20 @@
 import { afterAll, describe, expect, it } from "vitest";
 import { stayInBackground } from "../../support/background.ts";
+import { load } from "../mutant.ts";
+import { runSeeds } from "../seeds.ts";
 import { disturbancesOf } from "./programs.ts";
-import { type JobReport, simulateJobs } from "./run.ts";
+import type * as Run from "./run.ts";
 import { JOB_SCENARIOS, seedsOf, SMALL_SCENES } from "./scenarios.ts";
 
 stayInBackground();
 
-const reports: JobReport[] = [];
-/** Those of them with deploys. */
-const deployed: JobReport[] = [];
+const { simulateJobs } = await load<typeof Run>("jobs/run.ts");
 
-function violationsOf(run: readonly JobReport[]): object[] {
+const reports: Run.JobReport[] = [];
+/** Those of them with deploys. */
+const deployed: Run.JobReport[] = [];
+
+function violationsOf(run: readonly Run.JobReport[]): object[] {
   return run
     .filter(({ violations }) => Object.keys(violations).length > 0)
     .map(({ seed, disturbance, violations, examples }) => ({
@@ -25,10 +29,8 @@ describe("the real wrapper over simulated masters and queues", () => {
   it.each(JOB_SCENARIOS)(
     "loses no job and leaves none waiting for a free key: $name",
     async (scenario) => {
-      const run: JobReport[] = [];
-      for (let seed = 0; seed < seedsOf(scenario); seed++) {
-        run.push(await simulateJobs(scenario, seed));
-      }
+      const seeds = { from: 0, to: seedsOf(scenario) };
+      const run = await runSeeds(seeds, async (seed) => await simulateJobs(scenario, seed));
       reports.push(...run);
       if (scenario.deploys !== undefined) deployed.push(...run);
       expect(violationsOf(run)).toEqual([]);
@@ -57,7 +59,7 @@ describe("the real wrapper over simulated masters and queues", () => {
   it.each(SMALL_SCENES)(
     "does so too if a process dies at any step, and if any message is late: $name",
     async (scene) => {
-      const run: JobReport[] = [];
+      const run: Run.JobReport[] = [];
       for (const disturbance of disturbancesOf(await simulateJobs(scene, 0))) {
         run.push(await simulateJobs(scene, 0, disturbance));
       }
@@ -69,7 +71,7 @@ describe("the real wrapper over simulated masters and queues", () => {
   );
 
   afterAll(() => {
-    const total = (select: (report: JobReport) => number): number =>
+    const total = (select: (report: Run.JobReport) => number): number =>
       reports.reduce((sum, report) => sum + select(report), 0);
     const faults = total((report) => Object.values(report.faults).reduce((a, b) => a + b, 0));
     process.stdout.write(

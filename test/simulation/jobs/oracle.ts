@@ -83,7 +83,10 @@ export class JobOracle {
   readonly #parkers = new Map<string, { host: Host; at: number; queueId: string }>();
   /** For each queue the processes that have taken up a job of it, and since when. */
   readonly #servers = new Map<JobQueue, Map<Host, number>>();
+  /** Since when each parked job has had a free slot of each of its keys. */
   readonly #freeSince = new Map<StoredJob, number>();
+  /** For each job the slots of each of its keys. */
+  readonly #slots = new Map<StoredJob, readonly (readonly string[])[]>();
   readonly #released = new Map<string, number>();
   /** The keys, or slots, under which a job has worked. */
   readonly #granted = new Set<string>();
@@ -183,13 +186,13 @@ export class JobOracle {
       else if (!this.#slotFreeSince.has(key)) this.#slotFreeSince.set(key, this.#timeline.now);
       return answer;
     };
+    const hasFree = (slots: readonly string[]): boolean => slots.filter(free).length > 0;
     for (const queue of queues) {
       const serves = served(queue) && !queue.paused;
+      const servedSince = this.#servedSince(queue);
       for (const job of queue.jobs.values()) {
-        const limit = limitOf(this.#scenario, job.id);
-        const hasSlot = (key: string): boolean => slotNames(key, limit).filter(free).length > 0;
-        if (serves && job.state === "delayed" && job.keys.every(hasSlot))
-          this.#checkParked(queue, job);
+        if (serves && job.state === "delayed" && this.#slotsOf(job).every(hasFree))
+          this.#checkParked(queue, job, servedSince);
         else this.#freeSince.delete(job);
       }
     }
@@ -254,24 +257,32 @@ export class JobOracle {
   }
 
   /** A parked job whose keys are free, in a queue that is served. */
-  #checkParked(queue: JobQueue, job: StoredJob): void {
+  #checkParked(queue: JobQueue, job: StoredJob, servedSince: number | undefined): void {
     const name = nameOf(queue, job.id);
     const { now } = this.#timeline;
     const parked = this.#freeSince.get(job) ?? now;
     this.#freeSince.set(job, parked);
-    const free = job.keys.map((key) => {
-      const slots = slotNames(key, limitOf(this.#scenario, job.id));
-      return Math.min(now, ...slots.map((slot) => this.#slotFreeSince.get(slot) ?? now));
-    });
+    const free = this.#slotsOf(job).map((slots) =>
+      Math.min(now, ...slots.map((slot) => this.#slotFreeSince.get(slot) ?? now)),
+    );
     const since = Math.max(parked, ...free);
     const { probeBound, options } = this.#scenario;
     const { host } = this.#parkers.get(name) ?? {};
-    const servedSince = this.#servedSince(queue);
     if (host !== undefined && isAwake(host)) this.#judge("attended", name, since, probeBound);
     else if (servedSince !== undefined) {
       this.#judge("served", name, Math.max(since, servedSince), Math.max(probeBound, SERVED_BOUND));
     }
     this.#judge("unattended", name, since, 1.5 * (options.ttl ?? 0) + probeBound);
+  }
+
+  #slotsOf(job: StoredJob): readonly (readonly string[])[] {
+    let slots = this.#slots.get(job);
+    if (slots === undefined) {
+      const limit = limitOf(this.#scenario, job.id);
+      slots = job.keys.map((key) => slotNames(key, limit));
+      this.#slots.set(job, slots);
+    }
+    return slots;
   }
 
   #judge(kind: keyof JobOracle["longestWait"], name: string, since: number, bound: number): void {

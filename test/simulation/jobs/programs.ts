@@ -1,15 +1,11 @@
-import { asArguments, asText, runProgram, type Seeds } from "../mutant.ts";
-import type { Mutation } from "../mutation.ts";
+import { runProgram } from "../mutant.ts";
+import type { Seeds } from "../seeds.ts";
 import type { Disturbance, JobReport } from "./run.ts";
 import type { JobScenario } from "./scenarios.ts";
 
-/** Runs a scenario in a process of its own, on the code as it is or mutated. */
-export async function runJobScenario(
-  scenario: JobScenario,
-  seeds: Seeds,
-  mutation?: Mutation,
-): Promise<JobReport[]> {
-  return await runProgram("jobs/cli.ts", [asText(scenario), ...asArguments(seeds)], mutation);
+/** Runs a scenario in a process of its own. */
+export async function runJobScenario(scenario: JobScenario, seeds: Seeds): Promise<JobReport[]> {
+  return await runProgram("jobs/cli.ts", scenario, seeds);
 }
 
 /** Milliseconds a message is late: within the node timeout, and long after it. */

@@ -63,6 +63,7 @@ export class JobQueue {
   /** Next first, with scores. */
   readonly #prioritized = new Map<string, number>();
   readonly #timeline: Timeline;
+  readonly #delayed = new Set<StoredJob>();
   readonly #stalling = new Set<string>();
   readonly #sleepers = new Set<() => void>();
   #counter = 0;
@@ -117,6 +118,8 @@ export class JobQueue {
 
   remove(id: string): void {
     this.#takeOut(id);
+    const job = this.jobs.get(id);
+    if (job !== undefined) this.#delayed.delete(job);
     this.jobs.delete(id);
   }
 
@@ -205,10 +208,7 @@ export class JobQueue {
 
   /** Calls `wake` once when there may be a job. */
   sleep(wake: () => void): void {
-    const due = [...this.jobs.values()].some(
-      ({ state, delayedUntil }) => state === "delayed" && delayedUntil <= this.wall,
-    );
-    const available = this.#wait.length > 0 || this.#prioritized.size > 0 || due;
+    const available = this.#wait.length > 0 || this.#prioritized.size > 0 || this.#isOneDue();
     if (available && !this.paused) wake();
     else this.#sleepers.add(wake);
   }
@@ -247,7 +247,13 @@ export class JobQueue {
     });
   }
 
+  #isOneDue(): boolean {
+    for (const { delayedUntil } of this.#delayed) if (delayedUntil <= this.wall) return true;
+    return false;
+  }
+
   #promoteDue(): void {
+    if (!this.#isOneDue()) return;
     for (const job of this.jobs.values()) {
       if (job.state === "delayed" && job.delayedUntil <= this.wall) this.#enqueue(job, false);
     }
@@ -276,6 +282,8 @@ export class JobQueue {
 
   #enter(job: StoredJob, state: State): void {
     job.state = state;
+    if (state === "delayed") this.#delayed.add(job);
+    else this.#delayed.delete(job);
     job.since = this.#timeline.now;
   }
 

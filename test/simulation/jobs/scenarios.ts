@@ -546,8 +546,8 @@ export function limitOf({ limits = [1] }: JobScenario, id: string | undefined): 
 
 /** How many seeds of a scenario the suite runs; `npm run soak` runs more, for a given time. */
 export function seedsOf({ deploys, limits, policies }: JobScenario): number {
-  if (limits !== undefined || policies?.retryOrder !== undefined) return 1;
-  return deploys === undefined ? 2 : 3;
+  const isPlain = limits === undefined && policies?.retryOrder === undefined;
+  return isPlain && deploys !== undefined ? 2 : 1;
 }
 
 /** Scenes so small that every single fault in them is tried. */
