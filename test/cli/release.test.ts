@@ -28,8 +28,8 @@ describe("release", () => {
   });
 
   it("examines and removes the holder of the slot that is named", async () => {
-    const first = await redlock.acquire("account", { holder: "an import", limit: 3 });
-    const second = await redlock.acquire("account", { holder: "an export", limit: 3 });
+    const first = await masters.redlock.acquire("account", { holder: "an import", limit: 3 });
+    const second = await masters.redlock.acquire("account", { holder: "an export", limit: 3 });
     const free = [0, 1, 2].find((slot) => slot !== first.slot && slot !== second.slot);
     const none = await ask("--slot", String(free), "--force", "--reason", REASON);
     expect(none.code).toBe(0);
@@ -64,7 +64,7 @@ describe("release", () => {
   });
 
   it("takes slot 0 for the holder of a key without a limit", async () => {
-    await using lock = await redlock.acquire("account", { holder: "an import" });
+    await using lock = await masters.redlock.acquire("account", { holder: "an import" });
     const dry = await ask("--slot", "0", "--dry-run", "--json");
     expect(JSON.parse(dry.out)).toMatchObject({ holder: { fencingToken: lock.fencingToken } });
     expect(await ask("--slot", "1")).toMatchObject({ code: 0 });

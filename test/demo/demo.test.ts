@@ -3,9 +3,8 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { InputFile } from "../../demo/input-file.ts";
+import { InputFile, UsageError } from "../../demo/input-file.ts";
 import { readOptions } from "../../demo/options.ts";
-import { UsageError } from "../../demo/usage-error.ts";
 import { expectNothingLeft, findProcesses, foldersOfServers } from "./processes.ts";
 import { killDemos, rowOf, runDemo, startDemo } from "./run-demo.ts";
 
