@@ -5,8 +5,6 @@ import { runSeeds } from "./seeds.ts";
 
 /** Runs a scenario, given as JSON, for a range of seeds, and prints the reports as JSON: one process, one core. */
 const [scenario = "", from = "0", to = "1"] = process.argv.slice(2);
-// Thousands of errors are made of which none is shown.
-Error.stackTraceLimit = 0;
 
 const parsed = fromText(scenario) as Scenario;
 const seeds = { from: Number(from), to: Number(to) };

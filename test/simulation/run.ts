@@ -16,6 +16,7 @@ import { Oracle, type Violation } from "./oracle.ts";
 import { type Discipline, Resource } from "./resource.ts";
 import type { Scenario } from "./scenarios.ts";
 import { Timeline } from "./timeline.ts";
+import { withoutTraces } from "./without-traces.ts";
 
 /** What a run came to. */
 export interface Report {
@@ -43,6 +44,14 @@ export async function simulateRun(
   scenario: Scenario,
   seed: number,
   until?: Violation,
+): Promise<Report> {
+  return await withoutTraces(async () => await runClients(scenario, seed, until));
+}
+
+async function runClients(
+  scenario: Scenario,
+  seed: number,
+  until: Violation | undefined,
 ): Promise<Report> {
   const random = seededRandom(seed * 7_919 + 17);
   const timeline = new Timeline();

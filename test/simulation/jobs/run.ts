@@ -16,6 +16,7 @@ import { JobQueue } from "./queue.ts";
 import { type JobScenario, limitOf } from "./scenarios.ts";
 import { SimulatedWorker } from "./worker.ts";
 import type { Process, World } from "./world.ts";
+import { withoutTraces } from "../without-traces.ts";
 
 /** What a run came to. */
 export interface JobReport {
@@ -58,6 +59,15 @@ export async function simulateJobs(
   seed: number,
   disturbance: Disturbance = {},
   until?: JobViolation,
+): Promise<JobReport> {
+  return await withoutTraces(async () => await runJobs(scenario, seed, disturbance, until));
+}
+
+async function runJobs(
+  scenario: JobScenario,
+  seed: number,
+  disturbance: Disturbance,
+  until: JobViolation | undefined,
 ): Promise<JobReport> {
   const { diesAt, closesAt, late } = disturbance;
   const random = seededRandom(seed * 7_919 + 17);
