@@ -40,7 +40,7 @@ async function isFile(path: string): Promise<boolean> {
 
 /** A rules file that was read. */
 export interface RulesFile extends Pick<Checked, "masters" | "rules"> {
-  /** The path for messages: relative to the current folder where that is shorter. */
+  /** The path for messages: relative to the current folder for a file in it. */
   readonly file: string;
   /** All problems, in the order of the file. */
   readonly problems: readonly RulesProblem[];
@@ -60,7 +60,7 @@ export async function readRulesFile(path: string, environment: Environment): Pro
   // Without a value, what is missing follows from the broken syntax.
   const problems = value === undefined ? [] : checked.problems;
   const fromFolder = relative(process.cwd(), path);
-  const file = fromFolder.length < path.length ? fromFolder : path;
+  const file = fromFolder.startsWith("..") ? path : fromFolder;
   return {
     ...checked,
     file,

@@ -1,5 +1,5 @@
 import { type Job, type Queue, Worker } from "bullmq";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Redlock, withLock } from "../../src/index.ts";
 import { RESERVATION } from "../../src/waiters/wait-list-lua.ts";
 import { redisClient } from "../support/redis.ts";
@@ -144,10 +144,16 @@ describe("the waiters of a key run in order when the first of them", () => {
     await worker.pause();
     const dead = new Worker(QUEUE, null, { connection: { url: bench.queueUrl } });
     onTestFinished(async () => await dead.close(true));
-    const taken = dead.getNextJob("a token");
-
     const run = timeToRun(() => lock.release(), runs, 2);
-    expect(((await taken) as unknown as Job<Data>).data.index).toBe(0);
+    const taken = await vi.waitFor(
+      async () => {
+        const job = (await dead.getNextJob("a token")) as Job<Data> | undefined;
+        expect(job).toBeDefined();
+        return job;
+      },
+      { timeout: RESERVATION, interval: 10 },
+    );
+    expect(taken?.data.index).toBe(0);
     void worker.resume();
 
     expect(await run).toBeLessThan(RESERVATION + LOAD);

@@ -243,7 +243,8 @@ describe.concurrent("the command line", () => {
     });
     const { code, out } = await cliProcess(["check-config"], { cwd: below, env: ENV });
     expect(code).toBe(0);
-    expect(out).toMatch(/^\.\.\/\.\.\/bullmq-redlock\.yml: 2 rules, 2 masters, no problems\n/);
+    const file = join(top, "bullmq-redlock.yml");
+    expect(out.startsWith(`${file}: 2 rules, 2 masters, no problems\n`)).toBe(true);
   });
 
   it("does not go to masters that a file does not name rightly", async () => {

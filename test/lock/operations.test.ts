@@ -196,7 +196,7 @@ describe("the script of a master", () => {
     expect(await records()).toEqual({ [at(2)]: "a1@two", [at(3)]: "a1@three" });
   });
 
-  it("waits for a position whose grant was rolled back, and not for one that has released", async () => {
+  it("waits for a position whose grant was rolled back, not for one that released", async () => {
     const one = inStrictOrder("one", 100, 1, []);
     const release = { ...one, held: true, holdFor: 0, skipped: [], done: "" };
     await ask(acquireOperation, one);
