@@ -1,7 +1,5 @@
 import type { Job } from "bullmq";
-import { checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
-import { LockConfigError } from "../errors.ts";
-import { describeValue } from "../sentences.ts";
+import { checkNumber, refuseUnknownOptions, requireObject, wrongOption } from "../check-options.ts";
 import { type Redlock, engineOf } from "../redlock/redlock.ts";
 import { FRONT, moveWaiter } from "../waiters/move-operation.ts";
 import { workerOf } from "./bullmq-job.ts";
@@ -49,9 +47,7 @@ function checkOptions(options: { readonly priority?: unknown; readonly lifo?: un
   requireObject("options", options, "an object with priority or lifo");
   refuseUnknownOptions("", options, ["priority", "lifo"]);
   const { priority = 0, lifo = false } = options;
-  if (typeof lifo !== "boolean") {
-    throw new LockConfigError({ path: "lifo", found: describeValue(lifo), expected: "a boolean" });
-  }
+  if (typeof lifo !== "boolean") throw wrongOption("lifo", lifo, "a boolean");
   const bounds = { min: 0, max: LARGEST_PRIORITY, unit: "an integer" };
   return { priority: checkNumber("priority", priority, bounds), lifo };
 }

@@ -1,9 +1,15 @@
 import type { Job } from "bullmq";
-import { checkChoice, checkMs, refuseUnknownOptions, requireObject } from "../check-options.ts";
+import {
+  checkChoice,
+  checkMs,
+  refuseUnknownOptions,
+  requireFunction,
+  requireObject,
+  wrongOption,
+} from "../check-options.ts";
 import { LONGEST_TIMER } from "../clock.ts";
 import type { DataOption } from "../data-option.ts";
-import { LockConfigError, type LockConflictError } from "../errors.ts";
-import { describeValue } from "../sentences.ts";
+import type { LockConflictError } from "../errors.ts";
 import { createLimit, type Limit } from "../keys/limit.ts";
 import { createKeyResolver, type KeyResolver } from "../keys/resolver.ts";
 import type { Engine } from "../redlock/engine.ts";
@@ -118,10 +124,8 @@ export function checkLockOptions(options: unknown): LockSettings {
   const given = options as Partial<LockPolicies<Job>> & { key?: string };
   const { skipResult, ttl, heartbeat } = given;
   const engine = engineOf(given.redlock);
-  if (given.key === undefined) throw wrong("key", given.key, "a key template or a function");
-  if (skipResult !== undefined && typeof skipResult !== "function") {
-    throw wrong("skipResult", skipResult, "a function");
-  }
+  if (given.key === undefined) throw wrongOption("key", given.key, "a key template or a function");
+  if (skipResult !== undefined) requireFunction("skipResult", skipResult, "a function");
   const lock = {
     ...(ttl === undefined ? {} : { ttl }),
     ...(heartbeat === undefined ? {} : { heartbeat }),
@@ -129,17 +133,21 @@ export function checkLockOptions(options: unknown): LockSettings {
   engine.checkAcquireOptions(lock);
   const checked = checkDataOptions(given, engine);
   if (checked.order === "strict" && checked.onConflict === "wait") {
-    throw wrong(
+    throw wrongOption(
       "order",
       checked.order,
       '"arrival" with onConflict: "wait", whose jobs are not strictly in order',
     );
   }
   if (checked.order === "strict" && checked.limit !== 1) {
-    throw wrong("order", checked.order, '"arrival" with a limit, under which several jobs run');
+    throw wrongOption(
+      "order",
+      checked.order,
+      '"arrival" with a limit, under which several jobs run',
+    );
   }
   if (checked.retryOrder === "keep" && LATER_WINS.has(checked.onConflict)) {
-    throw wrong(
+    throw wrongOption(
       "retryOrder",
       checked.retryOrder,
       `"rejoin" with onConflict: "${String(checked.onConflict)}", by which a later job comes before a retry`,
@@ -197,8 +205,4 @@ function bound(says: string) {
 
 function checkWait(path: string, value: unknown): number {
   return checkMs(path, value, 1, LONGEST_TIMER, "24 days: no timer holds longer");
-}
-
-function wrong(path: string, value: unknown, expected: string): LockConfigError {
-  return new LockConfigError({ path, found: describeValue(value), expected });
 }

@@ -1,7 +1,6 @@
 import { type Job, type Processor, Worker, type WorkerOptions } from "bullmq";
-import { requireObject } from "../check-options.ts";
+import { requireObject, wrongOption } from "../check-options.ts";
 import { LockConfigError } from "../errors.ts";
-import { describeValue } from "../sentences.ts";
 import type { Lock } from "../lock/lock.ts";
 import { checkLockOptions, type LockSettings } from "./lock-settings.ts";
 import type {
@@ -129,11 +128,7 @@ export class LockedWorker<
 function isFile(processor: unknown): processor is string | URL {
   if (typeof processor === "function") return false;
   if (typeof processor !== "string" && !(processor instanceof URL)) {
-    throw new LockConfigError({
-      path: "processor",
-      found: describeValue(processor),
-      expected: "the path or URL of a file, or a function",
-    });
+    throw wrongOption("processor", processor, "the path or URL of a file, or a function");
   }
   // Without it the jobs would run without a lock.
   if (typeof Reflect.get(Worker.prototype, "callProcessJob") !== "function") {

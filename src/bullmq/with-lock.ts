@@ -1,6 +1,5 @@
 import type { Job } from "bullmq";
-import { LockConfigError } from "../errors.ts";
-import { describeValue } from "../sentences.ts";
+import { requireFunction } from "../check-options.ts";
 import type { Lock } from "../lock/lock.ts";
 import { checkLockOptions } from "./lock-settings.ts";
 import type {
@@ -24,8 +23,8 @@ export type LockingProcessor<J extends Job = Job, R = J["returnvalue"]> = (
  *
  * The processor gets four arguments: the job, BullMQ's token, a signal, and the lock. The signal aborts when the worker
  * cancels the job, when the lock is lost, and when BullMQ's own lock of the job is lost. The lock is always there; the lock of a
- * job that runs without one has no `keys` and is never `held`. It is released after the processor has settled, and before
- * BullMQ receives the outcome.
+ * job that runs without one has no `keys` and is never `held`. Its release is sent after the processor has settled, and
+ * before BullMQ receives the outcome.
  *
  * What the processor returns or throws is the job's outcome, as without a lock, unless the lock was lost while it ran: see
  * `onLost`.
@@ -55,13 +54,7 @@ export function withLock<
   processor: (job: J, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<R>,
 ): LockingProcessor<J, R | SkippedUnder<C, M, NoInfer<S>>> {
   const settings = checkLockOptions(options);
-  if (typeof processor !== "function") {
-    throw new LockConfigError({
-      path: "processor",
-      found: describeValue(processor),
-      expected: "a function that processes a job",
-    });
-  }
+  requireFunction("processor", processor, "a function that processes a job");
   const run = processor as LockedProcessor;
   // BullMQ gives the signal only to a function that declares three plain parameters.
   return async function lockedProcessor(job, jobToken, signal) {

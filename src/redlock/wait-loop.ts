@@ -2,6 +2,7 @@ import type { SafeEmitter } from "../events.ts";
 import { namesOf } from "../job-names.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/lock-context.ts";
+import { pause } from "../pause.ts";
 import { positionOf, type Waiter } from "../waiters/waiter.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
@@ -61,7 +62,7 @@ export class WaitLoop {
     let outcome = first;
     for (const ms of EARLY_TRIES) {
       if (!mayBeEarly(outcome, request) || attempts.isStopped(request)) break;
-      await new Promise<void>((resolve) => clock.timer(ms, resolve));
+      await pause(clock, ms, closing);
       outcome = await attempts.once(request);
     }
     let live: LiveWaiter | undefined;
