@@ -106,8 +106,8 @@ describe("clients with different limits for a key", () => {
     const limited = () => warnings.filter(({ code }) => code === "limit");
     await three.acquire("account:42", { limit: 3 });
     expect(limited()).toEqual([]);
-    await five.acquire("account:42", { limit: 5 });
-    await five.acquire("account:42", { limit: 5 });
+    // Released: five may have taken the two other slots that three may take.
+    for (let i = 0; i < 2; i++) await (await five.acquire("account:42", { limit: 5 })).release();
     await three.acquire("account:42", { limit: 3 });
     await three.acquire("account:43", { limit: 3 });
     await five.acquire("account:43", { limit: 5 });
