@@ -4,6 +4,9 @@ import type { AnyRequest, FastPath } from "./operation.ts";
 /** The status that a script gives to an operation whose Lua raised an error. */
 export const FAILED = "ERROR";
 
+/** The reply to each request of a batch, or the error in its place; `undefined` when the fast path has served all of them. */
+export type Replies = readonly unknown[] | undefined;
+
 /**
  * Requests that travel together as one script call, to one master or to all of them. The script call is written once, and
  * replies of the fast path are parsed once, for all masters.
@@ -52,12 +55,9 @@ export class Batch {
     return this.requests.some(({ operation }) => operation.prompt);
   }
 
-  /**
-   * Reads what a script call has returned.
-   * @returns for each request the reply, or the error that explains why there is none.
-   */
-  replies(returned: unknown): readonly unknown[] {
-    if (returned === 1 && this.entries === this.requests.length) return this.#allServed();
+  /** Reads what a script call has returned. */
+  replies(returned: unknown): Replies {
+    if (returned === 1 && this.entries === this.requests.length) return undefined;
     const [odd, replies] = Array.isArray(returned) ? (returned as unknown[]) : [];
     if (!Array.isArray(odd) || !Array.isArray(replies)) return this.requests.map(unknownReply);
     const oddReplies = new Map<number, unknown>();
@@ -70,6 +70,12 @@ export class Batch {
     });
   }
 
+  /** The replies of a batch whose requests the fast path has all served. */
+  get served(): readonly unknown[] {
+    this.#served ??= this.requests.map(servedReply);
+    return this.#served;
+  }
+
   #encode(): string[] {
     const { requests, entries } = this;
     if (entries === requests.length) return ["[]", ...this.#encodeEntries(requests)];
@@ -79,11 +85,6 @@ export class Batch {
 
   #encodeEntries(served: readonly AnyRequest[]): readonly string[] {
     return served.length === 0 ? [] : (this.#fastPath?.encode(served) ?? []);
-  }
-
-  #allServed(): readonly unknown[] {
-    this.#served ??= this.requests.map(servedReply);
-    return this.#served;
   }
 }
 

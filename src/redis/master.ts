@@ -194,13 +194,10 @@ export class Master implements NodePort {
     const { batch, listener, sentAt, overdue } = sent;
     const replies = batch.replies(returned);
     let cause: string | undefined;
-    // 1 means that the fast path has served all requests.
-    if (returned !== 1) {
-      for (const [index, reply] of replies.entries()) {
-        if (!(reply instanceof NodeError) || reply.failure !== "unreachable") continue;
-        cause = reply.message;
-        this.#outbox.keepReleases(batch.requests.slice(index, index + 1));
-      }
+    for (const [index, reply] of replies?.entries() ?? []) {
+      if (!(reply instanceof NodeError) || reply.failure !== "unreachable") continue;
+      cause = reply.message;
+      this.#outbox.keepReleases(batch.requests.slice(index, index + 1));
     }
     if (overdue) listener.late(replies, sentAt, this.#server.id);
     else listener.answer(replies, sentAt, this.#server.id);

@@ -54,8 +54,21 @@ export interface FastPath {
   encode(requests: readonly AnyRequest[]): string[];
 }
 
+/** The masters that have served a request by the fast path. It grows while answers arrive. */
+export interface ServedBy {
+  /** When the request was sent to the first of the quorum that served it first. */
+  readonly since: number;
+  /** When the request was sent to a master that has served it; `undefined` for any other master. */
+  sentAt(node: number): number | undefined;
+}
+
 /** Receives the answers to a request: for each master `answer` or `failure`, once, and never before the request is sent. */
 export interface Responses<R> {
+  /**
+   * Stands for the answers of a quorum: each has served the request by the fast path, as the operation says (`served`). Later
+   * answers of that kind are added to `by` without a call, until one of another kind has arrived.
+   */
+  served?(by: ServedBy): void;
   /** The master answered in time. */
   answer(node: number, reply: R, sentAt: number): void;
   /** The master did not answer in time, or its answer does not count. */
@@ -77,7 +90,7 @@ export class Request<A, R> {
     this.operation = operation;
     this.args = args;
     this.responses = responses;
-    this.isEntry = operation.fast?.takes(args) === true;
+    this.isEntry = responses.served !== undefined && operation.fast?.takes(args) === true;
   }
 
   /** The request as JSON, for the operations behind the fast path. It is written once for all masters. */
@@ -90,7 +103,7 @@ export class Request<A, R> {
 /** A request for any operation. */
 export type AnyRequest = Request<unknown, unknown>;
 
-const IGNORED: Responses<unknown> = { answer: () => {}, failure: () => {} };
+const IGNORED: Responses<unknown> = { answer: () => {}, failure: () => {}, served: () => {} };
 
 /** Half of a surrogate pair, as JSON writes it; the JSON reader of Lua refuses it. */
 const LONE_SURROGATE = /\\u[dD][89a-fA-F]/;

@@ -218,11 +218,9 @@ it.each(SEEDS)(
       calls += batch.requests.length;
       const [odd] = Array.isArray(returned) ? (returned as [unknown[]]) : [[]];
       if (batch.entries > 0) served += batch.entries - odd.length / 2;
-      return batch
-        .replies(returned)
-        .map((reply) =>
-          reply instanceof NodeError ? reply.reason.replace(/ script: \w+.*$/, "") : reply,
-        );
+      return (batch.replies(returned) ?? batch.served).map((reply) =>
+        reply instanceof NodeError ? reply.reason.replace(/ script: \w+.*$/, "") : reply,
+      );
     };
 
     const steps = fc.sample(step, { numRuns: STEPS, seed });
