@@ -29,7 +29,7 @@ export class Batch {
     this.requests = this.entries < 2 ? started : sortEntries(started, this.entries);
   }
 
-  /** The arguments of the script, except for the last: the run id of the server process. */
+  /** The arguments of the script, except for the last: what names the server process. */
   get args(): readonly string[] {
     this.#args ??= this.#encode();
     return this.#args;
@@ -57,7 +57,8 @@ export class Batch {
 
   /** Reads what a script call has returned. */
   replies(returned: unknown): Replies {
-    if (returned === 1 && this.entries === this.requests.length) return undefined;
+    if ((returned === 1 || typeof returned === "string") && this.entries === this.requests.length)
+      return undefined;
     const [odd, replies] = Array.isArray(returned) ? (returned as unknown[]) : [];
     if (!Array.isArray(odd) || !Array.isArray(replies)) return this.requests.map(unknownReply);
     const oddReplies = new Map<number, unknown>();
@@ -78,13 +79,11 @@ export class Batch {
 
   #encode(): string[] {
     const { requests, entries } = this;
-    if (entries === requests.length) return ["[]", ...this.#encodeEntries(requests)];
-    const others = requests.slice(entries).map(({ text }) => text);
-    return [`[${others.join()}]`, ...this.#encodeEntries(requests.slice(0, entries))];
-  }
-
-  #encodeEntries(served: readonly AnyRequest[]): readonly string[] {
-    return served.length === 0 ? [] : (this.#fastPath?.encode(served) ?? []);
+    const texts = requests.slice(entries).map(({ text }) => text);
+    const others = `[${texts.join()}]`;
+    if (entries === 0) return [others];
+    const served = entries === requests.length ? requests : requests.slice(0, entries);
+    return this.#fastPath?.encode(served, others) ?? [];
   }
 }
 

@@ -46,12 +46,18 @@ export interface FastEntry<A> {
  * operation executes it.
  */
 export interface FastPath {
-  /** Lua that serves entries. It returns 1 if no entry is odd and there is no other request. */
+  /**
+   * Lua that serves entries. If no entry is odd and there is no other request, it returns 1, or a text that begins with the
+   * run id and a dot: that text then stands for the run id, as `known`, in the next calls on the same connection.
+   */
   readonly lua: string;
   /** Lua that executes odd entries by `run(name, keys, argv)`, and fills `oddReplies` with pairs of an index and a reply. */
   readonly oddLua: string;
-  /** The arguments for requests that are sorted by rank, from `ARGV[2]` on. */
-  encode(requests: readonly AnyRequest[]): string[];
+  /**
+   * The arguments for requests that are sorted by rank.
+   * @param others the other requests as JSON.
+   */
+  encode(requests: readonly AnyRequest[], others: string): string[];
 }
 
 /** The masters that have served a request by the fast path. It grows while answers arrive. */
