@@ -84,8 +84,8 @@ if argv[1] == '${ALONE[ACQUIRE]}' or argv[1] == '${ALONE[RELEASE]}' then
     end
     releases = 1
   end
-  odd, oddCount, others = { 1 }, 1, '[]'
-  argv = { others, '0', releases, acquires, prefix, argv[3], argv[4], key, value, ttl, known }
+  odd, oddCount, requests = { 1 }, 1, '[]'
+  argv = { requests, '0', releases, acquires, prefix, argv[3], argv[4], key, value, ttl, known }
 end`;
 
 /**
@@ -177,7 +177,7 @@ if oddCount == 0 and entries > 0 then
       odd[oddCount], before[key] = i, true
     end
   end
-  if oddCount == 0 and others == '[]' then return served end
+  if oddCount == 0 and requests == '[]' then return served end
 end`;
 
 /** The odd entries, by the operations of the general part: pairs of an index and a reply. */

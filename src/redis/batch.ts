@@ -111,14 +111,28 @@ function isSorted(requests: readonly AnyRequest[]): boolean {
   return true;
 }
 
+/** Lengths below this are written once. */
+const MOST_LENGTH_LINES = 256;
+
 /** @see https://redis.io/docs/latest/develop/reference/protocol-spec/ */
 function writeCall(sha: string, args: readonly string[]): string {
-  const head = `*${args.length + 4}\r\n$7\r\nEVALSHA\r\n$${sha.length}\r\n${sha}\r\n$1\r\n0\r\n`;
-  let text = head;
-  for (const arg of args) text += `$${arg.length}\r\n${arg}\r\n`;
+  const head = `*${args.length + 4}\r\n$7\r\nEVALSHA\r\n$${sha.length}\r\n${sha}\r\n$1\r\n0`;
+  const parts = [head];
+  for (const arg of args) parts.push(lengthLine(arg.length), arg);
+  parts.push("\r\n");
+  // One text without the pieces that adding to it would leave.
+  const text = parts.join("");
   // Counting the bytes of the whole once shows whether all of it is ASCII, as it nearly always is.
   if (Buffer.byteLength(text) === text.length) return text;
-  return head + args.map(bulk).join("");
+  return `${head}\r\n${args.map(bulk).join("")}`;
+}
+
+const lengthLines: string[] = [];
+
+/** The end of one argument, and the length of the next one. */
+function lengthLine(length: number): string {
+  if (length >= MOST_LENGTH_LINES) return `\r\n$${length}\r\n`;
+  return (lengthLines[length] ??= `\r\n$${length}\r\n`);
 }
 
 /** A bulk string of the protocol. */

@@ -32,7 +32,7 @@ export function composeScript(
   );
   return {
     fastPath,
-    source: `local replication, known, others = redis.call('INFO', 'replication'), ARGV[#ARGV], ARGV[1]
+    source: `local replication, known, requests = redis.call('INFO', 'replication'), ARGV[#ARGV], ARGV[1]
 if string.match(replication, 'role:(%a+)') == 'slave' then
   return redis.error_reply('READONLY this server is a replica')
 end
@@ -57,7 +57,7 @@ end
 local oddReplies = {}
 ${fastPath?.oddLua.trim() ?? ""}
 local replies = {}
-for index, call in ipairs(cjson.decode(others)) do replies[index] = run(call[1], call[2], call[3]) end
+for index, call in ipairs(cjson.decode(requests)) do replies[index] = run(call[1], call[2], call[3]) end
 return { oddReplies, replies }`,
   };
 }

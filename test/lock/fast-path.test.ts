@@ -6,6 +6,7 @@ import type { LockIdentity } from "../../src/lock/lock-identity.ts";
 import { extendOperation } from "../../src/lock/extend-operation.ts";
 import { joinOperation } from "../../src/waiters/join-operation.ts";
 import { serveOperation } from "../../src/waiters/serve-operation.ts";
+import { LIVE_RESERVATION, RESERVATION } from "../../src/waiters/wait-list-lua.ts";
 import { lockScript } from "../../src/waiters/script.ts";
 import { releaseOperation } from "../../src/lock/release-operation.ts";
 import { namesUnder } from "../../src/lock/stored-lock.ts";
@@ -206,7 +207,7 @@ it.each(SEEDS)(
   "the fast path decides and stores as the general part does: seed %i",
   async (seed) => {
     const client = redisClient(servers.urls[0]!);
-    const script = new Script(lockScript);
+    const script = new Script({ ...lockScript, source: lockScript.source.replaceAll(SHORT, LONG) });
     await script.load(client);
     let served = 0;
     let calls = 0;
@@ -220,6 +221,9 @@ it.each(SEEDS)(
       if (typeof returned === "string") known = returned;
       calls += batch.requests.length;
       const [odd] = Array.isArray(returned) ? (returned as [unknown[]]) : [[]];
+      // Without an odd entry and another request, no table.
+      const isPlain = batch.entries === batch.requests.length && odd.length === 0;
+      expect(Array.isArray(returned)).toBe(!isPlain);
       if (batch.entries > 0) served += batch.entries - odd.length / 2;
       return (batch.replies(returned) ?? batch.served).map((reply) =>
         reply instanceof NodeError ? reply.reason.replace(/ script: \w+.*$/, "") : reply,
@@ -266,6 +270,10 @@ it.each(SEEDS)(
   },
   600_000,
 );
+
+/** Reservations last: on a busy machine they must not end between the two executions of a batch. */
+const SHORT = new RegExp(`\\b(${LIVE_RESERVATION}|${RESERVATION})\\b`, "g");
+const LONG = "100000";
 
 const DUMP = `
 local all = {}
