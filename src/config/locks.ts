@@ -64,8 +64,7 @@ export function createLocks(options: RedlockOptions, given: readonly Rule[]): Ch
 }
 
 function checkRules(rules: readonly Rule[], redlock: Redlock): void {
-  for (const given of new Set(rules.map((rule) => rule.options)))
-    checkLockOptions({ redlock, key: () => null, ...given });
+  for (const { options } of rules) checkLockOptions({ redlock, key: () => null, ...options });
 }
 
 function wrap<J extends Job, R>(
@@ -115,29 +114,21 @@ function requireSameMasters(made: RedlockOptions, given: RedlockOptions): void {
   }
 }
 
+/** No two rules are the same: jobs would not reach the second one. */
 function changeOf(before: readonly Rule[], after: readonly Rule[]): RulesChange {
   const [old, fresh] = [before.map(textOf), after.map(textOf)];
-  const added = missingIn(old, fresh);
-  const removed = missingIn(fresh, old);
-  const kept = without(fresh, added);
-  const reordered = without(old, removed).some((text, index) => text !== kept[index]);
+  const [added, removed] = [newIn(fresh, old), newIn(old, fresh)];
+  const kept = fresh.filter((_, index) => !added.includes(index));
+  const reordered = old
+    .filter((_, index) => !removed.includes(index))
+    .some((text, index) => text !== kept[index]);
   return { rules: after.length, added, removed, reordered };
 }
 
-/** The indices of texts that the others do not have, or have fewer times. */
-function missingIn(others: readonly string[], texts: readonly string[]): number[] {
-  const left = new Map<string, number>();
-  for (const text of others) left.set(text, (left.get(text) ?? 0) + 1);
-  return texts.flatMap((text, index) => {
-    const count = left.get(text) ?? 0;
-    left.set(text, count - 1);
-    return count > 0 ? [] : [index];
-  });
-}
-
-function without(texts: readonly string[], indices: readonly number[]): string[] {
-  const left = new Set(indices);
-  return texts.filter((_, index) => !left.has(index));
+/** The indices of the texts that the others do not have. */
+function newIn(texts: readonly string[], others: readonly string[]): number[] {
+  const known = new Set(others);
+  return texts.flatMap((text, index) => (known.has(text) ? [] : [index]));
 }
 
 function textOf({ written, key, options }: Rule): string {
