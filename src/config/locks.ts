@@ -1,10 +1,9 @@
-import { requireFunction } from "../check-options.ts";
+import { refuseValue, requireFunction } from "../check-options.ts";
 import type { Job } from "bullmq";
 import type { Lock } from "../lock/lock.ts";
 import { checkLockOptions } from "../bullmq/lock-settings.ts";
 import type { SkippedResult } from "../bullmq/options.ts";
 import { type LockingProcessor, withLock } from "../bullmq/with-lock.ts";
-import { LockConfigError } from "../errors.ts";
 import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import type { RulesChange } from "../events.ts";
@@ -106,11 +105,7 @@ function requireSameMasters(made: RedlockOptions, given: RedlockOptions): void {
     // Values in code, such as a client or telemetry, are the same object.
     if (made[name] === given[name]) continue;
     if (JSON.stringify(made[name]) === JSON.stringify(given[name])) continue;
-    throw new LockConfigError({
-      path: name,
-      found: "another value",
-      expected: "the value at the start: restart the process to change it",
-    });
+    refuseValue(name, "another value", "the value at the start: restart the process to change it");
   }
 }
 

@@ -1,6 +1,6 @@
+import { refuseValue } from "../check-options.ts";
 import { readFile, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
-import { LockConfigError } from "../errors.ts";
 import { check, type Checked } from "./check.ts";
 import type { Environment } from "./environment.ts";
 import { LockRulesError, NOWHERE, type RulesProblem, wrongValue } from "./problem.ts";
@@ -18,11 +18,7 @@ export async function findFile(folder: string): Promise<string | undefined> {
     const there = await Promise.all(FILE_NAMES.map(async (name) => await isFile(join(at, name))));
     const found = FILE_NAMES.filter((_, index) => there[index]);
     if (found.length > 1) {
-      throw new LockConfigError({
-        path: "file",
-        found: `${found.join(" and ")} in ${at}`,
-        expected: "one of them",
-      });
+      refuseValue("file", `${found.join(" and ")} in ${at}`, "one of them");
     }
     if (found[0] !== undefined) return join(at, found[0]);
     if (at === dirname(at)) return undefined;
