@@ -12,7 +12,7 @@ import {
 } from "./job.ts";
 import { createEscape, escapeCharacter, lowerCase, separatorOf, shortenKey } from "./key-text.ts";
 import { MAX_KEYS, RESERVED_PREFIX } from "./normalise.ts";
-import type { PathStep } from "./path-parser.ts";
+import type { TemplatePath } from "./path-parser.ts";
 import { type ParsedTemplate, parse, type Placeholder } from "./template-parser.ts";
 
 /** The number of combinations of array elements that a template may have for a job. */
@@ -53,12 +53,10 @@ export function createTemplate(
   parsed: ParsedTemplate,
   escape: (value: string) => string,
 ): Template {
-  const looping = parsed.placeholders.flatMap(({ paths }, index) =>
-    paths.some(({ steps }) => steps.some(isEach)) ? [index] : [],
-  );
+  const plan = planOf(parsed, escape);
   return (job) => {
     try {
-      return render(parsed, looping, job, escape);
+      return new Rendering(plan, job).texts();
     } catch (cause) {
       const problem =
         cause instanceof LookupProblem
@@ -73,108 +71,161 @@ export function createTemplate(
   };
 }
 
-/** The element that each `[*]` stands for, by its path: all paths through the same `[*]` have the same element. */
-type Elements = ReadonlyMap<string, FoundValue>;
-
-const NO_ELEMENTS: Elements = new Map();
-
-/** @param looping the indices of placeholders in arrays. */
-function render(
-  { literals, placeholders }: ParsedTemplate,
-  looping: readonly number[],
-  job: KeyJob,
-  escape: (value: string) => string,
-): string[] {
-  const write = (value: string, { lower }: Placeholder): string =>
-    escape(lower ? lowerCase(value) : value);
-  // Values outside of arrays are read once: they may be long.
-  const once = placeholders.map((placeholder, index) => {
-    if (looping.includes(index)) return "";
-    const [first] = valuesOf(job, placeholder, 0, NO_ELEMENTS);
-    return write(first?.[0] ?? "", placeholder);
-  });
-  const texts = new Map<string, string>();
-  let combinations = 0;
-  const choose = (position: number, values: readonly string[], elements: Elements): void => {
-    const index = looping[position] ?? -1;
-    const placeholder = placeholders[index];
-    if (placeholder !== undefined) {
-      for (const [value, chosen] of valuesOf(job, placeholder, 0, elements))
-        choose(position + 1, values.with(index, write(value, placeholder)), chosen);
-      return;
-    }
-    combinations += 1;
-    if (combinations > MAX_COMBINATIONS)
-      throw tooMany(placeholders, `${MAX_COMBINATIONS} combinations of array elements`);
-    // Escaped values have no line break, so that different rows give different keys.
-    const row = looping.map((each) => values[each]).join("\n");
-    if (texts.has(row)) return;
-    texts.set(row, literals.map((literal, each) => literal + (values[each] ?? "")).join(""));
-    if (texts.size > MAX_KEYS) throw tooMany(placeholders, `${MAX_KEYS} different keys`);
-  };
-  choose(0, once, NO_ELEMENTS);
-  return [...texts.values()];
+/** A path from the job, or from the current element of a loop. */
+interface Source extends TemplatePath {
+  /** The index of the loop, or -1 for the job. */
+  loop: number;
 }
 
-function isEach({ kind }: PathStep): boolean {
-  return kind === "each";
-}
-
-/** The values of a placeholder, from its path at `first` on, each with the elements in which it is. */
-function* valuesOf(
-  job: KeyJob,
-  placeholder: Placeholder,
-  first: number,
-  elements: Elements,
-): Iterable<[value: string, elements: Elements]> {
-  const { paths, fallback, skipsEmpty } = placeholder;
-  const path = paths[first];
-  if (path === undefined) {
-    yield [fallback ?? "", elements];
-    return;
-  }
-  const isLast = fallback === undefined && first === paths.length - 1;
-  const start = { value: job[path.root], path: path.root };
-  const missing = isLast ? undefined : (found: FoundValue) => isMissing(found, skipsEmpty);
-  for (const [found, chosen] of follow(start, path.steps, path.root, missing, elements)) {
-    if (missing?.(found)) yield* valuesOf(job, placeholder, first + 1, chosen);
-    else yield [textOf(found), chosen];
-  }
+interface Value extends Omit<Placeholder, "paths"> {
+  sources: Source[];
 }
 
 /**
- * Follows a path, for each element of arrays that have none yet. @param name of the path so far, with `[*]`.
- * @param missing whether a value counts as missing, where another path or a default comes after this one.
+ * A template as loops over arrays, with values that are read in them. All paths through the same `[*]` share one loop, so that
+ * they have the same element.
  */
-function* follow(
-  start: FoundValue,
-  steps: readonly PathStep[],
-  name: string,
-  missing: ((found: FoundValue) => boolean) | undefined,
-  elements: Elements,
-): Iterable<[found: FoundValue, elements: Elements]> {
-  const each = steps.findIndex(isEach);
-  const plain = each === -1 ? steps : steps.slice(0, each);
-  const found = lookUp(start, plain, missing !== undefined);
-  if (each === -1) {
-    yield [found, elements];
-    return;
-  }
-  const loop = `${name}${writeSteps(plain)}[*]`;
-  const rest = steps.slice(each + 1);
-  const known = elements.get(loop);
-  if (known !== undefined) yield* follow(known, rest, loop, missing, elements);
-  else if (missing?.(found)) yield [found, elements];
-  else
-    for (const [at, value] of elementsOf(found).entries()) {
-      const element = { value, path: `${found.path}[${at}]` };
-      yield* follow(element, rest, loop, missing, new Map(elements).set(loop, element));
-    }
+interface Plan {
+  literals: readonly string[];
+  loops: readonly Source[];
+  values: readonly Value[];
+  /** The indices of the values outside of all loops. */
+  once: readonly number[];
+  /** The indices of the values in loops, those with the fewest loops first. */
+  looping: readonly number[];
+  escape: (value: string) => string;
 }
 
-function tooMany(placeholders: readonly Placeholder[], bound: string): LookupProblem {
-  const paths = placeholders.flatMap((placeholder) => placeholder.paths);
-  const { root = "data", steps = [] } = paths.find(({ steps }) => steps.some(isEach)) ?? {};
-  const array = root + writeSteps(steps.slice(0, steps.findIndex(isEach)));
-  return new LookupProblem(array, `more than ${bound}`, "fewer for one lock");
+function planOf(
+  { literals, placeholders }: ParsedTemplate,
+  escape: (value: string) => string,
+): Plan {
+  const loops: Source[] = [];
+  const names: string[] = [];
+  const sourceOf = ({ root, steps }: TemplatePath): Source => {
+    let source: Source = { root, loop: -1, steps: [] };
+    for (const [index, step] of steps.entries())
+      if (step.kind === "each") {
+        const name = root + writeSteps(steps.slice(0, index));
+        if (!names.includes(name)) {
+          names.push(name);
+          loops.push(source);
+        }
+        source = { root, loop: names.indexOf(name), steps: [] };
+      } else source.steps.push(step);
+    return source;
+  };
+  const values = placeholders.map(({ paths, ...rest }) => ({
+    ...rest,
+    sources: paths.map(sourceOf),
+  }));
+  const depths = placeholders.map(({ paths }) =>
+    Math.max(...paths.map(({ steps }) => steps.filter(({ kind }) => kind === "each").length)),
+  );
+  const indices = [...values.keys()].sort((a, b) => (depths[a] ?? 0) - (depths[b] ?? 0));
+  return {
+    literals,
+    loops,
+    values,
+    once: indices.filter((index) => depths[index] === 0),
+    looping: indices.filter((index) => depths[index] !== 0),
+    escape,
+  };
+}
+
+class Rendering {
+  readonly #plan: Plan;
+  readonly #job: KeyJob;
+  readonly #elements: (FoundValue | undefined)[] = [];
+  readonly #values: string[] = [];
+  readonly #seen = new Set<string>();
+  readonly #texts: string[] = [];
+  #combinations = 0;
+
+  constructor(plan: Plan, job: KeyJob) {
+    this.#plan = plan;
+    this.#job = job;
+  }
+
+  texts(): string[] {
+    for (const index of this.#plan.once) this.#read(index, 0, () => {});
+    this.#readLooping(0);
+    return this.#texts;
+  }
+
+  #readLooping(position: number): void {
+    const index = this.#plan.looping[position];
+    if (index === undefined) this.#addText();
+    else this.#read(index, 0, () => this.#readLooping(position + 1));
+  }
+
+  /** Reads a value from its paths, from the one at `first` on; continues for each element of its loops. */
+  #read(index: number, first: number, next: () => void): void {
+    const { sources, fallback, skipsEmpty } = this.#plan.values[index] as Value;
+    const source = sources[first];
+    if (source === undefined) return this.#take(index, fallback ?? "", next);
+    const isLast = fallback === undefined && first === sources.length - 1;
+    this.#each(source.loop, source.root, isLast ? undefined : skipsEmpty, (start) => {
+      const found = start && lookUp(start, source.steps, !isLast);
+      if (found === undefined || (!isLast && isMissing(found, skipsEmpty)))
+        this.#read(index, first + 1, next);
+      else this.#take(index, textOf(found), next);
+    });
+  }
+
+  #take(index: number, text: string, next: () => void): void {
+    const { values, escape } = this.#plan;
+    this.#values[index] = escape(values[index]?.lower === true ? lowerCase(text) : text);
+    next();
+  }
+
+  /**
+   * Continues with each element of a loop, with its current element, or with the job.
+   *
+   * @param skipsEmpty whether an empty array counts as missing, where a missing array continues with `undefined`; without it,
+   * a missing array is a problem.
+   */
+  #each(
+    loop: number,
+    root: Source["root"],
+    skipsEmpty: boolean | undefined,
+    next: (element: FoundValue | undefined) => void,
+  ): void {
+    const source = this.#plan.loops[loop];
+    if (source === undefined) return next({ value: this.#job[root], path: root });
+    const current = this.#elements[loop];
+    if (current !== undefined) return next(current);
+    this.#each(source.loop, root, skipsEmpty, (start) => {
+      const array = start && lookUp(start, source.steps, skipsEmpty !== undefined);
+      if (array === undefined || (skipsEmpty !== undefined && isMissing(array, skipsEmpty)))
+        return next(undefined);
+      for (const [at, value] of elementsOf(array).entries()) {
+        const element = { value, path: `${array.path}[${at}]` };
+        this.#elements[loop] = element;
+        next(element);
+      }
+      this.#elements[loop] = undefined;
+    });
+  }
+
+  #addText(): void {
+    const { literals, looping } = this.#plan;
+    this.#combinations += 1;
+    if (this.#combinations > MAX_COMBINATIONS)
+      throw this.#tooMany(`${MAX_COMBINATIONS} combinations of array elements`);
+
+    // Escaped values have no line break, so that different rows give different keys.
+    const row = looping.map((index) => this.#values[index]).join("\n");
+    if (this.#seen.has(row)) return;
+    this.#seen.add(row);
+    if (this.#seen.size > MAX_KEYS) throw this.#tooMany(`${MAX_KEYS} different keys`);
+    this.#texts.push(
+      literals.map((literal, index) => literal + (this.#values[index] ?? "")).join(""),
+    );
+  }
+
+  #tooMany(bound: string): LookupProblem {
+    const [{ root, steps } = { root: "data", steps: [] }] = this.#plan.loops;
+    return new LookupProblem(root + writeSteps(steps), `more than ${bound}`, "fewer for one lock");
+  }
 }
