@@ -6,10 +6,12 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts", "examples/testing/*.test.ts"],
     // Real servers and processes start in these tests; the limits guard against hangs, they time nothing.
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 300_000,
     // A third one saves about a fifth of the time on two cores, and starves tests with real processes.
     maxWorkers: 2,
+    // Each may start processes of its own.
+    maxConcurrency: 3,
     sequence: { sequencer: LongestFirst },
     globalSetup: ["test/support/global-setup.ts"],
     reporters: ["default", totals],

@@ -1,7 +1,10 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import type { News, Orders } from "./messages.ts";
+
+/** As the main program runs: from its sources, or bundled. */
+const program = `worker${extname(import.meta.filename)}`;
 
 /** How long a worker process may take to close, in ms. */
 const CLOSE_WITHIN = 2_000;
@@ -15,7 +18,7 @@ export class Crew {
 
   constructor(count: number, orders: Orders) {
     this.#members = Array.from({ length: count }, () =>
-      fork(join(import.meta.dirname, "worker.ts"), [JSON.stringify(orders)]),
+      fork(join(import.meta.dirname, program), [JSON.stringify(orders)]),
     );
     this.broken = new Promise((_, reject) => {
       for (const member of this.#members) {

@@ -7,6 +7,11 @@ export function wrongOption(path: string, value: unknown, expected: string): Loc
   return new LockConfigError({ path, found: describeValue(value), expected });
 }
 
+/** Throws the error for a value that may not be shown, or that is described in other words. */
+export function refuseValue(path: string, found: string, expected: string): never {
+  throw new LockConfigError({ path, found, expected });
+}
+
 /** Throws unless `value` is an object. A text is not repeated in the error: it may be a URL with a password. */
 export function requireObject(
   path: string,
@@ -15,7 +20,7 @@ export function requireObject(
 ): asserts value is object {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     const found = typeof value === "string" ? describeKind(value) : describeValue(value);
-    throw new LockConfigError({ path, found, expected });
+    refuseValue(path, found, expected);
   }
 }
 
@@ -26,6 +31,11 @@ export function requireText(
   expected: string,
 ): asserts value is string {
   if (typeof value !== "string") throw wrongOption(path, value, expected);
+}
+
+/** Throws unless `value` is `true` or `false`. */
+export function requireBoolean(path: string, value: unknown): asserts value is boolean {
+  if (typeof value !== "boolean") throw wrongOption(path, value, "true or false");
 }
 
 /** Throws unless `value` is a function. */
@@ -50,11 +60,11 @@ export function refuseUnknownOptions(
   for (const option of Object.keys(options)) {
     if (known.includes(option)) continue;
     const meant = nearest(option, known);
-    throw new LockConfigError({
-      path: !isShown ? path : path === "" ? option : `${path}.${option}`,
-      found: "an unknown option",
-      expected: meant === undefined ? usual : `"${meant}"?`,
-    });
+    refuseValue(
+      !isShown ? path : path === "" ? option : `${path}.${option}`,
+      "an unknown option",
+      meant === undefined ? usual : `"${meant}"?`,
+    );
   }
 }
 
@@ -80,11 +90,8 @@ export function checkNumber(path: string, value: unknown, bounds: NumberBounds):
     value >= min &&
     value <= max;
   if (fits) return value;
-  throw new LockConfigError({
-    path,
-    found: describe(value),
-    expected: `${unit} from ${min} to ${max}${limit === undefined ? "" : `, ${limit}`}`,
-  });
+  const end = limit === undefined ? "" : `, ${limit}`;
+  return refuseValue(path, describe(value), `${unit} from ${min} to ${max}${end}`);
 }
 
 /** Returns `value` if it is a number of whole milliseconds within bounds, else throws; `limit` explains the upper one. */

@@ -84,27 +84,19 @@ export interface LockConflict {
 export class LockConflictError extends RedlockError implements LockConflict {
   override readonly name = "LockConflictError";
   readonly code = "ERR_REDLOCK_CONFLICT";
-  readonly keys: readonly string[];
-  readonly key: string;
-  readonly holder: Holder | undefined;
-  readonly limit?: number;
-  readonly reserved?: true;
-  readonly own?: true;
-  readonly retryAfter: number;
-  readonly ahead: number;
-  readonly waiting?: number;
+  declare readonly keys: readonly string[];
+  declare readonly key: string;
+  declare readonly holder: Holder | undefined;
+  declare readonly limit?: number;
+  declare readonly reserved?: true;
+  declare readonly own?: true;
+  declare readonly retryAfter: number;
+  declare readonly ahead: number;
+  declare readonly waiting?: number;
 
   constructor(conflict: LockConflict) {
     super(describeConflict(conflict));
-    this.keys = conflict.keys;
-    this.key = conflict.key;
-    this.holder = conflict.holder;
-    if (conflict.limit !== undefined) this.limit = conflict.limit;
-    if (conflict.reserved === true) this.reserved = true;
-    if (conflict.own === true) this.own = true;
-    this.retryAfter = conflict.retryAfter;
-    this.ahead = conflict.ahead;
-    if (conflict.waiting !== undefined) this.waiting = conflict.waiting;
+    Object.assign(this, conflict);
   }
 }
 
@@ -143,17 +135,14 @@ export interface Unavailability {
 export class LockUnavailableError extends RedlockError implements Unavailability {
   override readonly name = "LockUnavailableError";
   readonly code = "ERR_REDLOCK_UNAVAILABLE";
-  readonly keys: readonly string[];
-  readonly votes: readonly NodeVote[];
-  readonly quorum: number;
-  readonly nodeTimeout: number;
+  declare readonly keys: readonly string[];
+  declare readonly votes: readonly NodeVote[];
+  declare readonly quorum: number;
+  declare readonly nodeTimeout: number;
 
   constructor(unavailability: Unavailability) {
     super(printable(describeUnavailability(unavailability)));
-    this.keys = unavailability.keys;
-    this.votes = unavailability.votes;
-    this.quorum = unavailability.quorum;
-    this.nodeTimeout = unavailability.nodeTimeout;
+    Object.assign(this, unavailability);
   }
 }
 
@@ -198,22 +187,17 @@ export interface Loss {
 export class LockLostError extends RedlockError implements Loss {
   override readonly name = "LockLostError";
   readonly code = "ERR_REDLOCK_LOST";
-  readonly keys: readonly string[];
-  readonly reason: LossReason;
-  readonly fencingToken: number;
-  readonly heldFor: number;
-  readonly votes: readonly NodeVote[];
+  declare readonly keys: readonly string[];
+  declare readonly reason: LossReason;
+  declare readonly fencingToken: number;
+  declare readonly heldFor: number;
+  declare readonly votes: readonly NodeVote[];
   /** Milliseconds; `undefined` unless the reason is `blocked`. */
-  readonly blockedFor: number | undefined;
+  declare readonly blockedFor: number | undefined;
 
   constructor(loss: Loss) {
     super(printable(describeLoss(loss)));
-    this.keys = loss.keys;
-    this.reason = loss.reason;
-    this.fencingToken = loss.fencingToken;
-    this.heldFor = loss.heldFor;
-    this.votes = loss.votes ?? [];
-    this.blockedFor = loss.blockedFor;
+    Object.assign(this, { votes: [], blockedFor: undefined, ...loss });
   }
 }
 

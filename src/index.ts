@@ -40,6 +40,7 @@ export type { FindingCode } from "./ready/findings.ts";
 
 export type { LimitedKey, LockKeys } from "./keys/normalise.ts";
 export type { AwaitedKey } from "./redlock/awaited-keys.ts";
+export type { CancelOptions } from "./redlock/cancel-holder.ts";
 export type { ForceReleaseOptions, ForceReleaseResult } from "./redlock/force-release.ts";
 export type { HoldOptions } from "./redlock/hold.ts";
 export type { KeyInspection, WaiterInspection } from "./redlock/inspect.ts";

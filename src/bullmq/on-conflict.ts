@@ -1,3 +1,4 @@
+import { slotName } from "../lock/slots.ts";
 import { LockConflictError, LockUnavailableError, RedlockClosedError } from "../errors.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";
 import { ReplacedError } from "../redlock/outcomes.ts";
@@ -80,7 +81,10 @@ async function afterConflict(
     return new Attempt(chosen, waitTimeout, conflict);
   }
   if (policy === "cancelInProgress" && waiter !== undefined) {
-    settings.engine.cancelRequests.ask(conflict, waiter.position, describeAsHolder(job));
+    const { key, holder } = conflict;
+    const name = slotName(key, holder?.slot ?? 0);
+    const by = describeAsHolder(job);
+    settings.engine.cancelRequests.ask(name, holder?.fencingToken, waiter.position, by);
   }
   return await parkOrDelay(activation, keys, chosen, conflict);
 }

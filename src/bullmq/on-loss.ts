@@ -1,3 +1,5 @@
+import { slotNamesOf } from "../lock/slots.ts";
+import type { Lock } from "../lock/lock.ts";
 import type { Job } from "bullmq";
 import type { LockLostError, LossReason } from "../errors.ts";
 import { reasonOfRemoval } from "../redlock/force-release.ts";
@@ -26,6 +28,7 @@ const MAY_BE_REMOVED: ReadonlySet<LossReason> = new Set(["taken", "expired", "bl
 /** Makes what to throw for a processor that settled after its lock was lost. */
 export async function afterLoss(
   activation: Activation,
+  lock: Lock,
   loss: LockLostError,
   outcome: Outcome,
 ): Promise<Error> {
@@ -33,7 +36,7 @@ export async function afterLoss(
   if (outcome.kind === "threw" && !isAbout(outcome.error, loss)) loss.cause = outcome.error;
   const { engine } = settings;
   const removal = MAY_BE_REMOVED.has(loss.reason)
-    ? await reasonOfRemoval(engine, loss.keys, loss.fencingToken)
+    ? await reasonOfRemoval(engine, slotNamesOf(lock), loss.fencingToken)
     : undefined;
   const what = removal === undefined ? loss.message : `${loss.message}; removed by ${removal}`;
   const losses = lossesOf(job);

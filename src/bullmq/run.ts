@@ -49,7 +49,7 @@ export async function runLocked(
     // Even a lost lock is released only after the processor has settled: the next holder would run beside it.
     await release(activation, lock, settled);
     const loss = lossThatCounts(settings, settled);
-    if (loss !== undefined) throw await afterLoss(activation, loss, settled.outcome);
+    if (loss !== undefined) throw await afterLoss(activation, lock, loss, settled.outcome);
     return resultOf(settled);
   } finally {
     renewal.stop();

@@ -2,56 +2,60 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
 import type { Redlock } from "../redlock/redlock.ts";
+import { readSlot } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readingWith } from "./connect.ts";
 import { holderName } from "../describe/describe-key.ts";
 import { duration, operator } from "../describe/words.ts";
 
-/** Milliseconds between two checks whether it has stopped. */
+/** Milliseconds between two checks whether they have stopped. */
 const CHECK_INTERVAL = 100;
 
 export async function cancel(invocation: Invocation): Promise<ExitCode> {
   const { operand: key, options, timeout, out } = invocation;
   const by = operator(options.reason);
+  const slot = readSlot(options.slot);
   return await readingWith(invocation, async ({ redlock }) => {
-    const { holder } = await redlock.inspect(key);
-    const asked = await redlock.cancel(key, by);
-    const stopped =
-      holder === undefined ||
-      (asked !== undefined && (await hasStopped(redlock, key, asked, timeout)));
-    const result = { key, holder, asked: asked !== undefined, stopped };
-    if (options.json === true) out.json(result);
-    else out.say(describe(result, timeout));
+    const { holders: all } = await redlock.inspect(key);
+    const holders = all.filter((holder) => slot === undefined || slot === (holder.slot ?? 0));
+    const asked = await redlock.cancel(key, by, { slot });
+    const running = await thoseThatRun(redlock, key, holders, timeout);
+    const stopped = running.length === 0;
+    if (options.json === true) {
+      out.json({ key, holders, asked: asked.length === holders.length, stopped, running });
+    } else if (holders.length === 0) {
+      out.say(slot === undefined ? `${printable(key)} is free` : `No client holds slot ${slot}.`);
+    } else for (const holder of holders) out.say(describe(holder, running, timeout));
     return stopped ? EXIT.ok : EXIT.finding;
   });
 }
 
-interface Result {
-  readonly key: string;
-  readonly holder: Holder | undefined;
-  readonly asked: boolean;
-  readonly stopped: boolean;
-}
-
-function describe({ key, holder, asked, stopped }: Result, patience: number): string {
-  if (holder === undefined) return `${printable(key)} is free`;
+function describe(holder: Holder, running: readonly Holder[], patience: number): string {
   const name = holderName(holder);
-  if (stopped) return `${name} has stopped`;
-  if (!asked) return `${name} does not use this library, and cannot be asked`;
+  if (!running.includes(holder)) return `${name} has stopped`;
+  if (holder.fencingToken === undefined) {
+    return `${name} does not use this library, and cannot be asked`;
+  }
   return `${name} was asked, and still runs after ${duration(patience)}: its onConflict may not be cancelInProgress, see --help`;
 }
 
-async function hasStopped(
+/** The holders that have not stopped in time. */
+async function thoseThatRun(
   redlock: Redlock,
   key: string,
-  { fencingToken }: Holder,
+  holders: readonly Holder[],
   patience: number,
-): Promise<boolean> {
+): Promise<Holder[]> {
   const until = performance.now() + patience;
-  for (;;) {
-    const { holder } = await redlock.inspect(key);
-    if (holder?.fencingToken !== fencingToken) return true;
-    if (performance.now() >= until) return false;
+  for (let running = [...holders]; ;) {
+    if (!running.some(({ fencingToken }) => fencingToken !== undefined)) return running;
+    const { holders: now } = await redlock.inspect(key);
+    running = running.filter((holder) => now.some((other) => isSame(holder, other)));
+    if (running.length === 0 || performance.now() >= until) return running;
     await sleep(CHECK_INTERVAL);
   }
+}
+
+function isSame(one: Holder, other: Holder): boolean {
+  return one.fencingToken === other.fencingToken && one.slot === other.slot;
 }

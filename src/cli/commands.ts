@@ -158,9 +158,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "ask the job that holds a key to stop",
     operand: KEY,
     about:
-      'Asks the job that holds a key to stop, and waits until it has: its signal aborts, and the job fails for good with "cancelled by ...", unless its processor returns. Only jobs whose onConflict is cancelInProgress or a function can be asked. Other holders go on, and keep their lock.',
+      'Asks the job that holds a key to stop, each one of several, and waits until it has: its signal aborts, and the job fails for good with "cancelled by ...", unless its processor returns. Only jobs whose onConflict is cancelInProgress or a function can be asked. Other holders go on, and keep their lock.',
     options: {
       ...MASTERS,
+      slot: "N the holder in that slot of a key with a limit; default: all holders",
       reason: "TEXT the reason, for the error of the job",
       timeout: "TIME how long the holder has to stop; default 10s",
       json: "write JSON",
@@ -169,8 +170,8 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     examples: ['bullmq-redlock cancel account:42 --reason "wrong customer"'],
     exits: {
       ...EXITS,
-      ok: "the holder has stopped, or the key is free",
-      finding: "the holder goes on",
+      ok: "every holder has stopped, or the key is free",
+      finding: "a holder goes on",
     },
     load: async () => (await import("./cancel.ts")).cancel,
   },

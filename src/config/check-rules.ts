@@ -9,11 +9,11 @@ import { Redlock } from "../redlock/redlock.ts";
 import { type Environment, isPlain } from "./environment.ts";
 import { describeDuration, findProblems, type Options, readOptions } from "./options.ts";
 import { type Path, type Problem, wrongValue } from "./problem.ts";
-import { Reach } from "./reach.ts";
 import {
   asList,
   Condition,
   type ConditionValue,
+  covers,
   isEmpty,
   type Rule,
   type RuleMatch,
@@ -44,8 +44,8 @@ export function checkRules(
 
 /** The parts of a rule that say which jobs it matches. */
 const MATCHING = ["queue", "job", "when", "unless"] as const;
-/** The types of plain values of options. */
-const DATA = new Set(["undefined", "string", "number", "boolean"]);
+/** Each of so many rules is compared with all rules before it. */
+const MOST_COMPARED = 1_000;
 
 class Checker {
   readonly problems: Problem[] = [];
@@ -53,12 +53,7 @@ class Checker {
   readonly #environment: Environment;
   readonly #redlock: Redlock;
   readonly #maxTtl: number;
-  readonly #reach = new Reach();
-  // Parts without problems, by their text: thousands of rules may have the same.
-  readonly #options = new Map<string, Options>();
-  readonly #conditions = new Map<string, Condition>();
-  readonly #paths: ConstructorParameters<typeof Condition>[2] = new Map();
-  readonly #templates = new Set<string>();
+  readonly #reached: Rule[] = [];
 
   constructor(masters: Options, isSound: (path: Path) => boolean, environment: Environment) {
     this.#isSound = isSound;
@@ -81,8 +76,8 @@ class Checker {
       index,
       written,
       when: [
-        this.#condition("queueName", written.queue ?? "*"),
-        this.#condition("name", written.job ?? "*"),
+        new Condition("queueName", written.queue ?? "*"),
+        new Condition("name", written.job ?? "*"),
         ...this.#conditionsOf(given["when"], [...path, "when"]),
       ],
       unless: this.#conditionsOf(given["unless"], [...path, "unless"]),
@@ -100,12 +95,6 @@ class Checker {
     path: Path,
     defaults: Options = {},
   ): Options {
-    const values = Object.keys(known).map((name) => given[name]);
-    const isData = values.every((value) => DATA.has(typeof value));
-    const written = isData ? JSON.stringify([path.length, values]) : "";
-    const same = this.#options.get(written);
-    if (same !== undefined) return same;
-    const before = this.problems.length;
     const { options, problems } = readOptions(given, known, path, this.#isSound, this.#environment);
     this.problems.push(...problems);
     for (const name of ["ttl", "minHold"]) this.#checkLongest(name, options, given, path);
@@ -114,16 +103,7 @@ class Checker {
       checkLockOptions({ ...read, redlock: this.#redlock, key: () => null });
     };
     this.problems.push(...findProblems(options, check, path, given));
-    const all = { ...defaults, ...options };
-    if (isData && this.problems.length === before) this.#options.set(written, all);
-    return all;
-  }
-
-  #condition(path: string, values: ConditionValue | readonly ConditionValue[]): Condition {
-    const written = JSON.stringify([path, values]);
-    const condition = this.#conditions.get(written) ?? new Condition(path, values, this.#paths);
-    this.#conditions.set(written, condition);
-    return condition;
+    return { ...defaults, ...options };
   }
 
   #conditionsOf(conditions: unknown, path: Path): Condition[] {
@@ -131,8 +111,7 @@ class Checker {
     return Object.entries(conditions).flatMap(([name, values]) => {
       const at = [...path, name];
       try {
-        const isSound = this.#isSound(at);
-        return this.#condition(name, isSound ? (values as ConditionValue) : null);
+        return new Condition(name, this.#isSound(at) ? (values as ConditionValue) : null);
       } catch (error) {
         if (!(error instanceof TemplateError)) throw error;
         const { at: offset, found, expected } = error.problem;
@@ -144,11 +123,9 @@ class Checker {
 
   #key(key: unknown, path: Path): Rule["key"] {
     for (const [index, text] of asList(key).entries()) {
-      if (typeof text !== "string" || this.#templates.has(text)) continue;
+      if (typeof text !== "string") continue;
       const at = Array.isArray(key) ? [...path, index] : path;
-      const problems = findTemplateProblems(text);
-      if (problems.length === 0) this.#templates.add(text);
-      for (const { at: offset, found, expected } of problems)
+      for (const { at: offset, found, expected } of findTemplateProblems(text))
         this.problems.push({ ...wrongValue(at, found, expected), offset });
     }
     return this.#isSound(path) ? (key as Rule["key"]) : null;
@@ -161,8 +138,12 @@ class Checker {
     };
     if (isEmpty(rule))
       return refuse("its unless excludes all of its jobs", "conditions that some job meets");
-    const earlier = this.#reach.add(rule);
-    if (earlier === undefined) return;
+    if (rule.index >= MOST_COMPARED) return;
+    const earlier = this.#reached.find((other) => covers(other, rule));
+    if (earlier === undefined) {
+      this.#reached.push(rule);
+      return;
+    }
     const because = `rules[${earlier.index}] matches all of its jobs`;
     refuse(because, "the special rule before the general one");
   }

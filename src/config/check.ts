@@ -1,4 +1,5 @@
-import { type Endpoint, parseEndpoint } from "../redis/endpoint.ts";
+import { LockConfigError } from "../errors.ts";
+import { parseEndpoint } from "../redis/endpoint.ts";
 import type { NodeOption } from "../redis/node-options.ts";
 import { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
 import {
@@ -15,6 +16,7 @@ import {
   type Path,
   type Problem,
   type RulesProblem,
+  toProblem,
   writePath,
   wrongValue,
 } from "./problem.ts";
@@ -86,46 +88,28 @@ function readNodes(
   const problems: Problem[] = [];
   const nodes: NodeOption[] = [];
   const firsts = new Map<string, Path>();
-  if (!isSound(["nodes"]) || !Array.isArray(given)) return { nodes: SUBSTITUTE, problems };
-  for (const [index, entry] of given.entries()) {
+  for (const [index, entry] of isSound(["nodes"]) && Array.isArray(given) ? given.entries() : []) {
     const path = ["nodes", index];
-    if (!isSound(path)) continue;
+    const parts = isPlain(entry) ? Object.keys(entry).map((name) => [...path, name]) : [];
+    if (![path, ...parts].every(isSound)) continue;
     const { value, problems: missing } = expandVariables(entry, environment, path);
     problems.push(...missing);
     if (missing.length > 0) continue;
-    const { endpoint, problems: wrong } = readNode(value, path, isSound);
-    problems.push(...wrong);
-    if (endpoint === undefined) continue;
-    const first = firsts.get(endpoint.address);
-    if (first === undefined) {
-      firsts.set(endpoint.address, path);
-      nodes.push(value as NodeOption);
-      continue;
+    try {
+      refuseSeveralNodes("", value);
+      const { address } = parseEndpoint("", value);
+      const first = firsts.get(address);
+      if (first === undefined) {
+        firsts.set(address, path);
+        nodes.push(value as NodeOption);
+        continue;
+      }
+      const expected = "another server: two votes of one server are one";
+      problems.push(wrongValue(path, `the same server as ${writePath(first)}`, expected));
+    } catch (error) {
+      if (!(error instanceof LockConfigError)) throw error;
+      problems.push(toProblem(error, path));
     }
-    const expected = "another server: two votes of one server are one";
-    problems.push(wrongValue(path, `the same server as ${writePath(first)}`, expected));
   }
   return { nodes: nodes.length > 0 ? nodes : SUBSTITUTE, problems };
-}
-
-/** Reads a master; without an endpoint when it has a problem. */
-function readNode(
-  value: unknown,
-  path: Path,
-  isSound: (path: Path) => boolean,
-): { endpoint: Endpoint | undefined; problems: Problem[] } {
-  const parts = isPlain(value) ? Object.entries(value) : [];
-  const known = parts.filter(([name]) => isSound([...path, name]));
-  let endpoint: Endpoint | undefined;
-  const read = (node: Options): void => {
-    refuseSeveralNodes("", value);
-    const isWhole = Object.keys(node).length === parts.length;
-    const hasAddress = "url" in node || "path" in node;
-    // After the removal of wrong parts, the address may be missing: that is no problem of its own.
-    const rest = hasAddress ? node : { host: "substitute", ...node };
-    endpoint = parseEndpoint("", isWhole ? value : rest);
-  };
-  const problems = findProblems(Object.fromEntries(known), read, path, {});
-  const isRight = known.length === parts.length && problems.length === 0;
-  return { endpoint: isRight ? endpoint : undefined, problems };
 }

@@ -1,9 +1,8 @@
 import type { Job } from "bullmq";
 import type { LOCK_DATA_OPTIONS } from "../bullmq/lock-settings.ts";
 import type { LockPolicies } from "../bullmq/options.ts";
-import { refuseUnknownOptions, requireObject, requireText } from "../check-options.ts";
+import { refuseUnknownOptions, requireObject, wrongOption } from "../check-options.ts";
 import type { DataOption } from "../data-option.ts";
-import { LockConfigError } from "../errors.ts";
 import type { NodeOption } from "../redis/node-options.ts";
 import type { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
@@ -53,7 +52,7 @@ export interface LocksOptions {
 
 /**
  * Creates locks by rules in code, as `loadLocks` does by a file. Does not connect before the first lock.
- * @throws {LockRulesError} with all problems; {@link LockConfigError} for a wrong option in `options`.
+ * @throws {LockRulesError} with all problems; LockConfigError for a wrong option in `options`.
  */
 export function defineLocks(rules: LockRules, options: LocksOptions = {}): Locks {
   checkLocksOptions(options);
@@ -72,19 +71,11 @@ export function checkLocksOptions(options: unknown): void {
   requireObject("options", options, "an object of options");
   refuseUnknownOptions("", options, ["redlock", "environment"]);
   const { redlock, environment } = options as Partial<Record<keyof LocksOptions, unknown>>;
-  if (redlock instanceof Redlock) {
-    throw new LockConfigError({
-      path: "redlock",
-      found: "a Redlock",
-      expected: "an object of its options: the locks make their own",
-    });
-  }
-  if (redlock !== undefined) requireObject("redlock", redlock, "an object of options of a Redlock");
-  if (environment === undefined) return;
-  requireObject("environment", environment, "an object of texts, such as process.env");
-  for (const [name, value] of Object.entries(environment)) {
-    if (value !== undefined) requireText(`environment.${name}`, value, "a text");
-  }
+  const expected = "an object of options of a Redlock: the locks make their own";
+  if (redlock instanceof Redlock) throw wrongOption("redlock", redlock, expected);
+  if (redlock !== undefined) requireObject("redlock", redlock, expected);
+  if (environment !== undefined)
+    requireObject("environment", environment, "an object of texts, such as process.env");
 }
 
 /**

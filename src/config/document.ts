@@ -1,5 +1,4 @@
 import { Lexer, LineCounter, parseDocument, Parser, type YAMLError } from "yaml";
-import { findJsonProblem } from "./json.ts";
 import { type Path, type Problem, wrongSyntax } from "./problem.ts";
 import type { Stretch } from "./shown.ts";
 import { DEEPEST, EXPECTED_IN_FILE, ValueReader } from "./value-reader.ts";
@@ -31,7 +30,7 @@ export function readDocument(text: string, isJson = false): SourceDocument {
     const [value, unreadable, offsetOf] = [undefined, [], syntaxOffsetOf];
     return { value, problems, unreadable, stretches, offsetOf, positionOf };
   };
-  const early = (isJson ? findJsonProblem(text) : undefined) ?? findTooDeep(text);
+  const early = findTooDeep(text);
   if (early !== undefined) {
     for (const { index } of text.matchAll(/^/gm)) lines.addNewLine(index);
     return without([early], []);
@@ -47,6 +46,7 @@ export function readDocument(text: string, isJson = false): SourceDocument {
   const syntaxErrors = [...document.errors, ...document.warnings].filter(
     ({ code }) => code !== "TAG_RESOLVE_FAILED",
   );
+  if (isJson && syntaxErrors.length === 0 && !isJsonText(text)) return without([NO_JSON], []);
   const reader = new ValueReader(document, text, new Set(syntaxErrors.map(({ pos: [at] }) => at)));
   const isReadable = syntaxErrors.every(({ code }) => IS_LOCAL.has(code));
   const value = isReadable ? reader.read() : undefined;
@@ -58,6 +58,22 @@ export function readDocument(text: string, isJson = false): SourceDocument {
   const offsetOf = (problem: Problem): number => problem.at ?? reader.offsetOf(problem);
   problems.push(...reader.problems);
   return { value, problems, unreadable, stretches, offsetOf, positionOf };
+}
+
+/** The error of `JSON.parse` repeats a part of the text, and does not always have its position. */
+const NO_JSON = wrongSyntax(
+  0,
+  "YAML that is no JSON",
+  "no comments, no comma after the last value, and double quotes around all texts and names; or a name of the file that ends in .yaml or .yml",
+);
+
+function isJsonText(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function syntaxOffsetOf({ at = 0 }: Problem): number {
@@ -95,34 +111,7 @@ function findTooDeep(text: string): Problem | undefined {
   return undefined;
 }
 
-const QUOTES = "quotes around a text with marks of YAML in it";
-
-/** Descriptions of syntax errors. The words of the parser are those of a grammar, and repeat parts of the text. */
-const ERRORS: readonly (readonly [message: RegExp, found: string, expected: string])[] = [
-  [/^MULTIPLE_DOCS/, "a second document", "one"],
-  [/^TAB_AS_INDENT/, "a tab", "spaces before the first character"],
-  [/^NON_STRING_KEY/, "a name that is no text", "the name of an option"],
-  [/^RESOURCE_EXHAUSTION/, "too much nesting", EXPECTED_IN_FILE],
-  [/Missing closing/, "a text without a closing quote", "the same quote at its end"],
-  [/end with a \]/, "a bracket that is open", "] after its contents, and all of them indented"],
-  [/end with a \}/, "a brace that is open", "} after its contents, and all of them indented"],
-  [/Missing , /, "two values side by side", "a comma between them"],
-  [/Missing space after :/, "a colon right before a value", "a space between them"],
-  [/^BAD_INDENT|without - indicator/, "another indentation", "that of the lines around it"],
-  [/Implicit (map )?keys/, "a line without a colon", "a name, a colon and a space before a value"],
-  [/Nested mappings/, "a second colon", QUOTES],
-  [/Invalid escape/, "an unknown escape", "two backslashes for one, or single quotes"],
-  [/Block scalar header/, "text after | or >", "a line break, or quotes around all of it"],
-  [
-    /at node end|same line with key|in YAML stream/,
-    "text after the end of a value",
-    `a line break, or ${QUOTES}`,
-  ],
-  [/Comments must/, "# right after a value", "a space before a comment"],
-  [/directive/i, "% at the beginning of a line, or dashes and dots", EXPECTED_IN_FILE],
-];
-
-/** Describes a syntax error in plain words. @param stretches without them, no word of the text is repeated. */
+/** Describes a syntax error. @param stretches without them, no word of the text is repeated. */
 function describeError(
   { code, message, pos: [start, end] }: YAMLError,
   text: string,
@@ -140,6 +129,9 @@ function describeError(
     return wrongSyntax(at, braces, 'a template in quotes: "account:{{data.accountId}}"');
   if (/(^|[[,\s])\$\{/.test(line) && code !== "DUPLICATE_KEY")
     return wrongSyntax(at, braces, 'a variable in quotes: "${NAME}"');
+  if (code === "MULTIPLE_DOCS") return wrongSyntax(at, "a second document", "one");
+  if (code === "NON_STRING_KEY")
+    return wrongSyntax(at, "a name that is no text", "the name of an option");
   if (code === "DUPLICATE_KEY")
     return wrongSyntax(at, `${word ?? "a name"} a second time`, "each name once");
   if (code === "BAD_ALIAS" || code === "BAD_SCALAR_START") {
@@ -147,7 +139,12 @@ function describeError(
     const because = "YAML does not allow this character at the start of a text without quotes";
     return wrongSyntax(at, `${word ?? "a text"} without quotes`, `${quoted}: ${because}`);
   }
-  const [, found = "text that is no YAML", expected = "YAML or JSON"] =
-    ERRORS.find(([pattern]) => pattern.test(`${code} ${message}`)) ?? [];
-  return wrongSyntax(at, found, expected);
+  return wrongSyntax(at, `text that is no YAML: ${nameError(code, message)}`, "YAML or JSON");
+}
+
+/** The message of the parser without the part of the text that some of them end with: it may be a secret. */
+function nameError(code: string, message: string): string {
+  return code.startsWith("BAD_D")
+    ? code.toLowerCase().replaceAll("_", " ")
+    : message.replace(/(?<=\w): .*/s, "");
 }

@@ -38,43 +38,30 @@ export function expandVariables(
     const isNumber = expanded !== text && NUMBERS.has(at.at(-1)) && /^\d{1,9}$/.test(expanded);
     return isNumber ? Number(expanded) : expanded;
   };
-  const expand = (part: unknown, at: Path, around: readonly object[]): unknown => {
+  const expand = (part: unknown, at: Path): unknown => {
     if (typeof part === "string") return expandText(part, at);
     if (!isPlain(part)) return part;
-    if (around.includes(part)) {
-      problems.push(wrongValue(at, "an object that contains itself", "an object that ends"));
-      return part;
-    }
-    return Object.fromEntries(
-      Object.entries(part).map(([name, inner]) => [
-        name,
-        expand(inner, [...at, name], [...around, part]),
-      ]),
-    );
+    const entries = Object.entries(part);
+    return Object.fromEntries(entries.map(([name, inner]) => [name, expand(inner, [...at, name])]));
   };
-  return { value: expand(value, path, []), problems };
+  return { value: expand(value, path), problems };
 }
 
 function findVariable(
   name: string,
   environment: Environment,
 ): string | Pick<Problem, "found" | "expected"> {
-  // Other names may be parts of a password.
-  const isUsual = /^[A-Z_][A-Z0-9_]*$/.test(name);
-  const shown = isUsual ? `\${${name}}` : "a variable";
-  const variable = isUsual
-    ? `the environment variable ${name}`
-    : "an environment variable of this name";
   if (!NAME.test(name))
     return {
       found: "${ without a name after it",
       expected: "the name of an environment variable: ${NAME}",
     };
   const value = Object.hasOwn(environment, name) ? environment[name] : undefined;
-  if (value === undefined) return { found: `${shown}, which is not set`, expected: variable };
-  if (value === "")
-    return { found: `${shown}, which is empty`, expected: `a value in ${variable}` };
-  return value;
+  if (typeof value === "string" && value !== "") return value;
+  // Other names may be parts of a password.
+  const shown = /^[A-Z_][A-Z0-9_]*$/.test(name) ? `\${${name}}` : "a variable";
+  const found = `${shown}, which is ${value === undefined ? "not set" : "empty"}`;
+  return { found, expected: "an environment variable with a value" };
 }
 
 /** Whether a value is a plain object, and not a client of ioredis. */

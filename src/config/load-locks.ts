@@ -1,6 +1,5 @@
 import { resolve } from "node:path";
-import { requireText } from "../check-options.ts";
-import { LockConfigError } from "../errors.ts";
+import { refuseValue, requireText } from "../check-options.ts";
 import type { RulesChange } from "../events.ts";
 import { checkLocksOptions, type LocksOptions, redlockOptionsOf } from "./define-locks.ts";
 import { createLocks, type Locks } from "./locks.ts";
@@ -13,7 +12,7 @@ export interface FileLocks extends Locks {
   /**
    * Reads the file again. Its rules apply to jobs that start afterwards; running jobs keep theirs. The event `reloaded` of the
    * `Redlock` reports the changes.
-   * @throws {LockRulesError} with all problems of the file; {@link LockConfigError} when its masters, or their options such as
+   * @throws {LockRulesError} with all problems of the file; LockConfigError when its masters, or their options such as
    * the ttl at the top, differ from those of the locks. The old rules stay then.
    * @example process.on("SIGHUP", () => locks.reload().catch((error) => log.error(error)));
    */
@@ -24,7 +23,7 @@ export interface FileLocks extends Locks {
  * Creates locks by a rules file, in YAML or JSON. Does not connect before the first lock.
  *
  * @param path the file; by default `bullmq-redlock.yaml`, `.yml` or `.json` in the current folder or the nearest one above it.
- * @throws {LockRulesError} with all problems of the file; {@link LockConfigError} when there is none, or for a wrong option in
+ * @throws {LockRulesError} with all problems of the file; LockConfigError when there is none, or for a wrong option in
  * `options`.
  * @example
  * const locks = await loadLocks();
@@ -35,11 +34,7 @@ export async function loadLocks(path?: string, options: LocksOptions = {}): Prom
   if (path !== undefined) requireText("path", path, "the path of a rules file");
   const file = path === undefined ? await findFile(process.cwd()) : resolve(path);
   if (file === undefined) {
-    throw new LockConfigError({
-      path: "file",
-      found: `none in ${process.cwd()} or above`,
-      expected: FILE_NAMES.join(", "),
-    });
+    refuseValue("file", `none in ${process.cwd()} or above`, FILE_NAMES.join(", "));
   }
   const read = async (): Promise<[RedlockOptions, readonly Rule[]]> => {
     const { masters, problems, rules } = await readRulesFile(

@@ -1,10 +1,9 @@
-import { requireFunction } from "../check-options.ts";
+import { refuseValue, requireFunction } from "../check-options.ts";
 import type { Job } from "bullmq";
 import type { Lock } from "../lock/lock.ts";
 import { checkLockOptions } from "../bullmq/lock-settings.ts";
 import type { SkippedResult } from "../bullmq/options.ts";
 import { type LockingProcessor, withLock } from "../bullmq/with-lock.ts";
-import { LockConfigError } from "../errors.ts";
 import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import type { RulesChange } from "../events.ts";
@@ -64,8 +63,7 @@ export function createLocks(options: RedlockOptions, given: readonly Rule[]): Ch
 }
 
 function checkRules(rules: readonly Rule[], redlock: Redlock): void {
-  for (const given of new Set(rules.map((rule) => rule.options)))
-    checkLockOptions({ redlock, key: () => null, ...given });
+  for (const { options } of rules) checkLockOptions({ redlock, key: () => null, ...options });
 }
 
 function wrap<J extends Job, R>(
@@ -107,37 +105,25 @@ function requireSameMasters(made: RedlockOptions, given: RedlockOptions): void {
     // Values in code, such as a client or telemetry, are the same object.
     if (made[name] === given[name]) continue;
     if (JSON.stringify(made[name]) === JSON.stringify(given[name])) continue;
-    throw new LockConfigError({
-      path: name,
-      found: "another value",
-      expected: "the value at the start: restart the process to change it",
-    });
+    refuseValue(name, "another value", "the value at the start: restart the process to change it");
   }
 }
 
+/** No two rules are the same: jobs would not reach the second one. */
 function changeOf(before: readonly Rule[], after: readonly Rule[]): RulesChange {
   const [old, fresh] = [before.map(textOf), after.map(textOf)];
-  const added = missingIn(old, fresh);
-  const removed = missingIn(fresh, old);
-  const kept = without(fresh, added);
-  const reordered = without(old, removed).some((text, index) => text !== kept[index]);
+  const [added, removed] = [newIn(fresh, old), newIn(old, fresh)];
+  const kept = fresh.filter((_, index) => !added.includes(index));
+  const reordered = old
+    .filter((_, index) => !removed.includes(index))
+    .some((text, index) => text !== kept[index]);
   return { rules: after.length, added, removed, reordered };
 }
 
-/** The indices of texts that the others do not have, or have fewer times. */
-function missingIn(others: readonly string[], texts: readonly string[]): number[] {
-  const left = new Map<string, number>();
-  for (const text of others) left.set(text, (left.get(text) ?? 0) + 1);
-  return texts.flatMap((text, index) => {
-    const count = left.get(text) ?? 0;
-    left.set(text, count - 1);
-    return count > 0 ? [] : [index];
-  });
-}
-
-function without(texts: readonly string[], indices: readonly number[]): string[] {
-  const left = new Set(indices);
-  return texts.filter((_, index) => !left.has(index));
+/** The indices of the texts that the others do not have. */
+function newIn(texts: readonly string[], others: readonly string[]): number[] {
+  const known = new Set(others);
+  return texts.flatMap((text, index) => (known.has(text) ? [] : [index]));
 }
 
 function textOf({ written, key, options }: Rule): string {

@@ -1,7 +1,6 @@
 import type { DataOption } from "../data-option.ts";
 import { LockConfigError } from "../errors.ts";
 import { describeValue } from "../sentences.ts";
-import { LONGEST_TTL } from "../lock/stored-lock.ts";
 import { readDuration } from "./duration.ts";
 import { type Environment, expandVariables } from "./environment.ts";
 import { type Path, type Problem, toProblem, wrongValue } from "./problem.ts";
@@ -46,7 +45,8 @@ export function readOptions(
 }
 
 /**
- * Finds all problems of which a check reports one at a time: removes the option that the check refuses, and checks the rest.
+ * Finds the problems of which a check reports one at a time: removes the option that the check refuses, and checks the rest.
+ * With a wrong ttl, the options that depend on it are not checked.
  *
  * @param options options of the right shape, below `path`; the wrong ones are removed.
  * @param given the options as they are written, where durations may have a unit.
@@ -58,13 +58,6 @@ export function findProblems(
   given: Options,
 ): Problem[] {
   const problems: Problem[] = [];
-  const remove = (name: string, problem: Problem): void => {
-    problems.push({
-      ...problem,
-      found: describeDuration(problem.found, given[name], options[name]),
-    });
-    delete options[name];
-  };
   for (;;) {
     try {
       check(options);
@@ -73,18 +66,11 @@ export function findProblems(
       if (!(error instanceof LockConfigError)) throw error;
       const problem = toProblem(error, path);
       const name = String(problem.path[path.length] ?? "");
-      const isGiven = Object.hasOwn(options, name);
-      remove(name, problem);
-      if (!isGiven) return problems;
-      if (name !== "ttl") continue;
-      // Without a ttl, only these bounds of the options that depend on it are known.
-      for (const other of ["maxTtl", "heartbeat"]) {
-        const ms = options[other];
-        const isWrong = typeof ms === "number" && (ms < 1 || ms > LONGEST_TTL);
-        const bounds = `whole milliseconds from 1 to ${LONGEST_TTL}`;
-        if (isWrong) remove(other, wrongValue([...path, other], String(ms), bounds));
-        else delete options[other];
-      }
+      const found = describeDuration(problem.found, given[name], options[name]);
+      problems.push({ ...problem, found });
+      if (!Object.hasOwn(options, name)) return problems;
+      for (const wrong of name === "ttl" ? ["ttl", "maxTtl", "heartbeat"] : [name])
+        delete options[wrong];
     }
   }
 }

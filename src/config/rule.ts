@@ -72,17 +72,9 @@ export class Condition {
   readonly patterns: readonly (Pattern | null)[];
   readonly #parsed: TemplatePath;
 
-  /**
-   * @param known paths that were parsed before, by their text.
-   * @throws {LockConfigError} when the path is wrong.
-   */
-  constructor(
-    path: string,
-    values: ConditionValue | readonly ConditionValue[],
-    known = new Map<string, TemplatePath>(),
-  ) {
-    const parsed = known.get(path) ?? parsePath(path, path);
-    known.set(path, parsed);
+  /** @throws {LockConfigError} when the path is wrong. */
+  constructor(path: string, values: ConditionValue | readonly ConditionValue[]) {
+    const parsed = parsePath(path, path);
     this.#parsed = parsed;
     this.path = parsed.root + writeSteps(parsed.steps);
     this.patterns = asList(values).map((value) =>

@@ -1,6 +1,6 @@
+import { refuseValue } from "../check-options.ts";
 import { readFile, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
-import { LockConfigError } from "../errors.ts";
 import { check, type Checked } from "./check.ts";
 import type { Environment } from "./environment.ts";
 import { LockRulesError, NOWHERE, type RulesProblem, wrongValue } from "./problem.ts";
@@ -18,11 +18,7 @@ export async function findFile(folder: string): Promise<string | undefined> {
     const there = await Promise.all(FILE_NAMES.map(async (name) => await isFile(join(at, name))));
     const found = FILE_NAMES.filter((_, index) => there[index]);
     if (found.length > 1) {
-      throw new LockConfigError({
-        path: "file",
-        found: `${found.join(" and ")} in ${at}`,
-        expected: "one of them",
-      });
+      refuseValue("file", `${found.join(" and ")} in ${at}`, "one of them");
     }
     if (found[0] !== undefined) return join(at, found[0]);
     if (at === dirname(at)) return undefined;
@@ -51,7 +47,7 @@ export interface RulesFile extends Pick<Checked, "masters" | "rules"> {
 /** Reads and checks a rules file. @throws {LockRulesError} when it is no text file, or larger than 1 MiB. */
 export async function readRulesFile(path: string, environment: Environment): Promise<RulesFile> {
   // The parser does not end a line at a carriage return alone.
-  const text = (await readText(path)).replace(/^\uFEFF/, "").replace(/\r(?!\n)/g, "\n");
+  const text = (await readText(path)).replace(/\r(?!\n)/g, "\n");
   // Imported here, so that rules in code do not load the parser.
   const { readDocument } = await import("./document.ts");
   const document = readDocument(text, /\.json$/i.test(path));
@@ -85,25 +81,18 @@ const LARGEST = 1_048_576;
 const EXPECTED = "a text file with nodes and rules, in YAML or JSON";
 
 async function readText(file: string): Promise<string> {
-  const refuse = (found: string, before?: string): LockRulesError => {
-    const lines = before?.split(/\r\n|[\r\n]/);
-    const position = lines && { line: lines.length, column: (lines.at(-1) ?? "").length + 1 };
-    return new LockRulesError([
-      { ...NOWHERE, ...position, path: "", found, expected: EXPECTED, file },
-    ]);
-  };
+  const refuse = (found: string): LockRulesError =>
+    new LockRulesError([{ ...NOWHERE, path: "", found, expected: EXPECTED, file }]);
   const bytes = await readBytes(file, refuse);
-  const lossy = new TextDecoder().decode(bytes);
-  if (bytes.length > LARGEST) throw refuse("more than 1 MiB (1048576 bytes)", "");
-  if (bytes[0] === 0xff || bytes[0] === 0xfe) throw refuse("text that is not UTF-8", "");
-  if (bytes.includes(0)) throw refuse("a binary file", lossy.slice(0, lossy.indexOf("\0")));
+  if (bytes.length > LARGEST) throw refuse("more than 1 MiB (1048576 bytes)");
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw refuse("text that is not UTF-8", lossy.slice(0, lossy.indexOf("\uFFFD")));
+    throw refuse("text that is not UTF-8");
   }
-  if (text.trim() === "") throw refuse("an empty file", "");
+  if (text.includes("\0")) throw refuse("a binary file");
+  if (text.trim() === "") throw refuse("an empty file");
   return text;
 }
 

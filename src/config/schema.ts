@@ -65,16 +65,18 @@ const value = union(EXPECTED.condition, {
   null: v.null(),
 });
 const conditions = v.pipe(
-  v.record(
-    v.pipe(v.string(), v.regex(PATH_FORM)),
-    oneOrMore(value, EXPECTED.condition),
-    EXPECTED.conditions,
+  noList(
+    v.record(
+      v.pipe(v.string(), v.regex(PATH_FORM)),
+      oneOrMore(value, EXPECTED.condition),
+      EXPECTED.conditions,
+    ),
   ),
   v.minEntries(1, EXPECTED.conditions),
 );
 
 const rule = v.pipe(
-  v.strictObject(
+  object(
     {
       queue: v.exactOptional(
         described(
@@ -122,7 +124,7 @@ const node = v.union(
 
 /** The schema of a rules file. `schema.json` is generated from it. */
 export const rulesFileSchema = v.pipe(
-  v.strictObject(
+  object(
     {
       $schema: v.optional(described(v.string("the address of a schema"), "For editors.")),
       nodes: described(
@@ -142,13 +144,6 @@ export const rulesFileSchema = v.pipe(
   v.title("bullmq-redlock"),
   v.description("Lock masters, and the rules of the locks of jobs."),
 );
-
-/** Returns the expectation of an option that a value does not meet; `undefined` when the value is right. */
-export function expectedOf(option: string, value: unknown): string | undefined {
-  const schemas: Record<string, v.GenericSchema> = { ...rulesFileSchema.entries, ...rule.entries };
-  const schema = Object.hasOwn(schemas, option) ? schemas[option] : undefined;
-  return schema && v.safeParse(schema, value).issues?.[0].message;
-}
 
 /** The names of options at the top of a file, and in a rule. */
 export const KNOWN_AT_TOP = Object.keys(rulesFileSchema.entries);
@@ -171,6 +166,18 @@ function union<M extends Record<string, v.GenericSchema>>(expected: string, memb
     return meant === undefined ? run(dataset, config) : meant["~run"](dataset, config);
   };
   return Object.assign(schema, { "~run": pick });
+}
+
+function object<E extends v.ObjectEntries>(entries: E, expected: string) {
+  return noList(v.strictObject(entries, expected));
+}
+
+/** Refuses an array, which valibot takes for an object. */
+function noList<S extends v.GenericSchema>(schema: S): S {
+  const run = schema["~run"].bind(schema);
+  const check: typeof run = (dataset, config) =>
+    run(Array.isArray(dataset.value) ? { ...dataset, value: undefined } : dataset, config);
+  return Object.assign(schema, { "~run": check });
 }
 
 function optionsOf<N extends string>(options: Record<N, DataOption>) {

@@ -50,17 +50,15 @@ export interface Stretch {
   readonly isShown: boolean;
 }
 
-/** The number of characters shown before and after the problem. */
-const BEFORE = 50;
-const AFTER = 60;
-/** A line may be the whole file: so many characters before and after the problem are read. */
-const WINDOW = 1_000;
+/** A longer line is not shown: it may be the whole file. */
+const LONGEST_LINE = 200;
 /** Between values, everything but the marks of YAML: an anchor or a tag may be a secret. */
 const NO_MARK = /[^\s[\]{},:?-]+/g;
 const COMMENT = /(?<=^|\s)#.*/;
 
 /**
- * Returns the line around an offset, with `***` for all that may not be shown; `undefined` when nothing else is left of it.
+ * Returns the line around an offset, with `***` for all that may not be shown; `undefined` when nothing else is left of it,
+ * or when it is long.
  *
  * @param stretches all values and names of the text, in its order.
  */
@@ -69,34 +67,19 @@ export function showLine(
   offset: number,
   stretches: readonly Stretch[],
 ): SourceLine | undefined {
-  const start = Math.max(text.lastIndexOf("\n", offset - 1) + 1, offset - WINDOW);
+  const start = text.lastIndexOf("\n", offset - 1) + 1;
   const next = text.indexOf("\n", offset);
-  const end = Math.min(next === -1 ? text.length : next, offset + WINDOW);
-  const inLine: Stretch[] = [];
-  for (let at = firstAfter(start, stretches); (stretches[at]?.start ?? end) < end; at++)
-    inLine.push(stretches[at] as Stretch);
+  const end = next === -1 ? text.length : next;
+  if (end - start > LONGEST_LINE) return undefined;
+  const inLine = stretches.filter((each) => each.start < end && each.end > start);
   if (!inLine.some(({ isShown }) => isShown)) return undefined;
   const around = inLine.find((each) => each.start < offset && each.end > offset);
   const caretAt = around?.isShown === false ? Math.max(around.start, start) : offset;
-  const [before = [], after = []] = [
+  const [before, after] = [
     render(text, start, caretAt, inLine),
     render(text, caretAt, end, inLine).trimEnd(),
-  ].map((part) => Array.from(printable(part.replaceAll("\t", " "))));
-  const left = before.length > BEFORE ? ["...", ...before.slice(-BEFORE)] : before;
-  const right = after.length > AFTER ? [...after.slice(0, AFTER), "..."] : after;
-  const shown = left.join("");
-  return { text: shown + right.join(""), caret: Array.from(shown).length };
-}
-
-/** Searches by halves: a file may have thousands of stretches, and of problems. */
-function firstAfter(offset: number, stretches: readonly Stretch[]): number {
-  let [low, high] = [0, stretches.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((stretches[middle]?.end ?? Infinity) > offset) high = middle;
-    else low = middle + 1;
-  }
-  return low;
+  ].map((part) => printable(part.replaceAll("\t", " "))) as [string, string];
+  return { text: before + after, caret: Array.from(before).length };
 }
 
 function render(text: string, start: number, end: number, stretches: readonly Stretch[]): string {

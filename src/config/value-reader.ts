@@ -1,6 +1,5 @@
 import * as yaml from "yaml";
 import { type Path, type Problem, writePath, wrongSyntax } from "./problem.ts";
-import { expectedOf } from "./schema.ts";
 import { mayShow, mayShowName, NOTHING, type Stretch } from "./shown.ts";
 
 /** Deeper than any rules file, and flat enough for every recursion. */
@@ -9,10 +8,8 @@ export const DEEPEST = 50;
 export const EXPECTED_IN_FILE = "nodes, options and rules";
 /** How many values aliases may repeat: a few lines can stand for billions. */
 const MOST_REPEATED = 20_000;
-/** Options that take texts only. */
-const TEXTS: ReadonlySet<unknown> = new Set(["queue", "job", "key", "prefix"]);
-/** Options that compare values as texts. */
-const CONDITIONS: ReadonlySet<unknown> = new Set(["when", "unless"]);
+/** Options that take texts. */
+const TEXTS: ReadonlySet<unknown> = new Set(["queue", "job", "key", "prefix", "when", "unless"]);
 
 /** Words that are nothing in other languages, and a text in YAML. */
 const NOTHING_ELSEWHERE = /^(?:undefined|NaN|None|nil)$/;
@@ -54,9 +51,9 @@ export class ValueReader {
       const isWhole = length === path.length && node === meant;
       // The text of an alias is elsewhere.
       if (!isWhole || offset === undefined || !yaml.isScalar(node)) return range[0];
-      return (
-        range[0] + offsetInScalar(this.#text.slice(range[0], range[1]), String(node.value), offset)
-      );
+      // A text with escapes or line breaks is written in another way.
+      const start = this.#text.slice(range[0], range[1]).indexOf(String(node.value));
+      return start === -1 ? range[0] : range[0] + start + offset;
     }
     return 0;
   }
@@ -78,7 +75,7 @@ export class ValueReader {
     if (yaml.isAlias(node)) return this.#targetOf(node, path, depth);
     if (!yaml.isScalar(node) && !yaml.isCollection(node)) return this.#nothing(path);
     if (node.anchor !== undefined && path[0] !== "rules" && !mayShow(path)) this.#secrets.add(node);
-    if (node.tag !== undefined) return this.#refuseTag(node as { range: yaml.Range }, path);
+    if (node.tag !== undefined) return this.#refuseTag(path);
     if (yaml.isSeq(node))
       return node.items.map((item, i) => this.#valueAt([...path, i], undefined, item, depth + 1));
     if (yaml.isMap(node)) return this.#objectOf(node.items, path, depth);
@@ -90,50 +87,33 @@ export class ValueReader {
     if (refused !== undefined) return refused;
     const isAsWritten = String(value) === source || (value === null && source === "~");
     if (type !== "PLAIN" || typeof value === "string" || isAsWritten) return value;
-    if (!mayShow(path))
-      return this.#refuse(path, "a value that is read as another text", "quotes around it");
-    const quoted = `"${source}" in quotes`;
-    const found = `${source}, which is read as ${String(value)}`;
-    const option = optionAt(path);
-    if (TEXTS.has(option) && !(option === "key" && value === null))
-      return this.#refuse(path, found, quoted);
-    const isExact = typeof value !== "number" || Math.abs(value) <= Number.MAX_SAFE_INTEGER;
-    if (!CONDITIONS.has(option)) {
-      const read = isExact ? String(value) : "a smaller number";
-      return this.#refuse(path, found, expectedOf(option, value) ?? read);
-    }
-    return this.#refuse(path, found, isExact ? `${String(value)}, or ${quoted}` : quoted);
+    return mayShow(path)
+      ? this.#refuse(
+          path,
+          `${source}, which is read as ${String(value)}`,
+          `"${source}" in quotes for this text, or the value as it is read`,
+        )
+      : this.#refuse(path, "a value that is read as another text", "quotes around it");
   }
 
   /** Refuses a text without quotes that a comment cuts short, or that is nothing in another language. */
   #refusePlain(source: string, [, end]: yaml.Range, path: Path): unknown {
     const option = optionAt(path);
     const [comment = ""] = /^[ \t]+#.*/.exec(this.#text.slice(end, end + LONGEST_COMMENT)) ?? [];
-    const [mark, whole] = option === "key" ? ["{{", "template"] : ["${", "text"];
-    if ((option === "key" || option === "prefix") && comment.includes(mark)) {
-      const found = `a comment with a ${option === "key" ? "placeholder" : "variable"} in it`;
-      const expected = `quotes around all of the ${whole}, or around the part before the comment`;
-      return this.#refuse(path, found, expected);
+    if ((option === "key" || option === "prefix") && /\{\{|\$\{/.test(comment)) {
+      const expected = "quotes around all of the text, or around the part before the comment";
+      return this.#refuse(path, "a comment with a part of the text in it", expected);
     }
-    const takesText = TEXTS.has(option) || CONDITIONS.has(option);
-    if (!takesText || !NOTHING_ELSEWHERE.test(source)) return undefined;
-    const quoted = `"${source}" in quotes`;
-    const takesNull = CONDITIONS.has(option) || (option === "key" && path.length === 3);
-    return this.#refuse(path, source, takesNull ? `null, or ${quoted}` : quoted);
+    if (!TEXTS.has(option) || !NOTHING_ELSEWHERE.test(source)) return undefined;
+    return this.#refuse(path, source, `"${source}" in quotes, if it is a text`);
   }
 
   #targetOf(alias: yaml.Alias, path: Path, depth: number): unknown {
     if (this.#errors.has(rangeOf(alias)?.[0] ?? -1)) return this.#unreadable(path);
     const target = alias.resolve(this.#document);
     if (target === undefined) {
-      const name = `*${alias.source}`;
-      return mayShow(path)
-        ? this.#refuse(
-            path,
-            `an alias without an anchor: ${name}`,
-            `"${name}" in quotes, if it is a pattern`,
-          )
-        : this.#refuse(path, "an alias without an anchor", "quotes around a text with * before it");
+      const expected = "quotes around a text that begins with *";
+      return this.#refuse(path, "an alias without an anchor", expected);
     }
     if (mayShow(path) && this.#secrets.has(target))
       return this.#refuse(path, "an alias of a value in nodes", "a value of its own");
@@ -152,8 +132,7 @@ export class ValueReader {
       }
       const name = String(key.value);
       this.#note(key, mayShowName(name, path));
-      if (key.tag !== undefined)
-        this.#refuseTag(key as { range: yaml.Range }, [...path, name], "name");
+      if (key.tag !== undefined) this.#refuseTag([...path, name], "name");
       // An assignment to __proto__ would set the prototype.
       Object.defineProperty(object, name, {
         value: this.#valueAt([...path, name], key, value, depth + 1),
@@ -178,18 +157,9 @@ export class ValueReader {
     if (this.#aliases === 0 && start < end) this.stretches.push({ start, end, isShown });
   }
 
-  #refuseTag(node: { range: yaml.Range }, path: Path, part: Problem["part"] = "value"): unknown {
-    const [start, end] = node.range;
-    // A tag is before its value, perhaps with an anchor between them.
-    const { 0: before = "", 1: tag = "" } =
-      /(!\S*)\s*(?:&\S+\s*)?$/.exec(this.#text.slice(Math.max(0, start - 200), start)) ?? [];
-    node.range = [start - before.length, Math.max(start, end), end];
-    return this.#refuse(
-      path,
-      mayShow(path) ? `a tag: ${tag}` : "a tag",
-      "plain values: text, numbers, true, false, null; a text with ! before it in quotes",
-      part,
-    );
+  #refuseTag(path: Path, part: Problem["part"] = "value"): unknown {
+    const expected = "plain values, and quotes around a text that begins with !";
+    return this.#refuse(path, "a tag", expected, part);
   }
 
   #refuse(path: Path, found: string, expected: string, part: Problem["part"] = "value"): unknown {
@@ -213,28 +183,4 @@ function rangeOf(node: unknown): yaml.Range | undefined {
     yaml.isScalar(node) || yaml.isCollection(node) || yaml.isAlias(node) ? node.range : undefined;
   // The range of an empty value is after its line; the position of its name is of more use.
   return range && range[0] < range[1] ? range : undefined;
-}
-
-/**
- * The offset in the source of an offset in a text. Quotes, escapes and folded lines are written differently, but all
- * characters except spaces come in the same order.
- */
-function offsetInScalar(source: string, value: string, offset: number): number {
-  const [quote = ""] = /^["']/.exec(source) ?? [];
-  const start = quote !== "" ? 1 : /^[|>]/.test(source) ? source.indexOf("\n") + 1 : 0;
-  const token =
-    quote === '"' ? /\\(?:x..|u.{4}|U.{8}|\s+|.)|\S/gs : quote === "'" ? /''|\S/g : /\S/g;
-  const inside = source.slice(0, source.length - quote.length);
-  let left = value.slice(0, offset).replaceAll(/\s/g, "").length;
-  let end = start;
-  for (const { 0: written, index } of inside.matchAll(token)) {
-    if (index < start) continue;
-    const isEscape = quote === '"' && written.length > 1;
-    const read = isEscape ? String(yaml.parse(`"${written}"`)) : written;
-    const width = written === "''" && quote === "'" ? 1 : read.replaceAll(/\s/g, "").length;
-    if (left <= 0 && width > 0) return /\s/.test(value[offset] ?? " ") ? end : index;
-    if (left > 0) end = index + written.length;
-    left -= width;
-  }
-  return end;
 }

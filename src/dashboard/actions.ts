@@ -21,8 +21,9 @@ interface Parts {
 export async function cancel(request: Request, parts: Parts): Promise<string | Page> {
   return await act(request, parts, async ({ key, holder: asked, reason }) => {
     const by = operator(reason === "" ? undefined : reason);
-    const { holder } = await parts.redlock.inspect(key);
-    if (holder?.fencingToken === asked) await parts.redlock.cancel(key, by);
+    const { holders } = await parts.redlock.inspect(key);
+    const holder = holders.find(({ fencingToken }) => fencingToken === asked);
+    if (holder !== undefined) await parts.redlock.cancel(key, by, { slot: holder.slot });
     return { asked: String(asked) };
   });
 }

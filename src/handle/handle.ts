@@ -3,9 +3,9 @@ import {
   checkMs,
   checkNumber,
   refuseUnknownOptions,
+  requireBoolean,
   requireFunction,
   requireObject,
-  wrongOption,
 } from "../check-options.ts";
 import { LockConflictError, RedlockClosedError } from "../errors.ts";
 import { normaliseKey } from "../keys/normalise.ts";
@@ -84,9 +84,7 @@ export class RedlockHandle implements AsyncDisposable {
     requireObject("options", options, "an object of options");
     refuseUnknownOptions("", options, KNOWN);
     const { retryTimes = 3, retryDelay = 200, reentrant = false, ...acquireOptions } = options;
-    if (typeof reentrant !== "boolean") {
-      throw wrongOption("reentrant", reentrant, "true or false");
-    }
+    requireBoolean("reentrant", reentrant);
     engine.checkAcquireOptions(acquireOptions);
     this.key = normaliseKey(key);
     this.#redlock = redlock;

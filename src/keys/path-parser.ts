@@ -67,7 +67,7 @@ export class PathParser extends Scanner {
     if (name === undefined) return this.fail(this.found(), ROOTS_IN_WORDS + or);
     const meant = nearest(name, ROOTS);
     const guess = meant === undefined ? or : `; did you mean "${meant}"?`;
-    const hint = Object.hasOwn(hints.ROOT_HINTS, name) ? hints.ROOT_HINTS[name] : guess;
+    const hint = hints.hintAboutRoot(name) ?? guess;
     return this.fail(`"${name}"`, `${ROOTS_IN_WORDS}${hint}`, start);
   }
 

@@ -1,4 +1,5 @@
-import { LockConfigError, LockKeyError } from "../errors.ts";
+import { refuseValue } from "../check-options.ts";
+import { LockKeyError } from "../errors.ts";
 import { callOf, describeJob, type KeyJob } from "./job.ts";
 import { shortenKey } from "./key-text.ts";
 import type { Limit } from "./limit.ts";
@@ -49,18 +50,9 @@ export function createKeyResolver<Job extends KeyJob>(
     const template = parseTemplate(key as string);
     return (job) => withLimit(job, template(job).sort());
   }
-  if (key.length === 0)
-    throw new LockConfigError({
-      path: "key",
-      found: "an empty list",
-      expected: "at least one template",
-    });
+  if (key.length === 0) refuseValue("key", "an empty list", "at least one template");
   if (key.length > MAX_KEYS)
-    throw new LockConfigError({
-      path: "key",
-      found: `a list of ${key.length}`,
-      expected: `at most ${MAX_KEYS} templates`,
-    });
+    refuseValue("key", `a list of ${key.length}`, `at most ${MAX_KEYS} templates`);
   const templates = key.map((text: string, index) => parseTemplate(text, `key[${index}]`));
   return (job) => {
     const keys = [...new Set(templates.flatMap((template) => template(job)))].sort();

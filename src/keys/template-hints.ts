@@ -19,25 +19,21 @@ export function hintAboutForeign(foreign: string): { found: string; expected: st
 export const BARE_PATH =
   /(?:(?<![\w.${-])(?:(?:job|event)\.)?(?:data|opts)|^(?:event|input|payload|args|github)(?=\.))(?:\.\w[\w$-]*|\[(?:\d+|\*)\])+/;
 
-const ELSEWHERE = "; keys have no environment: the producer puts such a value into the data";
-
-/** Hints about words at the start of a path. */
-export const ROOT_HINTS: Readonly<Record<string, string>> = {
-  job: '; leave out "job."',
-  queue: '; did you mean "queueName"?',
-  queue_name: '; did you mean "queueName"?',
-  jobName: '; did you mean "name"?',
-  jobId: '; did you mean "id"?',
-  env: ELSEWHERE,
-  process: ELSEWHERE,
-  vars: ELSEWHERE,
-  ...Object.fromEntries(
-    ["event", "input", "inputs", "payload", "body", "args", "params", "github"].map((root) => [
-      root,
-      '; did you mean "data"?',
-    ]),
-  ),
+/** The parts of a job that other names at the start of a path stand for, in this library or in others. */
+const MEANT: Readonly<Record<string, string>> = {
+  queue: "queueName",
+  queue_name: "queueName",
+  jobName: "name",
+  jobId: "id",
 };
+const DATA = ["event", "input", "inputs", "payload", "body", "args", "params", "github"];
+
+/** Describes what to write instead of a name at the start of a path. */
+export function hintAboutRoot(name: string): string | undefined {
+  if (name === "job") return '; leave out "job."';
+  const meant = DATA.includes(name) ? "data" : Object.hasOwn(MEANT, name) && MEANT[name];
+  return meant ? `; did you mean "${meant}"?` : undefined;
+}
 
 /** The expectation instead of a function in a condition. */
 export const NO_FUNCTIONS_IN_CONDITIONS =
@@ -45,23 +41,17 @@ export const NO_FUNCTIONS_IN_CONDITIONS =
 const ONE_LOWER = "lower(...) once, around everything between the braces";
 /** Spaces are allowed only around paths. */
 export const NO_SPACE = "no space in a path";
-const NO_FUNCTIONS =
-  "no function but lower(...) around everything between the braces: the producer puts the result into the data";
-const NO_EXPRESSIONS = "no expression: a rule for each case, with its own when";
-const NO_ARITHMETIC = "no arithmetic: the producer puts the result into the data";
+const NO_EXPRESSIONS =
+  "no function but lower(...) around everything between the braces, and no expression: the producer puts the result into the data";
 
 /** Describes what to write instead of the text after a path. */
 export function hintAfterPath(rest: string): string | undefined {
-  if (rest.startsWith("?."))
-    return 'a plain ".": with a default, any part of the path may be missing';
-  if (/^(\?(?!\?)|[=!<>]|&&)/.test(rest)) return NO_EXPRESSIONS;
-  if (/^(\|(?!\|)|\()/.test(rest)) return NO_FUNCTIONS;
-  return /^[-+*/%]/.test(rest) ? NO_ARITHMETIC : undefined;
+  return /^(?:\?(?!\?)|\|(?!\|)|[-+*/%=!<>&(])/.test(rest) ? NO_EXPRESSIONS : undefined;
 }
 
 /** Describes what to write instead of a function, such as `upper(`. */
 export function hintAboutCall(rest: string): { found: string; expected: string } | undefined {
   const [call] = /^[\w.$-]+ *\(/.exec(rest) ?? [];
   if (call === undefined) return undefined;
-  return { found: `"${call}"`, expected: /^lower *\(/.test(call) ? ONE_LOWER : NO_FUNCTIONS };
+  return { found: `"${call}"`, expected: /^lower *\(/.test(call) ? ONE_LOWER : NO_EXPRESSIONS };
 }

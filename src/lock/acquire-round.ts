@@ -1,5 +1,5 @@
 import type { NodeError } from "../redis/node-error.ts";
-import type { Responses } from "../redis/operation.ts";
+import type { Responses, ServedBy } from "../redis/operation.ts";
 import { type AcquireReply, acquireOperation, type UnarmedGuard } from "./acquire-operation.ts";
 import { Lease } from "./lease.ts";
 import type { LockContext } from "./lock-context.ts";
@@ -9,7 +9,7 @@ import type { ReservationListener } from "./tally.ts";
 
 const UNDECIDED: Verdict = { kind: "undecided" };
 const PENDING: Vote = { kind: "pending" };
-const GRANTED: Vote = { kind: "granted" };
+const GRANTED = { kind: "granted" } as const;
 
 /**
  * One round of voting: asks all masters once, with one token, and judges their votes until they are decided.
@@ -18,11 +18,12 @@ const GRANTED: Vote = { kind: "granted" };
  */
 export class AcquireRound implements Responses<AcquireReply> {
   readonly lease: Lease;
-  readonly votes: Vote[];
   verdict: Verdict = UNDECIDED;
   readonly #context: LockContext;
   readonly #traces: boolean[];
   readonly #decided: (round: AcquireRound) => void;
+  #votes: Vote[] | undefined;
+  #servedBy: ServedBy | undefined;
   /** Present from {@link rollBack} on. */
   #rollbackListener: ReservationListener | undefined;
 
@@ -40,7 +41,15 @@ export class AcquireRound implements Responses<AcquireReply> {
     this.#traces = traces;
     this.#decided = decided;
     this.lease = new Lease(context, identity);
-    this.votes = context.masters.names.map(pending);
+  }
+
+  /** The votes so far, in the order of the masters. */
+  get votes(): Vote[] {
+    const { names } = this.#context.masters;
+    this.#votes ??= names.map((_, node) =>
+      this.#servedBy?.sentAt(node) === undefined ? PENDING : GRANTED,
+    );
+    return this.#votes;
   }
 
   get quorum(): number {
@@ -50,6 +59,14 @@ export class AcquireRound implements Responses<AcquireReply> {
   /** Asks all masters. To be called once. */
   ask(): void {
     this.#context.masters.broadcast(acquireOperation, this.lease.identity, this);
+  }
+
+  served(by: ServedBy): void {
+    this.#servedBy = by;
+    this.#context.guards.onServed();
+    this.lease.served(by, this.lease.ttl);
+    this.verdict = GRANTED;
+    this.#decided(this);
   }
 
   answer(node: number, reply: AcquireReply, sentAt: number): void {
@@ -71,6 +88,11 @@ export class AcquireRound implements Responses<AcquireReply> {
    * their votes. A master that failed may still have granted.
    */
   rollBack(listener: ReservationListener): void {
+    if (this.#servedBy !== undefined) {
+      // A master that has not answered yet executes the rollback after the request.
+      for (const node of this.votes.keys()) this.lease.rollBack(node, listener);
+      return;
+    }
     this.#rollbackListener = listener;
     for (const node of this.votes.keys()) this.#rollBackOn(node, listener);
   }
@@ -99,10 +121,6 @@ export class AcquireRound implements Responses<AcquireReply> {
     const hasTrace = this.votes[node] !== PENDING && this.#traces[node] === true;
     if (hasTrace) this.lease.rollBack(node, listener);
   }
-}
-
-function pending(): Vote {
-  return PENDING;
 }
 
 const UNARMED: Record<UnarmedGuard, string> = {

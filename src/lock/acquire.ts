@@ -189,6 +189,7 @@ class Attempt {
   #rollBack(round: AcquireRound): void {
     const { slots } = round.lease.identity;
     round.rollBack({
+      onFreed: () => {},
       onReservations: (_, reservations) => this.#request.rolledBack(slots, reservations),
     });
   }

@@ -1,12 +1,13 @@
-import type { Batch } from "../redis/batch.ts";
+import type { Batch, Replies } from "../redis/batch.ts";
 import { NodeError } from "../redis/node-error.ts";
-import type { BatchListener } from "../redis/node-port.ts";
-import type { AnyRequest } from "../redis/operation.ts";
+import type { BatchListener, NodePort } from "../redis/node-port.ts";
+import type { AnyRequest, ServedBy } from "../redis/operation.ts";
 import type { MastersOptions } from "./masters.ts";
 import { quorumOf } from "./quorum.ts";
 
 /** What the deliveries of one client share: how many are under way, and which server answers for which entry of `nodes`. */
 export class DeliveryLog {
+  readonly quorum: number;
   readonly #names: readonly string[];
   readonly #options: MastersOptions;
   /** The entry that votes for each server. */
@@ -15,13 +16,14 @@ export class DeliveryLog {
   #underWay = 0;
 
   constructor(names: readonly string[], options: MastersOptions) {
+    this.quorum = quorumOf(names.length);
     this.#names = names;
     this.#options = options;
   }
 
   /** Whether a quorum of answers may be under way: the answers after a quorum decide nothing, and requests need not wait for them. */
   get isBusy(): boolean {
-    return this.#underWay > this.#names.length - quorumOf(this.#names.length);
+    return this.#underWay > this.#names.length - this.quorum;
   }
 
   started(): void {
@@ -51,42 +53,102 @@ export class DeliveryLog {
   }
 }
 
-/** A batch at one master: passes the outcome there to each request. */
-export class Delivery implements BatchListener {
-  readonly #node: number;
-  readonly #batch: Batch;
-  readonly #log: DeliveryLog;
+/** See {@link ServedBy}. It is no part of the batch: a lock that keeps it must not keep the requests of other locks. */
+class ServedMasters implements ServedBy {
+  readonly #sentAt: (number | undefined)[] = [];
+  since = Infinity;
+  count = 0;
 
-  constructor(node: number, batch: Batch, log: DeliveryLog) {
-    this.#node = node;
-    this.#batch = batch;
-    this.#log = log;
-    log.started();
+  sentAt(node: number): number | undefined {
+    return this.#sentAt[node];
   }
 
-  answer(replies: readonly unknown[], sentAt: number, server: string): void {
-    const node = this.#node;
+  add(node: number, sentAt: number, quorum: number): void {
+    this.#sentAt[node] = sentAt;
+    this.count += 1;
+    if (this.count <= quorum) this.since = Math.min(this.since, sentAt);
+  }
+
+  forEach(run: (node: number, sentAt: number) => void): void {
+    for (const [node, sentAt] of this.#sentAt.entries())
+      if (sentAt !== undefined) run(node, sentAt);
+  }
+}
+
+/**
+ * A batch on its way to the masters: passes what they answer to its requests.
+ *
+ * Nearly always every master serves the whole batch. Such answers are only counted, and a quorum of them is passed to each
+ * request at once. From the first answer of another kind on, each answer is passed to each request.
+ */
+export class Delivery {
+  readonly #batch: Batch;
+  readonly #log: DeliveryLog;
+  readonly #quorum: number;
+  readonly #servedBy = new ServedMasters();
+  #isShared: boolean;
+
+  /** @param isShared true for a batch that goes to all masters. */
+  constructor(batch: Batch, log: DeliveryLog, isShared: boolean) {
+    this.#batch = batch;
+    this.#log = log;
+    this.#quorum = log.quorum;
+    this.#isShared = isShared;
+  }
+
+  /** Sends the batch to a master. */
+  send(node: number, port: NodePort): void {
+    this.#log.started();
+    port.send(this.#batch, new DeliveryToMaster(node, this));
+  }
+
+  answer(node: number, replies: Replies, sentAt: number, server: string): void {
     const duplicate = this.#log.duplicate(node, server);
-    if (duplicate !== undefined) return this.failure(duplicate);
+    if (duplicate !== undefined) return this.failure(node, duplicate);
     this.#log.ended(node, sentAt);
+    if (replies === undefined && this.#isShared) return this.#count(node, sentAt);
+    this.#separate();
+    this.#pass(node, replies ?? this.#batch.served, sentAt);
+  }
+
+  failure(node: number, error: NodeError): void {
+    this.#log.ended(node);
+    this.#separate();
+    this.#forEach(({ responses }) => responses.failure(node, error));
+  }
+
+  late(node: number, replies: Replies, sentAt: number, server: string): void {
+    if (this.#log.duplicate(node, server) !== undefined) return;
+    const known = replies ?? this.#batch.served;
+    this.#forEach(({ responses }, index) => {
+      const reply = known[index];
+      if (!(reply instanceof NodeError)) responses.late?.(node, reply, sentAt);
+    });
+  }
+
+  #count(node: number, sentAt: number): void {
+    const servedBy = this.#servedBy;
+    servedBy.add(node, sentAt, this.#quorum);
+    if (servedBy.count === this.#quorum) {
+      this.#forEach(({ responses }) => responses.served?.(servedBy));
+    }
+  }
+
+  /** From now on each answer is passed to each request; also those that no request knows of yet. */
+  #separate(): void {
+    if (!this.#isShared) return;
+    this.#isShared = false;
+    const { count } = this.#servedBy;
+    if (count > 0 && count < this.#quorum) {
+      this.#servedBy.forEach((node, sentAt) => this.#pass(node, this.#batch.served, sentAt));
+    }
+  }
+
+  #pass(node: number, replies: readonly unknown[], sentAt: number): void {
     this.#forEach(({ responses }, index) => {
       const reply = replies[index];
       if (reply instanceof NodeError) responses.failure(node, reply);
       else responses.answer(node, reply, sentAt);
-    });
-  }
-
-  failure(error: NodeError): void {
-    this.#log.ended(this.#node);
-    this.#forEach(({ responses }) => responses.failure(this.#node, error));
-  }
-
-  late(replies: readonly unknown[], sentAt: number, server: string): void {
-    const node = this.#node;
-    if (this.#log.duplicate(node, server) !== undefined) return;
-    this.#forEach(({ responses }, index) => {
-      const reply = replies[index];
-      if (!(reply instanceof NodeError)) responses.late?.(node, reply, sentAt);
     });
   }
 
@@ -102,5 +164,28 @@ export class Delivery implements BatchListener {
       }
     }
     if (thrown.length > 0) throw thrown[0];
+  }
+}
+
+/** A {@link Delivery} to one master. */
+class DeliveryToMaster implements BatchListener {
+  readonly #node: number;
+  readonly #delivery: Delivery;
+
+  constructor(node: number, delivery: Delivery) {
+    this.#node = node;
+    this.#delivery = delivery;
+  }
+
+  answer(replies: Replies, sentAt: number, server: string): void {
+    this.#delivery.answer(this.#node, replies, sentAt, server);
+  }
+
+  failure(error: NodeError): void {
+    this.#delivery.failure(this.#node, error);
+  }
+
+  late(replies: Replies, sentAt: number, server: string): void {
+    this.#delivery.late(this.#node, replies, sentAt, server);
   }
 }

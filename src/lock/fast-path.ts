@@ -24,58 +24,87 @@ const SMALLEST_TOKEN = 10 ** (TOKEN_DIGITS - 1);
 const HEAD = 7;
 
 /**
- * `ARGV` from the second on: how many entries extend, release and acquire, the prefix, the process, whether votes check the
- * guard; then the keys of all entries, then their values, then their details (the ttl in ms; for a release the queueId of the
- * requester), then, if there are waiters among the requesters, their texts.
+ * Sets `votes` and `longest` by the text of the guard. A text that has voted on this connection need not be read again while it
+ * stands, and the replication id is the one in it: it never loses its vote by time.
  */
-const SERVE_ENTRIES = `
-local argv, odd, oddCount = ARGV, {}, 0
+const READ_GUARD = `
+    votes = guard == known and string.find(known, replid, 1, true) ~= nil
+    if votes then longest = tonumber(string.match(known, '^.*:(%d+)$'))
+    else
+      local armed, state, ready, agreed = string.match(guard or '', '^([^:]+):(%a+):%d+:(%d+):%d+:(%d+)$')
+      votes = armed == serverOf(known, replid) and state == 'sure'
+      if votes then longest = tonumber(agreed) end
+      if votes and ready ~= '0' then
+        local time = call('TIME')
+        votes = tonumber(ready) <= time[1] * 1000 + math.floor(time[2] / 1000)
+      end
+      if votes then served = guard end
+    end`;
+
+/** What `ARGV` begins with for a single entry, by its kind. */
+const ALONE = { [RELEASE]: "RELEASE", [ACQUIRE]: "ACQUIRE" };
+
+/**
+ * One acquire or release alone, as a client with little to do sends it: no tables, and few commands. `ARGV` has its kind, the
+ * prefix, the process, whether votes check the guard, the key, the value and the detail.
+ *
+ * A value of another type looks like none to `MGET`: a mark that seems to be missing is looked at again.
+ */
+const SERVE_ALONE = `
+local argv, odd, oddCount, served = ARGV, {}, 0, 1
 local extends, releases, acquires = 0, 0, 0
-if #argv > 2 then extends, releases, acquires = tonumber(argv[2]), tonumber(argv[3]), tonumber(argv[4]) end
+if argv[1] == '${ALONE[ACQUIRE]}' or argv[1] == '${ALONE[RELEASE]}' then
+  local call, try, sub = redis.call, redis.pcall, string.sub
+  local prefix, key, value, ttl, size = argv[2], argv[5], argv[6], argv[7], ${TOKEN_DIGITS}
+  local lock, fence, reserved, token = prefix .. key, prefix .. '@fence:' .. key, prefix .. '${RESERVED}' .. key, sub(value, 1, size)
+  if argv[1] == '${ALONE[ACQUIRE]}' then
+    local found = call('MGET', prefix .. '@node', fence, reserved)
+    local guard, mark, votes, longest = found[1], found[2], true, math.huge
+    if argv[4] == '1' then${READ_GUARD}
+    end
+    local closed
+    if votes and not found[3] and tonumber(ttl) <= longest then
+      if not mark then closed = call('EXISTS', fence, reserved) == 0 and ':0'
+      elseif sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) < token then closed = sub(mark, size + 1) end
+    end
+    local granted = closed and try('SET', lock, value, 'NX', 'PX', ttl)
+    if granted and granted.ok then
+      if try('SET', fence, token .. closed, 'PX', '${RETENTION}').ok then return served end
+      call('DEL', lock)
+    end
+    acquires = 1
+  else
+    local found = call('MGET', lock, fence)
+    local mark = found[2]
+    if found[1] == value and mark and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) <= token
+      and call('EXISTS', prefix .. '${WAITERS}' .. key) == 0 then
+      call('DEL', lock, reserved)
+      try('SET', fence, token .. ':' .. token, 'PX', '${RETENTION}')
+      return 1
+    end
+    releases = 1
+  end
+  odd, oddCount, requests = { 1 }, 1, '[]'
+  argv = { requests, '0', releases, acquires, prefix, argv[3], argv[4], key, value, ttl, known }
+end`;
+
+/**
+ * `ARGV` of several entries, from the second on: how many entries extend, release and acquire, the prefix, the process, whether
+ * votes check the guard; then the keys of all entries, then their values, then their details (the ttl in ms; for a release the
+ * queueId of the requester), then, if there are waiters among the requesters, their texts.
+ */
+const SERVE_ENTRIES = `${SERVE_ALONE}
+if oddCount == 0 and #argv > 2 then extends, releases, acquires = tonumber(argv[2]), tonumber(argv[3]), tonumber(argv[4]) end
 local entries = extends + releases + acquires
-if entries > 0 then
+if oddCount == 0 and entries > 0 then
   local call, try, sub = redis.call, redis.pcall, string.sub
   local prefix, values, details, texts = argv[5], ${HEAD} + entries, ${HEAD} + 2 * entries, ${HEAD} + 3 * entries
   local fencePrefix, reservedPrefix, waitersPrefix = prefix .. '@fence:', prefix .. '${RESERVED}', prefix .. '${WAITERS}'
   local ours, size = extends + releases, ${TOKEN_DIGITS}
-  local votes, longest = true, math.huge
+  local votes, longest, hasTexts = true, math.huge, #argv > texts + 1
   if argv[${HEAD}] == '1' and entries > releases then
     local guard = try('GET', prefix .. '@node')
-    local armed, state, ready, agreed = string.match(type(guard) == 'string' and guard or '', '^([^:]+):(%a+):%d+:(%d+):%d+:(%d+)$')
-    votes = armed == server and state == 'sure'
-    if votes then longest = tonumber(agreed) end
-    if votes and ready ~= '0' then
-      local time = call('TIME')
-      votes = tonumber(ready) <= time[1] * 1000 + math.floor(time[2] / 1000)
-    end
-  end
-  -- One acquire or release alone, as a client with little to do sends it: the same steps without tables.
-  local hasTexts = #argv > texts + 1
-  if entries == 1 and extends == 0 and not hasTexts and argv[1] == '[]' then
-    local key, value, ttl = argv[${HEAD} + 1], argv[values + 1], argv[details + 1]
-    local lock, fence, reserved, token = prefix .. key, fencePrefix .. key, reservedPrefix .. key, sub(value, 1, size)
-    if acquires == 1 then
-      -- A mark of another type is an error, and so a table.
-      local mark, closed = try('GET', fence), nil
-      local isFree = votes and tonumber(ttl) <= longest and call('EXISTS', reserved) == 0
-      if isFree and not mark then closed = ':0'
-      elseif isFree and type(mark) == 'string' and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) < token then
-        closed = sub(mark, size + 1)
-      end
-      local granted = closed and try('SET', lock, value, 'NX', 'PX', ttl)
-      if granted and granted.ok then
-        if try('SET', fence, token .. closed, 'PX', '${RETENTION}').ok then return 1 end
-        call('DEL', lock)
-      end
-    else
-      local mark = try('GET', fence)
-      if try('GET', lock) == value and type(mark) == 'string' and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) <= token
-        and call('EXISTS', waitersPrefix .. key) == 0 then
-        call('DEL', lock, reserved)
-        try('SET', fence, token .. ':' .. token, 'PX', '${RETENTION}')
-        return 1
-      end
-    end
+    if type(guard) ~= 'string' then guard = false end${READ_GUARD}
   end
   local locks, fences, beside, lists, others = {}, {}, {}, {}, {}
   for i = 1, entries do
@@ -148,7 +177,7 @@ if entries > 0 then
       odd[oddCount], before[key] = i, true
     end
   end
-  if oddCount == 0 and argv[1] == '[]' then return 1 end
+  if oddCount == 0 and requests == '[]' then return served end
 end`;
 
 /** The odd entries, by the operations of the general part: pairs of an index and a reply. */
@@ -176,10 +205,12 @@ for n = 1, oddCount do
   oddReplies[2 * n - 1], oddReplies[2 * n] = i, reply
 end`;
 
-/** See {@link SERVE_ENTRIES}. */
-function encode(requests: readonly AnyRequest[]): string[] {
+/** See {@link SERVE_ALONE} and {@link SERVE_ENTRIES}. */
+function encode(requests: readonly AnyRequest[], others: string): string[] {
   const [first] = requests;
-  if (first === undefined) return [];
+  if (first === undefined) return [others];
+  const { names, guarded, requester } = first.args as LockIdentity;
+  const head = [names.prefix, requester.process, guarded ? "1" : "0"];
   const counts = [0, 0, 0];
   const keys: string[] = [];
   const values: string[] = [];
@@ -195,12 +226,17 @@ function encode(requests: readonly AnyRequest[]): string[] {
     details.push(fast?.detail(identity) ?? "");
     if (isWaiter(rank, identity)) waiters += 1;
   }
-  const { names, guarded, requester } = first.args as LockIdentity;
-  const head = [names.prefix, requester.process, guarded ? "1" : "0"];
+  const isAlone = requests.length === 1 && others === NO_OTHERS && waiters === 0;
+  const rank = first.operation.fast?.rank;
+  if (isAlone && (rank === ACQUIRE || rank === RELEASE)) {
+    return [ALONE[rank], ...head, ...keys, ...values, ...details];
+  }
   const texts = waiters === 0 ? NONE : requests.map(textOfWaiter);
-  return [...counts.map(String), ...head, ...keys, ...values, ...details, ...texts];
+  return [others, ...counts.map(String), ...head, ...keys, ...values, ...details, ...texts];
 }
 
+/** No request but entries. */
+const NO_OTHERS = "[]";
 const NONE: readonly string[] = [];
 
 /** Whether the requester has a position: then the general part needs the text of its request. */

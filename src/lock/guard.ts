@@ -72,6 +72,12 @@ export class Guards {
   /** Why the last arming of a master failed. */
   readonly #failures = new Map<number, string>();
   /** The longest ttl that this client wants to ask for, or knows of. */
+  #met(): void {
+    this.#metGuard = true;
+    // Once, so that the masters and this client know each other's longest ttl.
+    if (!this.#introduced) this.#settle();
+  }
+
   #longestTtl: number;
   readonly #closing = new AbortController();
   #settling: Promise<void> | undefined;
@@ -124,12 +130,15 @@ export class Guards {
       this.#settle();
       return;
     }
-    this.#metGuard = true;
-    // Once, so that the masters and this client know each other's longest ttl.
-    if (!this.#introduced) this.#settle();
+    this.#met();
     if (status === "quarantined" && "remaining" in reply) {
       this.#quarantines.note(node, reply.remaining);
     }
+  }
+
+  /** Masters have served a request by the fast path, so they have voted. */
+  onServed(): void {
+    if (this.enabled) this.#met();
   }
 
   /** Milliseconds for which a master gives no vote, as far as known; `undefined` until the master is armed. */

@@ -1,3 +1,4 @@
+import type { ServedBy } from "../redis/operation.ts";
 import { extendOperation } from "./extend-operation.ts";
 import type { LockContext } from "./lock-context.ts";
 import type { LockIdentity, TimedIdentity } from "./lock-identity.ts";
@@ -36,7 +37,11 @@ export interface LeaseListener {
 export class Lease {
   readonly identity: TimedIdentity;
   readonly #context: LockContext;
-  readonly #leaseEnds: number[];
+  /** What single masters have confirmed; made when it is needed. */
+  #leaseEnds: number[] | undefined;
+  /** What a quorum has confirmed at once, and the ttl that it confirmed. */
+  #servedBy: ServedBy | undefined;
+  #servedTtl = 0;
   #listener: LeaseListener | undefined;
   #validUntil = -Infinity;
   /** For each master: a confirmation that was sent before this time is void, because the master has denied the lock since. */
@@ -45,7 +50,6 @@ export class Lease {
   constructor(context: LockContext, identity: TimedIdentity) {
     this.#context = context;
     this.identity = identity;
-    this.#leaseEnds = context.masters.names.map(never);
   }
 
   /** The ttl that was asked for, in milliseconds. */
@@ -68,18 +72,30 @@ export class Lease {
     this.#listener = listener;
   }
 
+  /** A quorum of masters has confirmed a request. */
+  served(by: ServedBy, ttl: number): void {
+    const isFirst = this.#servedBy === undefined && this.#leaseEnds === undefined;
+    // The usual case: the end of each master matters when one of them denies the lock.
+    const known = isFirst ? undefined : this.#endsOfAll();
+    this.#servedBy = by;
+    this.#servedTtl = ttl;
+    if (known !== undefined) this.#update();
+    else this.#validUntil = leaseEnd(by.since, ttl, this.#context.driftFactor);
+  }
+
   /** A master has confirmed a request that was sent at `sentAt`. */
   confirm(node: number, sentAt: number, ttl: number): void {
-    if (sentAt <= (this.#voidBefore?.[node] ?? -Infinity)) return;
-    const end = leaseEnd(sentAt, ttl, this.#context.driftFactor);
-    if (end > (this.#leaseEnds[node] ?? -Infinity)) this.#setEnd(node, end);
+    this.#confirm(this.#endsOfAll(), node, sentAt, ttl);
+    this.#update();
   }
 
   /** A master has denied the lock in answer to a request that was sent at `sentAt`. */
   revoke(node: number, sentAt: number): void {
     const voidBefore = (this.#voidBefore ??= []);
     voidBefore[node] = Math.max(voidBefore[node] ?? 0, sentAt);
-    this.#setEnd(node, -Infinity);
+    this.#endsOfAll()[node] = -Infinity;
+    this.#servedBy = undefined;
+    this.#update();
     this.#listener?.onShortened();
   }
 
@@ -142,8 +158,26 @@ export class Lease {
     );
   }
 
-  #setEnd(node: number, end: number): void {
-    this.#leaseEnds[node] = end;
-    this.#validUntil = validUntil(this.#leaseEnds, this.#context.masters.quorum);
+  /** The end for each master. */
+  #endsOfAll(): number[] {
+    const { names } = this.#context.masters;
+    const ends = (this.#leaseEnds ??= names.map(never));
+    const by = this.#servedBy;
+    if (by === undefined) return ends;
+    for (let node = 0; node < names.length; node++) {
+      const sentAt = by.sentAt(node);
+      if (sentAt !== undefined) this.#confirm(ends, node, sentAt, this.#servedTtl);
+    }
+    return ends;
+  }
+
+  #confirm(ends: number[], node: number, sentAt: number, ttl: number): void {
+    if (sentAt <= (this.#voidBefore?.[node] ?? -Infinity)) return;
+    const end = leaseEnd(sentAt, ttl, this.#context.driftFactor);
+    ends[node] = Math.max(ends[node] ?? -Infinity, end);
+  }
+
+  #update(): void {
+    this.#validUntil = validUntil(this.#endsOfAll(), this.#context.masters.quorum);
   }
 }

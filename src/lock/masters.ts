@@ -120,22 +120,22 @@ export class Masters {
     const [started, ownStarted] = [this.#started, this.#ownStarted];
     this.#started = [];
     this.#ownStarted = [];
-    const shared = this.#batchesOf(started);
+    const shared = this.#deliver(started, ownStarted.length === 0);
     for (const [node, port] of this.ports.entries()) {
       const own = ownStarted[node];
-      for (const batch of own === undefined ? shared : this.#batchesOf(own)) {
-        port.send(batch, new Delivery(node, batch, this.#log));
+      for (const delivery of own === undefined ? shared : this.#deliver(own, false)) {
+        delivery.send(node, port);
       }
     }
   }
 
-  #batchesOf(requests: readonly AnyRequest[]): Batch[] {
-    const batches: Batch[] = [];
+  #deliver(requests: readonly AnyRequest[], isShared: boolean): Delivery[] {
+    const deliveries: Delivery[] = [];
     for (let from = 0; from < requests.length; from += LARGEST_BATCH) {
       const part =
         requests.length <= LARGEST_BATCH ? requests : requests.slice(from, from + LARGEST_BATCH);
-      batches.push(new Batch(part, this.#options.fastPath));
+      deliveries.push(new Delivery(new Batch(part, this.#options.fastPath), this.#log, isShared));
     }
-    return batches;
+    return deliveries;
   }
 }

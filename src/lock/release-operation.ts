@@ -3,6 +3,7 @@ import { lockAndFence, type LockIdentity } from "./lock-identity.ts";
 import { releaseEntry } from "./fast-path.ts";
 import { KEPT, RESERVED, RETENTION } from "./stored-lock.ts";
 import {
+  FREE,
   formatReleaser,
   parseReservation,
   type Releaser,
@@ -112,5 +113,4 @@ function freed({ keys }: Pick<Releasing, "keys">): ReleaseReply {
   return keys.length === 1 ? FREED : { deleted: keys.length, reservations: keys.map(() => FREE) };
 }
 
-const FREE: ReservationReply = { status: "free", waiting: 0 };
 const FREED: ReleaseReply = { deleted: 1, reservations: [FREE] };

@@ -1,4 +1,5 @@
 import type { Random } from "../random.ts";
+import type { Lock } from "./lock.ts";
 import type { StoredWaiter } from "./wait-list-hooks.ts";
 
 /**
@@ -20,6 +21,11 @@ export function slotName(key: string, slot: number): string {
 /** The names of all slots of a key. */
 export function slotNames(key: string, limit = 1): string[] {
   return Array.from({ length: limit }, (_, slot) => slotName(key, slot));
+}
+
+/** The names of the slots that a lock holds. */
+export function slotNamesOf({ keys, slots }: Pick<Lock, "keys" | "slots">): string[] {
+  return keys.map((key, index) => slotName(key, slots[index] ?? 0));
 }
 
 /** The key of a slot, by its name. */

@@ -1,6 +1,6 @@
 import type { NodeVote } from "../errors.ts";
 import type { NodeError } from "../redis/node-error.ts";
-import type { Responses } from "../redis/operation.ts";
+import type { Responses, ServedBy } from "../redis/operation.ts";
 import type { ExtendReply } from "./extend-operation.ts";
 import type { Lease } from "./lease.ts";
 import type { LockContext } from "./lock-context.ts";
@@ -23,6 +23,8 @@ export interface ReleaseOutcome {
 
 /** Receives for which waiters released keys are reserved. */
 export interface ReservationListener {
+  /** These masters have freed the only key, which has no waiter there. */
+  onFreed(by: ServedBy): void;
   /** What a master reports for each key, in order; also after the release has settled. */
   onReservations(node: number, reservations: readonly ReservationReply[]): void;
 }
@@ -33,13 +35,14 @@ export interface ReservationListener {
  */
 abstract class Tally<O> {
   readonly #names: readonly string[];
-  readonly #votes: NodeVote["vote"][];
+  /** Those of answers of their own; see {@link servedBy} for the others. */
+  #votes: NodeVote["vote"][] | undefined;
   #causes: (string | undefined)[] | undefined;
   #settle: ((outcome: O) => void) | undefined;
+  protected servedBy: ServedBy | undefined;
 
   constructor(names: readonly string[], settle: (outcome: O) => void) {
     this.#names = names;
-    this.#votes = names.map(pending);
     this.#settle = settle;
   }
 
@@ -49,11 +52,15 @@ abstract class Tally<O> {
 
   /** Counts the vote of a master; it replaces an earlier vote of that master. */
   protected note(node: number, vote: NodeVote["vote"], cause?: string): void {
-    this.#votes[node] = vote;
+    (this.#votes ??= [])[node] = vote;
     if (cause !== undefined || this.#causes !== undefined) (this.#causes ??= [])[node] = cause;
+    const outcome = this.#settle && this.decide();
+    if (outcome !== undefined) this.settle(outcome);
+  }
+
+  /** Only the first call counts. */
+  protected settle(outcome: O): void {
     const settle = this.#settle;
-    const outcome = settle && this.decide();
-    if (outcome === undefined) return;
     this.#settle = undefined;
     settle?.(outcome);
   }
@@ -63,35 +70,39 @@ abstract class Tally<O> {
 
   protected count(vote: NodeVote["vote"]): number {
     let counted = 0;
-    for (const cast of this.#votes) if (cast === vote) counted += 1;
+    for (let node = 0; node < this.#names.length; node++) {
+      if (this.#voteOf(node) === vote) counted += 1;
+    }
     return counted;
   }
 
   /** All votes, in the order of the masters. */
   protected report(): NodeVote[] {
-    return this.#votes.map((vote, node) => ({
-      node: this.#names[node] ?? "",
-      vote,
+    return this.#names.map((name, node) => ({
+      node: name,
+      vote: this.#voteOf(node),
       cause: this.#causes?.[node],
     }));
   }
-}
 
-function pending(): NodeVote["vote"] {
-  return "pending";
+  #voteOf(node: number): NodeVote["vote"] {
+    const isServed = this.servedBy?.sentAt(node) !== undefined;
+    return this.#votes?.[node] ?? (isServed ? "granted" : "pending");
+  }
 }
 
 const EXTENDED: ExtendOutcome = { kind: "extended" };
+const TOO_LATE = "the answer came after the lock had ended";
 
 /** The votes on one extend. */
 export class ExtendTally extends Tally<ExtendOutcome> implements Responses<ExtendReply> {
   readonly #context: LockContext;
-  readonly #lease: Pick<Lease, "validUntil" | "confirm" | "revoke">;
+  readonly #lease: Pick<Lease, "validUntil" | "confirm" | "revoke" | "served">;
   readonly #ttl: number;
 
   constructor(
     context: LockContext,
-    lease: Pick<Lease, "validUntil" | "confirm" | "revoke">,
+    lease: Pick<Lease, "validUntil" | "confirm" | "revoke" | "served">,
     ttl: number,
     settle: (outcome: ExtendOutcome) => void,
   ) {
@@ -99,6 +110,20 @@ export class ExtendTally extends Tally<ExtendOutcome> implements Responses<Exten
     this.#context = context;
     this.#lease = lease;
     this.#ttl = ttl;
+  }
+
+  served(by: ServedBy): void {
+    const { clock, guards, masters } = this.#context;
+    guards.onServed();
+    if (clock.now() < this.#lease.validUntil) {
+      this.servedBy = by;
+      this.#lease.served(by, this.#ttl);
+      return this.settle(EXTENDED);
+    }
+    for (const node of masters.names.keys()) {
+      if (by.sentAt(node) !== undefined) this.note(node, "timed-out", TOO_LATE);
+    }
+    this.settle({ kind: "unconfirmed", votes: this.report() });
   }
 
   answer(node: number, reply: ExtendReply, sentAt: number): void {
@@ -115,7 +140,7 @@ export class ExtendTally extends Tally<ExtendOutcome> implements Responses<Exten
     } else if (status === "too long") {
       this.note(node, "unarmed", `the master did not know of a ttl of ${this.#ttl} ms`);
     } else if (clock.now() >= this.#lease.validUntil) {
-      this.note(node, "timed-out", "the answer came after the lock had ended");
+      this.note(node, "timed-out", TOO_LATE);
     } else {
       this.#lease.confirm(node, sentAt, this.#ttl);
       this.note(node, "granted");
@@ -164,6 +189,12 @@ export class ReleaseTally
 
   get votes(): NodeVote[] {
     return this.report();
+  }
+
+  served(by: ServedBy): void {
+    this.servedBy = by;
+    this.#listener.onFreed(by);
+    this.settle(this);
   }
 
   answer(node: number, { deleted, reservations }: ReleaseReply): void {

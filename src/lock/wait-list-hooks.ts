@@ -63,6 +63,9 @@ export type ReservationReply =
   /** The key is free and not reserved; `waiting` counts waiters of skipped queues. */
   | { readonly status: "free"; readonly waiting: number };
 
+/** A free key without waiters. */
+export const FREE: ReservationReply = { status: "free", waiting: 0 };
+
 /** Reads a reply of the hook `onRelease`. */
 export function parseReservation(raw: unknown): ReservationReply {
   const [status, first, second, third, fourth, fifth] = Array.isArray(raw)

@@ -8,9 +8,14 @@ import {
   type OnApplicationShutdown,
 } from "@nestjs/common";
 import { DiscoveryModule, DiscoveryService } from "@nestjs/core";
-import { refuseUnknownOptions, requireObject, wrongOption } from "../check-options.ts";
+import {
+  refuseUnknownOptions,
+  refuseValue,
+  requireFunction,
+  requireObject,
+  wrongOption,
+} from "../check-options.ts";
 import type { LockRules } from "../config/index.ts";
-import { LockConfigError } from "../errors.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
 import { engineOf, Redlock } from "../redlock/redlock.ts";
 import { type Made, makeWrap, WRAP } from "./wrap.ts";
@@ -58,11 +63,11 @@ export class RedlockModule implements OnApplicationShutdown {
     this.#discovery = discovery;
     const modules = discovery.getProviders().filter(({ metatype }) => metatype === RedlockModule);
     if (modules.length > 1) {
-      throw new LockConfigError({
-        path: "RedlockModule",
-        found: `${modules.length} calls of forRoot or forRootAsync`,
-        expected: "one: the module serves all others",
-      });
+      refuseValue(
+        "RedlockModule",
+        `${modules.length} calls of forRoot or forRootAsync`,
+        "one: the module serves all others",
+      );
     }
   }
 
@@ -143,9 +148,7 @@ function checkAsyncOptions(options: unknown): RedlockModuleAsyncOptions {
     if (given[name] !== undefined && !Array.isArray(given[name]))
       throw wrongOption(name, given[name], "a list");
   }
-  if (typeof given.useFactory !== "function") {
-    const expected = "a function that makes the options of RedlockModule";
-    throw wrongOption("useFactory", given.useFactory, expected);
-  }
+  const expected = "a function that makes the options of RedlockModule";
+  requireFunction("useFactory", given.useFactory, expected);
   return given as RedlockModuleAsyncOptions;
 }

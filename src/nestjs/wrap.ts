@@ -1,9 +1,9 @@
+import { refuseValue } from "../check-options.ts";
 import type { Job } from "bullmq";
 import type { Lock } from "../lock/lock.ts";
 import type { WithLockOptions } from "../bullmq/options.ts";
 import { type LockingProcessor, withLock } from "../bullmq/with-lock.ts";
 import type { Locks } from "../config/index.ts";
-import { LockConfigError } from "../errors.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 
 /** The token of {@link Wrap}; Nest shows its name when the module is missing. */
@@ -24,19 +24,19 @@ export type Made = Pick<Locks, "redlock"> & Partial<Pick<Locks, "wrap">>;
  */
 export function makeWrap(redlock: Redlock, made: Made): Wrap {
   if (made.wrap !== undefined && made.redlock !== redlock) {
-    throw new LockConfigError({
-      path: "Redlock",
-      found: "a Redlock other than that of the rules",
-      expected: "its options beside the rules, in RedlockModule.forRoot",
-    });
+    refuseValue(
+      "Redlock",
+      "a Redlock other than that of the rules",
+      "its options beside the rules, in RedlockModule.forRoot",
+    );
   }
   return (options, processor) => {
     if (options !== undefined) return withLock({ ...options, redlock }, processor);
     if (made.wrap !== undefined) return made.wrap(processor);
-    throw new LockConfigError({
-      path: "rules",
-      found: "none in RedlockModule",
-      expected: "rules that say what @WithLock() without options locks",
-    });
+    return refuseValue(
+      "rules",
+      "none in RedlockModule",
+      "rules that say what @WithLock() without options locks",
+    );
   };
 }

@@ -73,7 +73,7 @@ export async function checkPermissions(
     probe.ask((client) => script.run(client, batch, runId, () => true));
   const returned = await permitted(run, refuse("EVALSHA"));
   if (returned === undefined) return refusals;
-  for (const [index, reply] of batch.replies(returned).entries()) {
+  for (const [index, reply] of batch.replies(returned)?.entries() ?? []) {
     if (!(reply instanceof NodeError)) continue;
     const what = requests[index]?.operation.name ?? "";
     const only = FOR_LOOKING.includes(what) ? ({ onlyForLooking: true } as const) : {};

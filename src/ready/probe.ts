@@ -44,9 +44,9 @@ export class Probe {
     const { clock, patience } = this.#options;
     const client = (this.#client ??= this.#connect());
     return new Promise((resolve, reject) => {
-      const timer = clock.timer(patience, () =>
-        reject(new ProbeError(false, `no answer within ${patience} ms`)),
-      );
+      const error = new ProbeError(false, `no answer within ${patience} ms`);
+      // In a busy process an answer may have arrived unread: Node reads it before it runs immediates.
+      const timer = clock.timer(patience, () => setImmediate(reject, error));
       client
         .then(question)
         .then(resolve, (error: unknown) => reject(toProbeError(error)))

@@ -1,4 +1,4 @@
-import { checkMs, refuseUnknownOptions, requireObject, wrongOption } from "../check-options.ts";
+import { checkMs, refuseUnknownOptions, requireBoolean, requireObject } from "../check-options.ts";
 import { RedlockClosedError } from "../errors.ts";
 import { onAbort } from "../on-abort.ts";
 import { pause } from "../pause.ts";
@@ -69,7 +69,7 @@ function checkOptions(options: unknown): CheckedOptions {
   requireObject("options", options, "an object of options");
   refuseUnknownOptions("", options, ["strict", "timeout", "queue"]);
   const { strict = false, timeout = DEFAULT_TIMEOUT, queue }: ReadyOptions = options;
-  if (typeof strict !== "boolean") throw wrongOption("strict", strict, "true or false");
+  requireBoolean("strict", strict);
   return {
     strict,
     timeout: checkMs("timeout", timeout, SHORTEST_TIMEOUT, LONGEST_TIMEOUT),

@@ -4,6 +4,9 @@ import type { AnyRequest, FastPath } from "./operation.ts";
 /** The status that a script gives to an operation whose Lua raised an error. */
 export const FAILED = "ERROR";
 
+/** The reply to each request of a batch, or the error in its place; `undefined` when the fast path has served all of them. */
+export type Replies = readonly unknown[] | undefined;
+
 /**
  * Requests that travel together as one script call, to one master or to all of them. The script call is written once, and
  * replies of the fast path are parsed once, for all masters.
@@ -26,7 +29,7 @@ export class Batch {
     this.requests = this.entries < 2 ? started : sortEntries(started, this.entries);
   }
 
-  /** The arguments of the script, except for the last: the run id of the server process. */
+  /** The arguments of the script, except for the last: what names the server process. */
   get args(): readonly string[] {
     this.#args ??= this.#encode();
     return this.#args;
@@ -52,12 +55,10 @@ export class Batch {
     return this.requests.some(({ operation }) => operation.prompt);
   }
 
-  /**
-   * Reads what a script call has returned.
-   * @returns for each request the reply, or the error that explains why there is none.
-   */
-  replies(returned: unknown): readonly unknown[] {
-    if (returned === 1 && this.entries === this.requests.length) return this.#allServed();
+  /** Reads what a script call has returned. */
+  replies(returned: unknown): Replies {
+    if ((returned === 1 || typeof returned === "string") && this.entries === this.requests.length)
+      return undefined;
     const [odd, replies] = Array.isArray(returned) ? (returned as unknown[]) : [];
     if (!Array.isArray(odd) || !Array.isArray(replies)) return this.requests.map(unknownReply);
     const oddReplies = new Map<number, unknown>();
@@ -70,20 +71,19 @@ export class Batch {
     });
   }
 
-  #encode(): string[] {
-    const { requests, entries } = this;
-    if (entries === requests.length) return ["[]", ...this.#encodeEntries(requests)];
-    const others = requests.slice(entries).map(({ text }) => text);
-    return [`[${others.join()}]`, ...this.#encodeEntries(requests.slice(0, entries))];
-  }
-
-  #encodeEntries(served: readonly AnyRequest[]): readonly string[] {
-    return served.length === 0 ? [] : (this.#fastPath?.encode(served) ?? []);
-  }
-
-  #allServed(): readonly unknown[] {
+  /** The replies of a batch whose requests the fast path has all served. */
+  get served(): readonly unknown[] {
     this.#served ??= this.requests.map(servedReply);
     return this.#served;
+  }
+
+  #encode(): string[] {
+    const { requests, entries } = this;
+    const texts = requests.slice(entries).map(({ text }) => text);
+    const others = `[${texts.join()}]`;
+    if (entries === 0) return [others];
+    const served = entries === requests.length ? requests : requests.slice(0, entries);
+    return this.#fastPath?.encode(served, others) ?? [];
   }
 }
 
@@ -111,14 +111,28 @@ function isSorted(requests: readonly AnyRequest[]): boolean {
   return true;
 }
 
+/** Lengths below this are written once. */
+const MOST_LENGTH_LINES = 256;
+
 /** @see https://redis.io/docs/latest/develop/reference/protocol-spec/ */
 function writeCall(sha: string, args: readonly string[]): string {
-  const head = `*${args.length + 4}\r\n$7\r\nEVALSHA\r\n$${sha.length}\r\n${sha}\r\n$1\r\n0\r\n`;
-  let text = head;
-  for (const arg of args) text += `$${arg.length}\r\n${arg}\r\n`;
+  const head = `*${args.length + 4}\r\n$7\r\nEVALSHA\r\n$${sha.length}\r\n${sha}\r\n$1\r\n0`;
+  const parts = [head];
+  for (const arg of args) parts.push(lengthLine(arg.length), arg);
+  parts.push("\r\n");
+  // One text without the pieces that adding to it would leave.
+  const text = parts.join("");
   // Counting the bytes of the whole once shows whether all of it is ASCII, as it nearly always is.
   if (Buffer.byteLength(text) === text.length) return text;
-  return head + args.map(bulk).join("");
+  return `${head}\r\n${args.map(bulk).join("")}`;
+}
+
+const lengthLines: string[] = [];
+
+/** The end of one argument, and the length of the next one. */
+function lengthLine(length: number): string {
+  if (length >= MOST_LENGTH_LINES) return `\r\n$${length}\r\n`;
+  return (lengthLines[length] ??= `\r\n$${length}\r\n`);
 }
 
 /** A bulk string of the protocol. */

@@ -51,6 +51,8 @@ export class Master implements NodePort {
   readonly #written = new WeakSet<Batch>();
   #closed = false;
   #server: ServerProcess = { id: "", startedAt: undefined };
+  /** Names the server process to the script; see {@link Script.run}. */
+  #known = "";
   #startedAt: number | undefined;
   #upSince: number | undefined;
 
@@ -182,7 +184,7 @@ export class Master implements NodePort {
   #send(client: Redis, batch: Batch, listener: BatchListener): void {
     const sent = this.#inFlight.start(batch, listener);
     this.#script
-      .run(client, batch, this.#server.id, () => !sent.overdue)
+      .run(client, batch, this.#known, () => !sent.overdue)
       .then(
         (returned) => this.#answered(sent, returned),
         (error: unknown) => this.#failed(sent, error),
@@ -191,16 +193,14 @@ export class Master implements NodePort {
 
   #answered(sent: Sent, returned: unknown): void {
     if (!this.#end(sent)) return;
+    if (typeof returned === "string") this.#known = returned;
     const { batch, listener, sentAt, overdue } = sent;
     const replies = batch.replies(returned);
     let cause: string | undefined;
-    // 1 means that the fast path has served all requests.
-    if (returned !== 1) {
-      for (const [index, reply] of replies.entries()) {
-        if (!(reply instanceof NodeError) || reply.failure !== "unreachable") continue;
-        cause = reply.message;
-        this.#outbox.keepReleases(batch.requests.slice(index, index + 1));
-      }
+    for (const [index, reply] of replies?.entries() ?? []) {
+      if (!(reply instanceof NodeError) || reply.failure !== "unreachable") continue;
+      cause = reply.message;
+      this.#outbox.keepReleases(batch.requests.slice(index, index + 1));
     }
     if (overdue) listener.late(replies, sentAt, this.#server.id);
     else listener.answer(replies, sentAt, this.#server.id);
@@ -233,6 +233,7 @@ export class Master implements NodePort {
 
   #wentUp(server: ServerProcess): void {
     this.#server = server;
+    this.#known = server.id;
     this.#upSince = this.#options.clock.now();
     this.#outbox.repeatReleases(IGNORED);
     this.#options.onUp();

@@ -1,4 +1,4 @@
-import { Batch } from "./batch.ts";
+import { Batch, type Replies } from "./batch.ts";
 import { NodeError } from "./node-error.ts";
 import { Request, type Operation } from "./operation.ts";
 
@@ -6,15 +6,16 @@ import { Request, type Operation } from "./operation.ts";
 export interface BatchListener {
   /**
    * The master answered in time.
-   * @param replies for each request the reply, or a {@link NodeError} that explains why there is none.
+   * @param replies for each request the reply, or a {@link NodeError} that explains why there is none; `undefined` when the
+   * fast path has served all of them.
    * @param sentAt clock time *before* the batch was written: the master cannot have executed it earlier.
    * @param server names the server process that answered, anew after each restart; empty when the server hides it.
    */
-  answer(replies: readonly unknown[], sentAt: number, server: string): void;
+  answer(replies: Replies, sentAt: number, server: string): void;
   /** The master gave no answer that counts before the deadline. */
   failure(error: NodeError): void;
   /** As {@link answer}, after the deadline had passed. */
-  late(replies: readonly unknown[], sentAt: number, server: string): void;
+  late(replies: Replies, sentAt: number, server: string): void;
 }
 
 /** One lock master as the lock sees it. The real implementation is `Master`; simulations bring their own. */
@@ -58,7 +59,8 @@ export function askNode<A, R>(
 ): Promise<Answer<R>> {
   return new Promise((resolve, reject) => {
     port.send(new Batch([new Request(operation, args)]), {
-      answer: ([reply], sentAt, server) => {
+      answer: (replies, sentAt, server) => {
+        const reply = replies?.[0];
         if (reply instanceof NodeError) reject(reply);
         else resolve({ reply: reply as R, sentAt, server });
       },

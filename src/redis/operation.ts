@@ -46,16 +46,35 @@ export interface FastEntry<A> {
  * operation executes it.
  */
 export interface FastPath {
-  /** Lua that serves entries. It returns 1 if no entry is odd and there is no other request. */
+  /**
+   * Lua that serves entries. If no entry is odd and there is no other request, it returns 1, or a text that begins with the
+   * run id and a dot: that text then stands for the run id, as `known`, in the next calls on the same connection.
+   */
   readonly lua: string;
   /** Lua that executes odd entries by `run(name, keys, argv)`, and fills `oddReplies` with pairs of an index and a reply. */
   readonly oddLua: string;
-  /** The arguments for requests that are sorted by rank, from `ARGV[2]` on. */
-  encode(requests: readonly AnyRequest[]): string[];
+  /**
+   * The arguments for requests that are sorted by rank.
+   * @param others the other requests as JSON.
+   */
+  encode(requests: readonly AnyRequest[], others: string): string[];
+}
+
+/** The masters that have served a request by the fast path. It grows while answers arrive. */
+export interface ServedBy {
+  /** When the request was sent to the first of the quorum that served it first. */
+  readonly since: number;
+  /** When the request was sent to a master that has served it; `undefined` for any other master. */
+  sentAt(node: number): number | undefined;
 }
 
 /** Receives the answers to a request: for each master `answer` or `failure`, once, and never before the request is sent. */
 export interface Responses<R> {
+  /**
+   * Stands for the answers of a quorum: each has served the request by the fast path, as the operation says (`served`). Later
+   * answers of that kind are added to `by` without a call, until one of another kind has arrived.
+   */
+  served?(by: ServedBy): void;
   /** The master answered in time. */
   answer(node: number, reply: R, sentAt: number): void;
   /** The master did not answer in time, or its answer does not count. */
@@ -77,7 +96,7 @@ export class Request<A, R> {
     this.operation = operation;
     this.args = args;
     this.responses = responses;
-    this.isEntry = operation.fast?.takes(args) === true;
+    this.isEntry = responses.served !== undefined && operation.fast?.takes(args) === true;
   }
 
   /** The request as JSON, for the operations behind the fast path. It is written once for all masters. */
@@ -90,7 +109,7 @@ export class Request<A, R> {
 /** A request for any operation. */
 export type AnyRequest = Request<unknown, unknown>;
 
-const IGNORED: Responses<unknown> = { answer: () => {}, failure: () => {} };
+const IGNORED: Responses<unknown> = { answer: () => {}, failure: () => {}, served: () => {} };
 
 /** Half of a surrogate pair, as JSON writes it; the JSON reader of Lua refuses it. */
 const LONE_SURROGATE = /\\u[dD][89a-fA-F]/;

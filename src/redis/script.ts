@@ -16,7 +16,7 @@ export interface ScriptSource {
  * An operation that raises an error fails alone. A replica executes no operation: it answers the whole call with a `READONLY`
  * error, also where it is configured to take writes.
  *
- * `server` is the run id, which the connection knows (a restart ends it), and the replication id, which the script
+ * `server` is the run id, which the connection knows as the last of `ARGV` (a restart ends it), and the replication id, which the script
  * reads in each call: a master that becomes a replica, takes the data of another server and is promoted again keeps its run id
  * and its connections, and gets a new replication id. An id that the server hides is `hidden`.
  */
@@ -32,14 +32,17 @@ export function composeScript(
   );
   return {
     fastPath,
-    source: `local replication = redis.call('INFO', 'replication')
+    source: `local replication, known, requests = redis.call('INFO', 'replication'), ARGV[#ARGV], ARGV[1]
 if string.match(replication, 'role:(%a+)') == 'slave' then
   return redis.error_reply('READONLY this server is a replica')
 end
-local runId = ARGV[#ARGV] ~= '' and ARGV[#ARGV] or 'hidden'
 local idAt = string.find(replication, 'master_replid:', 1, true)
-local server = runId .. '.' .. (idAt and string.match(replication, '^%w+', idAt + 14) or 'hidden')
+local replid = idAt and string.match(replication, '^%w+', idAt + 14) or 'hidden'
+local function serverOf(known, replid)
+  return (string.match(known, '^[^.]+') or 'hidden') .. '.' .. replid
+end
 ${fastPath?.lua.trim() ?? ""}
+local server = serverOf(known, replid)
 ${prelude.trim()}
 local function execute(name, keys, argv)
 ${branches.join("\n")}
@@ -54,7 +57,7 @@ end
 local oddReplies = {}
 ${fastPath?.oddLua.trim() ?? ""}
 local replies = {}
-for index, call in ipairs(cjson.decode(ARGV[1])) do replies[index] = run(call[1], call[2], call[3]) end
+for index, call in ipairs(cjson.decode(requests)) do replies[index] = run(call[1], call[2], call[3]) end
 return { oddReplies, replies }`,
   };
 }
@@ -79,27 +82,27 @@ export class Script {
 
   /**
    * Runs the script by its hash. If the server does not know the hash and `stillWanted` returns true, runs it by its source.
-   * @param runId names the server process.
+   * @param known names the server process: its run id, or the last text that a call has returned.
    */
-  run(client: Redis, batch: Batch, runId: string, stillWanted: () => boolean): Promise<unknown> {
-    return this.#evalsha(client, batch, runId).catch((error: unknown) => {
+  run(client: Redis, batch: Batch, known: string, stillWanted: () => boolean): Promise<unknown> {
+    return this.#evalsha(client, batch, known).catch((error: unknown) => {
       const unknown = error instanceof Error && error.message.startsWith("NOSCRIPT");
       if (!unknown || !stillWanted()) throw error;
-      return client.eval(this.#source, 0, ...batch.args, runId);
+      return client.eval(this.#source, 0, ...batch.args, known);
     });
   }
 
-  #evalsha(client: Redis, batch: Batch, runId: string): Promise<unknown> {
+  #evalsha(client: Redis, batch: Batch, known: string): Promise<unknown> {
     // A client of another copy of ioredis may expect another class of commands.
     if (!(client instanceof Redis)) {
-      return (client as Redis).evalsha(this.#sha, 0, ...batch.args, runId);
+      return (client as Redis).evalsha(this.#sha, 0, ...batch.args, known);
     }
-    // The batch is written once for all masters; the run id of the server, as the last argument, is not part of it.
+    // The batch is written once for all masters; what names the server, as the last argument, is not part of it.
     const text = batch.written(this.#sha);
     const written =
       text.length <= LONGEST_TEXT
-        ? text + bulk(runId)
-        : Buffer.concat([batch.bytes(this.#sha), Buffer.from(bulk(runId))]);
+        ? text + bulk(known)
+        : Buffer.concat([batch.bytes(this.#sha), Buffer.from(bulk(known))]);
     return client.sendCommand(new WrittenCommand(written)) as Promise<unknown>;
   }
 }

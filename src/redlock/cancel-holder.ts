@@ -1,4 +1,5 @@
 import type { Holder } from "../errors.ts";
+import { slotName } from "../lock/slots.ts";
 import { printable } from "../printable.ts";
 import { positionOf } from "../waiters/waiter.ts";
 import type { Engine } from "./engine.ts";
@@ -7,20 +8,34 @@ import { inspectKey } from "./inspect.ts";
 /** A holder gives way to later positions only: an operator's request counts as the latest. */
 const LATEST_POSITION = positionOf(Infinity, "~operator", "");
 
+/** Which holders to ask. */
+export interface CancelOptions {
+  /** Of a key with a limit: the slot whose holder is asked, from 0. @defaultValue all holders */
+  slot?: number | undefined;
+}
+
 /**
- * Asks the holder of a key to stop.
- * @returns the holder that was asked.
+ * Asks the holders of a key to stop.
+ * @returns the holders that were asked.
  * @throws {LockUnavailableError} when no quorum answers.
  */
-export async function cancelHolder(
+export async function cancelHolders(
   { context, cancelRequests }: Engine,
   key: string,
   by: string,
-): Promise<Holder | undefined> {
-  const { holder } = await inspectKey(context, key);
-  if (holder?.fencingToken === undefined) return undefined;
-  cancelRequests.ask({ key, holder }, LATEST_POSITION, printable(by));
-  // Masters answer in order: after this answer, they have the request.
-  await inspectKey(context, key);
-  return holder;
+  slot: number | undefined,
+): Promise<Holder[]> {
+  const { holders } = await inspectKey(context, key);
+  const asked = holders.filter((holder) => {
+    const isMeant = slot === undefined || slot === (holder.slot ?? 0);
+    // Another program cannot be asked.
+    return isMeant && holder.fencingToken !== undefined;
+  });
+  for (const { slot, fencingToken } of asked) {
+    const name = slotName(key, slot ?? 0);
+    cancelRequests.ask(name, fencingToken, LATEST_POSITION, printable(by));
+  }
+  // Masters answer in order: after this answer, they have the requests.
+  if (asked.length > 0) await inspectKey(context, key);
+  return asked;
 }

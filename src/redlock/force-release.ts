@@ -62,8 +62,8 @@ export async function forceRelease(
   if (token === undefined || owner === undefined || token !== (options.fencingToken ?? token)) {
     return { ...found, outcome: "not-removed" };
   }
-  cancelRequests.ask({ key, holder }, NO_POSITION, reason);
   const name = slotName(key, holder?.slot ?? 0);
+  cancelRequests.ask(name, token, NO_POSITION, reason);
   const handOver = waitLists.handOver([name], token, 0, false);
   const { masters, names, process } = context;
   const releasing = {
@@ -96,10 +96,10 @@ export async function forceRelease(
 /** The reason with which the lock of a holder was removed, as far as masters know; `undefined` when it was not. */
 export async function reasonOfRemoval(
   { context: { masters, names } }: Engine,
-  keys: readonly string[],
+  slots: readonly string[],
   fencingToken: number,
 ): Promise<string | undefined> {
-  const asked = keys.map((key) => masters.gatherAll(requestOperation, { names, key }));
+  const asked = slots.map((key) => masters.gatherAll(requestOperation, { names, key }));
   for (const reply of (await Promise.all(asked)).flat()) {
     if (reply === undefined || reply instanceof NodeError) continue;
     if (reply.token === fencingToken && reply.position === NO_POSITION) return reply.by;

@@ -1,5 +1,5 @@
-import { requireText } from "../check-options.ts";
-import { type Holder, LockConfigError } from "../errors.ts";
+import { refuseValue, requireText } from "../check-options.ts";
+import { type Holder } from "../errors.ts";
 import { hostName } from "../host-name.ts";
 import { normaliseKey } from "../keys/normalise.ts";
 import { printable } from "../printable.ts";
@@ -31,7 +31,7 @@ export function checkReason(reason: unknown): string {
   const expected = "a reason for people, such as a migration";
   requireText("reason", reason, expected);
   if (reason.trim() === "") {
-    throw new LockConfigError({ path: "reason", found: "an empty text", expected });
+    refuseValue("reason", "an empty text", expected);
   }
   return printable(reason.trim());
 }
@@ -50,11 +50,11 @@ export async function holdKey(
   const holder = `an operator on ${hostName()} (hold): ${checkReason(reason)}`;
   const { limit } = await surveyKey(context, normaliseKey(key));
   if (limit > 1) {
-    throw new LockConfigError({
-      path: "key",
-      found: `a key with a limit of ${limit}`,
-      expected: "a key without a limit: a hold takes one slot, and jobs would run in the others",
-    });
+    refuseValue(
+      "key",
+      `a key with a limit of ${limit}`,
+      "a key without a limit: a hold takes one slot, and jobs would run in the others",
+    );
   }
   const queueId = `~${context.process}`;
   const position = positionOf(clock.wall(), queueId, random.owner());

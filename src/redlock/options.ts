@@ -1,6 +1,5 @@
-import { refuseUnknownOptions, requireObject, wrongOption } from "../check-options.ts";
+import { refuseUnknownOptions, refuseValue, requireObject, wrongOption } from "../check-options.ts";
 import { readOption } from "../data-option.ts";
-import { LockConfigError } from "../errors.ts";
 import type { RedlockWarning } from "../events.ts";
 import { abortMargin, drift, grantPatience } from "../lock/validity.ts";
 import { checkTelemetry, type RedlockTelemetry } from "./telemetry.ts";
@@ -117,7 +116,7 @@ function checkNodes(nodes: unknown): void {
   }
   if (typeof nodes === "string") {
     const expected = "a list of URLs: split it at its commas";
-    throw new LockConfigError({ path: "nodes", found: "a text", expected });
+    refuseValue("nodes", "a text", expected);
   }
   for (const [index, node] of Array.isArray(nodes) ? nodes.entries() : [])
     refuseSeveralNodes(`nodes[${index}]`, node);
@@ -127,7 +126,7 @@ function checkNodes(nodes: unknown): void {
 export function refuseSeveralNodes(path: string, node: unknown): void {
   if (typeof node !== "string" || !/,\s*(?:redis|valkey)s?:\/\//i.test(node)) return;
   const found = "several URLs in one text";
-  throw new LockConfigError({ path, found, expected: "one: split it at its commas" });
+  refuseValue(path, found, "one: split it at its commas");
 }
 
 /** Refuses a ttl that ends before healthy masters have answered. */
@@ -140,11 +139,11 @@ export function checkGrantable(
   if (grantPatience(ttl, driftFactor) >= needed) return;
   let shortest = ttl;
   while (grantPatience(shortest, driftFactor) < needed) shortest += 1;
-  throw new LockConfigError({
+  refuseValue(
     path,
-    found: `${ttl}`,
-    expected: `at least ${shortest} ms: a shorter lock would end before its masters have answered`,
-  });
+    `${ttl}`,
+    `at least ${shortest} ms: a shorter lock would end before its masters have answered`,
+  );
 }
 
 /** Checks the heartbeat of a lock, and gives its default. */
@@ -159,11 +158,11 @@ export function checkHeartbeat(
   if (latest < 1) {
     let shortest = ttl;
     while (latestHeartbeat(shortest, { nodeTimeout, driftFactor }) < 1) shortest += 1;
-    throw new LockConfigError({
-      path: "ttl",
-      found: `${ttl}`,
-      expected: `at least ${shortest} ms, or heartbeat: false: a shorter lock would end before it is extended`,
-    });
+    refuseValue(
+      "ttl",
+      `${ttl}`,
+      `at least ${shortest} ms, or heartbeat: false: a shorter lock would end before it is extended`,
+    );
   }
   if (heartbeat === undefined) return Math.min(Math.round(ttl / 3), latest);
   const fits =

@@ -6,7 +6,7 @@ import type { Lock } from "../lock/lock.ts";
 import type { ReadyOptions } from "../ready/ready.ts";
 import type { ReadyReport } from "../ready/report.ts";
 import type { AcquireOptions } from "./acquire-request.ts";
-import { cancelHolder } from "./cancel-holder.ts";
+import { type CancelOptions, cancelHolders } from "./cancel-holder.ts";
 import { Engine } from "./engine.ts";
 import {
   forceRelease,
@@ -124,16 +124,16 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Asks the holder of a key, the oldest one of several, to stop: its signal aborts, and the job fails for good with `cancelled by ...` unless its
+   * Asks the holder of a key to stop, each of several: its signal aborts, and the job fails for good with `cancelled by ...` unless its
    * processor returns all the same. Jobs whose `onConflict` is `"cancelInProgress"`, or a function, take the request;
    * other holders go on.
    * @param by names the operator and the reason, for people.
-   * @returns the holder that was asked; `undefined` when the key is free. Whether it stops shows only later.
+   * @returns the holders that were asked; none when the key is free. Whether they stop shows only later.
    * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
    */
-  async cancel(key: string, by: string): Promise<Holder | undefined> {
+  async cancel(key: string, by: string, { slot }: CancelOptions = {}): Promise<Holder[]> {
     this.#engine.assertOpen();
-    return await cancelHolder(this.#engine, normaliseKey(key), by);
+    return await cancelHolders(this.#engine, normaliseKey(key), by, slot);
   }
 
   /**

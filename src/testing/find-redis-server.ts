@@ -1,11 +1,10 @@
 import { refuseUnknownOptions } from "../check-options.ts";
 import { fetchDebianPackages } from "./debian-packages.ts";
-import { installWithHomebrew } from "./homebrew.ts";
 import { lookInUsualPlaces, lookOnPath, takeNamedServer } from "./installed-servers.ts";
 import { NoRedisServerError, type SearchAttempt } from "./no-redis-server-error.ts";
 import type { RedisServer } from "./redis-server.ts";
 import type { Search, Step } from "./search.ts";
-import { lookInCache, readOsRelease } from "./server-cache.ts";
+import { lookInCache } from "./server-cache.ts";
 
 const USUAL_PLACES = [
   "/usr/bin",
@@ -19,8 +18,10 @@ const STEPS: readonly (readonly [name: string, take: Step])[] = [
   ["the usual places", lookInUsualPlaces],
   ["the cache of an earlier run (BULLMQ_REDLOCK_CACHE)", lookInCache],
   ["the Debian packages", fetchDebianPackages],
-  ["Homebrew", installWithHomebrew],
 ];
+
+const REMEDY =
+  "install redis or valkey by the package manager of this system, or set BULLMQ_REDLOCK_REDIS_BIN to the path of a server";
 
 /** Options of {@link findRedisServer}. */
 export interface FindRedisServerOptions {
@@ -38,9 +39,9 @@ export interface FindRedisServerOptions {
  * In this order: the binary that `BULLMQ_REDLOCK_REDIS_BIN` names; PATH; the usual places; the cache
  * of an earlier run (`BULLMQ_REDLOCK_CACHE`, else `~/.cache/bullmq-redlock`); the packages of this
  * Debian or Ubuntu, unpacked into the cache without root and without installing them (not with
- * `BULLMQ_REDLOCK_INSTALL=0`); `brew install valkey` (only with `BULLMQ_REDLOCK_INSTALL=brew`).
+ * `BULLMQ_REDLOCK_INSTALL=0`).
  *
- * @throws NoRedisServerError which lists every step and the remedy for this system.
+ * @throws NoRedisServerError which lists every step and the remedy.
  */
 export async function findRedisServer(options: FindRedisServerOptions = {}): Promise<RedisServer> {
   refuseUnknownOptions("", options, ["env", "places", "onProgress"]);
@@ -54,29 +55,9 @@ export async function findRedisServer(options: FindRedisServerOptions = {}): Pro
     if (typeof found !== "string") return found;
     attempts.push({ step, reason: found });
   }
-  throw new NoRedisServerError(attempts, await findRemedy());
+  throw new NoRedisServerError(attempts, REMEDY);
 }
 
 function describeFailure(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-const REMEDIES: Record<string, string> = {
-  debian: "sudo apt-get install redis-server",
-  ubuntu: "sudo apt-get install redis-server",
-  fedora: "sudo dnf install valkey",
-  rhel: "sudo dnf install valkey",
-  alpine: "apk add valkey",
-  arch: "sudo pacman -S valkey",
-  suse: "sudo zypper install valkey",
-};
-
-async function findRemedy(): Promise<string> {
-  const or = "or set BULLMQ_REDLOCK_REDIS_BIN to the path of a server";
-  if (process.platform === "darwin") return `brew install valkey (${or})`;
-  if (process.platform === "win32") return `run the tests in WSL; Redis does not run on Windows`;
-  const { ID = "", ID_LIKE = "" } = await readOsRelease();
-  const known = [ID, ...ID_LIKE.split(" ")].find((name) => name in REMEDIES);
-  const install = known === undefined ? "install redis or valkey" : REMEDIES[known];
-  return `${install} (${or})`;
 }

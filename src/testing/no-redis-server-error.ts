@@ -12,7 +12,7 @@ export class NoRedisServerError extends Error {
   readonly code = "ERR_REDLOCK_NO_SERVER";
   /** Every step tried, in order. @internal */
   readonly attempts: readonly SearchAttempt[];
-  /** The remedy on this system: a command, or a sentence. */
+  /** What to do, in a sentence. */
   readonly remedy: string;
 
   /** @internal */

@@ -10,7 +10,7 @@ export interface RedisServer {
   /** Such as `7.0.15`. */
   version: string;
   /** Where it comes from. */
-  source: "environment" | "path" | "usual-place" | "cache" | "debian-packages" | "homebrew";
+  source: "environment" | "path" | "usual-place" | "cache" | "debian-packages";
   /** Environment variables it needs, over those of this process. */
   env: Record<string, string>;
 }

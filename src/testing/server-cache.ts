@@ -47,7 +47,7 @@ async function shelfFolder(search: Search): Promise<string> {
 }
 
 /** Reads `/etc/os-release`; empty where there is none. */
-export async function readOsRelease(): Promise<Record<string, string>> {
+async function readOsRelease(): Promise<Record<string, string>> {
   const text = await readFile("/etc/os-release", "utf8").catch(() => "");
   const pairs = [...text.matchAll(/^([A-Z_]+)="?([^"\n]*)"?$/gm)];
   return Object.fromEntries(pairs.map(([, name = "", value = ""]) => [name, value]));

@@ -3,6 +3,7 @@ import type { Names } from "../lock/stored-lock.ts";
 
 /** A request to a holder to stop. */
 export interface CancelRequest {
+  /** The name of the slot that the holder holds. */
   readonly key: string;
   /** The fencing token of the holder that is asked. */
   readonly token: number;

@@ -10,7 +10,8 @@ import { SUBSCRIBING } from "./reservation-messages.ts";
 
 /** A holder that stops when a later job asks. */
 export interface CancellableLock {
-  readonly keys: readonly string[];
+  /** The names of the slots that it holds. */
+  readonly slots: readonly string[];
   readonly fencingToken: number;
   readonly position: string;
   /** Milliseconds between two checks for a request whose message was lost. */
@@ -32,16 +33,11 @@ export class CancelRequests {
     this.#timers = new TimerHeap(context.clock);
   }
 
-  /** Asks the holder that was met to stop for `position`. A holder of another program is not asked. */
-  ask(
-    met: { key: string; holder: { fencingToken: number | undefined } | undefined },
-    position: string,
-    by: string,
-  ): void {
-    const token = met.holder?.fencingToken;
+  /** Asks the holder of a slot to stop for `position`. A holder without a token, of another program, is not asked. */
+  ask(slot: string, token: number | undefined, position: string, by: string): void {
     if (token === undefined) return;
     const { masters, names } = this.#context;
-    const request = { names, key: met.key, token, position, by };
+    const request = { names, key: slot, token, position, by };
     masters.broadcast(cancelOperation, request);
   }
 
@@ -101,15 +97,15 @@ class Watch implements Task {
   }
 
   receive({ key, token, position, by }: CancelRequest): void {
-    const { keys, fencingToken, position: own } = this.#holder;
-    if (token === fencingToken && keys.includes(key) && position > own) this.#stop(by);
+    const { slots, fencingToken, position: own } = this.#holder;
+    if (token === fencingToken && slots.includes(key) && position > own) this.#stop(by);
   }
 
   /** {@link Task} */
   run(now: number): void {
     this.due = now + this.#holder.interval;
     const { masters, names } = this.#context;
-    for (const key of this.#holder.keys) {
+    for (const key of this.#holder.slots) {
       const answer = (_: number, request: CancelRequest | undefined): void => {
         if (request !== undefined) this.receive(request);
       };

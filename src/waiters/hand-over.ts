@@ -1,5 +1,6 @@
 import type { LockContext } from "../lock/lock-context.ts";
-import type { ReservationReply } from "../lock/wait-list-hooks.ts";
+import type { ServedBy } from "../redis/operation.ts";
+import { FREE, type ReservationReply } from "../lock/wait-list-hooks.ts";
 import type { KeyWatcher } from "./key-watcher.ts";
 import { ReservationTally } from "./reservation-tally.ts";
 
@@ -17,7 +18,9 @@ export class HandOver {
   readonly #released: Released;
   readonly #watcherOf: (key: string) => KeyWatcher;
   readonly #askedAt: number;
-  /** The answers so far, while no key seems to have a waiter. */
+  /** Masters that have freed the only key, and know of no waiter. */
+  #freedBy: ServedBy | undefined;
+  /** The other answers so far, while no key seems to have a waiter. */
   #early: (readonly ReservationReply[] | undefined)[] | undefined;
   /** For each key that has waiters. */
   #tallies: (ReservationTally | undefined)[] | undefined;
@@ -30,6 +33,10 @@ export class HandOver {
     this.#released = released;
     this.#watcherOf = watcherOf;
     this.#askedAt = context.clock.now();
+  }
+
+  onFreed(by: ServedBy): void {
+    this.#freedBy = by;
   }
 
   /** A master has released the keys. */
@@ -57,8 +64,9 @@ export class HandOver {
       askedAt: this.#askedAt,
     });
     (this.#tallies ??= [])[index] = tally;
-    for (const [node, reservations] of this.#early?.entries() ?? []) {
-      const before = reservations?.[index];
+    for (const node of this.#context.masters.names.keys()) {
+      const isFreed = this.#freedBy?.sentAt(node) !== undefined;
+      const before = this.#early?.[node]?.[index] ?? (isFreed ? FREE : undefined);
       if (before !== undefined) void this.#note(index, tally, node, before);
     }
     return tally;

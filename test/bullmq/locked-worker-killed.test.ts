@@ -1,8 +1,8 @@
-import { fork } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
+import { forkProgram } from "../support/program.ts";
 import { useBench } from "./support.ts";
 
 const PROGRAM = fileURLToPath(new URL("programs/locked-worker.ts", import.meta.url));
@@ -18,8 +18,7 @@ async function orphan(does: string): Promise<Socket> {
   const { port: room } = server.address() as AddressInfo;
   const connected = once(server, "connection");
   const task = { queueUrl: bench.queueUrl, masterUrls: bench.masterUrls, file: FILE.href };
-  const worker = fork(PROGRAM, [JSON.stringify(task)], { execArgv: ["--import", "tsx"] });
-  onTestFinished(() => void worker.kill("SIGKILL"));
+  const worker = await forkProgram(PROGRAM, task);
   await bench.queue().add("charge", { account: "a", does, room });
   const [socket] = (await connected) as [Socket];
   // The other end of a process that was killed resets the connection.

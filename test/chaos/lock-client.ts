@@ -96,6 +96,11 @@ const PEERS = {
     (await import("../../bench/src/contenders/redis-semaphore.ts")).openRedisSemaphore,
 };
 
+/** Whether a contender is another library. */
+export function isPeer(contender: Contender): contender is keyof typeof PEERS {
+  return contender in PEERS;
+}
+
 async function openPeer(
   name: keyof typeof PEERS,
   urls: readonly string[],

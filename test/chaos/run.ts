@@ -112,7 +112,7 @@ async function runOn(
     folder,
     socket,
   }));
-  await using crew = new Crew(tasks, journal);
+  await using crew = await Crew.start(tasks, journal);
   await crew.allWork();
   using nemesis = new Nemesis({ nodes, links, crew });
   const terms = { masters: MASTERS, workers: WORKERS, ms, sweepEvery };

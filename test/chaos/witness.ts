@@ -1,6 +1,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { bundled } from "../support/bundle.ts";
 import type { Verdict } from "./judge.ts";
 
 const PROGRAM = fileURLToPath(new URL("programs/witness.ts", import.meta.url));
@@ -25,7 +26,7 @@ export class Witness implements AsyncDisposable {
   }
 
   static async start(task: WitnessTask): Promise<Witness> {
-    const child = fork(PROGRAM, [JSON.stringify(task)], { execArgv: ["--import", "tsx"] });
+    const child = fork(await bundled(PROGRAM), [JSON.stringify(task)], { execArgv: [] });
     const witness = new Witness(child);
     await witness.#answer();
     return witness;

@@ -2,8 +2,9 @@ import { fork, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import type { HoldTerms } from "../../bench/src/contender.ts";
+import { bundled } from "../support/bundle.ts";
 import { type Journal, monotonic } from "./journal.ts";
-import type { Contender } from "./lock-client.ts";
+import { type Contender, isPeer } from "./lock-client.ts";
 
 /** Milliseconds a worker has to end in good order. */
 const ENDS_WITHIN = 60_000;
@@ -30,16 +31,23 @@ export interface WorkerTask {
 /** Worker processes that can be stopped and killed; one that is gone is followed by another. */
 export class Crew implements AsyncDisposable {
   readonly #tasks: readonly WorkerTask[];
+  readonly #program: Program;
   readonly #journal: Journal;
   readonly #children: ChildProcess[];
   /** Those that were told to end, and whose places are taken. */
   readonly #retired: ChildProcess[] = [];
   #isEnding = false;
 
-  constructor(tasks: readonly WorkerTask[], journal: Journal) {
+  private constructor(tasks: readonly WorkerTask[], program: Program, journal: Journal) {
     this.#tasks = tasks;
+    this.#program = program;
     this.#journal = journal;
     this.#children = tasks.map((task, worker) => this.#start(task, worker));
+  }
+
+  /** Starts a process for each task, all with the same contender and source of jobs. */
+  static async start(tasks: readonly WorkerTask[], journal: Journal): Promise<Crew> {
+    return new Crew(tasks, await programFor(tasks[0]!), journal);
   }
 
   /** Resolves when each has had a lock. */
@@ -108,9 +116,8 @@ export class Crew implements AsyncDisposable {
   }
 
   #start(task: WorkerTask, worker: number): ChildProcess {
-    const name = task.queueUrl === undefined ? "worker" : "job-worker";
-    const program = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url));
-    const child = fork(program, [JSON.stringify(task)], { execArgv: ["--import", "tsx"] });
+    const { path, execArgv } = this.#program;
+    const child = fork(path, [JSON.stringify(task)], { execArgv });
     child.once("exit", () => {
       if (this.#isEnding) return;
       this.#journal.write({ what: "crashed", pid: child.pid ?? 0, at: monotonic() });
@@ -129,6 +136,19 @@ export class Crew implements AsyncDisposable {
     if (child === undefined) throw new RangeError(`no worker ${worker}`);
     return child;
   }
+}
+
+interface Program {
+  readonly path: string;
+  readonly execArgv: string[];
+}
+
+async function programFor({ contender, queueUrl }: WorkerTask): Promise<Program> {
+  const name = queueUrl === undefined ? "worker" : "job-worker";
+  const source = fileURLToPath(new URL(`programs/${name}.ts`, import.meta.url));
+  // The packages of the others are beside their sources.
+  if (isPeer(contender)) return { path: source, execArgv: ["--import", "tsx"] };
+  return { path: await bundled(source), execArgv: [] };
 }
 
 function hasEnded(child: ChildProcess): boolean {

@@ -312,7 +312,7 @@ rules[1] has one key for all jobs of every queue with the name nightly: report
     const { code, out, notes } = await cli(["check-config", file]);
     expect([code, notes]).toEqual([1, ""]);
     expect(out)
-      .toBe(`${file}:1:49  nodes[1]: found \${PASSWORD}, which is not set, expected the environment variable PASSWORD
+      .toBe(`${file}:1:49  nodes[1]: found \${PASSWORD}, which is not set, expected an environment variable with a value
     nodes: [***, ***]
                  ^
 

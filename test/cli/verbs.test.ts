@@ -1,6 +1,6 @@
 import { type Job, Queue, Worker } from "bullmq";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { withLock, type WithLockOptions } from "../../src/index.ts";
+import { getLock, withLock, type WithLockOptions } from "../../src/index.ts";
 import { Gate } from "../bullmq/support.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { cli } from "./run-cli.ts";
@@ -95,6 +95,37 @@ describe("cancel", () => {
     expect(out).toMatch(/^job bull:invoices:\d+ has stopped\n/);
     expect(code).toBe(0);
     expect((await failed).message).toMatch(/^cancelled by .*: wrong customer$/);
+  });
+
+  it("stops each of several holders, or the one in a slot", async () => {
+    const started: number[] = [];
+    const stopped: number[] = [];
+    const options = { onConflict: "cancelInProgress", limit: 3 } as const;
+    const { queue } = serve(options, async (job, signal) => {
+      const slot = getLock(job)?.slot ?? -1;
+      started.push(slot);
+      await new Promise<void>((resolve) => {
+        signal.addEventListener("abort", () => {
+          stopped.push(slot);
+          resolve();
+        });
+      });
+    });
+    await queue.addBulk(["a", "b", "c"].map((name) => ({ name, data: {} })));
+    await expect.poll(() => started.length, { timeout: 10_000 }).toBe(3);
+    const one = await ask("cancel", "account", "--slot", "1", "--json");
+    expect(JSON.parse(one.out)).toMatchObject({
+      holders: [{ slot: 1 }],
+      asked: true,
+      stopped: true,
+    });
+    expect(stopped).toEqual([1]);
+    const none = await ask("cancel", "account", "--slot", "1");
+    expect({ ...none, notes: "" }).toMatchObject({ code: 0, out: "No client holds slot 1.\n" });
+    const others = await ask("cancel", "account");
+    expect(others.out).toMatch(/^(job bull:invoices:\d+ has stopped\n){2}/);
+    expect(others.code).toBe(0);
+    expect(new Set(stopped)).toEqual(new Set([0, 1, 2]));
   });
 
   it("says of a holder that goes on that it was asked in vain, and ends with 1", async () => {

@@ -212,10 +212,9 @@ describe("options beside the rules", () => {
     [{ redlock: 5 }, "redlock: found 5, expected an object of options of a Redlock"],
     [
       { redlock: new Redlock({ nodes: ["redis://a", "redis://b", "redis://c"] }) },
-      "redlock: found a Redlock, expected an object of its options",
+      "redlock: found an object, expected an object of options of a Redlock",
     ],
     [{ environment: 5 }, "environment: found 5, expected an object of texts, such as process.env"],
-    [{ environment: { A: 5 } }, "environment.A: found 5, expected a text"],
   ])("are refused when they are wrong: %j", async (given, message) => {
     const options = given as LocksOptions;
     const rules = { nodes: ["redis://a"], rules: [{ key: "a" }] };

@@ -33,7 +33,9 @@ describe("a request to stop", () => {
       303,
       `key?key=k&asked=${lock.fencingToken}`,
     ]);
-    expect(cancel.mock.calls).toEqual([["k", expect.stringMatching(/^an operator on .+: wrong/)]]);
+    expect(cancel.mock.calls).toEqual([
+      ["k", expect.stringMatching(/^an operator on .+: wrong/), { slot: undefined }],
+    ]);
     const next = `/${response.headers.get("location")}`;
     expect(wordsOf((await page(next)).text)).toContain("was asked to stop, and still has the key");
     await lock.release();

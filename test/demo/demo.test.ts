@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { InputFile, UsageError } from "../../demo/input-file.ts";
 import { readOptions } from "../../demo/options.ts";
 import { expectNothingLeft, findProcesses, foldersOfServers } from "./processes.ts";
-import { killDemos, rowOf, runDemo, startDemo } from "./run-demo.ts";
+import { AS_STARTED, killDemos, rowOf, runDemo, startDemo } from "./run-demo.ts";
 
 const WEBHOOKS =
   process.env.BULLMQ_REDLOCK_WEBHOOKS ??
@@ -100,7 +100,7 @@ describe.concurrent("the demo", { timeout: PATIENCE }, () => {
     const nodes = "nodes: [redis://a, redis://b, redis://c]";
     const rule = '  - { queue: orders, key: "order:{{data.order}}" }';
     const rules = await write("reload.yaml", [nodes, "rules:", rule]);
-    const demo = startDemo(["--input", path, "--config", rules, "--queue", "orders"]);
+    const demo = await startDemo(["--input", path, "--config", rules, "--queue", "orders"]);
     const [, first, second] = await demo.prints(/worker\s+processes\s+(\d+),\s+(\d+)/);
     await write("reload.yaml", [nodes, "rules:", rule, "  - { key: null }"]);
     process.kill(Number(first), "SIGHUP");
@@ -262,16 +262,16 @@ describe.concurrent(
 
 describe.concurrent("nothing is left of a demo", { timeout: PATIENCE }, () => {
   const ends = [
-    ["SIGINT", 130],
-    ["SIGTERM", 143],
-    ["SIGKILL", "SIGKILL"],
+    ["SIGINT", 130, "with the lock"],
+    ["SIGTERM", 143, "without the lock"],
+    ["SIGKILL", "SIGKILL", "without the lock"],
   ] as const;
-  for (const [signal, expected] of ends)
+  for (const [signal, expected, round] of ends)
     test(`that ends by ${signal}`, async () => {
       const tmp = await mkdtemp(join(folder, "tmp-"));
-      const demo = startDemo([], { TMPDIR: tmp });
+      const demo = await startDemo([], { env: { TMPDIR: tmp } });
       const processes = await findProcesses(demo);
-      await demo.prints(/with the lock {2}/);
+      await demo.prints(new RegExp(`${round} {2}`));
       expect(await foldersOfServers(tmp)).toHaveLength(1);
 
       demo.child.kill(signal);
@@ -282,10 +282,11 @@ describe.concurrent("nothing is left of a demo", { timeout: PATIENCE }, () => {
       await expectNothingLeft(processes, tmp);
     });
 
-  test("that ends by itself", async () => {
+  test("that runs as npm start runs it, and ends by itself", async () => {
     const tmp = await mkdtemp(join(folder, "tmp-"));
     const path = await write("one.jsonl", ["{}"]);
-    const demo = startDemo(["--input", path, "--key", "one"], { TMPDIR: tmp });
+    const how = { program: AS_STARTED, env: { TMPDIR: tmp } };
+    const demo = await startDemo(["--input", path, "--key", "one"], how);
     const processes = await findProcesses(demo);
     expect((await demo.ended).code).toBe(0);
     await expectNothingLeft(processes, tmp);
@@ -293,7 +294,7 @@ describe.concurrent("nothing is left of a demo", { timeout: PATIENCE }, () => {
 
   test("one of whose worker processes dies; it says so", async () => {
     const tmp = await mkdtemp(join(folder, "tmp-"));
-    const demo = startDemo([], { TMPDIR: tmp });
+    const demo = await startDemo([], { env: { TMPDIR: tmp } });
     const processes = await findProcesses(demo);
     await demo.prints(/without the lock {2}/);
     process.kill(processes.pids[0]!, "SIGKILL");

@@ -1,8 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { bundled } from "../support/bundle.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
+const MAIN = join(ROOT, "demo/main.ts");
+const WORKER = join(ROOT, "demo/worker.ts");
+/** What `npm start` runs. */
+export const AS_STARTED = ["--import", "tsx", MAIN];
 
 /** A run of the demo, as a process of its own. */
 export interface Demo {
@@ -17,15 +22,19 @@ export interface Demo {
 
 const started = new Set<ChildProcess>();
 
-/** Starts the demo; {@link killDemos} ends it. */
-export function startDemo(args: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Demo {
+/** Starts the demo, bundled unless another program is named; {@link killDemos} ends it. */
+export async function startDemo(
+  args: readonly string[] = [],
+  { env = {}, program }: { env?: NodeJS.ProcessEnv; program?: readonly string[] } = {},
+): Promise<Demo> {
   const {
     npm_lifecycle_event: _script,
     NO_COLOR: _noColor,
     FORCE_COLOR: _force,
     ...own
   } = process.env;
-  const child = spawn(process.execPath, ["--import", "tsx", "demo/main.ts", ...args], {
+  const words = [...(program ?? [await bundled(MAIN, WORKER)]), ...args];
+  const child = spawn(process.execPath, words, {
     cwd: ROOT,
     env: { ...own, ...env },
     stdio: ["ignore", "pipe", "pipe"],
@@ -57,8 +66,10 @@ export function startDemo(args: readonly string[] = [], env: NodeJS.ProcessEnv =
 }
 
 /** Runs the demo to its end. */
-export async function runDemo(args: readonly string[] = [], env: NodeJS.ProcessEnv = {}) {
-  return await startDemo(args, env).ended;
+export async function runDemo(args: readonly string[] = []) {
+  return await (
+    await startDemo(args)
+  ).ended;
 }
 
 /** Kills what still runs; its servers and workers end with it. */

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { LockUnavailableError, type Redlock } from "../../src/index.ts";
+import { bundled } from "../support/bundle.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { connectRedlock, failureOf, makeProxies, makeRedlock, timed, valuesOf } from "./support.ts";
 
@@ -158,7 +159,7 @@ describe("close()", () => {
   test("lets the process end although a master hangs", async () => {
     nodes.pause(2);
     const program = join(import.meta.dirname, "programs", "linger.ts");
-    const args = ["--import", "tsx", program, ...nodes.urls];
+    const args = [await bundled(program), ...nodes.urls];
     const { stdout } = await promisify(execFile)(process.execPath, args);
     // Not a figure of speed: what holds the process back is a timer of two seconds.
     expect(Number(stdout)).toBeLessThan(1_200);

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { LockLostError, type RedlockEvents, type RedlockWarning } from "../../src/index.ts";
+import { bundled } from "../support/bundle.ts";
 import { redisClient, redisClients, useRedisNodes } from "../support/redis.ts";
 import {
   connectRedlock,
@@ -84,13 +85,13 @@ describe("after close()", () => {
 
   const run = promisify(execFile);
   const program = join(import.meta.dirname, "programs", "use-and-close.ts");
+  const use = async (): Promise<{ stdout: string; stderr: string }> => {
+    const args = [await bundled(program), ...nodes.urls];
+    return await run(process.execPath, args, { timeout: 20_000 });
+  };
 
   test("the process ends by itself", async () => {
-    const { stdout, stderr } = await run(
-      process.execPath,
-      ["--import", "tsx", program, ...nodes.urls],
-      { timeout: 20_000 },
-    );
+    const { stdout, stderr } = await use();
 
     expect(stdout).toBe("closed\n");
     expect(stderr).toBe("");
@@ -99,9 +100,7 @@ describe("after close()", () => {
   test("the process ends by itself although a node hangs", async () => {
     nodes.pause(1);
 
-    const { stdout } = await run(process.execPath, ["--import", "tsx", program, ...nodes.urls], {
-      timeout: 20_000,
-    });
+    const { stdout } = await use();
 
     expect(stdout).toBe("closed\n");
   });

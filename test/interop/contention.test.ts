@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Redis } from "ioredis";
 import { expect, onTestFinished, test } from "vitest";
 import { letPass } from "../hazards/support.ts";
+import { bundled } from "../support/bundle.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { type Dialect, nodeRedlock4, redlockPy, redsync } from "./dialects.ts";
 import { type Peer, packagedPeer, speak } from "./peer.ts";
@@ -77,7 +78,7 @@ test("200 rounds of both kinds of clients on one key have one holder at a time",
 test("two processes, ours and one that runs the package, are never both inside", async () => {
   const clients = redisClients(nodes);
   const redlock = await connectOurs(nodes, { ttl: TTL });
-  const theirs = startPackageProgram();
+  const theirs = await startPackageProgram();
   await theirs.started;
   let rounds = 0;
 
@@ -104,9 +105,9 @@ async function occupy(client: Redis): Promise<void> {
   expect(await client.decr("inside")).toBe(0);
 }
 
-function startPackageProgram() {
+async function startPackageProgram() {
   const path = join(import.meta.dirname, "programs", "package-rounds.ts");
-  const child = spawn(process.execPath, ["--import", "tsx", path, STORED, ...nodes.urls], {
+  const child = spawn(process.execPath, [await bundled(path), STORED, ...nodes.urls], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   onTestFinished(() => void child.kill("SIGKILL"));

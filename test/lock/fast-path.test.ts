@@ -6,6 +6,7 @@ import type { LockIdentity } from "../../src/lock/lock-identity.ts";
 import { extendOperation } from "../../src/lock/extend-operation.ts";
 import { joinOperation } from "../../src/waiters/join-operation.ts";
 import { serveOperation } from "../../src/waiters/serve-operation.ts";
+import { LIVE_RESERVATION, RESERVATION } from "../../src/waiters/wait-list-lua.ts";
 import { lockScript } from "../../src/waiters/script.ts";
 import { releaseOperation } from "../../src/lock/release-operation.ts";
 import { namesUnder } from "../../src/lock/stored-lock.ts";
@@ -206,23 +207,27 @@ it.each(SEEDS)(
   "the fast path decides and stores as the general part does: seed %i",
   async (seed) => {
     const client = redisClient(servers.urls[0]!);
-    const script = new Script(lockScript);
+    const script = new Script({ ...lockScript, source: lockScript.source.replaceAll(SHORT, LONG) });
     await script.load(client);
     let served = 0;
     let calls = 0;
+    let known = "run";
 
     /** A batch on a database of its own. */
     const execute = async (db: number, batch: Batch): Promise<unknown[]> => {
       await client.select(db);
-      const returned = await script.run(client, batch, "run", () => true);
+      // Only the first database has calls that return what is known.
+      const returned = await script.run(client, batch, db === 0 ? known : "run", () => true);
+      if (typeof returned === "string") known = returned;
       calls += batch.requests.length;
       const [odd] = Array.isArray(returned) ? (returned as [unknown[]]) : [[]];
+      // Without an odd entry and another request, no table.
+      const isPlain = batch.entries === batch.requests.length && odd.length === 0;
+      expect(Array.isArray(returned)).toBe(!isPlain);
       if (batch.entries > 0) served += batch.entries - odd.length / 2;
-      return batch
-        .replies(returned)
-        .map((reply) =>
-          reply instanceof NodeError ? reply.reason.replace(/ script: \w+.*$/, "") : reply,
-        );
+      return (batch.replies(returned) ?? batch.served).map((reply) =>
+        reply instanceof NodeError ? reply.reason.replace(/ script: \w+.*$/, "") : reply,
+      );
     };
 
     const steps = fc.sample(step, { numRuns: STEPS, seed });
@@ -265,6 +270,10 @@ it.each(SEEDS)(
   },
   600_000,
 );
+
+/** Reservations last: on a busy machine they must not end between the two executions of a batch. */
+const SHORT = new RegExp(`\\b(${LIVE_RESERVATION}|${RESERVATION})\\b`, "g");
+const LONG = "100000";
 
 const DUMP = `
 local all = {}

@@ -78,8 +78,8 @@ describe("a master", () => {
           expect(error).toMatchObject({ failure: "timed-out" });
           servers.resume(0);
         },
-        late: ([reply]) => {
-          late.push(reply);
+        late: (replies) => {
+          late.push(replies?.[0]);
           resolve();
         },
       });

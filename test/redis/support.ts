@@ -63,6 +63,10 @@ export function push(node: Master, value: string): Promise<number> {
 export function pushAll(node: Master, values: readonly string[]): Promise<readonly unknown[]> {
   const calls = values.map((value) => new Request(append, { key: "list", value }) as AnyRequest);
   return new Promise((answer, failure) => {
-    node.send(new Batch(calls), { answer, failure, late: () => {} });
+    node.send(new Batch(calls), {
+      answer: (replies) => answer(replies ?? []),
+      failure,
+      late: () => {},
+    });
   });
 }

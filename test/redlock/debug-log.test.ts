@@ -59,16 +59,16 @@ it("logs locks, waiters and masters, a line each, under NODE_DEBUG=bullmq-redloc
   expect(lines.filter((line) => !prefix.test(line))).toEqual([]);
   const texts = lines.map((line) => line.replace(prefix, "").replaceAll(/\d{2,}/g, "#"));
   for (const expected of [
-    /^node up: #\.0\.0\.1:#$/,
-    /^node down: #\.0\.0\.1:#: .*ECONNREFUSED/,
-    /^acquired "account:1", fencing token #, after [\d#]+ ms$/,
-    /^conflict of bull:invoices:one: "account:1" is held by an import; it expires in # ms unless/,
-    /^parked bull:invoices:one for # ms: conflict about "account:1"$/,
-    /^released "account:1", fencing token #, held for # ms: released$/,
-    /^woken bull:invoices:one$/,
-    /^acquired "account:1" for bull:invoices:one, fencing token #, after # ms$/,
-    /^lost: the lock on "account:2" was lost after # ms: a majority/,
-    /^released "account:2", fencing token #, held for # ms: expired$/,
+    /^node:up \{ node: '#\.0\.0\.1:#' \}$/,
+    /^node:down \{ node: '#\.0\.0\.1:#', cause: '.*ECONNREFUSED/,
+    /^acquired \{ keys: \[ 'account:1' \], fencingToken: #, /,
+    /^conflict \{ .*holder: \{ text: 'an import', .* job: 'bull:invoices:one'/,
+    /^parked \{ keys: \[ 'account:1' \], job: 'bull:invoices:one', .*reason: 'conflict', delay: #/,
+    /^released \{ keys: \[ 'account:1' \], .*outcome: 'released'/,
+    /^woken \{ job: 'bull:invoices:one', queue: 'invoices' \}$/,
+    /^acquired \{ keys: \[ 'account:1' \], .*job: 'bull:invoices:one'/,
+    /^lost \{ .*error: 'LockLostError: the lock on "account:2" was lost after # ms: a majority/,
+    /^released \{ keys: \[ 'account:2' \], .*outcome: 'expired'/,
   ]) {
     expect(texts).toContainEqual(expect.stringMatching(expected));
   }

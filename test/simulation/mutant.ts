@@ -44,7 +44,7 @@ export async function runProgram<R>(
 
 async function fileOf(name: string, mutation: Mutation | undefined): Promise<string> {
   const path = join(root, "test/simulation", name);
-  return await (mutation === undefined ? bundled(path) : bundle(path, [mutated(mutation)]));
+  return await (mutation === undefined ? bundled(path) : bundle([path], [mutated(mutation)]));
 }
 
 /** A scenario as the programs read it. */

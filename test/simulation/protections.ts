@@ -44,7 +44,7 @@ export const PROTECTIONS: readonly Protection[] = [
     without: "a master that took over the data of its copy brings back its old guard with it",
     scenario: scenario("masters fail over and back", { failback: 800, partition: 800, loss: 0.02 }),
     violation: "overlap",
-    seed: 2,
+    seed: 8,
     mutation: { marker: "a promotion gives a new identity" },
   },
   {
@@ -96,7 +96,7 @@ export const PROTECTIONS: readonly Protection[] = [
       { longHolds: 1, keys: 4, clients: 6, waits: 0 },
     ),
     violation: "overlap",
-    seed: 34,
+    seed: 41,
     more: { countsFromAnswer: true },
   },
   {
@@ -104,7 +104,7 @@ export const PROTECTIONS: readonly Protection[] = [
     without: "a job that stops as fast as it can still works when the next one begins",
     scenario: scenario("partitions", { partition: 400, freeze: 1_500 }, { longHolds: 0.5 }),
     violation: "working overlap",
-    seed: 3,
+    seed: 13,
     mutation: { marker: "a lock ends for its user before it ends on the masters", value: "0" },
   },
   {

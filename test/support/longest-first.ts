@@ -1,17 +1,25 @@
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Files that keep a worker busy for more than half a minute: one that starts last keeps all others waiting for it. */
+/** Files that keep a worker busy for a quarter of a minute or more: one that starts last keeps all others waiting for it. */
 const LONGEST = [
   "simulation/jobs/jobs.test.ts",
-  "simulation/simulation.test.ts",
-  "demo/demo.test.ts",
   "chaos/chaos.test.ts",
-  "bullmq/redeployed.test.ts",
-  "simulation/protections.test.ts",
+  "demo/demo.test.ts",
+  "simulation/simulation.test.ts",
   "e2e/killed-at-random.test.ts",
+  "order/strict.test.ts",
+  "simulation/protections.test.ts",
   "testing/debian-packages.test.ts",
-  "simulation/jobs/protections.test.ts",
+  "e2e/processes.test.ts",
+  "bullmq/redeployed.test.ts",
+  "order/retry.test.ts",
   "cli/masters.test.ts",
+  "bullmq/wait-list.test.ts",
+  "bullmq/hidden-waiters.test.ts",
+  "simulation/jobs/protections.test.ts",
+  "dashboard/browser.test.ts",
+  "examples/examples.test.ts",
+  "testing/parent-death.test.ts",
 ];
 
 /** Starts the longest files first; Vitest does so only when it remembers an earlier run, which CI does not. */

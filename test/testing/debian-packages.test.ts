@@ -169,7 +169,8 @@ describe.skipIf(!hasApt)("without a server on this system", () => {
 
   test("two processes with an empty cache both get a server and leave only whole ones", async () => {
     const source = await makePackageSource(REDIS);
-    const both = [1, 2].map(() => runProgram("find-server", { env: { ...env, ...source.env } }));
+    const how = { env: { ...env, ...source.env } };
+    const both = await Promise.all([1, 2].map(() => runProgram("find-server", how)));
     const offline = { ...env, BULLMQ_REDLOCK_INSTALL: "0" };
     for (const program of both) {
       const { server } = (await program.next()) as { server: RedisServer };

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { findRedisServer } from "../../src/testing/find-redis-server.ts";
 import { NoRedisServerError } from "../../src/testing/index.ts";
-import { makeFolder, writeFakeServer, writeProgram } from "./folders.ts";
+import { makeFolder, writeFakeServer } from "./folders.ts";
 
 let folder: string;
 let env: NodeJS.ProcessEnv;
@@ -73,40 +73,6 @@ describe("installed servers", () => {
   });
 });
 
-describe("Homebrew", () => {
-  const brew = `
-    case "$*" in
-      "install valkey") mkdir -p "$FOLDER/valkey/bin" && cp "$FOLDER/server" "$FOLDER/valkey/bin/valkey-server" ;;
-      "--prefix valkey") echo "$FOLDER/valkey" ;;
-      *) exit 1 ;;
-    esac`;
-
-  beforeEach(async () => {
-    await writeFakeServer(join(folder, "server"), { brand: "Valkey", version: "9.0.0" });
-    await writeProgram(join(folder, "bin/brew"), `PATH=/usr/bin:/bin; FOLDER=${folder}; ${brew}`);
-  });
-
-  test("installs Valkey with consent, and says so", async () => {
-    const lines: string[] = [];
-    const found = await findRedisServer({
-      env: { ...env, BULLMQ_REDLOCK_INSTALL: "brew" },
-      places: [],
-      onProgress: (line) => lines.push(line),
-    });
-    const path = join(folder, "valkey/bin/valkey-server");
-    expect(found).toEqual({ path, version: "9.0.0", source: "homebrew", env: {} });
-    expect(lines).toEqual(["running brew install valkey, once"]);
-  });
-
-  test.each(["", "1", "0"])("installs nothing with BULLMQ_REDLOCK_INSTALL=%j", async (install) => {
-    const finding = findRedisServer({
-      env: { ...env, BULLMQ_REDLOCK_INSTALL: install },
-      places: [],
-    });
-    await expect(finding).rejects.toThrow("BULLMQ_REDLOCK_INSTALL=brew allows `brew install");
-  });
-});
-
 test("where nothing works, the error lists every step, why it failed, and what to do", async () => {
   await writeFakeServer(join(folder, "bin/redis-server"), { version: "5.0.7" });
   const error: unknown = await findRedisServer({ env, places: ["/no/such/place"] }).catch(
@@ -120,7 +86,6 @@ test("where nothing works, the error lists every step, why it failed, and what t
     "the usual places",
     "the cache of an earlier run (BULLMQ_REDLOCK_CACHE)",
     "the Debian packages",
-    "Homebrew",
   ]);
   expect(message.split("\n").map((line) => line.replaceAll(folder, "~"))).toEqual([
     "no redis-server or valkey-server (6.2 or later) found:",
@@ -128,7 +93,6 @@ test("where nothing works, the error lists every step, why it failed, and what t
     "  - the usual places: no redis-server or valkey-server in /no/such/place",
     expect.stringContaining("nothing in ~/cache/"),
     "  - the Debian packages: switched off by BULLMQ_REDLOCK_INSTALL=0",
-    "  - Homebrew: no brew on PATH",
     `To get one: ${remedy}`,
   ]);
   expect(remedy).toContain("or set BULLMQ_REDLOCK_REDIS_BIN to the path of a server");

@@ -64,7 +64,7 @@ async function holdNodes(
   how: { uid?: number; detached?: boolean; env?: NodeJS.ProcessEnv } = {},
 ): Promise<Held> {
   const tmp = await makeFolder();
-  const program = runProgram("hold-nodes", {
+  const program = await runProgram("hold-nodes", {
     ...how,
     args: [mode],
     env: { ...how.env, TMPDIR: tmp },

@@ -4,6 +4,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { onTestFinished } from "vitest";
+import { bundled } from "../support/bundle.ts";
 
 /** A program of this folder that runs as a process of its own and speaks JSON, one value a line. */
 export interface RunningProgram {
@@ -14,13 +15,13 @@ export interface RunningProgram {
 }
 
 /** Runs `programs/<name>.ts`; what still runs when the test ends is killed. */
-export function runProgram(
+export async function runProgram(
   name: string,
   options: { args?: string[]; env?: NodeJS.ProcessEnv; uid?: number; detached?: boolean } = {},
-): RunningProgram {
+): Promise<RunningProgram> {
   const { args = [], env = {}, ...how } = options;
   const path = join(import.meta.dirname, "programs", `${name}.ts`);
-  const child = spawn(process.execPath, ["--import", "tsx", path, ...args], {
+  const child = spawn(process.execPath, [await bundled(path), ...args], {
     ...how,
     ...(how.uid === undefined ? {} : { gid: how.uid }),
     env: { ...process.env, ...env },

@@ -2,11 +2,13 @@ import {
   checkMs,
   checkNumber,
   refuseUnknownOptions,
+  refuseValue,
+  requireBoolean,
   requireObject,
   wrongOption,
 } from "../../check-options.ts";
 import { type Clock, LONGEST_TIMER, systemClock } from "../../clock.ts";
-import { LockConfigError, LockLostError, RedlockClosedError } from "../../errors.ts";
+import { LockLostError, RedlockClosedError } from "../../errors.ts";
 import { type LimitedKey, normaliseKey } from "../../keys/normalise.ts";
 import type { Lock } from "../../lock/lock.ts";
 import { slotName } from "../../lock/slots.ts";
@@ -72,10 +74,7 @@ export class MemoryNodes implements AsyncDisposable {
     requireObject("options", options, "an object of options");
     refuseUnknownOptions("", options, ["count", "virtualTime"]);
     const { virtualTime = false, count = 3 }: Record<string, unknown> = { ...options };
-    if (typeof virtualTime !== "boolean") {
-      const found = describeValue(virtualTime);
-      throw new LockConfigError({ path: "virtualTime", found, expected: "true or false" });
-    }
+    requireBoolean("virtualTime", virtualTime);
     const bounds = { min: 1, max: MOST_MASTERS, unit: "a whole number of masters" };
     const length = checkNumber("count", count, bounds);
     this.#virtual = virtualTime ? new VirtualClock() : undefined;
@@ -106,12 +105,11 @@ export class MemoryNodes implements AsyncDisposable {
     const [prefix = DEFAULT_PREFIX] = prefixes;
     if (prefixes.length > 1) {
       const several = prefixes.map((prefix) => describeValue(prefix)).join(" and ");
-      throw new LockConfigError({
-        path: "hold(key)",
-        found: `clients with the prefix ${several}`,
-        expected:
-          "one of them: take the key by a client that has it, masters.redlock({ prefix }).acquire(key)",
-      });
+      refuseValue(
+        "hold(key)",
+        `clients with the prefix ${several}`,
+        "one of them: take the key by a client that has it, masters.redlock({ prefix }).acquire(key)",
+      );
     }
     const other = this.#connect({ prefix }, true);
     normaliseKey((Object(key) as Partial<LimitedKey>).key ?? (key as string));
@@ -136,11 +134,11 @@ export class MemoryNodes implements AsyncDisposable {
         }),
     );
     if (locks.length === 0) {
-      throw new LockConfigError({
-        path: "lose(key)",
-        found: `no holder of ${describeValue(key)}`,
-        expected: "a key that a client of these masters holds",
-      });
+      refuseValue(
+        "lose(key)",
+        `no holder of ${describeValue(key)}`,
+        "a key that a client of these masters holds",
+      );
     }
     await Promise.all(
       locks.map(async ({ lock, name }) => {
@@ -176,11 +174,7 @@ export class MemoryNodes implements AsyncDisposable {
     this.#assertOpen();
     const virtual = this.#virtual;
     if (virtual === undefined) {
-      throw new LockConfigError({
-        path: "advance(ms)",
-        found: "masters in real time",
-        expected: "new MemoryNodes({ virtualTime: true })",
-      });
+      refuseValue("advance(ms)", "masters in real time", "new MemoryNodes({ virtualTime: true })");
     }
     const checked = checkMs("advance(ms)", ms, 0, LONGEST_TIMER);
     this.#passing = this.#passing.then(async () => await virtual.pass(checked));

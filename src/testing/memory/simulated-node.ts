@@ -1,12 +1,13 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../../clock.ts";
-import type { Batch } from "../../redis/batch.ts";
+import type { Batch, Replies } from "../../redis/batch.ts";
 import { NodeError } from "../../redis/node-error.ts";
 import type { BatchListener, NodePort } from "../../redis/node-port.ts";
 import { SimulatedMaster } from "./simulated-master.ts";
 
-/** The answers of a master to the requests of a batch: a reply to each, or an error. */
-export function executeOn(master: SimulatedMaster, { requests }: Batch, server: string): unknown[] {
-  return requests.map(({ operation, args }) => {
+/** What a master answers to a batch. */
+export function executeOn(master: SimulatedMaster, batch: Batch, server: string): Replies {
+  const replies = batch.requests.map(({ operation, args }) => {
     try {
       return master.execute(operation, args, server);
     } catch (error) {
@@ -14,6 +15,8 @@ export function executeOn(master: SimulatedMaster, { requests }: Batch, server: 
       throw error;
     }
   });
+  const isServed = batch.entries === replies.length && isDeepStrictEqual(replies, batch.served);
+  return isServed ? undefined : replies;
 }
 
 /** How a {@link SimulatedNode} behaves; may be changed at any time. */

@@ -52,7 +52,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "the first request gets a free key, not the first waiter",
     scenario: named("a hot key among cold ones"),
     violation: "order",
-    seed: 0,
+    seed: 1,
     mutation: { marker: "a reserved key is kept for its waiter", value: "true" },
   },
   {
@@ -68,7 +68,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "jobs sleep on a free key until a worker of their queue has run another job",
     scenario: named("deploys, nothing else to do"),
     violation: "left waiting",
-    seed: 7,
+    seed: 16,
     mutation: { marker: "a parked job wakes by itself", value: "3_600_000" },
   },
   {
@@ -130,7 +130,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "the other slot stays empty while jobs wait for it",
     scenario: { ...named("two holders a key, 1 ms each"), probeBound: PROMPTLY },
     violation: "left waiting",
-    seed: 0,
+    seed: 1,
     mutation: { marker: "a waiter has a reservation of one slot only", value: "false" },
   },
   {
