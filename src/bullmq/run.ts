@@ -69,7 +69,8 @@ async function acquireLock(activation: Activation): Promise<InternalLock | Skipp
       const behind = await predecessorsOf(activation, keys, waiter);
       attempt = new Attempt({ ...waiter, behind });
     }
-    const conflict = await joinCrowd(activation, keys);
+    const joining = joinCrowd(activation, keys);
+    const conflict = joining && (await joining);
     if (conflict !== undefined) return await parkOrDelay(activation, keys, waiter, conflict);
     for (;;) {
       if (activation.startableFor === 0) return await endOld(activation, keys);
