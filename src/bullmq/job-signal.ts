@@ -1,4 +1,3 @@
-import { slotNamesOf } from "../lock/slots.ts";
 import { LockLostError } from "../errors.ts";
 import { namesOf } from "../job-names.ts";
 import { onAbort, type AbortSource } from "../on-abort.ts";
@@ -69,8 +68,7 @@ export class JobSignal extends LinkedSignal {
     const stops = onConflict === "cancelInProgress" || typeof onConflict === "function";
     if (!stops || waiter === undefined || lock.keys.length === 0) return;
     this.#unwatch = engine.cancelRequests.watch({
-      slots: slotNamesOf(lock),
-      fencingToken: lock.fencingToken,
+      lock,
       position: waiter.position,
       interval: (options.ttl ?? engine.settings.ttl) / 3,
       asked: (by) => {

@@ -1,4 +1,3 @@
-import { slotName } from "../lock/slots.ts";
 import { LockConflictError, LockUnavailableError, RedlockClosedError } from "../errors.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";
 import { ReplacedError } from "../redlock/outcomes.ts";
@@ -81,10 +80,7 @@ async function afterConflict(
     return new Attempt(chosen, waitTimeout, conflict);
   }
   if (policy === "cancelInProgress" && waiter !== undefined) {
-    const { key, holder } = conflict;
-    const name = slotName(key, holder?.slot ?? 0);
-    const by = describeAsHolder(job);
-    settings.engine.cancelRequests.ask(name, holder?.fencingToken, waiter.position, by);
+    settings.engine.cancelRequests.ask(conflict, waiter.position, describeAsHolder(job));
   }
   return await parkOrDelay(activation, keys, chosen, conflict);
 }

@@ -1,4 +1,3 @@
-import { slotNamesOf } from "../lock/slots.ts";
 import type { Lock } from "../lock/lock.ts";
 import type { Job } from "bullmq";
 import type { LockLostError, LossReason } from "../errors.ts";
@@ -35,9 +34,7 @@ export async function afterLoss(
   const { settings, job } = activation;
   if (outcome.kind === "threw" && !isAbout(outcome.error, loss)) loss.cause = outcome.error;
   const { engine } = settings;
-  const removal = MAY_BE_REMOVED.has(loss.reason)
-    ? await reasonOfRemoval(engine, slotNamesOf(lock), loss.fencingToken)
-    : undefined;
+  const removal = MAY_BE_REMOVED.has(loss.reason) ? await reasonOfRemoval(engine, lock) : undefined;
   const what = removal === undefined ? loss.message : `${loss.message}; removed by ${removal}`;
   const losses = lossesOf(job);
   // A job that held its lock for too long would hold it for too long again.

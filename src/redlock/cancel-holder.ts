@@ -1,5 +1,4 @@
 import type { Holder } from "../errors.ts";
-import { slotName } from "../lock/slots.ts";
 import { printable } from "../printable.ts";
 import { positionOf } from "../waiters/waiter.ts";
 import type { Engine } from "./engine.ts";
@@ -31,10 +30,7 @@ export async function cancelHolders(
     // Another program cannot be asked.
     return isMeant && holder.fencingToken !== undefined;
   });
-  for (const { slot, fencingToken } of asked) {
-    const name = slotName(key, slot ?? 0);
-    cancelRequests.ask(name, fencingToken, LATEST_POSITION, printable(by));
-  }
+  for (const holder of asked) cancelRequests.ask({ key, holder }, LATEST_POSITION, printable(by));
   // Masters answer in order: after this answer, they have the requests.
   if (asked.length > 0) await inspectKey(context, key);
   return asked;

@@ -1,7 +1,8 @@
 import { refuseUnknownOptions, requireObject } from "../check-options.ts";
 import type { Holder } from "../errors.ts";
 import { unlisted } from "../lock/lock-identity.ts";
-import { slotName } from "../lock/slots.ts";
+import type { Lock } from "../lock/lock.ts";
+import { slotName, slotNamesOf } from "../lock/slots.ts";
 import { releaseOperation, type ReleaseReply } from "../lock/release-operation.ts";
 import { NodeError } from "../redis/node-error.ts";
 import { requestOperation } from "../waiters/cancel-operation.ts";
@@ -62,8 +63,8 @@ export async function forceRelease(
   if (token === undefined || owner === undefined || token !== (options.fencingToken ?? token)) {
     return { ...found, outcome: "not-removed" };
   }
+  cancelRequests.ask({ key, holder }, NO_POSITION, reason);
   const name = slotName(key, holder?.slot ?? 0);
-  cancelRequests.ask(name, token, NO_POSITION, reason);
   const handOver = waitLists.handOver([name], token, 0, false);
   const { masters, names, process } = context;
   const releasing = {
@@ -96,13 +97,12 @@ export async function forceRelease(
 /** The reason with which the lock of a holder was removed, as far as masters know; `undefined` when it was not. */
 export async function reasonOfRemoval(
   { context: { masters, names } }: Engine,
-  slots: readonly string[],
-  fencingToken: number,
+  lock: Lock,
 ): Promise<string | undefined> {
-  const asked = slots.map((key) => masters.gatherAll(requestOperation, { names, key }));
+  const asked = slotNamesOf(lock).map((key) => masters.gatherAll(requestOperation, { names, key }));
   for (const reply of (await Promise.all(asked)).flat()) {
     if (reply === undefined || reply instanceof NodeError) continue;
-    if (reply.token === fencingToken && reply.position === NO_POSITION) return reply.by;
+    if (reply.token === lock.fencingToken && reply.position === NO_POSITION) return reply.by;
   }
   return undefined;
 }

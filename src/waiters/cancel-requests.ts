@@ -1,4 +1,7 @@
 import { TimerHeap, type Task } from "../timer-heap.ts";
+import type { Holder } from "../errors.ts";
+import type { Lock } from "../lock/lock.ts";
+import { slotName, slotNamesOf } from "../lock/slots.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import {
   cancelOperation,
@@ -10,9 +13,7 @@ import { SUBSCRIBING } from "./reservation-messages.ts";
 
 /** A holder that stops when a later job asks. */
 export interface CancellableLock {
-  /** The names of the slots that it holds. */
-  readonly slots: readonly string[];
-  readonly fencingToken: number;
+  readonly lock: Pick<Lock, "keys" | "slots" | "fencingToken">;
   readonly position: string;
   /** Milliseconds between two checks for a request whose message was lost. */
   readonly interval: number;
@@ -33,11 +34,19 @@ export class CancelRequests {
     this.#timers = new TimerHeap(context.clock);
   }
 
-  /** Asks the holder of a slot to stop for `position`. A holder without a token, of another program, is not asked. */
-  ask(slot: string, token: number | undefined, position: string, by: string): void {
-    if (token === undefined) return;
+  /** Asks a holder of a key to stop for `position`. A holder of another program is not asked. */
+  ask(
+    {
+      key,
+      holder,
+    }: { readonly key: string; readonly holder: Pick<Holder, "fencingToken" | "slot"> | undefined },
+    position: string,
+    by: string,
+  ): void {
+    if (holder?.fencingToken === undefined) return;
     const { masters, names } = this.#context;
-    const request = { names, key: slot, token, position, by };
+    const name = slotName(key, holder.slot ?? 0);
+    const request = { names, key: name, token: holder.fencingToken, position, by };
     masters.broadcast(cancelOperation, request);
   }
 
@@ -80,6 +89,7 @@ export class CancelRequests {
 class Watch implements Task {
   due: number;
   readonly #holder: CancellableLock;
+  readonly #slots: readonly string[];
   readonly #context: LockContext;
   readonly #stop: (by: string) => void;
 
@@ -90,6 +100,7 @@ class Watch implements Task {
     stop: (by: string) => void,
   ) {
     this.#holder = holder;
+    this.#slots = slotNamesOf(holder.lock);
     this.#context = context;
     this.#stop = stop;
     const now = context.clock.now();
@@ -97,15 +108,15 @@ class Watch implements Task {
   }
 
   receive({ key, token, position, by }: CancelRequest): void {
-    const { slots, fencingToken, position: own } = this.#holder;
-    if (token === fencingToken && slots.includes(key) && position > own) this.#stop(by);
+    const { lock, position: own } = this.#holder;
+    if (token === lock.fencingToken && this.#slots.includes(key) && position > own) this.#stop(by);
   }
 
   /** {@link Task} */
   run(now: number): void {
     this.due = now + this.#holder.interval;
     const { masters, names } = this.#context;
-    for (const key of this.#holder.slots) {
+    for (const key of this.#slots) {
       const answer = (_: number, request: CancelRequest | undefined): void => {
         if (request !== undefined) this.receive(request);
       };

@@ -34,7 +34,7 @@ function deliver(nodes: number, { isShared = true } = {}) {
   );
   const names = Array.from({ length: nodes }, (_, node) => `master ${node}`);
   const log = new DeliveryLog(names, { defer: (run) => run() });
-  const delivery = new Delivery(new Batch(requests as never, fastPath), log, isShared);
+  const delivery = new Delivery(new Batch(requests, fastPath), log, isShared);
   const listeners: BatchListener[] = [];
   for (const node of names.keys()) {
     const port = { send: (_: Batch, listener: BatchListener) => listeners.push(listener) };
@@ -122,7 +122,7 @@ describe("a batch that every master serves by the fast path", () => {
       answer: (node) => seen.push(node),
       failure: (node, { failure }) => seen.push([node, failure]),
     });
-    const delivery = new Delivery(new Batch([request as never], fastPath), log, true);
+    const delivery = new Delivery(new Batch([request], fastPath), log, true);
     const listeners: BatchListener[] = [];
     const port = { send: (_: Batch, listener: BatchListener) => listeners.push(listener) };
     for (const node of names.keys()) delivery.send(node, port as unknown as NodePort);
