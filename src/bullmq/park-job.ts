@@ -59,7 +59,6 @@ export async function parkJob(
   const tries = timesDelayed(job);
   const { moved, error } = await delayJob(activation, { ...request, reason: "conflict" });
   if (!moved) return error;
-  // @protection a job that was parked late joins again
   if (engine.clock.now() - joinedAt < LATE) return error;
   // @protection a job joins when it is delayed, not before
   const joining = joinWaitLists(activation, waiter, request.keys, {

@@ -116,7 +116,7 @@ export class Wakeups {
     ms = SHORTEST_PARKING,
   ): Promise<JobState> {
     const state = await waking;
-    // @protection a job that is woken before it is parked is woken again
+    // Its worker has not moved it yet.
     if (state === "parking" && ms <= LONGEST_PARKING) {
       this.#clock.timer(ms, () => {
         const again = this.#adapterOf(waiter)?.wake(waiter);
