@@ -23,6 +23,8 @@ export class Activation {
   readonly waiter: Waiter | undefined;
   /** How many holders each of its keys may have, once it has keys; `undefined` when each may have one. */
   limits: readonly number[] | undefined;
+  /** When the job joined the wait list of its key as if it were parked, by the clock; `undefined` when it did not. */
+  joinedAt: number | undefined;
 
   constructor(
     context: WorkerContext,

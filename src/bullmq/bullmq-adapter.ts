@@ -3,6 +3,7 @@ import { nameOf } from "../job-names.ts";
 import type { JobState, QueueAdapter } from "../waiters/queue-adapter.ts";
 import {
   isAbsentee,
+  isAheadOfMove,
   isRetry,
   parseWaiterRecord,
   parsePosition,
@@ -62,18 +63,18 @@ export class BullmqAdapter implements QueueAdapter {
   wakeNow(waiter: StoredWaiter): Promise<JobState> | undefined {
     const expected = this.#expected.get(waiter.position);
     const job = expected?.found;
-    if (expected === undefined || job === undefined || !isRun(job, waiter)) return undefined;
+    if (expected === undefined || job === undefined || !mayWake(job, waiter)) return undefined;
     if (this.#engine.clock.now() - expected.at >= FRESH) return undefined;
     this.#expected.delete(waiter.position);
-    return this.#promote(job).catch(() => "unknown");
+    return this.#promote(job, waiter).catch(() => "unknown");
   }
 
   async wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
     try {
       const job = await this.#findExpected(waiter);
       if (job === undefined) return "gone";
-      if (!isRun(job, waiter)) return jobStateOf(await job.getState());
-      return await this.#promote(job, onSent);
+      if (!mayWake(job, waiter)) return jobStateOf(await job.getState());
+      return await this.#promote(job, waiter, onSent);
     } catch {
       // The queue does not answer: the reservation expires, and passes to the next waiter.
       return "unknown";
@@ -95,7 +96,7 @@ export class BullmqAdapter implements QueueAdapter {
     }
   }
 
-  async #promote(job: Job, onSent?: () => void): Promise<JobState> {
+  async #promote(job: Job, waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
     // Sent together: `promote` alone puts the job behind all waiting jobs of its queue. The priority is the present one.
     const sending = Promise.allSettled([
       job.promote(),
@@ -109,7 +110,9 @@ export class BullmqAdapter implements QueueAdapter {
       this.#engine.events.emit("woken", { job: name, queue: job.queueName });
       return "woken";
     }
-    return isGone(promoted.reason) ? jobStateOf(await job.getState()) : "unknown";
+    if (!isGone(promoted.reason)) return "unknown";
+    const state = jobStateOf(await job.getState());
+    return state === "active" && isAheadOfMove(waiter) ? "parking" : state;
   }
 
   async #findExpected(waiter: StoredWaiter): Promise<Job | undefined> {
@@ -134,6 +137,11 @@ export class BullmqAdapter implements QueueAdapter {
 /** Whether the job has not been taken up again since it was parked. A retry by hand may reset its counts. */
 function isRun(job: Job, { record }: StoredWaiter): boolean {
   return (parseWaiterRecord(record)?.run ?? -1) >= job.attemptsStarted;
+}
+
+/** Whether the job is, or is to be, parked. One that joined ahead of its move may have had its key since, and have failed. */
+function mayWake(job: Job, waiter: StoredWaiter): boolean {
+  return isRun(job, waiter) && (!isAheadOfMove(waiter) || isUnderWay(job));
 }
 
 /** Whether the job was delayed and has not failed; a job that was delayed before it failed counts too. */

@@ -17,6 +17,9 @@ import { timesDelayed } from "./job-wait.ts";
 /** How many ms after the move the worker has finished an activation, and the job may be taken up again. */
 const SETTLING = 5;
 
+/** A job that was parked so many ms after it joined joins again: its reservation may have passed by when it was still active. */
+const LATE = 1_000;
+
 /** After how many ms a job joins again that too few masters have registered. */
 const REJOINING = 1_000;
 
@@ -42,7 +45,7 @@ interface DelayRequest {
  * Parks a job: moves it to the delayed set and puts it into the wait lists of its keys, so that it is woken when a key is
  * reserved for it.
  *
- * The job has a position since its conflict, but cannot be woken as long as it is active. When it is out of its slot it joins
+ * The job has a position since its conflict, but mostly cannot be woken as long as it is active. When it is out of its slot it joins
  * again, and the masters' answers show what has happened to its keys since.
  * @returns the error to throw, which tells BullMQ that the job has left the worker.
  */
@@ -51,11 +54,12 @@ export async function parkJob(
   waiter: Waiter,
   request: Omit<DelayRequest, "reason">,
 ): Promise<Error> {
-  const { settings, closing, job } = activation;
+  const { settings, closing, job, joinedAt = -Infinity } = activation;
   const { engine } = settings;
   const tries = timesDelayed(job);
   const { moved, error } = await delayJob(activation, { ...request, reason: "conflict" });
   if (!moved) return error;
+  if (engine.clock.now() - joinedAt < LATE) return error;
   // @protection a job joins when it is delayed, not before
   const joining = joinWaitLists(activation, waiter, request.keys, {
     tries,

@@ -10,11 +10,12 @@ import { isControlError, unrecoverableError } from "./control-errors.ts";
 import { describeAsHolder } from "./holder.ts";
 import { setLock, UnheldLock } from "./job-lock.ts";
 import { cancelledError, JobSignal } from "./job-signal.ts";
+import { joinCrowd } from "./join-crowd.ts";
 import { readWait, timesDelayed } from "./job-wait.ts";
 import { positionWhenDone, predecessorsOf } from "./job-waiter.ts";
 import { type LockSettings, mayPark } from "./lock-settings.ts";
 import { afterRefusal, Attempt } from "./on-conflict.ts";
-import { endOld, Skipped } from "./refused-job.ts";
+import { endOld, parkOrDelay, Skipped } from "./refused-job.ts";
 import { afterLoss, type Outcome } from "./on-loss.ts";
 
 /** Most milliseconds that a job with a lock waits for the time at which its wait began. */
@@ -68,6 +69,9 @@ async function acquireLock(activation: Activation): Promise<InternalLock | Skipp
       const behind = await predecessorsOf(activation, keys, waiter);
       attempt = new Attempt({ ...waiter, behind });
     }
+    const joining = joinCrowd(activation, keys);
+    const conflict = joining && (await joining);
+    if (conflict !== undefined) return await parkOrDelay(activation, keys, waiter, conflict);
     for (;;) {
       if (activation.startableFor === 0) return await endOld(activation, keys);
       try {

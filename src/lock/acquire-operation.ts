@@ -178,19 +178,24 @@ const NONE: readonly number[] = [];
 function parseHolder(entry: unknown, { keys, slots }: LockIdentity): KeyHolder {
   const [index, value, expiresIn, confirmed, ahead, waiting, since = "", free = "", later] =
     Array.isArray(entry) ? (entry as unknown[]) : [];
-  const reservation = since !== "";
   return {
     key: keys[Number(index) - 1] ?? "",
     slot: numberOfSlot(slots[Number(index) - 1] ?? ""),
     free: free === "" ? NONE : String(free).split(",").map(Number),
     expiresIn: Number(expiresIn),
     confirmed: Number(confirmed) === 1,
-    reservation,
     ahead: Number(ahead),
     waiting: Number(waiting),
     ...(typeof later === "string" ? { later } : {}),
-    ...(reservation
-      ? { id: String(value), token: Number(since), text: undefined, kept: false }
-      : parseStoredLock(String(value))),
+    ...storedIn(String(value), String(since)),
   };
+}
+
+/** What is stored in a slot: a lock, or since `since` a reservation, which is empty for a lock. */
+export function storedIn(
+  value: string,
+  since: string,
+): StoredLock & Pick<KeyHolder, "reservation"> {
+  if (since === "") return { reservation: false, ...parseStoredLock(value) };
+  return { reservation: true, id: value, token: Number(since), text: undefined, kept: false };
 }

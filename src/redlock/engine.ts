@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { RedlockClosedError } from "../errors.ts";
+import { type LockConflictError, RedlockClosedError } from "../errors.ts";
 import type { SafeEmitter } from "../events.ts";
 import { Heartbeats } from "../heartbeat/heartbeat.ts";
 import { type LockKeys, normaliseKey } from "../keys/normalise.ts";
@@ -9,6 +9,7 @@ import { within } from "../pause.ts";
 import type { Random } from "../random.ts";
 import { parseEndpoint } from "../redis/endpoint.ts";
 import { CancelRequests } from "../waiters/cancel-requests.ts";
+import type { Waiter } from "../waiters/waiter.ts";
 import { WaitLists } from "../waiters/wait-lists.ts";
 import {
   type AcquireOptions,
@@ -25,6 +26,7 @@ import { checkRedlockOptions, type RedlockSettings, warningAboutCount } from "./
 import { ParkedJobs } from "./parked-jobs.ts";
 import { isBarred, NodeStates, type RedlockStatus } from "./status.ts";
 import { Observer } from "./observer.ts";
+import { conflictOf, emitConflict } from "./outcomes.ts";
 
 /** Milliseconds that {@link Engine.close} leaves running jobs to finish before their signals abort. */
 const LONGEST_FINISH = 3_000;
@@ -125,6 +127,28 @@ export class Engine {
     } catch (error) {
       return Promise.reject(error);
     }
+  }
+
+  /**
+   * For a job that any conflict parks: of a crowded key it joins the wait list, as if it were parked, and does not ask for the key.
+   * @param ttl of the lock that it would ask for.
+   * @returns the conflict; `undefined` when the job has to ask for its key, which may be free.
+   */
+  async joinCrowd(
+    { waiter, job }: Pick<JobRequest, "job"> & { readonly waiter: Waiter },
+    key: string,
+    limits: readonly number[] | undefined,
+    ttl: number,
+  ): Promise<LockConflictError | undefined> {
+    const startedAt = this.clock.now();
+    // Without a holder the span never ends: the acquisition that follows has its own.
+    const span = this.#observer?.begin([key], job?.queueName);
+    const holder = await this.waitLists.joinCrowd(waiter, key, limits);
+    if (holder === undefined) return undefined;
+    const conflict = conflictOf(holder, { keys: [key], limits, ttl });
+    emitConflict(this.events, conflict, job);
+    this.#observer?.refused(span, job?.queueName, this.clock.now() - startedAt);
+    return conflict;
   }
 
   /** Checks the options of an acquisition. @throws {LockConfigError} for a bad one. */

@@ -40,13 +40,8 @@ export class Observer {
     now: () => number,
     acquisition: () => Promise<T>,
   ): Promise<T> {
-    const { tracer, contextManager } = this.#telemetry;
     const startedAt = now();
-    const span = this.#safely(() =>
-      tracer.startSpan("acquire-lock", { kind: SPAN_KIND_INTERNAL }, contextManager.active()),
-    );
-    const attributes = { "bullmq.redlock.keys": [...keys], ...ofQueue(queue) };
-    this.#safely(() => span?.setAttributes(attributes));
+    const span = this.begin(keys, queue);
     try {
       const lock = await acquisition();
       this.#ended(span, queue, "acquired", now() - startedAt, {
@@ -61,6 +56,22 @@ export class Observer {
       this.#ended(span, queue, outcomeOf(error), now() - startedAt, {});
       throw error;
     }
+  }
+
+  /** Starts the span of an acquisition. */
+  begin(keys: readonly string[], queue: string | undefined): Span | undefined {
+    const { tracer, contextManager } = this.#telemetry;
+    const span = this.#safely(() =>
+      tracer.startSpan("acquire-lock", { kind: SPAN_KIND_INTERNAL }, contextManager.active()),
+    );
+    const attributes = { "bullmq.redlock.keys": [...keys], ...ofQueue(queue) };
+    this.#safely(() => span?.setAttributes(attributes));
+    return span;
+  }
+
+  /** Ends an acquisition that met a holder after so many ms. */
+  refused(span: Span | undefined, queue: string | undefined, ms: number): void {
+    this.#ended(span, queue, "conflict", ms, {});
   }
 
   #ended(

@@ -1,5 +1,7 @@
 import { LockConflictError, LockKeyError, LockUnavailableError } from "../errors.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
+import type { SafeEmitter } from "../events.ts";
+import { type AskingJob, namesOf } from "../job-names.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import type { KeyHolder } from "../lock/acquire-operation.ts";
 import { toHolder } from "./holder.ts";
@@ -38,7 +40,7 @@ export function failureOf(
 /** The error of an attempt that met a holder. */
 export function conflictOf(
   holder: KeyHolder | undefined,
-  request: AcquireRequest,
+  request: Pick<AcquireRequest, "keys" | "limits" | "ttl">,
   { own = false } = {},
 ): LockConflictError {
   const expiresIn = holder === undefined || holder.expiresIn < 0 ? request.ttl : holder.expiresIn;
@@ -57,4 +59,19 @@ export function conflictOf(
     ahead: holder?.ahead ?? 0,
     ...(holder === undefined || holder.waiting < 0 ? {} : { waiting: holder.waiting }),
   });
+}
+
+/** Emits `conflict`, where it is heard. */
+export function emitConflict(
+  events: SafeEmitter,
+  conflict: LockConflictError,
+  job: AskingJob | undefined,
+): void {
+  if (!events.hears("conflict")) return;
+  const { keys, key, holder, limit, reserved, retryAfter, ahead, waiting } = conflict;
+  const limited = limit === undefined ? {} : { limit };
+  const kept = reserved === undefined ? {} : { reserved };
+  const others = waiting === undefined ? {} : { waiting };
+  const what = { keys, key, holder, ...limited, ...kept, retryAfter, ahead, ...others };
+  events.emit("conflict", { ...what, ...namesOf(job) });
 }

@@ -1,5 +1,4 @@
 import type { SafeEmitter } from "../events.ts";
-import { namesOf } from "../job-names.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { pause } from "../pause.ts";
@@ -8,7 +7,7 @@ import type { WaitLists } from "../waiters/wait-lists.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
 import type { Attempts, Granted } from "./attempts.ts";
 import { LiveWaiter } from "./live-waiter.ts";
-import { conflictOf, failureOf, ReplacedError } from "./outcomes.ts";
+import { conflictOf, emitConflict, failureOf, ReplacedError } from "./outcomes.ts";
 import { isHeldByCaller, isHeldInScope } from "./scopes.ts";
 
 /**
@@ -79,7 +78,7 @@ export class WaitLoop {
         if (outcome.kind !== "conflict") throw failureOf(outcome, keys, context);
         if (outcome.holder?.later !== undefined) throw new ReplacedError(outcome.holder.later);
         const conflict = conflictOf(outcome.holder, request);
-        if (tries === 0) this.#emit(conflict, job);
+        if (tries === 0) emitConflict(this.#parts.events, conflict, job?.job);
         // A job does not wait for itself: it asks for its keys before it runs.
         if (job?.job === undefined && isHeldInScope(conflict)) {
           await Promise.resolve();
@@ -109,27 +108,6 @@ export class WaitLoop {
         void waitLists.leave(waiter, keys);
       }
     }
-  }
-
-  #emit(conflict: ReturnType<typeof conflictOf>, job: AcquireRequest["job"]): void {
-    const { events } = this.#parts;
-    if (!events.hears("conflict")) return;
-    const { keys, key, holder, limit, reserved, retryAfter, ahead, waiting } = conflict;
-    const limited = limit === undefined ? {} : { limit };
-    const kept = reserved === undefined ? {} : { reserved };
-    const others = waiting === undefined ? {} : { waiting };
-    const names = namesOf(job?.job);
-    events.emit("conflict", {
-      keys,
-      key,
-      holder,
-      ...limited,
-      ...kept,
-      retryAfter,
-      ahead,
-      ...others,
-      ...names,
-    });
   }
 
   /** Numbers the entries of a waiter, so that a later one differs from an earlier one of the same run. */

@@ -1,5 +1,6 @@
 import type { Operation } from "../redis/operation.ts";
 import type { Names } from "../lock/stored-lock.ts";
+import { type KeyHolder, storedIn } from "../lock/acquire-operation.ts";
 import { parseWaiters, type StoredWaiter } from "../lock/wait-list-hooks.ts";
 
 /** Most waiters of a key that learn in one call that a later one replaces them: as many as join in a moment. */
@@ -32,6 +33,10 @@ export interface JoinReply {
   readonly reserved: readonly { readonly slot: number; readonly position: string }[];
   /** Waiters that a later newcomer replaces. */
   readonly replaced: readonly StoredWaiter[];
+  /** The first slot that is held or reserved; absent for a free key, a foreign value, and live newcomers. */
+  readonly holder?: Omit<KeyHolder, "ahead">;
+  /** {@link KeyHolder.ahead} of each newcomer; empty for live ones. */
+  readonly ahead: readonly number[];
 }
 
 /** Joins the wait lists of all keys; a waiter that is there already keeps its position. */
@@ -40,17 +45,21 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
   lua: `
   local process, live, prefix, limits, replies = argv[1], argv[2] == '1', argv[3], cjson.decode(argv[4]), {}
   for i, key in ipairs(keys) do
-    local list, limit, free, reserved = waitListOf(prefix, key), limits[i], {}, {}
+    local list, limit, free, reserved, holder = waitListOf(prefix, key), limits[i], {}, {}, {}
     for slot = 0, limit - 1 do
       local name = slotName(key, slot)
       if redis.call('EXISTS', prefix .. name) == 0 then
-        local position = reservationOf(prefix .. '@reserved:' .. name)
+        local position, since = reservationOf(prefix .. '@reserved:' .. name)
         if position then
           reserved[#reserved + 1] = slot
           reserved[#reserved + 1] = position
+          if not holder[1] then holder = { slot, position, redis.call('PTTL', prefix .. '@reserved:' .. name), since } end
         else
           free[#free + 1] = slot
         end
+      elseif not holder[1] then
+        local value = redis.pcall('GET', prefix .. name)
+        if type(value) == 'string' then holder = { slot, string.sub(value, 1, 512), redis.call('PTTL', prefix .. name), '' } end
       end
     end
     local rest, replacing, replaced = restOf(prefix, key), '', {}
@@ -69,7 +78,12 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
         if other < replacing and string.match(record, '^.r') then replaced[#replaced + 1] = { other, record, 0 } end
       end
     end
-    replies[i] = { free, reserved, replaced }
+    local waiting, ahead = redis.call('ZCARD', list.waiters), {}
+    for j = 5, live and 0 or #argv, 4 do
+      local rank = redis.call('ZRANK', list.waiters, argv[j])
+      ahead[#ahead + 1] = rank and aheadOf(list, argv[j], rank) or waiting
+    end
+    replies[i] = { free, reserved, replaced, live and {} or holder, waiting - 1, ahead }
   end
   return { 'OK', replies }`,
   keys: ({ keys }) => keys,
@@ -85,9 +99,11 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
       replaces ? 1 : 0,
     ]),
   ],
-  parse([, replies]) {
-    return (Array.isArray(replies) ? (replies as unknown[]) : []).map((entry) => {
-      const [free, reserved, replaced] = Array.isArray(entry) ? (entry as unknown[]) : [];
+  parse([, replies], { keys }) {
+    return (Array.isArray(replies) ? (replies as unknown[]) : []).map((entry, index) => {
+      const [free, reserved, replaced, holder, waiting, ahead] = Array.isArray(entry)
+        ? (entry as unknown[])
+        : [];
       const parts = Array.isArray(reserved) ? (reserved as unknown[]) : [];
       return {
         free: Array.isArray(free) ? free.map(Number) : [],
@@ -95,7 +111,23 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
           part % 2 === 0 ? [{ slot: Number(slot), position: String(parts[part + 1]) }] : [],
         ),
         replaced: parseWaiters(replaced),
+        ...parseHolder(holder, keys[index] ?? "", Number(waiting)),
+        ahead: Array.isArray(ahead) ? ahead.map(Number) : [],
       };
     });
   },
 };
+
+function parseHolder(raw: unknown, key: string, waiting: number): Pick<JoinReply, "holder"> {
+  const parts = Array.isArray(raw) ? raw.map(String) : [];
+  if (parts.length === 0) return {};
+  const [slot, value = "", expiresIn, since = ""] = parts;
+  const what = {
+    key,
+    slot: Number(slot),
+    free: [],
+    expiresIn: Number(expiresIn),
+    confirmed: false,
+  };
+  return { holder: { ...what, waiting, ...storedIn(value, since) } };
+}

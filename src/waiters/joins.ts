@@ -1,6 +1,7 @@
 import type { LockContext } from "../lock/lock-context.ts";
 import { NodeError } from "../redis/node-error.ts";
 import { type JoinReply, joinOperation, type Newcomer } from "./join-operation.ts";
+import { isTaken, type JoinReplies } from "./join-replies.ts";
 
 /** Most newcomers of one request. */
 const MOST = 100;
@@ -9,19 +10,11 @@ const GATHERING = 5;
 
 /** What a newcomer receives. */
 export interface JoinAnswer {
-  /** The answer of each master about each key, in order; nothing for a master without an answer. */
-  readonly replies: readonly (readonly JoinReply[] | undefined)[];
+  readonly replies: JoinReplies;
+  /** Which newcomer of its request it is. */
+  readonly index: number;
   /** Whether the newcomer is the latest of its request: it wakes the waiters that are replaced. */
   readonly isLatest: boolean;
-}
-
-/** Whether all slots of a key are held, or reserved for other waiters than the newcomer. */
-export function isTaken(
-  reply: JoinReply | undefined,
-  { position }: Pick<Newcomer, "position">,
-): boolean {
-  if (reply === undefined || reply.free.length > 0) return false;
-  return !reply.reserved.some((reservation) => reservation.position === position);
 }
 
 interface Entry {
@@ -94,14 +87,14 @@ export class Joins {
     const request = { names, keys, limits, process, live, newcomers };
     masters.gather(joinOperation, request, (node, reply, open) => {
       if (!(reply instanceof NodeError)) replies[node] = reply;
-      for (const { newcomer, resolve } of entries) {
+      for (const [index, { newcomer, resolve }] of entries.entries()) {
         const settled = keys.every((_, index) => {
           const taken = replies.filter((reply) => isTaken(reply?.[index], newcomer)).length;
           return taken >= masters.quorum;
         });
         // Any master may name other waiters that it replaces.
         if (open === 0 || (settled && !newcomer.replaces)) {
-          resolve({ replies, isLatest: newcomer.position === latest });
+          resolve({ replies, index, isLatest: newcomer.position === latest });
         }
       }
     });

@@ -7,11 +7,13 @@ import { encodeQueueId } from "./waiter.ts";
  * - `woken`: it is on its way because this process has woken it.
  * - `parked`: it is in the delayed set of its queue, and can be woken.
  * - `on-its-way`: it waits for a worker anyway.
+ * - `parking`: a worker has it, is about to move it to the delayed set, and does not join any more; or it has died.
  * - `active`: a worker has it. If that worker lives, the job asks for its key, or joins again.
  * - `gone`: it does not wait, and never will under this record.
  * - `unknown`: the queue did not answer.
  */
-export type JobState = "woken" | "parked" | "on-its-way" | "active" | "gone" | "unknown";
+export type JobState =
+  "woken" | "parked" | "on-its-way" | "parking" | "active" | "gone" | "unknown";
 
 /** The parked jobs of one queue, in a process that can wake them. */
 export interface QueueAdapter {

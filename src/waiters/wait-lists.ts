@@ -1,17 +1,28 @@
 import { TimerHeap } from "../timer-heap.ts";
+import type { KeyHolder } from "../lock/acquire-operation.ts";
 import type { LockContext } from "../lock/lock-context.ts";
-import type { SkippedQueue, StoredWaiter } from "../lock/wait-list-hooks.ts";
+import type { SkippedQueue } from "../lock/wait-list-hooks.ts";
 import type { ReservationDecision } from "./decide-reservation.ts";
 import { DueKeys } from "./due-keys.ts";
 import { HandOver } from "./hand-over.ts";
-import type { JoinReply, Newcomer } from "./join-operation.ts";
+import { CrowdedKeys } from "./crowded-keys.ts";
+import type { Newcomer } from "./join-operation.ts";
 import { slotName, slotNames } from "../lock/slots.ts";
-import { isTaken, Joins } from "./joins.ts";
+import {
+  freeIn,
+  holderIn,
+  isTaken,
+  type JoinReplies,
+  replacedIn,
+  waitingIn,
+} from "./join-replies.ts";
+import { Joins } from "./joins.ts";
 import { KeyWatcher } from "./key-watcher.ts";
 import { type QueueAdapter, QueueAdapters } from "./queue-adapter.ts";
 import { ReservationMessages } from "./reservation-messages.ts";
 import { UnresponsiveQueues } from "./unresponsive-queues.ts";
 import {
+  AHEAD,
   encodeQueueId,
   formatWaiterRecord,
   queueIdIn,
@@ -31,7 +42,9 @@ export interface Joined {
   /** False when too few masters have answered for some key: the waiter may be in no wait list, and should join again. */
   readonly answered: boolean;
   /** The waiters that the new one replaces, with their keys. */
-  readonly replaced: readonly { readonly key: string; readonly waiter: StoredWaiter }[];
+  readonly replaced: ReturnType<typeof replacedIn>;
+  /** What has the only key of a parked waiter, if a quorum names the same. */
+  readonly holder: KeyHolder | undefined;
 }
 
 /** How a waiter joins. */
@@ -55,6 +68,7 @@ export class WaitLists {
   readonly #dueKeys: DueKeys;
   readonly #messages: ReservationMessages;
   readonly #watchers = new Map<string, KeyWatcher>();
+  readonly #crowded: CrowdedKeys;
   #closed = false;
 
   constructor(context: LockContext) {
@@ -62,6 +76,7 @@ export class WaitLists {
     this.#timers = new TimerHeap(context.clock);
     this.#unresponsive = new UnresponsiveQueues(context.clock);
     this.#joins = new Joins(context);
+    this.#crowded = new CrowdedKeys(context.clock);
     this.#dueKeys = new DueKeys(context, this.#timers, (key) => void this.#watcher(key).check());
     this.#messages = new ReservationMessages(context, {
       reserved: (key, waiter) => this.#watcher(key).reserved(waiter),
@@ -114,17 +129,15 @@ export class WaitLists {
     const newcomer = { position, priority, record, replaces, live };
     const slots = keys.map((key, index) => slotNames(key, limits[index]));
     this.#subscribe(slots.flat());
-    const { replies, isLatest } = await this.#joins.join(keys, limits, newcomer);
-    const states = keys.map((_, index) => {
-      const answers = replies.map((reply) => reply?.[index]);
-      return this.#stateOf(answers, newcomer);
-    });
+    const { replies, index, isLatest } = await this.#joins.join(keys, limits, newcomer);
+    const states = keys.map((_, index) => this.#stateOf(replies, index, newcomer));
     const firstTaken = states.findIndex((state) => state !== "free");
     // @protection a job with several keys reserves them after some tries
     const isPatient = tries >= PATIENT_TRIES;
     for (const [index, key] of keys.entries()) {
       // Also where all are free: another client may take one before any waiter is woken.
       const own = slots[index] ?? [];
+      if (!live) this.#crowded.note(key, waitingIn(replies, index));
       if (states[index] !== "free" || firstTaken === -1) {
         for (const slot of own) this.#watchers.get(slot)?.stopReserving(position);
       } else if (isPatient && index < firstTaken) {
@@ -142,7 +155,31 @@ export class WaitLists {
       free,
       answered: states.every((state) => state !== "unknown"),
       replaced: isLatest ? replacedIn(replies, keys) : [],
+      holder:
+        keys.length === 1 ? holderIn(replies, index, this.#context.masters.quorum) : undefined,
     };
+  }
+
+  /** Whether a fresh job does better to {@link joinCrowd} than to ask for the key. */
+  isCrowded(key: string): boolean {
+    return this.#crowded.has(key);
+  }
+
+  /**
+   * Joins the wait list of a key as if the job were parked, which it has to be within a second. The masters answer as to an
+   * attempt to acquire the key, and jobs that come together travel together.
+   * @returns what has the key; `undefined` when the job has to ask for it: it may be free.
+   */
+  async joinCrowd(
+    waiter: Waiter,
+    key: string,
+    limits: readonly number[] | undefined,
+  ): Promise<KeyHolder | undefined> {
+    const joined = this.#crowded.begin(key);
+    const how = { limits, state: "parked", tries: 0, keptFor: 0 } as const;
+    const { taken, answered, holder } = await this.join({ ...waiter, entry: AHEAD }, [key], how);
+    joined();
+    return taken && answered ? holder : undefined;
   }
 
   /** Reserves keys or slots that seem to be free for their first waiters, and wakes those. */
@@ -237,12 +274,9 @@ export class WaitLists {
   }
 
   /** Free only if a quorum has answered and no quorum has seen it taken. */
-  #stateOf(
-    replies: readonly (JoinReply | undefined)[],
-    newcomer: Newcomer,
-  ): "taken" | "free" | "unknown" {
+  #stateOf(replies: JoinReplies, index: number, newcomer: Newcomer): "taken" | "free" | "unknown" {
     const { quorum } = this.#context.masters;
-    const answers = replies.filter((reply) => reply !== undefined);
+    const answers = replies.flatMap((reply) => reply?.[index] ?? []);
     if (answers.filter((reply) => isTaken(reply, newcomer)).length >= quorum) return "taken";
     return answers.length >= quorum ? "free" : "unknown";
   }
@@ -267,31 +301,4 @@ export class WaitLists {
     }
     return watcher;
   }
-}
-
-/** The slots of a key that any master has seen free for the waiter, each once; those most masters name come first. */
-function freeIn(
-  replies: readonly (readonly JoinReply[] | undefined)[],
-  index: number,
-  position: string,
-): number[] {
-  const named = replies.flatMap((reply) => {
-    const { free = [], reserved = [] } = reply?.[index] ?? {};
-    return [...free, ...reserved.flatMap((each) => (each.position === position ? each.slot : []))];
-  });
-  const votes = (slot: number): number => named.filter((other) => other === slot).length;
-  return [...new Set(named)].toSorted((a, b) => votes(b) - votes(a));
-}
-
-/** The waiters that any master names as replaced, each once. */
-function replacedIn(
-  replies: readonly (readonly JoinReply[] | undefined)[],
-  keys: readonly string[],
-): Joined["replaced"] {
-  const replaced = replies.flatMap((reply) =>
-    (reply ?? []).flatMap((joined, index) =>
-      joined.replaced.map((waiter) => ({ key: keys[index] ?? "", waiter })),
-    ),
-  );
-  return [...new Map(replaced.map((entry) => [entry.waiter.position, entry])).values()];
 }

@@ -57,6 +57,14 @@ export function isArriving({ record }: Pick<StoredWaiter, "record">): boolean {
   return record.startsWith("a");
 }
 
+/** The {@link Waiter.entry} of a job that joins as parked before it is moved to the delayed set. */
+export const AHEAD = 1;
+
+/** Whether a job has joined as parked before it was moved to the delayed set: it may still be active, in the same run. */
+export function isAheadOfMove({ record }: Pick<StoredWaiter, "record">): boolean {
+  return /^pr?\d+\.\d/.test(record);
+}
+
 /** How many holders a waiter allows. */
 export function limitOf({ record }: Pick<StoredWaiter, "record">): number {
   return parseWaiterRecord(record)?.limit ?? 1;

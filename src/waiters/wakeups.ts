@@ -10,6 +10,10 @@ const EARLY = 30;
 /** Milliseconds until a waiter that was arriving is woken if it is parked: by then it has checked its keys itself. */
 const ARRIVAL = 50;
 
+/** Milliseconds until a waiter is woken again that is not parked yet: doubled each time, up to the longest; then the key is due. */
+const SHORTEST_PARKING = 5;
+const LONGEST_PARKING = 80;
+
 /** Milliseconds for which an expired reservation is remembered: each of five masters may name another waiter. */
 const REMEMBERED = 5 * RESERVATION;
 
@@ -33,9 +37,13 @@ export class Wakeups {
   note(waiter: StoredWaiter, at = this.#clock.now()): void {
     this.#last = waiter;
     for (const [other, time] of this.#wokenAt) {
-      if (time < at - REMEMBERED) this.#wokenAt.delete(other);
+      if (time >= at - REMEMBERED) break;
+      this.#wokenAt.delete(other);
     }
-    this.#wokenAt.set(identityOf(waiter), at);
+    // The oldest first: a hot key has thousands.
+    const identity = identityOf(waiter);
+    this.#wokenAt.delete(identity);
+    this.#wokenAt.set(identity, at);
   }
 
   /** Whether the waiter was woken last. */
@@ -74,7 +82,8 @@ export class Wakeups {
 
   /** Wakes a parked waiter in this very tick, before its key is free; `undefined` when that cannot be done. */
   wakeNow(waiter: StoredWaiter): Promise<JobState> | undefined {
-    return this.#adapterOf(waiter)?.wakeNow(waiter);
+    const waking = this.#adapterOf(waiter)?.wakeNow(waiter);
+    return waking && this.#untilParked(waiter, waking);
   }
 
   /** Wakes a waiter that has the reservation; `onSent` runs when the request is sent. */
@@ -95,7 +104,26 @@ export class Wakeups {
       this.#clock.timer(ARRIVAL, () => void this.#wakeParked(waiter));
       return "on-its-way";
     }
-    return (await adapter?.wake(waiter, onSent)) ?? "unknown";
+    return adapter === undefined
+      ? "unknown"
+      : this.#untilParked(waiter, adapter.wake(waiter, onSent));
+  }
+
+  /** Wakes the waiter again in a moment if it is not parked yet. */
+  async #untilParked(
+    waiter: StoredWaiter,
+    waking: Promise<JobState>,
+    ms = SHORTEST_PARKING,
+  ): Promise<JobState> {
+    const state = await waking;
+    // Its worker has not moved it yet.
+    if (state === "parking" && ms <= LONGEST_PARKING) {
+      this.#clock.timer(ms, () => {
+        const again = this.#adapterOf(waiter)?.wake(waiter);
+        if (again !== undefined) void this.#untilParked(waiter, again, 2 * ms);
+      });
+    }
+    return state;
   }
 
   /** Wakes a waiter that is parked although it was woken: the request was lost, or came while the job arrived. */

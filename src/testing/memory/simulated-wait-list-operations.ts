@@ -1,3 +1,4 @@
+import { storedIn } from "../../lock/acquire-operation.ts";
 import type { Names } from "../../lock/stored-lock.ts";
 import type { ReservationReply, StoredWaiter } from "../../lock/wait-list-hooks.ts";
 import { MOST_DUE, type WatchedQueue } from "../../waiters/due-operation.ts";
@@ -14,6 +15,7 @@ import {
   limitOf,
   runOf,
   type SimulatedWaitLists,
+  type WaitList,
   waitListOf,
   withLimit,
 } from "./simulated-wait-lists.ts";
@@ -36,12 +38,22 @@ export class SimulatedWaitListOperations {
       const limit = limits[index] ?? 1;
       const free: number[] = [];
       const reserved: { slot: number; position: string }[] = [];
+      const taken: { slot: number; value: string; expiresIn: number; since: string }[] = [];
       for (let slot = 0; slot < limit; slot++) {
         const name = slotName(key, slot);
-        if (this.#redis.exists(names.lock(name))) continue;
+        const value = this.#redis.get(names.lock(name));
         const reservation = this.#lists.reservationOf(names.reservation(name));
-        if (reservation === undefined) free.push(slot);
-        else reserved.push({ slot, position: reservation.position });
+        if (value !== undefined) {
+          const expiresIn = this.#redis.pttl(names.lock(name));
+          taken.push({ slot, value: value.slice(0, 512), expiresIn, since: "" });
+        } else if (reservation === undefined) {
+          free.push(slot);
+        } else {
+          const { position, token } = reservation;
+          reserved.push({ slot, position });
+          const expiresIn = this.#redis.pttl(names.reservation(name));
+          taken.push({ slot, value: position, expiresIn, since: String(token) });
+        }
       }
       const rest = this.#lists.restOf(names, key);
       let replacing = "";
@@ -64,8 +76,24 @@ export class SimulatedWaitListOperations {
           }
         }
       }
-      return { free, reserved, replaced };
+      const waiting = this.#redis.zcard(list.waiters);
+      const ahead = live ? [] : newcomers.map(({ position }) => this.#aheadOf(list, position));
+      const holder = live
+        ? []
+        : taken.slice(0, 1).map((first): NonNullable<JoinReply["holder"]> => {
+            const { slot, value, expiresIn, since } = first;
+            const what = { key, slot, free: [], expiresIn, confirmed: false, waiting: waiting - 1 };
+            return { ...what, ...storedIn(value, since) };
+          });
+      return { free, reserved, replaced, ...(holder[0] && { holder: holder[0] }), ahead };
     });
+  }
+
+  #aheadOf(list: WaitList, position: string): number {
+    const rank = this.#redis.zrank(list.waiters, position);
+    return rank === undefined
+      ? this.#redis.zcard(list.waiters)
+      : this.#lists.aheadOf(list, position, rank);
   }
 
   move({ names, keys, position, priority }: Moving): void {
