@@ -118,7 +118,9 @@ describe.skipIf(chromium === undefined)("the dashboard in a browser", () => {
     await page.type("Enter");
     await loaded;
     expect(await text()).toContain("was asked to stop, and still has the key");
-    expect(cancel.mock.calls).toEqual([["account:42", expect.stringContaining("wrong customer")]]);
+    expect(cancel.mock.calls).toEqual([
+      ["account:42", expect.stringContaining("wrong customer"), { slot: undefined }],
+    ]);
   });
 
   it("refreshes, keeps focus, selection and typed text, and can be paused", async () => {

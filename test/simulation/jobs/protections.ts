@@ -35,7 +35,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     mutation: {
       marker: "a job joins when it is delayed, not before",
       value: "Promise.resolve(await $)",
-      moveUp: 2,
+      moveUp: 3,
     },
   },
   {
@@ -60,7 +60,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "jobs whose process is gone sleep on a free key",
     scenario: named("deploys, long locks"),
     violation: "left waiting",
-    seed: 6,
+    seed: 49,
     mutation: { marker: "due keys are checked" },
   },
   {
