@@ -97,7 +97,7 @@ describe("a hot key", () => {
 
     expect(most()).toBe(1);
     expect(order.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, i) => i));
-    await expect.poll(leftOnMasters).toEqual([]);
+    await expect.poll(leftOnMasters, { timeout: 10_000 }).toEqual([]);
   });
 
   test.each(["the same Redis", "another Redis"])(
@@ -316,5 +316,5 @@ test("jobs with several keys in every order neither block nor starve each other"
 
   await done;
   expect(clashes).toBe(0);
-  await expect.poll(leftOnMasters).toEqual([]);
+  await expect.poll(leftOnMasters, { timeout: 10_000 }).toEqual([]);
 });
