@@ -148,7 +148,7 @@ export class LockUnavailableError extends RedlockError implements Unavailability
 
 /** Why a lock was lost. */
 export type LossReason =
-  /** A majority of masters answered that the key is gone or belongs to another client. */
+  /** Masters answered that the key is gone or belongs to another client, and no majority holds it for this client. */
   | "taken"
   /** The lock could not be extended before it would have ended. */
   | "expired"

@@ -74,7 +74,7 @@ export function isAnswer(vote: string): boolean {
 export function describeLoss({ keys, reason, heldFor, votes = [], blockedFor = 0 }: Loss): string {
   if (reason === "unlocked") return "no lock is held: the job runs without one";
   const why = {
-    taken: "a majority of the nodes no longer holds it for this client",
+    taken: "no majority of the nodes holds it for this client any more",
     expired: "it could not be extended in time",
     blocked:
       `the event loop was blocked (or the machine suspended) for at least ${Math.round(blockedFor)} ms, so that it could not be extended in time; ` +

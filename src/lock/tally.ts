@@ -152,11 +152,13 @@ export class ExtendTally extends Tally<ExtendOutcome> implements Responses<Exten
   }
 
   protected decide(): ExtendOutcome | undefined {
-    const { quorum, ports } = this.#context.masters;
+    const { clock, masters } = this.#context;
+    const { quorum, ports } = masters;
     if (this.count("granted") >= quorum) return EXTENDED;
-    if (this.count("gone") + this.count("held") > ports.length - quorum) {
-      return { kind: "lost", votes: this.report() };
-    }
+    const denied = this.count("gone") + this.count("held");
+    // One denial ends a lock that no other quorum had confirmed.
+    const hasEnded = denied > 0 && clock.now() >= this.#lease.validUntil;
+    if (hasEnded || denied > ports.length - quorum) return { kind: "lost", votes: this.report() };
     return this.count("pending") === 0 ? { kind: "unconfirmed", votes: this.report() } : undefined;
   }
 }

@@ -19,6 +19,20 @@ describe("a lock that a quorum has granted", () => {
     await clock.until(redlock.close());
   });
 
+  it("is lost as taken when one denies it that the quorum needs, though others are silent", async () => {
+    const { clock, nodes, redlock } = simulate(3, { ttl: 10_000 });
+    nodes[2]!.behaviour.mute = true;
+    const lock = await clock.until(redlock.acquire("k"));
+    nodes[1]!.behaviour.mute = true;
+    nodes[0]!.master.set("redlock:k", "9000000000000000:other:", 60_000);
+    await clock.pass(5_000);
+    expect(lock.signal.reason).toMatchObject({
+      reason: "taken",
+      votes: [{ vote: "held" }, { vote: "pending" }, {}],
+    });
+    await clock.until(redlock.close());
+  });
+
   it("leaves nothing on any master when the grant came too late", async () => {
     const { clock, nodes, redlock } = simulate(3, {
       ttl: 1_000,
