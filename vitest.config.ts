@@ -1,13 +1,25 @@
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 import { LongestFirst } from "./test/support/longest-first.ts";
 import { totals } from "./test/support/totals-reporter.ts";
+import { PATIENCE } from "./test/support/wait-for.ts";
+
+/** Files that change their process (its priority, timers or modules), or judge what it has left open. */
+const OWN_PROCESS = [
+  "test/simulation/**/*.test.ts",
+  "test/**/leaks.test.ts",
+  "test/redlock/close.test.ts",
+  "test/bullmq/locked-worker-oldest.test.ts",
+  "test/bullmq/{delay-job,job-lock-renewal}.test.ts",
+  "test/testing/redis-nodes.test.ts",
+  "test/testing/memory/*.test.ts",
+];
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts", "examples/testing/*.test.ts"],
     // Real servers and processes start in these tests; the limits guard against hangs, they time nothing.
     testTimeout: 60_000,
     hookTimeout: 300_000,
+    expect: { poll: { timeout: PATIENCE } },
     // A third one saves about a fifth of the time on two cores, and starves tests with real processes.
     maxWorkers: 2,
     // Each may start processes of its own.
@@ -15,5 +27,18 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     globalSetup: ["test/support/global-setup.ts"],
     reporters: ["default", totals],
+    projects: [
+      { extends: true, test: { name: "own process", include: OWN_PROCESS } },
+      {
+        extends: true,
+        test: {
+          name: "shared process",
+          include: ["test/**/*.test.ts", "examples/testing/*.test.ts"],
+          exclude: [...configDefaults.exclude, ...OWN_PROCESS],
+          // A process that has loaded the sources runs one file after the other: loading them costs more than most files.
+          isolate: false,
+        },
+      },
+    ],
   },
 });

@@ -274,7 +274,7 @@ export class Guards {
     return quarantineOf(this.#longestTtl, this.#settings);
   }
 
-  /** For how long a master waits for the longest ttl; tests and development need not expect longer ones than theirs. */
+  /** For how long a master waits for the longest ttl; tests and development expect none but their own. */
   #patience(): number {
     // @protection waiting for a master that knows the longest ttl
     if (this.#settings.mode === "trust-new") return this.#quarantine();

@@ -6,6 +6,7 @@ import { LockConfigError, type Redlock, withLock } from "../../src/index.ts";
 import { engineOf } from "../../src/redlock/redlock.ts";
 import { Gate, useBench } from "../bullmq/support.ts";
 import { serveBoard } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const bench = useBench();
 
@@ -34,7 +35,7 @@ async function startBoard(options: Partial<RedlockAdapterOptions> = {}) {
 
 /** Waits until a check passes. */
 async function until(check: () => Promise<void>): Promise<void> {
-  await vi.waitFor(check, 20_000);
+  await waitFor(check);
 }
 
 /** Waits until a key is held, and has so many waiters. */

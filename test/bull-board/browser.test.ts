@@ -1,10 +1,11 @@
 import type { Job } from "bullmq";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { RedlockAdapter } from "../../src/bull-board/index.ts";
 import { withLock } from "../../src/index.ts";
 import { Gate, useBench } from "../bullmq/support.ts";
 import { Browser, findChromium } from "../support/chromium.ts";
 import { serveBoard } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const chromium = findChromium();
 if (chromium === undefined) {
@@ -47,11 +48,11 @@ describe.skipIf(chromium === undefined)("bull-board in a browser", () => {
     const { url } = await serveBoard(adapter);
     const held = async (key: string) => {
       const inspected = async () => expect((await redlock.inspect(key)).locked).toBe(true);
-      await vi.waitFor(inspected, 10_000);
+      await waitFor(inspected);
     };
     const add = async (name: string, accountId: number | string, parked: number) => {
       await queue.add(name, { accountId });
-      await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(parked), 10_000);
+      await waitFor(async () => expect(await queue.getDelayedCount()).toBe(parked));
     };
     await add("charge", 42, 0);
     await held("account:42");
@@ -65,7 +66,7 @@ describe.skipIf(chromium === undefined)("bull-board in a browser", () => {
       page.evaluate<[text: string, href: string][]>(
         "[...document.querySelectorAll('a[target=_blank][href*=locks]')].map((a) => [a.innerText, a.getAttribute('href')])",
       );
-    await vi.waitFor(async () => expect(await links()).toHaveLength(4), 10_000);
+    await waitFor(async () => expect(await links()).toHaveLength(4));
     const shown = (await links()).map(([text]) => text);
     for (const position of ["1st", "2nd", "3rd"])
       expect(shown).toContainEqual(

@@ -5,6 +5,7 @@ import { type RedlockOptions, withLock } from "../../src/index.ts";
 import type { LockPolicies } from "../../src/bullmq/options.ts";
 import { redisClient } from "../support/redis.ts";
 import { aborted, ends, errorsOf, Gate, QUEUE, useBench } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const bench = useBench();
 const KEY = "account:{{data.account}}";
@@ -30,14 +31,14 @@ describe("a job that is cancelled before it has its lock does not run", () => {
     await queue.add("charge", { account: "a" });
     const { id } = await active;
 
-    await vi.waitFor(() => expect(worker.cancelJob(id!, "enough")).toBe(true));
+    await waitFor(() => expect(worker.cancelJob(id!, "enough")).toBe(true));
 
     expect((await done)[0]).toMatchObject({
       error: { message: "cancelled before it acquired its lock: enough" },
       job: { attemptsMade: 1 },
     });
     bench.thaw();
-    await vi.waitFor(async () => expect(await redlock.isLocked("account:a")).toBe(false));
+    await waitFor(async () => expect(await redlock.isLocked("account:a")).toBe(false));
     expect(processor).not.toHaveBeenCalled();
     expect(errorsOf(worker)).toEqual([]);
   });
@@ -60,7 +61,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
       expect((await done)[0]!.error?.message).toBe("cancelled before it acquired its lock: enough");
       bench.thaw();
       expect(await queue.getJobState(job.id!)).toBe("failed");
-      await vi.waitFor(async () => {
+      await waitFor(async () => {
         expect((await redlock.inspect("account:a")).waiting).toBe(0);
       });
       expect(processor).not.toHaveBeenCalled();
@@ -83,7 +84,7 @@ describe("a job that is cancelled before it has its lock does not run", () => {
 
       expect((await done)[0]!.error?.message).toBe("cancelled before it acquired its lock: enough");
       expect(await queue.getJobState(job.id!)).toBe("failed");
-      await vi.waitFor(async () => {
+      await waitFor(async () => {
         expect((await redlock.inspect("account:a")).waiting).toBe(0);
       });
       expect(processor).not.toHaveBeenCalled();

@@ -1,7 +1,8 @@
 import { UnrecoverableError, type Job } from "bullmq";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { type Lock, type LockConflictError, withLock } from "../../src/index.ts";
 import { ends, errorsOf, Gate, next, TTL, useBench } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 interface Data {
   account: string;
@@ -256,12 +257,9 @@ describe('onConflict "skip", of a job that has failed before', () => {
       { account: "a" },
       { attempts: 2, backoff: { type: "fixed", delay: 300 } },
     );
-    await vi.waitFor(
-      async () => {
-        expect((await queue.getJobLogs(job.id!)).logs.at(-1)).toMatch(/is held by .*; parked$/);
-      },
-      { timeout: 10_000 },
-    );
+    await waitFor(async () => {
+      expect((await queue.getJobLogs(job.id!)).logs.at(-1)).toMatch(/is held by .*; parked$/);
+    });
     const done = ends(worker, 1);
     await other!.release();
 
@@ -385,7 +383,7 @@ describe("onConflict as a function", () => {
 
     expect((await skipped).every(({ result }) => result !== "ran")).toBe(true);
     expect(seen.slice(0, 3)).toEqual(expect.arrayContaining([0, 1, 2]));
-    await vi.waitFor(async () => {
+    await waitFor(async () => {
       expect((await redlock.inspect("account:a")).waiting).toBe(3);
     });
     const done = ends(worker, 3);
@@ -411,7 +409,7 @@ describe("onConflict as a function", () => {
     await queue.add("charge", { account: "a" });
 
     expect((await done)[0]!.error).toBeInstanceOf(Error);
-    await vi.waitFor(async () => {
+    await waitFor(async () => {
       expect((await redlock.inspect("account:a")).waiting).toBe(0);
     });
   });

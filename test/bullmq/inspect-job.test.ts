@@ -6,7 +6,6 @@ import { Gate, next, useBench } from "./support.ts";
 
 const bench = useBench();
 /** A busy machine takes more than the usual second. */
-const SLOWLY = { timeout: 10_000 };
 const TWO_KEYS = ["account:{{data.account}}", "order:{{data.order}}"] as const;
 
 async function fetched(queue: Queue, id: string | undefined): Promise<Job> {
@@ -33,7 +32,7 @@ test("a parked job waits for all its keys, behind their holders, and has an alar
   const keysOfQueue = await stored();
 
   await expect
-    .poll(async () => (await inspectJob(redlock, await fetched(queue, second.id))).keys, SLOWLY)
+    .poll(async () => (await inspectJob(redlock, await fetched(queue, second.id))).keys)
     .toHaveLength(1);
   const found = await inspectJob(redlock, await fetched(queue, first.id));
   expect(found).toMatchObject({
@@ -92,7 +91,7 @@ test("a job that waits for no key has another reason", async () => {
   const running = await queue.add("runs", { account: "d" });
   await active;
   const moved = await queue.add("moves itself", { account: "e" });
-  await expect.poll(async () => await moved.getState(), SLOWLY).toBe("delayed");
+  await expect.poll(async () => await moved.getState()).toBe("delayed");
 
   const inspect = async (id: string | undefined) =>
     await inspectJob(redlock, await fetched(queue, id));
@@ -110,7 +109,7 @@ test("a job that waits for no key has another reason", async () => {
     keys: [],
   });
   gate.open();
-  await expect.poll(async () => (await inspect(running.id)).state, SLOWLY).toBe("completed");
+  await expect.poll(async () => (await inspect(running.id)).state).toBe("completed");
 });
 
 test("a job that no masters could serve is delayed without a wait list", async () => {
@@ -127,7 +126,5 @@ test("a job that no masters could serve is delayed without a wait list", async (
   await queue.pause();
   bench.thaw();
   const found = await fetched(queue, job.id);
-  await expect
-    .poll(async () => (await inspectJob(redlock, found)).delayedBy, SLOWLY)
-    .toBe("unavailable");
+  await expect.poll(async () => (await inspectJob(redlock, found)).delayedBy).toBe("unavailable");
 });

@@ -8,9 +8,10 @@ import {
 import { BullMQOtel } from "bullmq-otel";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { type RedlockEvents, withLock } from "../../src/index.ts";
 import { ends, Gate, next, QUEUE, useBench } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const bench = useBench();
 const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
@@ -70,7 +71,7 @@ async function parkOne(options: { maxWait?: number } = {}) {
   const refused = await parked;
   const refusedAt = Date.now();
   const during = { metrics: await received(), status: redlock.status() };
-  await vi.waitFor(() => expect(Date.now() - refusedAt).toBeGreaterThan(300));
+  await waitFor(() => expect(Date.now() - refusedAt).toBeGreaterThan(300));
   gate.open();
   await ended;
   return { redlock, acquired, refused, released: await released, jobs, during };
@@ -111,7 +112,7 @@ test("metrics name the queue and never a key", async () => {
     ["up", true],
     ["up", true],
   ]);
-  await vi.waitFor(async () => {
+  await waitFor(async () => {
     const idle = await received();
     expect(sumOf(idle.get("bullmq.redlock.held"), queue)).toBe(0);
     expect(sumOf(idle.get("bullmq.redlock.parked.jobs"), queue)).toBe(0);

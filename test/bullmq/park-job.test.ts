@@ -76,7 +76,7 @@ describe("a hot key", () => {
     for (const job of states) expect(job!.attemptsStarted).toBeLessThanOrEqual(2);
     expect(states.map((job) => job!.attemptsMade)).toEqual(Array(60).fill(1));
     expect(errorsOf(worker)).toEqual([]);
-    await expect.poll(leftOnMasters, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(leftOnMasters).toEqual([]);
   });
 
   test("is shared by two programs, which wake each other's jobs", async () => {
@@ -97,7 +97,7 @@ describe("a hot key", () => {
 
     expect(most()).toBe(1);
     expect(order.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, i) => i));
-    await expect.poll(leftOnMasters, { timeout: 10_000 }).toEqual([]);
+    await expect.poll(leftOnMasters).toEqual([]);
   });
 
   test.each(["the same Redis", "another Redis"])(
@@ -316,5 +316,5 @@ test("jobs with several keys in every order neither block nor starve each other"
 
   await done;
   expect(clashes).toBe(0);
-  await expect.poll(leftOnMasters, { timeout: 10_000 }).toEqual([]);
+  await expect.poll(leftOnMasters).toEqual([]);
 });

@@ -2,6 +2,7 @@ import type { Job } from "bullmq";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { LockConflictError, Redlock, type RedlockEvents, withLock } from "../../src/index.ts";
 import { ends, useBench } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const bench = useBench();
 const KEY = "account:{{data.account}}";
@@ -53,7 +54,7 @@ test("people see a job that holds a key without the mark that distinguishes jobs
     withLock({ redlock, key: KEY, onConflict: "skip" }, async () => {
       met.push(await redlock.acquire("account:a").catch((error: unknown) => error));
       await queue.add("charge", { account: "a" });
-      await vi.waitFor(() => expect(conflicts).toHaveLength(2));
+      await waitFor(() => expect(conflicts).toHaveLength(2));
     }),
     { concurrency: 2 },
   );

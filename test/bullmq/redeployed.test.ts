@@ -72,9 +72,7 @@ class Deployment {
   }
 
   async parked(count: number): Promise<void> {
-    await expect
-      .poll(async () => await this.queue.getDelayedCount(), { timeout: 20_000 })
-      .toBe(count);
+    await expect.poll(async () => await this.queue.getDelayedCount()).toBe(count);
   }
 
   /** Milliseconds until so many jobs have run, from now on. */
@@ -254,9 +252,7 @@ describe("a queue is known by what it is, not by how it is reached", () => {
       await rm(folder, { recursive: true, force: true });
     });
     const client = redisClient(`redis://127.0.0.1:${port}`);
-    await expect
-      .poll(async () => await client.ping().catch(() => ""), { timeout: 10_000 })
-      .toBe("PONG");
+    await expect.poll(async () => await client.ping().catch(() => "")).toBe("PONG");
     await replaceWorkerWhileHeld({
       connection: { sentinels: [{ host: "127.0.0.1", port }], name: "queue" },
     });
@@ -267,7 +263,7 @@ describe("a queue is known by what it is, not by how it is reached", () => {
     const client = redisClient(url);
     await client.cluster("ADDSLOTSRANGE", 0, 16_383).catch(() => undefined);
     const state = async (): Promise<unknown> => await client.cluster("INFO");
-    await expect.poll(state, { timeout: 10_000 }).toContain("cluster_state:ok");
+    await expect.poll(state).toContain("cluster_state:ok");
     const { hostname, port } = new URL(url);
     const cluster = new Cluster([{ host: hostname, port: Number(port) }], {
       redisOptions: { maxRetriesPerRequest: null },

@@ -1,9 +1,10 @@
 import { type Job, type Queue, Worker } from "bullmq";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { type Redlock, withLock } from "../../src/index.ts";
 import { RESERVATION } from "../../src/waiters/wait-list-lua.ts";
 import { redisClient } from "../support/redis.ts";
 import { Gate, QUEUE, useBench } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 interface Data {
   account: string;
@@ -145,7 +146,7 @@ describe("the waiters of a key run in order when the first of them", () => {
     const dead = new Worker(QUEUE, null, { connection: { url: bench.queueUrl } });
     onTestFinished(async () => await dead.close(true));
     const run = timeToRun(() => lock.release(), runs, 2);
-    const taken = await vi.waitFor(
+    const taken = await waitFor(
       async () => {
         const job = (await dead.getNextJob("a token")) as Job<Data> | undefined;
         expect(job).toBeDefined();

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Redis } from "ioredis";
 import type { RedisNodes } from "../../src/testing/index.ts";
 import type { TcpProxy } from "../support/tcp-proxy.ts";
-import type { Crew } from "./worker-processes.ts";
+import type { WorkerProcesses } from "./worker-processes.ts";
 import type { Fault, FaultKind } from "./schedule.ts";
 
 /** What the nemesis breaks. */
@@ -11,7 +11,7 @@ export interface Stage {
   readonly nodes: RedisNodes;
   /** Of each worker, its way to each master. */
   readonly links: readonly (readonly TcpProxy[])[];
-  readonly crew: Crew;
+  readonly workers: WorkerProcesses;
 }
 
 /** Milliseconds an administrator waits for a server. None is dead or frozen then, but the machine may be busy. */
@@ -139,12 +139,12 @@ export class Nemesis implements Disposable {
   }
 
   async #strikeWorker({ kind, ms }: Fault, worker: number): Promise<void> {
-    const { crew } = this.#stage;
-    if (kind === "kill") return crew.kill(worker);
-    if (kind === "deploy") return crew.deploy(worker);
-    crew.stop(worker);
+    const { workers } = this.#stage;
+    if (kind === "kill") return workers.kill(worker);
+    if (kind === "deploy") return workers.deploy(worker);
+    workers.stop(worker);
     await delay(ms);
-    crew.continue(worker);
+    workers.continue(worker);
   }
 
   async #strikeLink({ kind, ms }: Fault, link: TcpProxy | undefined): Promise<void> {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startRedisNodes, type RedisNodes } from "../../src/testing/index.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
-import { Crew } from "./worker-processes.ts";
+import { WorkerProcesses } from "./worker-processes.ts";
 import { type JobReport, Jobs } from "./jobs.ts";
 import { Journal, monotonic, readJournals } from "./journal.ts";
 import type { Verdict } from "./judge.ts";
@@ -112,9 +112,9 @@ async function runOn(
     folder,
     socket,
   }));
-  await using crew = await Crew.start(tasks, journal);
-  await crew.allWork();
-  using nemesis = new Nemesis({ nodes, links, crew });
+  await using workers = await WorkerProcesses.start(tasks, journal);
+  await workers.allWork();
+  using nemesis = new Nemesis({ nodes, links, workers });
   const terms = { masters: MASTERS, workers: WORKERS, ms, sweepEvery };
   await nemesis.run(makeSchedule(seed, terms));
   if (calms) {
@@ -123,7 +123,7 @@ async function runOn(
     await untilAllGranted(folder, calmAt);
   }
   const jobReport = await jobs?.finish();
-  await crew.end();
+  await workers.end();
   const verdict = await witness.judge();
   return { contender, seed, faults: nemesis.counts, jobs: jobReport, ...verdict };
 }

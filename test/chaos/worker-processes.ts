@@ -29,7 +29,7 @@ export interface WorkerTask {
 }
 
 /** Worker processes that can be stopped and killed; one that is gone is followed by another. */
-export class Crew implements AsyncDisposable {
+export class WorkerProcesses implements AsyncDisposable {
   readonly #tasks: readonly WorkerTask[];
   readonly #program: Program;
   readonly #journal: Journal;
@@ -46,8 +46,8 @@ export class Crew implements AsyncDisposable {
   }
 
   /** Starts a process for each task, all with the same contender and source of jobs. */
-  static async start(tasks: readonly WorkerTask[], journal: Journal): Promise<Crew> {
-    return new Crew(tasks, await programFor(tasks[0]!), journal);
+  static async start(tasks: readonly WorkerTask[], journal: Journal): Promise<WorkerProcesses> {
+    return new WorkerProcesses(tasks, await programFor(tasks[0]!), journal);
   }
 
   /** Resolves when each has had a lock. */

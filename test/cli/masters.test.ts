@@ -1,5 +1,5 @@
 import { type Job, Queue, Worker } from "bullmq";
-import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { KeySummary } from "../../src/describe/summary.ts";
 import { Redlock, withLock } from "../../src/index.ts";
 import { Gate } from "../bullmq/support.ts";
@@ -7,6 +7,7 @@ import { writeRules } from "../config/support.ts";
 import { redisClient, redisClients, useRedisNodes } from "../support/redis.ts";
 import { cli, type Outcome } from "./run-cli.ts";
 import { useMasters } from "./use-masters.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const masters = useMasters({ ttl: 10_000, maxTtl: 15_000 });
 const { nodes, ask } = masters;
@@ -34,7 +35,7 @@ async function lose(...lost: number[]): Promise<void> {
     await nodes.restart(index, { empty: true });
   }
   await expect
-    .poll(checkVotes, { timeout: 10_000 })
+    .poll(checkVotes)
     .toEqual([0, 1, 2].map((index) => (lost.includes(index) ? "quarantined" : "yes")));
 }
 
@@ -96,7 +97,7 @@ describe("inspect", () => {
       await queue.close();
     });
     await queue.add("charge", {}, { jobId: "one" });
-    await vi.waitFor(async () => expect(await queue.getJobState("one")).toBe("completed"), 20_000);
+    await waitFor(async () => expect(await queue.getJobState("one")).toBe("completed"));
     const { code, out } = await ask("inspect", "a");
     expect(code).toBe(0);
     expect(out).toMatch(/^a is kept by minHold for another \d[\d.]* s; the job is done\n/);
@@ -136,7 +137,7 @@ describe("inspect", () => {
     workers.push(second);
     const add = async (queue: Queue, jobId: string, priority?: number): Promise<void> => {
       await queue.add("charge", data, priority === undefined ? { jobId } : { jobId, priority });
-      await vi.waitFor(async () => expect(await queue.getJobState(jobId)).toBe("delayed"), 20_000);
+      await waitFor(async () => expect(await queue.getJobState(jobId)).toBe("delayed"));
     };
     let shown: Outcome, told: Outcome;
     try {
@@ -184,7 +185,7 @@ describe("inspect", () => {
     ];
     onTestFinished(async () => await queue.close());
     const { id } = await queue.add("charge", {});
-    await vi.waitFor(async () => expect(await queue.getJobState(id!)).toBe("delayed"), 20_000);
+    await waitFor(async () => expect(await queue.getJobState(id!)).toBe("delayed"));
     // Nobody is left to run it.
     await worker.close();
     await lock.release();

@@ -22,7 +22,7 @@ describe("release", () => {
       `Slot ${first.slot}: an import\nIt is one of 2 holders; --slot N chooses another.\nThe holder is alive: `,
     );
     expect(out).toContain("Removed, for the reason: ");
-    await expect.poll(() => first.signal.aborted, { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => first.signal.aborted).toBe(true);
     expect(second.held).toBe(true);
     await second.release();
   });
@@ -49,7 +49,7 @@ describe("release", () => {
       holder: { text: "an export", slot: second.slot },
       removed: true,
     });
-    await expect.poll(() => second.signal.aborted, { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => second.signal.aborted).toBe(true);
     expect(first.held).toBe(true);
     await first.release();
   });
@@ -94,9 +94,7 @@ describe("release", () => {
     const lock = await masters.redlock.acquire("account", { holder: "an import" });
     const other = new Redlock({ ...nodes.redlockOptions, ttl: 3_000, maxTtl: 60_000 });
     const waiting = other.acquire("account", { waitTimeout: 30_000 });
-    await expect
-      .poll(async () => (await masters.redlock.inspect("account")).waiting, { timeout: 10_000 })
-      .toBe(1);
+    await expect.poll(async () => (await masters.redlock.inspect("account")).waiting).toBe(1);
     await nodes.kill(2);
     const lost = new Promise<LockLostError>((resolve) => {
       lock.signal.addEventListener("abort", () => resolve(lock.signal.reason as LockLostError));

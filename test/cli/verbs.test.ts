@@ -38,9 +38,7 @@ describe("waiters", () => {
     const gate = new Gate();
     const { queue } = serve({}, async () => await gate.opened);
     await queue.addBulk(Array.from({ length: 31 }, (_, i) => ({ name: `n${i}`, data: {} })));
-    await expect
-      .poll(async () => (await masters.redlock.inspect("account")).waiting, { timeout: 10_000 })
-      .toBe(30);
+    await expect.poll(async () => (await masters.redlock.inspect("account")).waiting).toBe(30);
     const walked: (string | undefined)[] = [];
     for await (const { job } of masters.redlock.waiters("account")) walked.push(job);
     await nodes.kill(2);
@@ -112,7 +110,7 @@ describe("cancel", () => {
       });
     });
     await queue.addBulk(["a", "b", "c"].map((name) => ({ name, data: {} })));
-    await expect.poll(() => started.length, { timeout: 10_000 }).toBe(3);
+    await expect.poll(() => started.length).toBe(3);
     const one = await ask("cancel", "account", "--slot", "1", "--json");
     expect(JSON.parse(one.out)).toMatchObject({
       holders: [{ slot: 1 }],
@@ -152,9 +150,7 @@ describe("wake", () => {
     const parked = new Promise((resolve) => masters.redlock.once("parked", resolve));
     const job = await queue.add("a", {});
     await parked;
-    await expect
-      .poll(async () => (await masters.redlock.inspect("account")).waiting, { timeout: 10_000 })
-      .toBe(1);
+    await expect.poll(async () => (await masters.redlock.inspect("account")).waiting).toBe(1);
     const held = await ask("wake", "account");
     expect(held).toEqual({
       code: 0,

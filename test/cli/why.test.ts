@@ -52,9 +52,7 @@ describe("why", () => {
     const parked = next("parked");
     const job = await queue.add("a", { account: 42 });
     await parked;
-    await expect
-      .poll(async () => (await redlock.inspect("account:42")).waiting, { timeout: 10_000 })
-      .toBe(1);
+    await expect.poll(async () => (await redlock.inspect("account:42")).waiting).toBe(1);
     await nodes.kill(2);
     const human = await ask(`bull:invoices:${job.id}`);
     const { code, out, notes } = await ask(job.id!, "--queue", "invoices", "--json");
@@ -93,9 +91,7 @@ describe("why", () => {
     const parked = next("parked");
     const job = await queue.add("a", {});
     await parked;
-    await expect
-      .poll(async () => (await redlock.inspect("account:42")).waiting, { timeout: 10_000 })
-      .toBe(1);
+    await expect.poll(async () => (await redlock.inspect("account:42")).waiting).toBe(1);
     const { out } = await ask(`bull:invoices:${job.id}`);
     expect(out).toMatch(
       new RegExp(
@@ -129,7 +125,7 @@ describe("why", () => {
     const fails = await queue.add("fails", { account: 42 });
     const skipped = await queue.add("a", { account: 7 });
     await Promise.all([failed, skipping]);
-    await expect.poll(async () => await skipped.getState(), { timeout: 10_000 }).toBe("completed");
+    await expect.poll(async () => await skipped.getState()).toBe("completed");
     await queue.pause();
     const paused = await queue.add("a", { account: 42 });
     const outs = await Promise.all(

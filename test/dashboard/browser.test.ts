@@ -9,6 +9,7 @@ import { engineOf } from "../../src/redlock/redlock.ts";
 import { Browser, findChromium, type View } from "../support/chromium.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { keyPath, memoryNodes, serve } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const chromium = findChromium();
 if (chromium === undefined) {
@@ -132,7 +133,7 @@ describe.skipIf(chromium === undefined)("the dashboard in a browser", () => {
     await page.evaluate("document.querySelector('input').value = 'half a patt'");
     await page.evaluate("getSelection().selectAllChildren(document.querySelector('h2'))");
     await masters.hold("a");
-    await vi.waitFor(async () => expect(await text()).toMatch(/\na\s/), 10_000);
+    await waitFor(async () => expect(await text()).toMatch(/\na\s/));
     expect(await page.evaluate("document.activeElement.textContent")).toBe("b");
     expect(await page.evaluate("document.querySelector('input').value")).toBe("half a patt");
     expect(await page.evaluate("getSelection().toString()")).toBe("Keys");
@@ -144,13 +145,13 @@ describe.skipIf(chromium === undefined)("the dashboard in a browser", () => {
     await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))");
     expect(await page.evaluate(asked)).toBe(before);
     await page.evaluate("document.querySelector('#pause').click()");
-    await vi.waitFor(async () => expect(await text()).not.toMatch(/\nb\s/), 10_000);
+    await waitFor(async () => expect(await text()).not.toMatch(/\nb\s/));
     await masters.hold("z");
-    await vi.waitFor(async () => expect(await text()).toMatch(/\na\s[^]*\nz\s/), 10_000);
+    await waitFor(async () => expect(await text()).toMatch(/\na\s[^]*\nz\s/));
     await page.evaluate("document.querySelector('tbody tr:last-child a').focus()");
     // A key with a waiter moves to the front.
     redlock.acquire("z", { waitTimeout: 60_000 }).catch(() => undefined);
-    await vi.waitFor(async () => expect(await text()).toMatch(/\nz\s[^]*\na\s/), 10_000);
+    await waitFor(async () => expect(await text()).toMatch(/\nz\s[^]*\na\s/));
     expect(await page.evaluate("document.activeElement.textContent")).toBe("z");
   });
 
@@ -177,16 +178,16 @@ describe.skipIf(chromium === undefined)("the dashboard in a browser", () => {
       const { page, text } = await open(redlock);
       expect(await text()).toContain("3/3");
       await nodes.kill(0);
-      await vi.waitFor(async () => {
+      await waitFor(async () => {
         expect(await text()).toMatch(/2\/3[^]*account:42[^]*no answer/);
-      }, 15_000);
+      });
       await nodes.kill(1);
-      await vi.waitFor(async () => {
+      await waitFor(async () => {
         expect(await text()).toContain(
           "Locks are unavailable: 1 of 3 masters can vote, a lock needs 2.",
         );
         expect(await text()).toContain("Too few masters answer to list keys.");
-      }, 15_000);
+      });
       expect(await page.evaluate("document.querySelector('#live').textContent")).toBe("Live");
     });
 

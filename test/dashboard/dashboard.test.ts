@@ -4,10 +4,11 @@ import { createDashboard } from "../../src/dashboard/index.ts";
 import { LockConfigError, type Redlock } from "../../src/index.ts";
 import { engineOf } from "../../src/redlock/redlock.ts";
 import { ask, keyPath, memoryNodes, wordsOf } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** Waits until a key has so many waiters. */
 async function waiting(redlock: Redlock, key: string, count: number): Promise<void> {
-  await vi.waitFor(async () => expect((await redlock.inspect(key)).waiting).toBe(count));
+  await waitFor(async () => expect((await redlock.inspect(key)).waiting).toBe(count));
 }
 
 /** The keys of a list, in order. */

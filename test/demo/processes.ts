@@ -1,7 +1,8 @@
 import { readdir } from "node:fs/promises";
-import { expect, vi } from "vitest";
+import { expect } from "vitest";
 import { isListening } from "../testing/run-program.ts";
 import type { Demo } from "./run-demo.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** The servers and the workers of a demo. */
 export interface Processes {
@@ -29,8 +30,7 @@ export async function expectNothingLeft({ ports, pids }: Processes, tmp: string)
     ports: (await Promise.all(ports.map(isListening))).filter(Boolean),
     folders: await foldersOfServers(tmp),
   });
-  await vi.waitFor(async () => expect(await left()).toEqual({ pids: [], ports: [], folders: [] }), {
-    timeout: 10_000,
+  await waitFor(async () => expect(await left()).toEqual({ pids: [], ports: [], folders: [] }), {
     interval: 50,
   });
 }

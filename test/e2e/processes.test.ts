@@ -135,10 +135,10 @@ describe("a worker process that is killed in the middle of a job", () => {
   test("leaves no key idle when it was the only one, and is started again", async () => {
     const { task, queue, resource } = await setUp();
     const victim = await WorkerProcess.start(task);
-    const [doomed, heir] = await queue.addBulk(orders(2, 1, 60_000));
+    const [doomed, waiting] = await queue.addBulk(orders(2, 1, 60_000));
     await victim.hasStarted(doomed!.id!);
-    await expect.poll(() => victim.parked.has(heir!.id!), { timeout: 10_000 }).toBe(true);
-    await heir!.updateData({ entity: "0", ms: 20 });
+    await expect.poll(() => victim.parked.has(waiting!.id!)).toBe(true);
+    await waiting!.updateData({ entity: "0", ms: 20 });
 
     await victim.kill();
     for (const user of await resource.users("0")) await resource.leave("0", user);
@@ -146,7 +146,7 @@ describe("a worker process that is killed in the middle of a job", () => {
     const successor = await WorkerProcess.start(task);
     const [other] = await queue.addBulk([{ name: "order", data: { entity: "1", ms: 20 } }]);
     await successor.hasStarted(other!.id!);
-    await successor.hasStarted(heir!.id!);
+    await successor.hasStarted(waiting!.id!);
 
     // Its lock has to end; then a worker that has run any job finds the key within three seconds.
     expect(performance.now() - killedAt).toBeLessThan(task.ttl + 3_000 + 4_000);

@@ -1,11 +1,12 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { LockUnavailableError, type Redlock } from "../../src/index.ts";
 import { bundled } from "../support/bundle.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { connectRedlock, failureOf, makeProxies, makeRedlock, timed, valuesOf } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const PATIENT = { nodeTimeout: 300, ttl: 5_000 };
 
@@ -48,7 +49,7 @@ describe("connections that are all half open", () => {
     const ours = stored.filter((value) => value?.startsWith(`${lock.fencingToken}:`));
     expect(ours.length).toBeGreaterThanOrEqual(2);
     expect(await lock.release()).toBe("released");
-    await vi.waitFor(async () =>
+    await waitFor(async () =>
       expect(await valuesOf(redisClients(nodes), "account")).toEqual([null, null, null]),
     );
   });
@@ -129,13 +130,13 @@ describe("names that point elsewhere after a failover", () => {
     );
     const downs = downsOf(redlock);
     const clients = redisClients(nodes);
-    for (const [old, heir] of [
+    for (const [old, successor] of [
       [1, 3],
       [2, 4],
     ] as const) {
-      await clients[old]!.replicaof("127.0.0.1", nodes.ports[heir]!);
+      await clients[old]!.replicaof("127.0.0.1", nodes.ports[successor]!);
       onTestFinished(async () => void (await clients[old]!.replicaof("NO", "ONE")));
-      proxies[old]!.point(nodes.ports[heir]!);
+      proxies[old]!.point(nodes.ports[successor]!);
     }
 
     const lock = await redlock.acquire("account");

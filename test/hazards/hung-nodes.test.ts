@@ -24,7 +24,7 @@ import {
 } from "./support.ts";
 
 /** What a call may take that is bounded by one node timeout; the rest is for a busy machine. */
-const ONE_TIMEOUT = NODE_TIMEOUT + 800;
+const ONE_TIMEOUT = NODE_TIMEOUT + 1_500;
 /** A client waits this long for the very first connection to a node. */
 const FIRST_CONNECTION = 2_000;
 
@@ -32,7 +32,7 @@ describe("one hung node of three", () => {
   const nodes = useRedisNodes(3);
 
   test("delays neither acquire nor extend nor release (R3, S3, U3, U9, P4)", async () => {
-    const redlock = await connectRedlock(nodes.urls, { nodeTimeout: 700 });
+    const redlock = await connectRedlock(nodes.urls, { nodeTimeout: 3_000 });
     nodes.pause(2);
 
     const { ms } = await timed(async () => {
@@ -41,18 +41,18 @@ describe("one hung node of three", () => {
       expect(await lock.release()).toBe("released");
     });
 
-    // Three calls, and not one of them waited for the node: each would have taken its 700 ms.
-    expect(ms).toBeLessThan(650);
+    // Three calls, and not one of them waited for the node: each would have taken its 3 s.
+    expect(ms).toBeLessThan(2_900);
   });
 
   test("does not keep a new client from its first lock (S3, U3)", async () => {
     nodes.pause(0);
-    const redlock = makeRedlock(nodes.urls, { nodeTimeout: 700 });
+    const redlock = makeRedlock(nodes.urls, { nodeTimeout: 3_000 });
 
     const { value: lock, ms } = await timed(() => redlock.acquire("account"));
 
     expect(lock.held).toBe(true);
-    expect(ms).toBeLessThan(650);
+    expect(ms).toBeLessThan(2_900);
   });
 
   test("is left out of a short ttl as of a long one (U3)", async () => {

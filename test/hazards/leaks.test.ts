@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { getEventListeners } from "node:events";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { LockLostError, type RedlockEvents, type RedlockWarning } from "../../src/index.ts";
 import { bundled } from "../support/bundle.ts";
 import { redisClient, redisClients, useRedisNodes } from "../support/redis.ts";
@@ -16,6 +16,7 @@ import {
   TTL,
   untilAborted,
 } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const nodes = useRedisNodes(3);
 
@@ -63,7 +64,7 @@ describe("after close()", () => {
 
     await redlock.close();
 
-    await vi.waitFor(() => {
+    await waitFor(() => {
       expect(proxies.map(({ connections }) => connections)).toEqual([0, 0, 0]);
     });
     await untilTimersAreBackAt(timers);
@@ -162,7 +163,7 @@ describe("2,000 locks under one shared signal", () => {
     const [first] = await channels();
     expect(first).toEqual([expect.stringMatching(/^redlock:@wake:/)]);
     await redlock.close();
-    await vi.waitFor(async () => expect((await channels()).flat()).toEqual([]));
+    await waitFor(async () => expect((await channels()).flat()).toEqual([]));
   });
 });
 
@@ -205,7 +206,7 @@ describe("listeners that throw (R12)", () => {
     expect(await untilAborted(lost)).toBeInstanceOf(LockLostError);
     await lost.release();
     await nodes.kill(0);
-    await vi.waitFor(() => expect(seen).toEqual(new Set(EVENTS)));
+    await waitFor(() => expect(seen).toEqual(new Set(EVENTS)));
 
     expect((await redlock.acquire("after all this")).held).toBe(true);
     expect(warnings.map(({ code }) => code)).toContain("listener-failed");

@@ -1,4 +1,4 @@
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Clock, Timer } from "../../src/clock.ts";
 import { LockUnavailableError } from "../../src/index.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
@@ -13,6 +13,7 @@ import {
   untilFreeEverywhere,
   valuesOf,
 } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const nodes = useRedisNodes(3);
 
@@ -115,7 +116,7 @@ describe("a connection that is reset", () => {
     redlock.on("node:down", () => (downs += 1));
     proxies[0]!.refuse();
     proxies[0]!.cut();
-    await vi.waitFor(() => expect(downs).toBeGreaterThanOrEqual(4), { timeout: 5_000 });
+    await waitFor(() => expect(downs).toBeGreaterThanOrEqual(4));
 
     proxies[0]!.refuse(false);
 
@@ -154,13 +155,11 @@ describe("a connection that is half open", () => {
     redlock.on("node:down", ({ cause }) => causes.push(cause));
     proxy!.replies.drop();
     expect(await failureOf(redlock.acquire("account"))).toBeInstanceOf(LockUnavailableError);
-    await vi.waitFor(() => expect(causes).toContain("no answer for 10 s"), { timeout: 5_000 });
+    await waitFor(() => expect(causes).toContain("no answer for 10 s"));
 
     proxy!.replies.pass();
     proxy!.cut();
-    await vi.waitFor(async () => expect((await redlock.acquire("account")).held).toBe(true), {
-      timeout: 10_000,
-    });
+    await waitFor(async () => expect((await redlock.acquire("account")).held).toBe(true));
   });
 });
 
@@ -226,7 +225,7 @@ describe("SCRIPT FLUSH", () => {
     await untilAllAnswer(redlock);
 
     expect(await valuesOf(redisClients(nodes), "account")).toEqual([null, null, null]);
-    // A rollback writes once, and is written to a connection in doubt and to its heir; an acquire writes twice more.
+    // A rollback writes once, and is written to a connection in doubt and to its successor; an acquire writes twice more.
     for (const [index, client] of redisClients(nodes).entries()) {
       expect((await countCalls(client, "set")) - (before[index] ?? 0)).toBeLessThanOrEqual(2);
     }

@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import {
   LockConfigError,
   LockConflictError,
@@ -20,6 +20,7 @@ import {
   untilFreeEverywhere,
   valuesOf,
 } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** Sets a server's configuration until the test ends. */
 async function configure(
@@ -43,12 +44,9 @@ async function configure(
 async function makeReplica(nodes: RedisNodes, index: number, of: number): Promise<void> {
   const client = redisClient(nodes.urls[index]!);
   await client.replicaof("127.0.0.1", nodes.ports[of]!);
-  await vi.waitFor(
-    async () => expect(await client.info("replication")).toContain("link_status:up"),
-    {
-      timeout: 10_000,
-    },
-  );
+  await waitFor(async () => expect(await client.info("replication")).toContain("link_status:up"), {
+    timeout: 10_000,
+  });
   onTestFinished(() => nodes.restart(index, { empty: true }));
 }
 
@@ -154,7 +152,7 @@ describe("the database of a lock (M1)", () => {
     await redlock.acquire("account");
 
     for (const url of nodes.urls) {
-      await vi.waitFor(async () =>
+      await waitFor(async () =>
         expect(await redisClient(url, { db: 5 }).exists("redlock:account")).toBe(1),
       );
       expect(await redisClient(url).dbsize()).toBe(0);
@@ -344,7 +342,7 @@ describe("a node that refuses to write (P1)", () => {
     const redlock = await connectRedlock(nodes.urls, { heartbeat: false });
     const clients = redisClients(nodes);
     const lock = await redlock.acquire("account");
-    await vi.waitFor(async () => expect(await valuesOf(clients, "account")).not.toContain(null));
+    await waitFor(async () => expect(await valuesOf(clients, "account")).not.toContain(null));
     for (const index of [0, 1, 2]) await configure(nodes, index, "maxmemory", "1");
 
     await lock.extend();
@@ -368,7 +366,7 @@ describe("a node that refuses to write (P1)", () => {
     await lock.extend();
     expect(await lock.release()).toBe("released");
 
-    await vi.waitFor(async () => await killer.script("KILL"), { timeout: 5_000 });
+    await waitFor(async () => await killer.script("KILL"));
     expect(await endless).toBe("killed");
   });
 });

@@ -1,10 +1,11 @@
 import { RedlockOn } from "../../src/redlock/redlock.ts";
 import type { Redis } from "ioredis";
-import { expect, onTestFinished, vi } from "vitest";
+import { expect, onTestFinished } from "vitest";
 import type { Clock } from "../../src/clock.ts";
 import { Redlock, type Lock, type RedlockOptions } from "../../src/index.ts";
 import { REAL_RUNTIME } from "../../src/redlock/make-context.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 /** Short enough to see locks end, long enough for a shared machine. */
 export const TTL = 800;
@@ -50,12 +51,12 @@ export async function connectRedlock(
 
 /** Resolves when every node answers this client. */
 export async function untilAllAnswer(redlock: Redlock): Promise<void> {
-  await vi.waitFor(
+  await waitFor(
     async () => {
       const { nodes } = await redlock.inspect("nobody's key");
       for (const { state } of nodes) expect(state).toBe("free");
     },
-    { timeout: 10_000, interval: 20 },
+    { interval: 20 },
   );
 }
 
@@ -89,10 +90,9 @@ export async function valuesOf(
 
 /** Resolves when no node stores the key any more, well before a ttl could have done it. */
 export async function untilFreeEverywhere(clients: readonly Redis[], key: string): Promise<void> {
-  await vi.waitFor(
-    async () => expect(await valuesOf(clients, key)).toEqual(clients.map(() => null)),
-    { timeout: 5_000, interval: 5 },
-  );
+  await waitFor(async () => expect(await valuesOf(clients, key)).toEqual(clients.map(() => null)), {
+    interval: 5,
+  });
 }
 
 /** Waits, for what can only be shown by time passing. */

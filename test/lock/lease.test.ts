@@ -19,7 +19,7 @@ describe("a lock that a quorum has granted", () => {
     await clock.until(redlock.close());
   });
 
-  it("is lost as taken when one denies it that the quorum needs, though others are silent", async () => {
+  it("is lost as taken when a denial ends the quorum, though others are silent", async () => {
     const { clock, nodes, redlock } = simulate(3, { ttl: 10_000 });
     nodes[2]!.behaviour.mute = true;
     const lock = await clock.until(redlock.acquire("k"));

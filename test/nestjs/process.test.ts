@@ -2,11 +2,12 @@ import { Processor, WorkerHost } from "@nestjs/bullmq";
 import { Inject, Scope } from "@nestjs/common";
 import { REQUEST } from "@nestjs/core";
 import type { Job } from "bullmq";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { getLock, type Lock, Redlock } from "../../src/index.ts";
 import { RedlockModule, WithLock } from "../../src/nestjs/index.ts";
 import { aborted, Gate, next, useBench } from "../bullmq/support.ts";
 import { add, bullOn, type Charge, optionsOn, QUEUE, start, startOn, workerOf } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const bench = useBench();
 const key = "account:{{data.accountId}}";
@@ -31,7 +32,7 @@ it("gives the method its instance, the job, BullMQ's token and signal, and the l
   expect(own).toMatchObject({ id: job.id, data: { accountId: "a" }, token });
   expect(lock).toMatchObject({ keys: ["account:a"], held: true });
   expect(host.worker.cancelJob(job.id!, "stop it")).toBe(true);
-  await vi.waitFor(async () => expect(await job.getState()).toBe("failed"));
+  await waitFor(async () => expect(await job.getState()).toBe("failed"));
   expect(await app.get(Redlock).isLocked("account:a")).toBe(false);
 });
 
@@ -74,7 +75,7 @@ it.each([
   await start([...bullOn(bench), module], [Charges]);
   const queue = bench.queue(QUEUE);
   const jobs = await Promise.all(Array.from({ length: 12 }, (_, i) => add(queue, `${i % 3}`)));
-  await vi.waitFor(async () => expect(await queue.getCompletedCount()).toBe(12), 20_000);
+  await waitFor(async () => expect(await queue.getCompletedCount()).toBe(12));
   const done = await Promise.all(jobs.map(async ({ id }) => await queue.getJob(id!)));
   expect(done.map((job) => job?.returnvalue as unknown)).toEqual(jobs.map(() => 0));
 });
@@ -115,7 +116,7 @@ it("locks for an instance for each job, in a processor of request scope", async 
   // Nest calls them through a function that declares no parameters, so that BullMQ has no signal for them.
   expect(workerOf(app).cancelJob(first.id!)).toBe(false);
   for (const end of ends) end.open();
-  await vi.waitFor(async () => expect(await queue.getCompletedCount()).toBe(2));
+  await waitFor(async () => expect(await queue.getCompletedCount()).toBe(2));
   expect(new Set(hosts).size).toBe(2);
   for (const { id } of [first, second]) {
     expect(await queue.getJob(id!)).toMatchObject({ returnvalue: ["account:a"], attemptsMade: 1 });
@@ -138,7 +139,7 @@ it("locks for a method that process calls, also in a class that inherits it", as
   await startOn(bench, Charges);
   const queue = bench.queue(QUEUE);
   const [charge, mail] = [await add(queue, "a"), await queue.add("mail", {})];
-  await vi.waitFor(async () => expect(await queue.getCompletedCount()).toBe(2));
+  await waitFor(async () => expect(await queue.getCompletedCount()).toBe(2));
   expect((await queue.getJob(charge.id!))?.returnvalue).toEqual(["account:a"]);
   expect((await queue.getJob(mail.id!))?.returnvalue).toEqual([]);
 });

@@ -2,11 +2,12 @@ import { BullModule, Processor, WorkerHost } from "@nestjs/bullmq";
 import { Module, type ModuleMetadata, Scope, type Type } from "@nestjs/common";
 import type { Job } from "bullmq";
 import { once } from "node:events";
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { getLock, Redlock, RedlockClosedError, type RedlockEvents } from "../../src/index.ts";
 import { InjectRedlock, RedlockModule, WithLock } from "../../src/nestjs/index.ts";
 import { Gate, next, useBench } from "../bullmq/support.ts";
 import { add, bullOn, type Charge, optionsOn, QUEUE, start, workerOf } from "./support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const bench = useBench();
 
@@ -114,7 +115,7 @@ it.each(["delay", "wait"] as const)(
     const closing = once(workerOf(app), "closing");
     const closed = app.close();
     await closing;
-    if (onConflict === "wait") await vi.waitFor(() => expect(told).toContain("parked"));
+    if (onConflict === "wait") await waitFor(() => expect(told).toContain("parked"));
     stage.end.open();
     await closed;
     expect(stage.runs).toBe(1);
@@ -125,7 +126,7 @@ it.each(["delay", "wait"] as const)(
     expect(await second.getState()).toMatch(/^(?:waiting|prioritized)$/);
 
     const other = await start([module, ...bullOn(bench), chargesModule(stage, { onConflict })]);
-    await vi.waitFor(async () => expect(await second.getState()).toBe("completed"));
+    await waitFor(async () => expect(await second.getState()).toBe("completed"));
     expect(await queue.getJob(second.id!)).toMatchObject({ attemptsMade: 1 });
     await other.close();
   },

@@ -1,12 +1,11 @@
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import type { Job } from "bullmq";
 import { changePriority, type Redlock, withLock } from "../../src/index.ts";
 import { ends, useBench } from "../bullmq/support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const bench = useBench();
 const KEY = "account:a";
-/** Milliseconds to wait on a busy machine. */
-const PATIENCE = 20_000;
 
 /** Parks jobs behind a lock, more than a master names at once; `run` releases it, and returns the steps as they ran. */
 async function park(count: number, priority: number) {
@@ -24,8 +23,8 @@ async function park(count: number, priority: number) {
   const jobs = await queue.addBulk(
     steps.map((step) => ({ name: "charge", data: { step }, opts: { priority } })),
   );
-  await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(count), PATIENCE);
-  await vi.waitFor(async () => expect(await waitersOf(redlock)).toBe(count), PATIENCE);
+  await waitFor(async () => expect(await queue.getDelayedCount()).toBe(count));
+  await waitFor(async () => expect(await waitersOf(redlock)).toBe(count));
   const run = async (): Promise<number[]> => {
     await lock.release();
     await done;
@@ -66,10 +65,10 @@ test("lifo moves a job before those of its priority, also when it joins again", 
   await changePriority(redlock, job, { lifo: true });
   const { attemptsStarted } = await find(5);
   await job.promote();
-  await vi.waitFor(async () => {
+  await waitFor(async () => {
     expect((await find(5)).attemptsStarted).toBeGreaterThan(attemptsStarted);
     expect(await queue.getDelayedCount()).toBe(6);
-  }, PATIENCE);
+  });
 
   const [first] = (await redlock.inspect(KEY)).waiters;
   expect(first).toMatchObject({ job: `bull:invoices:${job.id}`, priority: 0 });

@@ -1,10 +1,11 @@
 import { UnrecoverableError, type Job, type JobsOptions } from "bullmq";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { namesUnder } from "../../src/lock/stored-lock.ts";
 import { withLock, type WithLockOptions } from "../../src/index.ts";
 import { Gate, useBench } from "../bullmq/support.ts";
 import { redisClient } from "../support/redis.ts";
 import { makeSteps, startWorker } from "./worker-process.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 interface Data {
   step: number;
@@ -13,8 +14,6 @@ interface Data {
 const bench = useBench();
 const KEY = "account:a";
 const names = namesUnder("redlock:");
-/** Milliseconds within which everything but a kept key comes on a busy machine. */
-const PATIENCE = 20_000;
 
 /**
  * Runs jobs of one key. The first one fails when `fail` opens, after the others have been parked behind it.
@@ -47,16 +46,16 @@ async function run(
   // A worker closes when its jobs have ended.
   onTestFinished(() => fail.open());
   const held = await queue.add("charge", { step: 0 }, { attempts: 2, ...first });
-  await vi.waitFor(() => expect(started).toEqual([0]), PATIENCE);
+  await waitFor(() => expect(started).toEqual([0]));
   await queue.addBulk(
     Array.from({ length: count - 1 }, (_, index) => ({
       name: "charge",
       data: { step: index + 1 },
     })),
   );
-  await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(count - 1), PATIENCE);
+  await waitFor(async () => expect(await queue.getDelayedCount()).toBe(count - 1));
   const ended = async (): Promise<number[]> => {
-    await vi.waitFor(() => expect(started.length).toBeGreaterThanOrEqual(count), PATIENCE);
+    await waitFor(() => expect(started.length).toBeGreaterThanOrEqual(count));
     return started;
   };
   return { redlock, queue, worker, started, fail, held, ended };
@@ -66,10 +65,10 @@ async function run(
 async function kept(): Promise<void> {
   for (const url of bench.masterUrls) {
     const client = redisClient(url);
-    await vi.waitFor(async () => {
+    await waitFor(async () => {
       expect(await client.exists(names.lock(KEY))).toBe(0);
       expect(await client.get(names.reservation(KEY))).toMatch(/^\d+k:/);
-    }, PATIENCE);
+    });
   }
 }
 
@@ -77,7 +76,7 @@ describe('retryOrder "keep"', () => {
   test("runs a retry without a backoff before the jobs that wait", async () => {
     const { fail, started } = await run(4);
     fail.open();
-    await vi.waitFor(() => expect(started).toHaveLength(5), PATIENCE);
+    await waitFor(() => expect(started).toHaveLength(5));
     expect(started).toEqual([0, 0, 1, 2, 3]);
   });
 
@@ -87,7 +86,7 @@ describe('retryOrder "keep"', () => {
     await kept();
     expect(await queue.getActiveCount()).toBe(0);
     await queue.add("charge", { step: 3 }, { priority: 0 });
-    await vi.waitFor(() => expect(started).toHaveLength(5), PATIENCE);
+    await waitFor(() => expect(started).toHaveLength(5));
     expect(started).toEqual([0, 0, 1, 2, 3]);
   });
 
@@ -127,11 +126,11 @@ describe('retryOrder "keep"', () => {
     );
     onTestFinished(() => gate.open());
     await queue.add("charge", { step: 0 }, { attempts: 5, backoff: { type: "custom" } });
-    await vi.waitFor(() => expect(started).toEqual([0]), PATIENCE);
+    await waitFor(() => expect(started).toEqual([0]));
     await queue.add("charge", { step: 1 });
-    await vi.waitFor(async () => expect(await queue.getDelayedCount()).toBe(1), PATIENCE);
+    await waitFor(async () => expect(await queue.getDelayedCount()).toBe(1));
     gate.open();
-    await vi.waitFor(() => expect(started).toEqual([0, 1]), PATIENCE);
+    await waitFor(() => expect(started).toEqual([0, 1]));
   });
 
   test("goes on when the job is removed", async () => {
@@ -154,7 +153,7 @@ describe('retryOrder "keep"', () => {
     fail.open();
     await kept();
     await others.add("charge", {});
-    await vi.waitFor(async () => expect(await others.getDelayedCount()).toBe(1), PATIENCE);
+    await waitFor(async () => expect(await others.getDelayedCount()).toBe(1));
     await queue.obliterate({ force: true });
     await started.opened;
   });
@@ -177,10 +176,7 @@ describe('retryOrder "keep"', () => {
     expect(await ended()).toEqual([0, 0]);
     for (const url of bench.masterUrls) {
       const client = redisClient(url);
-      await vi.waitFor(
-        async () => expect(await client.exists(names.reservation(KEY))).toBe(0),
-        PATIENCE,
-      );
+      await waitFor(async () => expect(await client.exists(names.reservation(KEY))).toBe(0));
     }
   });
 
@@ -193,14 +189,11 @@ describe('retryOrder "keep"', () => {
     const task = { queueUrl, masterUrls, policies, concurrency: 4, stalls };
     const victim = await startWorker(task);
     await steps.queue.add("step", { entity: "a", index: 0, ms: 3_000 });
-    await vi.waitFor(
-      async () => expect(await steps.journal("started", "a")).toEqual([0]),
-      PATIENCE,
-    );
+    await waitFor(async () => expect(await steps.journal("started", "a")).toEqual([0]));
     const jobs = await steps.queue.addBulk(
       [1, 2].map((index) => ({ name: "step", data: { entity: "a", index, ms: 1 } })),
     );
-    await vi.waitFor(async () => expect(await steps.queue.getDelayedCount()).toBe(2), PATIENCE);
+    await waitFor(async () => expect(await steps.queue.getDelayedCount()).toBe(2));
     victim.kill("SIGKILL");
     await startWorker(task);
     await steps.ended(jobs);

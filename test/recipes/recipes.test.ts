@@ -1,6 +1,6 @@
 import { FlowProducer, Job, QueueEvents } from "bullmq";
 import { setTimeout as pass } from "node:timers/promises";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import {
   changePriority,
   type Lock,
@@ -9,6 +9,7 @@ import {
   withLock,
 } from "../../src/index.ts";
 import { ends, Gate, useBench } from "../bullmq/support.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 interface Data {
   tenant: string;
@@ -202,7 +203,7 @@ test("a retry inside the lock lets no other job come between", async () => {
   const done = ends(worker, 2);
 
   await queue.add("sync", { tenant: "7", step: 0 });
-  await vi.waitFor(() => expect(log).toHaveLength(1));
+  await waitFor(() => expect(log).toHaveLength(1));
   await queue.add("sync", { tenant: "7", step: 1 });
   await done;
 

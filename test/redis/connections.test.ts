@@ -8,7 +8,6 @@ import { redisClient, useRedisNodes } from "../support/redis.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { append, connect, type ConnectedNode, NODE_TIMEOUT, push, pushAll } from "./support.ts";
 
-const PATIENT = { timeout: 10_000 };
 const servers = useRedisNodes(2, { args: ["--repl-diskless-sync-delay", "0"] });
 
 async function connectThroughProxy(): Promise<ConnectedNode & { proxy: TcpProxy }> {
@@ -99,7 +98,7 @@ describe("a half-open connection", () => {
       .poll(async () => {
         await client.publish("news", "two");
         return heard;
-      }, PATIENT)
+      })
       .toContain("two");
   });
 });

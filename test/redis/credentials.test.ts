@@ -4,7 +4,6 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
 import { connect, push } from "./support.ts";
 
-const PATIENT = { timeout: 10_000 };
 const require = createRequire(import.meta.url);
 const ioredis5 = createRequire(require.resolve("bullmq5"))("ioredis") as typeof Ioredis;
 const locked = useRedisNodes(1, { args: ["--requirepass", "one"] });
@@ -23,7 +22,7 @@ describe("credentials", () => {
     await push(node, "a");
     given.options.password = "two";
     await changePassword("two");
-    await expect.poll(() => push(node, "b").catch(() => 0), PATIENT).toBeGreaterThan(1);
+    await expect.poll(() => push(node, "b").catch(() => 0)).toBeGreaterThan(1);
   });
 
   it("are those that a client of ioredis 5 has at the time of the connect", async () => {
@@ -32,7 +31,7 @@ describe("credentials", () => {
     await push(node, "a");
     given.options.password = "two";
     await changePassword("two");
-    await expect.poll(() => push(node, "b").catch(() => 0), PATIENT).toBeGreaterThan(1);
+    await expect.poll(() => push(node, "b").catch(() => 0)).toBeGreaterThan(1);
   });
 
   it("come from functions, called at each connect", async () => {
@@ -45,7 +44,7 @@ describe("credentials", () => {
     await push(node, "a");
     password = "two";
     await changePassword("two");
-    await expect.poll(() => push(node, "b").catch(() => 0), PATIENT).toBeGreaterThan(1);
+    await expect.poll(() => push(node, "b").catch(() => 0)).toBeGreaterThan(1);
   });
 
   it("whose function fails are the cause of a failed attempt, and are read again", async () => {
@@ -62,7 +61,7 @@ describe("credentials", () => {
       failure: "unreachable",
       message: "password() failed: no token today",
     });
-    await expect.poll(() => push(node, "b").catch(() => 0), PATIENT).toBe(1);
+    await expect.poll(() => push(node, "b").catch(() => 0)).toBe(1);
     expect(downs).toEqual([
       "password() failed: no token today",
       "password() gave a number, expected a string",

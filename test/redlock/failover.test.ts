@@ -1,8 +1,9 @@
 import type { Redis } from "ioredis";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { LockUnavailableError } from "../../src/errors.ts";
 import { Redlock } from "../../src/redlock/redlock.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const GUARD = "redlock:@node";
 /** Where no server listens: a master that one client cannot reach. */
@@ -30,9 +31,9 @@ function connect({ reaches = [0, 1, 2], ttl = 30_000 } = {}): Redlock {
 /** Makes a server a replica of another, and resolves when it has its data. */
 async function follow(replica: Redis, master: number): Promise<void> {
   await replica.replicaof("127.0.0.1", nodes.ports[master]!);
-  await vi.waitFor(
+  await waitFor(
     async () => expect(await replica.info("replication")).toContain("master_link_status:up"),
-    { timeout: 10_000, interval: 20 },
+    { interval: 20 },
   );
 }
 
@@ -58,7 +59,7 @@ describe("a master that follows its own copy and is promoted again", () => {
     await follow(copy!, 0);
     // The first replica of a master changes its replication id, which costs a quarantine: it is not what is tried here.
     await connect().using("begins the quarantine", () => {});
-    await vi.waitFor(async () => await endQuarantine(a!));
+    await waitFor(async () => await endQuarantine(a!));
     await promote(copy!);
     const lock = await connect({ reaches: [0, 1] }).acquire("k");
     const runId = await runIdOf(a!);
@@ -97,10 +98,9 @@ describe("the guard of a master names it no longer", () => {
         await follow(a, 3);
         const full = await syncs(copy, "sync_full");
         await copy.call("CLIENT", "KILL", "TYPE", "replica");
-        await vi.waitFor(
-          async () => expect(await syncs(copy, "sync_partial_ok")).toBeGreaterThan(0),
-          { timeout: 10_000, interval: 20 },
-        );
+        await waitFor(async () => expect(await syncs(copy, "sync_partial_ok")).toBeGreaterThan(0), {
+          interval: 20,
+        });
         expect(await syncs(copy, "sync_full")).toBe(full);
         await promote(a);
       },
@@ -112,12 +112,12 @@ describe("the guard of a master names it no longer", () => {
       async (a, copy) => {
         await follow(copy, 0);
         await connect().using("begins the quarantine", () => {});
-        await vi.waitFor(async () => await endQuarantine(a));
+        await waitFor(async () => await endQuarantine(a));
         await a.config("SET", "repl-backlog-ttl", "1");
         await promote(copy);
-        await vi.waitFor(
+        await waitFor(
           async () => expect(await a.info("replication")).toContain("repl_backlog_active:0"),
-          { timeout: 10_000, interval: 100 },
+          { interval: 100 },
         );
       },
     ],
@@ -130,14 +130,9 @@ describe("the guard of a master names it no longer", () => {
 
     const redlock = connect();
     const voteOfFirst = async () => (await redlock.inspect("k")).nodes[0];
-    await vi.waitFor(async () => expect(await voteOfFirst()).toMatchObject({ vote: "unarmed" }), {
-      timeout: 5_000,
-    });
+    await waitFor(async () => expect(await voteOfFirst()).toMatchObject({ vote: "unarmed" }));
     await redlock.using("begins the quarantine", () => {});
-    await vi.waitFor(
-      async () => expect(await voteOfFirst()).toMatchObject({ vote: "quarantined" }),
-      { timeout: 5_000 },
-    );
+    await waitFor(async () => expect(await voteOfFirst()).toMatchObject({ vote: "quarantined" }));
     await endQuarantine(a!);
     expect(await voteOfFirst()).toMatchObject({ vote: "yes" });
   });

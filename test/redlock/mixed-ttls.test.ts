@@ -1,9 +1,10 @@
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { LockUnavailableError } from "../../src/errors.ts";
 import type { Lock } from "../../src/lock/lock.ts";
 import type { RedlockOptions } from "../../src/redlock/options.ts";
 import { Redlock } from "../../src/redlock/redlock.ts";
 import { useRedisNodes } from "../support/redis.ts";
+import { waitFor } from "../support/wait-for.ts";
 
 const SHORT = 1_000;
 const LONG = 60_000;
@@ -73,7 +74,7 @@ describe("a client with shorter locks, when all masters that answer have lost th
     expect(await grantedSoon(short)).toBeUndefined();
     await expect(short.acquire("k")).rejects.toThrow(LockUnavailableError);
     nodes.resume(0);
-    await vi.waitFor(async () => await short.using("k", () => {}), {
+    await waitFor(async () => await short.using("k", () => {}), {
       timeout: 4 * QUARANTINE,
       interval: 50,
     });

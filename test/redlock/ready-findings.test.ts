@@ -284,9 +284,7 @@ describe("ready(), of masters that change,", () => {
     await master!.config("SET", "repl-diskless-sync-delay", "0");
     await replica!.replicaof("127.0.0.1", locks.ports[1]!);
     try {
-      await expect
-        .poll(async () => await replica!.info("replication"), { timeout: 10_000 })
-        .toContain("link_status:up");
+      await expect.poll(async () => await replica!.info("replication")).toContain("link_status:up");
       expect(await findings(redlock(locks.urls))).toEqual([
         "fatal replica 0",
         "warning has-replicas 1",

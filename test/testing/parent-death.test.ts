@@ -74,7 +74,7 @@ async function holdNodes(
 }
 
 async function expectNothingLeft({ ports, tmp }: Held): Promise<void> {
-  const patience = { timeout: 10_000, interval: 20 };
+  const patience = { interval: 20 };
   await expect
     .poll(async () => await Promise.all(ports.map(isListening)), patience)
     .toEqual(ports.map(() => false));

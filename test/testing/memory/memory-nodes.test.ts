@@ -11,6 +11,7 @@ import {
   withLock,
 } from "../../../src/index.ts";
 import { MemoryNodes, type MemoryNodesOptions } from "../../../src/testing/index.ts";
+import { waitFor } from "../../support/wait-for.ts";
 
 const KEY = "account:42";
 const job = { id: "1", name: "charge", queueName: "charges", data: { accountId: "42" } } as Job;
@@ -54,7 +55,7 @@ describe("a Redlock on masters in memory", () => {
     const masters = memory();
     const other = await masters.hold(KEY);
     const waiting = masters.redlock().acquire(KEY, { waitTimeout: 60_000 });
-    await vi.waitFor(async () => {
+    await waitFor(async () => {
       expect((await masters.redlock().inspect(KEY)).waiting).toBe(1);
     });
     await other.release();
