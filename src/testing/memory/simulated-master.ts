@@ -1,5 +1,7 @@
 import type { Clock } from "../../clock.ts";
+import type { Agreement, Arming } from "../../lock/arm-operation.ts";
 import type { TimedIdentity } from "../../lock/lock-identity.ts";
+import type { Reading } from "../../lock/read-operation.ts";
 import type { Names } from "../../lock/stored-lock.ts";
 import { NodeError } from "../../redis/node-error.ts";
 import type { Operation } from "../../redis/operation.ts";
@@ -7,7 +9,9 @@ import { type CancelRequest, parseRequest, REQUEST_LIFE } from "../../waiters/ca
 import { SimulatedGuard } from "./simulated-guard.ts";
 import { SimulatedHooks } from "./simulated-hooks.ts";
 import { SimulatedLocks } from "./simulated-locks.ts";
+import { SimulatedNewest } from "./simulated-newest.ts";
 import { SimulatedQueues } from "./simulated-queues.ts";
+import { SimulatedReads } from "./simulated-reads.ts";
 import { SimulatedRedis, type Snapshot } from "./simulated-redis.ts";
 import { SimulatedWaitListOperations } from "./simulated-wait-list-operations.ts";
 import { SimulatedWaitLists } from "./simulated-wait-lists.ts";
@@ -17,6 +21,7 @@ export class SimulatedMaster {
   readonly redis: SimulatedRedis;
   readonly #guard: SimulatedGuard;
   readonly #locks: SimulatedLocks;
+  readonly #reads: SimulatedReads;
   readonly #waitLists: SimulatedWaitListOperations;
   /** Grows with each promotion. */
   #replicationId = 0;
@@ -26,10 +31,13 @@ export class SimulatedMaster {
     const redis = new SimulatedRedis(clock);
     const queues = new SimulatedQueues(redis);
     const lists = new SimulatedWaitLists(redis, queues);
+    const newest = new SimulatedNewest(redis);
+    const hooks = new SimulatedHooks(redis, queues, lists, newest);
     this.redis = redis;
     this.#guard = new SimulatedGuard(redis);
-    this.#locks = new SimulatedLocks(redis, this.#guard, new SimulatedHooks(redis, queues, lists));
-    this.#waitLists = new SimulatedWaitListOperations(redis, queues, lists);
+    this.#locks = new SimulatedLocks(redis, this.#guard, hooks);
+    this.#reads = new SimulatedReads(redis, this.#guard, this.#locks, hooks);
+    this.#waitLists = new SimulatedWaitListOperations(redis, queues, lists, newest);
   }
 
   /** Loses everything, as a restart without persistence does. */
@@ -89,15 +97,16 @@ export class SimulatedMaster {
     if (this.#replica) throw new NodeError("refused", "READONLY this server is a replica");
     const server = this.identity(process);
     const [guard, locks, waitLists] = [this.#guard, this.#locks, this.#waitLists];
+    const reads = this.#reads;
     const handlers: Record<string, (args: never) => unknown> = {
-      arm: (arming: Parameters<typeof guard.arm>[0]) => guard.arm(arming, server),
-      agree: (agreement: Parameters<typeof guard.agree>[0]) => guard.agree(agreement, server),
+      arm: (arming: Arming) => guard.arm(arming, server),
+      agree: (agreement: Agreement) => guard.agree(agreement, server),
       acquire: (identity: TimedIdentity) => locks.acquire(identity, server),
       extend: (identity: TimedIdentity) => locks.extend(identity, server),
       release: locks.release.bind(locks),
-      read: (reading: Parameters<typeof locks.read>[0]) => locks.read(reading, server),
-      "read slots": locks.readSlots.bind(locks),
-      scan: locks.scan.bind(locks),
+      read: (reading: Reading) => reads.read(reading, server),
+      "read slots": reads.readSlots.bind(reads),
+      scan: reads.scan.bind(reads),
       join: waitLists.join.bind(waitLists),
       move: waitLists.move.bind(waitLists),
       serve: waitLists.serve.bind(waitLists),
