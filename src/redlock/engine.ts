@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { type LockConflictError, RedlockClosedError } from "../errors.ts";
+import { LockConflictError, RedlockClosedError } from "../errors.ts";
 import type { SafeEmitter } from "../events.ts";
 import { Heartbeats } from "../heartbeat/heartbeat.ts";
 import { type LockKeys, normaliseKey } from "../keys/normalise.ts";
@@ -148,7 +148,7 @@ export class Engine {
     const conflict = conflictOf(holder, { keys: [key], limits, ttl });
     emitConflict(this.events, conflict, job);
     this.#observer?.refused(span, job?.queueName, this.clock.now() - startedAt);
-    return conflict;
+    return new LockConflictError(conflict);
   }
 
   /** Checks the options of an acquisition. @throws {LockConfigError} for a bad one. */
@@ -156,7 +156,7 @@ export class Engine {
     readAcquireRequest(this.settings, "any", options, false);
   }
 
-  /** What each master knows about a key, however few masters answer. */
+  /** What each master knows about a key, even if too few masters answer. */
   async survey(key: string): Promise<KeyInspection> {
     this.assertOpen();
     return surveyKey(this.context, normaliseKey(key));

@@ -55,7 +55,7 @@ export async function* listKeys(
 /**
  * Scans the names of keys, step by step; each key comes once.
  *
- * A key that a quorum holds, or whose wait list a quorum knows, is on one of any N - Q + 1 masters: that many must be
+ * A key that a quorum holds, or has a wait list for, is on one of any N - Q + 1 masters: that many must be
  * scanned, the others may be down.
  */
 async function* walkKeys(
