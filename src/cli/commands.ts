@@ -107,7 +107,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: { ...MASTERS, timeout: ANSWER_TIMEOUT, json: JSON_DURATIONS },
     timeout: ANSWER,
     examples: ["bullmq-redlock wake account:42"],
-    exits: { ...EXITS, ok: "checked, whatever was found" },
+    exits: { ...EXITS, ok: "checked" },
     load: async () => (await import("./wake.ts")).wake,
   },
   hold: {
@@ -158,7 +158,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "ask the job that holds a key to stop",
     operand: KEY,
     about:
-      'Asks the job that holds a key to stop, each one of several, and waits until it has: its signal aborts, and the job fails for good with "cancelled by ...", unless its processor returns. Only jobs whose onConflict is cancelInProgress or a function can be asked. Other holders go on, and keep their lock.',
+      'Asks the job that holds a key to stop, or each of several, and waits until it has: its signal aborts, and the job fails for good with "cancelled by ...", unless its processor returns. Only jobs under onConflict cancelInProgress or a function can be asked. Other holders go on, and keep their lock.',
     options: {
       ...MASTERS,
       slot: "N the holder in that slot of a key with a limit; default: all holders",

@@ -7,7 +7,7 @@ import { type Invocation, UsageError } from "./command.ts";
 const VARIABLE = "BULLMQ_REDLOCK_REDIS";
 
 /** A job, as an operator names it. */
-export interface JobName {
+interface JobName {
   readonly prefix: string;
   readonly queue: string;
   readonly id: string;

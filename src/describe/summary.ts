@@ -1,5 +1,5 @@
 import type { Holder } from "../errors.ts";
-import { isAnswer } from "../sentences.ts";
+import { explainVote, isAnswer } from "../sentences.ts";
 import { type HoldingJob, readHoldingJob, storedTextOf } from "../redlock/holder.ts";
 import type { KeyInspection, WaiterInspection } from "../redlock/inspect.ts";
 import { type NodeInspection, nodesOf, type SlotInspection } from "../redlock/inspect-slots.ts";
@@ -61,14 +61,11 @@ export function isStuck({
 }
 
 /** The key, or each of its slots that is not free. */
-export function placesOf<N>(summary: {
-  readonly nodes: readonly N[];
-  readonly slots?: readonly SlotInspection[];
-}): readonly {
+export function placesOf({ nodes, slots }: Pick<KeySummary, "nodes" | "slots">): readonly {
   readonly slot: number;
-  readonly nodes: readonly (N | SlotInspection["nodes"][number])[];
+  readonly nodes: readonly SlotInspection["nodes"][number][];
 }[] {
-  return summary.slots ?? [{ slot: 0, nodes: summary.nodes }];
+  return slots ?? [{ slot: 0, nodes }];
 }
 
 /** Whether a master stores such a value under the key or one of its slots. */
@@ -79,6 +76,11 @@ export function hasStuck(summary: Pick<KeySummary, "nodes" | "slots">): boolean 
 /** Whether a master answered. */
 export function hasAnswered({ state }: NodeInspection): boolean {
   return isAnswer(state);
+}
+
+/** Why a master did not answer; `undefined` when it did. */
+export function causeOf({ state, cause }: NodeInspection): string | undefined {
+  return isAnswer(state) ? undefined : explainVote({ vote: state, cause });
 }
 
 /** Whether a master cannot vote because it lost its memory, or is new. */
