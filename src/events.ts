@@ -143,7 +143,7 @@ export class SafeEmitter extends EventEmitter<RedlockEvents> {
   override emit(event: string | symbol, ...args: unknown[]): boolean;
   override emit(event: keyof RedlockEvents, ...args: unknown[]): boolean {
     let called = false;
-    // The usual case.
+    // Most events have no listener.
     if (event !== "warning" && !this.hears(event)) return false;
     // EventEmitter.emit stops at the first listener that throws.
     for (const listener of this.rawListeners(event)) {

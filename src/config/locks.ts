@@ -30,7 +30,7 @@ export interface Locks extends AsyncDisposable {
 }
 
 /** Locks with rules that can change. */
-export interface ChangeableLocks extends Locks {
+interface ChangeableLocks extends Locks {
   /**
    * Applies other rules to jobs that start afterwards.
    * @throws {LockConfigError} for options that do not fit each other, or that differ from those of the `Redlock`.

@@ -215,6 +215,6 @@ function duration(expected: string) {
   };
 }
 
-function described<S extends v.GenericSchema>(schema: S, says: string) {
-  return v.pipe(schema, v.description(says));
+function described<S extends v.GenericSchema>(schema: S, text: string) {
+  return v.pipe(schema, v.description(text));
 }

@@ -153,7 +153,7 @@ export class ValueReader {
 
   #note(node: unknown, isShown: boolean): void {
     const [start, end] = rangeOf(node) ?? [0, 0];
-    // The target of an alias may be at a place where nothing is shown.
+    // The target of an alias may be at a path where nothing is shown.
     if (this.#aliases === 0 && start < end) this.stretches.push({ start, end, isShown });
   }
 
