@@ -90,7 +90,6 @@ function conditionsOf({ when = {}, unless = {} }: RuleMatch): string {
     .join("; ");
 }
 
-/** The keys of a rule that are the same for every job. */
 function constantKeysOf({ key }: Rule): readonly string[] {
   return asList(key).filter(
     (text) => text !== null && parse(text).placeholders.length === 0,

@@ -1,7 +1,6 @@
 import { LONGEST_TIMER } from "../clock.ts";
 import type { Command } from "./command.ts";
 
-/** The options that choose the masters. */
 const MASTERS = {
   config:
     "FILE the rules file; default bullmq-redlock.yaml, .yml or .json in this folder or one above",
@@ -10,7 +9,6 @@ const MASTERS = {
   prefix: 'TEXT the prefix of every key on the masters; default that of the file, or "redlock:"',
 } as const;
 
-/** The options that choose a queue. */
 const QUEUE = {
   queue: "NAME the queue; needed with the bare id of a job",
   redis:
@@ -20,7 +18,6 @@ const QUEUE = {
 
 /** Bounds of `--timeout` where it limits the answer of one master, in ms. */
 export const ANSWER = { min: 10, max: 60_000, otherwise: 2_000 };
-/** What `--timeout` is then. */
 const ANSWER_TIMEOUT = "TIME how long a master may take to connect, and to answer; default 2s";
 
 const JSON_DURATIONS = "write JSON; durations are milliseconds";

@@ -68,7 +68,6 @@ function show({ nodes, findings, quorum }: ReadyReport, ignored: number, out: Sc
   out.print("", `${groups.length === 0 ? "no findings" : count(groups.length, "finding")}${more}`);
 }
 
-/** The time until enough masters have left their quarantine, for the headline. */
 function untilQuorum(nodes: readonly NodeReport[], quorum: number): string {
   const waits = nodes.map(({ eligible, votes, quarantine = Infinity }) =>
     !eligible ? Infinity : votes ? 0 : quarantine,

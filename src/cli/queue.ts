@@ -6,7 +6,6 @@ import { type Invocation, UsageError } from "./command.ts";
 /** Process lists show command lines; a URL with a password goes into this variable. */
 const VARIABLE = "BULLMQ_REDLOCK_REDIS";
 
-/** A job, as an operator names it. */
 interface JobName {
   readonly prefix: string;
   readonly queue: string;

@@ -110,7 +110,6 @@ function whyNot({ state, quorum }: KeySummary): string {
   return "Nothing was removed: this library has not stored that value, and removes no value of another program.";
 }
 
-/** What the removal means for the work of the holder. */
 function consequences({ sign, holder, last }: Watched, patience: number): string[] {
   const { holders, waiters } = summarise(last, Date.now());
   const { fencingToken } = holder;

@@ -2,7 +2,6 @@ import type { Writable } from "node:stream";
 import { styleText } from "node:util";
 import { displayWidth } from "../display-width.ts";
 
-/** A text style for terminals that have colours. */
 type Style = "bold" | "dim" | "red" | "yellow" | "green";
 
 /** A stream that a command writes to. */

@@ -60,7 +60,6 @@ async function factsOf(queue: Queue, job: Job): Promise<Facts> {
   return { attemptsMade, processedOn, finishedOn, failedReason, skipped, queuePaused, workers };
 }
 
-/** Reads the result of a job that completed without having run. */
 function skippedOf(result: unknown): Facts["skipped"] {
   if (typeof result !== "object" || result === null) return undefined;
   const { skipped, reason, key, holder } = result as Record<string, unknown>;
@@ -86,7 +85,6 @@ function showJob(found: Found, out: Screen): void {
   if (sentences.length > 0) out.print("", ...sentences);
 }
 
-/** The holders of a key, a row each. */
 function rowsOf({ key, holders, position, waiting }: AwaitedKey): string[][] {
   const first = [printable(key), `${position} of ${waiting}`] as const;
   const described = holders.map((holder) => [

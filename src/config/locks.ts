@@ -29,7 +29,6 @@ export interface Locks extends AsyncDisposable {
   close(this: void): Promise<void>;
 }
 
-/** Locks with rules that can change. */
 interface ChangeableLocks extends Locks {
   /**
    * Applies other rules to jobs that start afterwards.
@@ -120,7 +119,6 @@ function changeOf(before: readonly Rule[], after: readonly Rule[]): RulesChange 
   return { rules: after.length, added, removed, reordered };
 }
 
-/** The indices of the texts that the others do not have. */
 function newIn(texts: readonly string[], others: readonly string[]): number[] {
   const known = new Set(others);
   return texts.flatMap((text, index) => (known.has(text) ? [] : [index]));

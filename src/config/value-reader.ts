@@ -8,7 +8,6 @@ export const DEEPEST = 50;
 export const EXPECTED_IN_FILE = "nodes, options and rules";
 /** How many values aliases may repeat: a few lines can stand for billions. */
 const MOST_REPEATED = 20_000;
-/** Options that take texts. */
 const TEXTS: ReadonlySet<unknown> = new Set(["queue", "job", "key", "prefix", "when", "unless"]);
 
 /** Words that are nothing in other languages, and a text in YAML. */

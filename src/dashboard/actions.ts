@@ -32,7 +32,6 @@ export class FormTokens {
   }
 }
 
-/** What actions need. */
 interface Parts {
   readonly redlock: Redlock;
   readonly authorize: Settings["authorize"];
@@ -57,7 +56,6 @@ export async function wake(request: Request, parts: Parts): Promise<string | Pag
   }));
 }
 
-/** What a viewer has sent. */
 interface Order {
   readonly key: string;
   /** The fencing token of the holder that the viewer saw; 0 for none. */

@@ -81,7 +81,6 @@ export function createDashboard(
   };
 }
 
-/** A page of the dashboard. */
 interface Route {
   readonly methods: readonly string[];
   /** @returns a page, or the address to redirect to. */
@@ -90,7 +89,6 @@ interface Route {
 
 const READING = ["GET", "HEAD"];
 
-/** Turns expected errors into pages. */
 async function withErrors(answer: () => Promise<Page | string>): Promise<Page | string> {
   try {
     return await answer();

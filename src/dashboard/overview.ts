@@ -80,7 +80,6 @@ export async function overview(sources: Sources, query: URLSearchParams): Promis
   return { title: "Locks", content, isLive: true };
 }
 
-/** The keys, or why there is no list. */
 async function listed(
   lists: KeyLists,
   pattern: string,

@@ -1,9 +1,8 @@
 import type { Clock } from "../clock.ts";
 import { namesUnder } from "../lock/stored-lock.ts";
-import type { Random } from "../random.ts";
 import { parseServerInfo, type ServerInfo, unusableReason } from "../redis/server-info.ts";
 import { messageOf } from "../sentences.ts";
-import { checkPermissions } from "./permission-check.ts";
+import { checkPermissions, type PermissionCheck } from "./permission-check.ts";
 import { permitted, type Probe, type Refusal } from "./probe.ts";
 import { type ClockFacts, observeClock } from "./server-clock.ts";
 
@@ -21,14 +20,9 @@ export interface NodeFacts {
   clock: ClockFacts | undefined;
 }
 
-/** How to examine a master. */
-interface Examination {
+interface Examination extends Omit<PermissionCheck, "runId"> {
   readonly probe: Probe;
   readonly clock: Clock;
-  readonly random: Random;
-  readonly prefix: string;
-  /** Whether votes depend on the guard. */
-  readonly guarded: boolean;
   /** Ends pauses; the probe is closed then. */
   readonly ended: AbortSignal;
 }

@@ -18,8 +18,8 @@ import { LOCK_PRELUDE, lockOperations } from "../waiters/script.ts";
 import { serveOperation } from "../waiters/serve-operation.ts";
 import { permitted, type Probe, type Refusal } from "./probe.ts";
 
-/** What a check of permissions works with. */
-interface PermissionCheck {
+/** How permissions are checked. */
+export interface PermissionCheck {
   readonly random: Random;
   readonly prefix: string;
   /** Whether votes depend on the guard. */

@@ -9,7 +9,6 @@ import type { QueueFacts } from "./rules.ts";
 /** How a queue connects to its Redis: as a node of `nodes`, or through a Sentinel or a cluster. */
 export type QueueConnection = NodeOption | object;
 
-/** The Redis of a queue. */
 type QueueServer = Pick<Endpoint, "name" | "connect" | "db">;
 
 /** Reads the connection of a queue; `undefined` when its server cannot be a lock master. */

@@ -88,7 +88,6 @@ const NONE: readonly AbortSource[] = [];
 
 let processName: string | undefined;
 
-/** Describes this process as a holder. */
 function defaultHolder(): string {
   return (processName ??= `${hostName()} pid ${process.pid}`.slice(0, LONGEST_HOLDER_TEXT));
 }

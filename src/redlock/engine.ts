@@ -89,7 +89,6 @@ export class Engine {
     if (warning !== undefined) queueMicrotask(() => events.emit("warning", warning));
   }
 
-  /** The locks that are held now. */
   get held(): ReadonlySet<HeldLock> {
     return this.#held;
   }

@@ -31,7 +31,6 @@ export interface HeldLockParts {
   readonly onReleased: (lock: HeldLock) => void;
 }
 
-/** The cause of a loss. */
 type LossOfLock = Pick<Loss, "reason" | "votes" | "blockedFor">;
 
 /** The lock as its user sees it: a lease, its heartbeat and its signal. What few locks need is made on demand. */

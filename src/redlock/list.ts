@@ -39,7 +39,6 @@ export async function* listLocks(
   }
 }
 
-/** Whether a key, or a slot of it, is held or has waiters. */
 function isListed({ locked, slots, waiting }: KeyInspection): boolean {
   return locked || waiting > 0 || (slots ?? []).some((slot) => slot.locked);
 }

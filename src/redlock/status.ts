@@ -39,12 +39,10 @@ export class NodeStates {
     this.#nodes = Array.from({ length: count }, () => ({ state: "unknown", cause: undefined }));
   }
 
-  /** Notes that a master can be reached. */
   up(node: number): void {
     this.#nodes[node] = { state: "up", cause: undefined };
   }
 
-  /** Notes that a master cannot be reached. */
   down(node: number, cause: string): void {
     this.#nodes[node] = { state: "down", cause };
   }

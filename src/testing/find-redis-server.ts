@@ -66,7 +66,6 @@ async function takeNamedServer(search: Search): Promise<RedisServer | undefined>
   );
 }
 
-/** One way to get a server that did not work. */
 interface SearchAttempt {
   /** Where a server was looked for, or what was tried. */
   step: string;

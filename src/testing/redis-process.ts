@@ -42,7 +42,6 @@ export class RedisStartError extends Error {
     this.output = output;
   }
 
-  /** Whether another process has the port. */
   get portIsTaken(): boolean {
     return this.output.includes("Address already in use");
   }
@@ -101,7 +100,6 @@ export class RedisProcess {
         throw new Error(`process ${this.pid} did not stop within ${STOPS_WITHIN} ms`);
   }
 
-  /** Lets a paused process go on. */
   resume(): void {
     this.#child.kill("SIGCONT");
   }

@@ -1,7 +1,6 @@
 import { runCommand } from "./run-command.ts";
 import { findProgram } from "./search.ts";
 
-/** The names a server binary goes by, the wanted one first. */
 const SERVER_NAMES = ["redis-server", "valkey-server"];
 
 const OLDEST = { major: 6, minor: 2 };
