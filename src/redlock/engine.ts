@@ -24,7 +24,7 @@ import { type KeyInspection, surveyKey } from "./inspect.ts";
 import { makeContext, type Runtime } from "./make-context.ts";
 import { checkRedlockOptions, type RedlockSettings, warningAboutCount } from "./options.ts";
 import { ParkedJobs } from "./parked-jobs.ts";
-import { isBarred, NodeStates, type RedlockStatus } from "./status.ts";
+import { NodeStates, type RedlockStatus } from "./status.ts";
 import { Observer } from "./observer.ts";
 import { conflictOf, emitConflict } from "./outcomes.ts";
 
@@ -187,9 +187,10 @@ export class Engine {
     const nodes = masters.names.map((name, node) =>
       this.#nodeStates.describe(node, name, guards.quarantineOf(node)),
     );
-    const barred = nodes.filter(isBarred).length;
+    // A master that was not asked yet may vote.
+    const mayVote = nodes.filter(({ state, votes }) => state === "unknown" || votes).length;
     return {
-      ok: this.#closed === undefined && nodes.length - barred >= masters.quorum,
+      ok: this.#closed === undefined && mayVote >= masters.quorum,
       quorum: masters.quorum,
       voting: nodes.filter(({ votes }) => votes).length,
       held: this.#held.size,

@@ -68,8 +68,3 @@ export class NodeStates {
     };
   }
 }
-
-/** Whether a master certainly has no vote. */
-export function isBarred({ state, votes }: NodeStatus): boolean {
-  return state !== "unknown" && !votes;
-}

@@ -1,7 +1,4 @@
 import type { Clock } from "../../clock.ts";
-import type { Agreement, Arming } from "../../lock/arm-operation.ts";
-import type { TimedIdentity } from "../../lock/lock-identity.ts";
-import type { Reading } from "../../lock/read-operation.ts";
 import type { Names } from "../../lock/stored-lock.ts";
 import { NodeError } from "../../redis/node-error.ts";
 import type { Operation } from "../../redis/operation.ts";
@@ -20,9 +17,7 @@ import { SimulatedWaitLists } from "./simulated-wait-lists.ts";
 export class SimulatedMaster {
   readonly redis: SimulatedRedis;
   readonly #guard: SimulatedGuard;
-  readonly #locks: SimulatedLocks;
-  readonly #reads: SimulatedReads;
-  readonly #waitLists: SimulatedWaitListOperations;
+  readonly #twins: Readonly<Record<string, (args: never, server: string) => unknown>>;
   /** Grows with each promotion. */
   #replicationId = 0;
   #replica = false;
@@ -33,11 +28,33 @@ export class SimulatedMaster {
     const lists = new SimulatedWaitLists(redis, queues);
     const newest = new SimulatedNewest(redis);
     const hooks = new SimulatedHooks(redis, queues, lists, newest);
+    const guard = new SimulatedGuard(redis);
+    const locks = new SimulatedLocks(redis, guard, hooks);
+    const reads = new SimulatedReads(redis, guard, locks, hooks);
+    const waitLists = new SimulatedWaitListOperations(redis, queues, lists, newest);
     this.redis = redis;
-    this.#guard = new SimulatedGuard(redis);
-    this.#locks = new SimulatedLocks(redis, this.#guard, hooks);
-    this.#reads = new SimulatedReads(redis, this.#guard, this.#locks, hooks);
-    this.#waitLists = new SimulatedWaitListOperations(redis, queues, lists, newest);
+    this.#guard = guard;
+    this.#twins = {
+      arm: guard.arm.bind(guard),
+      agree: guard.agree.bind(guard),
+      acquire: locks.acquire.bind(locks),
+      extend: locks.extend.bind(locks),
+      release: locks.release.bind(locks),
+      read: reads.read.bind(reads),
+      "read slots": reads.readSlots.bind(reads),
+      scan: reads.scan.bind(reads),
+      join: waitLists.join.bind(waitLists),
+      move: waitLists.move.bind(waitLists),
+      serve: waitLists.serve.bind(waitLists),
+      due: waitLists.due.bind(waitLists),
+      cancel: ({ names, key, token, position, by }: CancelRequest & { names: Names }) => {
+        const request = JSON.stringify([key, token, position, by]);
+        redis.set(names.request(key), request, REQUEST_LIFE);
+        redis.publish(names.cancelled, request);
+      },
+      request: ({ names, key }: { names: Names; key: string }) =>
+        parseRequest(redis.get(names.request(key)) ?? ""),
+    };
   }
 
   /** Loses everything, as a restart without persistence does. */
@@ -95,33 +112,9 @@ export class SimulatedMaster {
    */
   execute<A, R>({ name }: Operation<A, R>, args: A, process: string): R {
     if (this.#replica) throw new NodeError("refused", "READONLY this server is a replica");
-    const server = this.identity(process);
-    const [guard, locks, waitLists] = [this.#guard, this.#locks, this.#waitLists];
-    const reads = this.#reads;
-    const handlers: Record<string, (args: never) => unknown> = {
-      arm: (arming: Arming) => guard.arm(arming, server),
-      agree: (agreement: Agreement) => guard.agree(agreement, server),
-      acquire: (identity: TimedIdentity) => locks.acquire(identity, server),
-      extend: (identity: TimedIdentity) => locks.extend(identity, server),
-      release: locks.release.bind(locks),
-      read: (reading: Reading) => reads.read(reading, server),
-      "read slots": reads.readSlots.bind(reads),
-      scan: reads.scan.bind(reads),
-      join: waitLists.join.bind(waitLists),
-      move: waitLists.move.bind(waitLists),
-      serve: waitLists.serve.bind(waitLists),
-      due: waitLists.due.bind(waitLists),
-      cancel: ({ names, key, token, position, by }: CancelRequest & { names: Names }) => {
-        const request = JSON.stringify([key, token, position, by]);
-        this.redis.set(names.request(key), request, REQUEST_LIFE);
-        this.redis.publish(names.cancelled, request);
-      },
-      request: ({ names, key }: { names: Names; key: string }) =>
-        parseRequest(this.redis.get(names.request(key)) ?? ""),
-    };
-    const handler = handlers[name];
-    if (handler === undefined) throw new Error(`no twin of "${name}"`);
-    return handler(args as never) as R;
+    const twin = this.#twins[name];
+    if (twin === undefined) throw new Error(`no twin of "${name}"`);
+    return twin(args as never, this.identity(process)) as R;
   }
 
   /** Sets a guard as after the first use of a set: sure, and long out of its quarantine. */
