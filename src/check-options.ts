@@ -69,7 +69,7 @@ export function refuseUnknownOptions(
 }
 
 /** Bounds of a number option. */
-export interface NumberBounds {
+interface NumberBounds {
   min: number;
   max: number;
   /** The unit in words: "whole milliseconds". */

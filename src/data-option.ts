@@ -21,7 +21,7 @@ export interface DataOption {
 }
 
 /** The type of the values that an option takes. */
-export type ValueOf<O extends Pick<DataOption, "takes">> = O["takes"] extends readonly (infer C)[]
+type ValueOf<O extends Pick<DataOption, "takes">> = O["takes"] extends readonly (infer C)[]
   ? C
   : O["takes"] extends "text"
     ? string

@@ -49,56 +49,55 @@ export interface Holder {
   kept?: true;
 }
 
-/** Data of a {@link LockConflictError}. */
-export interface LockConflict {
+/** Another client holds the key, or the key is reserved for a waiter. Nothing is wrong, unless it is `own`; try again later. */
+export class LockConflictError extends RedlockError {
+  override readonly name = "LockConflictError";
+  readonly code = "ERR_REDLOCK_CONFLICT";
   /** All requested keys. */
-  keys: readonly string[];
+  readonly keys: readonly string[];
   /** The key that is taken. */
-  key: string;
+  readonly key: string;
   /**
    * Its holder, one of them where the key has a limit; `undefined` when the key is `reserved`, and when several contenders have a
    * minority each.
    */
-  holder: Holder | undefined;
+  readonly holder: Holder | undefined;
   /** How many holders the caller allows the key, when that is more than one; else absent. */
-  limit?: number;
+  declare readonly limit?: number;
   /**
    * True when the key, or with a limit its last free slot, is reserved for the first waiter, or kept for a retry (`retryOrder`);
    * else absent.
    */
-  reserved?: true;
+  declare readonly reserved?: true;
   /** True when the caller runs under the lock that is in its way, so that a wait would have no end; else absent. */
-  own?: true;
+  declare readonly own?: true;
   /** Milliseconds until the key expires without an extend, or until its reservation expires. */
-  retryAfter: number;
+  readonly retryAfter: number;
   /** How many waiters of its own queue are before the caller, if it is near the front; else how many wait in all. */
-  ahead: number;
+  readonly ahead: number;
   /**
    * How many others wait for the key, by the master that knows most of them; of jobs that conflict at once, each counts the
    * earlier ones. Absent for a caller that is in no wait list: `acquire`, and jobs under `"wait"`, `"skip"` and `"fail"`.
    */
-  waiting?: number;
-}
-
-/** Another client holds the key, or the key is reserved for a waiter. Nothing is wrong, unless it is `own`; try again later. */
-export class LockConflictError extends RedlockError implements LockConflict {
-  override readonly name = "LockConflictError";
-  readonly code = "ERR_REDLOCK_CONFLICT";
-  declare readonly keys: readonly string[];
-  declare readonly key: string;
-  declare readonly holder: Holder | undefined;
-  declare readonly limit?: number;
-  declare readonly reserved?: true;
-  declare readonly own?: true;
-  declare readonly retryAfter: number;
-  declare readonly ahead: number;
   declare readonly waiting?: number;
 
   constructor(conflict: LockConflict) {
     super(describeConflict(conflict));
-    Object.assign(this, conflict);
+    const { keys, key, holder, limit, reserved, own, retryAfter, ahead, waiting } = conflict;
+    this.keys = keys;
+    this.key = key;
+    this.holder = holder;
+    if (limit !== undefined) this.limit = limit;
+    if (reserved) this.reserved = reserved;
+    if (own) this.own = own;
+    this.retryAfter = retryAfter;
+    this.ahead = ahead;
+    if (waiting !== undefined) this.waiting = waiting;
   }
 }
+
+/** The data of a {@link LockConflictError}. */
+export type LockConflict = Omit<LockConflictError, keyof RedlockError>;
 
 /** The answer of one lock master, for error messages and events. */
 export interface NodeVote {
@@ -121,30 +120,28 @@ export interface NodeVote {
   cause: string | undefined;
 }
 
-/** Data of a {@link LockUnavailableError}. */
-export interface Unavailability {
-  keys: readonly string[];
-  votes: readonly NodeVote[];
-  /** How many masters must answer. */
-  quorum: number;
-  /** Milliseconds each master had. */
-  nodeTimeout: number;
-}
-
 /** Too few lock masters answered: it is unknown whether the key is free. */
-export class LockUnavailableError extends RedlockError implements Unavailability {
+export class LockUnavailableError extends RedlockError {
   override readonly name = "LockUnavailableError";
   readonly code = "ERR_REDLOCK_UNAVAILABLE";
-  declare readonly keys: readonly string[];
-  declare readonly votes: readonly NodeVote[];
-  declare readonly quorum: number;
-  declare readonly nodeTimeout: number;
+  readonly keys: readonly string[];
+  readonly votes: readonly NodeVote[];
+  /** How many masters must answer. */
+  readonly quorum: number;
+  /** Milliseconds each master had. */
+  readonly nodeTimeout: number;
 
   constructor(unavailability: Unavailability) {
     super(printable(describeUnavailability(unavailability)));
-    Object.assign(this, unavailability);
+    this.keys = unavailability.keys;
+    this.votes = unavailability.votes;
+    this.quorum = unavailability.quorum;
+    this.nodeTimeout = unavailability.nodeTimeout;
   }
 }
+
+/** The data of a {@link LockUnavailableError}. */
+export type Unavailability = Omit<LockUnavailableError, keyof RedlockError>;
 
 /** Why a lock was lost. */
 export type LossReason =
@@ -170,85 +167,69 @@ export type LossReason =
   /** There was no lock: the job has no key, or a policy let it run without one. */
   | "unlocked";
 
-/** Data of a {@link LockLostError}. */
-export interface Loss {
-  keys: readonly string[];
-  reason: LossReason;
-  fencingToken: number;
-  /** Milliseconds the lock was held until the loss was noticed. */
-  heldFor: number;
-  /** The last answers of the masters, when they are the reason. */
-  votes?: readonly NodeVote[];
-  /** Milliseconds for which, at least, the process could not run, when the reason is `blocked`. */
-  blockedFor?: number | undefined;
-}
-
 /** The lock was held and no longer is, or may no longer be. Stop work on the entity now. */
-export class LockLostError extends RedlockError implements Loss {
+export class LockLostError extends RedlockError {
   override readonly name = "LockLostError";
   readonly code = "ERR_REDLOCK_LOST";
-  declare readonly keys: readonly string[];
-  declare readonly reason: LossReason;
-  declare readonly fencingToken: number;
-  declare readonly heldFor: number;
-  declare readonly votes: readonly NodeVote[];
-  /** Milliseconds; `undefined` unless the reason is `blocked`. */
-  declare readonly blockedFor: number | undefined;
+  readonly keys: readonly string[];
+  readonly reason: LossReason;
+  readonly fencingToken: number;
+  /** Milliseconds the lock was held until the loss was noticed. */
+  readonly heldFor: number;
+  /** The last answers of the masters, when they are the reason; else none. */
+  readonly votes: readonly NodeVote[];
+  /** Milliseconds for which, at least, the process could not run, when the reason is `blocked`; else absent. */
+  declare readonly blockedFor?: number;
 
   constructor(loss: Loss) {
     super(printable(describeLoss(loss)));
-    Object.assign(this, { votes: [], blockedFor: undefined, ...loss });
+    this.keys = loss.keys;
+    this.reason = loss.reason;
+    this.fencingToken = loss.fencingToken;
+    this.heldFor = loss.heldFor;
+    this.votes = loss.votes ?? [];
+    if (loss.blockedFor !== undefined) this.blockedFor = loss.blockedFor;
   }
 }
 
-/** Data of a {@link LockKeyError}. */
-export interface KeyProblem {
-  /** What is wrong: found and expected. */
-  message: string;
-  /** The path in the job, such as `data.accountId`. */
-  path?: string;
-  /** The job, as `queue:id`. */
-  job?: string;
-  /** The error that caused it, if there is one. */
-  cause?: unknown;
-}
+/** The data of a {@link LockLostError}. */
+export type Loss = Omit<LockLostError, keyof RedlockError | "votes"> &
+  Partial<Pick<LockLostError, "votes">>;
+
+/** The data of a {@link LockKeyError}. `message` reports what was found and what was expected. */
+type KeyProblem = Pick<LockKeyError, "message" | "path" | "job" | "cause">;
 
 /** A lock key could not be made, or is not a key. A retry does not help. */
 export class LockKeyError extends RedlockError {
   override readonly name = "LockKeyError";
   readonly code = "ERR_REDLOCK_KEY";
-  readonly path: string | undefined;
-  readonly job: string | undefined;
+  /** The path in the job, such as `data.accountId`; absent when none is at fault. */
+  declare readonly path?: string;
+  /** The job, as `queue:id`; absent for a key of no job. */
+  declare readonly job?: string;
 
   constructor({ message, path, job, cause }: KeyProblem) {
     super(
       printable(job === undefined ? message : `job ${job}: ${message}`),
       cause === undefined ? undefined : { cause },
     );
-    this.path = path;
-    this.job = job;
+    if (path !== undefined) this.path = path;
+    if (job !== undefined) this.job = job;
   }
 }
 
-/** Data of a {@link LockConfigError}. */
-export interface ConfigProblem {
-  /** The option, such as `nodes[1].port`. */
-  path: string;
-  /** What was found, in words. */
-  found: string;
-  /** What was expected, in words. */
-  expected: string;
-}
-
 /** An option that cannot work. Thrown at construction, before anything runs. */
-export class LockConfigError extends RedlockError implements ConfigProblem {
+export class LockConfigError extends RedlockError {
   override readonly name: "LockConfigError" | "LockRulesError" = "LockConfigError";
   readonly code = "ERR_REDLOCK_CONFIG";
+  /** The option, such as `nodes[1].port`. */
   readonly path: string;
+  /** What was found, in words. */
   readonly found: string;
+  /** What was expected, in words. */
   readonly expected: string;
 
-  constructor({ path, found, expected }: ConfigProblem) {
+  constructor({ path, found, expected }: Pick<LockConfigError, "path" | "found" | "expected">) {
     super(`${path}: found ${found}, expected ${expected}`);
     this.path = path;
     this.found = found;

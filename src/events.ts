@@ -142,12 +142,12 @@ export class SafeEmitter extends EventEmitter<RedlockEvents> {
   /** Emits an event of the user. The types of newer versions of Node require this form. */
   override emit(event: string | symbol, ...args: unknown[]): boolean;
   override emit(event: keyof RedlockEvents, ...args: unknown[]): boolean {
-    let called = false;
-    // The usual case.
-    if (event !== "warning" && !this.hears(event)) return false;
+    if (!this.hears(event)) {
+      if (event === "warning") warnProcess((args as RedlockEvents["warning"])[0]);
+      return false;
+    }
     // EventEmitter.emit stops at the first listener that throws.
     for (const listener of this.rawListeners(event)) {
-      called = true;
       try {
         const result: unknown = Reflect.apply(listener, this, args);
         if (result instanceof Promise)
@@ -156,8 +156,7 @@ export class SafeEmitter extends EventEmitter<RedlockEvents> {
         this.#listenerFailed(event, cause);
       }
     }
-    if (!called && event === "warning") warnProcess((args as RedlockEvents["warning"])[0]);
-    return called;
+    return true;
   }
 
   #listenerFailed(event: keyof RedlockEvents, cause: unknown): void {

@@ -5,3 +5,8 @@
 export function printable(text: string): string {
   return text.replace(/[\p{Control}\p{Surrogate}\p{Bidi_Control}\u2028\u2029]/gu, "\uFFFD");
 }
+
+/** As {@link printable}, but keeps the line ends, for a text that this library has laid out. */
+export function printableLines(text: string): string {
+  return text.split("\n").map(printable).join("\n");
+}

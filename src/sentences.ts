@@ -118,3 +118,8 @@ export function describeValue(value: unknown): string {
   if (typeof value === "symbol") return "a symbol";
   return "an object";
 }
+
+/** The message of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -47,13 +47,13 @@ export class TimerHeap {
     this.#arm();
   }
 
-  /** Moves a task whose `due` has become earlier. */
+  /** Moves a task after its `due` has become earlier. */
   update(task: Task): void {
     const entry = this.#active.get(task);
     if (entry !== undefined && task.due < entry.at) this.add(task);
   }
 
-  /** Removes a task; it does not run any more. */
+  /** Removes a task; it does not run again. */
   remove(task: Task): void {
     this.#outdate(task);
     this.#active.delete(task);

@@ -1,8 +1,16 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, expectTypeOf, it } from "vitest";
-import type { RedlockErrorCode } from "../src/index.ts";
+import {
+  LockConflictError,
+  LockKeyError,
+  LockLostError,
+  LockUnavailableError,
+  type RedlockErrorCode,
+} from "../src/index.ts";
 
 const SOURCE = new URL("../src/", import.meta.url);
+
+const HOLDER = { text: "worker", fencingToken: 2, since: 1 };
 
 /** Every code in a text. */
 function codesIn(text: string): string[] {
@@ -28,4 +36,21 @@ it("documents each code, and no other", () => {
   const page = readFileSync(new URL("../docs/errors.md", import.meta.url), "utf8");
   const rows = Array.from(page.matchAll(/^\| `(ERR_[A-Z_]+)`/gm), ([, code = ""]) => code);
   expect(rows.sort()).toEqual(union);
+});
+
+it("gives each error only the data that are known", () => {
+  const keys = ["a"];
+  const undefinedIn = [
+    new LockLostError({ keys, reason: "taken", fencingToken: 1, heldFor: 1 }),
+    new LockLostError({ keys, reason: "blocked", fencingToken: 1, heldFor: 1, blockedFor: 900 }),
+    new LockUnavailableError({ keys, votes: [], quorum: 1, nodeTimeout: 50 }),
+    new LockConflictError({ keys, key: "a", holder: HOLDER, retryAfter: 1, ahead: 0 }),
+    new LockConflictError({ keys, key: "a", holder: HOLDER, limit: 3, retryAfter: 1, ahead: 0 }),
+    new LockKeyError({ message: "found nothing" }),
+    new LockKeyError({ message: "found nothing", path: "data.a", job: "q:1", cause: "why" }),
+  ].flatMap((error) => Object.entries(error).filter(([, value]) => value === undefined));
+  expect(undefinedIn).toEqual([]);
+  expect(new LockLostError({ keys, reason: "taken", fencingToken: 1, heldFor: 1 }).votes).toEqual(
+    [],
+  );
 });

@@ -103,7 +103,7 @@ export class RedlockAdapter extends BullMQAdapter {
   }
 
   #addressOf(job: Job, key: string): string {
-    if (this.#dashboard !== undefined) return `${this.#dashboard}/${addressOf(key)}`;
+    if (this.#dashboard !== undefined) return `${this.#dashboard}/${addressOf("key", { key })}`;
     // Below the base of bull-board's page.
     return `queue/${encodeURIComponent(this.getName())}/${encodeURIComponent(job.id ?? "")}`;
   }

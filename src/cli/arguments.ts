@@ -88,7 +88,7 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
   } catch (error) {
-    // Node's message has several sentences; the first says what is wrong.
+    // Node's message has several sentences; the first names the problem.
     const [first = ""] = (error as Error).message.split(/\.\s|\n/);
     const [, unknown] = /^Unknown option '--?([^']*)'/.exec(first) ?? [];
     const meant = unknown === undefined ? undefined : nearest(unknown, Object.keys(OPTIONS));

@@ -8,7 +8,7 @@ import { readingWith } from "./connect.ts";
 import { holderName } from "../describe/describe-key.ts";
 import { duration, operator } from "../describe/words.ts";
 
-/** Milliseconds between two checks whether they have stopped. */
+/** Milliseconds between two checks whether the holders have stopped. */
 const CHECK_INTERVAL = 100;
 
 export async function cancel(invocation: Invocation): Promise<ExitCode> {
@@ -19,13 +19,13 @@ export async function cancel(invocation: Invocation): Promise<ExitCode> {
     const { holders: all } = await redlock.inspect(key);
     const holders = all.filter((holder) => slot === undefined || slot === (holder.slot ?? 0));
     const asked = await redlock.cancel(key, by, { slot });
-    const running = await thoseThatRun(redlock, key, holders, timeout);
+    const running = await stillRunning(redlock, key, holders, timeout);
     const stopped = running.length === 0;
     if (options.json === true) {
       out.json({ key, holders, asked: asked.length === holders.length, stopped, running });
     } else if (holders.length === 0) {
-      out.say(slot === undefined ? `${printable(key)} is free` : `No client holds slot ${slot}.`);
-    } else for (const holder of holders) out.say(describe(holder, running, timeout));
+      out.print(slot === undefined ? `${printable(key)} is free` : `No client holds slot ${slot}.`);
+    } else for (const holder of holders) out.print(describe(holder, running, timeout));
     return stopped ? EXIT.ok : EXIT.finding;
   });
 }
@@ -40,7 +40,7 @@ function describe(holder: Holder, running: readonly Holder[], patience: number):
 }
 
 /** The holders that have not stopped in time. */
-async function thoseThatRun(
+async function stillRunning(
   redlock: Redlock,
   key: string,
   holders: readonly Holder[],

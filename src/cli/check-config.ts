@@ -6,9 +6,9 @@ import { createLocks } from "../config/locks.ts";
 import { describeProblem } from "../config/problem.ts";
 import { asList, type Rule, type RuleMatch } from "../config/rule.ts";
 import { findFile, readRulesFile, type RulesFile } from "../config/rules-file.ts";
-import { describeValue } from "../sentences.ts";
+import { describeValue, messageOf } from "../sentences.ts";
 import { parse } from "../keys/template-parser.ts";
-import { printable } from "../printable.ts";
+import { printable, printableLines } from "../printable.ts";
 import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
 import { type Screen, table, titledTable } from "./screen.ts";
 import { count, duration } from "../describe/words.ts";
@@ -25,7 +25,7 @@ export async function checkConfig(invocation: Invocation): Promise<ExitCode> {
   const rules = await readRulesFile(resolve(path), environment);
   if (rules.problems.length > 0) return reportProblems(rules, invocation);
   await using locks = createLocks(rules.masters, rules.rules);
-  // `doctor` reports what a warning would say.
+  // `doctor` reports what warnings report.
   locks.redlock.on("warning", () => undefined);
   const explanation = job && locks.explain(job);
   if (options.json === true) out.json(toJson(rules, explanation));
@@ -39,20 +39,15 @@ export async function checkConfig(invocation: Invocation): Promise<ExitCode> {
 function reportProblems({ file, problems }: RulesFile, { out, options }: Invocation): ExitCode {
   if (options.json === true) out.json({ file, problems });
   else {
-    for (const each of problems) out.say(printLines(describeProblem(each)), "");
-    out.say(out.paint("red", `${file}: ${count(problems.length, "problem")}`));
+    for (const each of problems) out.print(printableLines(describeProblem(each)), "");
+    out.print(out.paint("red", `${file}: ${count(problems.length, "problem")}`));
   }
   return EXIT.finding;
 }
 
-/** As `printable`, but keeps the line ends, which this library wrote. */
-function printLines(text: string): string {
-  return text.split("\n").map(printable).join("\n");
-}
-
 function showRules({ file, rules, masters, lineOf }: RulesFile, out: Screen): void {
   const nodes = masters.nodes?.length ?? 0;
-  out.say(
+  out.print(
     out.paint(
       "green",
       `${file}: ${count(rules.length, "rule")}, ${count(nodes, "master")}, no problems`,
@@ -71,14 +66,14 @@ function showRules({ file, rules, masters, lineOf }: RulesFile, out: Screen): vo
       key === null ? "none: no lock" : printable(listOf(key)),
     ]),
   ]);
-  out.say(...rows);
+  out.print(...rows);
   const constant = rules.flatMap((rule) => {
     const [key] = constantKeysOf(rule);
     return key === undefined
       ? []
       : [`rules[${rule.index}] has one key for all jobs of ${jobsOf(rule)}: ${key}`];
   });
-  if (constant.length > 0) out.say("", ...constant.map(printable));
+  if (constant.length > 0) out.print("", ...constant.map(printable));
 }
 
 function listOf(texts: string | readonly string[] = "*"): string {
@@ -95,7 +90,6 @@ function conditionsOf({ when = {}, unless = {} }: RuleMatch): string {
     .join("; ");
 }
 
-/** The keys of a rule that are the same for every job. */
 function constantKeysOf({ key }: Rule): readonly string[] {
   return asList(key).filter(
     (text) => text !== null && parse(text).placeholders.length === 0,
@@ -113,20 +107,20 @@ function showJob(
   out: Screen,
 ): void {
   const where = rule === undefined ? "" : ` by rules[${rule}] (${file}:${lineOf(rule)})`;
-  if (outcome === "no-lock") out.say("", `The job runs without a lock${where}.`);
+  if (outcome === "no-lock") out.print("", `The job runs without a lock${where}.`);
   else if (error !== undefined) {
-    out.say(
+    out.print(
       "",
       out.paint("red", `The job is refused${where}, and fails for good:`),
       `  ${printable(error.message)}`,
     );
   } else {
-    out.say(
+    out.print(
       "",
       `The job locks ${keys.length === 1 ? "" : `all of ${keys.length} keys, or none, `}${where.trim()}:`,
     );
-    out.say(...keys.map((key) => `  ${out.paint("bold", printable(key))}`), "", "with");
-    out.say(...table(Object.entries(options).map(([name, value]) => [name, show(value)])));
+    out.print(...keys.map((key) => `  ${out.paint("bold", printable(key))}`), "", "with");
+    out.print(...table(Object.entries(options).map(([name, value]) => [name, show(value)])));
   }
 }
 
@@ -158,9 +152,7 @@ async function readJob(path: string): Promise<ExplainedJob> {
   try {
     job = JSON.parse(path === "-" ? await readStream(process.stdin) : await readFile(path, "utf8"));
   } catch (error) {
-    throw new UsageError(
-      `--job ${path}: ${error instanceof Error ? error.message : String(error)}`,
-    );
+    throw new UsageError(`--job ${path}: ${messageOf(error)}`);
   }
   const found = wrongPartOf(job);
   if (found === undefined) return job as ExplainedJob;

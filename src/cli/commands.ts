@@ -1,7 +1,6 @@
 import { LONGEST_TIMER } from "../clock.ts";
 import type { Command } from "./command.ts";
 
-/** The options that choose the masters. */
 const MASTERS = {
   config:
     "FILE the rules file; default bullmq-redlock.yaml, .yml or .json in this folder or one above",
@@ -10,7 +9,6 @@ const MASTERS = {
   prefix: 'TEXT the prefix of every key on the masters; default that of the file, or "redlock:"',
 } as const;
 
-/** The options that choose a queue. */
 const QUEUE = {
   queue: "NAME the queue; needed with the bare id of a job",
   redis:
@@ -20,7 +18,6 @@ const QUEUE = {
 
 /** Bounds of `--timeout` where it limits the answer of one master, in ms. */
 export const ANSWER = { min: 10, max: 60_000, otherwise: 2_000 };
-/** What `--timeout` is then. */
 const ANSWER_TIMEOUT = "TIME how long a master may take to connect, and to answer; default 2s";
 
 const JSON_DURATIONS = "write JSON; durations are milliseconds";
@@ -107,7 +104,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: { ...MASTERS, timeout: ANSWER_TIMEOUT, json: JSON_DURATIONS },
     timeout: ANSWER,
     examples: ["bullmq-redlock wake account:42"],
-    exits: { ...EXITS, ok: "checked, whatever was found" },
+    exits: { ...EXITS, ok: "checked" },
     load: async () => (await import("./wake.ts")).wake,
   },
   hold: {
@@ -158,7 +155,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "ask the job that holds a key to stop",
     operand: KEY,
     about:
-      'Asks the job that holds a key to stop, each one of several, and waits until it has: its signal aborts, and the job fails for good with "cancelled by ...", unless its processor returns. Only jobs whose onConflict is cancelInProgress or a function can be asked. Other holders go on, and keep their lock.',
+      'Asks the job that holds a key to stop, or each of several, and waits until it has: its signal aborts, and the job fails for good with "cancelled by ...", unless its processor returns. Only jobs under onConflict cancelInProgress or a function can be asked. Other holders go on, and keep their lock.',
     options: {
       ...MASTERS,
       slot: "N the holder in that slot of a key with a limit; default: all holders",

@@ -83,7 +83,7 @@ function optionsOf(
   if (problems.some(({ path }) => path === "")) throw new LockRulesError(problems);
   if (aboutMasters.length > 0) throw new LockRulesError(aboutMasters);
   if (problems.length > 0) {
-    notes.say(
+    notes.print(
       `${file} has ${count(problems.length, "problem")}; bullmq-redlock check-config shows them`,
     );
   }
@@ -96,8 +96,8 @@ interface ReadSettings {
 }
 
 /**
- * Runs a command that reads from the masters and acquires no lock. A first
- * connection gets no longer than an answer: a starting worker waits for its masters, an operator does not.
+ * Runs a command that reads from the masters and acquires no lock. A first connection gets no longer than an answer: a
+ * starting worker waits for its masters, an operator does not.
  * @throws {UsageError}
  */
 export async function readingWith<T>(
@@ -135,7 +135,7 @@ export async function withRedlock<T>(
       error.message.replaceAll(/\bnodes\[(\d+)\]/g, (_, i) => `--node ${Number(i) + 1}`),
     );
   }
-  // `doctor` reports what a warning would say.
+  // `doctor` reports what warnings report.
   redlock.on("warning", () => undefined);
   try {
     return await use(redlock);

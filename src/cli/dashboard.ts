@@ -22,8 +22,8 @@ export async function dashboard(invocation: Invocation): Promise<ExitCode> {
     const url = await listen(server, host, port);
     const ended = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
     if (options.json === true) out.json({ url });
-    else out.say(`Dashboard: ${url} (Ctrl-C ends it)`);
-    if (!isLocal) notes.say("Other machines may reach the page. It has no password.");
+    else out.print(`Dashboard: ${url} (Ctrl-C ends it)`);
+    if (!isLocal) notes.print("Other machines may reach the page. It has no password.");
     await ended;
     server.close();
     server.closeAllConnections();

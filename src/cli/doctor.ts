@@ -56,19 +56,18 @@ function show({ nodes, findings, quorum }: ReadyReport, ignored: number, out: Sc
     ? `${able} of ${nodes.length} masters can vote${voting < able ? `, ${voting} of them now` : ""}; a lock needs ${quorum}`
     : `NO LOCKS: ${voting} of ${nodes.length} masters can vote${voting < able ? " now" : ""}, a lock needs ${quorum}${untilQuorum(nodes, quorum)}`;
   const style = hasQuorum ? (findings.length > 0 ? "yellow" : "green") : "red";
-  out.say(out.paint("bold", out.paint(style, headline)), "");
+  out.print(out.paint("bold", out.paint(style, headline)), "");
   const masters = titledTable(out, [
     ["MASTER", "SERVER", "UP FOR", "ROUND TRIP", "CLOCK", "VOTES"],
     ...nodes.map(rowOf),
   ]);
-  out.say(...masters);
+  out.print(...masters);
   const groups = grouped(findings);
-  for (const finding of groups) out.say("", ...linesOf(finding, out));
+  for (const finding of groups) out.print("", ...linesOf(finding, out));
   const more = ignored > 0 ? `, ${ignored} ignored` : "";
-  out.say("", `${groups.length === 0 ? "no findings" : count(groups.length, "finding")}${more}`);
+  out.print("", `${groups.length === 0 ? "no findings" : count(groups.length, "finding")}${more}`);
 }
 
-/** Says when enough masters have left their quarantine. */
 function untilQuorum(nodes: readonly NodeReport[], quorum: number): string {
   const waits = nodes.map(({ eligible, votes, quarantine = Infinity }) =>
     !eligible ? Infinity : votes ? 0 : quarantine,

@@ -1,7 +1,7 @@
 import { LockRulesError } from "../config/problem.ts";
 import { LockConfigError, LockUnavailableError, RedlockError } from "../errors.ts";
-import { explainVote, isAnswer } from "../sentences.ts";
-import { printable } from "../printable.ts";
+import { explainVote, isAnswer, messageOf } from "../sentences.ts";
+import { printable, printableLines } from "../printable.ts";
 import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
 import type { Screen } from "./screen.ts";
 
@@ -40,7 +40,7 @@ export function failureToJson(error: unknown) {
 
 /** Reports that too few masters answered, and what each of them did. */
 export function reportNoQuorum({ votes, quorum }: LockUnavailableError, notes: Screen): void {
-  notes.say(
+  notes.print(
     notes.paint(
       "red",
       `NO QUORUM: too few masters answered, ${quorum} of ${votes.length} are needed. Locks are unavailable.`,
@@ -48,9 +48,9 @@ export function reportNoQuorum({ votes, quorum }: LockUnavailableError, notes: S
   );
   for (const { node, vote, cause } of votes) {
     const answer = isAnswer(vote) ? "answered" : printable(explainVote({ vote, cause }));
-    notes.say(`  ${node}  ${answer}`);
+    notes.print(`  ${node}  ${answer}`);
   }
-  notes.say("Run bullmq-redlock doctor to examine each master.");
+  notes.print("Run bullmq-redlock doctor to examine each master.");
 }
 
 function reportError(error: unknown, command: string | undefined, notes: Screen): void {
@@ -58,12 +58,8 @@ function reportError(error: unknown, command: string | undefined, notes: Screen)
   const message = messageOf(error);
   if (error instanceof UsageError) {
     const words = ["bullmq-redlock", ...(command === undefined ? [] : [command]), "--help"];
-    notes.say(`${label} ${printable(message)}`, `See: ${words.join(" ")}`);
+    notes.print(`${label} ${printable(message)}`, `See: ${words.join(" ")}`);
   } else if (error instanceof LockConfigError) {
-    notes.say(label, message.split("\n").map(printable).join("\n"));
-  } else notes.say(`${label} ${printable(message)}`);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+    notes.print(label, printableLines(message));
+  } else notes.print(`${label} ${printable(message)}`);
 }

@@ -5,6 +5,7 @@ import { duration, moment, shellWord } from "../describe/words.ts";
 import { LockConflictError } from "../errors.ts";
 import type { Lock } from "../lock/lock.ts";
 import { printable } from "../printable.ts";
+import { messageOf } from "../sentences.ts";
 import { readTime } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
 import { readMasters, withRedlock } from "./connect.ts";
@@ -28,26 +29,28 @@ export async function hold(invocation: Invocation): Promise<ExitCode> {
   return await withRedlock(masters, async (redlock) => {
     const name = printable(key);
     redlock.on("conflict", ({ holder }) => {
-      notes.say(`${name} is held by ${holderName(holder)}; the hold begins when it is released`);
+      notes.print(`${name} is held by ${holderName(holder)}; the hold begins when it is released`);
     });
     let lock: Lock;
     try {
       lock = await redlock.hold(key, reason, { waitTimeout, signal: stop.signal });
     } catch (error) {
       if (!stop.signal.aborted && !(error instanceof LockConflictError)) throw error;
-      notes.say(`${name} is not on hold: ${stop.signal.aborted ? "stopped" : messageOf(error)}`);
+      notes.print(
+        `${name} is not on hold: ${stop.signal.aborted ? "stopped" : printable(messageOf(error))}`,
+      );
       return EXIT.finding;
     }
     const until = Date.now() + length;
     const { fencingToken } = lock;
     if (options.json === true) out.json({ key, until, fencingToken, reason });
     else {
-      out.say(
+      out.print(
         `${name} is on hold for ${duration(length)}, until ${moment(until)}`,
         `Ctrl-C ends the hold, or: bullmq-redlock release ${shellWord(key)}`,
       );
     }
-    return await keep(lock, length, stop.signal, (text) => notes.say(`${name}: ${text}`));
+    return await keep(lock, length, stop.signal, (text) => notes.print(`${name}: ${text}`));
   });
 }
 
@@ -62,13 +65,9 @@ async function keep(
   await sleep(length, undefined, { signal: over }).catch(() => undefined);
   const outcome = await lock.release();
   if (lock.signal.aborted) {
-    note(`the hold has ended early: ${messageOf(lock.signal.reason)}`);
+    note(`the hold has ended early: ${printable(messageOf(lock.signal.reason))}`);
     return EXIT.finding;
   }
   note(outcome === "released" ? "the hold has ended" : "the hold ends when its lock expires");
   return EXIT.ok;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? printable(error.message) : String(error);
 }

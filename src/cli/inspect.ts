@@ -35,7 +35,7 @@ export async function waiters(invocation: Invocation): Promise<ExitCode> {
     else {
       const now = Date.now();
       const rows = found.map((each, index) => [String(index + 1), describeWaiter(each, now)]);
-      out.say(`${printable(key)} has ${count(found.length, "waiter")}`, ...table(rows));
+      out.print(`${printable(key)} has ${count(found.length, "waiter")}`, ...table(rows));
     }
     return EXIT.ok;
   });
@@ -66,8 +66,8 @@ const STYLES = {
 } as const;
 
 function show(summary: KeySummary, prefix: string, out: Screen): void {
-  out.say(out.paint("bold", out.paint(STYLES[summary.state], headline(summary))));
-  for (const section of describeKey(summary, prefix)) out.say("", ...linesOf(section, out));
+  out.print(out.paint("bold", out.paint(STYLES[summary.state], headline(summary))));
+  for (const section of describeKey(summary, prefix)) out.print("", ...linesOf(section, out));
 }
 
 function linesOf({ title, facts, sentences }: Section, out: Screen): string[] {

@@ -1,4 +1,3 @@
-import { explainVote } from "../sentences.ts";
 import { printable } from "../printable.ts";
 import { adviseOnVotes } from "../describe/advise.ts";
 import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
@@ -6,6 +5,7 @@ import { readingWith } from "./connect.ts";
 import { holderOf } from "../describe/describe-key.ts";
 import { type Screen, titledTable } from "./screen.ts";
 import {
+  causeOf,
   hasStuck,
   hasAnswered,
   isForgetful,
@@ -58,22 +58,18 @@ function mastersToJson({ nodes }: KeySummary) {
   }));
 }
 
-function causeOf(each: KeySummary["nodes"][number]): string | undefined {
-  return hasAnswered(each) ? undefined : explainVote({ vote: each.state, cause: each.cause });
-}
-
 function noteMasters(masters: KeySummary, notes: Screen): void {
   for (const each of masters.nodes) {
     const { node, quarantine } = each;
-    if (!hasAnswered(each)) notes.say(`${node} did not answer: ${causeOf(each)}`);
+    if (!hasAnswered(each)) notes.print(`${node} did not answer: ${causeOf(each)}`);
     else if (isForgetful(each)) {
       const until = quarantine === undefined ? "" : `; it can vote in ${duration(quarantine)}`;
-      notes.say(`${node} cannot vote: it is new, or lost its memory${until}`);
+      notes.print(`${node} cannot vote: it is new, or lost its memory${until}`);
     }
   }
-  if (masters.voting < masters.quorum) notes.say(...adviseOnVotes(masters));
+  if (masters.voting < masters.quorum) notes.print(...adviseOnVotes(masters));
   else if (!masters.nodes.every(hasAnswered)) {
-    notes.say(
+    notes.print(
       `The list is complete all the same: ${list(nodesThat(masters, hasAnswered))} are a quorum.`,
     );
   }
@@ -84,7 +80,7 @@ function show(locks: readonly KeySummary[], waitedFor: readonly KeySummary[], ou
   const waited =
     waitedFor.length === 0 ? "" : `, ${count(waitedFor.length, "free key")} with waiters`;
   const listed = [...locks, ...waitedFor];
-  if (listed.length === 0) return out.say(held);
+  if (listed.length === 0) return out.print(held);
   const rows = listed.map((lock) => [
     shorten(printable(lock.key), LONGEST_KEY),
     holderOf(lock),
@@ -94,7 +90,7 @@ function show(locks: readonly KeySummary[], waitedFor: readonly KeySummary[], ou
     hasStuck(lock) ? "stuck: inspect it" : "",
   ]);
   const titles = ["KEY", "HOLDER", "FOR", "EXPIRES IN", "MASTERS", "WAITERS", ""];
-  out.say(...titledTable(out, [titles, ...rows], ""), "", held + waited);
+  out.print(...titledTable(out, [titles, ...rows], ""), "", held + waited);
 }
 
 function timesOf(lock: KeySummary): string[] {

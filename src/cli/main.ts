@@ -12,7 +12,7 @@ const code = await run(process.argv.slice(2), {
   environment: process.env,
 });
 await Promise.all([written(process.stdout), written(process.stderr)]);
-// A client whose master refused the connection keeps a timer for two seconds after close().
+// A client keeps a timer for two seconds after close() when a master has refused the connection.
 process.exit(code);
 
 /** Resolves when everything written so far is flushed. */

@@ -6,8 +6,7 @@ import { type Invocation, UsageError } from "./command.ts";
 /** Process lists show command lines; a URL with a password goes into this variable. */
 const VARIABLE = "BULLMQ_REDLOCK_REDIS";
 
-/** A job, as an operator names it. */
-export interface JobName {
+interface JobName {
   readonly prefix: string;
   readonly queue: string;
   readonly id: string;

@@ -22,8 +22,8 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
     throw new UsageError('release --force takes a reason, as in: --reason "worker-3 hangs"');
   }
   const slot = readSlot(options.slot);
-  const say = (...lines: string[]): void => {
-    if (!json) out.say(...lines);
+  const print = (...lines: string[]): void => {
+    if (!json) out.print(...lines);
   };
   const report = (result: Report, code: ExitCode): ExitCode => {
     if (json) out.json({ key, ...result, dryRun: isDry });
@@ -38,44 +38,44 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
         : holders.find((each) => (each.slot ?? 0) === slot);
     const now = summarise(inspection, Date.now());
     const found = { holder, waiting, hold: isHold(holder), alive: undefined, removed: false };
-    say(headline(now));
+    print(headline(now));
     if (!inspection.locked && holders.length === 0) return report(found, EXIT.ok);
     if (slot !== undefined && isFree(inspection, slot)) {
-      say(`No client holds slot ${slot}.`);
+      print(`No client holds slot ${slot}.`);
       return report(found, EXIT.ok);
     }
     if (holder?.fencingToken === undefined) {
-      say(whyNot(now));
+      print(whyNot(now));
       return report(found, EXIT.finding);
     }
-    if (holder.slot !== undefined) say(`Slot ${holder.slot}: ${holderName(holder)}`);
+    if (holder.slot !== undefined) print(`Slot ${holder.slot}: ${holderName(holder)}`);
     if (slot === undefined && holders.length > 1) {
-      say(`It is one of ${holders.length} holders; --slot N chooses another.`);
+      print(`It is one of ${holders.length} holders; --slot N chooses another.`);
     }
     const isIdle = found.hold || holder.kept === true;
     const watched = isIdle ? undefined : await watch(redlock, inspection, holder, timeout);
     if (watched?.sign === "gone") {
-      say("The holder has released it, or its lock has expired, in the meantime.");
+      print("The holder has released it, or its lock has expired, in the meantime.");
       return report(found, EXIT.ok);
     }
     const known = { ...found, alive: watched && watched.sign === "extends" };
     if (watched === undefined) {
-      if (holder.kept) say("The job is done: nothing runs twice, but minHold is cut short.");
-    } else say(...consequences(watched, timeout));
+      if (holder.kept) print("The job is done: nothing runs twice, but minHold is cut short.");
+    } else print(...consequences(watched, timeout));
     if (isDry) {
-      say("Dry run: nothing was removed.");
+      print("Dry run: nothing was removed.");
       return report(known, EXIT.ok);
     }
     if (!force && !found.hold) {
-      say("Nothing was removed: that takes --force and --reason TEXT.");
+      print("Nothing was removed: that takes --force and --reason TEXT.");
       return report(known, EXIT.finding);
     }
     const { fencingToken } = holder;
     const why = operator(reason ?? "ends the hold");
     const result = await redlock.forceRelease(key, { reason: why, fencingToken });
     const removed = result.outcome === "released";
-    if (removed) say(`Removed, for the reason: ${printable(why)}`, successorOf(result.waiting));
-    else say("Nothing was removed: this holder has the key no longer.");
+    if (removed) print(`Removed, for the reason: ${printable(why)}`, successorOf(result.waiting));
+    else print("Nothing was removed: this holder has the key no longer.");
     return report({ ...known, waiting: result.waiting, removed }, EXIT.ok);
   });
 }
@@ -110,7 +110,6 @@ function whyNot({ state, quorum }: KeySummary): string {
   return "Nothing was removed: this library has not stored that value, and removes no value of another program.";
 }
 
-/** What the removal means for the work of the holder. */
 function consequences({ sign, holder, last }: Watched, patience: number): string[] {
   const { holders, waiters } = summarise(last, Date.now());
   const { fencingToken } = holder;

@@ -18,17 +18,17 @@ export async function run(
   try {
     const { command: name, operands, options } = readArguments(args);
     if (options.version === true) {
-      out.say(version());
+      out.print(version());
       return EXIT.ok;
     }
     if (name === undefined || name === "help") {
       const [asked] = operands;
-      out.say(...(asked === undefined ? overview() : help(asked, find(asked))));
+      out.print(...(asked === undefined ? overview() : help(asked, find(asked))));
       return name === undefined && options.help !== true ? EXIT.usage : EXIT.ok;
     }
     const command = find(name);
     if (options.help === true) {
-      out.say(...help(name, command));
+      out.print(...help(name, command));
       return EXIT.ok;
     }
     refuseOtherOptions(name, options, command.options);
@@ -86,7 +86,7 @@ function help(name: string, { operand, about, options, examples, exits }: Comman
     "",
     ...wrap(about, "", WIDTH),
     "",
-    ...Object.entries(options).flatMap(([option, says]) => describeOption(option, says)),
+    ...Object.entries(options).flatMap(([option, text]) => describeOption(option, text)),
     "",
     ...examples.map((example) => `  ${example}`),
     "",
@@ -94,12 +94,12 @@ function help(name: string, { operand, about, options, examples, exits }: Comman
   ];
 }
 
-/** @param says what the option does, after the name of its value in capitals. */
-function describeOption(option: string, says: string): string[] {
-  const [value = ""] = /^[A-Z]+ /.exec(says) ?? [];
+/** @param text what the option does, after the name of its value in capitals. */
+function describeOption(option: string, text: string): string[] {
+  const [value = ""] = /^[A-Z]+ /.exec(text) ?? [];
   const head = `  --${option} ${value}`.padEnd(OPTION_WIDTH);
   const indent = " ".repeat(OPTION_WIDTH);
-  const [first = "", ...rest] = wrap(says.slice(value.length), indent, WIDTH);
+  const [first = "", ...rest] = wrap(text.slice(value.length), indent, WIDTH);
   const start = head.length > OPTION_WIDTH ? `${head} ` : head;
   return [start + first.trimStart(), ...rest];
 }

@@ -2,8 +2,7 @@ import type { Writable } from "node:stream";
 import { styleText } from "node:util";
 import { displayWidth } from "../display-width.ts";
 
-/** A text style for terminals that have colours. */
-export type Style = "bold" | "dim" | "red" | "yellow" | "green";
+type Style = "bold" | "dim" | "red" | "yellow" | "green";
 
 /** A stream that a command writes to. */
 export class Screen {
@@ -13,13 +12,13 @@ export class Screen {
     this.#out = out;
   }
 
-  say(...lines: readonly string[]): void {
+  print(...lines: readonly string[]): void {
     for (const line of lines) this.#out.write(`${line}\n`);
   }
 
   /** Writes JSON. An undefined value becomes null. */
   json(value: unknown): void {
-    this.say(JSON.stringify(value, (_, part: unknown) => (part === undefined ? null : part), 2));
+    this.print(JSON.stringify(value, (_, part: unknown) => (part === undefined ? null : part), 2));
   }
 
   /** Colours a text if the stream is a terminal that wants colours (NO_COLOR, FORCE_COLOR). */

@@ -10,7 +10,7 @@ export async function wake(invocation: Invocation): Promise<ExitCode> {
   return await readingWith(invocation, async ({ redlock }) => {
     const result = await redlock.wake(key);
     if (options.json === true) out.json(result);
-    else out.say(`${printable(key)} ${describe(result)}`);
+    else out.print(`${printable(key)} ${describe(result)}`);
     return EXIT.ok;
   });
 }

@@ -26,10 +26,10 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
       const name = `${prefix}:${queueName}:${id}`;
       if (options.json === true) out.json({ job: name, state: "unknown", queueExists });
       else if (queueExists) {
-        out.say(
+        out.print(
           `there is no job ${printable(name)}: it was removed, or ended in a queue that keeps no ended jobs`,
         );
-      } else out.say(`there is no queue ${printable(`${prefix}:${queueName}`)} on this Redis`);
+      } else out.print(`there is no queue ${printable(`${prefix}:${queueName}`)} on this Redis`);
       return EXIT.finding;
     });
   });
@@ -60,7 +60,6 @@ async function factsOf(queue: Queue, job: Job): Promise<Facts> {
   return { attemptsMade, processedOn, finishedOn, failedReason, skipped, queuePaused, workers };
 }
 
-/** Reads the result of a job that completed without having run. */
 function skippedOf(result: unknown): Facts["skipped"] {
   if (typeof result !== "object" || result === null) return undefined;
   const { skipped, reason, key, holder } = result as Record<string, unknown>;
@@ -77,16 +76,15 @@ async function isUsed(queue: Queue): Promise<boolean> {
 type Found = JobInspection & Facts;
 
 function showJob(found: Found, out: Screen): void {
-  out.say(out.paint("bold", `job ${printable(found.job)} ${headline(found)}`));
+  out.print(out.paint("bold", `job ${printable(found.job)} ${headline(found)}`));
   const rows = found.keys.flatMap(rowsOf);
   if (rows.length > 0) {
-    out.say("", ...titledTable(out, [["KEY", "HOLDER", "FOR", "POSITION"], ...rows]));
+    out.print("", ...titledTable(out, [["KEY", "HOLDER", "FOR", "POSITION"], ...rows]));
   }
   const sentences = advise(found).flatMap((sentence) => wrap(sentence, ""));
-  if (sentences.length > 0) out.say("", ...sentences);
+  if (sentences.length > 0) out.print("", ...sentences);
 }
 
-/** The holders of a key, a row each. */
 function rowsOf({ key, holders, position, waiting }: AwaitedKey): string[][] {
   const first = [printable(key), `${position} of ${waiting}`] as const;
   const described = holders.map((holder) => [

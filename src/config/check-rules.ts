@@ -42,7 +42,7 @@ export function checkRules(
   return { problems: checker.problems, rules };
 }
 
-/** The parts of a rule that say which jobs it matches. */
+/** The parts of a rule that select its jobs. */
 const MATCHING = ["queue", "job", "when", "unless"] as const;
 /** Each of so many rules is compared with all rules before it. */
 const MOST_COMPARED = 1_000;

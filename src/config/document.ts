@@ -4,7 +4,7 @@ import type { Stretch } from "./shown.ts";
 import { DEEPEST, EXPECTED_IN_FILE, ValueReader } from "./value-reader.ts";
 
 /** A text of YAML or JSON that was read: the value, and the positions of its parts. */
-export interface SourceDocument {
+interface SourceDocument {
   /** `undefined` when the syntax is so wrong that there is no value. */
   readonly value: unknown;
   /** Problems of the syntax, and of values as they are written. */

@@ -10,7 +10,7 @@ import type { RedlockOptions } from "../redlock/options.ts";
 /** Locks by the rules of a file. */
 export interface FileLocks extends Locks {
   /**
-   * Reads the file again. Its rules apply to jobs that start afterwards; running jobs keep theirs. The event `reloaded` of the
+   * Reads the file again. Its rules apply to jobs that start afterwards; running jobs keep their rules. The event `reloaded` of the
    * `Redlock` reports the changes.
    * @throws {LockRulesError} with all problems of the file; LockConfigError when its masters, or their options such as
    * the ttl at the top, differ from those of the locks. The old rules stay then.

@@ -29,8 +29,7 @@ export interface Locks extends AsyncDisposable {
   close(this: void): Promise<void>;
 }
 
-/** Locks with rules that can change. */
-export interface ChangeableLocks extends Locks {
+interface ChangeableLocks extends Locks {
   /**
    * Applies other rules to jobs that start afterwards.
    * @throws {LockConfigError} for options that do not fit each other, or that differ from those of the `Redlock`.
@@ -120,7 +119,6 @@ function changeOf(before: readonly Rule[], after: readonly Rule[]): RulesChange 
   return { rules: after.length, added, removed, reordered };
 }
 
-/** The indices of the texts that the others do not have. */
 function newIn(texts: readonly string[], others: readonly string[]): number[] {
   const known = new Set(others);
   return texts.flatMap((text, index) => (known.has(text) ? [] : [index]));

@@ -82,7 +82,7 @@ export const PATTERN_FORM = new RegExp(
     String.raw`(?!.*(?<!\\)[\s$]$)(?!.*[^+\\]\+$)(?!.*(?<!\\)\.\+)(?!.*(?<!\\)&&)` +
     String.raw`(?:\\[^A-Za-z0-9]|(?![*?+@]\()[^\\{}[\]|,])*$`,
 );
-/** The form of a pattern for queues, whose names have no colon. */
+/** The form of a pattern for queues: their names have no colon. */
 export const QUEUE_FORM = new RegExp(`^(?!.*:)${PATTERN_FORM.source.slice(1)}`);
 
 /** The possible patterns, for messages. */

@@ -60,7 +60,7 @@ export function covers(wide: Rule, narrow: Rule): boolean {
   );
 }
 
-/** Whether a rule matches no job, whatever rules come before it. */
+/** Whether a rule matches no job, even without the rules before it. */
 export function isEmpty({ when, unless }: Rule): boolean {
   return unless.some((condition) => when.some((other) => condition.covers(other)));
 }

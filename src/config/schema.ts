@@ -183,13 +183,9 @@ function noList<S extends v.GenericSchema>(schema: S): S {
 function optionsOf<N extends string>(options: Record<N, DataOption>) {
   const entries = Object.entries<DataOption>(options).map(([name, { takes, says }]) => [
     name,
-    v.optional(described(valueOf(takes), says)),
+    v.optional(described(typeof takes === "string" ? VALUES[takes] : oneOf(takes), says)),
   ]);
   return Object.fromEntries(entries) as Record<N, v.OptionalSchema<v.GenericSchema, undefined>>;
-}
-
-function valueOf(takes: DataOption["takes"]): v.GenericSchema {
-  return typeof takes === "string" ? VALUES[takes] : oneOf(takes);
 }
 
 function oneOf(choices: readonly (string | boolean)[]): v.GenericSchema {
@@ -215,6 +211,6 @@ function duration(expected: string) {
   };
 }
 
-function described<S extends v.GenericSchema>(schema: S, says: string) {
-  return v.pipe(schema, v.description(says));
+function described<S extends v.GenericSchema>(schema: S, text: string) {
+  return v.pipe(schema, v.description(text));
 }

@@ -8,7 +8,6 @@ export const DEEPEST = 50;
 export const EXPECTED_IN_FILE = "nodes, options and rules";
 /** How many values aliases may repeat: a few lines can stand for billions. */
 const MOST_REPEATED = 20_000;
-/** Options that take texts. */
 const TEXTS: ReadonlySet<unknown> = new Set(["queue", "job", "key", "prefix", "when", "unless"]);
 
 /** Words that are nothing in other languages, and a text in YAML. */
@@ -153,7 +152,7 @@ export class ValueReader {
 
   #note(node: unknown, isShown: boolean): void {
     const [start, end] = rangeOf(node) ?? [0, 0];
-    // The target of an alias may be at a place where nothing is shown.
+    // The target of an alias may be at a path where nothing is shown.
     if (this.#aliases === 0 && start < end) this.stretches.push({ start, end, isShown });
   }
 

@@ -1,16 +1,37 @@
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { LockUnavailableError } from "../errors.ts";
 import { operator } from "../describe/words.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { messagePage, type Page } from "./layout.ts";
 import type { Settings } from "./options.ts";
-import type { FormTokens } from "./tokens.ts";
+import { addressOf } from "./address.ts";
 
 /** The largest form that is read, in bytes. */
 const LARGEST_FORM = 8_192;
 /** The longest reason, in characters; the rest is cut. */
 const LONGEST_REASON = 200;
 
-/** What actions need. */
+/** Makes and checks the tokens of forms, which another site cannot know. They are valid in one process. */
+export class FormTokens {
+  readonly #secret = randomBytes(32);
+
+  /** The token for one holder of one key, or 0 for none. */
+  make(key: string, fencingToken: number): string {
+    return this.#digest(key, fencingToken).toString("base64url");
+  }
+
+  /** Whether a token belongs to a holder of a key, in constant time. */
+  isValid(token: string, key: string, fencingToken: number): boolean {
+    const given = Buffer.from(token, "base64url");
+    const wanted = this.#digest(key, fencingToken);
+    return given.length === wanted.length && timingSafeEqual(given, wanted);
+  }
+
+  #digest(key: string, fencingToken: number): Buffer {
+    return createHmac("sha256", this.#secret).update(`${fencingToken}:${key}`).digest();
+  }
+}
+
 interface Parts {
   readonly redlock: Redlock;
   readonly authorize: Settings["authorize"];
@@ -35,7 +56,6 @@ export async function wake(request: Request, parts: Parts): Promise<string | Pag
   }));
 }
 
-/** What a viewer has sent. */
 interface Order {
   readonly key: string;
   /** The fencing token of the holder that the viewer saw; 0 for none. */
@@ -67,7 +87,7 @@ async function act(
   const reason = (form.get("reason") ?? "").trim().slice(0, LONGEST_REASON);
   try {
     const outcome = await carryOut({ key, holder, reason });
-    return `key?${new URLSearchParams({ key, ...outcome }).toString()}`;
+    return addressOf("key", { key, ...outcome });
   } catch (error) {
     if (!(error instanceof LockUnavailableError)) throw error;
     return messagePage(503, "Not done", "Too few masters answer.");

@@ -1,4 +1,4 @@
-/** The address of the page of a key, below the address of the dashboard. `encodeURIComponent` would throw for lone surrogates. */
-export function addressOf(key: string): string {
-  return `key?${new URLSearchParams({ key }).toString()}`;
+/** The address of a page, below that of the dashboard. `encodeURIComponent` would throw for lone surrogates. */
+export function addressOf(page: string, query: Readonly<Record<string, string>>): string {
+  return `${page}?${new URLSearchParams(query).toString()}`;
 }

@@ -7,7 +7,7 @@ export const CLIENT = `
   const live = document.getElementById("live");
   const pause = document.getElementById("pause");
   let paused = false, timer, since = new Date();
-  const say = (text) => { if (live.textContent !== text) live.textContent = text; };
+  const report = (text) => { if (live.textContent !== text) live.textContent = text; };
   const idOf = (node) => node.nodeType === 1 ? node.getAttribute("data-id") : null;
   const isLike = (a, b) => a.nodeName === b.nodeName && idOf(a) === idOf(b);
   function morph(from, to) {
@@ -48,9 +48,9 @@ export const CLIENT = `
       document.title = page.title;
       if (document.activeElement !== focused && focused.isConnected) focused.focus({ preventScroll: true });
       since = new Date();
-      say("Live");
+      report("Live");
     } catch {
-      say("No answer since " + since.toLocaleTimeString() + ": what is shown may be old");
+      report("No answer since " + since.toLocaleTimeString() + ": what is shown may be old");
     }
     clearTimeout(timer);
     timer = setTimeout(refresh, 2000);
@@ -59,11 +59,11 @@ export const CLIENT = `
   pause.addEventListener("click", () => {
     paused = !paused;
     pause.setAttribute("aria-pressed", paused);
-    say(paused ? "Paused" : "Live");
+    report(paused ? "Paused" : "Live");
     refresh();
   });
   document.addEventListener("visibilitychange", refresh);
-  say("Live");
+  report("Live");
   timer = setTimeout(refresh, 2000);
 })();
 `;

@@ -1,13 +1,12 @@
 import { LockKeyError, RedlockClosedError } from "../errors.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
-import { cancel, wake } from "./actions.ts";
-import { History } from "./history.ts";
+import { cancel, FormTokens, wake } from "./actions.ts";
+import { History } from "./chart.ts";
 import { keyPage } from "./key-page.ts";
 import { KeyLists } from "./key-list.ts";
 import { HEADERS, layout, messagePage, type Page } from "./layout.ts";
 import { type DashboardOptions, readOptions } from "./options.ts";
 import { overview, type Sources } from "./overview.ts";
-import { FormTokens } from "./tokens.ts";
 
 /** Answers a request for a page. Rejects only for unexpected errors, such as an error that `authorize` throws. */
 export type DashboardHandler = (request: Request) => Promise<Response>;
@@ -82,7 +81,6 @@ export function createDashboard(
   };
 }
 
-/** A page of the dashboard. */
 interface Route {
   readonly methods: readonly string[];
   /** @returns a page, or the address to redirect to. */
@@ -91,7 +89,6 @@ interface Route {
 
 const READING = ["GET", "HEAD"];
 
-/** Turns expected errors into pages. */
 async function withErrors(answer: () => Promise<Page | string>): Promise<Page | string> {
   try {
     return await answer();

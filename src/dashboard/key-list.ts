@@ -1,7 +1,6 @@
 import type { ListedKey } from "../redlock/list.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 
-/** How many keys are listed. */
 const MOST_KEYS = 20_000;
 /** How many lists are kept, one for each pattern. */
 const MOST_LISTS = 8;

@@ -1,10 +1,11 @@
 import { describeKey, headline, holderName, type Section } from "../describe/describe-key.ts";
 import { type KeySummary, summarise } from "../describe/summary.ts";
 import type { Engine } from "../redlock/engine.ts";
+import type { FormTokens } from "./actions.ts";
+import { addressOf } from "./address.ts";
 import { type Html, html } from "./html.ts";
 import type { Page } from "./layout.ts";
 import { outage } from "./masters.ts";
-import type { FormTokens } from "./tokens.ts";
 
 /** Everything about one key. A viewer without permission to act has no `tokens`. */
 export async function keyPage(
@@ -69,7 +70,7 @@ function cancelSection(summary: KeySummary, tokens: FormTokens): Html | undefine
   return html`<section data-id="cancel ${fencingToken}">
     <h2>Stop the holder</h2>
     <p>Asks <bdi>${holderName(holder)}</bdi> to stop. Only jobs under cancelInProgress do.</p>
-    <form method="post" action="cancel?${new URLSearchParams({ key }).toString()}">
+    <form method="post" action="${addressOf("cancel", { key })}">
       <input type="hidden" name="holder" value="${fencingToken}" />
       <input type="hidden" name="token" value="${tokens.make(key, fencingToken)}" />
       <label>Reason, for the error of the job <input name="reason" maxlength="200" /></label>
@@ -84,7 +85,7 @@ function wakeSection({ key, state, waiting }: KeySummary, tokens: FormTokens): H
   return html`<section data-id="wake">
     <h2>Wake the first waiter</h2>
     <p>Workers do so within seconds. This checks the wait list now.</p>
-    <form method="post" action="wake?${new URLSearchParams({ key }).toString()}">
+    <form method="post" action="${addressOf("wake", { key })}">
       <input type="hidden" name="holder" value="0" />
       <input type="hidden" name="token" value="${tokens.make(key, 0)}" />
       <button>Wake it</button>

@@ -1,8 +1,7 @@
 import { adviseOnVotes } from "../describe/advise.ts";
-import { hasAnswered, isForgetful, type KeySummary } from "../describe/summary.ts";
+import { causeOf, hasAnswered, isForgetful, type KeySummary } from "../describe/summary.ts";
 import { duration } from "../describe/words.ts";
 import type { NodeInspection } from "../redlock/inspect-slots.ts";
-import { explainVote } from "../sentences.ts";
 import { type Html, html } from "./html.ts";
 
 /** Reports that locks are unavailable. `summary` is that of any key. */
@@ -39,10 +38,11 @@ export function mastersSection(summary: KeySummary): Html {
 }
 
 function row(node: NodeInspection): Html {
-  const connection = hasAnswered(node)
-    ? html`<span class="good">answers</span>`
-    : html`<span class="bad">no answer</span>
-        ${explainVote({ vote: node.state, cause: node.cause })}`;
+  const cause = causeOf(node);
+  const connection =
+    cause === undefined
+      ? html`<span class="good">answers</span>`
+      : html`<span class="bad">no answer</span> ${cause}`;
   return html`<tr role="row" data-id="${node.node}">
     <th role="rowheader" scope="row">${node.node}</th>
     <td role="cell" data-label="Connection"><span>${connection}</span></td>

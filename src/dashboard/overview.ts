@@ -4,8 +4,7 @@ import { count, duration } from "../describe/words.ts";
 import { LockConfigError, LockUnavailableError } from "../errors.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { addressOf } from "./address.ts";
-import { chart } from "./chart.ts";
-import type { History } from "./history.ts";
+import { chart, type History } from "./chart.ts";
 import { type Html, html } from "./html.ts";
 import type { KeyListing, KeyLists } from "./key-list.ts";
 import type { Page } from "./layout.ts";
@@ -81,7 +80,6 @@ export async function overview(sources: Sources, query: URLSearchParams): Promis
   return { title: "Locks", content, isLive: true };
 }
 
-/** The keys, or why there is no list. */
 async function listed(
   lists: KeyLists,
   pattern: string,
@@ -117,7 +115,7 @@ async function keyTable(
   const link = (to: number, word: string) =>
     html`<a
       rel="${word.toLowerCase()}"
-      href="./?${new URLSearchParams({ key: pattern, page: String(to) }).toString()}"
+      href="${addressOf("./", { key: pattern, page: String(to) })}"
       >${word}</a
     >`;
   return html`<table class="wide" role="table">
@@ -149,7 +147,7 @@ async function keyTable(
 
 function keyRow(summary: KeySummary): Html {
   const { key, waiting, age, remaining, heldBy, nodes } = summary;
-  const address = addressOf(key);
+  const address = addressOf("key", { key });
   const time = (ms: number | undefined) =>
     !isTaken(summary) ? "–" : ms === undefined ? "?" : duration(ms);
   const isOdd = !isTaken(summary) || summary.state !== "held" || hasStuck(summary);

@@ -11,10 +11,7 @@ import {
 } from "./summary.ts";
 import { duration, list, shellQuoted, shellWord } from "./words.ts";
 
-/** What {@link adviseOnVotes} needs to know. */
-export type VoteSummary = Pick<KeySummary, "nodes" | "quorum" | "voting" | "quorumIn">;
-
-/** Says what an operator can do about a key, and about the masters that were asked. */
+/** What an operator can do about a key, and about the masters that were asked. */
 export function advise(summary: KeySummary, prefix: string): string[] {
   return [
     ...adviseOnKey(summary, prefix),
@@ -30,7 +27,7 @@ function adviseOnKey(summary: KeySummary, prefix: string): string[] {
   switch (summary.state) {
     case "unclear":
       return [
-        "Ask again in a moment: clients that acquired too few masters release them, and whatever they leave expires.",
+        "Ask again in a moment: clients that acquired too few masters release them, and locks that they leave behind expire.",
       ];
     case "free":
       return adviseOnFree(summary, prefix);
@@ -62,7 +59,7 @@ function adviseOnFree(summary: KeySummary, prefix: string): string[] {
   ];
 }
 
-/** Says what to check when the first waiter does not acquire what is free. */
+/** What to check when the first waiter does not acquire what is free. */
 function adviseOnFirst({ waiters }: KeySummary): string {
   const first = waiters[0]?.job;
   return first === undefined
@@ -120,8 +117,8 @@ function adviseOnHeld({ key, holder, job, remaining }: KeySummary, prefix: strin
   ];
 }
 
-/** Says what to do when masters cannot vote because they lost their memory. */
-export function adviseOnVotes(summary: VoteSummary): string[] {
+/** What to do when masters cannot vote because they lost their memory. */
+export function adviseOnVotes(summary: KeySummary): string[] {
   const { nodes, quorum, voting, quorumIn } = summary;
   const forgetful = nodesThat(summary, isForgetful);
   const unarmed = nodesThat(summary, ({ vote }) => vote === "unarmed");

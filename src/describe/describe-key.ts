@@ -1,11 +1,18 @@
 import type { Holder } from "../errors.ts";
-import { describeHolder, explainVote } from "../sentences.ts";
+import { describeHolder } from "../sentences.ts";
 import { printable } from "../printable.ts";
 import { readHoldingJob, storedTextOf } from "../redlock/holder.ts";
 import type { WaiterInspection } from "../redlock/inspect.ts";
 import type { NodeInspection } from "../redlock/inspect-slots.ts";
 import { advise } from "./advise.ts";
-import { type HolderSummary, hasAnswered, isTaken, type KeySummary } from "./summary.ts";
+import {
+  causeOf,
+  hasAnswered,
+  type HolderSummary,
+  isForgetful,
+  isTaken,
+  type KeySummary,
+} from "./summary.ts";
 import { count, duration, moment } from "./words.ts";
 
 /** A part of the description of a key: a title above facts or sentences. */
@@ -158,10 +165,11 @@ function nodesSection({ nodes, holder, slots, limit, quorum }: KeySummary): Sect
 }
 
 function describeNode(node: NodeInspection, winner: Holder | undefined): string {
-  const { state, holder, expiresIn, cause } = node;
+  const { state, holder, expiresIn } = node;
   if (state === "free") return "free";
   if (state === "foreign") return describeForeign(node);
-  if (state !== "held") return `NO ANSWER: ${printable(explainVote({ vote: state, cause }))}`;
+  const cause = causeOf(node);
+  if (cause !== undefined) return `NO ANSWER: ${printable(cause)}`;
   const expiry = expiresIn === undefined ? "never expires" : `expires in ${duration(expiresIn)}`;
   const [verb, preposition] = holder?.kept ? ["kept", "after"] : ["held", "by"];
   const isWinner = winner !== undefined && holder?.fencingToken === winner.fencingToken;
@@ -174,8 +182,9 @@ function describeForeign({ cause }: NodeInspection): string {
   return `not a lock but ${cause ?? "another value"}`;
 }
 
-function describeVote({ vote, quarantine }: NodeInspection): string {
-  if (vote !== "quarantined" && vote !== "unarmed") return "";
-  const until = vote === "quarantined" ? `; can vote in ${duration(quarantine ?? 0)}` : "";
+function describeVote(node: NodeInspection): string {
+  if (!isForgetful(node)) return "";
+  const { quarantine } = node;
+  const until = quarantine === undefined ? "" : `; can vote in ${duration(quarantine)}`;
   return `; cannot vote: new, or lost its memory${until}`;
 }

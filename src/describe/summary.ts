@@ -1,7 +1,7 @@
 import type { Holder } from "../errors.ts";
-import { isAnswer } from "../sentences.ts";
+import { explainVote, isAnswer } from "../sentences.ts";
 import { type HoldingJob, readHoldingJob, storedTextOf } from "../redlock/holder.ts";
-import type { KeyInspection, WaiterInspection } from "../redlock/inspect.ts";
+import type { KeyInspection } from "../redlock/inspect.ts";
 import { type NodeInspection, nodesOf, type SlotInspection } from "../redlock/inspect-slots.ts";
 
 /** A holder, summed up over the answers of all masters. Durations are milliseconds. */
@@ -17,9 +17,14 @@ export interface HolderSummary {
   readonly heldBy: number;
 }
 
+/** What the masters know about a key. */
+type Inspected = Pick<
+  KeyInspection,
+  "key" | "limit" | "holder" | "quorum" | "waiting" | "waiters" | "nodes" | "slots"
+>;
+
 /** The state of a key, summed up over the answers of all masters. Durations are milliseconds. */
-export interface KeySummary extends Omit<HolderSummary, "holder"> {
-  readonly key: string;
+export interface KeySummary extends Inspected, Omit<HolderSummary, "holder"> {
   /**
    * - `"held"`: a quorum names one holder, at least one where the key has a limit;
    * - `"unclear"`: the key is taken, but no quorum names one holder: several clients contend, or masters are silent;
@@ -29,27 +34,16 @@ export interface KeySummary extends Omit<HolderSummary, "holder"> {
    * - `"free"`: the next client that asks acquires the key.
    */
   readonly state: "held" | "unclear" | "blocked" | "unknown" | "voteless" | "free";
-  /** The largest limit that clients use for the key; 1 for a key with one holder. */
-  readonly limit: number;
   /** How many of its slots are taken. */
   readonly taken: number;
-  /** All holders, the oldest first. */
+  /** All holders, the oldest first: that is `holder`, and the age and more are about it. */
   readonly holders: readonly HolderSummary[];
-  /** The oldest holder; the age and more are about it. */
-  readonly holder: Holder | undefined;
   /** The highest fencing token that any master knows for the key; 0 for none. */
   readonly lastToken: number;
-  readonly quorum: number;
   /** The number of masters that can vote now. */
   readonly voting: number;
   /** When a quorum can vote if no further master fails; `undefined` when it can now, and when that is unknown. */
   readonly quorumIn: number | undefined;
-  /** The number of waiters, and the first of them. */
-  readonly waiting: number;
-  readonly waiters: readonly WaiterInspection[];
-  readonly nodes: readonly NodeInspection[];
-  /** The slots that are not free, where the key has a limit. */
-  readonly slots?: readonly SlotInspection[];
 }
 
 /** Whether a master stores a value under the key that neither a release nor a ttl removes. */
@@ -61,14 +55,11 @@ export function isStuck({
 }
 
 /** The key, or each of its slots that is not free. */
-export function placesOf<N>(summary: {
-  readonly nodes: readonly N[];
-  readonly slots?: readonly SlotInspection[];
-}): readonly {
+export function placesOf({ nodes, slots }: Pick<KeySummary, "nodes" | "slots">): readonly {
   readonly slot: number;
-  readonly nodes: readonly (N | SlotInspection["nodes"][number])[];
+  readonly nodes: readonly SlotInspection["nodes"][number][];
 }[] {
-  return summary.slots ?? [{ slot: 0, nodes: summary.nodes }];
+  return slots ?? [{ slot: 0, nodes }];
 }
 
 /** Whether a master stores such a value under the key or one of its slots. */
@@ -79,6 +70,11 @@ export function hasStuck(summary: Pick<KeySummary, "nodes" | "slots">): boolean 
 /** Whether a master answered. */
 export function hasAnswered({ state }: NodeInspection): boolean {
   return isAnswer(state);
+}
+
+/** Why a master did not answer; `undefined` when it did. */
+export function causeOf({ state, cause }: NodeInspection): string | undefined {
+  return isAnswer(state) ? undefined : explainVote({ vote: state, cause });
 }
 
 /** Whether a master cannot vote because it lost its memory, or is new. */

@@ -1,8 +1,8 @@
 import type { Clock } from "../clock.ts";
 import { namesUnder } from "../lock/stored-lock.ts";
-import type { Random } from "../random.ts";
 import { parseServerInfo, type ServerInfo, unusableReason } from "../redis/server-info.ts";
-import { checkPermissions } from "./permission-check.ts";
+import { messageOf } from "../sentences.ts";
+import { checkPermissions, type PermissionCheck } from "./permission-check.ts";
 import { permitted, type Probe, type Refusal } from "./probe.ts";
 import { type ClockFacts, observeClock } from "./server-clock.ts";
 
@@ -15,19 +15,14 @@ export interface NodeFacts {
   readonly refusals: Refusal[];
   /** Why messages do not work. */
   pubsubRefusal: string | undefined;
-  /** `undefined` when the server does not say. */
+  /** `undefined` when the server does not report it. */
   appendfsync: string | undefined;
   clock: ClockFacts | undefined;
 }
 
-/** How to examine a master. */
-export interface Examination {
+interface Examination extends Omit<PermissionCheck, "runId"> {
   readonly probe: Probe;
   readonly clock: Clock;
-  readonly random: Random;
-  readonly prefix: string;
-  /** Whether votes depend on the guard. */
-  readonly guarded: boolean;
   /** Ends pauses; the probe is closed then. */
   readonly ended: AbortSignal;
 }
@@ -51,7 +46,7 @@ export async function examine(facts: NodeFacts, examination: Examination): Promi
     await gather(facts, examination);
     facts.failure = undefined;
   } catch (error) {
-    facts.failure = error instanceof Error ? error.message : String(error);
+    facts.failure = messageOf(error);
   }
 }
 

@@ -18,8 +18,8 @@ import { LOCK_PRELUDE, lockOperations } from "../waiters/script.ts";
 import { serveOperation } from "../waiters/serve-operation.ts";
 import { permitted, type Probe, type Refusal } from "./probe.ts";
 
-/** What a check of permissions works with. */
-interface PermissionCheck {
+/** How permissions are checked. */
+export interface PermissionCheck {
   readonly random: Random;
   readonly prefix: string;
   /** Whether votes depend on the guard. */
@@ -105,11 +105,9 @@ export function probingRequests(names: Names, owner: string, guarded: boolean): 
   const arming = { names, quarantine: 0, longestTtl: PROBE_TTL, patience: 0 };
   const reservation = { token: 2, position: "", record: "", wakes: false, life: PROBE_TTL };
   const serving = { names, key, process: owner, ...reservation, live: true, gone: [], skipped: [] };
-  const ofKey = [
-    ...(["lock", "fence", "reservation", "waiters", "waiter", "newest", "limits"] as const),
-    "request",
-  ] as const;
-  const stored = ofKey.map((name) => names[name](key));
+  const ofKey = (
+    ["lock", "fence", "reservation", "waiters", "waiter", "newest", "limits", "request"] as const
+  ).map((name) => names[name](key));
   return [
     ...(guarded ? [new Request(armOperation, arming)] : []),
     new Request(acquireOperation, { ...identity, ttl: PROBE_TTL / 2 }),
@@ -130,6 +128,6 @@ export function probingRequests(names: Names, owner: string, guarded: boolean): 
     new Request(releaseOperation, { ...identity, held: true, holdFor: 0, skipped: [], done: "" }),
     new Request(serveOperation, serving),
     new Request(dueOperation, { names, queues: [{ queueId: "", servedAgo: 0 }] }),
-    new Request(cleanUpOperation, { keys: [...stored, names.due(""), names.queues, names.guard] }),
+    new Request(cleanUpOperation, { keys: [...ofKey, names.due(""), names.queues, names.guard] }),
   ] as AnyRequest[];
 }

@@ -13,7 +13,7 @@ export interface ProbeOptions {
 }
 
 /** A question that was not answered. */
-export class ProbeError extends Error {
+class ProbeError extends Error {
   override readonly name = "ProbeError";
   /** True when the server refused, false when there was no answer. */
   readonly refused: boolean;
@@ -25,8 +25,8 @@ export class ProbeError extends Error {
 }
 
 /**
- * A short-lived connection for questions about one server, also about one that `Master` refuses to use. It connects at the first
- * question, and only once.
+ * A short-lived connection for questions about a server, which may be unfit as a master. It connects at the first question,
+ * and only once.
  */
 export class Probe {
   readonly #options: ProbeOptions;

@@ -2,14 +2,14 @@ import { Redis } from "ioredis";
 import { duplicator, type Endpoint, parseEndpoint } from "../redis/endpoint.ts";
 import type { NodeOption, RedisClient } from "../redis/node-options.ts";
 import { parseServerInfo } from "../redis/server-info.ts";
+import { messageOf } from "../sentences.ts";
 import type { Probe } from "./probe.ts";
 import type { QueueFacts } from "./rules.ts";
 
 /** How a queue connects to its Redis: as a node of `nodes`, or through a Sentinel or a cluster. */
 export type QueueConnection = NodeOption | object;
 
-/** The Redis of a queue. */
-export type QueueServer = Pick<Endpoint, "name" | "connect" | "db">;
+type QueueServer = Pick<Endpoint, "name" | "connect" | "db">;
 
 /** Reads the connection of a queue; `undefined` when its server cannot be a lock master. */
 export function parseQueue(path: string, queue: unknown): QueueServer | undefined {
@@ -45,6 +45,6 @@ export async function askQueue(name: string, probe: Probe): Promise<QueueFacts> 
     const { runId } = parseServerInfo(await probe.ask((client) => client.info()));
     return runId === "" ? { name, failure: "no run_id in INFO" } : { name, runId };
   } catch (error) {
-    return { name, failure: error instanceof Error ? error.message : String(error) };
+    return { name, failure: messageOf(error) };
   }
 }

@@ -66,7 +66,6 @@ export function isFatal({ severity }: Finding): boolean {
   return severity === "fatal";
 }
 
-/** Describes a finding in one line. */
 function describeFinding({ code, node, found }: Finding): string {
   return `${code}${node === undefined ? "" : ` (${node})`}: ${found}`;
 }

@@ -1,6 +1,11 @@
-import { checkMs, refuseUnknownOptions, requireObject, wrongOption } from "../check-options.ts";
+import {
+  checkMs,
+  refuseUnknownOptions,
+  requireObject,
+  requireText,
+  wrongOption,
+} from "../check-options.ts";
 import { LONGEST_TIMER } from "../clock.ts";
-import { readOption } from "../data-option.ts";
 import { hostName } from "../host-name.ts";
 import type { AskingJob } from "../job-names.ts";
 import { readLimit } from "../keys/limit.ts";
@@ -70,26 +75,19 @@ export interface AcquireRequest {
   readonly stops: readonly AbortSource[];
 }
 
-/** Each option, and how it is read where that takes no other option into account. */
-const OPTIONS = {
-  ttl: undefined,
-  heartbeat: undefined,
-  waitTimeout: {
-    takes: "duration",
-    says: "How long to wait for a key that is held.",
-    default: 0,
-    max: LONGEST_TIMER,
-  },
-  limit: undefined,
-  signal: undefined,
-  holder: { takes: "text", says: "Describes the holder to operators." },
-} as const satisfies Record<keyof AcquireOptions, unknown>;
+const KNOWN = Object.keys({
+  ttl: true,
+  heartbeat: true,
+  waitTimeout: true,
+  limit: true,
+  signal: true,
+  holder: true,
+} satisfies Record<keyof AcquireOptions, true>);
 
 const NONE: readonly AbortSource[] = [];
 
 let processName: string | undefined;
 
-/** Describes this process as a holder. */
 function defaultHolder(): string {
   return (processName ??= `${hostName()} pid ${process.pid}`.slice(0, LONGEST_HOLDER_TEXT));
 }
@@ -130,7 +128,8 @@ export function readAcquireRequest(
     throw wrongOption("signal", signal, "an AbortSignal");
   }
   const limit = readLimit("limit", given.limit);
-  const holder = readOption("holder", given.holder ?? defaultHolder(), OPTIONS.holder);
+  const holder: unknown = given.holder ?? defaultHolder();
+  requireText("holder", holder, "a text");
   const stops = job?.stops ?? NONE;
   const aborts = abortsOf(signal, job?.cancel);
   const normal = normaliseKeys(keys as LockKeys, limit);
@@ -139,7 +138,7 @@ export function readAcquireRequest(
     limits: normal.limits,
     ttl,
     heartbeat: heartbeatOf(settings, given, ttl),
-    waitTimeout: readOption("waitTimeout", given.waitTimeout, OPTIONS.waitTimeout),
+    waitTimeout: checkMs("waitTimeout", given.waitTimeout ?? 0, 0, LONGEST_TIMER),
     holder: holder.slice(0, LONGEST_HOLDER_TEXT),
     scoped,
     job,
@@ -147,8 +146,6 @@ export function readAcquireRequest(
     stops: aborts === undefined ? stops : [...stops, ...aborts],
   };
 }
-
-const KNOWN = Object.keys(OPTIONS);
 
 /** Checks a ttl that a call asks for. */
 export function checkTtl(settings: RedlockSettings, ttl: unknown): number {

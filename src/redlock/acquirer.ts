@@ -7,7 +7,6 @@ import { HeldLock, type HeldLockParts } from "./held-lock.ts";
 import type { RedlockSettings } from "./options.ts";
 import { WaitLoop, type WaitLoopParts } from "./wait-loop.ts";
 
-/** What an {@link Acquirer} works with. */
 interface AcquirerParts extends WaitLoopParts {
   readonly settings: RedlockSettings;
   readonly heartbeats: Heartbeats;
@@ -21,7 +20,6 @@ export class Acquirer {
   readonly #lockParts: HeldLockParts;
   readonly #attempts: Attempts;
   readonly #waitLoop: WaitLoop;
-  /** How many acquisitions are under way. */
   #running = 0;
   readonly #awaitingIdle: (() => void)[] = [];
 

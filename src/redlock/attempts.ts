@@ -49,7 +49,6 @@ export class Attempts {
     return new Promise((resolve, reject) => this.#start(request, requester, resolve, reject));
   }
 
-  /** Whether the lock is no longer wanted. */
   isStopped({ stops }: AcquireRequest): boolean {
     return this.#closing.aborted || stops.some(({ aborted }) => aborted);
   }

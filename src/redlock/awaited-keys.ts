@@ -20,7 +20,7 @@ export interface AwaitedKey {
 }
 
 /**
- * Of these keys, those in whose wait lists a position is.
+ * Finds the keys that have a position in their wait lists.
  * @throws {LockUnavailableError} when no quorum answers.
  */
 export async function findAwaitedKeys(

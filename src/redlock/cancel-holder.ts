@@ -9,7 +9,7 @@ const LATEST_POSITION = positionOf(Infinity, "~operator", "");
 
 /** Which holders to ask. */
 export interface CancelOptions {
-  /** Of a key with a limit: the slot whose holder is asked, from 0. @defaultValue all holders */
+  /** Of a key with a limit: the slot of the holder that is asked, from 0. @defaultValue all holders */
   slot?: number | undefined;
 }
 

@@ -3,8 +3,8 @@ import { LONGEST_TTL, RETENTION } from "../lock/stored-lock.ts";
 import type { RedlockOptions } from "./options.ts";
 
 /**
- * The options of a `Redlock` that are data, but for the masters: their names, values, bounds, constant defaults, and what
- * a schema says of them. A rules file takes these at its top. An option that is not here does not compile.
+ * The options of a `Redlock` that are data, but for the masters: their names, values, bounds, constant defaults, and their
+ * descriptions in a schema. A rules file takes these at its top. An option that is not here does not compile.
  */
 export const REDLOCK_OPTIONS = {
   ttl: {

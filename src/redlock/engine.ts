@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { type LockConflictError, RedlockClosedError } from "../errors.ts";
+import { LockConflictError, RedlockClosedError } from "../errors.ts";
 import type { SafeEmitter } from "../events.ts";
 import { Heartbeats } from "../heartbeat/heartbeat.ts";
 import { type LockKeys, normaliseKey } from "../keys/normalise.ts";
@@ -24,7 +24,7 @@ import { type KeyInspection, surveyKey } from "./inspect.ts";
 import { makeContext, type Runtime } from "./make-context.ts";
 import { checkRedlockOptions, type RedlockSettings, warningAboutCount } from "./options.ts";
 import { ParkedJobs } from "./parked-jobs.ts";
-import { isBarred, NodeStates, type RedlockStatus } from "./status.ts";
+import { NodeStates, type RedlockStatus } from "./status.ts";
 import { Observer } from "./observer.ts";
 import { conflictOf, emitConflict } from "./outcomes.ts";
 
@@ -89,7 +89,6 @@ export class Engine {
     if (warning !== undefined) queueMicrotask(() => events.emit("warning", warning));
   }
 
-  /** The locks that are held now. */
   get held(): ReadonlySet<HeldLock> {
     return this.#held;
   }
@@ -148,7 +147,7 @@ export class Engine {
     const conflict = conflictOf(holder, { keys: [key], limits, ttl });
     emitConflict(this.events, conflict, job);
     this.#observer?.refused(span, job?.queueName, this.clock.now() - startedAt);
-    return conflict;
+    return new LockConflictError(conflict);
   }
 
   /** Checks the options of an acquisition. @throws {LockConfigError} for a bad one. */
@@ -156,7 +155,7 @@ export class Engine {
     readAcquireRequest(this.settings, "any", options, false);
   }
 
-  /** What each master knows about a key, however few masters answer. */
+  /** What each master knows about a key, even if too few masters answer. */
   async survey(key: string): Promise<KeyInspection> {
     this.assertOpen();
     return surveyKey(this.context, normaliseKey(key));
@@ -188,9 +187,10 @@ export class Engine {
     const nodes = masters.names.map((name, node) =>
       this.#nodeStates.describe(node, name, guards.quarantineOf(node)),
     );
-    const barred = nodes.filter(isBarred).length;
+    // A master that was not asked yet may vote.
+    const mayVote = nodes.filter(({ state, votes }) => state === "unknown" || votes).length;
     return {
-      ok: this.#closed === undefined && nodes.length - barred >= masters.quorum,
+      ok: this.#closed === undefined && mayVote >= masters.quorum,
       quorum: masters.quorum,
       voting: nodes.filter(({ votes }) => votes).length,
       held: this.#held.size,

@@ -31,10 +31,6 @@ export interface HeldLockParts {
   readonly onReleased: (lock: HeldLock) => void;
 }
 
-/** How a lock is held: what its acquisition asked for. */
-export type Holding = Pick<AcquireRequest, "heartbeat" | "scoped" | "job">;
-
-/** The cause of a loss. */
 type LossOfLock = Pick<Loss, "reason" | "votes" | "blockedFor">;
 
 /** The lock as its user sees it: a lease, its heartbeat and its signal. What few locks need is made on demand. */
@@ -55,7 +51,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
   #releasing: Promise<"released" | "expired"> | undefined;
   #handOver: HandOver | undefined;
 
-  constructor(parts: HeldLockParts, lease: Lease, { heartbeat, scoped, job }: Holding) {
+  constructor(parts: HeldLockParts, lease: Lease, { heartbeat, scoped, job }: AcquireRequest) {
     this.scoped = scoped;
     this.job = job?.job;
     this.#parts = parts;
@@ -170,7 +166,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     await this.release();
   }
 
-  /** Resolves after the release, whatever code releases the lock. */
+  /** Resolves after the release. */
   get settled(): Promise<unknown> {
     if (this.#over) return Promise.resolve();
     this.#settled ??= new Promise((resolve) => {

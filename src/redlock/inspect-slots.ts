@@ -1,9 +1,9 @@
 import type { Holder } from "../errors.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import type { Content } from "../lock/read-operation.ts";
+import { readSlotsOperation } from "../lock/read-slots-operation.ts";
 import type { NodeError, NodeFailure } from "../redis/node-error.ts";
 import { toHolder } from "./holder.ts";
-import { readSlots } from "./read-key.ts";
 
 /** What one master knows about a key. */
 export interface NodeInspection {
@@ -47,7 +47,8 @@ export async function surveySlots(
   key: string,
   count: number,
 ): Promise<SlotInspection[]> {
-  const replies = await readSlots(context, key, count);
+  const { masters, names } = context;
+  const replies = await masters.gatherAll(readSlotsOperation, { names, key, count });
   const known = new Set(
     replies.flatMap((reply) => (reply instanceof Error ? [] : reply.map(({ slot }) => slot))),
   );

@@ -74,7 +74,7 @@ export function unavailability(
   return new LockUnavailableError({ keys: [key], votes, quorum, nodeTimeout });
 }
 
-/** As {@link inspectKey}, but reports what is known, however few masters answer: none of it is certain then. */
+/** As {@link inspectKey}, but reports what is known, even if too few masters answer: none of it is certain then. */
 export async function surveyKey(context: LockContext, key: string): Promise<KeyInspection> {
   const { masters, guards } = context;
   const replies = withoutAttempts(await readKey(context, key));

@@ -39,7 +39,6 @@ export async function* listLocks(
   }
 }
 
-/** Whether a key, or a slot of it, is held or has waiters. */
 function isListed({ locked, slots, waiting }: KeyInspection): boolean {
   return locked || waiting > 0 || (slots ?? []).some((slot) => slot.locked);
 }
@@ -55,7 +54,7 @@ export async function* listKeys(
 /**
  * Scans the names of keys, step by step; each key comes once.
  *
- * A key that a quorum holds, or whose wait list a quorum knows, is on one of any N - Q + 1 masters: that many must be
+ * A key that a quorum holds, or has a wait list for, is on one of any N - Q + 1 masters: that many must be
  * scanned, the others may be down.
  */
 async function* walkKeys(

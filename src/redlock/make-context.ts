@@ -1,7 +1,7 @@
 import { SlotChoice } from "../lock/slots.ts";
 import { quoteKeys } from "../sentences.ts";
 import { type Clock, systemClock } from "../clock.ts";
-import type { SafeEmitter } from "../events.ts";
+import type { RedlockWarningCode, SafeEmitter } from "../events.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { Guards } from "../lock/guard.ts";
 import { type Defer, Masters } from "../lock/masters.ts";
@@ -22,6 +22,8 @@ export interface Runtime {
   /** When requests of the same step are sent. @defaultValue after the promise jobs of the step */
   defer?: Defer;
 }
+
+type Warn = (code: RedlockWarningCode, message: string) => void;
 
 // Taken now: fake timers of a test runner may replace them later.
 const nextTick = process.nextTick.bind(process);
@@ -80,12 +82,19 @@ export function makeContext(
       },
     }),
   );
+  const warn: Warn = (code, message) => {
+    events.emit("warning", { code, message });
+  };
   const masters = new Masters(ports, {
     fastPath: lockScript.fastPath,
     defer: runtime.defer ?? atEndOfStep,
     onDuplicate: (node, first) => {
-      states.duplicate(node, masters.names[first] ?? "another node");
-      warnDuplicate(masters, node, first, events);
+      const { names } = masters;
+      states.duplicate(node, names[first] ?? "another node");
+      warn(
+        "duplicate-server",
+        `nodes[${node}] (${names[node]}) is the same server as nodes[${first}] (${names[first]}); it has no vote`,
+      );
     },
     ...(answered === undefined
       ? {}
@@ -95,6 +104,8 @@ export function makeContext(
         }),
   });
   const names = namesUnder(prefix);
+  const named = (nodes: readonly number[]): string[] =>
+    nodes.map((node) => masters.names[node] ?? "");
   const guards = new Guards(
     masters,
     names,
@@ -103,9 +114,11 @@ export function makeContext(
     {
       quarantined: (node, remaining) =>
         events.emit("node:quarantined", { node: masters.names[node] ?? "", remaining }),
-      noQuorum: (nodes, remaining) => warnNoQuorum(masters, nodes, remaining, events),
-      stuck: (silent, remaining) => warnStuck(masters, silent, remaining, events),
-      otherMaxTtl: (known) => warnOtherMaxTtl(settings, known, events),
+      noQuorum: (nodes, remaining) =>
+        warn("no-quorum", describeNoQuorum(named(nodes), ports.length, remaining)),
+      stuck: (silent, remaining) =>
+        warn("longest-ttl-unknown", describeStuck(named(silent), remaining)),
+      otherMaxTtl: (known) => warn("max-ttl", describeOtherMaxTtl(settings.maxTtl, known)),
     },
   );
   return {
@@ -117,7 +130,7 @@ export function makeContext(
     clock,
     random,
     slotChoice: new SlotChoice(random),
-    onOtherLimit: otherLimitWarning(events),
+    onOtherLimit: otherLimitWarning(warn),
     driftFactor,
     nodeTimeout,
     process: random.owner(),
@@ -125,64 +138,38 @@ export function makeContext(
 }
 
 /** Warns of each pair of limits once: a deployment that changes the limit concerns all keys. */
-function otherLimitWarning(events: SafeEmitter): LockContext["onOtherLimit"] {
+function otherLimitWarning(warn: Warn): LockContext["onOtherLimit"] {
   const warned = new Set<number>();
   return ({ key, limit }) => {
     if (warned.has(limit)) return;
     warned.add(limit);
-    events.emit("warning", {
-      code: "limit",
-      message:
-        `${quoteKeys([key])}: another client has used it with a limit of ${limit} in the last minute. Each client obeys its own limit, ` +
+    warn(
+      "limit",
+      `${quoteKeys([key])}: another client has used it with a limit of ${limit} in the last minute. Each client obeys its own limit, ` +
         "so the largest one counts: use the same limit for a key everywhere",
-    });
+    );
   };
 }
 
-function warnDuplicate({ names }: Masters, node: number, first: number, events: SafeEmitter): void {
-  events.emit("warning", {
-    code: "duplicate-server",
-    message: `nodes[${node}] (${names[node]}) is the same server as nodes[${first}] (${names[first]}); it has no vote`,
-  });
+function describeNoQuorum(listed: readonly string[], nodes: number, remaining: number): string {
+  return (
+    `locks are unavailable for ${Math.ceil(remaining / 1_000)} s: ${listed.length} of ${nodes} nodes (${listed.join(", ")}) are new, ` +
+    "or may have forgotten locks, and give no vote until those have expired; locks then work again without any action " +
+    '(new servers of tests and development need not wait: restartGuard: "trust-new")'
+  );
 }
 
-function warnNoQuorum(
-  { names }: Masters,
-  nodes: readonly number[],
-  remaining: number,
-  events: SafeEmitter,
-): void {
-  const listed = nodes.map((node) => names[node]).join(", ");
-  events.emit("warning", {
-    code: "no-quorum",
-    message:
-      `locks are unavailable for ${Math.ceil(remaining / 1_000)} s: ${nodes.length} of ${names.length} nodes (${listed}) are new, ` +
-      "or may have forgotten locks, and give no vote until those have expired; locks then work again without any action " +
-      '(new servers of tests and development need not wait: restartGuard: "trust-new")',
-  });
+function describeStuck(silent: readonly string[], remaining: number): string {
+  return (
+    `locks are unavailable: the nodes that answer may have forgotten locks, and none of them knows the longest ttl; ` +
+    `they wait for ${silent.join(", ")}, at most ${Math.ceil(remaining / 60_000)} min ` +
+    `(to end the wait, start a server there; it may be new and empty)`
+  );
 }
 
-function warnStuck(
-  { names }: Masters,
-  silent: readonly number[],
-  remaining: number,
-  events: SafeEmitter,
-): void {
-  const listed = silent.map((node) => names[node]).join(", ");
-  events.emit("warning", {
-    code: "longest-ttl-unknown",
-    message:
-      `locks are unavailable: the nodes that answer may have forgotten locks, and none of them knows the longest ttl; ` +
-      `they wait for ${listed}, at most ${Math.ceil(remaining / 60_000)} min ` +
-      `(to end the wait, start a server there; it may be new and empty)`,
-  });
-}
-
-function warnOtherMaxTtl({ maxTtl }: RedlockSettings, known: number, events: SafeEmitter): void {
-  events.emit("warning", {
-    code: "max-ttl",
-    message:
-      `maxTtl is ${maxTtl} ms here, and the nodes know of ${known} ms: set the same maxTtl for all clients of a prefix. ` +
-      "The longer one counts for quarantines, and takes effect once all nodes know it",
-  });
+function describeOtherMaxTtl(own: number, known: number): string {
+  return (
+    `maxTtl is ${own} ms here, and the nodes know of ${known} ms: set the same maxTtl for all clients of a prefix. ` +
+    "The longer one counts for quarantines, and takes effect once all nodes know it"
+  );
 }

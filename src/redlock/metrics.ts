@@ -4,6 +4,7 @@ import type { ParkedJobs } from "./parked-jobs.ts";
 import { ofQueue, type Recorder, type RedlockTelemetry } from "./telemetry.ts";
 
 type Meter = NonNullable<RedlockTelemetry["meter"]>;
+type Counter = ReturnType<Meter["createCounter"]>;
 
 /** Milliseconds between two records of the gauges, which change with time too. */
 const GAUGE_INTERVAL = 10_000;
@@ -20,10 +21,12 @@ export interface Observed {
 export class Metrics {
   readonly #events: SafeEmitter;
   readonly #observed: Observed;
+  readonly #acquisitions: Counter;
+  readonly #acquireDuration: Recorder;
   readonly #nodeDuration: Recorder;
   /** How many locks the jobs of each queue hold; those of no job under `undefined`. */
   readonly #held = new Map<string | undefined, number>();
-  /** The queues whose gauge of parked jobs has been recorded. */
+  /** The queues for which a number of parked jobs has been recorded. */
   readonly #queues = new Set<string>();
   readonly #safely: (observe: () => void) => void;
   #timer: Timer | undefined;
@@ -43,6 +46,11 @@ export class Metrics {
       meter.createCounter(`bullmq.redlock.${name}`, { description, unit: "1" });
     const time = (name: string, description: string) =>
       meter.createHistogram(`bullmq.redlock.${name}`, { description, unit: "ms" });
+    this.#acquisitions = count("acquisitions", "Ended attempts to acquire locks");
+    this.#acquireDuration = time(
+      "acquire.duration",
+      "How long it took to acquire locks, waiting included",
+    );
     const lost = count("lost", "Locks that were lost before they were released");
     const extensions = count("extensions", "Extends that moved the deadline of a lock");
     const parked = count("parked", "Jobs that were parked");
@@ -65,6 +73,15 @@ export class Metrics {
       held.record(ms, { outcome, ...ofQueue(queue) }),
     );
     this.#observe(meter);
+  }
+
+  /** Counts and times an acquisition, which has ended after so many ms. */
+  ended(outcome: string, queue: string | undefined, ms: number): void {
+    const attributes = { outcome, ...ofQueue(queue) };
+    this.#safely(() => {
+      this.#acquisitions.add(1, attributes);
+      this.#acquireDuration.record(ms, attributes);
+    });
   }
 
   /** Records the time that a master took to answer, in ms. */

@@ -85,22 +85,7 @@ export class Observer {
       span?.setAttributes({ "bullmq.redlock.outcome": outcome, ...attributes });
       span?.end();
     });
-    const { meter } = this.#telemetry;
-    // Meters keep their instruments by name: creating one again returns the first.
-    this.#safely(() => {
-      meter
-        ?.createCounter("bullmq.redlock.acquisitions", {
-          description: "Ended attempts to acquire locks",
-          unit: "1",
-        })
-        .add(1, { outcome, ...ofQueue(queue) });
-      meter
-        ?.createHistogram("bullmq.redlock.acquire.duration", {
-          description: "How long it took to acquire locks, waiting included",
-          unit: "ms",
-        })
-        .record(ms, { outcome, ...ofQueue(queue) });
-    });
+    this.#metrics?.ended(outcome, queue, ms);
   }
 
   #safely<T>(observe: () => T): T | undefined {

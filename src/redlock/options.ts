@@ -60,18 +60,15 @@ export interface RedlockOptions {
 }
 
 /** Checked options, with their defaults. */
-export interface RedlockSettings {
+export interface RedlockSettings extends Readonly<
+  Required<Omit<RedlockOptions, "nodes" | "telemetry">>
+> {
   readonly endpoints: readonly Endpoint[];
-  readonly ttl: number;
-  readonly maxTtl: number;
-  readonly heartbeat: number | false;
-  readonly nodeTimeout: number;
-  readonly driftFactor: number;
-  readonly prefix: string;
-  readonly restartGuard: boolean | "trust-new";
-  readonly clockSkewBudget: number;
   readonly telemetry: RedlockTelemetry | undefined;
 }
+
+/** What bounds a ttl and a heartbeat from below. */
+type Pace = Pick<RedlockSettings, "nodeTimeout" | "driftFactor">;
 
 const DEFAULT_NODES = ["redis://127.0.0.1:6379/0"];
 /** A vote that takes this many ms, or the node timeout if that is less, must still make a lock. */
@@ -87,20 +84,16 @@ export function checkRedlockOptions(options: unknown): RedlockSettings {
   const endpoints = parseEndpoints("nodes", given.nodes ?? DEFAULT_NODES);
   const driftFactor = readOption("driftFactor", given.driftFactor, known.driftFactor);
   const ttl = readOption("ttl", given.ttl, known.ttl);
-  const usualTimeout = Math.round(Math.min(Math.max(ttl / 20, 50), 1_000));
-  const nodeTimeout = readOption(
-    "nodeTimeout",
-    given.nodeTimeout ?? usualTimeout,
-    known.nodeTimeout,
-  );
-  checkGrantable("ttl", ttl, { nodeTimeout, driftFactor });
+  const usual = Math.round(Math.min(Math.max(ttl / 20, 50), 1_000));
+  const nodeTimeout = readOption("nodeTimeout", given.nodeTimeout ?? usual, known.nodeTimeout);
+  const pace = { nodeTimeout, driftFactor };
+  checkGrantable("ttl", ttl, pace);
   return {
     endpoints,
     ttl,
     maxTtl: readOption("maxTtl", given.maxTtl ?? ttl, { ...known.maxTtl, min: ttl }),
-    heartbeat: checkHeartbeat("heartbeat", given.heartbeat, ttl, { nodeTimeout, driftFactor }),
-    nodeTimeout,
-    driftFactor,
+    heartbeat: checkHeartbeat("heartbeat", given.heartbeat, ttl, pace),
+    ...pace,
     prefix: readOption("prefix", given.prefix, known.prefix),
     restartGuard: readOption("restartGuard", given.restartGuard, known.restartGuard),
     clockSkewBudget: readOption("clockSkewBudget", given.clockSkewBudget, known.clockSkewBudget),
@@ -133,7 +126,7 @@ export function refuseSeveralNodes(path: string, node: unknown): void {
 export function checkGrantable(
   path: string,
   ttl: number,
-  { nodeTimeout, driftFactor }: Pick<RedlockSettings, "nodeTimeout" | "driftFactor">,
+  { nodeTimeout, driftFactor }: Pace,
 ): void {
   const needed = Math.min(nodeTimeout, HEALTHY_ANSWER);
   if (grantPatience(ttl, driftFactor) >= needed) return;
@@ -151,13 +144,13 @@ export function checkHeartbeat(
   path: string,
   heartbeat: unknown,
   ttl: number,
-  { nodeTimeout, driftFactor }: Pick<RedlockSettings, "nodeTimeout" | "driftFactor">,
+  pace: Pace,
 ): number | false {
   if (heartbeat === false) return false;
-  const latest = latestHeartbeat(ttl, { nodeTimeout, driftFactor });
+  const latest = latestHeartbeat(ttl, pace);
   if (latest < 1) {
     let shortest = ttl;
-    while (latestHeartbeat(shortest, { nodeTimeout, driftFactor }) < 1) shortest += 1;
+    while (latestHeartbeat(shortest, pace) < 1) shortest += 1;
     refuseValue(
       "ttl",
       `${ttl}`,
@@ -179,10 +172,7 @@ export function checkHeartbeat(
 }
 
 /** The grant and the first extend may each take as long as a healthy answer. */
-function latestHeartbeat(
-  ttl: number,
-  { nodeTimeout, driftFactor }: Pick<RedlockSettings, "nodeTimeout" | "driftFactor">,
-): number {
+function latestHeartbeat(ttl: number, { nodeTimeout, driftFactor }: Pace): number {
   const answers = 2 * Math.min(nodeTimeout, HEALTHY_ANSWER);
   return Math.floor(ttl - drift(ttl, driftFactor) - abortMargin(ttl) - answers);
 }

@@ -1,4 +1,4 @@
-import { LockConflictError, LockKeyError, LockUnavailableError } from "../errors.ts";
+import { type LockConflict, LockKeyError, LockUnavailableError } from "../errors.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
 import type { SafeEmitter } from "../events.ts";
 import { type AskingJob, namesOf } from "../job-names.ts";
@@ -37,41 +37,33 @@ export function failureOf(
   });
 }
 
-/** The error of an attempt that met a holder. */
+/** The conflict of an attempt that met a holder. */
 export function conflictOf(
   holder: KeyHolder | undefined,
   request: Pick<AcquireRequest, "keys" | "limits" | "ttl">,
-  { own = false } = {},
-): LockConflictError {
+): LockConflict {
   const expiresIn = holder === undefined || holder.expiresIn < 0 ? request.ttl : holder.expiresIn;
   const { keys, limits } = request;
   const key = holder?.key ?? keys[0] ?? "";
   const limit = limits?.[keys.indexOf(key)] ?? 1;
   const slot = limit === 1 ? undefined : holder?.slot;
-  return new LockConflictError({
+  return {
     keys,
     key,
     holder: holder === undefined || holder.reservation ? undefined : toHolder(holder, slot),
     ...(limit === 1 ? {} : { limit }),
     ...(holder?.reservation === true ? { reserved: true } : {}),
-    ...(own ? { own: true } : {}),
     retryAfter: expiresIn,
     ahead: holder?.ahead ?? 0,
     ...(holder === undefined || holder.waiting < 0 ? {} : { waiting: holder.waiting }),
-  });
+  };
 }
 
 /** Emits `conflict`, where it is heard. */
 export function emitConflict(
   events: SafeEmitter,
-  conflict: LockConflictError,
+  conflict: LockConflict,
   job: AskingJob | undefined,
 ): void {
-  if (!events.hears("conflict")) return;
-  const { keys, key, holder, limit, reserved, retryAfter, ahead, waiting } = conflict;
-  const limited = limit === undefined ? {} : { limit };
-  const kept = reserved === undefined ? {} : { reserved };
-  const others = waiting === undefined ? {} : { waiting };
-  const what = { keys, key, holder, ...limited, ...kept, retryAfter, ahead, ...others };
-  events.emit("conflict", { ...what, ...namesOf(job) });
+  if (events.hears("conflict")) events.emit("conflict", { ...conflict, ...namesOf(job) });
 }

@@ -35,7 +35,6 @@ export class ParkedJobs {
     return this.#jobs.size === 0;
   }
 
-  /** Removes a job that has started. */
   delete(name: string): void {
     this.#jobs.delete(name);
   }
@@ -48,7 +47,6 @@ export class ParkedJobs {
     return counts;
   }
 
-  /** How many there are now. */
   get count(): number {
     this.#prune();
     return this.#jobs.size;

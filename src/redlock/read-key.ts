@@ -1,7 +1,6 @@
 import { LockUnavailableError, type NodeVote } from "../errors.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { type Reading, readOperation, type ReadReply } from "../lock/read-operation.ts";
-import { readSlotsOperation, type SlotContent } from "../lock/read-slots-operation.ts";
 import { NodeError } from "../redis/node-error.ts";
 
 /** What one master answered about a key. */
@@ -14,15 +13,6 @@ export function readKey(
   page: Pick<Reading, "from" | "count"> = {},
 ): Promise<KeyReply[]> {
   return masters.gatherAll(readOperation, { names, key, ...page });
-}
-
-/** Reads the first slots of a key on every master. */
-export function readSlots(
-  { masters, names }: LockContext,
-  key: string,
-  count: number,
-): Promise<(readonly SlotContent[] | NodeError)[]> {
-  return masters.gatherAll(readSlotsOperation, { names, key, count });
 }
 
 /** The replies of the masters that answered. */

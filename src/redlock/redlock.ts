@@ -125,7 +125,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
 
   /**
    * Asks the holder of a key to stop, each of several: its signal aborts, and the job fails for good with `cancelled by ...` unless its
-   * processor returns all the same. Jobs whose `onConflict` is `"cancelInProgress"`, or a function, take the request;
+   * processor returns all the same. Jobs under the `onConflict` `"cancelInProgress"`, or a function, take the request;
    * other holders go on.
    * @param by names the operator and the reason, for people.
    * @returns the holders that were asked; none when the key is free. Whether they stop shows only later.

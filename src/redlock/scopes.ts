@@ -4,7 +4,7 @@ import type { Lock } from "../lock/lock.ts";
 /**
  * The code that runs under a lock which is released when that code is done: a processor, or a routine of `using`.
  *
- * Each scope runs in a function whose name no other running scope has. V8 names it in the stack of everything that the scope
+ * Each scope runs in a function with a name that no other running scope has. V8 names it in the stack of everything that the scope
  * waits for, across `await` and promises. Nothing is recorded until a lock of this process is in the way, unlike with
  * AsyncLocalStorage, which before Node 24 makes every `await` of the process slower; and code that the scope has started without waiting for
  * it is no part of the scope.
@@ -31,7 +31,7 @@ export function isHeldInScope({ holder }: LockConflict): boolean {
 }
 
 /**
- * Whether the scopes that wait for the present function hold all slots of the key that the limit allows. To be called behind an
+ * Whether the scopes that wait for the present function hold all slots of the key that the limit allows. To be called after an
  * `await`: only then V8 knows what waits.
  */
 export function isHeldByCaller({ key, limit = 1, holder }: LockConflict): boolean {

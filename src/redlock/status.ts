@@ -39,12 +39,10 @@ export class NodeStates {
     this.#nodes = Array.from({ length: count }, () => ({ state: "unknown", cause: undefined }));
   }
 
-  /** Notes that a master can be reached. */
   up(node: number): void {
     this.#nodes[node] = { state: "up", cause: undefined };
   }
 
-  /** Notes that a master cannot be reached. */
   down(node: number, cause: string): void {
     this.#nodes[node] = { state: "down", cause };
   }
@@ -69,9 +67,4 @@ export class NodeStates {
       cause: why,
     };
   }
-}
-
-/** Whether a master certainly has no vote. */
-export function isBarred({ state, votes }: NodeStatus): boolean {
-  return state !== "unknown" && !votes;
 }

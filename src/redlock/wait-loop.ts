@@ -1,3 +1,4 @@
+import { LockConflictError } from "../errors.ts";
 import type { SafeEmitter } from "../events.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/lock-context.ts";
@@ -82,13 +83,12 @@ export class WaitLoop {
         // A job does not wait for itself: it asks for its keys before it runs.
         if (job?.job === undefined && isHeldInScope(conflict)) {
           await Promise.resolve();
-          const own = isHeldByCaller(conflict);
-          if (own) throw conflictOf(outcome.holder, request, { own });
+          if (isHeldByCaller(conflict)) throw new LockConflictError({ ...conflict, own: true });
         }
         const left = request.waitTimeout - (clock.now() - startedAt);
         if (left <= 0) {
           staysListed = job?.waiter !== undefined;
-          throw conflict;
+          throw new LockConflictError(conflict);
         }
         waiter = this.#nextEntry(waiter);
         live ??= new LiveWaiter(waitLists, waiter, keys, limits);

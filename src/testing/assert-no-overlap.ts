@@ -1,7 +1,7 @@
 import { AssertionError } from "node:assert";
 import { describeValue } from "../sentences.ts";
 
-/** A time during which code ran under a key; `from` and `to` are by one clock, in whatever unit. */
+/** A time during which code ran under a key; `from` and `to` are by one clock, in any unit. */
 export interface CriticalSection {
   readonly key: string;
   readonly from: number;
@@ -9,9 +9,9 @@ export interface CriticalSection {
 }
 
 /**
- * Asserts that of all recorded sections no two with the same key ran at the same time. One may begin in the moment in which
+ * Asserts that of all recorded sections no two with the same key ran at the same time. One may begin at the moment when
  * another ends.
- * @param history in any order; whatever else is in a section is shown by the error.
+ * @param history in any order; the error shows further fields of a section too.
  * @throws {AssertionError} which names the two that overlap; also for a section that ends before it begins, and for what is no section.
  * @example assertNoOverlap([{ key: "a", from: 1, to: 3, job: "1" }, { key: "a", from: 2, to: 4, job: "2" }]); // throws
  */

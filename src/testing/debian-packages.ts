@@ -51,7 +51,7 @@ async function openWorkshop(cache: string): Promise<string> {
 }
 
 async function isAbandoned(workshop: string): Promise<boolean> {
-  // Another process may remove it meanwhile.
+  // Another process may remove it at this moment.
   const found = await stat(workshop).catch(() => undefined);
   return found !== undefined && Date.now() - found.mtimeMs > ABANDONED_AFTER;
 }

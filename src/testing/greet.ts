@@ -1,10 +1,10 @@
 import { connect } from "node:net";
 
-/** What a server said to PING and INFO. */
-export interface Greeting {
+/** What a server answered to PING and INFO. */
+interface Greeting {
   /** It answered PING, and not with "still loading"; a refusal for want of a password is an answer. */
   awake: boolean;
-  /** The process that answered; `undefined` when it did not say. */
+  /** The process that answered; `undefined` when it did not report its id. */
   pid: number | undefined;
 }
 

@@ -4,6 +4,6 @@ export {
   type MemoryNodesOptions,
   type MemoryRedlockOptions,
 } from "./memory/memory-nodes.ts";
-export { NoRedisServerError } from "./no-redis-server-error.ts";
+export { NoRedisServerError } from "./find-redis-server.ts";
 export { startRedisNodes, type RedisNodes, type RedisNodesOptions } from "./redis-nodes.ts";
 export { RedisStartError } from "./redis-process.ts";

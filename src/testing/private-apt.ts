@@ -13,7 +13,7 @@ export interface Apt {
   downloads: string;
 }
 
-/** Prepares a private apt in this folder, for which `wanted` are not installed, whatever this system has. */
+/** Prepares a private apt in this folder, for which `wanted` are not installed, even if this system has them. */
 export async function openApt(
   folder: string,
   env: NodeJS.ProcessEnv,

@@ -3,11 +3,11 @@ import { once } from "node:events";
 import type { Writable } from "node:stream";
 
 /**
- * The warden reads until its input ends. That happens when we end it, and also when this process is
- * gone for whatever reason, SIGKILL included, because the kernel then closes our end of the pipe.
+ * The process guard reads until its input ends. That happens when we end it, and also when this process has
+ * ended for any reason, SIGKILL included, because the kernel then closes our end of the pipe.
  * SIGKILL ends a stopped (SIGSTOP) server too.
  */
-const WARDEN = `
+const PROGRAM = `
 trap '' HUP INT TERM
 pids=
 while read -r verb pid; do
@@ -33,8 +33,8 @@ export class ProcessGuard {
   readonly #gone: Promise<unknown>;
 
   constructor(folder: string) {
-    // Detached: a Ctrl-C goes to the whole process group of the terminal, and must not end the warden.
-    this.#shell = spawn("/bin/sh", ["-c", WARDEN, "warden", folder], {
+    // Detached: a Ctrl-C goes to the whole process group of the terminal, and must not end the process guard.
+    this.#shell = spawn("/bin/sh", ["-c", PROGRAM, "process-guard", folder], {
       cwd: "/",
       detached: true,
       env: { PATH: `/usr/bin:/bin:${process.env.PATH}` },
@@ -59,7 +59,7 @@ export class ProcessGuard {
     if (this.#orders.writable) this.#orders.write(`forget ${pid}\n`);
   }
 
-  /** Lets the warden kill what it still watches, remove the folder and go. */
+  /** Lets the process guard kill what it still watches, remove the folder and go. */
   async dismiss(): Promise<void> {
     this.#shell.ref();
     this.#orders.end();

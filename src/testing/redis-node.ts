@@ -7,7 +7,7 @@ import { RedisProcess, RedisStartError, type Launch } from "./redis-process.ts";
 const MAX_PORTS = 20;
 const PORT_RETRY = 50;
 
-/** How to run one node, whatever its port. */
+/** How to run one node, on any port. */
 export interface NodeLaunch extends Omit<Launch, "port" | "folder" | "log"> {
   /** The node's own folder. */
   root: string;

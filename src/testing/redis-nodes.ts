@@ -74,10 +74,10 @@ export interface RedisNodes extends AsyncDisposable {
  *
  * No server outlives this process, even when it is killed. They do not keep it alive either.
  *
- * @param count How many nodes. Default 3.
- * A server is looked for on this machine, beginning with the path in `BULLMQ_REDLOCK_REDIS_BIN`; where there is none it is
+ * A server of this machine is used, first the one at the path in `BULLMQ_REDLOCK_REDIS_BIN`; where there is none, it is
  * fetched into a cache, unless `BULLMQ_REDLOCK_INSTALL=0` forbids it.
  *
+ * @param count How many nodes. Default 3.
  * @throws {LockConfigError} for a bad argument.
  * @throws NoRedisServerError when this machine has no server and none can be fetched.
  * @throws RedisStartError when a server does not come up; its output is in the message.
@@ -86,19 +86,19 @@ export async function startRedisNodes(
   count = 3,
   options: RedisNodesOptions = {},
 ): Promise<RedisNodes> {
-  checkCount(count);
+  checkNumber("count", count, { min: 1, max: MOST_NODES, unit: "a number of servers" });
   checkOptions(options);
   const { persistence = "none", args = [], startTimeout = START_TIMEOUT, onProgress } = options;
   const server = options.server ?? (await findRedisServer(onProgress ? { onProgress } : {}));
   const folder = join(tmpdir(), `bullmq-redlock-${randomUUID()}`);
   // Before there is anything to leave behind.
-  const warden = new ProcessGuard(folder);
-  const persistent = persistence === "always";
+  const processGuard = new ProcessGuard(folder);
+  const isPersistent = persistence === "always";
   const launch: Omit<NodeLaunch, "root"> = {
     server,
-    args: persistent ? ["--appendonly", "yes", "--appendfsync", "always", ...args] : args,
+    args: isPersistent ? ["--appendonly", "yes", "--appendfsync", "always", ...args] : args,
     startTimeout,
-    warden,
+    processGuard,
   };
   const starts = await Promise.allSettled(
     Array.from({ length: count }, async (_, index) => {
@@ -106,34 +106,37 @@ export async function startRedisNodes(
     }),
   );
   const nodes = starts.flatMap((start) => (start.status === "fulfilled" ? [start.value] : []));
-  const group = new NodeGroup(nodes, { persistent, folder, warden });
+  const group = new NodeGroup({ nodes, isPersistent, folder, processGuard });
   const failed = starts.find((start) => start.status === "rejected");
   if (failed === undefined) return group;
   await group.stop();
   throw failed.reason;
 }
 
+/** What a {@link NodeGroup} is made of. */
+interface Parts {
+  readonly nodes: readonly RedisNode[];
+  readonly isPersistent: boolean;
+  readonly folder: string;
+  readonly processGuard: ProcessGuard;
+}
+
 class NodeGroup implements RedisNodes {
   readonly ports: readonly number[];
   readonly redlockOptions: RedisNodes["redlockOptions"];
   readonly urls: readonly string[];
-  readonly #nodes: readonly RedisNode[];
-  readonly #ground: { persistent: boolean; folder: string; warden: ProcessGuard };
+  readonly #parts: Parts;
   #stopping: Promise<void> | undefined;
 
-  constructor(
-    nodes: readonly RedisNode[],
-    ground: { persistent: boolean; folder: string; warden: ProcessGuard },
-  ) {
-    this.#nodes = nodes;
-    this.#ground = ground;
-    this.ports = nodes.map(({ port }) => port);
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.ports = parts.nodes.map(({ port }) => port);
     this.urls = this.ports.map((port) => `redis://127.0.0.1:${port}`);
     this.redlockOptions = { nodes: [...this.urls], restartGuard: "trust-new" };
   }
 
   get pids(): readonly number[] {
-    return this.#nodes.map(({ pid }) => pid);
+    return this.#parts.nodes.map(({ pid }) => pid);
   }
 
   isRunning(index: number): boolean {
@@ -153,10 +156,10 @@ class NodeGroup implements RedisNodes {
   }
 
   async restart(index: number, options: { empty?: boolean } = {}): Promise<void> {
-    const { persistent } = this.#ground;
-    const empty = options.empty ?? !persistent;
+    const { isPersistent } = this.#parts;
+    const empty = options.empty ?? !isPersistent;
     if (this.#stopping !== undefined) throw new Error("the nodes were stopped");
-    if (!empty && !persistent)
+    if (!empty && !isPersistent)
       throw new Error(
         `node ${index} cannot keep its data: restart with empty: false needs persistence: "always" in startRedisNodes`,
       );
@@ -173,21 +176,19 @@ class NodeGroup implements RedisNodes {
   }
 
   async #stop(): Promise<void> {
-    await Promise.all(this.#nodes.map(async (node) => await node.kill()));
-    await this.#ground.warden.dismiss();
-    await rm(this.#ground.folder, { recursive: true, force: true, maxRetries: 3 });
+    const { nodes, processGuard, folder } = this.#parts;
+    await Promise.all(nodes.map(async (node) => await node.kill()));
+    await processGuard.dismiss();
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
   }
 
   #node(index: number): RedisNode {
-    const node = this.#nodes[index];
+    const { nodes } = this.#parts;
+    const node = nodes[index];
     if (node === undefined)
-      throw new RangeError(`no node ${index}: there are ${this.#nodes.length}, counted from 0`);
+      throw new RangeError(`no node ${index}: there are ${nodes.length}, counted from 0`);
     return node;
   }
-}
-
-function checkCount(count: number): void {
-  checkNumber("count", count, { min: 1, max: MOST_NODES, unit: "a number of servers" });
 }
 
 function checkOptions(options: RedisNodesOptions): void {

@@ -9,7 +9,7 @@ const POLL_EVERY = 5;
 const GREETING_PATIENCE = 500;
 const STOPS_WITHIN = 2_000;
 
-/** The shell becomes the server (same process id) only after the warden knows of it. */
+/** The shell becomes the server (same process id) only after the process guard knows of it. */
 const WAIT_FOR_GO = 'read -r go && exec "$@" </dev/null';
 
 /** How to run one server. */
@@ -23,7 +23,7 @@ export interface Launch {
   log: string;
   /** Milliseconds until the server must answer. */
   startTimeout: number;
-  warden: ProcessGuard;
+  processGuard: ProcessGuard;
 }
 
 /** A server that did not come up, with what it printed. */
@@ -42,7 +42,6 @@ export class RedisStartError extends Error {
     this.output = output;
   }
 
-  /** Whether another process has the port. */
   get portIsTaken(): boolean {
     return this.output.includes("Address already in use");
   }
@@ -54,16 +53,16 @@ export class RedisProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
 
-  private constructor(child: ChildProcess, warden: ProcessGuard) {
+  private constructor(child: ChildProcess, processGuard: ProcessGuard) {
     this.#child = child;
     this.pid = child.pid!;
     this.#ended = new Promise((resolve) => {
       child.once("exit", () => {
-        warden.forget(this.pid);
+        processGuard.forget(this.pid);
         resolve();
       });
     });
-    // A server must not keep our process alive: when we end, the warden ends it.
+    // A server must not keep our process alive: when we end, the process guard ends it.
     child.unref();
   }
 
@@ -74,9 +73,9 @@ export class RedisProcess {
    */
   static async start(launch: Launch): Promise<RedisProcess> {
     const child = await spawnShell(launch);
-    const running = new RedisProcess(child, launch.warden);
+    const running = new RedisProcess(child, launch.processGuard);
     try {
-      await launch.warden.watch(running.pid);
+      await launch.processGuard.watch(running.pid);
       child.stdin!.end("go\n");
       await running.#answers(launch);
       return running;
@@ -101,7 +100,6 @@ export class RedisProcess {
         throw new Error(`process ${this.pid} did not stop within ${STOPS_WITHIN} ms`);
   }
 
-  /** Lets a paused process go on. */
   resume(): void {
     this.#child.kill("SIGCONT");
   }
@@ -130,7 +128,7 @@ export class RedisProcess {
 async function spawnShell(launch: Launch): Promise<ChildProcess> {
   const log = openSync(launch.log, "w");
   try {
-    // Detached: a Ctrl-C in the terminal is for us; we, or the warden, end the server.
+    // Detached: a Ctrl-C in the terminal is for us; we, or the process guard, end the server.
     const child = spawn(
       "/bin/sh",
       ["-c", WAIT_FOR_GO, "sh", launch.server.path, ...flags(launch)],

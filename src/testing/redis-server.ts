@@ -1,4 +1,7 @@
 import { runCommand } from "./run-command.ts";
+import { findProgram } from "./search.ts";
+
+const SERVER_NAMES = ["redis-server", "valkey-server"];
 
 const OLDEST = { major: 6, minor: 2 };
 const ANSWER_WITHIN = 10_000;
@@ -32,6 +35,24 @@ export async function tryServer(
   if (major < OLDEST.major || (major === OLDEST.major && minor < OLDEST.minor))
     return `${server.path} is version ${version}, older than ${OLDEST.major}.${OLDEST.minor}`;
   return { ...server, version };
+}
+
+/** Looks in folders: the first server that works there, or why there is none. */
+export async function lookIn(
+  folders: readonly string[],
+  source: RedisServer["source"],
+  env: RedisServer["env"] = {},
+): Promise<RedisServer | string> {
+  const refusals: string[] = [];
+  for (const name of SERVER_NAMES) {
+    const path = await findProgram(name, folders);
+    if (path === undefined) continue;
+    const found = await tryServer({ path, source, env });
+    if (typeof found !== "string") return found;
+    refusals.push(found);
+  }
+  const nothing = `no ${SERVER_NAMES.join(" or ")} in ${folders.join(", ") || "no folder"}`;
+  return refusals.join("; ") || nothing;
 }
 
 function shorten(output: string): string {

@@ -5,9 +5,11 @@ import type { RedisServer } from "./redis-server.ts";
 
 /** What every step of a search knows. */
 export interface Search {
+  /** The environment variables of the search. */
   env: NodeJS.ProcessEnv;
-  /** Folders to look in after those of PATH. */
+  /** Folders to search after those of PATH. */
   places: readonly string[];
+  /** Called with one line when something takes long, such as the first fetch of a server. */
   onProgress: (line: string) => void;
 }
 

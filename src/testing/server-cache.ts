@@ -1,8 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { lookIn } from "./installed-servers.ts";
-import type { RedisServer } from "./redis-server.ts";
+import { lookIn, type RedisServer } from "./redis-server.ts";
 import { cacheFolder, type Search, type Step } from "./search.ts";
 
 /** Looks for a server that an earlier run has fetched. */

@@ -186,7 +186,7 @@ describe("inspect", () => {
     onTestFinished(async () => await queue.close());
     const { id } = await queue.add("charge", {});
     await waitFor(async () => expect(await queue.getJobState(id!)).toBe("delayed"));
-    // Nobody is left to run it.
+    // No worker is left to run it.
     await worker.close();
     await lock.release();
     await masters.redlock.acquire("b", { holder: "me" });
@@ -506,7 +506,7 @@ describe("inspect", () => {
     });
     // Nodes of the command go before those of the file, whatever is wrong with them.
     const other = await writeRules(
-      'nodes: ["${NOBODY}", http://x]\nprefix: "mine:"\nrules: [{key: "{{dta}}"}]\n',
+      'nodes: ["${MISSING}", http://x]\nprefix: "mine:"\nrules: [{key: "{{dta}}"}]\n',
     );
     const { code, out, notes } = await ask("inspect", "a", "--config", other);
     expect([code, notes]).toEqual([

@@ -6,9 +6,9 @@ import { makeFolder, writeRules } from "../config/support.ts";
 import { cli, cliProcess } from "./run-cli.ts";
 
 const SECRET = "s3cr3t";
-/** Nobody listens there. */
-const NOBODY = "127.0.0.1:1";
-const RULES = `nodes: [redis://:${SECRET}@${NOBODY}, "redis://u:\${PASSWORD}@127.0.0.1:2"]
+/** No server listens there. */
+const NO_SERVER = "127.0.0.1:1";
+const RULES = `nodes: [redis://:${SECRET}@${NO_SERVER}, "redis://u:\${PASSWORD}@127.0.0.1:2"]
 rules:
   - queue: invoices
     key: "account:{{data.accountId}}"
@@ -68,7 +68,7 @@ describe.concurrent("the command line", () => {
       [0, ["--version"]],
       [1, ["check-config", wrong]],
       [2, ["inpect"]],
-      [3, ["inspect", "a", "--node", `redis://${NOBODY}`, "--json"]],
+      [3, ["inspect", "a", "--node", `redis://${NO_SERVER}`, "--json"]],
     ] as const) {
       const outcome = await cliProcess(args);
       expect(outcome.code).toBe(code);
@@ -105,7 +105,7 @@ describe.concurrent("the command line", () => {
     ],
     [["inspect", "a", "b"], "inspect takes one key", "bullmq-redlock inspect --help"],
     [
-      ["inspect", "@a", "--node", `redis://${NOBODY}`],
+      ["inspect", "@a", "--node", `redis://${NO_SERVER}`],
       'lock key: found "@a", expected a key that does not begin',
       "bullmq-redlock inspect --help",
     ],
@@ -165,7 +165,7 @@ describe.concurrent("the command line", () => {
 
   it("tells programs of a mistake, too", async () => {
     const file = await writeRules(RULES.replace("nodes:", "prefx: mine\nnodes:"));
-    const node = ["--node", `redis://${NOBODY}`];
+    const node = ["--node", `redis://${NO_SERVER}`];
     for (const [args, message] of [
       [["ls", "--jsn"], "Unknown option '--jsn'; did you mean --json?"],
       [["inspect"], "inspect takes one key"],
@@ -194,15 +194,15 @@ describe.concurrent("the command line", () => {
       ["check-config", file, "--json"],
       ["check-config", wrong],
       ["check-config", wrong, "--json"],
-      ["ls", "--node", `redis://:${SECRET}@${NOBODY}`],
+      ["ls", "--node", `redis://:${SECRET}@${NO_SERVER}`],
       [
         "doctor",
         "--timeout",
         "2s",
         "--node",
-        `redis://u:${SECRET}@${NOBODY}`,
+        `redis://u:${SECRET}@${NO_SERVER}`,
         "--queue",
-        `redis://:${SECRET}@${NOBODY}`,
+        `redis://:${SECRET}@${NO_SERVER}`,
       ],
     ];
     for (const args of commands) {
@@ -222,7 +222,7 @@ describe.concurrent("the command line", () => {
   }, 120_000);
 
   it("has colours on a terminal only, and none under NO_COLOR", async () => {
-    const args = ["doctor", "--timeout", "2s", "--node", `redis://${NOBODY}`];
+    const args = ["doctor", "--timeout", "2s", "--node", `redis://${NO_SERVER}`];
     expect((await cli(args)).out).not.toContain("\u001B");
     expect((await cliProcess(args, { env: { FORCE_COLOR: "1" } })).out).toContain("\u001B[31m");
     if (!existsSync("/usr/bin/script")) return;
@@ -239,7 +239,7 @@ describe.concurrent("the command line", () => {
     await writeFile(join(top, "bullmq-redlock.yml"), RULES);
     expect(await cliProcess(["ls"], { cwd: below, env: ENV })).toMatchObject({
       code: 3,
-      notes: expect.stringContaining(`${NOBODY}  unreachable (ECONNREFUSED)`),
+      notes: expect.stringContaining(`${NO_SERVER}  unreachable (ECONNREFUSED)`),
     });
     const { code, out } = await cliProcess(["check-config"], { cwd: below, env: ENV });
     expect(code).toBe(0);

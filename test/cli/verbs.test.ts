@@ -34,7 +34,7 @@ function serve(
 }
 
 describe("waiters", () => {
-  it("lists all who wait, in order, with a master down", async () => {
+  it("lists all waiters, in order, with a master down", async () => {
     const gate = new Gate();
     const { queue } = serve({}, async () => await gate.opened);
     await queue.addBulk(Array.from({ length: 31 }, (_, i) => ({ name: `n${i}`, data: {} })));

@@ -4,7 +4,7 @@ import { problemsOf, line } from "./support.ts";
 const VALID =
   '{"nodes": ["redis://h"],\n "rules": [{"key": "a", "ttl": 15000, "heartbeat": false}]}';
 
-describe("a rules file whose name ends in .json", () => {
+describe("a rules file with a name that ends in .json", () => {
   it.each<[what: string, text: string]>([
     ["a comment", '{"nodes": ["redis://h"] # x\n}'],
     ["a comma after the last value", '{"nodes": ["redis://h",]}'],

@@ -187,7 +187,7 @@ describe("loadLocks", () => {
 describe("options beside the rules", () => {
   it("replace those of the rules, and problems of their masters do not count", async () => {
     const path = await writeRules(
-      'nodes: ["${NOBODY}", http://x]\nprefix: "file:"\nttl: 2s\nrules: [{key: a}]\n',
+      'nodes: ["${MISSING}", http://x]\nprefix: "file:"\nttl: 2s\nrules: [{key: a}]\n',
     );
     const redlock = {
       nodes: bench.masterUrls,
@@ -201,7 +201,7 @@ describe("options beside the rules", () => {
     expect(await mine.isLocked("a")).toBe(true);
     expect(locks.explain({ queueName: "q", name: "n" }).options).toMatchObject({ ttl: 2_000 });
     const without = loadLocks(path, { redlock: { prefix: "x" }, environment: {} });
-    await expect(without).rejects.toThrow("nodes[0]: found ${NOBODY}, which is not set");
+    await expect(without).rejects.toThrow("nodes[0]: found ${MISSING}, which is not set");
   });
 
   it.each<[unknown, string]>([

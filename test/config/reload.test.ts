@@ -21,7 +21,7 @@ async function load(rules: string) {
   return { path, locks };
 }
 
-it("uses new rules for jobs that start afterwards; running jobs keep theirs", async () => {
+it("uses new rules for jobs that start afterwards; running jobs keep their rules", async () => {
   const { path, locks } = await load("  - { queue: other, key: same }\n  - key: old:{{data.id}}\n");
   const keys: unknown[] = [];
   const gate = new Gate();

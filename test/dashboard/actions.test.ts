@@ -107,7 +107,7 @@ describe("a request to wake", () => {
     const redlock = masters.redlock();
     const page = ask(redlock, { actions: { authorize: () => true } });
     expect((await page(keyPath("k"))).text).not.toContain("Wake it");
-    // A parked job whose process is gone.
+    // A parked job of a process that is gone.
     const position = positionOf(1_000, "id bull:invoices", "7");
     const waiter = { position, priority: 0, queueId: "id bull:invoices", run: 1 };
     const how = { state: "parked", tries: 0, keptFor: 1_000 } as const;

@@ -6,7 +6,7 @@ import { serve } from "./support.ts";
 /** Answers with what it was asked. */
 async function echo(request: Request): Promise<Response> {
   const { method, url } = request;
-  const seen = { method, url, who: request.headers.get("x-who"), body: await request.text() };
+  const seen = { method, url, user: request.headers.get("x-user"), body: await request.text() };
   return Response.json(seen, { status: 201, headers: { "x-answer": "yes" } });
 }
 
@@ -17,14 +17,14 @@ describe("toNodeListener", () => {
     const url = await serve((request, response) => void listener(request, response));
     const response = await fetch(`${url}/locks/?key=a%20b`, {
       method: "POST",
-      headers: { "x-who": "me" },
+      headers: { "x-user": "me" },
       body: "reason=é",
     });
     expect([response.status, response.headers.get("x-answer")]).toEqual([201, "yes"]);
     expect(await response.json()).toEqual({
       method: "POST",
       url: "http://localhost/locks/?key=a%20b",
-      who: "me",
+      user: "me",
       body: "reason=é",
     });
   });

@@ -84,7 +84,7 @@ describe("an abort comes before every other outcome of an acquisition", () => {
     expect(nodes.map(({ master }) => master.get("redlock:k"))).toEqual(nodes.map(() => undefined));
   });
 
-  it("also where somebody stands in line for a job that was cancelled", async () => {
+  it("also where a waiter is behind a job that was cancelled", async () => {
     const { clock, nodes, redlock } = simulate(3, OPTIONS);
     for (const { behaviour } of nodes) behaviour.frozen = true;
     const controller = new AbortController();

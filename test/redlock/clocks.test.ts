@@ -9,7 +9,7 @@ import type { VirtualClock } from "../../src/testing/memory/virtual-clock.ts";
 const MINUTE = 60_000;
 const tokenOf = ({ fencingToken }: Lock): number => fencingToken;
 
-/** The clock of a client on a machine whose wall clock is wrong, until `ahead` is changed. */
+/** The clock of a client on a machine with a wrong wall clock, until `ahead` is changed. */
 function wrongClock(ahead: number): Clock & { ahead: number } {
   return {
     ahead,
@@ -22,7 +22,7 @@ function wrongClock(ahead: number): Clock & { ahead: number } {
   };
 }
 
-describe("a client and masters whose clocks are more than a quarter of an hour apart", () => {
+describe("a client and masters with clocks more than a quarter of an hour apart", () => {
   const nodes = useRedisNodes(3);
 
   it.each([

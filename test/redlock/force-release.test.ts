@@ -96,14 +96,14 @@ describe("forceRelease", () => {
     expect(await clock.until(operator.forceRelease("k", other))).toMatchObject({
       outcome: "not-removed",
     });
-    for (const { master } of nodes) master.set("redlock:theirs", "a value of redsync", 60_000);
-    expect(await clock.until(operator.forceRelease("theirs", REASON))).toMatchObject({
+    for (const { master } of nodes) master.set("redlock:foreign", "a value of redsync", 60_000);
+    expect(await clock.until(operator.forceRelease("foreign", REASON))).toMatchObject({
       outcome: "not-removed",
       holder: { fencingToken: undefined },
     });
     await clock.pass(6_000);
     expect(lock.held).toBe(true);
-    expect(nodes[0]!.master.get("redlock:theirs")).toBe("a value of redsync");
+    expect(nodes[0]!.master.get("redlock:foreign")).toBe("a value of redsync");
     await clock.until(redlock.close());
     await clock.until(operator.close());
   });

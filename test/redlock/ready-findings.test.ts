@@ -82,7 +82,7 @@ describe.concurrent("ready(), of masters that stay as they are,", () => {
     expect(channels).toEqual([0, 1, 2].map((node) => `warning pubsub-refused ${node}`));
   });
 
-  it("finds nothing wrong with the user of docs/ready.md, who can lock and wait", async ({
+  it("has no findings about the user of docs/ready.md, which can lock and wait", async ({
     expect,
   }) => {
     const page = readFileSync(new URL("../../docs/ready.md", import.meta.url), "utf8");
@@ -108,7 +108,7 @@ describe.concurrent("ready(), of masters that stay as they are,", () => {
     expect(await findings(redlock(hidden))).toEqual(["warning run-id-hidden 0"]);
   });
 
-  it("refuses a server in cluster mode, whose votes do not count either", async ({ expect }) => {
+  it("refuses a server in cluster mode: its votes do not count either", async ({ expect }) => {
     const [first] = cluster.urls;
     expect(await findings(redlock([first!, ...shared.urls.slice(1)]))).toEqual([
       "fatal cluster-mode 0",
@@ -273,7 +273,7 @@ describe("ready(), of masters that change,", () => {
     }
   });
 
-  it("warns of a server that hides who it is, and takes it for another one", async () => {
+  it("warns of a server that hides its identity, and takes it for another one", async () => {
     const proxy = closing(await RewritingProxy.start(locks.ports[0]!, /run_id:/, "xxx_id:"));
     const found = await findings(redlock([proxy.url, ...locks.urls.slice(1)]));
     expect(found).toEqual(["warning run-id-hidden 0", "warning quarantined 0"]);

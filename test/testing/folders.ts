@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
 
-/** Makes a folder that anybody may use and that goes when the running test ends. */
+/** Makes a folder that every user may use and that goes when the running test ends. */
 export async function makeFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "test-of-bullmq-redlock-"));
   onTestFinished(async () => await rm(folder, { recursive: true, force: true }));

@@ -46,7 +46,7 @@ export function findOrdinaryUser(): number | undefined {
   return Number(execFileSync("id", ["-u", "nobody"], { encoding: "utf8" }));
 }
 
-/** Whether anybody listens on a loopback port; a frozen server still does. */
+/** Whether a process listens on a loopback port; a frozen server still does. */
 export async function isListening(port: number): Promise<boolean> {
   const socket = connect({ host: "127.0.0.1", port });
   try {

@@ -3,7 +3,6 @@ import type { Agreement, Arming, GuardState } from "../../lock/arm-operation.ts"
 import { NodeError } from "../../redis/node-error.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 
-/** The guard of a master, as it is stored. */
 interface Guard {
   server: string;
   state: GuardState["state"];

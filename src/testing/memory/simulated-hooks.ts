@@ -3,11 +3,11 @@ import type { Names } from "../../lock/stored-lock.ts";
 import type { Releaser, ReservationReply, StoredWaiter } from "../../lock/wait-list-hooks.ts";
 import { SLACK } from "../../waiters/queues-lua.ts";
 import { RESERVATION } from "../../waiters/wait-list-lua.ts";
+import { heldField, type SimulatedNewest } from "./simulated-newest.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 import { slotName } from "../../lock/slots.ts";
 import {
-  heldField,
   runOf,
   type SimulatedWaitLists,
   type WaitList,
@@ -20,11 +20,18 @@ export class SimulatedHooks {
   readonly #redis: SimulatedRedis;
   readonly #queues: SimulatedQueues;
   readonly #lists: SimulatedWaitLists;
+  readonly #newest: SimulatedNewest;
 
-  constructor(redis: SimulatedRedis, queues: SimulatedQueues, lists: SimulatedWaitLists) {
+  constructor(
+    redis: SimulatedRedis,
+    queues: SimulatedQueues,
+    lists: SimulatedWaitLists,
+    newest: SimulatedNewest,
+  ) {
     this.#redis = redis;
     this.#queues = queues;
     this.#lists = lists;
+    this.#newest = newest;
   }
 
   firstBefore(
@@ -32,7 +39,7 @@ export class SimulatedHooks {
     position: string,
     { priority, others }: NonNullable<Requester["behind"]>,
   ): string | undefined {
-    const holders = this.#lists.lastHolders(list);
+    const holders = this.#newest.lastHolders(list);
     const [head = [position, priority]] = this.#redis.zrange(list.waiters, 0, 1);
     let [first, lowest] = head;
     for (const other of others) {
@@ -74,7 +81,7 @@ export class SimulatedHooks {
   }
 
   replacedBy(names: Names, key: string, { position, replaceable }: Requester): string | undefined {
-    const latest = replaceable ? this.#lists.latestOf(waitListOf(names, key)) : "";
+    const latest = replaceable ? this.#newest.latestOf(waitListOf(names, key)) : "";
     return latest > position ? latest : undefined;
   }
 
@@ -88,7 +95,7 @@ export class SimulatedHooks {
     limit: number,
   ): { ahead: number; waiting: number; later?: string } {
     const list = waitListOf(names, key);
-    const found = replaceable ? this.#lists.laterHolder(list, token, position) : undefined;
+    const found = replaceable ? this.#newest.laterHolder(list, token, position) : undefined;
     const later = found === undefined ? {} : { later: found };
     if (isNew && joins !== undefined && found === undefined) {
       const { priority, replaces } = joins;
@@ -96,11 +103,11 @@ export class SimulatedHooks {
       const known = this.#redis.hget(list.records, position) ?? "";
       if (known !== `p${record.slice(1)}` && runOf(known) <= runOf(record)) {
         this.#lists.join(list, position, priority, record, rest);
-        if (replaces) this.#lists.replaceUpTo(list, position);
+        if (replaces) this.#newest.replaceUpTo(list, position);
       }
     }
     if (isNew && behind !== undefined) {
-      const holders = this.#lists.lastHolders(list);
+      const holders = this.#newest.lastHolders(list);
       for (const other of behind.others) {
         const isKnown = this.#redis.hget(list.records, other.position) !== undefined;
         if (isKnown || holders.includes(other.position)) continue;
@@ -125,7 +132,7 @@ export class SimulatedHooks {
       this.#redis.hdel(list.records, "^");
     }
     if (replaceable || behind !== undefined) {
-      this.#lists.noteNewest(list, heldField(list), `${token}:${position}`);
+      this.#newest.noteNewest(list, heldField(list), `${token}:${position}`);
     }
     const hasWaiters = this.#redis.exists(list.records);
     if (hasWaiters) this.#queues.noteServed(names, position);
@@ -155,11 +162,11 @@ export class SimulatedHooks {
     const { position, run, process, queueId } = requester;
     const list = waitListOf(names, key);
     const isStrict = requester.behind !== undefined;
-    if (isStrict && !isHeld) this.#lists.forgetGrant(list, token, position);
+    if (isStrict && !isHeld) this.#newest.forgetGrant(list, token, position);
     if (isHeld) {
       if (position !== "") this.#lists.leaveRun(list, position, run);
-      if (done !== "") this.#lists.noteDone(list, done);
-      if (isStrict) this.#lists.noteReleased(list, token, position);
+      if (done !== "") this.#newest.noteDone(list, done);
+      if (isStrict) this.#newest.noteReleased(list, token, position);
       // @protection a failed job keeps its key
       if (keepsRetry && isLast && rest === undefined) {
         return this.#lists.keepForRetry(list, token, position);

@@ -1,19 +1,15 @@
 import type { AcquireReply, KeyHolder } from "../../lock/acquire-operation.ts";
 import type { ExtendReply } from "../../lock/extend-operation.ts";
 import type { TimedIdentity } from "../../lock/lock-identity.ts";
-import { globOf } from "../../lock/glob.ts";
-import { type Reading, readLimits, type ReadReply } from "../../lock/read-operation.ts";
-import { keyIn, prefixOf, type Scanning, type ScanReply } from "../../lock/scan-operation.ts";
-import type { SlotContent, SlotsReading } from "../../lock/read-slots-operation.ts";
 import type { Releasing, ReleaseReply } from "../../lock/release-operation.ts";
 import { DIFFERING } from "../../lock/lock-lua.ts";
-import { keyOfSlot, numberOfSlot, slotName, slotNames } from "../../lock/slots.ts";
+import { keyOfSlot, numberOfSlot, slotName } from "../../lock/slots.ts";
 import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored-lock.ts";
 import { type SimulatedGuard, unarmed } from "./simulated-guard.ts";
 import type { SimulatedHooks } from "./simulated-hooks.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 
-/** The twins of the operations on locks: `acquire`, `extend`, `release`, `read` and `scan`. */
+/** The twins of the operations on locks: `acquire`, `extend` and `release`. */
 export class SimulatedLocks {
   readonly #redis: SimulatedRedis;
   readonly #guard: SimulatedGuard;
@@ -51,7 +47,7 @@ export class SimulatedLocks {
       longest = guard.longest;
       remaining = Math.max(0, guard.ready - this.#redis.now());
     }
-    const marks = slots.map((slot) => this.#marksOf(names.fence(slot)));
+    const marks = slots.map((slot) => this.marksOf(names.fence(slot)));
     const mark = Math.max(...marks.map((each) => each.mark));
     let mine = 0;
     const conflicts: KeyHolder[] = [];
@@ -138,7 +134,7 @@ export class SimulatedLocks {
     for (const key of keys) {
       const current = this.#redis.get(names.lock(key));
       if (current === undefined) {
-        if (!guarded || this.#marksOf(names.fence(key)).closed >= token) return { status: "gone" };
+        if (!guarded || this.marksOf(names.fence(key)).closed >= token) return { status: "gone" };
         gone = true;
         continue;
       }
@@ -174,7 +170,7 @@ export class SimulatedLocks {
       const current = this.#redis.get(lock);
       const stored = parseStoredLock(current ?? "");
       let free = current === undefined;
-      let isLast = this.#marksOf(names.fence(key)).mark <= token;
+      let isLast = this.marksOf(names.fence(key)).mark <= token;
       if (stored.id === owner && stored.token !== undefined && stored.token <= token) {
         deleted += 1;
         isLast = true;
@@ -194,48 +190,10 @@ export class SimulatedLocks {
     return { deleted, reservations };
   }
 
-  read({ names, key, from = 0, count = 20 }: Reading, server: string): ReadReply {
-    const lock = names.lock(key);
-    const current = this.#redis.get(lock);
-    const guard = this.#guard.guardOf(names.guard);
-    const why = unarmed(guard, server);
-    const holder = current === undefined ? undefined : parseStoredLock(current);
-    return {
-      guard: why ?? "armed",
-      quarantine: why === undefined ? Math.max(0, (guard?.ready ?? 0) - this.#redis.now()) : 0,
-      holder: holder && { ...holder, expiresIn: this.#redis.pttl(lock) },
-      foreignType: undefined,
-      ...readLimits(this.#redis.zrange(names.limits(key))),
-      mark: this.#marksOf(names.fence(key)).mark,
-      ...this.#hooks.waitersOf(names, key, from, count),
-    };
-  }
-
-  readSlots({ names, key, count }: SlotsReading): SlotContent[] {
-    return slotNames(key, count).flatMap((name, slot) => {
-      const lock = names.lock(name);
-      const current = this.#redis.get(lock);
-      if (current === undefined) return [];
-      const holder = { ...parseStoredLock(current), expiresIn: this.#redis.pttl(lock) };
-      return { slot, holder, foreignType: undefined };
-    });
-  }
-
-  /** All in one step. */
-  scan({ names, pattern, of }: Scanning): ScanReply {
-    const matches = globOf(pattern);
-    const areLists = of === "wait lists";
-    const prefix = prefixOf(names, of);
-    const keys = this.#redis
-      .keys()
-      .filter((name) => name.startsWith(prefix))
-      .map((name) => keyIn(name, names, of))
-      .filter((key) => key !== undefined && matches(key))
-      .map((key = "") => ({
-        key,
-        waiting: areLists ? this.#hooks.waitersOf(names, key, 0, 0).waiting : 0,
-      }));
-    return { cursor: undefined, keys };
+  marksOf(key: string): { mark: number; closed: number } {
+    // @protection marks outlive locks
+    const [mark = 0, closed = 0] = (this.#redis.get(key) ?? "0:0").split(":").map(Number);
+    return { mark, closed };
   }
 
   #otherLimit(limits: string, limit: number): number | undefined {
@@ -251,14 +209,8 @@ export class SimulatedLocks {
     this.#redis.pexpire(limits, RETENTION);
   }
 
-  #marksOf(key: string): { mark: number; closed: number } {
-    // @protection marks outlive locks
-    const [mark = 0, closed = 0] = (this.#redis.get(key) ?? "0:0").split(":").map(Number);
-    return { mark, closed };
-  }
-
   #raiseMarks(key: string, token: number, below: number): void {
-    const { mark, closed } = this.#marksOf(key);
+    const { mark, closed } = this.marksOf(key);
     this.#redis.set(key, `${Math.max(mark, token)}:${Math.max(closed, below)}`, RETENTION);
   }
 }
@@ -272,7 +224,7 @@ function conflictAt(
   return { key, slot: numberOfSlot(slot), free: [], ...known };
 }
 
-/** Marks a value whose holder is done, once. */
+/** Marks the value of a holder that is done, once. */
 function asKept(value: string): string {
   if (parseStoredLock(value).kept) return value;
   return value.replace(/^q?\d+:[\w-]+:/, (head) => head + KEPT);

@@ -1,5 +1,4 @@
 import type { Clock } from "../../clock.ts";
-import type { TimedIdentity } from "../../lock/lock-identity.ts";
 import type { Names } from "../../lock/stored-lock.ts";
 import { NodeError } from "../../redis/node-error.ts";
 import type { Operation } from "../../redis/operation.ts";
@@ -7,7 +6,9 @@ import { type CancelRequest, parseRequest, REQUEST_LIFE } from "../../waiters/ca
 import { SimulatedGuard } from "./simulated-guard.ts";
 import { SimulatedHooks } from "./simulated-hooks.ts";
 import { SimulatedLocks } from "./simulated-locks.ts";
+import { SimulatedNewest } from "./simulated-newest.ts";
 import { SimulatedQueues } from "./simulated-queues.ts";
+import { SimulatedReads } from "./simulated-reads.ts";
 import { SimulatedRedis, type Snapshot } from "./simulated-redis.ts";
 import { SimulatedWaitListOperations } from "./simulated-wait-list-operations.ts";
 import { SimulatedWaitLists } from "./simulated-wait-lists.ts";
@@ -16,8 +17,7 @@ import { SimulatedWaitLists } from "./simulated-wait-lists.ts";
 export class SimulatedMaster {
   readonly redis: SimulatedRedis;
   readonly #guard: SimulatedGuard;
-  readonly #locks: SimulatedLocks;
-  readonly #waitLists: SimulatedWaitListOperations;
+  readonly #twins: Readonly<Record<string, (args: never, server: string) => unknown>>;
   /** Grows with each promotion. */
   #replicationId = 0;
   #replica = false;
@@ -26,10 +26,35 @@ export class SimulatedMaster {
     const redis = new SimulatedRedis(clock);
     const queues = new SimulatedQueues(redis);
     const lists = new SimulatedWaitLists(redis, queues);
+    const newest = new SimulatedNewest(redis);
+    const hooks = new SimulatedHooks(redis, queues, lists, newest);
+    const guard = new SimulatedGuard(redis);
+    const locks = new SimulatedLocks(redis, guard, hooks);
+    const reads = new SimulatedReads(redis, guard, locks, hooks);
+    const waitLists = new SimulatedWaitListOperations(redis, queues, lists, newest);
     this.redis = redis;
-    this.#guard = new SimulatedGuard(redis);
-    this.#locks = new SimulatedLocks(redis, this.#guard, new SimulatedHooks(redis, queues, lists));
-    this.#waitLists = new SimulatedWaitListOperations(redis, queues, lists);
+    this.#guard = guard;
+    this.#twins = {
+      arm: guard.arm.bind(guard),
+      agree: guard.agree.bind(guard),
+      acquire: locks.acquire.bind(locks),
+      extend: locks.extend.bind(locks),
+      release: locks.release.bind(locks),
+      read: reads.read.bind(reads),
+      "read slots": reads.readSlots.bind(reads),
+      scan: reads.scan.bind(reads),
+      join: waitLists.join.bind(waitLists),
+      move: waitLists.move.bind(waitLists),
+      serve: waitLists.serve.bind(waitLists),
+      due: waitLists.due.bind(waitLists),
+      cancel: ({ names, key, token, position, by }: CancelRequest & { names: Names }) => {
+        const request = JSON.stringify([key, token, position, by]);
+        redis.set(names.request(key), request, REQUEST_LIFE);
+        redis.publish(names.cancelled, request);
+      },
+      request: ({ names, key }: { names: Names; key: string }) =>
+        parseRequest(redis.get(names.request(key)) ?? ""),
+    };
   }
 
   /** Loses everything, as a restart without persistence does. */
@@ -87,32 +112,9 @@ export class SimulatedMaster {
    */
   execute<A, R>({ name }: Operation<A, R>, args: A, process: string): R {
     if (this.#replica) throw new NodeError("refused", "READONLY this server is a replica");
-    const server = this.identity(process);
-    const [guard, locks, waitLists] = [this.#guard, this.#locks, this.#waitLists];
-    const handlers: Record<string, (args: never) => unknown> = {
-      arm: (arming: Parameters<typeof guard.arm>[0]) => guard.arm(arming, server),
-      agree: (agreement: Parameters<typeof guard.agree>[0]) => guard.agree(agreement, server),
-      acquire: (identity: TimedIdentity) => locks.acquire(identity, server),
-      extend: (identity: TimedIdentity) => locks.extend(identity, server),
-      release: locks.release.bind(locks),
-      read: (reading: Parameters<typeof locks.read>[0]) => locks.read(reading, server),
-      "read slots": locks.readSlots.bind(locks),
-      scan: locks.scan.bind(locks),
-      join: waitLists.join.bind(waitLists),
-      move: waitLists.move.bind(waitLists),
-      serve: waitLists.serve.bind(waitLists),
-      due: waitLists.due.bind(waitLists),
-      cancel: ({ names, key, token, position, by }: CancelRequest & { names: Names }) => {
-        const request = JSON.stringify([key, token, position, by]);
-        this.redis.set(names.request(key), request, REQUEST_LIFE);
-        this.redis.publish(names.cancelled, request);
-      },
-      request: ({ names, key }: { names: Names; key: string }) =>
-        parseRequest(this.redis.get(names.request(key)) ?? ""),
-    };
-    const handler = handlers[name];
-    if (handler === undefined) throw new Error(`no twin of "${name}"`);
-    return handler(args as never) as R;
+    const twin = this.#twins[name];
+    if (twin === undefined) throw new Error(`no twin of "${name}"`);
+    return twin(args as never, this.identity(process)) as R;
   }
 
   /** Sets a guard as after the first use of a set: sure, and long out of its quarantine. */

@@ -20,7 +20,7 @@ export function executeOn(master: SimulatedMaster, batch: Batch, server: string)
 }
 
 /** How a {@link SimulatedNode} behaves; may be changed at any time. */
-export interface Behaviour {
+interface Behaviour {
   /** Milliseconds a command travels to the master. */
   there: number;
   /** Milliseconds an answer travels back. */

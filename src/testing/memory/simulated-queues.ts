@@ -1,6 +1,7 @@
 import type { Names } from "../../lock/stored-lock.ts";
 import type { SkippedQueue } from "../../lock/wait-list-hooks.ts";
 import { LONGEST_PAUSE, SHORTEST_PAUSE, WAIT_LIST_RETENTION } from "../../waiters/queues-lua.ts";
+import { queueIdIn } from "../../waiters/waiter.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 
 /** The twin of `waiters/queues-lua.ts`: each method mirrors the Lua function of its name. */
@@ -17,7 +18,7 @@ export class SimulatedQueues {
   }
 
   noteServed(names: Names, position: string): void {
-    this.noteQueue(names, queueIdOf(position), `+${this.#redis.now()}`);
+    this.noteQueue(names, queueIdIn(position), `+${this.#redis.now()}`);
   }
 
   skippedOf({ queues }: Names, reported: readonly SkippedQueue[]): Set<string> {
@@ -46,14 +47,9 @@ export class SimulatedQueues {
 
   setDue(names: Names, key: string, position: string, record: string, ms: number): void {
     if (record.startsWith("l")) return;
-    const due = names.due(queueIdOf(position));
+    const due = names.due(queueIdIn(position));
     const at = Math.round(this.#redis.now() + ms);
     this.#redis.zadd(due, key, Math.min(this.#redis.zscore(due, key) ?? at, at));
     this.#redis.pexpire(due, WAIT_LIST_RETENTION);
   }
-}
-
-/** The queueId in a position. */
-export function queueIdOf(position: string): string {
-  return position.split(":", 2)[1] ?? "";
 }

@@ -104,7 +104,6 @@ export class SimulatedRedis {
     return () => listeners.delete(listener);
   }
 
-  /** The names of all keys. */
   keys(): string[] {
     return [...this.#data.keys()].filter((key) => this.exists(key));
   }

@@ -5,9 +5,11 @@ import { MOST_DUE, type WatchedQueue } from "../../waiters/due-operation.ts";
 import { type JoinReply, type Joining, MOST_REPLACED } from "../../waiters/join-operation.ts";
 import type { Moving } from "../../waiters/move-operation.ts";
 import { SLACK } from "../../waiters/queues-lua.ts";
+import { queueIdIn } from "../../waiters/waiter.ts";
 import type { Serving } from "../../waiters/serve-operation.ts";
 import { RESERVATION, RETRY_RECORD } from "../../waiters/wait-list-lua.ts";
-import { queueIdOf, type SimulatedQueues } from "./simulated-queues.ts";
+import type { SimulatedNewest } from "./simulated-newest.ts";
+import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 import { slotName } from "../../lock/slots.ts";
 import {
@@ -25,11 +27,18 @@ export class SimulatedWaitListOperations {
   readonly #redis: SimulatedRedis;
   readonly #queues: SimulatedQueues;
   readonly #lists: SimulatedWaitLists;
+  readonly #newest: SimulatedNewest;
 
-  constructor(redis: SimulatedRedis, queues: SimulatedQueues, lists: SimulatedWaitLists) {
+  constructor(
+    redis: SimulatedRedis,
+    queues: SimulatedQueues,
+    lists: SimulatedWaitLists,
+    newest: SimulatedNewest,
+  ) {
     this.#redis = redis;
     this.#queues = queues;
     this.#lists = lists;
+    this.#newest = newest;
   }
 
   join({ names, keys, limits, newcomers, process, live }: Joining): readonly JoinReply[] {
@@ -68,7 +77,7 @@ export class SimulatedWaitListOperations {
       }
       if (live) this.#lists.noteAlive(list, process);
       if (replacing !== "") {
-        this.#lists.replaceUpTo(list, replacing);
+        this.#newest.replaceUpTo(list, replacing);
         for (const [other] of this.#redis.zrange(list.waiters, 0, MOST_REPLACED)) {
           const record = this.#redis.hget(list.records, other) ?? "";
           if (other < replacing && record[1] === "r") {
@@ -133,7 +142,7 @@ export class SimulatedWaitListOperations {
     } else if (
       reserved !== undefined &&
       !reserved.isKept &&
-      skipped.has(queueIdOf(reserved.position)) &&
+      skipped.has(queueIdIn(reserved.position)) &&
       reserved.token <= token &&
       !isLive(this.#redis.hget(list.records, reserved.position))
     ) {
@@ -171,7 +180,7 @@ export class SimulatedWaitListOperations {
         } else if (rest === -2) {
           const reserved = this.#lists.reservationOf(list.reservation);
           const left = reserved === undefined ? 0 : this.#redis.pttl(list.reservation) + SLACK;
-          if (reserved !== undefined && queueIdOf(reserved.position) !== queueId) {
+          if (reserved !== undefined && queueIdIn(reserved.position) !== queueId) {
             this.#redis.zadd(due, key, now + left);
           } else if (reserved === undefined && ends > now) {
             this.#redis.zadd(due, key, ends);

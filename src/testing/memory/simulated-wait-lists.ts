@@ -1,5 +1,5 @@
 import { keyOfSlot, numberOfSlot, slotName } from "../../lock/slots.ts";
-import { type Names, RETENTION } from "../../lock/stored-lock.ts";
+import type { Names } from "../../lock/stored-lock.ts";
 import type { ReservationReply, ReservedSlot, StoredWaiter } from "../../lock/wait-list-hooks.ts";
 import { FRONT } from "../../waiters/move-operation.ts";
 import { HAND_OVER, SLACK, WAIT_LIST_RETENTION } from "../../waiters/queues-lua.ts";
@@ -12,7 +12,8 @@ import {
   RETRY_RECORD,
   RETRY_RESERVATION,
 } from "../../waiters/wait-list-lua.ts";
-import { queueIdOf, type SimulatedQueues } from "./simulated-queues.ts";
+import { queueIdIn } from "../../waiters/waiter.ts";
+import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 
 /** The names of one wait list. */
@@ -28,7 +29,7 @@ export interface WaitList {
   readonly newest: string;
 }
 
-/** The twin of `waiters/wait-list-lua.ts` and `waiters/newest-lua.ts`: each method mirrors the Lua function of its name. */
+/** The twin of `waiters/wait-list-lua.ts`: each method mirrors the Lua function of its name. */
 export class SimulatedWaitLists {
   readonly #redis: SimulatedRedis;
   readonly #queues: SimulatedQueues;
@@ -132,7 +133,7 @@ export class SimulatedWaitLists {
   aheadOf({ waiters }: WaitList, position: string, rank: number): number {
     if (rank > NEAR) return rank;
     const before = this.#redis.zrange(waiters, 0, rank);
-    return before.filter(([other]) => queueIdOf(other) === queueIdOf(position)).length;
+    return before.filter(([other]) => queueIdIn(other) === queueIdIn(position)).length;
   }
 
   /** The Lua begins behind the skipped waiters that it has noted, and finds the same. */
@@ -140,7 +141,7 @@ export class SimulatedWaitLists {
     const first: StoredWaiter[] = [];
     const now = this.#redis.now();
     for (const [position, priority] of this.#redis.zrange(list.waiters)) {
-      const queueId = queueIdOf(position);
+      const queueId = queueIdIn(position);
       const record = this.#redis.hget(list.records, position);
       const isSkipped =
         skipped.has(queueId) ||
@@ -193,12 +194,12 @@ export class SimulatedWaitLists {
     const { position, record } = head;
     this.reserve(list, token, position, isLive(record) ? LIVE_RESERVATION : RESERVATION);
     const isOwn = record.split("@")[1] === process;
-    if (!isOwn && (isLive(record) || queueId === "" || queueIdOf(position) !== queueId)) {
+    if (!isOwn && (isLive(record) || queueId === "" || queueIdIn(position) !== queueId)) {
       this.wake(list, token, position, record);
     }
     const isSet = new Set<string>();
     for (const waiter of first) {
-      const id = queueIdOf(waiter.position);
+      const id = queueIdIn(waiter.position);
       if (!isSet.has(id)) {
         this.#queues.setDue(names, name, waiter.position, waiter.record, HAND_OVER);
       }
@@ -206,57 +207,6 @@ export class SimulatedWaitLists {
     }
     const others = this.othersOf(list, limitOf(record));
     return { status: "next", waiting: this.#redis.zcard(waiters), waiters: first, others };
-  }
-
-  noteNewest({ newest }: WaitList, field: string, value: string): void {
-    this.#redis.hset(newest, field, value);
-    this.#redis.pexpire(newest, RETENTION);
-  }
-
-  noteDone(list: WaitList, position: string): void {
-    const done = this.#redis.hget(list.newest, "done") ?? "";
-    if (position > done) this.noteNewest(list, "done", position);
-  }
-
-  replaceUpTo({ records }: WaitList, position: string): void {
-    if (position > (this.#redis.hget(records, "^") ?? "")) this.#redis.hset(records, "^", position);
-  }
-
-  latestOf({ records, newest }: WaitList): string {
-    const latest = this.#redis.hget(records, "^") ?? "";
-    // @protection the newest job that succeeded is remembered
-    const done = this.#redis.hget(newest, "done") ?? "";
-    return done > latest ? done : latest;
-  }
-
-  laterHolder(list: WaitList, token: number | undefined, position: string): string | undefined {
-    const held = this.#holder(list, heldField(list));
-    const isLater = held !== undefined && held.token === token && held.position > position;
-    return isLater ? held.position : undefined;
-  }
-
-  noteReleased(list: WaitList, token: number, position: string): void {
-    const last = this.#holder(list, "last")?.token ?? 0;
-    if (token > last) this.noteNewest(list, "last", `${token}:${position}`);
-  }
-
-  forgetGrant(list: WaitList, token: number, position: string): void {
-    const held = this.#holder(list, heldField(list));
-    const isRolledBack = held?.position === position && held.token <= token;
-    if (isRolledBack) this.#redis.hdel(list.newest, heldField(list));
-  }
-
-  lastHolders(list: WaitList): readonly (string | undefined)[] {
-    return ["last", heldField(list)].map((field) => this.#holder(list, field)?.position);
-  }
-
-  #holder(
-    { newest }: WaitList,
-    field: string,
-  ): { readonly token: number; readonly position: string } | undefined {
-    const [, token, position = ""] =
-      /^(\d+):([^]*)$/.exec(this.#redis.hget(newest, field) ?? "") ?? [];
-    return token === undefined ? undefined : { token: Number(token), position };
   }
 }
 
@@ -272,11 +222,6 @@ export function waitListOf(names: Names, name: string): WaitList {
     reservation: names.reservation(name),
     newest: names.newest(name),
   };
-}
-
-/** The field of the last holder of a slot. */
-export function heldField({ slot }: WaitList): string {
-  return slot === 0 ? "held" : `held:${slot}`;
 }
 
 /** How many holders the waiter allows. */

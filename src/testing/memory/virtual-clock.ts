@@ -22,7 +22,6 @@ export class VirtualClock implements Clock {
     return this.#now + this.#wallOffset;
   }
 
-  /** Moves the wall clock alone. */
   stepWall(ms: number): void {
     this.#wallOffset += ms;
   }

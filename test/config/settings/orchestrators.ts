@@ -71,7 +71,7 @@ export const orchestrators: readonly Setting[] = [
     samples: [{ job: { queueName: "my-queue", data: { userId: "u-1" } }, keys: ["my-queue:u-1"] }],
   },
   {
-    what: "users of the free plan share one lane, those who pay have one each",
+    what: "users of the free plan share one lane, paying users have one each",
     from: "trigger.dev/docs/queue-concurrency, a queue for each plan",
     rules: [
       { when: { "data.plan": ["pro", "enterprise"] }, key: "user:{{data.userId}}" },
