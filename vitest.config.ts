@@ -17,7 +17,7 @@ const OWN_PROCESS = [
 export default defineConfig({
   test: {
     // Real servers and processes start in these tests; the limits guard against hangs, they time nothing.
-    testTimeout: 60_000,
+    testTimeout: 300_000,
     hookTimeout: 300_000,
     expect: { poll: { timeout: PATIENCE } },
     // A third one saves about a fifth of the time on two cores, and starves tests with real processes.

@@ -181,7 +181,7 @@ describe("the masters", () => {
     );
     expect(texts.filter((text) => /^waits for k\d+, for /.test(text))).toHaveLength(40);
     await Promise.all(locks.map(async (lock) => await lock.release()));
-  }, 60_000);
+  });
 
   it("are asked for the first of a long wait list", async () => {
     const { redlock, queue, jobs } = await startBoard();
@@ -201,7 +201,7 @@ describe("the masters", () => {
     ).toHaveLength(20);
     await queue.obliterate({ force: true });
     await lock.release();
-  }, 60_000);
+  });
 
   it("may be silent: the page shows what the job knows", async () => {
     const { redlock, queue, add, job } = await startBoard();

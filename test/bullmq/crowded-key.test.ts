@@ -233,4 +233,4 @@ test("a worker that is killed between joining and parking leaves no key idle", a
   // The job of the killed worker comes back much later.
   expect(runs).toEqual([0]);
   await expect.poll(() => runs.toSorted((a, b) => a - b), { timeout: 60_000 }).toEqual([0, 1]);
-}, 100_000);
+});

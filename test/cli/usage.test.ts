@@ -219,7 +219,7 @@ describe.concurrent("the command line", () => {
             : 3,
       );
     }
-  }, 120_000);
+  });
 
   it("has colours on a terminal only, and none under NO_COLOR", async () => {
     const args = ["doctor", "--timeout", "2s", "--node", `redis://${NO_SERVER}`];

@@ -46,20 +46,16 @@ describe("the example", () => {
     readdirSync(new URL("examples", root), { encoding: "utf8", recursive: true }).filter(
       (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),
     ),
-  )(
-    "%s runs and says what it promises",
-    async (name) => {
-      const { stdout, stderr } = await run(
-        process.execPath,
-        ["--import", "tsx", `examples/${name}`],
-        { cwd: root, timeout: 60_000 },
-      );
-      expect(expected[name], "an example without an expectation").toBeDefined();
-      for (const line of expected[name] ?? []) expect(stdout).toMatch(line);
-      expect(stderr).toBe("");
-    },
-    60_000,
-  );
+  )("%s runs and says what it promises", async (name) => {
+    const { stdout, stderr } = await run(
+      process.execPath,
+      ["--import", "tsx", `examples/${name}`],
+      { cwd: root, timeout: 60_000 },
+    );
+    expect(expected[name], "an example without an expectation").toBeDefined();
+    for (const line of expected[name] ?? []) expect(stdout).toMatch(line);
+    expect(stderr).toBe("");
+  });
 });
 
 /** What the first example of the README leaves to the application, and jobs for it. */
@@ -108,7 +104,7 @@ describe("the README", () => {
       { cwd: root, env: { ...process.env, QUEUE: queue }, timeout: 60_000 },
     );
     expect([stdout, stderr]).toEqual(["completed 4\n", ""]);
-  }, 60_000);
+  });
 
   it("has no more than 120 lines, and no picture above 100 kB", () => {
     expect(readme.split("\n").length - 1).toBeLessThanOrEqual(120);

@@ -500,7 +500,7 @@ describe("the simulated master", () => {
       }),
       { numRuns: 60, endOnFailure: true },
     );
-  }, 120_000);
+  });
 
   function requestOf(
     kind: Exclude<AgreementStep["kind"], "delete" | "foreign" | "flush" | "other process" | "due">,

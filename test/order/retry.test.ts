@@ -198,5 +198,5 @@ describe('retryOrder "keep"', () => {
     await startWorker(task);
     await steps.ended(jobs);
     expect(await steps.journal("started", "a")).toEqual([0, 0, 1, 2]);
-  }, 60_000);
+  });
 });

@@ -59,24 +59,20 @@ describe("a mutation", () => {
 });
 
 describe("without", () => {
-  it.each(PROTECTIONS)(
-    "$name there are violations, with it there are none",
-    async (protection) => {
-      const { scenario, mutation, seed, violation } = protection;
-      const weak = mutation === undefined ? code : await load<typeof Run>("run.ts", mutation);
-      const withoutIt = await runSeeds(
-        { from: seed, to: seed + TRIES, until: violation },
-        async (tried) => await weak.simulateRun(weaken(protection), tried, violation),
-      );
-      expect(withoutIt.at(-1)?.violations[violation] ?? 0).toBeGreaterThan(0);
-      // The suite and the soak run such scenarios in full.
-      const duration = Math.min(scenario.duration, ENOUGH * (withoutIt.at(-1)?.haltedAt ?? 0));
-      const withIt = await runSeeds(
-        { from: seed, to: seed + withoutIt.length },
-        async (tried) => await code.simulateRun({ ...scenario, duration }, tried),
-      );
-      expect(withIt.map(({ violations }) => violations)).toEqual(withIt.map(() => ({})));
-    },
-    300_000,
-  );
+  it.each(PROTECTIONS)("$name there are violations, with it there are none", async (protection) => {
+    const { scenario, mutation, seed, violation } = protection;
+    const weak = mutation === undefined ? code : await load<typeof Run>("run.ts", mutation);
+    const withoutIt = await runSeeds(
+      { from: seed, to: seed + TRIES, until: violation },
+      async (tried) => await weak.simulateRun(weaken(protection), tried, violation),
+    );
+    expect(withoutIt.at(-1)?.violations[violation] ?? 0).toBeGreaterThan(0);
+    // The suite and the soak run such scenarios in full.
+    const duration = Math.min(scenario.duration, ENOUGH * (withoutIt.at(-1)?.haltedAt ?? 0));
+    const withIt = await runSeeds(
+      { from: seed, to: seed + withoutIt.length },
+      async (tried) => await code.simulateRun({ ...scenario, duration }, tried),
+    );
+    expect(withIt.map(({ violations }) => violations)).toEqual(withIt.map(() => ({})));
+  });
 });

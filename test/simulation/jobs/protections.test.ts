@@ -31,6 +31,5 @@ describe("without", () => {
       );
       expect(withIt.filter(({ violations }) => violation in violations)).toEqual([]);
     },
-    300_000,
   );
 });
