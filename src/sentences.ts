@@ -50,7 +50,7 @@ export function describeUnavailability({
   const silent = votes
     .filter(({ vote }) => !isAnswer(vote))
     .map((each) => `${each.node} ${explainVote(each)}`);
-  const barred = votes.some(({ vote }) => vote === "quarantined" || vote === "unarmed");
+  const barred = votes.some(({ vote }) => isBarred(vote));
   return (
     `${quoteKeys(keys)}: ${answered} of ${votes.length} nodes ${barred ? "voted" : "answered"} within ${nodeTimeout} ms (need ${quorum})` +
     (silent.length === 0 ? "" : `: ${silent.join(", ")}`)
@@ -64,6 +64,17 @@ export function explainVote({ vote, cause }: { vote: string; cause: string | und
 }
 
 const ANSWERS = ["granted", "held", "free", "gone", "foreign"];
+
+/** Describes why a quarantined master has no vote; `remaining` is in milliseconds. */
+export function describeQuarantine(remaining: number | undefined): string {
+  const until = remaining === undefined ? "" : `; votes in ${Math.ceil(remaining / 1_000)} s`;
+  return `new, or lost its memory${until}`;
+}
+
+/** Whether a master has answered without a vote: it is new, or may have forgotten locks. */
+export function isBarred(vote: string): boolean {
+  return vote === "quarantined" || vote === "unarmed";
+}
 
 /** Whether a vote, or the state of a key on a master, is an answer. */
 export function isAnswer(vote: string): boolean {

@@ -1,6 +1,7 @@
 import { parseArgs } from "node:util";
 import { readDuration } from "../config/duration.ts";
 import { nearest } from "../nearest.ts";
+import { messageOf } from "../sentences.ts";
 import { type Command, UsageError } from "./command.ts";
 
 /** The options of all commands. Each command takes some of them. */
@@ -88,6 +89,13 @@ function parse(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
   } catch (error) {
+    const [, ambiguous] =
+      /^Option '(?:-\w, )?(--[\w-]+)[^']*' argument is ambiguous/.exec(messageOf(error)) ?? [];
+    if (ambiguous !== undefined) {
+      throw new UsageError(
+        `${ambiguous} takes a value; give one that begins with a dash as in ${ambiguous}=-5`,
+      );
+    }
     // Node's message has several sentences; the first names the problem.
     const [first = ""] = (error as Error).message.split(/\.\s|\n/);
     const [, unknown] = /^Unknown option '--?([^']*)'/.exec(first) ?? [];

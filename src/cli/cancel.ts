@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
+import { votelessness } from "../redlock/inspect.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { readSlot } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
@@ -12,20 +13,21 @@ import { duration, operator } from "../describe/words.ts";
 const CHECK_INTERVAL = 100;
 
 export async function cancel(invocation: Invocation): Promise<ExitCode> {
-  const { operand: key, options, timeout, out } = invocation;
+  const { operand: key, options, out } = invocation;
   const by = operator(options.reason);
   const slot = readSlot(options.slot);
   return await readingWith(invocation, async ({ redlock }) => {
     const { holders: all } = await redlock.inspect(key);
     const holders = all.filter((holder) => slot === undefined || slot === (holder.slot ?? 0));
     const asked = await redlock.cancel(key, by, { slot });
-    const running = await stillRunning(redlock, key, holders, timeout);
+    const running = await stillRunning(redlock, key, holders, invocation);
     const stopped = running.length === 0;
     if (options.json === true) {
-      out.json({ key, holders, asked: asked.length === holders.length, stopped, running });
+      const areAsked = holders.length > 0 && asked.length === holders.length;
+      out.json({ key, holders, asked: areAsked, stopped, running });
     } else if (holders.length === 0) {
       out.print(slot === undefined ? `${printable(key)} is free` : `No client holds slot ${slot}.`);
-    } else for (const holder of holders) out.print(describe(holder, running, timeout));
+    } else for (const holder of holders) out.print(describe(holder, running, invocation.timeout));
     return stopped ? EXIT.ok : EXIT.finding;
   });
 }
@@ -36,7 +38,7 @@ function describe(holder: Holder, running: readonly Holder[], patience: number):
   if (holder.fencingToken === undefined) {
     return `${name} does not use this library, and cannot be asked`;
   }
-  return `${name} was asked, and still runs after ${duration(patience)}: its onConflict may not be cancelInProgress, see --help`;
+  return `${name} was asked, and still runs after ${duration(patience)}: it ignores its signal, or its onConflict is not cancelInProgress, see --help`;
 }
 
 /** The holders that have not stopped in time. */
@@ -44,12 +46,15 @@ async function stillRunning(
   redlock: Redlock,
   key: string,
   holders: readonly Holder[],
-  patience: number,
+  { timeout, nodeTimeout }: Pick<Invocation, "timeout" | "nodeTimeout">,
 ): Promise<Holder[]> {
-  const until = performance.now() + patience;
+  const until = performance.now() + timeout;
   for (let running = [...holders]; ;) {
     if (!running.some(({ fencingToken }) => fencingToken !== undefined)) return running;
-    const { holders: now } = await redlock.inspect(key);
+    const inspection = await redlock.inspect(key);
+    const unknown = votelessness(inspection, nodeTimeout);
+    if (unknown !== undefined) throw unknown;
+    const { holders: now } = inspection;
     running = running.filter((holder) => now.some((other) => isSame(holder, other)));
     if (running.length === 0 || performance.now() >= until) return running;
     await sleep(CHECK_INTERVAL);

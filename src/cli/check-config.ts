@@ -120,13 +120,13 @@ function showJob(
       `The job locks ${keys.length === 1 ? "" : `all of ${keys.length} keys, or none, `}${where.trim()}:`,
     );
     out.print(...keys.map((key) => `  ${out.paint("bold", printable(key))}`), "", "with");
-    out.print(...table(Object.entries(options).map(([name, value]) => [name, show(value)])));
+    out.print(...table(Object.entries(options).map(([name, value]) => [name, show(name, value)])));
   }
 }
 
-/** Formats an option. All numbers are durations. */
-function show(value: unknown): string {
-  return typeof value === "number" ? duration(value) : String(value);
+/** Formats an option. All numbers are durations, but the limit. */
+function show(name: string, value: unknown): string {
+  return typeof value === "number" && name !== "limit" ? duration(value) : String(value);
 }
 
 function toJson({ file, rules, lineOf }: RulesFile, explanation: Explanation | undefined) {

@@ -117,11 +117,17 @@ export async function readingWith<T>(
     connect: (connection: ConstructorParameters<typeof Master>[0]) =>
       new Master({ ...connection, firstPatience: nodeTimeout }),
   };
-  return await withRedlock(options, async (redlock) => await use({ redlock, prefix }), impatient);
+  return await withRedlock(
+    invocation,
+    options,
+    async (redlock) => await use({ redlock, prefix }),
+    impatient,
+  );
 }
 
 /** Creates a `Redlock` for the time that `use` takes. @throws {UsageError} for a `--node` that is not a master. */
 export async function withRedlock<T>(
+  invocation: Pick<Invocation, "options">,
   options: RedlockOptions,
   use: (redlock: Redlock) => Promise<T>,
   runtime = REAL_RUNTIME,
@@ -131,8 +137,9 @@ export async function withRedlock<T>(
     redlock = new RedlockOn(options, runtime);
   } catch (error) {
     if (!(error instanceof LockConfigError)) throw error;
+    const source = invocation.options.node === undefined ? `${VARIABLE}, URL` : "--node";
     throw new UsageError(
-      error.message.replaceAll(/\bnodes\[(\d+)\]/g, (_, i) => `--node ${Number(i) + 1}`),
+      error.message.replaceAll(/\bnodes\[(\d+)\]/g, (_, i) => `${source} ${Number(i) + 1}`),
     );
   }
   // `doctor` reports what warnings report.

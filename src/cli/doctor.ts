@@ -15,7 +15,7 @@ export async function doctor(invocation: Invocation): Promise<ExitCode> {
   const { queue, ignore = [], json } = options;
   const ignored = ignore.map(readCode);
   const masters = await readMasters(invocation);
-  return await withRedlock(masters, async (redlock) => {
+  return await withRedlock(invocation, masters, async (redlock) => {
     const report = await examine(redlock, queue === undefined ? { timeout } : { timeout, queue });
     const findings = report.findings.filter(({ code }) => !ignored.includes(code));
     if (json === true) out.json({ ...report, findings });

@@ -1,6 +1,6 @@
 import { LockRulesError } from "../config/problem.ts";
 import { LockConfigError, LockUnavailableError, RedlockError } from "../errors.ts";
-import { explainVote, isAnswer, messageOf } from "../sentences.ts";
+import { explainVote, isAnswer, isBarred, messageOf } from "../sentences.ts";
 import { printable, printableLines } from "../printable.ts";
 import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
 import type { Screen } from "./screen.ts";
@@ -32,18 +32,20 @@ export function failureToJson(error: unknown) {
     problems: error instanceof LockRulesError ? error.problems : undefined,
     quorum,
     masters: votes?.map(({ node, vote, cause }) => {
-      const answers = isAnswer(vote);
-      return { node, answers, cause: answers ? undefined : explainVote({ vote, cause }) };
+      const votes = isAnswer(vote);
+      const answers = votes || isBarred(vote);
+      return { node, answers, cause: votes ? undefined : explainVote({ vote, cause }) };
     }),
   };
 }
 
-/** Reports that too few masters answered, and what each of them did. */
+/** Reports that too few masters answered, or can vote, and what each of them did. */
 export function reportNoQuorum({ votes, quorum }: LockUnavailableError, notes: Screen): void {
+  const done = votes.some(({ vote }) => isBarred(vote)) ? "can vote" : "answered";
   notes.print(
     notes.paint(
       "red",
-      `NO QUORUM: too few masters answered, ${quorum} of ${votes.length} are needed. Locks are unavailable.`,
+      `NO QUORUM: too few masters ${done}, ${quorum} of ${votes.length} are needed. Locks are unavailable.`,
     ),
   );
   for (const { node, vote, cause } of votes) {

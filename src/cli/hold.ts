@@ -9,6 +9,7 @@ import { messageOf } from "../sentences.ts";
 import { readTime } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
 import { readMasters, withRedlock } from "./connect.ts";
+import { failureToJson } from "./failure.ts";
 
 /** Bounds of `--for`, in ms. */
 const LENGTH = { min: 1_000, max: LONGEST_TIMER };
@@ -26,7 +27,7 @@ export async function hold(invocation: Invocation): Promise<ExitCode> {
   const masters = await readMasters(invocation);
   const stop = new AbortController();
   for (const signal of SIGNALS) process.once(signal, () => stop.abort());
-  return await withRedlock(masters, async (redlock) => {
+  return await withRedlock(invocation, masters, async (redlock) => {
     const name = printable(key);
     redlock.on("conflict", ({ holder }) => {
       notes.print(`${name} is held by ${holderName(holder)}; the hold begins when it is released`);
@@ -36,9 +37,11 @@ export async function hold(invocation: Invocation): Promise<ExitCode> {
       lock = await redlock.hold(key, reason, { waitTimeout, signal: stop.signal });
     } catch (error) {
       if (!stop.signal.aborted && !(error instanceof LockConflictError)) throw error;
-      notes.print(
-        `${name} is not on hold: ${stop.signal.aborted ? "stopped" : printable(messageOf(error))}`,
-      );
+      const message = stop.signal.aborted ? "stopped" : messageOf(error);
+      if (options.json === true) {
+        out.json({ error: { ...failureToJson(error), exitCode: EXIT.finding, message } });
+      }
+      notes.print(`${name} is not on hold: ${printable(message)}`);
       return EXIT.finding;
     }
     const until = Date.now() + length;

@@ -4,7 +4,7 @@ import { holderName } from "../describe/describe-key.ts";
 import { count, duration, moment, shellWord } from "../describe/words.ts";
 import { printable } from "../printable.ts";
 import type { AwaitedKey } from "../redlock/awaited-keys.ts";
-import { EXIT, type ExitCode, type Invocation } from "./command.ts";
+import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
 import { readingWith } from "./connect.ts";
 import { type Screen, titledTable, wrap } from "./screen.ts";
 import { readJobName, withQueue } from "./queue.ts";
@@ -18,6 +18,11 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
       const job = (await queue.getJob(id)) as Job | undefined;
       if (job !== undefined) {
         const found = { ...(await inspectJob(redlock, job)), ...(await factsOf(queue, job)) };
+        if (found.state === "unknown" && options.queue === undefined && id.includes(":")) {
+          throw new UsageError(
+            `"${printable(invocation.operand)}" is no job of the queue "${queueName}" with the prefix "${prefix}"; for a prefix with a colon, give --queue and --queue-prefix`,
+          );
+        }
         if (options.json === true) out.json(found);
         else showJob(found, out);
         return EXIT.ok;

@@ -147,7 +147,7 @@ export function adviseOnVotes(summary: KeySummary): string[] {
       ? ""
       : "; a master that lost its memory first waits for old locks to end";
   return [
-    `${until} while fewer than ${quorum} masters can vote${reason}. Locks that are held stay held.`,
+    `${until} while fewer than ${quorum} masters can vote${reason}. A lock that too few masters remember is lost.`,
     ...start,
     ...(silent.length === 0 ? [] : [`Or bring back ${list(silent)}.`]),
   ];

@@ -1,3 +1,4 @@
+import { describeQuarantine } from "../sentences.ts";
 import type { NodeError } from "../redis/node-error.ts";
 import type { Responses, ServedBy } from "../redis/operation.ts";
 import { type AcquireReply, acquireOperation, type UnarmedGuard } from "./acquire-operation.ts";
@@ -167,6 +168,5 @@ function voteOf(reply: AcquireReply): Vote {
 }
 
 function quarantined(remaining: number | undefined): Vote {
-  const until = remaining === undefined ? "" : `; votes in ${Math.ceil(remaining / 1_000)} s`;
-  return { kind: "barred", reason: "quarantined", cause: `new, or lost its memory${until}` };
+  return { kind: "barred", reason: "quarantined", cause: describeQuarantine(remaining) };
 }

@@ -2,7 +2,7 @@ import type { Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { positionOf } from "../waiters/waiter.ts";
 import type { Engine } from "./engine.ts";
-import { inspectKey } from "./inspect.ts";
+import { inspectKey, inspectToAct } from "./inspect.ts";
 
 /** A holder gives way to later positions only: an operator's request counts as the latest. */
 const LATEST_POSITION = positionOf(Infinity, "~operator", "");
@@ -16,7 +16,7 @@ export interface CancelOptions {
 /**
  * Asks the holders of a key to stop.
  * @returns the holders that were asked.
- * @throws {LockUnavailableError} when no quorum answers.
+ * @throws {LockUnavailableError} when no quorum answers, or can vote.
  */
 export async function cancelHolders(
   { context, cancelRequests }: Engine,
@@ -24,7 +24,7 @@ export async function cancelHolders(
   by: string,
   slot: number | undefined,
 ): Promise<Holder[]> {
-  const { holders } = await inspectKey(context, key);
+  const { holders } = await inspectToAct(context, key);
   const asked = holders.filter((holder) => {
     const isMeant = slot === undefined || slot === (holder.slot ?? 0);
     // Another program cannot be asked.

@@ -9,7 +9,7 @@ import { requestOperation } from "../waiters/cancel-operation.ts";
 import type { Engine } from "./engine.ts";
 import { checkReason } from "./hold.ts";
 import { ownerOf, storedTextOf } from "./holder.ts";
-import { inspectKey } from "./inspect.ts";
+import { inspectToAct } from "./inspect.ts";
 import { requireQuorum } from "./read-key.ts";
 
 /** How a lock is removed. */
@@ -43,7 +43,7 @@ const NO_POSITION = "";
  *
  * It is the release that the holder itself would send, with its owner and its token. So the masters close the marks of the key
  * up to that token: an extend that is under way, or comes later, does not set the lock again.
- * @throws {LockUnavailableError} when no quorum answers.
+ * @throws {LockUnavailableError} when no quorum answers, or can vote.
  */
 export async function forceRelease(
   { context, waitLists, cancelRequests }: Engine,
@@ -53,7 +53,7 @@ export async function forceRelease(
   requireObject("options", options, "an object of options");
   refuseUnknownOptions("", options, ["reason", "fencingToken"]);
   const reason = checkReason(options.reason);
-  const { holders, locked, waiting, ...inspected } = await inspectKey(context, key);
+  const { holders, locked, waiting, ...inspected } = await inspectToAct(context, key);
   const holder =
     holders.find(({ fencingToken }) => fencingToken === options.fencingToken) ?? inspected.holder;
   const found = { key, holder, waiting };

@@ -11,7 +11,7 @@ import {
   surveySlots,
   withoutAttempts,
 } from "./inspect-slots.ts";
-import { isAnswer } from "../sentences.ts";
+import { describeQuarantine, isAnswer } from "../sentences.ts";
 import { answersOf, type KeyReply, longestList, readKey, walkPositions } from "./read-key.ts";
 
 /** A waiter of a key. */
@@ -60,17 +60,49 @@ export async function inspectKey(context: LockContext, key: string): Promise<Key
   return inspection;
 }
 
+/**
+ * As {@link inspectKey}, to act on what it finds. Masters without a vote may have forgotten a holder: a key for which no holder is
+ * found is known to be free only when a quorum can vote.
+ * @throws {LockUnavailableError} when no quorum answers, or none can vote and no holder is found.
+ */
+export async function inspectToAct(context: LockContext, key: string): Promise<KeyInspection> {
+  const inspection = await inspectKey(context, key);
+  const unknown = votelessness(inspection, context.nodeTimeout);
+  if (unknown !== undefined) throw unknown;
+  return inspection;
+}
+
+/** The error for a key without a holder that may have one all the same: no quorum can vote. */
+export function votelessness(
+  { key, holders, nodes, quorum }: KeyInspection,
+  nodeTimeout: number,
+): LockUnavailableError | undefined {
+  const votes = nodes.map(({ node, vote, quarantine, ...rest }): NodeVote => {
+    if (vote === "quarantined") return { node, vote, cause: describeQuarantine(quarantine) };
+    if (vote === "unarmed") return { node, vote, cause: undefined };
+    return voteIn({ node, ...rest });
+  });
+  if (holders.length > 0 || votes.filter(({ vote }) => isAnswer(vote)).length >= quorum) {
+    return undefined;
+  }
+  return new LockUnavailableError({ keys: [key], votes, quorum, nodeTimeout });
+}
+
+function voteIn({
+  node,
+  state,
+  cause,
+}: Pick<NodeInspection, "node" | "state" | "cause">): NodeVote {
+  return { node, vote: state === "foreign" ? "held" : state, cause };
+}
+
 /** The error for too few answers about a key; `undefined` when a quorum answered. */
 export function unavailability(
   { key, nodes, quorum }: KeyInspection,
   nodeTimeout: number,
 ): LockUnavailableError | undefined {
   if (nodes.filter(({ state }) => isAnswer(state)).length >= quorum) return undefined;
-  const votes: NodeVote[] = nodes.map(({ node, state, cause }) => ({
-    node,
-    vote: state === "foreign" ? "held" : state,
-    cause,
-  }));
+  const votes = nodes.map(voteIn);
   return new LockUnavailableError({ keys: [key], votes, quorum, nodeTimeout });
 }
 

@@ -1,7 +1,7 @@
 import type { Holder } from "../errors.ts";
 import type { Engine } from "./engine.ts";
 import { slotNames } from "../lock/slots.ts";
-import { inspectKey, toWaiter, type WaiterInspection } from "./inspect.ts";
+import { inspectToAct, toWaiter, type WaiterInspection } from "./inspect.ts";
 
 /** What `wake` found, and did. */
 export interface WakeResult {
@@ -25,12 +25,12 @@ export interface WakeResult {
 
 /**
  * Checks the wait list of a key now, as processes do when a key is due.
- * @throws {LockUnavailableError} when no quorum answers.
+ * @throws {LockUnavailableError} when no quorum answers, or can vote.
  */
 export async function wakeKey({ context, waitLists }: Engine, key: string): Promise<WakeResult> {
   for (;;) {
-    // Throws when too few masters answer. It also names the holder, which the check does not.
-    const { holder, limit, slots = [] } = await inspectKey(context, key);
+    // Throws when too few masters answer or can vote. It also names the holder, which the check does not.
+    const { holder, limit, slots = [] } = await inspectToAct(context, key);
     const taken = new Set(slots.flatMap(({ slot, locked }) => (locked ? slot : [])));
     // Of a key with a limit, a slot that is free.
     const free = slotNames(key, limit).find((_, slot) => !taken.has(slot)) ?? key;

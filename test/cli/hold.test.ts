@@ -116,6 +116,10 @@ describe("hold", () => {
     expect(inVain.notes).toMatch(
       /^account is held by an import; the hold begins when it is released\naccount is not on hold: /,
     );
+    const asJson = await askToHold(...FOR_LONG, "--timeout", "500", "--json");
+    expect(JSON.parse(asJson.out)).toMatchObject({
+      error: { exitCode: 1, code: "ERR_REDLOCK_CONFLICT" },
+    });
     const starting = startHold(...FOR_LONG);
     await expect
       .poll(async () => (await redlock.inspect("account")).waiting, { timeout: 15_000 })

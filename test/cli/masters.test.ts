@@ -340,6 +340,29 @@ describe("inspect", () => {
     expect(listed.notes).toMatch(/\nWait [\d.]+ s; no action is needed/);
   });
 
+  it.each([
+    ["cancel", ["cancel", "account:99"]],
+    ["wake", ["wake", "account:99"]],
+    ["release", ["release", "account:99"]],
+    ["release --force", ["release", "account:99", "--force", "--reason", "a test"]],
+  ])("does not call a key free whose holder may be forgotten: %s", async (_, words) => {
+    await lose(0);
+    await nodes.kill(1);
+    const [asJson, asText] = await Promise.all([ask(...words, "--json"), ask(...words)]);
+    expect(asText).toMatchObject({ code: 3, out: "" });
+    expect(asText.notes).toMatch(/^NO QUORUM: too few masters can vote, 2 of 3 are needed/);
+    expect(asText.notes).toMatch(
+      new RegExp(`${nameOf(0)}  quarantined \\(new, or lost its memory`),
+    );
+    expect(asJson.code).toBe(3);
+    expect(JSON.parse(asJson.out)).toMatchObject({
+      error: {
+        code: "ERR_REDLOCK_UNAVAILABLE",
+        masters: [{ answers: true }, { answers: false }, { answers: true, cause: null }],
+      },
+    });
+  });
+
   it("tells unused masters from masters that lost their memory", async () => {
     const { code, out } = await ask("inspect", "a");
     expect(code).toBe(0);

@@ -136,6 +136,11 @@ describe.concurrent("the command line", () => {
       "bullmq-redlock ls --help",
     ],
     [
+      ["cancel", "k", "--timeout", "-5"],
+      "--timeout takes a value; give one that begins with a dash as in --timeout=-5",
+      "bullmq-redlock cancel --help",
+    ],
+    [
       ["ls", "--node", "redis://a", "--node", "redis://a:6379/3"],
       "--node 2: found a:6379, the same server as --node 1, expected",
       "bullmq-redlock ls --help",
@@ -161,6 +166,12 @@ describe.concurrent("the command line", () => {
     expect(notes).toContain(`error: ${message}`);
     expect(notes).toMatch(new RegExp(`\nSee: ${help}\n$`));
     expect(notes).not.toContain(SECRET);
+  });
+
+  it("names the variable that has a wrong URL, not an option", async () => {
+    const { code, notes } = await cli(["ls"], { BULLMQ_REDLOCK_NODES: "redis://a,b" });
+    expect(code).toBe(2);
+    expect(notes).toContain("error: BULLMQ_REDLOCK_NODES, URL 2: found text that is not a URL");
   });
 
   it("tells programs of a mistake, too", async () => {
@@ -343,6 +354,7 @@ ${file}: 2 problems
     expect(code).toBe(0);
     expect(out).toContain(`\nThe job locks by rules[0] (${file}:3):\n  account:42\n\nwith\n`);
     expect(out).toMatch(/\n  ttl +15 s\n/);
+    expect(out).toMatch(/\n  limit +1\n/);
     expect(out).toMatch(/\n  maxWait +5 min\n/);
     const json = await cliProcess([...args, "--json"], { env: ENV, input });
     expect(JSON.parse(json.out)).toMatchObject({

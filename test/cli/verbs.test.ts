@@ -120,6 +120,8 @@ describe("cancel", () => {
     expect(stopped).toEqual([1]);
     const none = await ask("cancel", "account", "--slot", "1");
     expect({ ...none, notes: "" }).toMatchObject({ code: 0, out: "No client holds slot 1.\n" });
+    const told = await ask("cancel", "account", "--slot", "1", "--json");
+    expect(JSON.parse(told.out)).toMatchObject({ holders: [], asked: false, stopped: true });
     const others = await ask("cancel", "account");
     expect(others.out).toMatch(/^(job bull:invoices:\d+ has stopped\n){2}/);
     expect(others.code).toBe(0);

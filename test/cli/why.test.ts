@@ -142,6 +142,20 @@ describe("why", () => {
     expect(outs[3]!.out).toContain("The queue is PAUSED");
   });
 
+  it("asks for queue and prefix when a prefix with a colon makes a name ambiguous", async () => {
+    const other = new Queue("invoices", {
+      connection: { url: queueNodes.urls[0]! },
+      prefix: "app:prod",
+    });
+    onTestFinished(async () => await other.close());
+    const { id } = await other.add("a", { account: 42 });
+    const { code, notes } = await ask(`app:prod:invoices:${id}`);
+    expect(code).toBe(2);
+    expect(notes).toContain("for a prefix with a colon, give --queue and --queue-prefix");
+    const told = await ask(id!, "--queue", "invoices", "--queue-prefix", "app:prod");
+    expect(told.out).toMatch(/waits for a worker/);
+  });
+
   it("ends with 1 for a job or a queue that is not there, and writes nothing", async () => {
     await queue.waitUntilReady();
     await queue.add("a", {});
