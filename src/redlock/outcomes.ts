@@ -59,7 +59,7 @@ export function conflictOf(
   };
 }
 
-/** Emits `conflict`, where it is heard. */
+/** Emits `conflict`, if it has a listener. */
 export function emitConflict(
   events: SafeEmitter,
   conflict: LockConflict,
