@@ -103,6 +103,10 @@ export class Master implements NodePort {
     return this.#connection.client !== undefined && (this.#upSince ?? -Infinity) >= since;
   }
 
+  get silence(): string | undefined {
+    return this.#connection.silence;
+  }
+
   uptime(): number {
     const { startedAt } = this.#server;
     return startedAt === undefined ? 0 : this.#options.clock.now() - startedAt;

@@ -33,6 +33,8 @@ export interface NodePort {
    * be asked again: a new connection was made since, or a suspect one has answered. Waits while that is undecided.
    */
   recovers(since: number): Promise<boolean>;
+  /** Why the master is taken to be silent: an answer is overdue, and none has come since. `undefined` else. */
+  readonly silence?: string | undefined;
   /** Milliseconds for which the server has been running, by its own account; 0 when unknown. */
   uptime(): number;
   /** Calls `listener` with each message on the channel until the returned function is called. Best effort. */

@@ -61,6 +61,11 @@ export class PersistentConnection<T> {
     return this.#current?.client;
   }
 
+  /** Why the current connection is suspect. */
+  get silence(): string | undefined {
+    return this.#suspicion?.cause;
+  }
+
   /** Since when the current connection is suspect. */
   get suspectSince(): number | undefined {
     return this.#suspicion?.since;

@@ -185,7 +185,12 @@ export class Engine {
   status(): RedlockStatus {
     const { masters, guards } = this.context;
     const nodes = masters.names.map((name, node) =>
-      this.#nodeStates.describe(node, name, guards.quarantineOf(node)),
+      this.#nodeStates.describe(
+        node,
+        name,
+        guards.quarantineOf(node),
+        masters.ports[node]?.silence,
+      ),
     );
     // A master that was not asked yet may vote.
     const mayVote = nodes.filter(({ state, votes }) => state === "unknown" || votes).length;
@@ -193,7 +198,8 @@ export class Engine {
       ok: this.#closed === undefined && mayVote >= masters.quorum,
       quorum: masters.quorum,
       voting: nodes.filter(({ votes }) => votes).length,
-      held: this.#held.size,
+      // A lost lock stays there until it is released.
+      held: [...this.#held].filter(({ held }) => held).length,
       parked: this.parkedJobs.count,
       nodes,
     };

@@ -121,8 +121,16 @@ export class Metrics {
       record();
     };
     const events = this.#events;
+    /** Locks that are lost, and not released yet. */
+    const lost = new Set<number>();
     events.on("acquired", ({ queue }) => add(queue, 1));
-    events.on("released", ({ queue }) => add(queue, -1));
+    events.on("lost", ({ fencingToken, queue }) => {
+      lost.add(fencingToken);
+      add(queue, -1);
+    });
+    events.on("released", ({ fencingToken, queue }) => {
+      if (!lost.delete(fencingToken)) add(queue, -1);
+    });
     events.on("parked", record);
     events.on("woken", record);
     events.on("node:up", record);

@@ -52,11 +52,20 @@ export class NodeStates {
     this.#duplicates.set(node, `the same server as ${of}`);
   }
 
-  /** Describes a master that gives no vote for `quarantine` ms; `undefined` while that time is unknown. */
-  describe(node: number, name: string, quarantine: number | undefined): NodeStatus {
+  /**
+   * Describes a master that gives no vote for `quarantine` ms; `undefined` while that time is unknown.
+   * @param silence why its connection is suspect, if it is.
+   */
+  describe(
+    node: number,
+    name: string,
+    quarantine: number | undefined,
+    silence: string | undefined,
+  ): NodeStatus {
     const { state, cause } = this.#nodes[node] ?? { state: "unknown", cause: undefined };
     const why =
       cause ??
+      silence ??
       this.#duplicates.get(node) ??
       (quarantine === 0 ? undefined : "new, or may have forgotten locks");
     return {

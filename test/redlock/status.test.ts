@@ -1,0 +1,35 @@
+import { expect, it } from "vitest";
+import { Redlock } from "../../src/index.ts";
+import { useRedisNodes } from "../support/redis.ts";
+
+const nodes = useRedisNodes(3);
+
+it("reports an outage of masters that hang as soon as an answer is overdue", async () => {
+  await using redlock = new Redlock({ ...nodes.redlockOptions, nodeTimeout: 500 });
+  await (await redlock.acquire("a")).release();
+  nodes.pause(0);
+  nodes.pause(1);
+  await expect(redlock.acquire("a")).rejects.toMatchObject({ code: "ERR_REDLOCK_UNAVAILABLE" });
+  expect(redlock.status()).toMatchObject({
+    ok: false,
+    voting: 1,
+    nodes: [
+      { votes: false, cause: "no answer within 500 ms" },
+      { votes: false, cause: "no answer within 500 ms" },
+      { votes: true, cause: undefined },
+    ],
+  });
+  nodes.resume(0);
+  nodes.resume(1);
+  await expect.poll(() => redlock.status().ok).toBe(true);
+});
+
+it("counts a lost lock as held no longer, though it was not released", async () => {
+  await using redlock = new Redlock(nodes.redlockOptions);
+  const lock = await redlock.acquire("a");
+  expect(redlock.status().held).toBe(1);
+  await redlock.forceRelease("a", { reason: "a test" });
+  await expect(lock.extend()).rejects.toMatchObject({ code: "ERR_REDLOCK_LOST" });
+  expect(redlock.status().held).toBe(0);
+  expect(await lock.release()).toBe("expired");
+});
