@@ -33,7 +33,18 @@ interface AdaptedClient {
 
 /** The client of ioredis itself, which BullMQ 5 gives. */
 type PlainClient = Pick<AdaptedClient, "defineCommand"> &
-  Record<string, (key: string, argument: string) => Promise<unknown>>;
+  Record<string, (...args: readonly string[]) => Promise<unknown>>;
+
+/** A script for the Redis of a queue. */
+interface QueueScript {
+  readonly name: string;
+  readonly lua: string;
+  /** @defaultValue 1 */
+  readonly keys?: number;
+}
+
+/** The scripts that each client knows: ioredis sends the text of a script again when it is defined again. */
+const defined = new WeakMap<object, Set<string>>();
 
 /** The options of a worker that matter to a lock. */
 export interface JobWorkerOptions {
@@ -145,21 +156,30 @@ export function isGone(error: unknown): boolean {
   return error instanceof Error && "code" in error && GONE.has(error.code);
 }
 
-/** Runs a script with one key and one argument in the Redis of a worker's queue. @throws what the connection throws. */
+/**
+ * Runs a script in the Redis of a worker's queue.
+ * @param onSent runs when the request is sent.
+ * @throws what the connection throws.
+ */
 export async function runScript(
   worker: JobWorker,
-  { name, lua }: { readonly name: string; readonly lua: string },
-  key: string,
-  argument: string,
+  { name, lua, keys: numberOfKeys = 1 }: QueueScript,
+  keys: readonly string[],
+  args: readonly string[],
+  onSent?: () => void,
 ): Promise<unknown> {
-  const client: unknown = await (worker.backend ?? worker).client;
-  const plain = client as PlainClient;
-  plain.defineCommand(name, { numberOfKeys: 1, lua });
-  const adapted = client as AdaptedClient;
-  if (typeof adapted.runCommand === "function") {
-    return await adapted.runCommand(name, [key, argument]);
+  const client = (await (worker.backend ?? worker).client) as unknown as PlainClient &
+    AdaptedClient;
+  const known = defined.get(client) ?? new Set();
+  if (!known.has(name)) {
+    client.defineCommand(name, { numberOfKeys, lua });
+    defined.set(client, known.add(name));
   }
-  return await plain[name]?.(key, argument);
+  const isAdapted = typeof client.runCommand === "function";
+  const all = [...keys, ...args];
+  const reply = isAdapted ? client.runCommand(name, all) : client[name]?.(...all);
+  onSent?.();
+  return await reply;
 }
 
 function storeOf(job: Job): JobStore | undefined {
