@@ -88,6 +88,16 @@ it("wakes no job while the key is kept for a retry, or stays taken", async () =>
   }
 });
 
+it("wakes a job again that its worker had not moved yet, long before its reservation expires", async () => {
+  const { clock, jobs, lock } = await start(1, 2, 3);
+  jobs.states.push("parking", "parking");
+  await clock.until(lock.release());
+  await clock.until(lock.handedOver ?? Promise.reject(new Error("nothing was handed over")));
+  expect(jobs.asked).toEqual(["wake 1", "wake 2"]);
+  await clock.pass(20);
+  expect(jobs.asked).toEqual(["wake 1", "wake 2", "wake 2", "wake 2"]);
+});
+
 it("tries again after 1 and 4 ms when a woken job comes before the release", async () => {
   const { clock, redlock, lock } = await start(1, 2);
   const late = engineOf(redlock).acquire("k", {}, true, { waiter: waiterOf(2), listed: true });
