@@ -9,7 +9,7 @@ import {
   type StoredWaiter,
 } from "../waiters/waiter.ts";
 import type { Engine } from "../redlock/engine.ts";
-import { isGone, type JobClass, jobClassOf, type JobWorker } from "./bullmq-job.ts";
+import { isGone, type JobClass, jobClassOf, type JobWorker, sendTogether } from "./bullmq-job.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { runWake } from "./wake-script.ts";
 
@@ -39,6 +39,7 @@ export class BullmqAdapter implements QueueAdapter {
 
   async wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
     try {
+      void sendTogether(this.#worker);
       const reply = await runWake(this.#worker, waiter, onSent);
       if (reply === "woken") return this.#woken(waiter);
       const job = await this.#find(waiter);

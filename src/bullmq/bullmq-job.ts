@@ -1,3 +1,4 @@
+import { Writable } from "node:stream";
 import type { Job } from "bullmq";
 
 /** BullMQ's own default for `lockDuration`, in ms. */
@@ -154,6 +155,18 @@ const GONE = new Set<unknown>([-1, -2, -3, -6]);
 /** Whether a failure of BullMQ means that this activation can no longer move the job. */
 export function isGone(error: unknown): boolean {
   return error instanceof Error && "code" in error && GONE.has(error.code);
+}
+
+/**
+ * Sends what this step of the program writes to a queue's Redis together: each write of its own wakes that server, and its answer
+ * this process.
+ */
+export async function sendTogether(worker: JobWorker): Promise<void> {
+  const client = (await (worker.backend ?? worker).client) as { stream?: unknown } | undefined;
+  const stream = client?.stream;
+  if (!(stream instanceof Writable)) return;
+  stream.cork();
+  queueMicrotask(() => process.nextTick(() => stream.uncork()));
 }
 
 /**
