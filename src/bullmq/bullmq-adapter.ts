@@ -1,5 +1,4 @@
 import type { Job } from "bullmq";
-import { nameOf } from "../job-names.ts";
 import type { JobState, QueueAdapter } from "../waiters/queue-adapter.ts";
 import {
   isAbsentee,
@@ -10,11 +9,9 @@ import {
   type StoredWaiter,
 } from "../waiters/waiter.ts";
 import type { Engine } from "../redlock/engine.ts";
-import { isGone, type JobClass, jobClassOf, type JobWorker } from "./bullmq-job.ts";
+import { isGone, type JobClass, jobClassOf, type JobWorker, sendTogether } from "./bullmq-job.ts";
 import { waiterOf } from "./job-waiter.ts";
-
-/** For how many milliseconds a fetched job is taken to be unchanged: as long as jobs run to which a round trip matters. */
-const FRESH = 250;
+import { runWake } from "./wake-script.ts";
 
 /** The state of a job that is not in the delayed set, by BullMQ's state. */
 const STATES: Readonly<Record<string, JobState>> = {
@@ -24,57 +21,43 @@ const STATES: Readonly<Record<string, JobState>> = {
   "waiting-children": "active",
 };
 
-/** A job that is likely to be woken in a moment. */
-interface Expected {
-  readonly at: number;
-  readonly job: Promise<Job | undefined>;
-  /** The same, once it is there. */
-  found?: Job | undefined;
-}
-
 /** Wakes the parked jobs of one queue through one of its workers. */
 export class BullmqAdapter implements QueueAdapter {
   readonly #name: string;
   readonly #worker: JobWorker;
+  readonly #queue: string;
   readonly #jobs: JobClass;
   readonly #engine: Engine;
-  readonly #expected = new Map<string, Expected>();
 
   constructor(name: string, worker: JobWorker, job: Job, engine: Engine) {
     this.#name = name;
     this.#worker = worker;
+    this.#queue = job.queueName;
     this.#jobs = jobClassOf(job);
     this.#engine = engine;
   }
 
-  prefetch(waiter: StoredWaiter): void {
-    const at = this.#engine.clock.now();
-    for (const [position, expected] of this.#expected) {
-      if (expected.at > at - FRESH) break;
-      this.#expected.delete(position);
-    }
-    const job = this.#find(waiter);
-    const expected: Expected = { at, job };
-    this.#expected.set(waiter.position, expected);
-    // The call that uses it handles the failure.
-    job.then((found) => (expected.found = found)).catch(() => undefined);
-  }
-
-  wakeNow(waiter: StoredWaiter): Promise<JobState> | undefined {
-    const expected = this.#expected.get(waiter.position);
-    const job = expected?.found;
-    if (expected === undefined || job === undefined || !mayWake(job, waiter)) return undefined;
-    if (this.#engine.clock.now() - expected.at >= FRESH) return undefined;
-    this.#expected.delete(waiter.position);
-    return this.#promote(job, waiter).catch(() => "unknown");
-  }
-
   async wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
     try {
-      const job = await this.#findExpected(waiter);
+      void sendTogether(this.#worker);
+      const reply = await runWake(this.#worker, waiter, onSent);
+      if (reply === "woken") return this.#woken(waiter);
+      const job = await this.#find(waiter);
       if (job === undefined) return "gone";
-      if (!mayWake(job, waiter)) return jobStateOf(await job.getState());
-      return await this.#promote(job, waiter, onSent);
+      const isCandidate = mayWake(job, waiter);
+      if (reply === "special" && isCandidate) {
+        // Sent together: `promote` alone puts the job behind all waiting jobs of its queue.
+        const [promoted] = await Promise.allSettled([
+          job.promote(),
+          job.changePriority({ priority: job.priority, lifo: true }),
+        ]);
+        if (promoted.status === "fulfilled") return this.#woken(waiter);
+        if (!isGone(promoted.reason)) return "unknown";
+      }
+      const state = await job.getState();
+      // Its worker had not moved it yet; it may have done so since.
+      const isMoving = state === "active" || state === "delayed";
+      return isCandidate && isMoving && isAheadOfMove(waiter) ? "parking" : jobStateOf(state);
     } catch {
       // The queue does not answer: the reservation expires, and passes to the next waiter.
       return "unknown";
@@ -96,32 +79,12 @@ export class BullmqAdapter implements QueueAdapter {
     }
   }
 
-  async #promote(job: Job, waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
-    // Sent together: `promote` alone puts the job behind all waiting jobs of its queue. The priority is the present one.
-    const sending = Promise.allSettled([
-      job.promote(),
-      job.changePriority({ priority: job.priority, lifo: true }),
-    ]);
-    onSent?.();
-    const [promoted] = await sending;
-    if (promoted.status === "fulfilled") {
-      const name = nameOf(job);
-      this.#engine.parkedJobs.delete(name);
-      this.#engine.events.emit("woken", { job: name, queue: job.queueName });
-      return "woken";
-    }
-    if (!isGone(promoted.reason)) return "unknown";
-    const state = jobStateOf(await job.getState());
-    return state === "active" && isAheadOfMove(waiter) ? "parking" : state;
-  }
-
-  async #findExpected(waiter: StoredWaiter): Promise<Job | undefined> {
-    const expected = this.#expected.get(waiter.position);
-    this.#expected.delete(waiter.position);
-    const isFresh = expected !== undefined && this.#engine.clock.now() - expected.at < FRESH;
-    const job = isFresh ? await expected.job.catch(() => undefined) : undefined;
-    // It may have been parked again since it was fetched.
-    return job !== undefined && isRun(job, waiter) ? job : await this.#find(waiter);
+  #woken({ position }: StoredWaiter): JobState {
+    const id = parsePosition(position)?.id ?? "";
+    const job = `${this.#worker.qualifiedName ?? ""}:${id}`;
+    this.#engine.parkedJobs.delete(job);
+    this.#engine.events.emit("woken", { job, queue: this.#queue });
+    return "woken";
   }
 
   /** Finds the job at a position; a later job with the same id has another position. */

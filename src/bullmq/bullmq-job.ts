@@ -1,3 +1,4 @@
+import { Writable } from "node:stream";
 import type { Job } from "bullmq";
 
 /** BullMQ's own default for `lockDuration`, in ms. */
@@ -33,7 +34,18 @@ interface AdaptedClient {
 
 /** The client of ioredis itself, which BullMQ 5 gives. */
 type PlainClient = Pick<AdaptedClient, "defineCommand"> &
-  Record<string, (key: string, argument: string) => Promise<unknown>>;
+  Record<string, (...args: readonly string[]) => Promise<unknown>>;
+
+/** A script for the Redis of a queue. */
+interface QueueScript {
+  readonly name: string;
+  readonly lua: string;
+  /** @defaultValue 1 */
+  readonly keys?: number;
+}
+
+/** The scripts that each client knows: ioredis sends the text of a script again when it is defined again. */
+const defined = new WeakMap<object, Set<string>>();
 
 /** The options of a worker that matter to a lock. */
 export interface JobWorkerOptions {
@@ -145,21 +157,42 @@ export function isGone(error: unknown): boolean {
   return error instanceof Error && "code" in error && GONE.has(error.code);
 }
 
-/** Runs a script with one key and one argument in the Redis of a worker's queue. @throws what the connection throws. */
+/**
+ * Sends what this step of the program writes to a queue's Redis together: each write of its own wakes that server, and its answer
+ * this process.
+ */
+export async function sendTogether(worker: JobWorker): Promise<void> {
+  const client = (await (worker.backend ?? worker).client) as { stream?: unknown } | undefined;
+  const stream = client?.stream;
+  if (!(stream instanceof Writable)) return;
+  stream.cork();
+  queueMicrotask(() => process.nextTick(() => stream.uncork()));
+}
+
+/**
+ * Runs a script in the Redis of a worker's queue.
+ * @param onSent runs when the request is sent.
+ * @throws what the connection throws.
+ */
 export async function runScript(
   worker: JobWorker,
-  { name, lua }: { readonly name: string; readonly lua: string },
-  key: string,
-  argument: string,
+  { name, lua, keys: numberOfKeys = 1 }: QueueScript,
+  keys: readonly string[],
+  args: readonly string[],
+  onSent?: () => void,
 ): Promise<unknown> {
-  const client: unknown = await (worker.backend ?? worker).client;
-  const plain = client as PlainClient;
-  plain.defineCommand(name, { numberOfKeys: 1, lua });
-  const adapted = client as AdaptedClient;
-  if (typeof adapted.runCommand === "function") {
-    return await adapted.runCommand(name, [key, argument]);
+  const client = (await (worker.backend ?? worker).client) as unknown as PlainClient &
+    AdaptedClient;
+  const known = defined.get(client) ?? new Set();
+  if (!known.has(name)) {
+    client.defineCommand(name, { numberOfKeys, lua });
+    defined.set(client, known.add(name));
   }
-  return await plain[name]?.(key, argument);
+  const isAdapted = typeof client.runCommand === "function";
+  const all = [...keys, ...args];
+  const reply = isAdapted ? client.runCommand(name, all) : client[name]?.(...all);
+  onSent?.();
+  return await reply;
 }
 
 function storeOf(job: Job): JobStore | undefined {

@@ -69,7 +69,7 @@ export async function inspectJob(redlock: Redlock, job: Job): Promise<JobInspect
   const score =
     delayedKey === undefined
       ? undefined
-      : await runScript(queue, SCORE_SCRIPT, delayedKey, job.id ?? "");
+      : await runScript(queue, SCORE_SCRIPT, [delayedKey], [job.id ?? ""]);
   return {
     job: nameOf(job),
     state,

@@ -87,7 +87,12 @@ export async function predecessorsOf(
 }
 
 async function readActive(worker: JobWorker): Promise<Set<string>> {
-  const reply = await runScript(worker, SCRIPT, worker.toKey?.("active") ?? "", String(MOST - 1));
+  const reply = await runScript(
+    worker,
+    SCRIPT,
+    [worker.toKey?.("active") ?? ""],
+    [String(MOST - 1)],
+  );
   return new Set(Array.isArray(reply) ? reply.map(String) : []);
 }
 

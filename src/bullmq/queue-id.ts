@@ -31,7 +31,12 @@ export function canWake(worker: JobWorker): boolean {
  */
 export async function makeQueueId(worker: JobWorker): Promise<string> {
   const key = worker.toKey?.("redlock:id") ?? "";
-  const id = await runScript(worker, MAKE_SCRIPT, key, randomBytes(ID_BYTES).toString("base64url"));
+  const id = await runScript(
+    worker,
+    MAKE_SCRIPT,
+    [key],
+    [randomBytes(ID_BYTES).toString("base64url")],
+  );
   if (typeof id !== "string" || id === "") throw new Error(`${key} is not an id of a queue`);
   return `${id} ${worker.qualifiedName ?? ""}`;
 }
@@ -39,6 +44,6 @@ export async function makeQueueId(worker: JobWorker): Promise<string> {
 /** As {@link makeQueueId}, and writes none: `undefined` when no worker with locks has taken up a job of the queue. */
 export async function readQueueId(queue: JobWorker): Promise<string | undefined> {
   if (!canWake(queue)) return undefined;
-  const id = await runScript(queue, READ_SCRIPT, queue.toKey?.("redlock:id") ?? "", "");
+  const id = await runScript(queue, READ_SCRIPT, [queue.toKey?.("redlock:id") ?? ""], []);
   return typeof id === "string" && id !== "" ? `${id} ${queue.qualifiedName ?? ""}` : undefined;
 }

@@ -7,7 +7,7 @@ import { nameOf } from "../job-names.ts";
 import { describeHolder } from "../sentences.ts";
 import type { Waiter } from "../waiters/waiter.ts";
 import type { Activation } from "./activation.ts";
-import { keepsFields } from "./bullmq-job.ts";
+import { keepsFields, sendTogether, workerOf } from "./bullmq-job.ts";
 import { unrecoverableError } from "./control-errors.ts";
 import { isSameJob } from "./holder.ts";
 import { alarm, backoff, readWait, timesDelayed, waitFields } from "./job-wait.ts";
@@ -61,6 +61,7 @@ export async function parkOrDelay(
   const fields = keepsFields(job) ? waitFields(job, since, keys) : undefined;
   // A job that is delayed a thousand times gets eleven lines in its log.
   const isMilestone = (times & (times - 1)) === 0;
+  if (isMilestone) void sendTogether(workerOf(job));
   const logged = isMilestone
     ? activation.log(`${cause.message}; ${isParked ? "parked" : `retry in ${ms} ms`}`)
     : undefined;

@@ -22,13 +22,6 @@ export interface QueueAdapter {
    * @param onSent runs when the request is sent: every later request to the queue finds the job there.
    */
   wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState>;
-  /** Fetches what is needed to wake a waiter, which is likely in a moment. Must not throw. */
-  prefetch(waiter: StoredWaiter): void;
-  /**
-   * Wakes a waiter in this very tick, if what is needed for that has just been fetched. Must not throw.
-   * @returns as {@link wake}; `undefined` when nothing was sent.
-   */
-  wakeNow(waiter: StoredWaiter): Promise<JobState> | undefined;
   /** Reads the state of a job. Must not throw. */
   stateOf(waiter: StoredWaiter): Promise<JobState>;
 }

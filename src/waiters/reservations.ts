@@ -11,6 +11,9 @@ import { isArriving, isRetry, limitOf, queueIdIn } from "./waiter.ts";
 /** Milliseconds between two checks while a live waiter of this process waits, or while masters are silent. */
 export const CHECK_INTERVAL = 1_000;
 
+/** For how many milliseconds a waiter is taken to be the next one: as long as jobs run to which a round trip matters. */
+const FRESH = 250;
+
 /** A record that no waiter has: takes the reservation from a position that is in no wait list, and nothing else. */
 const IN_NO_LIST = "?";
 
@@ -31,6 +34,7 @@ export class Reservations {
   readonly #unresponsive: UnresponsiveQueues;
   /** The waiter after the last one that got the reservation. */
   #next: StoredWaiter | undefined;
+  #nextAt = -Infinity;
   /** The waiter that was woken together with the release, before the masters have named it. */
   #wokenEarly:
     | { readonly waiter: StoredWaiter; readonly at: number; readonly state: Promise<JobState> }
@@ -66,10 +70,12 @@ export class Reservations {
       wake();
       return false;
     }
-    const state = this.#wakeups.wakeNow(next);
-    if (state === undefined) this.#wakeups.prefetch(next);
-    else this.#wokenEarly = { waiter: next, at: this.#now(), state };
-    return state !== undefined;
+    // With a limit, holders in other processes hand over to the same waiters: the next one is not known.
+    if (limitOf(next) > 1 || this.#now() - this.#nextAt >= FRESH) return false;
+    const state = this.#wakeups.wakeEarly(next);
+    if (state === undefined) return false;
+    this.#wokenEarly = { waiter: next, at: this.#now(), state };
+    return true;
   }
 
   /** Keeps the free key for `life` ms for a waiter that is not to be woken yet. */
@@ -95,8 +101,7 @@ export class Reservations {
     tally.chosen = head;
     const [second] = next;
     this.#next = second;
-    // With a limit, holders in other processes hand over to the same waiters: the next one is not known.
-    if (second !== undefined && limitOf(second) === 1) this.#wakeups.prefetch(second);
+    this.#nextAt = this.#now();
     this.#unresponsive.named(queueIdIn(head.position), tally.askedAt);
     if (this.#wakeups.hasExpired(head)) {
       const state = await this.#wakeups.stateAfterExpiry(head);

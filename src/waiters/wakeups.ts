@@ -73,16 +73,10 @@ export class Wakeups {
     return this.#adapterOf(waiter) !== undefined;
   }
 
-  /** Prepares the wake-up of a waiter that is likely to be woken in a moment. */
-  prefetch(waiter: StoredWaiter): void {
-    if (parseWaiterRecord(waiter.record)?.state === "parked") {
-      this.#adapterOf(waiter)?.prefetch(waiter);
-    }
-  }
-
-  /** Wakes a parked waiter in this very tick, before its key is free; `undefined` when that cannot be done. */
-  wakeNow(waiter: StoredWaiter): Promise<JobState> | undefined {
-    const waking = this.#adapterOf(waiter)?.wakeNow(waiter);
+  /** Wakes a parked waiter before its key is free; `undefined` when it is not parked, or in another queue. */
+  wakeEarly(waiter: StoredWaiter): Promise<JobState> | undefined {
+    if (parseWaiterRecord(waiter.record)?.state !== "parked") return undefined;
+    const waking = this.#adapterOf(waiter)?.wake(waiter);
     return waking && this.#untilParked(waiter, waking);
   }
 

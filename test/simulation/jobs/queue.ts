@@ -163,6 +163,11 @@ export class JobQueue {
     this.#enqueue(job, false);
   }
 
+  /** As the library promotes a job, to the front. */
+  wakeFirst(job: StoredJob): void {
+    this.#enqueue(job, true);
+  }
+
   /** Promotes all delayed jobs, as people do. */
   promoteAll(): void {
     for (const job of this.jobs.values()) if (job.state === "delayed") this.#enqueue(job, false);

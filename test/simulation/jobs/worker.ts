@@ -157,12 +157,12 @@ class SimulatedStore {
   readonly client = Promise.resolve({
     defineCommand: () => {},
     // Not the id that the library draws: lines are sorted by it, and the same seed would be another run each time.
-    runCommand: (name: string): Promise<string | string[]> =>
-      this.#worker.ask((queue) =>
-        name === "bullmqRedlockActive"
-          ? queue.active
-          : (queue.id ??= `id-${queue.server}-${queue.name}`),
-      ),
+    runCommand: (name: string, args: readonly string[]): Promise<string | string[]> =>
+      this.#worker.ask((queue) => {
+        if (name === "bullmqRedlockActive") return queue.active;
+        if (name === "bullmqRedlockWake") return wake(queue, args.slice(8));
+        return (queue.id ??= `id-${queue.server}-${queue.name}`);
+      }),
   });
   readonly #worker: SimulatedWorker;
 
@@ -251,6 +251,19 @@ export class SimulatedJob {
   log(): Promise<number> {
     return this.queue.ask(() => 1);
   }
+}
+
+/** The twin of `bullmq/wake-script.ts`. */
+function wake(queue: JobQueue, [id = "", since, run, isAhead]: readonly string[]): string {
+  const job = queue.jobs.get(id);
+  if (job === undefined || Math.floor(job.timestamp) !== Number(since)) return "gone";
+  const { attemptsStarted, attemptsMade, stalledCounter } = job;
+  const isUnderWay = attemptsStarted - attemptsMade - stalledCounter > 0;
+  if (attemptsStarted > Number(run) || (isAhead === "1" && !isUnderWay)) return "moved";
+  if (queue.paused) return "special";
+  if (job.state !== "delayed") return "moved";
+  queue.wakeFirst(job);
+  return "woken";
 }
 
 function outcomeOf<R>(

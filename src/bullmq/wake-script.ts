@@ -1,0 +1,57 @@
+import { isAheadOfMove, parsePosition, parseWaiterRecord } from "../waiters/waiter.ts";
+import type { StoredWaiter } from "../waiters/waiter.ts";
+import { type JobWorker, runScript } from "./bullmq-job.ts";
+
+/**
+ * - `woken`: the job was in the delayed set, and is the first of its queue now.
+ * - `gone`: there is no such job.
+ * - `moved`: it is not in the delayed set, or was taken up again since it was parked.
+ * - `special`: only BullMQ knows where the job belongs, since its queue is paused or it is in a group of BullMQ Pro.
+ */
+export type WakeReply = "woken" | "gone" | "moved" | "special";
+
+/**
+ * What `promote` and `changePriority` with `lifo` do together, for the job of a waiter alone, in one step. A job that has failed
+ * since, or a later one with the same id, is not promoted out of its own delay.
+ */
+const SCRIPT = {
+  name: "bullmqRedlockWake",
+  keys: 8,
+  lua: `
+local job = redis.call('HMGET', KEYS[1], 'timestamp', 'opts', 'ats', 'atm', 'stc', 'priority', 'gid')
+if not job[1] then return 'gone' end
+local delay = tonumber(cjson.decode(job[2] or '{}').delay) or 0
+if math.floor(tonumber(job[1]) + delay) ~= tonumber(ARGV[2]) then return 'gone' end
+local started = tonumber(job[3] or 0)
+local isUnderWay = started - tonumber(job[4] or 0) - tonumber(job[5] or 0) > 0
+if started > tonumber(ARGV[3]) or (ARGV[4] == '1' and not isUnderWay) then return 'moved' end
+local meta = redis.call('HMGET', KEYS[5], 'paused', 'concurrency')
+if meta[1] or job[7] then return 'special' end
+if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 'moved' end
+local priority = tonumber(job[6]) or 0
+if priority == 0 then redis.call('RPUSH', KEYS[3], ARGV[1])
+else redis.call('ZADD', KEYS[4], priority * 0x100000000, ARGV[1]) end
+local isMaxed = meta[2] and redis.call('LLEN', KEYS[6]) >= tonumber(meta[2])
+if not isMaxed then redis.call('ZADD', KEYS[7], 0, '0') end
+redis.call('XADD', KEYS[8], '*', 'event', 'waiting', 'jobId', ARGV[1], 'prev', 'delayed')
+redis.call('HSET', KEYS[1], 'delay', 0)
+return 'woken'`,
+};
+
+/**
+ * Wakes the job of a waiter.
+ * @param onSent runs when the request is sent.
+ * @throws what the connection of the queue throws.
+ */
+export async function runWake(
+  worker: JobWorker,
+  waiter: StoredWaiter,
+  onSent?: () => void,
+): Promise<WakeReply> {
+  const { since = 0, id = "" } = parsePosition(waiter.position) ?? {};
+  const run = parseWaiterRecord(waiter.record)?.run ?? -1;
+  const names = [id, "delayed", "wait", "prioritized", "meta", "active", "marker", "events"];
+  const keys = names.map((name) => worker.toKey?.(name) ?? "");
+  const args = [id, String(since), String(run), isAheadOfMove(waiter) ? "1" : ""];
+  return (await runScript(worker, SCRIPT, keys, args, onSent)) as WakeReply;
+}
