@@ -59,8 +59,9 @@ export function operator(reason: string | undefined): string {
   return `an operator on ${hostName()}${reason === undefined ? "" : `: ${reason}`}`;
 }
 
-/** Quotes a text for a shell if it needs quotes. Terminal control characters are replaced. */
+/** Quotes the last operand of a command for a shell, if it needs quotes. Terminal control characters are replaced. */
 export function shellWord(text: string): string {
+  if (text.startsWith("-")) return `-- ${shellQuoted(printable(text))}`;
   return /^[\w:.,@%+/][\w:.,@%+/-]*$/.test(text) ? text : shellQuoted(printable(text));
 }
 

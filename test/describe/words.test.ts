@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { printable } from "../../src/printable.ts";
-import { count, duration, list, moment, ordinal } from "../../src/describe/words.ts";
+import { count, duration, list, moment, ordinal, shellWord } from "../../src/describe/words.ts";
 import { table, wrap } from "../../src/cli/screen.ts";
 
 describe("words for people", () => {
@@ -21,6 +21,15 @@ describe("words for people", () => {
     [273_600_000, "3 d 4 h"],
   ])("say %d ms as %s", (ms, words) => {
     expect(duration(ms)).toBe(words);
+  });
+
+  it("quote the last operand of a command", () => {
+    expect(["account:42", "a b", "it's", "-dash"].map(shellWord)).toEqual([
+      "account:42",
+      "'a b'",
+      String.raw`'it'\''s'`,
+      "-- '-dash'",
+    ]);
   });
 
   it("say at which position", () => {
