@@ -8,6 +8,7 @@ const LONGEST = [
   "simulation/simulation.test.ts",
   "e2e/killed-at-random.test.ts",
   "order/strict.test.ts",
+  "bullmq/crowded-key.test.ts",
   "simulation/protections.test.ts",
   "testing/debian-packages.test.ts",
   "e2e/processes.test.ts",

@@ -88,7 +88,7 @@ it("wakes no job while the key is kept for a retry, or stays taken", async () =>
   }
 });
 
-it("wakes a job again that its worker had not moved yet, long before its reservation expires", async () => {
+it("wakes a job again that was not moved yet, long before its reservation expires", async () => {
   const { clock, jobs, lock } = await start(1, 2, 3);
   jobs.states.push("parking", "parking");
   await clock.until(lock.release());

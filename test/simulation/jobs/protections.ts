@@ -60,7 +60,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "jobs whose process is gone sleep on a free key",
     scenario: named("deploys, long locks"),
     violation: "left waiting",
-    seed: 49,
+    seed: 58,
     mutation: { marker: "due keys are checked" },
   },
   {
@@ -68,7 +68,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "jobs sleep on a free key until a worker of their queue has run another job",
     scenario: named("deploys, nothing else to do"),
     violation: "left waiting",
-    seed: 16,
+    seed: 17,
     mutation: { marker: "a parked job wakes by itself", value: "3_600_000" },
   },
   {
@@ -84,7 +84,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "the reservation of a removed job keeps the key from all waiters",
     scenario: named("people meddle"),
     violation: "left waiting",
-    seed: 5,
+    seed: 6,
     mutation: { marker: "a removed job is a waiter that is gone" },
   },
   {
@@ -100,7 +100,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "jobs with several keys wait until reservations expire",
     scenario: named("several keys, promptly"),
     violation: "left waiting",
-    seed: 88,
+    seed: 104,
     mutation: {
       marker: "a job that was parked while its key was reserved is woken",
       value: "true",
@@ -170,7 +170,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "jobs with one key each go before it again and again",
     scenario: named("several keys among single ones"),
     violation: "starved",
-    seed: 0,
+    seed: 10,
     mutation: { marker: "a job with several keys reserves them after some tries", value: "false" },
   },
   {
@@ -178,7 +178,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a queue counts as unresponsive after a connection broke, and its job is skipped",
     scenario: named("connections to a quiet queue break"),
     violation: "left waiting",
-    seed: 3,
+    seed: 20,
     mutation: { marker: "a lost wake-up is repeated", value: "false" },
   },
 ];
