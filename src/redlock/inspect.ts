@@ -140,9 +140,9 @@ export async function surveyKey(context: LockContext, key: string): Promise<KeyI
   };
 }
 
-/** The oldest first; a holder of unknown age may be the oldest. */
+/** The oldest first; a holder of unknown age may be the oldest. Of the same millisecond, the smaller token is older. */
 function byAge(a: Holder, b: Holder): number {
-  return (a.since ?? 0) - (b.since ?? 0);
+  return (a.since ?? 0) - (b.since ?? 0) || (a.fencingToken ?? 0) - (b.fencingToken ?? 0);
 }
 
 /** Describes an entry of a wait list. */

@@ -17,6 +17,25 @@ function client(): Redlock {
 
 type Data<E extends keyof RedlockEvents> = RedlockEvents[E][0];
 
+describe("the oldest holder", () => {
+  it("is the one with the smallest token when several have the same age", async () => {
+    const { clock, redlock } = simulate(3);
+    let twins = 0;
+    for (const key of Array.from({ length: 20 }, (_, index) => `k${index}`)) {
+      const acquiring = Array.from({ length: 3 }, () => redlock.acquire(key, { limit: 3 }));
+      await clock.until(Promise.all(acquiring));
+      const { holders } = await clock.until(redlock.inspect(key));
+      for (const [index, { since, fencingToken }] of holders.slice(1).entries()) {
+        if (holders[index]!.since !== since) continue;
+        twins += 1;
+        expect(fencingToken).toBeGreaterThan(holders[index]!.fencingToken!);
+      }
+    }
+    expect(twins).toBeGreaterThan(10);
+    await clock.until(redlock.close());
+  });
+});
+
 describe("events of a key with a limit", () => {
   it("name the slot that was acquired, extended, released and lost", async () => {
     const { clock, nodes, redlock } = simulate(3, { ttl: 2_000, nodeTimeout: 100 });
