@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
-import { votelessness } from "../redlock/inspect.ts";
+import { requireVotes } from "../redlock/inspect.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { readSlot } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
@@ -52,8 +52,7 @@ async function stillRunning(
   for (let running = [...holders]; ;) {
     if (!running.some(({ fencingToken }) => fencingToken !== undefined)) return running;
     const inspection = await redlock.inspect(key);
-    const unknown = votelessness(inspection, nodeTimeout);
-    if (unknown !== undefined) throw unknown;
+    requireVotes(inspection, nodeTimeout);
     const { holders: now } = inspection;
     running = running.filter((holder) => now.some((other) => isSame(holder, other)));
     if (running.length === 0 || performance.now() >= until) return running;

@@ -5,7 +5,7 @@ import { count, duration, operator } from "../describe/words.ts";
 import type { Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { isHold } from "../redlock/hold.ts";
-import { type KeyInspection, votelessness } from "../redlock/inspect.ts";
+import { type KeyInspection, requireVotes } from "../redlock/inspect.ts";
 import { nodesOf } from "../redlock/inspect-slots.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { readSlot } from "./arguments.ts";
@@ -36,8 +36,7 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
       slot === undefined
         ? (holders.find(isHold) ?? inspection.holder)
         : holders.find((each) => (each.slot ?? 0) === slot);
-    const unknown = votelessness(inspection, invocation.nodeTimeout);
-    if (unknown !== undefined) throw unknown;
+    requireVotes(inspection, invocation.nodeTimeout);
     const now = summarise(inspection, Date.now());
     const found = { holder, waiting, hold: isHold(holder), alive: undefined, removed: false };
     print(headline(now));

@@ -67,25 +67,22 @@ export async function inspectKey(context: LockContext, key: string): Promise<Key
  */
 export async function inspectToAct(context: LockContext, key: string): Promise<KeyInspection> {
   const inspection = await inspectKey(context, key);
-  const unknown = votelessness(inspection, context.nodeTimeout);
-  if (unknown !== undefined) throw unknown;
+  requireVotes(inspection, context.nodeTimeout);
   return inspection;
 }
 
-/** The error for a key without a holder that may have one all the same: no quorum can vote. */
-export function votelessness(
+/** Throws for a key without a holder that may have one all the same: no quorum can vote. @throws {LockUnavailableError} */
+export function requireVotes(
   { key, holders, nodes, quorum }: KeyInspection,
   nodeTimeout: number,
-): LockUnavailableError | undefined {
+): void {
   const votes = nodes.map(({ node, vote, quarantine, ...rest }): NodeVote => {
     if (vote === "quarantined") return { node, vote, cause: describeQuarantine(quarantine) };
     if (vote === "unarmed") return { node, vote, cause: undefined };
     return voteIn({ node, ...rest });
   });
-  if (holders.length > 0 || votes.filter(({ vote }) => isAnswer(vote)).length >= quorum) {
-    return undefined;
-  }
-  return new LockUnavailableError({ keys: [key], votes, quorum, nodeTimeout });
+  if (holders.length > 0 || votes.filter(({ vote }) => isAnswer(vote)).length >= quorum) return;
+  throw new LockUnavailableError({ keys: [key], votes, quorum, nodeTimeout });
 }
 
 function voteIn({
