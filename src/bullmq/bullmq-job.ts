@@ -162,7 +162,13 @@ export function isGone(error: unknown): boolean {
  * this process.
  */
 export async function sendTogether(worker: JobWorker): Promise<void> {
-  const client = (await (worker.backend ?? worker).client) as { stream?: unknown } | undefined;
+  let client: { stream?: unknown } | undefined;
+  try {
+    client = (await (worker.backend ?? worker).client) as typeof client;
+  } catch {
+    // The request that follows reports it.
+    return;
+  }
   const stream = client?.stream;
   if (!(stream instanceof Writable)) return;
   stream.cork();

@@ -28,3 +28,8 @@ test.each([
     expect(client.stream.writableCorked).toBe(0);
   },
 );
+
+test("a connection that cannot be made is left to the request that follows", async () => {
+  const client = Promise.reject(new Error("Connection is closed."));
+  await expect(sendTogether({ client })).resolves.toBeUndefined();
+});
