@@ -108,6 +108,11 @@ local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast)
       return ok and reply or nil
     end
     if not rest then
+      if not isLast then
+        -- The request is late, or executed twice.
+        local reserved, since, isKept = reservationOf(list.reservation)
+        if reserved and (above(since, token) or (isKept and since == token)) then return reservedReply(list, reserved, since, isKept) end
+      end
       -- A full server refuses; the key is free all the same.
       local ok, reply = pcall(function()
         return serve(list, token, argv[from + 2], argv[from + 3], skippedOf(prefix, argv, from + 7))

@@ -106,6 +106,7 @@ export class KeyWatcher implements Task {
       await this.#doNext(await this.#reservations.confirm(decision));
     }
     await tally.waking;
+    await tally.examining;
     this.#endIfIdle();
     // A check without the waiters that are gone may have followed.
     return this.#decision;
@@ -158,6 +159,7 @@ export class KeyWatcher implements Task {
     const { decision } = tally;
     this.#planNextCheck(decision, complete);
     if (decision.kind === "reserved") this.#wakeups.live.get(decision.position)?.();
+    if (decision.kind === "reserved" || decision.kind === "next") this.#examineRetries(tally);
     if (decision.kind !== "next") return;
     if (tally.chosen === undefined) {
       tally.waking = new Promise((resolve) => {
@@ -174,6 +176,19 @@ export class KeyWatcher implements Task {
     onSent: () => void,
   ): Promise<void> {
     await this.#doNext(await this.#reservations.wakeFirst(tally, decision, onSent));
+  }
+
+  /** A master keeps the key for such a job against every other waiter, and may have missed that the job has ended since. */
+  #examineRetries(tally: ReservationTally): void {
+    const retries = tally.takeRetries();
+    if (retries.length === 0) return;
+    const examine = async (): Promise<void> => {
+      this.#checking += 1;
+      const gone = await this.#reservations.goneOf(retries);
+      this.#checking -= 1;
+      if (gone.length > 0) await this.check({ gone });
+    };
+    tally.examining = Promise.all([tally.examining, examine()]);
   }
 
   async #doNext(next: NextCheck): Promise<void> {

@@ -4,6 +4,7 @@ import { NodeError } from "../redis/node-error.ts";
 import type { ReservationReply, StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { decideReservation, type ReservationDecision } from "./decide-reservation.ts";
 import { serveOperation, type Serving } from "./serve-operation.ts";
+import { isRetry } from "./waiter.ts";
 
 /** What masters answer about the reservation of a key to one question, or to a release, and what this process does about it. */
 export class ReservationTally {
@@ -17,6 +18,9 @@ export class ReservationTally {
   gone = false;
   /** Resolves when the request that wakes the chosen waiter is sent. */
   waking: Promise<void> = Promise.resolve();
+  /** Resolves when the jobs that {@link takeRetries} has returned are examined. */
+  examining: Promise<unknown> = Promise.resolve();
+  readonly #retries = new Set<string>();
   readonly #quorum: number;
   readonly #slot: number;
 
@@ -35,6 +39,19 @@ export class ReservationTally {
   /** What the answers so far decide. */
   get decision(): ReservationDecision {
     return decideReservation(this.replies, this.#quorum, this.#slot);
+  }
+
+  /** The jobs for which masters keep the key until they run again, each once. */
+  takeRetries(): StoredWaiter[] {
+    const retries: StoredWaiter[] = [];
+    for (const reply of this.replies) {
+      if (reply?.status !== "reserved" || !isRetry(reply)) continue;
+      const { position, record } = reply;
+      if (this.#retries.has(position)) continue;
+      this.#retries.add(position);
+      retries.push({ position, record, priority: 0 });
+    }
+    return retries;
   }
 
   /** Whether all masters have answered. */

@@ -152,7 +152,8 @@ export class Reservations {
     // The waiter has left, and the reservation was made after that.
     if (record === "") return { kind: "now", gone: [{ position, record: IN_NO_LIST }] };
     const waiter = { position, record, priority: 0 };
-    if (isRetry(waiter)) return await this.#confirmRetry(waiter);
+    // The key is due again in a moment, for any process of the queue of the job.
+    if (isRetry(waiter)) return undefined;
     this.#wakeups.noteReservation(position);
     if (this.#isKept(position)) return await this.#confirmKept(waiter);
     // Another process has reserved the key for it once more.
@@ -178,11 +179,11 @@ export class Reservations {
     return this.#kept?.position === position && this.#now() < this.#kept.until;
   }
 
-  /** Not planned again here: the key is due again in a moment, for any process of the queue of the job. */
-  async #confirmRetry(waiter: StoredWaiter): Promise<NextCheck> {
+  /** Those of the jobs for which masters keep the key that will not run again. */
+  async goneOf(retries: readonly StoredWaiter[]): Promise<StoredWaiter[]> {
     // @protection a key is not kept for a job that will not run again
-    const state = await this.#wakeups.stateOf(waiter);
-    return state === "gone" ? { kind: "now", gone: [waiter] } : undefined;
+    const states = await Promise.all(retries.map((waiter) => this.#wakeups.stateOf(waiter)));
+    return retries.filter((_, index) => states[index] === "gone");
   }
 
   /** A waiter that waits for other keys may go, and then no client asks for the key that it leaves. */

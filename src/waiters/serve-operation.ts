@@ -71,8 +71,7 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
     reserved = nil
   end
   if not reserved then return serve(list, token, process, '', skipped) or { 'FREE', 0 } end
-  local record = redis.call('HGET', list.records, reserved) or (isKept and '${RETRY_RECORD}' or '')
-  return { 'RESERVED', reserved, since, redis.call('PTTL', list.reservation), redis.call('ZCARD', list.waiters), record }`,
+  return reservedReply(list, reserved, since, isKept)`,
   keys: ({ key }) => [key],
   argv: ({ names, token, process, position, record, wakes, life, live, gone, skipped }) => [
     token,

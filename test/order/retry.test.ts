@@ -141,6 +141,25 @@ describe('retryOrder "keep"', () => {
     expect(await ended()).toEqual([0, 1, 2]);
   });
 
+  test("goes on when masters keep the key for different jobs that are gone", async () => {
+    const { fail, held, queue, started } = await run(1, { first: { backoff: 3_600_000 } });
+    fail.open();
+    await kept();
+    await held.remove();
+    // Two of three were cut off when these jobs ended.
+    for (const [index, url] of bench.masterUrls.entries()) {
+      const client = redisClient(url);
+      const reservation = (await client.get(names.reservation(KEY))) ?? "";
+      if (index === 0) await client.del(names.reservation(KEY));
+      else {
+        const other = reservation.replace(/[^:]+$/, `gone${index}`).replace(/\d+(?=:gone)/, "0005");
+        await client.set(names.reservation(KEY), other, "KEEPTTL");
+      }
+    }
+    await queue.add("charge", { step: 1 });
+    await waitFor(() => expect(started).toEqual([0, 1]));
+  });
+
   test("lets jobs of other queues go on when its queue is obliterated", async () => {
     const { fail, queue } = await run(1, { first: { backoff: 3_600_000 } });
     const others = bench.queue("others");

@@ -172,6 +172,12 @@ export class SimulatedHooks {
         return this.#lists.keepForRetry(list, token, position);
       }
       if (rest === undefined) {
+        const reserved = this.#lists.reservationOf(list.reservation);
+        const since = (reserved?.token ?? 0) + (reserved?.isKept === true ? 1 : 0);
+        // @protection a release that is late, or executed twice, leaves the reservation for a failed job
+        if (reserved !== undefined && !isLast && since > token) {
+          return this.#lists.reservedReply(list, reserved);
+        }
         const ids = this.#queues.skippedOf(names, skipped);
         return this.#lists.serve(list, token, process, queueId, ids);
       }

@@ -152,11 +152,7 @@ export class SimulatedWaitListOperations {
     if (reserved === undefined) {
       return this.#lists.serve(list, token, process, "", skipped) ?? { status: "free", waiting: 0 };
     }
-    const { isKept, ...reservation } = reserved;
-    const known = this.#redis.hget(list.records, reservation.position);
-    const record = known ?? (isKept ? RETRY_RECORD : "");
-    const expiresIn = this.#redis.pttl(list.reservation);
-    return { status: "reserved", ...reservation, record, expiresIn, waiting };
+    return this.#lists.reservedReply(list, reserved);
   }
 
   due({ names, queues }: { names: Names; queues: readonly WatchedQueue[] }): string[] {

@@ -29,6 +29,14 @@ export interface WaitList {
   readonly newest: string;
 }
 
+/** For whom a key is reserved. */
+interface Reservation {
+  readonly position: string;
+  readonly token: number;
+  /** Whether it is kept for a job that will run again. */
+  readonly isKept: boolean;
+}
+
 /** The twin of `waiters/wait-list-lua.ts`: each method mirrors the Lua function of its name. */
 export class SimulatedWaitLists {
   readonly #redis: SimulatedRedis;
@@ -39,9 +47,7 @@ export class SimulatedWaitLists {
     this.#queues = queues;
   }
 
-  reservationOf(
-    reservation: string,
-  ): { position: string; token: number; isKept: boolean } | undefined {
+  reservationOf(reservation: string): Reservation | undefined {
     const stored = this.#redis.get(reservation) ?? "";
     const [, token, kept, position] = /^(\d+)(k?):([^]+)$/.exec(stored) ?? [];
     if (position === undefined) return undefined;
@@ -169,6 +175,19 @@ export class SimulatedWaitLists {
     if (waiting > 0) this.#queues.setDue(list.names, list.name, position, "", RESERVATION);
     const reserved = { position, token, record: RETRY_RECORD, expiresIn: RETRY_RESERVATION };
     return { status: "reserved", ...reserved, waiting };
+  }
+
+  reservedReply(list: WaitList, { isKept, ...reserved }: Reservation): ReservationReply {
+    const known = this.#redis.hget(list.records, reserved.position);
+    const record = known ?? (isKept ? RETRY_RECORD : "");
+    const expiresIn = this.#redis.pttl(list.reservation);
+    return {
+      status: "reserved",
+      ...reserved,
+      record,
+      expiresIn,
+      waiting: this.#redis.zcard(list.waiters),
+    };
   }
 
   wake({ names, name }: WaitList, token: number, position: string, record: string): void {

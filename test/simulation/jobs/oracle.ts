@@ -55,8 +55,8 @@ const TICK = 20;
 const SERVED_BOUND = 3_000;
 /** Milliseconds within which joining a wait list may still be under way. */
 const JOINING = 20;
-/** Milliseconds until a key is kept for a job that has begun: its first extend is under way. */
-const EXTENDING = 10;
+/** Milliseconds until a key is kept for a job that has begun: its first extend is under way. A lost one is repeated by the heartbeat. */
+const EXTENDING = { usually: 10, lost: 700 };
 
 /** Sees everything, at the true time. */
 export class JobOracle {
@@ -295,7 +295,9 @@ export class JobOracle {
 
   /** The run whose job must be the next to get a key. */
   #keptFor(key: string): Run | undefined {
-    const killed = this.#killed(key).filter(({ host, at }) => host.diedAt > at + EXTENDING);
+    const { loss, partition } = this.#scenario.faults;
+    const extending = loss > 0 || partition < Infinity ? EXTENDING.lost : EXTENDING.usually;
+    const killed = this.#killed(key).filter(({ host, at }) => host.diedAt > at + extending);
     return this.#firstUndone([this.#failed.get(key), ...killed]);
   }
 

@@ -155,7 +155,18 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     scenario: named("kept retries, people remove jobs"),
     violation: "left waiting",
     seed: 0,
-    mutation: { marker: "a key is not kept for a job that will not run again", value: '"parked"' },
+    mutation: { marker: "a key is not kept for a job that will not run again", value: "[]" },
+  },
+  {
+    name: "leaving the reservation for a failed job when a release is executed twice",
+    without: "a master gives the key of the failed job to the next waiter",
+    scenario: named("kept retries, a bad network"),
+    violation: "overtaken",
+    seed: 153,
+    mutation: {
+      marker: "a release that is late, or executed twice, leaves the reservation for a failed job",
+      value: "false",
+    },
   },
   {
     name: "checking keys when a subscription comes into force",
