@@ -4,6 +4,8 @@ import type { Clock, Timer } from "./clock.ts";
 export interface Task {
   /** Clock time of the next run. {@link TimerHeap.update} must be called when it becomes earlier, not when it becomes later. */
   readonly due: number;
+  /** Belongs to the {@link TimerHeap} that the task is in. */
+  entry?: TimerEntry | undefined;
   /** Runs at `due` or soon after; then `due` is read again. Must not throw. */
   run(now: number): void;
 }
@@ -14,7 +16,8 @@ const SPARE_ENTRIES = 256;
 /** Longest timer, in ms: timers stop while a machine is suspended, and the clock does not. */
 const LONGEST_SLEEP = 1_000;
 
-interface Entry {
+/** Where a task stands in a heap. */
+interface TimerEntry {
   /** `undefined` in an entry that is outdated: it must not keep the memory of its task. */
   task: Task | undefined;
   readonly at: number;
@@ -23,12 +26,15 @@ interface Entry {
 /**
  * All tasks of one client on one timer: a heap by time. A task that has moved to a later time keeps its entry until the old
  * time comes, so moving it is free.
+ *
+ * Tasks come and go with every lock. A `Map` from tasks to entries would leave a trail of tables, each of which refers to the next:
+ * one that the garbage collector takes for old keeps all that follow, and the locks in them, until its next full run.
  */
 export class TimerHeap {
   readonly #clock: Clock;
-  /** The entry of each task. */
-  readonly #active = new Map<Task, Entry>();
-  #heap: Entry[] = [];
+  /** How many entries have a task. */
+  #active = 0;
+  #heap: TimerEntry[] = [];
   #timer: Timer | undefined;
   #timerAt = Infinity;
   /** When the timer should fire at the latest. */
@@ -41,7 +47,7 @@ export class TimerHeap {
   }
 
   add(task: Task): void {
-    if (this.#heap.length > SPARE_ENTRIES + 4 * this.#active.size) this.#rebuild();
+    if (this.#heap.length > SPARE_ENTRIES + 4 * this.#active) this.#rebuild();
     this.#outdate(task);
     this.#enter(task, task.due);
     this.#arm();
@@ -49,15 +55,14 @@ export class TimerHeap {
 
   /** Moves a task after its `due` has become earlier. */
   update(task: Task): void {
-    const entry = this.#active.get(task);
+    const { entry } = task;
     if (entry !== undefined && task.due < entry.at) this.add(task);
   }
 
   /** Removes a task; it does not run again. */
   remove(task: Task): void {
     this.#outdate(task);
-    this.#active.delete(task);
-    if (this.#active.size > 0) return;
+    if (this.#active > 0) return;
     this.#heap = [];
     this.#arm();
   }
@@ -71,18 +76,24 @@ export class TimerHeap {
   }
 
   #rebuild(): void {
+    const entries = this.#heap;
     this.#heap = [];
-    for (const task of this.#active.keys()) this.#enter(task, task.due);
+    this.#active = 0;
+    for (const { task } of entries) if (task !== undefined) this.#enter(task, task.due);
   }
 
   #outdate(task: Task): void {
-    const entry = this.#active.get(task);
-    if (entry !== undefined) entry.task = undefined;
+    const { entry } = task;
+    if (entry === undefined) return;
+    entry.task = undefined;
+    task.entry = undefined;
+    this.#active -= 1;
   }
 
   #enter(task: Task, at: number): void {
     const entry = { task, at };
-    this.#active.set(task, entry);
+    task.entry = entry;
+    this.#active += 1;
     this.#push(entry);
   }
 
@@ -98,7 +109,10 @@ export class TimerHeap {
       if (task === undefined) continue;
       if (task.due <= now) task.run(now);
       // Not again in this loop, even if it is due at once: the loop must end.
-      if (this.#active.get(task) === next) this.#enter(task, Math.max(task.due, now + 1));
+      if (task.entry === next) {
+        this.#outdate(task);
+        this.#enter(task, Math.max(task.due, now + 1));
+      }
     }
     this.#late = 0;
     this.#arm();
@@ -118,7 +132,7 @@ export class TimerHeap {
     this.#timer = this.#clock.timer(wait, () => this.#run());
   }
 
-  #push(entry: Entry): void {
+  #push(entry: TimerEntry): void {
     const heap = this.#heap;
     let hole = heap.push(entry) - 1;
     while (hole > 0) {

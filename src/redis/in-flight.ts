@@ -26,7 +26,8 @@ export class InFlight {
   readonly #clock: Clock;
   readonly #timeout: number;
   readonly #onSilence: () => void;
-  readonly #batches = new Set<Sent>();
+  /** The oldest first, and a connection answers in order. A `Set` would keep what is removed from it, see `TimerHeap`. */
+  #batches: Sent[] = [];
   #requests = 0;
   #lastAnswerAt = -Infinity;
   #deadline: Timer | undefined;
@@ -51,19 +52,21 @@ export class InFlight {
   /** Adds a batch that is written at this moment. */
   start(batch: Batch, listener: BatchListener): Sent {
     const sent = { batch, listener, sentAt: this.#clock.now(), overdue: false };
-    this.#batches.add(sent);
+    this.#batches.push(sent);
     this.#requests += batch.requests.length;
     this.#watch(sent);
     return sent;
   }
 
   has(sent: Sent): boolean {
-    return this.#batches.has(sent);
+    return this.#batches.includes(sent);
   }
 
   /** Removes a batch that was answered. False when it was taken out before. */
   end(sent: Sent): boolean {
-    if (!this.#batches.delete(sent)) return false;
+    const index = this.#batches.indexOf(sent);
+    if (index === -1) return false;
+    this.#batches.splice(index, 1);
     this.#requests -= sent.batch.requests.length;
     this.#lastAnswerAt = this.#clock.now();
     return true;
@@ -71,8 +74,8 @@ export class InFlight {
 
   /** Takes out all batches: the connection is lost. */
   takeAll(): Sent[] {
-    const lost = [...this.#batches];
-    this.#batches.clear();
+    const lost = this.#batches;
+    this.#batches = [];
     this.#requests = 0;
     this.#clock.clearTimer(this.#silence);
     this.#clock.clearTimer(this.#deadline);
@@ -94,7 +97,9 @@ export class InFlight {
   #expire(now: number): void {
     this.#deadline = undefined;
     const error = new NodeError("timed-out", `no answer within ${this.#timeout} ms`);
-    for (const sent of this.#batches) {
+    // A listener may end the connection, and take all batches out.
+    for (let index = 0; index < this.#batches.length; index++) {
+      const sent = this.#batches[index] as Sent;
       if (sent.overdue) continue;
       if (sent.sentAt + this.#timeout > now) return this.#watch(sent);
       sent.overdue = true;

@@ -4,6 +4,7 @@ import type { AcquireOutcome } from "../lock/acquire.ts";
 import { type AcquireRequest, checkTtl } from "./acquire-request.ts";
 import { Attempts, type Granted } from "./attempts.ts";
 import { HeldLock, type HeldLockParts } from "./held-lock.ts";
+import type { HeldLocks } from "./held-locks.ts";
 import type { RedlockSettings } from "./options.ts";
 import { WaitLoop, type WaitLoopParts } from "./wait-loop.ts";
 
@@ -11,7 +12,7 @@ interface AcquirerParts extends WaitLoopParts {
   readonly settings: RedlockSettings;
   readonly heartbeats: Heartbeats;
   /** All held locks: granted ones are added, released ones removed. */
-  readonly held: Set<HeldLock>;
+  readonly held: HeldLocks<HeldLock>;
 }
 
 /** Turns requests into held locks. */

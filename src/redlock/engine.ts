@@ -20,6 +20,7 @@ import {
 import { Acquirer } from "./acquirer.ts";
 import { logEvents } from "./debug-log.ts";
 import type { HeldLock } from "./held-lock.ts";
+import { HeldLocks } from "./held-locks.ts";
 import { type KeyInspection, surveyKey } from "./inspect.ts";
 import { makeContext, type Runtime } from "./make-context.ts";
 import { checkRedlockOptions, type RedlockSettings, warningAboutCount } from "./options.ts";
@@ -47,7 +48,7 @@ export class Engine {
   readonly #nodeStates: NodeStates;
   readonly #acquirer: Acquirer;
   readonly #observer: Observer | undefined;
-  readonly #held = new Set<HeldLock>();
+  readonly #held = new HeldLocks<HeldLock>();
   readonly #background = new Set<Promise<unknown>>();
   readonly #closing = new AbortController();
   #closed: Promise<void> | undefined;
@@ -89,7 +90,7 @@ export class Engine {
     if (warning !== undefined) queueMicrotask(() => events.emit("warning", warning));
   }
 
-  get held(): ReadonlySet<HeldLock> {
+  get held(): Iterable<HeldLock> {
     return this.#held;
   }
 

@@ -37,6 +37,8 @@ type LossOfLock = Pick<Loss, "reason" | "votes" | "blockedFor">;
 export class HeldLock implements InternalLock, HeartbeatListener {
   readonly scoped: boolean;
   readonly job: AskingJob | undefined;
+  /** See {@link HeldLocks}. */
+  index = -1;
   readonly #parts: HeldLockParts;
   readonly #lease: Lease;
   readonly #heartbeat: Heartbeat;
