@@ -1,6 +1,6 @@
 import type { AnyRequest, FastEntry, FastPath } from "../redis/operation.ts";
 import { type LockIdentity, type TimedIdentity, valueOf } from "./lock-identity.ts";
-import { RESERVED, RETENTION, WAITERS } from "./stored-lock.ts";
+import { RESERVED, RETENTION, WAITERS, WAITING } from "./stored-lock.ts";
 
 /**
  * The part of the script that serves the usual requests: a lock of one key that is extended or released and is stored
@@ -54,18 +54,19 @@ const SERVE_ALONE = `
 local argv, odd, oddCount, served = ARGV, {}, 0, 1
 local extends, releases, acquires = 0, 0, 0
 if argv[1] == '${ALONE[ACQUIRE]}' or argv[1] == '${ALONE[RELEASE]}' then
-  local call, try, sub = redis.call, redis.pcall, string.sub
-  local prefix, key, value, ttl, size = argv[2], argv[5], argv[6], argv[7], ${TOKEN_DIGITS}
+  local call, try, sub, byte = redis.call, redis.pcall, string.sub, string.byte
+  local prefix, key, value, ttl, size, colon = argv[2], argv[5], argv[6], argv[7], ${TOKEN_DIGITS}, byte(':')
+  local waiting = prefix .. '${WAITING}'
   local lock, fence, reserved, token = prefix .. key, prefix .. '@fence:' .. key, prefix .. '${RESERVED}' .. key, sub(value, 1, size)
   if argv[1] == '${ALONE[ACQUIRE]}' then
-    local found = call('MGET', prefix .. '@node', fence, reserved)
+    local found = call('MGET', prefix .. '@node', fence, waiting)
     local guard, mark, votes, longest = found[1], found[2], true, math.huge
     if argv[4] == '1' then${READ_GUARD}
     end
     local closed
-    if votes and not found[3] and tonumber(ttl) <= longest then
-      if not mark then closed = call('EXISTS', fence, reserved) == 0 and ':0'
-      elseif sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) < token then closed = sub(mark, size + 1) end
+    if votes and tonumber(ttl) <= longest and (not found[3] or call('EXISTS', reserved) == 0) then
+      if not mark then closed = call('EXISTS', fence) == 0 and ':0'
+      elseif byte(mark, size + 1) == colon and mark < token then closed = sub(mark, size + 1) end
     end
     local granted = closed and try('SET', lock, value, 'NX', 'PX', ttl)
     if granted and granted.ok then
@@ -74,12 +75,12 @@ if argv[1] == '${ALONE[ACQUIRE]}' or argv[1] == '${ALONE[RELEASE]}' then
     end
     acquires = 1
   else
-    local found = call('MGET', lock, fence)
-    local mark = found[2]
-    if found[1] == value and mark and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) <= token
-      and call('EXISTS', prefix .. '${WAITERS}' .. key) == 0 then
-      call('DEL', lock, reserved)
-      try('SET', fence, token .. ':' .. token, 'PX', '${RETENTION}')
+    local found = call('MGET', lock, fence, waiting)
+    local mark, closing = found[2], token .. ':' .. token
+    if found[1] == value and mark and byte(mark, size + 1) == colon and mark <= closing
+      and (not found[3] or call('EXISTS', prefix .. '${WAITERS}' .. key) == 0) then
+      if found[3] then call('DEL', lock, reserved) else call('DEL', lock) end
+      try('SET', fence, closing, 'PX', '${RETENTION}')
       return 1
     end
     releases = 1
@@ -97,20 +98,22 @@ const SERVE_ENTRIES = `${SERVE_ALONE}
 if oddCount == 0 and #argv > 2 then extends, releases, acquires = tonumber(argv[2]), tonumber(argv[3]), tonumber(argv[4]) end
 local entries = extends + releases + acquires
 if oddCount == 0 and entries > 0 then
-  local call, try, sub = redis.call, redis.pcall, string.sub
+  local call, try, sub, byte = redis.call, redis.pcall, string.sub, string.byte
   local prefix, values, details, texts = argv[5], ${HEAD} + entries, ${HEAD} + 2 * entries, ${HEAD} + 3 * entries
   local fencePrefix, reservedPrefix, waitersPrefix = prefix .. '@fence:', prefix .. '${RESERVED}', prefix .. '${WAITERS}'
-  local ours, size = extends + releases, ${TOKEN_DIGITS}
+  local ours, size, colon = extends + releases, ${TOKEN_DIGITS}, byte(':')
   local votes, longest, hasTexts = true, math.huge, #argv > texts + 1
   if argv[${HEAD}] == '1' and entries > releases then
     local guard = try('GET', prefix .. '@node')
     if type(guard) ~= 'string' then guard = false end${READ_GUARD}
   end
+  -- Usually no key has waiters: then nothing is looked up for each key.
+  local hasWaiters = call('EXISTS', prefix .. '${WAITING}') == 1
   local locks, fences, beside, lists, others = {}, {}, {}, {}, {}
   for i = 1, entries do
     local key = argv[${HEAD} + i]
     locks[i], fences[i] = prefix .. key, fencePrefix .. key
-    if i > extends then
+    if hasWaiters and i > extends then
       local name = (i > ours and reservedPrefix or waitersPrefix) .. key
       beside[i], others[#others + 1] = name, name
       if i > ours and hasTexts and argv[texts + i] ~= '' then
@@ -122,7 +125,7 @@ if oddCount == 0 and entries > 0 then
   local alone = #others == 0 or call('EXISTS', unpack(others)) == 0
   local stored = ours > 0 and call('MGET', unpack(locks, 1, ours)) or {}
   local marks = ours > 0 and call('MGET', unpack(fences, 1, ours)) or {}
-  -- A mark is '<token>:<closed>'; one that MGET does not show may still be there, as something else.
+  -- A mark is '<token>:<closed>', and compared as it is: that of a smaller token is smaller. One that MGET does not show may still be there, as something else.
   local freed, freedCount = {}, 0
   -- Keys with an odd entry or a release: a later entry on the same key must see its effect.
   local before = {}
@@ -139,12 +142,16 @@ if oddCount == 0 and entries > 0 then
         call('PEXPIRE', fences[i], '${RETENTION}')
       end
     else
-      served = served and (alone or call('EXISTS', beside[i]) == 0)
-        and mark and sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) <= token
+      local closing = token .. ':' .. token
+      served = served and (alone or call('EXISTS', beside[i]) == 0) and mark and byte(mark, size + 1) == colon and mark <= closing
       if served then
-        freed[freedCount + 1], freed[freedCount + 2] = locks[i], reservedPrefix .. key
-        freedCount = freedCount + 2
-        marks[i], before[key] = token .. ':' .. token, true
+        freedCount = freedCount + 1
+        freed[freedCount] = locks[i]
+        if hasWaiters then
+          freedCount = freedCount + 1
+          freed[freedCount] = reservedPrefix .. key
+        end
+        marks[i], before[key] = closing, true
       end
     end
     if not served then
@@ -165,7 +172,7 @@ if oddCount == 0 and entries > 0 then
       and (alone or call('EXISTS', beside[i], lists[i] or beside[i]) == 0) then
       local closed
       if not mark then closed = call('EXISTS', fences[i]) == 0 and ':0' or nil
-      elseif sub(mark, size + 1, size + 1) == ':' and sub(mark, 1, size) < token then closed = sub(mark, size + 1) end
+      elseif byte(mark, size + 1) == colon and mark < token then closed = sub(mark, size + 1) end
       granted = closed and try('SET', locks[i], value, 'NX', 'PX', argv[details + i])
       if granted and granted.ok then
         granted = try('SET', fences[i], token .. closed, 'PX', '${RETENTION}')

@@ -14,6 +14,7 @@ import { keyOfSlot } from "./slots.ts";
  *   kept for a job that has failed, or whose process may die.
  * - `P@waiters:K` and `P@waiter:K`: the wait list of the key, a sorted set, and the records of its waiters, a hash: see
  *   `waiters/wait-list-lua.ts`.
+ * - `P@waiting`: exists as long as any key may have a wait list or a reservation.
  * - `P@newest:K`: a hash, for jobs that a later one replaces, and for jobs in strict order: see `waiters/newest-lua.ts`.
  * - `P@limits:K`: a sorted set: the limits that clients have used the key with, by the time of their last use.
  * - `P@due:Q` and `P@queues`: what is known of queues, see `waiters/queues-lua.ts`.
@@ -32,6 +33,8 @@ export interface Names {
   /** The records of its waiters. */
   waiter(key: string): string;
   reservation(key: string): string;
+  /** The mark that there may be a wait list or a reservation. */
+  readonly waiting: string;
   /** The channel on which a process learns that a key is reserved for one of its waiters. */
   wake(process: string): string;
   /** The keys that parked jobs of a queue wait for. */
@@ -49,6 +52,9 @@ export interface Names {
 export const RESERVED = "@reserved:";
 export const WAITERS = "@waiters:";
 
+/** What follows the prefix in the name of the mark that there may be such a one. */
+export const WAITING = "@waiting";
+
 /** The names under a prefix; the key may be the name of a slot, which has the wait list of its key. */
 export function namesUnder(prefix: string): Names {
   return {
@@ -59,6 +65,7 @@ export function namesUnder(prefix: string): Names {
     waiters: (key) => `${prefix}${WAITERS}${keyOfSlot(key)}`,
     waiter: (key) => `${prefix}@waiter:${keyOfSlot(key)}`,
     reservation: (key) => `${prefix}${RESERVED}${key}`,
+    waiting: `${prefix}${WAITING}`,
     wake: (process) => `${prefix}@wake:${process}`,
     due: (queueId) => `${prefix}@due:${queueId}`,
     queues: `${prefix}@queues`,

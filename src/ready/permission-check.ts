@@ -128,6 +128,8 @@ export function probingRequests(names: Names, owner: string, guarded: boolean): 
     new Request(releaseOperation, { ...identity, held: true, holdFor: 0, skipped: [], done: "" }),
     new Request(serveOperation, serving),
     new Request(dueOperation, { names, queues: [{ queueId: "", servedAgo: 0 }] }),
-    new Request(cleanUpOperation, { keys: [...ofKey, names.due(""), names.queues, names.guard] }),
+    new Request(cleanUpOperation, {
+      keys: [...ofKey, names.due(""), names.queues, names.waiting, names.guard],
+    }),
   ] as AnyRequest[];
 }

@@ -108,7 +108,7 @@ local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast)
       return ok and reply or nil
     end
     if not rest then
-      if not isLast then
+      if not isLast and redis.call('EXISTS', list.waiters) == 1 then
         -- The request is late, or executed twice.
         local reserved, since, isKept = reservationOf(list.reservation)
         if reserved and (above(since, token) or (isKept and since == token)) then return reservedReply(list, reserved, since, isKept) end

@@ -1,4 +1,5 @@
 import { FRONT } from "./move-operation.ts";
+import { WAITING } from "../lock/stored-lock.ts";
 import { HAND_OVER, SLACK, WAIT_LIST_RETENTION } from "./queues-lua.ts";
 
 /** Milliseconds for which a free key is reserved for a parked job. */
@@ -51,6 +52,10 @@ local function waitListOf(prefix, name)
   local key, slot = keyOfSlot(name)
   return { prefix = prefix, key = key, name = name, slot = slot, waiters = prefix .. '@waiters:' .. key,
     records = prefix .. '@waiter:' .. key, reservation = prefix .. '@reserved:' .. name }
+end
+-- Called before a wait list or a reservation is written; both live no longer than this.
+local function noteWaiting(list)
+  redis.call('SET', list.prefix .. '${WAITING}', '1', 'PX', ${WAIT_LIST_RETENTION + SLACK})
 end
 local function reservationOf(reservation)
   local token, kept, position = string.match(redis.call('GET', reservation) or '', '^(%d+)(k?):(.+)$')
@@ -112,6 +117,7 @@ local function setSlotsDue(list, position, record, rest)
 end
 -- What is in the way ends in \`rest\` ms unless it is extended; -1 without an end.
 local function join(list, position, priority, record, rest)
+  noteWaiting(list)
   local rank = redis.call('ZRANK', list.waiters, position)
   local score = rank and redis.call('ZRANGE', list.waiters, rank, rank, 'WITHSCORES')[2]
   -- A waiter that was moved to the front of its priority stays there.
@@ -209,6 +215,7 @@ local function firstOf(list, skipped, skipsPaused)
   return first
 end
 local function reserve(list, token, position, ms)
+  noteWaiting(list)
   redis.call('SET', list.reservation, token .. ':' .. position, 'PX', ms)
 end
 local function keepForRetry(list, token, position)

@@ -215,6 +215,7 @@ test("a free key that is reserved for our waiter is free to others", async () =>
   const clients = redisClients(nodes);
   for (const client of clients) {
     await client.set("redlock:@reserved:account", "2:0000000000001:0001:x", "PX", 60_000);
+    await client.set("redlock:@waiting", "1", "PX", 60_000);
   }
 
   expect(await redlock.tryAcquire("account")).toBeNull();

@@ -174,8 +174,9 @@ export class SimulatedHooks {
       if (rest === undefined) {
         const reserved = this.#lists.reservationOf(list.reservation);
         const since = (reserved?.token ?? 0) + (reserved?.isKept === true ? 1 : 0);
+        const hasWaiters = this.#redis.exists(list.waiters);
         // @protection a release that is late, or executed twice, leaves the reservation for a failed job
-        if (reserved !== undefined && !isLast && since > token) {
+        if (reserved !== undefined && hasWaiters && !isLast && since > token) {
           return this.#lists.reservedReply(list, reserved);
         }
         const ids = this.#queues.skippedOf(names, skipped);
