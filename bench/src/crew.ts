@@ -35,6 +35,10 @@ export class CrewMember {
     return member;
   }
 
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   /** Measures once. */
   async run(phase: string): Promise<Figures> {
     this.#child.send(phase);

@@ -43,12 +43,12 @@ if (writes) {
   await writePage([
     ...machine.map((line) => `- ${line}`),
     "",
-    "## Goals",
-    "",
-    ...verdict,
     "## Figures",
     "",
     ...tables,
+    "## Goals",
+    "",
+    ...verdict,
   ]);
 }
 

@@ -1,5 +1,6 @@
 import { type RedisNodes, startRedisNodes } from "../../dist/testing/index.js";
 import { CrewMember } from "./crew.ts";
+import { clearMasters, pinToOneCore } from "./masters.ts";
 import type { Figures, Phase, Scenario } from "./scenario.ts";
 
 /** What all runs of a scenario came to: of each contender, all values of each figure. */
@@ -27,6 +28,7 @@ export async function measure(
     for (const contender of scenario.contenders) {
       members.push(await CrewMember.start(scenario, contender, nodes.urls));
     }
+    if (scenario.oneCore) pinToOneCore([...nodes.pids, ...members.map(({ pid }) => pid)]);
     return await runRounds(scenario, { rounds, members, nodes, say });
   } finally {
     for (const member of members) member.end();
@@ -56,6 +58,7 @@ async function runRounds(
           say(`${scenario.name}: ${String(error)}`);
         }
         await phase.leave(nodes);
+        if (scenario.clears) await clearMasters(nodes.urls);
       }
     }
   }

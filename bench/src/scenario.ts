@@ -54,6 +54,10 @@ export interface Scenario {
   /** Milliseconds that one run may take. @defaultValue 180000 */
   readonly longestRun?: number;
   readonly phases?: readonly Phase[];
+  /** Whether all processes share one core. It needs `taskset`. @defaultValue false */
+  readonly oneCore?: true;
+  /** Whether the masters are cleared after each run, except for the guard. @defaultValue false */
+  readonly clears?: true;
   /** Runs in the process of the contender. */
   prepare(contender: string, urls: readonly string[]): Promise<Subject>;
 }

@@ -19,9 +19,11 @@ export const GROUPS: Readonly<Record<string, readonly Scenario[]>> = {
   locks: [
     latency(1),
     latency(3),
+    latency(3, { oneCore: true, most: 1.35 }),
     latency(5),
-    throughput(64, { rate: 5, cpu: 0.2 }),
-    throughput(512, { rate: 8, cpu: 0.12 }),
+    throughput(64, { rate: 5, cpu: 0.15 }),
+    throughput(512, { rate: 6, cpu: 0.1 }),
+    throughput(256, { cpu: 0.9 }, 100),
     held,
     contended(1),
     contended(5),
@@ -29,7 +31,7 @@ export const GROUPS: Readonly<Record<string, readonly Scenario[]>> = {
     dead,
     queue,
   ],
-  contention: [hotKey(20, 1.15), hotKey(5, 1.3), handOver, others, cold, processes, idle],
+  contention: [hotKey(20, 1.15), hotKey(5, 1.2), handOver, others, cold, processes, idle],
   limits: [grant, pool],
   memory: [heldMemory, parkedMemory],
 };

@@ -29,7 +29,7 @@ export const queue: Scenario = {
       text: "Jobs that do nothing, concurrency 50: wrapped jobs/s",
       figure: "rate",
       ratio: true,
-      least: 0.6,
+      least: 0.55,
     },
   ],
   async prepare(contender, [queueUrl = "", ...masters]) {

@@ -1,4 +1,5 @@
-import { openWarm, pair } from "../clients.ts";
+import { setTimeout as delay } from "node:timers/promises";
+import { openWarm } from "../clients.ts";
 import { CONTENDERS } from "../contenders.ts";
 import { ownCpu, serverCpu } from "../cpu.ts";
 import type { Scenario } from "../scenario.ts";
@@ -6,13 +7,26 @@ import type { Scenario } from "../scenario.ts";
 /** Milliseconds of one run. */
 const DURATION = 2_000;
 
-/** Many tasks, each with a key of its own. */
-export function throughput(tasks: number, { rate, cpu }: { rate: number; cpu: number }): Scenario {
+interface ThroughputGoals {
+  /** The least ratio of pairs per second to the lower bound. */
+  readonly rate?: number;
+  /** The largest ratio of the client's CPU. */
+  readonly cpu: number;
+}
+
+/**
+ * Many tasks, each with a key of its own.
+ * @param hold the longest time in ms for which each holds it, at random.
+ */
+export function throughput(tasks: number, { rate, cpu }: ThroughputGoals, hold = 0): Scenario {
+  const holding = hold === 0 ? "" : ` that hold for 0 to ${hold} ms`;
+  const title = `${tasks} tasks${holding === "" ? " at once" : holding}, 3 nodes`;
   return {
-    name: `throughput-${tasks}`,
-    title: `${tasks} tasks at once, 3 nodes`,
-    text: `${tasks} tasks, each with a key of its own, acquire and release for ${DURATION / 1_000} s a round.`,
+    name: `throughput-${tasks}${hold === 0 ? "" : "-holding"}`,
+    title,
+    text: `${tasks} tasks${holding}, each with a key of its own, acquire and release for ${DURATION / 1_000} s a round.`,
     nodes: 3,
+    clears: true,
     contenders: Object.keys(CONTENDERS),
     columns: [
       { figure: "rate", title: "pairs/s", digits: 0, ratio: true },
@@ -20,8 +34,10 @@ export function throughput(tasks: number, { rate, cpu }: { rate: number; cpu: nu
       { figure: "serverCpu", title: "CPU of all masters, µs a pair", digits: 1, ratio: true },
     ],
     goals: [
-      { text: `${tasks} tasks, 3 nodes: pairs/s`, figure: "rate", ratio: true, least: rate },
-      { text: `${tasks} tasks, 3 nodes: client CPU a pair`, figure: "cpu", ratio: true, most: cpu },
+      ...(rate === undefined
+        ? []
+        : [{ text: `${title}: pairs/s`, figure: "rate", ratio: true, least: rate }]),
+      { text: `${title}: client CPU a pair`, figure: "cpu", ratio: true, most: cpu },
     ],
     async prepare(contender, urls) {
       const client = await openWarm(contender, urls);
@@ -30,7 +46,9 @@ export function throughput(tasks: number, { rate, cpu }: { rate: number; cpu: nu
         const startedAt = performance.now();
         const loops = Array.from({ length: tasks }, async (_, task) => {
           while (performance.now() - startedAt < ms) {
-            await pair(client, `task:${task}`);
+            const release = await client.acquire(`task:${task}`);
+            if (hold > 0) await delay(Math.random() * hold);
+            await release();
             pairs += 1;
           }
         });

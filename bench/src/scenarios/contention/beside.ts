@@ -84,7 +84,7 @@ export const cold: Scenario = {
     contender: COLD_BEHIND,
     figure,
     ratio: true,
-    most: 1.5,
+    most: 1.2,
   })),
   prepare: async (contender, urls) => {
     const hot = jobsOf(contender === COLD_ALONE ? 0 : HOT_FIRST, WORK, () => "hot");
