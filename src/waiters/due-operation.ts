@@ -1,7 +1,7 @@
 import type { Operation } from "../redis/operation.ts";
 import type { Names } from "../lock/stored-lock.ts";
 import { SLACK } from "./queues-lua.ts";
-import { RESERVATION } from "./wait-list-lua.ts";
+import { RESERVATION } from "./reservations-lua.ts";
 
 /** A queue whose waiters a process looks after. */
 export interface WatchedQueue {

@@ -1,5 +1,5 @@
 import { SLACK } from "./queues-lua.ts";
-import { RESERVATION } from "./wait-list-lua.ts";
+import { RESERVATION } from "./reservations-lua.ts";
 
 /** The Lua functions that the operations of locks call, see `lock/wait-list-hooks.ts`. */
 export const HOOKS_LUA = `

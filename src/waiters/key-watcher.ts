@@ -9,7 +9,7 @@ import { askMasters, ReservationTally } from "./reservation-tally.ts";
 import { CHECK_INTERVAL, type NextCheck, Reservations } from "./reservations.ts";
 import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
-import { RESERVATION } from "./wait-list-lua.ts";
+import { RESERVATION } from "./reservations-lua.ts";
 import { isRetry } from "./waiter.ts";
 import { reservationMs, Wakeups } from "./wakeups.ts";
 

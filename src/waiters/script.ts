@@ -15,11 +15,13 @@ import { joinOperation } from "./join-operation.ts";
 import { moveOperation } from "./move-operation.ts";
 import { NEWEST_LUA } from "./newest-lua.ts";
 import { QUEUES_LUA } from "./queues-lua.ts";
+import { RESERVATIONS_LUA } from "./reservations-lua.ts";
 import { serveOperation } from "./serve-operation.ts";
 import { WAIT_LIST_LUA } from "./wait-list-lua.ts";
 
 /** The functions that the operations of locks and of wait lists use. */
-export const LOCK_PRELUDE = LOCK_LUA + QUEUES_LUA + WAIT_LIST_LUA + NEWEST_LUA + HOOKS_LUA;
+export const LOCK_PRELUDE =
+  LOCK_LUA + QUEUES_LUA + WAIT_LIST_LUA + RESERVATIONS_LUA + NEWEST_LUA + HOOKS_LUA;
 
 /** Everything that a lock master executes for us. */
 export const lockOperations = [

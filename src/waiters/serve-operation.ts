@@ -1,4 +1,4 @@
-import { RETRY_RECORD } from "./wait-list-lua.ts";
+import { RETRY_RECORD } from "./reservations-lua.ts";
 import type { Operation } from "../redis/operation.ts";
 import type { Names } from "../lock/stored-lock.ts";
 import {

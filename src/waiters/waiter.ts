@@ -1,5 +1,5 @@
 import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
-import { RETRY_RECORD } from "./wait-list-lua.ts";
+import { RETRY_RECORD } from "./reservations-lua.ts";
 
 export type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 import type { JobState, QueueAdapter, QueueAdapters } from "./queue-adapter.ts";
-import { LIVE_RESERVATION, RESERVATION } from "./wait-list-lua.ts";
+import { LIVE_RESERVATION, RESERVATION } from "./reservations-lua.ts";
 import { isAbsentee, isArriving, isLive, parseWaiterRecord, queueIdIn } from "./waiter.ts";
 
 /** Milliseconds by which a check may be early: a reservation with less left has expired. */

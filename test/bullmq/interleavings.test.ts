@@ -2,7 +2,7 @@ import type { Job } from "bullmq";
 import { setTimeout as work } from "node:timers/promises";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Redlock, withLock } from "../../src/index.ts";
-import { RESERVATION } from "../../src/waiters/wait-list-lua.ts";
+import { RESERVATION } from "../../src/waiters/reservations-lua.ts";
 import type { HeldLock } from "../../src/redlock/held-lock.ts";
 import { redisClient } from "../support/redis.ts";
 import { type Lane, TcpProxy } from "../support/tcp-proxy.ts";

@@ -1,7 +1,7 @@
 import { type Job, type Queue, Worker } from "bullmq";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Redlock, withLock } from "../../src/index.ts";
-import { RESERVATION } from "../../src/waiters/wait-list-lua.ts";
+import { RESERVATION } from "../../src/waiters/reservations-lua.ts";
 import { redisClient } from "../support/redis.ts";
 import { Gate, QUEUE, useBench } from "./support.ts";
 import { waitFor } from "../support/wait-for.ts";

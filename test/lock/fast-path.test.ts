@@ -6,7 +6,7 @@ import type { LockIdentity } from "../../src/lock/lock-identity.ts";
 import { extendOperation } from "../../src/lock/extend-operation.ts";
 import { joinOperation } from "../../src/waiters/join-operation.ts";
 import { serveOperation } from "../../src/waiters/serve-operation.ts";
-import { LIVE_RESERVATION, RESERVATION } from "../../src/waiters/wait-list-lua.ts";
+import { LIVE_RESERVATION, RESERVATION } from "../../src/waiters/reservations-lua.ts";
 import { lockScript } from "../../src/waiters/script.ts";
 import { releaseOperation } from "../../src/lock/release-operation.ts";
 import { namesUnder } from "../../src/lock/stored-lock.ts";

@@ -2,7 +2,7 @@ import type { Requester } from "../../lock/lock-identity.ts";
 import type { Names } from "../../lock/stored-lock.ts";
 import type { Releaser, ReservationReply, StoredWaiter } from "../../lock/wait-list-hooks.ts";
 import { SLACK } from "../../waiters/queues-lua.ts";
-import { RESERVATION } from "../../waiters/wait-list-lua.ts";
+import { RESERVATION } from "../../waiters/reservations-lua.ts";
 import { heldField, type SimulatedNewest } from "./simulated-newest.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";

@@ -7,7 +7,7 @@ import type { Moving } from "../../waiters/move-operation.ts";
 import { SLACK } from "../../waiters/queues-lua.ts";
 import { queueIdIn } from "../../waiters/waiter.ts";
 import type { Serving } from "../../waiters/serve-operation.ts";
-import { RESERVATION, RETRY_RECORD } from "../../waiters/wait-list-lua.ts";
+import { RESERVATION, RETRY_RECORD } from "../../waiters/reservations-lua.ts";
 import type { SimulatedNewest } from "./simulated-newest.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";

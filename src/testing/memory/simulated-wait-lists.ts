@@ -5,13 +5,11 @@ import { FRONT } from "../../waiters/move-operation.ts";
 import { HAND_OVER, SLACK, WAIT_LIST_RETENTION } from "../../waiters/queues-lua.ts";
 import {
   LIVE_RESERVATION,
-  LIVE_RETENTION,
-  NAMED,
-  NEAR,
   RESERVATION,
   RETRY_RECORD,
   RETRY_RESERVATION,
-} from "../../waiters/wait-list-lua.ts";
+} from "../../waiters/reservations-lua.ts";
+import { LIVE_RETENTION, NAMED, NEAR } from "../../waiters/wait-list-lua.ts";
 import { queueIdIn } from "../../waiters/waiter.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
