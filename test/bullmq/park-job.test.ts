@@ -48,7 +48,7 @@ function recorder(held: Promise<unknown> = Promise.resolve()): {
 /** The keys on the masters, but for marks and guards. */
 async function leftOnMasters(): Promise<string[]> {
   const lists = await Promise.all(bench.masterUrls.map((url) => redisClient(url).keys("*")));
-  return lists.flat().filter((name) => !/@fence:|@node$|@queues$/.test(name));
+  return lists.flat().filter((name) => !/@fence:|@(node|queues|waiting)$/.test(name));
 }
 
 describe("a hot key", () => {
