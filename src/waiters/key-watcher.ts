@@ -93,9 +93,12 @@ export class KeyWatcher implements Task {
     const live = this.#wakeups.live.size > 0;
     const question = { ...FOR_FIRST, gone, live, skipped: unresponsive.list() };
     this.#checking += 1;
-    await askMasters(context, this.key, tally, question, (complete) =>
-      this.#actOn(tally, complete),
-    );
+    const examining: Promise<void>[] = [];
+    await askMasters(context, this.key, tally, question, (complete) => {
+      this.#actOn(tally, complete);
+      const retries = tally.takeRetries();
+      if (retries.length > 0) examining.push(this.#examine(retries));
+    });
     this.#checking -= 1;
     const { decision } = tally;
     this.#decision = decision;
@@ -106,7 +109,7 @@ export class KeyWatcher implements Task {
       await this.#doNext(await this.#reservations.confirm(decision));
     }
     await tally.waking;
-    await tally.examining;
+    await Promise.all(examining);
     this.#endIfIdle();
     // A check without the waiters that are gone may have followed.
     return this.#decision;
@@ -159,7 +162,6 @@ export class KeyWatcher implements Task {
     const { decision } = tally;
     this.#planNextCheck(decision, complete);
     if (decision.kind === "reserved") this.#wakeups.live.get(decision.position)?.();
-    if (decision.kind === "reserved" || decision.kind === "next") this.#examineRetries(tally);
     if (decision.kind !== "next") return;
     if (tally.chosen === undefined) {
       tally.waking = new Promise((resolve) => {
@@ -179,16 +181,12 @@ export class KeyWatcher implements Task {
   }
 
   /** A master keeps the key for such a job against every other waiter, and may have missed that the job has ended since. */
-  #examineRetries(tally: ReservationTally): void {
-    const retries = tally.takeRetries();
-    if (retries.length === 0) return;
-    const examine = async (): Promise<void> => {
-      this.#checking += 1;
-      const gone = await this.#reservations.goneOf(retries);
-      this.#checking -= 1;
-      if (gone.length > 0) await this.check({ gone });
-    };
-    tally.examining = Promise.all([tally.examining, examine()]);
+  async #examine(retries: readonly StoredWaiter[]): Promise<void> {
+    this.#checking += 1;
+    const gone = await this.#reservations.goneOf(retries);
+    this.#checking -= 1;
+    if (gone.length > 0) await this.check({ gone });
+    else this.#endIfIdle();
   }
 
   async #doNext(next: NextCheck): Promise<void> {

@@ -18,8 +18,6 @@ export class ReservationTally {
   gone = false;
   /** Resolves when the request that wakes the chosen waiter is sent. */
   waking: Promise<void> = Promise.resolve();
-  /** Resolves when the jobs that {@link takeRetries} has returned are examined. */
-  examining: Promise<unknown> = Promise.resolve();
   readonly #retries = new Set<string>();
   readonly #quorum: number;
   readonly #slot: number;

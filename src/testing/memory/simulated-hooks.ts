@@ -173,10 +173,9 @@ export class SimulatedHooks {
       }
       if (rest === undefined) {
         const reserved = this.#lists.reservationOf(list.reservation);
-        const since = (reserved?.token ?? 0) + (reserved?.isKept === true ? 1 : 0);
-        const hasWaiters = this.#redis.exists(list.waiters);
+        const isLate = !isLast && this.#redis.exists(list.waiters) && reserved !== undefined;
         // @protection a release that is late, or executed twice, leaves the reservation for a failed job
-        if (reserved !== undefined && hasWaiters && !isLast && since > token) {
+        if (isLate && (reserved.token > token || (reserved.isKept && reserved.token === token))) {
           return this.#lists.reservedReply(list, reserved);
         }
         const ids = this.#queues.skippedOf(names, skipped);
