@@ -48,7 +48,6 @@ export class TimerHeap {
 
   add(task: Task): void {
     if (this.#heap.length > SPARE_ENTRIES + 4 * this.#active) this.#rebuild();
-    this.#outdate(task);
     this.#enter(task, task.due);
     this.#arm();
   }
@@ -78,7 +77,6 @@ export class TimerHeap {
   #rebuild(): void {
     const entries = this.#heap;
     this.#heap = [];
-    this.#active = 0;
     for (const { task } of entries) if (task !== undefined) this.#enter(task, task.due);
   }
 
@@ -91,6 +89,7 @@ export class TimerHeap {
   }
 
   #enter(task: Task, at: number): void {
+    this.#outdate(task);
     const entry = { task, at };
     task.entry = entry;
     this.#active += 1;
@@ -109,10 +108,7 @@ export class TimerHeap {
       if (task === undefined) continue;
       if (task.due <= now) task.run(now);
       // Not again in this loop, even if it is due at once: the loop must end.
-      if (task.entry === next) {
-        this.#outdate(task);
-        this.#enter(task, Math.max(task.due, now + 1));
-      }
+      if (task.entry === next) this.#enter(task, Math.max(task.due, now + 1));
     }
     this.#late = 0;
     this.#arm();

@@ -33,7 +33,7 @@ local function keepForRetry(list, token, position)
   if waiting > 0 then setDue(list.prefix, list.name, position, '', ${RESERVATION}) end
   return { 'RESERVED', position, token, ${RETRY_RESERVATION}, waiting, '${RETRY_RECORD}' }
 end
--- For whom the key was reserved before.
+-- The answer for a key that was reserved before.
 local function reservedReply(list, position, token, isKept)
   local record = redis.call('HGET', list.records, position) or (isKept and '${RETRY_RECORD}' or '')
   return { 'RESERVED', position, token, redis.call('PTTL', list.reservation), redis.call('ZCARD', list.waiters), record }

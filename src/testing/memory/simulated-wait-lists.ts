@@ -27,7 +27,7 @@ export interface WaitList {
   readonly newest: string;
 }
 
-/** For whom a key is reserved. */
+/** The reservation of a key. */
 interface Reservation {
   readonly position: string;
   readonly token: number;
