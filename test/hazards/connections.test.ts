@@ -31,7 +31,8 @@ describe("connections that are all half open", () => {
     const lock = await redlock.acquire("account");
 
     expect(lock.held).toBe(true);
-    expect(downs).toHaveLength(3);
+    // Two masters are a quorum; the third is left as soon as its new connection serves.
+    await waitFor(() => expect(downs).toHaveLength(3));
     expect(await lock.release()).toBe("released");
   });
 
@@ -142,7 +143,8 @@ describe("names that point elsewhere after a failover", () => {
     const lock = await redlock.acquire("account");
 
     expect(lock.held).toBe(true);
-    expect(downs.filter((cause) => cause.endsWith("it is a replica now"))).toHaveLength(2);
+    const areReplicas = (): string[] => downs.filter((cause) => cause.endsWith("a replica now"));
+    await waitFor(() => expect(areReplicas()).toHaveLength(2));
   });
 });
 

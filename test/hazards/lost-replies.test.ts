@@ -83,7 +83,7 @@ describe("a connection that is reset", () => {
 
     const lock = await redlock.acquire("account", { waitTimeout: TTL * 4 });
 
-    expect(downs).toBe(3);
+    await waitFor(() => expect(downs).toBe(3));
     await lock.extend();
     expect(await lock.release()).toBe("released");
   });
