@@ -12,13 +12,15 @@ describe("a job whose worker loses the masters between the move and the wait lis
     ["also when its clock is behind", 60_000],
   ])("is woken by another worker of its queue, %s", async (_, behind) => {
     const queue = bench.queue();
+    const held = new Gate();
     const gate = new Gate();
     const holder = withLock({ redlock: bench.redlock({ ttl: 20_000 }), key: "hot" }, async () => {
+      held.open();
       await gate.opened;
     });
     const first = bench.worker(holder, { concurrency: 1 });
     await queue.add("charge", 1);
-    await expect.poll(() => queue.getActiveCount()).toBe(1);
+    await held.opened;
 
     // Later tokens than ours were seen.
     const mark = `${(Date.now() + behind) * 1_000}:0`;

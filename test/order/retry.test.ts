@@ -72,6 +72,12 @@ async function kept(): Promise<void> {
   }
 }
 
+/** Removes a job as soon as its worker has moved it out of its slot, which follows the release. */
+async function remove(job: Job): Promise<void> {
+  await waitFor(async () => expect(await job.isDelayed()).toBe(true));
+  await job.remove();
+}
+
 describe('retryOrder "keep"', () => {
   test("runs a retry without a backoff before the jobs that wait", async () => {
     const { fail, started } = await run(4);
@@ -84,7 +90,7 @@ describe('retryOrder "keep"', () => {
     const { fail, started, queue } = await run(3, { first: { backoff: 1_500 } });
     fail.open();
     await kept();
-    expect(await queue.getActiveCount()).toBe(0);
+    await waitFor(async () => expect(await queue.getActiveCount()).toBe(0));
     await queue.add("charge", { step: 3 }, { priority: 0 });
     await waitFor(() => expect(started).toHaveLength(5));
     expect(started).toEqual([0, 0, 1, 2, 3]);
@@ -137,7 +143,7 @@ describe('retryOrder "keep"', () => {
     const { fail, held, ended } = await run(3, { first: { backoff: 3_600_000 } });
     fail.open();
     await kept();
-    await held.remove();
+    await remove(held);
     expect(await ended()).toEqual([0, 1, 2]);
   });
 
@@ -145,7 +151,7 @@ describe('retryOrder "keep"', () => {
     const { fail, held, queue, started } = await run(1, { first: { backoff: 3_600_000 } });
     fail.open();
     await kept();
-    await held.remove();
+    await remove(held);
     // Two of three were cut off when these jobs ended.
     for (const [index, url] of bench.masterUrls.entries()) {
       const client = redisClient(url);
