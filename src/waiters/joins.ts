@@ -6,7 +6,7 @@ import { isTaken, type JoinReplies } from "./join-replies.ts";
 /** Most newcomers of one request. */
 const MOST = 100;
 /** Milliseconds for which jobs that are parked for the same keys are gathered. */
-const GATHERING = 5;
+const GATHERING = 2;
 
 /** What a newcomer receives. */
 export interface JoinAnswer {

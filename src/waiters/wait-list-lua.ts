@@ -6,7 +6,7 @@ import { RESERVATION } from "./reservations-lua.ts";
 /** Milliseconds for which live waiters stay in a wait list without a request of their process. */
 export const LIVE_RETENTION = 4_000;
 
-/** How many waiters a master names at once: those whose jobs are gone are removed together. */
+/** How many waiters a master looks at first, and names at most: those whose jobs are gone are removed together. */
 export const NAMED = 4;
 
 /** Up to this rank a refused waiter learns how many waiters of its own queue are before it. */
@@ -165,18 +165,19 @@ local function firstOf(list, skipped, skipsPaused)
         end
       elseif not record or not isAlive(list, record) then
         leave(list, position)
-      elseif limitOf(record) <= list.slot or hasReservation(list, position, limitOf(record)) then
-        index = index + 1
       else
+        local limit = limitOf(record)
         index = index + 1
-        first[#first + 1] = { position, record, positions[i + 1] }
-        if #first == ${NAMED} then break end
+        if limit > list.slot and not hasReservation(list, position, limit) then
+          first[#first + 1] = { position, record, positions[i + 1] }
+          if #first == ${NAMED} then break end
+        end
       end
     end
-    if #first == ${NAMED} or (first[1] and size == ${STRIDE}) then break end
+    if first[1] then break end
     steps = steps + size
     size = ${STRIDE}
-    if not first[1] and not resumed then
+    if not resumed then
       resumed = true
       local front, frontQueues = skippedFront(list)
       local rank = front and redis.call('ZRANK', list.waiters, front)

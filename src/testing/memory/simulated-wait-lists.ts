@@ -144,7 +144,8 @@ export class SimulatedWaitLists {
   firstOf(list: WaitList, skipped: ReadonlySet<string>, skipsPaused: boolean): StoredWaiter[] {
     const first: StoredWaiter[] = [];
     const now = this.#redis.now();
-    for (const [position, priority] of this.#redis.zrange(list.waiters)) {
+    for (const [index, [position, priority]] of this.#redis.zrange(list.waiters).entries()) {
+      if (first.length === NAMED || (first.length > 0 && index === NAMED)) break;
       const queueId = queueIdIn(position);
       const record = this.#redis.hget(list.records, position);
       const isSkipped =
@@ -158,7 +159,6 @@ export class SimulatedWaitLists {
       const limit = limitOf(record);
       if (limit <= list.slot || this.hasReservation(list, position, limit)) continue;
       first.push({ position, record, priority });
-      if (first.length === NAMED) break;
     }
     return first;
   }
