@@ -8,32 +8,9 @@ import { isStuck, nextStep, type RegisterReply } from "./agreement.ts";
 import { agreeOperation, armOperation, type GuardState } from "./arm-operation.ts";
 import type { ExtendReply } from "./extend-operation.ts";
 import type { Masters } from "./masters.ts";
+import { type GuardSettings, patienceOf, quarantineOf } from "./guard-settings.ts";
 import { type QuarantineListener, Quarantines } from "./quarantines.ts";
-import { LONGEST_TTL, type Names } from "./stored-lock.ts";
-
-/** The settings of {@link Guards}. */
-export interface GuardSettings {
-  /** `"trust-new"` trusts a wholly new set of masters whatever its uptime; `false` votes without guards. */
-  readonly mode: boolean | "trust-new";
-  /** Milliseconds: the longest ttl this client may ask for. */
-  readonly maxTtl: number;
-  readonly driftFactor: number;
-  readonly nodeTimeout: number;
-  /** Milliseconds by which clients' clocks may differ for tokens to stay in order after a loss of all marks. */
-  readonly clockSkewBudget: number;
-}
-
-/**
- * How long a master that lost its memory gives no vote: until the longest lock is over by the slowest clock, plus what
- * keeps tokens in order although the marks are gone.
- */
-function quarantineOf(
-  longestTtl: number,
-  { driftFactor, nodeTimeout, clockSkewBudget }: GuardSettings,
-): number {
-  // @protection a quarantine longer than the longest ttl
-  return Math.ceil(longestTtl * (1 + 2 * driftFactor)) + nodeTimeout + clockSkewBudget;
-}
+import type { Names } from "./stored-lock.ts";
 
 /** Receives reports on masters without a vote, and on clients whose settings differ. */
 export interface GuardListener extends QuarantineListener {
@@ -72,12 +49,6 @@ export class Guards {
   /** Why the last arming of a master failed. */
   readonly #failures = new Map<number, string>();
   /** The longest ttl that this client wants to ask for, or knows of. */
-  #met(): void {
-    this.#metGuard = true;
-    // Once, so that the masters and this client know each other's longest ttl.
-    if (!this.#introduced) this.#settle();
-  }
-
   #longestTtl: number;
   readonly #closing = new AbortController();
   #settling: Promise<void> | undefined;
@@ -159,6 +130,12 @@ export class Guards {
   /** Stops arming. Idempotent. */
   close(): void {
     this.#closing.abort();
+  }
+
+  #met(): void {
+    this.#metGuard = true;
+    // Once, so that the masters and this client know each other's longest ttl.
+    if (!this.#introduced) this.#settle();
   }
 
   #settle(): void {
@@ -274,11 +251,8 @@ export class Guards {
     return quarantineOf(this.#longestTtl, this.#settings);
   }
 
-  /** For how long a master waits for the longest ttl; tests and development expect none but their own. */
   #patience(): number {
-    // @protection waiting for a master that knows the longest ttl
-    if (this.#settings.mode === "trust-new") return this.#quarantine();
-    return quarantineOf(LONGEST_TTL, this.#settings);
+    return patienceOf(this.#longestTtl, this.#settings);
   }
 }
 

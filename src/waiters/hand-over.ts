@@ -1,7 +1,7 @@
 import type { LockContext } from "../lock/lock-context.ts";
 import type { ServedBy } from "../redis/operation.ts";
 import { FREE, type ReservationReply } from "../lock/wait-list-hooks.ts";
-import type { KeyWatcher } from "./key-watcher.ts";
+import type { KeyWatchers } from "./key-watchers.ts";
 import { ReservationTally } from "./reservation-tally.ts";
 
 /** What is released. */
@@ -16,7 +16,7 @@ interface Released {
 export class HandOver {
   readonly #context: LockContext;
   readonly #released: Released;
-  readonly #watcherOf: (key: string) => KeyWatcher;
+  readonly #watchers: KeyWatchers;
   readonly #askedAt: number;
   /** Masters that have freed the only key, and know of no waiter. */
   #freedBy: ServedBy | undefined;
@@ -28,10 +28,10 @@ export class HandOver {
   /** Whether a waiter was woken together with the release. */
   isEarly = false;
 
-  constructor(context: LockContext, released: Released, watcherOf: (key: string) => KeyWatcher) {
+  constructor(context: LockContext, released: Released, watchers: KeyWatchers) {
     this.#context = context;
     this.#released = released;
-    this.#watcherOf = watcherOf;
+    this.#watchers = watchers;
     this.#askedAt = context.clock.now();
   }
 
@@ -58,7 +58,7 @@ export class HandOver {
 
   #begin(index: number): ReservationTally {
     const { keys, token, holdFor } = this.#released;
-    if (holdFor > 0) this.#watcherOf(keys[index] ?? "").expectFree(holdFor);
+    if (holdFor > 0) this.#watchers.of(keys[index] ?? "").expectFree(holdFor);
     const tally = new ReservationTally(this.#context, keys[index] ?? "", {
       token,
       askedAt: this.#askedAt,
@@ -78,6 +78,6 @@ export class HandOver {
     node: number,
     reply: ReservationReply,
   ): Promise<void> {
-    return this.#watcherOf(this.#released.keys[index] ?? "").handOver(tally, node, reply);
+    return this.#watchers.of(this.#released.keys[index] ?? "").handOver(tally, node, reply);
   }
 }

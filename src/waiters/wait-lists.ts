@@ -17,7 +17,7 @@ import {
   waitingIn,
 } from "./join-replies.ts";
 import { Joins } from "./joins.ts";
-import { KeyWatcher } from "./key-watcher.ts";
+import { KeyWatchers } from "./key-watchers.ts";
 import { type QueueAdapter, QueueAdapters } from "./queue-adapter.ts";
 import { ReservationMessages } from "./reservation-messages.ts";
 import { UnresponsiveQueues } from "./unresponsive-queues.ts";
@@ -61,26 +61,31 @@ interface Joining {
 /** All wait lists in which one client has waiters. */
 export class WaitLists {
   readonly #context: LockContext;
-  readonly #timers: TimerHeap;
   readonly #unresponsive: UnresponsiveQueues;
   readonly #adapters = new QueueAdapters();
   readonly #joins: Joins;
   readonly #dueKeys: DueKeys;
   readonly #messages: ReservationMessages;
-  readonly #watchers = new Map<string, KeyWatcher>();
+  readonly #watchers: KeyWatchers;
   readonly #crowded: CrowdedKeys;
   #closed = false;
 
   constructor(context: LockContext) {
+    const timers = new TimerHeap(context.clock);
     this.#context = context;
-    this.#timers = new TimerHeap(context.clock);
     this.#unresponsive = new UnresponsiveQueues(context.clock);
+    this.#watchers = new KeyWatchers({
+      context,
+      timers,
+      unresponsive: this.#unresponsive,
+      adapters: this.#adapters,
+    });
     this.#joins = new Joins(context);
     this.#crowded = new CrowdedKeys(context.clock);
-    this.#dueKeys = new DueKeys(context, this.#timers, (key) => void this.#watcher(key).check());
+    this.#dueKeys = new DueKeys(context, timers, (key) => void this.#watchers.of(key).check());
     this.#messages = new ReservationMessages(context, {
-      reserved: (key, waiter) => this.#watcher(key).reserved(waiter),
-      missed: (key) => void this.#watcher(key).check(),
+      reserved: (key, waiter) => this.#watchers.of(key).reserved(waiter),
+      missed: (key) => void this.#watchers.of(key).check(),
     });
   }
 
@@ -139,11 +144,11 @@ export class WaitLists {
       const own = slots[index] ?? [];
       if (!live) this.#crowded.note(key, waitingIn(replies, index));
       if (states[index] !== "free" || firstTaken === -1) {
-        for (const slot of own) this.#watchers.get(slot)?.stopReserving(position);
+        for (const slot of own) this.#watchers.find(slot)?.stopReserving(position);
       } else if (isPatient && index < firstTaken) {
         const kept = { position, record: this.recordOf(waiter, state, own.length) };
         const [slot = 0] = freeIn(replies, index, position);
-        this.#watcher(slotName(key, slot)).reserve(kept, keptFor);
+        this.#watchers.of(slotName(key, slot)).reserve(kept, keptFor);
       } else void this.leave(waiter, [key]);
     }
     const free = keys.flatMap((key, index) =>
@@ -184,12 +189,12 @@ export class WaitLists {
 
   /** Reserves keys or slots that seem to be free for their first waiters, and wakes those. */
   async check(keys: readonly string[]): Promise<void> {
-    await Promise.all(keys.map((key) => this.#watcher(key).check()));
+    await Promise.all(keys.map((key) => this.#watchers.of(key).check()));
   }
 
   /** As {@link check}, for one key. @returns what the masters decided. */
   async wake(key: string): Promise<ReservationDecision> {
-    return await this.#watcher(key).check();
+    return await this.#watchers.of(key).check();
   }
 
   /** Leaves the wait lists of the keys; a reservation passes to the next waiter. */
@@ -198,7 +203,7 @@ export class WaitLists {
     keys: readonly string[],
   ): Promise<void> {
     const gone = [{ position, record: String(run) }];
-    await Promise.all(keys.map((key) => this.#watcher(key).check({ gone })));
+    await Promise.all(keys.map((key) => this.#watchers.of(key).check({ gone })));
   }
 
   /** Wakes waiters that are replaced, so that they can end. */
@@ -219,7 +224,7 @@ export class WaitLists {
   ): () => void {
     const slots = keys.flatMap((key, index) => slotNames(key, limits?.[index]));
     this.#subscribe(slots);
-    const stops = slots.map((slot) => this.#watcher(slot).onReservation(position, wake));
+    const stops = slots.map((slot) => this.#watchers.of(slot).onReservation(position, wake));
     return () => {
       for (const stop of stops) stop();
     };
@@ -231,10 +236,10 @@ export class WaitLists {
    * @param keepsRetry whether the keys stay reserved for the job that releases them.
    */
   handOver(keys: readonly string[], token: number, holdFor: number, keepsRetry: boolean): HandOver {
-    const handOver = new HandOver(this.#context, { keys, token, holdFor }, this.#watcherOf);
-    if (holdFor === 0 && !keepsRetry && this.#watchers.size > 0) {
+    const handOver = new HandOver(this.#context, { keys, token, holdFor }, this.#watchers);
+    if (holdFor === 0 && !keepsRetry) {
       for (const key of keys) {
-        if (this.#watchers.get(key)?.beforeRelease() === true) handOver.isEarly = true;
+        if (this.#watchers.find(key)?.beforeRelease() === true) handOver.isEarly = true;
       }
     }
     return handOver;
@@ -266,7 +271,7 @@ export class WaitLists {
     this.#joins.close();
     this.#dueKeys.close();
     this.#messages.close();
-    for (const watcher of this.#watchers.values()) watcher.end();
+    this.#watchers.close();
   }
 
   #subscribe(slots: readonly string[]): void {
@@ -279,26 +284,5 @@ export class WaitLists {
     const answers = replies.flatMap((reply) => reply?.[index] ?? []);
     if (answers.filter((reply) => isTaken(reply, newcomer)).length >= quorum) return "taken";
     return answers.length >= quorum ? "free" : "unknown";
-  }
-
-  readonly #watcherOf = (key: string): KeyWatcher => this.#watcher(key);
-
-  #watcher(key: string): KeyWatcher {
-    let watcher = this.#watchers.get(key);
-    if (watcher === undefined) {
-      watcher = new KeyWatcher(key, {
-        context: this.#context,
-        timers: this.#timers,
-        unresponsive: this.#unresponsive,
-        adapters: this.#adapters,
-        ended: (ended) => {
-          if (this.#watchers.get(key) === ended) this.#watchers.delete(key);
-        },
-      });
-      this.#watchers.set(key, watcher);
-      // A request after close() still gets its answer, and leaves no watcher behind.
-      if (this.#closed) watcher.end();
-    }
-    return watcher;
   }
 }
