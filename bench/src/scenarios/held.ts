@@ -20,12 +20,12 @@ const RESOLUTION = 10;
 /** Many locks at rest, kept alive. */
 export const held: Scenario = {
   name: "held",
-  title: `${LOCKS.toLocaleString("en")} held locks, 3 nodes`,
+  title: `${LOCKS.toLocaleString("en")} held locks, 5 nodes`,
   text:
     `${LOCKS.toLocaleString("en")} locks, acquired evenly over ${HEARTBEAT / 1_000} s, are held for ${DURATION / 1_000} s and ` +
     `extended every ${HEARTBEAT / 1_000} s each. A lock is lost when its library says so, or when its key is gone from a ` +
     "majority of the masters at the end. Requests are counted by a proxy, in a run of their own.",
-  nodes: 3,
+  nodes: 5,
   rounds: 3,
   contenders: Object.keys(CONTENDERS),
   columns: [
@@ -36,7 +36,7 @@ export const held: Scenario = {
     { figure: "lost", title: "locks lost", digits: 0 },
   ],
   goals: [
-    { text: "2,000 held locks: client CPU", figure: "cpu", ratio: true, most: 0.25 },
+    { text: "2,000 held locks, 5 nodes: client CPU", figure: "cpu", ratio: true, most: 0.25 },
     { text: "2,000 held locks: locks lost", figure: "lost", most: 0 },
     { text: "2,000 held locks: loop delay p99", figure: "delay", ratio: true, most: 1 },
   ],
