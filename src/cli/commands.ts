@@ -25,6 +25,7 @@ const JSON_TIMES = "write JSON; times are milliseconds since 1970";
 
 const KEY = { name: "KEY", noun: "key" } as const;
 
+const UNAVAILABLE = "too few masters answered, or can vote: locks are unavailable";
 const EXITS = {
   usage: "wrong command line or rules file",
   noQuorum: "too few masters answered",
@@ -47,7 +48,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       ...EXITS,
       ok: "free or held",
       finding: "a value under the key is no lock, or never expires",
-      noQuorum: "too few masters answered, or can vote: locks are unavailable",
+      noQuorum: UNAVAILABLE,
     },
     load: async () => (await import("./inspect.ts")).inspect,
   },
@@ -63,6 +64,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       ...EXITS,
       ok: "listed, even if the list is empty",
       finding: "a value in the list is no lock, or never expires",
+      noQuorum: UNAVAILABLE,
     },
     load: async () => (await import("./ls.ts")).ls,
   },

@@ -39,6 +39,7 @@ export async function ls(invocation: Invocation): Promise<ExitCode> {
       show(locks, waitedFor, out);
       noteMasters(masters, notes);
     }
+    if (masters.voting < masters.quorum) return EXIT.noQuorum;
     return listed.some(hasStuck) ? EXIT.finding : EXIT.ok;
   });
 }

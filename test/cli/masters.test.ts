@@ -337,6 +337,7 @@ describe("inspect", () => {
     expect(summary).toMatchObject({ state: "voteless", voting: 1, quorum: 2 });
     expect(summary.quorumIn).toBeGreaterThan(1_000);
     expect(summary.nodes.map(({ vote }) => vote)).toEqual(["quarantined", "unknown", "yes"]);
+    expect(listed.code).toBe(3);
     expect(listed.notes).toMatch(/\nWait [\d.]+ s; no action is needed/);
   });
 
