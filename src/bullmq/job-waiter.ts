@@ -1,5 +1,5 @@
 import type { Job } from "bullmq";
-import { compareWaiters, positionOf, type Waiter } from "../waiters/waiter.ts";
+import { compareWaiters, positionOf, type Predecessor, type Waiter } from "../waiters/waiter.ts";
 import type { Activation } from "./activation.ts";
 import { type JobWorker, jobClassOf, runScript, workerOf } from "./bullmq-job.ts";
 import type { LockSettings } from "./lock-settings.ts";
@@ -58,7 +58,7 @@ export async function predecessorsOf(
   { settings, job, context }: Activation,
   keys: readonly string[],
   waiter: Waiter,
-): Promise<readonly Waiter[]> {
+): Promise<readonly Predecessor[]> {
   const { activeJobs } = context;
   const { clock } = settings.engine;
   settings.names.add(job.name);
@@ -76,9 +76,13 @@ export async function predecessorsOf(
     );
     return found.flatMap((other) => {
       if (other === undefined || clock.now() - other.at > PATIENCE) return [];
-      const shares = settings.names.has(other.name) && other.keys.some((key) => keys.includes(key));
+      const shared = settings.names.has(other.name)
+        ? other.keys.filter((key) => keys.includes(key))
+        : [];
+      const { position, priority } = other.waiter;
+      const predecessor = { position, priority, keys: shared };
       // @protection strict order waits for active jobs
-      return shares && isBefore(other.waiter, waiter) ? [other.waiter] : [];
+      return shared.length > 0 && isBefore(other.waiter, waiter) ? [predecessor] : [];
     });
   } catch {
     // A queue that does not answer has no order to keep; the next request to it reports the problem.

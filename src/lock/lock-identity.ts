@@ -40,14 +40,18 @@ export interface Requester {
   /** Whether its keys stay reserved for it until it is done, also when it fails or dies in between. @defaultValue false */
   readonly keepsRetries?: boolean | undefined;
   /**
-   * For strict order, also at a free key: its priority, the waiters before it that may be in no wait list yet, and the record by
-   * which they are added; `undefined` without strict order.
+   * For strict order, also at a free key: its priority, the waiters before it that may be in no wait list yet, with the keys that both
+   * want, and the record by which they are added; `undefined` without strict order.
    */
   readonly behind?:
     | {
         readonly priority: number;
         readonly record: string;
-        readonly others: readonly { readonly position: string; readonly priority: number }[];
+        readonly others: readonly {
+          readonly position: string;
+          readonly priority: number;
+          readonly keys: readonly string[];
+        }[];
       }
     | undefined;
   /** How it joins the wait lists of keys that are taken, in the same step; `undefined` when it does not. */

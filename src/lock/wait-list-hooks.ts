@@ -128,7 +128,12 @@ export function formatRequester({
   behind,
 }: Requester): (string | number)[] {
   if (position === "") return [];
-  const others = behind?.others.flatMap((other) => [other.priority, other.position]) ?? [];
+  const others =
+    behind?.others.flatMap(({ priority, position, keys }) => [
+      priority,
+      position,
+      JSON.stringify(keys),
+    ]) ?? [];
   return [
     position,
     run,

@@ -10,14 +10,25 @@ local function requesterOf(argv, from)
     priority = argv[from + 3], record = argv[from + 4], replaces = argv[from + 5] == '1',
     strict = tonumber(argv[from + 6]), absentRecord = argv[from + 7], argv = argv, others = from + 8 }
 end
+-- The positions and priorities, in turn, of jobs that are before a requester that keeps to the order, and want the key.
+local function predecessorsOf(requester, key)
+  local argv, found = requester.argv, {}
+  for i = requester.others, #argv, 3 do
+    for _, wanted in ipairs(cjson.decode(argv[i + 2])) do
+      if wanted == key then found[#found + 1], found[#found + 2] = argv[i + 1], argv[i] end
+    end
+  end
+  return found
+end
 -- The first of the wait list and of jobs that have not joined it, if that is before a requester that keeps to the order.
 local function firstBefore(list, requester)
-  local position, priority, argv = requester.position, requester.strict, requester.argv
+  local position, priority = requester.position, requester.strict
   local last, holder = lastHolders(list)
   local head = redis.call('ZRANGE', list.waiters, 0, 0, 'WITHSCORES')
   local first, lowest = head[1] or position, tonumber(head[2] or priority)
-  for i = requester.others, #argv, 2 do
-    local other, score = argv[i + 1], tonumber(argv[i])
+  local others = predecessorsOf(requester, list.key)
+  for i = 1, #others, 2 do
+    local other, score = others[i], tonumber(others[i + 1])
     if other ~= last and other ~= holder and (score < lowest or (score == lowest and other < first)) then first, lowest = other, score end
   end
   if first ~= position and (lowest < priority or (lowest == priority and first < position)) then return first end
@@ -64,11 +75,11 @@ local function onConflict(prefix, key, requester, token, rest, isNew, limit)
     end
   end
   if isNew and requester.strict then
-    local argv, last, holder = requester.argv, lastHolders(list)
-    for i = requester.others, #argv, 2 do
-      local other = argv[i + 1]
+    local others, last, holder = predecessorsOf(requester, list.key), lastHolders(list)
+    for i = 1, #others, 2 do
+      local other = others[i]
       if other ~= last and other ~= holder and not redis.call('HGET', list.records, other) then
-        join(list, other, argv[i], requester.absentRecord, rest)
+        join(list, other, others[i + 1], requester.absentRecord, rest)
       end
     end
   end

@@ -21,9 +21,15 @@ export interface Waiter {
    * The waiters that must have had a free key before it. With a list, also an empty one, the waiter goes before none that is in the
    * wait list. Without a list the first that asks gets a free key.
    */
-  readonly behind?: readonly Pick<Waiter, "position" | "priority">[];
+  readonly behind?: readonly Predecessor[];
   /** Whether its keys stay reserved for it until it is done, also when it fails or dies in between. @defaultValue false */
   readonly keepsRetries?: boolean;
+}
+
+/** A waiter that comes before another one, and may be in no wait list yet. */
+export interface Predecessor extends Pick<Waiter, "position" | "priority"> {
+  /** The keys that both want. */
+  readonly keys: readonly string[];
 }
 
 /** `parked` in its queue; `arriving`, about to be parked, and then it checks its keys itself; or `live`, in a process. */

@@ -49,7 +49,7 @@ function inStrictOrder(owner: string, token: number, n: number, others: number[]
   const behind = {
     priority: 0,
     record: "a0@here",
-    others: others.map((other) => ({ position: at(other), priority: 0 })),
+    others: others.map((other) => ({ position: at(other), priority: 0, keys: ["k"] })),
   };
   const joins = { priority: 0, record: `a1@${owner}`, replaces: false };
   const requester = {
@@ -456,7 +456,11 @@ describe("the simulated master", () => {
                   ? {
                       priority: each.priority,
                       record: `a0@${owner}`,
-                      others: each.gone.map((other) => ({ position: other.position, priority: 0 })),
+                      others: each.gone.map(({ position }, index) => ({
+                        position,
+                        priority: 0,
+                        keys: index % 2 === 0 ? keys : keys.slice(0, 1),
+                      })),
                     }
                   : undefined,
             };

@@ -1,6 +1,9 @@
 import type { Job } from "bullmq";
 import { describe, expect, test } from "vitest";
+import { withLock } from "../../src/index.ts";
+import { RESERVATION } from "../../src/waiters/reservations-lua.ts";
 import { useBench } from "../bullmq/support.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { makeSteps, startWorker, type Step, type Steps } from "./worker-process.ts";
 
 const bench = useBench();
@@ -69,4 +72,33 @@ describe('order "strict"', () => {
     await steps.ended(jobs);
     expect(await inversions(steps, entities(50))).toEqual([]);
   });
+
+  test.each([["A,B B,C"], ["A,B B,C C,A"], ["A,B A B A,B"], ["A,B B,C C,D"]])(
+    "runs jobs that share some of their keys one after the other: %s",
+    async (sets) => {
+      const redlock = bench.redlock();
+      const queue = bench.queue();
+      const started: string[] = [];
+      let busy = new Set<string>();
+      const processor = async ({ data }: Job<string[]>): Promise<void> => {
+        started.push(data.join());
+        expect(data.filter((key) => busy.has(key))).toEqual([]);
+        busy = new Set([...busy, ...data]);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        for (const key of data) busy.delete(key);
+      };
+      const key = ({ data }: Job<string[]>): string[] => data;
+      bench.worker(withLock({ redlock, key, order: "strict" }, processor), { concurrency: 8 });
+      await queue.add("step", ["warm"]);
+      await waitFor(() => expect(started).toHaveLength(1));
+      const addedAt = performance.now();
+
+      const jobs = sets.split(" ").map((set) => ({ name: "step", data: set.split(",") }));
+      await queue.addBulk(jobs);
+
+      await waitFor(async () => expect(await queue.getCompletedCount()).toBe(1 + jobs.length));
+      // Not a figure of speed: a reservation for a job that does not want the key lives for two seconds.
+      expect(performance.now() - addedAt).toBeLessThan(RESERVATION);
+    },
+  );
 });

@@ -43,6 +43,7 @@ export class SimulatedHooks {
     const [head = [position, priority]] = this.#redis.zrange(list.waiters, 0, 1);
     let [first, lowest] = head;
     for (const other of others) {
+      if (!other.keys.includes(list.key)) continue;
       const isBefore =
         other.priority < lowest || (other.priority === lowest && other.position < first);
       if (!holders.includes(other.position) && isBefore)
@@ -110,6 +111,7 @@ export class SimulatedHooks {
       const holders = this.#newest.lastHolders(list);
       for (const other of behind.others) {
         const isKnown = this.#redis.hget(list.records, other.position) !== undefined;
+        if (!other.keys.includes(list.key)) continue;
         if (isKnown || holders.includes(other.position)) continue;
         this.#lists.join(list, other.position, other.priority, behind.record, rest);
       }
