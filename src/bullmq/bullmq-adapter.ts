@@ -10,8 +10,9 @@ import {
 } from "../waiters/waiter.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { isGone, type JobClass, jobClassOf, type JobWorker, sendTogether } from "./bullmq-job.ts";
+import { alarm } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
-import { runWake } from "./wake-script.ts";
+import { runHasten, runWake } from "./wake-script.ts";
 
 /** The state of a job that is not in the delayed set, by BullMQ's state. */
 const STATES: Readonly<Record<string, JobState>> = {
@@ -61,6 +62,17 @@ export class BullmqAdapter implements QueueAdapter {
     } catch {
       // The queue does not answer: the reservation expires, and passes to the next waiter.
       return "unknown";
+    }
+  }
+
+  async hasten(waiter: StoredWaiter): Promise<void> {
+    const { clock, settings } = this.#engine;
+    const { ttl } = settings;
+    const ms = alarm({ expiresIn: ttl, ahead: 0, ttl }, 0);
+    try {
+      await runHasten(this.#worker, waiter, clock.wall() + ms);
+    } catch {
+      // It comes back later, as it was parked.
     }
   }
 

@@ -4,15 +4,17 @@ import { type JobWorker, runScript } from "./bullmq-job.ts";
 
 /**
  * - `woken`: the job was in the delayed set, and is the first of its queue now.
+ * - `sooner`: it stays there, and comes back by itself at the given time at the latest.
  * - `gone`: there is no such job.
  * - `moved`: it is not in the delayed set, or was taken up again since it was parked.
  * - `special`: only BullMQ knows where the job belongs, since its queue is paused or it is in a group of BullMQ Pro.
  */
-export type WakeReply = "woken" | "gone" | "moved" | "special";
+type WakeReply = "woken" | "sooner" | "gone" | "moved" | "special";
 
 /**
  * What `promote` and `changePriority` with `lifo` do together, for the job of a waiter alone, in one step. A job that has failed
- * since, or a later one with the same id, is not promoted out of its own delay.
+ * since, or a later one with the same id, is not promoted out of its own delay. With a time, only the delay becomes shorter; the score
+ * is that of BullMQ's delayed set.
  */
 const SCRIPT = {
   name: "bullmqRedlockWake",
@@ -25,6 +27,11 @@ if math.floor(tonumber(job[1]) + delay) ~= tonumber(ARGV[2]) then return 'gone' 
 local started = tonumber(job[3] or 0)
 local isUnderWay = started - tonumber(job[4] or 0) - tonumber(job[5] or 0) > 0
 if started > tonumber(ARGV[3]) or (ARGV[4] == '1' and not isUnderWay) then return 'moved' end
+if ARGV[5] then
+  local score, sooner = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0), ARGV[5] * 0x1000
+  if score > sooner then redis.call('ZADD', KEYS[2], sooner, ARGV[1]) end
+  return 'sooner'
+end
 local meta = redis.call('HMGET', KEYS[5], 'paused', 'concurrency')
 if meta[1] or job[7] then return 'special' end
 if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 'moved' end
@@ -48,10 +55,32 @@ export async function runWake(
   waiter: StoredWaiter,
   onSent?: () => void,
 ): Promise<WakeReply> {
+  return await run(worker, waiter, [], onSent);
+}
+
+/**
+ * Lets the parked job of a waiter come back by itself at a time at the latest.
+ * @param at in ms since 1970.
+ * @throws what the connection of the queue throws.
+ */
+export async function runHasten(
+  worker: JobWorker,
+  waiter: StoredWaiter,
+  at: number,
+): Promise<WakeReply> {
+  return await run(worker, waiter, [String(Math.round(at))]);
+}
+
+async function run(
+  worker: JobWorker,
+  waiter: StoredWaiter,
+  time: readonly string[],
+  onSent?: () => void,
+): Promise<WakeReply> {
   const { since = 0, id = "" } = parsePosition(waiter.position) ?? {};
   const run = parseWaiterRecord(waiter.record)?.run ?? -1;
   const names = [id, "delayed", "wait", "prioritized", "meta", "active", "marker", "events"];
   const keys = names.map((name) => worker.toKey?.(name) ?? "");
-  const args = [id, String(since), String(run), isAheadOfMove(waiter) ? "1" : ""];
+  const args = [id, String(since), String(run), isAheadOfMove(waiter) ? "1" : "", ...time];
   return (await runScript(worker, SCRIPT, keys, args, onSent)) as WakeReply;
 }

@@ -1,11 +1,11 @@
 import type { ReservationReply, StoredWaiter } from "../lock/wait-list-hooks.ts";
-import { compareWaiters, isArriving } from "./waiter.ts";
+import { compareWaiters, isArriving, limitOf } from "./waiter.ts";
 
 /** What the masters together say about the reservation of a key. */
 export type ReservationDecision =
   /** Too few masters have answered. */
   | { readonly kind: "unknown" }
-  /** Masters have reserved different slots for the same waiters, and those that have not answered decide. */
+  /** Masters have reserved a slot for different waiters, each of which may have another slot, and those that have not answered decide. */
   | { readonly kind: "contested"; readonly waiting: number }
   /** The key is held, for so many milliseconds unless the lock is extended. */
   | { readonly kind: "held"; readonly expiresIn: number; readonly waiting: number }
@@ -92,7 +92,10 @@ export function decideReservation(
   ) as [StoredWaiter];
   const share = shareOf(slot, answers);
   const most = votesFor(byVotes[0].position);
-  if (share !== undefined && most < quorum && answers.length < replies.length) {
+  // @protection a slot is handed over by a majority
+  const isOneOfSeveral = heads.some((head) => limitOf(head) > 1);
+  const needsMajority = share !== undefined || isOneOfSeveral;
+  if (needsMajority && most < quorum && answers.length < replies.length) {
     return { kind: "contested", waiting };
   }
   const first = most < quorum && share !== undefined ? share : byVotes[0];

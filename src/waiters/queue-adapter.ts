@@ -22,6 +22,8 @@ export interface QueueAdapter {
    * @param onSent runs when the request is sent: every later request to the queue finds the job there.
    */
   wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState>;
+  /** Lets a parked job come back by itself soon after its key should be free, if no process wakes it. Must not throw. */
+  hasten(waiter: StoredWaiter): Promise<void>;
   /** Reads the state of a job. Must not throw. */
   stateOf(waiter: StoredWaiter): Promise<JobState>;
 }

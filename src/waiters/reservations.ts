@@ -6,7 +6,7 @@ import { askMasters, ReservationTally } from "./reservation-tally.ts";
 import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
 import { type Wakeups, reservationMs } from "./wakeups.ts";
-import { isArriving, isRetry, limitOf, queueIdIn } from "./waiter.ts";
+import { compareWaiters, isArriving, isRetry, limitOf, queueIdIn } from "./waiter.ts";
 
 /** Milliseconds between two checks while a live waiter of this process waits, or while masters are silent. */
 export const CHECK_INTERVAL = 1_000;
@@ -35,6 +35,8 @@ export class Reservations {
   /** The waiter after the last one that got the reservation. */
   #next: StoredWaiter | undefined;
   #nextAt = -Infinity;
+  /** The waiter whose alarm this process has set earlier last. */
+  #hastened: StoredWaiter | undefined;
   /** The waiter that was woken together with the release, before the masters have named it. */
   #wokenEarly:
     | { readonly waiter: StoredWaiter; readonly at: number; readonly state: Promise<JobState> }
@@ -102,6 +104,7 @@ export class Reservations {
     const [second] = next;
     this.#next = second;
     this.#nextAt = this.#now();
+    this.#hastenOneOf(head, next);
     this.#unresponsive.named(queueIdIn(head.position), tally.askedAt);
     if (this.#wakeups.hasExpired(head)) {
       const state = await this.#wakeups.stateAfterExpiry(head);
@@ -112,6 +115,19 @@ export class Reservations {
     this.#context.slotChoice.reserved(this.#key, head);
     tally.gone = (await this.#wake(tally, head, onSent)) === "gone";
     return tally.gone ? await this.#dropGone(head, next) : undefined;
+  }
+
+  /**
+   * A job that was parked behind many others comes back by itself late. One that is near the front comes back soon: the processes of
+   * its queue may be gone when its turn comes. Each third or so is enough.
+   */
+  #hastenOneOf(head: StoredWaiter, next: readonly StoredWaiter[]): void {
+    // @protection a job near the front comes back by itself soon
+    const isDue = this.#hastened === undefined || compareWaiters(head, this.#hastened) >= 0;
+    const last = next.findLast((waiter) => this.#wakeups.canWake(waiter));
+    if (!isDue || last === undefined) return;
+    this.#hastened = last;
+    this.#wakeups.hasten(last);
   }
 
   /** Wakes a waiter, unless it was woken together with the release. */

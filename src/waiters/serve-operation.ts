@@ -61,6 +61,8 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
   if live and redis.call('EXISTS', list.waiters) == 1 then noteAlive(list, process) end
   local rest = redis.call('PTTL', prefix .. key)
   if rest ~= -2 then return { 'HELD', rest, redis.call('ZCARD', list.waiters) } end
+  -- It may have another slot by now, and nothing would end the reservation of this one.
+  if limitOf(argv[9]) > 1 and not redis.call('HGET', list.records, position) then position = '' end
   if position ~= '' and not isKept and (not reserved or tonumber(since) <= tonumber(token)) then
     reserve(list, token, position, argv[5])
     if argv[7] == '1' then wake(list, token, position, argv[9]) end

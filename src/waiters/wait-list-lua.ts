@@ -6,8 +6,11 @@ import { RESERVATION } from "./reservations-lua.ts";
 /** Milliseconds for which live waiters stay in a wait list without a request of their process. */
 export const LIVE_RETENTION = 4_000;
 
-/** How many waiters a master looks at first, and names at most: those whose jobs are gone are removed together. */
+/** How many waiters a master names at most: those whose jobs are gone are removed together. */
 export const NAMED = 4;
+
+/** How many it looks at first. The others are those that have another slot of a key with a limit. */
+export const LOOKED_AT = 2 * NAMED;
 
 /** Up to this rank a refused waiter learns how many waiters of its own queue are before it. */
 export const NEAR = 32;
@@ -142,7 +145,7 @@ local function hasReservation(list, position, limit)
 end
 -- The first waiters that can have the slot, and whose queues are not skipped. With \`skipsPaused\`, a queue that is paused by any process counts as skipped.
 local function firstOf(list, skipped, skipsPaused)
-  local first, known, queueIds, index, steps, size = {}, {}, {}, 0, 0, ${NAMED}
+  local first, known, queueIds, index, steps, size = {}, {}, {}, 0, 0, ${LOOKED_AT}
   local last, behind, resumed = nil, 0, false
   local function isSkipped(queueId)
     if known[queueId] == nil then
@@ -185,7 +188,7 @@ local function firstOf(list, skipped, skipsPaused)
         rank = isSkipped(queueId) and rank
       end
       if rank and rank >= index then
-        index, behind, size = rank + 1, 0, ${NAMED}
+        index, behind, size = rank + 1, 0, ${LOOKED_AT}
         for queueId in string.gmatch(frontQueues, '%S+') do queueIds[queueId] = true end
       end
     end

@@ -120,6 +120,12 @@ export class Wakeups {
     return state;
   }
 
+  /** Lets a parked waiter come back by itself in time if every process that could wake it is gone by then. */
+  hasten(waiter: StoredWaiter): void {
+    if (parseWaiterRecord(waiter.record)?.state !== "parked") return;
+    void this.#adapterOf(waiter)?.hasten(waiter);
+  }
+
   /** Wakes a waiter that is parked although it was woken: the request was lost, or came while the job arrived. */
   async wakeAgain(waiter: StoredWaiter): Promise<JobState> {
     this.note(waiter);

@@ -4,9 +4,9 @@ import { Redis } from "ioredis";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { JobWorker } from "../../src/bullmq/bullmq-job.ts";
 import { waiterOf } from "../../src/bullmq/job-waiter.ts";
-import { runWake } from "../../src/bullmq/wake-script.ts";
+import { runHasten, runWake } from "../../src/bullmq/wake-script.ts";
 import { AHEAD, formatWaiterRecord, type StoredWaiter } from "../../src/waiters/waiter.ts";
-import { useBench } from "./support.ts";
+import { Gate, useBench } from "./support.ts";
 
 const bench = useBench(0);
 const LONG = 600_000;
@@ -28,10 +28,12 @@ describe.each([
     const queue = new QueueClass(`wake-${(queues += 1)}`, { connection });
     onTestFinished(async () => await queue.close());
     const wake = (waiter: StoredWaiter) => runWake(queue as unknown as JobWorker, waiter);
+    const hasten = (waiter: StoredWaiter, at: number) =>
+      runHasten(queue as unknown as JobWorker, waiter, at);
     const redis = new Redis(bench.queueUrl);
     onTestFinished(() => redis.disconnect());
     const marker = queue.toKey("marker");
-    return { queue, wake, redis, marker };
+    return { queue, wake, hasten, redis, marker };
   }
 
   test("a woken job is the first of its queue, and no longer delayed", async () => {
@@ -48,6 +50,25 @@ describe.each([
     ]);
     expect((await queue.getJob(job.id!))?.delay).toBe(0);
     expect(await wake(waiterFor(job))).toBe("moved");
+  });
+
+  test("a hastened job stays delayed, comes back sooner, and never later", async () => {
+    const { queue, hasten, redis } = open();
+    const job = await queue.add("parked", {}, { delay: LONG });
+    const dueIn = async (): Promise<number> => {
+      const score = await redis.zscore(queue.toKey("delayed"), job.id!);
+      return Number(score) / 0x1000 - Date.now();
+    };
+    expect(await hasten(waiterFor(job, -1), Date.now())).toBe("moved");
+    expect(await hasten(waiterFor(job), Date.now() + 2 * LONG)).toBe("sooner");
+    expect(await dueIn()).toBeGreaterThan(LONG / 2);
+    expect(await hasten(waiterFor(job), Date.now() + 20)).toBe("sooner");
+    expect(await dueIn()).toBeLessThan(1_000);
+    expect(await job.getState()).toBe("delayed");
+
+    const ran = new Gate();
+    bench.worker(() => Promise.resolve(ran.open()), { name: queue.name });
+    await ran.opened;
   });
 
   test("it keeps its priority, and comes before its equals", async () => {

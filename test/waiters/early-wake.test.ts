@@ -14,6 +14,7 @@ const OPTIONS = { ttl: 10_000, nodeTimeout: 100 };
 /** A queue whose jobs are all parked. It notes what it is asked. */
 class ParkedJobs implements QueueAdapter {
   readonly asked: string[] = [];
+  readonly hastened: string[] = [];
   /** What the next wake-ups find. @defaultValue parked jobs */
   readonly states: JobState[] = [];
 
@@ -21,6 +22,11 @@ class ParkedJobs implements QueueAdapter {
     this.asked.push(`wake ${parsePosition(waiter.position)?.id ?? ""}`);
     onSent?.();
     return Promise.resolve(this.states.shift() ?? "woken");
+  }
+
+  hasten(waiter: StoredWaiter): Promise<void> {
+    this.hastened.push(parsePosition(waiter.position)?.id ?? "");
+    return Promise.resolve();
   }
 
   stateOf(): Promise<JobState> {

@@ -135,7 +135,10 @@ export class SimulatedWaitListOperations {
     const waiting = this.#redis.zcard(list.waiters);
     if (rest !== -2) return { status: "held", expiresIn: rest, waiting };
     const isFree = reserved === undefined || (!reserved.isKept && reserved.token <= token);
-    if (position !== "" && isFree) {
+    const isWaiting = this.#redis.hget(list.records, position) !== undefined;
+    // @protection a slot is not reserved for a waiter that has left the wait list
+    const canHave = isWaiting || limitOf(serving.record) === 1;
+    if (position !== "" && isFree && canHave) {
       this.#lists.reserve(list, token, position, serving.life);
       if (wakes) this.#lists.wake(list, token, position, serving.record);
       reserved = { position, token, isKept: false };

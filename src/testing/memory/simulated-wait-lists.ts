@@ -9,7 +9,7 @@ import {
   RETRY_RECORD,
   RETRY_RESERVATION,
 } from "../../waiters/reservations-lua.ts";
-import { LIVE_RETENTION, NAMED, NEAR } from "../../waiters/wait-list-lua.ts";
+import { LIVE_RETENTION, LOOKED_AT, NAMED, NEAR } from "../../waiters/wait-list-lua.ts";
 import { queueIdIn } from "../../waiters/waiter.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
@@ -145,7 +145,7 @@ export class SimulatedWaitLists {
     const first: StoredWaiter[] = [];
     const now = this.#redis.now();
     for (const [index, [position, priority]] of this.#redis.zrange(list.waiters).entries()) {
-      if (first.length === NAMED || (first.length > 0 && index === NAMED)) break;
+      if (first.length === NAMED || (first.length > 0 && index === LOOKED_AT)) break;
       const queueId = queueIdIn(position);
       const record = this.#redis.hget(list.records, position);
       const isSkipped =

@@ -72,6 +72,14 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     mutation: { marker: "a parked job wakes by itself", value: "3_600_000" },
   },
   {
+    name: "an earlier alarm near the front",
+    without: "a job that was parked behind many others sleeps for long after a deploy",
+    scenario: named("kept retries, deploys, two queues"),
+    violation: "left waiting",
+    seed: 3,
+    mutation: { marker: "a job near the front comes back by itself soon", value: "false" },
+  },
+  {
     name: "staying in the wait list until the key is acquired",
     without: "a job whose wake-up was lost is forgotten",
     scenario: named("two queues, deaf"),
@@ -100,7 +108,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "jobs with several keys wait until reservations expire",
     scenario: named("several keys, promptly"),
     violation: "left waiting",
-    seed: 104,
+    seed: 6,
     mutation: {
       marker: "a job that was parked while its key was reserved is woken",
       value: "true",
@@ -132,6 +140,25 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seed: 1,
     mutation: { marker: "a waiter has a reservation of one slot only", value: "false" },
+  },
+  {
+    name: "reserving a slot for waiters in the wait list only",
+    without: "a slot stays reserved for a job that has got another one",
+    scenario: { ...named("two holders a key, 1 ms each"), probeBound: PROMPTLY },
+    violation: "left waiting",
+    seed: 148,
+    mutation: {
+      marker: "a slot is not reserved for a waiter that has left the wait list",
+      value: "true",
+    },
+  },
+  {
+    name: "handing over a slot by a majority",
+    without: "a slot is reserved for a job that has got another one by other masters",
+    scenario: { ...named("two holders a key, 1 ms each"), probeBound: PROMPTLY },
+    violation: "left waiting",
+    seed: 115,
+    mutation: { marker: "a slot is handed over by a majority", value: "false" },
   },
   {
     name: "remembering the newest job that has succeeded",

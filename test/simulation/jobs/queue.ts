@@ -19,6 +19,9 @@ export interface NewJob {
   readonly timestamp?: number;
 }
 
+/** Milliseconds after which a worker that waits for a job looks again at the latest. */
+const LONGEST_BLOCK = 10_000;
+
 /** A job as its queue knows it. */
 export interface StoredJob {
   readonly id: string;
@@ -244,10 +247,21 @@ export class JobQueue {
     return job;
   }
 
+  /** Shortens the delay of a job, without a word to the workers that wait for a job. */
+  hasten(job: StoredJob, until: number): void {
+    if (job.state !== "delayed" || job.delayedUntil <= until) return;
+    job.delayedUntil = until;
+    this.#wakeWhenDue(job, until + LONGEST_BLOCK);
+  }
+
   #delay(job: StoredJob, until: number): void {
     job.delayedUntil = until;
     this.#enter(job, "delayed");
-    this.#timeline.in(until - this.wall, () => {
+    this.#wakeWhenDue(job, until);
+  }
+
+  #wakeWhenDue(job: StoredJob, at: number): void {
+    this.#timeline.in(at - this.wall, () => {
       if (job.state === "delayed" && job.delayedUntil <= this.wall) this.#wake();
     });
   }

@@ -254,12 +254,16 @@ export class SimulatedJob {
 }
 
 /** The twin of `bullmq/wake-script.ts`. */
-function wake(queue: JobQueue, [id = "", since, run, isAhead]: readonly string[]): string {
+function wake(queue: JobQueue, [id = "", since, run, isAhead, at]: readonly string[]): string {
   const job = queue.jobs.get(id);
   if (job === undefined || Math.floor(job.timestamp) !== Number(since)) return "gone";
   const { attemptsStarted, attemptsMade, stalledCounter } = job;
   const isUnderWay = attemptsStarted - attemptsMade - stalledCounter > 0;
   if (attemptsStarted > Number(run) || (isAhead === "1" && !isUnderWay)) return "moved";
+  if (at !== undefined) {
+    queue.hasten(job, Number(at));
+    return "sooner";
+  }
   if (queue.paused) return "special";
   if (job.state !== "delayed") return "moved";
   queue.wakeFirst(job);
