@@ -11,7 +11,7 @@ import {
 import { Delivery, DeliveryLog } from "./delivery.ts";
 import { quorumOf } from "./quorum.ts";
 
-/** Most requests in one batch: a longer one would keep other clients of a master waiting. */
+/** Most keys in one batch, unless a single request has more: a longer one would keep other clients of a master waiting. */
 const LARGEST_BATCH = 128;
 
 /** Runs something at the end of the current step of the program. `busy`: answers are under way. */
@@ -131,11 +131,27 @@ export class Masters {
 
   #deliver(requests: readonly AnyRequest[], isShared: boolean): Delivery[] {
     const deliveries: Delivery[] = [];
-    for (let from = 0; from < requests.length; from += LARGEST_BATCH) {
-      const part =
-        requests.length <= LARGEST_BATCH ? requests : requests.slice(from, from + LARGEST_BATCH);
+    for (const part of inParts(requests)) {
       deliveries.push(new Delivery(new Batch(part, this.#options.fastPath), this.#log, isShared));
     }
     return deliveries;
   }
+}
+
+/** Divides requests so that no part is larger than {@link LARGEST_BATCH}. */
+function inParts(requests: readonly AnyRequest[]): (readonly AnyRequest[])[] {
+  const parts: (readonly AnyRequest[])[] = [];
+  let from = 0;
+  let size = 0;
+  for (let index = 0; index < requests.length; index++) {
+    const each = requests[index]?.size ?? 0;
+    if (index > from && size + each > LARGEST_BATCH) {
+      parts.push(requests.slice(from, index));
+      from = index;
+      size = 0;
+    }
+    size += each;
+  }
+  if (requests.length > 0) parts.push(from === 0 ? requests : requests.slice(from));
+  return parts;
 }

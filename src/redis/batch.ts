@@ -21,6 +21,7 @@ export class Batch {
   #written: string | undefined;
   #bytes: Buffer | undefined;
   #served: readonly unknown[] | undefined;
+  #size: number | undefined;
 
   /** @param started the requests in the order in which they were started. */
   constructor(started: readonly AnyRequest[], fastPath?: FastPath) {
@@ -69,6 +70,12 @@ export class Batch {
         ? parseReply(request, oddReplies.get(index))
         : servedReply(request);
     });
+  }
+
+  /** How much work the requests are for a master, see `Request.size`. */
+  get size(): number {
+    this.#size ??= this.requests.reduce((sum, { size }) => sum + size, 0);
+    return this.#size;
   }
 
   /** The replies of a batch whose requests the fast path has all served. */

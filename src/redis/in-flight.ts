@@ -28,7 +28,7 @@ export class InFlight {
   readonly #onSilence: () => void;
   /** The oldest first, and a connection answers in order. A `Set` would keep what is removed from it, see `TimerHeap`. */
   #batches: Sent[] = [];
-  #requests = 0;
+  #size = 0;
   #lastAnswerAt = -Infinity;
   #deadline: Timer | undefined;
   /** Runs while an answer is overdue, but others have arrived since. */
@@ -44,16 +44,16 @@ export class InFlight {
     this.#onSilence = onSilence;
   }
 
-  /** How many requests are unanswered. */
-  get requests(): number {
-    return this.#requests;
+  /** How much work the master still has to answer, see `Request.size`. */
+  get size(): number {
+    return this.#size;
   }
 
   /** Adds a batch that is written at this moment. */
   start(batch: Batch, listener: BatchListener): Sent {
     const sent = { batch, listener, sentAt: this.#clock.now(), overdue: false };
     this.#batches.push(sent);
-    this.#requests += batch.requests.length;
+    this.#size += batch.size;
     this.#watch(sent);
     return sent;
   }
@@ -67,7 +67,7 @@ export class InFlight {
     const index = this.#batches.indexOf(sent);
     if (index === -1) return false;
     this.#batches.splice(index, 1);
-    this.#requests -= sent.batch.requests.length;
+    this.#size -= sent.batch.size;
     this.#lastAnswerAt = this.#clock.now();
     return true;
   }
@@ -76,7 +76,7 @@ export class InFlight {
   takeAll(): Sent[] {
     const lost = this.#batches;
     this.#batches = [];
-    this.#requests = 0;
+    this.#size = 0;
     this.#clock.clearTimer(this.#silence);
     this.#clock.clearTimer(this.#deadline);
     this.#deadline = undefined;

@@ -13,14 +13,16 @@ import { Script, type ScriptSource } from "./script.ts";
 import { prepareServer, type ServerProcess } from "./server-info.ts";
 import { Subscriber } from "./subscriber.ts";
 
-/** Requests in flight from which on no more are written: enough to keep a master busy, few enough to be answered in time. */
+/** Keys in flight from which on no more are written: enough to keep a master busy, few enough to be answered in time. */
 const MOST_IN_FLIGHT = 512;
 /** Milliseconds that requests wait for the first connection by default, unless `nodeTimeout` is longer. */
 const FIRST_CONNECT_PATIENCE = 2_000;
+/** Keys that wait to be written at most: some 5 KB each, so that a slow master costs no more than half a gigabyte. */
+const MOST_WAITING = 100_000;
 /** Milliseconds that a batch waits at most until it is written, while the master answers those before it. */
 const LONGEST_QUEUE = 10_000;
 
-const TOO_MANY = `not sent within ${LONGEST_QUEUE / 1_000} s: this process asks for more than can be answered`;
+const TOO_MANY = "this process asks for more than can be answered";
 
 /** What a {@link Master} needs. */
 export interface MasterOptions {
@@ -82,10 +84,15 @@ export class Master implements NodePort {
   send(batch: Batch, listener: BatchListener): void {
     const { client } = this.#connection;
     // The usual case.
-    if (client !== undefined && this.#outbox.isEmpty && this.#inFlight.requests < MOST_IN_FLIGHT) {
+    if (client !== undefined && this.#outbox.isEmpty && this.#inFlight.size < MOST_IN_FLIGHT) {
       return this.#send(client, batch, listener);
     }
     const askedAt = this.#options.clock.now();
+    if (this.#outbox.size >= MOST_WAITING) {
+      const full = tooMany(`${MOST_WAITING.toLocaleString("en")} keys wait to be sent`);
+      queueMicrotask(() => this.#reject([{ batch, listener, askedAt }], full));
+      return;
+    }
     this.#startedAt ??= askedAt;
     this.#connection.start();
     this.#outbox.add({ batch, listener, askedAt });
@@ -143,9 +150,9 @@ export class Master implements NodePort {
     const { client, isPending, cause } = this.#connection;
     if (client !== undefined) {
       const overdue = this.#outbox.takeUntil(this.#options.clock.now() - LONGEST_QUEUE);
-      if (overdue.length > 0) this.#reject(overdue, new NodeError("timed-out", TOO_MANY));
-      while (!this.#outbox.isEmpty && this.#inFlight.requests < MOST_IN_FLIGHT)
-        this.#sendFirst(client);
+      if (overdue.length > 0)
+        this.#reject(overdue, tooMany(`not sent within ${LONGEST_QUEUE / 1_000} s`));
+      while (!this.#outbox.isEmpty && this.#inFlight.size < MOST_IN_FLIGHT) this.#sendFirst(client);
     } else if (isPending) this.#keepWaiting();
     else this.#reject(this.#outbox.takeUntil(), new NodeError("unreachable", cause));
   }
@@ -264,3 +271,7 @@ export class Master implements NodePort {
 }
 
 const IGNORED: BatchListener = { answer: () => {}, failure: () => {}, late: () => {} };
+
+function tooMany(what: string): NodeError {
+  return new NodeError("timed-out", `${what}: ${TOO_MANY}`);
+}

@@ -91,12 +91,20 @@ export class Request<A, R> {
   /** Whether the request is an entry of the fast path. */
   readonly isEntry: boolean;
   #text: string | undefined;
+  #size: number | undefined;
 
   constructor(operation: Operation<A, R>, args: A, responses: Responses<R> = IGNORED) {
     this.operation = operation;
     this.args = args;
     this.responses = responses;
     this.isEntry = responses.served !== undefined && operation.fast?.takes(args) === true;
+  }
+
+  /** How much work it is for a master: as much as so many entries. */
+  get size(): number {
+    // Each key has the name of its lock and that of its fence.
+    this.#size ??= this.isEntry ? 1 : Math.ceil(this.operation.keys(this.args).length / 2);
+    return this.#size;
   }
 
   /** The request as JSON, for the operations behind the fast path. It is written once for all masters. */

@@ -19,6 +19,7 @@ const LONGEST_RELEASE = 60_000;
 export class Outbox {
   readonly #clock: Clock;
   #waiting: Waiting[] = [];
+  #size = 0;
   #pendingReleases: { readonly request: AnyRequest; readonly until: number }[] = [];
   #timer: Timer | undefined;
 
@@ -30,18 +31,28 @@ export class Outbox {
     return this.#waiting.length === 0;
   }
 
+  /** How much work for the master waits, see `Request.size`. */
+  get size(): number {
+    return this.#size;
+  }
+
   add(waiting: Waiting): void {
     this.#waiting.push(waiting);
+    this.#size += waiting.batch.size;
   }
 
   takeFirst(): Waiting | undefined {
-    return this.#waiting.shift();
+    const first = this.#waiting.shift();
+    this.#size -= first?.batch.size ?? 0;
+    return first;
   }
 
   /** Takes out all batches, or only the ones asked at `time` or before. */
   takeUntil(time = Infinity): Waiting[] {
     const first = this.#waiting.findIndex(({ askedAt }) => askedAt > time);
-    return this.#waiting.splice(0, first === -1 ? this.#waiting.length : first);
+    const taken = this.#waiting.splice(0, first === -1 ? this.#waiting.length : first);
+    this.#size -= sizeOf(taken);
+    return taken;
   }
 
   [Symbol.iterator](): IterableIterator<Waiting> {
@@ -54,6 +65,7 @@ export class Outbox {
     const overdue = this.#waiting.filter((waiting) => deadlineOf(waiting) <= now);
     if (overdue.length > 0) {
       this.#waiting = this.#waiting.filter((waiting) => deadlineOf(waiting) > now);
+      this.#size -= sizeOf(overdue);
     }
     return overdue;
   }
@@ -91,5 +103,10 @@ export class Outbox {
     const batch = new Batch(due.map(({ request }) => request));
     const askedAt = this.#waiting[0]?.askedAt ?? now;
     this.#waiting.unshift({ batch, listener, askedAt });
+    this.#size += batch.size;
   }
+}
+
+function sizeOf(waiting: readonly Waiting[]): number {
+  return waiting.reduce((sum, { batch }) => sum + batch.size, 0);
 }

@@ -101,6 +101,19 @@ describe("a burst of calls", () => {
     expect(reasons.map(String).slice(0, 3)).toEqual([]);
   });
 
+  test("for locks of a hundred keys each is granted", async () => {
+    const redlock = await connectRedlock(nodes.urls, { ttl: 20_000, nodeTimeout: 300 });
+
+    const locks = await Promise.all(
+      Array.from({ length: 256 }, (_, lock) =>
+        redlock.acquire(Array.from({ length: 100 }, (_, index) => `key-${lock}-${index}`)),
+      ),
+    );
+
+    const outcomes = await Promise.all(locks.map((lock) => lock.release()));
+    expect(new Set(outcomes)).toEqual(new Set(["released"]));
+  });
+
   test("of ten thousand that wait for one key all stand in line", async () => {
     const redlock = await connectRedlock(nodes.urls, { ttl: 60_000, nodeTimeout: 1_000 });
     await redlock.acquire("one");
