@@ -9,6 +9,10 @@ const TTL = 2_000;
 /** Allowance for a loaded machine, in ms. */
 const LOAD = 3_000;
 
+function jobs(from: number) {
+  return Array.from({ length: 12 }, (_, index) => ({ name: "charge", data: `b ${from + index}` }));
+}
+
 test("a job that was parked behind many starts soon after a deploy, without a new job", async () => {
   const started: string[] = [];
   const gate = new Gate();
@@ -29,8 +33,6 @@ test("a job that was parked behind many starts soon after a deploy, without a ne
   const [a, b] = ["a", "b"].map((name) => bench.queue(name)) as [Queue, Queue];
   await a.add("charge", "first");
   await waitFor(() => expect(started).toEqual(["first"]));
-  const jobs = (from: number) =>
-    Array.from({ length: 12 }, (_, index) => ({ name: "charge", data: `b ${from + index}` }));
   await b.addBulk(jobs(0));
   await waitFor(async () => expect(await b.getDelayedCount()).toBe(12));
   await a.add("charge", "last of a");

@@ -15,7 +15,7 @@ const release: Operation<readonly string[], void> = {
 const listener = { answer: () => {}, failure: () => {}, late: () => {} };
 
 function waiting(askedAt: number, ...keys: string[]): Waiting {
-  return { batch: new Batch([new Request(release, keys) as never]), listener, askedAt };
+  return { batch: new Batch([new Request(release, keys)]), listener, askedAt };
 }
 
 test("the keys that wait to be sent are counted until they are taken out", () => {
