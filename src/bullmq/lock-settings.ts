@@ -9,7 +9,7 @@ import {
 } from "../check-options.ts";
 import { LONGEST_TIMER } from "../clock.ts";
 import type { DataOption } from "../data-option.ts";
-import type { LockConflictError } from "../errors.ts";
+import type { LockConfigError, LockConflictError } from "../errors.ts";
 import { createLimit, type Limit } from "../keys/limit.ts";
 import { createKeyResolver, type KeyResolver } from "../keys/resolver.ts";
 import type { Engine } from "../redlock/engine.ts";
@@ -132,29 +132,36 @@ export function checkLockOptions(options: unknown): LockSettings {
   };
   engine.checkAcquireOptions(lock);
   const checked = checkDataOptions(given, engine);
-  if (checked.order === "strict" && checked.onConflict === "wait") {
+  checkPolicies(checked, checked.onConflict);
+  if (checked.order === "strict" && checked.limit !== 1) throw strictWithLimit();
+  const keysOf = createKeyResolver<Job>(given.key, checked.limit);
+  return { ...checked, engine, keysOf, lock, skipResult, names: new Set() };
+}
+
+/** Checks that the policies fit together; a function may have chosen `onConflict`. */
+export function checkPolicies(
+  { order, retryOrder }: Pick<LockSettings, "order" | "retryOrder">,
+  onConflict: LockSettings["onConflict"],
+): void {
+  if (order === "strict" && onConflict === "wait") {
     throw wrongOption(
       "order",
-      checked.order,
+      order,
       '"arrival" with onConflict: "wait", whose jobs are not strictly in order',
     );
   }
-  if (checked.order === "strict" && checked.limit !== 1) {
-    throw wrongOption(
-      "order",
-      checked.order,
-      '"arrival" with a limit, under which several jobs run',
-    );
-  }
-  if (checked.retryOrder === "keep" && LATER_WINS.has(checked.onConflict)) {
+  if (retryOrder === "keep" && LATER_WINS.has(onConflict)) {
     throw wrongOption(
       "retryOrder",
-      checked.retryOrder,
-      `"rejoin" with onConflict: "${String(checked.onConflict)}", by which a later job comes before a retry`,
+      retryOrder,
+      `"rejoin" with onConflict: "${String(onConflict)}", by which a later job comes before a retry`,
     );
   }
-  const keysOf = createKeyResolver<Job>(given.key, checked.limit);
-  return { ...checked, engine, keysOf, lock, skipResult, names: new Set() };
+}
+
+/** The error of a job, or of options, with a limit under strict order. */
+export function strictWithLimit(): LockConfigError {
+  return wrongOption("order", "strict", '"arrival" with a limit, under which several jobs run');
 }
 
 function checkDataOptions(given: Partial<LockPolicies<Job>>, engine: Engine): CheckedOptions {

@@ -7,7 +7,7 @@ import { delayedError } from "./control-errors.ts";
 import { describeAsHolder, isSameJob } from "./holder.ts";
 import { UnheldLock } from "./job-lock.ts";
 import { timesDelayed } from "./job-wait.ts";
-import { canSupersede, checkConflictPolicy, mayPark } from "./lock-settings.ts";
+import { canSupersede, checkConflictPolicy, checkPolicies, mayPark } from "./lock-settings.ts";
 import type { ConflictPolicy } from "./options.ts";
 import { fail, parkOrDelay, skip, type Skipped } from "./refused-job.ts";
 
@@ -139,5 +139,7 @@ async function choosePolicy(
     // Its work has not been done, whatever the holder does: a retry that completes as skipped would be lost.
     return onConflict === "skip" && job.attemptsMade > 0 ? "delay" : onConflict;
   }
-  return checkConflictPolicy("onConflict(job, conflict)", await onConflict(job, conflict));
+  const policy = checkConflictPolicy("onConflict(job, conflict)", await onConflict(job, conflict));
+  checkPolicies(settings, policy);
+  return policy;
 }

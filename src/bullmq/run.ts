@@ -13,7 +13,7 @@ import { cancelledError, JobSignal } from "./job-signal.ts";
 import { joinCrowd } from "./join-crowd.ts";
 import { readWait, timesDelayed } from "./job-wait.ts";
 import { positionWhenDone, predecessorsOf } from "./job-waiter.ts";
-import { type LockSettings, mayPark } from "./lock-settings.ts";
+import { type LockSettings, mayPark, strictWithLimit } from "./lock-settings.ts";
 import { afterRefusal, Attempt } from "./on-conflict.ts";
 import { endOld, parkOrDelay, Skipped } from "./refused-job.ts";
 import { afterLoss, type Outcome } from "./on-loss.ts";
@@ -65,7 +65,10 @@ async function acquireLock(activation: Activation): Promise<InternalLock | Skipp
     const { keys, limits } = found;
     activation.limits = limits;
     let attempt = new Attempt(waiter);
-    if (settings.order === "strict" && waiter !== undefined && limits === undefined) {
+    if (settings.order === "strict" && limits !== undefined) {
+      throw unrecoverableError(strictWithLimit());
+    }
+    if (settings.order === "strict" && waiter !== undefined) {
       const behind = await predecessorsOf(activation, keys, waiter);
       attempt = new Attempt({ ...waiter, behind });
     }

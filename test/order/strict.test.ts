@@ -1,6 +1,6 @@
 import type { Job } from "bullmq";
 import { describe, expect, test } from "vitest";
-import { withLock } from "../../src/index.ts";
+import { withLock, type WithLockOptions } from "../../src/index.ts";
 import { RESERVATION } from "../../src/waiters/reservations-lua.ts";
 import { useBench } from "../bullmq/support.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -106,4 +106,34 @@ describe('order "strict"', () => {
       expect(performance.now() - addedAt).toBeLessThan(RESERVATION);
     },
   );
+});
+
+describe("policies that do not fit together are refused when a job shows them", () => {
+  test.each<[string, Partial<WithLockOptions>, string]>([
+    [
+      "strict order, and a function that gives a limit",
+      { order: "strict", key: () => [{ key: "a", limit: 2 }] },
+      'order: found "strict", expected "arrival" with a limit, under which several jobs run',
+    ],
+    [
+      "strict order, and a function that chooses to wait",
+      { order: "strict", onConflict: () => "wait" },
+      'order: found "strict", expected "arrival" with onConflict: "wait"',
+    ],
+    [
+      "kept retries, and a function that lets the latest win",
+      { retryOrder: "keep", onConflict: () => "keepLatest" },
+      'retryOrder: found "keep", expected "rejoin" with onConflict: "keepLatest"',
+    ],
+  ])("%s", async (_, policies, message) => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    await redlock.acquire("a");
+    const options = { redlock, key: "a", ...policies } as WithLockOptions;
+    bench.worker(withLock(options, async () => "ran"));
+    const job = await queue.add("step", {});
+    await waitFor(async () => expect(await job.getState()).toBe("failed"));
+    const { failedReason } = (await queue.getJob(job.id!))!;
+    expect(failedReason).toContain(message);
+  });
 });
