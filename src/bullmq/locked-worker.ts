@@ -1,4 +1,4 @@
-import { type Job, type Processor, Worker, type WorkerOptions } from "bullmq";
+import { Job, type Processor, Worker, type WorkerOptions } from "bullmq";
 import { requireObject, wrongOption } from "../check-options.ts";
 import { LockConfigError } from "../errors.ts";
 import type { Lock } from "../lock/lock.ts";
@@ -13,6 +13,7 @@ import type {
 import { runLocked } from "./run.ts";
 import { inSandbox } from "./sandbox.ts";
 import { withLock } from "./with-lock.ts";
+import { contextOf } from "./worker-context.ts";
 
 /** BullMQ's type of the data of a job without a declared type. */
 type AnyData = Job["data"];
@@ -111,6 +112,20 @@ export class LockedWorker<
       backendFactory as undefined,
     );
     this.#settings = inFile ? settings : undefined;
+    void this.#openQueue(settings);
+  }
+
+  /** Wakes the waiting jobs of its queue from the first moment on, as a worker does for `withLock` when it has run a job. */
+  async #openQueue({ engine }: LockSettings): Promise<void> {
+    try {
+      await this.waitUntilReady();
+    } catch {
+      // The worker itself reports it.
+      return;
+    }
+    if (!this.isRunning() || this.closing !== undefined) return;
+    const job = new Job(this, "", {});
+    await contextOf(job).open(engine, job);
   }
 
   /** Called by BullMQ for each job. */
