@@ -35,16 +35,16 @@ test.each([
   const started: string[] = [];
   const gate = new Gate();
   const held = new Gate();
+  const processor = async ({ data }: Job<string>): Promise<void> => {
+    started.push(data);
+    if (data === "first") await gate.opened;
+    if (data === "last of a") {
+      held.open();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+  };
   const openWorkers = () => {
     const redlock = bench.redlock({ ttl });
-    const processor = async ({ data }: Job<string>): Promise<void> => {
-      started.push(data);
-      if (data === "first") await gate.opened;
-      if (data === "last of a") {
-        held.open();
-        await new Promise((resolve) => setTimeout(resolve, 500));
-      }
-    };
     return ["a", "b"].map((name) => open(name, redlock, processor));
   };
   const workers = openWorkers();
