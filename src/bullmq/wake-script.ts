@@ -55,7 +55,7 @@ export async function runWake(
   waiter: StoredWaiter,
   onSent?: () => void,
 ): Promise<WakeReply> {
-  return await run(worker, waiter, [], onSent);
+  return await runFor(worker, waiter, [], onSent);
 }
 
 /**
@@ -68,10 +68,10 @@ export async function runHasten(
   waiter: StoredWaiter,
   at: number,
 ): Promise<WakeReply> {
-  return await run(worker, waiter, [String(Math.round(at))]);
+  return await runFor(worker, waiter, [String(Math.round(at))]);
 }
 
-async function run(
+async function runFor(
   worker: JobWorker,
   waiter: StoredWaiter,
   time: readonly string[],

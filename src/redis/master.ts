@@ -22,8 +22,6 @@ const MOST_WAITING = 100_000;
 /** Milliseconds that a batch waits at most until it is written, while the master answers those before it. */
 const LONGEST_QUEUE = 10_000;
 
-const TOO_MANY = "this process asks for more than can be answered";
-
 /** What a {@link Master} needs. */
 export interface MasterOptions {
   endpoint: Endpoint;
@@ -273,5 +271,5 @@ export class Master implements NodePort {
 const IGNORED: BatchListener = { answer: () => {}, failure: () => {}, late: () => {} };
 
 function tooMany(what: string): NodeError {
-  return new NodeError("timed-out", `${what}: ${TOO_MANY}`);
+  return new NodeError("timed-out", `${what}: this process asks for more than can be answered`);
 }
