@@ -21,8 +21,8 @@ function named(name: string): JobScenario {
   return found;
 }
 
-/** Milliseconds: nothing but hand-overs. */
-const PROMPTLY = 150;
+/** Nothing but hand-overs: a slot that is idle for so many ms shows. */
+const SHORT_HOLDS: JobScenario = { ...named("two holders a key, 1 ms each"), probeBound: 150 };
 
 /** What wakes parked jobs. */
 export const JOB_PROTECTIONS: readonly JobProtection[] = [
@@ -136,7 +136,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "reserving one slot only for a waiter",
     without: "the other slot stays empty while jobs wait for it",
-    scenario: { ...named("two holders a key, 1 ms each"), probeBound: PROMPTLY },
+    scenario: SHORT_HOLDS,
     violation: "left waiting",
     seed: 1,
     mutation: { marker: "a waiter has a reservation of one slot only", value: "false" },
@@ -144,7 +144,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "reserving a slot for waiters in the wait list only",
     without: "a slot stays reserved for a job that has got another one",
-    scenario: { ...named("two holders a key, 1 ms each"), probeBound: PROMPTLY },
+    scenario: SHORT_HOLDS,
     violation: "left waiting",
     seed: 148,
     mutation: {
@@ -155,7 +155,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "handing over a slot by a majority",
     without: "a slot is reserved for a job that has got another one by other masters",
-    scenario: { ...named("two holders a key, 1 ms each"), probeBound: PROMPTLY },
+    scenario: SHORT_HOLDS,
     violation: "left waiting",
     seed: 115,
     mutation: { marker: "a slot is handed over by a majority", value: "false" },
