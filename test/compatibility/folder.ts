@@ -8,6 +8,12 @@ import { promisify } from "node:util";
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const PROGRAMS = fileURLToPath(new URL("programs/", import.meta.url));
 
+/**
+ * How old a version must be for it to be installed, in days. A registry may name a version days before all of its caches
+ * serve it.
+ */
+const AGE = 14;
+
 /** What a program printed, and whether it ended well. */
 export interface Ran {
   readonly ok: boolean;
@@ -71,8 +77,10 @@ export class Folders {
     await mkdir(path);
     await writeFile(join(path, "package.json"), '{ "private": true }\n');
     const wanted = packages.map((spec) => (spec === "." ? this.#tarball : spec));
-    const options = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"];
-    await npm(["install", "--silent", ...options, ...wanted], path);
+    const before = new Date(Date.now() - AGE * 86_400_000).toISOString().slice(0, 10);
+    const versions = [`--before=${before}`, "--prefer-offline"];
+    const options = ["--loglevel=error", "--ignore-scripts", "--no-audit", "--no-fund"];
+    await npm(["install", ...versions, ...options, ...wanted], path);
     return new Folder(path, join(this.#home, "programs"));
   }
 }
