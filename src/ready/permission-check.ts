@@ -127,7 +127,7 @@ export function probingRequests(names: Names, owner: string, guarded: boolean): 
     new Request(requestOperation, { names, key }),
     new Request(releaseOperation, { ...identity, held: true, holdFor: 0, skipped: [], done: "" }),
     new Request(serveOperation, serving),
-    new Request(dueOperation, { names, queues: [{ queueId: "", servedAgo: 0 }] }),
+    new Request(dueOperation, { names, process: owner, queues: [{ queueId: "", servedAgo: 0 }] }),
     new Request(cleanUpOperation, {
       keys: [...ofKey, names.due(""), names.queues, names.waiting, names.guard],
     }),

@@ -1,6 +1,7 @@
 import type { TimerHeap, Task } from "../timer-heap.ts";
 import type { LockContext } from "../lock/lock-context.ts";
-import { dueOperation, MOST_DUE } from "./due-operation.ts";
+import { type DueReply, dueOperation, MOST_DUE } from "./due-operation.ts";
+import { type ReservationMessages, SUBSCRIBING } from "./reservation-messages.ts";
 
 /** Milliseconds between two questions for keys that are due: what an idle process costs each master. */
 const INTERVAL = 1_000;
@@ -15,14 +16,21 @@ export class DueKeys implements Task {
   due = Infinity;
   readonly #context: LockContext;
   readonly #timers: TimerHeap;
+  readonly #messages: ReservationMessages;
   readonly #check: (key: string) => void;
   /** By encoded queueId: when a worker of this process has last taken up a job of the queue. */
   readonly #servedAt = new Map<string, number>();
 
   /** @param check is called with each key that is due. */
-  constructor(context: LockContext, timers: TimerHeap, check: (key: string) => void) {
+  constructor(
+    context: LockContext,
+    timers: TimerHeap,
+    messages: ReservationMessages,
+    check: (key: string) => void,
+  ) {
     this.#context = context;
     this.#timers = timers;
+    this.#messages = messages;
     this.#check = check;
   }
 
@@ -49,15 +57,19 @@ export class DueKeys implements Task {
 
   /** {@link Task} */
   run(now: number): void {
-    const { masters, names, random } = this.#context;
+    const { clock, masters, names, random } = this.#context;
     // Not all processes ask at the same time: the first that does serves the key.
     this.due = now + INTERVAL * (0.8 + 0.2 * random.fraction());
     const queues = [...this.#servedAt].map(([queueId, at]) => ({ queueId, servedAgo: now - at }));
     const checked = new Set<string>();
-    const answer = (_: number, keys: readonly string[]): void => {
-      if (keys.length >= MOST_DUE) {
-        this.due = Math.min(this.due, now + PAGE_INTERVAL);
-        this.#timers.update(this);
+    const { isSubscribed } = this.#messages;
+    const process = isSubscribed ? this.#context.process : "";
+    const answer = (_: number, { areWaiting, keys }: DueReply): void => {
+      if (keys.length >= MOST_DUE) this.#askBy(now + PAGE_INTERVAL);
+      // The processes that have parked these jobs may be gone.
+      if (areWaiting && !isSubscribed) {
+        this.#messages.subscribe([]);
+        this.#askBy(clock.now() + SUBSCRIBING);
       }
       for (const key of keys) {
         // @protection due keys are checked
@@ -65,6 +77,11 @@ export class DueKeys implements Task {
         checked.add(key);
       }
     };
-    masters.broadcast(dueOperation, { names, queues }, { answer, failure: () => {} });
+    masters.broadcast(dueOperation, { names, process, queues }, { answer, failure: () => {} });
+  }
+
+  #askBy(at: number): void {
+    this.due = Math.min(this.due, at);
+    this.#timers.update(this);
   }
 }

@@ -4,11 +4,27 @@ import { SLACK } from "./queues-lua.ts";
 import { RESERVATION } from "./reservations-lua.ts";
 
 /** A queue whose waiters a process looks after. */
-export interface WatchedQueue {
+interface WatchedQueue {
   /** The encoded queueId, as in positions. */
   readonly queueId: string;
   /** Milliseconds since a worker of this process has taken up a job of the queue. */
   readonly servedAgo: number;
+}
+
+/** Which keys a process asks for. */
+export interface DueQuestion {
+  readonly names: Names;
+  /** The process that asks; empty when it receives no messages. */
+  readonly process: string;
+  readonly queues: readonly WatchedQueue[];
+}
+
+/** What a master answers. */
+export interface DueReply {
+  /** Whether parked jobs of the queues wait for keys, due or not. */
+  readonly areWaiting: boolean;
+  /** The keys that must be checked now. */
+  readonly keys: readonly string[];
 }
 
 /** Most keys of one queue in one answer. */
@@ -22,18 +38,19 @@ const MOST_REVIVED = 10_000;
  * wake them may be gone. A key that is named is not named again for the length of a reservation, so that one process serves it.
  * A held key is due when its lock ends; a key without waiters is removed.
  *
+ * The process that asks receives the messages for jobs of these queues whose own process is gone.
+ *
  * A queue that was skipped, and has been served since, is preferred like any other again, and all its keys are due.
  */
-export const dueOperation: Operation<
-  { readonly names: Names; readonly queues: readonly WatchedQueue[] },
-  readonly string[]
-> = {
+export const dueOperation: Operation<DueQuestion, DueReply> = {
   name: "due",
   lua: `
-  local prefix, found = argv[1], { 'OK' }
-  for i = 2, #argv, 2 do
+  local prefix, process, found = argv[1], argv[2], { 'OK', 0 }
+  for i = 3, #argv, 2 do
     local queueId, servedAt = argv[i], clockOf() - tonumber(argv[i + 1])
+    if process ~= '' then noteQueue(prefix, '@' .. queueId, process) end
     local due = prefix .. '@due:' .. queueId
+    if redis.call('EXISTS', due) == 1 then found[2] = 1 end
     local ends, pause = pauseOf(prefix, queueId)
     if ends > 0 and ends - pause < servedAt then
       noteQueue(prefix, queueId, string.format('+%.0f', servedAt))
@@ -63,9 +80,13 @@ export const dueOperation: Operation<
   end
   return found`,
   keys: () => [],
-  argv: ({ names, queues }) => [
+  argv: ({ names, process, queues }) => [
     names.prefix,
+    process,
     ...queues.flatMap(({ queueId, servedAgo }) => [queueId, Math.ceil(servedAgo)]),
   ],
-  parse: ([, ...keys]) => keys.map(String),
+  parse: ([, areWaiting, ...keys]) => ({
+    areWaiting: Number(areWaiting) === 1,
+    keys: keys.map(String),
+  }),
 };

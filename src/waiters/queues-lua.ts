@@ -22,6 +22,8 @@ export const LONGEST_PAUSE = 300_000;
  *
  * - `P@queues`, a hash: `<until>:<pause>` for an unresponsive queue. Waiters of other queues are preferred until then, on every key, so
  *   that not each process has to find out by a reservation that expires. `+<time>` for a queue that has taken up a job since.
+ *   Under `@<queueId>` the process that receives the messages for jobs whose own process is gone: of those with a worker of the queue
+ *   the last that has asked for due keys.
  * - `P@due:<queueId>`, a sorted set: the keys that parked jobs of the queue wait for, by the time at which a worker of the queue
  *   checks them. A parked job has no process of its own, and the process that would wake it may be gone.
  */
@@ -32,6 +34,9 @@ end
 local function noteQueue(prefix, queueId, note)
   redis.call('HSET', prefix .. '@queues', queueId, note)
   redis.call('PEXPIRE', prefix .. '@queues', ${WAIT_LIST_RETENTION})
+end
+local function processOf(prefix, queueId)
+  return redis.call('HGET', prefix .. '@queues', '@' .. queueId)
 end
 local function noteServed(prefix, position)
   noteQueue(prefix, queueIdOf(position), string.format('+%.0f', clockOf()))

@@ -50,6 +50,11 @@ export class ReservationMessages {
     );
   }
 
+  /** Whether messages arrive. */
+  get isSubscribed(): boolean {
+    return this.#early === undefined;
+  }
+
   close(): void {
     for (const unsubscribe of this.#subscriptions ?? []) unsubscribe();
     this.#subscriptions = [];

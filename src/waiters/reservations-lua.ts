@@ -17,7 +17,8 @@ export const RETRY_RECORD = "k";
  *
  * A _reservation_ keeps a free key for one position for a moment. Without it a client that happens to ask between a release and the
  * arrival of the first waiter would go first. The process that parked the job receives a message: key, token, position and
- * record as a JSON list. That process may be gone, so a moment later the key is due for every worker of the queue.
+ * record as a JSON list. If that process is gone, another one with a worker of the queue receives it. Both may be gone, so a moment
+ * later the key is due for every worker of the queue.
  *
  * A reservation that is _kept_ is for a job that will run again, and is in no wait list: its record is `k`. It is not
  * woken. As long as there are waiters, the key is due again and again, so that a worker of its queue finds out when it is gone.
@@ -41,7 +42,9 @@ end
 local function wake(list, token, position, record)
   local process = string.match(record, '@(.*)$') or ''
   local message = cjson.encode({ list.name, token, position, record })
-  redis.pcall('PUBLISH', list.prefix .. '@wake:' .. process, message)
+  local received = redis.pcall('PUBLISH', list.prefix .. '@wake:' .. process, message)
+  local other = received == 0 and not isLive(record) and processOf(list.prefix, queueIdOf(position))
+  if other then redis.pcall('PUBLISH', list.prefix .. '@wake:' .. other, message) end
   setDue(list.prefix, list.name, position, record, ${HAND_OVER})
 end
 -- Reserves the free key for the first waiter; nil when there is none. The process that asks wakes its own waiters, and jobs of

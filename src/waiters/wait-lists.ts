@@ -82,11 +82,16 @@ export class WaitLists {
     });
     this.#joins = new Joins(context);
     this.#crowded = new CrowdedKeys(context.clock);
-    this.#dueKeys = new DueKeys(context, timers, (key) => void this.#watchers.of(key).check());
     this.#messages = new ReservationMessages(context, {
       reserved: (key, waiter) => this.#watchers.of(key).reserved(waiter),
       missed: (key) => void this.#watchers.of(key).check(),
     });
+    this.#dueKeys = new DueKeys(
+      context,
+      timers,
+      this.#messages,
+      (key) => void this.#watchers.of(key).check(),
+    );
   }
 
   /** Lets this process wake the waiters of a queue, by one more adapter. */

@@ -212,6 +212,36 @@ describe("the script of a master", () => {
     });
   });
 
+  it("tells another process of the queue when the one that has parked the job is gone", async () => {
+    const subscriber = redisClient(servers.urls[0] ?? "");
+    const sent: string[] = [];
+    subscriber.on("message", (_channel, message: string) => sent.push(message));
+    await subscriber.subscribe(names.wake("there"));
+    const queues = [{ queueId: "q", servedAgo: 0 }];
+    await ask(dueOperation, { names, process: "there", queues });
+    const join = async (n: number, record: string): Promise<void> => {
+      const newcomers = [{ position: at(n), priority: 0, record, replaces: false }];
+      const joining = { names, keys: ["k"], limits: [1], newcomers, live: false };
+      await ask(joinOperation, { ...joining, process: "gone" });
+    };
+    const serve = async (token: number): Promise<void> => {
+      const first = { position: "", record: "", wakes: true, life: 2_000, live: false };
+      const serving = { names, key: "k", token, process: "here", ...first, gone: [], skipped: [] };
+      await ask(serveOperation, serving);
+    };
+    await join(1, "p1@gone");
+    await serve(1);
+    await subscriber.ping();
+    expect(sent).toEqual([JSON.stringify(["k", "1", at(1), "p1@gone"])]);
+
+    // A live waiter is in no queue.
+    await redisClient(servers.urls[0] ?? "").del(names.reservation("k"), names.waiters("k"));
+    await join(2, "l1@gone");
+    await serve(2);
+    await subscriber.ping();
+    expect(sent).toHaveLength(1);
+  });
+
   it("takes several keys all or none", async () => {
     await ask(acquireOperation, { ...identity("you", 5, ["b"]), ttl: 60_000 });
     const both = { ...identity("me", 9, ["a", "b"]), ttl: 60_000 };
@@ -399,10 +429,17 @@ describe("the simulated master", () => {
 
   it("gives the same replies and keeps the same state as the Lua on a real server", async () => {
     const client = redisClient(servers.urls[0] ?? "");
+    // One of the processes lives.
+    const subscriber = redisClient(servers.urls[0] ?? "");
+    const sent: string[] = [];
+    subscriber.on("message", (_channel, message: string) => sent.push(message));
+    await subscriber.subscribe(names.wake("a"));
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 25 }), async (steps) => {
         await client.flushall();
         const twin = new SimulatedMaster(new VirtualClock());
+        const twinSent: string[] = [];
+        twin.subscribe(names.wake("a"), (message) => twinSent.push(message));
         const { server } = await answer(readOperation, { names, key: "k" });
         for (const each of steps) {
           const { kind, owner, token, keys, limit, ttl, guarded, queueId, flag } = each;
@@ -431,8 +468,9 @@ describe("the simulated master", () => {
               }
             }
             const queues = ["x", "y", "z"].map((queueId) => ({ queueId, servedAgo: each.age }));
-            const real = await ask(dueOperation, { names, queues });
-            expect(twin.execute(dueOperation, { names, queues }, server)).toEqual(real);
+            const question = { names, process: each.live ? "a" : "", queues };
+            const real = await ask(dueOperation, question);
+            expect(twin.execute(dueOperation, question, server)).toEqual(real);
           } else {
             const isWaiter = each.position !== "";
             const joins =
@@ -501,6 +539,10 @@ describe("the simulated master", () => {
           const noted = Object.entries(await client.hgetall(names.queues));
           expect(withoutTimes(noted)).toEqual(withoutTimes(twin.redis.entries(names.queues)));
         }
+        // Behind all messages.
+        await subscriber.ping();
+        // A slash is escaped in one of them.
+        expect(sent.splice(0).map(parsed)).toEqual(twinSent.map(parsed));
       }),
       { numRuns: 60, endOnFailure: true },
     );
@@ -670,6 +712,10 @@ function withoutTimes(queues: [string, string | number][]): [string, string][] {
 }
 
 /** The twin's time stands still, the server's does not: expiries agree to half of a ttl's step. */
+function parsed(message: string): unknown {
+  return JSON.parse(message);
+}
+
 function round(reply: unknown): unknown {
   const text = JSON.stringify(reply, (name, value: unknown) => {
     if (name === "armedAt") return undefined;

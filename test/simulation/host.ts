@@ -56,6 +56,8 @@ export class Host implements Clock {
   diedAt = Infinity;
   /** The process dies instead of this step. */
   diesAt = Infinity;
+  /** Closes each of its connections: a server sees that the process has died. */
+  readonly connections: (() => void)[] = [];
   /** Called when it has died. */
   onDeath: () => void = () => {};
   /** At this step the process begins to close. */
@@ -142,6 +144,7 @@ export class Host implements Clock {
     this.#dead = true;
     this.#backlog = [];
     for (const timer of this.#timers) this.clearTimer(timer);
+    for (const close of this.connections) close();
     this.onDeath();
   }
 

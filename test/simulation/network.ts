@@ -202,10 +202,11 @@ export class Wire implements NodePort {
     let wanted = true;
     // The request to subscribe needs its time, on a connection of its own; it is repeated until it arrives.
     this.#timeline.in(SUBSCRIBING * this.#random.fraction(), () => {
-      if (!wanted) return;
+      if (!wanted || this.#host.dead) return;
       stop = this.#server.master.subscribe(channel, (message) => {
         this.#carry(ALIVE, () => this.#host.deliver(() => listener(message)));
       });
+      this.#host.connections.push(stop);
     });
     return () => {
       wanted = false;

@@ -17,6 +17,10 @@ export class SimulatedQueues {
     this.#redis.pexpire(queues, WAIT_LIST_RETENTION);
   }
 
+  processOf({ queues }: Names, queueId: string): string | undefined {
+    return this.#redis.hget(queues, `@${queueId}`);
+  }
+
   noteServed(names: Names, position: string): void {
     this.noteQueue(names, queueIdIn(position), `+${this.#redis.now()}`);
   }

@@ -94,8 +94,11 @@ export class SimulatedRedis {
     this.#remove(key, field);
   }
 
-  publish(channel: string, message: string): void {
-    for (const listener of this.#channels.get(channel) ?? []) listener(message);
+  /** @returns how many receive it. */
+  publish(channel: string, message: string): number {
+    const listeners = this.#channels.get(channel) ?? [];
+    for (const listener of listeners) listener(message);
+    return [...listeners].length;
   }
 
   subscribe(channel: string, listener: (message: string) => void): () => void {

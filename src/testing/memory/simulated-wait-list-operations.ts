@@ -1,7 +1,6 @@
 import { storedIn } from "../../lock/acquire-operation.ts";
-import type { Names } from "../../lock/stored-lock.ts";
 import type { ReservationReply, StoredWaiter } from "../../lock/wait-list-hooks.ts";
-import { MOST_DUE, type WatchedQueue } from "../../waiters/due-operation.ts";
+import { type DueQuestion, type DueReply, MOST_DUE } from "../../waiters/due-operation.ts";
 import { type JoinReply, type Joining, MOST_REPLACED } from "../../waiters/join-operation.ts";
 import type { Moving } from "../../waiters/move-operation.ts";
 import { SLACK } from "../../waiters/queues-lua.ts";
@@ -158,12 +157,15 @@ export class SimulatedWaitListOperations {
     return this.#lists.reservedReply(list, reserved);
   }
 
-  due({ names, queues }: { names: Names; queues: readonly WatchedQueue[] }): string[] {
+  due({ names, process, queues }: DueQuestion): DueReply {
     const now = this.#redis.now();
-    return queues.flatMap(({ queueId, servedAgo }) => {
+    let areWaiting = false;
+    const keys = queues.flatMap(({ queueId, servedAgo }) => {
       const due = names.due(queueId);
       const servedAt = now - Math.ceil(servedAgo);
       const found: string[] = [];
+      if (process !== "") this.#queues.noteQueue(names, `@${queueId}`, process);
+      areWaiting ||= this.#redis.exists(due);
       let { ends, pause } = this.#queues.pauseOf(names, queueId);
       if (ends > 0 && ends - pause < servedAt) {
         this.#queues.noteQueue(names, queueId, `+${servedAt}`);
@@ -194,5 +196,6 @@ export class SimulatedWaitListOperations {
       }
       return found;
     });
+    return { areWaiting, keys };
   }
 }

@@ -189,8 +189,12 @@ export class SimulatedWaitLists {
   }
 
   wake({ names, name }: WaitList, token: number, position: string, record: string): void {
-    const channel = names.wake(record.split("@")[1] ?? "");
-    this.#redis.publish(channel, JSON.stringify([name, String(token), position, record]));
+    const message = JSON.stringify([name, String(token), position, record]);
+    const received = this.#redis.publish(names.wake(record.split("@")[1] ?? ""), message);
+    // @protection another process of the queue wakes the jobs of one that is gone
+    const isMissed = received === 0 && !isLive(record);
+    const other = isMissed ? this.#queues.processOf(names, queueIdIn(position)) : undefined;
+    if (other !== undefined) this.#redis.publish(names.wake(other), message);
     this.#queues.setDue(names, name, position, record, HAND_OVER);
   }
 

@@ -53,6 +53,8 @@ const NAMES = namesUnder("redlock:");
 const TICK = 20;
 /** Milliseconds within which a free key is found by a process that has taken up a job of the waiter's queue. */
 const SERVED_BOUND = 3_000;
+/** By then, in ms after its first job, a process receives the messages for the jobs of processes that are gone. */
+const SETTLING = 2_000;
 /** Milliseconds within which joining a wait list may still be under way. */
 const JOINING = 20;
 /** Milliseconds until a key is kept for a job that has begun: its first extend is under way. A lost one is repeated by the heartbeat. */
@@ -266,11 +268,13 @@ export class JobOracle {
       Math.min(now, ...slots.map((slot) => this.#slotFreeSince.get(slot) ?? now)),
     );
     const since = Math.max(parked, ...free);
-    const { probeBound, options } = this.#scenario;
+    const { probeBound, settledBound, options } = this.#scenario;
     const { host } = this.#parkers.get(name) ?? {};
     if (host !== undefined && isAwake(host)) this.#judge("attended", name, since, probeBound);
     else if (servedSince !== undefined) {
-      this.#judge("served", name, Math.max(since, servedSince), Math.max(probeBound, SERVED_BOUND));
+      const bound = settledBound ?? Math.max(probeBound, SERVED_BOUND);
+      const settled = servedSince + (settledBound === undefined ? 0 : SETTLING);
+      this.#judge("served", name, Math.max(since, settled), bound);
     }
     this.#judge("unattended", name, since, 1.5 * (options.ttl ?? 0) + probeBound);
   }

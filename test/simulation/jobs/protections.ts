@@ -58,10 +58,21 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "checking keys that are due",
     without: "jobs whose process is gone sleep on a free key",
-    scenario: named("deploys, long locks"),
+    scenario: named("processes die as they park, no process serves both queues"),
     violation: "left waiting",
-    seed: 58,
+    seed: 1,
     mutation: { marker: "due keys are checked" },
+  },
+  {
+    name: "messages to another process of the queue",
+    without: "each hand-over to a job whose process is gone waits until its key is due",
+    scenario: named("deploys, two queues with a backlog"),
+    violation: "left waiting",
+    seed: 1,
+    mutation: {
+      marker: "another process of the queue wakes the jobs of one that is gone",
+      value: "false",
+    },
   },
   {
     name: "the alarm of a parked job",
@@ -189,7 +200,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a master gives the key of the failed job to the next waiter",
     scenario: named("kept retries, a bad network"),
     violation: "overtaken",
-    seed: 456,
+    seed: 37,
     mutation: {
       marker: "a release that is late, or executed twice, leaves the reservation for a failed job",
       value: "false",
@@ -216,7 +227,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a queue counts as unresponsive after a connection broke, and its job is skipped",
     scenario: named("connections to a quiet queue break"),
     violation: "left waiting",
-    seed: 20,
+    seed: 5,
     mutation: { marker: "a lost wake-up is repeated", value: "false" },
   },
 ];

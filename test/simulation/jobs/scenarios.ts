@@ -78,6 +78,8 @@ export interface JobScenario {
   readonly meddling?: { readonly remove?: number; readonly promote?: number };
   /** How long a job may be parked on a free key while the process that parked it lives. */
   readonly probeBound: number;
+  /** The same where that process is gone, and another one has looked after the queue for a while. @defaultValue three seconds */
+  readonly settledBound?: number;
   /** Most activations for each attempt, on average; `undefined` where faults cause more. */
   readonly activations?: number;
   /** Whether jobs must start in the order of their queue: those that have been parked, or also those that workers have. */
@@ -389,6 +391,18 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     hold: 100,
     duration: 60_000,
     deploys: { every: 8_000, away: 1_000 },
+  }),
+  scenario("deploys, two queues with a backlog", {
+    queues: TWO,
+    processes: [[0], [1]],
+    jobs: [
+      { count: 400, keys: ["a", "b"], over: 500 },
+      { ...OTHERS, over: 30_000 },
+    ],
+    hold: 60,
+    duration: 4_000,
+    settledBound: 500,
+    deploys: { every: 3_000, away: 500, kills: true },
   }),
   scenario("deploys, long locks", {
     jobs: [{ count: 12, keys: ["a"], over: 58_000 }, OTHERS],
