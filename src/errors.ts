@@ -71,7 +71,9 @@ export class LockConflictError extends RedlockError {
   declare readonly reserved?: true;
   /** True when the caller runs under the lock that is in its way, so that a wait would have no end; else absent. */
   declare readonly own?: true;
-  /** Milliseconds until the key expires without an extend, or until its reservation expires. */
+  /** True when another program holds the key without an expiry, until it deletes the value; else absent. */
+  declare readonly persistent?: true;
+  /** Milliseconds until the key expires without an extend, or until its reservation expires; the caller's ttl where neither is known. */
   readonly retryAfter: number;
   /** How many waiters of its own queue are before the caller, if it is near the front; else how many wait in all. */
   readonly ahead: number;
@@ -83,13 +85,15 @@ export class LockConflictError extends RedlockError {
 
   constructor(conflict: LockConflict) {
     super(describeConflict(conflict));
-    const { keys, key, holder, limit, reserved, own, retryAfter, ahead, waiting } = conflict;
+    const { keys, key, holder, limit, reserved, own, persistent, retryAfter, ahead, waiting } =
+      conflict;
     this.keys = keys;
     this.key = key;
     this.holder = holder;
     if (limit !== undefined) this.limit = limit;
     if (reserved) this.reserved = reserved;
     if (own) this.own = own;
+    if (persistent) this.persistent = persistent;
     this.retryAfter = retryAfter;
     this.ahead = ahead;
     if (waiting !== undefined) this.waiting = waiting;

@@ -3,7 +3,7 @@ import { printable } from "./printable.ts";
 
 /** Describes a conflict, for its error. */
 export function describeConflict(conflict: LockConflict): string {
-  const { key, holder, limit, reserved, retryAfter } = conflict;
+  const { key, holder, limit, reserved, persistent, retryAfter } = conflict;
   const what = quoteKeys([key]);
   const ms = Math.round(retryAfter);
   if (conflict.own === true) {
@@ -18,13 +18,19 @@ export function describeConflict(conflict: LockConflict): string {
     return `${what} is kept by minHold for ${ms} ms; ${describeHolder(holder)} is done`;
   const by = describeHolder(holder);
   if (holder === undefined) return `${what} is held by ${by}; their parts expire within ${ms} ms`;
+  if (persistent === true) return `${what} is held by ${by}; ${NEVER_EXPIRES}`;
   return `${what} is held by ${by}; it expires in ${ms} ms unless extended`;
 }
 
+/** Of the value of another program. */
+const NEVER_EXPIRES = "the value never expires; delete it when that program does not need it";
+
+
 /** Describes what is in the slot that the caller has asked for. */
-function describeSlot({ holder, reserved }: LockConflict, ms: number): string {
+function describeSlot({ holder, reserved, persistent }: LockConflict, ms: number): string {
   if (reserved === true) return `one of them reserved for the first waiter, for ${ms} ms at most`;
   const which = `slot ${holder?.slot} by ${describeHolder(holder)}`;
+  if (persistent === true) return `${which}; ${NEVER_EXPIRES}`;
   return holder?.kept
     ? `${which}, which is done; minHold keeps it for ${ms} ms`
     : `${which}; it expires in ${ms} ms unless extended`;

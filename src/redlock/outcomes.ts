@@ -6,6 +6,7 @@ import type { LockContext } from "../lock/lock-context.ts";
 import type { KeyHolder } from "../lock/acquire-operation.ts";
 import { toHolder } from "./holder.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
+import { printable } from "../printable.ts";
 import { quoteKeys } from "../sentences.ts";
 
 /** A later job supersedes this one. Only the job wrapper sees it. */
@@ -25,15 +26,18 @@ export class ReplacedError extends Error {
 export function failureOf(
   outcome: AcquireOutcome & { kind: "unavailable" | "obstructed" | "replaced" },
   keys: readonly string[],
-  { masters, nodeTimeout }: LockContext,
+  { masters, nodeTimeout, names: { prefix } }: LockContext,
 ): LockUnavailableError | LockKeyError | ReplacedError {
   if (outcome.kind === "replaced") return new ReplacedError(outcome.by);
   if (outcome.kind === "unavailable") {
     const { votes } = outcome;
     return new LockUnavailableError({ keys, votes, quorum: masters.quorum, nodeTimeout });
   }
+  const [one = ""] = keys;
+  const name = keys.length === 1 ? `${prefix}${one}` : `${prefix}<key>`;
+  const where = `under ${printable(name)}, or under the names of what belongs to it, such as ${prefix}@fence:<key>`;
   return new LockKeyError({
-    message: `${quoteKeys(keys)}: found a value that is no lock where the lock is stored (${outcome.cause}), expected a lock or nothing`,
+    message: `${quoteKeys(keys)}: found a value of another type ${where} (${outcome.cause}), expected a lock or nothing`,
   });
 }
 
@@ -42,7 +46,8 @@ export function conflictOf(
   holder: KeyHolder | undefined,
   request: Pick<AcquireRequest, "keys" | "limits" | "ttl">,
 ): LockConflict {
-  const expiresIn = holder === undefined || holder.expiresIn < 0 ? request.ttl : holder.expiresIn;
+  const persistent = holder !== undefined && holder.expiresIn < 0;
+  const expiresIn = holder === undefined || persistent ? request.ttl : holder.expiresIn;
   const { keys, limits } = request;
   const key = holder?.key ?? keys[0] ?? "";
   const limit = limits?.[keys.indexOf(key)] ?? 1;
@@ -53,6 +58,7 @@ export function conflictOf(
     holder: holder === undefined || holder.reservation ? undefined : toHolder(holder, slot),
     ...(limit === 1 ? {} : { limit }),
     ...(holder?.reservation === true ? { reserved: true } : {}),
+    ...(persistent ? { persistent } : {}),
     retryAfter: expiresIn,
     ahead: holder?.ahead ?? 0,
     ...(holder === undefined || holder.waiting < 0 ? {} : { waiting: holder.waiting }),

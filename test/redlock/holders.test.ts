@@ -7,7 +7,7 @@ import {
   type RedlockEvents,
 } from "../../src/index.ts";
 import { simulate } from "../support/simulated-redlock.ts";
-import { useRedisNodes } from "../support/redis.ts";
+import { redisClients, useRedisNodes } from "../support/redis.ts";
 
 const servers = useRedisNodes(3);
 
@@ -225,4 +225,22 @@ describe("the lists of keys", () => {
     expect(listed).toMatchObject([{ key: "account:42", limit: 3, locked: false }]);
     expect(listed[0]?.holders).toHaveLength(2);
   });
+});
+
+it.each([undefined, 2])("a value that never expires is said to, with limit %s", async (limit) => {
+  const redlock = client();
+  const clients = redisClients(servers);
+  onTestFinished(async () => {
+    await redlock.close();
+    await Promise.all(clients.map((each) => each.del("redlock:k", "redlock:@slot:1:k")));
+  });
+  await Promise.all(clients.map((each) => each.mset("redlock:k", "x", "redlock:@slot:1:k", "y")));
+  const error = await redlock.acquire("k", { ttl: 3_000, ...(limit && { limit }) }).catch(String);
+  expect(error).toMatch(/another program; the value never expires; delete it/);
+  expect(error).not.toMatch(/ms/);
+  redlock.once("conflict", (conflict) => {
+    expect(conflict).toMatchObject({ persistent: true, retryAfter: 3_000 });
+  });
+  expect(await redlock.tryAcquire("k", { ttl: 3_000 })).toBeNull();
+  expect.assertions(4);
 });
