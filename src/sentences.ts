@@ -25,7 +25,6 @@ export function describeConflict(conflict: LockConflict): string {
 /** Of the value of another program. */
 const NEVER_EXPIRES = "the value never expires; delete it when that program does not need it";
 
-
 /** Describes what is in the slot that the caller has asked for. */
 function describeSlot({ holder, reserved, persistent }: LockConflict, ms: number): string {
   if (reserved === true) return `one of them reserved for the first waiter, for ${ms} ms at most`;

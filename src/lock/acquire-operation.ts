@@ -114,7 +114,7 @@ export const acquireOperation: Operation<TimedIdentity, AcquireReply> = {
       if limit > 1 then conflict[8] = freeSlots(prefix, key, limit, requester) end
       if requester then
         local joins = isNew and conflict[8] == ''
-        conflict[5], conflict[6], conflict[9] = onConflict(prefix, key, requester, tokens[n], conflict[3], joins, limit)
+        conflict[5], conflict[6], conflict[9] = onConflict(prefix, key, requester, tokens[n], conflict[3], joins, limit, token)
       end
     end
     return { 'BUSY', mark, conflicts }

@@ -75,12 +75,14 @@ local function noteLimit(prefix, slot, limit)
   redis.call('ZADD', limits, string.format('%.0f', clockOf()), tostring(limit))
   redis.call('PEXPIRE', limits, ${RETENTION})
 end
--- The same, and returns another limit that a client has used the key with just now, or nil.
+-- The same, and returns the largest other limit that a client has used the key with just now, or nil.
 local function otherLimit(prefix, slot, limit)
   local known = redis.call('ZRANGE', prefix .. '@limits:' .. keyOfSlot(slot), 0, -1, 'WITHSCORES')
-  local own = tostring(limit)
+  local largest
   noteLimit(prefix, slot, limit)
   for i = 1, #known, 2 do
-    if known[i] ~= own and tonumber(known[i + 1]) > clockOf() - ${DIFFERING} then return known[i] end
+    local other, at = tonumber(known[i]), tonumber(known[i + 1])
+    if other ~= limit and at > clockOf() - ${DIFFERING} then largest = math.max(largest or 0, other) end
   end
+  return largest
 end`;

@@ -87,7 +87,7 @@ export class SlotChoice {
 
   /** A slot is reserved for a waiter that this process wakes. */
   reserved(name: string, { position, record }: Pick<StoredWaiter, "position" | "record">): void {
-    if (!record.includes("/")) return;
+    if (!record.includes("/") && numberOfSlot(name) === 0) return;
     const id = `${position} ${keyOfSlot(name)}`;
     this.#reserved.delete(id);
     this.#reserved.set(id, numberOfSlot(name));

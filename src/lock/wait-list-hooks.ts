@@ -13,8 +13,8 @@ import type { LockIdentity, Requester } from "./lock-identity.ts";
  *   key from a requester, or nil. The requester may be nil.
  * - `replacedBy(prefix, key, requester)` returns the position of a later job that replaces the requester, or nil.
  * - `freeSlots(prefix, key, limit, requester)` returns the slots of the key that the requester can have, as a list with commas.
- * - `onConflict(prefix, key, requester, token, rest, isNew, limit)` runs when the key is held under `token`, or reserved (nil), for
- *   `rest` ms. The requester joins the wait list only if `isNew`. It returns `ahead`, `waiting` and `later` of {@link KeyHolder}.
+ * - `onConflict(prefix, key, requester, token, rest, isNew, limit, own)` runs when the key is held under `token`, or reserved (nil), for
+ *   `rest` ms; `own` is the token of the requester. The requester joins the wait list only if `isNew`. It returns `ahead`, `waiting` and `later` of {@link KeyHolder}.
  * - `onGrant(prefix, key, requester, token, limit)` runs when the requester has the key.
  * - `onHold(prefix, key, ms)` runs when the key was released, and stays taken for `ms`.
  * - `onExtend(prefix, key, token, position)` runs when a lock was extended whose keys stay reserved until its job is done.

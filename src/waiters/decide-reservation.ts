@@ -93,7 +93,7 @@ export function decideReservation(
   const share = shareOf(slot, answers);
   const most = votesFor(byVotes[0].position);
   // @protection a slot is handed over by a majority
-  const isOneOfSeveral = heads.some((head) => limitOf(head) > 1);
+  const isOneOfSeveral = slot > 0 || heads.some((head) => limitOf(head) > 1);
   const needsMajority = share !== undefined || isOneOfSeveral;
   if (needsMajority && most < quorum && answers.length < replies.length) {
     return { kind: "contested", waiting };

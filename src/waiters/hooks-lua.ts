@@ -62,7 +62,7 @@ local function replacedBy(prefix, key, requester)
   local latest = requester.replaceable and latestOf(waitListOf(prefix, key)) or ''
   if latest > requester.position then return latest end
 end
-local function onConflict(prefix, key, requester, token, rest, isNew, limit)
+local function onConflict(prefix, key, requester, token, rest, isNew, limit, own)
   local list, position, record = waitListOf(prefix, key), requester.position, withLimit(requester.record, limit)
   local later = requester.replaceable and laterHolder(list, token, position) or nil
   -- A request that arrives after its own rollback or release joins nothing. A requester that the holder replaces does not wait.
@@ -72,6 +72,9 @@ local function onConflict(prefix, key, requester, token, rest, isNew, limit)
     if known ~= 'p' .. string.sub(record, 2) and runOf(known) <= runOf(record) then
       join(list, position, requester.priority, record, rest)
       if requester.replaces then replaceUpTo(list, position) end
+      -- Its limit was thought to be out of use.
+      local _, largest = usedLimits(list)
+      if known ~= '' and largest > limit then dropReservations(list, position, largest, own) end
     end
   end
   if isNew and requester.strict then
@@ -87,6 +90,15 @@ local function onConflict(prefix, key, requester, token, rest, isNew, limit)
   if not rank then return waiting, -1, later end
   return aheadOf(list, position, rank), waiting - 1, later
 end
+-- Nothing releases the slots that a higher limit adds: each grant hands over one to a job that was parked with a limit out of use.
+local function serveAdded(list, limit, token)
+  local first = redis.call('ZRANGE', list.waiters, 0, 0)[1]
+  local record = first and redis.call('HGET', list.records, first)
+  if not record or limitOf(record) >= limit then return end
+  local slot = string.match(freeSlots(list.prefix, list.name, limit), '%d+')
+  local added = slot and waitListOf(list.prefix, slotName(list.key, tonumber(slot)))
+  if added and allowedOf(added, record) > added.slot then serve(added, token, '', '', {}) end
+end
 local function onGrant(prefix, key, requester, token, limit)
   local list, position = waitListOf(prefix, key), requester.position
   if requester.replaceable and redis.call('HGET', list.records, '^') == position then redis.call('HDEL', list.records, '^') end
@@ -94,7 +106,10 @@ local function onGrant(prefix, key, requester, token, limit)
   local hasWaiters = redis.call('EXISTS', list.records) == 1
   if hasWaiters then noteServed(prefix, position) end
   leaveRun(list, position, requester.run)
-  if hasWaiters and limit > 1 then dropReservations(list, position, limit, token) end
+  if hasWaiters and limit > 1 then
+    dropReservations(list, position, limit, token)
+    serveAdded(list, limit, token)
+  end
 end
 local function onHold(prefix, key, ms)
   local first = redis.call('ZRANGE', prefix .. '@waiters:' .. keyOfSlot(key), 0, 0)[1]

@@ -69,7 +69,7 @@ local function serve(list, token, process, queueId, skipped)
     isSet[id] = true
   end
   local others = {}
-  for slot = 0, limitOf(record) - 1 do
+  for slot = 0, allowedOf(list, record) - 1 do
     local other = list.slots and list.slots[slot]
     local rank = other and redis.call('ZRANK', list.waiters, other)
     if rank then

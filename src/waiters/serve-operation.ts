@@ -49,7 +49,7 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
     local run = tonumber(argv[i + 1])
     if not known or known == argv[i + 1] or (run and runOf(known) <= run) then
       leave(list, argv[i])
-      if known then dropReservations(list, argv[i], limitOf(known), token) end
+      if known then dropReservations(list, argv[i], allowedOf(list, known), token) end
       -- What is known of an earlier run does not end what is kept for the next one.
       if reserved == argv[i] and (not isKept or run or argv[i + 1] == '${RETRY_RECORD}') then
         redis.call('DEL', list.reservation)
@@ -62,7 +62,7 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
   local rest = redis.call('PTTL', prefix .. key)
   if rest ~= -2 then return { 'HELD', rest, redis.call('ZCARD', list.waiters) } end
   -- It may have another slot by now, and nothing would end the reservation of this one.
-  if limitOf(argv[9]) > 1 and not redis.call('HGET', list.records, position) then position = '' end
+  if (list.slot > 0 or limitOf(argv[9]) > 1) and not redis.call('HGET', list.records, position) then position = '' end
   if position ~= '' and not isKept and (not reserved or tonumber(since) <= tonumber(token)) then
     reserve(list, token, position, argv[5])
     if argv[7] == '1' then wake(list, token, position, argv[9]) end

@@ -12,6 +12,12 @@ export const NAMED = 4;
 /** How many it looks at first. The others are those that have another slot of a key with a limit. */
 export const LOOKED_AT = 2 * NAMED;
 
+/**
+ * Milliseconds after which a limit that no client has used for the key is out of use: a deployment has changed it, and jobs that were
+ * parked with it are handed the slots that other clients use. A holder that lives uses it with each extend.
+ */
+export const LIMIT_USE = 5_000;
+
 /** Up to this rank a refused waiter learns how many waiters of its own queue are before it. */
 export const NEAR = 32;
 
@@ -52,6 +58,27 @@ end
 -- How many holders the waiter allows.
 local function limitOf(record)
   return tonumber(string.match(record, '^[^@]*/(%d+)@') or 1)
+end
+-- The limits with which clients use the key, and the largest one.
+local function usedLimits(list)
+  if not list.limits then
+    list.limits, list.largest = {}, 1
+    local known = redis.call('ZRANGE', list.prefix .. '@limits:' .. list.key, 0, -1, 'WITHSCORES')
+    for i = 1, #known, 2 do
+      local limit = tonumber(known[i])
+      if tonumber(known[i + 1]) > clockOf() - ${LIMIT_USE} then
+        list.limits[limit], list.largest = true, math.max(list.largest, limit)
+      end
+    end
+  end
+  return list.limits, list.largest
+end
+-- The same, or as many as others do for a job that was parked with a limit that is out of use.
+local function allowedOf(list, record)
+  local limit = limitOf(record)
+  if (limit == 1 and list.slot == 0) or string.sub(record, 1, 1) ~= 'p' then return limit end
+  local used, largest = usedLimits(list)
+  return used[limit] and limit or math.max(limit, largest)
 end
 local function withLimit(record, limit)
   return limit > 1 and (string.gsub(record, '@', '/' .. limit .. '@', 1)) or record
@@ -110,6 +137,8 @@ local function join(list, position, priority, record, rest)
   redis.call('ZADD', list.waiters, priority, position)
   redis.call('HSET', list.records, position, record)
   noteServed(list.prefix, position)
+  local limit = limitOf(record)
+  if limit > 1 or redis.call('EXISTS', list.prefix .. '@limits:' .. list.key) == 1 then noteLimit(list.prefix, list.name, limit) end
   setSlotsDue(list, position, record, rest)
   local front = skippedFront(list)
   local last = front and redis.call('ZRANK', list.waiters, front)
@@ -169,7 +198,7 @@ local function firstOf(list, skipped, skipsPaused)
       elseif not record or not isAlive(list, record) then
         leave(list, position)
       else
-        local limit = limitOf(record)
+        local limit = allowedOf(list, record)
         index = index + 1
         if limit > list.slot and not hasReservation(list, position, limit) then
           first[#first + 1] = { position, record, positions[i + 1] }

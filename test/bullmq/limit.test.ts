@@ -1,7 +1,9 @@
 import type { Job } from "bullmq";
+import { setTimeout as pass } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { LockConfigError } from "../../src/errors.ts";
 import { type Lock, withLock } from "../../src/index.ts";
+import { waitFor } from "../support/wait-for.ts";
 import { ends, errorsOf, failureOf, Gate, next, TTL, useBench } from "./support.ts";
 
 const bench = useBench();
@@ -262,4 +264,31 @@ describe("a limit that cannot work", () => {
       LockConfigError,
     );
   });
+});
+
+test("a raised limit counts for the jobs that wait, after some seconds", async () => {
+  const queue = bench.queue("raised");
+  const running = new Map<number, number>();
+  let active = 0;
+  const open = (limit: number | undefined, generation: number) => {
+    const redlock = bench.redlock({ ttl: 3_000 });
+    const wrapped = withLock({ redlock, key: "tenant", ...(limit && { limit }) }, async () => {
+      active += 1;
+      running.set(generation, Math.max(running.get(generation) ?? 0, active));
+      await pass(100);
+      active -= 1;
+    });
+    return bench.worker(wrapped, { name: "raised", concurrency: 150 });
+  };
+  const before = open(2, 0);
+  await queue.addBulk(Array.from({ length: 150 }, () => ({ name: "j", data: {} })));
+  await waitFor(async () => expect(await queue.getDelayedCount()).toBeGreaterThan(100));
+  await before.close();
+  const after = open(6, 1);
+  await waitFor(async () => expect(await queue.getCompletedCount()).toBe(150));
+  expect([...running]).toEqual([
+    [0, 2],
+    [1, 6],
+  ]);
+  expect(errorsOf(after)).toEqual([]);
 });

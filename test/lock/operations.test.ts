@@ -355,7 +355,8 @@ describe("the simulated master", () => {
       | "delete"
       | "foreign"
       | "flush"
-      | "other process";
+      | "other process"
+      | "disuse";
     guarded: boolean;
     trust: boolean;
     owner: string;
@@ -403,6 +404,8 @@ describe("the simulated master", () => {
       "foreign",
       "flush",
       "other process",
+      "disuse",
+      "disuse",
     ),
     guarded: fc.boolean(),
     trust: fc.boolean(),
@@ -457,6 +460,13 @@ describe("the simulated master", () => {
           } else if (kind === "other process") {
             await client.set(names.guard, "other:sure:0:0:500000:100000");
             twin.set(names.guard, "other:sure:0:0:500000:100000", Infinity);
+          } else if (kind === "disuse") {
+            for (const name of [names.limits("k"), names.limits("l")]) {
+              const limit = String(each.limit);
+              if ((await client.zscore(name, limit)) === null) continue;
+              await client.zadd(name, -9e12, limit);
+              twin.redis.zadd(name, limit, -9e12);
+            }
           } else if (kind === "due") {
             // The clocks of the two are not the same: all is due, or nothing.
             for (const queueId of ["x", "y", "z"]) {
@@ -526,6 +536,8 @@ describe("the simulated master", () => {
             expect(await client.hgetall(names.newest(known))).toEqual(
               Object.fromEntries(twin.redis.entries(names.newest(known))),
             );
+            const limits = await client.zrange(names.limits(known), "0", "-1");
+            expect(limits.toSorted()).toEqual(membersOf(twin, names.limits(known)).toSorted());
             const records = await client.hgetall(names.waiter(known));
             expect(withoutTimesOfProcesses(Object.entries(records))).toEqual(
               withoutTimesOfProcesses(twin.redis.entries(names.waiter(known))),
@@ -549,7 +561,10 @@ describe("the simulated master", () => {
   });
 
   function requestOf(
-    kind: Exclude<AgreementStep["kind"], "delete" | "foreign" | "flush" | "other process" | "due">,
+    kind: Exclude<
+      AgreementStep["kind"],
+      "delete" | "foreign" | "flush" | "other process" | "disuse" | "due"
+    >,
     base: LockIdentity,
     { ttl, trust, position, priority, live, flag, holdFor, gone, queueId, run, age }: AgreementStep,
   ): { operation: Operation<object, unknown>; argsFor: (armedAt: number) => object } {

@@ -8,6 +8,7 @@ import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 import { slotName } from "../../lock/slots.ts";
 import {
+  limitOf,
   runOf,
   type SimulatedWaitLists,
   type WaitList,
@@ -94,6 +95,7 @@ export class SimulatedHooks {
     rest: number,
     isNew: boolean,
     limit: number,
+    own: number,
   ): { ahead: number; waiting: number; later?: string } {
     const list = waitListOf(names, key);
     const found = replaceable ? this.#newest.laterHolder(list, token, position) : undefined;
@@ -105,6 +107,10 @@ export class SimulatedHooks {
       if (known !== `p${record.slice(1)}` && runOf(known) <= runOf(record)) {
         this.#lists.join(list, position, priority, record, rest);
         if (replaces) this.#newest.replaceUpTo(list, position);
+        const { largest } = this.#lists.usedLimits(list);
+        if (known !== "" && largest > limit) {
+          this.#lists.dropReservations(list, position, largest, own);
+        }
       }
     }
     if (isNew && behind !== undefined) {
@@ -139,7 +145,21 @@ export class SimulatedHooks {
     const hasWaiters = this.#redis.exists(list.records);
     if (hasWaiters) this.#queues.noteServed(names, position);
     this.#lists.leaveRun(list, position, run);
-    if (hasWaiters && limit > 1) this.#lists.dropReservations(list, position, limit, token);
+    if (!hasWaiters || limit === 1) return;
+    this.#lists.dropReservations(list, position, limit, token);
+    this.#serveAdded(list, limit, token);
+  }
+
+  #serveAdded(list: WaitList, limit: number, token: number): void {
+    const { names, key } = list;
+    const [first] = this.#redis.zrange(list.waiters, 0, 1);
+    const record = first && this.#redis.hget(list.records, first[0]);
+    if (record === undefined || limitOf(record) >= limit) return;
+    const [slot] = this.freeSlots(names, key, limit, undefined);
+    if (slot === undefined) return;
+    const added = waitListOf(names, slotName(key, slot));
+    if (this.#lists.allowedOf(added, record) <= slot) return;
+    this.#lists.serve(added, token, "", "", new Set());
   }
 
   onHold(names: Names, key: string, ms: number): void {

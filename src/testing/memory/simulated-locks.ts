@@ -94,6 +94,7 @@ export class SimulatedLocks {
           rest,
           isNew && free.length === 0,
           limit,
+          token,
         );
         return { ...conflict, free, ...known };
       });
@@ -200,8 +201,9 @@ export class SimulatedLocks {
     const now = this.#redis.now();
     const known = this.#redis.zrange(limits);
     this.#noteLimit(limits, limit);
-    const other = known.find(([own, at]) => own !== String(limit) && at > now - DIFFERING);
-    return other && Number(other[0]);
+    const others = known.flatMap(([other, at]) => (at > now - DIFFERING ? Number(other) : []));
+    const largest = Math.max(0, ...others.filter((other) => other !== limit));
+    return largest === 0 ? undefined : largest;
   }
 
   #noteLimit(limits: string, limit: number): void {

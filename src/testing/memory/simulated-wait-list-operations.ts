@@ -122,7 +122,8 @@ export class SimulatedWaitListOperations {
       const isUpTo = isListed && /^\d+$/.test(record) && runOf(known) <= Number(record);
       if (isListed && known !== record && !isUpTo) continue;
       this.#lists.leave(list, position);
-      if (isListed) this.#lists.dropReservations(list, position, limitOf(known), token);
+      if (isListed)
+        this.#lists.dropReservations(list, position, this.#lists.allowedOf(list, known), token);
       if (reserved?.position !== position) continue;
       if (reserved.isKept && record !== RETRY_RECORD && !/^\d+$/.test(record)) continue;
       this.#redis.del(list.reservation);
@@ -136,7 +137,7 @@ export class SimulatedWaitListOperations {
     const isFree = reserved === undefined || (!reserved.isKept && reserved.token <= token);
     const isWaiting = this.#redis.hget(list.records, position) !== undefined;
     // @protection a slot is not reserved for a waiter that has left the wait list
-    const canHave = isWaiting || limitOf(serving.record) === 1;
+    const canHave = isWaiting || (list.slot === 0 && limitOf(serving.record) === 1);
     if (position !== "" && isFree && canHave) {
       this.#lists.reserve(list, token, position, serving.life);
       if (wakes) this.#lists.wake(list, token, position, serving.record);

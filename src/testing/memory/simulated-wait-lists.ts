@@ -1,5 +1,5 @@
 import { keyOfSlot, numberOfSlot, slotName } from "../../lock/slots.ts";
-import type { Names } from "../../lock/stored-lock.ts";
+import { type Names, RETENTION } from "../../lock/stored-lock.ts";
 import type { ReservationReply, ReservedSlot, StoredWaiter } from "../../lock/wait-list-hooks.ts";
 import { FRONT } from "../../waiters/move-operation.ts";
 import { HAND_OVER, SLACK, WAIT_LIST_RETENTION } from "../../waiters/queues-lua.ts";
@@ -9,7 +9,7 @@ import {
   RETRY_RECORD,
   RETRY_RESERVATION,
 } from "../../waiters/reservations-lua.ts";
-import { LIVE_RETENTION, LOOKED_AT, NAMED, NEAR } from "../../waiters/wait-list-lua.ts";
+import { LIMIT_USE, LIVE_RETENTION, LOOKED_AT, NAMED, NEAR } from "../../waiters/wait-list-lua.ts";
 import { queueIdIn } from "../../waiters/waiter.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
@@ -81,6 +81,11 @@ export class SimulatedWaitLists {
     this.#redis.hset(records, position, record);
     this.#queues.noteServed(names, position);
     const limit = limitOf(record);
+    const limits = names.limits(key);
+    if (limit > 1 || this.#redis.exists(limits)) {
+      this.#redis.zadd(limits, String(limit), this.#redis.now());
+      this.#redis.pexpire(limits, RETENTION);
+    }
     for (let slot = 0; slot < limit; slot++) {
       const each = limit > 1 ? slotName(key, slot) : name;
       const left = limit > 1 ? this.restOf(names, each) : rest;
@@ -96,6 +101,21 @@ export class SimulatedWaitLists {
     const rest = this.#redis.pttl(names.lock(name));
     if (rest !== -2) return rest;
     return Math.min(RESERVATION, Math.max(0, this.#redis.pttl(names.reservation(name))));
+  }
+
+  usedLimits({ names, key }: WaitList): { used: ReadonlySet<number>; largest: number } {
+    const known = this.#redis.zrange(names.limits(key));
+    const since = this.#redis.now() - LIMIT_USE;
+    const used = known.flatMap(([limit, at]) => (at > since ? Number(limit) : []));
+    return { used: new Set(used), largest: Math.max(1, ...used) };
+  }
+
+  allowedOf(list: WaitList, record: string): number {
+    const limit = limitOf(record);
+    if ((limit === 1 && list.slot === 0) || !record.startsWith("p")) return limit;
+    const { used, largest } = this.usedLimits(list);
+    // @protection a limit that is out of use binds no waiter
+    return used.has(limit) ? limit : Math.max(limit, largest);
   }
 
   hasReservation({ names, key, slot }: WaitList, position: string, limit: number): boolean {
@@ -156,7 +176,7 @@ export class SimulatedWaitLists {
       // @protection a waiter stays in the wait list until it has the key
       if (isGone) this.leave(list, position);
       if (isGone) continue;
-      const limit = limitOf(record);
+      const limit = this.allowedOf(list, record);
       if (limit <= list.slot || this.hasReservation(list, position, limit)) continue;
       first.push({ position, record, priority });
     }
@@ -226,7 +246,7 @@ export class SimulatedWaitLists {
       }
       isSet.add(id);
     }
-    const others = this.othersOf(list, limitOf(record));
+    const others = this.othersOf(list, this.allowedOf(list, record));
     return { status: "next", waiting: this.#redis.zcard(waiters), waiters: first, others };
   }
 }

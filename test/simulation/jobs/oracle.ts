@@ -113,7 +113,8 @@ export class JobOracle {
       this.#granted.add(key);
       // Between two checks it may have been taken and released.
       this.#slotFreeSince.set(key, this.#timeline.now);
-      if (numberOfSlot(key) >= limitOf(this.#scenario, id)) this.report("beyond the limit", key);
+      if (numberOfSlot(key) >= limitOf(this.#scenario, id, run.at))
+        this.report("beyond the limit", key);
       const others = this.#running.get(key) ?? new Set();
       const kept = this.#keptFor(key);
       if (kept !== undefined && nameOf(kept.queue, kept.id) !== nameOf(queue, id)) {
@@ -210,7 +211,7 @@ export class JobOracle {
 
   /** Everything should be done; jobs on free keys are parked once at most, but for races at the beginning. */
   checkEnd(servers: readonly Server[], queues: readonly JobQueue[], keys: readonly string[]): void {
-    const { activations, jobs, policy, limits = [1] } = this.#scenario;
+    const { activations, jobs, policy, limits = [1], raised } = this.#scenario;
     const priorities = new Set(jobs.flatMap((plan) => plan.priorities ?? [0]));
     let [started, made] = [0, 0];
     const failing = jobs.some((plan) => plan.failing !== undefined);
@@ -241,7 +242,9 @@ export class JobOracle {
       this.report("too many activations", `${started} for ${made} attempts`);
     }
     for (const { name, master } of servers) {
-      for (const key of [...keys].flatMap((key) => slotNames(key, Math.max(...limits)))) {
+      for (const key of [...keys].flatMap((key) =>
+        slotNames(key, Math.max(...limits, raised?.limit ?? 1)),
+      )) {
         for (const stored of [NAMES.waiters(key), NAMES.waiter(key), NAMES.reservation(key)]) {
           const value = master.get(stored);
           if (value !== undefined) this.report("leftover", `${stored} on ${name}: ${value}`);
@@ -281,8 +284,8 @@ export class JobOracle {
 
   #slotsOf(job: StoredJob): readonly (readonly string[])[] {
     let slots = this.#slots.get(job);
-    if (slots === undefined) {
-      const limit = limitOf(this.#scenario, job.id);
+    const limit = limitOf(this.#scenario, job.id, this.#timeline.now);
+    if (slots?.[0]?.length !== limit) {
       slots = job.keys.map((key) => slotNames(key, limit));
       this.#slots.set(job, slots);
     }

@@ -75,6 +75,14 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     },
   },
   {
+    name: "the limit of others for a job whose own is out of use",
+    without: "jobs that were parked with a lower limit leave the added slots empty",
+    scenario: named("a limit is raised"),
+    violation: "left waiting",
+    seed: 1,
+    mutation: { marker: "a limit that is out of use binds no waiter", value: "limit" },
+  },
+  {
     name: "the alarm of a parked job",
     without: "jobs sleep on a free key until a worker of their queue has run another job",
     scenario: named("deploys, nothing else to do"),

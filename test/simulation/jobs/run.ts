@@ -250,7 +250,9 @@ function makeWorker(
         oracle.activated(queue, host);
         return job.data.keys;
       },
-      ...(scenario.limits === undefined ? {} : { limit: (job: Job) => limitOf(scenario, job.id) }),
+      ...(scenario.limits === undefined
+        ? {}
+        : { limit: (job: Job) => limitOf(scenario, job.id, timeline.now) }),
       onConflict: scenario.chooses === true ? () => scenario.policy : scenario.policy,
       ...scenario.policies,
     },

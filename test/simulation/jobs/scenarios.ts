@@ -48,6 +48,8 @@ export interface JobScenario {
   >;
   /** How many holders a key may have: each job takes one of these limits. @defaultValue 1 */
   readonly limits?: readonly number[];
+  /** From then on, in ms, every job takes another limit. */
+  readonly raised?: { readonly at: number; readonly limit: number };
   /** How long a job holds its key, at most; at least a fifth of it. */
   readonly hold: number;
   readonly faults: FaultPlan;
@@ -484,6 +486,26 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     jobs: [{ count: 100, keys: ["a", "b"], over: 600 }],
   }),
   scenario("limits differ", { limits: [1, 2, 3], jobs: [{ count: 100, keys: ["a", "b"] }] }),
+  scenario("a limit is raised", {
+    limits: [2],
+    raised: { at: 1_000, limit: 6 },
+    jobs: [{ count: 200, keys: ["a"] }],
+    hold: 150,
+    // All jobs are parked soon, few come back by themselves, and none is taken up by another process than it was woken by.
+    processes: [[0]],
+    slots: 200,
+    options: { ...OPTIONS, ttl: 60_000 },
+    probeBound: 7_000,
+  }),
+  scenario("a limit is raised, processes die", {
+    limits: [1, 2],
+    raised: { at: 5_000, limit: 4 },
+    jobs: [CROWD],
+    hold: 300,
+    duration: 30_000,
+    deploys: { every: 2_500, away: 1_000, kills: true },
+    probeBound: 7_000,
+  }),
   scenario("two holders a key, wait", { limits: [2], policy: "wait", probeBound: PROMPT }),
   scenario("two holders a key, minHold", {
     limits: [2],
@@ -554,7 +576,12 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
 ];
 
 /** How many holders the keys of a job may have. */
-export function limitOf({ limits = [1] }: JobScenario, id: string | undefined): number {
+export function limitOf(
+  { limits = [1], raised }: JobScenario,
+  id: string | undefined,
+  now: number,
+): number {
+  if (raised !== undefined && now >= raised.at) return raised.limit;
   return limits[Number(id) % limits.length] ?? 1;
 }
 
