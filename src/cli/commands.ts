@@ -83,7 +83,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "report why a job does not run: the keys it waits for, and their holders",
     operand: { name: "JOB", noun: "job" },
     about:
-      "Reports why a job does not run: whether it is parked, on which keys, behind which holder and at which position, since when, and when it comes back by itself. A job that waits for no key has another reason, which is named too. JOB is an id with --queue, or a name such as bull:invoices:17, as other commands print it. Changes nothing.",
+      "Reports why a job does not run: whether it is parked, on which keys, behind which holder and at which position, since when, and when it comes back by itself. A job that waits for no key has another reason, which is named too; of one that runs, the keys that it holds are found among all locks. JOB is an id with --queue, or a name such as bull:invoices:17, as other commands print it. Changes nothing.",
     options: { ...QUEUE, ...MASTERS, timeout: ANSWER_TIMEOUT, json: JSON_TIMES },
     timeout: ANSWER,
     examples: [

@@ -1,8 +1,10 @@
 import type { Job, Queue } from "bullmq";
 import { inspectJob, type JobInspection } from "../bullmq/inspect-job.ts";
 import { holderName } from "../describe/describe-key.ts";
-import { count, duration, moment, shellWord } from "../describe/words.ts";
+import { count, duration, list, moment, shellWord } from "../describe/words.ts";
 import { printable } from "../printable.ts";
+import { readHoldingJob, storedTextOf } from "../redlock/holder.ts";
+import type { Redlock } from "../redlock/redlock.ts";
 import type { AwaitedKey } from "../redlock/awaited-keys.ts";
 import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
 import { readingWith } from "./connect.ts";
@@ -17,7 +19,11 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
     return await withQueue(invocation, named, async (queue) => {
       const job = (await queue.getJob(id)) as Job | undefined;
       if (job !== undefined) {
-        const found = { ...(await inspectJob(redlock, job)), ...(await factsOf(queue, job)) };
+        const inspection = await inspectJob(redlock, job);
+        // A job that waits in its slot holds nothing.
+        const isRunning = inspection.state === "active" && inspection.keys.length === 0;
+        const held = isRunning ? await heldBy(inspection.job, redlock) : [];
+        const found = { ...inspection, held, ...(await factsOf(queue, job)) };
         if (found.state === "unknown" && options.queue === undefined && id.includes(":")) {
           throw new UsageError(
             `"${printable(invocation.operand)}" is no job of the queue "${queueName}" with the prefix "${prefix}"; for a prefix with a colon, give --queue and --queue-prefix`,
@@ -38,6 +44,16 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
       return EXIT.finding;
     });
   });
+}
+
+/** The keys that a job holds. Reads all locks. */
+async function heldBy(name: string, redlock: Redlock): Promise<string[]> {
+  const keys: string[] = [];
+  for await (const { key, holder, holders } of redlock.list("*")) {
+    const all = holder === undefined ? holders : [holder, ...holders];
+    if (all.some((each) => readHoldingJob(storedTextOf(each))?.job === name)) keys.push(key);
+  }
+  return keys.toSorted();
 }
 
 /** What BullMQ knows of a job, beside its state. Times are milliseconds since 1970. */
@@ -78,7 +94,7 @@ async function isUsed(queue: Queue): Promise<boolean> {
   return Object.values(await queue.getJobCounts()).some((number) => number > 0);
 }
 
-type Found = JobInspection & Facts;
+type Found = JobInspection & Facts & { readonly held: readonly string[] };
 
 function showJob(found: Found, out: Screen): void {
   out.print(out.paint("bold", `job ${printable(found.job)} ${headline(found)}`));
@@ -126,7 +142,7 @@ function headline(found: Found): string {
     case "active":
       return keys.length > 0
         ? `is active, and waits in its slot for ${names}`
-        : `is active since ${time(found.processedOn)}, and waits for no key`;
+        : `is active since ${time(found.processedOn)}, and ${holding(found.held)}`;
     case "completed":
       return skipped === undefined
         ? `completed at ${time(found.finishedOn)}`
@@ -138,6 +154,10 @@ function headline(found: Found): string {
   }
 }
 
+function holding(held: readonly string[]): string {
+  return held.length === 0 ? "waits for no key" : `holds ${list(held.map(printable))}`;
+}
+
 function time(at: number | undefined): string {
   return at === undefined ? "an unknown time" : moment(at);
 }
@@ -147,7 +167,7 @@ function quote(reason: string | undefined): string {
 }
 
 function advise(found: Found): string[] {
-  const { state, delayedBy, keys, returnsAt, queuePaused, workers } = found;
+  const { state, delayedBy, keys, held, returnsAt, queuePaused, workers } = found;
   const sentences: string[] = [];
   if (delayedBy === "parked") {
     sentences.push("It is woken when it is the first in a wait list and that key is released.");
@@ -168,7 +188,7 @@ function advise(found: Found): string[] {
     if (queuePaused) sentences.push("The queue is PAUSED: its workers take up no jobs.");
     if (workers === 0) sentences.push("The queue has NO WORKERS.");
   }
-  for (const { key } of keys) {
+  for (const key of [...keys.map((each) => each.key), ...held]) {
     sentences.push(`All about the key: bullmq-redlock inspect ${shellWord(key)}`);
   }
   return sentences;

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { type Job, Queue, Worker } from "bullmq";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { Redlock, withLock } from "../../src/index.ts";
@@ -41,7 +42,7 @@ function work(onConflict: "delay" | "skip" = "delay"): Worker {
   return worker;
 }
 
-function next(event: "parked" | "skipped"): Promise<unknown> {
+function next(event: "parked" | "skipped" | "acquired"): Promise<unknown> {
   return new Promise((resolve) => redlock.once(event, resolve));
 }
 
@@ -107,6 +108,25 @@ describe("why", () => {
         { text: "an export", slot: b.slot },
       ],
     });
+  });
+
+  it("names the keys that an active job holds", async () => {
+    const gate = new AbortController();
+    const key = [{ key: "account:42" }, { key: "bank", limit: 2 }];
+    const processor = withLock({ redlock, key: () => key }, async () => {
+      await once(gate.signal, "abort");
+    });
+    const worker = new Worker("invoices", processor, { connection: { url: queueNodes.urls[0]! } });
+    onTestFinished(async () => await worker.close());
+    const acquired = next("acquired");
+    const job = await queue.add("a", { account: 42 });
+    await acquired;
+    const human = await ask(`bull:invoices:${job.id}`);
+    const { out } = await ask(`bull:invoices:${job.id}`, "--json");
+    gate.abort();
+    expect(human.out).toMatch(/is active since .* UTC, and holds account:42 and bank\n/);
+    expect(human.out).toContain("All about the key: bullmq-redlock inspect bank");
+    expect(JSON.parse(out)).toMatchObject({ state: "active", held: ["account:42", "bank"] });
   });
 
   it("names the other reason of a job that waits for no key", async () => {
