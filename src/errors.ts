@@ -69,6 +69,8 @@ export class LockConflictError extends RedlockError {
    * else absent.
    */
   declare readonly reserved?: true;
+  /** The job that it is reserved for, as `prefix:queue:id`; absent for a program, and where it is not reserved. */
+  declare readonly reservedFor?: string;
   /** True when the caller runs under the lock that is in its way, so that a wait would have no end; else absent. */
   declare readonly own?: true;
   /** True when another program holds the key without an expiry, until it deletes the value; else absent. */
@@ -85,13 +87,14 @@ export class LockConflictError extends RedlockError {
 
   constructor(conflict: LockConflict) {
     super(describeConflict(conflict));
-    const { keys, key, holder, limit, reserved, own, persistent, retryAfter, ahead, waiting } =
-      conflict;
+    const { keys, key, holder, limit, reserved, reservedFor, own, persistent } = conflict;
+    const { retryAfter, ahead, waiting } = conflict;
     this.keys = keys;
     this.key = key;
     this.holder = holder;
     if (limit !== undefined) this.limit = limit;
     if (reserved) this.reserved = reserved;
+    if (reservedFor !== undefined) this.reservedFor = reservedFor;
     if (own) this.own = own;
     if (persistent) this.persistent = persistent;
     this.retryAfter = retryAfter;

@@ -3,7 +3,7 @@ import { printable } from "./printable.ts";
 
 /** Describes a conflict, for its error. */
 export function describeConflict(conflict: LockConflict): string {
-  const { key, holder, limit, reserved, persistent, retryAfter } = conflict;
+  const { key, holder, limit, reserved, reservedFor, persistent, retryAfter } = conflict;
   const what = quoteKeys([key]);
   const ms = Math.round(retryAfter);
   if (conflict.own === true) {
@@ -13,7 +13,10 @@ export function describeConflict(conflict: LockConflict): string {
   if (limit !== undefined && (reserved === true || holder !== undefined)) {
     return `${what} has ${limit} of ${limit} slots taken, ${describeSlot(conflict, ms)}`;
   }
-  if (reserved === true) return `${what} is reserved for another waiter, for ${ms} ms at most`;
+  if (reserved === true) {
+    const whom = reservedFor === undefined ? "another waiter" : `job ${printable(reservedFor)}`;
+    return `${what} is reserved for ${whom}, for ${ms} ms at most`;
+  }
   if (holder?.kept)
     return `${what} is kept by minHold for ${ms} ms; ${describeHolder(holder)} is done`;
   const by = describeHolder(holder);

@@ -54,6 +54,7 @@ export async function parkOrDelay(
     const left = maxWait - (engine.clock.wall() - since);
     if (left > 0) ms = Math.min(ms, Math.ceil(left));
     else if (!isSameJob(job, conflict?.holder)) {
+      cause.message += `; the job has waited ${maxWait - left} ms, and maxWait is ${maxWait} ms`;
       return await end(activation, keys, { reason: "max-wait", error: cause, conflict });
     }
   }

@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
+import { isHold } from "../redlock/hold.ts";
 import { requireVotes } from "../redlock/inspect.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { readSlot } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readingWith } from "./connect.ts";
 import { holderName } from "../describe/describe-key.ts";
-import { duration, operator } from "../describe/words.ts";
+import { duration, operator, shellWord } from "../describe/words.ts";
 
 /** Milliseconds between two checks whether the holders have stopped. */
 const CHECK_INTERVAL = 100;
@@ -27,14 +28,24 @@ export async function cancel(invocation: Invocation): Promise<ExitCode> {
       out.json({ key, holders, asked: areAsked, stopped, running });
     } else if (holders.length === 0) {
       out.print(slot === undefined ? `${printable(key)} is free` : `No client holds slot ${slot}.`);
-    } else for (const holder of holders) out.print(describe(holder, running, invocation.timeout));
+    } else {
+      for (const holder of holders) out.print(describe(key, holder, running, invocation.timeout));
+    }
     return stopped ? EXIT.ok : EXIT.finding;
   });
 }
 
-function describe(holder: Holder, running: readonly Holder[], patience: number): string {
+function describe(
+  key: string,
+  holder: Holder,
+  running: readonly Holder[],
+  patience: number,
+): string {
   const name = holderName(holder);
   if (!running.includes(holder)) return `${name} has stopped`;
+  if (isHold(holder)) {
+    return `${name} cannot be asked; this ends the hold: bullmq-redlock release ${shellWord(key)}`;
+  }
   if (holder.fencingToken === undefined) {
     return `${name} does not use this library, and cannot be asked`;
   }

@@ -5,6 +5,8 @@ import { duration, moment, shellWord } from "../describe/words.ts";
 import { LockConflictError } from "../errors.ts";
 import type { Lock } from "../lock/lock.ts";
 import { printable } from "../printable.ts";
+import { reasonOfRemoval } from "../redlock/force-release.ts";
+import { engineOf, type Redlock } from "../redlock/redlock.ts";
 import { messageOf } from "../sentences.ts";
 import { readTime } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
@@ -29,8 +31,9 @@ export async function hold(invocation: Invocation): Promise<ExitCode> {
   for (const signal of SIGNALS) process.once(signal, () => stop.abort());
   return await withRedlock(invocation, masters, async (redlock) => {
     const name = printable(key);
-    redlock.on("conflict", ({ holder }) => {
-      notes.print(`${name} is held by ${holderName(holder)}; the hold begins when it is released`);
+    redlock.on("conflict", ({ holder, reserved }) => {
+      const state = reserved ? "reserved for a waiter" : `held by ${holderName(holder)}`;
+      notes.print(`${name} is ${state}; the hold begins when it is released`);
     });
     let lock: Lock;
     try {
@@ -53,12 +56,15 @@ export async function hold(invocation: Invocation): Promise<ExitCode> {
         `Ctrl-C ends the hold, or: bullmq-redlock release ${shellWord(key)}`,
       );
     }
-    return await keep(lock, length, stop.signal, (text) => notes.print(`${name}: ${text}`));
+    return await keep(redlock, lock, length, stop.signal, (text) => {
+      notes.print(`${name}: ${text}`);
+    });
   });
 }
 
 /** Keeps the lock for `length` ms, or until it is to stop or is lost. */
 async function keep(
+  redlock: Redlock,
   lock: Lock,
   length: number,
   stop: AbortSignal,
@@ -68,7 +74,9 @@ async function keep(
   await sleep(length, undefined, { signal: over }).catch(() => undefined);
   const outcome = await lock.release();
   if (lock.signal.aborted) {
-    note(`the hold has ended early: ${printable(messageOf(lock.signal.reason))}`);
+    const removal = await reasonOfRemoval(engineOf(redlock), lock);
+    const why = removal === undefined ? messageOf(lock.signal.reason) : `ended by ${removal}`;
+    note(`the hold has ended early: ${printable(why)}`);
     return EXIT.finding;
   }
   note(outcome === "released" ? "the hold has ended" : "the hold ends when its lock expires");

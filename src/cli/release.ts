@@ -133,7 +133,7 @@ function consequences({ sign, holder, last }: Watched, patience: number): string
 function successorOf(waiting: number): string {
   return waiting === 0
     ? "The key is free."
-    : `The first of its waiters (${count(waiting, "waiter")}) is being woken.`;
+    : `The first of its waiters (${count(waiting, "waiter")}) is told to start.`;
 }
 
 /** Watches whether the holder extends its lock: then it expires later, on some master, than it did at the last check. */

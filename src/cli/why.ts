@@ -1,6 +1,6 @@
 import type { Job, Queue } from "bullmq";
 import { inspectJob, type JobInspection } from "../bullmq/inspect-job.ts";
-import { holderName } from "../describe/describe-key.ts";
+import { holderName, reservation } from "../describe/describe-key.ts";
 import { count, duration, list, moment, shellWord } from "../describe/words.ts";
 import { printable } from "../printable.ts";
 import { readHoldingJob, storedTextOf } from "../redlock/holder.ts";
@@ -20,9 +20,10 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
       const job = (await queue.getJob(id)) as Job | undefined;
       if (job !== undefined) {
         const inspection = await inspectJob(redlock, job);
+        const { state, delayedBy, keys } = inspection;
         // A job that waits in its slot holds nothing.
-        const isRunning = inspection.state === "active" && inspection.keys.length === 0;
-        const held = isRunning ? await heldBy(inspection.job, redlock) : [];
+        const mayHold = delayedBy === "retry" || (state === "active" && keys.length === 0);
+        const held = mayHold ? await heldBy(inspection.job, redlock) : [];
         const found = { ...inspection, held, ...(await factsOf(queue, job)) };
         if (found.state === "unknown" && options.queue === undefined && id.includes(":")) {
           throw new UsageError(
@@ -46,12 +47,12 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
   });
 }
 
-/** The keys that a job holds. Reads all locks. */
+/** The keys that a job holds, or that are kept for its next attempt while others wait for them. Reads all locks. */
 async function heldBy(name: string, redlock: Redlock): Promise<string[]> {
   const keys: string[] = [];
-  for await (const { key, holder, holders } of redlock.list("*")) {
-    const all = holder === undefined ? holders : [holder, ...holders];
-    if (all.some((each) => readHoldingJob(storedTextOf(each))?.job === name)) keys.push(key);
+  for await (const { key, holders, reserved } of redlock.list("*")) {
+    const holds = holders.some((each) => readHoldingJob(storedTextOf(each))?.job === name);
+    if (holds || (reserved?.kept === true && reserved.job === name)) keys.push(key);
   }
   return keys.toSorted();
 }
@@ -106,13 +107,15 @@ function showJob(found: Found, out: Screen): void {
   if (sentences.length > 0) out.print("", ...sentences);
 }
 
-function rowsOf({ key, holders, position, waiting }: AwaitedKey): string[][] {
+function rowsOf({ key, holders, reserved, position, waiting }: AwaitedKey): string[][] {
   const first = [printable(key), `${position} of ${waiting}`] as const;
   const described = holders.map((holder) => [
     holder.slot === undefined ? holderName(holder) : `slot ${holder.slot}: ${holderName(holder)}`,
     holder.since === undefined ? "-" : duration(Date.now() - holder.since),
   ]);
-  if (described.length === 0) described.push(["(none now)", "-"]);
+  if (described.length === 0) {
+    described.push([reserved === undefined ? "(none now)" : reservation(reserved), "-"]);
+  }
   return described.map((columns, row) => {
     const [name, at] = row === 0 ? first : ["", ""];
     return [name, ...columns, at];
@@ -146,12 +149,19 @@ function headline(found: Found): string {
     case "completed":
       return skipped === undefined
         ? `completed at ${time(found.finishedOn)}`
-        : `completed at ${time(found.finishedOn)} without having run (${skipped.reason}): ${printable(skipped.key)} was held by ${printable(skipped.holder ?? "a waiter")}`;
+        : `completed at ${time(found.finishedOn)} without having run ${reasonOf(skipped)}`;
     case "failed":
       return `failed at ${time(found.finishedOn)}: ${quote(failedReason)}`;
     default:
       return `is in the state ${state}, and waits for no key`;
   }
+}
+
+function reasonOf({ reason, key, holder }: NonNullable<Found["skipped"]>): string {
+  const who = printable(holder ?? "a waiter");
+  return reason === "superseded"
+    ? `(superseded): ${who} is the newer one for ${printable(key)}`
+    : `(${reason}): ${printable(key)} was held by ${who}`;
 }
 
 function holding(held: readonly string[]): string {
@@ -184,9 +194,17 @@ function advise(found: Found): string[] {
       `${waits ? "By itself, it comes back and asks for its lock again" : "It runs"} ${when} (${moment(returnsAt)}).`,
     );
   }
+  if (delayedBy === "retry" && held.length > 0) {
+    sentences.push(`Until then, ${list(held.map(printable))} stays reserved for it (retryOrder).`);
+  }
   if (["waiting", "prioritized", "delayed", "paused"].includes(state)) {
     if (queuePaused) sentences.push("The queue is PAUSED: its workers take up no jobs.");
     if (workers === 0) sentences.push("The queue has NO WORKERS.");
+  }
+  if (state === "active" && workers === 0) {
+    sentences.push(
+      "The queue has NO WORKERS: the one that took up the job has ended. A new one finds the job stalled, and runs it again.",
+    );
   }
   for (const key of [...keys.map((each) => each.key), ...held]) {
     sentences.push(`All about the key: bullmq-redlock inspect ${shellWord(key)}`);

@@ -57,11 +57,13 @@ export function explain(
   if (rule === undefined) return { ...nothing, outcome: "no-rule", error: noRule(job) };
   if (rule.key === null) return { ...nothing, outcome: "no-lock" };
   const checked = checkLockOptions({ redlock, key: keyOf(rule), ...rule.options });
-  const options = optionsOf(checked, settings);
+  // The limit may be a template, which the rule shows as it was written.
+  const options = { ...optionsOf(checked, settings), limit: rule.options.limit ?? 1 };
   try {
     // A template gives at least one key, or throws.
-    const keys = checked.keysOf(job as Parameters<typeof checked.keysOf>[0])?.keys ?? [];
-    return { ...nothing, outcome: "lock", keys, options };
+    const found = checked.keysOf(job as Parameters<typeof checked.keysOf>[0]);
+    const limit = found?.limits?.[0] ?? 1;
+    return { ...nothing, outcome: "lock", keys: found?.keys ?? [], options: { ...options, limit } };
   } catch (error) {
     if (!(error instanceof LockKeyError)) throw error;
     return { ...nothing, outcome: "refused", error, options };

@@ -39,7 +39,12 @@ function adviseOnKey(summary: KeySummary, prefix: string): string[] {
 }
 
 function adviseOnFree(summary: KeySummary, prefix: string): string[] {
-  const { key, nodes, lastToken, waiting } = summary;
+  const { key, nodes, lastToken, waiting, reserved } = summary;
+  if (reserved?.kept === true) {
+    return [
+      "Nothing: retryOrder keeps the key for a job that has failed, or whose process died, and runs again. To let the others go on, remove that job from its queue.",
+    ];
+  }
   if (nodes.some((node) => node.state === "held" && !isStuck(node))) {
     return ["Nothing: the lock left on a minority of the masters blocks no client, and expires."];
   }

@@ -2,7 +2,7 @@ import type { Holder } from "../errors.ts";
 import { describeHolder } from "../sentences.ts";
 import { printable } from "../printable.ts";
 import { readHoldingJob, storedTextOf } from "../redlock/holder.ts";
-import type { WaiterInspection } from "../redlock/inspect.ts";
+import type { KeyReservation, WaiterInspection } from "../redlock/inspect.ts";
 import type { NodeInspection } from "../redlock/inspect-slots.ts";
 import { advise } from "./advise.ts";
 import {
@@ -27,7 +27,7 @@ export function headline(summary: KeySummary): string {
   const { state, age, quorum, voting, nodes, holder } = summary;
   const since = age === undefined ? "" : `, for ${duration(age)}`;
   const states = {
-    free: "free",
+    free: freeOr(summary),
     unknown: "held or free: NOT CERTAIN, too few masters answered",
     voteless: `unavailable: ${voting} of ${count(nodes.length, "master")} can vote, a lock needs ${quorum}`,
     held: holder?.kept ? keptFor(summary) : `held by ${holderName(holder)}${since}`,
@@ -36,6 +36,15 @@ export function headline(summary: KeySummary): string {
   };
   const isPart = summary.slots !== undefined && (state === "held" || state === "unclear");
   return `${printable(summary.key)} ${isPart ? `has ${slotsTaken(summary)}` : `is ${states[state]}`}`;
+}
+
+function freeOr({ reserved }: KeySummary): string {
+  if (reserved === undefined) return "free";
+  const { kept, expiresIn } = reserved;
+  const rest = `for another ${duration(expiresIn)} at most`;
+  return kept
+    ? `kept for the next attempt of ${waiterName(reserved)}, ${rest}`
+    : `free, and reserved for ${waiterName(reserved)}, ${rest}`;
 }
 
 function slotsTaken({ taken, limit }: KeySummary): string {
@@ -67,10 +76,20 @@ export function holderName(holder: Holder | undefined): string {
   return job === undefined ? describeHolder(holder) : `job ${printable(job.job)}`;
 }
 
+/** Names for whom a free key is reserved, as an entry of a list of keys. */
+export function reservation(reserved: KeyReservation): string {
+  const what = reserved.kept ? "kept for the next attempt of" : "reserved for";
+  return `(${what} ${waiterName(reserved)})`;
+}
+
+function waiterName({ job }: Pick<WaiterInspection, "job">): string {
+  return job === undefined ? "a program that waits in acquire" : `job ${printable(job)}`;
+}
+
 /** Names the holder of a key, as an entry of a list of keys. */
 export function holderOf(summary: KeySummary): string {
-  const { nodes, holder } = summary;
-  if (!isTaken(summary)) return "(free)";
+  const { nodes, holder, reserved } = summary;
+  if (!isTaken(summary)) return reserved === undefined ? "(free)" : reservation(reserved);
   const foreign = nodes.find(({ state }) => state === "foreign");
   if (holder === undefined && foreign !== undefined) return describeForeign(foreign);
   if (holder === undefined) return "no holder has a quorum";
@@ -132,10 +151,15 @@ function describeExpiry({ holder, remaining }: HolderSummary): string {
 /** Describes a waiter in a few words. */
 export function describeWaiter({ job, priority, since }: WaiterInspection, now: number): string {
   return (
-    (job === undefined ? "a program that waits in acquire" : `job ${printable(job)}`) +
-    (since === undefined ? "" : `, for ${duration(Math.max(0, now - since))}`) +
+    waiterName({ job }) +
+    (since === undefined ? "" : waitSince(job, Math.max(0, now - since))) +
     (priority === 0 ? "" : `, priority ${priority}`)
   );
+}
+
+/** A job is known by the time at which it was due in its queue; it may have waited for a worker first. */
+function waitSince(job: string | undefined, ms: number): string {
+  return job === undefined ? `, for ${duration(ms)}` : `, due ${duration(ms)} ago`;
 }
 
 function waitingSection({ waiting, waiters }: KeySummary, now: number): Section {

@@ -20,7 +20,7 @@ export interface HolderSummary {
 /** What the masters know about a key. */
 type Inspected = Pick<
   KeyInspection,
-  "key" | "limit" | "holder" | "quorum" | "waiting" | "waiters" | "nodes" | "slots"
+  "key" | "limit" | "holder" | "reserved" | "quorum" | "waiting" | "waiters" | "nodes" | "slots"
 >;
 
 /** The state of a key, summed up over the answers of all masters. Durations are milliseconds. */
@@ -31,7 +31,7 @@ export interface KeySummary extends Inspected, Omit<HolderSummary, "holder"> {
    * - `"blocked"`: so many masters store a foreign or everlasting value under the key that the others are no quorum;
    * - `"unknown"`: too few masters answered, so nothing the others know is certain;
    * - `"voteless"`: the key is free, but too few masters can vote;
-   * - `"free"`: the next client that asks acquires the key.
+   * - `"free"`: the next client that asks acquires the key, or the one for which it is `reserved`.
    */
   readonly state: "held" | "unclear" | "blocked" | "unknown" | "voteless" | "free";
   /** How many of its slots are taken. */
@@ -105,7 +105,7 @@ const NO_HOLDER = {
 
 /** Sums up an inspection. `now` is milliseconds since 1970. */
 export function summarise(inspection: KeyInspection, now: number): KeySummary {
-  const { key, limit, locked, slots, quorum, waiting, waiters, nodes } = inspection;
+  const { key, limit, locked, slots, reserved, quorum, waiting, waiters, nodes } = inspection;
   const voting = nodes.filter((node) => hasAnswered(node) && !isForgetful(node)).length;
   const taken = slots === undefined ? Number(locked) : slots.filter((slot) => slot.locked).length;
   const holders = inspection.holders.map((holder) => {
@@ -119,6 +119,7 @@ export function summarise(inspection: KeyInspection, now: number): KeySummary {
     taken,
     holders,
     ...oldest,
+    reserved,
     lastToken: Math.max(0, ...nodes.map(({ mark }) => mark)),
     quorum,
     voting,

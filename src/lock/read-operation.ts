@@ -20,6 +20,9 @@ export interface ReadReply {
   readonly quarantine: number;
   /** The number of waiters. */
   readonly waiting: number;
+  /** The reservation of the free key; `undefined` when there is none. */
+  readonly reservation:
+    { readonly position: string; readonly kept: boolean; readonly expiresIn: number } | undefined;
   /** The waiters that were asked for. */
   readonly first: readonly { readonly position: string; readonly priority: number }[];
 }
@@ -44,15 +47,15 @@ export const readOperation: Operation<Reading, ReadReply> = {
   local mark = marksOf(keys[2])
   local kind = redis.call('TYPE', keys[1]).ok
   local value = kind == 'string' and redis.call('GET', keys[1]) or ''
-  local waiting, first = waitersOf(argv[1], argv[2], argv[3], argv[4])
+  local waiting, first, reserved = waitersOf(argv[1], argv[2], argv[3], argv[4])
   local guard = guardOf(keys[3])
   local word = unarmed(guard) or 'armed'
   local quarantine = word == 'armed' and guard.ready > 0 and math.max(0, guard.ready - clockOf()) or 0
   return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark, waiting, first, word, quarantine,
-    redis.call('ZRANGE', keys[4], 0, -1, 'WITHSCORES') }`,
+    redis.call('ZRANGE', keys[4], 0, -1, 'WITHSCORES'), reserved }`,
   keys: ({ names, key }) => [names.lock(key), names.fence(key), names.guard, names.limits(key)],
   argv: ({ names, key, from = 0, count = SHOWN }) => [names.prefix, key, from, from + count - 1],
-  parse([, kind, value, expiresIn, mark, waiting, first, guard, quarantine, limits]) {
+  parse([, kind, value, expiresIn, mark, waiting, first, guard, quarantine, limits, reserved]) {
     return {
       ...parseContent(kind, value, expiresIn),
       ...readLimits(pairsOf(limits)),
@@ -60,6 +63,7 @@ export const readOperation: Operation<Reading, ReadReply> = {
       guard: guard === "armed" ? guard : parseUnarmed(guard),
       quarantine: Number(quarantine),
       waiting: Number(waiting),
+      reservation: parseReserved(reserved),
       first: pairsOf(first).map(([position, priority]) => ({
         position,
         priority: Number(priority),
@@ -80,6 +84,12 @@ export function parseContent(kind: unknown, value: unknown, expiresIn: unknown):
         : undefined,
     foreignType: kind === "string" || kind === "none" ? undefined : String(kind),
   };
+}
+
+function parseReserved(raw: unknown): ReadReply["reservation"] {
+  const [position, kept, expiresIn] = Array.isArray(raw) ? (raw as unknown[]) : [];
+  if (typeof position !== "string") return undefined;
+  return { position, kept: Number(kept) === 1, expiresIn: Number(expiresIn) };
 }
 
 /** The pairs of a flat list. */

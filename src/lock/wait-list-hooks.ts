@@ -22,7 +22,8 @@ import type { LockIdentity, Requester } from "./lock-identity.ts";
  *   attempt was rolled back. `argv` has what {@link formatReleaser} writes; `rest` is the ms for which the key stays taken, nil
  *   when it is free; `isLast` is false when the key may have had a later holder. It returns a {@link ReservationReply}, or nil
  *   when the key is free and has no waiters.
- * - `waitersOf(prefix, key, from, to)` returns the number of waiters, and positions and priorities of some of them.
+ * - `waitersOf(prefix, key, from, to)` returns the number of waiters, positions and priorities of some of them, and the
+ *   reservation of the key: position, 1 when it is kept for a retry, and ms; an empty list when there is none.
  */
 
 /** A waiter, as a master names it. */

@@ -1,6 +1,6 @@
 import type { Holder } from "../errors.ts";
 import type { LockContext } from "../lock/lock-context.ts";
-import { inspectKey } from "./inspect.ts";
+import { inspectKey, type KeyReservation } from "./inspect.ts";
 import { nodesOf } from "./inspect-slots.ts";
 import { walkPositions } from "./read-key.ts";
 
@@ -11,6 +11,8 @@ export interface AwaitedKey {
   holder: Holder | undefined;
   /** All holders that a quorum names, the oldest first: with a limit there may be several, each with its `slot`. */
   holders: Holder[];
+  /** The waiter for which the free key is kept; `undefined` when there is none. */
+  reserved: KeyReservation | undefined;
   /** Milliseconds until the lock of `holder` expires unless it is extended, by the master that keeps it longest. */
   expiresIn: number | undefined;
   /** The position of the job in the wait list, from 1. */
@@ -30,7 +32,7 @@ export async function findAwaitedKeys(
 ): Promise<AwaitedKey[]> {
   const found = keys.map(async (key): Promise<AwaitedKey[]> => {
     const inspection = await inspectKey(context, key);
-    const { holder, holders, waiting } = inspection;
+    const { holder, holders, reserved, waiting } = inspection;
     let before = 0;
     for await (const waiter of walkPositions(context, key)) {
       before += 1;
@@ -38,7 +40,7 @@ export async function findAwaitedKeys(
       const ends = holder && nodesOf(inspection, holder).flatMap((node) => node.expiresIn ?? []);
       const expiresIn = ends && Math.max(...ends);
       const counts = { position: before, waiting: Math.max(before, waiting) };
-      return [{ key, holder, holders, expiresIn, ...counts }];
+      return [{ key, holder, holders, reserved, expiresIn, ...counts }];
     }
     return [];
   });

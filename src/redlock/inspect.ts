@@ -24,6 +24,14 @@ export interface WaiterInspection {
   since: number | undefined;
 }
 
+/** A free key that is kept for one waiter. */
+export interface KeyReservation extends Omit<WaiterInspection, "priority"> {
+  /** Whether it waits for the next attempt of a job that has failed or was killed (`retryOrder: "keep"`). */
+  kept: boolean;
+  /** Milliseconds until it ends at the latest. */
+  expiresIn: number;
+}
+
 /** What the masters know about a key. */
 export interface KeyInspection {
   key: string;
@@ -40,6 +48,8 @@ export interface KeyInspection {
   holders: Holder[];
   /** The slots that are not free, in order; absent where `limit` is 1. */
   slots?: SlotInspection[];
+  /** The waiter for which a quorum keeps the free key; `undefined` when there is none. For a key with a limit, of slot 0. */
+  reserved: KeyReservation | undefined;
   quorum: number;
   /** How many wait for the key, by the master that knows most of them. */
   waiting: number;
@@ -120,21 +130,35 @@ export async function surveyKey(context: LockContext, key: string): Promise<KeyI
   const slots = known === 1 ? undefined : await surveySlots(context, key, known);
   const whole = inspectSlot(context, 0, replies);
   const holders = (slots ?? [whole]).flatMap(({ holder }) => holder ?? []).sort(byAge);
+  const locked =
+    slots === undefined
+      ? whole.locked
+      : slots.filter(({ slot, locked }) => locked && slot < limit).length === limit;
   return {
     key,
     limit,
-    locked:
-      slots === undefined
-        ? whole.locked
-        : slots.filter(({ slot, locked }) => locked && slot < limit).length === limit,
+    locked,
     holder: holders[0],
     holders,
     ...(slots === undefined ? {} : { slots }),
+    reserved: locked ? undefined : reservedBy(answers, masters.quorum),
     quorum: masters.quorum,
     waiting: list?.waiting ?? 0,
     waiters: (list?.first ?? []).map(toWaiter),
     nodes,
   };
+}
+
+/** The reservation that a quorum has. */
+function reservedBy(answers: readonly ReadReply[], quorum: number): KeyReservation | undefined {
+  const all = answers.flatMap(({ reservation }) => reservation ?? []);
+  const agreed = all.find(({ position }) => {
+    return all.filter((other) => other.position === position).length >= quorum;
+  });
+  if (agreed === undefined) return undefined;
+  const { position, kept, expiresIn } = agreed;
+  const { job, since } = toWaiter({ position, priority: 0 });
+  return { job, since, kept, expiresIn };
 }
 
 /** The oldest first; a holder of unknown age may be the oldest. Of the same millisecond, the smaller token is older. */

@@ -153,5 +153,8 @@ end
 local function waitersOf(prefix, key, from, to)
   local waiters = prefix .. '@waiters:' .. keyOfSlot(key)
   local waiting = redis.call('ZCARD', waiters)
-  return waiting, waiting > 0 and redis.call('ZRANGE', waiters, from, to, 'WITHSCORES') or {}
+  local reservation = prefix .. '@reserved:' .. key
+  local position, _, isKept = reservationOf(reservation)
+  return waiting, waiting > 0 and redis.call('ZRANGE', waiters, from, to, 'WITHSCORES') or {},
+    position and { position, isKept and 1 or 0, redis.call('PTTL', reservation) } or {}
 end`;

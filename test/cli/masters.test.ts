@@ -156,10 +156,10 @@ describe("inspect", () => {
     expect(out).toMatch(/^account:42 is held by job bull:invoices:holder, for /);
     const [, line = ""] = /\nWait list \(4\)\n(.*?)\n\nMasters/s.exec(out) ?? [];
     expect(line.replaceAll(/[\d.]+ m?s\b/g, "TIME").split("\n")).toEqual([
-      "  1  job bull:invoices:first \uFFFD[31m, for TIME",
-      "  2  job bull:refunds:second, for TIME",
-      "  3  job bull:invoices:third, for TIME",
-      "  4  job bull:invoices:last, for TIME, priority 5",
+      "  1  job bull:invoices:first \uFFFD[31m, due TIME ago",
+      "  2  job bull:refunds:second, due TIME ago",
+      "  3  job bull:invoices:third, due TIME ago",
+      "  4  job bull:invoices:last, due TIME ago, priority 5",
     ]);
     const summary = JSON.parse(told.out) as KeySummary;
     expect(summary).toMatchObject({ job: { job: "bull:invoices:holder" }, waiting: 4 });
@@ -192,7 +192,9 @@ describe("inspect", () => {
     await masters.redlock.acquire("b", { holder: "me" });
     const listed = await ask("ls");
     expect(listed.code).toBe(0);
-    expect(listed.out).toMatch(/\nb +me .*\na +\(free\) +- +- +0 of 3 +1\n/);
+    expect(listed.out).toMatch(
+      /\nb +me .*\na +\((free|reserved for job bull:idle:\d+)\) +- +- +0 of 3 +1\n/,
+    );
     expect(listed.out).toContain("\n1 lock held, 1 free key with waiters\n");
     expect(JSON.parse((await ask("ls", "a", "--json")).out)).toMatchObject({
       locks: [],
@@ -201,8 +203,10 @@ describe("inspect", () => {
     expect((await ask("ls", "a")).out).toContain("\nno locks held, 1 free key with waiters\n");
     const { code, out } = await ask("inspect", "a");
     expect(code).toBe(0);
-    expect(out).toMatch(/^a is free\n/);
-    expect(out).toContain(`Wait list (1)\n  1  job bull:idle:${id}, for `);
+    expect(out).toMatch(
+      /^a is free(, and reserved for job bull:idle:\d+, for another .* at most)?\n/,
+    );
+    expect(out).toContain(`Wait list (1)\n  1  job bull:idle:${id}, due `);
     const advice = out.replaceAll(/\s+/g, " ");
     expect(advice).toContain("The key is free, and the first of its waiters (1) is woken within");
     expect(advice).toContain(

@@ -101,7 +101,7 @@ describe("release", () => {
     });
     const { code, out } = await ask("--force", "--reason", REASON);
     expect(out).toMatch(/\nRemoved, for the reason: an operator on .+: worker-3 hangs\n/);
-    expect(out).toMatch(/\nThe first of its waiters \(1 waiter\) is being woken\.\n$/);
+    expect(out).toMatch(/\nThe first of its waiters \(1 waiter\) is told to start\.\n$/);
     expect(code).toBe(0);
     const next = await waiting;
     expect((await lost).reason).toBe("taken");

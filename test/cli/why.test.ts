@@ -129,6 +129,51 @@ describe("why", () => {
     expect(JSON.parse(out)).toMatchObject({ state: "active", held: ["account:42", "bank"] });
   });
 
+  it("says that the key is kept for a job that has failed, as the other commands do", async () => {
+    const processor = withLock(
+      { redlock, key: "account:42", retryOrder: "keep" },
+      async ({ attemptsMade }: Job) => {
+        if (attemptsMade === 0) throw new Error("no such account");
+      },
+    );
+    const worker = new Worker("invoices", processor, { connection: { url: queueNodes.urls[0]! } });
+    onTestFinished(async () => await worker.close());
+    const options = { attempts: 2, backoff: 60_000 };
+    const failed = await queue.add("a", { account: 42 }, options);
+    const name = `bull:invoices:${failed.id}`;
+    await expect.poll(async () => await failed.getState()).toBe("delayed");
+    const parked = next("parked");
+    const later = await queue.add("a", { account: 42 });
+    await parked;
+    await expect.poll(async () => (await redlock.inspect("account:42")).waiting).toBe(1);
+
+    const kept = `kept for the next attempt of job ${name}`;
+    const inspected = (await cli(["inspect", "account:42"], environment())).out;
+    expect(inspected).toContain(`account:42 is ${kept}, for another`);
+    expect(inspected).toContain("remove that job from its queue");
+    expect((await cli(["ls"], environment())).out).toContain(`(${kept})`);
+    expect((await ask(`bull:invoices:${later.id}`)).out).toContain(`(${kept})`);
+    expect((await ask(name)).out).toContain("account:42 stays reserved for it (retryOrder)");
+    const { reserved } = await redlock.inspect("account:42");
+    expect(reserved).toMatchObject({ job: name, kept: true });
+    await expect(redlock.acquire("account:42")).rejects.toMatchObject({
+      reservedFor: name,
+      message: expect.stringContaining(`reserved for job ${name}`),
+    });
+  });
+
+  it("says that the worker of an active job is gone", async () => {
+    const job = await queue.add("a", { account: 42 });
+    const worker = new Worker("invoices", undefined, {
+      connection: { url: queueNodes.urls[0]! },
+    });
+    await worker.getNextJob("token");
+    await worker.close();
+    const { out } = await ask(`bull:invoices:${job.id}`);
+    expect(out).toMatch(/is active since .* UTC, and waits for no key\n/);
+    expect(out).toContain("NO WORKERS: the one that took up the job has ended");
+  });
+
   it("names the other reason of a job that waits for no key", async () => {
     const waiting = await queue.add("a", { account: 42 });
     const late = await queue.add("a", { account: 42 }, { delay: 30_000 });

@@ -70,6 +70,16 @@ describe("explain", () => {
     });
   });
 
+  it("shows the limit of the job, and as it is written for a job that is refused", () => {
+    const key = "a:{{data.account}}";
+    const rules = [{ queue: "*", key, limit: "{{data.jobs ?? 3}}" }];
+    const limited = defineLocks({ nodes: ["redis://a", "redis://b", "redis://c"], rules });
+    const explain = (data: object) => limited.explain({ queueName: "q", name: "n", data });
+    expect(explain({ account: 1, jobs: 7 }).options).toMatchObject({ limit: 7 });
+    expect(explain({ account: 1 }).options).toMatchObject({ limit: 3 });
+    expect(explain({}).options).toMatchObject({ limit: "{{data.jobs ?? 3}}" });
+  });
+
   it("says that a job runs without a lock", () => {
     expect(locks.explain({ queueName: "invoices", name: "mail" })).toEqual({
       outcome: "no-lock",

@@ -117,7 +117,7 @@ describe("a request to wake", () => {
     const { response } = await page("/wake?key=k", post(form));
     const location = response.headers.get("location");
     expect([response.status, location]).toEqual([303, "key?key=k&wake=woken"]);
-    expect(wordsOf((await page(`/${location}`)).text)).toContain("which is being woken");
+    expect(wordsOf((await page(`/${location}`)).text)).toContain("is told to wake it");
   });
 
   it("is refused by a dashboard without actions", async () => {

@@ -57,7 +57,7 @@ describe("what a message says of keys, holders and jobs", () => {
 });
 
 describe("a key that nobody holds", () => {
-  it("is reported as reserved for another waiter, with the time left", async () => {
+  it("is reported as reserved for a job, with the time left", async () => {
     const { clock, nodes, redlock } = simulate(3, OPTIONS);
     for (const { master } of nodes) {
       master.set(namesUnder("redlock:").reservation("k"), "7:0000000000001:q:0001:1", 1_500);
@@ -67,10 +67,11 @@ describe("a key that nobody holds", () => {
 
     const error = await failureOf(clock.until(redlock.acquire("k")));
 
-    expect(error.message).toMatch(/^"k" is reserved for another waiter, for 1[45]\d\d ms at most$/);
+    expect(error.message).toMatch(/^"k" is reserved for job q:1, for 1[45]\d\d ms at most$/);
     const { retryAfter } = error as LockConflictError;
     expect(retryAfter).toBeLessThanOrEqual(1_500);
-    const data = { keys: ["k"], key: "k", holder: undefined, reserved: true, retryAfter, ahead: 0 };
+    const reservation = { reserved: true, reservedFor: "q:1", retryAfter, ahead: 0 };
+    const data = { keys: ["k"], key: "k", holder: undefined, ...reservation };
     expect(error).toMatchObject(data);
     expect(conflicts).toEqual([data]);
     await clock.until(redlock.close());

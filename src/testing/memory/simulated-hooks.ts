@@ -1,6 +1,7 @@
 import type { Requester } from "../../lock/lock-identity.ts";
+import type { ReadReply } from "../../lock/read-operation.ts";
 import type { Names } from "../../lock/stored-lock.ts";
-import type { Releaser, ReservationReply, StoredWaiter } from "../../lock/wait-list-hooks.ts";
+import type { Releaser, ReservationReply } from "../../lock/wait-list-hooks.ts";
 import { SLACK } from "../../waiters/queues-lua.ts";
 import { RESERVATION } from "../../waiters/reservations-lua.ts";
 import { heldField, type SimulatedNewest } from "./simulated-newest.ts";
@@ -214,10 +215,17 @@ export class SimulatedHooks {
     key: string,
     from: number,
     count: number,
-  ): { waiting: number; first: Pick<StoredWaiter, "position" | "priority">[] } {
+  ): Pick<ReadReply, "waiting" | "first" | "reservation"> {
     const waiters = names.waiters(key);
     const first = this.#redis.zrange(waiters, from, count);
+    const name = names.reservation(key);
+    const reserved = this.#lists.reservationOf(name);
     return {
+      reservation: reserved && {
+        position: reserved.position,
+        kept: reserved.isKept,
+        expiresIn: this.#redis.pttl(name),
+      },
       waiting: this.#redis.zcard(waiters),
       first: first.map(([position, priority]) => ({ position, priority })),
     };
