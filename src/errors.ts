@@ -77,7 +77,7 @@ export class LockConflictError extends RedlockError {
   declare readonly persistent?: true;
   /** Milliseconds until the key expires without an extend, or until its reservation expires; the caller's ttl where neither is known. */
   readonly retryAfter: number;
-  /** How many waiters of its own queue are before the caller, if it is near the front; else how many wait in all. */
+  /** How many waiters of its own queue are before the caller, if those are few or it is near the front; else how many wait in all. */
   readonly ahead: number;
   /**
    * How many others wait for the key, by the master that knows most of them; of jobs that conflict at once, each counts the

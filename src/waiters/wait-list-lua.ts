@@ -18,8 +18,13 @@ export const LOOKED_AT = 2 * NAMED;
  */
 export const LIMIT_USE = 5_000;
 
-/** Up to this rank a refused waiter learns how many waiters of its own queue are before it. */
+/**
+ * Up to this rank a refused waiter learns how many waiters of its own queue are before it. Behind it, it learns that as long as fewer than
+ * {@link MANY} are among the last {@link SEARCHED} before it: its alarm depends on no more.
+ */
 export const NEAR = 32;
+export const MANY = 9;
+export const SEARCHED = 512;
 
 /**
  * How many waiters one call examines at most, and how many at once behind the first: most of those belong to skipped queues, and cost
@@ -148,12 +153,16 @@ local function join(list, position, priority, record, rest)
   redis.call('PEXPIRE', list.waiters, ${WAIT_LIST_RETENTION})
   redis.call('PEXPIRE', list.records, ${WAIT_LIST_RETENTION})
 end
--- How many of the same queue are before a waiter near the front; else how many wait before it.
+-- How many of the same queue are before a waiter, if those are few or it is near the front; else how many wait before it.
 local function aheadOf(list, position, rank)
-  if rank == 0 or rank > ${NEAR} then return rank end
-  local queueId, ahead = queueIdOf(position), 0
-  for _, other in ipairs(redis.call('ZRANGE', list.waiters, 0, rank - 1)) do
-    if queueIdOf(other) == queueId then ahead = ahead + 1 end
+  local isNear, queueId, ahead, seen, size = rank <= ${NEAR}, queueIdOf(position), 0, 0, ${MANY}
+  while seen < math.min(rank, ${SEARCHED}) do
+    size = math.min(size, rank - seen, ${SEARCHED} - seen)
+    for _, other in ipairs(redis.call('ZRANGE', list.waiters, rank - seen - size, rank - seen - 1)) do
+      if queueIdOf(other) == queueId then ahead = ahead + 1 end
+    end
+    if ahead >= ${MANY} and not isNear then return rank end
+    seen, size = seen + size, 4 * size
   end
   return ahead
 end

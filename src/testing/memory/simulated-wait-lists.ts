@@ -9,7 +9,15 @@ import {
   RETRY_RECORD,
   RETRY_RESERVATION,
 } from "../../waiters/reservations-lua.ts";
-import { LIMIT_USE, LIVE_RETENTION, LOOKED_AT, NAMED, NEAR } from "../../waiters/wait-list-lua.ts";
+import {
+  LIMIT_USE,
+  LIVE_RETENTION,
+  LOOKED_AT,
+  MANY,
+  NAMED,
+  NEAR,
+  SEARCHED,
+} from "../../waiters/wait-list-lua.ts";
 import { queueIdIn } from "../../waiters/waiter.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
@@ -155,9 +163,11 @@ export class SimulatedWaitLists {
   }
 
   aheadOf({ waiters }: WaitList, position: string, rank: number): number {
-    if (rank > NEAR) return rank;
-    const before = this.#redis.zrange(waiters, 0, rank);
-    return before.filter(([other]) => queueIdIn(other) === queueIdIn(position)).length;
+    const seen = Math.min(rank, SEARCHED);
+    const before = this.#redis.zrange(waiters, rank - seen, seen);
+    const ahead = before.filter(([other]) => queueIdIn(other) === queueIdIn(position)).length;
+    // @protection a job counts the waiters of its own queue alone
+    return rank > NEAR && ahead >= MANY ? rank : ahead;
   }
 
   /** The Lua begins behind the skipped waiters that it has noted, and finds the same. */

@@ -83,6 +83,14 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     mutation: { marker: "a limit that is out of use binds no waiter", value: "limit" },
   },
   {
+    name: "counting the waiters of the own queue",
+    without: "the alarm of a job is as late as if it waited behind all jobs of other queues",
+    scenario: named("deploys, a queue behind another one"),
+    violation: "left waiting",
+    seed: 5,
+    mutation: { marker: "a job counts the waiters of its own queue alone", value: "rank" },
+  },
+  {
     name: "the alarm of a parked job",
     without: "jobs sleep on a free key until a worker of their queue has run another job",
     scenario: named("deploys, nothing else to do"),

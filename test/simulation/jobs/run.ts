@@ -185,7 +185,7 @@ function addJobs({ scenario, random, timeline, queues }: World): Set<string> {
       for (const key of picked) keys.add(key);
       const priority = pick(plan.priorities ?? [0]);
       const attempts = plan.failing === undefined ? 1 : 20;
-      const queue = pick(queues);
+      const queue = pick(plan.queue === undefined ? queues : [queues[plan.queue]!]);
       const early = plan.shuffled === undefined ? 0 : plan.shuffled * random.fraction();
       timeline.in((over * i) / count, () => {
         const timestamp = Math.floor(queue.wall - early);

@@ -19,6 +19,8 @@ export interface JobPlan {
   readonly keysEach?: readonly number[];
   /** When they are added, in ms, evenly. @defaultValue all at once */
   readonly over?: number;
+  /** The queue of all of them. @defaultValue one at random for each */
+  readonly queue?: number;
   readonly priorities?: readonly number[];
   /** Within how many ms each must be done. */
   readonly within?: number;
@@ -404,6 +406,20 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     hold: 60,
     duration: 4_000,
     settledBound: 500,
+    deploys: { every: 3_000, away: 500, kills: true },
+  }),
+  // The jobs of the second queue wait behind all of the first.
+  scenario("deploys, a queue behind another one", {
+    queues: TWO,
+    processes: [[0], [1]],
+    slots: 300,
+    jobs: [
+      { count: 100, keys: ["a"], queue: 0 },
+      { count: 40, keys: ["a"], queue: 1, priorities: [1] },
+    ],
+    hold: 60,
+    probeBound: 2_000,
+    duration: 4_000,
     deploys: { every: 3_000, away: 500, kills: true },
   }),
   scenario("deploys, long locks", {
