@@ -13,6 +13,8 @@ import { isGone, type JobClass, jobClassOf, type JobWorker, sendTogether } from 
 import { alarm } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { runHasten, runWake } from "./wake-script.ts";
+import type { WorkerContext } from "./worker-context.ts";
+import type { WorkerSlots } from "./worker-slots.ts";
 
 /** The state of a job that is not in the delayed set, by BullMQ's state. */
 const STATES: Readonly<Record<string, JobState>> = {
@@ -26,13 +28,20 @@ const STATES: Readonly<Record<string, JobState>> = {
 export class BullmqAdapter implements QueueAdapter {
   readonly #name: string;
   readonly #worker: JobWorker;
+  readonly #slots: WorkerSlots;
   readonly #queue: string;
   readonly #jobs: JobClass;
   readonly #engine: Engine;
 
-  constructor(name: string, worker: JobWorker, job: Job, engine: Engine) {
+  constructor(
+    name: string,
+    { worker, slots }: Pick<WorkerContext, "worker" | "slots">,
+    job: Job,
+    engine: Engine,
+  ) {
     this.#name = name;
     this.#worker = worker;
+    this.#slots = slots;
     this.#queue = job.queueName;
     this.#jobs = jobClassOf(job);
     this.#engine = engine;
@@ -92,6 +101,7 @@ export class BullmqAdapter implements QueueAdapter {
   }
 
   #woken({ position }: StoredWaiter): JobState {
+    this.#slots.makeRoom();
     const id = parsePosition(position)?.id ?? "";
     const job = `${this.#worker.qualifiedName ?? ""}:${id}`;
     this.#engine.parkedJobs.delete(job);

@@ -61,6 +61,7 @@ export interface JobWorker {
   readonly opts?: JobWorkerOptions;
   readonly qualifiedName?: string;
   readonly closing?: unknown;
+  readonly concurrency?: number;
   readonly backend?: JobStore;
   /** In BullMQ 5; BullMQ 6 has it in the backend. */
   readonly client?: QueueClient;

@@ -124,5 +124,5 @@ function keysOf({ keysOf: resolve }: LockSettings, job: Job): readonly string[] 
 }
 
 function isBefore(a: Waiter, b: Waiter): boolean {
-  return compareWaiters({ ...a, record: "" }, { ...b, record: "" }) < 0;
+  return compareWaiters(a, b) < 0;
 }

@@ -10,6 +10,7 @@ import { timesDelayed } from "./job-wait.ts";
 import { canSupersede, checkConflictPolicy, checkPolicies, mayPark } from "./lock-settings.ts";
 import type { ConflictPolicy } from "./options.ts";
 import { fail, parkOrDelay, skip, type Skipped } from "./refused-job.ts";
+import { SLOT_NEEDED } from "./worker-slots.ts";
 
 /** How a job asks for its keys. */
 export class Attempt {
@@ -42,7 +43,8 @@ export async function afterRefusal(
   const { waiter, conflict } = attempt;
   if (conflict !== undefined) {
     const isClosing = closing.aborted && error === closing.reason;
-    if (isClosing) return await parkOrDelay(activation, keys, waiter, conflict);
+    if (isClosing || error === SLOT_NEEDED)
+      return await parkOrDelay(activation, keys, waiter, conflict);
     if (error instanceof LockConflictError)
       return await parkOrDelay(activation, keys, waiter, error);
   } else {

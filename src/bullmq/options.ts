@@ -57,7 +57,7 @@ export interface LockPolicies<
    *   for it. Its slot is free for other jobs, no attempt is used, the priority is kept. A job of a queue on PostgreSQL is
    *   tried again with growing pauses instead.
    * - `"wait"` waits in its slot, in the same wait list, for up to `waitTimeout`, then as `"delay"`; at once when the worker
-   *   closes. A job that is cancelled while it waits fails.
+   *   closes, and for the last that waits when a parked job is next and all slots are taken. A job that is cancelled while it waits fails.
    * - `"skip"` completes it with a {@link SkippedResult}, or the result of `skipResult`. A retry of a job that failed is delayed
    *   instead, because its work has not been done. A function that chooses `"skip"` skips retries too.
    * - `"fail"` throws the `LockConflictError`; an attempt is used. A function that throws an `UnrecoverableError` fails the job

@@ -40,18 +40,21 @@ export async function runLocked(
   processor: LockedProcessor,
 ): Promise<unknown> {
   const activation = await activate(settings, job, jobToken, cancel);
-  const { renewal } = activation;
+  const { renewal, context } = activation;
+  const freeSlot = context.slots.take();
   renewal.start();
   try {
     const lock = await acquireLock(activation);
     if (lock instanceof Skipped) return lock.result;
     const settled = await runProcessor(activation, lock, processor);
+    freeSlot();
     // Even a lost lock is released only after the processor has settled: the next holder would run beside it.
     await release(activation, lock, settled);
     const loss = lossThatCounts(settings, settled);
     if (loss !== undefined) throw await afterLoss(activation, lock, loss, settled.outcome);
     return resultOf(settled);
   } finally {
+    freeSlot();
     renewal.stop();
   }
 }
@@ -94,7 +97,7 @@ async function acquireLock(activation: Activation): Promise<InternalLock | Skipp
 }
 
 async function acquireOnce(
-  { settings, job, limits, cancel, renewal, closing }: Activation,
+  { settings, job, limits, cancel, renewal, closing, context }: Activation,
   keys: readonly string[],
   { waiter, waitTimeout, conflict }: Attempt,
 ): Promise<InternalLock> {
@@ -111,7 +114,10 @@ async function acquireOnce(
       : undefined;
   const wanted =
     limits === undefined ? keys : keys.map((key, i) => ({ key, limit: limits[i] ?? 1 }));
-  const lock = await engine.acquire(wanted, options, true, {
+  const inSlot =
+    conflict === undefined || waiter === undefined ? undefined : context.slots.wait(waiter);
+  const stops = conflict === undefined ? [] : [closing, ...(inSlot ? [inSlot.signal] : [])];
+  const acquiring = engine.acquire(wanted, options, true, {
     job,
     ...(since === undefined ? {} : { waitingSince: since }),
     ...(waiter === undefined ? {} : { waiter }),
@@ -119,8 +125,9 @@ async function acquireOnce(
     // The job joins at the conflict itself: no later job comes before it, and none takes the key from a holder that it asks to stop.
     joins: onConflict === "cancelInProgress" ? "replacing" : mayPark(onConflict),
     cancel,
-    stops: conflict === undefined ? [renewal.lost] : [renewal.lost, closing],
+    stops: [renewal.lost, ...stops],
   });
+  const lock = await acquiring.finally(() => inSlot?.end());
   if (since !== undefined) await within(engine.clock, since, LONGEST_READ);
   return lock;
 }

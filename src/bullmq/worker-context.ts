@@ -12,6 +12,7 @@ import type { ActiveJobs } from "./job-waiter.ts";
 import type { LockSettings } from "./lock-settings.ts";
 import { mismatchesOfJob, mismatchesOfWorker } from "./mismatches.ts";
 import { canWake, makeQueueId } from "./queue-id.ts";
+import { WorkerSlots } from "./worker-slots.ts";
 
 /** How many milliseconds a job waits at most for the id of its queue. */
 const LONGEST_READ = 1_000;
@@ -37,6 +38,7 @@ export class WorkerContext {
   /** Aborts when the worker begins to close. One listener serves all jobs: an emitter warns of more than ten. */
   readonly closing: AbortSignal;
   readonly activeJobs: ActiveJobs = new Map();
+  readonly slots: WorkerSlots;
   readonly #engines = new WeakSet<Engine>();
   /** The `Redlock`s that can wake jobs through this worker. */
   readonly #waking = new WeakSet<Engine>();
@@ -48,6 +50,7 @@ export class WorkerContext {
 
   constructor(worker: JobWorker) {
     this.worker = worker;
+    this.slots = new WorkerSlots(worker);
     const controller = new AbortController();
     if (worker.closing === undefined) worker.once?.("closing", () => controller.abort());
     else controller.abort();
@@ -126,7 +129,7 @@ export class WorkerContext {
     const { waitLists } = engine;
     if (!this.#waking.has(engine)) {
       this.#waking.add(engine);
-      const adapter = new BullmqAdapter(id, worker, job, engine);
+      const adapter = new BullmqAdapter(id, this, job, engine);
       waitLists.open(id, adapter);
       worker.once?.("closed", () => waitLists.shut(id, adapter));
     }

@@ -135,7 +135,10 @@ export function queueIdIn(position: string): string {
 }
 
 /** Orders waiters as wait lists do. */
-export function compareWaiters(a: StoredWaiter, b: StoredWaiter): number {
+export function compareWaiters(
+  a: Pick<StoredWaiter, "priority" | "position">,
+  b: Pick<StoredWaiter, "priority" | "position">,
+): number {
   if (a.priority !== b.priority) return a.priority - b.priority;
   return a.position < b.position ? -1 : a.position > b.position ? 1 : 0;
 }

@@ -91,6 +91,17 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     mutation: { marker: "a job counts the waiters of its own queue alone", value: "rank" },
   },
   {
+    name: "room for a job that was woken",
+    without: "jobs that wait in their slots leave none to the one that is next",
+    scenario: named("wait, and then be parked, two queues"),
+    violation: "left waiting",
+    seed: 2,
+    mutation: {
+      marker: "a job that waits in its slot makes room for one that was woken",
+      value: "true",
+    },
+  },
+  {
     name: "the alarm of a parked job",
     without: "jobs sleep on a free key until a worker of their queue has run another job",
     scenario: named("deploys, nothing else to do"),

@@ -331,6 +331,19 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     hold: 300,
     probeBound: PROMPT,
   }),
+  // Jobs that wait in their slots leave none to those that have been parked.
+  scenario("wait, and then be parked, two queues", {
+    policy: "wait",
+    policies: { waitTimeout: 1_000 },
+    queues: TWO,
+    processes: [[0, 1], [0]],
+    slots: 10,
+    jobs: [
+      { count: 250, keys: ["a", "b"], queue: 0 },
+      { count: 100, keys: ["a", "b"], queue: 1, priorities: [1] },
+    ],
+    probeBound: PROMPT,
+  }),
   scenario("keepLatest", { policy: "keepLatest", probeBound: PROMPT }),
   scenario("keepLatest, of many at once", {
     policy: "keepLatest",

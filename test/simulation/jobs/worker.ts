@@ -28,6 +28,7 @@ let workers = 0;
 export class SimulatedWorker {
   readonly opts: { lockDuration: number };
   readonly qualifiedName: string;
+  readonly concurrency: number;
   readonly backend: SimulatedStore;
   closing: Promise<void> | undefined;
   readonly parts: WorkerParts;
@@ -41,6 +42,7 @@ export class SimulatedWorker {
     this.parts = parts;
     this.opts = { lockDuration: LOCK_DURATION };
     this.qualifiedName = `bull:${parts.queue.name}`;
+    this.concurrency = parts.slots;
     this.backend = new SimulatedStore(this);
   }
 
