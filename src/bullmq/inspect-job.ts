@@ -50,7 +50,9 @@ const SCORE_STEP = 0x1000;
  * Changes nothing. The keys are those that the job was parked for; each is read to the position of the job.
  * @param job as `queue.getJob(id)` returns it.
  * @throws {LockUnavailableError} when too few masters answer about a job that may wait; what the connection of the queue throws.
- * @example console.log(await inspectJob(redlock, await queue.getJob("17")));
+ * @example
+ * const job = await queue.getJob("17");
+ * if (job !== undefined) console.log(await inspectJob(redlock, job));
  */
 export async function inspectJob(redlock: Redlock, job: Job): Promise<JobInspection> {
   const engine = engineOf(redlock);
