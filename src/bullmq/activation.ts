@@ -1,7 +1,8 @@
 import type { Job } from "bullmq";
+import { requireObject, requireText } from "../check-options.ts";
 import { describeValue } from "../sentences.ts";
 import type { RedlockWarning } from "../events.ts";
-import { nameOf } from "../job-names.ts";
+import { nameOf, queueNameOf } from "../job-names.ts";
 import { printable } from "../printable.ts";
 import type { Waiter } from "../waiters/waiter.ts";
 import { JobLockRenewal } from "./job-lock-renewal.ts";
@@ -114,7 +115,7 @@ export class Activation {
   }
 }
 
-/** Begins an activation: the job is not parked any longer. */
+/** Begins an activation: the job is not parked any longer. @throws {LockConfigError} for a plain object without a `queueName`. */
 export async function activate(
   settings: LockSettings,
   job: Job,
@@ -122,6 +123,9 @@ export async function activate(
   cancel: AbortSignal | undefined,
 ): Promise<Activation> {
   const { engine } = settings;
+  requireObject("job", job, "a job with its queueName");
+  // A plain object that stands for a job may lack it.
+  requireText("job.queueName", queueNameOf(job), "the name of its queue");
   const context = contextOf(job);
   const opening = context.open(engine, job);
   if (opening !== undefined) await opening;

@@ -1,5 +1,7 @@
 import { Writable } from "node:stream";
 import type { Job } from "bullmq";
+import { refuseValue, requireObject } from "../check-options.ts";
+import { describeKind } from "../sentences.ts";
 
 /** BullMQ's own default for `lockDuration`, in ms. */
 export const DEFAULT_LOCK_DURATION = 30_000;
@@ -79,6 +81,14 @@ export interface JobClass {
 export function workerOf(job: Job): JobWorker {
   // Protected in the types, but there is no other way from a job to its worker.
   return (job as unknown as { queue?: JobWorker }).queue ?? {};
+}
+
+const A_JOB = "a job of BullMQ: queue.getJob() gives undefined for one that was removed";
+
+/** Throws unless `job` is a job of BullMQ. @throws {LockConfigError} */
+export function requireJob(job: unknown): asserts job is Job {
+  requireObject("job", job, A_JOB);
+  if (!("getState" in job)) refuseValue("job", describeKind(job), A_JOB);
 }
 
 /** Finds the class of a job. */

@@ -1,8 +1,14 @@
 import type { Job } from "bullmq";
-import { checkNumber, refuseUnknownOptions, requireObject, wrongOption } from "../check-options.ts";
+import {
+  checkNumber,
+  refuseUnknownOptions,
+  refuseValue,
+  requireObject,
+  wrongOption,
+} from "../check-options.ts";
 import { type Redlock, engineOf } from "../redlock/redlock.ts";
 import { FRONT, moveWaiter } from "../waiters/move-operation.ts";
-import { workerOf } from "./bullmq-job.ts";
+import { requireJob, workerOf } from "./bullmq-job.ts";
 import { readWait } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { readQueueId } from "./queue-id.ts";
@@ -18,7 +24,7 @@ const LARGEST_PRIORITY = 2 ** 21 - 1;
  * (`onConflict: "wait"`) keeps its position. A lock master that does not answer has the new priority when the job joins again.
  * @param redlock a client of the lock masters on which the job waits.
  * @param options `priority` is an integer from 0, which comes before all others, to 2,097,151. @defaultValue 0 and false
- * @throws {LockConfigError} for an option that BullMQ does not take.
+ * @throws {LockConfigError} for an option that BullMQ does not take, for none, and for what is no job.
  * @throws {RedlockClosedError} for a closed `Redlock`; what BullMQ throws.
  */
 export async function changePriority(
@@ -29,6 +35,7 @@ export async function changePriority(
   const { priority, lifo } = checkOptions(options);
   const engine = engineOf(redlock);
   engine.assertOpen();
+  requireJob(job);
   await job.changePriority({ priority, lifo });
   const { keys } = await readWait(job);
   if (keys.length === 0) return;
@@ -46,6 +53,9 @@ function checkOptions(options: { readonly priority?: unknown; readonly lifo?: un
 } {
   requireObject("options", options, "an object with priority or lifo");
   refuseUnknownOptions("", options, ["priority", "lifo"]);
+  if (options.priority === undefined && options.lifo === undefined) {
+    refuseValue("options", "neither priority nor lifo", "one of them");
+  }
   const { priority = 0, lifo = false } = options;
   if (typeof lifo !== "boolean") throw wrongOption("lifo", lifo, "a boolean");
   const bounds = { min: 0, max: LARGEST_PRIORITY, unit: "an integer" };

@@ -2,7 +2,7 @@ import type { Job } from "bullmq";
 import { nameOf } from "../job-names.ts";
 import { type AwaitedKey, findAwaitedKeys } from "../redlock/awaited-keys.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
-import { keepsFields, runScript, workerOf } from "./bullmq-job.ts";
+import { keepsFields, requireJob, runScript, workerOf } from "./bullmq-job.ts";
 import { readWait } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { lossesOf } from "./on-loss.ts";
@@ -49,7 +49,8 @@ const SCORE_STEP = 0x1000;
  * Finds out why a job does not run: which keys it waits for, their holders, its position, and when it comes back by itself.
  * Changes nothing. The keys are those that the job was parked for; each is read to the position of the job.
  * @param job as `queue.getJob(id)` returns it.
- * @throws {LockUnavailableError} when too few masters answer about a job that may wait; what the connection of the queue throws.
+ * @throws {LockUnavailableError} when too few masters answer about a job that may wait; {@link LockConfigError} for what is no
+ * job; what the connection of the queue throws.
  * @example
  * const job = await queue.getJob("17");
  * if (job !== undefined) console.log(await inspectJob(redlock, job));
@@ -57,6 +58,7 @@ const SCORE_STEP = 0x1000;
 export async function inspectJob(redlock: Redlock, job: Job): Promise<JobInspection> {
   const engine = engineOf(redlock);
   engine.assertOpen();
+  requireJob(job);
   const queue = workerOf(job);
   const state = await job.getState();
   const isDelayed = state === "delayed";

@@ -1,4 +1,4 @@
-import { refuseUnknownOptions, requireObject } from "../check-options.ts";
+import { checkNumber, refuseUnknownOptions, requireObject } from "../check-options.ts";
 import type { Holder } from "../errors.ts";
 import { unlisted } from "../lock/lock-identity.ts";
 import type { Lock } from "../lock/lock.ts";
@@ -53,6 +53,11 @@ export async function forceRelease(
   requireObject("options", options, "an object of options");
   refuseUnknownOptions("", options, ["reason", "fencingToken"]);
   const reason = checkReason(options.reason);
+  // A null would mean any holder.
+  if (options.fencingToken !== undefined) {
+    const bounds = { min: 0, max: Number.MAX_SAFE_INTEGER, unit: "a fencing token" };
+    checkNumber("fencingToken", options.fencingToken, bounds);
+  }
   const { holders, locked, waiting, ...inspected } = await inspectToAct(context, key);
   const holder =
     holders.find(({ fencingToken }) => fencingToken === options.fencingToken) ?? inspected.holder;

@@ -27,11 +27,11 @@ export function isHold(holder: Holder | undefined): boolean {
 }
 
 /** Returns a reason that people can read. @throws {LockConfigError} when there is none. */
-export function checkReason(reason: unknown): string {
+export function checkReason(reason: unknown, path = "reason"): string {
   const expected = "a reason for people, such as a migration";
-  requireText("reason", reason, expected);
+  requireText(path, reason, expected);
   if (reason.trim() === "") {
-    refuseValue("reason", "an empty text", expected);
+    refuseValue(path, "an empty text", expected);
   }
   return printable(reason.trim());
 }

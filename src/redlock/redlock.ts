@@ -129,11 +129,11 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * other holders go on.
    * @param by names the operator and the reason, for people.
    * @returns the holders that were asked; none when the key is free. Whether they stop shows only later.
-   * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
+   * @throws as {@link inspect}; {@link LockConfigError} for an empty `by`, or a bad option.
    */
-  async cancel(key: string, by: string, { slot }: CancelOptions = {}): Promise<Holder[]> {
+  async cancel(key: string, by: string, options: CancelOptions = {}): Promise<Holder[]> {
     this.#engine.assertOpen();
-    return await cancelHolders(this.#engine, normaliseKey(key), by, slot);
+    return await cancelHolders(this.#engine, normaliseKey(key), by, options);
   }
 
   /**
@@ -159,7 +159,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * Removes the lock of a holder from all masters, as the last resort, and hands the key over to the first waiter. The holder
    * goes on until its next heartbeat, at which its signal aborts: until then both may work at the same time. The value of
    * another program is never removed.
-   * @throws as {@link inspect}; {@link LockConfigError} for an empty reason.
+   * @throws as {@link inspect}; {@link LockConfigError} for an empty reason, or a bad option.
    */
   async forceRelease(key: string, options: ForceReleaseOptions): Promise<ForceReleaseResult> {
     this.#engine.assertOpen();

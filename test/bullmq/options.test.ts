@@ -1,5 +1,13 @@
+import type { Job } from "bullmq";
 import { expect, test } from "vitest";
-import { LockConfigError, Redlock, withLock, type WithLockOptions } from "../../src/index.ts";
+import {
+  changePriority,
+  inspectJob,
+  LockConfigError,
+  Redlock,
+  withLock,
+  type WithLockOptions,
+} from "../../src/index.ts";
 
 /** Connects to nothing: a Redlock does so at first use. */
 const redlock = new Redlock({ nodes: ["redis://127.0.0.1:1"], ttl: 10_000, nodeTimeout: 100 });
@@ -91,4 +99,33 @@ test("takes every option at its bounds", () => {
   ]) {
     expect(withLock({ redlock, key: KEY, ...options }, processor)).toBeTypeOf("function");
   }
+});
+
+const REMOVED =
+  "job: found nothing, expected a job of BullMQ: queue.getJob() gives undefined for one that was removed";
+
+test.each([
+  [undefined, REMOVED],
+  [null, "job: found null, expected a job of BullMQ"],
+  ["17", "job: found a text, expected a job of BullMQ"],
+  [{ id: "17" }, "job: found an object, expected a job of BullMQ"],
+])("inspectJob and changePriority refuse %o as a job", async (wrong, message) => {
+  const job = wrong as unknown as Job;
+  const calls = [inspectJob(redlock, job), changePriority(redlock, job, { priority: 1 })];
+  for (const call of calls) {
+    await expect(call).rejects.toThrow(LockConfigError);
+    await expect(call).rejects.toThrow(message);
+  }
+});
+
+test.each([
+  [undefined, "job: found nothing, expected a job with its queueName"],
+  [
+    { id: "17", name: "charge", data: { account: "a" } },
+    "job.queueName: found nothing, expected the name of its queue",
+  ],
+])("a wrapped processor refuses %o as a job", async (wrong, message) => {
+  const run = withLock({ redlock, key: KEY }, processor)(wrong as unknown as Job);
+  await expect(run).rejects.toThrow(LockConfigError);
+  await expect(run).rejects.toThrow(message);
 });

@@ -95,6 +95,7 @@ test.each([
   ["priority: found null, expected an integer from 0 to 2097151", { priority: null }],
   ['lifo: found "yes", expected a boolean', { lifo: "yes" }],
   ["prio: found an unknown option, expected one of priority, lifo", { prio: 1 }],
+  ["options: found neither priority nor lifo, expected one of them", {}],
   ["options: found nothing, expected an object with priority or lifo", undefined],
 ])("%s: is refused, and the job keeps its priority", async (message, options) => {
   const redlock = bench.redlock();

@@ -284,6 +284,31 @@ describe("a Redlock refuses", () => {
     await expect(attempt).rejects.toThrow(message);
   });
 
+  it.each<[string, unknown, unknown, RegExp]>([
+    ["no name of an operator", undefined, {}, /^by: found nothing, expected a reason for people/],
+    ["an empty name", "", {}, /^by: found an empty text, expected a reason for people/],
+    [
+      "a negative slot",
+      "x",
+      { slot: -1 },
+      /^slot: found -1, expected a whole number from 0 to 999/,
+    ],
+    ["a slot in words", "x", { slot: "abc" }, /^slot: found "abc", expected a whole number/],
+    ["a misspelt slot", "x", { slt: 1 }, /^slt: found an unknown option, expected "slot"\?$/],
+    ["no options object", "x", null, /^options: found null/],
+  ])("in cancel: %s", async (_, by, options, message) => {
+    const attempt = make({}).cancel("k", by as string, options as object);
+    await expect(attempt).rejects.toThrow(LockConfigError);
+    await expect(attempt).rejects.toThrow(message);
+  });
+
+  it("in forceRelease: a fencing token that is null, which would mean any holder", async () => {
+    const options = { reason: "x", fencingToken: null as unknown as number };
+    await expect(make({}).forceRelease("k", options)).rejects.toThrow(
+      /^fencingToken: found null, expected a fencing token from 0/,
+    );
+  });
+
   it.each<[string, unknown, RegExp]>([
     [
       "an unknown option",
