@@ -36,7 +36,7 @@ export function readOption<const O extends DataOption>(
   value: unknown,
   option: O,
 ): ValueOf<O> {
-  const given = value ?? option.default;
+  const given = value === undefined ? option.default : value;
   return checkOption(path, given, option) as ValueOf<O>;
 }
 

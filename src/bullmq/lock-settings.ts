@@ -70,7 +70,7 @@ export const LOCK_DATA_OPTIONS = {
   waitTimeout: {
     takes: "duration",
     says: `How long a job waits in its slot under onConflict "wait"; default ${WAIT_TIMEOUT / 1_000}s.`,
-    check: (path: string, value: unknown) => checkWait(path, value ?? WAIT_TIMEOUT),
+    check: (path: string, value: unknown = WAIT_TIMEOUT) => checkWait(path, value),
   },
   limit: {
     takes: "count or template",
@@ -83,8 +83,8 @@ export const LOCK_DATA_OPTIONS = {
   minHold: {
     takes: "duration",
     says: "How long, from the grant on, the keys stay taken after a job that succeeded; default 0.",
-    check: (path: string, value: unknown, { settings }: Engine) =>
-      checkMs(path, value ?? 0, 0, settings.maxTtl, "the maxTtl of the Redlock"),
+    check: (path: string, value: unknown = 0, { settings }: Engine) =>
+      checkMs(path, value, 0, settings.maxTtl, "the maxTtl of the Redlock"),
   },
   onMaxWait: choice(MAX_WAIT_POLICIES, "What a job does after maxWait or maxAge"),
   jobLogs: choice(JOB_LOGS, "Which lines are written to the log of a job"),
@@ -196,7 +196,7 @@ function choice<const C extends readonly [string, ...string[]]>(takes: C, says: 
   return {
     takes,
     says: `${says}; default "${takes[0]}".`,
-    check: (path: string, value: unknown): C[number] => checkChoice(path, value ?? takes[0], takes),
+    check: (path: string, value: unknown = takes[0]): C[number] => checkChoice(path, value, takes),
   };
 }
 

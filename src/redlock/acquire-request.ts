@@ -123,12 +123,12 @@ export function readAcquireRequest(
   refuseUnknownOptions("", options, KNOWN);
   const given: AcquireOptions = options;
   const ttl = given.ttl === undefined ? settings.ttl : checkTtl(settings, given.ttl);
-  const { signal } = given;
+  const { signal, waitTimeout = 0 } = given;
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw wrongOption("signal", signal, "an AbortSignal");
   }
   const limit = readLimit("limit", given.limit);
-  const holder: unknown = given.holder ?? defaultHolder();
+  const holder: unknown = given.holder === undefined ? defaultHolder() : given.holder;
   requireText("holder", holder, "a text");
   const stops = job?.stops ?? NONE;
   const aborts = abortsOf(signal, job?.cancel);
@@ -138,7 +138,7 @@ export function readAcquireRequest(
     limits: normal.limits,
     ttl,
     heartbeat: heartbeatOf(settings, given, ttl),
-    waitTimeout: checkMs("waitTimeout", given.waitTimeout ?? 0, 0, LONGEST_TIMER),
+    waitTimeout: checkMs("waitTimeout", waitTimeout, 0, LONGEST_TIMER),
     holder: holder.slice(0, LONGEST_HOLDER_TEXT),
     scoped,
     job,

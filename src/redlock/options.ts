@@ -85,13 +85,16 @@ export function checkRedlockOptions(options: unknown): RedlockSettings {
   const driftFactor = readOption("driftFactor", given.driftFactor, known.driftFactor);
   const ttl = readOption("ttl", given.ttl, known.ttl);
   const usual = Math.round(Math.min(Math.max(ttl / 20, 50), 1_000));
-  const nodeTimeout = readOption("nodeTimeout", given.nodeTimeout ?? usual, known.nodeTimeout);
+  const nodeTimeout = readOption("nodeTimeout", given.nodeTimeout, {
+    ...known.nodeTimeout,
+    default: usual,
+  });
   const pace = { nodeTimeout, driftFactor };
   checkGrantable("ttl", ttl, pace);
   return {
     endpoints,
     ttl,
-    maxTtl: readOption("maxTtl", given.maxTtl ?? ttl, { ...known.maxTtl, min: ttl }),
+    maxTtl: readOption("maxTtl", given.maxTtl, { ...known.maxTtl, min: ttl, default: ttl }),
     heartbeat: checkHeartbeat("heartbeat", given.heartbeat, ttl, pace),
     ...pace,
     prefix: readOption("prefix", given.prefix, known.prefix),

@@ -8,6 +8,7 @@ import {
   withLock,
   type WithLockOptions,
 } from "../../src/index.ts";
+import { LOCK_DATA_OPTIONS } from "../../src/bullmq/lock-settings.ts";
 
 /** Connects to nothing: a Redlock does so at first use. */
 const redlock = new Redlock({ nodes: ["redis://127.0.0.1:1"], ttl: 10_000, nodeTimeout: 100 });
@@ -77,6 +78,17 @@ test.each([
   expect(() => withLock(options, processor)).toThrow(LockConfigError);
   expect(() => withLock(options, processor)).toThrow(message);
 });
+
+test.each(["redlock", ...Object.keys(LOCK_DATA_OPTIONS), "skipResult"])(
+  "refuses null as %s",
+  (option) => {
+    const options = { redlock, key: KEY, [option]: null } as unknown as WithLockOptions;
+    expect(() => withLock(options, processor)).toThrow(LockConfigError);
+    expect(() => withLock(options, processor)).toThrow(
+      new RegExp(`^${option}: found (a limit of )?null, expected `),
+    );
+  },
+);
 
 test.each([undefined, null, "account", []])("refuses %s as options", (options) => {
   expect(() => withLock(options as unknown as WithLockOptions, processor)).toThrow(LockConfigError);

@@ -256,6 +256,25 @@ describe("a Redlock refuses", () => {
     expect(() => make(options)).toThrow(message);
   });
 
+  it.each([...Object.keys(REDLOCK_OPTIONS), "nodes", "telemetry"])("null as %s", (option) => {
+    expect(() => make({ [option]: null })).toThrow(LockConfigError);
+    expect(() => make({ [option]: null })).toThrow(
+      new RegExp(`^${option}: found (a limit of )?null, expected `),
+    );
+    if (option !== "nodes") expect(() => make({ [option]: undefined })).not.toThrow();
+  });
+
+  it.each(["ttl", "heartbeat", "waitTimeout", "limit", "signal", "holder"])(
+    "null as %s of acquire",
+    async (option) => {
+      const attempt = make({}).acquire("k", { [option]: null });
+      await expect(attempt).rejects.toThrow(LockConfigError);
+      await expect(attempt).rejects.toThrow(
+        new RegExp(`^${option}: found (a limit of )?null, expected `),
+      );
+    },
+  );
+
   it("to repeat a password in an error", () => {
     let message = "";
     try {
