@@ -7,6 +7,7 @@ import { LockConfigError, LockKeyError } from "../errors.ts";
 import type { NodeOption } from "../redis/node-options.ts";
 import { Master } from "../redis/master.ts";
 import { REAL_RUNTIME } from "../redlock/make-context.ts";
+import { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
 import type { RedlockOptions } from "../redlock/options.ts";
 import { type Redlock, RedlockOn } from "../redlock/redlock.ts";
 import { type Invocation, UsageError } from "./command.ts";
@@ -111,6 +112,8 @@ export async function readingWith<T>(
     ...(restartGuard === undefined ? {} : { restartGuard }),
     prefix,
     nodeTimeout,
+    // Such a command acquires no lock; a ttl must outlast the answers all the same.
+    ttl: Math.max(REDLOCK_OPTIONS.ttl.default, 2 * nodeTimeout),
   };
   const impatient = {
     ...REAL_RUNTIME,

@@ -11,6 +11,9 @@ export type Options = Record<string, unknown>;
 /** Text of another language of templates or variables. */
 const FOREIGN = /\{\{|<%|\$(?=[A-Za-z_(])/;
 
+/** The ttl, and the options whose bounds depend on it. */
+const OF_TTL = ["ttl", "maxTtl", "heartbeat", "nodeTimeout"];
+
 /** Reads options of the right shape: durations as milliseconds, texts with the values of variables. */
 export function readOptions(
   given: Options,
@@ -69,8 +72,7 @@ export function findProblems(
       const found = describeDuration(problem.found, given[name], options[name]);
       problems.push({ ...problem, found });
       if (!Object.hasOwn(options, name)) return problems;
-      for (const wrong of name === "ttl" ? ["ttl", "maxTtl", "heartbeat"] : [name])
-        delete options[wrong];
+      for (const wrong of name === "ttl" ? OF_TTL : [name]) delete options[wrong];
     }
   }
 }

@@ -30,7 +30,7 @@ export interface RedlockOptions {
   maxTtl?: number;
   /** Between two extends of a held lock; `false` for none. @defaultValue `ttl / 3` */
   heartbeat?: number | false;
-  /** How long one master has to answer. @defaultValue `ttl / 20`, at least 50, at most 1000 */
+  /** How long one master has to answer; at most the ttl. @defaultValue `ttl / 20`, at least 50, at most 1000 */
   nodeTimeout?: number;
   /**
    * By how much the clocks of masters and clients may differ in speed.
@@ -91,6 +91,7 @@ export function checkRedlockOptions(options: unknown): RedlockSettings {
   });
   const pace = { nodeTimeout, driftFactor };
   checkGrantable("ttl", ttl, pace);
+  checkNodeTimeout("nodeTimeout", ttl, pace);
   return {
     endpoints,
     ttl,
@@ -139,6 +140,16 @@ export function checkGrantable(
     path,
     `${ttl}`,
     `at least ${shortest} ms: a shorter lock would end before its masters have answered`,
+  );
+}
+
+/** Refuses a node timeout that outlasts the ttl: nothing would be left of a lock whose masters answer that late. */
+function checkNodeTimeout(path: string, ttl: number, { nodeTimeout }: Pace): void {
+  if (nodeTimeout <= ttl) return;
+  refuseValue(
+    path,
+    `${nodeTimeout}`,
+    `at most ${ttl} ms, the ttl: a lock would end before its masters have answered`,
   );
 }
 

@@ -174,6 +174,11 @@ describe.concurrent("the command line", () => {
     expect(notes).toContain("error: BULLMQ_REDLOCK_NODES, URL 2: found text that is not a URL");
   });
 
+  it("takes the longest --timeout, which outlasts the usual ttl", async () => {
+    const args = ["ls", "--timeout", "60s", "--node", `redis://${NO_SERVER}`];
+    expect(await cli(args)).toMatchObject({ code: 3, out: "" });
+  });
+
   it("tells programs of a mistake, too", async () => {
     const file = await writeRules(RULES.replace("nodes:", "prefx: mine\nnodes:"));
     const node = ["--node", `redis://${NO_SERVER}`];

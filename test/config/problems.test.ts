@@ -109,7 +109,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     ],
     [
       "a wrong ttl, from which nothing else follows",
-      `${NODES}\nttl: 2h\nmaxTtl: 3m\nheartbeat: 1m\nrules: [{key: a, ttl: 4m}]`,
+      `${NODES}\nttl: 2h\nmaxTtl: 3m\nheartbeat: 1m\nnodeTimeout: 20s\nrules: [{key: a, ttl: 4m}]`,
       '2:6 ttl: found "2h" (7200000 ms), expected whole milliseconds from 1 to 1800000',
     ],
     [

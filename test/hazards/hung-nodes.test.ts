@@ -32,7 +32,7 @@ describe("one hung node of three", () => {
   const nodes = useRedisNodes(3);
 
   test("delays neither acquire nor extend nor release (R3, S3, U3, U9, P4)", async () => {
-    const redlock = await connectRedlock(nodes.urls, { nodeTimeout: 3_000 });
+    const redlock = await connectRedlock(nodes.urls, { ttl: 3_000, nodeTimeout: 3_000 });
     nodes.pause(2);
 
     const { ms } = await timed(async () => {
@@ -47,7 +47,7 @@ describe("one hung node of three", () => {
 
   test("does not keep a new client from its first lock (S3, U3)", async () => {
     nodes.pause(0);
-    const redlock = makeRedlock(nodes.urls, { nodeTimeout: 3_000 });
+    const redlock = makeRedlock(nodes.urls, { ttl: 3_000, nodeTimeout: 3_000 });
 
     const { value: lock, ms } = await timed(() => redlock.acquire("account"));
 

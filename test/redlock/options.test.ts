@@ -236,6 +236,16 @@ describe("a Redlock refuses", () => {
     ["a heartbeat after the end", { ttl: 1_000, heartbeat: 900 }, /^heartbeat: found 900/],
     ["a heartbeat of 0", { heartbeat: 0 }, /^heartbeat: found 0, expected false, or whole/],
     ["a nodeTimeout of 0", { nodeTimeout: 0 }, /^nodeTimeout: found 0/],
+    [
+      "a nodeTimeout that outlasts the default ttl",
+      { nodeTimeout: 20_000 },
+      /^nodeTimeout: found 20000, expected at most 15000 ms, the ttl: a lock would end before its masters have answered$/,
+    ],
+    [
+      "a nodeTimeout that outlasts the ttl",
+      { ttl: 1_000, nodeTimeout: 1_001 },
+      /^nodeTimeout: found 1001, expected at most 1000 ms, the ttl/,
+    ],
     ["a negative driftFactor", { driftFactor: -1 }, /^driftFactor: found -1/],
     [
       "a driftFactor too large",
