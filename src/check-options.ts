@@ -47,9 +47,12 @@ export function requireFunction<F>(
   if (typeof value !== "function") throw wrongOption(path, value, expected);
 }
 
+/** What the error for a wrong name found. */
+export const UNKNOWN_OPTION = "an unknown option";
+
 /**
  * Throws when `options` has a key that is not in `known`. The error names the nearest known key, or the `usual` ones; the
- * key itself only where it may be shown.
+ * key itself only where it may be shown, or is nearly a known one and has only letters: others may be secrets.
  */
 export function refuseUnknownOptions(
   path: string,
@@ -60,9 +63,10 @@ export function refuseUnknownOptions(
   for (const option of Object.keys(options)) {
     if (known.includes(option)) continue;
     const meant = nearest(option, known);
+    const isSlip = meant !== undefined && /^[a-z]+$/i.test(option);
     refuseValue(
-      !isShown ? path : path === "" ? option : `${path}.${option}`,
-      "an unknown option",
+      !isShown && !isSlip ? path : path === "" ? option : `${path}.${option}`,
+      UNKNOWN_OPTION,
       meant === undefined ? usual : `"${meant}"?`,
     );
   }

@@ -54,7 +54,11 @@ export function withLock<
   processor: (job: J, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<R>,
 ): LockingProcessor<J, R | SkippedUnder<C, M, NoInfer<S>>> {
   const settings = checkLockOptions(options);
-  requireFunction("processor", processor, "a function that processes a job");
+  requireFunction(
+    "processor",
+    processor,
+    "a function that processes a job; a LockedWorker takes one in a file",
+  );
   const run = processor as LockedProcessor;
   // BullMQ gives the signal only to a function that declares three plain parameters.
   return async function lockedProcessor(job, jobToken, signal) {

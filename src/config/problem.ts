@@ -1,4 +1,5 @@
 import { displayWidth } from "../display-width.ts";
+import { UNKNOWN_OPTION } from "../check-options.ts";
 import { LockConfigError } from "../errors.ts";
 
 /** The names and indices that lead to a value in the rules. */
@@ -98,7 +99,9 @@ export function toProblem(error: LockConfigError, path: Path): Problem {
   const steps = Array.from(error.path.matchAll(/\[(\d+)\]|([^.[\]]+)/g), ([, index, name = ""]) =>
     index === undefined ? name : Number(index),
   );
-  return wrongValue([...path, ...steps], error.found, error.expected);
+  const { found, expected } = error;
+  const part = found === UNKNOWN_OPTION ? "name" : "value";
+  return { path: [...path, ...steps], part, found, expected };
 }
 
 const WORD = /^[A-Za-z_$][\w$-]*$/;

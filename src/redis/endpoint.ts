@@ -72,6 +72,10 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
       `${ONE_MASTER}: a failover or a move of slots would lose locks`,
     );
   }
+  if ("connection" in node) {
+    const found = describeKind(node.connection);
+    refuse(`${path}.connection`, found, "its options in the entry itself, as in { host, port }");
+  }
   // The name is not shown: it may be a password.
   refuseUnknownOptions(path, node, KNOWN_IN_NODE, { usual: USUAL_IN_NODE, isShown: false });
   const { url, ...options } = withoutUndefined(node);

@@ -119,7 +119,9 @@ export function readAcquireRequest(
       stops: NONE,
     };
   }
-  requireObject("options", options, "an object of options");
+  // The habit of other packages.
+  const hint = typeof options === "number" ? `, such as: { ttl: ${options} }` : "";
+  requireObject("options", options, `an object of options${hint}`);
   refuseUnknownOptions("", options, KNOWN);
   const given: AcquireOptions = options;
   const ttl = given.ttl === undefined ? settings.ttl : checkTtl(settings, given.ttl);

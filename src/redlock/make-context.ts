@@ -145,7 +145,7 @@ function otherLimitWarning(warn: Warn): LockContext["onOtherLimit"] {
     warned.add(limit);
     warn(
       "limit",
-      `${quoteKeys([key])}: another client has used it with a limit of ${limit} in the last minute. Each client obeys its own limit, ` +
+      `${quoteKeys([key])}: another limit was used for it in the last minute: ${limit}. Each request obeys its own limit, ` +
         "so the largest one counts: use the same limit for a key everywhere",
     );
   };

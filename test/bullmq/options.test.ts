@@ -97,7 +97,7 @@ test.each([undefined, null, "account", []])("refuses %s as options", (options) =
 test("refuses what is no processor", () => {
   const file = "./processor.js" as unknown as typeof processor;
   expect(() => withLock({ redlock, key: KEY }, file)).toThrow(
-    'processor: found "./processor.js", expected a function that processes a job',
+    'processor: found "./processor.js", expected a function that processes a job; a LockedWorker takes one in a file',
   );
 });
 

@@ -95,8 +95,8 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
     [
       "masters with wrong parts",
       "nodes:\n  - {hots: lock-1, port: 1}\n  - host: lock-2\n    pasword: x\n    colour: red\n    port: y\n  - {}\n  - {host: lock-3, tls: yes}\nrules: [{key: a}]",
-      '2:5 nodes[0]: found an unknown option, expected "host"?',
-      '3:5 nodes[1]: found an unknown option, expected "password"?',
+      '2:6 nodes[0]: found an unknown option, expected "host"?',
+      '4:5 nodes[1]: found an unknown option, expected "password"?',
       "7:5 nodes[2]: found an object that does not say where the master is, expected host, port, path or url",
       "8:25 nodes[3].tls: found a text, expected an object of options for tls.connect, {} for none of them",
     ],

@@ -192,17 +192,27 @@ describe("a Redlock refuses", () => {
     [
       "a part of a node that is misspelt",
       { nodes: ["redis://a", { hots: "b" }] },
-      /^nodes\[1\]: found an unknown option, expected "host"\?$/,
+      /^nodes\[1\]\.hots: found an unknown option, expected "host"\?$/,
     ],
     [
       "a misspelt part beside a right one",
       { nodes: [{ host: "a", pasword: "x" }] },
-      /^nodes\[0\]: found an unknown option, expected "password"\?$/,
+      /^nodes\[0\]\.pasword: found an unknown option, expected "password"\?$/,
     ],
     [
       "a part beside a URL that ioredis does not know",
       { nodes: [{ url: "redis://a", machine: "b" }] },
       /^nodes\[0\]: found an unknown option, expected an option of ioredis, such as host/,
+    ],
+    [
+      "a part with a digit, which may be a secret",
+      { nodes: [{ host: "a", passw0rd: "x" }] },
+      /^nodes\[0\]: found an unknown option, expected "password"\?$/,
+    ],
+    [
+      "the connection of a Queue",
+      { nodes: [{ connection: { host: "a" } }] },
+      /^nodes\[0\]\.connection: found an object, expected its options in the entry itself, as in \{ host, port \}$/,
     ],
     [
       "a node that is nowhere",
@@ -305,7 +315,13 @@ describe("a Redlock refuses", () => {
     ["a signal that is none", "k", { signal: {} }, /^signal: found an object/],
     ["a holder that is no text", "k", { holder: 5 }, /^holder: found 5/],
     ["a negative wait", "k", { waitTimeout: -1 }, /^waitTimeout: found -1/],
-    ["no options object", "k", 5, /^options: found 5/],
+    ["no options object", "k", "5s", /^options: found a text, expected an object of options$/],
+    [
+      "a ttl alone",
+      ["k"],
+      5_000,
+      /^options: found 5000, expected an object of options, such as: \{ ttl: 5000 \}$/,
+    ],
   ])("in acquire: %s", async (_, keys, options, message) => {
     const redlock = make({});
     const attempt = redlock.acquire(keys as string, options as object);
@@ -329,6 +345,12 @@ describe("a Redlock refuses", () => {
     const attempt = make({}).cancel("k", by as string, options as object);
     await expect(attempt).rejects.toThrow(LockConfigError);
     await expect(attempt).rejects.toThrow(message);
+  });
+
+  it("in using: a ttl alone", async () => {
+    const ttl = 5_000 as unknown as object;
+    const attempt = make({}).using(["k"], ttl, () => undefined);
+    await expect(attempt).rejects.toThrow(/^options: found 5000, .* such as: \{ ttl: 5000 \}$/);
   });
 
   it("in forceRelease: a fencing token that is null, which would mean any holder", async () => {
