@@ -44,9 +44,8 @@ export class Probe {
     const { clock, patience } = this.#options;
     const client = (this.#client ??= this.#connect());
     return new Promise((resolve, reject) => {
-      const error = new ProbeError(false, `no answer within ${patience} ms`);
       // In a busy process an answer may have arrived unread: Node reads it before it runs immediates.
-      const timer = clock.timer(patience, () => setImmediate(reject, error));
+      const timer = clock.timer(patience, () => setImmediate(() => reject(this.#late())));
       client
         .then(question)
         .then(resolve, (error: unknown) => reject(toProbeError(error)))
@@ -59,6 +58,13 @@ export class Probe {
     this.#closed = true;
     this.#connection?.end();
     this.#fail?.(new ProbeError(false, "closed"));
+  }
+
+  #late(): ProbeError {
+    const connection = this.#connection;
+    const isReady = connection === undefined || connection.client !== undefined;
+    const missing = isReady ? "no answer" : connection.missing;
+    return new ProbeError(false, `${missing} within ${this.#options.patience} ms`);
   }
 
   #connect(): Promise<Redis> {

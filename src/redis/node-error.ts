@@ -48,7 +48,15 @@ export function describeConnectionError(error: unknown): string {
   if (typeof code === "string" && code !== "") return code;
   // A host name with several addresses fails with one error for each.
   if (error instanceof AggregateError) return error.errors.map(describeConnectionError).join(", ");
-  return error.message;
+  return explainProtocol(error.message) ?? error.message;
+}
+
+/** Explains what the parser of replies could not read; `undefined` for any other message. */
+function explainProtocol(message: string): string | undefined {
+  if (!/^Unknown RESP type|^Protocol error/.test(message)) return undefined;
+  // 21 is the first byte of an alert of TLS.
+  const alert = /^Unknown RESP type 21\b|\\u0015/.test(message);
+  return alert ? `the server expects TLS; it ${TLS_HINT}` : "an answer that is not Redis' protocol";
 }
 
 /** How far a connection had come when it ended. */
@@ -64,13 +72,9 @@ const TLS_HINT = "is given as rediss:// or with the option tls";
 
 /** Describes why a connection ended. `error` is the last error of ioredis, if there was one. */
 export function describeEnd(error: unknown, { connected, served, tls }: ConnectionStage): string {
+  const garbled = error instanceof Error ? explainProtocol(error.message) : undefined;
+  if (garbled !== undefined) return garbled;
   const cause = causeOf(error);
-  if (cause !== undefined && /^Unknown RESP type|^Protocol error/.test(cause)) {
-    // 21 is the first byte of an alert of TLS.
-    const alert = /^Unknown RESP type 21\b|\\u0015/.test(cause);
-    if (alert) return `the server expects TLS; it ${TLS_HINT}`;
-    return "an answer that is not Redis' protocol";
-  }
   if (served) {
     return cause === undefined ? "closed by the server" : `the connection broke: ${cause}`;
   }

@@ -108,6 +108,25 @@ describe.concurrent("ready()", () => {
     }
   });
 
+  it.each([
+    ["redis", "HTTP/1.1 400 Bad Request\r\n\r\n", /^an answer that is not Redis' protocol$/],
+    ["redis", "\u0015\u0003\u0001\u0000\u0002\u0002\n", /^the server expects TLS; it is given as/],
+    ["rediss", "", /^no TLS connection \(a server that speaks no TLS .*\) within 1000 ms$/],
+  ])("names a port that is no master of %s://, which says %j", async (scheme, says, message) => {
+    const other = createServer((socket) => {
+      socket.on("error", () => undefined);
+      if (says !== "") socket.once("data", () => socket.write(says));
+    }).listen(0, "127.0.0.1");
+    await once(other, "listening");
+    try {
+      const url = `${scheme}://127.0.0.1:${(other.address() as AddressInfo).port}`;
+      const { findings: found } = await reportOf(redlock([url]), { timeout: 2_000 });
+      expect(found.find(({ code }) => code === "unreachable")?.found).toMatch(message);
+    } finally {
+      other.close();
+    }
+  });
+
   it("names a wrong password as the cause", async ({ expect }) => {
     const [first, ...others] = shared.urls;
     const { findings: found } = await reportOf(
