@@ -16,14 +16,20 @@ import { failureToJson } from "./failure.ts";
 /** Bounds of `--for`, in ms. */
 const LENGTH = { min: 1_000, max: LONGEST_TIMER };
 
+const EXAMPLE = 'as in: --for 10m --reason "migration"';
+
 /** Ctrl-C, the end of a service, and the end of a terminal. */
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export async function hold(invocation: Invocation): Promise<ExitCode> {
   const { operand: key, options, timeout: waitTimeout, out, notes } = invocation;
   const { reason, for: time } = options;
-  if (time === undefined || reason === undefined || reason.trim() === "") {
-    throw new UsageError('hold takes --for and --reason, as in: --for 10m --reason "migration"');
+  if (time === undefined) {
+    throw new UsageError(`--for: found nothing, expected a time, ${EXAMPLE}`);
+  }
+  if (reason === undefined || reason.trim() === "") {
+    const found = reason === undefined ? "nothing" : "an empty text";
+    throw new UsageError(`--reason: found ${found}, expected a reason for people, ${EXAMPLE}`);
   }
   const length = readTime("--for", time, LENGTH);
   const masters = await readMasters(invocation);

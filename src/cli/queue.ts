@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Queue } from "bullmq";
-import { RedlockError } from "../errors.ts";
+import { LockConfigError, RedlockError } from "../errors.ts";
+import { parseUrl } from "../redis/address.ts";
 import { type Invocation, UsageError } from "./command.ts";
 
 /** Process lists show command lines; a URL with a password goes into this variable. */
@@ -39,6 +40,7 @@ export async function withQueue<T>(
   if (url === undefined || url === "") {
     throw new UsageError(`no Redis of the queue given: expected --redis URL, or ${VARIABLE}`);
   }
+  checkUrl(options.redis === undefined ? VARIABLE : "--redis", url);
   const { Queue } = await loadBullmq();
   const queue = new Queue(name, {
     connection: {
@@ -69,6 +71,15 @@ export async function withQueue<T>(
   } finally {
     stop.abort();
     await queue.close().catch(() => undefined);
+  }
+}
+
+/** Refuses what ioredis would take for the path of a socket. A query has options of ioredis. @throws {UsageError} */
+function checkUrl(source: string, url: string): void {
+  try {
+    parseUrl(source, url.replace(/\?.*$/s, ""));
+  } catch (error) {
+    throw error instanceof LockConfigError ? new UsageError(error.message) : error;
   }
 }
 

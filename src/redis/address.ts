@@ -41,7 +41,7 @@ export function parseUrl(path: string, text: string): RedisOptions {
     if (Number(PORT_OF_URL.exec(text)?.[1]) > 65_535) {
       return refuse(path, "a URL whose port is out of range", "a port from 1 to 65535");
     }
-    return refuse(path, "text that is not a URL", A_URL);
+    return refuse(path, text === "" ? "an empty text" : "text that is not a URL", A_URL);
   }
   const scheme = SCHEMES[url.protocol];
   if (scheme === undefined) {

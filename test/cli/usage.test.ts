@@ -160,6 +160,31 @@ describe.concurrent("the command line", () => {
       "--job /none.json: ENOENT",
       "bullmq-redlock check-config --help",
     ],
+    [
+      ["why", "bull:a:1", "--node", "redis://a", "--redis", `http://:${SECRET}@h`],
+      '--redis: found a URL with the scheme "http:", expected a URL like "redis://host:6379/0"',
+      "bullmq-redlock why --help",
+    ],
+    [
+      ["why", "bull:a:1", "--node", "redis://a", "--redis", "127.0.0.1:22010"],
+      '--redis: found a host and a port without a scheme, expected "redis://" before it',
+      "bullmq-redlock why --help",
+    ],
+    [
+      ["hold", "k", "--for", "5s"],
+      '--reason: found nothing, expected a reason for people, as in: --for 10m --reason "migration"',
+      "bullmq-redlock hold --help",
+    ],
+    [
+      ["hold", "k", "--for", "5s", "--reason", ""],
+      "--reason: found an empty text, expected a reason for people, as in",
+      "bullmq-redlock hold --help",
+    ],
+    [
+      ["hold", "k", "--reason", "x"],
+      '--for: found nothing, expected a time, as in: --for 10m --reason "migration"',
+      "bullmq-redlock hold --help",
+    ],
   ])("%j is a mistake that is named", async (args, message, help) => {
     const { code, out, notes } = await cli(args);
     expect([code, out]).toEqual([2, ""]);
@@ -172,7 +197,22 @@ describe.concurrent("the command line", () => {
     const { code, notes } = await cli(["ls"], { BULLMQ_REDLOCK_NODES: "redis://a,b" });
     expect(code).toBe(2);
     expect(notes).toContain("error: BULLMQ_REDLOCK_NODES, URL 2: found text that is not a URL");
+    const queue = { BULLMQ_REDLOCK_NODES: "redis://a", BULLMQ_REDLOCK_REDIS: "http://a" };
+    expect((await cli(["why", "bull:a:1"], queue)).notes).toContain(
+      'error: BULLMQ_REDLOCK_REDIS: found a URL with the scheme "http:"',
+    );
   });
+
+  it.each(["redis://a,,redis://b", "redis://a, "])(
+    "refuses a URL that is missing in %j",
+    async (urls) => {
+      const { code, notes } = await cli(["ls"], { BULLMQ_REDLOCK_NODES: urls });
+      expect(code).toBe(2);
+      expect(notes).toContain(
+        "error: BULLMQ_REDLOCK_NODES, URL 2: found an empty text, expected a",
+      );
+    },
+  );
 
   it("takes the longest --timeout, which outlasts the usual ttl", async () => {
     const args = ["ls", "--timeout", "60s", "--node", `redis://${NO_SERVER}`];
