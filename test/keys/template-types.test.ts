@@ -156,32 +156,26 @@ describe("a key template checked against the type of the data", () => {
   it("lets the compiler infer the template as the wrapper declares it", () => {
     const redlock = {};
     withLock({ redlock, key: "order:{{data.orderId}}" }, (job: Job<Order>) => job);
-    withLock({ redlock, key: "order:{{data.x.y}}" }, (job: Job) => job);
-    withLock({ redlock, key: ["order", "{{data.orderId}}"].join(":") }, (job: Job<Order>) => job);
-    withLock({ redlock, key: (job) => `order:${job.data.orderId}` }, (job: Job<Order>) => job);
-    withLock({ redlock, key: () => null }, (job: Job<Order>) => job);
-    withLock(
-      { redlock, key: ["a:{{data.orderId}}", "b:{{data.total}}"] },
-      (job: Job<Order>) => job,
-    );
-    withLock({ redlock, key: ["a:{{data.x}}", "b"] }, (job: Job) => job);
+    withLock({ key: "order:{{data.x.y}}" }, (job: Job) => job);
+    withLock({ key: ["order", "{{data.orderId}}"].join(":") }, (job: Job<Order>) => job);
+    withLock({ key: (job) => `order:${job.data.orderId}` }, (job: Job<Order>) => job);
+    withLock({ key: () => null }, (job: Job<Order>) => job);
+    withLock({ redlock, key: ["{{data.orderId}}", "{{data.total}}"] }, (job: Job<Order>) => job);
+    withLock({ key: ["a:{{data.x}}", "b"] }, (job: Job) => job);
     const some: readonly string[] = ["a:{{data.x}}"];
-    withLock({ redlock, key: some }, (job: Job<Order>) => job);
+    withLock({ key: some }, (job: Job<Order>) => job);
     // @ts-expect-error -- the second is misspelt
-    withLock(
-      { redlock, key: ["a:{{data.orderId}}", "b:{{data.orderID}}"] },
-      (job: Job<Order>) => job,
-    );
+    withLock({ key: ["a:{{data.orderId}}", "b:{{data.orderID}}"] }, (job: Job<Order>) => job);
     // @ts-expect-error -- an object
-    withLock({ redlock, key: ["a:{{data.customer}}"] }, (job: Job<Order>) => job);
+    withLock({ key: ["a:{{data.customer}}"] }, (job: Job<Order>) => job);
     // @ts-expect-error -- no template
-    withLock({ redlock, key: ["a:{{data.orderId}}", 5] }, (job: Job<Order>) => job);
+    withLock({ key: ["a:{{data.orderId}}", 5] }, (job: Job<Order>) => job);
     // @ts-expect-error -- misspelt
     withLock({ redlock, key: "order:{{data.orderID}}" }, (job: Job<Order>) => job);
     // @ts-expect-error -- an object
     withLock({ redlock, key: "order:{{data.customer}}" }, (job: Job<Order>) => job);
     // @ts-expect-error -- a key function is synchronous
-    withLock({ redlock, key: async () => "order" }, (job: Job<Order>) => job);
+    withLock({ key: async () => "order" }, (job: Job<Order>) => job);
   });
 });
 
@@ -193,7 +187,7 @@ interface Job<Data = any> extends KeyJob {
 // oxlint-disable-next-line typescript/no-explicit-any -- as in BullMQ
 function withLock<D = any, const K extends string = string>(
   _options: {
-    redlock: object;
+    redlock?: object;
     key:
       | (K & CheckTemplate<K, D>)
       | readonly (K & CheckTemplate<K, D>)[]

@@ -18,13 +18,13 @@ export function weaken({ scenario, options, more }: Protection): Scenario {
   return { ...scenario, ...more, options: { ...scenario.options, ...options } };
 }
 
-/** Runs the scenario of a protection with it and without it, on the same seeds. */
+/** Runs the scenario of a protection with it, and without it until it fails, on the same seeds. */
 export async function measure(protection: Protection): Promise<{ withIt: Sum; withoutIt: Sum }> {
-  const { scenario, mutation, seed } = protection;
+  const { scenario, mutation, seed, violation } = protection;
   const range = { from: seed, to: seed + TRIES };
   const [withIt, withoutIt] = await Promise.all([
     runScenario(scenario, range),
-    runScenario(weaken(protection), range, mutation),
+    runScenario(weaken(protection), range, mutation, violation),
   ]);
   return { withIt: sum(withIt), withoutIt: sum(withoutIt) };
 }

@@ -4,6 +4,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { bundle, bundled } from "../support/bundle.ts";
 import { mutated, type Mutation } from "./mutation.ts";
+import type { Violation } from "./oracle.ts";
 import type { Report } from "./run.ts";
 import type { Scenario } from "./scenarios.ts";
 import type { Seeds } from "./seeds.ts";
@@ -18,13 +19,17 @@ export async function load<M>(name: string, mutation?: Mutation): Promise<M> {
   return (await import(pathToFileURL(await fileOf(name, mutation)).href)) as M;
 }
 
-/** Runs a scenario in a process of its own, on the code as it is or mutated. */
+/**
+ * Runs a scenario in a process of its own, on the code as it is or mutated.
+ * @param until the violation at which each run ends: mutated code may never end by itself.
+ */
 export async function runScenario(
   scenario: Scenario,
   seeds: Seeds,
   mutation?: Mutation,
+  until?: Violation,
 ): Promise<Report[]> {
-  return await runProgram("cli.ts", scenario, seeds, mutation);
+  return await runProgram("cli.ts", scenario, seeds, mutation, until);
 }
 
 /** Runs a program of this folder in a process of its own, on the code as it is or mutated, and reads what it prints. */
@@ -33,8 +38,9 @@ export async function runProgram<R>(
   scenario: object,
   { from, to }: Seeds,
   mutation?: Mutation,
+  until?: Violation,
 ): Promise<R> {
-  const words = [await fileOf(name, mutation), asText(scenario), `${from}`, `${to}`];
+  const words = [await fileOf(name, mutation), asText(scenario), `${from}`, `${to}`, until ?? ""];
   const { stdout } = await promisify(execFile)(process.execPath, words, {
     cwd: root,
     maxBuffer: 2 ** 26,
