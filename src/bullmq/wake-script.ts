@@ -3,10 +3,10 @@ import type { StoredWaiter } from "../waiters/waiter.ts";
 import { type JobWorker, runScript } from "./bullmq-job.ts";
 
 /**
- * - `woken`: the job was in the delayed set, and is the first of its queue now.
+ * - `woken`: the job is the first of its queue now. It was in the delayed set, or behind others since its delay has ended.
  * - `sooner`: it stays there, and comes back by itself at the given time at the latest.
  * - `gone`: there is no such job.
- * - `moved`: it is not in the delayed set, or was taken up again since it was parked.
+ * - `moved`: it is active, or the first of its queue, or was taken up again since it was parked.
  * - `special`: only BullMQ knows where the job belongs, since its queue is paused or it is in a group of BullMQ Pro.
  */
 type WakeReply = "woken" | "sooner" | "gone" | "moved" | "special";
@@ -34,13 +34,17 @@ if ARGV[5] then
 end
 local meta = redis.call('HMGET', KEYS[5], 'paused', 'concurrency')
 if meta[1] or job[7] then return 'special' end
-if redis.call('ZREM', KEYS[2], ARGV[1]) == 0 then return 'moved' end
 local priority = tonumber(job[6]) or 0
+local isDelayed = redis.call('ZREM', KEYS[2], ARGV[1]) == 1
+-- A job whose delay has ended is behind the backlog of its queue.
+if not isDelayed and (redis.call('LINDEX', KEYS[3], -1) == ARGV[1]
+  or (priority == 0 and redis.call('LREM', KEYS[3], 1, ARGV[1]) == 0)
+  or (priority > 0 and not redis.call('ZSCORE', KEYS[4], ARGV[1]))) then return 'moved' end
 if priority == 0 then redis.call('RPUSH', KEYS[3], ARGV[1])
 else redis.call('ZADD', KEYS[4], priority * 0x100000000, ARGV[1]) end
 local isMaxed = meta[2] and redis.call('LLEN', KEYS[6]) >= tonumber(meta[2])
 if not isMaxed then redis.call('ZADD', KEYS[7], 0, '0') end
-redis.call('XADD', KEYS[8], '*', 'event', 'waiting', 'jobId', ARGV[1], 'prev', 'delayed')
+if isDelayed then redis.call('XADD', KEYS[8], '*', 'event', 'waiting', 'jobId', ARGV[1], 'prev', 'delayed') end
 redis.call('HSET', KEYS[1], 'delay', 0)
 return 'woken'`,
 };

@@ -166,9 +166,11 @@ export class JobQueue {
     this.#enqueue(job, false);
   }
 
-  /** As the library promotes a job, to the front. */
-  wakeFirst(job: StoredJob): void {
-    this.#enqueue(job, true);
+  /** As the library promotes a job, to the front, also one that is behind others since its delay has ended. @returns false for one that is active, or the first. */
+  wakeFirst(job: StoredJob): boolean {
+    const waits = job.state === "delayed" || (this.#wait[0] !== job.id && this.#takeOut(job.id));
+    if (waits) this.#enqueue(job, true);
+    return waits;
   }
 
   /** Promotes all delayed jobs, as people do. */

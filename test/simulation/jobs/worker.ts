@@ -267,9 +267,7 @@ function wake(queue: JobQueue, [id = "", since, run, isAhead, at]: readonly stri
     return "sooner";
   }
   if (queue.paused) return "special";
-  if (job.state !== "delayed") return "moved";
-  queue.wakeFirst(job);
-  return "woken";
+  return queue.wakeFirst(job) ? "woken" : "moved";
 }
 
 function outcomeOf<R>(
