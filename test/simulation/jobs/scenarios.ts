@@ -238,7 +238,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   scenario("failing jobs", {
     ...CALM,
     // A retry comes before the job that was next, which may have been woken together with the release.
-    activations: 2.05,
+    activations: 2.1,
     ordered: false,
     jobs: [{ count: 40, keys: ["a", "b"], failing: 0.3 }],
   }),
