@@ -14,8 +14,8 @@ export function describeConflict(conflict: LockConflict): string {
     return `${what} has ${limit} of ${limit} slots taken, ${describeSlot(conflict, ms)}`;
   }
   if (reserved === true) {
-    const whom = reservedFor === undefined ? "another waiter" : `job ${printable(reservedFor)}`;
-    return `${what} is reserved for ${whom}, for ${ms} ms at most`;
+    const waiter = reservedFor === undefined ? "another waiter" : `job ${printable(reservedFor)}`;
+    return `${what} is reserved for ${waiter}, for ${ms} ms at most`;
   }
   if (holder?.kept)
     return `${what} is kept by minHold for ${ms} ms; ${describeHolder(holder)} is done`;

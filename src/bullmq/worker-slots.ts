@@ -36,7 +36,7 @@ export class WorkerSlots {
     const { concurrency = Infinity } = this.#worker;
     // @protection a job that waits in its slot makes room for one that was woken
     if (this.#taken < concurrency) return;
-    const [last] = [...this.#waiting.keys()].sort((a, b) => compareWaiters(b, a));
+    const last = [...this.#waiting.keys()].toSorted(compareWaiters).at(-1);
     if (last === undefined) return;
     this.#waiting.get(last)?.abort(SLOT_NEEDED);
     this.#waiting.delete(last);

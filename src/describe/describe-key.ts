@@ -40,11 +40,8 @@ export function headline(summary: KeySummary): string {
 
 function freeOr({ reserved }: KeySummary): string {
   if (reserved === undefined) return "free";
-  const { kept, expiresIn } = reserved;
-  const rest = `for another ${duration(expiresIn)} at most`;
-  return kept
-    ? `kept for the next attempt of ${waiterName(reserved)}, ${rest}`
-    : `free, and reserved for ${waiterName(reserved)}, ${rest}`;
+  const state = reserved.kept ? "" : "free, and ";
+  return `${state}${reservedFor(reserved)}, for another ${duration(reserved.expiresIn)} at most`;
 }
 
 function slotsTaken({ taken, limit }: KeySummary): string {
@@ -76,10 +73,14 @@ export function holderName(holder: Holder | undefined): string {
   return job === undefined ? describeHolder(holder) : `job ${printable(job.job)}`;
 }
 
-/** Names for whom a free key is reserved, as an entry of a list of keys. */
+/** Names the waiter that a free key is reserved for, as an entry of a list of keys. */
 export function reservation(reserved: KeyReservation): string {
+  return `(${reservedFor(reserved)})`;
+}
+
+function reservedFor(reserved: KeyReservation): string {
   const what = reserved.kept ? "kept for the next attempt of" : "reserved for";
-  return `(${what} ${waiterName(reserved)})`;
+  return `${what} ${waiterName(reserved)}`;
 }
 
 function waiterName({ job }: Pick<WaiterInspection, "job">): string {

@@ -72,9 +72,11 @@ local function onConflict(prefix, key, requester, token, rest, isNew, limit, own
     if known ~= 'p' .. string.sub(record, 2) and runOf(known) <= runOf(record) then
       join(list, position, requester.priority, record, rest)
       if requester.replaces then replaceUpTo(list, position) end
-      -- Its limit was thought to be out of use.
-      local _, largest = usedLimits(list)
-      if known ~= '' and largest > limit then dropReservations(list, position, largest, own) end
+      if known ~= '' then
+        -- Its limit was thought to be out of use.
+        local _, largest = usedLimits(list)
+        if largest > limit then dropReservations(list, position, largest, own) end
+      end
     end
   end
   if isNew and requester.strict then

@@ -142,8 +142,12 @@ local function join(list, position, priority, record, rest)
   redis.call('ZADD', list.waiters, priority, position)
   redis.call('HSET', list.records, position, record)
   noteServed(list.prefix, position)
-  local limit = limitOf(record)
-  if limit > 1 or redis.call('EXISTS', list.prefix .. '@limits:' .. list.key) == 1 then noteLimit(list.prefix, list.name, limit) end
+  -- All that join in one call have the same limit.
+  if not list.noted then
+    local limit = limitOf(record)
+    if limit > 1 or redis.call('EXISTS', list.prefix .. '@limits:' .. list.key) == 1 then noteLimit(list.prefix, list.name, limit) end
+    list.noted = true
+  end
   setSlotsDue(list, position, record, rest)
   local front = skippedFront(list)
   local last = front and redis.call('ZRANK', list.waiters, front)

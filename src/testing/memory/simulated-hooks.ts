@@ -108,10 +108,8 @@ export class SimulatedHooks {
       if (known !== `p${record.slice(1)}` && runOf(known) <= runOf(record)) {
         this.#lists.join(list, position, priority, record, rest);
         if (replaces) this.#newest.replaceUpTo(list, position);
-        const { largest } = this.#lists.usedLimits(list);
-        if (known !== "" && largest > limit) {
-          this.#lists.dropReservations(list, position, largest, own);
-        }
+        const largest = known === "" ? 0 : this.#lists.usedLimits(list).largest;
+        if (largest > limit) this.#lists.dropReservations(list, position, largest, own);
       }
     }
     if (isNew && behind !== undefined) {

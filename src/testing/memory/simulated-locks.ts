@@ -8,6 +8,7 @@ import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored-lock.ts";
 import { type SimulatedGuard, unarmed } from "./simulated-guard.ts";
 import type { SimulatedHooks } from "./simulated-hooks.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
+import { noteLimit } from "./simulated-wait-lists.ts";
 
 /** The twins of the operations on locks: `acquire`, `extend` and `release`. */
 export class SimulatedLocks {
@@ -158,7 +159,7 @@ export class SimulatedLocks {
         this.#hooks.onExtend(names, key, token, requester.position);
       }
       const limit = limits?.[index] ?? 1;
-      if (limit > 1) this.#noteLimit(names.limits(keyOfSlot(key)), limit);
+      if (limit > 1) noteLimit(this.#redis, names.limits(keyOfSlot(key)), limit);
     }
     return { status: quarantined && set ? "quarantined" : "extended" };
   }
@@ -200,15 +201,10 @@ export class SimulatedLocks {
   #otherLimit(limits: string, limit: number): number | undefined {
     const now = this.#redis.now();
     const known = this.#redis.zrange(limits);
-    this.#noteLimit(limits, limit);
+    noteLimit(this.#redis, limits, limit);
     const others = known.flatMap(([other, at]) => (at > now - DIFFERING ? Number(other) : []));
     const largest = Math.max(0, ...others.filter((other) => other !== limit));
     return largest === 0 ? undefined : largest;
-  }
-
-  #noteLimit(limits: string, limit: number): void {
-    this.#redis.zadd(limits, String(limit), this.#redis.now());
-    this.#redis.pexpire(limits, RETENTION);
   }
 
   #raiseMarks(key: string, token: number, below: number): void {

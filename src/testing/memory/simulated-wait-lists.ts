@@ -90,10 +90,7 @@ export class SimulatedWaitLists {
     this.#queues.noteServed(names, position);
     const limit = limitOf(record);
     const limits = names.limits(key);
-    if (limit > 1 || this.#redis.exists(limits)) {
-      this.#redis.zadd(limits, String(limit), this.#redis.now());
-      this.#redis.pexpire(limits, RETENTION);
-    }
+    if (limit > 1 || this.#redis.exists(limits)) noteLimit(this.#redis, limits, limit);
     for (let slot = 0; slot < limit; slot++) {
       const each = limit > 1 ? slotName(key, slot) : name;
       const left = limit > 1 ? this.restOf(names, each) : rest;
@@ -273,6 +270,12 @@ export function waitListOf(names: Names, name: string): WaitList {
     reservation: names.reservation(name),
     newest: names.newest(name),
   };
+}
+
+/** Notes that a key is used with a limit, as `noteLimit` of `lock/lock-lua.ts` does. */
+export function noteLimit(redis: SimulatedRedis, limits: string, limit: number): void {
+  redis.zadd(limits, String(limit), redis.now());
+  redis.pexpire(limits, RETENTION);
 }
 
 /** How many holders the waiter allows. */
