@@ -36,7 +36,7 @@ export type {
 export type { JobNames } from "./job-names.ts";
 export type { Lock } from "./lock/lock.ts";
 export type { NodeOption, NodeOptions, RedisClient } from "./redis/node-options.ts";
-export type { FindingCode } from "./ready/findings.ts";
+export type { Finding, FindingCode, FindingSeverity } from "./ready/findings.ts";
 
 export type { LimitedKey, LockKeys } from "./keys/normalise.ts";
 export type { AwaitedKey } from "./redlock/awaited-keys.ts";
@@ -48,13 +48,7 @@ export type { NodeInspection, SlotInspection } from "./redlock/inspect-slots.ts"
 export type { ListedKey } from "./redlock/list.ts";
 export type { RedlockOptions } from "./redlock/options.ts";
 export type { ReadyOptions } from "./ready/ready.ts";
-export {
-  type Finding,
-  type FindingSeverity,
-  type NodeReport,
-  NotReadyError,
-  type ReadyReport,
-} from "./ready/report.ts";
+export { type NodeReport, NotReadyError, type ReadyReport } from "./ready/report.ts";
 export type { QueueConnection } from "./ready/queue-server.ts";
 export { Redlock } from "./redlock/redlock.ts";
 export type { NodeStatus, RedlockStatus } from "./redlock/status.ts";

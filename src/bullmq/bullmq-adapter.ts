@@ -13,7 +13,6 @@ import { isGone, type JobClass, jobClassOf, type JobWorker, sendTogether } from 
 import { alarm } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { runHasten, runWake } from "./wake-script.ts";
-import type { WorkerContext } from "./worker-context.ts";
 import type { WorkerSlots } from "./worker-slots.ts";
 
 /** The state of a job that is not in the delayed set, by BullMQ's state. */
@@ -35,7 +34,7 @@ export class BullmqAdapter implements QueueAdapter {
 
   constructor(
     name: string,
-    { worker, slots }: Pick<WorkerContext, "worker" | "slots">,
+    { worker, slots }: { readonly worker: JobWorker; readonly slots: WorkerSlots },
     job: Job,
     engine: Engine,
   ) {

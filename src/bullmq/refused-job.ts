@@ -1,10 +1,10 @@
 import {
+  describeHolder,
   LockConflictError,
   type LockUnavailableError,
   type RedlockClosedError,
 } from "../errors.ts";
 import { nameOf } from "../job-names.ts";
-import { describeHolder } from "../sentences.ts";
 import type { Waiter } from "../waiters/waiter.ts";
 import type { Activation } from "./activation.ts";
 import { keepsFields, sendTogether, workerOf } from "./bullmq-job.ts";

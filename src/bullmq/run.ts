@@ -12,7 +12,7 @@ import { setLock, UnheldLock } from "./job-lock.ts";
 import { cancelledError, JobSignal } from "./job-signal.ts";
 import { joinCrowd } from "./join-crowd.ts";
 import { readWait, timesDelayed } from "./job-wait.ts";
-import { positionWhenDone, predecessorsOf } from "./job-waiter.ts";
+import { positionWhenDone } from "./job-waiter.ts";
 import { type LockSettings, mayPark, strictWithLimit } from "./lock-settings.ts";
 import { afterRefusal, Attempt } from "./on-conflict.ts";
 import { endOld, parkOrDelay, Skipped } from "./refused-job.ts";
@@ -61,7 +61,7 @@ export async function runLocked(
 
 /** Asks for the keys of the job, as often as its policies say. */
 async function acquireLock(activation: Activation): Promise<InternalLock | Skipped> {
-  const { settings, job, waiter } = activation;
+  const { context, settings, job, waiter } = activation;
   try {
     const found = settings.keysOf(job);
     if (found === null) return new UnheldLock();
@@ -72,7 +72,7 @@ async function acquireLock(activation: Activation): Promise<InternalLock | Skipp
       throw unrecoverableError(strictWithLimit());
     }
     if (settings.order === "strict" && waiter !== undefined) {
-      const behind = await predecessorsOf(activation, keys, waiter);
+      const behind = await context.activeJobs.predecessorsOf(job, settings, keys, waiter);
       attempt = new Attempt({ ...waiter, behind });
     }
     const joining = joinCrowd(activation, keys);

@@ -6,9 +6,9 @@ import { onAbort } from "../on-abort.ts";
 import { within } from "../pause.ts";
 import { printable } from "../printable.ts";
 import type { Engine } from "../redlock/engine.ts";
+import { ActiveJobs } from "./active-jobs.ts";
 import { DEFAULT_LOCK_DURATION, type JobWorker, keepsFields, workerOf } from "./bullmq-job.ts";
 import { BullmqAdapter } from "./bullmq-adapter.ts";
-import type { ActiveJobs } from "./job-waiter.ts";
 import type { LockSettings } from "./lock-settings.ts";
 import { mismatchesOfJob, mismatchesOfWorker } from "./mismatches.ts";
 import { canWake, makeQueueId } from "./queue-id.ts";
@@ -37,7 +37,7 @@ export class WorkerContext {
   readonly worker: JobWorker;
   /** Aborts when the worker begins to close. One listener serves all jobs: an emitter warns of more than ten. */
   readonly closing: AbortSignal;
-  readonly activeJobs: ActiveJobs = new Map();
+  readonly activeJobs: ActiveJobs;
   readonly slots: WorkerSlots;
   readonly #engines = new WeakSet<Engine>();
   /** The `Redlock`s that can wake jobs through this worker. */
@@ -50,6 +50,7 @@ export class WorkerContext {
 
   constructor(worker: JobWorker) {
     this.worker = worker;
+    this.activeJobs = new ActiveJobs(worker);
     this.slots = new WorkerSlots(worker);
     const controller = new AbortController();
     if (worker.closing === undefined) worker.once?.("closing", () => controller.abort());

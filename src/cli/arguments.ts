@@ -2,7 +2,6 @@ import { parseArgs } from "node:util";
 import { readDuration } from "../config/duration.ts";
 import { nearest } from "../nearest.ts";
 import { messageOf } from "../sentences.ts";
-import { type Command, UsageError } from "./command.ts";
 
 /** The options of all commands. Each command takes some of them. */
 const OPTIONS = {
@@ -38,6 +37,11 @@ export interface Arguments {
   readonly options: ReturnType<typeof parse>["values"];
 }
 
+/** A wrong command line, described in one sentence. */
+export class UsageError extends Error {
+  override readonly name = "UsageError";
+}
+
 /** Parses a command line. @throws {UsageError} */
 export function readArguments(args: readonly string[]): Arguments {
   const { values, positionals } = parse(args);
@@ -49,21 +53,6 @@ export function readArguments(args: readonly string[]): Arguments {
 export function refuseOtherOptions(name: string, options: object, taken: object): void {
   const other = Object.keys(options).find((each) => each !== "help" && !(each in taken));
   if (other !== undefined) throw new UsageError(`${name} takes no --${other}`);
-}
-
-/** Reads the operand that a command takes. @throws {UsageError} */
-export function readOperand(
-  name: string,
-  { operand, examples }: Command,
-  operands: readonly string[],
-): string {
-  if (operand === undefined) {
-    if (operands.length > 0) throw new UsageError(`${name} takes options only`);
-    return "";
-  }
-  const [given = operand.otherwise, ...more] = operands;
-  if (given !== undefined && more.length === 0) return given;
-  throw new UsageError(`${name} takes one ${operand.noun}, as in: ${examples[0]}`);
 }
 
 /** Reads `--slot`: a number from 0; `undefined` when it is not given. @throws {UsageError} */

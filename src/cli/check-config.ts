@@ -9,7 +9,8 @@ import { findFile, readRulesFile, type RulesFile } from "../config/rules-file.ts
 import { describeValue, messageOf } from "../sentences.ts";
 import { parse } from "../keys/template-parser.ts";
 import { printable, printableLines } from "../printable.ts";
-import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { UsageError } from "./arguments.ts";
+import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { type Screen, table, titledTable } from "./screen.ts";
 import { count, duration } from "../describe/words.ts";
 

@@ -54,8 +54,3 @@ export interface Command {
   /** Loads the code: only the command that runs needs its part. */
   load(): Promise<Run>;
 }
-
-/** A wrong command line, described in one sentence. */
-export class UsageError extends Error {
-  override readonly name = "UsageError";
-}

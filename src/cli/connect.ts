@@ -7,10 +7,10 @@ import { LockConfigError, LockKeyError } from "../errors.ts";
 import type { NodeOption } from "../redis/node-options.ts";
 import { Master } from "../redis/master.ts";
 import { REAL_RUNTIME } from "../redlock/make-context.ts";
-import { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
-import type { RedlockOptions } from "../redlock/options.ts";
+import { REDLOCK_OPTIONS, type RedlockOptions } from "../redlock/options.ts";
 import { type Redlock, RedlockOn } from "../redlock/redlock.ts";
-import { type Invocation, UsageError } from "./command.ts";
+import { UsageError } from "./arguments.ts";
+import type { Invocation } from "./command.ts";
 import { count } from "../describe/words.ts";
 
 /** Process lists show command lines; URLs with passwords go into this variable. */

@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { createDashboard, type NodeListener, toNodeListener } from "../dashboard/index.ts";
-import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { UsageError } from "./arguments.ts";
+import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readingWith } from "./connect.ts";
 
 /** Names by which only this machine reaches itself. */

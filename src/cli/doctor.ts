@@ -1,10 +1,11 @@
-import { type FindingCode, FINDINGS } from "../ready/findings.ts";
+import { type Finding, type FindingCode, FINDINGS } from "../ready/findings.ts";
 import { nearest } from "../nearest.ts";
 import { printable } from "../printable.ts";
 import type { ReadyOptions } from "../ready/ready.ts";
-import { type Finding, NotReadyError, type NodeReport, type ReadyReport } from "../ready/report.ts";
+import { NotReadyError, type NodeReport, type ReadyReport } from "../ready/report.ts";
 import type { Redlock } from "../redlock/redlock.ts";
-import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { UsageError } from "./arguments.ts";
+import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readMasters, withRedlock } from "./connect.ts";
 import { type Screen, titledTable, wrap } from "./screen.ts";
 import { quorumIn } from "../describe/summary.ts";

@@ -2,7 +2,8 @@ import { LockRulesError } from "../config/problem.ts";
 import { LockConfigError, LockUnavailableError, RedlockError } from "../errors.ts";
 import { explainVote, isAnswer, isBarred, messageOf } from "../sentences.ts";
 import { printable, printableLines } from "../printable.ts";
-import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { UsageError } from "./arguments.ts";
+import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import type { Screen } from "./screen.ts";
 
 /** Reports why a command failed: as text, and with `--json` as JSON too. `command` is a known one. */

@@ -8,8 +8,8 @@ import { printable } from "../printable.ts";
 import { reasonOfRemoval } from "../redlock/force-release.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
 import { messageOf } from "../sentences.ts";
-import { readTime } from "./arguments.ts";
-import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { readTime, UsageError } from "./arguments.ts";
+import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readMasters, withRedlock } from "./connect.ts";
 import { failureToJson } from "./failure.ts";
 

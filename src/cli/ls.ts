@@ -1,6 +1,7 @@
 import { printable } from "../printable.ts";
 import { adviseOnVotes } from "../describe/advise.ts";
-import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { UsageError } from "./arguments.ts";
+import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readingWith } from "./connect.ts";
 import { holderOf } from "../describe/describe-key.ts";
 import { type Screen, titledTable } from "./screen.ts";

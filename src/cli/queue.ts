@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Queue } from "bullmq";
 import { LockConfigError, RedlockError } from "../errors.ts";
 import { parseUrl } from "../redis/address.ts";
-import { type Invocation, UsageError } from "./command.ts";
+import { UsageError } from "./arguments.ts";
+import type { Invocation } from "./command.ts";
 
 /** Process lists show command lines; a URL with a password goes into this variable. */
 const VARIABLE = "BULLMQ_REDLOCK_REDIS";

@@ -8,8 +8,8 @@ import { isHold } from "../redlock/hold.ts";
 import { type KeyInspection, requireVotes } from "../redlock/inspect.ts";
 import { nodesOf } from "../redlock/inspect-slots.ts";
 import type { Redlock } from "../redlock/redlock.ts";
-import { readSlot } from "./arguments.ts";
-import { EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { readSlot, UsageError } from "./arguments.ts";
+import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readingWith } from "./connect.ts";
 
 /** Milliseconds between two checks. */

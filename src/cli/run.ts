@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { nearest } from "../nearest.ts";
 import { printable } from "../printable.ts";
-import { readArguments, readOperand, readTime, refuseOtherOptions } from "./arguments.ts";
-import { type Command, EXIT, type ExitCode, type Invocation, UsageError } from "./command.ts";
+import { readArguments, readTime, refuseOtherOptions, UsageError } from "./arguments.ts";
+import { type Command, EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { ANSWER, COMMANDS } from "./commands.ts";
 import { reportFailure } from "./failure.ts";
 import { wrap } from "./screen.ts";
@@ -55,6 +55,21 @@ function find(name: string): Command {
   throw new UsageError(
     `there is no command "${printable(name)}"${meant === undefined ? "" : `; did you mean "${meant}"?`}`,
   );
+}
+
+/** Reads the operand that a command takes. @throws {UsageError} */
+function readOperand(
+  name: string,
+  { operand, examples }: Command,
+  operands: readonly string[],
+): string {
+  if (operand === undefined) {
+    if (operands.length > 0) throw new UsageError(`${name} takes options only`);
+    return "";
+  }
+  const [given = operand.otherwise, ...more] = operands;
+  if (given !== undefined && more.length === 0) return given;
+  throw new UsageError(`${name} takes one ${operand.noun}, as in: ${examples[0]}`);
 }
 
 function overview(): string[] {

@@ -1,9 +1,9 @@
 import { LockConfigError } from "../errors.ts";
 import { parseEndpoint } from "../redis/endpoint.ts";
 import type { NodeOption } from "../redis/node-options.ts";
-import { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
 import {
   checkRedlockOptions,
+  REDLOCK_OPTIONS,
   type RedlockOptions,
   refuseSeveralNodes,
 } from "../redlock/options.ts";

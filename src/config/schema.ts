@@ -3,7 +3,7 @@ import { LOCK_DATA_OPTIONS } from "../bullmq/lock-settings.ts";
 import type { DataOption } from "../data-option.ts";
 import { LARGEST_LIMIT, LIMIT_EXPECTED, MAX_KEYS } from "../keys/normalise.ts";
 import { KNOWN_IN_NODE } from "../redis/node-options.ts";
-import { REDLOCK_OPTIONS } from "../redlock/data-options.ts";
+import { REDLOCK_OPTIONS } from "../redlock/options.ts";
 import { DURATION_EXPECTED, DURATION_FORM } from "./duration.ts";
 import { PATTERN_EXPECTED, PATTERN_FORM, QUEUE_FORM } from "./pattern.ts";
 

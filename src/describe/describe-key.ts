@@ -1,5 +1,4 @@
-import type { Holder } from "../errors.ts";
-import { describeHolder } from "../sentences.ts";
+import { describeHolder, type Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { readHoldingJob, storedTextOf } from "../redlock/holder.ts";
 import type { KeyReservation, WaiterInspection } from "../redlock/inspect.ts";

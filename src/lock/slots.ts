@@ -1,6 +1,5 @@
 import type { Random } from "../random.ts";
 import type { Lock } from "./lock.ts";
-import type { StoredWaiter } from "./wait-list-hooks.ts";
 
 /**
  * A key with a limit has so many _slots_. Each slot is a lock of its own, with its own marks and its own reservation, and the
@@ -86,7 +85,10 @@ export class SlotChoice {
   }
 
   /** A slot is reserved for a waiter that this process wakes. */
-  reserved(name: string, { position, record }: Pick<StoredWaiter, "position" | "record">): void {
+  reserved(
+    name: string,
+    { position, record }: { readonly position: string; readonly record: string },
+  ): void {
     if (!record.includes("/") && numberOfSlot(name) === 0) return;
     const id = `${position} ${keyOfSlot(name)}`;
     this.#reserved.delete(id);

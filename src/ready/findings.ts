@@ -1,5 +1,3 @@
-import type { Finding } from "./report.ts";
-
 interface FindingKind {
   /** `excludes`: the master cannot vote; a warning as long as the others are a quorum, fatal otherwise. */
   readonly weight: "fatal" | "excludes" | "warning";
@@ -148,6 +146,24 @@ export const FINDINGS = {
 
 /** The stable codes of findings. */
 export type FindingCode = keyof typeof FINDINGS;
+
+/** How bad a finding is. A fatal one makes `ready()` throw. */
+export type FindingSeverity = "fatal" | "warning";
+
+/** A fact about the lock masters that `ready()` reports. */
+export interface Finding {
+  /** Stable, see {@link FindingCode}; the texts may change. */
+  readonly code: FindingCode;
+  readonly severity: FindingSeverity;
+  /** The master, as `host:port` or `host:port/db`; `undefined` when the finding is about all of them. */
+  readonly node: string | undefined;
+  /** What was found. */
+  readonly found: string;
+  /** Why it matters. */
+  readonly why: string;
+  /** What to do. */
+  readonly advice: string;
+}
 
 /** A finding before its severity is known. */
 export interface Observation {

@@ -1,23 +1,5 @@
 import { RedlockError } from "../errors.ts";
-import type { FindingCode } from "./findings.ts";
-
-/** How bad a finding is. A fatal one makes `ready()` throw. */
-export type FindingSeverity = "fatal" | "warning";
-
-/** A fact about the lock masters that `ready()` reports. */
-export interface Finding {
-  /** Stable, see {@link FindingCode}; the texts may change. */
-  readonly code: FindingCode;
-  readonly severity: FindingSeverity;
-  /** The master, as `host:port` or `host:port/db`; `undefined` when the finding is about all of them. */
-  readonly node: string | undefined;
-  /** What was found. */
-  readonly found: string;
-  /** Why it matters. */
-  readonly why: string;
-  /** What to do. */
-  readonly advice: string;
-}
+import type { Finding } from "./findings.ts";
 
 /** What `ready()` reports about one master. Durations are milliseconds. */
 export interface NodeReport {

@@ -13,8 +13,12 @@ import { type LockKeys, normaliseKeys } from "../keys/normalise.ts";
 import { LONGEST_HOLDER_TEXT } from "../lock/stored-lock.ts";
 import type { AbortSource } from "../on-abort.ts";
 import type { Waiter } from "../waiters/waiter.ts";
-import { REDLOCK_OPTIONS } from "./data-options.ts";
-import { checkGrantable, checkHeartbeat, type RedlockSettings } from "./options.ts";
+import {
+  checkGrantable,
+  checkHeartbeat,
+  REDLOCK_OPTIONS,
+  type RedlockSettings,
+} from "./options.ts";
 
 /** Options of one acquisition. All durations are whole milliseconds. */
 export interface AcquireOptions {

@@ -1,9 +1,9 @@
 import { mkdir, mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { openApt, type Apt } from "./private-apt.ts";
-import type { RedisServer } from "./redis-server.ts";
+import type { RedisServer, Step } from "./redis-server.ts";
 import { runCommand } from "./run-command.ts";
-import { cacheFolder, findProgram, foldersOnPath, type Search, type Step } from "./search.ts";
+import { cacheFolder, findProgram, foldersOnPath, type Search } from "./search.ts";
 import { keepInCache, tryUnpacked } from "./server-cache.ts";
 
 /** In Debian 12 the server binary is in `redis-tools`, and `redis-server` holds only a link to it. */

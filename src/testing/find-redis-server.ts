@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import { messageOf } from "../sentences.ts";
 import { fetchDebianPackages } from "./debian-packages.ts";
-import { lookIn, type RedisServer, tryServer } from "./redis-server.ts";
-import { findProgram, foldersOnPath, type Search, type Step } from "./search.ts";
+import { lookIn, type RedisServer, type Step, tryServer } from "./redis-server.ts";
+import { findProgram, foldersOnPath, type Search } from "./search.ts";
 import { lookInCache } from "./server-cache.ts";
 
 const USUAL_PLACES = [

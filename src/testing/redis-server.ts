@@ -1,5 +1,5 @@
 import { runCommand } from "./run-command.ts";
-import { findProgram } from "./search.ts";
+import { findProgram, type Search } from "./search.ts";
 
 const SERVER_NAMES = ["redis-server", "valkey-server"];
 
@@ -17,6 +17,9 @@ export interface RedisServer {
   /** Environment variables it needs, over those of this process. */
   env: Record<string, string>;
 }
+
+/** One way to get a server: gives the server, or why it has none, in words. */
+export type Step = (search: Search) => Promise<RedisServer | string>;
 
 /** Runs a supposed server with `--version`: the server, or why it is none, in words. */
 export async function tryServer(

@@ -1,7 +1,6 @@
 import { access, constants, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { delimiter, isAbsolute, join, resolve } from "node:path";
-import type { RedisServer } from "./redis-server.ts";
 
 /** What every step of a search knows. */
 export interface Search {
@@ -12,9 +11,6 @@ export interface Search {
   /** Called with one line when something takes long, such as the first fetch of a server. */
   onProgress: (line: string) => void;
 }
-
-/** One way to get a server: gives the server, or why it has none, in words. */
-export type Step = (search: Search) => Promise<RedisServer | string>;
 
 /** The folders of PATH. */
 export function foldersOnPath({ env }: Search): string[] {

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { lookIn, type RedisServer } from "./redis-server.ts";
-import { cacheFolder, type Search, type Step } from "./search.ts";
+import { lookIn, type RedisServer, type Step } from "./redis-server.ts";
+import { cacheFolder, type Search } from "./search.ts";
 
 /** Looks for a server that an earlier run has fetched. */
 export const lookInCache: Step = async (search) => {

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { parse as parseYaml } from "yaml";
 import { LOCK_DATA_OPTIONS } from "../../src/bullmq/lock-settings.ts";
 import type { DataOption } from "../../src/data-option.ts";
-import { REDLOCK_OPTIONS } from "../../src/redlock/data-options.ts";
+import { REDLOCK_OPTIONS } from "../../src/redlock/options.ts";
 import { type Conditions, defineLocks, type RuleMatch } from "../../src/config/index.ts";
 import { errorOf, problemsOf } from "./support.ts";
 

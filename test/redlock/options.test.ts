@@ -1,6 +1,9 @@
 import type { DataOption } from "../../src/data-option.ts";
-import { REDLOCK_OPTIONS } from "../../src/redlock/data-options.ts";
-import { checkRedlockOptions, type RedlockSettings } from "../../src/redlock/options.ts";
+import {
+  checkRedlockOptions,
+  REDLOCK_OPTIONS,
+  type RedlockSettings,
+} from "../../src/redlock/options.ts";
 import { RedlockHandle } from "../../src/handle/handle.ts";
 import fc from "fast-check";
 import type * as Ioredis from "ioredis";
