@@ -2,8 +2,8 @@ import type { Clock } from "../../src/clock.ts";
 import type { Random } from "../../src/random.ts";
 import type { RedlockOptions } from "../../src/redlock/options.ts";
 import { type Redlock, RedlockOn } from "../../src/redlock/redlock.ts";
-import { SimulatedNode } from "../../src/testing/memory/simulated-node.ts";
 import { VirtualClock } from "../../src/testing/memory/virtual-clock.ts";
+import { SimulatedNode } from "./simulated-node.ts";
 
 /** The real client over simulated masters in virtual time. */
 export interface Simulation {

@@ -1,9 +1,9 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../../clock.ts";
-import type { Batch } from "../../redis/batch.ts";
+import type { Batch, Replies } from "../../redis/batch.ts";
 import { NodeError } from "../../redis/node-error.ts";
 import type { BatchListener, NodePort } from "../../redis/node-port.ts";
 import type { SimulatedMaster } from "./simulated-master.ts";
-import { executeOn } from "./simulated-node.ts";
 
 /** A {@link NodePort} to a master in this process: every request is answered at once, without a timer. */
 export class MemoryNode implements NodePort {
@@ -49,4 +49,18 @@ export class MemoryNode implements NodePort {
   close(): void {
     this.#closed = true;
   }
+}
+
+/** What a master answers to a batch. */
+export function executeOn(master: SimulatedMaster, batch: Batch, server: string): Replies {
+  const replies = batch.requests.map(({ operation, args }) => {
+    try {
+      return master.execute(operation, args, server);
+    } catch (error) {
+      if (error instanceof NodeError) return error;
+      throw error;
+    }
+  });
+  const isServed = batch.entries === replies.length && isDeepStrictEqual(replies, batch.served);
+  return isServed ? undefined : replies;
 }

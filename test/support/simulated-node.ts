@@ -1,23 +1,9 @@
-import { isDeepStrictEqual } from "node:util";
-import type { Clock } from "../../clock.ts";
-import type { Batch, Replies } from "../../redis/batch.ts";
-import { NodeError } from "../../redis/node-error.ts";
-import type { BatchListener, NodePort } from "../../redis/node-port.ts";
-import { SimulatedMaster } from "./simulated-master.ts";
-
-/** What a master answers to a batch. */
-export function executeOn(master: SimulatedMaster, batch: Batch, server: string): Replies {
-  const replies = batch.requests.map(({ operation, args }) => {
-    try {
-      return master.execute(operation, args, server);
-    } catch (error) {
-      if (error instanceof NodeError) return error;
-      throw error;
-    }
-  });
-  const isServed = batch.entries === replies.length && isDeepStrictEqual(replies, batch.served);
-  return isServed ? undefined : replies;
-}
+import type { Clock } from "../../src/clock.ts";
+import type { Batch } from "../../src/redis/batch.ts";
+import { NodeError } from "../../src/redis/node-error.ts";
+import type { BatchListener, NodePort } from "../../src/redis/node-port.ts";
+import { executeOn } from "../../src/testing/memory/memory-node.ts";
+import { SimulatedMaster } from "../../src/testing/memory/simulated-master.ts";
 
 /** How a {@link SimulatedNode} behaves; may be changed at any time. */
 interface Behaviour {
