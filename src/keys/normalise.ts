@@ -107,7 +107,8 @@ export function combineKeys(
   return { keys, limits: areOne ? undefined : keys.map((key) => limits.get(key) ?? 1) };
 }
 
-function isLimited(value: unknown): value is Record<string, unknown> {
+/** Whether a value is meant as a {@link LimitedKey}. */
+export function isLimited(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && "key" in value;
 }
 
@@ -118,30 +119,24 @@ export function normaliseKey(key: string): string {
   return checkKey(given);
 }
 
-/** Finds the problem of a key, except its length. */
-export function findKeyProblem(key: unknown): { found: string; expected: string } | undefined {
-  if (typeof key !== "string") return { found: describeValue(key), expected: "a string" };
-  if (key === "") return { found: "an empty string", expected: "at least one character" };
-  if (key.startsWith(RESERVED_PREFIX))
-    return {
-      found: describeValue(key),
-      expected: `a key that does not begin with "${RESERVED_PREFIX}"`,
-    };
+/** Checks a key, except its length. @throws the error of `refuse` for what is no key. */
+export function requireKey(key: unknown, refuse: Refuse): asserts key is string {
+  if (typeof key !== "string") throw refuse(describeValue(key), "a string");
+  if (key === "") throw refuse("an empty string", "at least one character");
+  if (key.startsWith(RESERVED_PREFIX)) {
+    throw refuse(describeValue(key), `a key that does not begin with "${RESERVED_PREFIX}"`);
+  }
   // Such strings have no UTF-8 form: different ones would be the same name in Redis.
-  if (LONE_SURROGATE.test(key))
-    return {
-      found: `half a surrogate pair in ${describeValue(key)}`,
-      expected: "well-formed Unicode",
-    };
-  return undefined;
+  if (LONE_SURROGATE.test(key)) {
+    throw refuse(`half a surrogate pair in ${describeValue(key)}`, "well-formed Unicode");
+  }
 }
 
 function checkKey(key: unknown): string {
-  const wrong = findKeyProblem(key);
-  if (wrong !== undefined) throw problem(wrong.found, wrong.expected);
-  const bytes = Buffer.byteLength(key as string);
+  requireKey(key, problem);
+  const bytes = Buffer.byteLength(key);
   if (bytes > MAX_KEY_BYTES) throw problem(`${bytes} bytes`, `at most ${MAX_KEY_BYTES}`);
-  return key as string;
+  return key;
 }
 
 function problem(found: string, expected: string): LockKeyError {

@@ -5,11 +5,12 @@ import { shortenKey } from "./key-text.ts";
 import type { Limit } from "./limit.ts";
 import {
   combineKeys,
-  findKeyProblem,
+  isLimited,
   type LockKeys,
   MAX_KEYS,
   type NormalKeys,
   readLimitedKey,
+  requireKey,
 } from "./normalise.ts";
 import { parseTemplate } from "./template.ts";
 import { describeValue } from "../sentences.ts";
@@ -66,45 +67,36 @@ export function createKeyResolver<Job extends KeyJob>(
 
 function readResult(result: unknown, job: KeyJob, limitOf: () => number): NormalKeys | null {
   if (result === null) return null;
-  const isLimited = typeof result === "object" && "key" in result;
-  if (typeof result !== "string" && !Array.isArray(result) && !isLimited) {
+  const refuse = (found: string, expected: string): LockKeyError =>
+    new LockKeyError({
+      message: `the key function returned ${found}, expected ${expected}`,
+      job: describeJob(job),
+    });
+  if (typeof result !== "string" && !Array.isArray(result) && !isLimited(result)) {
     if (isThenable(result)) {
       // Without a handler, a rejection would end the process.
       Promise.resolve(result).catch(() => {});
-      throw problem(job, "a promise", `${EXPECTED}; key functions are synchronous`);
+      throw refuse("a promise", `${EXPECTED}; key functions are synchronous`);
     }
-    throw problem(job, describeValue(result), EXPECTED);
+    throw refuse(describeValue(result), EXPECTED);
   }
   const given: readonly unknown[] = Array.isArray(result) ? result : [result];
-  const refuse = (found: string, expected: string): LockKeyError => problem(job, found, expected);
   const limit = given.every(hasLimit) ? 1 : limitOf();
   const limited = Array.from(given, (each) => {
     const { key, limit: own } = readLimitedKey(each, limit, refuse);
-    return { key: readKey(key, job), limit: own };
+    requireKey(key, refuse);
+    return { key: shortenKey(key), limit: own };
   });
   const normal = combineKeys(limited, refuse);
   const { keys } = normal;
-  if (keys.length === 0) throw problem(job, "an empty array", EXPECTED);
+  if (keys.length === 0) throw refuse("an empty array", EXPECTED);
   if (keys.length > MAX_KEYS)
-    throw problem(job, `${keys.length} different keys`, `at most ${MAX_KEYS} for one lock`);
+    throw refuse(`${keys.length} different keys`, `at most ${MAX_KEYS} for one lock`);
   return normal;
 }
 
 function hasLimit(given: unknown): boolean {
   return typeof given === "object" && given !== null && "limit" in given;
-}
-
-function readKey(key: unknown, job: KeyJob): string {
-  const wrong = findKeyProblem(key);
-  if (wrong !== undefined) throw problem(job, wrong.found, wrong.expected);
-  return shortenKey(key as string);
-}
-
-function problem(job: KeyJob, found: string, expected: string): LockKeyError {
-  return new LockKeyError({
-    message: `the key function returned ${found}, expected ${expected}`,
-    job: describeJob(job),
-  });
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
