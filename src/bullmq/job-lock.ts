@@ -1,6 +1,7 @@
 import type { Job } from "bullmq";
 import { Cancellation } from "../cancellation.ts";
-import { LockConfigError, LockLostError } from "../errors.ts";
+import { refuseValue } from "../check-options.ts";
+import { LockLostError } from "../errors.ts";
 import type { Lock } from "../lock/lock.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";
 
@@ -17,11 +18,11 @@ const locks = new WeakMap<object, Lock>();
 export function getLock(job: Job): Lock {
   const lock = locks.get(job);
   if (lock !== undefined) return lock;
-  throw new LockConfigError({
-    path: "getLock(job)",
-    found: "a job that no processor of withLock is running",
-    expected: "the job of the running processor",
-  });
+  return refuseValue(
+    "getLock(job)",
+    "a job that no processor of withLock is running",
+    "the job of the running processor",
+  );
 }
 
 /** Makes {@link getLock} find the lock of a job; `undefined` ends that. */

@@ -1,5 +1,5 @@
 import { Job, type Processor, Worker, type WorkerOptions } from "bullmq";
-import { requireObject, wrongOption } from "../check-options.ts";
+import { refuseValue, requireObject, wrongOption } from "../check-options.ts";
 import { LockConfigError } from "../errors.ts";
 import type { Lock } from "../lock/lock.ts";
 import { checkLockOptions, type LockSettings } from "./lock-settings.ts";
@@ -147,11 +147,7 @@ function isFile(processor: unknown): processor is string | URL {
   }
   // Without it the jobs would run without a lock.
   if (typeof Reflect.get(Worker.prototype, "callProcessJob") !== "function") {
-    throw new LockConfigError({
-      path: "bullmq",
-      found: "a Worker without callProcessJob",
-      expected: "BullMQ 5.72.1 or later, or 6",
-    });
+    refuseValue("bullmq", "a Worker without callProcessJob", "BullMQ 5.72.1 or later, or 6");
   }
   return true;
 }
@@ -163,6 +159,6 @@ function underLock<T>(check: () => T): T {
   } catch (error) {
     if (!(error instanceof LockConfigError)) throw error;
     const { path, found, expected } = error;
-    throw new LockConfigError({ path: `lock.${path}`.replace(/\.options$/, ""), found, expected });
+    return refuseValue(`lock.${path}`.replace(/\.options$/, ""), found, expected);
   }
 }

@@ -3,11 +3,13 @@ import type { Job } from "bullmq";
 import type { Lock } from "../lock/lock.ts";
 import type { WithLockOptions } from "../bullmq/options.ts";
 import type { LockingProcessor } from "../bullmq/with-lock.ts";
-import { LockConfigError } from "../errors.ts";
-import { describeValue } from "../sentences.ts";
+import { refuseValue, wrongOption } from "../check-options.ts";
 import type { CheckTemplate } from "../keys/template-types.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import { WRAP, type Wrap } from "./wrap.ts";
+
+/** The path in errors. */
+const PATH = "@WithLock()";
 
 /** Options of {@link WithLock}: those of `withLock` but for `redlock`, which the `RedlockModule` has. */
 export type LockedMethodOptions<J extends Job = Job, K extends string = string> = Omit<
@@ -60,7 +62,7 @@ export function WithLock<J extends Job = Job, const K extends string = string>(
   return (target, property, descriptor: { value?: unknown } | undefined) => {
     const method = descriptor?.value;
     if (descriptor === undefined || typeof method !== "function") {
-      throw wrong(describeValue(method), "a method, compiled with experimentalDecorators");
+      throw wrongOption(PATH, method, "a method, compiled with experimentalDecorators");
     }
     const processors = new WeakMap<object, LockingProcessor>();
     // Nest sets the property of each instance that it makes, also for one request; when it cannot, its error shows the name.
@@ -84,7 +86,7 @@ export function WithLock<J extends Job = Job, const K extends string = string>(
       const processor = processors.get(this);
       if (processor === undefined) {
         const found = `a ${this.constructor.name} that was not made by Nest`;
-        throw wrong(found, "a provider of an application with RedlockModule");
+        refuseValue(PATH, found, "a provider of an application with RedlockModule");
       }
       return (await processor(job, jobToken, signal)) as unknown;
     };
@@ -94,8 +96,4 @@ export function WithLock<J extends Job = Job, const K extends string = string>(
 /** Injects the `Redlock` of the `RedlockModule`; its token is the class `Redlock`. */
 export function InjectRedlock(): ReturnType<typeof Inject> {
   return Inject(Redlock);
-}
-
-function wrong(found: string, expected: string): LockConfigError {
-  return new LockConfigError({ path: "@WithLock()", found, expected });
 }

@@ -1,6 +1,6 @@
 import type { RedisOptions } from "ioredis";
 import { isIPv6 } from "node:net";
-import { LockConfigError } from "../errors.ts";
+import { refuseValue } from "../check-options.ts";
 import { describeKind } from "../sentences.ts";
 
 /** The options that form the address of a master. */
@@ -21,17 +21,12 @@ const PORT_OF_URL =
   /^(?:redis|valkey)s?:\/\/(?:[^/?#]*@)?(?:\[[^\]]*\]|[^/?#:@]*):(\d+)(?:[/?#]|$)/i;
 const A_URL = 'a URL like "redis://host:6379/0"';
 
-/** Throws the error for an option. */
-export function refuse(path: string, found: string, expected: string): never {
-  throw new LockConfigError({ path, found, expected });
-}
-
 /** Reads the address of a master from a URL or the path of a socket. @throws {LockConfigError} without the password. */
 export function parseUrl(path: string, text: string): RedisOptions {
   if (text.startsWith("/")) return { path: text };
   if (HOST_AND_PORT.test(text)) {
     const found = "a host and a port without a scheme";
-    return refuse(path, found, '"redis://" before it, "rediss://" for TLS');
+    return refuseValue(path, found, '"redis://" before it, "rediss://" for TLS');
   }
   let url: URL;
   try {
@@ -39,30 +34,30 @@ export function parseUrl(path: string, text: string): RedisOptions {
   } catch {
     // The text may hold a password, which may look like a port: the error repeats nothing of it.
     if (Number(PORT_OF_URL.exec(text)?.[1]) > 65_535) {
-      return refuse(path, "a URL whose port is out of range", "a port from 1 to 65535");
+      return refuseValue(path, "a URL whose port is out of range", "a port from 1 to 65535");
     }
-    return refuse(path, text === "" ? "an empty text" : "text that is not a URL", A_URL);
+    return refuseValue(path, text === "" ? "an empty text" : "text that is not a URL", A_URL);
   }
   const scheme = SCHEMES[url.protocol];
   if (scheme === undefined) {
     // The text before the colon may be a user or a password: the error shows only known schemes.
     const isKnown = /^(?:https?|tcp|tls|unix|file|rediss?\+sentinel):$/.test(url.protocol);
     const found = isKnown ? `a URL with the scheme "${url.protocol}"` : "a URL with another scheme";
-    return refuse(path, found, A_URL);
+    return refuseValue(path, found, A_URL);
   }
-  if (url.hostname === "") return refuse(path, "a URL without a host", A_URL);
+  if (url.hostname === "") return refuseValue(path, "a URL without a host", A_URL);
   if (url.search !== "" || url.hash !== "") {
-    return refuse(path, "a URL with a query; give an options object instead", A_URL);
+    return refuseValue(path, "a URL with a query; give an options object instead", A_URL);
   }
   const db = /^\/?(\d*)\/?$/.exec(url.pathname)?.[1];
   if (db === undefined) {
-    return refuse(path, "a URL with a path that is no number of a database", A_URL);
+    return refuseValue(path, "a URL with a path that is no number of a database", A_URL);
   }
   const decode = (part: string): string => {
     try {
       return decodeURIComponent(part);
     } catch {
-      return refuse(path, "a URL whose user or password is not percent-encoded", A_URL);
+      return refuseValue(path, "a URL whose user or password is not percent-encoded", A_URL);
     }
   };
   return {
@@ -93,16 +88,16 @@ const A_HOST = "a host name or address";
 export function checkAddress(path: string, { host, path: socket }: RedisOptions): void {
   if (socket !== undefined) {
     if (typeof socket !== "string" || socket === "")
-      return refuse(`${path}.path`, describeKind(socket), A_SOCKET);
+      return refuseValue(`${path}.path`, describeKind(socket), A_SOCKET);
     if (NO_SOCKET.test(socket))
-      return refuse(`${path}.path`, "a URL", `${A_SOCKET}; a URL is the option url`);
+      return refuseValue(`${path}.path`, "a URL", `${A_SOCKET}; a URL is the option url`);
   }
   if (host === undefined) return;
   if (typeof host !== "string" || host === "")
-    return refuse(`${path}.host`, describeKind(host), A_HOST);
+    return refuseValue(`${path}.host`, describeKind(host), A_HOST);
   if (isIPv6(host)) return;
   const [, found, hint] = NO_HOST.find(([form]) => form.test(host)) ?? [];
-  if (found !== undefined) refuse(`${path}.host`, found, `${A_HOST} alone; ${hint}`);
+  if (found !== undefined) refuseValue(`${path}.host`, found, `${A_HOST} alone; ${hint}`);
 }
 
 /** Joins options with the parts of their URL. @throws {LockConfigError} when the two give different addresses. */
@@ -110,7 +105,7 @@ export function joinUrl(path: string, url: RedisOptions, options: RedisOptions):
   for (const name of ADDRESS) {
     if (url[name] === undefined || options[name] === undefined) continue;
     if (isSame(url[name], options[name])) continue;
-    refuse(`${path}.${name}`, "another one than in url", "one of them");
+    refuseValue(`${path}.${name}`, "another one than in url", "one of them");
   }
   return { ...url, ...options };
 }
@@ -120,16 +115,17 @@ export function refuseTwoAddresses(path: string, options: RedisOptions): void {
   if (typeof options.path !== "string") return;
   for (const name of ["host", "port"] as const) {
     if (options[name] === undefined || options[name] === DEFAULTS[name]) continue;
-    refuse(`${path}.path`, `a socket beside a ${name}`, "one of them");
+    refuseValue(`${path}.path`, `a socket beside a ${name}`, "one of them");
   }
 }
 
 /** Refuses options without an address: each machine would use a server of its own. */
 export function requireAddress(path: string, node: object, options: RedisOptions): void {
   if (options.path !== undefined || options.host !== undefined) return;
-  if (Object.hasOwn(node, "host")) return refuse(`${path}.host`, describeKind(undefined), A_HOST);
+  if (Object.hasOwn(node, "host"))
+    return refuseValue(`${path}.host`, describeKind(undefined), A_HOST);
   if (options.port !== undefined) return;
-  refuse(path, "an object that does not say where the master is", "host, port, path or url");
+  refuseValue(path, "an object that does not say where the master is", "host, port, path or url");
 }
 
 function isSame(a: unknown, b: unknown): boolean {

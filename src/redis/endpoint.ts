@@ -1,14 +1,7 @@
 import { Redis, type RedisOptions } from "ioredis";
-import { checkNumber, refuseUnknownOptions } from "../check-options.ts";
+import { checkNumber, refuseUnknownOptions, refuseValue } from "../check-options.ts";
 import { describeKind, describeValue } from "../sentences.ts";
-import {
-  checkAddress,
-  joinUrl,
-  parseUrl,
-  refuse,
-  refuseTwoAddresses,
-  requireAddress,
-} from "./address.ts";
+import { checkAddress, joinUrl, parseUrl, refuseTwoAddresses, requireAddress } from "./address.ts";
 import type { OpenClient } from "./connection.ts";
 import { describeConnectionError } from "./node-error.ts";
 import {
@@ -38,7 +31,7 @@ const ONE_MASTER = "one independent master";
 export function parseEndpoints(path: string, nodes: unknown): Endpoint[] {
   if (!Array.isArray(nodes) || nodes.length === 0) {
     const found = Array.isArray(nodes) ? "an empty array" : describeKind(nodes);
-    return refuse(path, found, "at least one Redis master, better three or five");
+    return refuseValue(path, found, "at least one Redis master, better three or five");
   }
   const endpoints = Array.from(nodes, (node: unknown, index) =>
     parseEndpoint(`${path}[${index}]`, node),
@@ -47,7 +40,7 @@ export function parseEndpoints(path: string, nodes: unknown): Endpoint[] {
     const first = endpoints.findIndex((other) => other.address === address);
     if (first === index) continue;
     const found = `${address}, the same server as ${path}[${first}]`;
-    refuse(`${path}[${index}]`, found, "another server: two votes of one server are one");
+    refuseValue(`${path}[${index}]`, found, "another server: two votes of one server are one");
   }
   return endpoints;
 }
@@ -56,17 +49,17 @@ export function parseEndpoints(path: string, nodes: unknown): Endpoint[] {
 export function parseEndpoint(path: string, node: unknown): Endpoint {
   if (typeof node === "string") return toEndpoint(path, parseUrl(path, node));
   if (typeof node !== "object" || node === null || Array.isArray(node)) {
-    return refuse(path, describeKind(node), EXPECTED);
+    return refuseValue(path, describeKind(node), EXPECTED);
   }
   if (isUrl(node)) return toEndpoint(path, parseUrl(path, node.href));
   if (isIoredisClient(node)) return clientEndpoint(path, node);
   if ("duplicate" in node || "sendCommand" in node) {
-    return refuse(path, "a client that is not ioredis'", EXPECTED);
+    return refuseValue(path, "a client that is not ioredis'", EXPECTED);
   }
   for (const refused of REFUSED_IN_NODE) {
     if (!(refused in node)) continue;
     const found = describeKind(node[refused as keyof typeof node]);
-    refuse(
+    refuseValue(
       `${path}.${refused}`,
       found,
       `${ONE_MASTER}: a failover or a move of slots would lose locks`,
@@ -74,7 +67,11 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
   }
   if ("connection" in node) {
     const found = describeKind(node.connection);
-    refuse(`${path}.connection`, found, "its options in the entry itself, as in { host, port }");
+    refuseValue(
+      `${path}.connection`,
+      found,
+      "its options in the entry itself, as in { host, port }",
+    );
   }
   // The name is not shown: it may be a password.
   refuseUnknownOptions(path, node, KNOWN_IN_NODE, { usual: USUAL_IN_NODE, isShown: false });
@@ -83,7 +80,7 @@ export function parseEndpoint(path: string, node: unknown): Endpoint {
     requireAddress(path, node, options);
     return toEndpoint(path, options);
   }
-  if (typeof url !== "string") return refuse(`${path}.url`, describeKind(url), "a text");
+  if (typeof url !== "string") return refuseValue(`${path}.url`, describeKind(url), "a text");
   return toEndpoint(path, joinUrl(path, parseUrl(`${path}.url`, url), options));
 }
 
@@ -108,11 +105,11 @@ function toEndpoint(path: string, options: RedisOptions): Endpoint {
 
 function clientEndpoint(path: string, client: RedisClient): Endpoint {
   if ("isCluster" in client && client.isCluster === true) {
-    return refuse(path, "a Redis Cluster client", ONE_MASTER);
+    return refuseValue(path, "a Redis Cluster client", ONE_MASTER);
   }
   const options = client.options as RedisOptions;
   if (options.sentinels) {
-    return refuse(path, "a Sentinel client", `${ONE_MASTER}: a failover would lose locks`);
+    return refuseValue(path, "a Sentinel client", `${ONE_MASTER}: a failover would lose locks`);
   }
   refuseKeyPrefixAndMonitor(`${path}.options`, options);
   checkAddress(`${path}.options`, { host: options.host ?? "127.0.0.1" });
@@ -167,11 +164,11 @@ function nameEndpoint(options: RedisOptions): Omit<Endpoint, "connect"> {
 function refuseKeyPrefixAndMonitor(path: string, { keyPrefix, monitor }: RedisOptions): void {
   if (keyPrefix !== undefined && keyPrefix !== "") {
     const expected = "none: the keys of locks have the option prefix of the Redlock";
-    refuse(`${path}.keyPrefix`, describeKind(keyPrefix), expected);
+    refuseValue(`${path}.keyPrefix`, describeKind(keyPrefix), expected);
   }
   if (monitor) {
     const expected = "none: a connection in the mode of MONITOR takes no commands";
-    refuse(`${path}.monitor`, describeKind(monitor), expected);
+    refuseValue(`${path}.monitor`, describeKind(monitor), expected);
   }
 }
 
@@ -179,7 +176,7 @@ function checkTls(path: string, tls: unknown): void {
   if (tls === undefined || tls === "RedisCloudFixed" || tls === "RedisCloudFlexible") return;
   if (typeof tls === "object" && tls !== null && !Array.isArray(tls)) return;
   const expected = "an object of options for tls.connect, {} for none of them";
-  refuse(path, describeKind(tls), expected);
+  refuseValue(path, describeKind(tls), expected);
 }
 
 /** Shows a port or the number of a database, but not a very long number: it may be a secret. */

@@ -1,4 +1,5 @@
-import { LockConfigError, LockKeyError, LockUnavailableError, type NodeVote } from "../errors.ts";
+import { refuseValue } from "../check-options.ts";
+import { LockKeyError, LockUnavailableError, type NodeVote } from "../errors.ts";
 import { SCAN_START, type Scanning, scanOperation } from "../lock/scan-operation.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { isForbidden, NodeError } from "../redis/node-error.ts";
@@ -96,7 +97,7 @@ async function* walkKeys(
   const needed = ports.length - quorum + 1;
   if (complete >= needed) return;
   const refusals = votes.filter(isRefusal);
-  if (complete + refusals.length >= needed) throw permissionError(refusals);
+  if (complete + refusals.length >= needed) refuseScan(refusals);
   throw new LockUnavailableError({ keys: [pattern], votes, quorum, nodeTimeout });
 }
 
@@ -105,12 +106,11 @@ function isRefusal({ vote, cause = "" }: NodeVote): boolean {
   return vote === "refused" && isForbidden(cause);
 }
 
-function permissionError(refusals: readonly NodeVote[]): LockConfigError {
+function refuseScan(refusals: readonly NodeVote[]): never {
   const [{ cause } = { cause: "" }] = refusals;
-  return new LockConfigError({
-    path: "nodes",
-    found: `a user that may not scan the keys of ${refusals.map(({ node }) => node).join(", ")} (${cause})`,
-    expected:
-      "a user with the permission to SCAN, see Permissions in docs/ready.md; locks work without it",
-  });
+  return refuseValue(
+    "nodes",
+    `a user that may not scan the keys of ${refusals.map(({ node }) => node).join(", ")} (${cause})`,
+    "a user with the permission to SCAN, see Permissions in docs/ready.md; locks work without it",
+  );
 }

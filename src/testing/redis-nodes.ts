@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
   checkChoice,
+  checkMs,
   checkNumber,
   refuseUnknownOptions,
   requireObject,
@@ -198,8 +199,7 @@ function checkOptions(options: RedisNodesOptions): void {
   });
   const { persistence = "none", args = [], startTimeout = START_TIMEOUT } = options;
   checkChoice("persistence", persistence, ["none", "always"]);
-  const bounds = { min: 1, max: LONGEST_START, unit: "whole milliseconds" };
-  checkNumber("startTimeout", startTimeout, bounds);
+  checkMs("startTimeout", startTimeout, 1, LONGEST_START);
   if (!Array.isArray(args) || args.some((arg) => typeof arg !== "string")) {
     const expected = 'a list of texts, such as ["--requirepass", "secret"]';
     throw wrongOption("args", args, expected);
