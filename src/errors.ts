@@ -193,7 +193,7 @@ export class LockUnavailableError extends RedlockError {
 }
 
 /** The data of a {@link LockUnavailableError}. */
-export type Unavailability = Omit<LockUnavailableError, keyof RedlockError>;
+type Unavailability = Omit<LockUnavailableError, keyof RedlockError>;
 
 function describeUnavailability({ keys, votes, quorum, nodeTimeout }: Unavailability): string {
   const answered = votes.filter(({ vote }) => isAnswer(vote)).length;

@@ -1,7 +1,7 @@
 import { wrongOption } from "../check-options.ts";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { Job } from "bullmq";
-import { parseWait, WAIT_FIELD } from "../bullmq/job-wait.ts";
+import { isUnderWay, parseWait, WAIT_FIELD } from "../bullmq/job-wait.ts";
 import { addressOf } from "../dashboard/address.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
@@ -93,7 +93,8 @@ export class RedlockAdapter extends BullMQAdapter {
     const client = await this.getClient();
     if (client === null) return [];
     const waits = jobs.map(async (job): Promise<WaitingJob | undefined> => {
-      if (!mayWait(job)) return undefined;
+      // Only a job that was taken up without an attempt needs a question.
+      if (job.finishedOn !== undefined || !isUnderWay(job)) return undefined;
       const field = await client.hget(this.getQueueKey(job.id ?? ""), WAIT_FIELD);
       if (field === null) return undefined;
       const { keys, parkedSince: since } = parseWait(job, field);
@@ -107,11 +108,6 @@ export class RedlockAdapter extends BullMQAdapter {
     // Below the base of bull-board's page.
     return `queue/${encodeURIComponent(this.getName())}/${encodeURIComponent(job.id ?? "")}`;
   }
-}
-
-/** Whether a job was taken up without an attempt: no other job needs a question. */
-function mayWait({ attemptsStarted, attemptsMade, stalledCounter, finishedOn }: Job): boolean {
-  return finishedOn === undefined && attemptsStarted - attemptsMade - stalledCounter > 0;
 }
 
 /** The address of the dashboard, without a slash at the end. Other schemes could run a script. */

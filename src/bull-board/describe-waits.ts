@@ -1,9 +1,10 @@
 import type { Job } from "bullmq";
+import { dueAt } from "../bullmq/job-wait.ts";
 import { duration, list, ordinal, shorten } from "../describe/words.ts";
 import { nameOf } from "../job-names.ts";
 import { printable } from "../printable.ts";
 import type { Engine } from "../redlock/engine.ts";
-import { toWaiter } from "../redlock/inspect.ts";
+import { waiterAt } from "../redlock/inspect.ts";
 import { answersOf, longestList, readKey } from "../redlock/read-key.ts";
 
 /** About how many keys the masters are asked for one page of jobs, at most. */
@@ -65,8 +66,8 @@ async function readWaitLists(
     const replies = await readKey(context, key, { count });
     const { waiting = 0, first = [] } = longestList(replies) ?? {};
     const isCertain = answersOf(replies).length >= context.masters.quorum;
-    const names = first.map((waiter) => {
-      const { job, since } = toWaiter(waiter);
+    const names = first.map(({ position }) => {
+      const { job, since } = waiterAt(position);
       return identityOf(job, since);
     });
     return [key, { isCertain, waiting, first: names }];
@@ -88,7 +89,7 @@ function describeKey(
 }
 
 function positionIn({ first, waiting }: WaitList, job: Job): string | undefined {
-  const index = first.indexOf(identityOf(nameOf(job), job.timestamp + (job.opts.delay ?? 0)));
+  const index = first.indexOf(identityOf(nameOf(job), dueAt(job)));
   if (index !== -1) return `${ordinal(index + 1)} of ${waiting}`;
   return waiting > first.length ? `after the first ${first.length} of ${waiting}` : undefined;
 }

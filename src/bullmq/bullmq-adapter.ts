@@ -10,7 +10,7 @@ import {
 } from "../waiters/waiter.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { isGone, type JobClass, jobClassOf, type JobWorker, sendTogether } from "./bullmq-job.ts";
-import { alarm } from "./job-wait.ts";
+import { alarm, isUnderWay } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { runHasten, runWake } from "./wake-script.ts";
 import type { WorkerSlots } from "./worker-slots.ts";
@@ -126,11 +126,6 @@ function isRun(job: Job, { record }: StoredWaiter): boolean {
 /** Whether the job is, or is to be, parked. One that joined ahead of its move may have had its key since, and have failed. */
 function mayWake(job: Job, waiter: StoredWaiter): boolean {
   return isRun(job, waiter) && (!isAheadOfMove(waiter) || isUnderWay(job));
-}
-
-/** Whether the job was delayed and has not failed; a job that was delayed before it failed counts too. */
-function isUnderWay({ attemptsStarted, attemptsMade, stalledCounter }: Job): boolean {
-  return attemptsStarted - attemptsMade - stalledCounter > 0;
 }
 
 function jobStateOf(state: string): JobState {

@@ -58,7 +58,7 @@ export class JobSignal extends LinkedSignal {
   constructor(activation: Activation, lock: InternalLock) {
     super();
     const { settings, cancel, renewal, waiter } = activation;
-    const { onConflict, engine, lock: options } = settings;
+    const { onConflict, engine, ttl } = settings;
     this.#activation = activation;
     this.#lock = lock;
     this.#startedAt = engine.clock.now();
@@ -70,7 +70,7 @@ export class JobSignal extends LinkedSignal {
     this.#unwatch = engine.cancelRequests.watch({
       lock,
       position: waiter.position,
-      interval: (options.ttl ?? engine.settings.ttl) / 3,
+      interval: ttl / 3,
       asked: (by) => {
         this.#cancelledBy = by;
         this.abort(cancelledError(by));

@@ -55,9 +55,23 @@ export function alarm(
 
 /** How often a job was moved to the delayed set, by any process: the activations that were neither attempts nor stalls. */
 export function timesDelayed(job: Partial<Job>): number {
-  // A job that a program has made by hand counts nothing.
+  return Math.max(0, runsWithoutAttempt(job) - 1);
+}
+
+/** Whether a job was delayed and has not failed; a job that was delayed before it failed counts too. */
+export function isUnderWay(job: Partial<Job>): boolean {
+  return runsWithoutAttempt(job) > 0;
+}
+
+/** Counts the last run as one. A job that a program has made by hand has none. */
+function runsWithoutAttempt(job: Partial<Job>): number {
   const { attemptsStarted = 0, attemptsMade = 0, stalledCounter = 0 } = job;
-  return Math.max(0, attemptsStarted - attemptsMade - stalledCounter - 1);
+  return attemptsStarted - attemptsMade - stalledCounter;
+}
+
+/** When a job is due in its queue, in ms since 1970. */
+export function dueAt({ timestamp, opts }: Job): number {
+  return timestamp + (opts.delay ?? 0);
 }
 
 /**

@@ -1,5 +1,6 @@
 import type { Job } from "bullmq";
 import { positionOf, type Waiter } from "../waiters/waiter.ts";
+import { dueAt } from "./job-wait.ts";
 
 /**
  * A job as a waiter. Its position comes from the time at which it was to run: it is the same at each activation, and jobs wait
@@ -7,7 +8,7 @@ import { positionOf, type Waiter } from "../waiters/waiter.ts";
  */
 export function waiterOf(job: Job, queueId: string, replaceable: boolean): Waiter {
   return {
-    position: positionOf(job.timestamp + (job.opts.delay ?? 0), queueId, job.id ?? ""),
+    position: positionOf(dueAt(job), queueId, job.id ?? ""),
     priority: job.priority,
     queueId,
     run: job.attemptsStarted,
@@ -21,6 +22,6 @@ export function waiterOf(job: Job, queueId: string, replaceable: boolean): Waite
  * @param now in ms since 1970.
  */
 export function positionWhenDone(job: Job, { position, queueId }: Waiter, now: number): string {
-  const isEarly = now < job.timestamp + (job.opts.delay ?? 0);
+  const isEarly = now < dueAt(job);
   return isEarly ? positionOf(job.timestamp, queueId, job.id ?? "") : position;
 }

@@ -12,14 +12,13 @@ export function joinCrowd(
   keys: readonly string[],
 ): Promise<LockConflictError | undefined> | undefined {
   const { settings, job, waiter, limits, startableFor } = activation;
-  const { engine, lock, onConflict, order, retryOrder } = settings;
+  const { engine, ttl, onConflict, order, retryOrder } = settings;
   const [key = ""] = keys;
   const isParked = onConflict === "delay" && order !== "strict" && retryOrder !== "keep";
   if (!isParked || keys.length !== 1 || !engine.waitLists.isCrowded(key)) return undefined;
   // A later run of a job may have a reservation.
   if (waiter === undefined || job.attemptsStarted !== 1 || startableFor === 0) return undefined;
   const at = engine.clock.now();
-  const ttl = lock.ttl ?? engine.settings.ttl;
   return engine.joinCrowd({ job, waiter }, key, limits, ttl).then((conflict) => {
     if (conflict !== undefined) activation.joinedAt = at;
     return conflict;

@@ -109,6 +109,8 @@ type CheckedOptions = {
 export interface LockSettings extends CheckedOptions {
   readonly engine: Engine;
   readonly keysOf: KeyResolver<Job>;
+  /** How long the lock lives without an extend, in ms. */
+  readonly ttl: number;
   readonly lock: { readonly ttl?: number; readonly heartbeat?: number | false };
   readonly skipResult: ((job: Job, conflict: LockConflictError) => unknown) | undefined;
   /** The names of the jobs that these settings have locked under strict order: other jobs may have no lock, or other keys. */
@@ -135,7 +137,8 @@ export function checkLockOptions(options: unknown): LockSettings {
   checkPolicies(checked, checked.onConflict);
   if (checked.order === "strict" && checked.limit !== 1) throw strictWithLimit();
   const keysOf = createKeyResolver<Job>(given.key, checked.limit);
-  return { ...checked, engine, keysOf, lock, skipResult, names: new Set() };
+  const lifetime = ttl ?? engine.settings.ttl;
+  return { ...checked, engine, keysOf, ttl: lifetime, lock, skipResult, names: new Set() };
 }
 
 /** Checks that the policies fit together; a function may have chosen `onConflict`. */

@@ -83,12 +83,11 @@ async function joinWaitLists(
 ): Promise<void> {
   const { settings, limits, closing } = activation;
   const { clock, waitLists } = settings.engine;
-  const keptFor = 2 * (settings.lock.ttl ?? settings.engine.settings.ttl);
   const joined = await waitLists.join(waiter, keys, {
     limits,
     state: "parked",
     tries,
-    keptFor,
+    keptFor: 2 * settings.ttl,
   });
   if (!joined.answered && !closing.aborted && clock.now() + REJOINING < until) {
     const joinAgain = (): void => void joinWaitLists(activation, waiter, keys, { tries, until });

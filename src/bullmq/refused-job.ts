@@ -38,12 +38,11 @@ export async function parkOrDelay(
 ): Promise<Skipped> {
   const { settings, job, startableFor } = activation;
   if (startableFor === 0) return await endOld(activation, keys, cause);
-  const { maxWait, engine } = settings;
+  const { maxWait, engine, ttl } = settings;
   const times = timesDelayed(job);
   const conflict = cause instanceof LockConflictError ? cause : undefined;
   const isParked = conflict !== undefined && waiter !== undefined;
   const fraction = engine.random.fraction();
-  const ttl = settings.lock.ttl ?? engine.settings.ttl;
   const limit = activation.limits?.[keys.indexOf(conflict?.key ?? "")] ?? 1;
   // @protection a parked job wakes by itself
   let ms = isParked

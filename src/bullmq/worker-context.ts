@@ -90,7 +90,7 @@ export class WorkerContext {
       const facts = {
         options,
         lockDuration: options.lockDuration ?? DEFAULT_LOCK_DURATION,
-        ttl: settings.lock.ttl ?? engine.settings.ttl,
+        ttl: settings.ttl,
         keepsFields: keepsFields(job),
         queueServer: engine.masterAt(options.connection),
       };

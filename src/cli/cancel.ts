@@ -17,7 +17,7 @@ export async function cancel(invocation: Invocation): Promise<ExitCode> {
   const { operand: key, options, out } = invocation;
   const by = operator(options.reason);
   const slot = readSlot(options.slot);
-  return await readingWith(invocation, async ({ redlock }) => {
+  return await readingWith(invocation, async (redlock) => {
     const { holders: all } = await redlock.inspect(key);
     const holders = all.filter((holder) => slot === undefined || slot === (holder.slot ?? 0));
     const asked = await redlock.cancel(key, by, { slot });

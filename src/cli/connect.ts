@@ -91,11 +91,6 @@ function optionsOf(
   return masters;
 }
 
-interface ReadSettings {
-  readonly redlock: Redlock;
-  readonly prefix: string;
-}
-
 /**
  * Runs a command that reads from the masters and acquires no lock. A first connection gets no longer than an answer: a
  * starting worker waits for its masters, an operator does not.
@@ -103,14 +98,14 @@ interface ReadSettings {
  */
 export async function readingWith<T>(
   invocation: Invocation,
-  use: (settings: ReadSettings) => Promise<T>,
+  use: (redlock: Redlock) => Promise<T>,
 ): Promise<T> {
   const { nodeTimeout } = invocation;
-  const { nodes, prefix = "redlock:", restartGuard } = await readMasters(invocation);
+  const { nodes, prefix, restartGuard } = await readMasters(invocation);
   const options = {
     ...(nodes === undefined ? {} : { nodes }),
+    ...(prefix === undefined ? {} : { prefix }),
     ...(restartGuard === undefined ? {} : { restartGuard }),
-    prefix,
     nodeTimeout,
     // Such a command acquires no lock; a ttl must outlast the answers all the same.
     ttl: Math.max(REDLOCK_OPTIONS.ttl.default, 2 * nodeTimeout),
@@ -120,12 +115,7 @@ export async function readingWith<T>(
     connect: (connection: ConstructorParameters<typeof Master>[0]) =>
       new Master({ ...connection, firstPatience: nodeTimeout }),
   };
-  return await withRedlock(
-    invocation,
-    options,
-    async (redlock) => await use({ redlock, prefix }),
-    impatient,
-  );
+  return await withRedlock(invocation, options, use, impatient);
 }
 
 /** Creates a `Redlock` for the time that `use` takes. @throws {UsageError} for a `--node` that is not a master. */

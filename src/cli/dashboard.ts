@@ -16,7 +16,7 @@ export async function dashboard(invocation: Invocation): Promise<ExitCode> {
   if (!/^\d+$/.test(text) || port > 65_535) {
     throw new UsageError(`--port: found "${text}", expected a whole number from 0 to 65535`);
   }
-  return await readingWith(invocation, async ({ redlock }) => {
+  return await readingWith(invocation, async (redlock) => {
     const isLocal = LOOPBACK.includes(host);
     const listener = toNodeListener(createDashboard(redlock));
     const server = createServer(isLocal ? onlyLocal(listener) : listener);

@@ -12,8 +12,10 @@ import { count } from "../describe/words.ts";
 
 export async function inspect(invocation: Invocation): Promise<ExitCode> {
   const { operand: key, options, out } = invocation;
-  return await readingWith(invocation, async ({ redlock, prefix }) => {
-    const inspection = await engineOf(redlock).survey(key);
+  return await readingWith(invocation, async (redlock) => {
+    const engine = engineOf(redlock);
+    const { prefix } = engine.settings;
+    const inspection = await engine.survey(key);
     const summary = summarise(inspection, Date.now());
     const unavailable = unavailability(inspection, invocation.nodeTimeout);
     if (unavailable !== undefined) {
@@ -28,7 +30,7 @@ export async function inspect(invocation: Invocation): Promise<ExitCode> {
 
 export async function waiters(invocation: Invocation): Promise<ExitCode> {
   const { operand: key, options, out } = invocation;
-  return await readingWith(invocation, async ({ redlock }) => {
+  return await readingWith(invocation, async (redlock) => {
     const found: WaiterInspection[] = [];
     for await (const waiter of redlock.waiters(key)) found.push(waiter);
     if (options.json === true) out.json({ key, waiters: found });

@@ -25,7 +25,7 @@ const PROBE_KEY = "bullmq-redlock ls";
 export async function ls(invocation: Invocation): Promise<ExitCode> {
   const { operand: pattern, options, out, notes } = invocation;
   if (pattern === "") throw new UsageError('found an empty pattern, expected a glob such as "*"');
-  return await readingWith(invocation, async ({ redlock }) => {
+  return await readingWith(invocation, async (redlock) => {
     const masters = summarise(await redlock.inspect(PROBE_KEY), Date.now());
     const listed: KeySummary[] = [];
     for await (const inspection of redlock.list(pattern)) {

@@ -29,7 +29,7 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
     if (json) out.json({ key, ...result, dryRun: isDry });
     return code;
   };
-  return await readingWith(invocation, async ({ redlock }) => {
+  return await readingWith(invocation, async (redlock) => {
     const inspection = await redlock.inspect(key);
     const { holders, waiting } = inspection;
     const holder =

@@ -7,7 +7,7 @@ import { readingWith } from "./connect.ts";
 
 export async function wake(invocation: Invocation): Promise<ExitCode> {
   const { operand: key, options, out } = invocation;
-  return await readingWith(invocation, async ({ redlock }) => {
+  return await readingWith(invocation, async (redlock) => {
     const result = await redlock.wake(key);
     if (options.json === true) out.json(result);
     else out.print(`${printable(key)} ${describe(result)}`);

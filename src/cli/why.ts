@@ -16,7 +16,7 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
   const { options, out } = invocation;
   const named = readJobName(invocation);
   const { prefix, queue: queueName, id } = named;
-  return await readingWith(invocation, async ({ redlock }) => {
+  return await readingWith(invocation, async (redlock) => {
     return await withQueue(invocation, named, async (queue) => {
       const job = (await queue.getJob(id)) as Job | undefined;
       if (job !== undefined) {

@@ -1,5 +1,5 @@
 import type { Holder } from "../errors.ts";
-import { explainVote, isAnswer } from "../sentences.ts";
+import { explainVote, isAnswer, isBarred } from "../sentences.ts";
 import { type HoldingJob, readHoldingJob, storedTextOf } from "../redlock/holder.ts";
 import type { KeyInspection } from "../redlock/inspect.ts";
 import { type NodeInspection, nodesOf, type SlotInspection } from "../redlock/inspect-slots.ts";
@@ -79,7 +79,7 @@ export function causeOf({ state, cause }: NodeInspection): string | undefined {
 
 /** Whether a master cannot vote because it lost its memory, or is new. */
 export function isForgetful({ vote }: NodeInspection): boolean {
-  return vote === "quarantined" || vote === "unarmed";
+  return isBarred(vote);
 }
 
 /** Whether the key is not free: a client holds it, or a value blocks it. */

@@ -157,8 +157,7 @@ function reservedBy(answers: readonly ReadReply[], quorum: number): KeyReservati
   });
   if (agreed === undefined) return undefined;
   const { position, kept, expiresIn } = agreed;
-  const { job, since } = toWaiter({ position, priority: 0 });
-  return { job, since, kept, expiresIn };
+  return { ...waiterAt(position), kept, expiresIn };
 }
 
 /** The oldest first; a holder of unknown age may be the oldest. Of the same millisecond, the smaller token is older. */
@@ -167,11 +166,16 @@ function byAge(a: Holder, b: Holder): number {
 }
 
 /** Describes an entry of a wait list. */
-export function toWaiter({ position, priority }: ReadReply["first"][number]): WaiterInspection {
+function toWaiter({ position, priority }: ReadReply["first"][number]): WaiterInspection {
+  const { job, since } = waiterAt(position);
+  return { job, priority: Math.floor(priority + FRONT), since };
+}
+
+/** Describes the waiter at a position. */
+export function waiterAt(position: string): Omit<WaiterInspection, "priority"> {
   const { since, queueId = "", id = "" } = parsePosition(position) ?? {};
   const queue = queueId.startsWith("~") ? undefined : queueId.slice(queueId.indexOf(" ") + 1);
-  const job = queue === undefined ? undefined : `${queue}:${id}`;
-  return { job, priority: Math.floor(priority + FRONT), since };
+  return { job: queue === undefined ? undefined : `${queue}:${id}`, since };
 }
 
 /** Iterates over all waiters of a key, in order. @throws {LockUnavailableError} when no quorum answers. */

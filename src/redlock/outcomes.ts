@@ -6,7 +6,7 @@ import type { LockContext } from "../lock/lock-context.ts";
 import type { KeyHolder } from "../lock/acquire-operation.ts";
 import { toHolder } from "./holder.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
-import { toWaiter } from "./inspect.ts";
+import { waiterAt } from "./inspect.ts";
 import { printable } from "../printable.ts";
 import { quoteKeys } from "../sentences.ts";
 
@@ -53,7 +53,7 @@ export function conflictOf(
   const key = holder?.key ?? keys[0] ?? "";
   const limit = limits?.[keys.indexOf(key)] ?? 1;
   const slot = limit === 1 ? undefined : holder?.slot;
-  const { job } = holder?.reservation ? toWaiter({ position: holder.id, priority: 0 }) : {};
+  const { job } = holder?.reservation ? waiterAt(holder.id) : {};
   return {
     keys,
     key,

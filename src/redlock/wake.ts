@@ -1,7 +1,7 @@
 import type { Holder } from "../errors.ts";
 import type { Engine } from "./engine.ts";
 import { slotNames } from "../lock/slots.ts";
-import { inspectToAct, toWaiter, type WaiterInspection } from "./inspect.ts";
+import { inspectToAct, waiterAt, type WaiterInspection } from "./inspect.ts";
 
 /** What `wake` found, and did. */
 export interface WakeResult {
@@ -39,14 +39,10 @@ export async function wakeKey({ context, waitLists }: Engine, key: string): Prom
     const { kind, waiting } = decision;
     const result = { key, holder: undefined, waiter: undefined, expiresIn: undefined, waiting };
     if (kind === "free") return { ...result, outcome: kind };
-    if (kind === "next") return { ...result, outcome: "woken", waiter: describe(decision.head) };
+    if (kind === "next")
+      return { ...result, outcome: "woken", waiter: waiterAt(decision.head.position) };
     const expiresIn = decision.expiresIn < 0 ? undefined : decision.expiresIn;
     if (kind === "held") return { ...result, outcome: kind, holder, expiresIn };
-    return { ...result, outcome: kind, waiter: describe(decision), expiresIn };
+    return { ...result, outcome: kind, waiter: waiterAt(decision.position), expiresIn };
   }
-}
-
-function describe({ position }: { readonly position: string }): WakeResult["waiter"] {
-  const { job, since } = toWaiter({ position, priority: 0 });
-  return { job, since };
 }

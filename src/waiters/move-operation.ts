@@ -34,13 +34,9 @@ export const moveOperation: Operation<Moving, void> = {
  * Gives a waiter another priority in those wait lists that it is in. Settles when each master has answered or failed to; one
  * that failed has the new priority when the waiter joins again.
  */
-export function moveWaiter(
+export async function moveWaiter(
   { masters, names }: LockContext,
   moving: Omit<Moving, "names">,
 ): Promise<void> {
-  return new Promise((resolve) => {
-    masters.gather(moveOperation, { names, ...moving }, (_node, _reply, open) => {
-      if (open === 0) resolve();
-    });
-  });
+  await masters.gatherAll(moveOperation, { names, ...moving });
 }
