@@ -22,6 +22,8 @@ export class Activation {
   readonly renewal: JobLockRenewal;
   /** The job as a waiter; `undefined` when jobs of its queue cannot be woken. */
   readonly waiter: Waiter | undefined;
+  /** The keys to lock; empty until they are made, and for a job that needs no lock. */
+  keys: readonly string[] = [];
   /** How many holders each of its keys may have, once it has keys; `undefined` when each may have one. */
   limits: readonly number[] | undefined;
   /** When the job joined the wait list of its key as if it were parked, by the clock; `undefined` when it did not. */
@@ -82,16 +84,17 @@ export class Activation {
   }
 
   /** Leaves the wait lists and throws when the job was cancelled, whatever else happened to its lock. */
-  throwIfCancelled(keys: readonly string[]): void {
+  throwIfCancelled(): void {
     const { cancelled } = this;
     if (cancelled === undefined) return;
-    this.leave(keys);
+    this.leave();
     throw cancelled;
   }
 
-  /** Leaves the wait lists of the keys, which the job may have joined at its conflict. */
-  leave(keys: readonly string[]): void {
-    if (this.waiter !== undefined) void this.settings.engine.waitLists.leave(this.waiter, keys);
+  /** Leaves the wait lists of its keys, which the job may have joined at its conflict. */
+  leave(): void {
+    const { waiter, keys, settings } = this;
+    if (waiter !== undefined) void settings.engine.waitLists.leave(waiter, keys);
   }
 
   /** Writes to the log of the job, unless `jobLogs` is `"off"`. */

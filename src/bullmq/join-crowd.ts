@@ -9,9 +9,8 @@ import type { Activation } from "./activation.ts";
  */
 export function joinCrowd(
   activation: Activation,
-  keys: readonly string[],
 ): Promise<LockConflictError | undefined> | undefined {
-  const { settings, job, waiter, limits, startableFor } = activation;
+  const { settings, job, waiter, keys, limits, startableFor } = activation;
   const { engine, ttl, onConflict, order, retryOrder } = settings;
   const [key = ""] = keys;
   const isParked = onConflict === "delay" && order !== "strict" && retryOrder !== "keep";

@@ -34,44 +34,38 @@ export class Attempt {
  */
 export async function afterRefusal(
   activation: Activation,
-  keys: readonly string[],
   attempt: Attempt,
   error: unknown,
 ): Promise<Attempt | InternalLock | Skipped> {
-  activation.throwIfCancelled(keys);
+  activation.throwIfCancelled();
   const { closing } = activation;
   const { waiter, conflict } = attempt;
   if (conflict !== undefined) {
     const isClosing = closing.aborted && error === closing.reason;
-    if (isClosing || error === SLOT_NEEDED)
-      return await parkOrDelay(activation, keys, waiter, conflict);
-    if (error instanceof LockConflictError)
-      return await parkOrDelay(activation, keys, waiter, error);
+    if (isClosing || error === SLOT_NEEDED) return await parkOrDelay(activation, waiter, conflict);
+    if (error instanceof LockConflictError) return await parkOrDelay(activation, waiter, error);
   } else {
-    if (error instanceof ReplacedError)
-      return await afterReplacement(activation, keys, waiter, error.by);
-    if (error instanceof LockConflictError)
-      return await afterConflict(activation, keys, waiter, error);
+    if (error instanceof ReplacedError) return await afterReplacement(activation, waiter, error.by);
+    if (error instanceof LockConflictError) return await afterConflict(activation, waiter, error);
   }
-  return await afterFailure(activation, keys, error);
+  return await afterFailure(activation, error);
 }
 
 /** Applies `onConflict`: another holder has a key. */
 async function afterConflict(
   activation: Activation,
-  keys: readonly string[],
   waiter: Waiter | undefined,
   conflict: LockConflictError,
 ): Promise<Attempt | Skipped> {
   const { settings, job } = activation;
   const policy = await choosePolicy(activation, conflict).catch((error: unknown) => {
-    activation.leave(keys);
+    activation.leave();
     throw error;
   });
-  activation.throwIfCancelled(keys);
+  activation.throwIfCancelled();
   if (policy === "skip" || policy === "fail") {
     // The job may have been parked before, under another policy, and has joined if a function is asked.
-    if (timesDelayed(job) > 0 || mayPark(settings.onConflict)) activation.leave(keys);
+    if (timesDelayed(job) > 0 || mayPark(settings.onConflict)) activation.leave();
     if (policy === "skip") return await skip(activation, conflict, "conflict");
     throw await fail(activation, conflict);
   }
@@ -84,13 +78,12 @@ async function afterConflict(
   if (policy === "cancelInProgress" && waiter !== undefined) {
     settings.engine.cancelRequests.ask(conflict, waiter.position, describeAsHolder(job));
   }
-  return await parkOrDelay(activation, keys, chosen, conflict);
+  return await parkOrDelay(activation, chosen, conflict);
 }
 
 /** A later job supersedes this one, if this one's policy allows it. */
 async function afterReplacement(
   activation: Activation,
-  keys: readonly string[],
   waiter: Waiter | undefined,
   by: string,
 ): Promise<Attempt | Skipped> {
@@ -98,32 +91,30 @@ async function afterReplacement(
   const text =
     later === undefined ? "a later job" : `${later.queueId.split(" ").at(-1)}:${later.id}`;
   const holder = { text, fencingToken: 0, since: later?.since };
+  const { keys } = activation;
   const key = keys[0] ?? "";
   const conflict = new LockConflictError({ keys, key, holder, retryAfter: 0, ahead: 0 });
   if (!canSupersede(await choosePolicy(activation, conflict))) {
     return new Attempt(waiter && { ...waiter, replaceable: false });
   }
-  activation.leave(keys);
+  activation.leave();
   return await skip(activation, conflict, "superseded");
 }
 
 /** Applies `onUnavailable`, or ends the activation: there is no lock, and no holder either. */
 async function afterFailure(
   activation: Activation,
-  keys: readonly string[],
   error: unknown,
 ): Promise<InternalLock | Skipped> {
   const { settings, renewal } = activation;
   if (error instanceof LockUnavailableError) {
     if (settings.onUnavailable === "fail") throw await fail(activation, error);
-    if (settings.onUnavailable === "delay")
-      return await parkOrDelay(activation, keys, undefined, error);
+    if (settings.onUnavailable === "delay") return await parkOrDelay(activation, undefined, error);
     await activation.log(`${error.message}; runs without a lock`);
     return new UnheldLock();
   }
   // The program closed its Redlock before its worker: other processes can still run the job.
-  if (error instanceof RedlockClosedError)
-    return await parkOrDelay(activation, keys, undefined, error);
+  if (error instanceof RedlockClosedError) return await parkOrDelay(activation, undefined, error);
   if (renewal.lost.aborted && error === renewal.lost.reason) {
     throw delayedError("BullMQ gave the job to another worker");
   }

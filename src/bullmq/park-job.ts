@@ -61,7 +61,7 @@ export async function parkJob(
   if (!moved) return error;
   if (engine.clock.now() - joinedAt < LATE) return error;
   // @protection a job joins when it is delayed, not before
-  const joining = joinWaitLists(activation, waiter, request.keys, {
+  const joining = joinWaitLists(activation, waiter, {
     tries,
     until: engine.clock.now() + request.delay,
   });
@@ -78,10 +78,9 @@ export async function parkJob(
 async function joinWaitLists(
   activation: Activation,
   waiter: Waiter,
-  keys: readonly string[],
   { tries, until }: { tries: number; until: number },
 ): Promise<void> {
-  const { settings, limits, closing } = activation;
+  const { settings, keys, limits, closing } = activation;
   const { clock, waitLists } = settings.engine;
   const joined = await waitLists.join(waiter, keys, {
     limits,
@@ -90,7 +89,7 @@ async function joinWaitLists(
     keptFor: 2 * settings.ttl,
   });
   if (!joined.answered && !closing.aborted && clock.now() + REJOINING < until) {
-    const joinAgain = (): void => void joinWaitLists(activation, waiter, keys, { tries, until });
+    const joinAgain = (): void => void joinWaitLists(activation, waiter, { tries, until });
     after(clock, REJOINING, closing, joinAgain);
   }
   if (joined.taken && joined.replaced.length === 0) return;
@@ -114,7 +113,7 @@ export async function delayJob(
   const { keys, reason, delay, logged } = request;
   const { cancelled } = activation;
   if (cancelled !== undefined) {
-    activation.leave(keys);
+    activation.leave();
     return { moved: false, error: cancelled };
   }
   const moved = await tryToMove(activation, request);
@@ -128,7 +127,7 @@ export async function delayJob(
   const error = delayedError(`delayed for ${delay} ms: ${reason}`);
   const cancelledSince = activation.cancelled;
   if (!moved || cancelledSince === undefined) return { moved, error };
-  activation.leave(keys);
+  activation.leave();
   await endDelayed(activation, cancelledSince);
   return { moved: false, error };
 }

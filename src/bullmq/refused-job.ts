@@ -32,12 +32,11 @@ export class Skipped<Result = unknown> {
  */
 export async function parkOrDelay(
   activation: Activation,
-  keys: readonly string[],
   waiter: Waiter | undefined,
   cause: Refusal,
 ): Promise<Skipped> {
-  const { settings, job, startableFor } = activation;
-  if (startableFor === 0) return await endOld(activation, keys, cause);
+  const { settings, job, keys, startableFor } = activation;
+  if (startableFor === 0) return await endOld(activation, cause);
   const { maxWait, engine, ttl } = settings;
   const times = timesDelayed(job);
   const conflict = cause instanceof LockConflictError ? cause : undefined;
@@ -54,7 +53,7 @@ export async function parkOrDelay(
     if (left > 0) ms = Math.min(ms, Math.ceil(left));
     else if (!isSameJob(job, conflict?.holder)) {
       cause.message += `; the job has waited ${maxWait - left} ms, and maxWait is ${maxWait} ms`;
-      return await end(activation, keys, { reason: "max-wait", error: cause, conflict });
+      return await end(activation, { reason: "max-wait", error: cause, conflict });
     }
   }
   ms = Math.min(ms, Math.ceil(startableFor));
@@ -89,24 +88,19 @@ async function startOfWait({
  * Ends a job that is too old to start.
  * @throws the error that fails it for good, unless `onMaxWait` is `"skip"`.
  */
-export async function endOld(
-  activation: Activation,
-  keys: readonly string[],
-  cause?: Refusal,
-): Promise<Skipped> {
+export async function endOld(activation: Activation, cause?: Refusal): Promise<Skipped> {
   const { age, settings } = activation;
   const text = `the job is ${Math.floor(age)} ms old, and maxAge is ${settings.maxAge} ms`;
   const old = new Error(text, { cause });
   // A retry is older still.
   const error = unrecoverableError(Object.assign(old, { code: "ERR_REDLOCK_MAX_AGE" as const }));
   const conflict = cause instanceof LockConflictError ? cause : undefined;
-  return await end(activation, keys, { reason: "max-age", error, conflict });
+  return await end(activation, { reason: "max-age", error, conflict });
 }
 
 /** Applies `onMaxWait`. */
 async function end(
   activation: Activation,
-  keys: readonly string[],
   {
     reason,
     error,
@@ -117,12 +111,13 @@ async function end(
     readonly conflict: LockConflictError | undefined;
   },
 ): Promise<Skipped> {
-  activation.leave(keys);
+  activation.leave();
   if (activation.settings.onMaxWait === "fail") throw await fail(activation, error);
   if (conflict !== undefined) return await skip(activation, conflict, reason);
-  emitSkipped(activation, keys, reason);
+  emitSkipped(activation, reason);
   await activation.log(`${error.message}; skipped`);
-  return new Skipped<SkippedResult>({ skipped: true, reason, key: keys[0] ?? "", holder: null });
+  const [key = ""] = activation.keys;
+  return new Skipped<SkippedResult>({ skipped: true, reason, key, holder: null });
 }
 
 /** Completes a job that is not to run because of a conflict. */
@@ -132,7 +127,7 @@ export async function skip(
   reason: SkippedResult["reason"],
 ): Promise<Skipped> {
   const { settings, job } = activation;
-  emitSkipped(activation, conflict.keys, reason);
+  emitSkipped(activation, reason);
   await activation.log(
     reason === "superseded"
       ? `superseded by ${describeHolder(conflict.holder)}; skipped`
@@ -151,10 +146,6 @@ export async function fail(activation: Activation, cause: Error): Promise<Error>
   return cause;
 }
 
-function emitSkipped(
-  { settings, job }: Activation,
-  keys: readonly string[],
-  reason: SkippedResult["reason"],
-): void {
+function emitSkipped({ settings, job, keys }: Activation, reason: SkippedResult["reason"]): void {
   settings.engine.events.emit("skipped", { keys, job: nameOf(job), queue: job.queueName, reason });
 }

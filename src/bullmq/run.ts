@@ -66,6 +66,7 @@ async function acquireLock(activation: Activation): Promise<InternalLock | Skipp
     const found = settings.keysOf(job);
     if (found === null) return new UnheldLock();
     const { keys, limits } = found;
+    activation.keys = keys;
     activation.limits = limits;
     let attempt = new Attempt(waiter);
     if (settings.order === "strict" && limits !== undefined) {
@@ -75,17 +76,17 @@ async function acquireLock(activation: Activation): Promise<InternalLock | Skipp
       const behind = await context.activeJobs.predecessorsOf(job, settings, keys, waiter);
       attempt = new Attempt({ ...waiter, behind });
     }
-    const joining = joinCrowd(activation, keys);
+    const joining = joinCrowd(activation);
     const conflict = joining && (await joining);
-    if (conflict !== undefined) return await parkOrDelay(activation, keys, waiter, conflict);
+    if (conflict !== undefined) return await parkOrDelay(activation, waiter, conflict);
     for (;;) {
-      if (activation.startableFor === 0) return await endOld(activation, keys);
+      if (activation.startableFor === 0) return await endOld(activation);
       try {
-        const lock = await acquireOnce(activation, keys, attempt);
+        const lock = await acquireOnce(activation, attempt);
         if (activation.startableFor > 0) return lock;
         await lock.release();
       } catch (error) {
-        const next = await afterRefusal(activation, keys, attempt, error);
+        const next = await afterRefusal(activation, attempt, error);
         if (!(next instanceof Attempt)) return next;
         attempt = next;
       }
@@ -97,8 +98,7 @@ async function acquireLock(activation: Activation): Promise<InternalLock | Skipp
 }
 
 async function acquireOnce(
-  { settings, job, limits, cancel, renewal, closing, context }: Activation,
-  keys: readonly string[],
+  { settings, job, keys, limits, cancel, renewal, closing, context }: Activation,
   { waiter, waitTimeout, conflict }: Attempt,
 ): Promise<InternalLock> {
   const { engine, onConflict } = settings;
