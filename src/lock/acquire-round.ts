@@ -12,6 +12,14 @@ const UNDECIDED: Verdict = { kind: "undecided" };
 const PENDING: Vote = { kind: "pending" };
 const GRANTED = { kind: "granted" } as const;
 
+/** Follows a round. */
+export interface RoundListener {
+  /** The masters that may hold something of the attempt in the slots of the round. A master that has only refused does not. */
+  readonly traces: boolean[];
+  /** There is a verdict. Runs once. */
+  onDecided(round: AcquireRound): void;
+}
+
 /**
  * One round of voting: asks all masters once, with one token, and judges their votes until they are decided.
  *
@@ -21,26 +29,17 @@ export class AcquireRound implements Responses<AcquireReply> {
   readonly lease: Lease;
   verdict: Verdict = UNDECIDED;
   readonly #context: LockContext;
-  readonly #traces: boolean[];
-  readonly #decided: (round: AcquireRound) => void;
+  readonly #listener: RoundListener;
+  /** Those of the listener when the first vote was cast: it has others once the attempt moves to other slots. */
+  #traces: boolean[] | undefined;
   #votes: Vote[] | undefined;
   #servedBy: ServedBy | undefined;
   /** Present from {@link rollBack} on. */
   #rollbackListener: ReservationListener | undefined;
 
-  /**
-   * @param traces the masters that may hold something of the attempt; shared by its rounds.
-   * @param decided runs once, when there is a verdict.
-   */
-  constructor(
-    context: LockContext,
-    identity: TimedIdentity,
-    traces: boolean[],
-    decided: (round: AcquireRound) => void,
-  ) {
+  constructor(context: LockContext, identity: TimedIdentity, listener: RoundListener) {
     this.#context = context;
-    this.#traces = traces;
-    this.#decided = decided;
+    this.#listener = listener;
     this.lease = new Lease(context, identity);
   }
 
@@ -67,7 +66,7 @@ export class AcquireRound implements Responses<AcquireReply> {
     this.#context.guards.onServed();
     this.lease.served(by, this.lease.ttl);
     this.verdict = GRANTED;
-    this.#decided(this);
+    this.#listener.onDecided(this);
   }
 
   answer(node: number, reply: AcquireReply, sentAt: number): void {
@@ -109,17 +108,18 @@ export class AcquireRound implements Responses<AcquireReply> {
   #cast(node: number, vote: Vote): void {
     const { masters, tokens } = this.#context;
     this.votes[node] = vote;
+    this.#traces ??= this.#listener.traces;
     if (!isRefusal(vote)) this.#traces[node] = true;
     const listener = this.#rollbackListener;
     if (listener !== undefined) this.#rollBackOn(node, listener);
     tokens.observe(markOf(vote));
     if (this.verdict.kind !== "undecided") return;
     this.verdict = judge(this.votes, masters.quorum, this.lease.identity.token);
-    if (this.verdict.kind !== "undecided") this.#decided(this);
+    if (this.verdict.kind !== "undecided") this.#listener.onDecided(this);
   }
 
   #rollBackOn(node: number, listener: ReservationListener): void {
-    const hasTrace = this.votes[node] !== PENDING && this.#traces[node] === true;
+    const hasTrace = this.votes[node] !== PENDING && this.#traces?.[node] === true;
     if (hasTrace) this.lease.rollBack(node, listener);
   }
 }

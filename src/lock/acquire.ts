@@ -1,7 +1,7 @@
 import type { NodeVote } from "../errors.ts";
 import { NodeError } from "../redis/node-error.ts";
 import type { KeyHolder } from "./acquire-operation.ts";
-import { AcquireRound } from "./acquire-round.ts";
+import { AcquireRound, type RoundListener } from "./acquire-round.ts";
 import type { Lease } from "./lease.ts";
 import type { LockContext } from "./lock-context.ts";
 import type { LockIdentity, Requester } from "./lock-identity.ts";
@@ -21,11 +21,18 @@ export interface AttemptRequest {
   readonly ttl: number;
   /** Text that operators see. */
   readonly holder: string;
-  readonly requester: Requester;
+}
+
+/** Follows an attempt: `settled` or `failed` runs once. */
+export interface AttemptListener {
+  /** The attempt has ended. Runs synchronously with the deciding vote when the first round is granted. */
+  settled(outcome: AcquireOutcome): void;
+  /** The attempt has ended with an unexpected error. */
+  failed(error: unknown): void;
   /** Receives the waiters for slots that a part of the attempt held and rolls back, in the order of the slots. */
   rolledBack(slots: readonly string[], reservations: readonly ReservationReply[]): void;
   /** False when the lock is not wanted any more: then no further round follows. */
-  wanted(): boolean;
+  readonly wanted: boolean;
 }
 
 /** How an attempt ended. Only `granted` leaves anything on the masters. */
@@ -53,17 +60,15 @@ const FURTHER_TRIES = 8;
  * and once after a loss of connections.
  *
  * Invariant: a round that is not granted is rolled back before the attempt goes on, so only a granted attempt holds anything.
- * @param settle runs once with the outcome, synchronously with the deciding vote when the first round is granted.
- * @param failed runs instead with an unexpected error.
  * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/ ("Retry on Failure")
  */
 export function acquire(
   context: LockContext,
   request: AttemptRequest,
-  settle: (outcome: AcquireOutcome) => void,
-  failed: (error: unknown) => void,
+  requester: Requester,
+  listener: AttemptListener,
 ): void {
-  new Attempt(context, request).start(settle, failed);
+  new Attempt(context, request, requester, listener).start();
 }
 
 /**
@@ -76,14 +81,18 @@ interface Decision {
   readonly votes: readonly Vote[];
 }
 
-class Attempt {
+/** One object without closures, because nearly every lock needs one. */
+class Attempt implements RoundListener {
   readonly #context: LockContext;
   readonly #request: AttemptRequest;
+  readonly #requester: Requester;
+  readonly #listener: AttemptListener;
   readonly #owner: string;
   /** The names of the slots that the attempt asks for. */
   #slots: readonly string[];
-  /** The masters that may hold something of this attempt in these slots. A master that has only refused does not. */
-  #traces: boolean[] = [];
+  #traces: boolean[] | undefined;
+  /** Goes on with a round after the first. */
+  #resume: ((round: AcquireRound) => void) | undefined;
   #rounds = 0;
   #furtherTries = 0;
   /** When the current try began, and how many guards had been armed by then. */
@@ -92,21 +101,42 @@ class Attempt {
   #split: SplitBackoff | undefined;
   #hasRecovered = false;
 
-  constructor(context: LockContext, request: AttemptRequest) {
+  constructor(
+    context: LockContext,
+    request: AttemptRequest,
+    requester: Requester,
+    listener: AttemptListener,
+  ) {
     this.#context = context;
     this.#request = request;
+    this.#requester = requester;
+    this.#listener = listener;
     this.#owner = context.random.owner();
-    this.#slots = firstSlots(context, request);
+    this.#slots = firstSlots(context, request, requester);
     this.#triedAt = context.clock.now();
     this.#armedBefore = context.guards.armed;
   }
 
-  start(settle: (outcome: AcquireOutcome) => void, failed: (error: unknown) => void): void {
-    this.#askAll((round) => {
-      if (round.verdict.kind === "granted" && this.#isLongEnough(round.lease)) {
-        settle({ kind: "granted", lease: round.lease, rounds: 1 });
-      } else this.#continueFrom(round).then(settle, failed);
-    });
+  start(): void {
+    this.#askAll();
+  }
+
+  get traces(): boolean[] {
+    this.#traces ??= [];
+    return this.#traces;
+  }
+
+  onDecided(round: AcquireRound): void {
+    const listener = this.#listener;
+    if (this.#resume !== undefined) this.#resume(round);
+    else if (round.verdict.kind === "granted" && this.#isLongEnough(round.lease)) {
+      listener.settled({ kind: "granted", lease: round.lease, rounds: 1 });
+    } else {
+      this.#continueFrom(round).then(
+        (outcome) => listener.settled(outcome),
+        (error: unknown) => listener.failed(error),
+      );
+    }
   }
 
   async #continueFrom(first: AcquireRound): Promise<AcquireOutcome> {
@@ -132,7 +162,7 @@ class Attempt {
   /** Starts further rounds of the try, with growing tokens, until one of them is the last. */
   async #untilDecided(round: AcquireRound): Promise<Decision> {
     const { masters } = this.#context;
-    for (let rounds = 1; rounds < TOKEN_ROUNDS && this.#request.wanted(); rounds++) {
+    for (let rounds = 1; rounds < TOKEN_ROUNDS && this.#listener.wanted; rounds++) {
       if (this.#moveFrom(round, masters.quorum)) this.#rollBack(round);
       else if (!needsHigherToken(round)) break;
       round = await this.#nextRound();
@@ -148,7 +178,7 @@ class Attempt {
     const slots = freeSlots(round, votes, this.#context.slotChoice);
     if (slots === undefined) return false;
     this.#slots = slots;
-    this.#traces = [];
+    this.#traces = undefined;
     return true;
   }
 
@@ -179,7 +209,7 @@ class Attempt {
     }
     const split = (this.#split ??= new SplitBackoff(this.#context, this.#request.keys));
     const holder = split.settledHolder(verdict.kind === "split" ? verdict.blockers : []);
-    if (holder !== undefined || isLast || !this.#request.wanted()) {
+    if (holder !== undefined || isLast || !this.#listener.wanted) {
       return { kind: "conflict", holder };
     }
     if (!armed) await split.pause(this.#furtherTries, this.#triedAt);
@@ -190,7 +220,7 @@ class Attempt {
     const { slots } = round.lease.identity;
     round.rollBack({
       onFreed: () => {},
-      onReservations: (_, reservations) => this.#request.rolledBack(slots, reservations),
+      onReservations: (_, reservations) => this.#listener.rolledBack(slots, reservations),
     });
   }
 
@@ -204,7 +234,7 @@ class Attempt {
 
   /** Whether lost connections alone were the cause. True once at most: new connections that fail too are an outage. */
   async #haveConnectionsRecovered(votes: readonly Vote[]): Promise<boolean> {
-    if (this.#hasRecovered || !this.#request.wanted()) return false;
+    if (this.#hasRecovered || !this.#listener.wanted) return false;
     this.#hasRecovered = await recovers(this.#context, votes, this.#triedAt);
     return this.#hasRecovered;
   }
@@ -216,12 +246,15 @@ class Attempt {
   }
 
   #nextRound(): Promise<AcquireRound> {
-    return new Promise((resolve) => this.#askAll(resolve));
+    return new Promise((resolve) => {
+      this.#resume = resolve;
+      this.#askAll();
+    });
   }
 
-  #askAll(decided: (round: AcquireRound) => void): void {
+  #askAll(): void {
     const { tokens, names, guards } = this.#context;
-    const { keys, limits, ttl, holder, requester } = this.#request;
+    const { keys, limits, ttl, holder } = this.#request;
     this.#rounds += 1;
     const identity = {
       names,
@@ -232,10 +265,10 @@ class Attempt {
       token: tokens.next(),
       holder,
       guarded: guards.enabled,
-      requester,
+      requester: this.#requester,
       ttl,
     };
-    new AcquireRound(this.#context, identity, this.#traces, decided).ask();
+    new AcquireRound(this.#context, identity, this).ask();
   }
 
   /** False after slow answers, or in a blocked process: the lock would be about to end. */

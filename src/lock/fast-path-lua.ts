@@ -18,7 +18,7 @@ export const ACQUIRE = 2;
 export const TOKEN_DIGITS = 16;
 
 /** Arguments before those of the entries. */
-const HEAD = 7;
+const HEAD = 8;
 
 /**
  * Sets `votes` and `longest` by the text of the guard. A text that has voted on this connection need not be read again while it
@@ -37,6 +37,11 @@ const READ_GUARD = `
       end
       if votes then served = guard end
     end`;
+
+/** Goes to the next run of entries with the same `detail`. */
+const NEXT_RUN = `
+      run = run + 2
+      detail, last = argv[run], tonumber(argv[run + 1])`;
 
 /** What `ARGV` begins with for a single entry, by its kind. */
 export const ALONE = { [RELEASE]: "RELEASE", [ACQUIRE]: "ACQUIRE" };
@@ -77,30 +82,32 @@ if argv[1] == '${ALONE[ACQUIRE]}' or argv[1] == '${ALONE[RELEASE]}' then
     if found[1] == value and mark and byte(mark, size + 1) == colon and mark <= closing
       and (not found[3] or call('EXISTS', prefix .. '${WAITERS}' .. key) == 0) then
       if found[3] then call('DEL', lock, reserved) else call('DEL', lock) end
-      try('SET', fence, closing, 'PX', '${RETENTION}')
+      try('SET', fence, closing, 'KEEPTTL')
       return 1
     end
     releases = 1
   end
   odd, oddCount, requests = { 1 }, 1, '[]'
-  argv = { requests, '0', releases, acquires, prefix, argv[3], argv[4], key, value, ttl, known }
+  argv = { requests, '0', releases, acquires, prefix, argv[3], argv[4], '1', key, value, ttl, '1', known }
 end`;
 
 /**
  * `ARGV` of several entries, from the second on: how many entries extend, release and acquire, the prefix, the process, whether
- * votes check the guard; then the keys of all entries, then their values, then their details (the ttl in ms; for a release the
- * queueId of the requester), then, if there are waiters among the requesters, their texts.
+ * votes check the guard, and the number of runs; then the keys of all entries, then their values. Each run gives the detail of the
+ * next entries, up to the given one: the ttl in ms, or for a release the queueId of the requester. Most entries of a batch have the
+ * same. Last, if there are waiters among the requesters, come their texts.
  */
 export const SERVE_ENTRIES = `${SERVE_ALONE}
 if oddCount == 0 and #argv > 2 then extends, releases, acquires = tonumber(argv[2]), tonumber(argv[3]), tonumber(argv[4]) end
 local entries = extends + releases + acquires
 if oddCount == 0 and entries > 0 then
   local call, try, sub, byte = redis.call, redis.pcall, string.sub, string.byte
-  local prefix, values, details, texts = argv[5], ${HEAD} + entries, ${HEAD} + 2 * entries, ${HEAD} + 3 * entries
+  local prefix, values, run = argv[5], ${HEAD} + entries, ${HEAD} + 2 * entries - 1
+  local texts, detail, last = run + 1 + 2 * argv[${HEAD}], nil, 0
   local fencePrefix, reservedPrefix, waitersPrefix = prefix .. '@fence:', prefix .. '${RESERVED}', prefix .. '${WAITERS}'
   local ours, size, colon = extends + releases, ${TOKEN_DIGITS}, byte(':')
   local votes, longest, hasTexts = true, math.huge, #argv > texts + 1
-  if argv[${HEAD}] == '1' and entries > releases then
+  if argv[7] == '1' and entries > releases then
     local guard = try('GET', prefix .. '@node')
     if type(guard) ~= 'string' then guard = false end${READ_GUARD}
   end
@@ -131,8 +138,10 @@ if oddCount == 0 and entries > 0 then
     local token = sub(value, 1, size)
     local key = argv[${HEAD} + i]
     local served = stored[i] == value and not before[key]
+    if i > last then${NEXT_RUN}
+    end
     if i <= extends then
-      local ttl = tonumber(argv[details + i])
+      local ttl = tonumber(detail)
       served = served and votes and ttl <= longest and mark == token .. ':' .. string.format('%.0f', tonumber(token) - 1)
       if served then
         if call('PTTL', locks[i]) < ttl then call('PEXPIRE', locks[i], ttl) end
@@ -159,18 +168,22 @@ if oddCount == 0 and entries > 0 then
   -- The keys first: a full server refuses the marks, and must still free them.
   if freedCount > 0 then call('DEL', unpack(freed)) end
   for i = extends + 1, ours do
-    if marks[i] then try('SET', fences[i], marks[i], 'PX', '${RETENTION}') end
+    if marks[i] then try('SET', fences[i], marks[i], 'KEEPTTL') end
   end
+  local fits
   marks = acquires > 0 and call('MGET', unpack(fences, ours + 1, entries)) or {}
   for i = ours + 1, entries do
     local key, value, mark, granted = argv[${HEAD} + i], argv[values + i], marks[i - ours], nil
     local token = sub(value, 1, size)
-    if votes and not before[key] and tonumber(argv[details + i]) <= longest
+    if i > last then${NEXT_RUN}
+      fits = votes and tonumber(detail) <= longest
+    end
+    if fits and not before[key]
       and (alone or call('EXISTS', beside[i], lists[i] or beside[i]) == 0) then
       local closed
       if not mark then closed = call('EXISTS', fences[i]) == 0 and ':0' or nil
       elseif byte(mark, size + 1) == colon and mark < token then closed = sub(mark, size + 1) end
-      granted = closed and try('SET', locks[i], value, 'NX', 'PX', argv[details + i])
+      granted = closed and try('SET', locks[i], value, 'NX', 'PX', detail)
       if granted and granted.ok then
         granted = try('SET', fences[i], token .. closed, 'PX', '${RETENTION}')
         if not granted.ok then call('DEL', locks[i]) end
@@ -189,9 +202,11 @@ export const EXECUTE_ODD = `
 local oddReplies = {}
 for n = 1, oddCount do
   local i = odd[n]
-  local key, value, detail = argv[${HEAD} + i], argv[${HEAD} + entries + i], argv[${HEAD} + 2 * entries + i]
-  local prefix, process, guarded, text = argv[5], argv[6], argv[${HEAD}], ''
-  if #argv > ${HEAD} + 3 * entries + 1 then text = argv[${HEAD} + 3 * entries + i] end
+  local key, value, at = argv[${HEAD} + i], argv[${HEAD} + entries + i], ${HEAD} + 2 * entries + 1
+  while tonumber(argv[at + 1]) < i do at = at + 2 end
+  local texts, text = ${HEAD} + 2 * entries + 2 * argv[${HEAD}], ''
+  if #argv > texts + 1 then text = argv[texts + i] end
+  local prefix, process, guarded, detail = argv[5], argv[6], argv[7], argv[at]
   local owner, token = holderOf(value)
   local lock, fence = prefix .. key, prefix .. '@fence:' .. key
   local reply

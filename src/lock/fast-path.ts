@@ -20,32 +20,38 @@ function encode(requests: readonly AnyRequest[], others: string): string[] {
   const { names, guarded, requester } = first.args as LockIdentity;
   const head = [names.prefix, requester.process, guarded ? "1" : "0"];
   const counts = [0, 0, 0];
-  const keys: string[] = [];
-  const values: string[] = [];
-  const details: string[] = [];
-  let waiters = 0;
-  for (const { operation, args } of requests) {
+  const runs: string[] = [];
+  let [rank, detail, waiters] = [-1, "", 0];
+  for (const [index, { operation, args }] of requests.entries()) {
     const { fast } = operation;
-    const rank = fast?.rank ?? ACQUIRE;
     const identity = args as LockIdentity;
+    const own = fast?.detail(identity) ?? "";
+    if (fast?.rank !== rank || own !== detail) {
+      if (index > 0) runs.push(detail, String(index));
+      [rank, detail] = [fast?.rank ?? ACQUIRE, own];
+    }
     counts[rank] = (counts[rank] ?? 0) + 1;
-    keys.push(identity.slots[0] ?? "");
-    values.push(valueOf(identity));
-    details.push(fast?.detail(identity) ?? "");
     if (isWaiter(rank, identity)) waiters += 1;
   }
   const isAlone = requests.length === 1 && others === NO_OTHERS && waiters === 0;
-  const rank = first.operation.fast?.rank;
   if (isAlone && (rank === ACQUIRE || rank === RELEASE)) {
-    return [ALONE[rank], ...head, ...keys, ...values, ...details];
+    return [ALONE[rank], ...head, keyOf(first), valueOf(first.args as LockIdentity), detail];
   }
-  const texts = waiters === 0 ? NONE : requests.map(textOfWaiter);
-  return [others, ...counts.map(String), ...head, ...keys, ...values, ...details, ...texts];
+  runs.push(detail, String(requests.length));
+  const encoded = [others, ...counts.map(String), ...head, String(runs.length / 2)];
+  for (const request of requests) encoded.push(keyOf(request));
+  for (const { args } of requests) encoded.push(valueOf(args as LockIdentity));
+  encoded.push(...runs);
+  if (waiters > 0) encoded.push(...requests.map(textOfWaiter));
+  return encoded;
 }
 
 /** No request but entries. */
 const NO_OTHERS = "[]";
-const NONE: readonly string[] = [];
+
+function keyOf({ args }: AnyRequest): string {
+  return (args as LockIdentity).slots[0] ?? "";
+}
 
 /** Whether the requester has a position: then the general part needs the text of its request. */
 function isWaiter(rank: number, { requester }: LockIdentity): boolean {

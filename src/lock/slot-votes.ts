@@ -1,21 +1,17 @@
 import type { AcquireRound } from "./acquire-round.ts";
 import type { LockContext } from "./lock-context.ts";
 import { numberOfSlot, type SlotChoice, slotName } from "./slots.ts";
-import type { Requester } from "./lock-identity.ts";
+import type { LockIdentity, Requester } from "./lock-identity.ts";
 
 /** The slots that an attempt asks for first. */
 export function firstSlots(
   { slotChoice }: LockContext,
-  request: {
-    readonly keys: readonly string[];
-    readonly limits: readonly number[] | undefined;
-    readonly requester: Requester;
-  },
+  { keys, limits }: Pick<LockIdentity, "keys" | "limits">,
+  { position }: Requester,
 ): readonly string[] {
-  const { keys, limits, requester } = request;
   if (limits === undefined) return keys;
   return keys.map((key, index) =>
-    slotName(key, slotChoice.choose(key, limits[index] ?? 1, requester.position)),
+    slotName(key, slotChoice.choose(key, limits[index] ?? 1, position)),
   );
 }
 

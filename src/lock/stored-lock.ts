@@ -77,7 +77,7 @@ export function namesUnder(prefix: string): Names {
 }
 
 /**
- * Milliseconds for which a master remembers the marks of a key after its last use. It must exceed the longest quarantine
+ * Milliseconds for which a master remembers the marks of a key after it was acquired or extended. It must exceed the longest quarantine
  * of a restarted master plus the allowed difference of the clients' clocks.
  * Fencing tokens stay ordered over the expiry of marks while clocks differ by less than this.
  */

@@ -124,9 +124,15 @@ const MOST_LENGTH_LINES = 256;
 /** @see https://redis.io/docs/latest/develop/reference/protocol-spec/ */
 function writeCall(sha: string, args: readonly string[]): string {
   const head = `*${args.length + 4}\r\n$7\r\nEVALSHA\r\n$${sha.length}\r\n${sha}\r\n$1\r\n0`;
+  // Of the final length: an array that grows leaves copies.
   const parts = [head];
-  for (const arg of args) parts.push(lengthLine(arg.length), arg);
-  parts.push("\r\n");
+  parts.length = 2 * args.length + 2;
+  for (let index = 0; index < args.length; index++) {
+    const arg = args[index] as string;
+    parts[2 * index + 1] = lengthLine(arg.length);
+    parts[2 * index + 2] = arg;
+  }
+  parts[2 * args.length + 1] = "\r\n";
   // One text without the pieces that adding to it would leave.
   const text = parts.join("");
   // Counting the bytes of the whole once shows whether all of it is ASCII, as it nearly always is.

@@ -2,7 +2,7 @@ import type { Heartbeats } from "../heartbeat/heartbeat.ts";
 import { namesOf } from "../job-names.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
 import { type AcquireRequest, checkTtl } from "./acquire-request.ts";
-import { Attempts, type Granted } from "./attempts.ts";
+import { AttemptFollower, Attempts, type Granted } from "./attempts.ts";
 import { HeldLock, type HeldLockParts } from "./held-lock.ts";
 import type { HeldLocks } from "./held-locks.ts";
 import type { RedlockSettings } from "./options.ts";
@@ -13,6 +13,36 @@ interface AcquirerParts extends WaitLoopParts {
   readonly heartbeats: Heartbeats;
   /** All held locks: granted ones are added, released ones removed. */
   readonly held: HeldLocks<HeldLock>;
+}
+
+/** A request on its way to a held lock. */
+class Acquisition extends AttemptFollower {
+  readonly startedAt: number;
+  readonly resolve: (lock: HeldLock) => void;
+  readonly reject: (error: unknown) => void;
+  readonly #acquirer: Acquirer;
+
+  constructor(
+    acquirer: Acquirer,
+    attempts: Attempts,
+    request: AcquireRequest,
+    resolve: (lock: HeldLock) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(attempts, request);
+    this.startedAt = acquirer.now;
+    this.resolve = resolve;
+    this.reject = reject;
+    this.#acquirer = acquirer;
+  }
+
+  failed(error: unknown): void {
+    this.#acquirer.onFailed(this, error);
+  }
+
+  protected ended(outcome: AcquireOutcome): void {
+    this.#acquirer.onTried(this, outcome);
+  }
 }
 
 /** Turns requests into held locks. */
@@ -51,24 +81,32 @@ export class Acquirer {
   acquire(request: AcquireRequest): Promise<HeldLock> {
     this.#running += 1;
     return new Promise((resolve, reject) => {
-      const failed = (error: unknown): void => {
-        this.#end();
-        reject(error);
-      };
-      const startedAt = this.#parts.context.clock.now();
-      const settle = (outcome: AcquireOutcome): void => {
-        if (outcome.kind === "granted" && !this.#attempts.isStopped(request)) {
-          const lock = this.#take(request, outcome, startedAt, false);
-          this.#end();
-          resolve(lock);
-        } else {
-          const waiting = this.#wait(request, outcome, startedAt).finally(() => this.#end());
-          // Not by closures: V8 finds the caller that waits by the functions of its promise alone.
-          waiting.then(resolve, reject);
-        }
-      };
-      this.#attempts.first(request, settle, failed);
+      this.#attempts.first(new Acquisition(this, this.#attempts, request, resolve, reject));
     });
+  }
+
+  /** The first attempt of an acquisition has ended: makes a lock of a granted one, and waits for the keys after another. */
+  onTried(acquisition: Acquisition, outcome: AcquireOutcome): void {
+    const { request, startedAt, resolve, reject } = acquisition;
+    if (outcome.kind === "granted" && acquisition.wanted) {
+      const lock = this.#take(request, outcome, startedAt, false);
+      this.#end();
+      resolve(lock);
+    } else {
+      const waiting = this.#wait(request, outcome, startedAt).finally(() => this.#end());
+      // Not by closures: V8 finds the caller that waits by the functions of its promise alone.
+      waiting.then(resolve, reject);
+    }
+  }
+
+  /** The first attempt has ended with an unexpected error. */
+  onFailed({ reject }: Acquisition, error: unknown): void {
+    this.#end();
+    reject(error);
+  }
+
+  get now(): number {
+    return this.#parts.context.clock.now();
   }
 
   /** Resolves when no acquisition is under way. */

@@ -1,13 +1,73 @@
 import { RedlockClosedError } from "../errors.ts";
-import { acquire, type AcquireOutcome, type AttemptRequest } from "../lock/acquire.ts";
+import { acquire, type AcquireOutcome, type AttemptListener } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { type Requester, unlisted } from "../lock/lock-identity.ts";
+import type { ReservationReply } from "../lock/wait-list-hooks.ts";
 import { encodeQueueId, type Waiter } from "../waiters/waiter.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
 
 /** An outcome that made a lock. */
 export type Granted = AcquireOutcome & { readonly kind: "granted" };
+
+/** Follows a single attempt. A holder serves the wait list at its release; without one, this has to, after a rollback. */
+export abstract class AttemptFollower implements AttemptListener {
+  readonly request: AcquireRequest;
+  readonly #attempts: Attempts;
+  /** The slots that a rollback has freed and that others wait for. */
+  #awaited: Set<string> | undefined;
+
+  constructor(attempts: Attempts, request: AcquireRequest) {
+    this.#attempts = attempts;
+    this.request = request;
+  }
+
+  get wanted(): boolean {
+    return !this.#attempts.isStopped(this.request);
+  }
+
+  rolledBack(slots: readonly string[], reservations: readonly ReservationReply[]): void {
+    for (const [index, { waiting }] of reservations.entries()) {
+      if (waiting > 0) (this.#awaited ??= new Set()).add(slots[index] ?? "");
+    }
+  }
+
+  settled(outcome: AcquireOutcome): void {
+    const served = outcome.kind === "granted" || (outcome.kind === "conflict" && outcome.holder);
+    if (!served && this.#awaited !== undefined) this.#attempts.check(this.#awaited);
+    this.ended(outcome);
+  }
+
+  abstract failed(error: unknown): void;
+
+  /** As {@link settled}. */
+  protected abstract ended(outcome: AcquireOutcome): void;
+}
+
+/** An attempt whose outcome is awaited. */
+class AwaitedAttempt extends AttemptFollower {
+  readonly #resolve: (outcome: AcquireOutcome) => void;
+  readonly #reject: (error: unknown) => void;
+
+  constructor(
+    attempts: Attempts,
+    request: AcquireRequest,
+    resolve: (outcome: AcquireOutcome) => void,
+    reject: (error: unknown) => void,
+  ) {
+    super(attempts, request);
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  failed(error: unknown): void {
+    this.#reject(error);
+  }
+
+  protected ended(outcome: AcquireOutcome): void {
+    this.#resolve(outcome);
+  }
+}
 
 /** Single attempts to acquire the keys of a request. */
 export class Attempts {
@@ -25,28 +85,35 @@ export class Attempts {
   }
 
   /** Starts the first attempt of a request. */
-  first(
-    request: AcquireRequest,
-    settle: (outcome: AcquireOutcome) => void,
-    failed: (error: unknown) => void,
-  ): void {
+  first(follower: AttemptFollower): void {
+    const { request } = follower;
     const { job } = request;
     const requester =
       job === undefined
         ? this.#unlisted
         : this.#requesterOf(job.waiter, job.listed ?? false, job.joins ?? false);
-    this.#start(request, requester, settle, failed);
+    acquire(this.#context, request, requester, follower);
   }
 
   /** As {@link first}. */
   once(request: AcquireRequest): Promise<AcquireOutcome> {
-    return new Promise((resolve, reject) => this.first(request, resolve, reject));
+    return new Promise((resolve, reject) => {
+      this.first(new AwaitedAttempt(this, request, resolve, reject));
+    });
   }
 
   /** Tries again for a waiter that is in the wait lists. */
   again(request: AcquireRequest, waiter: Waiter): Promise<AcquireOutcome> {
     const requester = this.#requesterOf(waiter, true, false);
-    return new Promise((resolve, reject) => this.#start(request, requester, resolve, reject));
+    return new Promise((resolve, reject) => {
+      const follower = new AwaitedAttempt(this, request, resolve, reject);
+      acquire(this.#context, request, requester, follower);
+    });
+  }
+
+  /** Serves the waiters of slots that are free. */
+  check(slots: Iterable<string>): void {
+    void this.#waitLists.check([...slots]);
   }
 
   isStopped({ stops }: AcquireRequest): boolean {
@@ -57,36 +124,6 @@ export class Attempts {
   stopReason({ stops }: AcquireRequest): unknown {
     if (this.#closing.aborted) return new RedlockClosedError();
     return stops.find(({ aborted }) => aborted)?.reason;
-  }
-
-  #start(
-    request: AcquireRequest,
-    requester: Requester,
-    settle: (outcome: AcquireOutcome) => void,
-    failed: (error: unknown) => void,
-  ): void {
-    const { keys, limits, ttl, holder } = request;
-    let awaited: Set<string> | undefined;
-    const attempt: AttemptRequest = {
-      keys,
-      limits,
-      ttl,
-      holder,
-      requester,
-      wanted: () => !this.isStopped(request),
-      rolledBack: (slots, reservations) => {
-        for (const [index, { waiting }] of reservations.entries()) {
-          if (waiting > 0) (awaited ??= new Set()).add(slots[index] ?? "");
-        }
-      },
-    };
-    const ended = (outcome: AcquireOutcome): void => {
-      // A holder serves the wait list at its release. Without a holder this attempt has to: its rollback freed the keys.
-      const served = outcome.kind === "granted" || (outcome.kind === "conflict" && outcome.holder);
-      if (!served && awaited !== undefined) void this.#waitLists.check([...awaited]);
-      settle(outcome);
-    };
-    acquire(this.#context, attempt, ended, failed);
   }
 
   #requesterOf(

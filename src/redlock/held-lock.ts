@@ -59,7 +59,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     this.#parts = parts;
     this.#lease = lease;
     this.#grantedAt = parts.clock.now();
-    this.#noteSlots((choice, key, slot) => choice.acquired(key, slot));
+    this.#noteSlots(true);
     this.#heartbeat = parts.heartbeats.start(lease, heartbeat, this);
   }
 
@@ -216,7 +216,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     const { events, onReleased } = this.#parts;
     const { keys, fencingToken } = this;
     const outcome = released.confirmed ? "released" : "expired";
-    this.#noteSlots((choice, key, slot) => choice.released(key, slot));
+    this.#noteSlots(false);
     onReleased(this);
     this.#over = true;
     this.#settle?.();
@@ -228,11 +228,14 @@ export class HeldLock implements InternalLock, HeartbeatListener {
     return outcome;
   }
 
-  #noteSlots(note: (choice: SlotChoice, key: string, slot: number) => void): void {
+  #noteSlots(held: boolean): void {
     const { keys, slots, limits } = this.#lease.identity;
     if (limits === undefined) return;
+    const { slotChoice } = this.#parts;
     for (const [index, key] of keys.entries()) {
-      note(this.#parts.slotChoice, key, numberOfSlot(slots[index] ?? ""));
+      const slot = numberOfSlot(slots[index] ?? "");
+      if (held) slotChoice.acquired(key, slot);
+      else slotChoice.released(key, slot);
     }
   }
 

@@ -9,7 +9,7 @@ import { serveOperation } from "../../src/waiters/serve-operation.ts";
 import { LIVE_RESERVATION, RESERVATION } from "../../src/waiters/reservations-lua.ts";
 import { lockScript } from "../../src/waiters/script.ts";
 import { releaseOperation } from "../../src/lock/release-operation.ts";
-import { namesUnder } from "../../src/lock/stored-lock.ts";
+import { namesUnder, RETENTION } from "../../src/lock/stored-lock.ts";
 import { Batch } from "../../src/redis/batch.ts";
 import { NodeError } from "../../src/redis/node-error.ts";
 import { type AnyRequest, Request } from "../../src/redis/operation.ts";
@@ -172,7 +172,13 @@ const disturbance: fc.Arbitrary<Disturbance | undefined> = fc.oneof(
       .tuple(key, token, token)
       .map(
         ([k, mark, closed]) =>
-          ["SET", names.fence(k), `${mark}:${Math.min(mark, closed)}`] as const,
+          [
+            "SET",
+            names.fence(k),
+            `${mark}:${Math.min(mark, closed)}`,
+            "PX",
+            String(RETENTION),
+          ] as const,
       ),
   },
   {
