@@ -2,23 +2,29 @@ import type { Batch, Replies } from "../redis/batch.ts";
 import { NodeError } from "../redis/node-error.ts";
 import type { BatchListener, NodePort } from "../redis/node-port.ts";
 import type { AnyRequest, ServedBy } from "../redis/operation.ts";
-import type { MastersOptions } from "./masters.ts";
 import { quorumOf } from "./quorum.ts";
+
+/** Receives what deliveries learn of the masters. */
+export interface DeliveryListener {
+  onDuplicate?(node: number, first: number): void;
+  /** A master has answered a batch that was sent at `sentAt`. */
+  onAnswer?(node: number, sentAt: number): void;
+}
 
 /** What the deliveries of one client share: how many are under way, and which server answers for which entry of `nodes`. */
 export class DeliveryLog {
   readonly quorum: number;
   readonly #names: readonly string[];
-  readonly #options: MastersOptions;
+  readonly #listener: DeliveryListener;
   /** The entry that votes for each server. */
   readonly #voters = new Map<string, number>();
   readonly #reported = new Set<number>();
   #underWay = 0;
 
-  constructor(names: readonly string[], options: MastersOptions) {
+  constructor(names: readonly string[], listener: DeliveryListener) {
     this.quorum = quorumOf(names.length);
     this.#names = names;
-    this.#options = options;
+    this.#listener = listener;
   }
 
   /** Whether a quorum of answers may be under way: the answers after a quorum decide nothing, and requests need not wait for them. */
@@ -33,7 +39,7 @@ export class DeliveryLog {
   /** @param sentAt when the batch was sent, if the master has answered it. */
   ended(node: number, sentAt?: number): void {
     this.#underWay -= 1;
-    if (sentAt !== undefined) this.#options.onAnswer?.(node, sentAt);
+    if (sentAt !== undefined) this.#listener.onAnswer?.(node, sentAt);
   }
 
   /** Returns the error for an entry whose server has a vote by another entry. */
@@ -47,7 +53,7 @@ export class DeliveryLog {
       this.#voters.set(server, node);
       return undefined;
     }
-    if (!this.#reported.has(node)) this.#options.onDuplicate?.(node, voter);
+    if (!this.#reported.has(node)) this.#listener.onDuplicate?.(node, voter);
     this.#reported.add(node);
     return new NodeError("duplicate", `the same server as ${this.#names[voter] ?? "another node"}`);
   }

@@ -8,7 +8,7 @@ import {
   type Operation,
   type Responses,
 } from "../redis/operation.ts";
-import { Delivery, DeliveryLog } from "./delivery.ts";
+import { Delivery, type DeliveryListener, DeliveryLog } from "./delivery.ts";
 import { quorumOf } from "./quorum.ts";
 
 /** Most keys in one batch, unless a single request has more: a longer one would keep other clients of a master waiting. */
@@ -18,13 +18,10 @@ const LARGEST_BATCH = 128;
 export type Defer = (run: () => void, busy: boolean) => void;
 
 /** What {@link Masters} need besides their ports. */
-export interface MastersOptions {
+export interface MastersOptions extends DeliveryListener {
   /** Serves ordinary requests. */
   readonly fastPath?: FastPath | undefined;
   readonly defer: Defer;
-  onDuplicate?(node: number, first: number): void;
-  /** A master has answered a batch that was sent at `sentAt`. */
-  onAnswer?(node: number, sentAt: number): void;
 }
 
 /**

@@ -2,7 +2,6 @@ import type { NodeVote } from "../errors.ts";
 import type { NodeError } from "../redis/node-error.ts";
 import type { Responses, ServedBy } from "../redis/operation.ts";
 import type { ExtendReply } from "./extend-operation.ts";
-import type { Lease } from "./lease.ts";
 import type { LockContext } from "./lock-context.ts";
 import type { Masters } from "./masters.ts";
 import type { ReleaseReply } from "./release-operation.ts";
@@ -94,15 +93,23 @@ abstract class Tally<O> {
 const EXTENDED: ExtendOutcome = { kind: "extended" };
 const TOO_LATE = "the answer came after the lock had ended";
 
+/** What an extend changes in the lease that it extends; see `Lease`. */
+interface ExtendedLease {
+  readonly validUntil: number;
+  served(by: ServedBy, ttl: number): void;
+  confirm(node: number, sentAt: number, ttl: number): void;
+  revoke(node: number, sentAt: number): void;
+}
+
 /** The votes on one extend. */
 export class ExtendTally extends Tally<ExtendOutcome> implements Responses<ExtendReply> {
   readonly #context: LockContext;
-  readonly #lease: Pick<Lease, "validUntil" | "confirm" | "revoke" | "served">;
+  readonly #lease: ExtendedLease;
   readonly #ttl: number;
 
   constructor(
     context: LockContext,
-    lease: Pick<Lease, "validUntil" | "confirm" | "revoke" | "served">,
+    lease: ExtendedLease,
     ttl: number,
     settle: (outcome: ExtendOutcome) => void,
   ) {

@@ -33,7 +33,7 @@ function deliver(nodes: number, { isShared = true } = {}) {
       }),
   );
   const names = Array.from({ length: nodes }, (_, node) => `master ${node}`);
-  const log = new DeliveryLog(names, { defer: (run) => run() });
+  const log = new DeliveryLog(names, {});
   const delivery = new Delivery(new Batch(requests, fastPath), log, isShared);
   const listeners: BatchListener[] = [];
   for (const node of names.keys()) {
@@ -116,7 +116,7 @@ describe("a batch that every master serves by the fast path", () => {
   it("counts no second answer of the same server", () => {
     const seen: unknown[] = [];
     const names = ["x", "y", "z"];
-    const log = new DeliveryLog(names, { defer: (run) => run() });
+    const log = new DeliveryLog(names, {});
     const request = new Request(operation, "a", {
       served: () => seen.push("served"),
       answer: (node) => seen.push(node),
