@@ -27,16 +27,13 @@ export function canWake(worker: JobWorker): boolean {
  * Reads the id of a worker's queue, by which wait lists know it: a random id that is kept in the queue's own Redis, written by
  * the first worker that asks, and the name of the queue for people. It is the same for every process, also when a process
  * reaches that Redis by another address, through Sentinel, or as a cluster, and different for two servers with the same address.
+ * @param known the id that the worker has used so far: it is written again when the queue's Redis has lost its data.
  * @throws what the connection of the queue throws, or an error when the stored id is not one.
  */
-export async function makeQueueId(worker: JobWorker): Promise<string> {
+export async function makeQueueId(worker: JobWorker, known?: string): Promise<string> {
   const key = worker.toKey?.("redlock:id") ?? "";
-  const id = await runScript(
-    worker,
-    MAKE_SCRIPT,
-    [key],
-    [randomBytes(ID_BYTES).toString("base64url")],
-  );
+  const [proposed] = known?.split(" ") ?? [randomBytes(ID_BYTES).toString("base64url")];
+  const id = await runScript(worker, MAKE_SCRIPT, [key], [proposed ?? ""]);
   if (typeof id !== "string" || id === "") throw new Error(`${key} is not an id of a queue`);
   return `${id} ${worker.qualifiedName ?? ""}`;
 }

@@ -16,6 +16,12 @@ import { WorkerSlots } from "./worker-slots.ts";
 
 /** How many milliseconds a job waits at most for the id of its queue. */
 const LONGEST_READ = 1_000;
+/**
+ * While jobs are taken up, the id is read again after so many milliseconds, and a job waits for it after as many: the queue's Redis
+ * may have lost its data, and another process may have made another id.
+ */
+const ID_INTERVAL = 100;
+const OLD_ID = 1_000;
 
 const contexts = new WeakMap<JobWorker, WorkerContext>();
 /** The closed `Redlock`s that have warned of a worker that is still open. */
@@ -40,13 +46,17 @@ export class WorkerContext {
   readonly activeJobs: ActiveJobs;
   readonly slots: WorkerSlots;
   readonly #engines = new WeakSet<Engine>();
-  /** The `Redlock`s that can wake jobs through this worker. */
-  readonly #waking = new WeakSet<Engine>();
+  /** How each `Redlock` that can wake jobs through this worker stops doing so, by the current id of the queue. */
+  #waking = new Map<Engine, () => void>();
+  /** The same by the id before: jobs that were parked under it still have to be woken. */
+  #formerlyWaking = new Map<Engine, () => void>();
   readonly #checked = new WeakSet<LockSettings>();
   readonly #warned = new Set<RedlockWarning["code"]>();
   /** Absent until it is known, and for a queue whose jobs cannot be woken. */
   #queueId: string | undefined;
   #reading: Promise<void> | undefined;
+  /** When the id was read last, by the clock. */
+  #readAt = -Infinity;
 
   constructor(worker: JobWorker) {
     this.worker = worker;
@@ -56,19 +66,25 @@ export class WorkerContext {
     if (worker.closing === undefined) worker.once?.("closing", () => controller.abort());
     else controller.abort();
     this.closing = controller.signal;
+    worker.once?.("closed", () => {
+      for (const stop of [...this.#formerlyWaking.values(), ...this.#waking.values()]) stop();
+    });
   }
 
   /**
    * Prepares for a job: pauses this worker when the `Redlock` closes, and lets this process wake the parked jobs of its queue
    * until the worker closes.
-   * @returns a promise while the id of the queue is being read; {@link queueId} is set afterwards if the queue answers.
+   * @returns a promise while the id of the queue is being read for the job; {@link queueId} is set afterwards if the queue answers.
    */
   open(engine: Engine, job: Job): Promise<void> | undefined {
     if (!this.#engines.has(engine)) this.#pauseWith(engine);
-    if (this.#queueId === undefined) {
-      if (!canWake(this.worker)) return undefined;
+    if (this.#queueId === undefined && !canWake(this.worker)) return undefined;
+    // @protection the id of a queue is read again
+    const age = engine.clock.now() - this.#readAt;
+    if (this.#queueId === undefined || age > OLD_ID) {
       return this.#readId(engine).then(() => this.#openQueue(engine, job));
     }
+    if (age > ID_INTERVAL) void this.#readId(engine);
     this.#openQueue(engine, job);
     return undefined;
   }
@@ -124,34 +140,41 @@ export class WorkerContext {
   }
 
   #openQueue(engine: Engine, job: Job): void {
-    const { worker } = this;
     const id = this.#queueId;
     if (id === undefined) return;
     const { waitLists } = engine;
     if (!this.#waking.has(engine)) {
-      this.#waking.add(engine);
       const adapter = new BullmqAdapter(id, this, job, engine);
       waitLists.open(id, adapter);
-      worker.once?.("closed", () => waitLists.shut(id, adapter));
+      this.#waking.set(engine, () => waitLists.shut(id, adapter));
     }
     waitLists.noteServed(id);
   }
 
   /** The first jobs of a worker share one request. */
   async #readId(engine: Engine): Promise<void> {
-    this.#reading ??= makeQueueId(this.worker)
-      .then((id) => {
-        this.#queueId = id;
-      })
+    this.#reading ??= makeQueueId(this.worker, this.#queueId)
+      .then((id) => this.#takeId(id))
       .catch((cause: unknown) => {
+        if (this.#queueId !== undefined) return;
         const why = cause instanceof Error ? cause.message : describeValue(cause);
         const message = `the id of the queue ${this.worker.qualifiedName} could not be read (${why}): until it can, jobs are retried after a delay instead of being woken`;
         this.#warn(engine, { code: "queue-id-unknown", message, cause });
       })
       .finally(() => {
+        this.#readAt = engine.clock.now();
         this.#reading = undefined;
       });
     await within(engine.clock, this.#reading, LONGEST_READ);
+  }
+
+  /** The id differs from the one before when the queue's Redis has lost its data, and another process was first to notice. */
+  #takeId(id: string): void {
+    if (id === this.#queueId) return;
+    this.#queueId = id;
+    for (const stop of this.#formerlyWaking.values()) stop();
+    this.#formerlyWaking = this.#waking;
+    this.#waking = new Map();
   }
 
   #warn(engine: Engine, warning: RedlockWarning): void {

@@ -274,6 +274,25 @@ describe("a queue is known by what it is, not by how it is reached", () => {
     await replaceWorkerWhileHeld({ connection: cluster, prefix: "{bull}" });
   });
 
+  test("also when its Redis has lost its data", async () => {
+    const deployment = new Deployment({}, LONG_TTL);
+    deployment.start(2);
+    for (const id of ["a", "b", "c", "d"]) await deployment.add(id, { key: "k" });
+    await deployment.untilRun(4);
+    await redisClient(bench.queueUrl).flushall();
+    deployment.start(2);
+    await pass(200);
+    const ids = Array.from({ length: 40 }, (_, i) => `j${i}`);
+    for (const id of ids) await deployment.add(id, { key: "k", ms: 50 });
+    const added = performance.now();
+    await deployment.untilRun(44);
+    const gaps = deployment.begun.map(
+      (at, i) => at - Math.max(added, deployment.begun[i - 1] ?? 0),
+    );
+    expect(Math.max(...gaps.slice(4))).toBeLessThan(1_000);
+    expect(deployment.runs.slice(4)).toEqual(ids);
+  });
+
   test("two stacks with queues of the same address and name alternate on a shared key", async () => {
     const stacks = [bench.queueUrl, separate.urls[0] ?? ""].map((url) => {
       const connection = clientThatSays("redis", 6_379, url);

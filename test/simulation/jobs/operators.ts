@@ -35,7 +35,7 @@ export function scheduleAbsences(
   }
 }
 
-/** Removes parked jobs, or promotes all of them, as people do. */
+/** Removes or promotes jobs, or empties queues, as people do. */
 export function scheduleMeddling({ scenario, random, timeline, queues }: World): void {
   const every = (ms: number | undefined, meddle: (queue: JobQueue) => void): void => {
     if (ms === undefined) return;
@@ -45,6 +45,7 @@ export function scheduleMeddling({ scenario, random, timeline, queues }: World):
     });
   };
   every(scenario.meddling?.promote, (queue) => queue.promoteAll());
+  every(scenario.meddling?.empty, (queue) => queue.empty());
   every(scenario.meddling?.remove, (queue) => {
     const parked = [...queue.jobs.values()].filter(({ state }) => state === "delayed");
     const victim = parked[Math.floor(random.fraction() * parked.length)];

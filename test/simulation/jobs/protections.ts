@@ -257,4 +257,12 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seed: 5,
     mutation: { marker: "a lost wake-up is repeated", value: "false" },
   },
+  {
+    name: "reading the id of a queue again",
+    without: "processes know a queue by different ids once its Redis has lost its data",
+    scenario: named("queues lose their data, deploys"),
+    violation: "left waiting",
+    seed: 2,
+    mutation: { marker: "the id of a queue is read again", value: "0" },
+  },
 ];

@@ -72,7 +72,8 @@ export class JobQueue {
   #counter = 0;
   paused = false;
   /** What the library keeps in the queue's Redis. */
-  id: string | undefined;
+  #id: string | undefined;
+  #ids = 0;
   /** Completions of each job, and failures. */
   readonly ends: { id: string; how: "completed" | "failed"; at: number; after: number }[] = [];
 
@@ -80,6 +81,19 @@ export class JobQueue {
     this.server = server;
     this.name = name;
     this.#timeline = timeline;
+  }
+
+  /** Keeps the id that is proposed, if there is none; a random one is replaced by one that the seed repeats. */
+  keepId(proposed = ""): string {
+    const made = (): string => `id-${this.server}-${this.name}-${(this.#ids += 1)}`;
+    this.#id ??= proposed.startsWith("id-") ? proposed : made();
+    return this.#id;
+  }
+
+  /** Loses the jobs that no worker has, and what the library keeps. */
+  empty(): void {
+    for (const { id, state } of this.jobs.values()) if (state !== "active") this.remove(id);
+    this.#id = undefined;
   }
 
   /** Milliseconds since 1970, true. */

@@ -78,8 +78,12 @@ export interface JobScenario {
     readonly pauses: number;
     readonly wakes?: true;
   };
-  /** People remove parked jobs, or promote all of them: so often, in ms. */
-  readonly meddling?: { readonly remove?: number; readonly promote?: number };
+  /** People remove parked jobs, promote all of them, or empty the queue's Redis: so often, in ms. */
+  readonly meddling?: {
+    readonly remove?: number;
+    readonly promote?: number;
+    readonly empty?: number;
+  };
   /** How long a job may be parked on a free key while the process that parked it lives. */
   readonly probeBound: number;
   /** The same where that process is gone, and another one has looked after the queue for a while. @defaultValue three seconds */
@@ -499,6 +503,15 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     jobs: [STREAM],
     hold: 500,
     meddling: { remove: 500, promote: 3_000 },
+  }),
+  scenario("queues lose their data, deploys", {
+    jobs: [DEPLOYED, OTHERS],
+    hold: 600,
+    duration: 60_000,
+    deploys: { every: 2_500, away: 4_000 },
+    meddling: { empty: 5_000 },
+    probeBound: 8_000,
+    settledBound: 8_000,
   }),
   scenario("two holders a key", { ...LIMITED, limits: [2] }),
   scenario("two holders a key, 1 ms each", {

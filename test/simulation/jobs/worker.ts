@@ -163,7 +163,7 @@ class SimulatedStore {
       this.#worker.ask((queue) => {
         if (name === "bullmqRedlockActive") return queue.active;
         if (name === "bullmqRedlockWake") return wake(queue, args.slice(8));
-        return (queue.id ??= `id-${queue.server}-${queue.name}`);
+        return queue.keepId(args.at(-1));
       }),
   });
   readonly #worker: SimulatedWorker;
