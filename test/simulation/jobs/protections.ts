@@ -114,7 +114,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a job that was parked behind many others sleeps for long after a deploy",
     scenario: named("kept retries, deploys, two queues"),
     violation: "left waiting",
-    seed: 3,
+    seed: 105,
     mutation: { marker: "a job near the front comes back by itself soon", value: "false" },
   },
   {
@@ -184,7 +184,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a slot stays reserved for a job that has got another one",
     scenario: SHORT_HOLDS,
     violation: "left waiting",
-    seed: 148,
+    seed: 116,
     mutation: {
       marker: "a slot is not reserved for a waiter that has left the wait list",
       value: "true",
@@ -195,7 +195,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a slot is reserved for a job that has got another one by other masters",
     scenario: SHORT_HOLDS,
     violation: "left waiting",
-    seed: 115,
+    seed: 17,
     mutation: { marker: "a slot is handed over by a majority", value: "false" },
   },
   {
@@ -227,7 +227,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a master gives the key of the failed job to the next waiter",
     scenario: named("kept retries, a bad network"),
     violation: "overtaken",
-    seed: 37,
+    seed: 3,
     mutation: {
       marker: "a release that is late, or executed twice, leaves the reservation for a failed job",
       value: "false",
