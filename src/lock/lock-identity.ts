@@ -31,7 +31,7 @@ export interface Requester {
   readonly process: string;
   /** The queue whose waiters the process can wake without a message; empty for none. */
   readonly queueId: string;
-  /** Its position in the wait lists of the keys, if it may have one; empty otherwise. */
+  /** Its position in the wait lists of the keys, also when it has not joined them: others may have added it. Empty for none. */
   readonly position: string;
   /** Counts its runs: a run does not remove the waiter of a later run from the same position. */
   readonly run: number;

@@ -91,7 +91,7 @@ export class Attempts {
     const requester =
       job === undefined
         ? this.#unlisted
-        : this.#requesterOf(job.waiter, job.listed ?? false, job.joins ?? false);
+        : this.#requesterOf(job.waiter, job.joins ?? false);
     acquire(this.#context, request, requester, follower);
   }
 
@@ -104,7 +104,7 @@ export class Attempts {
 
   /** Tries again for a waiter that is in the wait lists. */
   again(request: AcquireRequest, waiter: Waiter): Promise<AcquireOutcome> {
-    const requester = this.#requesterOf(waiter, true, false);
+    const requester = this.#requesterOf(waiter, false);
     return new Promise((resolve, reject) => {
       const follower = new AwaitedAttempt(this, request, resolve, reject);
       acquire(this.#context, request, requester, follower);
@@ -126,21 +126,15 @@ export class Attempts {
     return stops.find(({ aborted }) => aborted)?.reason;
   }
 
-  #requesterOf(
-    waiter: Waiter | undefined,
-    listed: boolean,
-    joins: boolean | "replacing",
-  ): Requester {
+  #requesterOf(waiter: Waiter | undefined, joins: boolean | "replacing"): Requester {
     if (waiter === undefined) return this.#unlisted;
     const waitLists = this.#waitLists;
     const { queueId, position, run, priority, replaceable, behind, keepsRetries } = waiter;
-    const isKnown = listed || joins !== false || replaceable || behind !== undefined;
     const record = joins === false ? "" : waitLists.recordOf(waiter, "arriving");
     return {
       process: this.#context.process,
       queueId: waitLists.isOpen(queueId) ? encodeQueueId(queueId) : "",
-      // A waiter that was never listed has neither a reservation nor an entry to remove.
-      position: isKnown || keepsRetries === true ? position : "",
+      position,
       run,
       replaceable,
       keepsRetries,

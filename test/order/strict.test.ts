@@ -108,6 +108,29 @@ describe('order "strict"', () => {
   );
 });
 
+test("a worker of the same queue that waits in its slots leaves no reservation behind", async () => {
+  const redlock = bench.redlock();
+  const queue = bench.queue();
+  const ended = new Map<string, number>();
+  let longest = 0;
+  const processor = async ({ data }: Job<{ key: string }>): Promise<void> => {
+    longest = Math.max(longest, performance.now() - (ended.get(data.key) ?? Infinity));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    ended.set(data.key, performance.now());
+  };
+  const key = "{{data.key}}";
+  const strict = withLock({ redlock, key, order: "strict" }, processor);
+  bench.worker(withLock({ redlock, key, onConflict: "wait" }, processor), { concurrency: 2 });
+  bench.worker(strict, { concurrency: 5 });
+
+  const count = 60;
+  for (let i = 0; i < count; i++) await queue.add("step", { key: `k${i % 3}` });
+
+  await waitFor(async () => expect(await queue.getCompletedCount()).toBe(count));
+  // Not a figure of speed: a reservation for a job that has ended lives for two seconds.
+  expect(longest).toBeLessThan(RESERVATION - 500);
+});
+
 describe("policies that do not fit together are refused when a job shows them", () => {
   test.each<[string, Partial<WithLockOptions>, string]>([
     [
