@@ -22,7 +22,7 @@ export interface HeartbeatListener {
 }
 
 /** Extends are due on a grid of this part of their interval, so that many locks share their requests. */
-const GRID_PART = 50;
+const GRID_PART = 20;
 /** After an extend that moved nothing, the next follows after this part of the ttl, so that several fit before the end. */
 const RETRY_PART = 12;
 /** Shortest pause before such a retry, in ms. */
