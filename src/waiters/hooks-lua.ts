@@ -120,8 +120,8 @@ end
 local function onExtend(prefix, key, token, position)
   keepForRetry(waitListOf(prefix, key), token, position)
 end
-local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast)
-  local position, done, keeps = argv[from], argv[from + 4], argv[from + 5] == '1' and isLast and not rest
+local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast, isFirst)
+  local position, done, keeps = argv[from], argv[from + 4], argv[from + 5] == '1' and (isLast or isFirst) and not rest
   local strict = argv[from + 6] == '1'
   -- The usual case.
   if not rest and not strict and done == '' and not keeps and redis.call('EXISTS', prefix .. '@waiters:' .. keyOfSlot(key)) == 0 then return end
@@ -132,8 +132,11 @@ local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast)
     if done ~= '' then pcall(noteDone, list, done) end
     if strict then pcall(noteReleased, list, token, position) end
     if keeps then
-      local ok, reply = pcall(keepForRetry, list, token, position)
-      return ok and reply or nil
+      local since = not isLast and select(2, reservationOf(list.reservation))
+      if not since or not above(since, token) then
+        local ok, reply = pcall(keepForRetry, list, token, position)
+        return ok and reply or nil
+      end
     end
     if not rest then
       if not isLast and redis.call('EXISTS', list.waiters) == 1 then

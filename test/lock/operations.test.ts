@@ -17,6 +17,7 @@ import { slotName } from "../../src/lock/slots.ts";
 import type { Operation } from "../../src/redis/operation.ts";
 import { useLockNode } from "../support/lock-node.ts";
 import { redisClient, useRedisNodes } from "../support/redis.ts";
+import { RETRY_RECORD } from "../../src/waiters/reservations-lua.ts";
 import { SimulatedMaster } from "../../src/testing/memory/simulated-master.ts";
 import { VirtualClock } from "../../src/testing/memory/virtual-clock.ts";
 
@@ -89,6 +90,21 @@ describe("the script of a master", () => {
     expect(await ask(releaseOperation, release)).toMatchObject({ deleted: 1 });
     const late = await ask(acquireOperation, { ...identity("me", 100), ttl: 60_000 });
     expect(late).toEqual({ status: "stale", mark: 100 });
+  });
+
+  it("keeps a free key for a retry where only an attempt came later, and no release", async () => {
+    const retrying = identity("me", 100);
+    const requester = { ...retrying.requester, position: at(1), run: 1 };
+    // This master voted for the attempt; a quorum of others voted for the job.
+    await ask(acquireOperation, { ...identity("you", 101), ttl: 60_000 });
+    const rollback = { ...identity("you", 101), holdFor: 0, skipped: [], done: "" };
+    await ask(releaseOperation, { ...rollback, held: false });
+    const release = { held: true, holdFor: 0, skipped: [], done: "", keepsRetry: true };
+
+    const [kept] = (await ask(releaseOperation, { ...retrying, requester, ...release }))
+      .reservations;
+
+    expect(kept).toMatchObject({ status: "reserved", position: at(1), record: RETRY_RECORD });
   });
 
   it("leaves the next run of a job in the wait list when an earlier run releases", async () => {

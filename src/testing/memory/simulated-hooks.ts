@@ -178,7 +178,7 @@ export class SimulatedHooks {
     isHeld: boolean,
     { requester, done, skipped, keepsRetry = false }: Releaser,
     rest: number | undefined,
-    isLast: boolean,
+    { isLast, isFirst }: { readonly isLast: boolean; readonly isFirst: boolean },
   ): ReservationReply | undefined {
     const { position, run, process, queueId } = requester;
     const list = waitListOf(names, key);
@@ -188,12 +188,13 @@ export class SimulatedHooks {
       if (position !== "") this.#lists.leaveRun(list, position, run);
       if (done !== "") this.#newest.noteDone(list, done);
       if (isStrict) this.#newest.noteReleased(list, token, position);
+      const reserved = this.#lists.reservationOf(list.reservation);
+      const isNewest = isLast || (isFirst && (reserved?.token ?? 0) <= token);
       // @protection a failed job keeps its key
-      if (keepsRetry && isLast && rest === undefined) {
+      if (keepsRetry && isNewest && rest === undefined) {
         return this.#lists.keepForRetry(list, token, position);
       }
       if (rest === undefined) {
-        const reserved = this.#lists.reservationOf(list.reservation);
         const isLate = !isLast && this.#redis.exists(list.waiters) && reserved !== undefined;
         // @protection a release that is late, or executed twice, leaves the reservation for a failed job
         if (isLate && (reserved.token > token || (reserved.isKept && reserved.token === token))) {

@@ -172,7 +172,9 @@ export class SimulatedLocks {
       const current = this.#redis.get(lock);
       const stored = parseStoredLock(current ?? "");
       let free = current === undefined;
-      let isLast = this.marksOf(names.fence(key)).mark <= token;
+      const { mark, closed } = this.marksOf(names.fence(key));
+      const isFirst = closed < token;
+      let isLast = mark <= token;
       if (stored.id === owner && stored.token !== undefined && stored.token <= token) {
         deleted += 1;
         isLast = true;
@@ -186,7 +188,8 @@ export class SimulatedLocks {
       }
       this.#raiseMarks(names.fence(key), token, held ? token : 0);
       const rest = free ? undefined : this.#redis.pttl(lock);
-      const reply = this.#hooks.onRelease(names, key, token, held, releasing, rest, isLast);
+      const order = { isLast, isFirst };
+      const reply = this.#hooks.onRelease(names, key, token, held, releasing, rest, order);
       return reply ?? { status: "free" as const, waiting: 0 };
     });
     return { deleted, reservations };
