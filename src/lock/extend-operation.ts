@@ -13,8 +13,8 @@ export type ExtendReply =
 interface ExtendStatus {
   /**
    * `gone`: a key is missing, and must not be set again. `taken`: a key has another holder. `too long`: not all masters know of
-   * so long a ttl. In these cases nothing was extended. `quarantined`: the master has lost its memory, and our key with it, or the
-   * key was set since: no vote. A key that survived is a vote like any other.
+   * so long a ttl. In these cases nothing was extended. `quarantined`: the master has lost its memory, and our key with it; the key is
+   * only provisional: no vote. A key that survived is a vote like any other.
    */
   readonly status: "extended" | "quarantined" | "gone" | "taken" | "too long";
 }
@@ -25,6 +25,9 @@ interface ExtendStatus {
  * A missing key is set again (healed) on a master that is sure and out of quarantine, if no later holder can have been there:
  * `closed` is below our token. There a missing key means that every earlier vote has expired or was released, and from now on
  * no other client gets this vote. The client counts it only before its deadline: a lock is never revived.
+ *
+ * In quarantine the key is set provisionally: that is no vote yet, and keeps others from taking the key before the first extend after
+ * the quarantine. The provisional key of another attempt is no lock either: one with a lower token gives way.
  */
 export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
   name: "extend",
@@ -45,20 +48,26 @@ export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
     if values[i] and values[i] ~= value then
       local owner = holderOf(value)
       local holder, held = holderOf(values[i])
-      if holder ~= owner or held ~= token then return { 'TAKEN' } end
-      if string.sub(values[i], 1, 1) == 'q' then set = true end
-    elseif not values[i] then
+      local isProvisional = held and string.sub(values[i], 1, 1) == 'q'
+      if holder == owner and held == token then
+        if isProvisional then set = true end
+      elseif not isProvisional then return { 'TAKEN' }
+      elseif not guarded or above(held, token) then return { 'QUARANTINED' }
+      else values[i] = false
+      end
+    end
+    if not values[i] then
       local _, closed = marksOf(keys[2 * i])
       if not guarded or not above(token, closed) then return { 'GONE' } end
       gone = true
     end
   end
   if gone and why then return { 'UNARMED', why } end
-  if gone and quarantined then return { 'QUARANTINED' } end
+  if gone and quarantined then set = true end
   for i = 1, names do
     local rest = redis.call('PTTL', keys[2 * i - 1])
     if not values[i] then
-      redis.call('SET', keys[2 * i - 1], value, 'PX', ttl)
+      redis.call('SET', keys[2 * i - 1], (quarantined and 'q' or '') .. value, 'PX', ttl)
     elseif not quarantined and string.sub(values[i], 1, 1) == 'q' then
       redis.call('SET', keys[2 * i - 1], string.sub(values[i], 2), 'PX', math.max(rest, tonumber(ttl)))
     elseif rest < tonumber(ttl) then

@@ -133,24 +133,28 @@ export class SimulatedLocks {
     }
     let set = false;
     let gone = false;
-    for (const key of keys) {
-      const current = this.#redis.get(names.lock(key));
-      if (current === undefined) {
-        if (!guarded || this.marksOf(names.fence(key)).closed >= token) return { status: "gone" };
-        gone = true;
-        continue;
+    const values = keys.map((key) => this.#redis.get(names.lock(key)));
+    for (const [index, key] of keys.entries()) {
+      const current = values[index];
+      if (current !== undefined) {
+        const { id, token: held = 0, provisional } = parseStoredLock(current);
+        if (id === owner && held === token) set ||= provisional === true;
+        else if (provisional !== true) return { status: "taken" };
+        else if (!guarded || held > token) return { status: "quarantined" };
+        else values[index] = undefined;
       }
-      const stored = parseStoredLock(current);
-      if (stored.id !== owner || stored.token !== token) return { status: "taken" };
-      if (current.startsWith("q")) set = true;
+      if (values[index] !== undefined) continue;
+      if (!guarded || this.marksOf(names.fence(key)).closed >= token) return { status: "gone" };
+      gone = true;
     }
     if (gone && why !== undefined) return { status: "unarmed", guard: why };
-    if (gone && quarantined) return { status: "quarantined" };
+    if (gone && quarantined) set = true;
     for (const [index, key] of keys.entries()) {
       const lock = names.lock(key);
-      const current = this.#redis.get(lock);
+      const current = values[index];
       const rest = this.#redis.pttl(lock);
-      if (current === undefined) this.#redis.set(lock, `${token}:${owner}:${holder}`, ttl);
+      const value = `${quarantined ? "q" : ""}${token}:${owner}:${holder}`;
+      if (current === undefined) this.#redis.set(lock, value, ttl);
       else if (!quarantined && current.startsWith("q")) {
         this.#redis.set(lock, current.slice(1), Math.max(rest, ttl));
       } else if (rest < ttl) this.#redis.pexpire(lock, ttl);
