@@ -49,7 +49,8 @@ export function normaliseKeys(keys: LockKeys, limit = 1): NormalKeys {
     return { keys: [checkKey(keys)], limits: limit === 1 ? undefined : [limit] };
   }
   const given: unknown = keys;
-  const all: readonly unknown[] = Array.isArray(given) ? given : [given];
+  // A hole in an array is undefined, as any other value that is no key.
+  const all: readonly unknown[] = Array.isArray(given) ? Array.from(given as unknown[]) : [given];
   if (!Array.isArray(given) && !isLimited(given)) {
     throw problem(describeValue(given), "a key or an array of keys");
   }

@@ -1,4 +1,4 @@
-import { refuseValue, requireText } from "../check-options.ts";
+import { refuseUnknownOptions, refuseValue, requireObject, requireText } from "../check-options.ts";
 import { type Holder } from "../errors.ts";
 import { hostName } from "../host-name.ts";
 import { normaliseKey } from "../keys/normalise.ts";
@@ -15,6 +15,11 @@ export interface HoldOptions {
   /** Ends the wait; the hold then throws the signal's reason. */
   signal?: AbortSignal;
 }
+
+const KNOWN = Object.keys({
+  waitTimeout: true,
+  signal: true,
+} satisfies Record<keyof HoldOptions, true>);
 
 /** Before all jobs: their smallest priority is 0. */
 const FRONT = -1;
@@ -47,6 +52,8 @@ export async function holdKey(
   options: HoldOptions,
 ): Promise<HeldLock> {
   const { context, clock, random, waitLists } = engine;
+  requireObject("options", options, "an object of options");
+  refuseUnknownOptions("", options, KNOWN);
   const holder = `an operator on ${hostName()} (hold): ${checkReason(reason)}`;
   const { limit } = await surveyKey(context, normaliseKey(key));
   if (limit > 1) {

@@ -41,6 +41,7 @@ describe("normaliseKeys", () => {
     ["an array with a hole", Array.from({ length: 2 }), "found nothing, expected a string"],
     ["a number", 7, "found 7, expected a key or an array of keys"],
     ["nothing", undefined, "found nothing"],
+    ["an array with a hole", Object.assign([], { 1: "a" }), "found nothing"],
     ["null", null, "found null"],
     ["an object", { name: "a" }, "found an object"],
     ["a number in an array", ["a", 7], "found 7, expected a string"],

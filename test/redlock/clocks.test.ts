@@ -1,6 +1,7 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { type Lock, LockUnavailableError, type Redlock } from "../../src/index.ts";
+import { TokenSource } from "../../src/lock/tokens.ts";
 import { connectRedlock, failureOf, makeRedlock } from "../hazards/support.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { simulate } from "../support/simulated-redlock.ts";
@@ -139,5 +140,20 @@ describe("masters whose clocks are days apart from each other and from ours", ()
     await clock.pass(QUARANTINE + 200);
     const after = await clock.until(other.using("k", tokenOf));
     expect(after).toBeGreaterThan(before);
+  });
+});
+
+describe("a wall clock that shows no time, or one that no token can have", () => {
+  it.each([
+    ["no number", Number.NaN],
+    ["the year 2999", Date.UTC(2999, 0, 1)],
+  ])("costs no more than a growing token: %s", (_, shown) => {
+    let wall = Date.UTC(2026, 10, 28);
+    const tokens = new TokenSource({ wall: () => wall } as Clock);
+    const before = tokens.next();
+    wall = shown;
+    expect([tokens.next(), tokens.next()]).toEqual([before + 2, before + 4]);
+    wall = Date.UTC(2026, 10, 29);
+    expect(tokens.next()).toBe(wall * 1_000);
   });
 });

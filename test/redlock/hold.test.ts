@@ -34,6 +34,16 @@ describe("hold", () => {
     for (const each of [redlock, operator, ...waiters]) await clock.until(each.close());
   });
 
+  it.each([
+    ["no object", null, "options"],
+    ["a limit", { limit: 3 }, "limit"],
+  ])("refuses options that it does not have: %s", async (_, options, path) => {
+    const { clock, redlock } = simulate(3);
+    const holding = redlock.hold("k", "a migration", options as never);
+    await expect(clock.until(holding)).rejects.toMatchObject({ code: "ERR_REDLOCK_CONFIG", path });
+    await clock.until(redlock.close());
+  });
+
   it("leaves the wait list when its wait ends", async () => {
     const { clock, redlock, client } = simulate(3);
     const lock = await clock.until(redlock.acquire("k"));
