@@ -13,6 +13,7 @@ import { type AnyRequest, type Operation, Request } from "../redis/operation.ts"
 import { composeScript, Script } from "../redis/script.ts";
 import { cancelOperation, requestOperation } from "../waiters/cancel-operation.ts";
 import { dueOperation } from "../waiters/due-operation.ts";
+import { pageOperation, sizesOperation } from "../waiters/repair-operations.ts";
 import { joinOperation } from "../waiters/join-operation.ts";
 import { LOCK_PRELUDE, lockOperations } from "../waiters/script.ts";
 import { serveOperation } from "../waiters/serve-operation.ts";
@@ -128,6 +129,8 @@ export function probingRequests(names: Names, owner: string, guarded: boolean): 
     new Request(releaseOperation, { ...identity, held: true, holdFor: 0, skipped: [], done: "" }),
     new Request(serveOperation, serving),
     new Request(dueOperation, { names, process: owner, queues: [{ queueId: "", servedAgo: 0 }] }),
+    new Request(sizesOperation, { names, queueId: "" }),
+    new Request(pageOperation, { names, key, from: 0, count: 1 }),
     new Request(cleanUpOperation, {
       keys: [...ofKey, names.due(""), names.queues, names.waiting, names.guard],
     }),

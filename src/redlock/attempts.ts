@@ -89,9 +89,7 @@ export class Attempts {
     const { request } = follower;
     const { job } = request;
     const requester =
-      job === undefined
-        ? this.#unlisted
-        : this.#requesterOf(job.waiter, job.joins ?? false);
+      job === undefined ? this.#unlisted : this.#requesterOf(job.waiter, job.joins ?? false);
     acquire(this.#context, request, requester, follower);
   }
 

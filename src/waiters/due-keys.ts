@@ -1,16 +1,25 @@
 import type { TimerHeap, Task } from "../timer-heap.ts";
 import type { LockContext } from "../lock/lock-context.ts";
+import { after } from "../pause.ts";
 import { type DueReply, dueOperation, MOST_DUE } from "./due-operation.ts";
+import { repairWaitLists } from "./repair.ts";
 import { type ReservationMessages, SUBSCRIBING } from "./reservation-messages.ts";
 
 /** Milliseconds between two questions for keys that are due: what an idle process costs each master. */
 const INTERVAL = 1_000;
 /** Milliseconds until the next question when a master has named as many keys as one answer holds. */
 const PAGE_INTERVAL = 50;
+/**
+ * When the wait lists of a master in quarantine are repaired, as a part of what is left: holders have set their keys there again, and
+ * not all processes begin at once.
+ */
+const REPAIR_FROM = 0.4;
+const REPAIR_TO = 0.8;
 
 /**
  * Finds the keys that no process looks after: free keys that parked jobs of this process's queues wait for. The process that
- * parked the job is gone, or did not receive the message that would have woken it.
+ * parked the job is gone, or did not receive the message that would have woken it. Also finds masters that have lost their memory, and
+ * gives them back the wait lists of these queues.
  */
 export class DueKeys implements Task {
   due = Infinity;
@@ -20,6 +29,9 @@ export class DueKeys implements Task {
   readonly #check: (key: string) => void;
   /** By encoded queueId: when a worker of this process has last taken up a job of the queue. */
   readonly #servedAt = new Map<string, number>();
+  /** Until when each master is in a quarantine that this process knows of. */
+  readonly #quarantinedUntil: number[] = [];
+  readonly #closing = new AbortController();
 
   /** @param check is called with each key that is due. */
   constructor(
@@ -52,6 +64,7 @@ export class DueKeys implements Task {
   }
 
   close(): void {
+    this.#closing.abort();
     for (const queueId of this.#servedAt.keys()) this.leave(queueId);
   }
 
@@ -64,7 +77,8 @@ export class DueKeys implements Task {
     const checked = new Set<string>();
     const { isSubscribed } = this.#messages;
     const process = isSubscribed ? this.#context.process : "";
-    const answer = (_: number, { areWaiting, keys }: DueReply): void => {
+    const answer = (node: number, { areWaiting, keys, quarantine }: DueReply): void => {
+      if (quarantine > 0) this.#repairSoon(node, quarantine);
       if (keys.length >= MOST_DUE) this.#askBy(now + PAGE_INTERVAL);
       // The processes that have parked these jobs may be gone.
       if (areWaiting && !isSubscribed) {
@@ -78,6 +92,26 @@ export class DueKeys implements Task {
       }
     };
     masters.broadcast(dueOperation, { names, process, queues }, { answer, failure: () => {} });
+  }
+
+  #repairSoon(node: number, quarantine: number): void {
+    const { clock, random } = this.#context;
+    const now = clock.now();
+    const known = this.#quarantinedUntil[node] ?? -Infinity;
+    this.#quarantinedUntil[node] = now + quarantine;
+    if (known > now) return;
+    const part = REPAIR_FROM + (REPAIR_TO - REPAIR_FROM) * random.fraction();
+    // @protection a master that has lost its memory is given back its wait lists
+    after(clock, quarantine * part, this.#closing.signal, () => void this.#repair(node));
+  }
+
+  async #repair(node: number): Promise<void> {
+    for (const queueId of this.#servedAt.keys()) {
+      if (this.#closing.signal.aborted) return;
+      await repairWaitLists(this.#context, node, queueId, this.#closing.signal).catch(() => {
+        // The master is away again: another quarantine follows.
+      });
+    }
   }
 
   #askBy(at: number): void {

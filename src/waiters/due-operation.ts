@@ -25,6 +25,8 @@ export interface DueReply {
   readonly areWaiting: boolean;
   /** The keys that must be checked now. */
   readonly keys: readonly string[];
+  /** Milliseconds for which the master gives no vote, because it has lost its memory; 0 when it votes. */
+  readonly quarantine: number;
 }
 
 /** Most keys of one queue in one answer. */
@@ -45,7 +47,9 @@ const MOST_REVIVED = 10_000;
 export const dueOperation: Operation<DueQuestion, DueReply> = {
   name: "due",
   lua: `
-  local prefix, process, found = argv[1], argv[2], { 'OK', 0 }
+  local prefix, process, found = argv[1], argv[2], { 'OK', 0, 0 }
+  local guard = guardOf(prefix .. '@node')
+  if not unarmed(guard) and guard.ready > 0 then found[3] = math.max(0, guard.ready - clockOf()) end
   for i = 3, #argv, 2 do
     local queueId, servedAt = argv[i], clockOf() - tonumber(argv[i + 1])
     if process ~= '' then noteQueue(prefix, '@' .. queueId, process) end
@@ -85,8 +89,9 @@ export const dueOperation: Operation<DueQuestion, DueReply> = {
     process,
     ...queues.flatMap(({ queueId, servedAgo }) => [queueId, Math.ceil(servedAgo)]),
   ],
-  parse: ([, areWaiting, ...keys]) => ({
+  parse: ([, areWaiting, quarantine, ...keys]) => ({
     areWaiting: Number(areWaiting) === 1,
+    quarantine: Number(quarantine),
     keys: keys.map(String),
   }),
 };

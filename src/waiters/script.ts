@@ -15,6 +15,7 @@ import { joinOperation } from "./join-operation.ts";
 import { moveOperation } from "./move-operation.ts";
 import { NEWEST_LUA } from "./newest-lua.ts";
 import { QUEUES_LUA } from "./queues-lua.ts";
+import { pageOperation, sizesOperation } from "./repair-operations.ts";
 import { RESERVATIONS_LUA } from "./reservations-lua.ts";
 import { serveOperation } from "./serve-operation.ts";
 import { WAIT_LIST_LUA } from "./wait-list-lua.ts";
@@ -37,6 +38,8 @@ export const lockOperations = [
   moveOperation,
   serveOperation,
   dueOperation,
+  sizesOperation,
+  pageOperation,
   cancelOperation,
   requestOperation,
 ] as const;

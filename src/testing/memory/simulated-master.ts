@@ -31,7 +31,7 @@ export class SimulatedMaster {
     const guard = new SimulatedGuard(redis);
     const locks = new SimulatedLocks(redis, guard, hooks);
     const reads = new SimulatedReads(redis, guard, locks, hooks);
-    const waitLists = new SimulatedWaitListOperations(redis, queues, lists, newest);
+    const waitLists = new SimulatedWaitListOperations(redis, queues, lists, newest, guard);
     this.redis = redis;
     this.#guard = guard;
     this.#twins = {
@@ -47,6 +47,8 @@ export class SimulatedMaster {
       move: waitLists.move.bind(waitLists),
       serve: waitLists.serve.bind(waitLists),
       due: waitLists.due.bind(waitLists),
+      sizes: waitLists.sizes.bind(waitLists),
+      page: waitLists.page.bind(waitLists),
       cancel: ({ names, key, token, position, by }: CancelRequest & { names: Names }) => {
         const request = JSON.stringify([key, token, position, by]);
         redis.set(names.request(key), request, REQUEST_LIFE);

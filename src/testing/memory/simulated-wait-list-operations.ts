@@ -4,9 +4,12 @@ import { type DueQuestion, type DueReply, MOST_DUE } from "../../waiters/due-ope
 import { type JoinReply, type Joining, MOST_REPLACED } from "../../waiters/join-operation.ts";
 import type { Moving } from "../../waiters/move-operation.ts";
 import { SLACK } from "../../waiters/queues-lua.ts";
+import type { ListSizes, Page } from "../../waiters/repair-operations.ts";
 import { queueIdIn } from "../../waiters/waiter.ts";
 import type { Serving } from "../../waiters/serve-operation.ts";
 import { RESERVATION, RETRY_RECORD } from "../../waiters/reservations-lua.ts";
+import type { Names } from "../../lock/stored-lock.ts";
+import { type SimulatedGuard, unarmed } from "./simulated-guard.ts";
 import type { SimulatedNewest } from "./simulated-newest.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
@@ -21,19 +24,22 @@ import {
   withLimit,
 } from "./simulated-wait-lists.ts";
 
-/** The twins of the operations on wait lists: `join`, `move`, `serve` and `due`. */
+/** The twins of the operations on wait lists. */
 export class SimulatedWaitListOperations {
   readonly #redis: SimulatedRedis;
   readonly #queues: SimulatedQueues;
   readonly #lists: SimulatedWaitLists;
   readonly #newest: SimulatedNewest;
+  readonly #guard: SimulatedGuard;
 
   constructor(
     redis: SimulatedRedis,
     queues: SimulatedQueues,
     lists: SimulatedWaitLists,
     newest: SimulatedNewest,
+    guard: SimulatedGuard,
   ) {
+    this.#guard = guard;
     this.#redis = redis;
     this.#queues = queues;
     this.#lists = lists;
@@ -158,8 +164,11 @@ export class SimulatedWaitListOperations {
     return this.#lists.reservedReply(list, reserved);
   }
 
-  due({ names, process, queues }: DueQuestion): DueReply {
+  due({ names, process, queues }: DueQuestion, server: string): DueReply {
     const now = this.#redis.now();
+    const guard = this.#guard.guardOf(names.guard);
+    const isArmed = unarmed(guard, server) === undefined;
+    const quarantine = isArmed ? Math.max(0, (guard?.ready ?? 0) - now) : 0;
     let areWaiting = false;
     const keys = queues.flatMap(({ queueId, servedAgo }) => {
       const due = names.due(queueId);
@@ -197,6 +206,20 @@ export class SimulatedWaitListOperations {
       }
       return found;
     });
-    return { areWaiting, keys };
+    return { areWaiting, keys, quarantine };
+  }
+
+  sizes({ names, queueId }: { names: Names; queueId: string }): ListSizes {
+    const found = this.#redis.zrange(names.due(queueId)).map(([name]) => waitListOf(names, name));
+    return new Map(found.map(({ key, waiters }) => [key, this.#redis.zcard(waiters)]));
+  }
+
+  page({ names, key, from, count }: Page): readonly StoredWaiter[] {
+    const { waiters, records } = waitListOf(names, key);
+    return this.#redis.zrange(waiters, from, count).map(([position, priority]) => ({
+      position,
+      record: this.#redis.hget(records, position) ?? "",
+      priority,
+    }));
   }
 }

@@ -53,6 +53,19 @@ export function scheduleMeddling({ scenario, random, timeline, queues }: World):
   });
 }
 
+/** Restarts one master after the other, without its data. */
+export function scheduleRestarts({ scenario, timeline, servers }: World): void {
+  const { restarts, duration } = scenario;
+  if (restarts === undefined) return;
+  for (let count = 1; count * restarts < duration; count++) {
+    const server = servers[count % servers.length]!;
+    timeline.in(count * restarts, () => {
+      server.crash();
+      timeline.in(20, () => server.restart("nothing"));
+    });
+  }
+}
+
 /** Closes a process in the documented order; it is gone then. */
 export async function shutDown(
   { scenario, timeline, oracle }: World,

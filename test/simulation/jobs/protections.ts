@@ -265,4 +265,12 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     seed: 2,
     mutation: { marker: "the id of a queue is read again", value: "0" },
   },
+  {
+    name: "giving back wait lists to a master that has lost its memory",
+    without: "no master knows the waiters when all have been restarted, one at a time",
+    scenario: named("masters are restarted empty, one at a time"),
+    violation: "order",
+    seed: 5,
+    mutation: { marker: "a master that has lost its memory is given back its wait lists" },
+  },
 ];

@@ -10,7 +10,13 @@ import { Nemesis } from "../nemesis.ts";
 import { Server, Wire } from "../network.ts";
 import { Timeline } from "../timeline.ts";
 import { JobOracle, type JobViolation } from "./oracle.ts";
-import { scheduleAbsences, scheduleDeploys, scheduleMeddling, shutDown } from "./operators.ts";
+import {
+  scheduleAbsences,
+  scheduleDeploys,
+  scheduleMeddling,
+  scheduleRestarts,
+  shutDown,
+} from "./operators.ts";
 import { scheduleOutsider } from "./outsider.ts";
 import { JobQueue } from "./queue.ts";
 import { type JobScenario, limitOf } from "./scenarios.ts";
@@ -110,6 +116,7 @@ async function runJobs(
   }
   scheduleAbsences(world, processes, (index) => begin(world, scenario.processes[index]!, index));
   scheduleMeddling(world);
+  scheduleRestarts(world);
   scheduleDeploys(world, processes, (index) => begin(world, scenario.processes[index]!, index));
   scheduleOutsider(world, (serves) => begin(world, serves, processes.length));
   const replace = (index: number): void => {

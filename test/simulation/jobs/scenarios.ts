@@ -78,6 +78,8 @@ export interface JobScenario {
     readonly pauses: number;
     readonly wakes?: true;
   };
+  /** The masters are restarted empty, one at a time: so often, in ms. */
+  readonly restarts?: number;
   /** People remove parked jobs, promote all of them, or empty the queue's Redis: so often, in ms. */
   readonly meddling?: {
     readonly remove?: number;
@@ -503,6 +505,14 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     jobs: [STREAM],
     hold: 500,
     meddling: { remove: 500, promote: 3_000 },
+  }),
+  scenario("masters are restarted empty, one at a time", {
+    jobs: [{ count: 60, keys: ["a", "b"] }],
+    hold: 100,
+    duration: 30_000,
+    restarts: 4_000,
+    ordered: true,
+    outsider: { keys: ["a", "b"], holds: 14_000, pauses: 10 },
   }),
   scenario("queues lose their data, deploys", {
     jobs: [DEPLOYED, OTHERS],
