@@ -42,7 +42,9 @@ export async function afterLoss(
   // The end of a program is not the job's failure.
   const isClosed = loss.reason === "closed";
   if (forGood || (losses >= MOST_LOSSES && !isClosed)) {
-    await activation.log(`${what}; failed`);
+    const inRow =
+      forGood || losses === 0 ? "" : ` after ${losses} losses in a row without an attempt`;
+    await activation.log(`${what}; failed${inRow}`);
     return loss;
   }
   const delay = backoff(losses, undefined, engine.random.fraction());

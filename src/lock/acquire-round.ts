@@ -62,8 +62,10 @@ export class AcquireRound implements Responses<AcquireReply> {
   }
 
   served(by: ServedBy): void {
+    const { guards, refusals } = this.#context;
     this.#servedBy = by;
-    this.#context.guards.onServed();
+    guards.onServed();
+    for (const node of refusals.keys()) if (by.sentAt(node) !== undefined) refusals.delete(node);
     this.lease.served(by, this.lease.ttl);
     this.verdict = GRANTED;
     this.#listener.onDecided(this);
@@ -108,6 +110,7 @@ export class AcquireRound implements Responses<AcquireReply> {
   #cast(node: number, vote: Vote): void {
     const { masters, tokens } = this.#context;
     this.votes[node] = vote;
+    this.#noteRefusal(node, vote);
     this.#traces ??= this.#listener.traces;
     if (!isRefusal(vote)) this.#traces[node] = true;
     const listener = this.#rollbackListener;
@@ -116,6 +119,14 @@ export class AcquireRound implements Responses<AcquireReply> {
     if (this.verdict.kind !== "undecided") return;
     this.verdict = judge(this.votes, masters.quorum, this.lease.identity.token);
     if (this.verdict.kind !== "undecided") this.#listener.onDecided(this);
+  }
+
+  #noteRefusal(node: number, vote: Vote): void {
+    const { refusals, clock } = this.#context;
+    if (vote.kind !== "failed") refusals.delete(node);
+    else if (vote.error.failure === "refused") {
+      refusals.set(node, { cause: vote.error.message, at: clock.now() });
+    }
   }
 
   #rollBackOn(node: number, listener: ReservationListener): void {

@@ -17,6 +17,8 @@ export interface LockContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly slotChoice: SlotChoice;
+  /** The masters whose last vote was refused, as by a full server, with the cause and when that was. */
+  readonly refusals: Map<number, { readonly cause: string; readonly at: number }>;
   /** Another client uses a key with another limit than this one. */
   onOtherLimit(found: { readonly key: string; readonly limit: number }): void;
   readonly driftFactor: number;

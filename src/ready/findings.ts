@@ -35,7 +35,7 @@ export const FINDINGS = {
   unreachable: {
     weight: "excludes",
     why: "The master does not vote: the others survive one loss less.",
-    advice: "Check the cause: address, firewall, TLS, password, a frozen or stopped server.",
+    advice: "Check the cause: address, firewall, TLS, password, a frozen or stopped server, a round trip longer than nodeTimeout.",
   },
   "duplicate-server": {
     weight: "excludes",

@@ -130,6 +130,7 @@ export function makeContext(
     clock,
     random,
     slotChoice: new SlotChoice(random),
+    refusals: new Map(),
     onOtherLimit: otherLimitWarning(warn),
     driftFactor,
     nodeTimeout,

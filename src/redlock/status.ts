@@ -14,7 +14,10 @@ export interface NodeStatus {
 
 /** What a `Redlock` knows without asking a master. */
 export interface RedlockStatus {
-  /** False when locks are known to be unavailable: too few masters can vote, or the `Redlock` is closed. */
+  /**
+   * False when locks are known to be unavailable: too few masters can vote, or the `Redlock` is closed. A master that has refused to vote
+   * counts as without a vote for ten seconds.
+   */
   ok: boolean;
   /** How many masters must vote for a lock. */
   quorum: number;
@@ -54,7 +57,7 @@ export class NodeStates {
 
   /**
    * Describes a master that gives no vote for `quarantine` ms; `undefined` while that time is unknown.
-   * @param silence why its connection is suspect, if it is.
+   * @param silence why its connection is suspect, or why it refuses to vote, if so.
    */
   describe(
     node: number,

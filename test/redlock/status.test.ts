@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { Redlock } from "../../src/index.ts";
-import { useRedisNodes } from "../support/redis.ts";
+import { redisClient, useRedisNodes } from "../support/redis.ts";
 
 const nodes = useRedisNodes(3);
 
@@ -22,6 +22,28 @@ it("reports an outage of masters that hang as soon as an answer is overdue", asy
   nodes.resume(0);
   nodes.resume(1);
   await expect.poll(() => redlock.status().ok).toBe(true);
+});
+
+it("reports masters that refuse to write, until one votes again", async () => {
+  await using redlock = new Redlock(nodes.redlockOptions);
+  await (await redlock.acquire("a")).release();
+  const refuses = async (replicas: number): Promise<void> => {
+    for (const url of nodes.urls.slice(0, 2)) {
+      await redisClient(url).config("SET", "min-replicas-to-write", String(replicas));
+    }
+  };
+  await refuses(1);
+  await expect(redlock.acquire("a")).rejects.toMatchObject({ code: "ERR_REDLOCK_UNAVAILABLE" });
+  const refusing = { votes: false, cause: expect.stringContaining("NOREPLICAS") };
+  expect(redlock.status()).toMatchObject({ ok: false, voting: 1, nodes: [refusing, refusing, {}] });
+  await refuses(0);
+  // A grant waits for two of them.
+  await expect
+    .poll(async () => {
+      await (await redlock.acquire("b")).release();
+      return redlock.status().voting;
+    })
+    .toBe(3);
 });
 
 it("counts a lost lock as held no longer, though it was not released", async () => {
