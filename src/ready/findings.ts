@@ -35,7 +35,8 @@ export const FINDINGS = {
   unreachable: {
     weight: "excludes",
     why: "The master does not vote: the others survive one loss less.",
-    advice: "Check the cause: address, firewall, TLS, password, a frozen or stopped server, a round trip longer than nodeTimeout.",
+    advice:
+      "Check the cause: address, firewall, TLS, password, a frozen or stopped server, a round trip longer than nodeTimeout.",
   },
   "duplicate-server": {
     weight: "excludes",

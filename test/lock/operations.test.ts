@@ -107,7 +107,7 @@ describe("the script of a master", () => {
     expect(kept).toMatchObject({ status: "reserved", position: at(1), record: RETRY_RECORD });
   });
 
-  it("sets the key of a holder provisionally in quarantine, also over that of an earlier attempt", async () => {
+  it("sets the key of a holder provisionally in quarantine, also over an earlier one", async () => {
     const client = redisClient(servers.urls[0] ?? "");
     const arming = { names, quarantine: 60_000, longestTtl: 60_000, patience: 0 };
     const { armedAt } = await ask(armOperation, arming);
