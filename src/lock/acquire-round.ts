@@ -62,10 +62,9 @@ export class AcquireRound implements Responses<AcquireReply> {
   }
 
   served(by: ServedBy): void {
-    const { guards, refusals } = this.#context;
     this.#servedBy = by;
-    guards.onServed();
-    for (const node of refusals.keys()) if (by.sentAt(node) !== undefined) refusals.delete(node);
+    this.#context.guards.onServed();
+    if (this.#context.refusals.size > 0) this.#endRefusals(by);
     this.lease.served(by, this.lease.ttl);
     this.verdict = GRANTED;
     this.#listener.onDecided(this);
@@ -112,13 +111,18 @@ export class AcquireRound implements Responses<AcquireReply> {
     this.votes[node] = vote;
     this.#noteRefusal(node, vote);
     this.#traces ??= this.#listener.traces;
-    if (!isRefusal(vote)) this.#traces[node] = true;
+    if (!leavesNothing(vote)) this.#traces[node] = true;
     const listener = this.#rollbackListener;
     if (listener !== undefined) this.#rollBackOn(node, listener);
     tokens.observe(markOf(vote));
     if (this.verdict.kind !== "undecided") return;
     this.verdict = judge(this.votes, masters.quorum, this.lease.identity.token);
     if (this.verdict.kind !== "undecided") this.#listener.onDecided(this);
+  }
+
+  #endRefusals(by: ServedBy): void {
+    const { refusals } = this.#context;
+    for (const node of refusals.keys()) if (by.sentAt(node) !== undefined) refusals.delete(node);
   }
 
   #noteRefusal(node: number, vote: Vote): void {
@@ -151,7 +155,7 @@ export function describeUnarmed(
 }
 
 /** Whether the master has stored nothing. */
-function isRefusal(vote: Vote): boolean {
+function leavesNothing(vote: Vote): boolean {
   if (vote.kind === "barred") return vote.reason === "unarmed";
   return vote.kind === "busy" || vote.kind === "stale" || vote.kind === "replaced";
 }
