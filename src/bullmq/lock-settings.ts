@@ -61,7 +61,10 @@ export const LOCK_DATA_OPTIONS = {
     'Whether other jobs run between a failed attempt and its retry, or by "keep" wait for it',
   ),
   onUnavailable: choice(UNAVAILABLE_POLICIES, "What a job does while too few masters answer"),
-  onLost: choice(LOST_POLICIES, "What happens to a job that lost its lock while it ran"),
+  onLost: choice(
+    LOST_POLICIES,
+    "What happens to a job that lost its lock while it ran; delayed without using an attempt three times in a row at most",
+  ),
   ttl: { takes: "duration", says: "How long the lock lives when it is not extended." },
   heartbeat: {
     takes: "duration or false",

@@ -142,11 +142,11 @@ local function join(list, position, priority, record, rest)
   redis.call('ZADD', list.waiters, priority, position)
   redis.call('HSET', list.records, position, record)
   noteServed(list.prefix, position)
-  -- All that join in one call have the same limit.
-  if not list.noted then
-    local limit = limitOf(record)
+  -- Nearly always all that join in one call have the same limit.
+  local limit = limitOf(record)
+  if list.noted ~= limit then
     if limit > 1 or redis.call('EXISTS', list.prefix .. '@limits:' .. list.key) == 1 then noteLimit(list.prefix, list.name, limit) end
-    list.noted = true
+    list.noted = limit
   end
   setSlotsDue(list, position, record, rest)
   local front = skippedFront(list)
