@@ -82,7 +82,8 @@ export class WorkerContext {
     // @protection the id of a queue is read again
     const age = engine.clock.now() - this.#readAt;
     if (this.#queueId === undefined || age > OLD_ID) {
-      return this.#readId(engine).then(() => this.#openQueue(engine, job));
+      const reading = within(engine.clock, this.#readId(engine), LONGEST_READ);
+      return reading.then(() => this.#openQueue(engine, job));
     }
     if (age > ID_INTERVAL) void this.#readId(engine);
     this.#openQueue(engine, job);
@@ -152,7 +153,7 @@ export class WorkerContext {
   }
 
   /** The first jobs of a worker share one request. */
-  async #readId(engine: Engine): Promise<void> {
+  #readId(engine: Engine): Promise<void> {
     this.#reading ??= makeQueueId(this.worker, this.#queueId)
       .then((id) => this.#takeId(id))
       .catch((cause: unknown) => {
@@ -165,7 +166,7 @@ export class WorkerContext {
         this.#readAt = engine.clock.now();
         this.#reading = undefined;
       });
-    await within(engine.clock, this.#reading, LONGEST_READ);
+    return this.#reading;
   }
 
   /** The id differs from the one before when the queue's Redis has lost its data, and another process was first to notice. */

@@ -73,7 +73,7 @@ export const acquireOperation: Operation<TimedIdentity, AcquireReply> = {
     if why then return { 'UNARMED', why } end
     if tonumber(ttl) > guard.agreed then return { 'TOOLONG' } end
     longest = guard.longest
-    if guard.ready > 0 then remaining = math.max(0, guard.ready - clockOf()) end
+    remaining = quarantineOf(guard)
   end
   local granted = 'OK'
   if remaining > 0 then value, granted = 'q' .. value, { 'QUARANTINED', remaining } end

@@ -64,7 +64,7 @@ export class AcquireRound implements Responses<AcquireReply> {
   served(by: ServedBy): void {
     this.#servedBy = by;
     this.#context.guards.onServed();
-    if (this.#context.refusals.size > 0) this.#endRefusals(by);
+    this.#context.refusals.onServed(by);
     this.lease.served(by, this.lease.ttl);
     this.verdict = GRANTED;
     this.#listener.onDecided(this);
@@ -107,9 +107,9 @@ export class AcquireRound implements Responses<AcquireReply> {
   }
 
   #cast(node: number, vote: Vote): void {
-    const { masters, tokens } = this.#context;
+    const { masters, tokens, refusals } = this.#context;
     this.votes[node] = vote;
-    this.#noteRefusal(node, vote);
+    refusals.note(node, vote);
     this.#traces ??= this.#listener.traces;
     if (!leavesNothing(vote)) this.#traces[node] = true;
     const listener = this.#rollbackListener;
@@ -118,19 +118,6 @@ export class AcquireRound implements Responses<AcquireReply> {
     if (this.verdict.kind !== "undecided") return;
     this.verdict = judge(this.votes, masters.quorum, this.lease.identity.token);
     if (this.verdict.kind !== "undecided") this.#listener.onDecided(this);
-  }
-
-  #endRefusals(by: ServedBy): void {
-    const { refusals } = this.#context;
-    for (const node of refusals.keys()) if (by.sentAt(node) !== undefined) refusals.delete(node);
-  }
-
-  #noteRefusal(node: number, vote: Vote): void {
-    const { refusals, clock } = this.#context;
-    if (vote.kind !== "failed") refusals.delete(node);
-    else if (vote.error.failure === "refused") {
-      refusals.set(node, { cause: vote.error.message, at: clock.now() });
-    }
   }
 
   #rollBackOn(node: number, listener: ReservationListener): void {

@@ -68,7 +68,7 @@ export function acquire(
   requester: Requester,
   listener: AttemptListener,
 ): void {
-  new Attempt(context, request, requester, listener).start();
+  new Attempt(context, request, requester, listener).ask();
 }
 
 /**
@@ -115,10 +115,6 @@ class Attempt implements RoundListener {
     this.#slots = firstSlots(context, request, requester);
     this.#triedAt = context.clock.now();
     this.#armedBefore = context.guards.armed;
-  }
-
-  start(): void {
-    this.#askAll();
   }
 
   get traces(): boolean[] {
@@ -248,11 +244,12 @@ class Attempt implements RoundListener {
   #nextRound(): Promise<AcquireRound> {
     return new Promise((resolve) => {
       this.#resume = resolve;
-      this.#askAll();
+      this.ask();
     });
   }
 
-  #askAll(): void {
+  /** Starts a round. */
+  ask(): void {
     const { tokens, names, guards } = this.#context;
     const { keys, limits, ttl, holder } = this.#request;
     this.#rounds += 1;

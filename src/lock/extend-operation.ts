@@ -41,7 +41,7 @@ export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
     local guard = guardOf(keys[#keys])
     if guard.server and tonumber(ttl) > guard.agreed then return { 'TOOLONG' } end
     why = unarmed(guard)
-    quarantined = why or (guard.ready > 0 and guard.ready > clockOf())
+    quarantined = why or quarantineOf(guard) > 0
   end
   for i = 1, names do
     values[i] = redis.call('GET', keys[2 * i - 1])
@@ -63,7 +63,6 @@ export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
     end
   end
   if gone and why then return { 'UNARMED', why } end
-  if gone and quarantined then set = true end
   for i = 1, names do
     local rest = redis.call('PTTL', keys[2 * i - 1])
     if not values[i] then
@@ -78,7 +77,7 @@ export const extendOperation: Operation<TimedIdentity, ExtendReply> = {
     if position then onExtend(prefix, key, token, position) end
     if limits and limits[i] > 1 then noteLimit(prefix, key, limits[i]) end
   end
-  if quarantined and set then return { 'QUARANTINED' } end
+  if quarantined and (set or gone) then return { 'QUARANTINED' } end
   return 'OK'`,
   keys: (identity) => [...lockAndFence(identity), identity.names.guard],
   argv: (identity) => [

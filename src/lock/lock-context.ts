@@ -2,6 +2,7 @@ import type { Clock } from "../clock.ts";
 import type { Random } from "../random.ts";
 import type { Guards } from "./guard.ts";
 import type { Masters } from "./masters.ts";
+import type { Refusals } from "./refusals.ts";
 import type { SlotChoice } from "./slots.ts";
 import type { Names } from "./stored-lock.ts";
 import type { TokenSource } from "./tokens.ts";
@@ -17,8 +18,7 @@ export interface LockContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly slotChoice: SlotChoice;
-  /** The masters whose last vote was refused, as by a full server, with the cause and when that was. */
-  readonly refusals: Map<number, { readonly cause: string; readonly at: number }>;
+  readonly refusals: Refusals;
   /** Another client uses a key with another limit than this one. */
   onOtherLimit(found: { readonly key: string; readonly limit: number }): void;
   readonly driftFactor: number;

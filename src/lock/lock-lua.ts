@@ -51,6 +51,10 @@ local function clockOf()
   end
   return now
 end
+-- The ms for which an armed guard gives no vote yet.
+local function quarantineOf(read)
+  return read.ready > 0 and math.max(0, read.ready - clockOf()) or 0
+end
 -- Compares tokens in digits; turning them into numbers costs several times as much.
 local function above(a, b)
   if #a ~= #b then return #a > #b end

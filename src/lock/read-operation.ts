@@ -50,7 +50,7 @@ export const readOperation: Operation<Reading, ReadReply> = {
   local waiting, first, reserved = waitersOf(argv[1], argv[2], argv[3], argv[4])
   local guard = guardOf(keys[3])
   local word = unarmed(guard) or 'armed'
-  local quarantine = word == 'armed' and guard.ready > 0 and math.max(0, guard.ready - clockOf()) or 0
+  local quarantine = word == 'armed' and quarantineOf(guard) or 0
   return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark, waiting, first, word, quarantine,
     redis.call('ZRANGE', keys[4], 0, -1, 'WITHSCORES'), reserved }`,
   keys: ({ names, key }) => [names.lock(key), names.fence(key), names.guard, names.limits(key)],

@@ -32,9 +32,6 @@ import { conflictOf, emitConflict } from "./outcomes.ts";
 /** Milliseconds that {@link Engine.close} leaves running jobs to finish before their signals abort. */
 const LONGEST_FINISH = 3_000;
 
-/** Milliseconds for which the refusal of a vote counts for {@link Engine.status}. */
-const LONGEST_REFUSAL = 10_000;
-
 /** Milliseconds that {@link Engine.close} waits at most for work that jobs have left behind. */
 const LONGEST_BACKGROUND = 1_000;
 
@@ -187,13 +184,13 @@ export class Engine {
 
   /** What is known now, without asking a master. */
   status(): RedlockStatus {
-    const { masters, guards } = this.context;
+    const { masters, guards, refusals } = this.context;
     const nodes = masters.names.map((name, node) =>
       this.#nodeStates.describe(
         node,
         name,
         guards.quarantineOf(node),
-        masters.ports[node]?.silence ?? this.#refusalOf(node),
+        masters.ports[node]?.silence ?? refusals.causeOf(node),
       ),
     );
     // A master that was not asked yet may vote.
@@ -207,13 +204,6 @@ export class Engine {
       parked: this.parkedJobs.count,
       nodes,
     };
-  }
-
-  /** Why a master refuses to vote. An old refusal does not count: while no lock is asked for, nothing shows that it is over. */
-  #refusalOf(node: number): string | undefined {
-    const refusal = this.context.refusals.get(node);
-    const isOld = refusal === undefined || this.clock.now() - refusal.at > LONGEST_REFUSAL;
-    return isOld ? undefined : refusal.cause;
   }
 
   /** Ends all waiting, releases what is held, and closes the connections. Idempotent. */

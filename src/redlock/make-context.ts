@@ -1,3 +1,4 @@
+import { Refusals } from "../lock/refusals.ts";
 import { SlotChoice } from "../lock/slots.ts";
 import { quoteKeys } from "../sentences.ts";
 import { type Clock, systemClock } from "../clock.ts";
@@ -130,7 +131,7 @@ export function makeContext(
     clock,
     random,
     slotChoice: new SlotChoice(random),
-    refusals: new Map(),
+    refusals: new Refusals(clock),
     onOtherLimit: otherLimitWarning(warn),
     driftFactor,
     nodeTimeout,

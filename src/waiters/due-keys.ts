@@ -1,5 +1,6 @@
 import type { TimerHeap, Task } from "../timer-heap.ts";
 import type { LockContext } from "../lock/lock-context.ts";
+import { Quarantines } from "../lock/quarantines.ts";
 import { after } from "../pause.ts";
 import { type DueReply, dueOperation, MOST_DUE } from "./due-operation.ts";
 import { repairWaitLists } from "./repair.ts";
@@ -29,8 +30,7 @@ export class DueKeys implements Task {
   readonly #check: (key: string) => void;
   /** By encoded queueId: when a worker of this process has last taken up a job of the queue. */
   readonly #servedAt = new Map<string, number>();
-  /** Until when each master is in a quarantine that this process knows of. */
-  readonly #quarantinedUntil: number[] = [];
+  readonly #quarantines: Quarantines;
   readonly #closing = new AbortController();
 
   /** @param check is called with each key that is due. */
@@ -44,6 +44,11 @@ export class DueKeys implements Task {
     this.#timers = timers;
     this.#messages = messages;
     this.#check = check;
+    const { masters, clock } = context;
+    this.#quarantines = new Quarantines(masters.names.length, masters.quorum, clock, {
+      quarantined: (node, remaining) => this.#repairSoon(node, remaining),
+      noQuorum: () => {},
+    });
   }
 
   /** A worker of the queue has taken up a job. The first time, and with `ask`, its keys are asked for at once. */
@@ -78,7 +83,7 @@ export class DueKeys implements Task {
     const { isSubscribed } = this.#messages;
     const process = isSubscribed ? this.#context.process : "";
     const answer = (node: number, { areWaiting, keys, quarantine }: DueReply): void => {
-      if (quarantine > 0) this.#repairSoon(node, quarantine);
+      this.#quarantines.note(node, quarantine);
       if (keys.length >= MOST_DUE) this.#askBy(now + PAGE_INTERVAL);
       // The processes that have parked these jobs may be gone.
       if (areWaiting && !isSubscribed) {
@@ -96,10 +101,6 @@ export class DueKeys implements Task {
 
   #repairSoon(node: number, quarantine: number): void {
     const { clock, random } = this.#context;
-    const now = clock.now();
-    const known = this.#quarantinedUntil[node] ?? -Infinity;
-    this.#quarantinedUntil[node] = now + quarantine;
-    if (known > now) return;
     const part = REPAIR_FROM + (REPAIR_TO - REPAIR_FROM) * random.fraction();
     // @protection a master that has lost its memory is given back its wait lists
     after(clock, quarantine * part, this.#closing.signal, () => void this.#repair(node));

@@ -49,7 +49,7 @@ export const dueOperation: Operation<DueQuestion, DueReply> = {
   lua: `
   local prefix, process, found = argv[1], argv[2], { 'OK', 0, 0 }
   local guard = guardOf(prefix .. '@node')
-  if not unarmed(guard) and guard.ready > 0 then found[3] = math.max(0, guard.ready - clockOf()) end
+  if not unarmed(guard) then found[3] = quarantineOf(guard) end
   for i = 3, #argv, 2 do
     local queueId, servedAt = argv[i], clockOf() - tonumber(argv[i + 1])
     if process ~= '' then noteQueue(prefix, '@' .. queueId, process) end

@@ -8,6 +8,7 @@ import { agreeOperation, armOperation } from "../../src/lock/arm-operation.ts";
 import { dueOperation } from "../../src/waiters/due-operation.ts";
 import { joinOperation } from "../../src/waiters/join-operation.ts";
 import { moveOperation } from "../../src/waiters/move-operation.ts";
+import { pageOperation, sizesOperation } from "../../src/waiters/repair-operations.ts";
 import { serveOperation } from "../../src/waiters/serve-operation.ts";
 import { readOperation } from "../../src/lock/read-operation.ts";
 import { readSlotsOperation } from "../../src/lock/read-slots-operation.ts";
@@ -388,6 +389,8 @@ describe("the simulated master", () => {
       | "move"
       | "serve"
       | "due"
+      | "sizes"
+      | "page"
       | "arm"
       | "agree"
       | "delete"
@@ -435,6 +438,8 @@ describe("the simulated master", () => {
       "serve",
       "due",
       "due",
+      "sizes",
+      "page",
       "arm",
       "arm",
       "agree",
@@ -673,6 +678,11 @@ describe("the simulated master", () => {
         },
       },
       read: { operation: readOperation, args: { names, key: base.keys[0] ?? "" } },
+      sizes: { operation: sizesOperation, args: { names, queueId: queueId || "x" } },
+      page: {
+        operation: pageOperation,
+        args: { names, key: base.keys[0] ?? "", from: flag ? 1 : 0, count: 2 },
+      },
       slots: { operation: readSlotsOperation, args: { names, key: base.keys[0] ?? "", count: 3 } },
     };
     const { operation, args } = requests[kind];

@@ -28,6 +28,11 @@ export class SimulatedGuard {
     return { server, state: state as Guard["state"], armed, ready, longest, agreed };
   }
 
+  /** Milliseconds for which an armed guard gives no vote yet. */
+  quarantineOf(guard: Guard | undefined): number {
+    return Math.max(0, (guard?.ready ?? 0) - this.#redis.now());
+  }
+
   setGuard(key: string, guard: Guard): GuardState {
     const { server, state, armed, ready, longest, agreed } = guard;
     const value = [server, state, armed, ready, longest, agreed].join(":");

@@ -46,7 +46,7 @@ export class SimulatedLocks {
       if (why !== undefined) return { status: "unarmed", guard: why };
       if (guard === undefined || ttl > guard.agreed) return { status: "too long" };
       longest = guard.longest;
-      remaining = Math.max(0, guard.ready - this.#redis.now());
+      remaining = this.#guard.quarantineOf(guard);
     }
     const marks = slots.map((slot) => this.marksOf(names.fence(slot)));
     const mark = Math.max(...marks.map((each) => each.mark));
@@ -129,7 +129,7 @@ export class SimulatedLocks {
     const why = guarded ? unarmed(guard, server) : undefined;
     if (guarded) {
       if (guard !== undefined && ttl > guard.agreed) return { status: "too long" };
-      quarantined = why !== undefined || (guard?.ready ?? 0) > this.#redis.now();
+      quarantined = why !== undefined || this.#guard.quarantineOf(guard) > 0;
     }
     let set = false;
     let gone = false;
@@ -148,7 +148,6 @@ export class SimulatedLocks {
       gone = true;
     }
     if (gone && why !== undefined) return { status: "unarmed", guard: why };
-    if (gone && quarantined) set = true;
     for (const [index, key] of keys.entries()) {
       const lock = names.lock(key);
       const current = values[index];
@@ -165,7 +164,7 @@ export class SimulatedLocks {
       const limit = limits?.[index] ?? 1;
       if (limit > 1) noteLimit(this.#redis, names.limits(keyOfSlot(key)), limit);
     }
-    return { status: quarantined && set ? "quarantined" : "extended" };
+    return { status: quarantined && (set || gone) ? "quarantined" : "extended" };
   }
 
   release(releasing: Releasing): ReleaseReply {

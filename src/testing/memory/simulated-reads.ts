@@ -36,7 +36,7 @@ export class SimulatedReads {
     const holder = current === undefined ? undefined : parseStoredLock(current);
     return {
       guard: why ?? "armed",
-      quarantine: why === undefined ? Math.max(0, (guard?.ready ?? 0) - this.#redis.now()) : 0,
+      quarantine: why === undefined ? this.#guard.quarantineOf(guard) : 0,
       holder: holder && { ...holder, expiresIn: this.#redis.pttl(lock) },
       foreignType: undefined,
       ...readLimits(this.#redis.zrange(names.limits(key))),

@@ -168,7 +168,7 @@ export class SimulatedWaitListOperations {
     const now = this.#redis.now();
     const guard = this.#guard.guardOf(names.guard);
     const isArmed = unarmed(guard, server) === undefined;
-    const quarantine = isArmed ? Math.max(0, (guard?.ready ?? 0) - now) : 0;
+    const quarantine = isArmed ? this.#guard.quarantineOf(guard) : 0;
     let areWaiting = false;
     const keys = queues.flatMap(({ queueId, servedAgo }) => {
       const due = names.due(queueId);
