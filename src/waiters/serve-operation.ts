@@ -53,7 +53,7 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
       -- What is known of an earlier run does not end what is kept for the next one.
       if reserved == argv[i] and (not isKept or run or argv[i + 1] == '${RETRY_RECORD}') then
         redis.call('DEL', list.reservation)
-        reserved = nil
+        reserved, isKept = nil, false
       end
     end
   end

@@ -108,6 +108,25 @@ describe("the script of a master", () => {
     expect(kept).toMatchObject({ status: "reserved", position: at(1), record: RETRY_RECORD });
   });
 
+  it("reserves a key that was kept for a job that is gone for the waiter of the others", async () => {
+    const retrying = identity("me", 100);
+    const requester = { ...retrying.requester, position: at(1), run: 1 };
+    const release = { held: true, holdFor: 0, skipped: [], done: "", keepsRetry: true };
+    await ask(releaseOperation, { ...retrying, requester, ...release });
+    const newcomers = [2, 3].map((n) => {
+      return { position: at(n), priority: 0, record: "p1@there", replaces: false };
+    });
+    const joining = { names, keys: ["k"], limits: [1], newcomers, process: "there", live: false };
+    await ask(joinOperation, joining);
+    const gone = [{ position: at(1), record: RETRY_RECORD }];
+    const serving = { names, key: "k", token: 101, process: "here", record: "p1@there", gone };
+
+    const decided = { position: at(3), wakes: false, life: 60_000, live: false, skipped: [] };
+    const reply = await ask(serveOperation, { ...serving, ...decided });
+
+    expect(reply).toMatchObject({ status: "reserved", position: at(3), token: 101 });
+  });
+
   it("sets the key of a holder provisionally in quarantine, also over an earlier one", async () => {
     const client = redisClient(servers.urls[0] ?? "");
     const arming = { names, quarantine: 60_000, longestTtl: 60_000, patience: 0 };
