@@ -104,6 +104,23 @@ export class Engine {
     if (this.#closed !== undefined) throw new RedlockClosedError();
   }
 
+  /** Runs what asks the masters. @throws {RedlockClosedError} also when {@link close} comes before their answers. */
+  async whileOpen<T>(ask: () => Promise<T>): Promise<T> {
+    this.assertOpen();
+    try {
+      return await ask();
+    } catch (error) {
+      this.assertOpen();
+      throw error;
+    }
+  }
+
+  /** As {@link whileOpen}, for what asks them step by step. */
+  iterateWhileOpen<T>(iterator: AsyncGenerator<T, void, void>): AsyncGenerator<T, void, void> {
+    this.assertOpen();
+    return this.#iterate(iterator);
+  }
+
   /**
    * Acquires keys.
    * @param scoped see {@link AcquireRequest.scoped}.
@@ -157,9 +174,8 @@ export class Engine {
   }
 
   /** What each master knows about a key, even if too few masters answer. */
-  async survey(key: string): Promise<KeyInspection> {
-    this.assertOpen();
-    return surveyKey(this.context, normaliseKey(key));
+  survey(key: string): Promise<KeyInspection> {
+    return this.whileOpen(() => surveyKey(this.context, normaliseKey(key)));
   }
 
   /**
@@ -210,6 +226,15 @@ export class Engine {
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
+  }
+
+  async *#iterate<T>(iterator: AsyncGenerator<T, void, void>): AsyncGenerator<T, void, void> {
+    try {
+      yield* iterator;
+    } catch (error) {
+      this.assertOpen();
+      throw error;
+    }
   }
 
   #observed(request: AcquireRequest): Promise<HeldLock> {

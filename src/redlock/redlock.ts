@@ -108,9 +108,8 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * What each master knows about a key, and about each slot of a key with a limit.
    * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
    */
-  async inspect(key: string): Promise<KeyInspection> {
-    this.#engine.assertOpen();
-    return inspectKey(this.#engine.context, normaliseKey(key));
+  inspect(key: string): Promise<KeyInspection> {
+    return this.#engine.whileOpen(() => inspectKey(this.#engine.context, normaliseKey(key)));
   }
 
   /**
@@ -119,8 +118,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * @throws {LockUnavailableError} when too few masters answer; {@link LockKeyError} for what is not one key.
    */
   waiters(key: string): AsyncIterableIterator<WaiterInspection> {
-    this.#engine.assertOpen();
-    return walkWaiters(this.#engine.context, normaliseKey(key));
+    return this.#engine.iterateWhileOpen(walkWaiters(this.#engine.context, normaliseKey(key)));
   }
 
   /**
@@ -131,18 +129,18 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * @returns the holders that were asked; none when the key is free. Whether they stop shows only later.
    * @throws as {@link inspect}; {@link LockConfigError} for an empty `by`, or a bad option.
    */
-  async cancel(key: string, by: string, options: CancelOptions = {}): Promise<Holder[]> {
-    this.#engine.assertOpen();
-    return await cancelHolders(this.#engine, normaliseKey(key), by, options);
+  cancel(key: string, by: string, options: CancelOptions = {}): Promise<Holder[]> {
+    return this.#engine.whileOpen(() =>
+      cancelHolders(this.#engine, normaliseKey(key), by, options),
+    );
   }
 
   /**
    * Checks the wait list of a key now, and wakes the first waiter if the key is free, as workers do within seconds.
    * @throws as {@link inspect}.
    */
-  async wake(key: string): Promise<WakeResult> {
-    this.#engine.assertOpen();
-    return await wakeKey(this.#engine, normaliseKey(key));
+  wake(key: string): Promise<WakeResult> {
+    return this.#engine.whileOpen(() => wakeKey(this.#engine, normaliseKey(key)));
   }
 
   /**
@@ -161,9 +159,8 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * another program is never removed.
    * @throws as {@link inspect}; {@link LockConfigError} for an empty reason, or a bad option.
    */
-  async forceRelease(key: string, options: ForceReleaseOptions): Promise<ForceReleaseResult> {
-    this.#engine.assertOpen();
-    return await forceRelease(this.#engine, normaliseKey(key), options);
+  forceRelease(key: string, options: ForceReleaseOptions): Promise<ForceReleaseResult> {
+    return this.#engine.whileOpen(() => forceRelease(this.#engine, normaliseKey(key), options));
   }
 
   /**
@@ -198,8 +195,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * @example for await (const { key, holder } of redlock.list("account:*")) console.log(key, holder?.text);
    */
   list(pattern = "*"): AsyncIterableIterator<KeyInspection> {
-    this.#engine.assertOpen();
-    return listLocks(this.#engine.context, pattern);
+    return this.#engine.iterateWhileOpen(listLocks(this.#engine.context, pattern));
   }
 
   /**
@@ -210,8 +206,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
    * @example for await (const { key, waiting } of redlock.keys("account:*")) console.log(key, waiting);
    */
   keys(pattern = "*"): AsyncIterableIterator<ListedKey> {
-    this.#engine.assertOpen();
-    return listKeys(this.#engine.context, pattern);
+    return this.#engine.iterateWhileOpen(listKeys(this.#engine.context, pattern));
   }
 
   /**

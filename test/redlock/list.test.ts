@@ -159,3 +159,24 @@ describe("keys", () => {
     });
   });
 });
+
+it("tells those who ask that it was closed, not that masters are unavailable", async () => {
+  for (const index of [0, 1, 2]) servers.pause(index);
+  const redlock = new Redlock(servers.redlockOptions);
+  const by = "an operator";
+  const asked = [
+    redlock.inspect("k"),
+    redlock.isLocked("k"),
+    redlock.wake("k"),
+    redlock.cancel("k", by),
+    redlock.forceRelease("k", { reason: by }),
+    redlock.list().next(),
+    redlock.keys().next(),
+    redlock.waiters("k").next(),
+  ];
+  const outcomes = Promise.allSettled(asked);
+  await redlock.close();
+
+  const closed = { reason: { code: "ERR_REDLOCK_CLOSED" } };
+  expect(await outcomes).toMatchObject(asked.map(() => closed));
+});
