@@ -11,7 +11,7 @@ import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
 import { RESERVATION } from "./reservations-lua.ts";
 import { isRetry } from "./waiter.ts";
-import { reservationMs, Wakeups } from "./wakeups.ts";
+import { reservationMs, Wakeups, type WokenAt } from "./wakeups.ts";
 
 /** The key is reserved for the first waiter. */
 const FOR_FIRST = { position: "", record: "", wakes: true, life: RESERVATION };
@@ -22,6 +22,7 @@ export interface KeyWatcherParts {
   readonly timers: TimerHeap;
   readonly unresponsive: UnresponsiveQueues;
   readonly adapters: QueueAdapters;
+  readonly wokenAt: WokenAt;
   /** The watcher has stopped. */
   ended(watcher: KeyWatcher): void;
 }
@@ -49,8 +50,8 @@ export class KeyWatcher implements Task {
     this.key = key;
     this.#slot = numberOfSlot(key);
     this.#parts = parts;
-    const { context, adapters, unresponsive } = parts;
-    this.#wakeups = new Wakeups(context.clock, adapters);
+    const { context, adapters, unresponsive, wokenAt } = parts;
+    this.#wakeups = new Wakeups(context.clock, adapters, wokenAt);
     this.#reservations = new Reservations(key, context, this.#wakeups, unresponsive);
     parts.timers.add(this);
   }
@@ -133,6 +134,8 @@ export class KeyWatcher implements Task {
     if (this.#ended || this.#wakeups.wasLast(waiter)) return;
     const isLiveHere = this.#wakeups.live.has(waiter.position);
     if (!isLiveHere && !this.#wakeups.canWake(waiter)) return this.#endIfIdle();
+    // Another process has reserved one more slot for it: the check passes that one on.
+    if (this.#wakeups.hasExpired(waiter)) return void this.check();
     this.#parts.context.slotChoice.reserved(this.key, waiter);
     if (!isLiveHere) {
       this.#wakeups.note(waiter);

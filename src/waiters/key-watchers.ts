@@ -1,12 +1,18 @@
+import { keyOfSlot } from "../lock/slots.ts";
 import { KeyWatcher, type KeyWatcherParts } from "./key-watcher.ts";
+import type { WokenAt } from "./wakeups.ts";
+
+type SharedParts = Omit<KeyWatcherParts, "wokenAt" | "ended">;
 
 /** The watchers of all keys in which this process has an interest. */
 export class KeyWatchers {
-  readonly #parts: Omit<KeyWatcherParts, "ended">;
+  readonly #parts: SharedParts;
   readonly #watchers = new Map<string, KeyWatcher>();
+  /** What the watchers of the slots of one key share, by the key. */
+  readonly #shared = new Map<string, { readonly wokenAt: WokenAt; watchers: number }>();
   #closed = false;
 
-  constructor(parts: Omit<KeyWatcherParts, "ended">) {
+  constructor(parts: SharedParts) {
     this.#parts = parts;
   }
 
@@ -19,10 +25,18 @@ export class KeyWatchers {
   of(key: string): KeyWatcher {
     const known = this.#watchers.get(key);
     if (known !== undefined) return known;
+    const name = keyOfSlot(key);
+    // @protection a waiter that has missed one slot is offered no other one
+    const shared = this.#shared.get(name) ?? { wokenAt: new Map(), watchers: 0 };
+    shared.watchers += 1;
+    this.#shared.set(name, shared);
     const watcher = new KeyWatcher(key, {
       ...this.#parts,
-      ended: (ended) => {
-        if (this.#watchers.get(key) === ended) this.#watchers.delete(key);
+      wokenAt: shared.wokenAt,
+      ended: () => {
+        this.#watchers.delete(key);
+        shared.watchers -= 1;
+        if (shared.watchers === 0) this.#shared.delete(name);
       },
     });
     this.#watchers.set(key, watcher);

@@ -17,7 +17,13 @@ const LONGEST_PARKING = 80;
 /** Milliseconds for which an expired reservation is remembered: each of five masters may name another waiter. */
 const REMEMBERED = 5 * RESERVATION;
 
-/** The wake-ups of one process for the waiters of one key. */
+/**
+ * When this process has woken each waiter of a key, the oldest first: masters that know different waiters can name them alternately,
+ * and those of a key with a limit can name a waiter for one slot after the other.
+ */
+export type WokenAt = Map<string, number>;
+
+/** The wake-ups of one process for the waiters of one key, at one of its slots. */
 export class Wakeups {
   /** The live waiters of this process, by position, with what wakes them. */
   readonly live = new Map<string, () => void>();
@@ -25,12 +31,13 @@ export class Wakeups {
   readonly #adapters: QueueAdapters;
   /** The waiter that this process has woken last. */
   #last: Pick<StoredWaiter, "position" | "record"> | undefined;
-  /** When this process has woken each waiter: masters that know different waiters can name them alternately. */
-  readonly #wokenAt = new Map<string, number>();
+  readonly #wokenAt: WokenAt;
 
-  constructor(clock: Clock, adapters: QueueAdapters) {
+  /** @param wokenAt is shared by the slots of the key. */
+  constructor(clock: Clock, adapters: QueueAdapters, wokenAt: WokenAt) {
     this.#clock = clock;
     this.#adapters = adapters;
+    this.#wokenAt = wokenAt;
   }
 
   /** Remembers that the waiter is woken, and has the reservation since `at`. */

@@ -26,11 +26,11 @@ interface Parked {
 }
 
 /** Parks `count` jobs; the worker has a slot for each, and two more. */
-async function parkJob(redlock: Redlock, count: number, name = QUEUE): Promise<Parked> {
+async function parkJob(redlock: Redlock, count: number, name = QUEUE, limit = 1): Promise<Parked> {
   const queue = bench.queue(name);
   const runs: number[] = [];
   const worker = bench.worker(
-    withLock({ redlock, key: KEY }, async ({ data, attemptsMade, opts }: Job<Data>) => {
+    withLock({ redlock, key: KEY, limit }, async ({ data, attemptsMade, opts }: Job<Data>) => {
       if (attemptsMade === 0 && opts.jobId?.startsWith("failing") === true) {
         throw new Error("fails the first time");
       }
@@ -223,6 +223,19 @@ describe.each(TROUBLES)("a queue that is $what", ({ act, undo, lasts = 0, costs 
       await expect.poll(leftovers).toEqual([]);
     },
   );
+});
+
+// The reservations of both slots expire together: in some runs each is offered to the waiter of the other one.
+test.each([1, 2, 3])("a paused queue costs one reservation of two slots: run %i", async () => {
+  const redlock = bench.redlock({ ttl: 10_000 });
+  const locks = await Promise.all([0, 1].map(() => redlock.acquire("account:hot", { limit: 2 })));
+  const paused = await parkJob(redlock, 3, QUEUE, 2);
+  const { runs } = await parkJob(redlock, 5, "refunds", 2);
+  await paused.queue.pause();
+
+  const release = () => Promise.all(locks.map((lock) => lock.release()));
+  expect(await timeToRun(release, runs, 5)).toBeLessThan(RESERVATION + LOAD);
+  expect(new Set(runs)).toEqual(new Set([0, 1, 2, 3, 4]));
 });
 
 test("a paused queue costs others one reservation, also with hundreds of jobs", async () => {

@@ -142,6 +142,17 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     mutation: { marker: "unresponsive queues are skipped", value: "true" },
   },
   {
+    name: "remembering for all slots of a key which waiters were woken",
+    without: "a paused queue keeps the slots of a key from others for two reservations",
+    scenario: named("two holders a key, a paused queue"),
+    violation: "left waiting",
+    seed: 37,
+    mutation: {
+      marker: "a waiter that has missed one slot is offered no other one",
+      value: "{ wokenAt: new Map(), watchers: 0 }",
+    },
+  },
+  {
     name: "waking a job that was parked while its key was reserved",
     without: "jobs with several keys wait until reservations expire",
     scenario: named("several keys, promptly"),

@@ -558,6 +558,15 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     deploys: { every: 2_500, away: 1_000, kills: true },
     probeBound: 7_000,
   }),
+  scenario("two holders a key, a paused queue", {
+    limits: [2],
+    queues: [{ ...TWO[0]!, absent: { how: "paused", until: 60_000 } }, TWO[1]!],
+    processes: [[0, 1]],
+    jobs: [{ count: 20, keys: ["a"] }],
+    hold: 1_500,
+    // One reservation that expires.
+    probeBound: 2_600,
+  }),
   scenario("two holders a key, wait", { limits: [2], policy: "wait", probeBound: PROMPT }),
   scenario("two holders a key, minHold", {
     limits: [2],
