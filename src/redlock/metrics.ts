@@ -1,5 +1,6 @@
+import type { EventEmitter } from "node:events";
 import type { Clock, Timer } from "../clock.ts";
-import type { SafeEmitter } from "../events.ts";
+import type { RedlockEvents, SafeEmitter } from "../events.ts";
 import type { ParkedJobs } from "./parked-jobs.ts";
 import { ofQueue, type Recorder, type RedlockTelemetry } from "./telemetry.ts";
 
@@ -28,7 +29,7 @@ export class Metrics {
   readonly #held = new Map<string | undefined, number>();
   /** The queues for which a number of parked jobs has been recorded. */
   readonly #queues = new Set<string>();
-  readonly #safely: (observe: () => void) => void;
+  readonly #safely: (observe: () => unknown) => void;
   #timer: Timer | undefined;
   #closed = false;
 
@@ -37,7 +38,7 @@ export class Metrics {
     meter: Meter,
     events: SafeEmitter,
     observed: Observed,
-    safely: (observe: () => void) => void,
+    safely: (observe: () => unknown) => void,
   ) {
     this.#events = events;
     this.#observed = observed;
@@ -59,17 +60,17 @@ export class Metrics {
     const wait = time("wait.duration", "From the first refusal of a lock to its grant");
     const held = time("hold.duration", "How long locks were held");
     this.#nodeDuration = time("node.duration", "How long a lock master took to answer");
-    events.on("extended", () => extensions.add(1));
-    events.on("lost", ({ error, queue }) =>
+    this.#on("extended", () => extensions.add(1));
+    this.#on("lost", ({ error, queue }) =>
       lost.add(1, { reason: error.reason, ...ofQueue(queue) }),
     );
-    events.on("parked", ({ reason, queue }) => parked.add(1, { reason, ...ofQueue(queue) }));
-    events.on("woken", ({ queue }) => woken.add(1, ofQueue(queue)));
-    events.on("skipped", ({ reason, queue }) => skipped.add(1, { reason, ...ofQueue(queue) }));
-    events.on("acquired", ({ waited, refused, queue }) => {
+    this.#on("parked", ({ reason, queue }) => parked.add(1, { reason, ...ofQueue(queue) }));
+    this.#on("woken", ({ queue }) => woken.add(1, ofQueue(queue)));
+    this.#on("skipped", ({ reason, queue }) => skipped.add(1, { reason, ...ofQueue(queue) }));
+    this.#on("acquired", ({ waited, refused, queue }) => {
       if (refused) wait.record(waited, ofQueue(queue));
     });
-    events.on("released", ({ held: ms, outcome, queue }) =>
+    this.#on("released", ({ held: ms, outcome, queue }) =>
       held.record(ms, { outcome, ...ofQueue(queue) }),
     );
     this.#observe(meter);
@@ -78,10 +79,8 @@ export class Metrics {
   /** Counts and times an acquisition, which has ended after so many ms. */
   ended(outcome: string, queue: string | undefined, ms: number): void {
     const attributes = { outcome, ...ofQueue(queue) };
-    this.#safely(() => {
-      this.#acquisitions.add(1, attributes);
-      this.#acquireDuration.record(ms, attributes);
-    });
+    this.#safely(() => this.#acquisitions.add(1, attributes));
+    this.#safely(() => this.#acquireDuration.record(ms, attributes));
   }
 
   /** Records the time that a master took to answer, in ms. */
@@ -108,34 +107,42 @@ export class Metrics {
       "Jobs that this process has parked and not seen come back",
     );
     const voting = gauge("nodes.voting", "{node}", "Lock masters that are known to vote");
+    const set = (recorder: typeof held, value: number, queue?: string): void =>
+      this.#safely(() => recorder?.record(value, ofQueue(queue)));
     const record = (): void => {
-      for (const [queue, locks] of this.#held) held?.record(locks, ofQueue(queue));
+      for (const [queue, locks] of this.#held) set(held, locks, queue);
       const jobs = this.#observed.parked.byQueue();
       for (const queue of jobs.keys()) this.#queues.add(queue);
-      for (const queue of this.#queues) parked?.record(jobs.get(queue) ?? 0, ofQueue(queue));
-      voting?.record(this.#observed.voting());
+      for (const queue of this.#queues) set(parked, jobs.get(queue) ?? 0, queue);
+      set(voting, this.#observed.voting());
       this.#schedule(record);
     };
     const add = (queue: string | undefined, locks: number): void => {
       this.#held.set(queue, (this.#held.get(queue) ?? 0) + locks);
       record();
     };
-    const events = this.#events;
     /** Locks that are lost, and not released yet. */
     const lost = new Set<number>();
-    events.on("acquired", ({ queue }) => add(queue, 1));
-    events.on("lost", ({ fencingToken, queue }) => {
+    this.#on("acquired", ({ queue }) => add(queue, 1));
+    this.#on("lost", ({ fencingToken, queue }) => {
       lost.add(fencingToken);
       add(queue, -1);
     });
-    events.on("released", ({ fencingToken, queue }) => {
+    this.#on("released", ({ fencingToken, queue }) => {
       if (!lost.delete(fencingToken)) add(queue, -1);
     });
-    events.on("parked", record);
-    events.on("woken", record);
-    events.on("node:up", record);
-    events.on("node:down", record);
-    events.on("node:quarantined", record);
+    for (const event of ["parked", "woken", "node:up", "node:down", "node:quarantined"] as const) {
+      this.#on(event, record);
+    }
+  }
+
+  /** Listens. What an instrument throws is a failure of the telemetry, not of a listener. */
+  #on<K extends keyof RedlockEvents>(
+    event: K,
+    observe: (data: RedlockEvents[K][0]) => unknown,
+  ): void {
+    const events: EventEmitter = this.#events;
+    events.on(event, (data: RedlockEvents[K][0]) => this.#safely(() => observe(data)));
   }
 
   #schedule(record: () => void): void {
@@ -143,7 +150,7 @@ export class Metrics {
     const { clock } = this.#observed;
     this.#timer ??= clock.timer(GAUGE_INTERVAL, () => {
       this.#timer = undefined;
-      this.#safely(record);
+      record();
     });
   }
 }

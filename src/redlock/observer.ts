@@ -17,7 +17,7 @@ export class Observer {
     this.#telemetry = telemetry;
     this.#events = events;
     const { meter } = telemetry;
-    const safely = (observe: () => void): void => {
+    const safely = (observe: () => unknown): void => {
       this.#safely(observe);
     };
     this.#metrics = meter && this.#safely(() => new Metrics(meter, events, observed, safely));
@@ -81,18 +81,22 @@ export class Observer {
     ms: number,
     attributes: Attributes,
   ): void {
-    this.#safely(() => {
-      span?.setAttributes({ "bullmq.redlock.outcome": outcome, ...attributes });
-      span?.end();
-    });
+    this.#safely(() => span?.setAttributes({ "bullmq.redlock.outcome": outcome, ...attributes }));
+    this.#safely(() => span?.end());
     this.#metrics?.ended(outcome, queue, ms);
   }
 
   #safely<T>(observe: () => T): T | undefined {
-    try {
-      return observe();
-    } catch (cause) {
+    const failed = (cause: unknown): void => {
       this.#events.emit("warning", { code: "telemetry-failed", message: "telemetry threw", cause });
+    };
+    try {
+      const value = observe();
+      // An instrument may be asynchronous.
+      if (value instanceof Promise) value.catch(failed);
+      return value;
+    } catch (cause) {
+      failed(cause);
       return undefined;
     }
   }

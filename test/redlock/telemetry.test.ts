@@ -102,6 +102,28 @@ describe("telemetry", () => {
     expect(warnings).toContainEqual(expect.objectContaining({ code: "telemetry-failed" }));
   });
 
+  it.each([
+    { how: "throws", fail: () => expect.unreachable("a full buffer") },
+    { how: "rejects", fail: () => Promise.reject(new Error("a full buffer")) as never },
+  ])("whose instruments fail is a failure of the telemetry alone: each $how", async ({ fail }) => {
+    const { telemetry } = recorder();
+    const meter = {
+      createCounter: () => ({ add: fail }),
+      createHistogram: () => ({ record: fail }),
+      createGauge: () => ({ record: fail }),
+    };
+    const options = { ttl: 1_000, nodeTimeout: 50, telemetry: { ...telemetry, meter } };
+    const { clock, redlock } = simulate(3, options);
+    const codes = new Set<string>();
+    redlock.on("warning", ({ code }) => codes.add(code));
+
+    const lock = await clock.until(redlock.acquire("k"));
+    await clock.pass(800);
+    await clock.until(lock.release());
+
+    expect([...codes]).toEqual(["telemetry-failed"]);
+  });
+
   it("that is none is refused", () => {
     expect(() => simulate(3, { telemetry: 5 as never })).toThrow(/^telemetry: found 5/);
   });
