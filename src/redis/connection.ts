@@ -64,11 +64,17 @@ export class Connection<T> {
   #ready = false;
   #over = false;
 
-  constructor(open: OpenClient, listener: ConnectionListener<T>, clock: Clock) {
+  /** @param patience milliseconds until it has to be ready. */
+  constructor(
+    open: OpenClient,
+    listener: ConnectionListener<T>,
+    clock: Clock,
+    patience = SILENCE_LIMIT,
+  ) {
     this.#listener = listener;
     this.#clock = clock;
-    this.#timeout = clock.timer(SILENCE_LIMIT, () =>
-      this.#finish(`${this.missing} within ${SILENCE_LIMIT / 1_000} s`),
+    this.#timeout = clock.timer(patience, () =>
+      this.#finish(`${this.missing} within ${patience / 1_000} s`),
     );
     void this.#open(open);
   }

@@ -8,6 +8,12 @@ const LONGEST_RECONNECT_DELAY = 1_000;
 /** First pause between two attempts to connect, in ms. */
 const SHORTEST_RECONNECT_DELAY = 50;
 
+/**
+ * How long the first attempt after a loss or beside a suspect connection may take, in ms: doubled for each that fails, up to
+ * {@link SILENCE_LIMIT}. A cut that is over soon may have swallowed it.
+ */
+const SHORTEST_ATTEMPT = 1_000;
+
 /** What a {@link PersistentConnection} reports to its owner. */
 export interface PersistentConnectionListener<T> {
   /** Runs on every new connection before it counts as up; a rejection closes it, and another attempt follows. */
@@ -33,6 +39,7 @@ export class PersistentConnection<T> {
   #attempt: Connection<T> | undefined;
   #attemptedAt = -Infinity;
   #failures = 0;
+  #wasUp = false;
   #pause: Timer | undefined;
   #reachability: Deferred<boolean> | undefined;
   #suspicion: { readonly since: number; readonly cause: string; readonly limit: Timer } | undefined;
@@ -165,6 +172,8 @@ export class PersistentConnection<T> {
         },
       },
       this.#clock,
+      // The server was reached before: it is slow to answer now, or the way to it is cut.
+      this.#wasUp ? Math.min(SHORTEST_ATTEMPT * 2 ** this.#failures, SILENCE_LIMIT) : SILENCE_LIMIT,
     );
     this.#attempt = connection;
   }
@@ -175,6 +184,7 @@ export class PersistentConnection<T> {
     this.#current = connection;
     this.#attempt = undefined;
     this.#failures = 0;
+    this.#wasUp = true;
     this.#endSuspicion();
     if (old !== undefined) {
       old.end({ silent: true });

@@ -87,6 +87,22 @@ describe("a half-open connection", () => {
     expect(await Promise.all([push(node, "a"), push(node, "b")])).toEqual([2, 3]);
   });
 
+  it("is replaced by a third one soon if the second is half open too", async () => {
+    const { node, proxy } = await connectThroughProxy();
+    proxy.strand();
+    proxy.replies.drop();
+    const startedAt = performance.now();
+    await expect(push(node, "lost")).rejects.toMatchObject({ failure: "timed-out" });
+    await expect.poll(() => proxy.connections).toBe(2);
+    proxy.strand();
+    proxy.replies.pass();
+
+    await expect.poll(() => push(node, "second").catch(() => 0), { timeout: 9_000 }).toBe(2);
+
+    // Not a figure of speed: a connection may be silent for ten seconds.
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
+  });
+
   it("for messages is detected and replaced without any request", async () => {
     const { node, proxy } = await connectThroughProxy();
     const heard: string[] = [];
