@@ -36,7 +36,7 @@ export const FINDINGS = {
     weight: "excludes",
     why: "The master does not vote: the others survive one loss less.",
     advice:
-      "Check the cause: address, firewall, TLS, password, a frozen or stopped server, a round trip longer than nodeTimeout.",
+      "Check the cause: address, firewall, TLS, password, `maxclients`, a frozen or stopped server, a round trip longer than nodeTimeout.",
   },
   "duplicate-server": {
     weight: "excludes",
@@ -60,8 +60,9 @@ export const FINDINGS = {
   },
   "writes-refused": {
     weight: "excludes",
-    why: "The server is full or cannot write to its disk: it can release locks, but grant none.",
-    advice: "Give it memory or disk space; use it for nothing but locks.",
+    why: "The server is full, cannot write to its disk, or has fewer replicas than `min-replicas-to-write`: it can release locks, but grant none.",
+    advice:
+      "Give it memory or disk space, or set `min-replicas-to-write 0`, as the cause says; use it for nothing but locks.",
   },
   eviction: {
     weight: "warning",

@@ -2,7 +2,7 @@ import type { Redis } from "ioredis";
 import type { Clock } from "../clock.ts";
 import { Connection } from "../redis/connection.ts";
 import type { Endpoint } from "../redis/endpoint.ts";
-import { describeConnectionError } from "../redis/node-error.ts";
+import { describeEnd } from "../redis/node-error.ts";
 
 /** What a {@link Probe} needs. */
 export interface ProbeOptions {
@@ -33,6 +33,7 @@ export class Probe {
   #connection: Connection<Redis> | undefined;
   #client: Promise<Redis> | undefined;
   #fail: ((error: ProbeError) => void) | undefined;
+  #answered = false;
   #closed = false;
 
   constructor(options: ProbeOptions) {
@@ -47,8 +48,8 @@ export class Probe {
       // In a busy process an answer may have arrived unread: Node reads it before it runs immediates.
       const timer = clock.timer(patience, () => setImmediate(() => reject(this.#late())));
       client
-        .then(question)
-        .then(resolve, (error: unknown) => reject(toProbeError(error)))
+        .then((opened) => this.#answer(question(opened), opened))
+        .then(resolve, reject)
         .finally(() => clock.clearTimer(timer));
     });
   }
@@ -65,6 +66,21 @@ export class Probe {
     const isReady = connection === undefined || connection.client !== undefined;
     const missing = isReady ? "no answer" : connection.missing;
     return new ProbeError(false, `${missing} within ${this.#options.patience} ms`);
+  }
+
+  async #answer<T>(answer: Promise<T>, { options }: Redis): Promise<T> {
+    try {
+      const value = await answer;
+      this.#answered = true;
+      return value;
+    } catch (error) {
+      if (error instanceof Error && error.name === "ReplyError") {
+        this.#answered = true;
+        throw new ProbeError(true, error.message);
+      }
+      const stage = { connected: true, served: this.#answered, tls: Boolean(options.tls) };
+      throw new ProbeError(false, describeEnd(error, stage));
+    }
   }
 
   #connect(): Promise<Redis> {
@@ -84,12 +100,6 @@ export class Probe {
       );
     });
   }
-}
-
-function toProbeError(error: unknown): ProbeError {
-  if (error instanceof ProbeError) return error;
-  const refused = error instanceof Error && error.name === "ReplyError";
-  return new ProbeError(refused, describeConnectionError(error));
 }
 
 /** A command or an operation that the server refuses. */
@@ -112,7 +122,7 @@ export async function permitted<T>(
   } catch (error) {
     if (!(error instanceof ProbeError && error.refused)) throw error;
     // These refuse the client, not the command.
-    if (/^(NOAUTH|WRONGPASS|LOADING|BUSY) /.test(error.message)) throw error;
+    if (/^(NOAUTH|WRONGPASS|LOADING|BUSY) |max number of clients/.test(error.message)) throw error;
     refuse(error.message);
     return undefined;
   }

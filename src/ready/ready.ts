@@ -125,7 +125,7 @@ async function gather(
 }
 
 function mayChange({ state }: VoteCheck): boolean {
-  return state === "unarmed" || state === "failed";
+  return state === "unarmed" || state === "too-long" || state === "failed";
 }
 
 function aborted(signal: AbortSignal): Promise<void> {
@@ -159,7 +159,7 @@ function toReport(
       return {
         node,
         eligible: isEligible,
-        votes: isEligible && vote?.state !== "quarantined" && vote?.state !== "unarmed",
+        votes: isEligible && vote?.state === "votes",
         quarantine: vote?.state === "quarantined" ? vote.remaining : undefined,
         server: info?.product,
         uptime: info?.uptime,

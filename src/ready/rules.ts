@@ -56,12 +56,13 @@ function excluding({ nodes, votes }: Pick<Facts, "nodes" | "votes">, index: numb
   const node = nodes[index];
   if (node === undefined) return [];
   const { info, failure, refusals } = node;
-  const found: Found[] = refusals
-    .filter(({ onlyForLooking }) => !onlyForLooking)
-    .map(({ what, cause }) => [
-      isFull(cause) ? "writes-refused" : "script-refused",
-      `${what}: ${cause}`,
-    ]);
+  const found: Found[] = [];
+  const needed = refusals.filter(({ onlyForLooking }) => !onlyForLooking);
+  for (const cause of new Set(needed.map((refusal) => refusal.cause))) {
+    const refused = needed.filter((refusal) => refusal.cause === cause).map(({ what }) => what);
+    const code = isFull(cause) ? "writes-refused" : "script-refused";
+    found.push([code, `${refused.join(", ")}: ${cause}`]);
+  }
   const unfit = info && unusableReason(info);
   if (unfit !== undefined) found.push([unfit.code, unfit.cause]);
   const runId = info?.runId ?? "";
@@ -129,6 +130,10 @@ function warnings(
     found.push(["quarantined", `no vote for ${seconds(voteCheck.remaining)}`]);
   }
   if (voteCheck?.state === "unarmed") found.push(["quarantined", `no vote: ${voteCheck.cause}`]);
+  if (voteCheck?.state === "too-long") {
+    const text = `no vote for locks of ${settings.maxTtl} ms before all masters have answered once`;
+    found.push(["max-ttl", text]);
+  }
   if (clock === undefined) {
     found.push(["clock-unknown", "TIME is refused"]);
   } else {

@@ -11,6 +11,8 @@ export type VoteCheck =
   | { readonly state: "quarantined"; readonly remaining: number }
   /** Its guard gives no vote yet. */
   | { readonly state: "unarmed"; readonly cause: string }
+  /** Not all masters know of so long a ttl yet: it votes for shorter locks. */
+  | { readonly state: "too-long" }
   /** Another entry votes for the same server. */
   | { readonly state: "duplicate"; readonly cause: string }
   | { readonly state: "failed"; readonly cause: string };
@@ -44,8 +46,7 @@ function toVoteCheck(reply: AcquireReply | NodeError): VoteCheck {
     return { state: failure === "duplicate" ? failure : "failed", cause };
   }
   if (reply.status === "quarantined") return { state: reply.status, remaining: reply.remaining };
-  if (reply.status === "unarmed" || reply.status === "too long") {
-    return { state: "unarmed", cause: describeUnarmed(reply) };
-  }
+  if (reply.status === "too long") return { state: "too-long" };
+  if (reply.status === "unarmed") return { state: "unarmed", cause: describeUnarmed(reply) };
   return { state: "votes" };
 }
