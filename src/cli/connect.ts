@@ -8,7 +8,8 @@ import type { NodeOption } from "../redis/node-options.ts";
 import { Master } from "../redis/master.ts";
 import { REAL_RUNTIME } from "../redlock/make-context.ts";
 import { REDLOCK_OPTIONS, type RedlockOptions } from "../redlock/options.ts";
-import { type Redlock, RedlockOn } from "../redlock/redlock.ts";
+import { answersOf, readKey } from "../redlock/read-key.ts";
+import { engineOf, type Redlock, RedlockOn } from "../redlock/redlock.ts";
 import { UsageError } from "./arguments.ts";
 import type { Invocation } from "./command.ts";
 import { count } from "../describe/words.ts";
@@ -21,11 +22,7 @@ const VARIABLE = "BULLMQ_REDLOCK_NODES";
  * @throws {UsageError} when no master is named; {@link LockRulesError} when the part of the file about masters is wrong. A
  * problem in the rules themselves becomes a note only.
  */
-export async function readMasters({
-  options,
-  notes,
-  environment,
-}: Invocation): Promise<RedlockOptions> {
+async function readMasters({ options, notes, environment }: Invocation): Promise<RedlockOptions> {
   const { config, prefix, cacert } = options;
   const nodes = options.node ?? (config === undefined ? nodesIn(environment) : undefined);
   if (cacert !== undefined && nodes === undefined) {
@@ -54,12 +51,15 @@ function nodesIn(environment: Invocation["environment"]): string[] | undefined {
   return urls.every((url) => url === "") ? undefined : urls;
 }
 
-/** Adds the certificate authority to each master. @throws {UsageError} when its file cannot be read. */
+/** Adds the certificate authority to each master with TLS. @throws {UsageError} when there is none, or its file cannot be read. */
 async function withAuthority(
   urls: readonly string[],
   cacert: string | undefined,
 ): Promise<readonly NodeOption[]> {
   if (cacert === undefined) return urls;
+  const hasTls = (url: string): boolean => /^rediss:/i.test(url);
+  if (!urls.some(hasTls))
+    throw new UsageError("--cacert: found no rediss:// master that it is for");
   let ca: string;
   try {
     ca = await readFile(cacert, "utf8");
@@ -68,7 +68,7 @@ async function withAuthority(
       `--cacert: ${cacert} cannot be read (${(error as { code?: string }).code})`,
     );
   }
-  return urls.map((url) => ({ url, tls: { ca } }));
+  return urls.map((url) => (hasTls(url) ? { url, tls: { ca } } : url));
 }
 
 function optionsOf(
@@ -100,8 +100,37 @@ export async function readingWith<T>(
   invocation: Invocation,
   use: (redlock: Redlock) => Promise<T>,
 ): Promise<T> {
+  return await reading(invocation, await readMasters(invocation), use);
+}
+
+/**
+ * Runs a command that acquires locks, or arms guards: it tells the masters how long its locks can be. Without a ttl in the rules file
+ * it keeps to what they know. A longer ttl would lengthen the quarantine of all clients, and gets no vote while a master is down.
+ * @throws {UsageError}
+ */
+export async function acquiringWith<T>(
+  invocation: Invocation,
+  use: (redlock: Redlock) => Promise<T>,
+): Promise<T> {
+  const masters = await readMasters(invocation);
+  const known =
+    masters.ttl === undefined && masters.maxTtl === undefined
+      ? await reading(invocation, masters, async (redlock) => {
+          const replies = await readKey(engineOf(redlock).context, "any");
+          return Math.max(0, ...answersOf(replies).map(({ agreedTtl }) => agreedTtl));
+        })
+      : 0;
+  const ttls =
+    known === 0 ? {} : { ttl: Math.min(known, REDLOCK_OPTIONS.ttl.default), maxTtl: known };
+  return await withRedlock(invocation, { ...masters, ...ttls }, use);
+}
+
+async function reading<T>(
+  invocation: Invocation,
+  { nodes, prefix, restartGuard }: RedlockOptions,
+  use: (redlock: Redlock) => Promise<T>,
+): Promise<T> {
   const { nodeTimeout } = invocation;
-  const { nodes, prefix, restartGuard } = await readMasters(invocation);
   const options = {
     ...(nodes === undefined ? {} : { nodes }),
     ...(prefix === undefined ? {} : { prefix }),
@@ -119,7 +148,7 @@ export async function readingWith<T>(
 }
 
 /** Creates a `Redlock` for the time that `use` takes. @throws {UsageError} for a `--node` that is not a master. */
-export async function withRedlock<T>(
+async function withRedlock<T>(
   invocation: Pick<Invocation, "options">,
   options: RedlockOptions,
   use: (redlock: Redlock) => Promise<T>,

@@ -10,7 +10,7 @@ import { engineOf, type Redlock } from "../redlock/redlock.ts";
 import { messageOf } from "../sentences.ts";
 import { readTime, UsageError } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
-import { readMasters, withRedlock } from "./connect.ts";
+import { acquiringWith } from "./connect.ts";
 import { failureToJson } from "./failure.ts";
 
 /** Bounds of `--for`, in ms. */
@@ -32,10 +32,9 @@ export async function hold(invocation: Invocation): Promise<ExitCode> {
     throw new UsageError(`--reason: found ${found}, expected a reason for people, ${EXAMPLE}`);
   }
   const length = readTime("--for", time, LENGTH);
-  const masters = await readMasters(invocation);
   const stop = new AbortController();
   for (const signal of SIGNALS) process.once(signal, () => stop.abort());
-  return await withRedlock(invocation, masters, async (redlock) => {
+  return await acquiringWith(invocation, async (redlock) => {
     const name = printable(key);
     redlock.on("conflict", ({ holder, reserved }) => {
       const state = reserved ? "reserved for a waiter" : `held by ${holderName(holder)}`;

@@ -18,6 +18,8 @@ export interface ReadReply {
   readonly guard: "armed" | UnarmedGuard;
   /** Milliseconds for which an armed master gives no vote yet; 0 when it votes. */
   readonly quarantine: number;
+  /** The longest ttl for which an armed master votes; else 0. */
+  readonly agreedTtl: number;
   /** The number of waiters. */
   readonly waiting: number;
   /** The reservation of the free key; `undefined` when there is none. */
@@ -52,16 +54,18 @@ export const readOperation: Operation<Reading, ReadReply> = {
   local word = unarmed(guard) or 'armed'
   local quarantine = word == 'armed' and quarantineOf(guard) or 0
   return { 'OK', kind, string.sub(value, 1, 512), redis.call('PTTL', keys[1]), mark, waiting, first, word, quarantine,
-    redis.call('ZRANGE', keys[4], 0, -1, 'WITHSCORES'), reserved }`,
+    redis.call('ZRANGE', keys[4], 0, -1, 'WITHSCORES'), reserved, word == 'armed' and guard.agreed or 0 }`,
   keys: ({ names, key }) => [names.lock(key), names.fence(key), names.guard, names.limits(key)],
   argv: ({ names, key, from = 0, count = SHOWN }) => [names.prefix, key, from, from + count - 1],
-  parse([, kind, value, expiresIn, mark, waiting, first, guard, quarantine, limits, reserved]) {
+  parse([, kind, value, expiresIn, mark, waiting, first, guard, quarantine, ...rest]) {
+    const [limits, reserved, agreedTtl] = rest;
     return {
       ...parseContent(kind, value, expiresIn),
       ...readLimits(pairsOf(limits)),
       mark: Number(mark),
       guard: guard === "armed" ? guard : parseUnarmed(guard),
       quarantine: Number(quarantine),
+      agreedTtl: Number(agreedTtl),
       waiting: Number(waiting),
       reservation: parseReserved(reserved),
       first: pairsOf(first).map(([position, priority]) => ({

@@ -7,7 +7,7 @@ import { run } from "../../src/cli/run.ts";
 import { Screen } from "../../src/cli/screen.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
-const PROGRAM = join(ROOT, "dist/cli/main.js");
+export const PROGRAM = join(ROOT, "dist/cli/main.js");
 
 // Outputs are compared as they are without a terminal.
 for (const name of ["FORCE_COLOR", "NO_COLOR", "CI"]) delete process.env[name];

@@ -206,7 +206,13 @@ describe("masters", () => {
   });
 
   it("names a certificate that is not there", async () => {
-    const { code, notes } = await ask("ls", "--cacert", "no-such-file.pem");
+    const { code, notes } = await cli([
+      "ls",
+      "--node",
+      "rediss://h",
+      "--cacert",
+      "no-such-file.pem",
+    ]);
     expect(code).toBe(2);
     expect(notes).toContain("--cacert: no-such-file.pem");
   });

@@ -37,6 +37,7 @@ export class SimulatedReads {
     return {
       guard: why ?? "armed",
       quarantine: why === undefined ? this.#guard.quarantineOf(guard) : 0,
+      agreedTtl: why === undefined ? (guard?.agreed ?? 0) : 0,
       holder: holder && { ...holder, expiresIn: this.#redis.pttl(lock) },
       foreignType: undefined,
       ...readLimits(this.#redis.zrange(names.limits(key))),

@@ -1,0 +1,100 @@
+import { once } from "node:events";
+import { connect } from "node:net";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { Redlock } from "../../src/index.ts";
+import { namesUnder } from "../../src/lock/stored-lock.ts";
+import { redisClient } from "../support/redis.ts";
+import { cli } from "./run-cli.ts";
+import { nodesOf, useMasters } from "./use-masters.ts";
+
+const masters = useMasters({ ttl: 3_000 });
+const { nodes, ask } = masters;
+
+// The masters trust themselves from then on.
+beforeEach(async () => void (await (await masters.redlock.acquire("used before")).release()));
+
+/** The longest ttl that each master that runs knows, and votes for. */
+async function ttlsOf(urls: readonly string[]): Promise<string[]> {
+  const { guard } = namesUnder("redlock:");
+  const guards = await Promise.all(urls.map((url) => redisClient(url).get(guard)));
+  return guards.map((value) => value?.split(":").slice(-2).join(":") ?? "none");
+}
+
+describe("a command that acquires locks", () => {
+  it("keeps to the longest ttl that the clients of the masters use", async () => {
+    expect(await ttlsOf(nodes.urls)).toEqual(["3000:3000", "3000:3000", "3000:3000"]);
+
+    const { out } = await ask("doctor");
+    const held = await ask("hold", "k", "--for", "1s", "--reason", "a test");
+
+    expect(out).toMatch(/^3 of 3 masters can vote; a lock needs 2\n/);
+    expect(out).not.toContain("max-ttl");
+    expect(held.code).toBe(0);
+    expect(await ttlsOf(nodes.urls)).toEqual(["3000:3000", "3000:3000", "3000:3000"]);
+  });
+
+  it("gets the votes that they get, with a master down too", async () => {
+    await nodes.kill(0);
+
+    const { code, out } = await ask("doctor");
+    const held = await ask("hold", "k", "--for", "1s", "--reason", "a test");
+
+    expect(code).toBe(1);
+    expect(out).toMatch(/^2 of 3 masters can vote; a lock needs 2\n/);
+    expect(held.code).toBe(0);
+  });
+
+  it("says why a lock of its own ttl gets no vote yet", async () => {
+    await nodes.kill(0);
+    const longer = new Redlock({ ...nodes.redlockOptions, ttl: 20_000 }).on("warning", () => {});
+    onTestFinished(() => longer.close());
+
+    const report = await longer.ready({ timeout: 2_000 });
+
+    expect(report.nodes.map(({ votes }) => votes)).toEqual([false, false, false]);
+    const codes = report.findings.map(({ code }) => code);
+    expect(codes).toContain("max-ttl");
+    expect(codes).not.toContain("quarantined");
+  });
+});
+
+describe("doctor", () => {
+  it("names a cause of refused writes once, with what it keeps the master from", async () => {
+    await redisClient(nodes.urls[0]!).config("SET", "maxmemory", "1");
+    onTestFinished(
+      async () => void (await redisClient(nodes.urls[0]!).config("SET", "maxmemory", "0")),
+    );
+
+    const { out } = await ask("doctor");
+
+    expect(out.match(/writes-refused/g)).toHaveLength(1);
+    expect(out).toContain("arm, join, cancel, due: OOM");
+  });
+
+  it("takes a master that is full of clients as unreachable, and so does ready()", async () => {
+    const client = redisClient(nodes.urls[0]!);
+    await client.config("SET", "maxclients", "1");
+    onTestFinished(async () => void (await client.config("SET", "maxclients", "1000")));
+    // No room is left for another client.
+    const refused = connect(nodes.ports[0]!).resume();
+    await once(refused, "close");
+
+    const { code, out } = await ask("doctor");
+
+    expect(code).toBe(1);
+    expect(out).toContain("max number of clients reached");
+    expect(out).not.toContain("script-refused");
+    const report = await masters.redlock.ready();
+    expect(report.findings).toMatchObject([{ code: "unreachable" }, { code: "persistence" }, {}]);
+  });
+
+  it("takes --cacert for the masters with TLS alone", async () => {
+    const { code, notes } = await ask("doctor", "--cacert", import.meta.filename);
+    expect(code).toBe(2);
+    expect(notes).toContain("--cacert: found no rediss:// master that it is for");
+
+    const mixed = ["doctor", ...nodesOf(nodes.urls.slice(0, 2)), "--node", "rediss://127.0.0.1:1"];
+    const { out } = await cli([...mixed, "--cacert", import.meta.filename]);
+    expect(out).toMatch(/^2 of 3 masters can vote/);
+  });
+});
