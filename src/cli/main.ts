@@ -1,10 +1,15 @@
 #!/usr/bin/env node
 import type { Writable } from "node:stream";
+import { EXIT } from "./command.ts";
 import { run } from "./run.ts";
 import { Screen } from "./screen.ts";
 
-// The reader closed the pipe, as in `bullmq-redlock ls | head`.
-process.stdout.on("error", () => process.exit());
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  // The reader closed the pipe, as in `bullmq-redlock ls | head`.
+  if (error.code === "EPIPE") process.exit();
+  process.stderr.write(`bullmq-redlock: the output cannot be written (${error.message})\n`);
+  process.exit(EXIT.usage);
+});
 
 const code = await run(process.argv.slice(2), {
   out: new Screen(process.stdout),

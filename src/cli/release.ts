@@ -59,7 +59,7 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
       print("The holder has released it, or its lock has expired, in the meantime.");
       return report(found, EXIT.ok);
     }
-    const known = { ...found, alive: watched && watched.sign === "extends" };
+    const known = { ...found, alive: isAlive(watched, timeout) };
     if (watched === undefined) {
       if (holder.kept) print("The job is done: nothing runs twice, but minHold is cut short.");
     } else print(...consequences(watched, timeout));
@@ -85,7 +85,7 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
 type Report = Pick<KeySummary, "holder" | "waiting"> & {
   /** Whether the holder is an operator that pauses the key. */
   readonly hold: boolean;
-  /** Whether the holder has extended its lock; `undefined` when it need not. */
+  /** Whether the holder has extended its lock; `undefined` when it need not have done so in that time. */
   readonly alive: boolean | undefined;
   readonly removed: boolean;
 };
@@ -111,15 +111,35 @@ function whyNot({ state, quorum }: KeySummary): string {
   return "Nothing was removed: this library has not stored that value, and removes no value of another program.";
 }
 
-function consequences({ sign, holder, last }: Watched, patience: number): string[] {
-  const { holders, waiters } = summarise(last, Date.now());
+/**
+ * A heartbeat is a third of the ttl by default. A lock that lasts R more is extended within R / 3 then, whatever its ttl: a live
+ * holder that was watched for less may not have had to.
+ */
+function isAlive(watched: Watched | undefined, patience: number): boolean | undefined {
+  if (watched === undefined) return undefined;
+  if (watched.sign === "extends") return true;
+  const { remaining = 0 } = summaryOf(watched) ?? {};
+  return remaining > 2 * patience ? undefined : false;
+}
+
+function summaryOf({ holder, last }: Watched): KeySummary["holders"][number] | undefined {
   const { fencingToken } = holder;
-  const { job, remaining = 0 } =
-    holders.find((each) => each.holder.fencingToken === fencingToken) ?? {};
-  const life =
-    sign === "extends"
-      ? "The holder is alive: it has extended its lock just now."
-      : `The holder has not extended its lock for ${duration(patience)}: its process may be dead, suspended or cut off. Without an extend, the key is free by itself within ${duration(remaining)}.`;
+  const { holders } = summarise(last, Date.now());
+  return holders.find((each) => each.holder.fencingToken === fencingToken);
+}
+
+function consequences(watched: Watched, patience: number): string[] {
+  const { holder, last } = watched;
+  const { waiters } = summarise(last, Date.now());
+  const { job, remaining = 0 } = summaryOf(watched) ?? {};
+  const alive = isAlive(watched, patience);
+  const guess =
+    alive === undefined
+      ? ", and may not have had to yet: a longer --timeout tells more"
+      : ": its process may be dead, suspended or cut off";
+  const life = alive
+    ? "The holder is alive: it has extended its lock just now."
+    : `The holder has not extended its lock for ${duration(patience)}${guess}. Without an extend, the key is free by itself within ${duration(remaining)}.`;
   const process = job === undefined ? "" : ` (process ${job.pid} on ${printable(job.host)})`;
   const [first] = waiters;
   const successor = first?.job === undefined ? "the next client" : `job ${printable(first.job)}`;

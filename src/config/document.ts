@@ -46,7 +46,8 @@ export function readDocument(text: string, isJson = false): SourceDocument {
   const syntaxErrors = [...document.errors, ...document.warnings].filter(
     ({ code }) => code !== "TAG_RESOLVE_FAILED",
   );
-  if (isJson && syntaxErrors.length === 0 && !isJsonText(text)) return without([NO_JSON], []);
+  const noJson = isJson && syntaxErrors.length === 0 ? findNoJson(text) : undefined;
+  if (noJson !== undefined) return without([noJson], []);
   const reader = new ValueReader(document, text, new Set(syntaxErrors.map(({ pos: [at] }) => at)));
   const isReadable = syntaxErrors.every(({ code }) => IS_LOCAL.has(code));
   const value = isReadable ? reader.read() : undefined;
@@ -60,19 +61,18 @@ export function readDocument(text: string, isJson = false): SourceDocument {
   return { value, problems, unreadable, stretches, offsetOf, positionOf };
 }
 
-/** The error of `JSON.parse` repeats a part of the text, and does not always have its position. */
-const NO_JSON = wrongSyntax(
-  0,
-  "YAML that is no JSON",
-  "no comments, no comma after the last value, and double quotes around all texts and names; or a name of the file that ends in .yaml or .yml",
-);
-
-function isJsonText(text: string): boolean {
+/** What in YAML is no JSON. The error of `JSON.parse` repeats a part of the text, and does not always have its position. */
+function findNoJson(text: string): Problem | undefined {
   try {
     JSON.parse(text);
-    return true;
-  } catch {
-    return false;
+    return undefined;
+  } catch (error) {
+    const [, position = "0"] = / at position (\d+)/.exec((error as Error).message) ?? [];
+    return wrongSyntax(
+      Number(position),
+      "YAML that is no JSON",
+      "no comments, no comma after the last value, and double quotes around all texts and names; or a name of the file that ends in .yaml or .yml",
+    );
   }
 }
 

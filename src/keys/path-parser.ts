@@ -113,7 +113,7 @@ export class PathParser extends Scanner {
     if (quote === undefined) return undefined;
     if (!this.text.includes(quote, this.at + 1))
       this.fail("a quote without an end", `the same quote after the ${what}`);
-    return this.fail("an unknown escape between quotes", String.raw`\\ or \${quote}`);
+    return this.fail("an unknown escape between quotes", `\\\\ or \\${quote}`);
   }
 
   #refuseSpace(token: RegExp): void {

@@ -16,7 +16,7 @@ import {
   wrongOption,
 } from "../check-options.ts";
 import type { LockRules } from "../config/index.ts";
-import type { RedlockOptions } from "../redlock/options.ts";
+import { REDLOCK_OPTION_NAMES, type RedlockOptions } from "../redlock/options.ts";
 import { engineOf, Redlock } from "../redlock/redlock.ts";
 import { type Made, makeWrap, WRAP } from "./wrap.ts";
 
@@ -123,9 +123,11 @@ async function make(given: RedlockModuleOptions): Promise<Made> {
   if (redlock !== undefined) {
     // Refuses what is no Redlock of this copy.
     engineOf(redlock);
-    refuseUnknownOptions("", given, ["redlock"], { usual: "no other option beside redlock" });
+    const [other] = Object.keys(options);
+    if (other !== undefined) refuseValue(other, "an option beside redlock", "redlock alone");
     return { redlock };
   }
+  refuseUnknownOptions("", given, ["rules", "redlock", ...REDLOCK_OPTION_NAMES]);
   if (rules === undefined) {
     if (options.nodes === undefined) {
       const missing = "a list of lock masters, or rules or a redlock";

@@ -34,7 +34,7 @@ export interface AcquireOptions {
    * @defaultValue 1
    */
   limit?: number;
-  /** Ends the wait; the acquisition then throws the signal's reason, and holds nothing. */
+  /** Ends the wait; the acquisition then throws the signal's reason. A request under way is rolled back in the background. */
   signal?: AbortSignal;
   /** Describes the holder to operators; at most 256 characters are kept. @defaultValue host name and process id */
   holder?: string;

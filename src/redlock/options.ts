@@ -112,6 +112,9 @@ export const REDLOCK_OPTIONS = {
   },
 } as const satisfies Record<Exclude<keyof RedlockOptions, "nodes" | "telemetry">, DataOption>;
 
+/** The names of all options of a `Redlock`. */
+export const REDLOCK_OPTION_NAMES = ["nodes", ...Object.keys(REDLOCK_OPTIONS), "telemetry"];
+
 /** Checked options, with their defaults. */
 export interface RedlockSettings extends Readonly<
   Required<Omit<RedlockOptions, "nodes" | "telemetry">>
@@ -130,7 +133,7 @@ const HEALTHY_ANSWER = 50;
 /** Checks the options of a `Redlock`, and fills in defaults. @throws {LockConfigError} for what could never work. */
 export function checkRedlockOptions(options: unknown): RedlockSettings {
   requireObject("options", options, "an object of options");
-  refuseUnknownOptions("", options, ["nodes", ...Object.keys(REDLOCK_OPTIONS), "telemetry"]);
+  refuseUnknownOptions("", options, REDLOCK_OPTION_NAMES);
   const given: RedlockOptions = options;
   const known = REDLOCK_OPTIONS;
   checkNodes("nodes" in given ? given.nodes : DEFAULT_NODES);

@@ -114,13 +114,21 @@ describe("release", () => {
   });
 
   it("reports when the key is free by itself if the holder does not extend", async () => {
-    await using lock = await masters.redlock.acquire("account", { ttl: 60_000, heartbeat: false });
-    const { code, out } = await ask("--dry-run", "--timeout", "300");
+    await using lock = await masters.redlock.acquire("account", { ttl: 2_000, heartbeat: false });
+    const { code, out } = await ask("--dry-run", "--timeout", "900");
     expect(code).toBe(0);
     expect(out).toMatch(
-      /has not extended its lock for 300 ms: .* free by itself within [\d.]+ m?s/,
+      /has not extended its lock for 900 ms: its process may be dead.* free by itself within [\d.]+ m?s/,
     );
     expect(lock.held).toBe(true);
+  });
+
+  it("does not call a holder silent that had no reason to extend yet", async () => {
+    await using _ = await masters.redlock.acquire("account", { ttl: 60_000 });
+    const { out } = await ask("--dry-run", "--timeout", "300");
+    expect(out).toMatch(/for 300 ms, and may not have had to yet: a longer --timeout tells more/);
+    const json = await ask("--dry-run", "--timeout", "300", "--json");
+    expect(JSON.parse(json.out)).toMatchObject({ alive: null });
   });
 
   it("never removes the value of another program", async () => {

@@ -1,9 +1,10 @@
-import { existsSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { existsSync, openSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { makeFolder, writeRules } from "../config/support.ts";
-import { cli, cliProcess } from "./run-cli.ts";
+import { cli, cliProcess, PROGRAM } from "./run-cli.ts";
 
 const SECRET = "s3cr3t";
 /** No server listens there. */
@@ -76,6 +77,15 @@ describe.concurrent("the command line", () => {
     }
   });
 
+  it("fails when its output cannot be written", () => {
+    const full = openSync("/dev/full", "w");
+    const { status, stderr } = spawnSync(process.execPath, [PROGRAM, "--help"], {
+      stdio: ["ignore", full, "pipe"],
+      encoding: "utf8",
+    });
+    expect([status, stderr]).toEqual([2, expect.stringMatching(/cannot be written \(ENOSPC/)]);
+  });
+
   it.each<[args: string[], message: string, help: string]>([
     [["inpect"], 'there is no command "inpect"; did you mean "inspect"?', "bullmq-redlock --help"],
     [["__proto__"], 'there is no command "__proto__"', "bullmq-redlock --help"],
@@ -134,6 +144,11 @@ describe.concurrent("the command line", () => {
       ["ls", "--node", `:${SECRET}@`],
       "--node 1: found text that is not a URL",
       "bullmq-redlock ls --help",
+    ],
+    [
+      ["cancel", "k", "--reason", " ", "--node", "redis://h"],
+      "--reason: found an empty text, expected a reason for people",
+      "bullmq-redlock cancel --help",
     ],
     [
       ["cancel", "k", "--timeout", "-5"],

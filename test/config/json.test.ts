@@ -5,16 +5,17 @@ const VALID =
   '{"nodes": ["redis://h"],\n "rules": [{"key": "a", "ttl": 15000, "heartbeat": false}]}';
 
 describe("a rules file with a name that ends in .json", () => {
-  it.each<[what: string, text: string]>([
-    ["a comment", '{"nodes": ["redis://h"] # x\n}'],
-    ["a comma after the last value", '{"nodes": ["redis://h",]}'],
-    ["single quotes", "{'nodes': ['redis://h']}"],
-    ["names without quotes", "{nodes: [redis://h]}"],
-    ["YAML", "nodes: [a]\nrules: []"],
-    ["undefined", '{"nodes": undefined}'],
-  ])("must be JSON: %s is refused", async (_, text) => {
+  it.each<[what: string, text: string, position: string]>([
+    ["a comment", '{"nodes": ["redis://h"] # x\n}', "1:25"],
+    ["a comma after the last value", '{\n"nodes": ["redis://h"],\n}', "3:1"],
+    ["single quotes", "{'nodes': ['redis://h']}", "1:2"],
+    ["names without quotes", "{nodes: [redis://h]}", "1:2"],
+    ["YAML", "nodes: [a]\nrules: []", "1:1"],
+    ["undefined", '{"nodes": undefined}', "1:1"],
+  ])("must be JSON: %s is refused", async (_, text, position) => {
     const [problem, ...more] = (await problemsOf(text, {}, "rules.json")).map(line);
-    expect(problem).toMatch(/^1:1 : found YAML that is no JSON, expected no comments, /);
+    // The engine says where the fault is in some cases only.
+    expect(problem).toContain(`${position} : found YAML that is no JSON, expected no comments, `);
     expect(more).toEqual([]);
   });
 

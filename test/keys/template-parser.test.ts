@@ -43,7 +43,11 @@ describe("a template with a problem", () => {
     ["{{data[01]}}", 9, 'found "1" at column 9, expected ]'],
     ["{{data[a]}}", 8, 'found "a" at column 8'],
     ['{{data["a]}}', 8, "found a quote without an end at column 8"],
-    ["{{data['a\\n']}}", 8, "found an unknown escape between quotes at column 8"],
+    [
+      "{{data['a\\n']}}",
+      8,
+      String.raw`found an unknown escape between quotes at column 8, expected \\ or \'`,
+    ],
     ["{{data[*}}", 9, 'found "}" at column 9, expected ]'],
     [
       "{{name.length}}",

@@ -135,7 +135,13 @@ it.each([
     of: "a Redlock and others",
     module: { redlock: new Redlock({ nodes }), ttl: 1_000 },
     options: { key: "a" },
-    says: "ttl: found an unknown option, expected no other option beside redlock",
+    says: "ttl: found an option beside redlock, expected redlock alone",
+  },
+  {
+    of: "masters by a wrong name",
+    module: { nodez: nodes } as never,
+    options: { key: "a" },
+    says: 'nodez: found an unknown option, expected "nodes"?',
   },
   {
     of: "masters that are forgotten",
