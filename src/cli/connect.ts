@@ -51,13 +51,16 @@ function nodesIn(environment: Invocation["environment"]): string[] | undefined {
   return urls.every((url) => url === "") ? undefined : urls;
 }
 
+function hasTls(url: string): boolean {
+  return /^rediss:/i.test(url);
+}
+
 /** Adds the certificate authority to each master with TLS. @throws {UsageError} when there is none, or its file cannot be read. */
 async function withAuthority(
   urls: readonly string[],
   cacert: string | undefined,
 ): Promise<readonly NodeOption[]> {
   if (cacert === undefined) return urls;
-  const hasTls = (url: string): boolean => /^rediss:/i.test(url);
   if (!urls.some(hasTls))
     throw new UsageError("--cacert: found no rediss:// master that it is for");
   let ca: string;

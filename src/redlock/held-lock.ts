@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import type { Clock } from "../clock.ts";
 import { LockLostError, LockUnavailableError, type Loss, type LossReason } from "../errors.ts";
 import { Cancellation } from "../cancellation.ts";
@@ -15,7 +16,7 @@ import type { ExtendOutcome, ReleaseOutcome } from "../lock/tally.ts";
 import type { Lease } from "../lock/lease.ts";
 import { numberOfSlot, type SlotChoice } from "../lock/slots.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
-import type { InternalLock } from "./internal-lock.ts";
+import { describeLock, type InternalLock } from "./internal-lock.ts";
 
 /** What the held locks of one `Redlock` share. */
 export interface HeldLockParts {
@@ -166,6 +167,14 @@ export class HeldLock implements InternalLock, HeartbeatListener {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
+  }
+
+  toJSON(): object {
+    return describeLock(this);
+  }
+
+  [inspect.custom](): object {
+    return describeLock(this);
   }
 
   /** Resolves after the release. */

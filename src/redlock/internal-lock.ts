@@ -3,6 +3,12 @@ import type { LossReason } from "../errors.ts";
 import type { HeldSlots } from "../events.ts";
 import type { Lock } from "../lock/lock.ts";
 
+/** What logs show of a lock. */
+export function describeLock(lock: InternalLock): object {
+  const { keys, fencingToken, held, heldSlots } = lock;
+  return { keys, fencingToken, ...heldSlots, held, remaining: Math.floor(lock.remaining()) };
+}
+
 /** A lock as the library's own code sees it: also the one of a job that runs without a lock. */
 export interface InternalLock extends Lock {
   /** Ends with the `LockLostError` when the lock is lost. Costs less than {@link Lock.signal}. */

@@ -1,3 +1,4 @@
+import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { LockLostError } from "../../src/errors.ts";
 import { simulate } from "../support/simulated-redlock.ts";
@@ -122,6 +123,23 @@ describe("a blocked event loop", () => {
     await clock.pass(1);
     expect(lock.signal.aborted).toBe(true);
     expect(nodes[0]!.sent).not.toContain("extend");
+  });
+});
+
+describe("a log", () => {
+  it("shows the keys of a lock, its token, and how long it is held", async () => {
+    const { clock, redlock } = simulate(3, { ttl: 10_000 });
+    const lock = await clock.until(redlock.acquire("k"));
+    const { fencingToken } = lock;
+
+    const logged = JSON.parse(JSON.stringify(lock)) as object;
+
+    const remaining = expect.any(Number) as number;
+    expect(logged).toEqual({ keys: ["k"], fencingToken, held: true, remaining });
+    expect(inspect(lock, { breakLength: Infinity })).toContain(
+      `keys: [ 'k' ], fencingToken: ${fencingToken}`,
+    );
+    await clock.until(lock.release());
   });
 });
 
