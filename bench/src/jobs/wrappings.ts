@@ -18,8 +18,11 @@ export interface Wrapped {
 }
 
 export const WITHOUT = "no lock";
+/** Ours, with jobs that wait in their worker slots. */
+export const WAITING = `${OURS}, "wait"`;
 /** Ours, four jobs of a key at a time. */
 export const LIMITED = "withLock, limit 4";
+export const LIMITED_WAITING = `${LIMITED}, "wait"`;
 export const POLLING = "polling every 100 ms";
 
 /** Milliseconds between two tries of a job that polls. */
@@ -36,21 +39,27 @@ export const WRAPPINGS: Readonly<Record<string, (urls: readonly string[], work: 
     [PLAIN]: wrapByHand,
     [POLLING]: wrapPolling,
     [OURS]: (urls, work) => wrapWithLock(urls, work),
+    [WAITING]: (urls, work) => wrapWithLock(urls, work, { onConflict: "wait" }),
     [LIMITED]: (urls, work) => wrapWithLock(urls, work, { limit: 4 }),
+    [LIMITED_WAITING]: (urls, work) => wrapWithLock(urls, work, { limit: 4, onConflict: "wait" }),
   };
 
 /** Ours by its defaults; `ttl` for those who hold or wait for very long. */
 export function wrapWithLock(
   urls: readonly string[],
   work: Work,
-  { ttl, limit = 1 }: { ttl?: number; limit?: number } = {},
+  {
+    ttl,
+    limit = 1,
+    onConflict = "delay",
+  }: { ttl?: number; limit?: number; onConflict?: "delay" | "wait" } = {},
 ): Wrapped {
   const redlock = new Redlock({
     nodes: [...urls],
     restartGuard: "trust-new",
     ...(ttl === undefined ? {} : { ttl }),
   });
-  const process = withLock({ redlock, key: "{{data.key}}", limit }, ({ data }) =>
+  const process = withLock({ redlock, key: "{{data.key}}", limit, onConflict }, ({ data }) =>
     work(data as JobData),
   );
   return {

@@ -2,7 +2,7 @@ import { OURS } from "../../contenders.ts";
 import { account } from "../../jobs/account.ts";
 import { jobsOf } from "../../jobs/load.ts";
 import { runJobs } from "../../jobs/run-jobs.ts";
-import { POLLING, WITHOUT } from "../../jobs/wrappings.ts";
+import { POLLING, WAITING, WITHOUT } from "../../jobs/wrappings.ts";
 import type { Scenario } from "../../scenario.ts";
 
 const JOBS = 500;
@@ -22,7 +22,7 @@ export function hotKey(ms: number, most: number): Scenario {
       `${JOBS} jobs of ${ms} ms with the same key are in the queue; one worker with ${SLOTS} slots runs them. The plain worker ` +
       "has one slot and no lock: nothing can be faster in order. A gap is the time from the end of a job to the start of the next.",
     nodes: 4,
-    contenders: [SERIAL, POLLING, OURS],
+    contenders: [SERIAL, POLLING, OURS, WAITING],
     columns: [
       { figure: "makespan", title: "makespan, ms", digits: 0, ratio: true },
       { figure: "gap", title: "gap, ms", digits: 2 },
@@ -32,6 +32,13 @@ export function hotKey(ms: number, most: number): Scenario {
     ],
     goals: [
       { text: `Hot key, jobs of ${ms} ms: makespan`, figure: "makespan", ratio: true, most },
+      {
+        text: `Hot key, jobs of ${ms} ms, "wait": makespan`,
+        contender: WAITING,
+        figure: "makespan",
+        ratio: true,
+        most,
+      },
       {
         text: `Hot key, jobs of ${ms} ms: activations a job`,
         figure: "activationsPerJob",
