@@ -44,9 +44,15 @@ export async function runLocked(
   const freeSlot = context.slots.take();
   renewal.start();
   try {
-    const lock = await acquireLock(activation);
-    if (lock instanceof Skipped) return lock.result;
-    const settled = await runProcessor(activation, lock, processor);
+    let lock: InternalLock;
+    let settled: Settled | undefined;
+    do {
+      const acquired = await acquireLock(activation);
+      if (acquired instanceof Skipped) return acquired.result;
+      lock = acquired;
+      settled = await runProcessor(activation, lock, processor);
+      if (settled === undefined) await lock.release();
+    } while (settled === undefined);
     freeSlot();
     // Even a lost lock is released only after the processor has settled: the next holder would run beside it.
     await release(activation, lock, settled);
@@ -140,14 +146,17 @@ interface Settled {
   readonly cancelledBy: string | undefined;
 }
 
+/** @returns `undefined` when the lock has ended before the job could begin. */
 async function runProcessor(
   activation: Activation,
   lock: InternalLock,
   processor: LockedProcessor,
-): Promise<Settled> {
+): Promise<Settled | undefined> {
   const { settings, job, jobToken, waiter } = activation;
   const { maxHold, engine } = settings;
   if (logsLock(settings, lock)) await activation.log(`acquired ${describe(lock)}`);
+  // Another job that was granted its lock in the same step may have blocked the process since.
+  if (lock.keys.length > 0 && !lock.held) return undefined;
   const jobSignal = new JobSignal(activation, lock);
   const limit =
     maxHold === undefined

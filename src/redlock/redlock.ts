@@ -86,7 +86,12 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
         ? [{}, optionsOrRoutine]
         : [optionsOrRoutine, lastRoutine];
     requireFunction("routine", routine, "a function to run under the lock");
-    const lock = await this.#engine.acquire(keys, options, true);
+    let lock = await this.#engine.acquire(keys, options, true);
+    // Another routine that was granted its lock in the same step may have blocked the process since.
+    while (!lock.held) {
+      await lock.release();
+      lock = await this.#engine.acquire(keys, options, true);
+    }
     try {
       const value = await inScope(lock, () => routine(lock));
       lock.assertNotLost();

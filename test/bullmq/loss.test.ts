@@ -372,6 +372,54 @@ describe("BullMQ's own lock of the job", () => {
   });
 });
 
+/** Blocks the process. */
+function block(ms: number): void {
+  for (const until = performance.now() + ms; performance.now() < until;);
+}
+
+describe("beside one that blocks the process beyond the ttl", () => {
+  test("no job begins under a lock that has ended", async () => {
+    const redlock = bench.redlock({ ttl: 600 });
+    const held: boolean[] = [];
+    const attempts: number[] = [];
+    const worker = bench.worker(
+      withLock({ redlock, key: KEY }, async (job: Job<Data>, _token, _signal, lock) => {
+        held.push(lock.held);
+        attempts.push(job.attemptsMade);
+        if (held.length === 1) block(800);
+        await Promise.resolve();
+      }),
+      { concurrency: 6, autorun: false },
+    );
+    const ended = ends(worker, 6);
+    const accounts = ["a", "b", "c", "d", "e", "f"];
+    const jobs = accounts.map((account) => ({ name: "j", data: { account } }));
+    await bench.queue().addBulk(jobs);
+    void worker.run();
+    await ended;
+
+    expect(held.length).toBeGreaterThanOrEqual(6);
+    expect(held).not.toContain(false);
+    expect(new Set(attempts)).toEqual(new Set([0]));
+  });
+
+  test("no routine begins under a lock that has ended", async () => {
+    const redlock = bench.redlock({ ttl: 600 });
+    const held: boolean[] = [];
+    const runs = ["a", "b", "c", "d"].map((key) =>
+      redlock.using(key, (lock) => {
+        held.push(lock.held);
+        if (held.length === 1) block(800);
+      }),
+    );
+    const outcomes = await Promise.allSettled(runs);
+
+    expect(held).toEqual([true, true, true, true]);
+    // The first one has lost its lock.
+    expect(outcomes.filter(({ status }) => status === "rejected")).toHaveLength(1);
+  });
+});
+
 test("a job that blocks the event loop beyond its ttl shows it in log and failure", async () => {
   const redlock = bench.redlock({ ttl: 400, nodeTimeout: 100 });
   const queue = bench.queue();
