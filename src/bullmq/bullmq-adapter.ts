@@ -64,6 +64,8 @@ export class BullmqAdapter implements QueueAdapter {
         if (!isGone(promoted.reason)) return "unknown";
       }
       const state = await job.getState();
+      // The process that has woken it may be gone, and other workers of the queue have no free slot.
+      if (state === "waiting" || state === "prioritized") this.#slots.makeRoom();
       // Its worker had not moved it yet; it may have done so since.
       const isMoving = state === "active" || state === "delayed";
       return isCandidate && isMoving && isAheadOfMove(waiter) ? "parking" : jobStateOf(state);

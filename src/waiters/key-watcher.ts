@@ -9,7 +9,7 @@ import { askMasters, ReservationTally } from "./reservation-tally.ts";
 import { CHECK_INTERVAL, type NextCheck, Reservations } from "./reservations.ts";
 import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
-import { RESERVATION } from "./reservations-lua.ts";
+import { LIVE_RESERVATION, RESERVATION } from "./reservations-lua.ts";
 import { isRetry } from "./waiter.ts";
 import { reservationMs, Wakeups, type WokenAt } from "./wakeups.ts";
 
@@ -106,6 +106,9 @@ export class KeyWatcher implements Task {
     if (decision.kind === "unknown" && this.#isInterested) {
       this.#checkBy(this.#now() + CHECK_INTERVAL);
     }
+    if ("waiting" in decision && decision.waiting < this.#wakeups.live.size) {
+      this.#wakeups.wakeLive();
+    }
     if (decision.kind === "reserved") {
       await this.#doNext(await this.#reservations.confirm(decision));
     }
@@ -134,8 +137,11 @@ export class KeyWatcher implements Task {
     if (this.#ended || this.#wakeups.wasLast(waiter)) return;
     const isLiveHere = this.#wakeups.live.has(waiter.position);
     if (!isLiveHere && !this.#wakeups.canWake(waiter)) return this.#endIfIdle();
-    // Another process has reserved one more slot for it: the check passes that one on.
-    if (this.#wakeups.hasExpired(waiter)) return void this.check();
+    // It has missed a reservation of this key, and another process has made one more: the check wakes it again, or passes it on.
+    if (this.#wakeups.hasExpired(waiter)) {
+      this.expectFree(RESERVATION);
+      return void this.check();
+    }
     this.#parts.context.slotChoice.reserved(this.key, waiter);
     if (!isLiveHere) {
       this.#wakeups.note(waiter);
@@ -148,6 +154,8 @@ export class KeyWatcher implements Task {
 
   /** {@link Task} */
   run(): void {
+    // Other processes may have taken the live waiters of this one for dead.
+    if (this.#now() - this.due > LIVE_RESERVATION) this.#wakeups.wakeLive();
     void this.check();
   }
 

@@ -6,7 +6,14 @@ import { askMasters, ReservationTally } from "./reservation-tally.ts";
 import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
 import { type Wakeups, reservationMs } from "./wakeups.ts";
-import { compareWaiters, isArriving, isRetry, limitOf, queueIdIn } from "./waiter.ts";
+import {
+  areLiveTogether,
+  compareWaiters,
+  isArriving,
+  isRetry,
+  limitOf,
+  queueIdIn,
+} from "./waiter.ts";
 
 /** Milliseconds between two checks while a live waiter of this process waits, or while masters are silent. */
 export const CHECK_INTERVAL = 1_000;
@@ -232,8 +239,10 @@ export class Reservations {
   async #dropGone(head: StoredWaiter, next: readonly StoredWaiter[]): Promise<NextCheck> {
     const stuck = this.#stuckAt(head);
     if (stuck !== undefined) return stuck;
-    // A waiter that has missed no reservation stays in the wait list, though it is active.
-    const states = await Promise.all(next.map((waiter) => this.#wakeups.stateOf(waiter)));
+    // A waiter that has missed no reservation stays in the wait list, though it is active. Live waiters are gone with their process.
+    const stateOf = async (waiter: StoredWaiter): Promise<JobState> =>
+      areLiveTogether(head, waiter) ? "gone" : await this.#wakeups.stateOf(waiter);
+    const states = await Promise.all(next.map(stateOf));
     const firstAlive = states.findIndex((state) => state !== "gone");
     const alsoGone = next.slice(0, firstAlive === -1 ? undefined : firstAlive);
     return { kind: "now", gone: [head, ...alsoGone] };

@@ -81,6 +81,18 @@ export function isLive({ record }: Pick<StoredWaiter, "record">): boolean {
   return record.startsWith("l");
 }
 
+/** Whether both are live in the same process. */
+export function areLiveTogether(
+  one: Pick<StoredWaiter, "record">,
+  other: Pick<StoredWaiter, "record">,
+): boolean {
+  return isLive(one) && isLive(other) && processIn(one.record) === processIn(other.record);
+}
+
+function processIn(record: string): string | undefined {
+  return parseWaiterRecord(record)?.process;
+}
+
 /** Whether a key is kept for a job that will run again, and that is in no wait list. */
 export function isRetry({ record }: Pick<StoredWaiter, "record">): boolean {
   return record === RETRY_RECORD;

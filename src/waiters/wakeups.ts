@@ -29,8 +29,9 @@ export class Wakeups {
   readonly live = new Map<string, () => void>();
   readonly #clock: Clock;
   readonly #adapters: QueueAdapters;
-  /** The waiter that this process has woken last. */
+  /** The waiter that this process has woken last, and when. */
   #last: Pick<StoredWaiter, "position" | "record"> | undefined;
+  #lastAt = -Infinity;
   readonly #wokenAt: WokenAt;
 
   /** @param wokenAt is shared by the slots of the key. */
@@ -43,6 +44,7 @@ export class Wakeups {
   /** Remembers that the waiter is woken, and has the reservation since `at`. */
   note(waiter: StoredWaiter, at = this.#clock.now()): void {
     this.#last = waiter;
+    this.#lastAt = at;
     for (const [other, time] of this.#wokenAt) {
       if (time >= at - REMEMBERED) break;
       this.#wokenAt.delete(other);
@@ -62,10 +64,10 @@ export class Wakeups {
   noteReservation(position: string): void {
     const last = this.#last;
     if (last === undefined || last.position === position) return;
-    const wokenAt = this.#wokenAt.get(identityOf(last)) ?? -Infinity;
-    if (this.#clock.now() - wokenAt < reservationMs(last) - EARLY) {
+    if (this.#clock.now() - this.#lastAt >= reservationMs(last) - EARLY) return;
+    // It may have been woken for another slot since.
+    if (this.#wokenAt.get(identityOf(last)) === this.#lastAt)
       this.#wokenAt.delete(identityOf(last));
-    }
   }
 
   /** Whether the waiter was woken, and its reservation has expired. A live waiter of this process is about to ask. */
@@ -73,6 +75,11 @@ export class Wakeups {
     const wokenAt = this.#wokenAt.get(identityOf(waiter));
     if (wokenAt === undefined || this.live.has(waiter.position)) return false;
     return this.#clock.now() - wokenAt >= reservationMs(waiter) - EARLY;
+  }
+
+  /** Has all live waiters of this process ask for the key: those that are in no wait list any more join again. */
+  wakeLive(): void {
+    for (const wake of this.live.values()) wake();
   }
 
   /** Whether this process can wake the waiters of that queue. */
@@ -139,10 +146,10 @@ export class Wakeups {
     return (await this.#adapterOf(waiter)?.wake(waiter)) ?? "unknown";
   }
 
-  /** The state of a waiter that has missed no reservation. Nothing is known of the jobs of other queues. */
+  /** The state of a waiter that has missed no reservation. Nothing is known of the jobs of other queues, and of live waiters elsewhere. */
   async stateOf(waiter: StoredWaiter): Promise<JobState> {
     if (this.live.has(waiter.position)) return "on-its-way";
-    if (isLive(waiter)) return "gone";
+    if (isLive(waiter)) return "unknown";
     return (await this.#adapterOf(waiter)?.stateOf(waiter)) ?? "unknown";
   }
 
@@ -151,6 +158,7 @@ export class Wakeups {
    * an arriving one whose queue reports that it is not parked.
    */
   async stateAfterExpiry(waiter: StoredWaiter): Promise<JobState> {
+    if (isLive(waiter) && !this.live.has(waiter.position)) return "gone";
     const state = await this.stateOf(waiter);
     const hasMissed = isArriving(waiter) && (state === "on-its-way" || state === "active");
     return hasMissed ? "gone" : state;
