@@ -45,7 +45,8 @@ function describe(
   patience: number,
 ): string {
   const name = holderName(holder);
-  if (!running.includes(holder)) return `${name} has stopped`;
+  if (!running.includes(holder))
+    return `${name} holds the key no longer: it has stopped, or was done`;
   if (isHold(holder)) {
     return `${name} cannot be asked; this ends the hold: bullmq-redlock release ${shellWord(key)}`;
   }

@@ -32,6 +32,6 @@ function describe({ outcome, holder, waiter, expiresIn, waiting }: WakeResult): 
     default:
       return waiting === 0
         ? "is free, and has no waiters"
-        : `is free; the queues of its ${count(waiting, "waiter")} do not take up jobs`;
+        : `is free; none of its ${count(waiting, "waiter")} can be woken: their queues take up no jobs, or their limits are smaller`;
   }
 }

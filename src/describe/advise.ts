@@ -80,7 +80,7 @@ function adviseOnSlots(summary: KeySummary, prefix: string): string[] {
       : waiting === 0
         ? ["Nothing: the next client that asks acquires a free slot."]
         : [
-            `A slot is free, and the first of the waiters (${waiting}) is woken within seconds. Ask again in a moment.`,
+            `A slot is free. The first of the waiters (${waiting}) that allows so many holders is woken within seconds; one with a smaller limit waits for a slot of its own, see why.`,
             adviseOnFirst(summary),
           ];
   return [
