@@ -3,7 +3,7 @@ import { Cancellation } from "../cancellation.ts";
 import { refuseValue } from "../check-options.ts";
 import { LockLostError } from "../errors.ts";
 import type { Lock } from "../lock/lock.ts";
-import type { InternalLock } from "../redlock/internal-lock.ts";
+import { type InternalLock, LoggedLock } from "../redlock/internal-lock.ts";
 
 const locks = new WeakMap<object, Lock>();
 
@@ -32,7 +32,7 @@ export function setLock(job: Job, lock: Lock | undefined): void {
 }
 
 /** The lock of a job that runs without one: it is never held and never lost. */
-export class UnheldLock implements InternalLock {
+export class UnheldLock extends LoggedLock implements InternalLock {
   readonly keys: readonly string[] = [];
   readonly slot = 0;
   readonly slots: readonly number[] = [];

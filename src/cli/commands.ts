@@ -113,7 +113,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "pause a key: its jobs are parked until the hold ends",
     operand: KEY,
     about:
-      "Acquires a key as an operator, after its present holder and before all waiters, so that jobs of the key wait. The command stays until the hold ends, and extends its lock: after the time, at Ctrl-C or SIGTERM, or by bullmq-redlock release KEY from another terminal. If the command is killed or loses its machine, the hold ends within the ttl: that of the rules file, or else the longest that the clients use, and 15s at most. For a hold that outlives the terminal, run it in tmux or as a service.",
+      "Acquires a key as an operator, after its present holder and before all waiters, so that jobs of the key wait. The command stays until the hold ends, and extends its lock: after the time, at Ctrl-C or SIGTERM, or by bullmq-redlock release KEY from another terminal. If the command is killed or loses its machine, the hold ends within the ttl of the rules file; without a file, the longest that the clients use, but no more than 15s. For a hold that outlives the terminal, run it in tmux or as a service.",
     options: {
       ...MASTERS,
       for: "TIME how long, such as 10m or 2h; required",

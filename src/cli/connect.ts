@@ -8,7 +8,7 @@ import type { NodeOption } from "../redis/node-options.ts";
 import { Master } from "../redis/master.ts";
 import { REAL_RUNTIME } from "../redlock/make-context.ts";
 import { REDLOCK_OPTIONS, type RedlockOptions } from "../redlock/options.ts";
-import { answersOf, readKey } from "../redlock/read-key.ts";
+import { answersOf, readKey, requireQuorum } from "../redlock/read-key.ts";
 import { engineOf, type Redlock, RedlockOn } from "../redlock/redlock.ts";
 import { UsageError } from "./arguments.ts";
 import type { Invocation } from "./command.ts";
@@ -22,7 +22,11 @@ const VARIABLE = "BULLMQ_REDLOCK_NODES";
  * @throws {UsageError} when no master is named; {@link LockRulesError} when the part of the file about masters is wrong. A
  * problem in the rules themselves becomes a note only.
  */
-async function readMasters({ options, notes, environment }: Invocation): Promise<RedlockOptions> {
+async function readMasters({
+  options,
+  notes,
+  environment,
+}: Invocation): Promise<{ masters: RedlockOptions; hasFile: boolean }> {
   const { config, prefix, cacert } = options;
   const nodes = options.node ?? (config === undefined ? nodesIn(environment) : undefined);
   if (cacert !== undefined && nodes === undefined) {
@@ -38,11 +42,12 @@ async function readMasters({ options, notes, environment }: Invocation): Promise
   }
   const rules = file === undefined ? undefined : await readRulesFile(resolve(file), environment);
   const fromFile = rules === undefined ? {} : optionsOf(rules, nodes !== undefined, notes);
-  return {
+  const masters = {
     ...fromFile,
     ...(nodes === undefined ? {} : { nodes: await withAuthority(nodes, cacert) }),
     ...(prefix === undefined ? {} : { prefix }),
   };
+  return { masters, hasFile: file !== undefined };
 }
 
 function nodesIn(environment: Invocation["environment"]): string[] | undefined {
@@ -103,29 +108,42 @@ export async function readingWith<T>(
   invocation: Invocation,
   use: (redlock: Redlock) => Promise<T>,
 ): Promise<T> {
-  return await reading(invocation, await readMasters(invocation), use);
+  const { masters } = await readMasters(invocation);
+  return await reading(invocation, masters, use);
 }
 
 /**
- * Runs a command that acquires locks, or arms guards: it tells the masters how long its locks can be. Without a ttl in the rules file
- * it keeps to what they know. A longer ttl would lengthen the quarantine of all clients, and gets no vote while a master is down.
- * @throws {UsageError}
+ * Runs a command that arms guards: it tells the masters how long its locks can be. A rules file says how long, as it does for its
+ * workers. Without one the command keeps to what the masters know: a longer ttl would lengthen the quarantine of all clients for good,
+ * and gets no vote while a master is down.
+ * @param use when no master has answered, its `Redlock` arms no guard either.
+ * @param needed the key that the command acquires; without one it goes on also when no quorum has answered.
+ * @throws {UsageError}; {@link LockUnavailableError}
  */
-export async function acquiringWith<T>(
+export async function armingWith<T>(
   invocation: Invocation,
   use: (redlock: Redlock) => Promise<T>,
+  needed?: string,
 ): Promise<T> {
-  const masters = await readMasters(invocation);
-  const known =
-    masters.ttl === undefined && masters.maxTtl === undefined
-      ? await reading(invocation, masters, async (redlock) => {
-          const replies = await readKey(engineOf(redlock).context, "any");
-          return Math.max(0, ...answersOf(replies).map(({ agreedTtl }) => agreedTtl));
-        })
-      : 0;
-  const ttls =
-    known === 0 ? {} : { ttl: Math.min(known, REDLOCK_OPTIONS.ttl.default), maxTtl: known };
-  return await withRedlock(invocation, { ...masters, ...ttls }, use);
+  const { masters, hasFile } = await readMasters(invocation);
+  if (hasFile) return await withRedlock(invocation, masters, use);
+  const known = await reading(invocation, masters, async (redlock) => {
+    const { context } = engineOf(redlock);
+    const replies = await readKey(context, "any");
+    if (needed !== undefined) requireQuorum(context, [needed], replies);
+    const answers = answersOf(replies);
+    return answers.length === 0
+      ? undefined
+      : Math.max(...answers.map(({ agreedTtl }) => agreedTtl));
+  });
+  const adopted = known === undefined ? { restartGuard: false } : known === 0 ? {} : paceOf(known);
+  return await withRedlock(invocation, { ...masters, ...adopted }, use);
+}
+
+/** The options of a client whose locks last no longer than `longest` ms. It waits for masters as one with the default ttl does, if it can. */
+function paceOf(longest: number): RedlockOptions {
+  const ttl = Math.min(longest, REDLOCK_OPTIONS.ttl.default);
+  return { ttl, maxTtl: longest, nodeTimeout: Math.max(10, Math.min(750, Math.floor(ttl / 4))) };
 }
 
 async function reading<T>(

@@ -6,7 +6,7 @@ import { NotReadyError, type NodeReport, type ReadyReport } from "../ready/repor
 import type { Redlock } from "../redlock/redlock.ts";
 import { UsageError } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
-import { acquiringWith } from "./connect.ts";
+import { armingWith } from "./connect.ts";
 import { type Screen, titledTable, wrap } from "./screen.ts";
 import { quorumIn } from "../describe/summary.ts";
 import { count, duration, list } from "../describe/words.ts";
@@ -15,7 +15,7 @@ export async function doctor(invocation: Invocation): Promise<ExitCode> {
   const { options, timeout, out } = invocation;
   const { queue, ignore = [], json } = options;
   const ignored = ignore.map(readCode);
-  return await acquiringWith(invocation, async (redlock) => {
+  return await armingWith(invocation, async (redlock) => {
     const report = await examine(redlock, queue === undefined ? { timeout } : { timeout, queue });
     const findings = report.findings.filter(({ code }) => !ignored.includes(code));
     if (json === true) out.json({ ...report, findings });

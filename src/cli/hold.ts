@@ -10,7 +10,7 @@ import { engineOf, type Redlock } from "../redlock/redlock.ts";
 import { messageOf } from "../sentences.ts";
 import { readTime, UsageError } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
-import { acquiringWith } from "./connect.ts";
+import { armingWith } from "./connect.ts";
 import { failureToJson } from "./failure.ts";
 
 /** Bounds of `--for`, in ms. */
@@ -34,7 +34,7 @@ export async function hold(invocation: Invocation): Promise<ExitCode> {
   const length = readTime("--for", time, LENGTH);
   const stop = new AbortController();
   for (const signal of SIGNALS) process.once(signal, () => stop.abort());
-  return await acquiringWith(invocation, async (redlock) => {
+  const run = async (redlock: Redlock): Promise<ExitCode> => {
     const name = printable(key);
     redlock.on("conflict", ({ holder, reserved }) => {
       const state = reserved ? "reserved for a waiter" : `held by ${holderName(holder)}`;
@@ -64,7 +64,8 @@ export async function hold(invocation: Invocation): Promise<ExitCode> {
     return await keep(redlock, lock, length, stop.signal, (text) => {
       notes.print(`${name}: ${text}`);
     });
-  });
+  };
+  return await armingWith(invocation, run, key);
 }
 
 /** Keeps the lock for `length` ms, or until it is to stop or is lost. */

@@ -40,7 +40,12 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
     const now = summarise(inspection, Date.now());
     const found = { holder, waiting, hold: isHold(holder), alive: undefined, removed: false };
     print(headline(now));
-    if (!inspection.locked && holders.length === 0) return report(found, EXIT.ok);
+    if (!inspection.locked && holders.length === 0) {
+      if (inspection.reserved?.kept === true) {
+        print("Nothing was removed: no client holds the key. It is free when that job is removed.");
+      }
+      return report(found, EXIT.ok);
+    }
     if (slot !== undefined && isFree(inspection, slot)) {
       print(`No client holds slot ${slot}.`);
       return report(found, EXIT.ok);
@@ -59,10 +64,13 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
       print("The holder has released it, or its lock has expired, in the meantime.");
       return report(found, EXIT.ok);
     }
-    const known = { ...found, alive: isAlive(watched, timeout) };
-    if (watched === undefined) {
+    const summary = watched && summarise(watched.last, Date.now());
+    const lock = summary?.holders.find((each) => each.holder.fencingToken === holder.fencingToken);
+    const alive = watched && isAlive(watched, lock?.remaining ?? 0, timeout);
+    const known = { ...found, alive };
+    if (summary === undefined) {
       if (holder.kept) print("The job is done: nothing runs twice, but minHold is cut short.");
-    } else print(...consequences(watched, timeout));
+    } else print(...consequences({ holder, alive, lock }, summary, timeout));
     if (isDry) {
       print("Dry run: nothing was removed.");
       return report(known, EXIT.ok);
@@ -85,7 +93,7 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
 type Report = Pick<KeySummary, "holder" | "waiting"> & {
   /** Whether the holder is an operator that pauses the key. */
   readonly hold: boolean;
-  /** Whether the holder has extended its lock; `undefined` when it need not have done so in that time. */
+  /** Whether the holder has extended its lock; `undefined` when by the default heartbeat it need not have done so in that time. */
   readonly alive: boolean | undefined;
   readonly removed: boolean;
 };
@@ -112,30 +120,29 @@ function whyNot({ state, quorum }: KeySummary): string {
 }
 
 /**
- * A heartbeat is a third of the ttl by default. A lock that lasts R more is extended within R / 3 then, whatever its ttl: a live
- * holder that was watched for less may not have had to.
+ * By default a lock is extended after a third of its ttl. A live holder that was not extended for P has then more than 2 P left: with
+ * less, an extend is overdue; with more, nothing is known.
  */
-function isAlive(watched: Watched | undefined, patience: number): boolean | undefined {
-  if (watched === undefined) return undefined;
-  if (watched.sign === "extends") return true;
-  const { remaining = 0 } = summaryOf(watched) ?? {};
+function isAlive({ sign }: Watched, remaining: number, patience: number): boolean | undefined {
+  if (sign === "extends") return true;
   return remaining > 2 * patience ? undefined : false;
 }
 
-function summaryOf({ holder, last }: Watched): KeySummary["holders"][number] | undefined {
-  const { fencingToken } = holder;
-  const { holders } = summarise(last, Date.now());
-  return holders.find((each) => each.holder.fencingToken === fencingToken);
+interface Observed {
+  readonly holder: Holder;
+  readonly alive: boolean | undefined;
+  readonly lock: KeySummary["holders"][number] | undefined;
 }
 
-function consequences(watched: Watched, patience: number): string[] {
-  const { holder, last } = watched;
-  const { waiters } = summarise(last, Date.now());
-  const { job, remaining = 0 } = summaryOf(watched) ?? {};
-  const alive = isAlive(watched, patience);
+function consequences(
+  { holder, alive, lock }: Observed,
+  { waiters }: KeySummary,
+  patience: number,
+): string[] {
+  const { job, remaining = 0 } = lock ?? {};
   const guess =
     alive === undefined
-      ? ", and may not have had to yet: a longer --timeout tells more"
+      ? ", too short a time to tell: a longer --timeout tells more"
       : ": its process may be dead, suspended or cut off";
   const life = alive
     ? "The holder is alive: it has extended its lock just now."

@@ -67,9 +67,11 @@ function findNoJson(text: string): Problem | undefined {
     JSON.parse(text);
     return undefined;
   } catch (error) {
-    const [, position = "0"] = / at position (\d+)/.exec((error as Error).message) ?? [];
+    // At its end alone: the message may repeat a part of the text.
+    const position = / at position (\d+)(?: \(line \d+ column \d+\))?$/;
+    const [, offset = "0"] = position.exec((error as Error).message) ?? [];
     return wrongSyntax(
-      Number(position),
+      Number(offset),
       "YAML that is no JSON",
       "no comments, no comma after the last value, and double quotes around all texts and names; or a name of the file that ends in .yaml or .yml",
     );

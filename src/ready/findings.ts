@@ -82,7 +82,7 @@ export const FINDINGS = {
   },
   "max-ttl": {
     weight: "warning",
-    why: "All clients of a prefix should have the same maxTtl. A longer one takes effect once all masters know it, and makes the quarantine longer for all clients.",
+    why: "All clients of a prefix should have the same maxTtl. A longer one gets no vote until all masters know it, and makes the quarantine longer for all clients.",
     advice:
       "Set the same maxTtl everywhere. The masters keep the longest; to lower it, delete `<prefix>@node` on all of them while no client runs.",
   },

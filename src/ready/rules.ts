@@ -34,7 +34,8 @@ export function judgeNodes(facts: Facts, settings: RedlockSettings): Observation
     }
   }
   observations.push(...aboutQueue(facts));
-  if (facts.otherMaxTtl !== undefined) {
+  // Where it costs votes, the masters are named.
+  if (facts.otherMaxTtl !== undefined && !facts.votes.some(({ state }) => state === "too-long")) {
     const found = `maxTtl ${settings.maxTtl} here, ${facts.otherMaxTtl} on the masters`;
     observations.push({ code: "max-ttl", node: undefined, found });
   }

@@ -119,6 +119,7 @@ export class PersistentConnection<T> {
   /** An answer has come: the current connection stays, without a second one. */
   trust(): void {
     if (this.#suspicion === undefined) return;
+    this.#failures = 0;
     this.#endSuspicion();
     this.#clock.clearTimer(this.#pause);
     this.#attempt?.end();
@@ -172,7 +173,7 @@ export class PersistentConnection<T> {
         },
       },
       this.#clock,
-      // The server was reached before: it is slow to answer now, or the way to it is cut.
+      // A server that was reached before usually answers at once: what a cut has swallowed is noticed sooner.
       this.#wasUp ? Math.min(SHORTEST_ATTEMPT * 2 ** this.#failures, SILENCE_LIMIT) : SILENCE_LIMIT,
     );
     this.#attempt = connection;

@@ -104,7 +104,7 @@ export class Engine {
     if (this.#closed !== undefined) throw new RedlockClosedError();
   }
 
-  /** Runs what asks the masters. @throws {RedlockClosedError} also when {@link close} comes before their answers. */
+  /** Runs what asks the masters. What fails after {@link close} fails with a `RedlockClosedError`. */
   async whileOpen<T>(ask: () => Promise<T>): Promise<T> {
     this.assertOpen();
     try {

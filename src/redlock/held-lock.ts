@@ -1,4 +1,3 @@
-import { inspect } from "node:util";
 import type { Clock } from "../clock.ts";
 import { LockLostError, LockUnavailableError, type Loss, type LossReason } from "../errors.ts";
 import { Cancellation } from "../cancellation.ts";
@@ -16,7 +15,7 @@ import type { ExtendOutcome, ReleaseOutcome } from "../lock/tally.ts";
 import type { Lease } from "../lock/lease.ts";
 import { numberOfSlot, type SlotChoice } from "../lock/slots.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
-import { describeLock, type InternalLock } from "./internal-lock.ts";
+import { type InternalLock, LoggedLock } from "./internal-lock.ts";
 
 /** What the held locks of one `Redlock` share. */
 export interface HeldLockParts {
@@ -35,7 +34,7 @@ export interface HeldLockParts {
 type LossOfLock = Pick<Loss, "reason" | "votes" | "blockedFor">;
 
 /** The lock as its user sees it: a lease, its heartbeat and its signal. What few locks need is made on demand. */
-export class HeldLock implements InternalLock, HeartbeatListener {
+export class HeldLock extends LoggedLock implements InternalLock, HeartbeatListener {
   readonly scoped: boolean;
   readonly job: AskingJob | undefined;
   /** See {@link HeldLocks}. */
@@ -55,6 +54,7 @@ export class HeldLock implements InternalLock, HeartbeatListener {
   #handOver: HandOver | undefined;
 
   constructor(parts: HeldLockParts, lease: Lease, { heartbeat, scoped, job }: AcquireRequest) {
+    super();
     this.scoped = scoped;
     this.job = job?.job;
     this.#parts = parts;
@@ -167,14 +167,6 @@ export class HeldLock implements InternalLock, HeartbeatListener {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
-  }
-
-  toJSON(): object {
-    return describeLock(this);
-  }
-
-  [inspect.custom](): object {
-    return describeLock(this);
   }
 
   /** Resolves after the release. */

@@ -1,13 +1,8 @@
+import { inspect, type InspectOptions } from "node:util";
 import type { Cancellation } from "../cancellation.ts";
 import type { LossReason } from "../errors.ts";
 import type { HeldSlots } from "../events.ts";
 import type { Lock } from "../lock/lock.ts";
-
-/** What logs show of a lock. */
-export function describeLock(lock: InternalLock): object {
-  const { keys, fencingToken, held, heldSlots } = lock;
-  return { keys, fencingToken, ...heldSlots, held, remaining: Math.floor(lock.remaining()) };
-}
 
 /** A lock as the library's own code sees it: also the one of a job that runs without a lock. */
 export interface InternalLock extends Lock {
@@ -35,4 +30,22 @@ export interface InternalLock extends Lock {
     done?: string,
     keepsRetry?: boolean,
   ): Promise<"released" | "expired">;
+}
+
+/** What logs show of a lock. */
+export abstract class LoggedLock {
+  abstract readonly keys: readonly string[];
+  abstract readonly fencingToken: number;
+  abstract readonly held: boolean;
+  abstract readonly heldSlots: HeldSlots | undefined;
+  abstract remaining(): number;
+
+  toJSON(): object {
+    const { keys, fencingToken, held, heldSlots } = this;
+    return { keys, fencingToken, ...heldSlots, held, remaining: Math.floor(this.remaining()) };
+  }
+
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return `Lock ${inspect(this.toJSON(), options)}`;
+  }
 }

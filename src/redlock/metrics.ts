@@ -107,14 +107,23 @@ export class Metrics {
       "Jobs that this process has parked and not seen come back",
     );
     const voting = gauge("nodes.voting", "{node}", "Lock masters that are known to vote");
-    const set = (recorder: typeof held, value: number, queue?: string): void =>
-      this.#safely(() => recorder?.record(value, ofQueue(queue)));
-    const record = (): void => {
-      for (const [queue, locks] of this.#held) set(held, locks, queue);
+    const values = (): unknown[] => {
       const jobs = this.#observed.parked.byQueue();
       for (const queue of jobs.keys()) this.#queues.add(queue);
-      for (const queue of this.#queues) set(parked, jobs.get(queue) ?? 0, queue);
-      set(voting, this.#observed.voting());
+      return [
+        ...Array.from(this.#held, ([queue, locks]) => held?.record(locks, ofQueue(queue))),
+        ...Array.from(this.#queues, (queue) =>
+          parked?.record(jobs.get(queue) ?? 0, ofQueue(queue)),
+        ),
+        voting?.record(this.#observed.voting()),
+      ];
+    };
+    const record = (): void => {
+      // A failure of any is one failure.
+      this.#safely(() => {
+        const pending = values().filter((value) => value instanceof Promise);
+        return pending.length === 0 ? undefined : Promise.all(pending);
+      });
       this.#schedule(record);
     };
     const add = (queue: string | undefined, locks: number): void => {

@@ -1,7 +1,9 @@
-import { spawnSync } from "node:child_process";
-import { existsSync, openSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdir, open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { makeFolder, writeRules } from "../config/support.ts";
 import { cli, cliProcess, PROGRAM } from "./run-cli.ts";
@@ -77,13 +79,14 @@ describe.concurrent("the command line", () => {
     }
   });
 
-  it("fails when its output cannot be written", () => {
-    const full = openSync("/dev/full", "w");
-    const { status, stderr } = spawnSync(process.execPath, [PROGRAM, "--help"], {
-      stdio: ["ignore", full, "pipe"],
-      encoding: "utf8",
+  it.runIf(existsSync("/dev/full"))("fails when its output cannot be written", async () => {
+    const full = await open("/dev/full", "w");
+    const child = spawn(process.execPath, [PROGRAM, "--help"], {
+      stdio: ["ignore", full.fd, "pipe"],
     });
-    expect([status, stderr]).toEqual([2, expect.stringMatching(/cannot be written \(ENOSPC/)]);
+    const [notes, [code]] = await Promise.all([text(child.stderr!), once(child, "close")]);
+    await full.close();
+    expect([code, notes]).toEqual([2, expect.stringMatching(/cannot be written \(ENOSPC/)]);
   });
 
   it.each<[args: string[], message: string, help: string]>([

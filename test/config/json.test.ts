@@ -11,6 +11,7 @@ describe("a rules file with a name that ends in .json", () => {
     ["single quotes", "{'nodes': ['redis://h']}", "1:2"],
     ["names without quotes", "{nodes: [redis://h]}", "1:2"],
     ["YAML", "nodes: [a]\nrules: []", "1:1"],
+    ["text of its own position", "x at position 99999", "1:1"],
     ["undefined", '{"nodes": undefined}', "1:1"],
   ])("must be JSON: %s is refused", async (_, text, position) => {
     const [problem, ...more] = (await problemsOf(text, {}, "rules.json")).map(line);

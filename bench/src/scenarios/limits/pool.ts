@@ -30,7 +30,7 @@ export const pool: Scenario = {
     { figure: "activationsPerJob", title: "activations a job", digits: 2 },
   ],
   goals: [LIMITED, LIMITED_WAITING].map((contender) => ({
-    text: `${PROCESSES} processes, one key with a limit of ${LIMIT}, ${contender}: makespan`,
+    text: `${PROCESSES} processes, ${contender}: makespan`,
     contender,
     figure: "makespan",
     ratio: true,
