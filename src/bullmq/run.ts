@@ -20,6 +20,8 @@ import { afterLoss, type Outcome } from "./on-loss.ts";
 
 /** Most milliseconds that a job with a lock waits for the time at which its wait began. */
 const LONGEST_READ = 500;
+/** How often a job asks for its keys before a lock that has ended at once counts as lost: its ttl may be too short for its process. */
+const MOST_TRIES = 3;
 /** Most milliseconds that a job waits until the next waiter is woken. */
 const LONGEST_WAKE = 500;
 
@@ -46,11 +48,13 @@ export async function runLocked(
   try {
     let lock: InternalLock;
     let settled: Settled | undefined;
+    let tries = 0;
     do {
       const acquired = await acquireLock(activation);
       if (acquired instanceof Skipped) return acquired.result;
       lock = acquired;
-      settled = await runProcessor(activation, lock, processor);
+      tries += 1;
+      settled = await runProcessor(activation, lock, processor, tries === MOST_TRIES);
       if (settled === undefined) await lock.release();
     } while (settled === undefined);
     freeSlot();
@@ -146,17 +150,21 @@ interface Settled {
   readonly cancelledBy: string | undefined;
 }
 
-/** @returns `undefined` when the lock has ended before the job could begin. */
+/**
+ * @param isLast whether a lock that has ended before the job could begin counts as lost.
+ * @returns `undefined` for such a lock, if it does not count.
+ */
 async function runProcessor(
   activation: Activation,
   lock: InternalLock,
   processor: LockedProcessor,
+  isLast: boolean,
 ): Promise<Settled | undefined> {
   const { settings, job, jobToken, waiter } = activation;
   const { maxHold, engine } = settings;
   if (logsLock(settings, lock)) await activation.log(`acquired ${describe(lock)}`);
   // Another job that was granted its lock in the same step may have blocked the process since.
-  if (lock.keys.length > 0 && !lock.held) return undefined;
+  if (!isLast && lock.keys.length > 0 && !lock.held) return undefined;
   const jobSignal = new JobSignal(activation, lock);
   const limit =
     maxHold === undefined
@@ -169,6 +177,7 @@ async function runProcessor(
   try {
     const { cancelled } = activation;
     if (cancelled !== undefined) throw cancelled;
+    if (lock.keys.length > 0) lock.assertHeld();
     const { signal } = jobSignal;
     const value = await inScope(lock, () => processor(job, jobToken ?? "", signal, lock));
     outcome = { kind: "returned", value };

@@ -88,11 +88,12 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
     requireFunction("routine", routine, "a function to run under the lock");
     let lock = await this.#engine.acquire(keys, options, true);
     // Another routine that was granted its lock in the same step may have blocked the process since.
-    while (!lock.held) {
+    if (!lock.held) {
       await lock.release();
       lock = await this.#engine.acquire(keys, options, true);
     }
     try {
+      lock.assertHeld();
       const value = await inScope(lock, () => routine(lock));
       lock.assertNotLost();
       return value;
