@@ -64,11 +64,12 @@ export class BullmqAdapter implements QueueAdapter {
         if (!isGone(promoted.reason)) return "unknown";
       }
       const state = await job.getState();
+      const known = jobStateOf(state);
       // The process that has woken it may be gone, and other workers of the queue have no free slot.
-      if (state === "waiting" || state === "prioritized") this.#slots.makeRoom();
+      if (known === "on-its-way") this.#slots.makeRoom();
       // Its worker had not moved it yet; it may have done so since.
       const isMoving = state === "active" || state === "delayed";
-      return isCandidate && isMoving && isAheadOfMove(waiter) ? "parking" : jobStateOf(state);
+      return isCandidate && isMoving && isAheadOfMove(waiter) ? "parking" : known;
     } catch {
       // The queue does not answer: the reservation expires, and passes to the next waiter.
       return "unknown";

@@ -1,25 +1,20 @@
 import type { Job } from "bullmq";
-import { LockKeyError, type LockLostError } from "../errors.ts";
+import type { LockLostError } from "../errors.ts";
 import { quoteKeys } from "../sentences.ts";
 import type { Lock } from "../lock/lock.ts";
 import { within } from "../pause.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";
 import { inScope } from "../redlock/scopes.ts";
+import { acquireLock } from "./acquire-lock.ts";
 import { type Activation, activate } from "./activation.ts";
-import { isControlError, unrecoverableError } from "./control-errors.ts";
-import { describeAsHolder } from "./holder.ts";
-import { setLock, UnheldLock } from "./job-lock.ts";
+import { isControlError } from "./control-errors.ts";
+import { setLock } from "./job-lock.ts";
 import { cancelledError, JobSignal } from "./job-signal.ts";
-import { joinCrowd } from "./join-crowd.ts";
-import { readWait, timesDelayed } from "./job-wait.ts";
 import { positionWhenDone } from "./job-waiter.ts";
-import { type LockSettings, mayPark, strictWithLimit } from "./lock-settings.ts";
-import { afterRefusal, Attempt } from "./on-conflict.ts";
-import { endOld, parkOrDelay, Skipped } from "./refused-job.ts";
+import type { LockSettings } from "./lock-settings.ts";
+import { Skipped } from "./refused-job.ts";
 import { afterLoss, type Outcome } from "./on-loss.ts";
 
-/** Most milliseconds that a job with a lock waits for the time at which its wait began. */
-const LONGEST_READ = 500;
 /** How often a job asks for its keys before a lock that has ended at once counts as lost: its ttl may be too short for its process. */
 const MOST_TRIES = 3;
 /** Most milliseconds that a job waits until the next waiter is woken. */
@@ -67,79 +62,6 @@ export async function runLocked(
     freeSlot();
     renewal.stop();
   }
-}
-
-/** Asks for the keys of the job, as often as its policies say. */
-async function acquireLock(activation: Activation): Promise<InternalLock | Skipped> {
-  const { context, settings, job, waiter } = activation;
-  try {
-    const found = settings.keysOf(job);
-    if (found === null) return new UnheldLock();
-    const { keys, limits } = found;
-    activation.keys = keys;
-    activation.limits = limits;
-    let attempt = new Attempt(waiter);
-    if (settings.order === "strict" && limits !== undefined) {
-      throw unrecoverableError(strictWithLimit());
-    }
-    if (settings.order === "strict" && waiter !== undefined) {
-      const behind = await context.activeJobs.predecessorsOf(job, settings, keys, waiter);
-      attempt = new Attempt({ ...waiter, behind });
-    }
-    const joining = joinCrowd(activation);
-    const conflict = joining && (await joining);
-    if (conflict !== undefined) return await parkOrDelay(activation, waiter, conflict);
-    for (;;) {
-      if (activation.startableFor === 0) return await endOld(activation);
-      try {
-        const lock = await acquireOnce(activation, attempt);
-        if (activation.startableFor > 0) return lock;
-        await lock.release();
-      } catch (error) {
-        const next = await afterRefusal(activation, attempt, error);
-        if (!(next instanceof Attempt)) return next;
-        attempt = next;
-      }
-    }
-  } catch (error) {
-    // The same data gives the same key: no retry helps.
-    throw error instanceof LockKeyError ? unrecoverableError(error) : error;
-  }
-}
-
-async function acquireOnce(
-  { settings, job, keys, limits, cancel, renewal, closing, context }: Activation,
-  { waiter, waitTimeout, conflict }: Attempt,
-): Promise<InternalLock> {
-  const { engine, onConflict } = settings;
-  const options = { ...settings.lock, holder: describeAsHolder(job), waitTimeout };
-  const wasDelayed = timesDelayed(job) > 0;
-  // Beside the acquisition, and only for an event that has a listener.
-  const since =
-    wasDelayed && engine.events.hears("acquired")
-      ? readWait(job).then(
-          ({ waitingSince }) => waitingSince,
-          () => undefined,
-        )
-      : undefined;
-  const wanted =
-    limits === undefined ? keys : keys.map((key, i) => ({ key, limit: limits[i] ?? 1 }));
-  const inSlot =
-    conflict === undefined || waiter === undefined ? undefined : context.slots.wait(waiter);
-  const stops = conflict === undefined ? [] : [closing, ...(inSlot ? [inSlot.signal] : [])];
-  const acquiring = engine.acquire(wanted, options, true, {
-    job,
-    ...(since === undefined ? {} : { waitingSince: since }),
-    ...(waiter === undefined ? {} : { waiter }),
-    listed: wasDelayed,
-    // The job joins at the conflict itself: no later job comes before it, and none takes the key from a holder that it asks to stop.
-    joins: onConflict === "cancelInProgress" ? "replacing" : mayPark(onConflict),
-    cancel,
-    stops: [renewal.lost, ...stops],
-  });
-  const lock = await acquiring.finally(() => inSlot?.end());
-  if (since !== undefined) await within(engine.clock, since, LONGEST_READ);
-  return lock;
 }
 
 /** How a processor settled, and what happened to its lock and its job until then. */

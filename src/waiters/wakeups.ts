@@ -158,7 +158,7 @@ export class Wakeups {
    * an arriving one whose queue reports that it is not parked.
    */
   async stateAfterExpiry(waiter: StoredWaiter): Promise<JobState> {
-    if (isLive(waiter) && !this.live.has(waiter.position)) return "gone";
+    if (isLive(waiter)) return "gone";
     const state = await this.stateOf(waiter);
     const hasMissed = isArriving(waiter) && (state === "on-its-way" || state === "active");
     return hasMissed ? "gone" : state;
