@@ -11,7 +11,7 @@ export type JobFields = Readonly<Record<string, string>>;
 
 /** The parts of BullMQ's storage that are used beyond the methods of a job. */
 interface JobStore {
-  readonly client?: QueueClient;
+  readonly client?: Promise<object>;
   moveToDelayed(
     jobId: string,
     timestamp: number,
@@ -24,9 +24,6 @@ interface JobStore {
     page: { start: number; end: number },
   ): Promise<{ items: { id: string; v?: unknown }[] }>;
 }
-
-/** The Redis client of a queue, as BullMQ gives it. */
-type QueueClient = Promise<{ hset(key: string, fields: JobFields): Promise<unknown> }>;
 
 /** The client in the form that BullMQ 6 gives to every client. */
 interface AdaptedClient {
@@ -66,7 +63,7 @@ export interface JobWorker {
   readonly concurrency?: number;
   readonly backend?: JobStore;
   /** In BullMQ 5; BullMQ 6 has it in the backend. */
-  readonly client?: QueueClient;
+  readonly client?: Promise<object>;
   toKey?(id: string): string;
   once?(event: "closing" | "closed", listener: () => void): unknown;
   pause?(doNotWaitActive: boolean): Promise<void>;
@@ -143,21 +140,30 @@ export async function readField(job: Job, field: string): Promise<unknown> {
   return page?.items.find(({ id }) => id === field)?.v;
 }
 
-/** The field in which BullMQ keeps why a job fails for good when any worker takes it up next. */
-const DEFERRED_FAILURE = "defa";
+/** Writes why a delayed job fails for good into the field in which BullMQ looks for it when any worker takes the job up next. */
+const FAIL_NEXT_TIME = {
+  name: "bullmqRedlockFailNextTime",
+  keys: 2,
+  lua: `
+if not redis.call('ZSCORE', KEYS[2], ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'defa', ARGV[2])
+return 1`,
+};
 
 /**
- * Makes BullMQ fail a job for good, without calling its processor, when it is taken up next.
+ * Makes BullMQ fail a delayed job for good, without calling its processor, when it is taken up next. A job that has been removed
+ * must not come back because of the field, so that one step looks for the job and writes.
+ * @returns whether the job is delayed.
  * @throws what the queue's Redis throws; an error for a queue on PostgreSQL, which has no such field.
  */
-export async function failNextTime(job: Job, reason: string): Promise<void> {
+export async function failNextTime(job: Job, reason: string): Promise<boolean> {
   const worker = workerOf(job);
-  const client = await (worker.backend ?? worker).client;
-  const key = worker.toKey?.(job.id ?? "");
-  if (client === undefined || key === undefined || !keepsFields(job)) {
+  const { id = "" } = job;
+  if (worker.toKey === undefined || !keepsFields(job)) {
     throw new Error("its queue cannot store a deferred failure");
   }
-  await client.hset(key, { [DEFERRED_FAILURE]: reason });
+  const keys = [worker.toKey(id), worker.toKey("delayed")];
+  return (await runScript(worker, FAIL_NEXT_TIME, keys, [id, reason])) === 1;
 }
 
 /** BullMQ's codes for a job that was moved or removed, or that another worker has. @see `ErrorCode` of BullMQ */
@@ -175,7 +181,7 @@ export function isGone(error: unknown): boolean {
 export async function sendTogether(worker: JobWorker): Promise<void> {
   let client: { stream?: unknown } | undefined;
   try {
-    client = (await (worker.backend ?? worker).client) as typeof client;
+    client = await (worker.backend ?? worker).client;
   } catch {
     // The request that follows reports it.
     return;

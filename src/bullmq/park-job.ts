@@ -173,9 +173,7 @@ async function isDelayed(job: Job): Promise<boolean> {
 async function endDelayed(activation: Activation, { message }: Error): Promise<void> {
   const { job } = activation;
   try {
-    // A job that was removed must not come back because of the fields that are written into it.
-    if (!(await job.isDelayed())) return;
-    await failNextTime(job, message);
+    if (!(await failNextTime(job, message))) return;
     await Promise.all([
       job.promote(),
       job.changePriority({ priority: job.priority ?? 0, lifo: true }),

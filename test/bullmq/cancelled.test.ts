@@ -2,6 +2,7 @@ import type { Job } from "bullmq";
 import { Worker as WorkerOf5 } from "bullmq5";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { type RedlockOptions, withLock } from "../../src/index.ts";
+import { failNextTime } from "../../src/bullmq/bullmq-job.ts";
 import type { LockPolicies } from "../../src/bullmq/options.ts";
 import { redisClient } from "../support/redis.ts";
 import { aborted, ends, errorsOf, Gate, QUEUE, useBench } from "./support.ts";
@@ -155,5 +156,15 @@ test("a job that was cancelled and removed while it was being delayed stays remo
   await worker.close();
 
   expect(await queue.getJobState(job.id!)).toBe("unknown");
+  expect(await queue.getJob(job.id!)).toBeUndefined();
+});
+
+test("a job that is removed while its failure is being written stays removed", async () => {
+  const queue = bench.queue();
+  const job = await queue.add("charge", { account: "a" }, { delay: 60_000 });
+  await job.remove();
+
+  await failNextTime(job, "enough");
+
   expect(await queue.getJob(job.id!)).toBeUndefined();
 });
