@@ -7,12 +7,13 @@ import { printable } from "../printable.ts";
 import type { Waiter } from "../waiters/waiter.ts";
 import { JobLockRenewal } from "./job-lock-renewal.ts";
 import { waiterOf } from "./job-waiter.ts";
-import { canSupersede, type LockSettings } from "./lock-settings.ts";
+import { canSupersede, type JobLocks, type LockSettings } from "./lock-settings.ts";
 import { contextOf, type WorkerContext } from "./worker-context.ts";
 
 /** One time that a worker takes up a job. */
 export class Activation {
   readonly context: WorkerContext;
+  readonly locks: JobLocks;
   readonly settings: LockSettings;
   readonly job: Job;
   readonly jobToken: string | undefined;
@@ -31,12 +32,14 @@ export class Activation {
 
   constructor(
     context: WorkerContext,
+    locks: JobLocks,
     settings: LockSettings,
     job: Job,
     jobToken: string | undefined,
     cancel: AbortSignal | undefined,
   ) {
     this.context = context;
+    this.locks = locks;
     this.settings = settings;
     this.job = job;
     this.jobToken = jobToken;
@@ -120,19 +123,20 @@ export class Activation {
 
 /** Begins an activation: the job is not parked any longer. @throws {LockConfigError} for a plain object without a `queueName`. */
 export async function activate(
-  settings: LockSettings,
+  locks: JobLocks,
   job: Job,
   jobToken: string | undefined,
   cancel: AbortSignal | undefined,
 ): Promise<Activation> {
-  const { engine } = settings;
   requireObject("job", job, "a job with its queueName");
   // A plain object that stands for a job may lack it.
   requireText("job.queueName", queueNameOf(job), "the name of its queue");
+  const settings = locks.settingsOf(job);
+  const { engine } = settings;
   const context = contextOf(job);
   const opening = context.open(engine, job);
   if (opening !== undefined) await opening;
   context.checkSettings(settings, job);
   if (!engine.parkedJobs.isEmpty) engine.parkedJobs.delete(nameOf(job));
-  return new Activation(context, settings, job, jobToken, cancel);
+  return new Activation(context, locks, settings, job, jobToken, cancel);
 }

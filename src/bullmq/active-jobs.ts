@@ -2,7 +2,7 @@ import type { Job } from "bullmq";
 import { compareWaiters, type Predecessor, type Waiter } from "../waiters/waiter.ts";
 import { type JobWorker, jobClassOf, runScript } from "./bullmq-job.ts";
 import { waiterOf } from "./job-waiter.ts";
-import type { LockSettings } from "./lock-settings.ts";
+import { foreseenKeys, type LockSettings } from "./lock-settings.ts";
 
 /** How many active jobs are read at most: the latest that were taken up. */
 const MOST = 200;
@@ -89,17 +89,8 @@ export class ActiveJobs {
   ): Promise<KnownJob | undefined> {
     const other = await jobClassOf(job).fromId(this.#worker, id);
     if (other === undefined) return undefined;
-    const keys = keysOf(settings, other);
+    const keys = foreseenKeys(settings, other)?.keys ?? [];
     const waiter = waiterOf(other, queueId, false);
     return { at: settings.engine.clock.now(), name: other.name, keys, waiter };
-  }
-}
-
-function keysOf({ keysOf: resolve }: LockSettings, job: Job): readonly string[] {
-  try {
-    return resolve(job)?.keys ?? [];
-  } catch {
-    // Its own worker fails it.
-    return [];
   }
 }

@@ -61,6 +61,8 @@ export interface JobWorker {
   readonly qualifiedName?: string;
   readonly closing?: unknown;
   readonly concurrency?: number;
+  /** The function that it calls for each job. */
+  readonly processFn?: unknown;
   readonly backend?: JobStore;
   /** In BullMQ 5; BullMQ 6 has it in the backend. */
   readonly client?: Promise<object>;

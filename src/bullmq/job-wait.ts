@@ -1,4 +1,5 @@
 import type { Job } from "bullmq";
+import type { LockConflictError } from "../errors.ts";
 import { type JobFields, readField } from "./bullmq-job.ts";
 
 /** First and longest delay of a job that no process wakes, in ms; it doubles in between. */
@@ -51,6 +52,21 @@ export function alarm(
   const spread = 1 - ALARM_JITTER * (1 - fraction);
   const share = Math.min(ahead, MOST_TTLS) * spread + ALARM_DELAY + ALARM_JITTER * fraction;
   return Math.round(Math.min(Math.max(expiresIn, 0) + share * ttl, LONGEST_ALARM * spread));
+}
+
+/**
+ * The {@link alarm} of a job after its conflict.
+ * @param limit how many holders its key may have.
+ */
+export function alarmAfter(
+  { reserved, retryAfter, ahead }: LockConflictError,
+  limit: number,
+  ttl: number,
+  fraction: number,
+): number {
+  // A key that is kept for a retry is free long before its reservation expires.
+  const expiresIn = reserved === true ? Math.min(retryAfter, ttl) : retryAfter;
+  return alarm({ expiresIn, ahead: ahead / limit, ttl }, fraction);
 }
 
 /** How often a job was moved to the delayed set, by any process: the activations that were neither attempts nor stalls. */

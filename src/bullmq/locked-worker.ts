@@ -136,7 +136,9 @@ export class LockedWorker<
   ): Promise<R> {
     if (this.#settings === undefined) return await super.callProcessJob(job, jobToken, signal);
     const processor = inSandbox((_job, signal) => super.callProcessJob(job, jobToken, signal));
-    return (await runLocked(this.#settings, job, jobToken, signal, processor)) as R;
+    const settings = this.#settings;
+    const locks = { settingsOf: () => settings, coverAll: () => true };
+    return (await runLocked(locks, job, jobToken, signal, processor)) as R;
   }
 }
 

@@ -118,10 +118,7 @@ export async function delayJob(
   }
   const moved = await tryToMove(activation, request);
   if (moved) {
-    const { engine } = settings;
-    const [name, queue] = [nameOf(job), job.queueName];
-    engine.parkedJobs.add(name, queue, delay);
-    engine.events.emit("parked", { keys, job: name, queue, reason, delay });
+    settings.engine.noteParked({ keys, job: nameOf(job), queue: job.queueName, reason, delay });
   }
   await logged;
   const error = delayedError(`delayed for ${delay} ms: ${reason}`);

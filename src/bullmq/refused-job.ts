@@ -10,7 +10,7 @@ import type { Activation } from "./activation.ts";
 import { keepsFields, sendTogether, workerOf } from "./bullmq-job.ts";
 import { unrecoverableError } from "./control-errors.ts";
 import { isSameJob } from "./holder.ts";
-import { alarm, backoff, readWait, timesDelayed, waitFields } from "./job-wait.ts";
+import { alarmAfter, backoff, readWait, timesDelayed, waitFields } from "./job-wait.ts";
 import type { SkippedResult } from "./options.ts";
 import { delayJob, parkJob } from "./park-job.ts";
 
@@ -45,7 +45,7 @@ export async function parkOrDelay(
   const limit = activation.limits?.[keys.indexOf(conflict?.key ?? "")] ?? 1;
   // @protection a parked job wakes by itself
   let ms = isParked
-    ? alarm({ expiresIn: expiryOf(conflict, ttl), ahead: conflict.ahead / limit, ttl }, fraction)
+    ? alarmAfter(conflict, limit, ttl, fraction)
     : backoff(times, conflict?.retryAfter, fraction);
   const since = (times === 0 ? undefined : await startOfWait(activation)) ?? engine.clock.wall();
   if (maxWait !== undefined) {
@@ -68,11 +68,6 @@ export async function parkOrDelay(
   if (isParked) throw await parkJob(activation, waiter, request);
   const reason = conflict === undefined ? "unavailable" : "conflict";
   throw (await delayJob(activation, { ...request, reason })).error;
-}
-
-/** When the key is tried again by itself: one that is kept for a retry is free long before its reservation expires. */
-function expiryOf({ reserved, retryAfter }: LockConflictError, ttl: number): number {
-  return reserved === true ? Math.min(retryAfter, ttl) : retryAfter;
 }
 
 /** When the wait began. Without `maxWait` only a measure depends on it, so a queue that does not answer fails no job. */

@@ -11,7 +11,7 @@ import { isControlError } from "./control-errors.ts";
 import { setLock } from "./job-lock.ts";
 import { cancelledError, JobSignal } from "./job-signal.ts";
 import { positionWhenDone } from "./job-waiter.ts";
-import type { LockSettings } from "./lock-settings.ts";
+import type { JobLocks, LockSettings } from "./lock-settings.ts";
 import { Skipped } from "./refused-job.ts";
 import { afterLoss, type Outcome } from "./on-loss.ts";
 
@@ -30,14 +30,14 @@ export type LockedProcessor = (
 
 /** Runs a processor under the lock of its job: from the key to the release, and to the outcome of the job. */
 export async function runLocked(
-  settings: LockSettings,
+  locks: JobLocks,
   job: Job,
   jobToken: string | undefined,
   cancel: AbortSignal | undefined,
   processor: LockedProcessor,
 ): Promise<unknown> {
-  const activation = await activate(settings, job, jobToken, cancel);
-  const { renewal, context } = activation;
+  const activation = await activate(locks, job, jobToken, cancel);
+  const { renewal, context, settings } = activation;
   const freeSlot = context.slots.take();
   renewal.start();
   try {

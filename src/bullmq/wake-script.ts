@@ -1,6 +1,7 @@
 import { isAheadOfMove, parsePosition, parseWaiterRecord } from "../waiters/waiter.ts";
 import type { StoredWaiter } from "../waiters/waiter.ts";
 import { type JobWorker, runScript } from "./bullmq-job.ts";
+import { WAIT_FIELD } from "./job-wait.ts";
 
 /**
  * - `woken`: the job is the first of its queue now. It was in the delayed set, or behind others since its delay has ended.
@@ -13,8 +14,8 @@ type WakeReply = "woken" | "sooner" | "gone" | "moved" | "special";
 
 /**
  * What `promote` and `changePriority` with `lifo` do together, for the job of a waiter alone, in one step. A job that has failed
- * since, or a later one with the same id, is not promoted out of its own delay. With a time, only the delay becomes shorter; the score
- * is that of BullMQ's delayed set.
+ * since, or a later one with the same id, is not promoted out of its own delay. A job that no worker has taken up gets a field by
+ * which it is not parked any more. With a time, only the delay becomes shorter; the score is that of BullMQ's delayed set.
  */
 const SCRIPT = {
   name: "bullmqRedlockWake",
@@ -26,12 +27,14 @@ local delay = tonumber(cjson.decode(job[2] or '{}').delay) or 0
 if math.floor(tonumber(job[1]) + delay) ~= tonumber(ARGV[2]) then return 'gone' end
 local started = tonumber(job[3] or 0)
 local isUnderWay = started - tonumber(job[4] or 0) - tonumber(job[5] or 0) > 0
-if started > tonumber(ARGV[3]) or (ARGV[4] == '1' and not isUnderWay) then return 'moved' end
+local hasLeft = started > 0 or redis.call('ZSCORE', KEYS[2], ARGV[1])
+if started > tonumber(ARGV[3]) or (ARGV[4] == '1' and not isUnderWay and hasLeft) then return 'moved' end
 if ARGV[5] then
   local score, sooner = tonumber(redis.call('ZSCORE', KEYS[2], ARGV[1]) or 0), ARGV[5] * 0x1000
   if score > sooner then redis.call('ZADD', KEYS[2], sooner, ARGV[1]) end
   return 'sooner'
 end
+if started == 0 then redis.call('HSET', KEYS[1], '${WAIT_FIELD}', '{}') end
 local meta = redis.call('HMGET', KEYS[5], 'paused', 'concurrency')
 if meta[1] or job[7] then return 'special' end
 local priority = tonumber(job[6]) or 0

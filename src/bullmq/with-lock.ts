@@ -1,7 +1,7 @@
 import type { Job } from "bullmq";
 import { requireFunction } from "../check-options.ts";
 import type { Lock } from "../lock/lock.ts";
-import { checkLockOptions } from "./lock-settings.ts";
+import { checkLockOptions, type JobLocks, type LockSettings } from "./lock-settings.ts";
 import type {
   ConflictPolicy,
   MaxWaitPolicy,
@@ -59,9 +59,22 @@ export function withLock<
     processor,
     "a function that processes a job; a LockedWorker takes one in a file",
   );
+  return lockProcessor(() => settings, processor);
+}
+
+/** As {@link withLock}, with settings for each job. */
+export function lockProcessor<J extends Job, R>(
+  settingsOf: (job: Job) => LockSettings,
+  processor: (job: J, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<unknown>,
+): LockingProcessor<J, R> {
   const run = processor as LockedProcessor;
-  // BullMQ gives the signal only to a function that declares three plain parameters.
-  return async function lockedProcessor(job, jobToken, signal) {
-    return (await runLocked(settings, job, jobToken, signal, run)) as R;
+  const locks: JobLocks = {
+    settingsOf,
+    coverAll: ({ processFn }) => processFn === lockedProcessor,
   };
+  // BullMQ gives the signal only to a function that declares three plain parameters.
+  async function lockedProcessor(job: J, jobToken?: string, signal?: AbortSignal): Promise<R> {
+    return (await runLocked(locks, job, jobToken, signal, run)) as R;
+  }
+  return lockedProcessor;
 }

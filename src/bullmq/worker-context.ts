@@ -10,6 +10,7 @@ import { ActiveJobs } from "./active-jobs.ts";
 import { DEFAULT_LOCK_DURATION, type JobWorker, keepsFields, workerOf } from "./bullmq-job.ts";
 import { BullmqAdapter } from "./bullmq-adapter.ts";
 import type { LockSettings } from "./lock-settings.ts";
+import { CrowdParker } from "./park-crowd.ts";
 import { mismatchesOfJob, mismatchesOfWorker } from "./mismatches.ts";
 import { canWake, makeQueueId } from "./queue-id.ts";
 import { WorkerSlots } from "./worker-slots.ts";
@@ -45,6 +46,7 @@ export class WorkerContext {
   readonly closing: AbortSignal;
   readonly activeJobs: ActiveJobs;
   readonly slots: WorkerSlots;
+  readonly crowd: CrowdParker;
   readonly #engines = new WeakSet<Engine>();
   /** How each `Redlock` that can wake jobs through this worker stops doing so, by the current id of the queue. */
   #waking = new Map<Engine, () => void>();
@@ -62,6 +64,7 @@ export class WorkerContext {
     this.worker = worker;
     this.activeJobs = new ActiveJobs(worker);
     this.slots = new WorkerSlots(worker);
+    this.crowd = new CrowdParker(worker);
     const controller = new AbortController();
     if (worker.closing === undefined) worker.once?.("closing", () => controller.abort());
     else controller.abort();

@@ -1,9 +1,9 @@
 import { refuseValue, requireFunction } from "../check-options.ts";
 import type { Job } from "bullmq";
 import type { Lock } from "../lock/lock.ts";
-import { checkLockOptions } from "../bullmq/lock-settings.ts";
+import { checkLockOptions, type LockSettings } from "../bullmq/lock-settings.ts";
 import type { SkippedResult } from "../bullmq/options.ts";
-import { type LockingProcessor, withLock } from "../bullmq/with-lock.ts";
+import { type LockingProcessor, lockProcessor } from "../bullmq/with-lock.ts";
 import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import type { RulesChange } from "../events.ts";
@@ -72,29 +72,24 @@ function wrap<J extends Job, R>(
 ): LockingProcessor<J, R | SkippedResult> {
   requireFunction("processor", processor, "a function that processes a job");
   // Created for the first job of each rule: there may be thousands of rules.
-  const byRule = new WeakMap<Rule, LockingProcessor<J, R | SkippedResult>>();
-  const processorOf = (rule: Rule): LockingProcessor<J, R | SkippedResult> => {
+  const byRule = new WeakMap<Rule, LockSettings>();
+  const settingsOf = (rule: Rule): LockSettings => {
     const known = byRule.get(rule);
     if (known !== undefined) return known;
-    const made = withLock({ redlock, key: keyOf(rule), ...rule.options }, processor);
+    const made = checkLockOptions({ redlock, key: keyOf(rule), ...rule.options });
     byRule.set(rule, made);
     return made;
   };
-  const refuse = withLock(
-    {
-      redlock,
-      key: (job: J) => {
-        throw noRule(job);
-      },
+  const refusing = checkLockOptions({
+    redlock,
+    key: (job: Job) => {
+      throw noRule(job);
     },
-    processor,
-  );
-  // BullMQ passes the signal only to a function that declares three plain parameters.
-  return async function ruledProcessor(job, jobToken, signal) {
+  });
+  return lockProcessor((job) => {
     const rule = findRule(rulesNow(), job);
-    const process = rule === undefined ? refuse : processorOf(rule);
-    return await process(job, jobToken, signal);
-  };
+    return rule === undefined ? refusing : settingsOf(rule);
+  }, processor);
 }
 
 /** Refuses options that differ from those of the `Redlock`. The message does not show them: they may have passwords. */

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import { LockConflictError, RedlockClosedError } from "../errors.ts";
-import type { SafeEmitter } from "../events.ts";
+import type { RedlockEvents, SafeEmitter } from "../events.ts";
 import { Heartbeats } from "../heartbeat/heartbeat.ts";
 import { type LockKeys, normaliseKey } from "../keys/normalise.ts";
 import type { LockContext } from "../lock/lock-context.ts";
@@ -190,6 +190,12 @@ export class Engine {
       // Several servers, a cluster or another database: none of the masters.
       return undefined;
     }
+  }
+
+  /** Counts a job that was moved to the delayed set until it is taken up or woken, and emits the event. */
+  noteParked(parked: RedlockEvents["parked"][0]): void {
+    this.parkedJobs.add(parked.job, parked.queue, parked.delay);
+    this.events.emit("parked", parked);
   }
 
   /** Takes on work that a job leaves behind: {@link close} waits for it. */

@@ -32,7 +32,8 @@ async function makeJob(
   const parked = vi.fn();
   redlock.on("parked", parked);
   const settings = checkLockOptions({ redlock, key: "a" });
-  const activation = await activate(settings, job as unknown as Job, "token", undefined);
+  const locks = { settingsOf: () => settings, coverAll: () => true };
+  const activation = await activate(locks, job as unknown as Job, "token", undefined);
   activation.renewal.start();
   return { job, activation, renewals, parked, warnings };
 }

@@ -38,7 +38,7 @@ describe("wrap", () => {
   it("returns a function of three plain parameters, so that BullMQ passes the signal", async () => {
     const wrapped = locksBy([{ key: "a" }]).wrap(async () => await Promise.resolve());
     expect(wrapped).toHaveLength(3);
-    expect(String(wrapped)).toMatch(/^async function ruledProcessor\(job, jobToken, signal\)/);
+    expect(String(wrapped)).toMatch(/^async function lockedProcessor\(job, jobToken, signal\)/);
   });
 
   it("locks under the rule of the job's queue and name, and passes all four arguments", async () => {

@@ -93,14 +93,12 @@ export class Shift {
   }
 
   #open(name: string, options: Omit<ShiftOptions, "queues">): Worker<JobData> {
-    const worker = new Worker<JobData>(
-      name,
-      (job, jobToken, signal) => {
-        this.activations += 1;
-        return this.#wrapped.process(job, jobToken, signal);
-      },
-      { ...options, autorun: false, removeOnComplete: { count: 0 } },
-    );
+    const worker = new Worker<JobData>(name, this.#wrapped.process, {
+      ...options,
+      autorun: false,
+      removeOnComplete: { count: 0 },
+    });
+    worker.on("active", () => (this.activations += 1));
     worker.on("completed", (job) => {
       const { index, key } = job.data;
       const times = this.#times.get(index);

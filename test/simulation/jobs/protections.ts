@@ -146,7 +146,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a paused queue keeps the slots of a key from others for two reservations",
     scenario: named("two holders a key, a paused queue"),
     violation: "left waiting",
-    seed: 37,
+    seed: 94,
     mutation: {
       marker: "a waiter that has missed one slot is offered no other one",
       value: "{ wokenAt: new Map(), watchers: 0 }",
@@ -195,7 +195,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a slot stays reserved for a job that has got another one",
     scenario: SHORT_HOLDS,
     violation: "left waiting",
-    seed: 116,
+    seed: 355,
     mutation: {
       marker: "a slot is not reserved for a waiter that has left the wait list",
       value: "true",
@@ -206,7 +206,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a slot is reserved for a job that has got another one by other masters",
     scenario: SHORT_HOLDS,
     violation: "left waiting",
-    seed: 17,
+    seed: 1,
     mutation: { marker: "a slot is handed over by a majority", value: "false" },
   },
   {

@@ -187,6 +187,20 @@ export class JobQueue {
     return waits;
   }
 
+  /** The next jobs that wait for a worker, the first one last, as BullMQ's list has them. */
+  next(most: number): string[] {
+    return this.#wait.slice(0, most).reverse();
+  }
+
+  /** Parks a job that waits for a worker, as if one had taken it up. @returns false when it does not wait. */
+  parkWaiting(job: StoredJob, until: number, fields: StoredJob["fields"]): boolean {
+    if (job.priority > 0 || job.state !== "waiting" || !this.#takeOut(job.id)) return false;
+    job.attemptsStarted = 1;
+    job.fields = fields;
+    this.#delay(job, until);
+    return true;
+  }
+
   /** Promotes all delayed jobs, as people do. */
   promoteAll(): void {
     for (const job of this.jobs.values()) if (job.state === "delayed") this.#enqueue(job, false);

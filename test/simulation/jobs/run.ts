@@ -234,7 +234,7 @@ function begin(world: World, serves: readonly number[], index: number): Process 
     const queue = queues.find((candidate) => candidate.name === name);
     if (queue !== undefined) oracle.parked(queue, id, host);
     const { diesParking = 0, duration } = scenario;
-    if (timeline.now < duration && random.fraction() < diesParking) {
+    if (!host.dead && timeline.now < duration && random.fraction() < diesParking) {
       faults.count("death at parking");
       host.kill();
     }

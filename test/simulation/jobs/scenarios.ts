@@ -193,6 +193,12 @@ const LIMITED = { ...CALM, ordered: false } as const;
 /** As many jobs as keep two slots of each key taken. */
 const CROWD: JobPlan = { ...STREAM, count: 300 };
 
+/** Most of the jobs are parked before a worker takes them up. */
+const BACKLOG: readonly JobPlan[] = [
+  { count: 150, keys: ["a", "b"] },
+  { count: 150, keys: ["a", "b"], over: 2_000 },
+];
+
 /** Every scenario of the suite. In none may there be a violation. */
 export const JOB_SCENARIOS: readonly JobScenario[] = [
   scenario("nothing goes wrong", CALM),
@@ -611,6 +617,16 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     jobs: [CROWD],
     queues: TWO,
     processes: [[0], [1], [0, 1]],
+  }),
+  scenario("a backlog", { ...CALM, jobs: [...BACKLOG, { count: 30, keys: "own" }] }),
+  scenario("a backlog, two holders a key", { ...LIMITED, limits: [2], jobs: BACKLOG }),
+  faulty("a backlog, bad network", NETWORK, { jobs: BACKLOG, hold: 50, queueLoss: 0.05 }),
+  faulty("a backlog, processes die", { kill: 2_000, loss: 0.01 }, { jobs: BACKLOG, hold: 50 }),
+  faulty("a backlog, everything", EVERYTHING, {
+    queues: TWO,
+    processes: [[0], [1], [0, 1]],
+    jobs: BACKLOG,
+    hold: 50,
   }),
   faulty("bad network", NETWORK),
   faulty("bad network, two queues", NETWORK, { queues: TWO, processes: [[0], [1], [0, 1]] }),

@@ -1,4 +1,5 @@
 import type { Job, Processor } from "bullmq";
+import { WAIT_FIELD } from "../../../src/bullmq/job-wait.ts";
 import type { Random } from "../../../src/random.ts";
 import type { Host } from "../host.ts";
 import type { Timeline } from "../timeline.ts";
@@ -30,6 +31,7 @@ export class SimulatedWorker {
   readonly qualifiedName: string;
   readonly concurrency: number;
   readonly backend: SimulatedStore;
+  readonly processFn: Processor;
   closing: Promise<void> | undefined;
   readonly parts: WorkerParts;
   readonly #id = (workers += 1);
@@ -43,6 +45,7 @@ export class SimulatedWorker {
     this.opts = { lockDuration: LOCK_DURATION };
     this.qualifiedName = `bull:${parts.queue.name}`;
     this.concurrency = parts.slots;
+    this.processFn = parts.processor;
     this.backend = new SimulatedStore(this);
   }
 
@@ -163,6 +166,8 @@ class SimulatedStore {
       this.#worker.ask((queue) => {
         if (name === "bullmqRedlockActive") return queue.active;
         if (name === "bullmqRedlockWake") return wake(queue, args.slice(8));
+        if (name === "bullmqRedlockNext") return queue.next(Number(args.at(-1)));
+        if (name === "bullmqRedlockPark") return park(queue, args.slice(5));
         return queue.keepId(args.at(-1));
       }),
   });
@@ -261,13 +266,29 @@ function wake(queue: JobQueue, [id = "", since, run, isAhead, at]: readonly stri
   if (job === undefined || Math.floor(job.timestamp) !== Number(since)) return "gone";
   const { attemptsStarted, attemptsMade, stalledCounter } = job;
   const isUnderWay = attemptsStarted - attemptsMade - stalledCounter > 0;
-  if (attemptsStarted > Number(run) || (isAhead === "1" && !isUnderWay)) return "moved";
+  const hasLeft = attemptsStarted > 0 || job.state === "delayed";
+  if (attemptsStarted > Number(run) || (isAhead === "1" && !isUnderWay && hasLeft)) return "moved";
   if (at !== undefined) {
     queue.hasten(job, Number(at));
     return "sooner";
   }
+  if (attemptsStarted === 0) job.fields = { [WAIT_FIELD]: "{}" };
   if (queue.paused) return "special";
   return queue.wakeFirst(job) ? "woken" : "moved";
+}
+
+/** The twin of `bullmq/park-script.ts`. @returns the ids of the jobs that were moved. */
+function park(queue: JobQueue, [now, ...jobs]: readonly string[]): string[] {
+  const parked: string[] = [];
+  for (let i = 0; i < jobs.length; i += 5) {
+    const [id = "", since, delay, field = ""] = jobs.slice(i, i + 5);
+    const job = queue.jobs.get(id);
+    if (job === undefined || String(job.timestamp) !== since) continue;
+    if (job.attemptsStarted > 0 || job.fields[WAIT_FIELD] !== undefined) continue;
+    const until = Number(now) + Number(delay);
+    if (queue.parkWaiting(job, until, { [WAIT_FIELD]: field })) parked.push(id);
+  }
+  return parked;
 }
 
 function outcomeOf<R>(

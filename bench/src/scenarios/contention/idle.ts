@@ -56,7 +56,10 @@ export const idle: Scenario = {
       });
       await shift.ready();
       shift.start();
-      await shift.until(() => shift.activations >= WAITERS);
+      // Jobs that poll are never all delayed, and parked ones not all taken up.
+      await shift.until(
+        async () => shift.activations >= WAITERS || (await queue.getDelayedCount()) >= WAITERS,
+      );
       await delay(SETTLING);
       const before = [await countedMasters.requests(), await countedQueue.requests()] as const;
       const cpu = ownCpu();
