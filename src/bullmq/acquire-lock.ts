@@ -83,6 +83,10 @@ async function acquireOnce(
     stops: [renewal.lost, ...stops],
   });
   const lock = await acquiring.finally(() => inSlot?.end());
+  if (renewal.isOverdue && !(await renewal.renew())) {
+    await lock.release();
+    throw renewal.lost.reason;
+  }
   if (since !== undefined) await within(engine.clock, since, LONGEST_READ);
   return lock;
 }

@@ -21,12 +21,29 @@ export class JobLockRenewal {
   readonly #duration: number | undefined;
   #timer: Timer | undefined;
   #round = 0;
+  /** When BullMQ's lock was set or renewed last, by the clock. */
+  #renewedAt: number;
 
   constructor(job: Job, jobToken: string | undefined, clock: Clock) {
     this.#clock = clock;
     this.#job = job;
     this.#jobToken = jobToken;
     this.#duration = jobToken === undefined ? undefined : lockDurationOf(job);
+    // The process may have been stopped since it took the job up.
+    const { processedOn = Infinity }: Partial<Job> = job;
+    this.#renewedAt = clock.now() - Math.max(0, clock.wall() - processedOn);
+  }
+
+  /** Whether BullMQ's lock should have ended: the process was blocked or stopped, and the job may have been run by another worker. */
+  get isOverdue(): boolean {
+    return this.#clock.now() - this.#renewedAt >= (this.#duration ?? Infinity);
+  }
+
+  /** Renews at once. @returns false when another worker may have the job. */
+  async renew(): Promise<boolean> {
+    this.stop();
+    await this.#renew(this.#round);
+    return !this.lost.aborted;
   }
 
   /** Starts, or starts again. */
@@ -45,10 +62,13 @@ export class JobLockRenewal {
   }
 
   async #renew(round: number): Promise<void> {
+    const at = this.#clock.now();
     const kept = await this.#extend();
     if (round !== this.#round) return;
-    if (kept) this.start();
-    else this.lost.abort(new Error("BullMQ gave the job to another worker"));
+    if (kept) {
+      this.#renewedAt = at;
+      this.start();
+    } else this.lost.abort(new Error("BullMQ gave the job to another worker"));
   }
 
   async #extend(): Promise<boolean> {

@@ -1,8 +1,10 @@
 import { DelayedError, UnrecoverableError, type Job, type Worker } from "bullmq";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { type LockLostError, type Redlock, withLock } from "../../src/index.ts";
 import { redisClient } from "../support/redis.ts";
-import { aborted, ends, errorsOf, Gate, next, useBench } from "./support.ts";
+import { TcpProxy } from "../support/tcp-proxy.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { aborted, ends, errorsOf, Gate, next, QUEUE, useBench } from "./support.ts";
 
 interface Data {
   account: string;
@@ -418,6 +420,37 @@ describe("beside one that blocks the process beyond the ttl", () => {
     // The first one has lost its lock.
     expect(outcomes.filter(({ status }) => status === "rejected")).toHaveLength(1);
   });
+});
+
+test("a job does not begin that reaches its worker after BullMQ's lock has ended", async () => {
+  const redlock = bench.redlock();
+  const proxy = await TcpProxy.start(Number(new URL(bench.queueUrl).port));
+  onTestFinished(async () => await proxy.stop());
+  const started: number[] = [];
+  const processor = async ({ stalledCounter }: Job): Promise<void> => {
+    await Promise.resolve(started.push(stalledCounter));
+  };
+  const worker = bench.worker(withLock({ redlock, key: KEY }, processor), {
+    connection: { url: proxy.url },
+    autorun: false,
+    lockDuration: 400,
+    stalledInterval: 300,
+    maxStalledCount: 2,
+  });
+  const done = ends(worker, 1);
+  await worker.waitUntilReady();
+  const queue = bench.queue();
+  const job = await queue.add("charge", { account: "a" });
+  proxy.replies.hold();
+  void worker.run();
+  await waitFor(async () => expect(await job.getState()).toBe("active"));
+  const ended = async () =>
+    await redisClient(bench.queueUrl).exists(`bull:${QUEUE}:${job.id}:lock`);
+  await waitFor(async () => expect(await ended()).toBe(0));
+  proxy.replies.pass();
+  await done;
+
+  expect(started).toEqual([1]);
 });
 
 test("a job that blocks the event loop beyond its ttl shows it in log and failure", async () => {
