@@ -12,7 +12,7 @@ import type { Engine } from "../redlock/engine.ts";
 import { isGone, type JobClass, jobClassOf, type JobWorker, sendTogether } from "./bullmq-job.ts";
 import { alarm, isUnderWay } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
-import { runHasten, runWake } from "./wake-script.ts";
+import { remindWorkers, runHasten, runWake } from "./wake-script.ts";
 import type { WorkerSlots } from "./worker-slots.ts";
 
 /** The state of a job that is not in the delayed set, by BullMQ's state. */
@@ -94,6 +94,8 @@ export class BullmqAdapter implements QueueAdapter {
       const state = await job.getState();
       // It was parked after a job behind it had put it into the wait list, and joins by itself.
       if (state === "delayed" && isAbsentee(waiter) && isUnderWay(job)) return "on-its-way";
+      // Its key stands still until it runs.
+      if (state === "delayed" && isRetry(waiter)) await remindWorkers(this.#worker);
       // A job that will run again is delayed by its backoff, or for want of masters.
       const isWaiting = state === "delayed" && (isRetry(waiter) || isRun(job, waiter));
       return isWaiting ? "parked" : jobStateOf(state);

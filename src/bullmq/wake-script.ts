@@ -91,3 +91,21 @@ async function runFor(
   const args = [id, String(since), String(run), isAheadOfMove(waiter) ? "1" : "", ...time];
   return (await runScript(worker, SCRIPT, keys, args, onSent)) as WakeReply;
 }
+
+/**
+ * BullMQ's own mark that a delayed job is due then. A worker that takes the mark up in the moment in which another one sets it anew
+ * may remove it: then no idle worker looks for the job before it has waited for 5 to 10 s.
+ */
+const REMINDER = {
+  name: "bullmqRedlockRemind",
+  keys: 2,
+  lua: `
+local next = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
+if next then redis.call('ZADD', KEYS[2], next / 0x1000, '1') end`,
+};
+
+/** Tells the idle workers of a queue when its next delayed job is due. @throws what the connection of the queue throws. */
+export async function remindWorkers(worker: JobWorker): Promise<void> {
+  const keys = ["delayed", "marker"].map((name) => worker.toKey?.(name) ?? "");
+  await runScript(worker, REMINDER, keys, []);
+}
