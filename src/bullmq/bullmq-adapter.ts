@@ -95,7 +95,9 @@ export class BullmqAdapter implements QueueAdapter {
       // It was parked after a job behind it had put it into the wait list, and joins by itself.
       if (state === "delayed" && isAbsentee(waiter) && isUnderWay(job)) return "on-its-way";
       // Its key stands still until it runs.
-      if (state === "delayed" && isRetry(waiter)) await remindWorkers(this.#worker);
+      if (state === "delayed" && isRetry(waiter)) {
+        remindWorkers(this.#worker).catch(() => undefined);
+      }
       // A job that will run again is delayed by its backoff, or for want of masters.
       const isWaiting = state === "delayed" && (isRetry(waiter) || isRun(job, waiter));
       return isWaiting ? "parked" : jobStateOf(state);

@@ -114,7 +114,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a job that was parked behind many others sleeps for long after a deploy",
     scenario: named("kept retries, deploys, two queues"),
     violation: "left waiting",
-    seed: 105,
+    seed: 140,
     mutation: { marker: "a job near the front comes back by itself soon", value: "false" },
   },
   {
@@ -238,7 +238,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a master gives the key of the failed job to the next waiter",
     scenario: named("kept retries, a bad network"),
     violation: "overtaken",
-    seed: 3,
+    seed: 226,
     mutation: {
       marker: "a release that is late, or executed twice, leaves the reservation for a failed job",
       value: "false",
