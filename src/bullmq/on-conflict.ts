@@ -1,7 +1,8 @@
 import { LockConflictError, LockUnavailableError, RedlockClosedError } from "../errors.ts";
+import { waiterAt } from "../redlock/inspect.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";
 import { ReplacedError } from "../redlock/outcomes.ts";
-import { parsePosition, type Waiter } from "../waiters/waiter.ts";
+import type { Waiter } from "../waiters/waiter.ts";
 import type { Activation } from "./activation.ts";
 import { delayedError } from "./control-errors.ts";
 import { describeAsHolder, isSameJob } from "./holder.ts";
@@ -58,10 +59,7 @@ async function afterConflict(
   conflict: LockConflictError,
 ): Promise<Attempt | Skipped> {
   const { settings, job } = activation;
-  const policy = await choosePolicy(activation, conflict).catch((error: unknown) => {
-    activation.leave();
-    throw error;
-  });
+  const policy = await choosePolicy(activation, conflict);
   activation.throwIfCancelled();
   if (policy === "skip" || policy === "fail") {
     // The job may have been parked before, under another policy, and has joined if a function is asked.
@@ -87,10 +85,8 @@ async function afterReplacement(
   waiter: Waiter | undefined,
   by: string,
 ): Promise<Attempt | Skipped> {
-  const later = parsePosition(by);
-  const text =
-    later === undefined ? "a later job" : `${later.queueId.split(" ").at(-1)}:${later.id}`;
-  const holder = { text, fencingToken: 0, since: later?.since };
+  const { job: text = "a later job", since } = waiterAt(by);
+  const holder = { text, fencingToken: 0, since };
   const { keys } = activation;
   const key = keys[0] ?? "";
   const conflict = new LockConflictError({ keys, key, holder, retryAfter: 0, ahead: 0 });
@@ -121,10 +117,12 @@ async function afterFailure(
   throw error;
 }
 
+/** @throws {LockConfigError} for a policy that does not fit, and what a function throws: the job has left the wait lists then. */
 async function choosePolicy(
-  { settings, job }: Activation,
+  activation: Activation,
   conflict: LockConflictError,
 ): Promise<ConflictPolicy> {
+  const { settings, job } = activation;
   // A job must not be skipped or failed because of the rest of its own earlier run.
   if (isSameJob(job, conflict.holder)) return "delay";
   const { onConflict } = settings;
@@ -132,7 +130,13 @@ async function choosePolicy(
     // Its work has not been done, whatever the holder does: a retry that completes as skipped would be lost.
     return onConflict === "skip" && job.attemptsMade > 0 ? "delay" : onConflict;
   }
-  const policy = checkConflictPolicy("onConflict(job, conflict)", await onConflict(job, conflict));
-  checkPolicies(settings, policy);
-  return policy;
+  try {
+    const chosen = await onConflict(job, conflict);
+    const policy = checkConflictPolicy("onConflict(job, conflict)", chosen);
+    checkPolicies(settings, policy);
+    return policy;
+  } catch (error) {
+    activation.leave();
+    throw error;
+  }
 }

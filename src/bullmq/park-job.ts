@@ -17,8 +17,11 @@ import { timesDelayed } from "./job-wait.ts";
 /** How many ms after the move the worker has finished an activation, and the job may be taken up again. */
 const SETTLING = 5;
 
-/** A job that was parked so many ms after it joined joins again: its reservation may have passed by when it was still active. */
-const LATE = 1_000;
+/**
+ * A job that was parked so many ms after it joined joins again: its reservation may have passed by when it was still active. For so long,
+ * a job that is woken while it is active is woken again.
+ */
+const LATE = 150;
 
 /** After how many ms a job joins again that too few masters have registered. */
 const REJOINING = 1_000;
@@ -144,7 +147,7 @@ async function tryToMove(
       await moveToDelayed(job, jobToken, { now: clock.wall(), delay, fields });
       return true;
     } catch (error) {
-      if (isGone(error)) return ms > FIRST_PAUSE && (await isDelayed(job));
+      if (isGone(error)) return await isDelayed(job);
       if (closing.aborted || clock.now() + ms > endsAt) {
         const what = `could not move job ${nameOf(job)} to the delayed set, BullMQ will find it stalled`;
         activation.warn("delay-failed", what, error);

@@ -15,6 +15,7 @@ import type { AcquireOptions } from "../redlock/acquire-request.ts";
 import type { Engine } from "../redlock/engine.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
+import { runUnder } from "../redlock/scopes.ts";
 
 /** Options of a {@link RedlockHandle}. All durations are whole milliseconds. */
 export interface HandleOptions extends Pick<AcquireOptions, "ttl" | "heartbeat" | "holder"> {
@@ -160,9 +161,7 @@ export class RedlockHandle implements AsyncDisposable {
     const hold = await entering;
     if (hold instanceof LockConflictError) throw hold;
     try {
-      const value = await routine(hold.lock);
-      hold.lock.assertNotLost();
-      return value;
+      return await runUnder(hold.lock, routine);
     } finally {
       // This hold, not the current one: on a shared handle that may belong to another caller.
       await leave(hold);

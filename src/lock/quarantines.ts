@@ -8,6 +8,9 @@ export interface QuarantineListener {
   noQuorum(nodes: readonly number[], remaining: number): void;
 }
 
+/** Milliseconds by which two reports of the same quarantine differ at most. */
+const SLACK = 1_000;
+
 /** The quarantines of all masters, as far as one client knows them. */
 export class Quarantines {
   readonly #clock: Clock;
@@ -32,7 +35,9 @@ export class Quarantines {
   note(node: number, remaining: number): void {
     if (remaining <= 0) return;
     const now = this.#clock.now();
-    const known = (this.#until[node] ?? now) > now;
+    const until = this.#until[node] ?? now;
+    // A longer one: the master has lost its memory once more.
+    const known = until > now && now + remaining <= until + SLACK;
     this.#until[node] = now + remaining;
     if (!known) this.#listener.quarantined(node, remaining);
     this.#checkQuorum(now);

@@ -158,10 +158,12 @@ export class Engine {
     ttl: number,
   ): Promise<LockConflictError | undefined> {
     const startedAt = this.clock.now();
-    // Without a holder the span never ends: the acquisition that follows has its own.
     const span = this.#observer?.begin([key], job?.queueName);
     const holder = await this.waitLists.joinCrowd(waiter, key, limits);
-    if (holder === undefined) return undefined;
+    if (holder === undefined) {
+      this.#observer?.unasked(span);
+      return undefined;
+    }
     const conflict = conflictOf(holder, { keys: [key], limits, ttl });
     emitConflict(this.events, conflict, job);
     this.#observer?.refused(span, job?.queueName, this.clock.now() - startedAt);

@@ -217,11 +217,13 @@ export class HeldLock extends LoggedLock implements InternalLock, HeartbeatListe
     const { events, onReleased } = this.#parts;
     const { keys, fencingToken } = this;
     const outcome = released.confirmed ? "released" : "expired";
+    // The lock of a caller that has gone before the grant was never acquired.
+    const wasAcquired = this.index !== -1;
     this.#noteSlots(false);
     onReleased(this);
     this.#over = true;
     this.#settle?.();
-    if (events.hears("released")) {
+    if (wasAcquired && events.hears("released")) {
       const { votes } = released;
       const about = { ...namesOf(this.job), ...this.heldSlots };
       events.emit("released", { keys, fencingToken, outcome, held, votes, ...about });

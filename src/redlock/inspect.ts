@@ -173,7 +173,9 @@ function toWaiter({ position, priority }: ReadReply["first"][number]): WaiterIns
 
 /** Describes the waiter at a position. */
 export function waiterAt(position: string): Omit<WaiterInspection, "priority"> {
-  const { since, queueId = "", id = "" } = parsePosition(position) ?? {};
+  const parsed = parsePosition(position);
+  if (parsed === undefined) return { job: undefined, since: undefined };
+  const { since, queueId, id } = parsed;
   const queue = queueId.startsWith("~") ? undefined : queueId.slice(queueId.indexOf(" ") + 1);
   return { job: queue === undefined ? undefined : `${queue}:${id}`, since };
 }

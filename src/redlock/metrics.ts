@@ -133,7 +133,9 @@ export class Metrics {
     /** Locks that are lost, and not released yet. */
     const lost = new Set<number>();
     this.#on("acquired", ({ queue }) => add(queue, 1));
-    this.#on("lost", ({ fencingToken, queue }) => {
+    this.#on("lost", ({ keys, fencingToken, queue }) => {
+      // A job may lose BullMQ's lock and this one, and BullMQ's without having this one.
+      if (keys.length === 0 || lost.has(fencingToken)) return;
       lost.add(fencingToken);
       add(queue, -1);
     });

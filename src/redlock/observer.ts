@@ -74,6 +74,11 @@ export class Observer {
     this.#ended(span, queue, "conflict", ms, {});
   }
 
+  /** Ends an acquisition that asked only the wait list of its key: another one follows. */
+  unasked(span: Span | undefined): void {
+    this.#safely(() => span?.end());
+  }
+
   #ended(
     span: Span | undefined,
     queue: string | undefined,

@@ -18,7 +18,7 @@ import { inspectKey, type KeyInspection, type WaiterInspection, walkWaiters } fr
 import { type ListedKey, listKeys, listLocks } from "./list.ts";
 import { REAL_RUNTIME, type Runtime } from "./make-context.ts";
 import type { RedlockOptions } from "./options.ts";
-import { inScope } from "./scopes.ts";
+import { runUnder } from "./scopes.ts";
 import type { RedlockStatus } from "./status.ts";
 import { type WakeResult, wakeKey } from "./wake.ts";
 
@@ -93,10 +93,7 @@ export class Redlock extends SafeEmitter implements AsyncDisposable {
       lock = await this.#engine.acquire(keys, options, true);
     }
     try {
-      lock.assertHeld();
-      const value = await inScope(lock, () => routine(lock));
-      lock.assertNotLost();
-      return value;
+      return await runUnder(lock, routine);
     } finally {
       await lock.release();
     }

@@ -1,5 +1,6 @@
 import type { LockConflict } from "../errors.ts";
 import type { Lock } from "../lock/lock.ts";
+import type { InternalLock } from "./internal-lock.ts";
 
 /**
  * The code that runs under a lock which is released when that code is done: a processor, or a routine of `using`.
@@ -20,6 +21,17 @@ let made = 0;
 /** Runs `routine` as the scope of a lock. */
 export function inScope<T>(lock: Lock, routine: () => Promise<T> | T): Promise<T> {
   return (idle.pop() ?? makeScope())(lock, routine);
+}
+
+/** Runs the routine of `using`. @throws {LockLostError} when the lock has ended before it, or was lost until it returned. */
+export async function runUnder<T>(
+  lock: InternalLock,
+  routine: (lock: Lock) => Promise<T> | T,
+): Promise<T> {
+  lock.assertHeld();
+  const value = await inScope(lock, () => routine(lock));
+  lock.assertNotLost();
+  return value;
 }
 
 /** Whether a scope of this process has the key. */

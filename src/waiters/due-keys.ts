@@ -2,7 +2,7 @@ import type { TimerHeap, Task } from "../timer-heap.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { Quarantines } from "../lock/quarantines.ts";
 import { after } from "../pause.ts";
-import { type DueReply, dueOperation, MOST_DUE } from "./due-operation.ts";
+import { type DueReply, dueOperation } from "./due-operation.ts";
 import { repairWaitLists } from "./repair.ts";
 import { type ReservationMessages, SUBSCRIBING } from "./reservation-messages.ts";
 
@@ -82,9 +82,9 @@ export class DueKeys implements Task {
     const checked = new Set<string>();
     const { isSubscribed } = this.#messages;
     const process = isSubscribed ? this.#context.process : "";
-    const answer = (node: number, { areWaiting, keys, quarantine }: DueReply): void => {
+    const answer = (node: number, { areWaiting, isFull, keys, quarantine }: DueReply): void => {
       this.#quarantines.note(node, quarantine);
-      if (keys.length >= MOST_DUE) this.#askBy(now + PAGE_INTERVAL);
+      if (isFull) this.#askBy(now + PAGE_INTERVAL);
       // The processes that have parked these jobs may be gone.
       if (areWaiting && !isSubscribed) {
         this.#messages.subscribe([]);

@@ -23,13 +23,15 @@ export interface DueQuestion {
 export interface DueReply {
   /** Whether parked jobs of the queues wait for keys, due or not. */
   readonly areWaiting: boolean;
+  /** Whether more keys of a queue may be due than were looked at. */
+  readonly isFull: boolean;
   /** The keys that must be checked now. */
   readonly keys: readonly string[];
   /** Milliseconds for which the master gives no vote, because it has lost its memory; 0 when it votes. */
   readonly quarantine: number;
 }
 
-/** Most keys of one queue in one answer. */
+/** Most keys of one queue that are looked at for one question. */
 export const MOST_DUE = 100;
 
 /** Most keys that become due at once when an unresponsive queue is served again. */
@@ -54,14 +56,16 @@ export const dueOperation: Operation<DueQuestion, DueReply> = {
     local queueId, servedAt = argv[i], clockOf() - tonumber(argv[i + 1])
     if process ~= '' then noteQueue(prefix, '@' .. queueId, process) end
     local due = prefix .. '@due:' .. queueId
-    if redis.call('EXISTS', due) == 1 then found[2] = 1 end
+    if redis.call('EXISTS', due) == 1 then found[2] = math.max(found[2], 1) end
     local ends, pause = pauseOf(prefix, queueId)
     if ends > 0 and ends - pause < servedAt then
       noteQueue(prefix, queueId, string.format('+%.0f', servedAt))
       ends = 0
       for _, key in ipairs(redis.call('ZRANGE', due, 0, ${MOST_REVIVED - 1})) do redis.call('ZADD', due, 'XX', '0', key) end
     end
-    for _, key in ipairs(redis.call('ZRANGE', due, '-inf', string.format('%.0f', clockOf()), 'BYSCORE', 'LIMIT', '0', '${MOST_DUE}')) do
+    local page = redis.call('ZRANGE', due, '-inf', string.format('%.0f', clockOf()), 'BYSCORE', 'LIMIT', '0', '${MOST_DUE}')
+    if #page == ${MOST_DUE} then found[2] = 2 end
+    for _, key in ipairs(page) do
       local list, rest, again = waitListOf(prefix, key), redis.call('PTTL', prefix .. key), nil
       if redis.call('ZCARD', list.waiters) == 0 then
         redis.call('ZREM', due, key)
@@ -89,8 +93,9 @@ export const dueOperation: Operation<DueQuestion, DueReply> = {
     process,
     ...queues.flatMap(({ queueId, servedAgo }) => [queueId, Math.ceil(servedAgo)]),
   ],
-  parse: ([, areWaiting, quarantine, ...keys]) => ({
-    areWaiting: Number(areWaiting) === 1,
+  parse: ([, waiting, quarantine, ...keys]) => ({
+    areWaiting: Number(waiting) > 0,
+    isFull: Number(waiting) === 2,
     quarantine: Number(quarantine),
     keys: keys.map(String),
   }),

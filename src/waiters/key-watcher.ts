@@ -255,7 +255,8 @@ export class KeyWatcher implements Task {
   }
 
   #endIfIdle(): void {
-    if (this.#checking === 0 && !this.#isInterested && this.due === Infinity) this.end();
+    // Without a time for a check, the interest in a key does nothing.
+    if (this.#checking === 0 && this.#wakeups.live.size === 0 && this.due === Infinity) this.end();
   }
 
   /** On a grid, so that the checks of all keys travel together. */

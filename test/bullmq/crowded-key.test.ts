@@ -1,6 +1,6 @@
 import type { Job, Worker } from "bullmq";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { type Redlock, withLock } from "../../src/index.ts";
+import { type Redlock, type RedlockEvents, withLock } from "../../src/index.ts";
 import { acquireOperation } from "../../src/lock/acquire-operation.ts";
 import { engineOf } from "../../src/redlock/redlock.ts";
 import { redisClient } from "../support/redis.ts";
@@ -94,7 +94,7 @@ async function setUp(): Promise<Scene> {
 
 test("jobs of a crowded key wait for it without having asked for it", async () => {
   const { redlock, add, asked, release, runs } = await setUp();
-  const conflicts: object[] = [];
+  const conflicts: RedlockEvents["conflict"][0][] = [];
   redlock.on("conflict", (conflict) => conflicts.push(conflict));
   let parked = 0;
   redlock.on("parked", () => (parked += 1));
@@ -104,7 +104,8 @@ test("jobs of a crowded key wait for it without having asked for it", async () =
   // The job that found the key held.
   expect(asked()).toBe(1);
   expect((await redlock.inspect("hot")).waiting).toBe(CROWD + 21);
-  expect(conflicts).toHaveLength(20);
+  // Two for a job that was taken up while it was being parked with others.
+  expect(new Set(conflicts.map(({ job }) => job)).size).toBe(20);
   expect(conflicts[0]).toMatchObject({
     keys: ["hot"],
     key: "hot",

@@ -2,7 +2,7 @@ import type { Job } from "bullmq";
 import { describe, expect, test } from "vitest";
 import { withLock } from "../../src/index.ts";
 import { redisClient } from "../support/redis.ts";
-import { aborted, ends, Gate, next, useBench } from "./support.ts";
+import { aborted, ends, Gate, next, QUEUE, useBench } from "./support.ts";
 
 interface Data {
   account: string;
@@ -20,34 +20,37 @@ function jobs(count: number): { name: string; data: Data }[] {
 }
 
 describe('onConflict "keepLatest"', () => {
-  test("runs only the newest of the waiting jobs; the others complete as superseded", async () => {
-    const redlock = bench.redlock({ ttl: 10_000 });
-    const lock = await redlock.acquire("account:a");
-    const worker = bench.worker(
-      withLock({ redlock, key: KEY, onConflict: "keepLatest" }, async () => "ran"),
-      { concurrency: 5 },
-    );
-    let superseded = 0;
-    const settled = new Gate();
-    worker.on("completed", () => ++superseded === 4 && settled.open());
-    const done = ends(worker, 5);
+  test.each([QUEUE, "two words"])(
+    "runs only the newest of the waiting jobs of %s",
+    async (name) => {
+      const redlock = bench.redlock({ ttl: 10_000 });
+      const lock = await redlock.acquire("account:a");
+      const worker = bench.worker(
+        withLock({ redlock, key: KEY, onConflict: "keepLatest" }, async () => "ran"),
+        { concurrency: 5, name },
+      );
+      let superseded = 0;
+      const settled = new Gate();
+      worker.on("completed", () => ++superseded === 4 && settled.open());
+      const done = ends(worker, 5);
 
-    await bench.queue().addBulk(jobs(5));
-    await settled.opened;
-    await lock.release();
+      await bench.queue(name).addBulk(jobs(5));
+      await settled.opened;
+      await lock.release();
 
-    const ended = await done;
-    const results = ended.toSorted((a, b) => indexOf(a.job) - indexOf(b.job));
-    expect(results.map(({ result }) => result)).toEqual([
-      ...Array.from({ length: 4 }, () => ({
-        skipped: true,
-        reason: "superseded",
-        key: "account:a",
-        holder: expect.stringMatching(/^bull:invoices:\d+$/) as string,
-      })),
-      "ran",
-    ]);
-  });
+      const ended = await done;
+      const results = ended.toSorted((a, b) => indexOf(a.job) - indexOf(b.job));
+      expect(results.map(({ result }) => result)).toEqual([
+        ...Array.from({ length: 4 }, () => ({
+          skipped: true,
+          reason: "superseded",
+          key: "account:a",
+          holder: expect.stringMatching(new RegExp(`^bull:${name}:\\d+$`)) as string,
+        })),
+        "ran",
+      ]);
+    },
+  );
 });
 
 describe('onConflict "cancelInProgress"', () => {

@@ -9,7 +9,7 @@ import { BullMQOtel } from "bullmq-otel";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { type RedlockEvents, withLock } from "../../src/index.ts";
+import { LockLostError, type RedlockEvents, withLock } from "../../src/index.ts";
 import { ends, Gate, next, QUEUE, useBench } from "./support.ts";
 import { waitFor } from "../support/wait-for.ts";
 
@@ -87,6 +87,21 @@ test("a parked job reports how long it has waited, and which job it is", async (
   expect(acquired[0]!.waited).toBeLessThan(acquired[1]!.waited);
   expect(refused).toMatchObject({ queue: QUEUE });
   expect(released).toMatchObject({ queue: QUEUE, job: acquired[0]!.job });
+});
+
+test("the gauge of held locks counts a lock that was lost twice, or never held, once or not", async () => {
+  const redlock = bench.redlock({ telemetry });
+  const lock = await redlock.acquire("a");
+  const { fencingToken } = lock;
+  const error = new LockLostError({
+    keys: ["a"],
+    reason: "job-lock-lost",
+    fencingToken,
+    heldFor: 1,
+  });
+  for (const keys of [["a"], ["a"], []]) redlock.emit("lost", { keys, fencingToken, error });
+  await lock.release();
+  expect(sumOf((await received()).get("bullmq.redlock.held"), {})).toBe(0);
 });
 
 test("metrics name the queue and never a key", async () => {

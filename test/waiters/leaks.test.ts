@@ -15,6 +15,7 @@ function countWatchers(): number {
 
 test.each<[string, Partial<WithLockOptions>, JobsOptions]>([
   ["that wait for each other", {}, {}],
+  ["that keep their keys for a moment", { minHold: 150 }, {}],
   ["that are to run again in an hour", { retryOrder: "keep" }, { attempts: 2, backoff: 3_600_000 }],
 ])("jobs %s leave no watcher of their keys", async (_, policies, opts) => {
   const redlock = bench.redlock();

@@ -170,6 +170,7 @@ export class SimulatedWaitListOperations {
     const isArmed = unarmed(guard, server) === undefined;
     const quarantine = isArmed ? this.#guard.quarantineOf(guard) : 0;
     let areWaiting = false;
+    let isFull = false;
     const keys = queues.flatMap(({ queueId, servedAgo }) => {
       const due = names.due(queueId);
       const servedAt = now - Math.ceil(servedAgo);
@@ -183,6 +184,7 @@ export class SimulatedWaitListOperations {
         for (const [key] of this.#redis.zrange(due)) this.#redis.zadd(due, key, 0);
       }
       const overdue = this.#redis.zrange(due).filter(([, at]) => at <= now);
+      isFull ||= overdue.length >= MOST_DUE;
       for (const [key] of overdue.slice(0, MOST_DUE)) {
         const list = waitListOf(names, key);
         const rest = this.#redis.pttl(names.lock(key));
@@ -206,7 +208,7 @@ export class SimulatedWaitListOperations {
       }
       return found;
     });
-    return { areWaiting, keys, quarantine };
+    return { areWaiting, isFull, keys, quarantine };
   }
 
   sizes({ names, queueId }: { names: Names; queueId: string }): ListSizes {
