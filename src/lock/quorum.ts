@@ -12,6 +12,15 @@ export function quorumOf(nodes: number): number {
   return Math.floor(nodes / 2) + 1;
 }
 
+/** The first of what masters name that a quorum of them names; `undefined` when they disagree. */
+export function namedByQuorum<T>(
+  named: readonly T[],
+  quorum: number,
+  isSame: (a: T, b: T) => boolean,
+): T | undefined {
+  return named.find((one) => named.filter((other) => isSame(one, other)).length >= quorum);
+}
+
 /** The vote of one master in one round. */
 export type Vote =
   | { readonly kind: "pending" }
@@ -61,7 +70,7 @@ export function judge(votes: readonly Vote[], quorum: number, token: number): Ve
   if (winnable + pending >= quorum) return UNDECIDED;
 
   const holders = votes.flatMap((vote) => (vote.kind === "busy" ? vote.holders : []));
-  const winner = holders.find((holder) => countLike(holders, holder) >= quorum);
+  const winner = namedByQuorum(holders, quorum, isSameLock);
   if (winner !== undefined) return conflictWith(winner, holders);
   if (pending > 0) return UNDECIDED;
 
@@ -134,10 +143,9 @@ function highestMark(votes: readonly Vote[]): number {
   return highest;
 }
 
-/** How many masters name this holder with this token: the keys of several rounds do not add up to a quorum. */
-function countLike(holders: readonly KeyHolder[], { key, id, token }: KeyHolder): number {
-  return holders.filter((other) => other.key === key && other.id === id && other.token === token)
-    .length;
+/** The keys of several rounds do not add up to a quorum. */
+function isSameLock(a: KeyHolder, b: KeyHolder): boolean {
+  return a.key === b.key && a.id === b.id && a.token === b.token;
 }
 
 function isObstruction(vote: Vote): vote is Vote & { kind: "failed" } {

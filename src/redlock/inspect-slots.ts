@@ -1,5 +1,6 @@
 import type { Holder } from "../errors.ts";
 import type { LockContext } from "../lock/lock-context.ts";
+import { namedByQuorum } from "../lock/quorum.ts";
 import type { Content } from "../lock/read-operation.ts";
 import { readSlotsOperation } from "../lock/read-slots-operation.ts";
 import type { NodeError, NodeFailure } from "../redis/node-error.ts";
@@ -131,9 +132,7 @@ function holderOfQuorum(
   const holders = contents.flatMap((content) =>
     content instanceof Error || content.holder === undefined ? [] : [content.holder],
   );
-  const winner = holders.find(
-    ({ id }) => holders.filter((other) => other.id === id).length >= quorum,
-  );
+  const winner = namedByQuorum(holders, quorum, (a, b) => a.id === b.id);
   // A master that the release did not reach does not know that the holder is done.
   const kept = holders.some((other) => other.id === winner?.id && other.kept);
   return winner && toHolder({ ...winner, kept }, slot);

@@ -2,6 +2,7 @@ import { type Holder, LockUnavailableError, type NodeVote } from "../errors.ts";
 import { FRONT } from "../waiters/move-operation.ts";
 import { parsePosition } from "../waiters/waiter.ts";
 import type { LockContext } from "../lock/lock-context.ts";
+import { namedByQuorum } from "../lock/quorum.ts";
 import type { ReadReply } from "../lock/read-operation.ts";
 import {
   describeContent,
@@ -152,9 +153,7 @@ export async function surveyKey(context: LockContext, key: string): Promise<KeyI
 /** The reservation that a quorum has. */
 function reservedBy(answers: readonly ReadReply[], quorum: number): KeyReservation | undefined {
   const all = answers.flatMap(({ reservation }) => reservation ?? []);
-  const agreed = all.find(({ position }) => {
-    return all.filter((other) => other.position === position).length >= quorum;
-  });
+  const agreed = namedByQuorum(all, quorum, (a, b) => a.position === b.position);
   if (agreed === undefined) return undefined;
   const { position, kept, expiresIn } = agreed;
   return { ...waiterAt(position), kept, expiresIn };

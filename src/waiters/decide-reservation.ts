@@ -1,3 +1,4 @@
+import { namedByQuorum } from "../lock/quorum.ts";
 import type { ReservationReply, StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { compareWaiters, isArriving, limitOf } from "./waiter.ts";
 
@@ -59,9 +60,7 @@ export function decideReservation(
   const reservations = answers.filter((reply) => reply.status === "reserved");
   const lists = answers.flatMap((reply) => (reply.status === "next" ? [reply.waiters] : []));
   const heads = lists.flatMap((waiters) => waiters.slice(0, 1));
-  const agreed = reservations.find(
-    ({ position }) => reservations.filter((other) => other.position === position).length >= quorum,
-  );
+  const agreed = namedByQuorum(reservations, quorum, isSamePosition);
   // Of several processes that check at once each may receive the head from a minority. Then each wakes it, since no other has.
   const isWoken =
     agreed !== undefined && !heads.some(({ position }) => position === agreed.position);
@@ -125,6 +124,13 @@ function shareOf(slot: number, answers: readonly ReservationReply[]): StoredWait
   for (const other of others) if (contested.has(other.position)) slots.add(other.slot);
   const rank = [...slots].filter((other) => other < slot).length;
   return heads.length > 1 && slots.size > 1 ? heads[rank] : undefined;
+}
+
+function isSamePosition(
+  a: Pick<StoredWaiter, "position">,
+  b: Pick<StoredWaiter, "position">,
+): boolean {
+  return a.position === b.position;
 }
 
 /** The latest record of one waiter: a job that was parked after its refusal must be woken. */

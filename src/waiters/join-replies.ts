@@ -1,4 +1,5 @@
 import type { KeyHolder } from "../lock/acquire-operation.ts";
+import { namedByQuorum } from "../lock/quorum.ts";
 import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 import type { JoinReply } from "./join-operation.ts";
 
@@ -55,10 +56,10 @@ export function holderIn(
     const { holder, ahead = [] } = reply?.[0] ?? {};
     return holder === undefined ? [] : { ...holder, ahead: ahead[newcomer] ?? holder.waiting };
   });
-  const holder = named.find((each) => named.filter((b) => isSame(each, b)).length >= quorum);
+  const holder = namedByQuorum(named, quorum, isSameHolder);
   return holder && { ...holder, waiting: waitingIn(replies, 0) };
 }
 
-function isSame(a: KeyHolder, b: KeyHolder): boolean {
+function isSameHolder(a: KeyHolder, b: KeyHolder): boolean {
   return a.id === b.id && a.token === b.token && a.slot === b.slot;
 }
