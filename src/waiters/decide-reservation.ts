@@ -2,6 +2,9 @@ import { namedByQuorum } from "../lock/quorum.ts";
 import type { ReservationReply, StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { compareWaiters, isArriving, limitOf } from "./waiter.ts";
 
+/** The answer of a master that has reserved the key before. */
+type Reserved = ReservationReply & { readonly status: "reserved" };
+
 /** What the masters together say about the reservation of a key. */
 export type ReservationDecision =
   /** Too few masters have answered. */
@@ -54,64 +57,78 @@ export function decideReservation(
   const waiting = Math.max(...answers.map((reply) => reply.waiting));
   const held = answers.filter((reply) => reply.status === "held");
   if (answers.length - held.length < quorum) {
-    if (held.length === 0) return { kind: "unknown" };
     return { kind: "held", expiresIn: longest(held), waiting };
   }
-  const reservations = answers.filter((reply) => reply.status === "reserved");
+  const earlier = answers.filter((reply) => reply.status === "reserved");
   const lists = answers.flatMap((reply) => (reply.status === "next" ? [reply.waiters] : []));
   const heads = lists.flatMap((waiters) => waiters.slice(0, 1));
-  const agreed = namedByQuorum(reservations, quorum, isSamePosition);
-  // Of several processes that check at once each may receive the head from a minority. Then each wakes it, since no other has.
-  const isWoken =
-    agreed !== undefined && !heads.some(({ position }) => position === agreed.position);
-  const reservation = isWoken ? agreed : reservations.toSorted(compareReservations)[0];
-  if (isWoken || heads.length === 0) {
-    if (reservation === undefined) return { kind: "free", waiting };
-    const { position } = reservation;
-    const dissent = reservations.some((other) => other.position !== position);
-    const records = reservations.flatMap((other) =>
-      other.position === position ? [other.record] : [],
-    );
+  const settled = settledBefore(earlier, heads, quorum);
+  if (settled !== undefined) {
+    const { position } = settled;
     return {
       kind: "reserved",
       position,
-      record: latestOf(records),
-      dissent,
-      expiresIn: longest(reservations),
+      record: latestRecord(earlier, settled),
+      dissent: earlier.some((other) => other.position !== position),
+      expiresIn: longest(earlier),
       waiting,
     };
   }
-  const named = [...heads, ...reservations].map(({ position }) => position);
+  if (heads.length === 0) return { kind: "free", waiting };
+  const named = [...heads, ...earlier].map(({ position }) => position);
+  const isComplete = answers.length === replies.length;
+  const chosen = choose(heads, named, shareOf(slot, answers), { slot, quorum, isComplete });
+  if (chosen === undefined) return { kind: "contested", waiting };
+  const { position } = chosen;
+  return {
+    kind: "next",
+    head: { ...chosen, record: latestRecord(heads, chosen) },
+    next: distinct(lists.flat().filter((other) => other.position !== position)),
+    dissent:
+      named.some((other) => other !== position) || answers.some(({ status }) => status === "free"),
+    waiting,
+  };
+}
+
+/**
+ * The reservation that stays as it is: the one that a quorum had before, unless a master has made it just now; without any head, the
+ * latest one.
+ */
+function settledBefore(
+  earlier: readonly Reserved[],
+  heads: readonly StoredWaiter[],
+  quorum: number,
+): Reserved | undefined {
+  const agreed = namedByQuorum(earlier, quorum, isSamePosition);
+  // Of several processes that check at once each may receive the head from a minority. Then each wakes it, since no other has.
+  const isMadeNow = agreed !== undefined && heads.some((head) => isSamePosition(head, agreed));
+  if (agreed !== undefined && !isMadeNow) return agreed;
+  return heads.length === 0 ? earlier.toSorted(compareReservations)[0] : undefined;
+}
+
+/**
+ * Chooses one of the heads; `undefined` when the masters that have not answered decide.
+ * @param named the positions that masters name, each as often as they do.
+ * @param share the head that the slot is for when no majority names one.
+ */
+function choose(
+  heads: readonly StoredWaiter[],
+  named: readonly string[],
+  share: StoredWaiter | undefined,
+  { slot, quorum, isComplete }: { slot: number; quorum: number; isComplete: boolean },
+): StoredWaiter | undefined {
   const votesFor = (position: string): number => named.filter((name) => name === position).length;
-  const byVotes = heads.toSorted(
+  const [favourite] = heads.toSorted(
     (a, b) =>
       votesFor(b.position) - votesFor(a.position) ||
       Number(isArriving(a)) - Number(isArriving(b)) ||
       compareWaiters(a, b),
   ) as [StoredWaiter];
-  const share = shareOf(slot, answers);
-  const most = votesFor(byVotes[0].position);
+  if (votesFor(favourite.position) >= quorum) return favourite;
   // @protection a slot is handed over by a majority
   const isOneOfSeveral = slot > 0 || heads.some((head) => limitOf(head) > 1);
-  const needsMajority = share !== undefined || isOneOfSeveral;
-  if (needsMajority && most < quorum && answers.length < replies.length) {
-    return { kind: "contested", waiting };
-  }
-  const first = most < quorum && share !== undefined ? share : byVotes[0];
-  const records = heads.flatMap(({ position, record }) =>
-    position === first.position ? [record] : [],
-  );
-  const head = { ...first, record: latestOf(records) };
-  const next = lists.flat().filter(({ position }) => position !== head.position);
-  return {
-    kind: "next",
-    head,
-    next: distinct(next),
-    dissent:
-      named.some((position) => position !== head.position) ||
-      answers.some(({ status }) => status === "free"),
-    waiting,
-  };
+  if (!isComplete && (isOneOfSeveral || share !== undefined)) return undefined;
+  return share ?? favourite;
 }
 
 /** Of waiters that masters have reserved different slots for, the one that this slot is for; `undefined` where they agree. */
@@ -134,15 +151,15 @@ function isSamePosition(
 }
 
 /** The latest record of one waiter: a job that was parked after its refusal must be woken. */
-function latestOf(records: readonly string[]): string {
-  const known = records.filter((record) => record !== "");
-  return known.find((record) => !isArriving({ record })) ?? known[0] ?? "";
+function latestRecord(
+  named: readonly Omit<StoredWaiter, "priority">[],
+  { position }: Pick<StoredWaiter, "position">,
+): string {
+  const own = named.filter((other) => other.position === position && other.record !== "");
+  return (own.find((other) => !isArriving(other)) ?? own[0])?.record ?? "";
 }
 
-function compareReservations(
-  a: ReservationReply & { status: "reserved" },
-  b: ReservationReply & { status: "reserved" },
-): number {
+function compareReservations(a: Reserved, b: Reserved): number {
   return Number(b.record !== "") - Number(a.record !== "") || b.token - a.token;
 }
 
