@@ -1,6 +1,7 @@
 import { describeHolder, type Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
-import { readHoldingJob, storedTextOf } from "../redlock/holder.ts";
+import { storedTextOf } from "../redlock/holder.ts";
+import { readHoldingJob } from "../redlock/job-text.ts";
 import type { KeyReservation, WaiterInspection } from "../redlock/inspect.ts";
 import type { NodeInspection } from "../redlock/inspect-slots.ts";
 import { advise } from "./advise.ts";

@@ -1,6 +1,7 @@
 import type { Holder } from "../errors.ts";
 import { explainVote, isAnswer, isBarred } from "../sentences.ts";
-import { type HoldingJob, readHoldingJob, storedTextOf } from "../redlock/holder.ts";
+import { storedTextOf } from "../redlock/holder.ts";
+import { type HoldingJob, readHoldingJob } from "../redlock/job-text.ts";
 import type { KeyInspection } from "../redlock/inspect.ts";
 import { type NodeInspection, nodesOf, type SlotInspection } from "../redlock/inspect-slots.ts";
 

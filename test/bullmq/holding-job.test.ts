@@ -3,7 +3,8 @@ import { hostname } from "node:os";
 import { describe, expect, it, onTestFinished, test } from "vitest";
 import { withLock } from "../../src/index.ts";
 import { describeAsHolder, isSameJob } from "../../src/bullmq/holder.ts";
-import { readHoldingJob, toHolder } from "../../src/redlock/holder.ts";
+import { toHolder } from "../../src/redlock/holder.ts";
+import { readHoldingJob } from "../../src/redlock/job-text.ts";
 import { ends, Gate, next, useBench } from "./support.ts";
 
 function job(id: string, prefix = "bull", timestamp = 5): Job {
