@@ -1,4 +1,4 @@
-import type { Operation } from "../redis/operation.ts";
+import { listOf, type Operation } from "../redis/operation.ts";
 import { lockAndFence, type LockIdentity, type TimedIdentity, valueOf } from "./lock-identity.ts";
 import { numberOfSlot } from "./slots.ts";
 import { acquireEntry } from "./fast-path.ts";
@@ -177,7 +177,7 @@ const NONE: readonly number[] = [];
 
 function parseHolder(entry: unknown, { keys, slots }: LockIdentity): KeyHolder {
   const [index, value, expiresIn, confirmed, ahead, waiting, since = "", free = "", later] =
-    Array.isArray(entry) ? (entry as unknown[]) : [];
+    listOf(entry);
   return {
     key: keys[Number(index) - 1] ?? "",
     slot: numberOfSlot(slots[Number(index) - 1] ?? ""),

@@ -1,4 +1,4 @@
-import type { Operation } from "../redis/operation.ts";
+import { listOf, type Operation, pairsOf } from "../redis/operation.ts";
 import { parseUnarmed, type UnarmedGuard } from "./acquire-operation.ts";
 import { DIFFERING } from "./lock-lua.ts";
 import { type Names, parseStoredLock, type StoredLock } from "./stored-lock.ts";
@@ -69,7 +69,7 @@ export const readOperation: Operation<Reading, ReadReply> = {
       waiting: Number(waiting),
       reservation: parseReserved(reserved),
       first: pairsOf(first).map(([position, priority]) => ({
-        position,
+        position: String(position),
         priority: Number(priority),
       })),
     };
@@ -91,24 +91,16 @@ export function parseContent(kind: unknown, value: unknown, expiresIn: unknown):
 }
 
 function parseReserved(raw: unknown): ReadReply["reservation"] {
-  const [position, kept, expiresIn] = Array.isArray(raw) ? (raw as unknown[]) : [];
+  const [position, kept, expiresIn] = listOf(raw);
   if (typeof position !== "string") return undefined;
   return { position, kept: Number(kept) === 1, expiresIn: Number(expiresIn) };
-}
-
-/** The pairs of a flat list. */
-function pairsOf(raw: unknown): [string, string][] {
-  const parts = Array.isArray(raw) ? (raw as unknown[]) : [];
-  return parts.flatMap((first, index): [string, string][] =>
-    index % 2 === 0 ? [[String(first), String(parts[index + 1])]] : [],
-  );
 }
 
 /**
  * Reads when clients have used a key with each limit, by the clock of one master. A limit that was in use shortly before the last
  * use counts: a deployment that changes it is under way.
  */
-export function readLimits(limits: Iterable<readonly [limit: string, at: string | number]>): {
+export function readLimits(limits: Iterable<readonly [limit: unknown, at: unknown]>): {
   readonly limit: number;
   readonly slots: number;
 } {

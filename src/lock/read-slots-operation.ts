@@ -1,4 +1,4 @@
-import type { Operation } from "../redis/operation.ts";
+import { listOf, type Operation } from "../redis/operation.ts";
 import { type Content, parseContent } from "./read-operation.ts";
 import type { Names } from "./stored-lock.ts";
 
@@ -32,8 +32,8 @@ export const readSlotsOperation: Operation<SlotsReading, readonly SlotContent[]>
   keys: () => [],
   argv: ({ names, key, count }) => [names.prefix, key, count],
   parse: ([, found]) =>
-    (Array.isArray(found) ? (found as unknown[][]) : []).map(([slot, kind, value, expiresIn]) => ({
-      slot: Number(slot),
-      ...parseContent(kind, value, expiresIn),
-    })),
+    listOf(found).map((entry) => {
+      const [slot, kind, value, expiresIn] = listOf(entry);
+      return { slot: Number(slot), ...parseContent(kind, value, expiresIn) };
+    }),
 };

@@ -1,4 +1,4 @@
-import type { Operation } from "../redis/operation.ts";
+import { listOf, type Operation } from "../redis/operation.ts";
 import { globOf } from "./glob.ts";
 import { keyOfSlot, SLOT } from "./slots.ts";
 import type { Names } from "./stored-lock.ts";
@@ -47,10 +47,10 @@ export const scanOperation: Operation<Scanning, ScanReply> = {
     of,
   ],
   parse([, cursor, found, waiting], { names, pattern, of }) {
-    const counts = Array.isArray(waiting) ? (waiting as unknown[]) : [];
+    const counts = listOf(waiting);
     // The glob may match a part of the key as the number of the slot.
     const matches = of === "slots" ? globOf(pattern) : () => true;
-    const keys = (Array.isArray(found) ? (found as unknown[]) : []).flatMap((name, index) => {
+    const keys = listOf(found).flatMap((name, index) => {
       const key = keyIn(String(name), names, of);
       return key !== undefined && matches(key) ? { key, waiting: Number(counts[index] ?? 0) } : [];
     });

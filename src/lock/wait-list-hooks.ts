@@ -1,3 +1,4 @@
+import { listOf } from "../redis/operation.ts";
 import type { LockIdentity, Requester } from "./lock-identity.ts";
 
 /**
@@ -70,9 +71,7 @@ export const FREE: ReservationReply = { status: "free", waiting: 0 };
 
 /** Reads a reply of the hook `onRelease`. */
 export function parseReservation(raw: unknown): ReservationReply {
-  const [status, first, second, third, fourth, fifth] = Array.isArray(raw)
-    ? (raw as unknown[])
-    : [];
+  const [status, first, second, third, fourth, fifth] = listOf(raw);
   if (status === "FREE") return { status: "free", waiting: Number(first) };
   if (status === "HELD") {
     return { status: "held", expiresIn: Number(first), waiting: Number(second) };
@@ -95,16 +94,16 @@ export function parseReservation(raw: unknown): ReservationReply {
 }
 
 function parseOthers(raw: unknown): ReservedSlot[] {
-  return (Array.isArray(raw) ? (raw as unknown[]) : []).map((entry) => {
-    const [slot, position, priority] = Array.isArray(entry) ? (entry as unknown[]) : [];
+  return listOf(raw).map((entry) => {
+    const [slot, position, priority] = listOf(entry);
     return { slot: Number(slot), position: String(position), priority: Number(priority) };
   });
 }
 
 /** Reads a list of waiters. */
 export function parseWaiters(raw: unknown): StoredWaiter[] {
-  return (Array.isArray(raw) ? (raw as unknown[]) : []).map((entry) => {
-    const [position, record, priority] = Array.isArray(entry) ? (entry as unknown[]) : [];
+  return listOf(raw).map((entry) => {
+    const [position, record, priority] = listOf(entry);
     return { position: String(position), record: String(record), priority: Number(priority) };
   });
 }

@@ -1,5 +1,5 @@
 import { describeConnectionError, NodeError, toNodeError } from "./node-error.ts";
-import type { AnyRequest, FastPath } from "./operation.ts";
+import { type AnyRequest, type FastPath, listOf, pairsOf } from "./operation.ts";
 
 /** The status that a script gives to an operation whose Lua raised an error. */
 export const FAILED = "ERROR";
@@ -60,10 +60,9 @@ export class Batch {
   replies(returned: unknown): Replies {
     if ((returned === 1 || typeof returned === "string") && this.entries === this.requests.length)
       return undefined;
-    const [odd, replies] = Array.isArray(returned) ? (returned as unknown[]) : [];
+    const [odd, replies] = listOf(returned);
     if (!Array.isArray(odd) || !Array.isArray(replies)) return this.requests.map(unknownReply);
-    const oddReplies = new Map<number, unknown>();
-    for (let at = 0; at < odd.length; at += 2) oddReplies.set(Number(odd[at]) - 1, odd[at + 1]);
+    const oddReplies = new Map(pairsOf(odd).map(([at, reply]) => [Number(at) - 1, reply]));
     return this.requests.map((request, index) => {
       if (index >= this.entries) return parseReply(request, replies[index - this.entries]);
       return oddReplies.has(index)

@@ -31,6 +31,19 @@ export interface Operation<A, R> {
   };
 }
 
+/** A part of a raw reply as a list; empty for anything else. */
+export function listOf(raw: unknown): readonly unknown[] {
+  return Array.isArray(raw) ? (raw as unknown[]) : [];
+}
+
+/** The pairs of a flat list in a raw reply. */
+export function pairsOf(raw: unknown): [unknown, unknown][] {
+  const parts = listOf(raw);
+  return parts.flatMap((first, index): [unknown, unknown][] =>
+    index % 2 === 0 ? [[first, parts[index + 1]]] : [],
+  );
+}
+
 /** How the fast path of a script takes the requests of an operation. */
 export interface FastEntry<A> {
   /** Entries are served by ascending rank. */

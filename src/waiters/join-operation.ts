@@ -1,4 +1,4 @@
-import type { Operation } from "../redis/operation.ts";
+import { listOf, type Operation, pairsOf } from "../redis/operation.ts";
 import type { Names } from "../lock/stored-lock.ts";
 import { type KeyHolder, storedIn } from "../lock/acquire-operation.ts";
 import { parseWaiters, type StoredWaiter } from "../lock/wait-list-hooks.ts";
@@ -100,26 +100,24 @@ export const joinOperation: Operation<Joining, readonly JoinReply[]> = {
     ]),
   ],
   parse([, replies], { keys }) {
-    return (Array.isArray(replies) ? (replies as unknown[]) : []).map((entry, index) => {
-      const [free, reserved, replaced, holder, waiting, ahead] = Array.isArray(entry)
-        ? (entry as unknown[])
-        : [];
-      const parts = Array.isArray(reserved) ? (reserved as unknown[]) : [];
+    return listOf(replies).map((entry, index) => {
+      const [free, reserved, replaced, holder, waiting, ahead] = listOf(entry);
       return {
-        free: Array.isArray(free) ? free.map(Number) : [],
-        reserved: parts.flatMap((slot, part) =>
-          part % 2 === 0 ? [{ slot: Number(slot), position: String(parts[part + 1]) }] : [],
-        ),
+        free: listOf(free).map(Number),
+        reserved: pairsOf(reserved).map(([slot, position]) => ({
+          slot: Number(slot),
+          position: String(position),
+        })),
         replaced: parseWaiters(replaced),
         ...parseHolder(holder, keys[index] ?? "", Number(waiting)),
-        ahead: Array.isArray(ahead) ? ahead.map(Number) : [],
+        ahead: listOf(ahead).map(Number),
       };
     });
   },
 };
 
 function parseHolder(raw: unknown, key: string, waiting: number): Pick<JoinReply, "holder"> {
-  const parts = Array.isArray(raw) ? raw.map(String) : [];
+  const parts = listOf(raw).map(String);
   if (parts.length === 0) return {};
   const [slot, value = "", expiresIn, since = ""] = parts;
   const what = {

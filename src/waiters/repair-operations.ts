@@ -1,4 +1,4 @@
-import type { Operation } from "../redis/operation.ts";
+import { type Operation, pairsOf } from "../redis/operation.ts";
 import type { Names } from "../lock/stored-lock.ts";
 import { parseWaiters, type StoredWaiter } from "../lock/wait-list-hooks.ts";
 
@@ -21,12 +21,8 @@ export const sizesOperation: Operation<{ names: Names; queueId: string }, ListSi
   return found`,
   keys: () => [],
   argv: ({ names, queueId }) => [names.prefix, queueId],
-  parse: ([, ...found]) => {
-    const sizes = new Map<string, number>();
-    for (let at = 0; at < found.length; at += 2)
-      sizes.set(String(found[at]), Number(found[at + 1]));
-    return sizes;
-  },
+  parse: ([, ...found]) =>
+    new Map(pairsOf(found).map(([key, waiting]) => [String(key), Number(waiting)])),
 };
 
 /** Which part of a wait list is read. */
