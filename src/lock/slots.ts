@@ -1,4 +1,5 @@
 import type { Random } from "../random.ts";
+import { RecentMap } from "../recent-map.ts";
 import type { Lock } from "./lock.ts";
 
 /**
@@ -48,16 +49,13 @@ local function keyOfSlot(name)
   return key or name, tonumber(slot or 0)
 end`;
 
-/** How many wake-ups are remembered: the job of an older one runs in another process. */
-const REMEMBERED = 1_000;
-
 /** Chooses the slots to ask for first. */
 export class SlotChoice {
   readonly #random: Random;
   /** The slots that this process holds, by key. */
   readonly #held = new Map<string, Set<number>>();
-  /** The slots that are reserved for waiters that this process has woken, by key and position. */
-  readonly #reserved = new Map<string, number>();
+  /** The slots that are reserved for waiters that this process has woken, by key and position. The job of an older one runs elsewhere. */
+  readonly #reserved = new RecentMap<string, number>();
 
   constructor(random: Random) {
     this.#random = random;
@@ -90,11 +88,7 @@ export class SlotChoice {
     { position, record }: { readonly position: string; readonly record: string },
   ): void {
     if (!record.includes("/") && numberOfSlot(name) === 0) return;
-    const id = `${position} ${keyOfSlot(name)}`;
-    this.#reserved.delete(id);
-    this.#reserved.set(id, numberOfSlot(name));
-    const [oldest] = this.#reserved.keys();
-    if (this.#reserved.size > REMEMBERED && oldest !== undefined) this.#reserved.delete(oldest);
+    this.#reserved.set(`${position} ${keyOfSlot(name)}`, numberOfSlot(name));
   }
 
   /** This process holds a slot. */

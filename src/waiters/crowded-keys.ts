@@ -1,16 +1,15 @@
 import type { Clock } from "../clock.ts";
+import { RecentMap } from "../recent-map.ts";
 
 /** So many others wait for a crowded key: a job that arrives is not the next one. */
 const CROWD = 10;
 /** For how many milliseconds a key counts as crowded after the last job that joined. */
 const CROWDED = 500;
-/** How many keys are remembered. */
-const REMEMBERED = 1_000;
 
 /** The keys that many jobs wait for, as far as this process knows. A wrong guess costs a round trip, and nothing else. */
 export class CrowdedKeys {
   readonly #clock: Clock;
-  readonly #seenAt = new Map<string, number>();
+  readonly #seenAt = new RecentMap<string, number>();
   /** How many jobs are joining the wait list of each key without having asked for the key. */
   readonly #joining = new Map<string, number>();
 
@@ -20,11 +19,8 @@ export class CrowdedKeys {
 
   /** A job has joined the wait list of a key; so many others wait. */
   note(key: string, waiting: number): void {
-    this.#seenAt.delete(key);
-    if (waiting < CROWD) return;
-    this.#seenAt.set(key, this.#clock.now());
-    const [oldest] = this.#seenAt.keys();
-    if (this.#seenAt.size > REMEMBERED && oldest !== undefined) this.#seenAt.delete(oldest);
+    if (waiting < CROWD) this.#seenAt.delete(key);
+    else this.#seenAt.set(key, this.#clock.now());
   }
 
   /** Whether a job joins the wait list at once. It must not overtake an earlier one that does. */

@@ -1,12 +1,10 @@
 import type { Timer } from "../clock.ts";
+import { RecentMap } from "../recent-map.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 
 /** Milliseconds after which a subscription is in force. */
 export const SUBSCRIBING = 100;
-
-/** How many messages are remembered: one that comes after so many others is new, or nothing. */
-const REMEMBERED = 1_000;
 
 /** What {@link ReservationMessages} report. */
 interface ReservationListener {
@@ -23,7 +21,8 @@ interface ReservationListener {
 export class ReservationMessages {
   readonly #context: LockContext;
   readonly #listener: ReservationListener;
-  readonly #nodesOf = new Map<string, Set<number>>();
+  /** The masters that have sent each message. */
+  readonly #nodesOf = new RecentMap<string, Set<number>>();
   /** The keys that this process waited for before the subscription was in force. */
   #early: Set<string> | undefined = new Set();
   #subscriptions: (() => void)[] | undefined;
@@ -65,9 +64,8 @@ export class ReservationMessages {
     const reservation = parseMessage(message);
     if (reservation === undefined) return;
     const nodes = this.#nodesOf.get(message) ?? new Set();
-    this.#nodesOf.set(message, nodes.add(node));
-    const [oldest] = this.#nodesOf.keys();
-    if (this.#nodesOf.size > REMEMBERED && oldest !== undefined) this.#nodesOf.delete(oldest);
+    if (nodes.size === 0) this.#nodesOf.set(message, nodes);
+    nodes.add(node);
     if (nodes.size !== this.#context.masters.quorum) return;
     this.#listener.reserved(reservation.key, reservation.waiter);
   }
