@@ -62,18 +62,18 @@ export const releaseOperation: Operation<Releasing, ReleaseReply> = {
     elseif current then
       free = false
     end
-    local isLast, isFirst = isOurs, false
+    local isLast, isNew = isOurs, false
     if isHeld then
       local known, mark, closed = pcall(marksOf, fence)
       isLast = isOurs or (known and not above(mark, token))
-      isFirst = known and above(token, closed)
+      isNew = known and above(token, closed)
       pcall(raiseMarks, fence, token, token)
     else
       local mark, closed = marksOf(fence)
       redis.pcall('SET', fence, highest(mark, token) .. ':' .. closed, 'PX', ${RETENTION})
     end
     local rest = not free and redis.call('PTTL', lock) or nil
-    local reply = onRelease(prefix, key, token, isHeld, argv, 6, rest, isLast, isFirst)
+    local reply = onRelease(prefix, key, token, isHeld, argv, 6, rest, isLast, isNew)
     replies[i] = reply or { 'FREE', 0 }
     hasWaiters = hasWaiters or reply ~= nil
   end

@@ -19,11 +19,10 @@ import type { LockIdentity, Requester } from "./lock-identity.ts";
  * - `onGrant(prefix, key, requester, token, limit)` runs when the requester has the key.
  * - `onHold(prefix, key, ms)` runs when the key was released, and stays taken for `ms`.
  * - `onExtend(prefix, key, token, position)` runs when a lock was extended whose keys stay reserved until its job is done.
- * - `onRelease(prefix, key, token, isHeld, argv, from, rest, isLast, isFirst)` runs when the key was released or, unless `isHeld`, an
+ * - `onRelease(prefix, key, token, isHeld, argv, from, rest, isLast, isNew)` runs when the key was released or, unless `isHeld`, an
  *   attempt was rolled back. `argv` has what {@link formatReleaser} writes; `rest` is the ms for which the key stays taken, nil
- *   when it is free; `isLast` is false when the key may have had a later holder, and `isFirst` when this master has executed this release
- *   before, or a later one. It returns a {@link ReservationReply}, or nil
- *   when the key is free and has no waiters.
+ *   when it is free; `isLast` tells that the key has had no later holder, and `isNew` that this master has executed neither this
+ *   release nor a later one. It returns a {@link ReservationReply}, or nil when the key is free and has no waiters.
  * - `waitersOf(prefix, key, from, to)` returns the number of waiters, positions and priorities of some of them, and the
  *   reservation of the key: position, 1 when it is kept for a retry, and ms; an empty list when there is none.
  */

@@ -120,8 +120,8 @@ end
 local function onExtend(prefix, key, token, position)
   keepForRetry(waitListOf(prefix, key), token, position)
 end
-local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast, isFirst)
-  local position, done, keeps = argv[from], argv[from + 4], argv[from + 5] == '1' and (isLast or isFirst) and not rest
+local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast, isNew)
+  local position, done, keeps = argv[from], argv[from + 4], argv[from + 5] == '1' and (isLast or isNew) and not rest
   local strict = argv[from + 6] == '1'
   -- The usual case.
   if not rest and not strict and done == '' and not keeps and redis.call('EXISTS', prefix .. '@waiters:' .. keyOfSlot(key)) == 0 then return end

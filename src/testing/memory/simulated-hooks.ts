@@ -178,7 +178,7 @@ export class SimulatedHooks {
     isHeld: boolean,
     { requester, done, skipped, keepsRetry = false }: Releaser,
     rest: number | undefined,
-    { isLast, isFirst }: { readonly isLast: boolean; readonly isFirst: boolean },
+    { isLast, isNew }: { readonly isLast: boolean; readonly isNew: boolean },
   ): ReservationReply | undefined {
     const { position, run, process, queueId } = requester;
     const list = waitListOf(names, key);
@@ -189,7 +189,7 @@ export class SimulatedHooks {
       if (done !== "") this.#newest.noteDone(list, done);
       if (isStrict) this.#newest.noteReleased(list, token, position);
       const reserved = this.#lists.reservationOf(list.reservation);
-      const isNewest = isLast || (isFirst && (reserved?.token ?? 0) <= token);
+      const isNewest = isLast || (isNew && (reserved?.token ?? 0) <= token);
       // @protection a failed job keeps its key
       if (keepsRetry && isNewest && rest === undefined) {
         return this.#lists.keepForRetry(list, token, position);

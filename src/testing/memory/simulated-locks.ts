@@ -176,7 +176,7 @@ export class SimulatedLocks {
       const stored = parseStoredLock(current ?? "");
       let free = current === undefined;
       const { mark, closed } = this.marksOf(names.fence(key));
-      const isFirst = closed < token;
+      const isNew = closed < token;
       let isLast = mark <= token;
       if (stored.id === owner && stored.token !== undefined && stored.token <= token) {
         deleted += 1;
@@ -191,7 +191,7 @@ export class SimulatedLocks {
       }
       this.#raiseMarks(names.fence(key), token, held ? token : 0);
       const rest = free ? undefined : this.#redis.pttl(lock);
-      const order = { isLast, isFirst };
+      const order = { isLast, isNew };
       const reply = this.#hooks.onRelease(names, key, token, held, releasing, rest, order);
       return reply ?? { status: "free" as const, waiting: 0 };
     });
