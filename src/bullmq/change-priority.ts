@@ -7,7 +7,7 @@ import {
   wrongOption,
 } from "../check-options.ts";
 import { type Redlock, engineOf } from "../redlock/redlock.ts";
-import { FRONT, moveWaiter } from "../waiters/move-operation.ts";
+import { FRONT_OFFSET, moveWaiter } from "../waiters/move-operation.ts";
 import { requireJob, workerOf } from "./bullmq-job.ts";
 import { readWait } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
@@ -43,7 +43,7 @@ export async function changePriority(
   const queueId = await readQueueId(workerOf(job));
   if (queueId === undefined) return;
   const { position } = waiterOf(job, queueId, false);
-  const moved = lifo ? priority - FRONT : priority;
+  const moved = lifo ? priority - FRONT_OFFSET : priority;
   await moveWaiter(engine.context, { keys, position, priority: moved });
 }
 

@@ -22,7 +22,7 @@ const KNOWN = Object.keys({
 } satisfies Record<keyof HoldOptions, true>);
 
 /** Before all jobs: their smallest priority is 0. */
-const FRONT = -1;
+const HOLD_PRIORITY = -1;
 
 const HOLD = /^an operator on [^()]+ \(hold\): /;
 
@@ -65,7 +65,7 @@ export async function holdKey(
   }
   const queueId = `~${context.process}`;
   const position = positionOf(clock.wall(), queueId, random.owner());
-  const waiter: Waiter = { position, priority: FRONT, queueId, run: 1, replaceable: false };
+  const waiter: Waiter = { position, priority: HOLD_PRIORITY, queueId, run: 1, replaceable: false };
   try {
     return await engine.acquire(key, { ...options, holder }, false, { waiter });
   } catch (error) {

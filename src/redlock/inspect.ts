@@ -1,5 +1,5 @@
 import { type Holder, LockUnavailableError, type NodeVote } from "../errors.ts";
-import { FRONT } from "../waiters/move-operation.ts";
+import { FRONT_OFFSET } from "../waiters/move-operation.ts";
 import { parsePosition } from "../waiters/waiter.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { namedByQuorum } from "../lock/quorum.ts";
@@ -167,7 +167,7 @@ function byAge(a: Holder, b: Holder): number {
 /** Describes an entry of a wait list. */
 function toWaiter({ position, priority }: ReadReply["first"][number]): WaiterInspection {
   const { job, since } = waiterAt(position);
-  return { job, priority: Math.floor(priority + FRONT), since };
+  return { job, priority: Math.floor(priority + FRONT_OFFSET), since };
 }
 
 /** Describes the waiter at a position. */

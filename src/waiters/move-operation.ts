@@ -11,7 +11,7 @@ export interface Moving {
 }
 
 /** How far before the others of its priority a waiter is that was moved to their front. */
-export const FRONT = 0.5;
+export const FRONT_OFFSET = 0.5;
 
 /** Gives a waiter another priority in those wait lists that it is in. */
 export const moveOperation: Operation<Moving, void> = {

@@ -1,4 +1,4 @@
-import { FRONT } from "./move-operation.ts";
+import { FRONT_OFFSET } from "./move-operation.ts";
 import { WAITING } from "../lock/stored-lock.ts";
 import { SLACK, WAIT_LIST_RETENTION } from "./queues-lua.ts";
 import { RESERVATION } from "./reservations-lua.ts";
@@ -138,7 +138,7 @@ local function join(list, position, priority, record, rest)
   local rank = redis.call('ZRANK', list.waiters, position)
   local score = rank and redis.call('ZRANGE', list.waiters, rank, rank, 'WITHSCORES')[2]
   -- A waiter that was moved to the front of its priority stays there.
-  if score and tonumber(score) == tonumber(priority) - ${FRONT} then priority = score end
+  if score and tonumber(score) == tonumber(priority) - ${FRONT_OFFSET} then priority = score end
   redis.call('ZADD', list.waiters, priority, position)
   redis.call('HSET', list.records, position, record)
   noteServed(list.prefix, position)

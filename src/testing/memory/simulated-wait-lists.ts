@@ -1,7 +1,7 @@
 import { keyOfSlot, numberOfSlot, slotName } from "../../lock/slots.ts";
 import { type Names, RETENTION } from "../../lock/stored-lock.ts";
 import type { ReservationReply, ReservedSlot, StoredWaiter } from "../../lock/wait-list-hooks.ts";
-import { FRONT } from "../../waiters/move-operation.ts";
+import { FRONT_OFFSET } from "../../waiters/move-operation.ts";
 import { HAND_OVER, SLACK, WAIT_LIST_RETENTION } from "../../waiters/queues-lua.ts";
 import {
   LIVE_RESERVATION,
@@ -84,8 +84,8 @@ export class SimulatedWaitLists {
 
   join(list: WaitList, position: string, priority: number, record: string, rest: number): void {
     const { names, key, name, waiters, records } = list;
-    const isAtFront = this.#redis.zscore(waiters, position) === priority - FRONT;
-    this.#redis.zadd(waiters, position, isAtFront ? priority - FRONT : priority);
+    const isAtFront = this.#redis.zscore(waiters, position) === priority - FRONT_OFFSET;
+    this.#redis.zadd(waiters, position, isAtFront ? priority - FRONT_OFFSET : priority);
     this.#redis.hset(records, position, record);
     this.#queues.noteServed(names, position);
     const limit = limitOf(record);
