@@ -34,7 +34,9 @@ export abstract class AttemptFollower implements AttemptListener {
 
   settled(outcome: AcquireOutcome): void {
     const served = outcome.kind === "granted" || (outcome.kind === "conflict" && outcome.holder);
-    if (!served && this.#awaited !== undefined) this.#attempts.check(this.#awaited);
+    if (!served && this.#awaited !== undefined) {
+      void this.#attempts.waitLists.check([...this.#awaited]);
+    }
     this.ended(outcome);
   }
 
@@ -71,15 +73,15 @@ class AwaitedAttempt extends AttemptFollower {
 
 /** Single attempts to acquire the keys of a request. */
 export class Attempts {
+  readonly waitLists: WaitLists;
   readonly #context: LockContext;
-  readonly #waitLists: WaitLists;
   readonly #closing: AbortSignal;
   /** Stands for all requests that are in no wait list. */
   readonly #unlisted: Requester;
 
   constructor(context: LockContext, waitLists: WaitLists, closing: AbortSignal) {
     this.#context = context;
-    this.#waitLists = waitLists;
+    this.waitLists = waitLists;
     this.#closing = closing;
     this.#unlisted = unlisted(context.process);
   }
@@ -87,31 +89,17 @@ export class Attempts {
   /** Starts the first attempt of a request. */
   first(follower: AttemptFollower): void {
     const { request } = follower;
-    const { job } = request;
-    const requester =
-      job === undefined ? this.#unlisted : this.#requesterOf(job.waiter, job.joins ?? false);
-    acquire(this.#context, request, requester, follower);
+    acquire(this.#context, request, this.#firstRequester(request), follower);
   }
 
   /** As {@link first}. */
   once(request: AcquireRequest): Promise<AcquireOutcome> {
-    return new Promise((resolve, reject) => {
-      this.first(new AwaitedAttempt(this, request, resolve, reject));
-    });
+    return this.#outcomeOf(request, this.#firstRequester(request));
   }
 
   /** Tries again for a waiter that is in the wait lists. */
   again(request: AcquireRequest, waiter: Waiter): Promise<AcquireOutcome> {
-    const requester = this.#requesterOf(waiter, false);
-    return new Promise((resolve, reject) => {
-      const follower = new AwaitedAttempt(this, request, resolve, reject);
-      acquire(this.#context, request, requester, follower);
-    });
-  }
-
-  /** Serves the waiters of slots that are free. */
-  check(slots: Iterable<string>): void {
-    void this.#waitLists.check([...slots]);
+    return this.#outcomeOf(request, this.#requesterOf(waiter, false));
   }
 
   isStopped({ stops }: AcquireRequest): boolean {
@@ -124,9 +112,20 @@ export class Attempts {
     return stops.find(({ aborted }) => aborted)?.reason;
   }
 
+  #outcomeOf(request: AcquireRequest, requester: Requester): Promise<AcquireOutcome> {
+    return new Promise((resolve, reject) => {
+      const follower = new AwaitedAttempt(this, request, resolve, reject);
+      acquire(this.#context, request, requester, follower);
+    });
+  }
+
+  #firstRequester({ job }: AcquireRequest): Requester {
+    return this.#requesterOf(job?.waiter, job?.joins ?? false);
+  }
+
   #requesterOf(waiter: Waiter | undefined, joins: boolean | "replacing"): Requester {
     if (waiter === undefined) return this.#unlisted;
-    const waitLists = this.#waitLists;
+    const { waitLists } = this;
     const { queueId, position, run, priority, replaceable, behind, keepsRetries } = waiter;
     const record = joins === false ? "" : waitLists.recordOf(waiter, "arriving");
     return {
