@@ -23,6 +23,9 @@ interface KnownJob {
   readonly waiter: Waiter;
 }
 
+/** The names of the jobs that settings have locked under strict order: other jobs may have no lock, or other keys. */
+const lockedNames = new WeakMap<LockSettings, Set<string>>();
+
 /** The active jobs of one worker's queue, for strict order. */
 export class ActiveJobs {
   readonly #worker: JobWorker;
@@ -44,7 +47,8 @@ export class ActiveJobs {
     waiter: Waiter,
   ): Promise<readonly Predecessor[]> {
     const { clock } = settings.engine;
-    settings.names.add(job.name);
+    const names = lockedNames.get(settings) ?? new Set();
+    lockedNames.set(settings, names.add(job.name));
     const own = { at: clock.now(), name: job.name, keys, waiter };
     this.#known.set(job.id ?? "", Promise.resolve(own));
     try {
@@ -59,9 +63,7 @@ export class ActiveJobs {
       );
       return found.flatMap((other) => {
         if (other === undefined || clock.now() - other.at > PATIENCE) return [];
-        const shared = settings.names.has(other.name)
-          ? other.keys.filter((key) => keys.includes(key))
-          : [];
+        const shared = names.has(other.name) ? other.keys.filter((key) => keys.includes(key)) : [];
         const { position, priority } = other.waiter;
         const predecessor = { position, priority, keys: shared };
         const isBefore = compareWaiters(other.waiter, waiter) < 0;

@@ -118,8 +118,6 @@ export interface LockSettings extends CheckedOptions {
   readonly ttl: number;
   readonly lock: { readonly ttl?: number; readonly heartbeat?: number | false };
   readonly skipResult: ((job: Job, conflict: LockConflictError) => unknown) | undefined;
-  /** The names of the jobs that these settings have locked under strict order: other jobs may have no lock, or other keys. */
-  readonly names: Set<string>;
 }
 
 /** How the jobs of one processor are locked. */
@@ -151,7 +149,7 @@ export function checkLockOptions(options: unknown): LockSettings {
   if (checked.order === "strict" && checked.limit !== 1) throw strictWithLimit();
   const keysOf = createKeyResolver<Job>(given.key, checked.limit);
   const lifetime = ttl ?? engine.settings.ttl;
-  return { ...checked, engine, keysOf, ttl: lifetime, lock, skipResult, names: new Set() };
+  return { ...checked, engine, keysOf, ttl: lifetime, lock, skipResult };
 }
 
 /** Checks that the policies fit together; a function may have chosen `onConflict`. */
