@@ -34,7 +34,7 @@ export async function wakeKey({ context, waitLists }: Engine, key: string): Prom
     const taken = new Set(slots.flatMap(({ slot, locked }) => (locked ? slot : [])));
     // Of a key with a limit, a slot that is free.
     const free = slotNames(key, limit).find((_, slot) => !taken.has(slot)) ?? key;
-    const decision = await waitLists.wake(free);
+    const decision = await waitLists.checkKey(free);
     if (decision.kind === "unknown" || decision.kind === "contested") continue;
     const { kind, waiting } = decision;
     const result = { key, holder: undefined, waiter: undefined, expiresIn: undefined, waiting };

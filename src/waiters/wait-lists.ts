@@ -139,7 +139,7 @@ export class WaitLists {
     const newcomer = { position, priority, record, replaces, live };
     const slots = keys.map((key, index) => slotNames(key, limits[index]));
     this.#subscribe(slots.flat());
-    const { replies, index, isLatest } = await this.#joins.join(keys, limits, newcomer);
+    const { replies, index: nth, isLatest } = await this.#joins.join(keys, limits, newcomer);
     const states = keys.map((_, index) => this.#stateOf(replies, index, newcomer));
     const firstTaken = states.findIndex((state) => state !== "free");
     // @protection a job with several keys reserves them after some tries
@@ -165,8 +165,7 @@ export class WaitLists {
       free,
       answered: states.every((state) => state !== "unknown"),
       replaced: isLatest ? replacedIn(replies, keys) : [],
-      holder:
-        keys.length === 1 ? holderIn(replies, index, this.#context.masters.quorum) : undefined,
+      holder: keys.length === 1 ? holderIn(replies, nth, this.#context.masters.quorum) : undefined,
     };
   }
 
@@ -198,7 +197,7 @@ export class WaitLists {
   }
 
   /** As {@link check}, for one key. @returns what the masters decided. */
-  async wake(key: string): Promise<ReservationDecision> {
+  async checkKey(key: string): Promise<ReservationDecision> {
     return await this.#watchers.of(key).check();
   }
 
