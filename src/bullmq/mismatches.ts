@@ -10,7 +10,7 @@ export type Policies = Pick<
 >;
 
 /** The facts about a worker and its lock that are compared. */
-export interface WorkerFacts {
+interface WorkerFacts {
   readonly options: JobWorkerOptions;
   /** How long BullMQ's own lock of a job lives, in ms. */
   readonly lockDuration: number;

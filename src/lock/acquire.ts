@@ -13,7 +13,7 @@ import { smallestGrant } from "./validity.ts";
 import type { ReservationReply } from "./wait-list-hooks.ts";
 
 /** What an attempt asks for. */
-export interface AttemptRequest {
+interface AttemptRequest {
   readonly keys: readonly string[];
   /** How many holders each key may have; `undefined` when each may have one. */
   readonly limits: readonly number[] | undefined;

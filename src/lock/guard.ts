@@ -13,7 +13,7 @@ import { type QuarantineListener, Quarantines } from "./quarantines.ts";
 import type { Names } from "./stored-lock.ts";
 
 /** Receives reports on masters without a vote, and on clients whose settings differ. */
-export interface GuardListener extends QuarantineListener {
+interface GuardListener extends QuarantineListener {
   /** Masters that have forgotten their locks wait for the silent ones, for `remaining` ms at most. Called once. */
   stuck(silent: readonly number[], remaining: number): void;
   /** The masters know another longest ttl than ours. Called once. */

@@ -18,7 +18,7 @@ const LARGEST_BATCH = 128;
 export type Defer = (run: () => void, busy: boolean) => void;
 
 /** What {@link Masters} need besides their ports. */
-export interface MastersOptions extends DeliveryListener {
+interface MastersOptions extends DeliveryListener {
   /** Serves ordinary requests. */
   readonly fastPath?: FastPath | undefined;
   readonly defer: Defer;

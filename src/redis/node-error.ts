@@ -60,7 +60,7 @@ function explainProtocol(message: string): string | undefined {
 }
 
 /** How far a connection had come when it ended. */
-export interface ConnectionStage {
+interface ConnectionStage {
   /** The server had accepted it, TLS included. */
   readonly connected: boolean;
   /** The first commands had been answered. */

@@ -12,7 +12,7 @@ import {
 import { SUBSCRIBING } from "./reservation-messages.ts";
 
 /** A holder that stops when a later job asks. */
-export interface CancellableLock {
+interface CancellableLock {
   readonly lock: Pick<Lock, "keys" | "slots" | "fencingToken">;
   readonly position: string;
   /** Milliseconds between two checks for a request whose message was lost. */
