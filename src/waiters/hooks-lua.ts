@@ -121,16 +121,16 @@ local function onExtend(prefix, key, token, position)
   keepForRetry(waitListOf(prefix, key), token, position)
 end
 local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast, isNew)
-  local position, done, keeps = argv[from], argv[from + 4], argv[from + 5] == '1' and (isLast or isNew) and not rest
-  local strict = argv[from + 6] == '1'
+  local position, run, process, queueId, done, keepsRetry, strict = unpack(argv, from, from + 6)
+  local keeps, isStrict, skippedFrom = keepsRetry == '1' and (isLast or isNew) and not rest, strict == '1', from + 7
   -- The usual case.
-  if not rest and not strict and done == '' and not keeps and redis.call('EXISTS', prefix .. '@waiters:' .. keyOfSlot(key)) == 0 then return end
+  if not rest and not isStrict and done == '' and not keeps and redis.call('EXISTS', prefix .. '@waiters:' .. keyOfSlot(key)) == 0 then return end
   local list = waitListOf(prefix, key)
-  if strict and not isHeld then pcall(forgetGrant, list, token, position) end
+  if isStrict and not isHeld then pcall(forgetGrant, list, token, position) end
   if isHeld then
-    if position ~= '' then leaveRun(list, position, tonumber(argv[from + 1])) end
+    if position ~= '' then leaveRun(list, position, tonumber(run)) end
     if done ~= '' then pcall(noteDone, list, done) end
-    if strict then pcall(noteReleased, list, token, position) end
+    if isStrict then pcall(noteReleased, list, token, position) end
     if keeps then
       local since = not isLast and select(2, reservationOf(list.reservation))
       if not since or not above(since, token) then
@@ -146,7 +146,7 @@ local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast, i
       end
       -- A full server refuses; the key is free all the same.
       local ok, reply = pcall(function()
-        return serve(list, token, argv[from + 2], argv[from + 3], skippedOf(prefix, argv, from + 7))
+        return serve(list, token, process, queueId, skippedOf(prefix, argv, skippedFrom))
       end)
       return ok and reply or nil
     end

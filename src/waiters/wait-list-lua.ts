@@ -187,17 +187,18 @@ local function hasReservation(list, position, limit)
 end
 -- The first waiters that can have the slot, and whose queues are not skipped. With \`skipsPaused\`, a queue that is paused by any process counts as skipped.
 local function firstOf(list, skipped, skipsPaused)
-  local first, known, queueIds, index, steps, size = {}, {}, {}, 0, 0, ${LOOKED_AT}
-  local last, behind, resumed = nil, 0, false
+  local found, index, known = {}, 0, {}
+  -- How many skipped waiters were examined at the front, the last of them, and their queues.
+  local behind, last, queueIds = 0, nil, {}
   local function isSkipped(queueId)
     if known[queueId] == nil then
       known[queueId] = skipped[queueId] or (skipsPaused and pauseOf(list.prefix, queueId) > clockOf()) or false
     end
     return known[queueId]
   end
-  while steps < ${MOST_STEPS} do
+  -- Examines the next waiters; whether to go on.
+  local function examine(size)
     local positions = redis.call('ZRANGE', list.waiters, index, index + size - 1, 'WITHSCORES')
-    if #positions == 0 then break end
     for i = 1, #positions, 2 do
       local position = positions[i]
       local queueId = queueIdOf(position)
@@ -205,40 +206,43 @@ local function firstOf(list, skipped, skipsPaused)
       -- A live waiter does not need a worker slot.
       if isSkipped(queueId) and not isLive(record) then
         index = index + 1
-        if not first[1] then
-          last, behind, queueIds[queueId] = position, behind + 1, true
+        if not found[1] then
+          behind, last, queueIds[queueId] = behind + 1, position, true
         end
       elseif not record or not isAlive(list, record) then
         leave(list, position)
       else
-        local limit = allowedOf(list, record)
         index = index + 1
+        local limit = allowedOf(list, record)
         if limit > list.slot and not hasReservation(list, position, limit) then
-          first[#first + 1] = { position, record, positions[i + 1] }
-          if #first == ${NAMED} then break end
+          found[#found + 1] = { position, record, positions[i + 1] }
+          if #found == ${NAMED} then break end
         end
       end
     end
-    if first[1] then break end
-    steps = steps + size
-    size = ${STRIDE}
-    if not resumed then
-      resumed = true
-      local front, frontQueues = skippedFront(list)
-      local rank = front and redis.call('ZRANK', list.waiters, front)
-      for queueId in string.gmatch(frontQueues or '', '%S+') do
-        rank = isSkipped(queueId) and rank
-      end
-      if rank and rank >= index then
-        index, behind, size = rank + 1, 0, ${LOOKED_AT}
-        for queueId in string.gmatch(frontQueues, '%S+') do queueIds[queueId] = true end
-      end
+    return #positions > 0 and not found[1]
+  end
+  -- Goes on behind the skipped waiters that an earlier call has noted, if their queues are still skipped; whether it does.
+  local function jump()
+    local front, frontQueues = skippedFront(list)
+    local rank = front and redis.call('ZRANK', list.waiters, front)
+    if not rank or rank < index then return false end
+    for queueId in string.gmatch(frontQueues, '%S+') do
+      if not isSkipped(queueId) then return false end
     end
+    for queueId in string.gmatch(frontQueues, '%S+') do queueIds[queueId] = true end
+    index, behind = rank + 1, 0
+    return true
+  end
+  local goesOn, steps = examine(${LOOKED_AT}), ${LOOKED_AT}
+  if goesOn and jump() then goesOn = examine(${LOOKED_AT}) end
+  while goesOn and steps < ${MOST_STEPS} do
+    goesOn, steps = examine(${STRIDE}), steps + ${STRIDE}
   end
   if behind >= ${STRIDE} then
     local names = {}
     for queueId in pairs(queueIds) do names[#names + 1] = queueId end
     redis.call('HSET', list.records, '<', table.concat(names, ' ') .. '|' .. last)
   end
-  return first
+  return found
 end`;
