@@ -27,8 +27,9 @@ interface TimerEntry {
  * Any number of tasks on one timer: a heap by time. A client has one heap for heartbeats, one for wait lists and one for requests
  * to stop. A task that has moved to a later time keeps its entry until the old time comes, so moving it is free.
  *
- * Tasks come and go with every lock. A `Map` from tasks to entries would leave a trail of tables, each of which refers to the next:
- * one that the garbage collector takes for old keeps all that follow, and the locks in them, until its next full run.
+ * Tasks come and go with every lock. A `Map` from tasks to entries would leave a trail of tables,
+ * each of which refers to the next: one that the garbage collector takes for old keeps all that
+ * follow, and the locks in them, until its next full run.
  */
 export class TimerHeap {
   readonly #clock: Clock;

@@ -55,9 +55,10 @@ const FURTHER_TRIES = 8;
 /**
  * Attempts to acquire all keys, without waiting for a holder: a round asks all masters for their votes.
  *
- * An ordinary attempt is one round. Within a _try_, a further round follows at once when a master knows a higher token, and when
- * masters name another slot of the key that is free. A further try follows when contenders have split the masters among themselves, when masters that had no vote may have one now,
- * and once after a loss of connections.
+ * An ordinary attempt is one round. Within a _try_, a further round follows at once when a master
+ * knows a higher token, and when masters name another slot of the key that is free. A further try
+ * follows when contenders have split the masters among themselves, when masters that had no vote
+ * may have one now, and once after a loss of connections.
  *
  * Invariant: a round that is not granted is rolled back before the attempt goes on, so only a granted attempt holds anything.
  * @see https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/ ("Retry on Failure")

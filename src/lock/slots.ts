@@ -3,9 +3,9 @@ import { RecentMap } from "../recent-map.ts";
 import type { Lock } from "./lock.ts";
 
 /**
- * A key with a limit has so many _slots_. Each slot is a lock of its own, with its own marks and its own reservation, and the
- * client names the slot that it asks for: so at most as many clients hold the key as there are slots, by the proof for one holder.
- * The wait list is that of the key.
+ * A key with a limit has so many _slots_. Each slot is a lock of its own, with its own marks and
+ * its own reservation, and the client names the slot that it asks for: so at most as many clients
+ * hold the key as there are slots, by the proof for one holder. The wait list is that of the key.
  *
  * Slot 0 has the name of the key itself: a client without a limit, and another program, exclude its holder only.
  */
@@ -54,7 +54,10 @@ export class SlotChoice {
   readonly #random: Random;
   /** The slots that this process holds, by key. */
   readonly #held = new Map<string, Set<number>>();
-  /** The slots that are reserved for waiters that this process has woken, by key and position. The job of an older one runs elsewhere. */
+  /**
+   * The slots that are reserved for waiters that this process has woken, by key and position. The
+   * job of an older one runs elsewhere.
+   */
   readonly #reserved = new RecentMap<string, number>();
 
   constructor(random: Random) {

@@ -10,19 +10,23 @@ import type { LockIdentity, Requester } from "./lock-identity.ts";
  * `key` is the name of a slot for a key with a limit; its wait list is that of the key.
  *
  * - `requesterOf(argv, from)` reads what {@link formatRequester} writes; nil for a requester without a position.
- * - `reservedFor(prefix, key, requester)` returns the position, the token and the remaining ms of the reservation that keeps a free
- *   key from a requester, or nil. The requester may be nil.
+ * - `reservedFor(prefix, key, requester)` returns the position, the token and the remaining ms of
+ *   the reservation that keeps a free key from a requester, or nil. The requester may be nil.
  * - `replacedBy(prefix, key, requester)` returns the position of a later job that replaces the requester, or nil.
  * - `freeSlots(prefix, key, limit, requester)` returns the slots of the key that the requester can have, as a list with commas.
- * - `onConflict(prefix, key, requester, token, rest, isNew, limit, own)` runs when the key is held under `token`, or reserved (nil), for
- *   `rest` ms; `own` is the token of the requester. The requester joins the wait list only if `isNew`. It returns `ahead`, `waiting` and `later` of {@link KeyHolder}.
+ * - `onConflict(prefix, key, requester, token, rest, isNew, limit, own)` runs when the key is held
+ *   under `token`, or reserved (nil), for `rest` ms; `own` is the token of the requester. The
+ *   requester joins the wait list only if `isNew`. It returns `ahead`, `waiting` and `later` of
+ *   {@link KeyHolder}.
  * - `onGrant(prefix, key, requester, token, limit)` runs when the requester has the key.
  * - `onHold(prefix, key, ms)` runs when the key was released, and stays taken for `ms`.
  * - `onExtend(prefix, key, token, position)` runs when a lock was extended whose keys stay reserved until its job is done.
- * - `onRelease(prefix, key, token, isHeld, argv, from, rest, isLast, isNew)` runs when the key was released or, unless `isHeld`, an
- *   attempt was rolled back. `argv` has what {@link formatReleaser} writes; `rest` is the ms for which the key stays taken, nil
- *   when it is free; `isLast` tells that the key has had no later holder, and `isNew` that this master has executed neither this
- *   release nor a later one. It returns a {@link ReservationReply}, or nil when the key is free and has no waiters.
+ * - `onRelease(prefix, key, token, isHeld, argv, from, rest, isLast, isNew)` runs when the key was
+ *   released or, unless `isHeld`, an attempt was rolled back. `argv` has what
+ *   {@link formatReleaser} writes; `rest` is the ms for which the key stays taken, nil when it is free;
+ *   `isLast` tells that the key has had no later holder, and `isNew` that this master has executed
+ *   neither this release nor a later one. It returns a {@link ReservationReply}, or nil when the
+ *   key is free and has no waiters.
  * - `waitersOf(prefix, key, from, to)` returns the number of waiters, positions and priorities of some of them, and the
  *   reservation of the key: position, 1 when it is kept for a retry, and ms; an empty list when there is none.
  */

@@ -72,8 +72,8 @@ export async function inspectKey(context: LockContext, key: string): Promise<Key
 }
 
 /**
- * As {@link inspectKey}, to act on what it finds. Masters without a vote may have forgotten a holder: a key for which no holder is
- * found is known to be free only when a quorum can vote.
+ * As {@link inspectKey}, to act on what it finds. Masters without a vote may have forgotten a
+ * holder: a key for which no holder is found is known to be free only when a quorum can vote.
  * @throws {LockUnavailableError} when no quorum answers, or none can vote and no holder is found.
  */
 export async function inspectToAct(context: LockContext, key: string): Promise<KeyInspection> {

@@ -51,7 +51,10 @@ export function readHoldingJob(text: string | undefined): HoldingJob | undefined
   return parseJobText(text)?.holding;
 }
 
-/** The queue and the id of the job that stored a text; `undefined` for other holders, and where the name was not shown as it is. */
+/**
+ * The queue and the id of the job that stored a text; `undefined` for other holders, and where the
+ * name was not shown as it is.
+ */
 export function jobInText(text: string | undefined): HolderJob | undefined {
   const { holding, mark = "" } = parseJobText(text) ?? {};
   // Prefixes and ids may contain colons, names of queues do not: the length in the mark separates all three.

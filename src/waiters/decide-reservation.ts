@@ -9,7 +9,10 @@ type Reserved = ReservationReply & { readonly status: "reserved" };
 export type ReservationDecision =
   /** Too few masters have answered. */
   | { readonly kind: "unknown" }
-  /** Masters have reserved a slot for different waiters, each of which may have another slot, and those that have not answered decide. */
+  /**
+   * Masters have reserved a slot for different waiters, each of which may have another slot, and
+   * those that have not answered decide.
+   */
   | { readonly kind: "contested"; readonly waiting: number }
   /** The key is held, for so many milliseconds unless the lock is extended. */
   | { readonly kind: "held"; readonly expiresIn: number; readonly waiting: number }
@@ -38,9 +41,10 @@ export type ReservationDecision =
   | { readonly kind: "free"; readonly waiting: number };
 
 /**
- * Decides from the answers so far. Pure. Masters that have not received all joins name different waiters: then the waiter that most
- * of them name is chosen, and of several the first in order. Of earlier reservations the one with the largest token counts
- * whose waiter is still in a wait list: the other waiters have come and gone, and a master did not receive that.
+ * Decides from the answers so far. Pure. Masters that have not received all joins name different
+ * waiters: then the waiter that most of them name is chosen, and of several the first in order. Of
+ * earlier reservations the one with the largest token counts whose waiter is still in a wait list:
+ * the other waiters have come and gone, and a master did not receive that.
  *
  * Releases of two slots at the same time reach masters in different orders, and then the same two waiters are named for both. A
  * majority has one order, by which both releasers choose. When no majority can have one, the first waiter is for the first of
@@ -91,8 +95,8 @@ export function decideReservation(
 }
 
 /**
- * The reservation that stays as it is: the one that a quorum had before, unless a master has made it just now; without any head, the
- * latest one.
+ * The reservation that stays as it is: the one that a quorum had before, unless a master has made
+ * it just now; without any head, the latest one.
  */
 function settledBefore(
   earlier: readonly Reserved[],

@@ -13,22 +13,24 @@ export const NAMED = 4;
 export const LOOKED_AT = 2 * NAMED;
 
 /**
- * Milliseconds after which a limit that no client has used for the key is out of use: a deployment has changed it, and jobs that were
- * parked with it are handed the slots that other clients use. A holder that lives uses it with each extend.
+ * Milliseconds after which a limit that no client has used for the key is out of use: a deployment
+ * has changed it, and jobs that were parked with it are handed the slots that other clients use. A
+ * holder that lives uses it with each extend.
  */
 export const LIMIT_USE = 5_000;
 
 /**
- * Up to this rank a refused waiter learns how many waiters of its own queue are before it. Behind it, it learns that as long as fewer than
- * {@link MANY} are among the last {@link SEARCHED} before it: its alarm depends on no more.
+ * Up to this rank a refused waiter learns how many waiters of its own queue are before it. Behind
+ * it, it learns that as long as fewer than {@link MANY} are among the last {@link SEARCHED} before
+ * it: its alarm depends on no more.
  */
 export const NEAR = 32;
 export const MANY = 9;
 export const SEARCHED = 512;
 
 /**
- * How many waiters one call examines at most, and how many at once behind the first: most of those belong to skipped queues, and cost
- * about a microsecond each.
+ * How many waiters one call examines at most, and how many at once behind the first: most of those
+ * belong to skipped queues, and cost about a microsecond each.
  */
 const MOST_STEPS = 10_000;
 const STRIDE = 100;
@@ -36,11 +38,13 @@ const STRIDE = 100;
 /**
  * Lua functions on the wait list of a key.
  *
- * A waiter has a _position_, `<13 digits of time>:<queueId>:<rest>`; positions are compared as text, after the priority. The queueId
- * names the queue of a parked job, or the process of a live waiter. The _record_ of a waiter is `<p, a or l><flags><run>[.<entry>][/<limit>]@<process>`:
- * parked; arriving, that is refused and about to be parked; or live, in a process. `run` and `entry` distinguish the registrations of a
- * position, so that what is left of an earlier run does not undo a later one. The same hash has `~<process>`: until
- * when the live waiters of a process are alive.
+ * A waiter has a _position_, `<13 digits of time>:<queueId>:<rest>`; positions are compared as
+ * text, after the priority. The queueId names the queue of a parked job, or the process of a live
+ * waiter. The _record_ of a waiter is `<p, a or l><flags><run>[.<entry>][/<limit>]@<process>`:
+ * parked; arriving, that is refused and about to be parked; or live, in a process. `run` and
+ * `entry` distinguish the registrations of a position, so that what is left of an earlier run does
+ * not undo a later one. The same hash has `~<process>`: until when the live waiters of a process
+ * are alive.
  */
 export const WAIT_LIST_LUA = `
 -- The wait list of a key, and one of its slots.

@@ -35,7 +35,10 @@ const PATIENT_TRIES = 3;
 
 /** What the masters know of a waiter that has joined. */
 interface Joined {
-  /** False when a quorum of masters has seen every key free: no release will serve the wait lists, so the keys must be checked. */
+  /**
+   * False when a quorum of masters has seen every key free: no release will serve the wait lists,
+   * so the keys must be checked.
+   */
   readonly taken: boolean;
   /** The names of the slots to check: of those that a master has seen free, where no key is taken; else none. */
   readonly free: readonly string[];
