@@ -284,7 +284,10 @@ function describeLoss({ keys, reason, heldFor, votes = [], blockedFor = 0 }: Los
 }
 
 /** The data of a {@link LockKeyError}. `message` reports what was found and what was expected. */
-type KeyProblem = Pick<LockKeyError, "message" | "path" | "job" | "cause">;
+interface KeyProblem extends Pick<LockKeyError, "message" | "path" | "job"> {
+  /** Below ES2022, the type of an error has no `cause` to pick. */
+  cause?: unknown;
+}
 
 /** A lock key could not be made, or is not a key. A retry does not help. */
 export class LockKeyError extends RedlockError {

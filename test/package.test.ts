@@ -44,7 +44,10 @@ it("has every page that its pages lead to", () => {
 });
 
 const MANIFEST = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
-  exports: Record<string, string | { require?: { default: string } }>;
+  exports: Record<
+    string,
+    string | Record<"import" | "require", { types: string; default: string }>
+  >;
   repository: { url: string };
   homepage: string;
   bugs: { url: string };
@@ -66,7 +69,7 @@ it.each(ENTRIES)(
   async (entry) => {
     const target = MANIFEST.exports[entry];
     if (typeof target !== "object") throw new TypeError(`${entry} has no conditions`);
-    const required = createRequire(import.meta.url)(join(ROOT, target.require!.default)) as object;
+    const required = createRequire(import.meta.url)(join(ROOT, target.require.default)) as object;
     const imported = (await import(join("bullmq-redlock", entry))) as object;
     expect(Object.keys(required).sort()).toEqual(Object.keys(imported).sort());
     expect(Object.keys(required)).not.toEqual([]);
@@ -95,6 +98,21 @@ it("gives a process one copy of everything, by import and by require", async () 
     "bullmq-redlock/worker []",
   ]);
 });
+
+it("has types that compile for ES2020, in both builds", async () => {
+  const types = ENTRIES.flatMap((entry) => {
+    const target = MANIFEST.exports[entry];
+    if (typeof target !== "object") throw new TypeError(`${entry} has no conditions`);
+    return [target.import.types, target.require.types];
+  });
+  const tsc = join("node_modules", "typescript", "bin", "tsc");
+  const options = "--ignoreConfig --noEmit --strict --lib es2020 --module nodenext --types node";
+  const args = [tsc, ...options.split(" "), "--skipLibCheck", "false", ...types];
+  const printed = await promisify(execFile)(process.execPath, args, { cwd: ROOT }).catch(
+    (error: { stdout: string }) => error,
+  );
+  expect(printed.stdout).toBe("");
+}, 60_000);
 
 it("names its origin, which makes the relative links of its pages work in a registry", () => {
   const { repository, homepage, bugs, author } = MANIFEST;

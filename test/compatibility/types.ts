@@ -80,9 +80,9 @@ function configOf({ options, libraries = false }: Mode, major: number): string {
   const deprecated = major === 6 && options["moduleResolution"] === "node10";
   return JSON.stringify({
     compilerOptions: {
-      target: "es2022",
-      // Without the types of browsers, which take most of the time.
-      lib: ["es2022"],
+      target: "es2020",
+      // The oldest that is supported, and without the types of browsers, which take most of the time.
+      lib: ["es2020"],
       strict: true,
       exactOptionalPropertyTypes: true,
       skipLibCheck: !libraries,
