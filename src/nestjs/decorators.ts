@@ -1,7 +1,13 @@
 import { Inject } from "@nestjs/common";
 import type { Job } from "bullmq";
 import type { Lock } from "../lock/lock.ts";
-import type { WithLockOptions } from "../bullmq/options.ts";
+import type {
+  ConflictPolicy,
+  MaxWaitPolicy,
+  SkippedResult,
+  SkippedUnder,
+  WithLockOptions,
+} from "../bullmq/options.ts";
 import type { LockingProcessor } from "../bullmq/with-lock.ts";
 import { refuseValue, wrongOption } from "../check-options.ts";
 import type { CheckTemplate } from "../keys/template-types.ts";
@@ -12,27 +18,36 @@ import { WRAP, type Wrap } from "./wrap.ts";
 const PATH = "@WithLock()";
 
 /** Options of {@link WithLock}: those of `withLock` but for `redlock`, which the `RedlockModule` has. */
-export type LockedMethodOptions<J extends Job = Job, K extends string = string> = Omit<
-  WithLockOptions<J, K>,
-  "redlock"
->;
+export type LockedMethodOptions<
+  J extends Job = Job,
+  K extends string = string,
+  C extends ConflictPolicy = ConflictPolicy,
+  M extends MaxWaitPolicy = MaxWaitPolicy,
+  S = J["returnvalue"],
+> = Omit<WithLockOptions<J, K, C, M, S>, "redlock">;
 
-/** Decorates a method whose first parameter is a job of the type `J`, with the data that the key template `K` names. */
-export type LockedMethodDecorator<J extends Job = Job, K extends string = string> = <
+/**
+ * Decorates a method whose first parameter is a job of the type `J`, with the data that the key template `K` names, and whose
+ * result may be `S`, which a job completes with instead of having run.
+ */
+export type LockedMethodDecorator<J extends Job = Job, K extends string = string, S = never> = <
   M extends (job: never, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<unknown>,
 >(
   target: object,
   property: string | symbol,
-  descriptor: TypedPropertyDescriptor<M> & MethodProblem<M, J, K>,
+  descriptor: TypedPropertyDescriptor<M> & MethodProblem<M, J, K, S>,
 ) => void;
 
 /** The reason why a method cannot be decorated, for the compiler to show; `unknown` for a method that can. */
-type MethodProblem<M, J extends Job, K extends string> = M extends (
+type MethodProblem<M, J extends Job, K extends string, S> = M extends (
   job: infer Own,
   ...rest: never[]
-) => unknown
+) => Promise<infer R>
   ? [Own] extends [J]
-    ? CheckTemplate<K, Own["data"]>
+    ? // The result of a method that returns nothing is of no use to its callers.
+      [S] extends [void extends R ? unknown : R]
+      ? CheckTemplate<K, Own["data"]>
+      : { "the result must include that of a job that is skipped": S }
     : { "the first parameter must be a job that the options are for": J }
   : never;
 
@@ -41,7 +56,8 @@ type MethodProblem<M, J extends Job, K extends string> = M extends (
  * at the same time. Options are checked when Nest makes the instance.
  *
  * The method gets the job, BullMQ's token, the signal and the lock; `getLock(job)` gives the lock too. A method other than
- * `process` must be called with the job, the token and the signal.
+ * `process` must be called with the job, the token and the signal. Where a policy may skip a job, the method's result must
+ * include what the job completes with then, such as `Promise<number | SkippedResult>`.
  *
  * @param options as for `withLock`; without them the rules of the `RedlockModule` say what to lock.
  * @throws {LockConfigError} when the application starts, for an option that cannot work, and for rules that are missing.
@@ -54,9 +70,15 @@ type MethodProblem<M, J extends Job, K extends string> = M extends (
  *   }
  * }
  */
-export function WithLock<J extends Job = Job, const K extends string = string>(
-  options?: LockedMethodOptions<J, K>,
-): LockedMethodDecorator<J, K> {
+export function WithLock<
+  J extends Job = Job,
+  const K extends string = string,
+  C extends ConflictPolicy = "delay",
+  M extends MaxWaitPolicy = "fail",
+  S = SkippedResult,
+>(
+  options?: LockedMethodOptions<J, K, C, M, S>,
+): LockedMethodDecorator<J, K, SkippedUnder<C, M, NoInfer<S>>> {
   // The compiler has checked the options against the jobs of the method.
   const given = options as LockedMethodOptions | undefined;
   return (target, property, descriptor: { value?: unknown } | undefined) => {

@@ -119,15 +119,16 @@ export class RedlockModule implements OnApplicationShutdown {
 
 async function make(given: RedlockModuleOptions): Promise<Made> {
   requireObject("options", given, "an object of options");
-  const { rules, redlock, ...options } = given;
+  const { redlock, ...others } = given;
   if (redlock !== undefined) {
     // Refuses what is no Redlock of this copy.
     engineOf(redlock);
-    const [other] = Object.keys(options);
+    const [other] = Object.keys(others);
     if (other !== undefined) refuseValue(other, "an option beside redlock", "redlock alone");
     return { redlock };
   }
   refuseUnknownOptions("", given, ["rules", "redlock", ...REDLOCK_OPTION_NAMES]);
+  const { rules, ...options } = others;
   if (rules === undefined) {
     if (options.nodes === undefined) {
       const missing = "a list of lock masters, or rules or a redlock";

@@ -1,4 +1,4 @@
-import { refuseValue } from "../check-options.ts";
+import { refuseValue, requireObject } from "../check-options.ts";
 import type { Job } from "bullmq";
 import type { Lock } from "../lock/lock.ts";
 import type { WithLockOptions } from "../bullmq/options.ts";
@@ -31,7 +31,13 @@ export function makeWrap(redlock: Redlock, made: Made): Wrap {
     );
   }
   return (options, processor) => {
-    if (options !== undefined) return withLock({ ...options, redlock }, processor);
+    if (options !== undefined) {
+      requireObject("options", options, "an object of options");
+      if ("redlock" in options) {
+        refuseValue("redlock", "an option of @WithLock()", "that of the RedlockModule alone");
+      }
+      return withLock({ ...options, redlock }, processor);
+    }
     if (made.wrap !== undefined) return made.wrap(processor);
     return refuseValue(
       "rules",

@@ -109,7 +109,7 @@ it("refuses to override the Redlock of rules, which would be used all the same",
 function locking(...options: Parameters<typeof WithLock>): Provider {
   class Charges {
     @WithLock(...options)
-    async process(job: Job<Charge>) {
+    async process(job: Job<Charge>): Promise<unknown> {
       return await Promise.resolve(job.id);
     }
   }
@@ -136,6 +136,24 @@ it.each([
     module: { redlock: new Redlock({ nodes }), ttl: 1_000 },
     options: { key: "a" },
     says: "ttl: found an option beside redlock, expected redlock alone",
+  },
+  {
+    of: "a Redlock and rules",
+    module: { rules: { nodes, rules: [{ key: "a" }] }, redlock: new Redlock({ nodes }) },
+    options: undefined,
+    says: "rules: found an option beside redlock, expected redlock alone",
+  },
+  {
+    of: "a method with a Redlock",
+    module: { nodes },
+    options: { key: "a", redlock: new Redlock({ nodes }) },
+    says: "redlock: found an option of @WithLock(), expected that of the RedlockModule alone",
+  },
+  {
+    of: "a method as a text",
+    module: { nodes },
+    options: "account:{{data.accountId}}" as never,
+    says: "options: found a text, expected an object of options",
   },
   {
     of: "masters by a wrong name",

@@ -3,7 +3,7 @@ import { Scope } from "@nestjs/common";
 import { Test } from "@nestjs/testing";
 import type { Job } from "bullmq";
 import { expect, it, onTestFinished } from "vitest";
-import { getLock, LockLostError, Redlock } from "../../src/index.ts";
+import { getLock, LockLostError, Redlock, type SkippedResult } from "../../src/index.ts";
 import { RedlockModule, WithLock } from "../../src/nestjs/index.ts";
 import { MemoryNodes } from "../../src/testing/index.ts";
 import { type Charge, QUEUE } from "./support.ts";
@@ -23,7 +23,7 @@ class Charges extends WorkerHost {
   masters: MemoryNodes | undefined;
 
   @WithLock({ key, onConflict: "skip", onLost: "fail" })
-  override async process(job: Job<Charge>) {
+  override async process(job: Job<Charge>): Promise<readonly string[] | SkippedResult> {
     await this.masters?.lose("account:42");
     return await Promise.resolve(getLock(job).keys);
   }

@@ -1,7 +1,7 @@
 import { WorkerHost } from "@nestjs/bullmq";
 import type { Job } from "bullmq";
 import { expect, expectTypeOf, test } from "vitest";
-import { getLock, type Lock } from "../../src/index.ts";
+import { getLock, type Lock, type SkippedResult } from "../../src/index.ts";
 import { type RedlockModuleAsyncOptions, WithLock } from "../../src/nestjs/index.ts";
 
 interface Charge {
@@ -49,8 +49,18 @@ test("takes a process method with as many parameters as it needs", () => {
       onConflict: (job, { key }) => (job.data.accountId === key ? "skip" : "delay"),
       skipResult: (job) => job.data.items,
     })
-    async policies(job: Job<Charge, number, "charge">) {
+    async policies(job: Job<Charge, number, "charge">): Promise<number | Charge["items"]> {
       return await Promise.resolve(job.data.items.length);
+    }
+
+    @WithLock({ key: "account:{{data.accountId}}", onConflict: "skip" })
+    async skips(job: Job<Charge>): Promise<number | SkippedResult> {
+      return await Promise.resolve(job.data.items.length);
+    }
+
+    @WithLock({ key: "account:{{data.accountId}}", onConflict: "keepLatest" })
+    async nothing(_job: Job<Charge>) {
+      await Promise.resolve();
     }
   }
   expectTypeOf<Short["process"]>().returns.resolves.toEqualTypeOf<number>();
@@ -95,6 +105,24 @@ test("refuses a wrong path, a method for other jobs, one for no job, and a prope
     @WithLock()
     async five(job: Job, _token: string, _signal: AbortSignal, _lock: Lock, more: string) {
       return await Promise.resolve([job, more]);
+    }
+
+    // @ts-expect-error a job that is skipped completes with a SkippedResult
+    @WithLock({ key: "account:{{data.accountId}}", onConflict: "skip" })
+    async skips(job: Job<Charge>): Promise<number> {
+      return await Promise.resolve(job.data.items.length);
+    }
+
+    // @ts-expect-error so does one that is too old
+    @WithLock({ key: "account:{{data.accountId}}", maxAge: 1_000, onMaxWait: "skip" })
+    async old(job: Job<Charge>): Promise<number> {
+      return await Promise.resolve(job.data.items.length);
+    }
+
+    // @ts-expect-error the job completes with a text when it is skipped
+    @WithLock({ key: "a", onConflict: "skip", skipResult: () => "none" })
+    async replaced(job: Job<Charge>): Promise<number> {
+      return await Promise.resolve(job.data.items.length);
     }
 
     // @ts-expect-error it is not asynchronous
