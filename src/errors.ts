@@ -202,7 +202,8 @@ function describeUnavailability({ keys, votes, quorum, nodeTimeout }: Unavailabi
     .map((each) => `${each.node} ${explainVote(each)}`);
   const barred = votes.some(({ vote }) => isBarred(vote));
   return (
-    `${quoteKeys(keys)}: ${answered} of ${votes.length} nodes ${barred ? "voted" : "answered"} within ${nodeTimeout} ms (need ${quorum})` +
+    (keys.length === 0 ? "" : `${quoteKeys(keys)}: `) +
+    `${answered} of ${votes.length} nodes ${barred ? "voted" : "answered"} within ${nodeTimeout} ms (need ${quorum})` +
     (silent.length === 0 ? "" : `: ${silent.join(", ")}`)
   );
 }

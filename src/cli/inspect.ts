@@ -17,7 +17,7 @@ export async function inspect(invocation: Invocation): Promise<ExitCode> {
     const { prefix } = engine.settings;
     const inspection = await engine.survey(key);
     const summary = summarise(inspection, Date.now());
-    const unavailable = unavailability(inspection, invocation.nodeTimeout);
+    const unavailable = unavailability(inspection, [key], invocation.nodeTimeout);
     if (unavailable !== undefined) {
       return reportUnknown(unavailable, summary, prefix, invocation);
     }

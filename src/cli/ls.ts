@@ -1,5 +1,7 @@
 import { printable } from "../printable.ts";
 import { adviseOnVotes } from "../describe/advise.ts";
+import { unavailability } from "../redlock/inspect.ts";
+import { engineOf } from "../redlock/redlock.ts";
 import { UsageError } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readingWith } from "./connect.ts";
@@ -23,10 +25,13 @@ const LONGEST_KEY = 60;
 const PROBE_KEY = "bullmq-redlock ls";
 
 export async function ls(invocation: Invocation): Promise<ExitCode> {
-  const { operand: pattern, options, out, notes } = invocation;
+  const { operand: pattern, options, out, notes, nodeTimeout } = invocation;
   if (pattern === "") throw new UsageError('found an empty pattern, expected a glob such as "*"');
   return await readingWith(invocation, async (redlock) => {
-    const masters = summarise(await redlock.inspect(PROBE_KEY), Date.now());
+    const probe = await engineOf(redlock).survey(PROBE_KEY);
+    const unavailable = unavailability(probe, [], nodeTimeout);
+    if (unavailable !== undefined) throw unavailable;
+    const masters = summarise(probe, Date.now());
     const listed: KeySummary[] = [];
     for await (const inspection of redlock.list(pattern)) {
       listed.push(summarise(inspection, Date.now()));

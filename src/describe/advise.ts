@@ -75,7 +75,7 @@ function adviseOnFirst({ waiters }: KeySummary): string {
 function adviseOnSlots(summary: KeySummary, prefix: string): string[] {
   const { key, limit, taken, waiting } = summary;
   const state =
-    taken >= limit
+    taken === undefined || taken >= limit
       ? ["Nothing, while the holders work: a slot is released when its holder ends."]
       : waiting === 0
         ? ["Nothing: the next client that asks acquires a free slot."]

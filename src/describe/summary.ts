@@ -35,8 +35,8 @@ export interface KeySummary extends Inspected, Omit<HolderSummary, "holder"> {
    * - `"free"`: the next client that asks acquires the key, or the one for which it is `reserved`.
    */
   readonly state: "held" | "unclear" | "blocked" | "unknown" | "voteless" | "free";
-  /** How many of its slots are taken. */
-  readonly taken: number;
+  /** How many of its slots are taken; `undefined` in the state `"unknown"`. */
+  readonly taken: number | undefined;
   /** All holders, the oldest first: that is `holder`, and the age and more are about it. */
   readonly holders: readonly HolderSummary[];
   /** The highest fencing token that any master knows for the key; 0 for none. */
@@ -113,11 +113,12 @@ export function summarise(inspection: KeyInspection, now: number): KeySummary {
     return summariseHolder(holder, nodesOf(inspection, holder), quorum, now);
   });
   const [oldest = NO_HOLDER] = holders;
+  const state = stateOf(inspection, taken, voting);
   return {
     key,
-    state: stateOf(inspection, taken, voting),
+    state,
     limit,
-    taken,
+    taken: state === "unknown" ? undefined : taken,
     holders,
     ...oldest,
     reserved,

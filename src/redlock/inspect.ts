@@ -66,7 +66,7 @@ export interface KeyInspection {
  */
 export async function inspectKey(context: LockContext, key: string): Promise<KeyInspection> {
   const inspection = await surveyKey(context, key);
-  const unavailable = unavailability(inspection, context.nodeTimeout);
+  const unavailable = unavailability(inspection, [key], context.nodeTimeout);
   if (unavailable !== undefined) throw unavailable;
   return inspection;
 }
@@ -104,14 +104,15 @@ function voteIn({
   return { node, vote: state === "foreign" ? "held" : state, cause };
 }
 
-/** The error for too few answers about a key; `undefined` when a quorum answered. */
+/** The error for too few answers about some keys; `undefined` when a quorum answered. */
 export function unavailability(
-  { key, nodes, quorum }: KeyInspection,
+  { nodes, quorum }: KeyInspection,
+  keys: readonly string[],
   nodeTimeout: number,
 ): LockUnavailableError | undefined {
   if (nodes.filter(({ state }) => isAnswer(state)).length >= quorum) return undefined;
   const votes = nodes.map(voteIn);
-  return new LockUnavailableError({ keys: [key], votes, quorum, nodeTimeout });
+  return new LockUnavailableError({ keys, votes, quorum, nodeTimeout });
 }
 
 /** As {@link inspectKey}, but reports what is known, even if too few masters answer: none of it is certain then. */
