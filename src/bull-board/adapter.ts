@@ -1,4 +1,4 @@
-import { wrongOption } from "../check-options.ts";
+import { refuseUnknownOptions, requireObject, wrongOption } from "../check-options.ts";
 import { BullMQAdapter } from "@bull-board/api/bullMQAdapter";
 import type { Job } from "bullmq";
 import { isUnderWay, parseWait, WAIT_FIELD } from "../bullmq/job-wait.ts";
@@ -32,6 +32,22 @@ export interface RedlockAdapterOptions extends NonNullable<
   dashboard?: string;
 }
 
+/** The options; one that a later `BullMQAdapter` has does not compile until it is here. */
+const KNOWN = Object.keys({
+  redlock: true,
+  dashboard: true,
+  readOnlyMode: true,
+  allowRetries: true,
+  prefix: true,
+  description: true,
+  displayName: true,
+  delimiter: true,
+  externalJobUrl: true,
+  jobDataSchema: true,
+} satisfies { [N in keyof RedlockAdapterOptions]-?: true });
+/** An option that bull-board reads, but does not declare. */
+const UNDECLARED = "allowCompletedRetries";
+
 /**
  * A queue for bull-board that shows what each parked job waits for, as a link beside its name:
  * `waits for account:42, 3rd of 7, for 12 s`.
@@ -50,6 +66,9 @@ export class RedlockAdapter extends BullMQAdapter {
     queue: ConstructorParameters<typeof BullMQAdapter>[0],
     options: RedlockAdapterOptions,
   ) {
+    requireObject("queue", queue, "a Queue of BullMQ");
+    requireObject("options", options, "an object of options, with redlock");
+    refuseUnknownOptions("", options, [...KNOWN, UNDECLARED]);
     const { redlock, dashboard, externalJobUrl, ...rest } = options;
     super(queue, {
       ...rest,

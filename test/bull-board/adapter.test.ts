@@ -247,9 +247,29 @@ it.each<[options: object, message: RegExp]>([
   [{ dashboard: "locks" }, /^dashboard: found "locks", expected/],
   [{ dashboard: "javascript:alert(1)" }, /^dashboard: found/],
   [{ dashboard: 5 }, /^dashboard: found 5/],
+  [{ dashbord: "/locks" }, /^dashbord: found an unknown option, expected "dashboard"\?$/],
+  [{ readonlyMode: true }, /^readonlyMode: found an unknown option, expected "readOnlyMode"\?$/],
 ])("refuses the options %j, and names the wrong one", (options, message) => {
   const all = { redlock: bench.redlock(), ...options };
   const create = () => new RedlockAdapter(bench.queue(), all);
   expect(create).toThrow(LockConfigError);
   expect(create).toThrow(message);
+});
+
+it("refuses options that are missing, and what is no queue", () => {
+  const none = {} as RedlockAdapterOptions;
+  const nothing = undefined as never;
+  const queue = bench.queue();
+  expect(() => new RedlockAdapter(queue, nothing)).toThrow(/^options: found nothing, expected an/);
+  expect(() => new RedlockAdapter(queue, none)).toThrow(/^redlock: found nothing, expected a Redl/);
+  expect(() => new RedlockAdapter(nothing, none)).toThrow(
+    /^queue: found nothing, expected a Queue/,
+  );
+});
+
+it("takes the options of BullMQAdapter, also those that it does not declare", () => {
+  const options = { displayName: "Charges", allowCompletedRetries: false };
+  const adapter = new RedlockAdapter(bench.queue(), { redlock: bench.redlock(), ...options });
+  expect(adapter.getDisplayName()).toBe("Charges");
+  expect(adapter.allowCompletedRetries).toBe(false);
 });
