@@ -155,7 +155,11 @@ export function readAcquireRequest(
 
 /** Checks a ttl that a call asks for. */
 export function checkTtl(settings: RedlockSettings, ttl: unknown): number {
-  const checked = checkMs("ttl", ttl, REDLOCK_OPTIONS.ttl.min, settings.maxTtl);
+  const mayRaise = settings.maxTtl < REDLOCK_OPTIONS.maxTtl.max;
+  const limit = mayRaise
+    ? "the maxTtl of the Redlock (raise it there for longer locks)"
+    : undefined;
+  const checked = checkMs("ttl", ttl, REDLOCK_OPTIONS.ttl.min, settings.maxTtl, limit);
   checkGrantable("ttl", checked, settings);
   return checked;
 }
