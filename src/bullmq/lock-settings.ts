@@ -130,8 +130,15 @@ export interface JobLocks {
 
 const KNOWN = ["redlock", "key", ...Object.keys(LOCK_DATA_OPTIONS), "skipResult"];
 
-/** Checks the options of `withLock`. @throws {LockConfigError} for an option that cannot work. */
+/** Checks the options of `withLock`. @throws {LockConfigError} for an option that cannot work, or has no effect. */
 export function checkLockOptions(options: unknown): LockSettings {
+  const settings = readLockOptions(options);
+  refuseIdleOptions(options as Partial<LockPolicies<Job>>);
+  return settings;
+}
+
+/** As {@link checkLockOptions}, but for options without an effect: the defaults of several rules do not all fit each rule. */
+export function readLockOptions(options: unknown): LockSettings {
   requireObject("options", options, "an object of options");
   refuseUnknownOptions("", options, KNOWN);
   const given = options as Partial<LockPolicies<Job>> & { key?: string };
@@ -150,6 +157,28 @@ export function checkLockOptions(options: unknown): LockSettings {
   const keysOf = createKeyResolver<Job>(given.key, checked.limit);
   const lifetime = ttl ?? engine.settings.ttl;
   return { ...checked, engine, keysOf, ttl: lifetime, lock, skipResult };
+}
+
+/**
+ * Refuses options without an effect.
+ * @param all these options; for a rule, also the defaults beside them.
+ */
+export function refuseIdleOptions(
+  own: Partial<LockPolicies<Job>>,
+  all: Partial<LockPolicies<Job>> = own,
+): void {
+  const { onConflict = CONFLICT_POLICIES[0], maxWait, maxAge } = all;
+  const mayWait = onConflict === "wait" || typeof onConflict === "function";
+  const maySkip = onConflict === "skip" || canSupersede(onConflict) || all.onMaxWait === "skip";
+  const effects = [
+    ["waitTimeout", mayWait, 'onConflict: "wait"'],
+    ["onMaxWait", maxWait !== undefined || maxAge !== undefined, "maxWait or maxAge"],
+    ["skipResult", maySkip, 'a policy that may skip a job, such as onConflict: "skip"'],
+  ] as const;
+  for (const [name, hasEffect, beside] of effects) {
+    if (own[name] === undefined || hasEffect) continue;
+    throw wrongOption(name, own[name], `${beside} beside it, without which it has no effect`);
+  }
 }
 
 /** Checks that the policies fit together; a function may have chosen `onConflict`. */
@@ -234,5 +263,5 @@ function bound(says: string) {
 }
 
 function checkWait(path: string, value: unknown): number {
-  return checkMs(path, value, 1, LONGEST_TIMER, "24 days: no timer holds longer");
+  return checkMs(path, value, 1, LONGEST_TIMER, "the longest that a timer can wait (24 days)");
 }

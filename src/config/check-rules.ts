@@ -1,4 +1,4 @@
-import { checkLockOptions, LOCK_DATA_OPTIONS } from "../bullmq/lock-settings.ts";
+import { LOCK_DATA_OPTIONS, readLockOptions, refuseIdleOptions } from "../bullmq/lock-settings.ts";
 import { TemplateError } from "../keys/scanner.ts";
 import { describeValue } from "../sentences.ts";
 import { findTemplateProblems } from "../keys/template-parser.ts";
@@ -99,9 +99,17 @@ class Checker {
     for (const name of ["ttl", "minHold"]) this.#checkLongest(name, options, given, path);
     const check = (read: Options): void => {
       // The key is checked on its own.
-      checkLockOptions({ ...read, redlock: this.#redlock, key: () => null });
+      readLockOptions({ ...read, redlock: this.#redlock, key: () => null });
     };
     this.problems.push(...findProblems(options, check, path, given));
+    const isSound = Object.keys(known).every(
+      (name) => given[name] === undefined || name in options,
+    );
+    // What gives an option its effect may be among the wrong ones. Defaults need an effect in no rule.
+    if (isSound && path.length > 0) {
+      const refuseIdle = (read: Options): void => refuseIdleOptions(read, { ...defaults, ...read });
+      this.problems.push(...findProblems(options, refuseIdle, path, given));
+    }
     return { ...defaults, ...options };
   }
 

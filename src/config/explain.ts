@@ -1,4 +1,4 @@
-import { checkLockOptions, LOCK_DATA_OPTIONS, type LockSettings } from "../bullmq/lock-settings.ts";
+import { readLockOptions, LOCK_DATA_OPTIONS, type LockSettings } from "../bullmq/lock-settings.ts";
 import { requireObject, requireText } from "../check-options.ts";
 import { LockKeyError } from "../errors.ts";
 import { describeJob, type KeyJob } from "../keys/job.ts";
@@ -56,7 +56,7 @@ export function explain(
   const nothing = { rule: rule?.index, keys: [], error: undefined, options: {} };
   if (rule === undefined) return { ...nothing, outcome: "no-rule", error: noRule(job) };
   if (rule.key === null) return { ...nothing, outcome: "no-lock" };
-  const checked = checkLockOptions({ redlock, key: keyOf(rule), ...rule.options });
+  const checked = readLockOptions({ redlock, key: keyOf(rule), ...rule.options });
   // The limit may be a template, which the rule shows as it was written.
   const options = { ...optionsOf(checked, settings), limit: rule.options.limit ?? 1 };
   try {

@@ -1,7 +1,7 @@
 import { refuseValue, requireFunction } from "../check-options.ts";
 import type { Job } from "bullmq";
 import type { Lock } from "../lock/lock.ts";
-import { checkLockOptions, type LockSettings } from "../bullmq/lock-settings.ts";
+import { readLockOptions, type LockSettings } from "../bullmq/lock-settings.ts";
 import type { SkippedResult } from "../bullmq/options.ts";
 import { type LockingProcessor, lockProcessor } from "../bullmq/with-lock.ts";
 import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
@@ -62,7 +62,7 @@ export function createLocks(options: RedlockOptions, given: readonly Rule[]): Ch
 }
 
 function checkRules(rules: readonly Rule[], redlock: Redlock): void {
-  for (const { options } of rules) checkLockOptions({ redlock, key: () => null, ...options });
+  for (const { options } of rules) readLockOptions({ redlock, key: () => null, ...options });
 }
 
 function wrap<J extends Job, R>(
@@ -76,11 +76,11 @@ function wrap<J extends Job, R>(
   const settingsOf = (rule: Rule): LockSettings => {
     const known = byRule.get(rule);
     if (known !== undefined) return known;
-    const made = checkLockOptions({ redlock, key: keyOf(rule), ...rule.options });
+    const made = readLockOptions({ redlock, key: keyOf(rule), ...rule.options });
     byRule.set(rule, made);
     return made;
   };
-  const refusing = checkLockOptions({
+  const refusing = readLockOptions({
     redlock,
     key: (job: Job) => {
       throw noRule(job);

@@ -101,13 +101,34 @@ test("refuses what is no processor", () => {
   );
 });
 
+test.each<[options: object, message: string]>([
+  [{ waitTimeout: 5_000 }, 'waitTimeout: found 5000, expected onConflict: "wait" beside it'],
+  [{ onConflict: "skip", waitTimeout: 1 }, 'waitTimeout: found 1, expected onConflict: "wait"'],
+  [{ onMaxWait: "skip" }, 'onMaxWait: found "skip", expected maxWait or maxAge beside it'],
+  [{ onMaxWait: "fail", maxHold: 1 }, 'onMaxWait: found "fail", expected maxWait or maxAge'],
+  [{ skipResult: () => 0 }, "skipResult: found a function, expected a policy that may skip a job"],
+  [
+    { onConflict: "wait", skipResult: () => 0, maxWait: 1 },
+    'such as onConflict: "skip" beside it, without which it has no effect',
+  ],
+])("refuses %o, which would have no effect", (options, message) => {
+  const create = (): unknown => withLock({ redlock, key: KEY, ...options }, processor);
+  expect(create).toThrow(LockConfigError);
+  expect(create).toThrow(message);
+});
+
 test("takes every option at its bounds", () => {
   for (const options of [
     { ttl: 10_000, heartbeat: false as const },
-    { waitTimeout: 1 },
+    { onConflict: "wait" as const, waitTimeout: 1 },
+    { onConflict: () => "wait" as const, waitTimeout: 1 },
+    { maxAge: 1, onMaxWait: "fail" as const },
+    { maxWait: 1, onMaxWait: "skip" as const, skipResult: () => null },
     { maxWait: 2 ** 31 - 1 },
     { onConflict: () => "skip" as const },
-    { skipResult: () => null },
+    { onConflict: "keepLatest" as const, skipResult: () => null },
+    { onConflict: () => "skip" as const, skipResult: () => null },
+    { waitTimeout: undefined, onMaxWait: undefined, skipResult: undefined } as never,
   ]) {
     expect(withLock({ redlock, key: KEY, ...options }, processor)).toBeTypeOf("function");
   }

@@ -45,9 +45,9 @@ describe("advice about a problem", () => {
     ],
     [
       "{key: a, maxWait: 30d}",
-      'rules[0].maxWait: found "30d" (2592000000 ms), expected whole milliseconds from 1 to 2147483647, 24 days: no timer holds longer',
+      'rules[0].maxWait: found "30d" (2592000000 ms), expected whole milliseconds from 1 to 2147483647, the longest that a timer can wait (24 days)',
     ],
-    ["{key: a, maxHold: 25d}", "24 days: no timer holds longer"],
+    ["{key: a, maxHold: 25d}", "the longest that a timer can wait (24 days)"],
     ['key: "{{ data . a }}"', 'found " ", expected no space in a path'],
     ['key: "{{ data. a }}"', 'found " ", expected no space in a path'],
     ['key: "{{ data [0] }}"', 'found " ", expected no space in a path'],

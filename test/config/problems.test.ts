@@ -133,6 +133,18 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       '4:60 rules[1].minHold: found "1d" (86400000 ms), expected at most 1800000 ms, half of the hour for which masters remember a key',
     ],
     [
+      "options without an effect, but for defaults of several rules",
+      `${NODES}\nwaitTimeout: 9s\nonMaxWait: skip\nrules:\n- {key: a, job: a, onConflict: wait, waitTimeout: 1s}\n- {key: a, job: b, waitTimeout: "5s", onMaxWait: fail}\n- {key: a, job: c, onMaxWait: fail, maxWait: no}\n- {key: a, maxAge: 1d, onMaxWait: fail}`,
+      '6:33 rules[1].waitTimeout: found "5s" (5000 ms), expected onConflict: "wait" beside it, without which it has no effect',
+      '6:50 rules[1].onMaxWait: found "fail", expected maxWait or maxAge beside it, without which it has no effect',
+      '7:46 rules[2].maxWait: found "no", expected whole milliseconds, or a duration such as "30s" or "5m"',
+    ],
+    [
+      "options whose effect is that of a default",
+      `${NODES}\nonConflict: wait\nmaxWait: 1h\nrules:\n- {key: a, job: a, waitTimeout: 1s, onMaxWait: skip}\n- {key: a, onConflict: skip, waitTimeout: 1s}`,
+      '6:43 rules[1].waitTimeout: found "1s" (1000 ms), expected onConflict: "wait" beside it, without which it has no effect',
+    ],
+    [
       "words of other systems",
       `${NODES}\nconcurrency: 5\nrules:\n- {key: a, job: a, on_conflict: x, onConflict: discard}\n- {job: b, key: a, expireAfter: 5m, maxRuns: 2, cancel-in-progress: true, onConflict: replace}\n- {job: c, key: a, if: x, group: g, lockAtLeastFor: 5s, onConflict: reschedule, onMaxWait: raise}`,
       "2:1 concurrency: found an unknown option, expected limit, how many jobs may hold a key at the same time",
@@ -177,7 +189,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       "2:14 driftFactor: found 0.21, expected a number from 0 to 0.2",
       '3:6 ttl: found 1.5, expected whole milliseconds, or a duration such as "30s" or "5m"',
       '4:27 rules[0].maxWait: found "1.5ms", expected a duration of whole milliseconds',
-      '4:47 rules[0].waitTimeout: found "0s" (0 ms), expected whole milliseconds from 1 to 2147483647, 24 days: no timer holds longer',
+      '4:47 rules[0].waitTimeout: found "0s" (0 ms), expected whole milliseconds from 1 to 2147483647, the longest that a timer can wait (24 days)',
     ],
     [
       "choices that are none, of the rules and for all of them",

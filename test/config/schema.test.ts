@@ -93,7 +93,8 @@ describe("an option of the rules", () => {
       const value = exampleOf(name);
       const nodes = ["redis://a", "redis://b", "redis://c"];
       const job = { queueName: "q", name: "n" };
-      await using ruled = defineLocks({ nodes, rules: [{ key: "a", [name]: value }] });
+      const beside = EFFECTS[name];
+      await using ruled = defineLocks({ nodes, rules: [{ key: "a", ...beside, [name]: value }] });
       expect(ruled.explain(job).options[name]).toBe(value);
       await using topped = defineLocks({
         nodes,
@@ -106,6 +107,12 @@ describe("an option of the rules", () => {
     },
   );
 });
+
+/** Options that give others their effect. */
+const EFFECTS: Partial<Record<string, object>> = {
+  waitTimeout: { onConflict: "wait" },
+  onMaxWait: { maxAge: 1 },
+};
 
 /** A value that is not the default. */
 function exampleOf(name: string): unknown {

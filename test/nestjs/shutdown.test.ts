@@ -35,7 +35,11 @@ function chargesModule(
       this.redlock = redlock;
     }
 
-    @WithLock({ key: "account:{{data.accountId}}", onConflict, waitTimeout: 60_000 })
+    @WithLock({
+      key: "account:{{data.accountId}}",
+      onConflict,
+      ...(onConflict === "wait" ? { waitTimeout: 60_000 } : {}),
+    })
     override async process(job: Job<Charge>): Promise<string> {
       stage.runs += 1;
       stage.started.open();

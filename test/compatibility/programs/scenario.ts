@@ -62,7 +62,12 @@ class Station {
     const worker = new Worker<Charge>(
       this.#name,
       withLock(
-        { redlock, key: "account:{{data.accountId}}", onConflict, waitTimeout: 60_000 },
+        {
+          redlock,
+          key: "account:{{data.accountId}}",
+          onConflict,
+          ...(onConflict === "wait" ? { waitTimeout: 60_000 } : {}),
+        },
         async (job: Job<Charge>, _jobToken, signal, lock) =>
           await processor(job, signal, lock.fencingToken),
       ),

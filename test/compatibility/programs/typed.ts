@@ -103,7 +103,10 @@ const work = async (job: Job<Charge>): Promise<number> =>
 const skips = withLock({ redlock, key, onConflict: "skip" }, work);
 const latest = withLock({ redlock, key, onConflict: "keepLatest" }, work);
 const cancels = withLock({ redlock, key, onConflict: "cancelInProgress" }, work);
-const waits = withLock({ redlock, key, onConflict: "wait", onMaxWait: "fail" }, work);
+const waits = withLock(
+  { redlock, key, onConflict: "wait", maxWait: 1_000, onMaxWait: "fail" },
+  work,
+);
 const gives = withLock({ redlock, key, maxWait: 1_000, onMaxWait: "skip" }, work);
 const chooses = withLock(
   { redlock, key, onConflict: (job: Job<Charge>) => (job.attemptsMade > 0 ? "fail" : "skip") },

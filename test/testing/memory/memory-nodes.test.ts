@@ -95,7 +95,8 @@ describe("a processor that is wrapped, with a plain object for a job", () => {
     const warned = vi.fn();
     redlock.on("warning", warned);
     const run = vi.fn(() => Promise.resolve());
-    const processor = withLock({ redlock, key: KEY, onConflict, waitTimeout: 1 }, run);
+    const patience = onConflict === "wait" ? { waitTimeout: 1 } : {};
+    const processor = withLock({ redlock, key: KEY, onConflict, ...patience }, run);
     const error = await processor(job).catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ name, message: expect.stringMatching(message) as string });
     expect(run).not.toHaveBeenCalled();
