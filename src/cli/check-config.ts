@@ -1,11 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { text as readStream } from "node:stream/consumers";
+import { buffer as readStream } from "node:stream/consumers";
 import type { ExplainedJob, Explanation } from "../config/explain.ts";
 import { createLocks } from "../config/locks.ts";
 import { describeProblem } from "../config/problem.ts";
 import { asList, type Rule, type RuleMatch } from "../config/rule.ts";
-import { findFile, readRulesFile, type RulesFile } from "../config/rules-file.ts";
+import { findFile, readRules, readRulesFile, type RulesFile } from "../config/rules-file.ts";
 import { describeValue, messageOf } from "../sentences.ts";
 import { parse } from "../keys/template-parser.ts";
 import { printable, printableLines } from "../printable.ts";
@@ -13,6 +13,9 @@ import { UsageError } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { type Screen, table, titledTable } from "./screen.ts";
 import { count, duration } from "../describe/words.ts";
+
+/** The operand, or `--job`, for standard input. */
+const STDIN = "-";
 
 export async function checkConfig(invocation: Invocation): Promise<ExitCode> {
   const { operand, options, out, environment } = invocation;
@@ -22,8 +25,13 @@ export async function checkConfig(invocation: Invocation): Promise<ExitCode> {
       "no rules file given: found no bullmq-redlock.yaml in this folder or above",
     );
   }
+  if (path === STDIN && options.job === STDIN) {
+    throw new UsageError("--job -: found - twice, expected a file for the job, or for the rules");
+  }
   const job = options.job === undefined ? undefined : await readJob(options.job);
-  const rules = await readRulesFile(resolve(path), environment);
+  const rules = await (path === STDIN
+    ? readRules(await readStream(process.stdin), "<stdin>", environment)
+    : readRulesFile(resolve(path), environment));
   if (rules.problems.length > 0) return reportProblems(rules, invocation);
   await using locks = createLocks(rules.masters, rules.rules);
   // `doctor` reports what warnings report.
@@ -151,16 +159,25 @@ function toJson({ file, rules, lineOf }: RulesFile, explanation: Explanation | u
 async function readJob(path: string): Promise<ExplainedJob> {
   let job: unknown;
   try {
-    job = JSON.parse(path === "-" ? await readStream(process.stdin) : await readFile(path, "utf8"));
+    const bytes = await (path === STDIN ? readStream(process.stdin) : readFile(path));
+    job = JSON.parse(bytes.toString());
   } catch (error) {
     throw new UsageError(`--job ${path}: ${messageOf(error)}`);
   }
   const found = wrongPartOf(job);
   if (found === undefined) return job as ExplainedJob;
   throw new UsageError(
-    `--job ${path}: found ${found}, expected { "queueName": "invoices", "name": "charge", "data": {...} }`,
+    `--job ${path}: found ${found}, expected { "queueName": "invoices", "name": "charge", "data": {...} }, with "id" and "opts" where keys need them`,
   );
 }
+
+const KNOWN_IN_JOB = Object.keys({
+  queueName: true,
+  name: true,
+  data: true,
+  id: true,
+  opts: true,
+} satisfies { [N in keyof ExplainedJob]-?: true });
 
 function wrongPartOf(job: unknown): string | undefined {
   if (typeof job !== "object" || job === null || Array.isArray(job)) return describeValue(job);
@@ -168,5 +185,6 @@ function wrongPartOf(job: unknown): string | undefined {
     const value: unknown = Object.hasOwn(job, name) ? job[name as keyof typeof job] : undefined;
     if (typeof value !== "string" || value === "") return `${describeValue(value)} as its ${name}`;
   }
-  return undefined;
+  const other = Object.keys(job).find((name) => !KNOWN_IN_JOB.includes(name));
+  return other === undefined ? undefined : `an unknown field ${describeValue(other)}`;
 }

@@ -215,7 +215,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     summary: "check a rules file, and show what it does with a job",
     operand: { name: "[FILE]", noun: "file", otherwise: "" },
     about:
-      "Reads a rules file as loadLocks does, and reports all problems at once, each with file:line:column. FILE is by default bullmq-redlock.yaml, .yml or .json in this folder or one above. Connects to no master; environment variables in nodes must be set.",
+      "Reads a rules file as loadLocks does, and reports all problems at once, each with file:line:column. FILE may be - for standard input; by default it is bullmq-redlock.yaml, .yml or .json in this folder or one above. Connects to no master; environment variables in nodes must be set.",
     options: {
       config: "FILE the rules file, as the operand",
       job: 'JOB a file with a job as JSON, or - for standard input: { "queueName": "invoices", "name": "charge", "data": {...} } shows which rule matches, and which keys and options the job gets',

@@ -62,6 +62,9 @@ function reportError(error: unknown, command: string | undefined, notes: Screen)
   if (error instanceof UsageError) {
     const words = ["bullmq-redlock", ...(command === undefined ? [] : [command]), "--help"];
     notes.print(`${label} ${printable(message)}`, `See: ${words.join(" ")}`);
+  } else if (error instanceof LockRulesError && error.line === undefined) {
+    // No part of the file is wrong, but the file.
+    notes.print(`${label} ${printable(`${error.file}: ${error.found}`)}`);
   } else if (error instanceof LockConfigError) {
     notes.print(label, printableLines(message));
   } else notes.print(`${label} ${printable(message)}`);

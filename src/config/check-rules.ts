@@ -8,6 +8,7 @@ import { Redlock } from "../redlock/redlock.ts";
 import { type Environment, isPlain } from "./environment.ts";
 import { describeDuration, findProblems, type Options, readOptions } from "./options.ts";
 import { type Path, type Problem, wrongValue } from "./problem.ts";
+import { KNOWN_IN_RULE } from "./schema.ts";
 import {
   asList,
   Condition,
@@ -83,8 +84,11 @@ class Checker {
       key: this.#key(given["key"], [...path, "key"]),
       options,
     };
+    // An unknown name may be that of what selects the jobs.
+    const isKnown = Object.keys(given).every((name) => KNOWN_IN_RULE.includes(name));
     const isUnderstood = this.problems.slice(before).every(({ part }) => part === "value");
-    if (sound.length === MATCHING.length && isUnderstood) this.#refuseUnreached(rule, path);
+    if (sound.length === MATCHING.length && isKnown && isUnderstood)
+      this.#refuseUnreached(rule, path);
     return rule;
   }
 

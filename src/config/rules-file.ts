@@ -46,17 +46,26 @@ export interface RulesFile extends Pick<Checked, "masters" | "rules"> {
 
 /** Reads and checks a rules file. @throws {LockRulesError} when it is no text file, or larger than 1 MiB. */
 export async function readRulesFile(path: string, environment: Environment): Promise<RulesFile> {
+  const fromFolder = relative(process.cwd(), path);
+  const file = fromFolder.startsWith("..") ? path : fromFolder;
+  return await readRules(await readBytes(path, file), file, environment);
+}
+
+/** Reads and checks the content of a rules file. @throws {LockRulesError} when it is no text, or larger than 1 MiB. */
+export async function readRules(
+  bytes: Uint8Array,
+  file: string,
+  environment: Environment,
+): Promise<RulesFile> {
   // The parser does not end a line at a carriage return alone.
-  const text = (await readText(path)).replace(/\r(?!\n)/g, "\n");
+  const text = textOf(bytes, file).replace(/\r(?!\n)/g, "\n");
   // Imported here, so that rules in code do not load the parser.
   const { readDocument } = await import("./document.ts");
-  const document = readDocument(text, /\.json$/i.test(path));
+  const document = readDocument(text, /\.json$/i.test(file));
   const { value, unreadable, stretches } = document;
   const checked = check(value === undefined ? {} : value, environment, unreadable);
   // Without a value, what is missing follows from the broken syntax.
   const problems = value === undefined ? [] : checked.problems;
-  const fromFolder = relative(process.cwd(), path);
-  const file = fromFolder.startsWith("..") ? path : fromFolder;
   return {
     ...checked,
     file,
@@ -80,32 +89,33 @@ export async function readRulesFile(path: string, environment: Environment): Pro
 const LARGEST = 1_048_576;
 const EXPECTED = "a text file with nodes and rules, in YAML or JSON";
 
-async function readText(file: string): Promise<string> {
-  const refuse = (found: string): LockRulesError =>
-    new LockRulesError([{ ...NOWHERE, path: "", found, expected: EXPECTED, file }]);
-  const bytes = await readBytes(file, refuse);
-  if (bytes.length > LARGEST) throw refuse("more than 1 MiB (1048576 bytes)");
+function refuse(file: string, found: string): never {
+  throw new LockRulesError([{ ...NOWHERE, path: "", found, expected: EXPECTED, file }]);
+}
+
+function textOf(bytes: Uint8Array, file: string): string {
+  if (bytes.length > LARGEST) refuse(file, "more than 1 MiB (1048576 bytes)");
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw refuse("text that is not UTF-8");
+    return refuse(file, "text that is not UTF-8");
   }
-  if (text.includes("\0")) throw refuse("a binary file");
-  if (text.trim() === "") throw refuse("an empty file");
+  if (text.includes("\0")) refuse(file, "a binary file");
+  if (text.trim() === "") refuse(file, "an empty file");
   return text;
 }
 
-async function readBytes(file: string, refuse: (found: string) => Error): Promise<Uint8Array> {
+async function readBytes(path: string, file: string): Promise<Uint8Array> {
   try {
-    const stats = await stat(file);
+    const stats = await stat(path);
     // Reading a pipe may never end.
-    if (!stats.isFile()) throw refuse(stats.isDirectory() ? "a directory" : "no regular file");
-    return stats.size > LARGEST ? new Uint8Array(LARGEST + 1) : await readFile(file);
+    if (!stats.isFile()) refuse(file, stats.isDirectory() ? "a directory" : "no regular file");
+    return stats.size > LARGEST ? new Uint8Array(LARGEST + 1) : await readFile(path);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
-    if (code === "ENOENT") throw refuse("no such file");
-    if (code === "EACCES" || code === "EPERM") throw refuse("a file that may not be read");
+    if (code === "ENOENT") refuse(file, "no such file");
+    if (code === "EACCES" || code === "EPERM") refuse(file, "a file that may not be read");
     throw error;
   }
 }

@@ -427,6 +427,35 @@ ${file}: 2 problems
     });
   });
 
+  it("reads the rules from standard input, and names it in problems", async () => {
+    const args = ["check-config", "-"];
+    const good = await cliProcess(args, { env: ENV, input: RULES });
+    expect([good.code, good.out.split("\n")[0]]).toEqual([
+      0,
+      "<stdin>: 2 rules, 2 masters, no problems",
+    ]);
+    const bad = await cliProcess(args, {
+      env: ENV,
+      input: RULES.replace("rules:", "ttl: x\nrules:"),
+    });
+    expect([bad.code, bad.out]).toEqual([
+      1,
+      expect.stringMatching(/^<stdin>:\d+:\d+  ttl: found "x"/),
+    ]);
+    const both = await cliProcess([...args, "--job", "-"], { env: ENV, input: RULES });
+    expect([both.code, both.notes]).toEqual([2, expect.stringContaining("--job -: found - twice")]);
+  });
+
+  it("says in one line that there is no such file", async () => {
+    for (const args of [
+      ["check-config", "none.yaml"],
+      ["doctor", "--config", "none.yaml"],
+    ]) {
+      const { code, notes } = await cli(args);
+      expect([code, notes]).toEqual([2, "error: none.yaml: no such file\n"]);
+    }
+  });
+
   it.each<[job: object, code: number, says: string]>([
     [{ queueName: "mails", name: "send" }, 0, "The job runs without a lock by rules[1] ("],
     [{ queueName: "invoices", name: "charge", data: {} }, 1, "data.accountId: found nothing"],
@@ -447,6 +476,10 @@ ${file}: 2 problems
   it.each([
     ["", "Unexpected end of JSON input"],
     ["[]", 'found an array of 0, expected { "queueName": "invoices"'],
+    [
+      '{"queueName":"a","name":"b","payload":{}}',
+      'found an unknown field "payload", expected { "queueName": "invoices", "name": "charge", "data": {...} }, with "id" and "opts" where',
+    ],
     ["{}", 'found nothing as its queueName, expected { "queueName": "invoices"'],
     ['{"queueName":"a","name":5}', 'found 5 as its name, expected { "queueName": "invoices"'],
   ])("refuses %j as a job", async (input, message) => {

@@ -133,6 +133,12 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       '4:60 rules[1].minHold: found "1d" (86400000 ms), expected at most 1800000 ms, half of the hour for which masters remember a key',
     ],
     [
+      "a rule behind one whose jobs are unknown, because a name in it is",
+      `${NODES}\nrules:\n- {jobs: charge, key: a}\n- {key: b}\n- {job: c, key: c}`,
+      "3:4 rules[0].jobs: found an unknown option, expected job",
+      "5:3 rules[2]: found a rule that no job reaches, because rules[1] matches all of its jobs, expected the special rule before the general one",
+    ],
+    [
       "options without an effect, but for defaults of several rules",
       `${NODES}\nwaitTimeout: 9s\nonMaxWait: skip\nrules:\n- {key: a, job: a, onConflict: wait, waitTimeout: 1s}\n- {key: a, job: b, waitTimeout: "5s", onMaxWait: fail}\n- {key: a, job: c, onMaxWait: fail, maxWait: no}\n- {key: a, maxAge: 1d, onMaxWait: fail}`,
       '6:33 rules[1].waitTimeout: found "5s" (5000 ms), expected onConflict: "wait" beside it, without which it has no effect',
