@@ -4,7 +4,7 @@ import type { Random } from "../random.ts";
 import { Batch } from "./batch.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { InFlight, type Sent } from "./in-flight.ts";
-import { describeEnd, NodeError, toNodeError } from "./node-error.ts";
+import { describeEnd, NodeError, toConnectionError, toNodeError } from "./node-error.ts";
 import type { BatchListener, NodePort } from "./node-port.ts";
 import type { AnyRequest } from "./operation.ts";
 import { Outbox, type Waiting } from "./outbox.ts";
@@ -152,7 +152,7 @@ export class Master implements NodePort {
         this.#reject(overdue, tooMany(`not sent within ${LONGEST_QUEUE / 1_000} s`));
       while (!this.#outbox.isEmpty && this.#inFlight.size < MOST_IN_FLIGHT) this.#sendFirst(client);
     } else if (isPending) this.#keepWaiting();
-    else this.#reject(this.#outbox.takeUntil(), new NodeError("unreachable", cause));
+    else this.#reject(this.#outbox.takeUntil(), toConnectionError(cause));
   }
 
   /** Without a usable connection each batch waits for one node timeout, and longer for the very first connection. */
@@ -164,7 +164,7 @@ export class Master implements NodePort {
     const notBefore = this.#upSince === undefined ? (this.#startedAt ?? 0) + patience : 0;
     const error =
       suspectSince === undefined
-        ? new NodeError("unreachable", cause)
+        ? toConnectionError(cause)
         : new NodeError("timed-out", `no answer within ${nodeTimeout} ms`);
     const deadlineOf = ({ askedAt, batch }: Waiting): number =>
       Math.max(askedAt + nodeTimeout, batch.isPrompt ? 0 : notBefore);

@@ -32,8 +32,18 @@ export function toNodeError(reply: string): NodeError {
   if (code !== undefined) {
     return new NodeError("unreachable", `${reply.replace(/\.$/, "")}: ${UNUSABLE[code]}`);
   }
-  const advice = "; npx bullmq-redlock doctor names what its user lacks";
-  return new NodeError("refused", reply, isForbidden(reply) ? advice : undefined);
+  return new NodeError("refused", reply, isForbidden(reply) ? PERMISSIONS : undefined);
+}
+
+const PERMISSIONS = "; npx bullmq-redlock doctor names what its user lacks";
+const CREDENTIALS = "; check the user name and the password of the master";
+
+/** The failure of a request for which there is no connection. A server that refuses its user was reached. */
+export function toConnectionError(cause: string): NodeError {
+  const [, code] = /^-?(WRONGPASS|NOAUTH|NOPERM)\b/.exec(cause) ?? [];
+  if (code === undefined) return new NodeError("unreachable", cause);
+  const advice = code === "NOPERM" ? PERMISSIONS : CREDENTIALS;
+  return new NodeError("refused", cause.replace(/\.$/, ""), advice);
 }
 
 /** Whether an error reply denies a command to the user of the connection, directly or inside a script. */
