@@ -34,7 +34,7 @@ export const FINDINGS = {
   },
   unreachable: {
     weight: "excludes",
-    why: "The master does not vote: the others survive one loss less.",
+    why: "The master does not vote, and a lock needs more than half of all masters.",
     advice:
       "Check the cause: address, firewall, TLS, password, `maxclients`, a frozen or stopped server, a round trip longer than nodeTimeout.",
   },
