@@ -43,6 +43,31 @@ it("has every page that its pages lead to", () => {
   expect(dead).toEqual([]);
 });
 
+/** The anchors that a page has, as GitHub makes them of its headings. */
+function anchorsIn(page: string): string[] {
+  const text = readFileSync(join(ROOT, page), "utf8").replaceAll(/^```[^]*?^```/gm, "");
+  return Array.from(text.matchAll(/^#+ (.*)$/gm), ([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N}_ -]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+it("has every heading that its pages lead to", () => {
+  const pages = [...files, "ARCHITECTURE.md", "CONTRIBUTING.md"].filter((path) =>
+    path.endsWith(".md"),
+  );
+  const dead = pages.flatMap((page) => {
+    const links = readFileSync(join(ROOT, page), "utf8").matchAll(/\]\(([^)#:]*)#([^)]*)\)/g);
+    return Array.from(links, ([, path = "", anchor = ""]) => {
+      const target = path === "" ? page : normalize(join(dirname(page), path));
+      return anchorsIn(target).includes(anchor) ? [] : [`${page} -> ${target}#${anchor}`];
+    }).flat();
+  });
+  expect(dead).toEqual([]);
+});
+
 const MANIFEST = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as {
   exports: Record<
     string,
