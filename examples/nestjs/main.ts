@@ -1,7 +1,7 @@
 /**
  * A Nest application whose jobs for one account run one at a time.
  *
- * Run it: `npx tsx examples/nestjs/main.ts`
+ * Run it: `npx tsx examples/nestjs/main.ts`. The decorators need `"experimentalDecorators": true` in tsconfig.json.
  */
 import "reflect-metadata";
 import { BullModule, getQueueToken, Processor, WorkerHost } from "@nestjs/bullmq";
