@@ -1,5 +1,5 @@
 import { printable } from "./printable.ts";
-import { explainVote, isAnswer, isBarred, quoteKeys } from "./sentences.ts";
+import { count, explainVote, isAnswer, isBarred, quoteKeys } from "./sentences.ts";
 
 /** The stable codes of this library's errors, see docs/errors.md; messages may change. */
 export type RedlockErrorCode =
@@ -203,7 +203,7 @@ function describeUnavailability({ keys, votes, quorum, nodeTimeout }: Unavailabi
   const barred = votes.some(({ vote }) => isBarred(vote));
   return (
     (keys.length === 0 ? "" : `${quoteKeys(keys)}: `) +
-    `${answered} of ${votes.length} nodes ${barred ? "voted" : "answered"} within ${nodeTimeout} ms (need ${quorum})` +
+    `${answered} of ${count(votes.length, "master")} ${barred ? "voted" : "answered"} within ${nodeTimeout} ms (need ${quorum})` +
     (silent.length === 0 ? "" : `: ${silent.join(", ")}`)
   );
 }
@@ -264,7 +264,7 @@ export type Loss = Omit<LockLostError, keyof RedlockError | "votes"> &
 function describeLoss({ keys, reason, heldFor, votes = [], blockedFor = 0 }: Loss): string {
   if (reason === "unlocked") return "no lock is held: the job runs without one";
   const why = {
-    taken: "no majority of the nodes holds it for this client any more",
+    taken: "no majority of the masters holds it for this client any more",
     expired: "it could not be extended in time",
     blocked:
       `the event loop was blocked (or the machine suspended) for at least ${Math.round(blockedFor)} ms, so that it could not be extended in time; ` +
@@ -296,7 +296,7 @@ export class LockKeyError extends RedlockError {
   readonly code = "ERR_REDLOCK_KEY";
   /** The path in the job, such as `data.accountId`; absent when none is at fault. */
   declare readonly path?: string;
-  /** The job, as `queue:id`; absent for a key of no job. */
+  /** The job, as `queue:id`, or `without an id in queue ...`; absent for a key of no job. */
   declare readonly job?: string;
 
   constructor({ message, path, job, cause }: KeyProblem) {

@@ -6,6 +6,11 @@ export function explainVote({ vote, cause }: { vote: string; cause: string | und
   return cause === undefined ? words : `${words} (${cause})`;
 }
 
+/** Formats a number of things: `1 lock`, `2 locks`. */
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
 const ANSWERS = ["granted", "held", "free", "gone", "foreign"];
 
 /** Describes why a quarantined master has no vote; `remaining` is in milliseconds. */
@@ -43,7 +48,8 @@ export function describeValue(value: unknown): string {
     return value.length <= 60 ? JSON.stringify(value) : `${JSON.stringify(value.slice(0, 57))}...`;
   if (typeof value === "number" || typeof value === "boolean" || typeof value === "bigint")
     return String(value);
-  if (Array.isArray(value)) return `an array of ${value.length}`;
+  if (Array.isArray(value))
+    return value.length === 0 ? "an empty array" : `an array of ${value.length}`;
   if (typeof value === "function") return "a function";
   if (typeof value === "symbol") return "a symbol";
   return "an object";

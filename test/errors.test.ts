@@ -54,3 +54,9 @@ it("gives each error only the data that are known", () => {
     [],
   );
 });
+
+it("counts one master in the singular, and names no keys where there are none", () => {
+  const votes = [{ node: "a:1", vote: "timed-out", cause: undefined } as const];
+  const error = new LockUnavailableError({ keys: [], votes, quorum: 1, nodeTimeout: 50 });
+  expect(error.message).toBe("0 of 1 master answered within 50 ms (need 1): a:1 timed out");
+});

@@ -46,7 +46,7 @@ function describe(
 ): string {
   const name = holderName(holder);
   if (!running.includes(holder))
-    return `${name} holds the key no longer: it has stopped, or was done`;
+    return `${name} no longer holds the key: it stopped or had finished`;
   if (isHold(holder)) {
     return `${name} cannot be asked; this ends the hold: bullmq-redlock release ${shellWord(key)}`;
   }

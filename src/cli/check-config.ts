@@ -6,13 +6,13 @@ import { createLocks } from "../config/locks.ts";
 import { describeProblem } from "../config/problem.ts";
 import { asList, type Rule, type RuleMatch } from "../config/rule.ts";
 import { findFile, readRules, readRulesFile, type RulesFile } from "../config/rules-file.ts";
-import { describeValue, messageOf } from "../sentences.ts";
+import { count, describeValue, messageOf } from "../sentences.ts";
 import { parse } from "../keys/template-parser.ts";
 import { printable, printableLines } from "../printable.ts";
 import { UsageError } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { type Screen, table, titledTable } from "./screen.ts";
-import { count, duration } from "../describe/words.ts";
+import { duration } from "../describe/words.ts";
 
 /** The operand, or `--job`, for standard input. */
 const STDIN = "-";

@@ -1,3 +1,4 @@
+import { count } from "../sentences.ts";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { isAboutMasters, isAboutNodes } from "../config/check.ts";
@@ -12,7 +13,6 @@ import { answersOf, readKey, requireQuorum } from "../redlock/read-key.ts";
 import { engineOf, type Redlock, RedlockOn } from "../redlock/redlock.ts";
 import { UsageError } from "./arguments.ts";
 import type { Invocation } from "./command.ts";
-import { count } from "../describe/words.ts";
 
 /** Process lists show command lines; URLs with passwords go into this variable. */
 const VARIABLE = "BULLMQ_REDLOCK_NODES";

@@ -1,3 +1,4 @@
+import { count } from "../sentences.ts";
 import { type Finding, type FindingCode, FINDINGS } from "../ready/findings.ts";
 import { nearest } from "../nearest.ts";
 import { printable } from "../printable.ts";
@@ -9,7 +10,7 @@ import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { armingWith } from "./connect.ts";
 import { type Screen, titledTable, wrap } from "./screen.ts";
 import { quorumIn } from "../describe/summary.ts";
-import { count, duration, list } from "../describe/words.ts";
+import { duration, list } from "../describe/words.ts";
 
 export async function doctor(invocation: Invocation): Promise<ExitCode> {
   const { options, timeout, out } = invocation;
@@ -53,8 +54,8 @@ function show({ nodes, findings, quorum }: ReadyReport, ignored: number, out: Sc
   const voting = nodes.filter(({ votes }) => votes).length;
   const hasQuorum = voting >= quorum;
   const headline = hasQuorum
-    ? `${able} of ${nodes.length} masters can vote${voting < able ? `, ${voting} of them now` : ""}; a lock needs ${quorum}`
-    : `NO LOCKS: ${voting} of ${nodes.length} masters can vote${voting < able ? " now" : ""}, a lock needs ${quorum}${untilQuorum(nodes, quorum)}`;
+    ? `${able} of ${count(nodes.length, "master")} can vote${voting < able ? `, ${voting} of them now` : ""}; a lock needs ${quorum}`
+    : `NO LOCKS: ${voting} of ${count(nodes.length, "master")} can vote${voting < able ? " now" : ""}, a lock needs ${quorum}${untilQuorum(nodes, quorum)}`;
   const style = hasQuorum ? (findings.length > 0 ? "yellow" : "green") : "red";
   out.print(out.paint("bold", out.paint(style, headline)), "");
   const masters = titledTable(out, [

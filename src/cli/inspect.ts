@@ -1,3 +1,4 @@
+import { count } from "../sentences.ts";
 import type { LockUnavailableError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { unavailability, type WaiterInspection } from "../redlock/inspect.ts";
@@ -8,7 +9,6 @@ import { describeKey, describeWaiter, headline, type Section } from "../describe
 import { failureToJson, reportNoQuorum } from "./failure.ts";
 import { type Screen, table, wrap } from "./screen.ts";
 import { hasStuck, hasAnswered, type KeySummary, summarise } from "../describe/summary.ts";
-import { count } from "../describe/words.ts";
 
 export async function inspect(invocation: Invocation): Promise<ExitCode> {
   const { operand: key, options, out } = invocation;

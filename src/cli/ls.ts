@@ -1,3 +1,4 @@
+import { count } from "../sentences.ts";
 import { printable } from "../printable.ts";
 import { adviseOnVotes } from "../describe/advise.ts";
 import { unavailability } from "../redlock/inspect.ts";
@@ -17,7 +18,7 @@ import {
   nodesThat,
   summarise,
 } from "../describe/summary.ts";
-import { count, duration, list, shorten } from "../describe/words.ts";
+import { duration, list, shorten } from "../describe/words.ts";
 
 /** Characters of a key that leave room for the other columns. */
 const LONGEST_KEY = 60;

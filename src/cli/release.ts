@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { headline, holderName } from "../describe/describe-key.ts";
 import { type KeySummary, summarise } from "../describe/summary.ts";
-import { count, duration, operator } from "../describe/words.ts";
+import { duration, operator } from "../describe/words.ts";
 import type { Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { isHold } from "../redlock/hold.ts";
@@ -84,7 +84,7 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
     const result = await redlock.forceRelease(key, { reason: why, fencingToken });
     const removed = result.outcome === "released";
     if (removed) print(`Removed, for the reason: ${printable(why)}`, successorOf(result.waiting));
-    else print("Nothing was removed: this holder has the key no longer.");
+    else print("Nothing was removed: this holder no longer has the key.");
     return report({ ...known, waiting: result.waiting, removed }, EXIT.ok);
   });
 }
@@ -158,9 +158,10 @@ function consequences(
 }
 
 function successorOf(waiting: number): string {
-  return waiting === 0
-    ? "The key is free."
-    : `The first of its waiters (${count(waiting, "waiter")}) is told to start.`;
+  if (waiting === 0) return "The key is free.";
+  return waiting === 1
+    ? "Its waiter is told to start."
+    : `The first of its ${waiting} waiters is told to start.`;
 }
 
 /** Watches whether the holder extends its lock: then it expires later, on some master, than it did at the last check. */

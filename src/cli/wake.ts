@@ -1,5 +1,6 @@
+import { count } from "../sentences.ts";
 import { describeWaiter, holderName } from "../describe/describe-key.ts";
-import { count, duration } from "../describe/words.ts";
+import { duration } from "../describe/words.ts";
 import { printable } from "../printable.ts";
 import type { WakeResult } from "../redlock/wake.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";

@@ -1,7 +1,8 @@
+import { count } from "../sentences.ts";
 import type { Job, Queue } from "bullmq";
 import { inspectJob, type JobInspection } from "../bullmq/inspect-job.ts";
 import { holderName, reservation } from "../describe/describe-key.ts";
-import { count, duration, list, moment, shellWord } from "../describe/words.ts";
+import { duration, list, moment, shellWord } from "../describe/words.ts";
 import { printable } from "../printable.ts";
 import { storedTextOf } from "../redlock/holder.ts";
 import { readHoldingJob } from "../redlock/job-text.ts";
@@ -126,13 +127,16 @@ function rowsOf({ key, holders, reserved, position, waiting }: AwaitedKey): stri
 
 function headline(found: Found): string {
   const { state, delayedBy, keys, waitingSince, skipped, failedReason } = found;
-  const waited = waitingSince === undefined ? "" : `, for ${duration(Date.now() - waitingSince)}`;
+  const waited = waitingSince === undefined ? undefined : duration(Date.now() - waitingSince);
+  const inAll = waited === undefined ? "" : `; it has been waiting for ${waited} in all`;
   const names = keys.length === 1 ? printable(keys[0]?.key ?? "") : count(keys.length, "key");
   switch (delayedBy ?? state) {
     case "parked":
-      return `is parked: it waits for ${names}${waited}`;
+      return waited === undefined
+        ? `is parked: it waits for ${names}`
+        : `is parked: it has been waiting for ${names} for ${waited}`;
     case "unavailable":
-      return `is delayed, and waits for its lock${waited}, but in no wait list`;
+      return `is delayed, and waits for its lock, but in no wait list${inAll}`;
     case "lost":
       return "is delayed: it lost its lock while it ran";
     case "retry":
@@ -142,12 +146,12 @@ function headline(found: Found): string {
     case "waiting":
     case "prioritized":
       return keys.length > 0
-        ? `was woken, and waits for a worker${waited}`
-        : `waits for a worker${waited}`;
+        ? `was woken, and waits for a worker${inAll}`
+        : `waits for a worker${inAll}`;
     case "active":
       return keys.length > 0
         ? `is active, and waits in its slot for ${names}`
-        : `is active since ${time(found.processedOn)}, and ${holding(found.held)}`;
+        : `has been active since ${time(found.processedOn)}, and ${holding(found.held)}`;
     case "completed":
       return skipped === undefined
         ? `completed at ${time(found.finishedOn)}`

@@ -1,6 +1,7 @@
+import { count } from "../sentences.ts";
 import { holderOf } from "../describe/describe-key.ts";
 import { hasStuck, isTaken, type KeySummary, summarise } from "../describe/summary.ts";
-import { count, duration } from "../describe/words.ts";
+import { duration } from "../describe/words.ts";
 import { LockConfigError, LockUnavailableError } from "../errors.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { addressOf } from "./address.ts";

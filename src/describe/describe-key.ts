@@ -1,3 +1,4 @@
+import { count } from "../sentences.ts";
 import { describeHolder, type Holder } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { storedTextOf } from "../redlock/holder.ts";
@@ -13,7 +14,7 @@ import {
   isTaken,
   type KeySummary,
 } from "./summary.ts";
-import { count, duration, moment } from "./words.ts";
+import { duration, moment } from "./words.ts";
 
 /** A part of the description of a key: a title above facts or sentences. */
 export interface Section {
@@ -24,18 +25,24 @@ export interface Section {
 
 /** One line that answers what state a key is in. */
 export function headline(summary: KeySummary): string {
-  const { state, age, quorum, voting, nodes, holder } = summary;
-  const since = age === undefined ? "" : `, for ${duration(age)}`;
+  const { state, quorum, voting, nodes } = summary;
   const states = {
-    free: freeOr(summary),
-    unknown: "held or free: NOT CERTAIN, too few masters answered",
-    voteless: `unavailable: ${voting} of ${count(nodes.length, "master")} can vote, a lock needs ${quorum}`,
-    held: holder?.kept ? keptFor(summary) : `held by ${holderName(holder)}${since}`,
-    unclear: `unavailable: no ${quorum} masters name the same holder`,
-    blocked: "blocked: a value that is no lock, or never expires, is stored under it",
+    free: `is ${freeOr(summary)}`,
+    unknown: "is held or free: NOT CERTAIN, too few masters answered",
+    voteless: `is unavailable: ${voting} of ${count(nodes.length, "master")} can vote, a lock needs ${quorum}`,
+    held: heldBy(summary),
+    unclear: `is unavailable: no ${quorum} masters name the same holder`,
+    blocked: "is blocked: a value that is no lock, or never expires, is stored under it",
   };
   const isPart = summary.slots !== undefined && (state === "held" || state === "unclear");
-  return `${printable(summary.key)} ${isPart ? `has ${slotsTaken(summary)}` : `is ${states[state]}`}`;
+  return `${printable(summary.key)} ${isPart ? `has ${slotsTaken(summary)}` : states[state]}`;
+}
+
+function heldBy(summary: KeySummary): string {
+  const { age, holder } = summary;
+  if (holder?.kept) return `is ${keptFor(summary)}`;
+  const name = holderName(holder);
+  return age === undefined ? `is held by ${name}` : `has been held for ${duration(age)} by ${name}`;
 }
 
 function freeOr({ reserved }: KeySummary): string {

@@ -30,11 +30,6 @@ export function moment(ms: number): string {
     : `${date.toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
-/** Formats a number of things: `1 lock`, `2 locks`. */
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
-}
-
 /** Shortens a text to so many characters. */
 export function shorten(text: string, most: number): string {
   const characters = Array.from(text);

@@ -11,10 +11,11 @@ export interface KeyJob {
   readonly opts: unknown;
 }
 
-/** Names a job in a message, as `queue:id`. Does not throw, whatever is passed as the job. */
+/** Names a job in a message, as `queue:id`, or in words without an id. Does not throw, whatever is passed as the job. */
 export function describeJob(job: KeyJob): string {
   try {
-    return `${job.queueName}:${job.id ?? "no id"}`;
+    const { id, queueName } = job;
+    return id === undefined ? `without an id in queue ${queueName}` : `${queueName}:${id}`;
   } catch {
     return "unreadable";
   }

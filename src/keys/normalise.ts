@@ -86,7 +86,9 @@ export function checkLimit(limit: unknown, refuse: Refuse): number {
   if (Number.isInteger(limit) && (limit as number) >= 1 && (limit as number) <= LARGEST_LIMIT) {
     return limit as number;
   }
-  throw refuse(`a limit of ${describeValue(limit)}`, LIMIT_EXPECTED);
+  const isShort = typeof limit === "number" || typeof limit === "string";
+  const found = describeValue(limit);
+  throw refuse(isShort ? `a limit of ${found}` : `${found} as a limit`, LIMIT_EXPECTED);
 }
 
 /** Sorts keys and removes duplicates, which must have the same limit. */

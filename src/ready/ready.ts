@@ -1,3 +1,4 @@
+import { count } from "../sentences.ts";
 import { checkMs, refuseUnknownOptions, requireBoolean, requireObject } from "../check-options.ts";
 import { RedlockClosedError } from "../errors.ts";
 import { onAbort } from "../on-abort.ts";
@@ -148,7 +149,7 @@ function toReport(
     observations.unshift({
       code: "no-quorum",
       node: undefined,
-      found: `${eligible} of ${facts.nodes.length} masters can vote, a lock needs ${quorum}`,
+      found: `${eligible} of ${count(facts.nodes.length, "master")} can vote, a lock needs ${quorum}`,
     });
   }
   const findings = toFindings(observations, { quorumSuffers, strict });

@@ -1,6 +1,6 @@
 import { Refusals } from "../lock/refusals.ts";
 import { SlotChoice } from "../lock/slots.ts";
-import { quoteKeys } from "../sentences.ts";
+import { count, quoteKeys } from "../sentences.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { RedlockWarningCode, SafeEmitter } from "../events.ts";
 import type { LockContext } from "../lock/lock-context.ts";
@@ -155,7 +155,7 @@ function otherLimitWarning(warn: Warn): LockContext["onOtherLimit"] {
 
 function describeNoQuorum(listed: readonly string[], nodes: number, remaining: number): string {
   return (
-    `locks are unavailable for ${Math.ceil(remaining / 1_000)} s: ${listed.length} of ${nodes} nodes (${listed.join(", ")}) are new, ` +
+    `locks are unavailable for ${Math.ceil(remaining / 1_000)} s: ${listed.length} of ${count(nodes, "master")} (${listed.join(", ")}) are new, ` +
     "or may have forgotten locks, and give no vote until those have expired; locks then work again without any action " +
     '(new servers of tests and development need not wait: restartGuard: "trust-new")'
   );
@@ -163,7 +163,7 @@ function describeNoQuorum(listed: readonly string[], nodes: number, remaining: n
 
 function describeStuck(silent: readonly string[], remaining: number): string {
   return (
-    `locks are unavailable: the nodes that answer may have forgotten locks, and none of them knows the longest ttl; ` +
+    `locks are unavailable: the masters that answer may have forgotten locks, and none of them knows the longest ttl; ` +
     `they wait for ${silent.join(", ")}, at most ${Math.ceil(remaining / 60_000)} min ` +
     `(to end the wait, start a server there; it may be new and empty)`
   );
@@ -171,7 +171,7 @@ function describeStuck(silent: readonly string[], remaining: number): string {
 
 function describeOtherMaxTtl(own: number, known: number): string {
   return (
-    `maxTtl is ${own} ms here, and the nodes know of ${known} ms: set the same maxTtl for all clients of a prefix. ` +
-    "The longer one counts for quarantines, and takes effect once all nodes know it"
+    `maxTtl is ${own} ms here, and the masters know of ${known} ms: set the same maxTtl for all clients of a prefix. ` +
+    "The longer one counts for quarantines, and takes effect once all masters know it"
   );
 }

@@ -208,7 +208,8 @@ describe("a limit that cannot work", () => {
     [1.5, "limit: found a limit of 1.5"],
     [1_001, "limit: found a limit of 1001"],
     ["{{dta.jobs}}", 'limit: found "dta" at column 3'],
-    [{}, "limit: found a limit of an object"],
+    [{}, "limit: found an object as a limit"],
+    [[], "limit: found an empty array as a limit"],
   ])("is refused when a processor is wrapped: %j", (limit, message) => {
     const redlock = bench.redlock();
     const wrap = () => withLock({ redlock, key: "a", limit: limit as number }, async () => {});

@@ -29,7 +29,7 @@ describe("while too few masters answer", () => {
 
     expect((await done)[0]).toMatchObject({ result: "ran", job: { attemptsMade: 1 } });
     expect((await queue.getJobLogs(job.id!)).logs[0]).toMatch(
-      /^\[lock\] "account:a": 0 of 3 nodes answered .*; retry in \d+ ms$/,
+      /^\[lock\] "account:a": 0 of 3 masters answered .*; retry in \d+ ms$/,
     );
     expect(errorsOf(worker)).toEqual([]);
   });
@@ -128,7 +128,7 @@ describe("while too few masters answer", () => {
     expect((await done)[0]!.result).toEqual([false, [], 0]);
     expect((await queue.getJobLogs(job.id!)).logs).toEqual([
       expect.stringMatching(
-        /^\[lock\] "account:a": 0 of 3 nodes answered .*; runs without a lock$/,
+        /^\[lock\] "account:a": 0 of 3 masters answered .*; runs without a lock$/,
       ),
     ]);
   });

@@ -67,7 +67,9 @@ describe("inspect", () => {
     end.open();
     expect(notes).toBe("");
     expect(code).toBe(0);
-    expect(out).toMatch(new RegExp(`^account:42 is held by job bull:invoices:${id}, for \\d`));
+    expect(out).toMatch(
+      new RegExp(`^account:42 has been held for \\d.* by job bull:invoices:${id}\n`),
+    );
     expect(out).toMatch(new RegExp(`job +bull:invoices:${id}, attempt 1\n`));
     expect(out).toMatch(new RegExp(`process +${process.pid} on \\S+\n`));
     expect(out).toMatch(/since +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC, [\d.]+ m?s ago\n/);
@@ -153,7 +155,7 @@ describe("inspect", () => {
     }
     const { code, out, notes } = shown;
     expect([code, notes]).toEqual([0, ""]);
-    expect(out).toMatch(/^account:42 is held by job bull:invoices:holder, for /);
+    expect(out).toMatch(/^account:42 has been held for .* by job bull:invoices:holder\n/);
     const [, line = ""] = /\nWait list \(4\)\n(.*?)\n\nMasters/s.exec(out) ?? [];
     expect(line.replaceAll(/[\d.]+ m?s\b/g, "TIME").split("\n")).toEqual([
       "  1  job bull:invoices:first \uFFFD[31m, due TIME ago",
@@ -233,7 +235,7 @@ describe("inspect", () => {
     expect(summary["nodes"]).toHaveLength(3);
     // A terminal is not steered by what others have stored.
     const { out: shown } = await ask("inspect", "a");
-    expect(shown).toContain("held by nightly \uFFFD[31mreport");
+    expect(shown).toContain("by nightly \uFFFD[31mreport");
     expect(shown).not.toContain("\u001B");
   });
 
@@ -275,13 +277,13 @@ describe("inspect", () => {
     nodes.pause(0);
     const hung = await ask("inspect", "a", "--timeout", "300ms");
     expect(hung.code).toBe(0);
-    expect(hung.out).toMatch(/^a is held by me, for/);
+    expect(hung.out).toMatch(/^a has been held for .* by me\n/);
     expect(hung.out).toMatch(new RegExp(`${nameOf(0)} +NO ANSWER: (timed out|unreachable)`));
     nodes.resume(0);
     await nodes.kill(2);
     const dead = await ask("inspect", "a");
     expect(dead.code).toBe(0);
-    expect(dead.out).toMatch(/^a is held by me, for/);
+    expect(dead.out).toMatch(/^a has been held for .* by me\n/);
     expect(dead.out).toMatch(new RegExp(`${nameOf(2)} +NO ANSWER: unreachable \\(ECONNREFUSED\\)`));
     expect(dead.out).toContain(`${nameOf(2)} did not answer. The others are a quorum`);
     // Half of a lock may be on the other one.
@@ -524,14 +526,16 @@ describe("inspect", () => {
     await using mine = new Redlock({ ...nodes.redlockOptions, prefix: "mine:" });
     await mine.acquire("a", { holder: "me" });
     expect((await ask("inspect", "a")).out).toMatch(/^a is free/);
-    expect((await ask("inspect", "a", "--prefix", "mine:")).out).toMatch(/^a is held by me/);
+    expect((await ask("inspect", "a", "--prefix", "mine:")).out).toMatch(
+      /^a has been held for .* by me\n/,
+    );
     const file = await writeRules(
       `nodes: [${nodes.urls.join(", ")}]\nprefix: "mine:"\nrules: [{key: a}]\n`,
     );
     expect(await cli(["inspect", "a", "--config", file])).toMatchObject({
       code: 0,
       notes: "",
-      out: expect.stringMatching(/^a is held by me/),
+      out: expect.stringMatching(/^a has been held for .* by me\n/),
     });
     // Nodes of the command go before those of the file, whatever is wrong with them.
     const other = await writeRules(
@@ -542,7 +546,7 @@ describe("inspect", () => {
       0,
       `${other} has 3 problems; bullmq-redlock check-config shows them\n`,
     ]);
-    expect(out).toMatch(/^a is held by me/);
+    expect(out).toMatch(/^a has been held for .* by me\n/);
   });
 });
 

@@ -74,7 +74,9 @@ describe("release", () => {
     await using lock = await masters.redlock.acquire("account", { holder: "an import" });
     const refused = await ask();
     expect(refused.code).toBe(1);
-    expect(refused.out).toMatch(/^account is held by an import, for .*\nThe holder is alive: /);
+    expect(refused.out).toMatch(
+      /^account has been held for .* by an import\nThe holder is alive: /,
+    );
     expect(refused.out).toContain("WORK MAY RUN TWICE");
     expect(refused.out).toContain("Nothing was removed: that takes --force and --reason TEXT.\n");
     const dry = await ask("--force", "--reason", REASON, "--dry-run", "--json");
@@ -101,7 +103,7 @@ describe("release", () => {
     });
     const { code, out } = await ask("--force", "--reason", REASON);
     expect(out).toMatch(/\nRemoved, for the reason: an operator on .+: worker-3 hangs\n/);
-    expect(out).toMatch(/\nThe first of its waiters \(1 waiter\) is told to start\.\n$/);
+    expect(out).toMatch(/\nIts waiter is told to start\.\n$/);
     expect(code).toBe(0);
     const next = await waiting;
     expect((await lost).reason).toBe("taken");

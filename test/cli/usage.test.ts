@@ -475,7 +475,7 @@ ${file}: 2 problems
 
   it.each([
     ["", "Unexpected end of JSON input"],
-    ["[]", 'found an array of 0, expected { "queueName": "invoices"'],
+    ["[]", 'found an empty array, expected { "queueName": "invoices"'],
     [
       '{"queueName":"a","name":"b","payload":{}}',
       'found an unknown field "payload", expected { "queueName": "invoices", "name": "charge", "data": {...} }, with "id" and "opts" where',

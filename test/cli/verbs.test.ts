@@ -91,7 +91,7 @@ describe("cancel", () => {
     const { code, out } = await ask("cancel", "account", "--reason", "wrong customer");
     await nodes.restart(2);
     expect(out).toMatch(
-      /^job bull:invoices:\d+ holds the key no longer: it has stopped, or was done\n/,
+      /^job bull:invoices:\d+ no longer holds the key: it stopped or had finished\n/,
     );
     expect(code).toBe(0);
     expect((await failed).message).toMatch(/^cancelled by .*: wrong customer$/);
@@ -126,7 +126,7 @@ describe("cancel", () => {
     expect(JSON.parse(told.out)).toMatchObject({ holders: [], asked: false, stopped: true });
     const others = await ask("cancel", "account");
     expect(others.out).toMatch(
-      /^(job bull:invoices:\d+ holds the key no longer: it has stopped, or was done\n){2}/,
+      /^(job bull:invoices:\d+ no longer holds the key: it stopped or had finished\n){2}/,
     );
     expect(others.code).toBe(0);
     expect(new Set(stopped)).toEqual(new Set([0, 1, 2]));

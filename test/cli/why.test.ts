@@ -60,7 +60,7 @@ describe("why", () => {
     await nodes.restart(2);
     expect(human).toMatchObject({ code: 0, notes: "" });
     expect(human.out).toMatch(
-      /^job bull:invoices:1 is parked: it waits for account:42, for [\d.]+ m?s\n/,
+      /^job bull:invoices:1 is parked: it has been waiting for account:42 for [\d.]+ m?s\n/,
     );
     expect(human.out).toMatch(
       /\n +KEY +HOLDER +FOR +POSITION\n +account:42 +an import +.+ 1 of 1\n/,
@@ -124,7 +124,7 @@ describe("why", () => {
     const human = await ask(`bull:invoices:${job.id}`);
     const { out } = await ask(`bull:invoices:${job.id}`, "--json");
     gate.abort();
-    expect(human.out).toMatch(/is active since .* UTC, and holds account:42 and bank\n/);
+    expect(human.out).toMatch(/has been active since .* UTC, and holds account:42 and bank\n/);
     expect(human.out).toContain("All about the key: bullmq-redlock inspect bank");
     expect(JSON.parse(out)).toMatchObject({ state: "active", held: ["account:42", "bank"] });
   });
@@ -170,7 +170,7 @@ describe("why", () => {
     await worker.getNextJob("token");
     await worker.close();
     const { out } = await ask(`bull:invoices:${job.id}`);
-    expect(out).toMatch(/is active since .* UTC, and waits for no key\n/);
+    expect(out).toMatch(/has been active since .* UTC, and waits for no key\n/);
     expect(out).toContain("NO WORKERS: the one that took up the job has ended");
   });
 

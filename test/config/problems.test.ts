@@ -88,7 +88,7 @@ FILE:12:5  rules[2].key: found nothing, expected a template such as "account:{{d
       '1:12 nodes[1]: found a URL with the scheme "http:", expected a URL like "redis://host:6379/0"',
       '1:22 nodes[2]: found a URL without a host, expected a URL like "redis://host:6379/0"',
       "1:39 nodes[3].port: found 0, expected a port from 1 to 65535",
-      "1:55 nodes[4].sentinels: found an array of 0, expected one independent master: a failover or a move of slots would lose locks",
+      "1:55 nodes[4].sentinels: found an empty array, expected one independent master: a failover or a move of slots would lose locks",
       '1:60 nodes[5]: found a URL with a query; give an options object instead, expected a URL like "redis://host:6379/0"',
       "1:86 nodes[6].cluster: found a text, expected one independent master: a failover or a move of slots would lose locks",
     ],

@@ -103,7 +103,7 @@ describe("one key", () => {
     await waiting(redlock, "k", 1);
     const { response, text } = await ask(redlock)(keyPath("k"));
     expect(response.status).toBe(200);
-    expect(wordsOf(text)).toMatch(/k is held by another client.* fencing token \d+ /);
+    expect(wordsOf(text)).toMatch(/k has been held for .* by another client.* fencing token \d+ /);
     expect(wordsOf(text)).toMatch(/1 a program that waits in acquire, for /);
     for (const node of ["memory-1", "memory-2", "memory-3"])
       expect(wordsOf(text)).toContain(`${node}:6379 held, expires in`);
@@ -141,7 +141,7 @@ it("shows hostile keys and holders as what they are, everywhere", async () => {
   for (const link of links) {
     const { response, text } = await page(`/${link}`);
     expect(response.status).toBe(200);
-    expect(wordsOf(text), link).toContain("held by");
+    expect(wordsOf(text), link).toContain("has been held for");
     texts.push(text);
   }
   for (const text of texts) {

@@ -1,6 +1,7 @@
+import { count } from "../../src/sentences.ts";
 import { describe, expect, it } from "vitest";
 import { printable } from "../../src/printable.ts";
-import { count, duration, list, moment, ordinal, shellWord } from "../../src/describe/words.ts";
+import { duration, list, moment, ordinal, shellWord } from "../../src/describe/words.ts";
 import { table, wrap } from "../../src/cli/screen.ts";
 
 describe("words for people", () => {

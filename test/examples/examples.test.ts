@@ -28,7 +28,7 @@ const expected: Record<string, RegExp[]> = {
   "04-config-file.ts": [
     /invoices charge -> lock \[ 'account:7' \]/,
     /invoices mail -> no-lock \[\]/,
-    /invoices charge -> refused \[\] job invoices:no id: data\.accountId: found nothing/,
+    /invoices charge -> refused \[\] job without an id in queue invoices: data\.accountId: found nothing/,
     /mail ran under \[\]/,
     /reloaded: \d+ rules, 0 new/,
     /balances: \{ '0': 500, '1': 500 \}/,

@@ -63,7 +63,7 @@ describe("a limit template", () => {
 
   it("gives one number", () => {
     expect(() => limitFor("{{data.jobs[*]}}", { jobs: [1, 2] })).toThrow(
-      "the limit template gave a limit of an array of 2",
+      "the limit template gave an array of 2 as a limit",
     );
   });
 });

@@ -259,7 +259,9 @@ describe("a job that gives no key", () => {
 
   it("names a job without an id", () => {
     const template = parseTemplate("{{id}}");
-    expect(problem(() => template(job({}, { id: undefined }))).job).toBe("orders:no id");
+    expect(problem(() => template(job({}, { id: undefined }))).job).toBe(
+      "without an id in queue orders",
+    );
   });
 
   it("turns any error of reading the data into a LockKeyError", () => {

@@ -205,7 +205,7 @@ describe("an acquisition", () => {
     nodes[2]!.behaviour.refused = true;
     const attempt = redlock.acquire("k");
     await expect(clock.until(attempt)).rejects.toThrow(
-      /1 of 3 nodes answered.*lock-2:6379 duplicate \(the same server as lock-1:6379\)/,
+      /1 of 3 masters answered.*lock-2:6379 duplicate \(the same server as lock-1:6379\)/,
     );
   });
 
@@ -214,7 +214,7 @@ describe("an acquisition", () => {
     for (const { behaviour } of nodes) behaviour.back = 150;
     const attempt = redlock.acquire("k");
     await expect(clock.until(attempt)).rejects.toThrow(
-      /0 of 3 nodes answered.*timed out \(answered too late for a ttl of 200 ms\)/,
+      /0 of 3 masters answered.*timed out \(answered too late for a ttl of 200 ms\)/,
     );
     await clock.pass(1_000);
     for (const { master } of nodes) expect(master.get("redlock:k")).toBeUndefined();

@@ -250,12 +250,12 @@ describe("a wholly new set of masters", () => {
     redlock.on("node:quarantined", (event) => quarantined.push(event));
     redlock.on("warning", (warning) => warnings.push(warning));
     const ask = (): Promise<unknown> => clock.until(redlock.acquire("k"));
-    await expect(ask()).rejects.toThrow(/0 of 3 nodes voted within .* quarantined/);
+    await expect(ask()).rejects.toThrow(/0 of 3 masters voted within .* quarantined/);
     await clock.pass(1_000);
     await expect(ask()).rejects.toThrow(/quarantined/);
     expect(warnings.map(({ code }) => code)).toEqual(["no-quorum"]);
     expect(warnings[0]?.message).toMatch(
-      /^locks are unavailable for \d+ s: \d of 3 nodes \(lock-1:6379, lock-2:6379.*\) are new/,
+      /^locks are unavailable for \d+ s: \d of 3 masters \(lock-1:6379, lock-2:6379.*\) are new/,
     );
     expect(quarantined.map(({ remaining }) => remaining)).toEqual([
       QUARANTINE - 4,
@@ -340,7 +340,7 @@ describe("a client with longer locks than the masters know of", () => {
     nodes[2]!.thaw();
     expect(await clock.until(redlock.using("k", { ttl: 20_000 }, () => "held"))).toBe("held");
     expect(warnings.filter(({ code }) => code === "max-ttl").map(({ message }) => message)).toEqual(
-      [expect.stringMatching(/^maxTtl is 20000 ms here, and the nodes know of 1000 ms/)],
+      [expect.stringMatching(/^maxTtl is 20000 ms here, and the masters know of 1000 ms/)],
     );
   });
 });

@@ -94,7 +94,7 @@ describe("a key that nobody holds", () => {
 
     expect(await clock.until(inspecting)).toMatchObject({ locked: false, holder: undefined });
     const said =
-      /0 of 3 nodes voted .*lock-1:6379 quarantined \(new, or lost its memory(?:; votes in \d+ s)?\)/;
+      /0 of 3 masters voted .*lock-1:6379 quarantined \(new, or lost its memory(?:; votes in \d+ s)?\)/;
     for (const error of [await clock.until(attempt), await clock.until(other)]) {
       expect(error.name).toBe("LockUnavailableError");
       expect(error.message).toMatch(said);

@@ -45,7 +45,7 @@ describe("a Redlock on masters in memory", () => {
     masters.fail();
     await expect(redlock.ready()).rejects.toThrow(NotReadyError);
     await expect(redlock.acquire(KEY)).rejects.toThrow(
-      /^"account:42": 0 of 5 nodes .* memory-1:6379 unreachable \(ECONNREFUSED\)/,
+      /^"account:42": 0 of 5 masters .* memory-1:6379 unreachable \(ECONNREFUSED\)/,
     );
     masters.restore();
     await redlock.acquire(KEY);
