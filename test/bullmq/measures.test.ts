@@ -89,7 +89,7 @@ test("a parked job reports how long it has waited, and which job it is", async (
   expect(released).toMatchObject({ queue: QUEUE, job: acquired[0]!.job });
 });
 
-test("the gauge of held locks counts a lock that was lost twice, or never held, once or not", async () => {
+test("a lock that is lost twice, and one that was never held, count right as held", async () => {
   const redlock = bench.redlock({ telemetry });
   const lock = await redlock.acquire("a");
   const { fencingToken } = lock;
