@@ -10,7 +10,8 @@ import {
 } from "../waiters/waiter.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { isGone, type JobClass, jobClassOf, type JobWorker, sendTogether } from "./bullmq-job.ts";
-import { alarm, isUnderWay } from "./job-wait.ts";
+import { alarm } from "./job-delay.ts";
+import { isUnderWay } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { remindWorkers, runHasten, runWake } from "./wake-script.ts";
 import type { WorkerSlots } from "./worker-slots.ts";

@@ -2,7 +2,7 @@ import { LockLostError } from "../errors.ts";
 import { namesOf } from "../job-names.ts";
 import { onAbort, type AbortSource } from "../on-abort.ts";
 import { printable } from "../printable.ts";
-import { withoutMark } from "../redlock/holder.ts";
+import { withoutMark } from "../redlock/job-text.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";
 import type { Activation } from "./activation.ts";
 import { unrecoverableError } from "./control-errors.ts";

@@ -4,7 +4,7 @@ import type { LockLostError, LossReason } from "../errors.ts";
 import { reasonOfRemoval } from "../redlock/force-release.ts";
 import type { Activation } from "./activation.ts";
 import type { JobFields } from "./bullmq-job.ts";
-import { backoff } from "./job-wait.ts";
+import { backoff } from "./job-delay.ts";
 import { delayJob } from "./park-job.ts";
 
 /** How a processor settled. */

@@ -89,7 +89,7 @@ async function joinWaitLists(
     limits,
     state: "parked",
     tries,
-    keptFor: 2 * settings.ttl,
+    heldBackFor: 2 * settings.ttl,
   });
   if (!joined.answered && !closing.aborted && clock.now() + REJOINING < until) {
     const joinAgain = (): void => void joinWaitLists(activation, waiter, { tries, until });

@@ -10,7 +10,8 @@ import type { Activation } from "./activation.ts";
 import { keepsFields, sendTogether, workerOf } from "./bullmq-job.ts";
 import { unrecoverableError } from "./control-errors.ts";
 import { isSameJob } from "./holder.ts";
-import { alarmAfter, backoff, readWait, timesDelayed, waitFields } from "./job-wait.ts";
+import { alarmAfter, backoff } from "./job-delay.ts";
+import { readWait, timesDelayed, waitFields } from "./job-wait.ts";
 import type { SkippedResult } from "./options.ts";
 import { delayJob, parkJob } from "./park-job.ts";
 

@@ -61,6 +61,14 @@ export function readSlot(text: string | undefined): number | undefined {
   throw new UsageError(`--slot: found "${text}", expected a number from 0, as inspect shows it`);
 }
 
+/** Reads `--reason`. @throws {UsageError} for none, with an example, and for an empty one. */
+export function readReason(reason: string | undefined, example?: string): string {
+  if (reason !== undefined && reason.trim() !== "") return reason;
+  const found = reason === undefined ? "nothing" : "an empty text";
+  const more = example === undefined ? "" : `, ${example}`;
+  throw new UsageError(`--reason: found ${found}, expected a reason for people${more}`);
+}
+
 /** Reads a time, in ms. @throws {UsageError} */
 export function readTime(
   option: string,

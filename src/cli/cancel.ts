@@ -4,7 +4,7 @@ import { printable } from "../printable.ts";
 import { isHold } from "../redlock/hold.ts";
 import { requireVotes } from "../redlock/inspect.ts";
 import type { Redlock } from "../redlock/redlock.ts";
-import { readSlot, UsageError } from "./arguments.ts";
+import { readReason, readSlot } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readingWith } from "./connect.ts";
 import { holderName } from "../describe/describe-key.ts";
@@ -15,10 +15,7 @@ const CHECK_INTERVAL = 100;
 
 export async function cancel(invocation: Invocation): Promise<ExitCode> {
   const { operand: key, options, out } = invocation;
-  if (options.reason?.trim() === "") {
-    throw new UsageError("--reason: found an empty text, expected a reason for people");
-  }
-  const by = operator(options.reason);
+  const by = operator(options.reason === undefined ? undefined : readReason(options.reason));
   const slot = readSlot(options.slot);
   return await readingWith(invocation, async (redlock) => {
     const { holders: all } = await redlock.inspect(key);

@@ -8,7 +8,7 @@ import { printable } from "../printable.ts";
 import { reasonOfRemoval } from "../redlock/force-release.ts";
 import { engineOf, type Redlock } from "../redlock/redlock.ts";
 import { messageOf } from "../sentences.ts";
-import { readTime, UsageError } from "./arguments.ts";
+import { readReason, readTime, UsageError } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { armingWith } from "./connect.ts";
 import { failureToJson } from "./failure.ts";
@@ -23,14 +23,11 @@ const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 export async function hold(invocation: Invocation): Promise<ExitCode> {
   const { operand: key, options, timeout: waitTimeout, out, notes } = invocation;
-  const { reason, for: time } = options;
+  const { for: time } = options;
   if (time === undefined) {
     throw new UsageError(`--for: found nothing, expected a time, ${EXAMPLE}`);
   }
-  if (reason === undefined || reason.trim() === "") {
-    const found = reason === undefined ? "nothing" : "an empty text";
-    throw new UsageError(`--reason: found ${found}, expected a reason for people, ${EXAMPLE}`);
-  }
+  const reason = readReason(options.reason, EXAMPLE);
   const length = readTime("--for", time, LENGTH);
   const stop = new AbortController();
   for (const signal of SIGNALS) process.once(signal, () => stop.abort());

@@ -8,7 +8,7 @@ import { isHold } from "../redlock/hold.ts";
 import { type KeyInspection, requireVotes } from "../redlock/inspect.ts";
 import { nodesOf } from "../redlock/inspect-slots.ts";
 import type { Redlock } from "../redlock/redlock.ts";
-import { readSlot, UsageError } from "./arguments.ts";
+import { readReason, readSlot } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readingWith } from "./connect.ts";
 
@@ -18,9 +18,7 @@ const CHECK_INTERVAL = 250;
 export async function release(invocation: Invocation): Promise<ExitCode> {
   const { operand: key, options, timeout, out } = invocation;
   const { reason, force = false, json = false, "dry-run": isDry = false } = options;
-  if (force && (reason === undefined || reason.trim() === "")) {
-    throw new UsageError('release --force takes a reason, as in: --reason "worker-3 hangs"');
-  }
+  if (force) readReason(reason, 'as in: --force --reason "worker-3 hangs"');
   const slot = readSlot(options.slot);
   const print = (...lines: string[]): void => {
     if (!json) out.print(...lines);

@@ -27,7 +27,7 @@ function describe({ outcome, holder, waiter, expiresIn, waiting }: WakeResult): 
         ? `is held by ${holderName(holder)}, and has no waiters`
         : `is held by ${holderName(holder)}; its ${count(waiting, "waiter")} ${waiting === 1 ? "is" : "are"} woken when it is released`;
     case "woken":
-      return `was free: it is reserved now for ${first}; a process of its queue is told to wake it`;
+      return `was free: it is reserved now for ${first}; a worker of its queue is told to wake it, if one runs`;
     case "reserved":
       return `is reserved for ${first}, for ${duration(expiresIn ?? 0)} more`;
     default:

@@ -186,7 +186,12 @@ function advise(found: Found): string[] {
   const { state, delayedBy, keys, held, returnsAt, queuePaused, workers } = found;
   const sentences: string[] = [];
   if (delayedBy === "parked") {
-    sentences.push("It is woken when it is the first in a wait list and that key is released.");
+    const isNext = keys.some(({ reserved }) => reserved?.job === found.job);
+    sentences.push(
+      isNext
+        ? "The key is reserved for it: it starts when a worker of its queue takes it up."
+        : "It is woken when it is the first in a wait list and that key is released.",
+    );
   } else if (delayedBy === "unavailable") {
     sentences.push(
       "Too few masters answered when it asked for its lock, or they have lost the wait list since. This examines them: bullmq-redlock doctor",
@@ -205,7 +210,7 @@ function advise(found: Found): string[] {
   }
   if (["waiting", "prioritized", "delayed", "paused"].includes(state)) {
     if (queuePaused) sentences.push("The queue is PAUSED: its workers take up no jobs.");
-    if (workers === 0) sentences.push("The queue has NO WORKERS.");
+    if (workers === 0) sentences.push("The queue has NO WORKERS: start one.");
   }
   if (state === "active" && workers === 0) {
     sentences.push(

@@ -95,7 +95,7 @@ function wakeSection({ key, state, waiting }: KeySummary, tokens: FormTokens): H
 
 const WAKE_NOTICES: Readonly<Record<string, string>> = {
   woken:
-    "The key was reserved for the first waiter, and a process of its queue is told to wake it.",
+    "The key was reserved for the first waiter, and a worker of its queue is told to wake it, if one runs.",
   reserved: "The key was reserved for a waiter already.",
   held: "The key was taken in the meantime: its release wakes the next waiter.",
   free: "The key has no waiter that can be woken.",

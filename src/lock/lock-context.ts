@@ -3,7 +3,7 @@ import type { Random } from "../random.ts";
 import type { Guards } from "./guard.ts";
 import type { Masters } from "./masters.ts";
 import type { Refusals } from "./refusals.ts";
-import type { SlotChoice } from "./slots.ts";
+import type { SlotChoice } from "./slot-choice.ts";
 import type { Names } from "./stored-lock.ts";
 import type { TokenSource } from "./tokens.ts";
 

@@ -1,6 +1,7 @@
 import type { AcquireRound } from "./acquire-round.ts";
 import type { LockContext } from "./lock-context.ts";
-import { numberOfSlot, type SlotChoice, slotName } from "./slots.ts";
+import type { SlotChoice } from "./slot-choice.ts";
+import { numberOfSlot, slotName } from "./slots.ts";
 import type { LockIdentity, Requester } from "./lock-identity.ts";
 
 /** The slots that an attempt asks for first. */

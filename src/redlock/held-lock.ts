@@ -13,7 +13,8 @@ import type {
 import { type AskingJob, namesOf } from "../job-names.ts";
 import type { ExtendOutcome, ReleaseOutcome } from "../lock/tally.ts";
 import type { Lease } from "../lock/lease.ts";
-import { numberOfSlot, type SlotChoice } from "../lock/slots.ts";
+import type { SlotChoice } from "../lock/slot-choice.ts";
+import { numberOfSlot } from "../lock/slots.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
 import { type InternalLock, LoggedLock } from "./internal-lock.ts";
 

@@ -3,8 +3,6 @@ import type { StoredLock } from "../lock/stored-lock.ts";
 import { proposedAt } from "../lock/tokens.ts";
 import { jobInText, withoutMark } from "./job-text.ts";
 
-export { withoutMark } from "./job-text.ts";
-
 const stored = new WeakMap<Holder, StoredLock>();
 
 /** Reads the holder from a stored value. @param slot the slot that it holds, where the key has a limit. */

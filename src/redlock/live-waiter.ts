@@ -31,13 +31,13 @@ export class LiveWaiter {
    * Joins the wait lists, or joins them again, and forgets earlier wake-ups.
    * @returns false when too few masters know the waiter: a wake-up is not certain then.
    */
-  async join(waiter: Waiter, tries: number, keptFor: number): Promise<boolean> {
+  async join(waiter: Waiter, tries: number, heldBackFor: number): Promise<boolean> {
     this.#woken = false;
     const { taken, free, answered } = await this.#waitLists.join(waiter, this.#keys, {
       limits: this.#limits,
       state: "live",
       tries,
-      keptFor,
+      heldBackFor,
     });
     if (!taken) void this.#waitLists.check(free);
     return answered;

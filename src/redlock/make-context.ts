@@ -1,5 +1,5 @@
 import { Refusals } from "../lock/refusals.ts";
-import { SlotChoice } from "../lock/slots.ts";
+import { SlotChoice } from "../lock/slot-choice.ts";
 import { count, quoteKeys } from "../sentences.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { RedlockWarningCode, SafeEmitter } from "../events.ts";

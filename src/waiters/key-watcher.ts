@@ -123,12 +123,12 @@ export class KeyWatcher implements Task {
   reserve(waiter: Omit<StoredWaiter, "priority">, life: number): void {
     this.expectFree(life);
     this.#checkBy(this.#now() + CHECK_INTERVAL);
-    this.#reservations.keep(waiter, life);
+    this.#reservations.holdBack(waiter, life);
   }
 
   /** Ends {@link reserve}: the waiter is woken when the key is reserved for it. */
   stopReserving(position: string): void {
-    this.#reservations.stopKeeping(position);
+    this.#reservations.stopHoldingBack(position);
   }
 
   /** The masters have reserved the key for a waiter that this process has parked, or that is live in it. */

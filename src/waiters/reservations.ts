@@ -49,7 +49,7 @@ export class Reservations {
     | { readonly waiter: StoredWaiter; readonly at: number; readonly state: Promise<JobState> }
     | undefined;
   /** The waiter that keeps the reservation without being woken, because it waits for other keys. */
-  #kept: { readonly position: string; readonly until: number } | undefined;
+  #heldBack: { readonly position: string; readonly until: number } | undefined;
   /** The last waiter that the reservation was to pass on from. */
   #passedFrom: { readonly position: string; readonly at: number } | undefined;
 
@@ -88,14 +88,14 @@ export class Reservations {
   }
 
   /** Keeps the free key for `life` ms for a waiter that is not to be woken yet. */
-  keep(waiter: Omit<StoredWaiter, "priority">, life: number): void {
-    this.#kept = { position: waiter.position, until: this.#now() + life };
+  holdBack(waiter: Omit<StoredWaiter, "priority">, life: number): void {
+    this.#heldBack = { position: waiter.position, until: this.#now() + life };
     void this.#reserveOnAll(waiter, life, false);
   }
 
   /** Ends {@link keep}: the waiter is woken when the key is reserved for it. */
-  stopKeeping(position: string): void {
-    if (this.#kept?.position === position) this.#kept = undefined;
+  stopHoldingBack(position: string): void {
+    if (this.#heldBack?.position === position) this.#heldBack = undefined;
   }
 
   /**
@@ -178,7 +178,7 @@ export class Reservations {
     // The key is due again in a moment, for any process of the queue of the job.
     if (isRetry(waiter)) return undefined;
     this.#wakeups.noteReservation(position);
-    if (this.#isKept(position)) return await this.#confirmKept(waiter);
+    if (this.#isHeldBack(position)) return await this.#confirmHeldBack(waiter);
     // Another process has reserved the key for it once more.
     if (this.#wakeups.hasExpired(waiter)) {
       return await this.#passFrom(waiter, await this.#wakeups.stateAfterExpiry(waiter));
@@ -198,8 +198,8 @@ export class Reservations {
     return undefined;
   }
 
-  #isKept(position: string): boolean {
-    return this.#kept?.position === position && this.#now() < this.#kept.until;
+  #isHeldBack(position: string): boolean {
+    return this.#heldBack?.position === position && this.#now() < this.#heldBack.until;
   }
 
   /** Those of the jobs for which masters keep the key that will not run again. */
@@ -210,7 +210,7 @@ export class Reservations {
   }
 
   /** A waiter that waits for other keys may go, and then no client asks for the key that it leaves. */
-  async #confirmKept(waiter: StoredWaiter): Promise<NextCheck> {
+  async #confirmHeldBack(waiter: StoredWaiter): Promise<NextCheck> {
     const state = await this.#wakeups.stateOf(waiter);
     if (state === "gone") return { kind: "now", gone: [waiter] };
     return { kind: "by", at: this.#now() + CHECK_INTERVAL };

@@ -57,8 +57,8 @@ interface Joining {
   readonly state: WaitingState;
   /** How often it has tried before. */
   readonly tries: number;
-  /** Milliseconds for which the reservations of a waiter for several keys are kept. */
-  readonly keptFor: number;
+  /** Milliseconds for which a waiter for several keys holds its free ones back. */
+  readonly heldBackFor: number;
 }
 
 /** All wait lists in which one client has waiters. */
@@ -134,7 +134,7 @@ export class WaitLists {
   async join(
     waiter: Waiter,
     keys: readonly string[],
-    { limits = keys.map(() => 1), state, tries, keptFor }: Joining,
+    { limits = keys.map(() => 1), state, tries, heldBackFor }: Joining,
   ): Promise<Joined> {
     const record = this.recordOf(waiter, state);
     const live = state === "live";
@@ -154,9 +154,9 @@ export class WaitLists {
       if (states[index] !== "free" || firstTaken === -1) {
         for (const slot of own) this.#watchers.find(slot)?.stopReserving(position);
       } else if (isPatient && index < firstTaken) {
-        const kept = { position, record: this.recordOf(waiter, state, own.length) };
+        const heldBack = { position, record: this.recordOf(waiter, state, own.length) };
         const [slot = 0] = freeIn(replies, index, position);
-        this.#watchers.of(slotName(key, slot)).reserve(kept, keptFor);
+        this.#watchers.of(slotName(key, slot)).reserve(heldBack, heldBackFor);
       } else void this.leave(waiter, [key]);
     }
     const free = keys.flatMap((key, index) =>
@@ -188,7 +188,7 @@ export class WaitLists {
     limits: readonly number[] | undefined,
   ): Promise<KeyHolder | undefined> {
     const joined = this.#crowded.begin(key);
-    const how = { limits, state: "parked", tries: 0, keptFor: 0 } as const;
+    const how = { limits, state: "parked", tries: 0, heldBackFor: 0 } as const;
     const { taken, answered, holder } = await this.join({ ...waiter, entry: AHEAD }, [key], how);
     joined();
     return taken && answered ? holder : undefined;

@@ -1,7 +1,8 @@
 import { DelayedError, RateLimitError, UnrecoverableError, type Job } from "bullmq";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { alarm, backoff, timesDelayed } from "../../src/bullmq/job-wait.ts";
+import { alarm, backoff } from "../../src/bullmq/job-delay.ts";
+import { timesDelayed } from "../../src/bullmq/job-wait.ts";
 import { isControlError } from "../../src/bullmq/control-errors.ts";
 import { describeAsHolder, isSameJob } from "../../src/bullmq/holder.ts";
 import { LinkedSignal } from "../../src/bullmq/job-signal.ts";

@@ -155,7 +155,7 @@ describe("release", () => {
     expect(await ask()).toEqual({ code: 0, out: "account is free\n", notes: "" });
     const { code, notes } = await ask("--force");
     expect(code).toBe(2);
-    expect(notes).toContain("release --force takes a reason");
+    expect(notes).toContain("--reason: found nothing, expected a reason for people, as in");
   });
 
   it("fails with 3 when too few masters answer", async () => {

@@ -174,11 +174,24 @@ describe("why", () => {
     expect(out).toContain("NO WORKERS: the one that took up the job has ended");
   });
 
+  it("says that the key of a parked job is reserved for it", async () => {
+    const lock = await redlock.acquire("account:42");
+    const worker = work("delay");
+    const parked = next("parked");
+    const job = await queue.add("a", { account: 42 });
+    await parked;
+    await worker.close();
+    await lock.release();
+    const { out } = await ask(`bull:invoices:${job.id}`);
+    expect(out).toContain("The key is reserved for it: it starts when a worker of its queue takes");
+    expect(out).toContain("The queue has NO WORKERS: start one.");
+  });
+
   it("names the other reason of a job that waits for no key", async () => {
     const waiting = await queue.add("a", { account: 42 });
     const late = await queue.add("a", { account: 42 }, { delay: 30_000 });
     expect((await ask(waiting.id!, "--queue", "invoices")).out).toBe(
-      `job bull:invoices:${waiting.id} waits for a worker\n\nThe queue has NO WORKERS.\n`,
+      `job bull:invoices:${waiting.id} waits for a worker\n\nThe queue has NO WORKERS: start one.\n`,
     );
     expect((await ask(late.id!, "--queue", "invoices")).out).toMatch(
       /is delayed by its own delay, and waits for no key\n\nIt runs in [\d.]+ s \(/,

@@ -110,7 +110,7 @@ describe("a request to wake", () => {
     // A parked job of a process that is gone.
     const position = positionOf(1_000, "id bull:invoices", "7");
     const waiter = { position, priority: 0, queueId: "id bull:invoices", run: 1 };
-    const how = { state: "parked", tries: 0, keptFor: 1_000 } as const;
+    const how = { state: "parked", tries: 0, heldBackFor: 1_000 } as const;
     await engineOf(redlock).waitLists.join({ ...waiter, replaceable: false }, ["k"], how);
     const form = formOf((await page(keyPath("k"))).text);
     expect((await page("/wake?key=other", post(form))).response.status).toBe(403);

@@ -293,7 +293,7 @@ describe("close", () => {
     const holders = clock.pending;
     const joins = ["1", "2"].map((id) => {
       const waiter = { position: positionOf(0, "q", id), priority: 0, queueId: "q", run: 1 };
-      const how = { state: "parked", tries: 0, keptFor: OPTIONS.ttl } as const;
+      const how = { state: "parked", tries: 0, heldBackFor: OPTIONS.ttl } as const;
       return engineOf(redlock).waitLists.join({ ...waiter, replaceable: false }, ["k"], how);
     });
     await clock.until(redlock.close());

@@ -6,7 +6,7 @@ import {
   LockUnavailableError,
 } from "../../src/errors.ts";
 import { namesUnder } from "../../src/lock/stored-lock.ts";
-import { withoutMark } from "../../src/redlock/holder.ts";
+import { withoutMark } from "../../src/redlock/job-text.ts";
 import { simulate } from "../support/simulated-redlock.ts";
 
 const OPTIONS = { ttl: 2_000, nodeTimeout: 100 };

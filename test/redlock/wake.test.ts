@@ -9,7 +9,7 @@ async function park({ client, clock }: ReturnType<typeof simulate>, id: string):
   const gone = client();
   const position = positionOf(1_000, "id bull:invoices", id);
   const waiter = { position, priority: 0, queueId: "id bull:invoices", run: 1, replaceable: false };
-  const how = { state: "parked", tries: 0, keptFor: 1_000 } as const;
+  const how = { state: "parked", tries: 0, heldBackFor: 1_000 } as const;
   await clock.until(engineOf(gone).waitLists.join(waiter, ["k"], how));
   await clock.until(gone.close());
 }

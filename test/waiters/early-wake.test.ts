@@ -52,7 +52,7 @@ async function start(...ids: number[]) {
   engine.waitLists.open("q", jobs);
   const holder = await clock.until(redlock.acquire("k"));
   const park = async (waiter: Waiter): Promise<void> => {
-    const how = { state: "parked", tries: 0, keptFor: OPTIONS.ttl } as const;
+    const how = { state: "parked", tries: 0, heldBackFor: OPTIONS.ttl } as const;
     await clock.until(engine.waitLists.join(waiter, ["k"], how));
   };
   for (const id of ids) await park(waiterOf(id));

@@ -15,7 +15,7 @@ async function start() {
   await clock.until(client().acquire("k"));
   const { waitLists } = engineOf(redlock);
   const join = async (run: number): Promise<void> => {
-    const how = { state: "parked", tries: 0, keptFor: OPTIONS.ttl } as const;
+    const how = { state: "parked", tries: 0, heldBackFor: OPTIONS.ttl } as const;
     await clock.until(waitLists.join(waiterOf(run), ["k"], how));
   };
   const leave = async (run: number): Promise<void> => {
