@@ -7,7 +7,8 @@ import { printable } from "../printable.ts";
 import type { Waiter } from "../waiters/waiter.ts";
 import { JobLockRenewal } from "./job-lock-renewal.ts";
 import { waiterOf } from "./job-waiter.ts";
-import { canSupersede, type JobLocks, type LockSettings } from "./lock-settings.ts";
+import type { JobLocks } from "./job-locks.ts";
+import { canSupersede, type LockSettings } from "./lock-settings.ts";
 import { contextOf, type WorkerContext } from "./worker-context.ts";
 
 /** One time that a worker takes up a job. */

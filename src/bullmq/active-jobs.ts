@@ -2,7 +2,8 @@ import type { Job } from "bullmq";
 import { compareWaiters, type Predecessor, type Waiter } from "../waiters/waiter.ts";
 import { type JobWorker, jobClassOf, runScript } from "./bullmq-job.ts";
 import { waiterOf } from "./job-waiter.ts";
-import { foreseenKeys, type LockSettings } from "./lock-settings.ts";
+import { foreseenKeys } from "./job-locks.ts";
+import type { LockSettings } from "./lock-settings.ts";
 
 /** How many active jobs are read at most: the latest that were taken up. */
 const MOST = 200;

@@ -8,11 +8,9 @@ import {
   wrongOption,
 } from "../check-options.ts";
 import { LONGEST_TIMER } from "../clock.ts";
-import type { JobWorker } from "./bullmq-job.ts";
 import type { DataOption } from "../data-option.ts";
 import type { LockConfigError, LockConflictError } from "../errors.ts";
 import { createLimit, type Limit } from "../keys/limit.ts";
-import type { NormalKeys } from "../keys/normalise.ts";
 import { createKeyResolver, type KeyResolver } from "../keys/resolver.ts";
 import type { Engine } from "../redlock/engine.ts";
 import { engineOf } from "../redlock/redlock.ts";
@@ -120,14 +118,6 @@ export interface LockSettings extends CheckedOptions {
   readonly skipResult: ((job: Job, conflict: LockConflictError) => unknown) | undefined;
 }
 
-/** How the jobs of one processor are locked. */
-export interface JobLocks {
-  /** The settings for a job. */
-  settingsOf(this: void, job: Job): LockSettings;
-  /** Whether each job of a worker is locked so: its processor may be a function that calls several wrapped ones. */
-  coverAll(this: void, worker: JobWorker): boolean;
-}
-
 const KNOWN = ["redlock", "key", ...Object.keys(LOCK_DATA_OPTIONS), "skipResult"];
 
 /** Checks the options of `withLock`. @throws {LockConfigError} for an option that cannot work, or has no effect. */
@@ -219,15 +209,6 @@ function checkDataOptions(given: Partial<LockPolicies<Job>>, engine: Engine): Ch
 /** Checks a policy that a function chose. */
 export function checkConflictPolicy(path: string, policy: unknown): ConflictPolicy {
   return checkChoice(path, policy, CONFLICT_POLICIES);
-}
-
-/** The keys that a job will have when a worker takes it up; `undefined` when it will need no lock, or fail for its key. */
-export function foreseenKeys({ keysOf }: LockSettings, job: Job): NormalKeys | undefined {
-  try {
-    return keysOf(job) ?? undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Whether jobs under this policy supersede earlier ones. A function may choose such a policy. */

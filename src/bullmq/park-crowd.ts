@@ -6,7 +6,8 @@ import { type JobWorker, jobClassOf, keepsFields, runScript, sendTogether } from
 import { alarmAfter } from "./job-delay.ts";
 import { dueAt, WAIT_FIELD, waitFields } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
-import { foreseenKeys, type JobLocks, type LockSettings } from "./lock-settings.ts";
+import { foreseenKeys, type JobLocks } from "./job-locks.ts";
+import type { LockSettings } from "./lock-settings.ts";
 import { type FirstParking, parkUnstarted } from "./park-script.ts";
 
 /** How many jobs of a queue are looked at together. */
@@ -31,7 +32,6 @@ interface Crowd {
 
 /** A job that is in the wait list of its key, and is to be moved to the delayed set. */
 interface Joined extends FirstParking {
-  readonly engine: Engine;
   readonly parked: RedlockEvents["parked"][0];
 }
 
@@ -99,7 +99,7 @@ export class CrowdParker {
   async #park({ engine }: Crowd, joined: readonly Joined[]): Promise<number> {
     if (joined.length === 0) return 0;
     const ids = await parkUnstarted(this.#worker, joined, engine.clock.wall());
-    for (const { id, parked, engine } of joined) if (ids.has(id)) engine.noteParked(parked);
+    for (const { id, parked } of joined) if (ids.has(id)) engine.noteParked(parked);
     return ids.size;
   }
 }
@@ -108,14 +108,14 @@ export class CrowdParker {
  * Puts a job that no worker has taken up into the wait list of its key, as its first run would do. It joins before it is moved, as in
  * `join-crowd.ts`; a worker that takes it up in between finds it there.
  */
-async function join({ locks, queueId }: Crowd, job: Job): Promise<Joined | undefined> {
+async function join({ engine, locks, queueId }: Crowd, job: Job): Promise<Joined | undefined> {
   // A repeated job adds the next one when it is taken up, and BullMQ fails a job with a deferred failure then.
   const isPlain = job.repeatJobKey === undefined && !job.deferredFailure;
   if (job.attemptsStarted !== 0 || !isPlain) return undefined;
   const settings = locks.settingsOf(job);
   const found = foreseenKeys(settings, job);
   if (found === undefined || !joinsUnasked(settings, found.keys)) return undefined;
-  const { engine, ttl, maxWait = Infinity, maxAge = Infinity, jobLogs } = settings;
+  const { ttl, maxWait = Infinity, maxAge = Infinity, jobLogs } = settings;
   const now = engine.clock.wall();
   const startableFor = maxAge - (now - dueAt(job));
   if (startableFor <= 0) return undefined;
@@ -134,7 +134,6 @@ async function join({ locks, queueId }: Crowd, job: Job): Promise<Joined | undef
     delay,
     field: waitFields(job, now, [key])[WAIT_FIELD] ?? "",
     log: jobLogs === "off" ? "" : `[lock] ${conflict.message}; parked`,
-    engine,
     parked: { keys: [key], job: nameOf(job), queue: job.queueName, reason: "conflict", delay },
   };
 }

@@ -1,5 +1,6 @@
 import { type JobWorker, runScript } from "./bullmq-job.ts";
 import { WAIT_FIELD } from "./job-wait.ts";
+import { tellWorkers } from "./wake-script.ts";
 
 /** How a job is parked that no worker has taken up yet. */
 export interface FirstParking {
@@ -36,8 +37,7 @@ for i = 2, #ARGV, 5 do
     parked[#parked + 1] = id
   end
 end
-local next = redis.call('ZRANGE', KEYS[3], 0, 0, 'WITHSCORES')[2]
-if next then redis.call('ZADD', KEYS[4], next / 0x1000, '1') end
+${tellWorkers("KEYS[3]", "KEYS[4]")}
 return parked`,
 };
 

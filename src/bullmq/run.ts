@@ -11,7 +11,8 @@ import { isControlError } from "./control-errors.ts";
 import { setLock } from "./job-lock.ts";
 import { cancelledError, JobSignal } from "./job-signal.ts";
 import { positionWhenDone } from "./job-waiter.ts";
-import type { JobLocks, LockSettings } from "./lock-settings.ts";
+import type { JobLocks } from "./job-locks.ts";
+import type { LockSettings } from "./lock-settings.ts";
 import { Skipped } from "./refused-job.ts";
 import { afterLoss, type Outcome } from "./on-loss.ts";
 

@@ -92,16 +92,21 @@ async function runFor(
   return (await runScript(worker, SCRIPT, keys, args, onSent)) as WakeReply;
 }
 
+/** Lua that sets BullMQ's own mark of when the next job of a delayed set is due: its idle workers wait until then. */
+export function tellWorkers(delayed: string, marker: string): string {
+  return `
+local next = redis.call('ZRANGE', ${delayed}, 0, 0, 'WITHSCORES')[2]
+if next then redis.call('ZADD', ${marker}, next / 0x1000, '1') end`;
+}
+
 /**
- * BullMQ's own mark that a delayed job is due then. A worker that takes the mark up in the moment in which another one sets it anew
- * may remove it: then no idle worker looks for the job before it has waited for 5 to 10 s.
+ * A worker that takes the mark up in the moment in which another one sets it anew may remove it: then no idle worker looks for the
+ * job before it has waited for 5 to 10 s.
  */
 const REMINDER = {
   name: "bullmqRedlockRemind",
   keys: 2,
-  lua: `
-local next = redis.call('ZRANGE', KEYS[1], 0, 0, 'WITHSCORES')[2]
-if next then redis.call('ZADD', KEYS[2], next / 0x1000, '1') end`,
+  lua: tellWorkers("KEYS[1]", "KEYS[2]"),
 };
 
 /** Tells the idle workers of a queue when its next delayed job is due. @throws what the connection of the queue throws. */

@@ -1,7 +1,8 @@
 import type { Job } from "bullmq";
 import { requireFunction } from "../check-options.ts";
 import type { Lock } from "../lock/lock.ts";
-import { checkLockOptions, type JobLocks, type LockSettings } from "./lock-settings.ts";
+import type { JobLocks } from "./job-locks.ts";
+import { checkLockOptions, type LockSettings } from "./lock-settings.ts";
 import type {
   ConflictPolicy,
   MaxWaitPolicy,

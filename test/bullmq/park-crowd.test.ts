@@ -3,7 +3,8 @@ import { Queue as Queue5, Worker as Worker5 } from "bullmq5";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Redlock, withLock } from "../../src/index.ts";
 import type { JobWorker } from "../../src/bullmq/bullmq-job.ts";
-import { checkLockOptions, type JobLocks } from "../../src/bullmq/lock-settings.ts";
+import type { JobLocks } from "../../src/bullmq/job-locks.ts";
+import { checkLockOptions } from "../../src/bullmq/lock-settings.ts";
 import type { LockPolicies } from "../../src/bullmq/options.ts";
 import { CrowdParker } from "../../src/bullmq/park-crowd.ts";
 import { parkUnstarted } from "../../src/bullmq/park-script.ts";
@@ -234,6 +235,15 @@ describe("the script", () => {
     const later = await queue.add("a", {}, { jobId: "one", timestamp: 2_000 });
     expect(await park(job)).toEqual([]);
     expect(await later.getState()).toBe("waiting");
+  });
+
+  test("leaves a job that a worker has taken up since, and that waits again", async () => {
+    const { queue, park } = setUp();
+    const job = await queue.add("a", {}, { attempts: 2 });
+    const worker = bench.worker(() => Promise.resolve(), { name: queue.name, autorun: false });
+    await (await worker.getNextJob("token"))?.moveToFailed(new Error("once"), "token");
+    expect(await park(job)).toEqual([]);
+    expect(await job.getState()).toBe("waiting");
   });
 
   test("leaves a job that was woken before: it is the first of its queue", async () => {
