@@ -128,6 +128,8 @@ export interface RedlockEvents {
   warning: [RedlockWarning];
 }
 
+type Listener<K extends keyof RedlockEvents> = (...args: RedlockEvents[K]) => unknown;
+
 /**
  * An emitter that isolates its listeners: an error of a listener becomes a `warning`, and never reaches the code that
  * emitted the event.
@@ -137,6 +139,11 @@ export class SafeEmitter extends EventEmitter<RedlockEvents> {
   hears(event: keyof RedlockEvents): boolean {
     return this.listenerCount(event) > 0;
   }
+
+  // The type of EventEmitter lets a misspelt name pass, whose listener would never run.
+  declare on: <K extends keyof RedlockEvents>(event: K, listener: Listener<K>) => this;
+  declare once: <K extends keyof RedlockEvents>(event: K, listener: Listener<K>) => this;
+  declare off: <K extends keyof RedlockEvents>(event: K, listener: Listener<K>) => this;
 
   override emit<K extends keyof RedlockEvents>(event: K, ...args: RedlockEvents[K]): boolean;
   /** Emits an event of the user. The types of newer versions of Node require this form. */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { RedlockWarningCode } from "../src/events.ts";
+import { type RedlockWarningCode, SafeEmitter } from "../src/events.ts";
 
 /** All there are: one that is missing, or that is none, does not compile. */
 const CODES = {
@@ -40,5 +40,17 @@ describe("docs/events.md", () => {
     const documented = codes.filter((code) => code !== "warning");
     expect(documented).toHaveLength(new Set(documented).size);
     expect(new Set(documented)).toEqual(new Set(Object.keys(CODES)));
+  });
+});
+
+describe("a listener", () => {
+  it("of a misspelt event does not compile", () => {
+    const events = new SafeEmitter();
+    for (const method of ["on", "once", "off"] as const) {
+      // @ts-expect-error the event is "acquired"
+      events[method]("aquired", () => undefined);
+      events[method]("acquired", ({ keys }) => keys.length);
+    }
+    expect(events.hears("acquired")).toBe(true);
   });
 });

@@ -90,8 +90,9 @@ function reservedFor(reserved: KeyReservation): string {
   return `${what} ${waiterName(reserved)}`;
 }
 
-function waiterName({ job }: Pick<WaiterInspection, "job">): string {
-  return job === undefined ? "a program that waits in acquire" : `job ${printable(job)}`;
+function waiterName({ job, holder = "" }: Pick<WaiterInspection, "job" | "holder">): string {
+  if (job !== undefined) return `job ${printable(job)}`;
+  return printable(holder) || "a program that waits in acquire";
 }
 
 /** Names the holder of a key, as an entry of a list of keys. */
@@ -157,9 +158,10 @@ function describeExpiry({ holder, remaining }: HolderSummary): string {
 }
 
 /** Describes a waiter in a few words. */
-export function describeWaiter({ job, priority, since }: WaiterInspection, now: number): string {
+export function describeWaiter(waiter: WaiterInspection, now: number): string {
+  const { job, priority, since } = waiter;
   return (
-    waiterName({ job }) +
+    waiterName(waiter) +
     (since === undefined ? "" : waitSince(job, Math.max(0, now - since))) +
     (priority === 0 ? "" : `, priority ${priority}`)
   );

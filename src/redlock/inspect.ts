@@ -17,8 +17,10 @@ import { answersOf, type KeyReply, longestList, readKey, walkPositions } from ".
 
 /** A waiter of a key. */
 export interface WaiterInspection {
-  /** A job, as `prefix:queue:id`; `undefined` for a program that waits in `acquire`. */
+  /** A job, as `prefix:queue:id`; `undefined` for a program that waits in `acquire` or `hold`. */
   job: string | undefined;
+  /** How such a program describes itself, see the option `holder` of `acquire`; `undefined` for a job. */
+  holder: string | undefined;
   /** Smaller comes first. */
   priority: number;
   /** When the job was to run, or the wait began, in milliseconds since 1970 by the clock of the waiting process. */
@@ -167,17 +169,17 @@ function byAge(a: Holder, b: Holder): number {
 
 /** Describes an entry of a wait list. */
 function toWaiter({ position, priority }: ReadReply["first"][number]): WaiterInspection {
-  const { job, since } = waiterAt(position);
-  return { job, priority: Math.floor(priority + FRONT_OFFSET), since };
+  const { job, holder, since } = waiterAt(position);
+  return { job, holder, priority: Math.floor(priority + FRONT_OFFSET), since };
 }
 
 /** Describes the waiter at a position. */
 export function waiterAt(position: string): Omit<WaiterInspection, "priority"> {
   const parsed = parsePosition(position);
-  if (parsed === undefined) return { job: undefined, since: undefined };
-  const { since, queueId, id } = parsed;
-  const queue = queueId.startsWith("~") ? undefined : queueId.slice(queueId.indexOf(" ") + 1);
-  return { job: queue === undefined ? undefined : `${queue}:${id}`, since };
+  if (parsed === undefined) return { job: undefined, holder: undefined, since: undefined };
+  const { since, queueId, id, text } = parsed;
+  if (text !== undefined) return { job: undefined, holder: text, since };
+  return { job: `${queueId.slice(queueId.indexOf(" ") + 1)}:${id}`, holder: undefined, since };
 }
 
 /** Iterates over all waiters of a key, in order. @throws {LockUnavailableError} when no quorum answers. */

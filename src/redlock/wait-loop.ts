@@ -3,7 +3,7 @@ import type { SafeEmitter } from "../events.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { pause } from "../pause.ts";
-import { positionOf, type Waiter } from "../waiters/waiter.ts";
+import { livePositionOf, liveQueueId, type Waiter } from "../waiters/waiter.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
 import type { Attempts, Granted } from "./attempts.ts";
@@ -90,7 +90,7 @@ export class WaitLoop {
           staysListed = job?.waiter !== undefined;
           throw new LockConflictError(conflict);
         }
-        waiter = this.#nextEntry(waiter);
+        waiter = this.#nextEntry(waiter, request.holder);
         live ??= new LiveWaiter(waitLists, waiter, keys, limits);
         const isKnown = await live.join(waiter, tries, 2 * request.ttl);
         const foreign = outcome.holder !== undefined && outcome.holder.token === undefined;
@@ -111,11 +111,16 @@ export class WaitLoop {
   }
 
   /** Numbers the entries of a waiter, so that a later one differs from an earlier one of the same run. */
-  #nextEntry(known: Waiter | undefined): Waiter {
+  #nextEntry(known: Waiter | undefined, holder: string): Waiter {
     if (known !== undefined) return { ...known, entry: (known.entry ?? 0) + 1 };
     const { process, clock } = this.#parts.context;
-    const queueId = `~${process}`;
-    const position = positionOf(clock.wall(), queueId, String((this.#waiters += 1)));
-    return { position, priority: 0, queueId, run: 1, replaceable: false };
+    const id = String((this.#waiters += 1));
+    return {
+      position: livePositionOf(clock.wall(), process, id, holder),
+      priority: 0,
+      queueId: liveQueueId(process),
+      run: 1,
+      replaceable: false,
+    };
   }
 }

@@ -116,6 +116,20 @@ export function formatWaiterRecord(
 const TIME_DIGITS = 13;
 const LENGTH_DIGITS = 4;
 
+/** How the queueIds of waiters that are no jobs begin. */
+const LIVE = "~";
+
+/** The queueId of the waiters of a process that are no jobs. */
+export function liveQueueId(process: string): string {
+  return `${LIVE}${process}`;
+}
+
+/** The position of a waiter that is no job. `id` is unique in its process and has no space; operators see `text`. */
+export function livePositionOf(since: number, process: string, id: string, text: string): string {
+  // The text does not count for the order.
+  return `${positionOf(since, liveQueueId(process), id)} ${text}`;
+}
+
 /**
  * The position of a waiter that has waited since `since`, in ms since 1970. Equal times are ordered by the queueId, and then by the
  * id: shorter ids first, so that 9 comes before 10.
@@ -126,14 +140,25 @@ export function positionOf(since: number, queueId: string, id: string): string {
   return `${time.padStart(TIME_DIGITS, "0")}:${encodeQueueId(queueId)}:${length}:${id}`;
 }
 
-/** Reads the time, the queueId and the id of a position; `undefined` when it is none of ours. */
-export function parsePosition(
-  position: string,
-): { since: number; queueId: string; id: string } | undefined {
+/** The parts of a position. */
+interface ParsedPosition {
+  readonly since: number;
+  readonly queueId: string;
+  readonly id: string;
+  /** Describes a waiter that is no job; `undefined` for a job. */
+  readonly text: string | undefined;
+}
+
+/** Reads a position; `undefined` when it is none of ours. */
+export function parsePosition(position: string): ParsedPosition | undefined {
   const parts = /^(\d{13}):([^:]*):\d{4,}:([^]*)$/.exec(position);
   if (parts === null) return undefined;
-  const [, since, queueId = "", id = ""] = parts;
-  return { since: Number(since), queueId: decodeURIComponent(queueId), id };
+  const [, time, encoded = "", id = ""] = parts;
+  const since = Number(time);
+  const queueId = decodeURIComponent(encoded);
+  if (!encoded.startsWith(LIVE)) return { since, queueId, id, text: undefined };
+  const [, own = "", text = ""] = /^(\S*) ?([^]*)$/.exec(id) ?? [];
+  return { since, queueId, id: own, text };
 }
 
 /** A queueId as positions have it. */

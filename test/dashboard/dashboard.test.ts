@@ -99,12 +99,12 @@ describe("one key", () => {
     const masters = memoryNodes();
     const redlock = masters.redlock();
     await masters.hold("k");
-    void redlock.acquire("k", { waitTimeout: 60_000 }).catch(() => undefined);
+    void redlock.acquire("k", { waitTimeout: 60_000, holder: "import <a>" }).catch(() => undefined);
     await waiting(redlock, "k", 1);
     const { response, text } = await ask(redlock)(keyPath("k"));
     expect(response.status).toBe(200);
     expect(wordsOf(text)).toMatch(/k has been held for .* by another client.* fencing token \d+ /);
-    expect(wordsOf(text)).toMatch(/1 a program that waits in acquire, for /);
+    expect(wordsOf(text)).toMatch(/1 import &lt;a&gt;, for /);
     for (const node of ["memory-1", "memory-2", "memory-3"])
       expect(wordsOf(text)).toContain(`${node}:6379 held, expires in`);
     expect(text).not.toContain("<form");

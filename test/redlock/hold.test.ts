@@ -9,7 +9,8 @@ describe("hold", () => {
     const waiters = [client(), client()];
     const order: string[] = [];
     const waiting = waiters.map(async (each, index) => {
-      const taken = await each.acquire("k", { waitTimeout: 60_000 });
+      const holder = index === 0 ? "waiter 0" : "waiter 1 of two";
+      const taken = await each.acquire("k", { waitTimeout: 60_000, holder });
       order.push(`waiter ${index}`);
       await taken.release();
     });
@@ -19,6 +20,9 @@ describe("hold", () => {
     void holding.then(() => order.push("hold"));
     await clock.pass(500);
     expect(order).toEqual([]);
+    const described = (await clock.until(redlock.inspect("k"))).waiters.map((each) => each.holder);
+    expect(described[0]).toMatch(/^an operator on .+ \(hold\): a migration$/);
+    expect(described.slice(1)).toEqual(["waiter 0", "waiter 1 of two"]);
     await clock.until(lock.release());
     const hold = await clock.until(holding);
     await clock.pass(20_000);
