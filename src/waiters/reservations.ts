@@ -7,8 +7,8 @@ import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
 import { type Wakeups, reservationMs } from "./wakeups.ts";
 import {
-  areLiveTogether,
   compareWaiters,
+  dependTogether,
   isArriving,
   isRetry,
   limitOf,
@@ -223,7 +223,7 @@ export class Reservations {
     next: readonly StoredWaiter[] = [],
   ): Promise<NextCheck> {
     // An active job could have asked for its key: its worker is dead, and the queue is not unresponsive.
-    if (state === "gone" || state === "active") return await this.#dropGone(waiter, next);
+    if (state === "gone" || state === "active") return await this.#dropGone(waiter, next, state);
     // The request was lost; or the process died after it parked the job, and before it joined.
     // @protection a lost wake-up is repeated
     if (state === "parked" && (await this.#wakeups.wakeAgain(waiter)) !== "unknown") {
@@ -235,15 +235,25 @@ export class Reservations {
     return { kind: "now", gone: [] };
   }
 
-  /** Removes a waiter that is gone, and those after it that are gone too. */
-  async #dropGone(head: StoredWaiter, next: readonly StoredWaiter[]): Promise<NextCheck> {
+  /** Removes a waiter that is gone, or whose process has not used its reservation, and those after it of which the same is true. */
+  async #dropGone(
+    head: StoredWaiter,
+    next: readonly StoredWaiter[],
+    headState: JobState = "gone",
+  ): Promise<NextCheck> {
     const stuck = this.#stuckAt(head);
     if (stuck !== undefined) return stuck;
-    // A waiter that has missed no reservation stays in the wait list, though it is active. Live waiters are gone with their process.
-    const stateOf = async (waiter: StoredWaiter): Promise<JobState> =>
-      areLiveTogether(head, waiter) ? "gone" : await this.#wakeups.stateOf(waiter);
-    const states = await Promise.all(next.map(stateOf));
-    const firstAlive = states.findIndex((state) => state !== "gone");
+    // A job that has missed no reservation stays in the wait list, though it is active, unless its process has missed one.
+    const isGone = async (waiter: StoredWaiter): Promise<boolean> => {
+      // @protection the waiters of a dead process are passed over together
+      const isDead = headState === "active" && dependTogether(head, waiter);
+      const state = await (isDead
+        ? this.#wakeups.stateAfterExpiry(waiter)
+        : this.#wakeups.stateOf(waiter));
+      return state === "gone" || (isDead && state === "active");
+    };
+    const areGone = await Promise.all(next.map(isGone));
+    const firstAlive = areGone.indexOf(false);
     const alsoGone = next.slice(0, firstAlive === -1 ? undefined : firstAlive);
     return { kind: "now", gone: [head, ...alsoGone] };
   }

@@ -81,16 +81,18 @@ export function isLive({ record }: Pick<StoredWaiter, "record">): boolean {
   return record.startsWith("l");
 }
 
-/** Whether both are live in the same process. */
-export function areLiveTogether(
+/** Whether both depend on the same process: each is live in it, or is, or may be, about to be parked by it. */
+export function dependTogether(
   one: Pick<StoredWaiter, "record">,
   other: Pick<StoredWaiter, "record">,
 ): boolean {
-  return isLive(one) && isLive(other) && processIn(one.record) === processIn(other.record);
+  const process = dependsOn(one);
+  return process !== undefined && process === dependsOn(other);
 }
 
-function processIn(record: string): string | undefined {
-  return parseWaiterRecord(record)?.process;
+function dependsOn(waiter: Pick<StoredWaiter, "record">): string | undefined {
+  const parsed = parseWaiterRecord(waiter.record);
+  return parsed?.state === "parked" && !isAheadOfMove(waiter) ? undefined : parsed?.process;
 }
 
 /** Whether a key is kept for a job that will run again, and that is in no wait list. */

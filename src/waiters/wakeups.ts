@@ -154,14 +154,13 @@ export class Wakeups {
   }
 
   /**
-   * The state of a waiter whose reservation has expired. A live waiter has missed it, and joins again if its process lives; so does
-   * an arriving one whose queue reports that it is not parked.
+   * The state of a waiter whose reservation has expired: `active` where its process has not used it. Such a process is dead, or was
+   * stopped, and then its waiters join again: live ones, and jobs that are not parked yet.
    */
   async stateAfterExpiry(waiter: StoredWaiter): Promise<JobState> {
-    if (isLive(waiter)) return "gone";
+    if (isLive(waiter)) return "active";
     const state = await this.stateOf(waiter);
-    const hasMissed = isArriving(waiter) && (state === "on-its-way" || state === "active");
-    return hasMissed ? "gone" : state;
+    return isArriving(waiter) && state === "on-its-way" ? "active" : state;
   }
 
   async #wakeParked(waiter: StoredWaiter): Promise<void> {

@@ -14,6 +14,7 @@ import {
   untilAborted,
   untilAllAnswer,
   untilFreeEverywhere,
+  untilHeldEverywhere,
   valuesOf,
 } from "./support.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -218,7 +219,7 @@ describe("a request that arrives after the release (S6, U5)", () => {
     const releasing = lock.release();
 
     const next = await rival.acquire("account", { waitTimeout: 10_000, heartbeat: false });
-    const stored = await valuesOf(clients, "account");
+    const stored = await untilHeldEverywhere(clients, next);
     for (const proxy of proxies) proxy.requests.pass();
     await Promise.all([extending, releasing]);
     await untilAllAnswer(redlock);

@@ -95,6 +95,21 @@ export async function untilFreeEverywhere(clients: readonly Redis[], key: string
   });
 }
 
+/** Resolves with what the nodes store when the last of them has the lock too: a grant waits for a quorum. */
+export async function untilHeldEverywhere(
+  clients: readonly Redis[],
+  { keys: [key = ""], fencingToken }: Lock,
+): Promise<(string | null)[]> {
+  return await waitFor(
+    async () => {
+      const stored = await valuesOf(clients, key);
+      for (const value of stored) expect(value).toMatch(`${fencingToken}:`);
+      return stored;
+    },
+    { interval: 5 },
+  );
+}
+
 /** Waits, for what can only be shown by time passing. */
 export async function letPass(ms: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms));

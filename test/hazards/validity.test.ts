@@ -16,6 +16,7 @@ import {
   TTL,
   untilAborted,
   untilFreeEverywhere,
+  untilHeldEverywhere,
   valuesOf,
 } from "./support.ts";
 
@@ -275,7 +276,7 @@ describe("a holder whose lock has expired", () => {
     const expired = await old.acquire("account", { heartbeat: false });
     await untilAborted(expired);
     const next = await fresh.acquire("account", { waitTimeout: 5_000 });
-    const stored = await valuesOf(redisClients(nodes), "account");
+    const stored = await untilHeldEverywhere(redisClients(nodes), next);
 
     expect(await failureOf(expired.extend())).toBeInstanceOf(LockLostError);
     expect(await expired.release()).toBe("expired");

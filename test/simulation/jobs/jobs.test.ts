@@ -42,6 +42,7 @@ describe("the real wrapper over simulated masters and queues", () => {
     ["strict order, deploys", 29],
     ["kept retries, a bad network", 16],
     ["kept retries, a bad network", 105],
+    ["a backlog, processes die", 71],
   ])("does so with a seed that once showed a violation: %s, %i", async (name, seed) => {
     const scenario = JOB_SCENARIOS.find((each) => each.name === name)!;
     expect(violationsOf([await simulateJobs(scenario, seed)])).toEqual([]);

@@ -134,6 +134,14 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     mutation: { marker: "a removed job is a waiter that is gone" },
   },
   {
+    name: "passing over the waiters of a dead process together",
+    without: "each job that a dead worker has taken up costs those behind it two seconds",
+    scenario: named("a backlog, processes die"),
+    violation: "left waiting",
+    seed: 71,
+    mutation: { marker: "the waiters of a dead process are passed over together", value: "false" },
+  },
+  {
     name: "skipping unresponsive queues",
     without: "a paused queue stops all others on its keys",
     scenario: named("a paused queue"),
