@@ -7,6 +7,7 @@ import { describeValue } from "./sentences.ts";
 export type RedlockWarningCode =
   | "node-count"
   | "duplicate-server"
+  | "refused"
   | "no-quorum"
   | "longest-ttl-unknown"
   | "max-ttl"

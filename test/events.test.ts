@@ -7,6 +7,7 @@ import { type RedlockWarningCode, SafeEmitter } from "../src/events.ts";
 const CODES = {
   "node-count": true,
   "duplicate-server": true,
+  refused: true,
   "no-quorum": true,
   "longest-ttl-unknown": true,
   "max-ttl": true,

@@ -9,6 +9,8 @@ export interface DeliveryListener {
   onDuplicate?(node: number, first: number): void;
   /** A master has answered a batch that was sent at `sentAt`. */
   onAnswer?(node: number, sentAt: number): void;
+  /** A master has answered a request for an operation with an error. */
+  onRefused?(node: number, operation: string, error: NodeError): void;
 }
 
 /** What the deliveries of one client share: how many are under way, and which server answers for which entry of `nodes`. */
@@ -40,6 +42,11 @@ export class DeliveryLog {
   ended(node: number, sentAt?: number): void {
     this.#underWay -= 1;
     if (sentAt !== undefined) this.#listener.onAnswer?.(node, sentAt);
+  }
+
+  /** Receives the failure of a request. */
+  failed(node: number, { operation }: AnyRequest, error: NodeError): void {
+    if (error.failure === "refused") this.#listener.onRefused?.(node, operation.name, error);
   }
 
   /** Returns the error for an entry whose server has a vote by another entry. */
@@ -120,7 +127,7 @@ export class Delivery {
   failure(node: number, error: NodeError): void {
     this.#log.ended(node);
     this.#separate();
-    this.#forEach(({ responses }) => responses.failure(node, error));
+    this.#forEach((request) => this.#fail(node, request, error));
   }
 
   late(node: number, replies: Replies, sentAt: number, server: string): void {
@@ -151,11 +158,16 @@ export class Delivery {
   }
 
   #pass(node: number, replies: readonly unknown[], sentAt: number): void {
-    this.#forEach(({ responses }, index) => {
+    this.#forEach((request, index) => {
       const reply = replies[index];
-      if (reply instanceof NodeError) responses.failure(node, reply);
-      else responses.answer(node, reply, sentAt);
+      if (reply instanceof NodeError) this.#fail(node, request, reply);
+      else request.responses.answer(node, reply, sentAt);
     });
+  }
+
+  #fail(node: number, request: AnyRequest, error: NodeError): void {
+    this.#log.failed(node, request, error);
+    request.responses.failure(node, error);
   }
 
   /** Serves every request, also when a listener throws; the first error is thrown at the end. */

@@ -52,8 +52,29 @@ const cleanUpOperation: Operation<{ readonly keys: readonly string[] }, void> = 
 /** Operations that only `isLocked`, `inspect`, `list` and the commands for operators use. */
 const FOR_LOOKING: readonly string[] = [readOperation.name, scanOperation.name];
 
+/** Redis 7.0 does not say which command a script may not run. */
+const NAMING_LUA = `
+local plain = redis
+local function named(command, reply)
+  if type(reply) == 'table' and reply.err and string.find(reply.err, 'The user executing the script', 1, true) then
+    reply.err = reply.err .. ' (' .. command .. ')'
+  end
+  return reply
+end
+local redis = setmetatable({
+  pcall = function(command, ...) return named(command, plain.pcall(command, ...)) end,
+  call = function(command, ...)
+    local reply = named(command, plain.pcall(command, ...))
+    if type(reply) == 'table' and reply.err then error(reply) end
+    return reply
+  end,
+}, { __index = plain })
+`;
+
+const composed = composeScript(LOCK_PRELUDE, [...lockOperations, cleanUpOperation]);
+
 /** The client's script with the clean-up in it: one call, so that nothing stays behind if this process dies. */
-const script = new Script(composeScript(LOCK_PRELUDE, [...lockOperations, cleanUpOperation]));
+const script = new Script({ ...composed, source: NAMING_LUA + composed.source });
 
 /** Executes the operations of the client on keys of its own. @returns what the server refuses. */
 export async function checkPermissions(
@@ -76,9 +97,11 @@ export async function checkPermissions(
   if (returned === undefined) return refusals;
   for (const [index, reply] of batch.replies(returned)?.entries() ?? []) {
     if (!(reply instanceof NodeError)) continue;
+    const { reason } = reply;
+    const cause = / keys? /.test(reason) ? `${reason}; its keys begin with ${prefix}` : reason;
     const what = requests[index]?.operation.name ?? "";
     const only = FOR_LOOKING.includes(what) ? ({ onlyForLooking: true } as const) : {};
-    refusals.push({ what, cause: reply.reason, ...only });
+    refusals.push({ what, cause, ...only });
   }
   return refusals;
 }

@@ -62,7 +62,7 @@ function excluding({ nodes, votes }: Pick<Facts, "nodes" | "votes">, index: numb
   for (const cause of new Set(needed.map((refusal) => refusal.cause))) {
     const refused = needed.filter((refusal) => refusal.cause === cause).map(({ what }) => what);
     const code = isFull(cause) ? "writes-refused" : "script-refused";
-    found.push([code, `${refused.join(", ")}: ${cause}`]);
+    found.push([code, `${[...new Set(refused)].join(", ")}: ${cause}`]);
   }
   const unfit = info && unusableReason(info);
   if (unfit !== undefined) found.push([unfit.code, unfit.cause]);

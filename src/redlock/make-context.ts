@@ -10,6 +10,7 @@ import { lockScript } from "../waiters/script.ts";
 import { namesUnder } from "../lock/stored-lock.ts";
 import { FARTHEST_CLOCK, TokenSource } from "../lock/tokens.ts";
 import { type Random, systemRandom } from "../random.ts";
+import type { NodeError } from "../redis/node-error.ts";
 import type { NodePort } from "../redis/node-port.ts";
 import { Master, type MasterOptions } from "../redis/master.ts";
 import type { RedlockSettings } from "./options.ts";
@@ -24,15 +25,16 @@ export interface Runtime {
   defer?: Defer;
 }
 
+type OnRefused = (node: number, operation: string, error: NodeError) => void;
 type Warn = (code: RedlockWarningCode, message: string) => void;
 
-// Taken now: fake timers of a test runner may replace them later.
-const nextTick = process.nextTick.bind(process);
-const { setImmediate } = globalThis;
+// Taken now: fake timers of a test runner may replace them later. If they have done so already, the present ones count.
+const areFake = "clock" in setTimeout;
+const taken = areFake ? undefined : { nextTick: process.nextTick.bind(process), setImmediate };
 
 /** The queue of next ticks runs after all promise jobs: the batch contains all requests of the step. */
 function atEndOfStep(run: () => void): void {
-  nextTick(run);
+  (taken ?? process).nextTick(run);
 }
 
 /**
@@ -40,8 +42,8 @@ function atEndOfStep(run: () => void): void {
  * the requests that follow travel in one batch: larger batches cost both sides less.
  */
 function atEndOfTurn(run: () => void, busy: boolean): void {
-  if (busy) setImmediate(run);
-  else nextTick(run);
+  if (busy) (taken ?? globalThis).setImmediate(run);
+  else atEndOfStep(run);
 }
 
 /** Real time, randomness and masters. */
@@ -97,6 +99,9 @@ export function makeContext(
         `nodes[${node}] (${names[node]}) is the same server as nodes[${first}] (${names[first]}); it has no vote`,
       );
     },
+    onRefused: refusalWarning(clock, (node, what) =>
+      warn("refused", `${masters.names[node]} ${what}`),
+    ),
     ...(answered === undefined
       ? {}
       : {
@@ -150,6 +155,20 @@ function otherLimitWarning(warn: Warn): LockContext["onOtherLimit"] {
       `${quoteKeys([key])}: another limit was used for it in the last minute: ${limit}. Each request obeys its own limit, ` +
         "so the largest one counts: use the same limit for a key everywhere",
     );
+  };
+}
+
+/** Milliseconds for which the warning of a master stands for all its refusals. */
+const REFUSALS = 60_000;
+
+/** Warns of a master that refuses requests: a release, a waiter or a hand-over would be lost without a word. */
+function refusalWarning(clock: Clock, warn: (node: number, what: string) => void): OnRefused {
+  const warnedAt = new Map<number, number>();
+  return (node, operation, { message }) => {
+    const now = clock.now();
+    if (now - (warnedAt.get(node) ?? -Infinity) < REFUSALS) return;
+    warnedAt.set(node, now);
+    warn(node, `has refused a request (${operation}): ${message}`);
   };
 }
 

@@ -406,3 +406,34 @@ describe("a node that forgets", () => {
     expect(lock.held).toBe(false);
   });
 });
+
+describe("a user without a permission", () => {
+  const nodes = useRedisNodes(3);
+
+  test("is told that its masters refuse to release, once for each of them", async () => {
+    for (const client of redisClients(nodes)) {
+      await client.call(
+        "ACL",
+        "SETUSER",
+        "weak",
+        "reset",
+        "on",
+        ">secret",
+        "~*",
+        "&*",
+        "+@all",
+        "-del",
+      );
+    }
+    const redlock = makeRedlock(nodes.urls.map((url) => url.replace("//", "//weak:secret@")));
+    const warnings: RedlockWarning[] = [];
+    redlock.on("warning", (warning) => void warnings.push(warning));
+
+    for (const key of ["account", "invoice"]) {
+      expect(await (await redlock.acquire(key)).release()).toBe("expired");
+    }
+
+    await waitFor(() => expect(warnings.map(({ code }) => code)).toEqual(Array(3).fill("refused")));
+    expect(warnings[0]?.message).toMatch(/ has refused a request \(release\): .*redlock doctor/);
+  });
+});

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { LockUnavailableError } from "../../src/errors.ts";
+import type { ReadyReport } from "../../src/ready/report.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import {
@@ -80,6 +81,22 @@ describe.concurrent("ready(), of masters that stay as they are,", () => {
     ]);
     expect(keys).toContain("fatal script-refused 0");
     expect(channels).toEqual([0, 1, 2].map((node) => `warning pubsub-refused ${node}`));
+  });
+
+  it("names the command that a user may not run, and the keys that it may not access", async ({
+    expect,
+  }) => {
+    const [command, keys] = await Promise.all([
+      reportOf(redlock(await userUrls("without-mget", "~*", "&*", "+@all", "-mget"))),
+      reportOf(redlock(await userUrls("with-other-keys", "~other:*", "&*", "+@all"))),
+    ]);
+    const foundOf = (report: ReadyReport): string[] =>
+      ofCode("script-refused", report).map(({ found }) => found);
+    for (const found of foundOf(command)) expect(found).toMatch(/\(MGET\)$/);
+    for (const found of foundOf(keys)) {
+      expect(found).toContain("; its keys begin with redlock:");
+      expect(found).not.toMatch(/acquire.*acquire/);
+    }
   });
 
   it("has no findings about the user of docs/ready.md, which can lock and wait", async ({
