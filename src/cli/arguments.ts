@@ -8,6 +8,8 @@ const OPTIONS = {
   config: { type: "string" },
   node: { type: "string", multiple: true },
   cacert: { type: "string" },
+  cert: { type: "string" },
+  key: { type: "string" },
   reason: { type: "string" },
   slot: { type: "string" },
   for: { type: "string" },

@@ -6,6 +6,8 @@ const MASTERS = {
     "FILE the rules file; default bullmq-redlock.yaml, .yml or .json in this folder or one above",
   node: "URL a lock master; repeat it for each master. Replaces those of the file. Use BULLMQ_REDLOCK_NODES (comma-separated) for URLs with a password",
   cacert: "FILE the certificate authority of rediss:// masters given by --node",
+  cert: "FILE the client certificate for such masters",
+  key: "FILE the private key of the client certificate",
   prefix: 'TEXT the prefix of every key on the masters; default that of the file, or "redlock:"',
 } as const;
 

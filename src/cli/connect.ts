@@ -5,6 +5,7 @@ import { isAboutMasters, isAboutNodes } from "../config/check.ts";
 import { LockRulesError } from "../config/problem.ts";
 import { findFile, readRulesFile, type RulesFile } from "../config/rules-file.ts";
 import { LockConfigError, LockKeyError } from "../errors.ts";
+import { isPem } from "../redis/endpoint.ts";
 import type { NodeOption } from "../redis/node-options.ts";
 import { Master } from "../redis/master.ts";
 import { REAL_RUNTIME } from "../redlock/make-context.ts";
@@ -27,11 +28,13 @@ async function readMasters({
   notes,
   environment,
 }: Invocation): Promise<{ masters: RedlockOptions; hasFile: boolean }> {
-  const { config, prefix, cacert } = options;
+  const { config, prefix } = options;
+  const certificates = tlsFilesIn(options);
   const nodes = options.node ?? (config === undefined ? nodesIn(environment) : undefined);
-  if (cacert !== undefined && nodes === undefined) {
+  if (certificates[0] !== undefined && nodes === undefined) {
+    const [option] = certificates[0];
     throw new UsageError(
-      `--cacert goes with --node or ${VARIABLE}; in the rules file, use tls.ca of a node`,
+      `--${option} goes with --node or ${VARIABLE}; in the rules file, use tls.${TLS_FILES[option]} of a node`,
     );
   }
   const file = config === undefined && nodes === undefined ? await findFile(process.cwd()) : config;
@@ -44,7 +47,7 @@ async function readMasters({
   const fromFile = rules === undefined ? {} : optionsOf(rules, nodes !== undefined, notes);
   const masters = {
     ...fromFile,
-    ...(nodes === undefined ? {} : { nodes: await withAuthority(nodes, cacert) }),
+    ...(nodes === undefined ? {} : { nodes: await withCertificates(nodes, certificates) }),
     ...(prefix === undefined ? {} : { prefix }),
   };
   return { masters, hasFile: file !== undefined };
@@ -60,23 +63,41 @@ function hasTls(url: string): boolean {
   return /^rediss:/i.test(url);
 }
 
-/** Adds the certificate authority to each master with TLS. @throws {UsageError} when there is none, or its file cannot be read. */
-async function withAuthority(
+/** The options that name a file, with the options of `tls.connect` that take its content. */
+const TLS_FILES = { cacert: "ca", cert: "cert", key: "key" } as const;
+type TlsFile = keyof typeof TLS_FILES;
+
+function tlsFilesIn(options: Invocation["options"]): [option: TlsFile, file: string][] {
+  return (Object.keys(TLS_FILES) as TlsFile[]).flatMap((option) => {
+    const file = options[option];
+    return file === undefined ? [] : [[option, file]];
+  });
+}
+
+/** Adds certificates to each master with TLS. @throws {UsageError} when there is none, or a file cannot be read. */
+async function withCertificates(
   urls: readonly string[],
-  cacert: string | undefined,
+  files: readonly [option: TlsFile, file: string][],
 ): Promise<readonly NodeOption[]> {
-  if (cacert === undefined) return urls;
+  const [first] = files;
+  if (first === undefined) return urls;
   if (!urls.some(hasTls))
-    throw new UsageError("--cacert: found no rediss:// master that it is for");
-  let ca: string;
+    throw new UsageError(`--${first[0]}: found no rediss:// master that it is for`);
+  const tls: Partial<Record<(typeof TLS_FILES)[TlsFile], string>> = {};
+  for (const [option, file] of files) tls[TLS_FILES[option]] = await readPem(option, file);
+  return urls.map((url) => (hasTls(url) ? { url, tls } : url));
+}
+
+async function readPem(option: TlsFile, file: string): Promise<string> {
+  let text: string;
   try {
-    ca = await readFile(cacert, "utf8");
+    text = await readFile(file, "utf8");
   } catch (error) {
-    throw new UsageError(
-      `--cacert: ${cacert} cannot be read (${(error as { code?: string }).code})`,
-    );
+    const { code } = error as { code?: string };
+    throw new UsageError(`--${option}: ${file} cannot be read (${code})`);
   }
-  return urls.map((url) => (hasTls(url) ? { url, tls: { ca } } : url));
+  if (isPem(text)) return text;
+  throw new UsageError(`--${option}: ${file} is no PEM file, which contains -----BEGIN`);
 }
 
 function optionsOf(

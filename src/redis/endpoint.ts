@@ -174,9 +174,22 @@ function refuseKeyPrefixAndMonitor(path: string, { keyPrefix, monitor }: RedisOp
 
 function checkTls(path: string, tls: unknown): void {
   if (tls === undefined || tls === "RedisCloudFixed" || tls === "RedisCloudFlexible") return;
-  if (typeof tls === "object" && tls !== null && !Array.isArray(tls)) return;
-  const expected = "an object of options for tls.connect, {} for none of them";
-  refuseValue(path, describeKind(tls), expected);
+  if (typeof tls !== "object" || tls === null || Array.isArray(tls)) {
+    const expected = "an object of options for tls.connect, {} for none of them";
+    return refuseValue(path, describeKind(tls), expected);
+  }
+  const { ca, cert, key } = tls as Record<string, unknown>;
+  for (const [name, pem] of Object.entries({ ca, cert, key })) {
+    // Node takes any text, and the server is then one of an unknown authority.
+    if (typeof pem !== "string" || isPem(pem)) continue;
+    const expected = "PEM, which contains -----BEGIN: the content of a file, not its path";
+    refuseValue(`${path}.${name}`, "another text", expected);
+  }
+}
+
+/** Whether a text has certificates or keys as `tls.connect` takes them. */
+export function isPem(text: string): boolean {
+  return text.includes("-----BEGIN ");
 }
 
 /** Shows a port or the number of a database, but not a very long number: it may be a secret. */

@@ -55,10 +55,21 @@ export function isForbidden(reply: string): boolean {
 export function describeConnectionError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code: unknown = "code" in error ? error.code : undefined;
-  if (typeof code === "string" && code !== "") return code;
+  if (typeof code === "string" && code !== "") return explainTls(code, error.message) ?? code;
   // A host name with several addresses fails with one error for each.
   if (error instanceof AggregateError) return error.errors.map(describeConnectionError).join(", ");
   return explainProtocol(error.message) ?? error.message;
+}
+
+/** Explains why the two sides do not trust each other; `undefined` for any other code. */
+function explainTls(code: string, message: string): string | undefined {
+  if (/ALERT_CERTIFICATE_REQUIRED/.test(code)) {
+    return `${code}: the server asks for a client certificate, expected tls.cert and tls.key (commands: --cert, --key)`;
+  }
+  if (/^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_)/.test(code)) {
+    return `${code}: ${message}; its authority is given as tls.ca (commands: --cacert)`;
+  }
+  return /^(ERR_TLS_|CERT_|INVALID_CA)/.test(code) ? `${code}: ${message}` : undefined;
 }
 
 /** Explains what the parser of replies could not read; `undefined` for any other message. */
@@ -97,7 +108,10 @@ export function describeEnd(error: unknown, { connected, served, tls }: Connecti
   }
   if (cause !== undefined && cause !== "ECONNRESET" && cause !== "EPIPE") return cause;
   const how = cause === undefined ? "" : ` (${cause})`;
-  return `closed before the first answer${how}${tls ? "" : `; a server that expects TLS ${TLS_HINT}`}`;
+  const hint = tls
+    ? "the server may ask for a client certificate"
+    : `a server that expects TLS ${TLS_HINT}`;
+  return `closed before the first answer${how}; ${hint}`;
 }
 
 /** `undefined` also where ioredis only reports that there is no connection. */

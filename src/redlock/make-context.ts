@@ -29,7 +29,7 @@ type OnRefused = (node: number, operation: string, error: NodeError) => void;
 type Warn = (code: RedlockWarningCode, message: string) => void;
 
 // Taken now: fake timers of a test runner may replace them later. If they have done so already, the present ones count.
-const areFake = "clock" in setTimeout;
+const areFake = "clock" in setImmediate;
 const taken = areFake ? undefined : { nextTick: process.nextTick.bind(process), setImmediate };
 
 /** The queue of next ticks runs after all promise jobs: the batch contains all requests of the step. */

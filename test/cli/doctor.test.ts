@@ -7,7 +7,7 @@ import { namesUnder } from "../../src/lock/stored-lock.ts";
 import { writeRules } from "../config/support.ts";
 import { redisClient } from "../support/redis.ts";
 import { cli } from "./run-cli.ts";
-import { nodesOf, useMasters } from "./use-masters.ts";
+import { useMasters } from "./use-masters.ts";
 
 const masters = useMasters({ ttl: 3_000 });
 const { nodes, ask } = masters;
@@ -107,15 +107,5 @@ describe("doctor", () => {
     const report = await masters.redlock.ready();
     const codes = report.findings.map((finding) => finding.code);
     expect(new Set(codes)).toEqual(new Set(["unreachable", "persistence"]));
-  });
-
-  it("takes --cacert for the masters with TLS alone", async () => {
-    const { code, notes } = await ask("doctor", "--cacert", import.meta.filename);
-    expect(code).toBe(2);
-    expect(notes).toContain("--cacert: found no rediss:// master that it is for");
-
-    const mixed = ["doctor", ...nodesOf(nodes.urls.slice(0, 2)), "--node", "rediss://127.0.0.1:1"];
-    const { out } = await cli([...mixed, "--cacert", import.meta.filename]);
-    expect(out).toMatch(/^2 of 3 masters can vote/);
   });
 });

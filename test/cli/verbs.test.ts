@@ -3,7 +3,6 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { getLock, withLock, type WithLockOptions } from "../../src/index.ts";
 import { Gate } from "../bullmq/support.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
-import { cli } from "./run-cli.ts";
 import { useMasters } from "./use-masters.ts";
 
 const masters = useMasters({ ttl: 10_000, maxTtl: 60_000 });
@@ -199,25 +198,5 @@ describe("wake", () => {
     await nodes.restart(2);
     expect(code).toBe(3);
     expect(JSON.parse(out)).toMatchObject({ error: { exitCode: 3 } });
-  });
-});
-
-describe("masters", () => {
-  it("from a certificate need --node or the variable", async () => {
-    const { code, notes } = await cli(["ls", "--cacert", "ca.pem", "--config", "x.yaml"]);
-    expect(code).toBe(2);
-    expect(notes).toContain("--cacert goes with --node or BULLMQ_REDLOCK_NODES");
-  });
-
-  it("names a certificate that is not there", async () => {
-    const { code, notes } = await cli([
-      "ls",
-      "--node",
-      "rediss://h",
-      "--cacert",
-      "no-such-file.pem",
-    ]);
-    expect(code).toBe(2);
-    expect(notes).toContain("--cacert: no-such-file.pem");
   });
 });

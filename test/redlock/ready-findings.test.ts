@@ -2,7 +2,6 @@ import { readFileSync } from "node:fs";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Clock, systemClock } from "../../src/clock.ts";
 import { LockUnavailableError } from "../../src/errors.ts";
-import type { ReadyReport } from "../../src/ready/report.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import {
@@ -90,10 +89,8 @@ describe.concurrent("ready(), of masters that stay as they are,", () => {
       reportOf(redlock(await userUrls("without-mget", "~*", "&*", "+@all", "-mget"))),
       reportOf(redlock(await userUrls("with-other-keys", "~other:*", "&*", "+@all"))),
     ]);
-    const foundOf = (report: ReadyReport): string[] =>
-      ofCode("script-refused", report).map(({ found }) => found);
-    for (const found of foundOf(command)) expect(found).toMatch(/\(MGET\)$/);
-    for (const found of foundOf(keys)) {
+    for (const { found } of ofCode("script-refused", command)) expect(found).toMatch(/\(MGET\)$/);
+    for (const { found } of ofCode("script-refused", keys)) {
       expect(found).toContain("; its keys begin with redlock:");
       expect(found).not.toMatch(/acquire.*acquire/);
     }
