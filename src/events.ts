@@ -17,6 +17,7 @@ export type RedlockWarningCode =
   | "job-log-failed"
   | "delay-failed"
   | "queue-id-unknown"
+  | "clock-ahead"
   | "cancel-failed"
   | "closed-before-worker"
   | "max-started-attempts"

@@ -17,6 +17,7 @@ const CODES = {
   "job-log-failed": true,
   "delay-failed": true,
   "queue-id-unknown": true,
+  "clock-ahead": true,
   "cancel-failed": true,
   "closed-before-worker": true,
   "max-started-attempts": true,

@@ -32,6 +32,9 @@ const LONGEST_PAUSE = 1_000;
 /** How long to try when the worker has no lock duration, in ms. */
 const PATIENCE = 30_000;
 
+/** Which share of `lockDuration` a slot stays empty; BullMQ would renew the lock of its job after a quarter. */
+const PAUSE_SHARE = 1 / 8;
+
 /** How a job is delayed. */
 interface DelayRequest {
   readonly keys: readonly string[];
@@ -112,16 +115,23 @@ export async function delayJob(
   activation: Activation,
   request: DelayRequest,
 ): Promise<{ moved: boolean; error: Error }> {
-  const { job, settings } = activation;
+  const { job, settings, context, closing } = activation;
   const { keys, reason, delay, logged } = request;
+  // A job that nothing wakes comes back by the clock of any worker of its queue: for one that is right it would be in the future.
+  const ahead = reason === "conflict" ? 0 : context.clockAhead;
   const { cancelled } = activation;
   if (cancelled !== undefined) {
     activation.leave();
     return { moved: false, error: cancelled };
   }
-  const moved = await tryToMove(activation, request);
+  const moved = await tryToMove(activation, request, ahead);
   if (moved) {
     settings.engine.noteParked({ keys, job: nameOf(job), queue: job.queueName, reason, delay });
+  }
+  // For this worker the job is due already. Its slot would take one job after the other from those that can run them.
+  if (moved && ahead > 0) {
+    const patience = (lockDurationOf(job) ?? PATIENCE) * PAUSE_SHARE;
+    await pause(settings.engine.clock, patience, closing);
   }
   await logged;
   const error = delayedError(`delayed for ${delay} ms: ${reason}`);
@@ -132,10 +142,14 @@ export async function delayJob(
   return { moved: false, error };
 }
 
-/** Moves the job; false when it is gone already, or when BullMQ will find it stalled. */
+/**
+ * @param ahead how many ms the clock of this process is ahead of the queue's.
+ * @returns false when it is gone already, or when BullMQ will find it stalled.
+ */
 async function tryToMove(
   activation: Activation,
   { delay, fields }: DelayRequest,
+  ahead: number,
 ): Promise<boolean> {
   const { job, jobToken, renewal, closing, settings } = activation;
   const { clock } = settings.engine;
@@ -144,7 +158,10 @@ async function tryToMove(
     // A renewal that comes after the move would look like a lost job.
     renewal.stop();
     try {
-      await moveToDelayed(job, jobToken, { now: clock.wall(), delay, fields });
+      const now = clock.wall() - ahead;
+      // BullMQ itself knows this worker's clock alone.
+      const written = ahead > 0 ? (fields ?? {}) : fields;
+      await moveToDelayed(job, jobToken, { now, delay, fields: written });
       return true;
     } catch (error) {
       if (isGone(error)) return await isDelayed(job);

@@ -3,7 +3,7 @@ import { type JobWorker, runScript } from "./bullmq-job.ts";
 
 const MAKE_SCRIPT = {
   name: "bullmqRedlockQueueId",
-  lua: `redis.call('SET', KEYS[1], ARGV[1], 'NX') return redis.call('GET', KEYS[1])`,
+  lua: `redis.call('SET', KEYS[1], ARGV[1], 'NX') return redis.call('TIME')[1] .. ' ' .. redis.call('GET', KEYS[1])`,
 };
 const READ_SCRIPT = {
   name: "bullmqRedlockReadQueueId",
@@ -28,14 +28,19 @@ export function canWake(worker: JobWorker): boolean {
  * the first worker that asks, and the name of the queue for people. It is the same for every process, also when a process
  * reaches that Redis by another address, through Sentinel, or as a cluster, and different for two servers with the same address.
  * @param known the id that the worker has used so far: it is written again when the queue's Redis has lost its data.
+ * @returns the id, and the whole seconds since 1970 by the clock of that Redis.
  * @throws what the connection of the queue throws, or an error when the stored id is not one.
  */
-export async function makeQueueId(worker: JobWorker, known?: string): Promise<string> {
+export async function makeQueueId(
+  worker: JobWorker,
+  known?: string,
+): Promise<{ id: string; seconds: number }> {
   const key = worker.toKey?.("redlock:id") ?? "";
   const [proposed] = known?.split(" ") ?? [randomBytes(ID_BYTES).toString("base64url")];
-  const id = await runScript(worker, MAKE_SCRIPT, [key], [proposed ?? ""]);
-  if (typeof id !== "string" || id === "") throw new Error(`${key} is not an id of a queue`);
-  return `${id} ${worker.qualifiedName ?? ""}`;
+  const reply = await runScript(worker, MAKE_SCRIPT, [key], [proposed ?? ""]);
+  const [, seconds, id] = /^(\d+) (\S+)$/.exec(String(reply)) ?? [];
+  if (id === undefined) throw new Error(`${key} is not an id of a queue`);
+  return { id: `${id} ${worker.qualifiedName ?? ""}`, seconds: Number(seconds) };
 }
 
 /** As {@link makeQueueId}, and writes none: `undefined` when no worker with locks has taken up a job of the queue. */

@@ -24,6 +24,9 @@ const LONGEST_READ = 1_000;
 const ID_INTERVAL = 100;
 const OLD_ID = 1_000;
 
+/** Milliseconds: synchronised clocks differ by less. */
+const MOST_AHEAD = 1_000;
+
 const contexts = new WeakMap<JobWorker, WorkerContext>();
 /** The closed `Redlock`s that have warned of a worker that is still open. */
 const reported = new WeakSet<Engine>();
@@ -47,6 +50,8 @@ export class WorkerContext {
   readonly activeJobs: ActiveJobs;
   readonly slots: WorkerSlots;
   readonly crowd: CrowdParker;
+  /** Milliseconds that the clock of this process is ahead of the queue's Redis; 0 for a little, and while it is unknown. */
+  clockAhead = 0;
   readonly #engines = new WeakSet<Engine>();
   /** How each `Redlock` that can wake jobs through this worker stops doing so, by the current id of the queue. */
   #waking = new Map<Engine, () => void>();
@@ -157,8 +162,12 @@ export class WorkerContext {
 
   /** The first jobs of a worker share one request. */
   #readId(engine: Engine): Promise<void> {
+    const sentAt = engine.clock.wall();
     this.#reading ??= makeQueueId(this.worker, this.#queueId)
-      .then((id) => this.#takeId(id))
+      .then(({ id, seconds }) => {
+        this.#takeId(id);
+        this.#takeTime(engine, sentAt - (seconds + 1) * 1_000);
+      })
       .catch((cause: unknown) => {
         if (this.#queueId !== undefined) return;
         const why = cause instanceof Error ? cause.message : describeValue(cause);
@@ -179,6 +188,14 @@ export class WorkerContext {
     for (const stop of this.#formerlyWaking.values()) stop();
     this.#formerlyWaking = this.#waking;
     this.#waking = new Map();
+  }
+
+  /** @param ahead at least so many ms the clock of this process is ahead of the queue's Redis. */
+  #takeTime(engine: Engine, ahead: number): void {
+    this.clockAhead = ahead > MOST_AHEAD ? ahead : 0;
+    if (this.clockAhead === 0) return;
+    const message = `the clock of this process is ${Math.round(ahead / 1_000)} s ahead of the Redis of the queue ${this.worker.qualifiedName}: jobs that this worker delays would come back later for other workers; run NTP on both machines`;
+    this.#warn(engine, { code: "clock-ahead", message });
   }
 
   #warn(engine: Engine, warning: RedlockWarning): void {

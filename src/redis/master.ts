@@ -109,7 +109,9 @@ export class Master implements NodePort {
   }
 
   get silence(): string | undefined {
-    return this.#connection.silence;
+    const { clock, nodeTimeout } = this.#options;
+    const { silence, cause, firstAttemptSince = Infinity } = this.#connection;
+    return silence ?? (clock.now() - firstAttemptSince > nodeTimeout ? cause : undefined);
   }
 
   uptime(): number {

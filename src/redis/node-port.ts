@@ -33,7 +33,7 @@ export interface NodePort {
    * be asked again: a new connection was made since, or a suspect one has answered. Waits while that is undecided.
    */
   recovers(since: number): Promise<boolean>;
-  /** Why the master is taken to be silent: an answer is overdue, and none has come since. `undefined` else. */
+  /** Why the master is taken to be silent: an answer, or the first connection, is overdue, and none has come since. `undefined` else. */
   readonly silence?: string | undefined;
   /** Milliseconds for which the server has been running, by its own account; 0 when unknown. */
   uptime(): number;

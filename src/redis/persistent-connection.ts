@@ -73,6 +73,12 @@ export class PersistentConnection<T> {
     return this.#suspicion?.cause;
   }
 
+  /** Since when the first attempt to connect is under way; `undefined` once it has ended. */
+  get firstAttemptSince(): number | undefined {
+    const isFirst = !this.#wasUp && this.#failures === 0 && this.#attempt !== undefined;
+    return isFirst ? this.#attemptedAt : undefined;
+  }
+
   /** Since when the current connection is suspect. */
   get suspectSince(): number | undefined {
     return this.#suspicion?.since;

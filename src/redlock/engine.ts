@@ -209,16 +209,14 @@ export class Engine {
   /** What is known now, without asking a master. */
   status(): RedlockStatus {
     const { masters, guards, refusals } = this.context;
+    const silences = masters.ports.map(({ silence }, node) => silence ?? refusals.causeOf(node));
     const nodes = masters.names.map((name, node) =>
-      this.#nodeStates.describe(
-        node,
-        name,
-        guards.quarantineOf(node),
-        masters.ports[node]?.silence ?? refusals.causeOf(node),
-      ),
+      this.#nodeStates.describe(node, name, guards.quarantineOf(node), silences[node]),
     );
     // A master that was not asked yet may vote.
-    const mayVote = nodes.filter(({ state, votes }) => state === "unknown" || votes).length;
+    const mayVote = nodes.filter(
+      ({ state, votes }, node) => votes || (state === "unknown" && silences[node] === undefined),
+    ).length;
     return {
       ok: this.#closed === undefined && mayVote >= masters.quorum,
       quorum: masters.quorum,

@@ -80,7 +80,7 @@ describe.each([
     await waitFor(async () => expect(await queue.getDelayedCount()).toBe(BACKLOG));
     await waitFor(() => expect(runs).toEqual([BACKLOG]));
     expect(active).toBeLessThan(BACKLOG);
-    expect(await own.getState()).toBe("completed");
+    await waitFor(async () => expect(await own.getState()).toBe("completed"));
     const last = await queue.getJob(jobs.at(-1)!.id!);
     expect(last).toMatchObject({ attemptsStarted: 1, attemptsMade: 0 });
     expect(last?.processedOn).toBeUndefined();
@@ -115,7 +115,7 @@ async function look(
   const settings = checkLockOptions({ redlock, key: KEY, ...policies });
   const { engine } = settings;
   const worker = queue as unknown as JobWorker;
-  const queueId = await makeQueueId(worker, undefined);
+  const { id: queueId } = await makeQueueId(worker, undefined);
   const ids = Array.from({ length: CROWD }, (_, index) => `other-${index}`);
   await Promise.all(
     ids.map(async (id) => {

@@ -1,13 +1,15 @@
 import { Queue, Worker, type Job, type Processor, type WorkerOptions } from "bullmq";
 import { onTestFinished } from "vitest";
-import { Redlock, type RedlockEvents, type RedlockOptions } from "../../src/index.ts";
+import { REAL_RUNTIME, type Runtime } from "../../src/redlock/make-context.ts";
+import { RedlockOn } from "../../src/redlock/redlock.ts";
+import { type Redlock, type RedlockEvents, type RedlockOptions } from "../../src/index.ts";
 import { useRedisNodes } from "../support/redis.ts";
 
 /** A queue's Redis and lock masters of its own, with everything on them closed when the test ends. */
 export interface Bench {
   readonly queueUrl: string;
   readonly masterUrls: readonly string[];
-  redlock(options?: RedlockOptions): Redlock;
+  redlock(options?: RedlockOptions, runtime?: Runtime): Redlock;
   queue(name?: string): Queue;
   /** A worker whose errors are collected in {@link errorsOf}. */
   worker(processor: Processor, options?: Partial<WorkerOptions> & { name?: string }): Worker;
@@ -37,14 +39,15 @@ export function useBench(masters = 3): Bench {
     get masterUrls() {
       return nodes.urls.slice(1);
     },
-    redlock: (options = {}) => {
-      const redlock = new Redlock({
+    redlock: (options = {}, runtime = REAL_RUNTIME) => {
+      const all: RedlockOptions = {
         nodes: bench.masterUrls,
         restartGuard: "trust-new",
         ttl: TTL,
         nodeTimeout: 250,
         ...options,
-      });
+      };
+      const redlock = new RedlockOn(all, runtime);
       onTestFinished(async () => await redlock.close());
       return redlock;
     },

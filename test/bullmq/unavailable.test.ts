@@ -1,12 +1,21 @@
 import type { Job, Processor, Worker } from "bullmq";
 import { Worker as WorkerOf5 } from "bullmq5";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { SuspendAwareClock } from "../../src/clock.ts";
+import { REAL_RUNTIME } from "../../src/redlock/make-context.ts";
 import { type RedlockWarning, withLock } from "../../src/index.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { ends, errorsOf, Gate, next, QUEUE, useBench } from "./support.ts";
 
 interface Data {
   account: string;
+}
+
+/** An hour ahead. */
+class FastClock extends SuspendAwareClock {
+  override wall(): number {
+    return super.wall() + 3_600_000;
+  }
 }
 
 const bench = useBench();
@@ -32,6 +41,26 @@ describe("while too few masters answer", () => {
       /^\[lock\] "account:a": 0 of 3 masters answered .*; retry in \d+ ms$/,
     );
     expect(errorsOf(worker)).toEqual([]);
+  });
+
+  test('"delay" by a worker whose clock is an hour ahead holds up no other worker', async () => {
+    const fast = bench.redlock({}, { ...REAL_RUNTIME, clock: new FastClock() });
+    const warnings: RedlockWarning[] = [];
+    fast.on("warning", (warning) => warnings.push(warning));
+    const queue = bench.queue();
+    bench.freeze();
+    const worker = bench.worker(withLock({ redlock: fast, key: KEY }, async () => "ran"));
+    const parked = next(fast, "parked");
+    await queue.add("charge", { account: "a" });
+    expect(await parked).toMatchObject({ reason: "unavailable" });
+    await worker.close();
+    bench.thaw();
+
+    const right = bench.worker(withLock({ redlock: bench.redlock(), key: KEY }, async () => "ran"));
+    expect((await ends(right, 1))[0]).toMatchObject({ result: "ran", job: { attemptsMade: 1 } });
+    expect(warnings).toMatchObject([
+      { code: "clock-ahead", message: expect.stringMatching(/is 3\d{3} s ahead of the Redis/) },
+    ]);
   });
 
   test('"delay" counts towards maxWait', async () => {

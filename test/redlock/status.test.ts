@@ -24,6 +24,19 @@ it("reports an outage of masters that hang as soon as an answer is overdue", asy
   await expect.poll(() => redlock.status().ok).toBe(true);
 });
 
+it("reports masters that were never reached once a first connection is overdue", async () => {
+  nodes.pause(0);
+  nodes.pause(1);
+  await using redlock = new Redlock({ ...nodes.redlockOptions, nodeTimeout: 500 });
+  expect(redlock.status().ok).toBe(true);
+  await expect(redlock.acquire("a")).rejects.toMatchObject({ code: "ERR_REDLOCK_UNAVAILABLE" });
+  const hung = { state: "unknown", votes: false, cause: "no answer to the first command" };
+  expect(redlock.status()).toMatchObject({ ok: false, nodes: [hung, hung, {}] });
+  nodes.resume(0);
+  nodes.resume(1);
+  await expect.poll(() => redlock.status().ok).toBe(true);
+});
+
 it("reports masters that refuse to write, until one votes again", async () => {
   await using redlock = new Redlock(nodes.redlockOptions);
   await (await redlock.acquire("a")).release();

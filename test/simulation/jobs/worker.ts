@@ -170,7 +170,7 @@ class SimulatedStore {
         if (name === "bullmqRedlockPark") return park(queue, args.slice(5));
         // No worker here forgets when a job is due.
         if (name === "bullmqRedlockRemind") return [];
-        return queue.keepId(args.at(-1));
+        return `${Math.floor(queue.wall / 1_000)} ${queue.keepId(args.at(-1))}`;
       }),
   });
   readonly #worker: SimulatedWorker;
