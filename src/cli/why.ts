@@ -3,6 +3,8 @@ import type { Job, Queue } from "bullmq";
 import { inspectJob, type JobInspection } from "../bullmq/inspect-job.ts";
 import { holderName, reservation } from "../describe/describe-key.ts";
 import { duration, list, moment, shellWord } from "../describe/words.ts";
+import { LockUnavailableError } from "../errors.ts";
+import { nameOf } from "../job-names.ts";
 import { printable } from "../printable.ts";
 import { storedTextOf } from "../redlock/holder.ts";
 import { readHoldingJob } from "../redlock/job-text.ts";
@@ -22,7 +24,15 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
     return await withQueue(invocation, named, async (queue) => {
       const job = (await queue.getJob(id)) as Job | undefined;
       if (job !== undefined) {
-        const inspection = await inspectJob(redlock, job);
+        const inspection = await inspectJob(redlock, job).catch(async (error: unknown) => {
+          if (error instanceof LockUnavailableError && options.json !== true) {
+            const state = await job.getState();
+            out.print(
+              `job ${printable(nameOf(job))} is ${state} in its queue; what it waits for is not known:`,
+            );
+          }
+          throw error;
+        });
         const { state, delayedBy, keys } = inspection;
         // A job that waits in its slot holds nothing.
         const mayHold = delayedBy === "retry" || (state === "active" && keys.length === 0);

@@ -37,7 +37,7 @@ export class NotReadyError extends RedlockError {
   constructor(report: ReadyReport) {
     const found = report.findings.filter(isFatal).map(describeFinding).join("; ");
     super(
-      `nodes: found ${found}, expected ${report.quorum} or more masters that can vote, and nothing fatal (docs/ready.md says what to do)`,
+      `nodes: found ${found}, expected nothing fatal, and ${report.quorum} or more masters that can vote (docs/ready.md says what to do)`,
     );
     this.report = report;
   }

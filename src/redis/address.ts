@@ -36,7 +36,8 @@ export function parseUrl(path: string, text: string): RedisOptions {
     if (Number(PORT_OF_URL.exec(text)?.[1]) > 65_535) {
       return refuseValue(path, "a URL whose port is out of range", "a port from 1 to 65535");
     }
-    return refuseValue(path, text === "" ? "an empty text" : "text that is not a URL", A_URL);
+    const expected = text.includes(",") ? `${A_URL}, one for each entry of nodes` : A_URL;
+    return refuseValue(path, text === "" ? "an empty text" : "text that is not a URL", expected);
   }
   const scheme = SCHEMES[url.protocol];
   if (scheme === undefined) {

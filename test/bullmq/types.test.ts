@@ -136,3 +136,13 @@ test("knows a wrong path, a wrong choice and a wrong key function", () => {
   ];
   expectTypeOf(refused).toBeArray();
 });
+
+test("fits a Worker whose result includes that of a skipped job, as README.md says", () => {
+  const make = (): Worker<Invoice, string | SkippedResult> =>
+    new Worker<Invoice, string | SkippedResult>(
+      "invoices",
+      withLock({ redlock, key: "account:{{data.accountId}}", onConflict: "skip" }, processor),
+      { connection: {} },
+    );
+  expectTypeOf(make).returns.toEqualTypeOf<Worker<Invoice, string | SkippedResult>>();
+});

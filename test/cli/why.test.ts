@@ -277,7 +277,7 @@ describe("why", () => {
     expect(hung).toMatchObject({ code: 2, notes: expect.stringContaining("does not answer: ") });
   });
 
-  it("fails with 3 when too few masters answer", async () => {
+  it("fails with 3 when too few masters answer, and tells what the queue knows", async () => {
     work();
     await redlock.acquire("account:42");
     const parked = new Promise((resolve) => redlock.once("parked", resolve));
@@ -285,9 +285,14 @@ describe("why", () => {
     await parked;
     await nodes.kill(1);
     await nodes.kill(2);
+    const human = await ask(`bull:invoices:${job.id}`);
     const { code, out } = await ask(`bull:invoices:${job.id}`, "--json");
     await nodes.restart(1);
     await nodes.restart(2);
+    expect([human.code, human.out]).toEqual([
+      3,
+      expect.stringMatching(/ is delayed in its queue; what it waits for is not known:\n/),
+    ]);
     expect(code).toBe(3);
     expect(JSON.parse(out)).toMatchObject({ error: { exitCode: 3 } });
   });
