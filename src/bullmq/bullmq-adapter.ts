@@ -49,7 +49,7 @@ export class BullmqAdapter implements QueueAdapter {
 
   async wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
     try {
-      void sendTogether(this.#worker);
+      sendTogether(this.#worker);
       const reply = await runWake(this.#worker, waiter, onSent);
       if (reply === "woken") return this.#woken(waiter);
       const job = await this.#find(waiter);

@@ -176,22 +176,25 @@ export function isGone(error: unknown): boolean {
   return error instanceof Error && "code" in error && GONE.has(error.code);
 }
 
+/** The clients of workers that are known without a step of the program. */
+const clients = new WeakMap<JobWorker, { readonly stream?: unknown }>();
+
 /**
- * Sends what this step of the program writes to a queue's Redis together: each write of its own wakes that server, and its answer
- * this process.
+ * Sends what this step of the program writes to a queue's Redis together, and before what it sends to the masters: each write of its
+ * own wakes that server, and its answer this process. Best effort, from the second call for a worker on.
  */
-export async function sendTogether(worker: JobWorker): Promise<void> {
-  let client: { stream?: unknown } | undefined;
-  try {
-    client = await (worker.backend ?? worker).client;
-  } catch {
-    // The request that follows reports it.
-    return;
+export function sendTogether(worker: JobWorker): void {
+  const stream = clients.get(worker)?.stream;
+  if (stream instanceof Writable) {
+    stream.cork();
+    process.nextTick(() => stream.uncork());
+  } else {
+    (worker.backend ?? worker).client?.then(
+      (client) => clients.set(worker, client),
+      // The request that follows reports it.
+      () => undefined,
+    );
   }
-  const stream = client?.stream;
-  if (!(stream instanceof Writable)) return;
-  stream.cork();
-  queueMicrotask(() => process.nextTick(() => stream.uncork()));
 }
 
 /**

@@ -89,7 +89,7 @@ export class CrowdParker {
     const keys = [this.#worker.toKey?.("wait") ?? ""];
     const reply = await runScript(this.#worker, NEXT, keys, [String(MOST)]);
     const ids = Array.isArray(reply) ? reply.map(String).toReversed() : [];
-    void sendTogether(this.#worker);
+    sendTogether(this.#worker);
     const reading = ids.map(async (id) => await jobClassOf(job).fromId(this.#worker, id));
     const jobs = await Promise.allSettled(reading);
     return jobs.flatMap((read) => (read.status === "fulfilled" ? (read.value ?? []) : []));

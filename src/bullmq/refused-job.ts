@@ -61,7 +61,7 @@ export async function parkOrDelay(
   const fields = keepsFields(job) ? waitFields(job, since, keys) : undefined;
   // A job that is delayed a thousand times gets eleven lines in its log.
   const isMilestone = (times & (times - 1)) === 0;
-  if (isMilestone) void sendTogether(workerOf(job));
+  if (isMilestone) sendTogether(workerOf(job));
   const logged = isMilestone
     ? activation.log(`${cause.message}; ${isParked ? "parked" : `retry in ${ms} ms`}`)
     : undefined;
