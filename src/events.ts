@@ -136,16 +136,24 @@ type Listener<K extends keyof RedlockEvents> = (...args: RedlockEvents[K]) => un
  * An emitter that isolates its listeners: an error of a listener becomes a `warning`, and never reaches the code that
  * emitted the event.
  */
-export class SafeEmitter extends EventEmitter<RedlockEvents> {
+export class SafeEmitter extends EventEmitter {
   /** Whether there is a listener: without one, the data of an event need not be made. */
   hears(event: keyof RedlockEvents): boolean {
     return this.listenerCount(event) > 0;
   }
 
-  // The type of EventEmitter lets a misspelt name pass, whose listener would never run.
-  declare on: <K extends keyof RedlockEvents>(event: K, listener: Listener<K>) => this;
-  declare once: <K extends keyof RedlockEvents>(event: K, listener: Listener<K>) => this;
-  declare off: <K extends keyof RedlockEvents>(event: K, listener: Listener<K>) => this;
+  // The types of EventEmitter let a misspelt name pass, whose listener would never run.
+  override on<K extends keyof RedlockEvents>(event: K, listener: Listener<K>): this {
+    return super.on(event, listener);
+  }
+
+  override once<K extends keyof RedlockEvents>(event: K, listener: Listener<K>): this {
+    return super.once(event, listener);
+  }
+
+  override off<K extends keyof RedlockEvents>(event: K, listener: Listener<K>): this {
+    return super.off(event, listener);
+  }
 
   override emit<K extends keyof RedlockEvents>(event: K, ...args: RedlockEvents[K]): boolean;
   /** Emits an event of the user. The types of newer versions of Node require this form. */
