@@ -101,6 +101,7 @@ export class BullmqAdapter implements QueueAdapter {
       }
       // A job that will run again is delayed by its backoff, or for want of masters.
       const isWaiting = state === "delayed" && (isRetry(waiter) || isRun(job, waiter));
+      if (state === "active" && isAheadOfMove(waiter) && mayWake(job, waiter)) return "parking";
       return isWaiting ? "parked" : jobStateOf(state);
     } catch {
       return "unknown";

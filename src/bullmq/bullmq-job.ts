@@ -17,7 +17,7 @@ interface JobStore {
     timestamp: number,
     delay: number,
     token: string | undefined,
-    options: { skipAttempt: boolean; fieldsToUpdate: JobFields },
+    options: { skipAttempt: boolean; fieldsToUpdate?: JobFields },
   ): Promise<unknown>;
   paginate(
     key: string,
@@ -113,14 +113,14 @@ export async function moveToDelayed(
   { now, delay, fields }: { now: number; delay: number; fields: JobFields | undefined },
 ): Promise<void> {
   const store = storeOf(job);
-  if (fields === undefined || store === undefined) {
-    if (store === undefined && !("moveToDelayed" in job)) return;
-    await job.moveToDelayed(now + delay, jobToken);
+  if (store === undefined || (fields === undefined && !keepsFields(job))) {
+    if ("moveToDelayed" in job) await job.moveToDelayed(now + delay, jobToken);
     return;
   }
+  // Empty fields would fail half-way.
   await store.moveToDelayed(job.id ?? "", now, delay, jobToken, {
     skipAttempt: true,
-    fieldsToUpdate: fields,
+    ...(fields && { fieldsToUpdate: fields }),
   });
   job.delay = delay;
   // As `Job.moveToDelayed` does for BullMQ's own metrics.

@@ -65,7 +65,7 @@ async function afterConflict(
     // The job may have been parked before, under another policy, and has joined if a function is asked.
     if (timesDelayed(job) > 0 || mayPark(settings.onConflict)) activation.leave();
     if (policy === "skip") return await skip(activation, conflict, "conflict");
-    throw await fail(activation, conflict);
+    return await fail(activation, conflict);
   }
   // A function may choose any policy, so this is not known before.
   const chosen = waiter && { ...waiter, replaceable: canSupersede(policy) };
@@ -104,7 +104,7 @@ async function afterFailure(
 ): Promise<InternalLock | Skipped> {
   const { settings, renewal } = activation;
   if (error instanceof LockUnavailableError) {
-    if (settings.onUnavailable === "fail") throw await fail(activation, error);
+    if (settings.onUnavailable === "fail") return await fail(activation, error);
     if (settings.onUnavailable === "delay") return await parkOrDelay(activation, undefined, error);
     await activation.log(`${error.message}; runs without a lock`);
     return new UnheldLock();

@@ -71,7 +71,7 @@ export class CrowdParker {
         this.#isBusy = false;
         this.#restsUntil = engine.clock.now() + REST;
       });
-    engine.finish(parking);
+    engine.awaitAtClose(parking);
   }
 
   async #parkAll(crowd: Crowd): Promise<void> {

@@ -5,6 +5,7 @@ import { after, pause } from "../pause.ts";
 import type { Waiter } from "../waiters/waiter.ts";
 import type { Activation } from "./activation.ts";
 import {
+  DEFAULT_LOCK_DURATION,
   failNextTime,
   isGone,
   type JobFields,
@@ -18,8 +19,8 @@ import { timesDelayed } from "./job-wait.ts";
 const SETTLING = 5;
 
 /**
- * A job that was parked so many ms after it joined joins again: its reservation may have passed by when it was still active. For so long,
- * a job that is woken while it is active is woken again.
+ * A job that was parked so many ms after it joined joins again: its reservation may have passed by when it was still active. Below that,
+ * `wakeups.ts` wakes it again, for 155 ms in all.
  */
 const LATE = 150;
 
@@ -29,11 +30,9 @@ const REJOINING = 1_000;
 /** Pauses between two tries to delay a job, in ms: doubled each time, up to the longest. */
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 1_000;
-/** How long to try when the worker has no lock duration, in ms. */
-const PATIENCE = 30_000;
 
-/** Which share of `lockDuration` a slot stays empty; BullMQ would renew the lock of its job after a quarter. */
-const PAUSE_SHARE = 1 / 8;
+/** How many ms a job stays at least with a worker whose clock is ahead: for that worker every delayed job is due. */
+const SHORTEST_STAY = 1_000;
 
 /** How a job is delayed. */
 interface DelayRequest {
@@ -73,7 +72,7 @@ export async function parkJob(
   });
   // The slot is free, and does not wait for the masters. But a worker that closes also closes the connection that wakes the job.
   if (closing.aborted) await joining;
-  else engine.finish(joining);
+  else engine.awaitAtClose(joining);
   return error;
 }
 
@@ -117,21 +116,19 @@ export async function delayJob(
 ): Promise<{ moved: boolean; error: Error }> {
   const { job, settings, context, closing } = activation;
   const { keys, reason, delay, logged } = request;
-  // A job that nothing wakes comes back by the clock of any worker of its queue: for one that is right it would be in the future.
+  // Nothing wakes such a job, and a time written by a fast clock comes too late for workers with a correct one: it waits here instead.
   const ahead = reason === "conflict" ? 0 : context.clockAhead;
+  if (ahead > 0) {
+    await pause(settings.engine.clock, Math.max(delay, SHORTEST_STAY), closing);
+  }
   const { cancelled } = activation;
   if (cancelled !== undefined) {
     activation.leave();
     return { moved: false, error: cancelled };
   }
-  const moved = await tryToMove(activation, request, ahead);
+  const moved = await tryToMove(activation, ahead > 0 ? { ...request, delay: 0 } : request, ahead);
   if (moved) {
     settings.engine.noteParked({ keys, job: nameOf(job), queue: job.queueName, reason, delay });
-  }
-  // For this worker the job is due already. Its slot would take one job after the other from those that can run them.
-  if (moved && ahead > 0) {
-    const patience = (lockDurationOf(job) ?? PATIENCE) * PAUSE_SHARE;
-    await pause(settings.engine.clock, patience, closing);
   }
   await logged;
   const error = delayedError(`delayed for ${delay} ms: ${reason}`);
@@ -153,15 +150,12 @@ async function tryToMove(
 ): Promise<boolean> {
   const { job, jobToken, renewal, closing, settings } = activation;
   const { clock } = settings.engine;
-  const endsAt = clock.now() + (lockDurationOf(job) ?? PATIENCE);
+  const endsAt = clock.now() + (lockDurationOf(job) ?? DEFAULT_LOCK_DURATION);
   for (let ms = FIRST_PAUSE; ; ms = Math.min(ms * 2, LONGEST_PAUSE)) {
     // A renewal that comes after the move would look like a lost job.
     renewal.stop();
     try {
-      const now = clock.wall() - ahead;
-      // BullMQ itself knows this worker's clock alone.
-      const written = ahead > 0 ? (fields ?? {}) : fields;
-      await moveToDelayed(job, jobToken, { now, delay, fields: written });
+      await moveToDelayed(job, jobToken, { now: clock.wall() - ahead, delay, fields });
       return true;
     } catch (error) {
       if (isGone(error)) return await isDelayed(job);

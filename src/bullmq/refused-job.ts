@@ -108,7 +108,7 @@ async function end(
   },
 ): Promise<Skipped> {
   activation.leave();
-  if (activation.settings.onMaxWait === "fail") throw await fail(activation, error);
+  if (activation.settings.onMaxWait === "fail") return await fail(activation, error);
   if (conflict !== undefined) return await skip(activation, conflict, reason);
   emitSkipped(activation, reason);
   await activation.log(`${error.message}; skipped`);
@@ -136,10 +136,10 @@ export async function skip(
   return new Skipped<SkippedResult>({ skipped: true, reason, key: conflict.key, holder });
 }
 
-/** Makes the error that fails the job. */
-export async function fail(activation: Activation, cause: Error): Promise<Error> {
+/** Fails the job, which says so in its log. @throws the cause. */
+export async function fail(activation: Activation, cause: Error): Promise<never> {
   await activation.log(`${cause.message}; failed`);
-  return cause;
+  throw cause;
 }
 
 function emitSkipped({ settings, job, keys }: Activation, reason: SkippedResult["reason"]): void {

@@ -132,7 +132,7 @@ async function release(
   const keepsRetry = waiter?.keepsRetries === true && runsAgain(activation, settled);
   const releasing = finishRelease(activation, lock, lock.releaseAfter(holdFor, done, keepsRetry));
   // The next job is woken, and its request will find the release on the masters: nothing waits for their answers.
-  if (succeeded && lock.wokeNext) engine.finish(releasing);
+  if (succeeded && lock.wokeNext) engine.awaitAtClose(releasing);
   else await releasing;
 }
 

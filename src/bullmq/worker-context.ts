@@ -166,7 +166,7 @@ export class WorkerContext {
     this.#reading ??= makeQueueId(this.worker, this.#queueId)
       .then(({ id, seconds }) => {
         this.#takeId(id);
-        this.#takeTime(engine, sentAt - (seconds + 1) * 1_000);
+        this.#takeTime(engine, seconds === undefined ? 0 : sentAt - (seconds + 1) * 1_000);
       })
       .catch((cause: unknown) => {
         if (this.#queueId !== undefined) return;
@@ -194,7 +194,7 @@ export class WorkerContext {
   #takeTime(engine: Engine, ahead: number): void {
     this.clockAhead = ahead > MOST_AHEAD ? ahead : 0;
     if (this.clockAhead === 0) return;
-    const message = `the clock of this process is ${Math.round(ahead / 1_000)} s ahead of the Redis of the queue ${this.worker.qualifiedName}: jobs that this worker delays would come back later for other workers; run NTP on both machines`;
+    const message = `the clock of this process is ${Math.round(ahead / 1_000)} s ahead of that of the Redis of ${this.worker.qualifiedName}: a job that this worker has to delay waits in its slot; run NTP on both machines`;
     this.#warn(engine, { code: "clock-ahead", message });
   }
 

@@ -37,7 +37,7 @@ export function validUntil(leaseEnds: readonly number[], quorum: number): number
   return latest;
 }
 
-/** Smallest and largest abort margin, in ms; below 2.5 s of ttl a quarter of it. @see {@link abortMargin} */
+/** Smallest and largest abort margin, in ms; below 1 s of ttl it is a quarter of the ttl. @see {@link abortMargin} */
 const SMALLEST_MARGIN = 250;
 const LARGEST_MARGIN = 5_000;
 

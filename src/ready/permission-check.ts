@@ -98,7 +98,7 @@ export async function checkPermissions(
   for (const [index, reply] of batch.replies(returned)?.entries() ?? []) {
     if (!(reply instanceof NodeError)) continue;
     const { reason } = reply;
-    const cause = / keys? /.test(reason) ? `${reason}; its keys begin with ${prefix}` : reason;
+    const cause = /\bkeys?\b/.test(reason) ? `${reason}; its keys begin with ${prefix}` : reason;
     const what = requests[index]?.operation.name ?? "";
     const only = FOR_LOOKING.includes(what) ? ({ onlyForLooking: true } as const) : {};
     refusals.push({ what, cause, ...only });

@@ -181,7 +181,7 @@ function checkTls(path: string, tls: unknown): void {
   const { ca, cert, key } = tls as Record<string, unknown>;
   for (const [name, pem] of Object.entries({ ca, cert, key })) {
     // Node takes any text, and the server is then one of an unknown authority.
-    if (typeof pem !== "string" || isPem(pem)) continue;
+    if (typeof pem !== "string" || pem === "" || isPem(pem)) continue;
     const expected = "PEM, which contains -----BEGIN: the content of a file, not its path";
     refuseValue(`${path}.${name}`, "another text", expected);
   }

@@ -48,7 +48,7 @@ export function toConnectionError(cause: string): NodeError {
 
 /** Whether an error reply denies a command to the user of the connection, directly or inside a script. */
 export function isForbidden(reply: string): boolean {
-  return /NOPERM|can't run this command/.test(reply);
+  return /NOPERM|can't run this command|ACL failure/.test(reply);
 }
 
 /** An error in one line: `ECONNREFUSED`, or the words of the server. */

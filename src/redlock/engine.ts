@@ -200,8 +200,8 @@ export class Engine {
     this.events.emit("parked", parked);
   }
 
-  /** Takes on work that a job leaves behind: {@link close} waits for it. */
-  finish(work: Promise<unknown>): void {
+  /** Makes {@link close} wait for work that a job leaves behind. */
+  awaitAtClose(work: Promise<unknown>): void {
     this.#background.add(work);
     void work.finally(() => this.#background.delete(work));
   }

@@ -7,6 +7,9 @@ import type { LockContext } from "../lock/lock-context.ts";
 import { Guards } from "../lock/guard.ts";
 import { type Defer, Masters } from "../lock/masters.ts";
 import { lockScript } from "../waiters/script.ts";
+import { readOperation } from "../lock/read-operation.ts";
+import { readSlotsOperation } from "../lock/read-slots-operation.ts";
+import { scanOperation } from "../lock/scan-operation.ts";
 import { namesUnder } from "../lock/stored-lock.ts";
 import { FARTHEST_CLOCK, TokenSource } from "../lock/tokens.ts";
 import { type Random, systemRandom } from "../random.ts";
@@ -158,16 +161,22 @@ function otherLimitWarning(warn: Warn): LockContext["onOtherLimit"] {
   };
 }
 
-/** Milliseconds for which the warning of a master stands for all its refusals. */
+/** Milliseconds for which the warning of a master stands for all its refusals of the same kind of request. */
 const REFUSALS = 60_000;
+
+/** Reads fail for their caller. */
+const READS = new Set([readOperation.name, readSlotsOperation.name, scanOperation.name]);
 
 /** Warns of a master that refuses requests: a release, a waiter or a hand-over would be lost without a word. */
 function refusalWarning(clock: Clock, warn: (node: number, what: string) => void): OnRefused {
-  const warnedAt = new Map<number, number>();
+  const warnedAt = new Map<string, number>();
   return (node, operation, { message }) => {
+    // A value of another program at the place of a lock is an error of its own.
+    if (READS.has(operation) || message.startsWith("WRONGTYPE")) return;
     const now = clock.now();
-    if (now - (warnedAt.get(node) ?? -Infinity) < REFUSALS) return;
-    warnedAt.set(node, now);
+    const kind = `${node} ${operation}`;
+    if (now - (warnedAt.get(kind) ?? -Infinity) < REFUSALS) return;
+    warnedAt.set(kind, now);
     warn(node, `has refused a request (${operation}): ${message}`);
   };
 }

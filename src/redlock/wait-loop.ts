@@ -7,6 +7,7 @@ import { livePositionOf, liveQueueId, type Waiter } from "../waiters/waiter.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
 import type { Attempts, Granted } from "./attempts.ts";
+import { withoutMark } from "./job-text.ts";
 import { LiveWaiter } from "./live-waiter.ts";
 import { conflictOf, emitConflict, failureOf, ReplacedError } from "./outcomes.ts";
 import { isHeldByCaller, isHeldInScope } from "./scopes.ts";
@@ -116,7 +117,7 @@ export class WaitLoop {
     const { process, clock } = this.#parts.context;
     const id = String((this.#waiters += 1));
     return {
-      position: livePositionOf(clock.wall(), process, id, holder),
+      position: livePositionOf(clock.wall(), process, id, withoutMark(holder)),
       priority: 0,
       queueId: liveQueueId(process),
       run: 1,

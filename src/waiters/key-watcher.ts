@@ -120,14 +120,14 @@ export class KeyWatcher implements Task {
   }
 
   /** Keeps the free key for `life` ms for a waiter of this process that still waits for other keys, as long as it exists. */
-  reserve(waiter: Omit<StoredWaiter, "priority">, life: number): void {
+  holdBack(waiter: Omit<StoredWaiter, "priority">, life: number): void {
     this.expectFree(life);
     this.#checkBy(this.#now() + CHECK_INTERVAL);
     this.#reservations.holdBack(waiter, life);
   }
 
-  /** Ends {@link reserve}: the waiter is woken when the key is reserved for it. */
-  stopReserving(position: string): void {
+  /** Ends {@link holdBack}: the waiter is woken when the key is reserved for it. */
+  stopHoldingBack(position: string): void {
     this.#reservations.stopHoldingBack(position);
   }
 
@@ -230,10 +230,9 @@ export class KeyWatcher implements Task {
         decision satisfies never;
     }
     // One slot is enough to keep the live waiters in the wait list; the others are due when they can be free.
-    if (this.#wakeups.live.size > 0 && (this.#slot === 0 || decision.kind !== "held")) {
-      this.#checkBy(this.#nextCheck());
-    } else if (this.#wakeups.live.size > 0) return;
-    else if (decision.waiting === 0 && complete) this.#endIfIdle();
+    if (this.#wakeups.live.size > 0) {
+      if (this.#slot === 0 || decision.kind !== "held") this.#checkBy(this.#nextCheck());
+    } else if (decision.waiting === 0 && complete) this.#endIfIdle();
   }
 
   get #isInterested(): boolean {

@@ -9,6 +9,7 @@ import { type Wakeups, reservationMs } from "./wakeups.ts";
 import {
   compareWaiters,
   dependTogether,
+  isAheadOfMove,
   isArriving,
   isRetry,
   limitOf,
@@ -93,7 +94,7 @@ export class Reservations {
     void this.#reserveOnAll(waiter, life, false);
   }
 
-  /** Ends {@link keep}: the waiter is woken when the key is reserved for it. */
+  /** Ends {@link holdBack}: the waiter is woken when the key is reserved for it. */
   stopHoldingBack(position: string): void {
     if (this.#heldBack?.position === position) this.#heldBack = undefined;
   }
@@ -115,7 +116,7 @@ export class Reservations {
     this.#unresponsive.named(queueIdIn(head.position), tally.askedAt);
     if (this.#wakeups.hasExpired(head)) {
       const state = await this.#wakeups.stateAfterExpiry(head);
-      tally.gone = state === "gone" || state === "active";
+      tally.gone = isOver(state);
       return await this.#passFrom(head, state, next);
     }
     this.#wakeups.note(head);
@@ -223,7 +224,7 @@ export class Reservations {
     next: readonly StoredWaiter[] = [],
   ): Promise<NextCheck> {
     // An active job could have asked for its key: its worker is dead, and the queue is not unresponsive.
-    if (state === "gone" || state === "active") return await this.#dropGone(waiter, next, state);
+    if (isOver(state)) return await this.#dropGone(waiter, next, state);
     // The request was lost; or the process died after it parked the job, and before it joined.
     // @protection a lost wake-up is repeated
     if (state === "parked" && (await this.#wakeups.wakeAgain(waiter)) !== "unknown") {
@@ -246,11 +247,11 @@ export class Reservations {
     // A job that has missed no reservation stays in the wait list, though it is active, unless its process has missed one.
     const isGone = async (waiter: StoredWaiter): Promise<boolean> => {
       // @protection the waiters of a dead process are passed over together
-      const isDead = headState === "active" && dependTogether(head, waiter);
+      const isDead = hasMissed(head, headState) && dependTogether(head, waiter);
       const state = await (isDead
         ? this.#wakeups.stateAfterExpiry(waiter)
         : this.#wakeups.stateOf(waiter));
-      return state === "gone" || (isDead && state === "active");
+      return state === "gone" || (isDead && hasMissed(waiter, state));
     };
     const areGone = await Promise.all(next.map(isGone));
     const firstAlive = areGone.indexOf(false);
@@ -286,4 +287,15 @@ export class Reservations {
   #now(): number {
     return this.#context.clock.now();
   }
+}
+
+/** Whether a waiter in this state has lost the reservation that has expired: it is gone, or its process has not used it. */
+function isOver(state: JobState): boolean {
+  return state === "gone" || state === "active" || state === "parking";
+}
+
+/** Whether the state of a waiter whose reservation has expired shows that the process of its record is dead, or was stopped. */
+function hasMissed(waiter: StoredWaiter, state: JobState): boolean {
+  // A job that joined ahead of its move may have been woken since, and be active in another process.
+  return state === (isAheadOfMove(waiter) ? "parking" : "active");
 }

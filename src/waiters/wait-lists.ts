@@ -152,11 +152,11 @@ export class WaitLists {
       const own = slots[index] ?? [];
       if (!live) this.#crowded.note(key, waitingIn(replies, index));
       if (states[index] !== "free" || firstTaken === -1) {
-        for (const slot of own) this.#watchers.find(slot)?.stopReserving(position);
+        for (const slot of own) this.#watchers.find(slot)?.stopHoldingBack(position);
       } else if (isPatient && index < firstTaken) {
         const heldBack = { position, record: this.recordOf(waiter, state, own.length) };
         const [slot = 0] = freeIn(replies, index, position);
-        this.#watchers.of(slotName(key, slot)).reserve(heldBack, heldBackFor);
+        this.#watchers.of(slotName(key, slot)).holdBack(heldBack, heldBackFor);
       } else void this.leave(waiter, [key]);
     }
     const free = keys.flatMap((key, index) =>

@@ -92,7 +92,9 @@ export function dependTogether(
 
 function dependsOn(waiter: Pick<StoredWaiter, "record">): string | undefined {
   const parsed = parseWaiterRecord(waiter.record);
-  return parsed?.state === "parked" && !isAheadOfMove(waiter) ? undefined : parsed?.process;
+  const isParked = parsed?.state === "parked" && !isAheadOfMove(waiter);
+  // The record of an absentee names the process that has put it there.
+  return isParked || isAbsentee(waiter) ? undefined : parsed?.process;
 }
 
 /** Whether a key is kept for a job that will run again, and that is in no wait list. */
@@ -118,6 +120,9 @@ export function formatWaiterRecord(
 const TIME_DIGITS = 13;
 const LENGTH_DIGITS = 4;
 
+/** Most characters of the text of a waiter that is no job. */
+const LONGEST_TEXT = 256;
+
 /** How the queueIds of waiters that are no jobs begin. */
 const LIVE = "~";
 
@@ -128,8 +133,9 @@ export function liveQueueId(process: string): string {
 
 /** The position of a waiter that is no job. `id` is unique in its process and has no space; operators see `text`. */
 export function livePositionOf(since: number, process: string, id: string, text: string): string {
-  // The text does not count for the order.
-  return `${positionOf(since, liveQueueId(process), id)} ${text}`;
+  // The text does not count for the order. Redis would store half a surrogate pair as another character.
+  const stored = Buffer.from(text.slice(0, LONGEST_TEXT)).toString();
+  return `${positionOf(since, liveQueueId(process), id)} ${stored}`;
 }
 
 /**

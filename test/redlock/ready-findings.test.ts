@@ -89,7 +89,8 @@ describe.concurrent("ready(), of masters that stay as they are,", () => {
       reportOf(redlock(await userUrls("without-mget", "~*", "&*", "+@all", "-mget"))),
       reportOf(redlock(await userUrls("with-other-keys", "~other:*", "&*", "+@all"))),
     ]);
-    for (const { found } of ofCode("script-refused", command)) expect(found).toMatch(/\(MGET\)$/);
+    for (const { found } of ofCode("script-refused", command))
+      expect(found).toMatch(/\(MGET\)$|'mget' command/);
     for (const { found } of ofCode("script-refused", keys)) {
       expect(found).toContain("; its keys begin with redlock:");
       expect(found).not.toMatch(/acquire.*acquire/);
