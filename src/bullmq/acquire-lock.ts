@@ -7,7 +7,8 @@ import { describeAsHolder } from "./holder.ts";
 import { UnheldLock } from "./job-lock.ts";
 import { readWait, timesDelayed } from "./job-wait.ts";
 import { joinCrowd } from "./join-crowd.ts";
-import { mayPark, strictWithLimit } from "./lock-settings.ts";
+import { mayPark } from "./conflict-effects.ts";
+import { strictWithLimit } from "./lock-settings.ts";
 import { afterRefusal, Attempt } from "./on-conflict.ts";
 import { endOld, parkOrDelay, type Skipped } from "./refused-job.ts";
 

@@ -8,7 +8,8 @@ import type { Waiter } from "../waiters/waiter.ts";
 import { JobLockRenewal } from "./job-lock-renewal.ts";
 import { waiterOf } from "./job-waiter.ts";
 import type { JobLocks } from "./job-locks.ts";
-import { canSupersede, type LockSettings } from "./lock-settings.ts";
+import { canSupersede } from "./conflict-effects.ts";
+import type { LockSettings } from "./lock-settings.ts";
 import { contextOf, type WorkerContext } from "./worker-context.ts";
 
 /** One time that a worker takes up a job. */

@@ -7,6 +7,7 @@ import {
   requireObject,
   wrongOption,
 } from "../check-options.ts";
+import { canSupersede, mayApply } from "./conflict-effects.ts";
 import { LONGEST_TIMER } from "../clock.ts";
 import type { DataOption } from "../data-option.ts";
 import type { LockConfigError, LockConflictError } from "../errors.ts";
@@ -93,9 +94,6 @@ export const LOCK_DATA_OPTIONS = {
   jobLogs: choice(JOB_LOGS, "Which lines are written to the log of a job"),
 } as const satisfies { readonly [N in DataOptionName]: LockOption<LockPolicies<Job>[N]> };
 
-/** The policies by which a later job comes before an earlier one. */
-const LATER_WINS = new Set<LockSettings["onConflict"]>(["keepLatest", "cancelInProgress"]);
-
 type ChoosePolicy = (
   job: Job,
   conflict: LockConflictError,
@@ -159,7 +157,7 @@ export function refuseIdleOptions(
 ): void {
   const { onConflict = CONFLICT_POLICIES[0], maxWait, maxAge } = all;
   const mayWait = onConflict === "wait" || typeof onConflict === "function";
-  const maySkip = onConflict === "skip" || canSupersede(onConflict) || all.onMaxWait === "skip";
+  const maySkip = mayApply(onConflict, "skips") || all.onMaxWait === "skip";
   const effects = [
     ["waitTimeout", mayWait, 'onConflict: "wait"'],
     ["onMaxWait", maxWait !== undefined || maxAge !== undefined, "maxWait or maxAge"],
@@ -183,11 +181,12 @@ export function checkPolicies(
       '"arrival" with onConflict: "wait", whose jobs are not strictly in order',
     );
   }
-  if (retryOrder === "keep" && LATER_WINS.has(onConflict)) {
+  // A function is asked at the conflict.
+  if (retryOrder === "keep" && typeof onConflict === "string" && canSupersede(onConflict)) {
     throw wrongOption(
       "retryOrder",
       retryOrder,
-      `"rejoin" with onConflict: "${String(onConflict)}", by which a later job comes before a retry`,
+      `"rejoin" with onConflict: "${onConflict}", by which a later job comes before a retry`,
     );
   }
 }
@@ -209,19 +208,6 @@ function checkDataOptions(given: Partial<LockPolicies<Job>>, engine: Engine): Ch
 /** Checks a policy that a function chose. */
 export function checkConflictPolicy(path: string, policy: unknown): ConflictPolicy {
   return checkChoice(path, policy, CONFLICT_POLICIES);
-}
-
-/** Whether jobs under this policy supersede earlier ones. A function may choose such a policy. */
-export function canSupersede(onConflict: LockSettings["onConflict"]): boolean {
-  return typeof onConflict === "function" || LATER_WINS.has(onConflict);
-}
-
-/**
- * Whether jobs join the wait list at their conflict. They do for a function too: it receives how many jobs wait, and of jobs that
- * conflict at the same time each must count.
- */
-export function mayPark(onConflict: LockSettings["onConflict"]): boolean {
-  return onConflict === "delay" || canSupersede(onConflict);
 }
 
 /** One of several values; the first is the default. */
