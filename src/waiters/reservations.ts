@@ -5,11 +5,10 @@ import type { JobState } from "./queue-adapter.ts";
 import { askMasters, ReservationTally } from "./reservation-tally.ts";
 import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
-import { type Wakeups, reservationMs } from "./wakeups.ts";
+import { hasMissed, isOver, type Wakeups, reservationMs } from "./wakeups.ts";
 import {
   compareWaiters,
   dependTogether,
-  isAheadOfMove,
   isArriving,
   isRetry,
   limitOf,
@@ -287,15 +286,4 @@ export class Reservations {
   #now(): number {
     return this.#context.clock.now();
   }
-}
-
-/** Whether a waiter in this state has lost the reservation that has expired: it is gone, or its process has not used it. */
-function isOver(state: JobState): boolean {
-  return state === "gone" || state === "active" || state === "parking";
-}
-
-/** Whether the state of a waiter whose reservation has expired shows that the process of its record is dead, or was stopped. */
-function hasMissed(waiter: StoredWaiter, state: JobState): boolean {
-  // A job that joined ahead of its move may have been woken since, and be active in another process.
-  return state === (isAheadOfMove(waiter) ? "parking" : "active");
 }

@@ -2,7 +2,14 @@ import type { Clock } from "../clock.ts";
 import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 import type { JobState, QueueAdapter, QueueAdapters } from "./queue-adapter.ts";
 import { LIVE_RESERVATION, RESERVATION } from "./reservations-lua.ts";
-import { isAbsentee, isArriving, isLive, parseWaiterRecord, queueIdIn } from "./waiter.ts";
+import {
+  isAbsentee,
+  isAheadOfMove,
+  isArriving,
+  isLive,
+  parseWaiterRecord,
+  queueIdIn,
+} from "./waiter.ts";
 
 /** Milliseconds by which a check may be early: a reservation with less left has expired. */
 const EARLY = 30;
@@ -180,4 +187,15 @@ function identityOf({ position, record }: Pick<StoredWaiter, "position" | "recor
 /** Milliseconds for which a key is reserved for a waiter. */
 export function reservationMs(waiter: Pick<StoredWaiter, "record">): number {
   return isLive(waiter) ? LIVE_RESERVATION : RESERVATION;
+}
+
+/** Whether a waiter in this state has lost the reservation that has expired: it is gone, or its process has not used it. */
+export function isOver(state: JobState): boolean {
+  return state === "gone" || state === "active" || state === "parking";
+}
+
+/** Whether the state of a waiter whose reservation has expired shows that the process of its record is dead, or was stopped. */
+export function hasMissed(waiter: StoredWaiter, state: JobState): boolean {
+  // A job that joined ahead of its move may have been woken since, and be active in another process.
+  return state === (isAheadOfMove(waiter) ? "parking" : "active");
 }
