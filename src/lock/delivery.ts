@@ -10,7 +10,7 @@ export interface DeliveryListener {
   /** A master has answered a batch that was sent at `sentAt`. */
   onAnswer?(node: number, sentAt: number): void;
   /** A master has answered a request for an operation with an error. */
-  onRefused?(node: number, operation: string, error: NodeError): void;
+  onRefused?(node: number, operation: AnyRequest["operation"], error: NodeError): void;
 }
 
 /** What the deliveries of one client share: how many are under way, and which server answers for which entry of `nodes`. */
@@ -46,7 +46,7 @@ export class DeliveryLog {
 
   /** Receives the failure of a request. */
   failed(node: number, { operation }: AnyRequest, error: NodeError): void {
-    if (error.failure === "refused") this.#listener.onRefused?.(node, operation.name, error);
+    if (error.failure === "refused") this.#listener.onRefused?.(node, operation, error);
   }
 
   /** Returns the error for an entry whose server has a vote by another entry. */

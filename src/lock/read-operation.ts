@@ -45,6 +45,7 @@ export interface Reading {
 /** Reads one key, and changes nothing. */
 export const readOperation: Operation<Reading, ReadReply> = {
   name: "read",
+  looks: true,
   lua: `
   local mark = marksOf(keys[2])
   local kind = redis.call('TYPE', keys[1]).ok

@@ -18,6 +18,7 @@ export interface SlotContent extends Content {
 /** Reads the slots of a key that are not free, and changes nothing. A thousand slots cost a master about 0.3 ms. */
 export const readSlotsOperation: Operation<SlotsReading, readonly SlotContent[]> = {
   name: "read slots",
+  looks: true,
   lua: `
   local found = {}
   for slot = 0, tonumber(argv[3]) - 1 do

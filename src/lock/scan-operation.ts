@@ -30,6 +30,7 @@ const SCAN_STEP = 500;
 /** Lists keys that match a glob pattern, in steps. */
 export const scanOperation: Operation<Scanning, ScanReply> = {
   name: "scan",
+  looks: true,
   // Another program may have stored a value that is not a wait list under the name of one.
   lua: `
   local found = redis.call('SCAN', argv[1], 'MATCH', argv[2], 'COUNT', argv[3])

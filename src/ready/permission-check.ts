@@ -49,9 +49,6 @@ const cleanUpOperation: Operation<{ readonly keys: readonly string[] }, void> = 
   parse: () => {},
 };
 
-/** Operations that only `isLocked`, `inspect`, `list` and the commands for operators use. */
-const FOR_LOOKING: readonly string[] = [readOperation.name, scanOperation.name];
-
 /** Redis 7.0 does not say which command a script may not run. */
 const NAMING_LUA = `
 local plain = redis
@@ -99,9 +96,8 @@ export async function checkPermissions(
     if (!(reply instanceof NodeError)) continue;
     const { reason } = reply;
     const cause = /\bkeys?\b/.test(reason) ? `${reason}; its keys begin with ${prefix}` : reason;
-    const what = requests[index]?.operation.name ?? "";
-    const only = FOR_LOOKING.includes(what) ? ({ onlyForLooking: true } as const) : {};
-    refusals.push({ what, cause, ...only });
+    const { name: what = "", looks } = requests[index]?.operation ?? {};
+    refusals.push({ what, cause, ...(looks === true && { onlyForLooking: true }) });
   }
   return refusals;
 }

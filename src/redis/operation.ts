@@ -22,6 +22,8 @@ export interface Operation<A, R> {
    * a master that was never connected has no part in the lock.
    */
   readonly prompt?: boolean;
+  /** True when the operation only looks, for a caller who learns what a master refuses: locks do without it. */
+  readonly looks?: boolean;
   /** Turns the raw reply into a typed one; throws when the reply has another form. */
   parse(reply: readonly unknown[], args: A): R;
   /** How the fast path of the script serves the operation, if it does. */

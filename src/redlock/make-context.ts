@@ -5,15 +5,12 @@ import { type Clock, systemClock } from "../clock.ts";
 import type { RedlockWarningCode, SafeEmitter } from "../events.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { Guards } from "../lock/guard.ts";
+import type { DeliveryListener } from "../lock/delivery.ts";
 import { type Defer, Masters } from "../lock/masters.ts";
 import { lockScript } from "../waiters/script.ts";
-import { readOperation } from "../lock/read-operation.ts";
-import { readSlotsOperation } from "../lock/read-slots-operation.ts";
-import { scanOperation } from "../lock/scan-operation.ts";
 import { namesUnder } from "../lock/stored-lock.ts";
 import { FARTHEST_CLOCK, TokenSource } from "../lock/tokens.ts";
 import { type Random, systemRandom } from "../random.ts";
-import type { NodeError } from "../redis/node-error.ts";
 import type { NodePort } from "../redis/node-port.ts";
 import { Master, type MasterOptions } from "../redis/master.ts";
 import type { RedlockSettings } from "./options.ts";
@@ -28,7 +25,7 @@ export interface Runtime {
   defer?: Defer;
 }
 
-type OnRefused = (node: number, operation: string, error: NodeError) => void;
+type OnRefused = NonNullable<DeliveryListener["onRefused"]>;
 type Warn = (code: RedlockWarningCode, message: string) => void;
 
 // Taken now: fake timers of a test runner may replace them later. If they have done so already, the present ones count.
@@ -164,20 +161,17 @@ function otherLimitWarning(warn: Warn): LockContext["onOtherLimit"] {
 /** Milliseconds for which the warning of a master stands for all its refusals of the same kind of request. */
 const REFUSALS = 60_000;
 
-/** Reads fail for their caller. */
-const READS = new Set([readOperation.name, readSlotsOperation.name, scanOperation.name]);
-
 /** Warns of a master that refuses requests: a release, a waiter or a hand-over would be lost without a word. */
 function refusalWarning(clock: Clock, warn: (node: number, what: string) => void): OnRefused {
   const warnedAt = new Map<string, number>();
   return (node, operation, { message }) => {
     // A value of another program at the place of a lock is an error of its own.
-    if (READS.has(operation) || message.startsWith("WRONGTYPE")) return;
+    if (operation.looks === true || message.startsWith("WRONGTYPE")) return;
     const now = clock.now();
-    const kind = `${node} ${operation}`;
+    const kind = `${node} ${operation.name}`;
     if (now - (warnedAt.get(kind) ?? -Infinity) < REFUSALS) return;
     warnedAt.set(kind, now);
-    warn(node, `has refused a request (${operation}): ${message}`);
+    warn(node, `has refused a request (${operation.name}): ${message}`);
   };
 }
 

@@ -1,4 +1,3 @@
-import type { EventEmitter } from "node:events";
 import type { Clock, Timer } from "../clock.ts";
 import type { RedlockEvents, SafeEmitter } from "../events.ts";
 import type { ParkedJobs } from "./parked-jobs.ts";
@@ -152,8 +151,7 @@ export class Metrics {
     event: K,
     observe: (data: RedlockEvents[K][0]) => unknown,
   ): void {
-    const events: EventEmitter = this.#events;
-    events.on(event, (data: RedlockEvents[K][0]) => this.#safely(() => observe(data)));
+    this.#events.on(event, (...[data]) => this.#safely(() => observe(data)));
   }
 
   #schedule(record: () => void): void {

@@ -1,3 +1,4 @@
+import { LONGEST_HOLDER_TEXT } from "../lock/stored-lock.ts";
 import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { RETRY_RECORD } from "./reservations-lua.ts";
 
@@ -120,9 +121,6 @@ export function formatWaiterRecord(
 const TIME_DIGITS = 13;
 const LENGTH_DIGITS = 4;
 
-/** Most characters of the text of a waiter that is no job. */
-const LONGEST_TEXT = 256;
-
 /** How the queueIds of waiters that are no jobs begin. */
 const LIVE = "~";
 
@@ -134,7 +132,7 @@ export function liveQueueId(process: string): string {
 /** The position of a waiter that is no job. `id` is unique in its process and has no space; operators see `text`. */
 export function livePositionOf(since: number, process: string, id: string, text: string): string {
   // The text does not count for the order. Redis would store half a surrogate pair as another character.
-  const stored = Buffer.from(text.slice(0, LONGEST_TEXT)).toString();
+  const stored = Buffer.from(text.slice(0, LONGEST_HOLDER_TEXT)).toString();
   return `${positionOf(since, liveQueueId(process), id)} ${stored}`;
 }
 
