@@ -2,7 +2,7 @@ import { RedlockHandle } from "../../src/handle/handle.ts";
 import PackagedRedlock from "redlock";
 import { describe, expect, test } from "vitest";
 import { LockConflictError } from "../../src/index.ts";
-import { failureOf, letPass, valuesOf } from "../hazards/support.ts";
+import { failureOf, letPass, untilHeldEverywhere, valuesOf } from "../hazards/support.ts";
 import { redisClient, redisClients, useRedisNodes } from "../support/redis.ts";
 import { PEERS } from "./peer.ts";
 import { connectOurs, expectUntouched, STORED } from "./support.ts";
@@ -15,7 +15,8 @@ describe.each(Object.entries(PEERS))("%s", (_, makePeer) => {
     const clients = redisClients(nodes);
     const peer = makePeer(clients);
     const lock = await redlock.acquire("account", { holder: "us" });
-    const [, owner = ""] = (await clients[0]!.get(STORED))!.split(":");
+    const [stored] = await untilHeldEverywhere(clients, lock);
+    const [, owner = ""] = stored!.split(":");
 
     await expectUntouched(clients, async () => {
       expect(await peer.tryLock([STORED], 60_000)).toBeUndefined();

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { LockConflictError, LockUnavailableError } from "../../src/index.ts";
-import { failureOf } from "../hazards/support.ts";
+import { failureOf, untilHeldEverywhere } from "../hazards/support.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { connectOurs, expectUntouched, STORED } from "./support.ts";
 
@@ -67,6 +67,7 @@ describe.each(Object.entries(ANY))("a value of %s", (_, value) => {
     const clients = redisClients(nodes);
     const lock = await redlock.acquire("account");
     const aborted = new Promise((resolve) => lock.signal.addEventListener("abort", resolve));
+    await untilHeldEverywhere(clients, lock);
     for (const client of clients) await client.set(STORED, value, "PX", 60_000);
 
     await expectUntouched(clients, async () => {

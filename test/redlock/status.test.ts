@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { Redlock } from "../../src/index.ts";
-import { redisClient, useRedisNodes } from "../support/redis.ts";
+import { untilFreeEverywhere } from "../hazards/support.ts";
+import { redisClient, redisClients, useRedisNodes } from "../support/redis.ts";
 
 const nodes = useRedisNodes(3);
 
@@ -40,6 +41,7 @@ it("reports masters that were never reached once a first connection is overdue",
 it("reports masters that refuse to write, until one votes again", async () => {
   await using redlock = new Redlock(nodes.redlockOptions);
   await (await redlock.acquire("a")).release();
+  await untilFreeEverywhere(redisClients(nodes), "a");
   const refuses = async (replicas: number): Promise<void> => {
     for (const url of nodes.urls.slice(0, 2)) {
       await redisClient(url).config("SET", "min-replicas-to-write", String(replicas));
