@@ -2,6 +2,7 @@ import { type Job, Queue, Worker } from "bullmq";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { getLock, withLock, type WithLockOptions } from "../../src/index.ts";
 import { Gate } from "../bullmq/support.ts";
+import { valuesOf } from "../hazards/support.ts";
 import { redisClients, useRedisNodes } from "../support/redis.ts";
 import { useMasters } from "./use-masters.ts";
 
@@ -86,6 +87,7 @@ describe("cancel", () => {
     });
     await queue.add("a", {});
     await started.opened;
+    await expect.poll(() => valuesOf(redisClients(nodes), "account")).not.toContain(null);
     await nodes.kill(2);
     const { code, out } = await ask("cancel", "account", "--reason", "wrong customer");
     await nodes.restart(2);

@@ -18,6 +18,7 @@ import {
   untilAborted,
   untilAllAnswer,
   untilFreeEverywhere,
+  untilHeldEverywhere,
   valuesOf,
 } from "./support.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -137,14 +138,15 @@ describe("the database of a lock (M1)", () => {
     const proxies = await makeProxies(nodes.ports);
     const clients = proxies.map(({ port }) => redisClient(`redis://127.0.0.1:${port}`, { db: 5 }));
     const redlock = await connectRedlock(clients);
-    await redlock.acquire("first");
+    const direct = nodes.urls.map((url) => redisClient(url, { db: 5 }));
+    await untilHeldEverywhere(direct, await redlock.acquire("first"));
     for (const proxy of proxies) proxy.cut();
     await untilAllAnswer(redlock);
-    await redlock.acquire("second");
+    await untilHeldEverywhere(direct, await redlock.acquire("second"));
 
-    for (const url of nodes.urls) {
-      const client = redisClient(url, { db: 5 });
-      await expect.poll(() => client.exists("redlock:first", "redlock:second")).toBe(2);
+    for (const [node, url] of nodes.urls.entries()) {
+      const client = direct[node]!;
+      expect(await client.exists("redlock:first", "redlock:second")).toBe(2);
       expect(await redisClient(url).dbsize()).toBe(0);
     }
   });
