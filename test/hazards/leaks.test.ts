@@ -275,9 +275,11 @@ describe("requests and attempts without end (R9, U4)", () => {
     const redlock = await connectRedlock(nodes.urls);
     const lock = await redlock.acquire("account");
     await redlock.close();
+    const client = redisClient(nodes.urls[0]!);
+    await untilFreeEverywhere([client], "account");
 
     expect(await failureOf(lock.extend())).toBeInstanceOf(LockLostError);
     expect(lock.held).toBe(false);
-    await untilFreeEverywhere([redisClient(nodes.urls[0]!)], "account");
+    expect(await client.get("redlock:account")).toBeNull();
   });
 });
