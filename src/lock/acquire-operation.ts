@@ -14,7 +14,7 @@ export interface KeyHolder extends StoredLock {
   readonly free: readonly number[];
   /** Milliseconds to its expiry; -1 when it has none. */
   readonly expiresIn: number;
-  /** True when the holder has extended: it did win a quorum. */
+  /** True when the holder has extended, or keeps the key after its end: it did win a quorum. */
   readonly confirmed: boolean;
   /** True when the key is free and reserved: `id` is the position of the waiter, `token` that of the reservation. */
   readonly reservation: boolean;
@@ -87,7 +87,9 @@ export const acquireOperation: Operation<TimedIdentity, AcquireReply> = {
     if current then
       local holder, held = holderOf(current)
       if holder ~= owner then
-        local confirmed = held and tonumber(keyClosed) >= tonumber(held) - 1
+        -- An extend closes the token below; a release that keeps the key, its own. A higher one ended a mere vote.
+        local beyond = held and tonumber(keyClosed) - tonumber(held)
+        local confirmed = beyond == -1 or beyond == 0
         local rest = redis.call('PTTL', lock)
         -- No lock of ours is that long: the clock was set back, and the key would outlive its holder by as much.
         if held and longest and rest > longest then

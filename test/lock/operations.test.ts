@@ -76,6 +76,28 @@ describe("the script of a master", () => {
     });
   });
 
+  it("tells a holder that won a quorum from a vote that a later winner left behind", async () => {
+    const asked = { ...identity("you", 102), ttl: 60_000 };
+    const vote = { ...identity("loser", 100), ttl: 60_000 };
+    const release = { held: true, skipped: [], done: "" };
+    await ask(acquireOperation, vote);
+    // A quorum of others voted for the winner. Its release comes before the rollback of the loser.
+    await ask(releaseOperation, { ...identity("winner", 101), ...release, holdFor: 0 });
+    const behind = await ask(acquireOperation, asked);
+    expect(behind).toMatchObject({ holders: [{ id: "loser", confirmed: false }] });
+    await ask(releaseOperation, { ...vote, ...release, held: false, holdFor: 0 });
+
+    const holder = { ...identity("holder", 103), ttl: 60_000 };
+    await ask(acquireOperation, holder);
+    await ask(extendOperation, holder);
+    const held = await ask(acquireOperation, asked);
+    expect(held).toMatchObject({ holders: [{ id: "holder", confirmed: true }] });
+
+    await ask(releaseOperation, { ...holder, ...release, holdFor: 60_000 });
+    const kept = await ask(acquireOperation, asked);
+    expect(kept).toMatchObject({ holders: [{ id: "holder", kept: true, confirmed: true }] });
+  });
+
   it("answers a repeated acquire the same and does not lengthen its ttl", async () => {
     const mine = { ...identity("me", 100), ttl: 50_000 };
     await ask(acquireOperation, mine);

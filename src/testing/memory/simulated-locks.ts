@@ -69,7 +69,8 @@ export class SimulatedLocks {
           if (stored.token === token) mine += 1;
         } else {
           const { token: held } = stored;
-          const confirmed = held !== undefined && (marks[index]?.closed ?? 0) >= held - 1;
+          const beyond = held === undefined ? undefined : (marks[index]?.closed ?? 0) - held;
+          const confirmed = beyond === -1 || beyond === 0;
           if (held !== undefined && this.#redis.pttl(lock) > longest) {
             this.#redis.pexpire(lock, longest);
           }
