@@ -39,7 +39,7 @@ function adviseOnKey(summary: KeySummary, prefix: string): string[] {
 }
 
 function adviseOnFree(summary: KeySummary, prefix: string): string[] {
-  const { key, nodes, lastToken, waiting, reserved } = summary;
+  const { key, limit, nodes, lastToken, waiting, reserved } = summary;
   if (reserved?.kept === true) {
     return [
       "Nothing: retryOrder keeps the key for a job that has failed, or whose process died, and runs again. To let the others go on, remove that job from its queue.",
@@ -54,7 +54,8 @@ function adviseOnFree(summary: KeySummary, prefix: string): string[] {
       adviseOnFirst(summary),
     ];
   }
-  if (lastToken > 0) return [];
+  // A limit is known for as long as the marks of its slots.
+  if (lastToken > 0 || limit > 1) return [];
   if (key.startsWith(prefix) && key !== prefix) {
     const meant = shellWord(key.slice(prefix.length));
     return [`Give keys without the prefix: bullmq-redlock inspect ${meant}`];
@@ -86,8 +87,15 @@ function adviseOnSlots(summary: KeySummary, prefix: string): string[] {
   return [
     ...state,
     "If the process of a holder has died, its slot is free when it expires. If a holder hangs, end its process; its slot then expires.",
-    `Do not delete ${prefix}${printable(key)} or ${prefix}${printable(slotName(key, 1))} on the masters: the holder and the next one would run at the same time.`,
+    `Do not delete ${prefix}${printable(key)}, nor ${furtherSlots(summary, prefix)}, on the masters: the holder and the next one would run at the same time.`,
   ];
+}
+
+/** The names of the slots of a key but slot 0. After the limit was lowered, slots above it may have holders. */
+function furtherSlots({ key, limit, slots = [] }: KeySummary, prefix: string): string {
+  const last = Math.max(limit - 1, ...slots.map(({ slot }) => slot));
+  const names = [1, last].map((slot) => `${prefix}${printable(slotName(key, slot))}`);
+  return [...new Set(names)].join(" to ");
 }
 
 function adviseOnHeld({ key, holder, job, remaining }: KeySummary, prefix: string): string[] {

@@ -39,7 +39,7 @@ export interface KeySummary extends Inspected, Omit<HolderSummary, "holder"> {
   readonly taken: number | undefined;
   /** All holders, the oldest first: that is `holder`, and the age and more are about it. */
   readonly holders: readonly HolderSummary[];
-  /** The highest fencing token that any master knows for the key; 0 for none. */
+  /** The highest fencing token that any master knows for the key, of its slot 0 where it has a limit; 0 for none. */
   readonly lastToken: number;
   /** The number of masters that can vote now. */
   readonly voting: number;

@@ -16,7 +16,7 @@ export interface NodeInspection {
   holder: Holder | undefined;
   /** Milliseconds until the key expires on this master without an extend; `undefined` when it does not. */
   expiresIn: number | undefined;
-  /** The highest fencing token this master knows for the key; 0 when none. */
+  /** The highest fencing token this master knows for the key, of its slot 0 where it has a limit; 0 when none. */
   mark: number;
   /**
    * Whether the master gives its vote: `quarantined` and `unarmed` give none after a loss of memory, the former for

@@ -246,9 +246,12 @@ describe("a limit that cannot work", () => {
 
   test("is refused by acquire, and where a key has two", async () => {
     const redlock = bench.redlock();
-    const limits = [redlock.acquire("a", { limit: 0 }), redlock.acquire({ key: "a", limit: -1 })];
+    const wrong = [0, 5n as unknown as number];
+    const limits = wrong.map((limit) => redlock.acquire("a", { limit }));
+    limits.push(redlock.acquire({ key: "a", limit: -1 }));
     expect((await Promise.all(limits.map(failureOf))).map(String)).toEqual([
       expect.stringContaining("limit: found a limit of 0, expected a whole number of holders"),
+      expect.stringContaining("limit: found 5n as a limit, expected a whole number of holders"),
       expect.stringContaining("lock key: found a limit of -1, expected a whole number of holders"),
     ]);
     const twice = redlock.acquire([{ key: "a", limit: 2 }, "a"]);

@@ -40,6 +40,7 @@ describe("the commands about a key with a limit", () => {
     const full = (await ask("inspect", "account:42")).out;
     expect(full).toMatch(/^account:42 has 3 of 3 slots taken\n/);
     expect(full).toContain("Nothing, while the holders work: a slot is released");
+    expect(full).toMatch(/nor redlock:@slot:1:account:42 to\s+redlock:@slot:2:account:42, on/);
 
     await held.find(({ slot }) => slot === 0)?.release();
     const listed = await ask("ls");
@@ -47,6 +48,19 @@ describe("the commands about a key with a limit", () => {
       /account:42 +2 of 3 slots taken, the oldest by import [abc] .* 3 of 3 +0/,
     );
     expect(listed.out).toContain("\n1 lock held\n");
+  });
+
+  it("do not call a free key unknown of which only a further slot was used", async () => {
+    let slot = 0;
+    for (let n = 0; slot === 0; n++) {
+      const [lock] = await hold(`tenant:${n}`, 2, "a");
+      slot = lock?.slot ?? 1;
+      await lock?.release();
+      if (slot === 0) continue;
+      const { out } = await ask("inspect", `tenant:${n}`);
+      expect(out).toMatch(/^tenant:\d+ is free\n/);
+      expect(out).not.toContain("No client has held");
+    }
   });
 
   it("find a value that never expires under a slot", async () => {
