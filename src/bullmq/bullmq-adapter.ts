@@ -66,7 +66,7 @@ export class BullmqAdapter implements QueueAdapter {
       }
       const state = await job.getState();
       const known = jobStateOf(state);
-      // The process that has woken it may be gone, and other workers of the queue have no free slot.
+      // The process that has woken it may be gone, and other workers of the queue have no free worker slot.
       if (known === "on-its-way") this.#slots.makeRoom();
       // Its worker had not moved it yet; it may have done so since.
       const isMoving = state === "active" || state === "delayed";

@@ -20,7 +20,7 @@ const LARGEST_PRIORITY = 2 ** 21 - 1;
  * Changes the priority of a job, as `job.changePriority` does, also in the wait lists of the keys that the job is parked for: it
  * counts at the next hand-over. `job.changePriority` alone counts when the job joins again. Any process may call this.
  *
- * With `lifo`, the job comes before all others of its priority; several such jobs keep their order. A job that waits in its slot
+ * With `lifo`, the job comes before all others of its priority; several such jobs keep their order. A job that waits in its worker slot
  * (`onConflict: "wait"`) keeps its position. A lock master that does not answer has the new priority when the job joins again.
  * @param redlock a client of the lock masters on which the job waits.
  * @param options `priority` is an integer from 0, which comes before all others, to 2,097,151. @defaultValue 0 and false

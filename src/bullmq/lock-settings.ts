@@ -73,7 +73,7 @@ export const LOCK_DATA_OPTIONS = {
   },
   waitTimeout: {
     takes: "duration",
-    says: `How long a job waits in its slot under onConflict "wait"; default ${WAIT_TIMEOUT / 1_000}s.`,
+    says: `How long a job waits in its worker slot under onConflict "wait"; default ${WAIT_TIMEOUT / 1_000}s.`,
     check: (path: string, value: unknown = WAIT_TIMEOUT) => checkWait(path, value),
   },
   limit: {

@@ -17,9 +17,9 @@ import { SLOT_NEEDED } from "./worker-slots.ts";
 /** How a job asks for its keys. */
 export class Attempt {
   readonly waiter: Waiter | undefined;
-  /** Milliseconds to wait in the slot. */
+  /** Milliseconds to wait in the worker slot. */
   readonly waitTimeout: number;
-  /** The conflict after which the job waits in its slot; `undefined` for a first attempt. */
+  /** The conflict after which the job waits in its worker slot; `undefined` for a first attempt. */
   readonly conflict: LockConflictError | undefined;
 
   constructor(waiter: Waiter | undefined, waitTimeout = 0, conflict?: LockConflictError) {

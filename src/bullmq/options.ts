@@ -54,10 +54,10 @@ export interface LockPolicies<
    * What a job does when another holder has its key:
    *
    * - `"delay"` parks it: the job moves to the delayed set, joins the wait list of its keys, and is woken when a key is reserved
-   *   for it. Its slot is free for other jobs, no attempt is used, the priority is kept. A job of a queue on PostgreSQL is
+   *   for it. Its worker slot is free for other jobs, no attempt is used, the priority is kept. A job of a queue on PostgreSQL is
    *   tried again with growing pauses instead.
-   * - `"wait"` waits in its slot, in the same wait list, for up to `waitTimeout`, then as `"delay"`; at once when the worker
-   *   closes, and for the last that waits when a parked job is next and all slots are taken. A job that is cancelled while it waits fails.
+   * - `"wait"` waits in its worker slot, in the same wait list, for up to `waitTimeout`, then as `"delay"`; at once when the worker
+   *   closes, and for the last that waits when a parked job is next and all worker slots are taken. A job that is cancelled while it waits fails.
    * - `"skip"` completes it with a {@link SkippedResult}, or the result of `skipResult`. A retry of a job that failed is delayed
    *   instead, because its work has not been done. A function that chooses `"skip"` skips retries too.
    * - `"fail"` throws the `LockConflictError`; an attempt is used. A function that throws an `UnrecoverableError` fails the job
@@ -117,7 +117,7 @@ export interface LockPolicies<
   ttl?: number;
   /** Time between two extends of the lock; `false` for none. @defaultValue the `Redlock`'s, or a third of `ttl` */
   heartbeat?: number | false;
-  /** How long a job waits in its slot under `"wait"`. @defaultValue 5000 */
+  /** How long a job waits in its worker slot under `"wait"`. @defaultValue 5000 */
   waitTimeout?: number;
   /**
    * How many jobs may hold a key at the same time, from 1 to 1000: a number, a template such as `"{{data.plan.jobs}}"`, or a function
@@ -136,7 +136,7 @@ export interface LockPolicies<
   maxWait?: number;
   /**
    * How old a job may be when it starts, counted from the time at which it was to run (`timestamp` + `delay`). An older job does
-   * not start, neither from the backlog of its queue, nor after a wait in its slot or in the delayed set, nor as a retry. It is
+   * not start, neither from the backlog of its queue, nor after a wait in its worker slot or in the delayed set, nor as a retry. It is
    * checked by the wall clock of the worker, at the latest when the job has its key. The job fails for good, with the code
    * `ERR_REDLOCK_MAX_AGE`, or is skipped, as `onMaxWait` says. A job without a key has no such limit.
    * @defaultValue none

@@ -47,7 +47,7 @@ export function joinsUnasked(
 
 /**
  * Parks the next jobs of a queue whose keys are crowded: a worker would take each of them up only to park it, and the jobs behind them
- * would wait for its slots.
+ * would wait for its worker slots.
  */
 export class CrowdParker {
   readonly #worker: JobWorker;

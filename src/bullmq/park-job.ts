@@ -50,7 +50,7 @@ interface DelayRequest {
  * Parks a job: moves it to the delayed set and puts it into the wait lists of its keys, so that it is woken when a key is
  * reserved for it.
  *
- * The job has a position since its conflict, but mostly cannot be woken as long as it is active. When it is out of its slot it joins
+ * The job has a position since its conflict, but mostly cannot be woken as long as it is active. When it is out of its worker slot it joins
  * again, and the masters' answers show what has happened to its keys since.
  * @returns the error to throw, which tells BullMQ that the job has left the worker.
  */
@@ -70,7 +70,7 @@ export async function parkJob(
     tries,
     until: engine.clock.now() + request.delay,
   });
-  // The slot is free, and does not wait for the masters. But a worker that closes also closes the connection that wakes the job.
+  // The worker slot is free, and does not wait for the masters. But a worker that closes also closes the connection that wakes the job.
   if (closing.aborted) await joining;
   else engine.awaitAtClose(joining);
   return error;

@@ -30,7 +30,7 @@ export type LockingProcessor<J extends Job = Job, R = J["returnvalue"]> = (
  * What the processor returns or throws is the job's outcome, as without a lock, unless the lock was lost while it ran: see
  * `onLost`.
  *
- * While a job waits in its slot or runs, BullMQ's own lock of it is renewed too, unless the worker has `skipLockRenewal`.
+ * While a job waits in its worker slot or runs, BullMQ's own lock of it is renewed too, unless the worker has `skipLockRenewal`.
  *
  * All types are inferred, `J` from the job's annotation or from the worker: write no type arguments. Where a policy may skip
  * a job, the result includes what the job completes with then.

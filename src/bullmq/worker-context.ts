@@ -194,7 +194,7 @@ export class WorkerContext {
   #takeTime(engine: Engine, ahead: number): void {
     this.clockAhead = ahead > MOST_AHEAD ? ahead : 0;
     if (this.clockAhead === 0) return;
-    const message = `the clock of this process is ${Math.round(ahead / 1_000)} s ahead of that of the Redis of ${this.worker.qualifiedName}: a job that this worker has to delay waits in its slot; run NTP on both machines`;
+    const message = `the clock of this process is ${Math.round(ahead / 1_000)} s ahead of that of the Redis of ${this.worker.qualifiedName}: a job that this worker has to delay waits in its worker slot; run NTP on both machines`;
     this.#warn(engine, { code: "clock-ahead", message });
   }
 

@@ -1,10 +1,10 @@
 import { compareWaiters, type Waiter } from "../waiters/waiter.ts";
 import type { JobWorker } from "./bullmq-job.ts";
 
-/** Ends the wait of a job in its slot, which a job that was woken needs. */
-export const SLOT_NEEDED = new Error("another job needs the slot");
+/** Ends the wait of a job in its worker slot, which a job that was woken needs. */
+export const SLOT_NEEDED = new Error("another job needs the worker slot");
 
-/** The slots of one worker: a job that waits for its key in one is parked when a job that was woken finds none. */
+/** The worker slots of one worker: a job that waits for its key in one is parked when a job that was woken finds none. */
 export class WorkerSlots {
   readonly #worker: JobWorker;
   readonly #waiting = new Map<Waiter, AbortController>();
@@ -14,7 +14,7 @@ export class WorkerSlots {
     this.#worker = worker;
   }
 
-  /** A job takes a slot. @returns a function that frees it; idempotent. */
+  /** A job takes a worker slot. @returns a function that frees it; idempotent. */
   take(): () => void {
     this.#taken += 1;
     let isFree = false;
@@ -24,17 +24,17 @@ export class WorkerSlots {
     };
   }
 
-  /** A job waits in its slot until `end` is called. The signal aborts with {@link SLOT_NEEDED}. */
+  /** A job waits in its worker slot until `end` is called. The signal aborts with {@link SLOT_NEEDED}. */
   wait(waiter: Waiter): { readonly signal: AbortSignal; end(): void } {
     const controller = new AbortController();
     this.#waiting.set(waiter, controller);
     return { signal: controller.signal, end: () => void this.#waiting.delete(waiter) };
   }
 
-  /** A job was woken. When no slot is free for it, the last of the jobs that wait in theirs is parked. */
+  /** A job was woken. When no worker slot is free for it, the last of the jobs that wait in theirs is parked. */
   makeRoom(): void {
     const { concurrency = Infinity } = this.#worker;
-    // @protection a job that waits in its slot makes room for one that was woken
+    // @protection a job that waits in its worker slot makes room for one that was woken
     if (this.#taken < concurrency) return;
     const last = [...this.#waiting.keys()].toSorted(compareWaiters).at(-1);
     if (last === undefined) return;

@@ -39,7 +39,7 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
     const found = { holder, waiting, hold: isHold(holder), alive: undefined, removed: false };
     print(headline(now));
     if (!inspection.locked && holders.length === 0) {
-      if (inspection.reserved?.kept === true) {
+      if (inspection.reserved?.forRetry === true) {
         print("Nothing was removed: no client holds the key. It is free when that job is removed.");
       }
       return report(found, EXIT.ok);

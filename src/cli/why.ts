@@ -65,7 +65,7 @@ async function heldBy(name: string, redlock: Redlock): Promise<string[]> {
   const keys: string[] = [];
   for await (const { key, holders, reserved } of redlock.list("*")) {
     const holds = holders.some((each) => readHoldingJob(storedTextOf(each))?.job === name);
-    if (holds || (reserved?.kept === true && reserved.job === name)) keys.push(key);
+    if (holds || (reserved?.forRetry === true && reserved.job === name)) keys.push(key);
   }
   return keys.toSorted();
 }

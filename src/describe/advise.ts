@@ -40,7 +40,7 @@ function adviseOnKey(summary: KeySummary, prefix: string): string[] {
 
 function adviseOnFree(summary: KeySummary, prefix: string): string[] {
   const { key, limit, nodes, lastToken, waiting, reserved } = summary;
-  if (reserved?.kept === true) {
+  if (reserved?.forRetry === true) {
     return [
       "Nothing: retryOrder keeps the key for a job that has failed, or whose process died, and runs again. To let the others go on, remove that job from its queue.",
     ];

@@ -47,7 +47,7 @@ function heldBy(summary: KeySummary): string {
 
 function freeOr({ reserved }: KeySummary): string {
   if (reserved === undefined) return "free";
-  const state = reserved.kept ? "" : "free, and ";
+  const state = reserved.forRetry ? "" : "free, and ";
   return `${state}${reservedFor(reserved)}, for another ${duration(reserved.expiresIn)} at most`;
 }
 
@@ -86,7 +86,7 @@ export function reservation(reserved: KeyReservation): string {
 }
 
 function reservedFor(reserved: KeyReservation): string {
-  const what = reserved.kept ? "kept for the next attempt of" : "reserved for";
+  const what = reserved.forRetry ? "kept for the next attempt of" : "reserved for";
   return `${what} ${waiterName(reserved)}`;
 }
 

@@ -24,7 +24,8 @@ export interface ReadReply {
   readonly waiting: number;
   /** The reservation of the free key; `undefined` when there is none. */
   readonly reservation:
-    { readonly position: string; readonly kept: boolean; readonly expiresIn: number } | undefined;
+    | { readonly position: string; readonly forRetry: boolean; readonly expiresIn: number }
+    | undefined;
   /** The waiters that were asked for. */
   readonly first: readonly { readonly position: string; readonly priority: number }[];
 }
@@ -92,9 +93,9 @@ export function parseContent(kind: unknown, value: unknown, expiresIn: unknown):
 }
 
 function parseReserved(raw: unknown): ReadReply["reservation"] {
-  const [position, kept, expiresIn] = listOf(raw);
+  const [position, forRetry, expiresIn] = listOf(raw);
   if (typeof position !== "string") return undefined;
-  return { position, kept: Number(kept) === 1, expiresIn: Number(expiresIn) };
+  return { position, forRetry: Number(forRetry) === 1, expiresIn: Number(expiresIn) };
 }
 
 /**

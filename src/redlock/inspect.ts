@@ -30,7 +30,7 @@ export interface WaiterInspection {
 /** A free key that is kept for one waiter. */
 export interface KeyReservation extends Omit<WaiterInspection, "priority"> {
   /** Whether it waits for the next attempt of a job that has failed or was killed (`retryOrder: "keep"`). */
-  kept: boolean;
+  forRetry: boolean;
   /** Milliseconds until it ends at the latest. */
   expiresIn: number;
 }
@@ -158,8 +158,8 @@ function reservedBy(answers: readonly ReadReply[], quorum: number): KeyReservati
   const all = answers.flatMap(({ reservation }) => reservation ?? []);
   const agreed = namedByQuorum(all, quorum, (a, b) => a.position === b.position);
   if (agreed === undefined) return undefined;
-  const { position, kept, expiresIn } = agreed;
-  return { ...waiterAt(position), kept, expiresIn };
+  const { position, forRetry, expiresIn } = agreed;
+  return { ...waiterAt(position), forRetry, expiresIn };
 }
 
 /** The oldest first; a holder of unknown age may be the oldest. Of the same millisecond, the smaller token is older. */

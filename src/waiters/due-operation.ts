@@ -72,7 +72,7 @@ export const dueOperation: Operation<DueQuestion, DueReply> = {
       elseif rest ~= -2 then
         again = rest < 0 and ${RESERVATION} or rest + ${SLACK}
       else
-        local reserved, _, isKept = reservationOf(list.reservation)
+        local reserved, _, forRetry = reservationOf(list.reservation)
         local left = reserved and redis.call('PTTL', list.reservation) + ${SLACK} or 0
         if reserved and queueIdOf(reserved) ~= queueId then
           again = left
@@ -80,7 +80,7 @@ export const dueOperation: Operation<DueQuestion, DueReply> = {
           again = ends - clockOf()
         else
           found[#found + 1] = key
-          again = isKept and ${RESERVATION} or math.max(left, ${RESERVATION})
+          again = forRetry and ${RESERVATION} or math.max(left, ${RESERVATION})
         end
       end
       if again then redis.call('ZADD', due, string.format('%.0f', clockOf() + again), key) end

@@ -141,8 +141,8 @@ local function onRelease(prefix, key, token, isHeld, argv, from, rest, isLast, i
     if not rest then
       if not isLast and redis.call('EXISTS', list.waiters) == 1 then
         -- The request is late, or executed twice.
-        local reserved, since, isKept = reservationOf(list.reservation)
-        if reserved and (above(since, token) or (isKept and since == token)) then return reservedReply(list, reserved, since, isKept) end
+        local reserved, since, forRetry = reservationOf(list.reservation)
+        if reserved and (above(since, token) or (forRetry and since == token)) then return reservedReply(list, reserved, since, forRetry) end
       end
       -- A full server refuses; the key is free all the same.
       local ok, reply = pcall(function()
@@ -159,7 +159,7 @@ local function waitersOf(prefix, key, from, to)
   local waiters = prefix .. '@waiters:' .. keyOfSlot(key)
   local waiting = redis.call('ZCARD', waiters)
   local reservation = prefix .. '@reserved:' .. key
-  local position, _, isKept = reservationOf(reservation)
+  local position, _, forRetry = reservationOf(reservation)
   return waiting, waiting > 0 and redis.call('ZRANGE', waiters, from, to, 'WITHSCORES') or {},
-    position and { position, isKept and 1 or 0, redis.call('PTTL', reservation) } or {}
+    position and { position, forRetry and 1 or 0, redis.call('PTTL', reservation) } or {}
 end`;

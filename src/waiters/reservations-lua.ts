@@ -35,8 +35,8 @@ local function keepForRetry(list, token, position)
   return { 'RESERVED', position, token, ${RETRY_RESERVATION}, waiting, '${RETRY_RECORD}' }
 end
 -- The answer for a key that was reserved before.
-local function reservedReply(list, position, token, isKept)
-  local record = redis.call('HGET', list.records, position) or (isKept and '${RETRY_RECORD}' or '')
+local function reservedReply(list, position, token, forRetry)
+  local record = redis.call('HGET', list.records, position) or (forRetry and '${RETRY_RECORD}' or '')
   return { 'RESERVED', position, token, redis.call('PTTL', list.reservation), redis.call('ZCARD', list.waiters), record }
 end
 local function wake(list, token, position, record)

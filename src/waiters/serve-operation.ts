@@ -42,7 +42,7 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
   lua: `
   local key, token, prefix, process, position, live = keys[1], argv[1], argv[2], argv[3], argv[4], argv[6] == '1'
   local list = waitListOf(prefix, key)
-  local reserved, since, isKept = reservationOf(list.reservation)
+  local reserved, since, forRetry = reservationOf(list.reservation)
   local first = 10 + 2 * tonumber(argv[8])
   for i = 10, first - 1, 2 do
     local known = redis.call('HGET', list.records, argv[i])
@@ -51,9 +51,9 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
       leave(list, argv[i])
       if known then dropReservations(list, argv[i], allowedOf(list, known), token) end
       -- What is known of an earlier run does not end what is kept for the next one.
-      if reserved == argv[i] and (not isKept or run or argv[i + 1] == '${RETRY_RECORD}') then
+      if reserved == argv[i] and (not forRetry or run or argv[i + 1] == '${RETRY_RECORD}') then
         redis.call('DEL', list.reservation)
-        reserved, isKept = nil, false
+        reserved, forRetry = nil, false
       end
     end
   end
@@ -63,17 +63,17 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
   if rest ~= -2 then return { 'HELD', rest, redis.call('ZCARD', list.waiters) } end
   -- It may have another slot by now, and nothing would end the reservation of this one.
   if (list.slot > 0 or limitOf(argv[9]) > 1) and not redis.call('HGET', list.records, position) then position = '' end
-  if position ~= '' and not isKept and (not reserved or tonumber(since) <= tonumber(token)) then
+  if position ~= '' and not forRetry and (not reserved or tonumber(since) <= tonumber(token)) then
     reserve(list, token, position, argv[5])
     if argv[7] == '1' then wake(list, token, position, argv[9]) end
     reserved, since = position, token
-  elseif reserved and not isKept and skipped[queueIdOf(reserved)] and tonumber(since) <= tonumber(token)
+  elseif reserved and not forRetry and skipped[queueIdOf(reserved)] and tonumber(since) <= tonumber(token)
     and not isLive(redis.call('HGET', list.records, reserved)) then
     redis.call('DEL', list.reservation)
     reserved = nil
   end
   if not reserved then return serve(list, token, process, '', skipped) or { 'FREE', 0 } end
-  return reservedReply(list, reserved, since, isKept)`,
+  return reservedReply(list, reserved, since, forRetry)`,
   keys: ({ key }) => [key],
   argv: ({ names, token, process, position, record, wakes, life, live, gone, skipped }) => [
     token,

@@ -156,8 +156,8 @@ local function join(list, position, priority, record, rest)
   local front = skippedFront(list)
   local last = front and redis.call('ZRANK', list.waiters, front)
   if last and redis.call('ZRANK', list.waiters, position) <= last then redis.call('HDEL', list.records, '<') end
-  local reserved, _, isKept = reservationOf(list.reservation)
-  if isKept then setDue(list.prefix, list.name, reserved, '', ${RESERVATION}) end
+  local reserved, _, forRetry = reservationOf(list.reservation)
+  if forRetry then setDue(list.prefix, list.name, reserved, '', ${RESERVATION}) end
   redis.call('PEXPIRE', list.waiters, ${WAIT_LIST_RETENTION})
   redis.call('PEXPIRE', list.records, ${WAIT_LIST_RETENTION})
 end

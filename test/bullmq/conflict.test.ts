@@ -103,7 +103,7 @@ describe('onConflict "delay"', () => {
 });
 
 describe('onConflict "wait"', () => {
-  test("waits in its slot and runs in the same activation when the key is released", async () => {
+  test("waits in its worker slot and runs in that activation at the release", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
     const lock = await redlock.acquire("account:a");

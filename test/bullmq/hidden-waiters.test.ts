@@ -53,7 +53,7 @@ async function untilParked(key: string): Promise<void> {
   await expect.poll(parked).toEqual(clients.map(() => true));
 }
 
-test("jobs wait in their slots although a function has chosen so", async () => {
+test("jobs wait in their worker slots although a function has chosen so", async () => {
   const redlock = bench.redlock({ ttl });
   const runs: string[] = [];
   bench.worker(

@@ -13,7 +13,7 @@ interface Data {
   onConflict: "delay" | "wait";
 }
 
-test("a job that waits in its slot makes room for the next one that is parked", async () => {
+test("a job that waits in its worker slot makes room for the next one that is parked", async () => {
   const redlock = bench.redlock({ ttl: 10_000 });
   const started: number[] = [];
   const options = {

@@ -155,7 +155,7 @@ describe("why", () => {
     expect((await ask(`bull:invoices:${later.id}`)).out).toContain(`(${kept})`);
     expect((await ask(name)).out).toContain("account:42 stays reserved for it (retryOrder)");
     const { reserved } = await redlock.inspect("account:42");
-    expect(reserved).toMatchObject({ job: name, kept: true });
+    expect(reserved).toMatchObject({ job: name, forRetry: true });
     await expect(redlock.acquire("account:42")).rejects.toMatchObject({
       reservedFor: name,
       message: expect.stringContaining(`reserved for job ${name}`),

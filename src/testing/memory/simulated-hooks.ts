@@ -197,7 +197,7 @@ export class SimulatedHooks {
       if (rest === undefined) {
         const isLate = !isLast && this.#redis.exists(list.waiters) && reserved !== undefined;
         // @protection a release that is late, or executed twice, leaves the reservation for a failed job
-        if (isLate && (reserved.token > token || (reserved.isKept && reserved.token === token))) {
+        if (isLate && (reserved.token > token || (reserved.forRetry && reserved.token === token))) {
           return this.#lists.reservedReply(list, reserved);
         }
         const ids = this.#queues.skippedOf(names, skipped);
@@ -222,7 +222,7 @@ export class SimulatedHooks {
     return {
       reservation: reserved && {
         position: reserved.position,
-        kept: reserved.isKept,
+        forRetry: reserved.forRetry,
         expiresIn: this.#redis.pttl(name),
       },
       waiting: this.#redis.zcard(waiters),

@@ -131,7 +131,7 @@ export class SimulatedWaitListOperations {
       if (isListed)
         this.#lists.dropReservations(list, position, this.#lists.allowedOf(list, known), token);
       if (reserved?.position !== position) continue;
-      if (reserved.isKept && record !== RETRY_RECORD && !/^\d+$/.test(record)) continue;
+      if (reserved.forRetry && record !== RETRY_RECORD && !/^\d+$/.test(record)) continue;
       this.#redis.del(list.reservation);
       reserved = undefined;
     }
@@ -140,17 +140,17 @@ export class SimulatedWaitListOperations {
     const rest = this.#redis.pttl(names.lock(key));
     const waiting = this.#redis.zcard(list.waiters);
     if (rest !== -2) return { status: "held", expiresIn: rest, waiting };
-    const isFree = reserved === undefined || (!reserved.isKept && reserved.token <= token);
+    const isFree = reserved === undefined || (!reserved.forRetry && reserved.token <= token);
     const isWaiting = this.#redis.hget(list.records, position) !== undefined;
     // @protection a slot is not reserved for a waiter that has left the wait list
     const canHave = isWaiting || (list.slot === 0 && limitOf(serving.record) === 1);
     if (position !== "" && isFree && canHave) {
       this.#lists.reserve(list, token, position, serving.life);
       if (wakes) this.#lists.wake(list, token, position, serving.record);
-      reserved = { position, token, isKept: false };
+      reserved = { position, token, forRetry: false };
     } else if (
       reserved !== undefined &&
-      !reserved.isKept &&
+      !reserved.forRetry &&
       skipped.has(queueIdIn(reserved.position)) &&
       reserved.token <= token &&
       !isLive(this.#redis.hget(list.records, reserved.position))
@@ -199,7 +199,7 @@ export class SimulatedWaitListOperations {
             this.#redis.zadd(due, key, ends);
           } else {
             found.push(key);
-            const again = reserved?.isKept ? RESERVATION : Math.max(left, RESERVATION);
+            const again = reserved?.forRetry ? RESERVATION : Math.max(left, RESERVATION);
             this.#redis.zadd(due, key, now + again);
           }
         } else {

@@ -40,7 +40,7 @@ interface Reservation {
   readonly position: string;
   readonly token: number;
   /** Whether it is kept for a job that will run again. */
-  readonly isKept: boolean;
+  readonly forRetry: boolean;
 }
 
 /** The twin of `waiters/wait-list-lua.ts`: each method mirrors the Lua function of its name. */
@@ -57,7 +57,7 @@ export class SimulatedWaitLists {
     const stored = this.#redis.get(reservation) ?? "";
     const [, token, kept, position] = /^(\d+)(k?):([^]+)$/.exec(stored) ?? [];
     if (position === undefined) return undefined;
-    return { position, token: Number(token), isKept: kept === "k" };
+    return { position, token: Number(token), forRetry: kept === "k" };
   }
 
   noteAlive({ records }: WaitList, process: string): void {
@@ -99,7 +99,7 @@ export class SimulatedWaitLists {
     this.#redis.pexpire(waiters, WAIT_LIST_RETENTION);
     this.#redis.pexpire(records, WAIT_LIST_RETENTION);
     const reserved = this.reservationOf(list.reservation);
-    if (reserved?.isKept) this.#queues.setDue(names, name, reserved.position, "", RESERVATION);
+    if (reserved?.forRetry) this.#queues.setDue(names, name, reserved.position, "", RESERVATION);
   }
 
   restOf(names: Names, name: string): number {
@@ -202,9 +202,9 @@ export class SimulatedWaitLists {
     return { status: "reserved", ...reserved, waiting };
   }
 
-  reservedReply(list: WaitList, { isKept, ...reserved }: Reservation): ReservationReply {
+  reservedReply(list: WaitList, { forRetry, ...reserved }: Reservation): ReservationReply {
     const known = this.#redis.hget(list.records, reserved.position);
-    const record = known ?? (isKept ? RETRY_RECORD : "");
+    const record = known ?? (forRetry ? RETRY_RECORD : "");
     const expiresIn = this.#redis.pttl(list.reservation);
     return {
       status: "reserved",

@@ -24,7 +24,7 @@ export const others: Scenario = {
   title: "A hot key with jobs of other keys behind it",
   text:
     `${HOT_JOBS} jobs with the same key come first, then ${BEHIND.toLocaleString("en")} jobs with keys of their own, each of ` +
-    `${WORK} ms, ${SLOTS} slots. What counts is the time until the hot jobs are done.`,
+    `${WORK} ms, ${SLOTS} worker slots. What counts is the time until the hot jobs are done.`,
   nodes: 4,
   contenders: [HOT_ALONE, HOT_BEFORE_OTHERS],
   columns: [
@@ -71,7 +71,7 @@ export const cold: Scenario = {
   title: "Jobs of other keys behind a hot one",
   text:
     `${HOT_FIRST.toLocaleString("en")} jobs with the same key come first, then ${COLD_JOBS.toLocaleString("en")} jobs with keys of ` +
-    `their own, each of ${WORK} ms, ${SLOTS} slots. The latency of a cold job is the time from the start of the worker, when all ` +
+    `their own, each of ${WORK} ms, ${SLOTS} worker slots. The latency of a cold job is the time from the start of the worker, when all ` +
     "are in the queue, to its completion.",
   nodes: 4,
   contenders: [COLD_ALONE, COLD_BEHIND],

@@ -17,10 +17,10 @@ const SERIAL = "plain worker, concurrency 1";
 export function hotKey(ms: number, most: number): Scenario {
   return {
     name: `hot-key-${ms}`,
-    title: `A hot key: ${JOBS} jobs of ${ms} ms, ${SLOTS} slots`,
+    title: `A hot key: ${JOBS} jobs of ${ms} ms, ${SLOTS} worker slots`,
     text:
-      `${JOBS} jobs of ${ms} ms with the same key are in the queue; one worker with ${SLOTS} slots runs them. The plain worker ` +
-      "has one slot and no lock: nothing can be faster in order. A gap is the time from the end of a job to the start of the next.",
+      `${JOBS} jobs of ${ms} ms with the same key are in the queue; one worker with ${SLOTS} worker slots runs them. The plain worker ` +
+      "has one worker slot and no lock: nothing can be faster in order. A gap is the time from the end of a job to the start of the next.",
     nodes: 4,
     contenders: [SERIAL, POLLING, OURS, WAITING],
     columns: [
@@ -56,7 +56,7 @@ export const handOver: Scenario = {
   ...hotKey(1, 1),
   name: "hand-over",
   title: "Hand-overs: 301 jobs of 1 ms on one key",
-  text: `300 hand-overs between jobs of 1 ms on one key, ${SLOTS} slots. A gap is the time from the end of a job to the start of the next.`,
+  text: `300 hand-overs between jobs of 1 ms on one key, ${SLOTS} worker slots. A gap is the time from the end of a job to the start of the next.`,
   goals: [{ text: "Hand-overs between jobs of 1 ms: overlaps", figure: "overlaps", most: 0 }],
   prepare: async (contender, urls) => await prepareHot(contender, urls, { jobs: 301, ms: 1 }),
 };

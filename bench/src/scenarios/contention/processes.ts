@@ -16,7 +16,7 @@ const WORK = 20;
 const SLOTS = 10;
 const WARM_UP = 200;
 
-/** What needs no lock: each key has a queue of its own, with one worker of one slot somewhere. */
+/** What needs no lock: each key has a queue of its own, with one worker of concurrency 1 somewhere. */
 const QUEUE_PER_KEY = "a queue a key, concurrency 1";
 
 /** Several processes and several keys, all of them wanted all the time. */
@@ -24,8 +24,8 @@ export const processes: Scenario = {
   name: "processes",
   title: `${PROCESSES} processes, ${KEYS} keys, ${JOBS.toLocaleString("en")} jobs`,
   text:
-    `${PROCESSES} processes with ${SLOTS} slots each run ${JOBS.toLocaleString("en")} jobs of ${WORK} ms, whose ${KEYS} keys take turns. ` +
-    "What needs no lock is a queue for each key with one worker of one slot, spread over the processes. Without a lock and with " +
+    `${PROCESSES} processes with ${SLOTS} worker slots each run ${JOBS.toLocaleString("en")} jobs of ${WORK} ms, whose ${KEYS} keys take turns. ` +
+    "What needs no lock is a queue for each key with one worker of concurrency 1, spread over the processes. Without a lock and with " +
     "one queue, jobs of one key overlap.",
   nodes: 4,
   contenders: [QUEUE_PER_KEY, WITHOUT, POLLING, OURS],
