@@ -5,18 +5,20 @@ import { LockLostError } from "../errors.ts";
 import type { Lock } from "../lock/lock.ts";
 import { type InternalLock, LoggedLock } from "../redlock/internal-lock.ts";
 
-const locks = new WeakMap<object, Lock>();
+/** The locks under which processors run for a job: a method of its processor may have one of its own. */
+const locks = new WeakMap<object, Lock[]>();
 
 /**
  * Finds the lock of a job anywhere below its processor, so that it need not be passed on.
  *
- * It is the lock that the processor received, also when that lock holds nothing (`keys` is empty). Every activation of a job
+ * It is the lock that the processor received, also when that lock holds nothing (`keys` is empty). While a function that the
+ * processor calls runs under a lock of its own for the same job, it is the lock that was acquired last. Every activation of a job
  * has an object of its own: pass the `job` that the processor received.
  *
  * @throws {LockConfigError} when no processor made by `withLock` is running this job object now.
  */
 export function getLock(job: Job): Lock {
-  const lock = locks.get(job);
+  const lock = locks.get(job)?.at(-1);
   if (lock !== undefined) return lock;
   return refuseValue(
     "getLock(job)",
@@ -25,10 +27,12 @@ export function getLock(job: Job): Lock {
   );
 }
 
-/** Makes {@link getLock} find the lock of a job; `undefined` ends that. */
-export function setLock(job: Job, lock: Lock | undefined): void {
-  if (lock === undefined) locks.delete(job);
-  else locks.set(job, lock);
+/** Makes {@link getLock} find the lock of a job. @returns a function that ends that. */
+export function provideLock(job: Job, lock: Lock): () => void {
+  const own = locks.get(job) ?? [];
+  locks.set(job, own);
+  own.push(lock);
+  return () => void own.splice(own.indexOf(lock), 1);
 }
 
 /** The lock of a job that runs without one: it is never held and never lost. */

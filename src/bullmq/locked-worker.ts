@@ -19,14 +19,28 @@ import { contextOf } from "./worker-context.ts";
 type AnyData = Job["data"];
 type AnyResult = Job["returnvalue"];
 
-/** The choices that `R`, the result of the jobs, allows: some complete a job with a {@link SkippedResult}. */
+/**
+ * The choices that `R`, the result of the jobs, allows: some complete a job with a {@link SkippedResult}. The result of a
+ * processor that returns nothing is of no use to its callers.
+ */
 type ChoiceFor<R, Choice, Skipping extends Choice> = SkippedResult extends R
   ? Choice
-  : Exclude<Choice, Skipping>;
+  : void extends R
+    ? Choice
+    : Exclude<Choice, Skipping>;
+
+/** The options of `withLock` with these choices on a conflict. */
+type LockOptionsFor<
+  D,
+  R,
+  N extends string,
+  K extends string,
+  C extends ConflictPolicy,
+> = WithLockOptions<Job<D, R, N>, K, C, ChoiceFor<R, MaxWaitPolicy, "skip">, R>;
 
 /**
  * Options of a {@link LockedWorker}: those of a `Worker`, and the lock. Policies that complete a job without having run it
- * need a {@link SkippedResult} in `R`.
+ * need a {@link SkippedResult} in `R`, or, on a conflict, `skipResult`.
  */
 export interface LockedWorkerOptions<
   D = AnyData,
@@ -35,13 +49,10 @@ export interface LockedWorkerOptions<
   K extends string = string,
 > extends WorkerOptions {
   /** As for `withLock`. */
-  lock: WithLockOptions<
-    Job<D, R, N>,
-    K,
-    ChoiceFor<R, ConflictPolicy, SkippingPolicy>,
-    ChoiceFor<R, MaxWaitPolicy, "skip">,
-    R
-  >;
+  lock:
+    | LockOptionsFor<D, R, N, K, ChoiceFor<R, ConflictPolicy, SkippingPolicy>>
+    | (LockOptionsFor<D, R, N, K, ConflictPolicy> &
+        Required<Pick<LockOptionsFor<D, R, N, K, ConflictPolicy>, "skipResult">>);
 }
 
 /** The path or URL of a file, or a function that is wrapped by `withLock`. */

@@ -8,7 +8,7 @@ import { inScope } from "../redlock/scopes.ts";
 import { acquireLock } from "./acquire-lock.ts";
 import { type Activation, activate } from "./activation.ts";
 import { isControlError } from "./control-errors.ts";
-import { setLock } from "./job-lock.ts";
+import { provideLock } from "./job-lock.ts";
 import { cancelledError, JobSignal } from "./job-signal.ts";
 import { positionWhenDone } from "./job-waiter.ts";
 import type { JobLocks } from "./job-locks.ts";
@@ -93,7 +93,7 @@ async function runProcessor(
     maxHold === undefined
       ? undefined
       : engine.clock.timer(maxHold, () => lock.lose("held-too-long"));
-  setLock(job, lock);
+  const withdraw = provideLock(job, lock);
   // From now on the keys are kept for the job if its process dies.
   if (waiter?.keepsRetries === true && lock.keys.length > 0) lock.extend().catch(() => undefined);
   let outcome: Outcome;
@@ -109,7 +109,7 @@ async function runProcessor(
   }
   const { loss, cancelledBy } = jobSignal;
   jobSignal.end();
-  setLock(job, undefined);
+  withdraw();
   engine.clock.clearTimer(limit);
   return { outcome, loss, cancelledBy };
 }

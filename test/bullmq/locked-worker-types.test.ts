@@ -1,6 +1,6 @@
 import type { Job, Worker } from "bullmq";
 import { expectTypeOf, test } from "vitest";
-import { type Lock, Redlock, withLock } from "../../src/index.ts";
+import { type Lock, Redlock, type SkippedResult, withLock } from "../../src/index.ts";
 import { type LockedSandboxedJob, LockedWorker } from "../../src/worker.ts";
 
 interface Invoice {
@@ -83,4 +83,46 @@ test("leaves a template to run time where type arguments are written out", () =>
 test("gives the processor in the file a job with a lock in it", () => {
   expectTypeOf<LockedSandboxedJob<Invoice>["data"]>().toEqualTypeOf<Invoice>();
   expectTypeOf<LockedSandboxedJob<Invoice>["lock"]["fencingToken"]>().toEqualTypeOf<number>();
+});
+
+test("takes a policy that skips jobs where the result allows what they complete with", () => {
+  const skips = { redlock, key: "a", onConflict: "skip" } as const;
+  compiles(() => {
+    const worker: LockedWorker<Invoice, string | SkippedResult> = new LockedWorker(
+      "invoices",
+      "/file.js",
+      { connection, lock: skips },
+    );
+    return worker;
+  });
+  compiles(() => {
+    const worker: LockedWorker<Invoice, string | null> = new LockedWorker("invoices", "/file.js", {
+      connection,
+      lock: { ...skips, skipResult: () => null },
+    });
+    return worker;
+  });
+  compiles(() => {
+    const worker: LockedWorker<Invoice, void> = new LockedWorker("invoices", "/file.js", {
+      connection,
+      lock: skips,
+    });
+    return worker;
+  });
+  compiles(() => {
+    const worker: LockedWorker<Invoice, string> = new LockedWorker("invoices", "/file.js", {
+      connection,
+      // @ts-expect-error The result has no SkippedResult.
+      lock: skips,
+    });
+    return worker;
+  });
+  compiles(() => {
+    const worker: LockedWorker<Invoice, string> = new LockedWorker("invoices", "/file.js", {
+      connection,
+      // @ts-expect-error A number is no string.
+      lock: { ...skips, skipResult: () => 7 },
+    });
+    return worker;
+  });
 });

@@ -144,6 +144,29 @@ it("locks for a method that process calls, also in a class that inherits it", as
   expect((await queue.getJob(mail.id!))?.returnvalue).toEqual([]);
 });
 
+it("finds the lock of the outer method again after one with a lock of its own", async () => {
+  @Processor(QUEUE)
+  class Charges extends WorkerHost {
+    @WithLock({ key })
+    override async process(job: Job<Charge>, token?: string, signal?: AbortSignal) {
+      const { keys } = getLock(job);
+      const refunded = await this.refund(job, token, signal);
+      return [keys, refunded, getLock(job).keys];
+    }
+
+    @WithLock({ key: (job) => `refund:${job.id}` })
+    async refund(job: Job<Charge>, _token?: string, _signal?: AbortSignal) {
+      return await Promise.resolve(getLock(job).keys);
+    }
+  }
+  await startOn(bench, Charges);
+  const queue = bench.queue(QUEUE);
+  const { id } = await add(queue, "a");
+  await waitFor(async () => expect(await queue.getCompletedCount()).toBe(1));
+  const [outer, refund] = [["account:a"], [`refund:${id}`]];
+  expect((await queue.getJob(id!))?.returnvalue).toEqual([outer, refund, outer]);
+});
+
 it("refuses an instance that Nest did not make", async () => {
   class Charges {
     @WithLock({ key })
