@@ -1,6 +1,6 @@
 import { namedByQuorum } from "../lock/quorum.ts";
 import type { ReservationReply, StoredWaiter } from "../lock/wait-list-hooks.ts";
-import { compareWaiters, isArriving, limitOf } from "./waiter.ts";
+import { compareWaiters, isArriving } from "./waiter.ts";
 
 /** The answer of a master that has reserved the key before. */
 type Reserved = ReservationReply & { readonly status: "reserved" };
@@ -9,10 +9,7 @@ type Reserved = ReservationReply & { readonly status: "reserved" };
 export type ReservationDecision =
   /** Too few masters have answered. */
   | { readonly kind: "unknown" }
-  /**
-   * Masters have reserved a slot for different waiters, each of which may have another slot, and
-   * those that have not answered decide.
-   */
+  /** Masters have reserved the key for different waiters, none of which has a quorum, and those that have not answered decide. */
   | { readonly kind: "contested"; readonly waiting: number }
   /** The key is held, for so many milliseconds unless the lock is extended. */
   | { readonly kind: "held"; readonly expiresIn: number; readonly waiting: number }
@@ -23,6 +20,8 @@ export type ReservationDecision =
       /** Empty when the position is in no wait list. */
       readonly record: string;
       readonly dissent: boolean;
+      /** Whether it has no quorum, and those of other waiters are in its way. */
+      readonly blocked: boolean;
       readonly expiresIn: number;
       readonly waiting: number;
     }
@@ -35,6 +34,8 @@ export type ReservationDecision =
       readonly head: StoredWaiter;
       readonly next: readonly StoredWaiter[];
       readonly dissent: boolean;
+      /** Whether no quorum has named it, and the reservations of other waiters are in its way. */
+      readonly blocked: boolean;
       readonly waiting: number;
     }
   /** The key is free and not reserved. */
@@ -50,11 +51,13 @@ export type ReservationDecision =
  * majority has one order, by which both releasers choose. When no majority can have one, the first waiter is for the first of
  * these slots.
  * @param slot the number of the slot that is released.
+ * @param isComplete whether no further master will answer.
  */
 export function decideReservation(
   replies: readonly (ReservationReply | undefined)[],
   quorum: number,
   slot = 0,
+  isComplete = replies.every((reply) => reply !== undefined),
 ): ReservationDecision {
   const answers = replies.filter((reply) => reply !== undefined);
   if (answers.length < quorum) return { kind: "unknown" };
@@ -68,28 +71,31 @@ export function decideReservation(
   const heads = lists.flatMap((waiters) => waiters.slice(0, 1));
   const settled = settledBefore(earlier, heads, quorum);
   if (settled !== undefined) {
-    const { position } = settled;
+    const dissent = differ(earlier, settled);
+    const blocked = dissent && count(earlier, settled) < quorum;
+    // @protection a tie between reservations waits for the masters that have not answered
+    if (blocked && !isComplete) return { kind: "contested", waiting };
     return {
       kind: "reserved",
-      position,
+      position: settled.position,
       record: latestRecord(earlier, settled),
-      dissent: earlier.some((other) => other.position !== position),
+      dissent,
+      blocked,
       expiresIn: longest(earlier),
       waiting,
     };
   }
   if (heads.length === 0) return { kind: "free", waiting };
-  const named = [...heads, ...earlier].map(({ position }) => position);
-  const isComplete = answers.length === replies.length;
-  const chosen = choose(heads, named, shareOf(slot, answers), { slot, quorum, isComplete });
+  const named = [...heads, ...earlier];
+  const chosen = choose(heads, named, shareOf(slot, answers), { quorum, isComplete });
   if (chosen === undefined) return { kind: "contested", waiting };
   const { position } = chosen;
   return {
     kind: "next",
     head: { ...chosen, record: latestRecord(heads, chosen) },
     next: distinct(lists.flat().filter((other) => other.position !== position)),
-    dissent:
-      named.some((other) => other !== position) || answers.some(({ status }) => status === "free"),
+    dissent: differ(named, chosen) || answers.some(({ status }) => status === "free"),
+    blocked: differ(named, chosen) && count(named, chosen) < quorum,
     waiting,
   };
 }
@@ -112,27 +118,26 @@ function settledBefore(
 
 /**
  * Chooses one of the heads; `undefined` when the masters that have not answered decide.
- * @param named the positions that masters name, each as often as they do.
+ * @param named the waiters that masters name, each as often as they do.
  * @param share the head that the slot is for when no majority names one.
  */
 function choose(
   heads: readonly StoredWaiter[],
-  named: readonly string[],
+  named: readonly Named[],
   share: StoredWaiter | undefined,
-  { slot, quorum, isComplete }: { slot: number; quorum: number; isComplete: boolean },
+  { quorum, isComplete }: { quorum: number; isComplete: boolean },
 ): StoredWaiter | undefined {
-  const votesFor = (position: string): number => named.filter((name) => name === position).length;
   const [favourite] = heads.toSorted(
     (a, b) =>
-      votesFor(b.position) - votesFor(a.position) ||
+      count(named, b) - count(named, a) ||
       Number(isArriving(a)) - Number(isArriving(b)) ||
       compareWaiters(a, b),
   ) as [StoredWaiter];
-  if (votesFor(favourite.position) >= quorum) return favourite;
-  // @protection a slot is handed over by a majority
-  const isOneOfSeveral = slot > 0 || heads.some((head) => limitOf(head) > 1);
-  if (!isComplete && (isOneOfSeveral || share !== undefined)) return undefined;
-  return share ?? favourite;
+  if (count(named, favourite) >= quorum) return favourite;
+  // A master that has lost its memory may not know the first waiter, and of a key with a limit, a waiter may have got another slot.
+  // @protection a tie between waiters waits for the masters that have not answered
+  const isTie = !isComplete && differ(named, favourite);
+  return isTie ? undefined : (share ?? favourite);
 }
 
 /** Of waiters that masters have reserved different slots for, the one that this slot is for; `undefined` where they agree. */
@@ -147,10 +152,20 @@ function shareOf(slot: number, answers: readonly ReservationReply[]): StoredWait
   return heads.length > 1 && slots.size > 1 ? heads[rank] : undefined;
 }
 
-function isSamePosition(
-  a: Pick<StoredWaiter, "position">,
-  b: Pick<StoredWaiter, "position">,
-): boolean {
+/** A waiter that a master names. */
+type Named = Pick<StoredWaiter, "position">;
+
+/** How many masters name the waiter. */
+function count(named: readonly Named[], waiter: Named): number {
+  return named.filter((other) => isSamePosition(other, waiter)).length;
+}
+
+/** Whether a master names another waiter. */
+function differ(named: readonly Named[], waiter: Named): boolean {
+  return named.some((other) => !isSamePosition(other, waiter));
+}
+
+function isSamePosition(a: Named, b: Named): boolean {
   return a.position === b.position;
 }
 

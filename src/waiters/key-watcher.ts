@@ -95,8 +95,8 @@ export class KeyWatcher implements Task {
     const question = { ...FOR_FIRST, gone, live, skipped: unresponsive.list() };
     this.#checking += 1;
     const examining: Promise<void>[] = [];
-    await askMasters(context, this.key, tally, question, (complete) => {
-      this.#actOn(tally, complete);
+    await askMasters(context, this.key, tally, question, () => {
+      this.#actOn(tally);
       const retries = tally.takeRetries();
       if (retries.length > 0) examining.push(this.#examine(retries));
     });
@@ -167,11 +167,10 @@ export class KeyWatcher implements Task {
     this.#parts.ended(this);
   }
 
-  /** @param complete whether no further master will answer. */
-  #actOn(tally: ReservationTally, complete = tally.isComplete): void {
+  #actOn(tally: ReservationTally): void {
     if (this.#ended) return;
     const { decision } = tally;
-    this.#planNextCheck(decision, complete);
+    this.#planNextCheck(decision, tally.isComplete);
     if (decision.kind === "reserved") this.#wakeups.live.get(decision.position)?.();
     if (decision.kind !== "next") return;
     if (tally.chosen === undefined) {

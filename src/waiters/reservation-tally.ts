@@ -16,6 +16,8 @@ export class ReservationTally {
   chosen: StoredWaiter | undefined;
   /** Whether the chosen waiter was found to be gone: the key is not reserved for it any longer. */
   gone = false;
+  /** Whether the masters that have not answered will not. */
+  isOver = false;
   /** Resolves when the request that wakes the chosen waiter is sent. */
   waking: Promise<void> = Promise.resolve();
   readonly #retries = new Set<string>();
@@ -36,7 +38,7 @@ export class ReservationTally {
 
   /** What the answers so far decide. */
   get decision(): ReservationDecision {
-    return decideReservation(this.replies, this.#quorum, this.#slot);
+    return decideReservation(this.replies, this.#quorum, this.#slot, this.isComplete);
   }
 
   /** The jobs for which masters keep the key until they run again, each once. */
@@ -52,15 +54,15 @@ export class ReservationTally {
     return retries;
   }
 
-  /** Whether all masters have answered. */
+  /** Whether all masters have answered that will. */
   get isComplete(): boolean {
-    return this.replies.every((reply) => reply !== undefined);
+    return this.isOver || this.replies.every((reply) => reply !== undefined);
   }
 }
 
 /**
  * Asks all masters.
- * @param answered runs after each answer, with `true` when no further one is expected.
+ * @param answered runs after each answer, and when no further one is expected.
  * @returns resolves as soon as the answers decide, or when no further one is expected.
  */
 export function askMasters(
@@ -68,12 +70,12 @@ export function askMasters(
   key: string,
   tally: ReservationTally,
   question: Omit<Serving, "names" | "key" | "token" | "process">,
-  answered: (complete: boolean) => void,
+  answered: () => void,
 ): Promise<void> {
   return new Promise((resolve) => {
     const note = (node: number, reply: ReservationReply): void => {
       tally.replies[node] = reply;
-      answered(tally.isComplete);
+      answered();
       const { kind } = tally.decision;
       if (kind !== "unknown" && kind !== "held" && kind !== "contested") resolve();
     };
@@ -81,7 +83,8 @@ export function askMasters(
     const received = (node: number, reply: ReservationReply | NodeError, open: number): void => {
       if (!(reply instanceof NodeError)) note(node, reply);
       if (open > 0) return;
-      answered(true);
+      tally.isOver = true;
+      answered();
       resolve();
     };
     masters.gather(serveOperation, request, received, note);

@@ -150,13 +150,15 @@ export class Reservations {
     return early.state;
   }
 
-  /** Makes all masters reserve the key for the chosen waiter, once for each late answer that differs. */
+  /**
+   * Makes all masters reserve the key for the chosen waiter, once for each late answer that differs. An arriving waiter may have the
+   * key already, and be gone again: no reservation is changed for it, unless no waiter can acquire the key otherwise.
+   */
   align(
     { chosen, gone }: ReservationTally,
-    { head, dissent }: ReservationDecision & { kind: "next" },
+    { head, dissent, blocked }: ReservationDecision & { kind: "next" },
   ): void {
-    // An arriving waiter may have the key already, and be gone again: no reservation is changed for it.
-    if (chosen === undefined || gone || isArriving(chosen)) return;
+    if (chosen === undefined || gone || (isArriving(chosen) && !blocked)) return;
     if (dissent || chosen.position !== head.position) {
       void this.#reserveOnAll(chosen, reservationMs(chosen), true);
     }
@@ -170,6 +172,7 @@ export class Reservations {
     position,
     record,
     dissent,
+    blocked,
     expiresIn,
   }: ReservationDecision & { kind: "reserved" }): Promise<NextCheck> {
     // The waiter has left, and the reservation was made after that.
@@ -183,7 +186,7 @@ export class Reservations {
     if (this.#wakeups.hasExpired(waiter)) {
       return await this.#passFrom(waiter, await this.#wakeups.stateAfterExpiry(waiter));
     }
-    if (dissent && !isArriving(waiter))
+    if (dissent && (blocked || !isArriving(waiter)))
       await this.#reserveOnAll(waiter, reservationMs(waiter), false);
     // @protection a job that was parked while its key was reserved is woken
     if (this.#wakeups.wasLast(waiter)) return undefined;

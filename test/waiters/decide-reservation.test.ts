@@ -34,18 +34,49 @@ describe("the reservation of a key", () => {
       next: [waiter("a")],
       dissent: true,
     });
-    expect(decideReservation([head("b"), head("a"), undefined], QUORUM)).toMatchObject({
+    const tie = [head("b"), head("a"), undefined];
+    expect(decideReservation(tie, QUORUM)).toEqual({ kind: "contested", waiting: 1 });
+    // The third master does not answer.
+    expect(decideReservation(tie, QUORUM, 0, true)).toMatchObject({
       head: waiter("a"),
+      blocked: true,
+    });
+  });
+
+  test("is not decided by a master that has lost its memory, also for a waiter that arrives", () => {
+    const arriving = { ...waiter("a"), record: "a1@process" };
+    const knowing: ReservationReply = {
+      status: "next",
+      waiting: 2,
+      waiters: [arriving, waiter("b")],
+      others: [],
+    };
+    expect(decideReservation([head("b"), knowing, undefined], QUORUM)).toEqual({
+      kind: "contested",
+      waiting: 2,
+    });
+    expect(decideReservation([head("b"), knowing, knowing], QUORUM)).toMatchObject({
+      kind: "next",
+      head: arriving,
+      dissent: true,
+      blocked: false,
+    });
+    const forgetful = [reservation("b", 10), reservation("a", 10)];
+    expect(decideReservation([...forgetful, undefined], QUORUM).kind).toBe("contested");
+    expect(decideReservation([...forgetful, reservation("a", 10)], QUORUM)).toMatchObject({
+      kind: "reserved",
+      position: waiter("a").position,
+      blocked: false,
     });
   });
 
   test("is the latest one where a master does not know that an earlier one is over", () => {
-    expect(
-      decideReservation([reservation("gone", 10), reservation("next", 20), undefined], QUORUM),
-    ).toMatchObject({
+    const earlier = [reservation("gone", 10), reservation("next", 20), undefined];
+    expect(decideReservation(earlier, QUORUM, 0, true)).toMatchObject({
       kind: "reserved",
       position: waiter("next").position,
       dissent: true,
+      blocked: true,
     });
   });
 

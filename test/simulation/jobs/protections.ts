@@ -97,7 +97,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seed: 2,
     mutation: {
-      marker: "a job that waits in its slot makes room for one that was woken",
+      marker: "a job that waits in its worker slot makes room for one that was woken",
       value: "true",
     },
   },
@@ -136,9 +136,10 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "passing over the waiters of a dead process together",
     without: "each job that a dead worker has taken up costs those behind it two seconds",
-    scenario: named("a backlog, processes die"),
+    // With more slots, a worker that dies has taken up more jobs.
+    scenario: { ...named("a backlog, processes die"), slots: 12 },
     violation: "left waiting",
-    seed: 71,
+    seed: 68,
     mutation: { marker: "the waiters of a dead process are passed over together", value: "false" },
   },
   {
@@ -203,19 +204,33 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a slot stays reserved for a job that has got another one",
     scenario: SHORT_HOLDS,
     violation: "left waiting",
-    seed: 355,
+    seed: 610,
     mutation: {
       marker: "a slot is not reserved for a waiter that has left the wait list",
       value: "true",
     },
   },
   {
-    name: "handing over a slot by a majority",
+    name: "waiting for all masters when they name different waiters",
     without: "a slot is reserved for a job that has got another one by other masters",
     scenario: SHORT_HOLDS,
     violation: "left waiting",
     seed: 1,
-    mutation: { marker: "a slot is handed over by a majority", value: "false" },
+    mutation: {
+      marker: "a tie between waiters waits for the masters that have not answered",
+      value: "false",
+    },
+  },
+  {
+    name: "waiting for all masters when they have reserved a key for different waiters",
+    without: "a master that has lost its memory lets a job overtake others",
+    scenario: named("strict order, a master loses its memory"),
+    violation: "order",
+    seed: 1,
+    mutation: {
+      marker: "a tie between reservations waits for the masters that have not answered",
+      value: "false",
+    },
   },
   {
     name: "remembering the newest job that has succeeded",
@@ -246,7 +261,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a master gives the key of the failed job to the next waiter",
     scenario: named("kept retries, a bad network"),
     violation: "overtaken",
-    seed: 226,
+    seed: 281,
     mutation: {
       marker: "a release that is late, or executed twice, leaves the reservation for a failed job",
       value: "false",

@@ -246,6 +246,16 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     probeBound: PROBE,
     deploys: { every: 1_500, away: 1_000, kills: true },
   }),
+  scenario("strict order, a master loses its memory", {
+    ...STRICT,
+    slots: 20,
+    // It knows no waiter that came before its guard: for as long as that takes, other masters must decide.
+    jobs: [{ count: 900, keys: ["a", "b", "c", "d", "e", "f"], over: 4_500 }],
+    hold: 20,
+    options: { ...OPTIONS, nodeTimeout: 400 },
+    duration: 3_000,
+    restarts: 2_000,
+  }),
   faulty("strict order, a bad network", NETWORK, { policies: { order: "strict" } }),
   scenario("failing jobs", {
     ...CALM,
