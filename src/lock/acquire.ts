@@ -199,7 +199,9 @@ class Attempt implements RoundListener {
     if (verdict.kind === "conflict") return verdict;
     if (verdict.kind === "replaced" || verdict.kind === "obstructed") return verdict;
 
-    const armed = await this.#haveMastersBeenArmed(votes);
+    // Contenders end their split by themselves, sooner than a master is armed.
+    if (verdict.kind === "unavailable") await this.#untilArmed(votes);
+    const armed = this.#context.guards.armed > this.#armedBefore;
     const isLast = this.#furtherTries >= FURTHER_TRIES;
     if (verdict.kind === "unavailable" && (!armed || isLast)) {
       return (await this.#haveConnectionsRecovered(votes)) ? undefined : this.#unavailable(votes);
@@ -221,12 +223,10 @@ class Attempt implements RoundListener {
     });
   }
 
-  /** Whether masters that had no vote in this try, because of their guards, may have one now. */
-  async #haveMastersBeenArmed(votes: readonly Vote[]): Promise<boolean> {
-    const { guards } = this.#context;
+  /** Waits for the masters that had no vote in this try because of their guards: they may have one then. */
+  async #untilArmed(votes: readonly Vote[]): Promise<void> {
     const unarmed = votes.some((vote) => vote.kind === "barred" && vote.reason === "unarmed");
-    if (unarmed) await guards.settled();
-    return guards.armed > this.#armedBefore;
+    if (unarmed) await this.#context.guards.settled();
   }
 
   /** Whether lost connections alone were the cause. True once at most: new connections that fail too are an outage. */

@@ -15,6 +15,7 @@ import {
   makeProxies,
   NODE_TIMEOUT,
   timed,
+  untilAllAnswer,
   untilFreeEverywhere,
   valuesOf,
 } from "./support.ts";
@@ -132,6 +133,24 @@ describe("a minority that blocks for a while (R6)", () => {
     // The retries of the npm package redlock took 1.9 s and failed here; a waiter looks at least once a second.
     expect(ms).toBeLessThan(3_000);
     expect(await lock.release()).toBe("released");
+  });
+
+  test("is outlasted before a node that has lost its memory is armed again", async () => {
+    const options = { ttl: 5_000, nodeTimeout: 1_000, restartGuard: "trust-new" } as const;
+    const redlock = await connectRedlock(nodes.urls, options);
+    await (await redlock.acquire("account")).release();
+    const clients = redisClients(nodes);
+    await untilFreeEverywhere(clients, "account");
+    // A contender gives its vote back soon; a node that is new beside others is armed after two timeouts.
+    await nodes.kill(2);
+    await nodes.restart(2, { empty: true });
+    await untilAllAnswer(redlock);
+    await clients[1]!.set("redlock:account", "1:contender:x", "PX", 200);
+
+    const { value: lock, ms } = await timed(() => redlock.acquire("account"));
+
+    expect(lock.held).toBe(true);
+    expect(ms).toBeLessThan(1_000);
   });
 
   test("is not kept by whoever fails because of it", async () => {
