@@ -1,6 +1,6 @@
 import { Job, type Processor, Worker, type WorkerOptions } from "bullmq";
 import { refuseValue, requireObject, wrongOption } from "../check-options.ts";
-import { LockConfigError } from "../errors.ts";
+import { LockConfigError, type LockConflictError } from "../errors.ts";
 import type { Lock } from "../lock/lock.ts";
 import { checkLockOptions, type LockSettings } from "./lock-settings.ts";
 import type {
@@ -38,6 +38,11 @@ type LockOptionsFor<
   C extends ConflictPolicy,
 > = WithLockOptions<Job<D, R, N>, K, C, ChoiceFor<R, MaxWaitPolicy, "skip">, R>;
 
+/** What makes the result of a skipped job: then that needs no {@link SkippedResult}. */
+interface SkippedAs<J extends Job, R> {
+  skipResult: (job: J, conflict: LockConflictError) => R | Promise<R>;
+}
+
 /**
  * Options of a {@link LockedWorker}: those of a `Worker`, and the lock. Policies that complete a job without having run it
  * need a {@link SkippedResult} in `R`, or, on a conflict, `skipResult`.
@@ -51,8 +56,7 @@ export interface LockedWorkerOptions<
   /** As for `withLock`. */
   lock:
     | LockOptionsFor<D, R, N, K, ChoiceFor<R, ConflictPolicy, SkippingPolicy>>
-    | (LockOptionsFor<D, R, N, K, ConflictPolicy> &
-        Required<Pick<LockOptionsFor<D, R, N, K, ConflictPolicy>, "skipResult">>);
+    | (LockOptionsFor<D, R, N, K, ConflictPolicy> & SkippedAs<Job<D, R, N>, R>);
 }
 
 /** The path or URL of a file, or a function that is wrapped by `withLock`. */

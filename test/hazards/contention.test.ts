@@ -145,7 +145,7 @@ describe("a minority that blocks for a while (R6)", () => {
     await nodes.kill(2);
     await nodes.restart(2, { empty: true });
     await untilAllAnswer(redlock);
-    await clients[1]!.set("redlock:account", "1:contender:x", "PX", 200);
+    await clients[1]!.set("redlock:account", "1:contender:x", "PX", 40);
 
     const { value: lock, ms } = await timed(() => redlock.acquire("account"));
 

@@ -155,12 +155,15 @@ describe("a key template checked against the type of the data", () => {
 
   it("lets the compiler infer the template as the wrapper declares it", () => {
     const redlock = {};
-    withLock({ redlock, key: "order:{{data.orderId}}" }, (job: Job<Order>) => job);
+    withLock({ redlock, key: "order:{{data.orderId}}" }, async (job: Job<Order>) => job.id);
     withLock({ key: "order:{{data.x.y}}" }, (job: Job) => job);
     withLock({ key: ["order", "{{data.orderId}}"].join(":") }, (job: Job<Order>) => job);
     withLock({ key: (job) => `order:${job.data.orderId}` }, (job: Job<Order>) => job);
     withLock({ key: () => null }, (job: Job<Order>) => job);
-    withLock({ redlock, key: ["{{data.orderId}}", "{{data.total}}"] }, (job: Job<Order>) => job);
+    withLock(
+      { redlock, key: ["{{data.orderId}}", "{{data.total}}"] },
+      async (job: Job<Order>) => job.id,
+    );
     withLock({ key: ["a:{{data.x}}", "b"] }, (job: Job) => job);
     const some: readonly string[] = ["a:{{data.x}}"];
     withLock({ key: some }, (job: Job<Order>) => job);
@@ -171,9 +174,9 @@ describe("a key template checked against the type of the data", () => {
     // @ts-expect-error -- no template
     withLock({ key: ["a:{{data.orderId}}", 5] }, (job: Job<Order>) => job);
     // @ts-expect-error -- misspelt
-    withLock({ redlock, key: "order:{{data.orderID}}" }, (job: Job<Order>) => job);
+    withLock({ redlock, key: "order:{{data.orderID}}" }, async (job: Job<Order>) => job.id);
     // @ts-expect-error -- an object
-    withLock({ redlock, key: "order:{{data.customer}}" }, (job: Job<Order>) => job);
+    withLock({ redlock, key: "order:{{data.customer}}" }, async (job: Job<Order>) => job.id);
     // @ts-expect-error -- a key function is synchronous
     withLock({ key: async () => "order" }, (job: Job<Order>) => job);
   });

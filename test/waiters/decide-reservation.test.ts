@@ -43,7 +43,7 @@ describe("the reservation of a key", () => {
     });
   });
 
-  test("is not decided by a master that has lost its memory, also for a waiter that arrives", () => {
+  test("is not decided by a master that has lost its memory", () => {
     const arriving = { ...waiter("a"), record: "a1@process" };
     const knowing: ReservationReply = {
       status: "next",
