@@ -6,6 +6,7 @@ import { checkLockOptions, type LockSettings } from "./lock-settings.ts";
 import type {
   ConflictPolicy,
   MaxWaitPolicy,
+  ResultIn,
   SkippedResult,
   SkippingPolicy,
   WithLockOptions,
@@ -19,15 +20,9 @@ import { contextOf } from "./worker-context.ts";
 type AnyData = Job["data"];
 type AnyResult = Job["returnvalue"];
 
-/**
- * The choices that `R`, the result of the jobs, allows: some complete a job with a {@link SkippedResult}. The result of a
- * processor that returns nothing is of no use to its callers.
- */
-type ChoiceFor<R, Choice, Skipping extends Choice> = SkippedResult extends R
-  ? Choice
-  : void extends R
-    ? Choice
-    : Exclude<Choice, Skipping>;
+/** The choices that `R`, the result of the jobs, allows: some complete a job with a {@link SkippedResult}. */
+type ChoiceFor<R, Choice, Skipping extends Choice> =
+  SkippedResult extends ResultIn<R> ? Choice : Exclude<Choice, Skipping>;
 
 /** The options of `withLock` with these choices on a conflict. */
 type LockOptionsFor<

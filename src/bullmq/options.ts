@@ -200,6 +200,9 @@ export interface SkippedResult {
   holder: string | null;
 }
 
+/** What a job whose processor returns `R` may complete with: anything for one that returns nothing, since no caller uses that. */
+export type ResultIn<R> = void extends R ? unknown : R;
+
 /** What a job completes with instead of having run, under these policies and this result of `skipResult`. */
 export type SkippedUnder<C extends ConflictPolicy, M extends MaxWaitPolicy, S> =
   | ([Extract<C, SkippingPolicy>] extends [never] ? never : S)

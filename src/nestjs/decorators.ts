@@ -4,6 +4,7 @@ import type { Lock } from "../lock/lock.ts";
 import type {
   ConflictPolicy,
   MaxWaitPolicy,
+  ResultIn,
   SkippedResult,
   SkippedUnder,
   WithLockOptions,
@@ -44,8 +45,7 @@ type MethodProblem<M, J extends Job, K extends string, S> = M extends (
   ...rest: never[]
 ) => Promise<infer R>
   ? [Own] extends [J]
-    ? // The result of a method that returns nothing is of no use to its callers.
-      [S] extends [void extends R ? unknown : R]
+    ? [S] extends [ResultIn<R>]
       ? CheckTemplate<K, Own["data"]>
       : { "the result must include that of a job that is skipped": S }
     : { "the first parameter must be a job that the options are for": J }

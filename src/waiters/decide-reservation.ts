@@ -71,15 +71,14 @@ export function decideReservation(
   const heads = lists.flatMap((waiters) => waiters.slice(0, 1));
   const settled = settledBefore(earlier, heads, quorum);
   if (settled !== undefined) {
-    const dissent = differ(earlier, settled);
-    const blocked = dissent && count(earlier, settled) < quorum;
+    const blocked = isBlocked(earlier, settled, quorum);
     // @protection a tie between reservations waits for the masters that have not answered
     if (blocked && !isComplete) return { kind: "contested", waiting };
     return {
       kind: "reserved",
       position: settled.position,
       record: latestRecord(earlier, settled),
-      dissent,
+      dissent: differ(earlier, settled),
       blocked,
       expiresIn: longest(earlier),
       waiting,
@@ -87,15 +86,18 @@ export function decideReservation(
   }
   if (heads.length === 0) return { kind: "free", waiting };
   const named = [...heads, ...earlier];
-  const chosen = choose(heads, named, shareOf(slot, answers), { quorum, isComplete });
-  if (chosen === undefined) return { kind: "contested", waiting };
+  const chosen = choose(heads, named, shareOf(slot, answers), quorum);
+  const blocked = isBlocked(named, chosen, quorum);
+  // A master that has lost its memory may not know the first waiter, and of a key with a limit, a waiter may have got another slot.
+  // @protection a tie between waiters waits for the masters that have not answered
+  if (blocked && !isComplete) return { kind: "contested", waiting };
   const { position } = chosen;
   return {
     kind: "next",
     head: { ...chosen, record: latestRecord(heads, chosen) },
     next: distinct(lists.flat().filter((other) => other.position !== position)),
     dissent: differ(named, chosen) || answers.some(({ status }) => status === "free"),
-    blocked: differ(named, chosen) && count(named, chosen) < quorum,
+    blocked,
     waiting,
   };
 }
@@ -117,7 +119,7 @@ function settledBefore(
 }
 
 /**
- * Chooses one of the heads; `undefined` when the masters that have not answered decide.
+ * Chooses one of the heads.
  * @param named the waiters that masters name, each as often as they do.
  * @param share the head that the slot is for when no majority names one.
  */
@@ -125,19 +127,15 @@ function choose(
   heads: readonly StoredWaiter[],
   named: readonly Named[],
   share: StoredWaiter | undefined,
-  { quorum, isComplete }: { quorum: number; isComplete: boolean },
-): StoredWaiter | undefined {
+  quorum: number,
+): StoredWaiter {
   const [favourite] = heads.toSorted(
     (a, b) =>
       count(named, b) - count(named, a) ||
       Number(isArriving(a)) - Number(isArriving(b)) ||
       compareWaiters(a, b),
   ) as [StoredWaiter];
-  if (count(named, favourite) >= quorum) return favourite;
-  // A master that has lost its memory may not know the first waiter, and of a key with a limit, a waiter may have got another slot.
-  // @protection a tie between waiters waits for the masters that have not answered
-  const isTie = !isComplete && differ(named, favourite);
-  return isTie ? undefined : (share ?? favourite);
+  return count(named, favourite) >= quorum ? favourite : (share ?? favourite);
 }
 
 /** Of waiters that masters have reserved different slots for, the one that this slot is for; `undefined` where they agree. */
@@ -163,6 +161,11 @@ function count(named: readonly Named[], waiter: Named): number {
 /** Whether a master names another waiter. */
 function differ(named: readonly Named[], waiter: Named): boolean {
   return named.some((other) => !isSamePosition(other, waiter));
+}
+
+/** Whether no quorum names the waiter, and other waiters are in its way. */
+function isBlocked(named: readonly Named[], waiter: Named, quorum: number): boolean {
+  return differ(named, waiter) && count(named, waiter) < quorum;
 }
 
 function isSamePosition(a: Named, b: Named): boolean {
