@@ -20,12 +20,13 @@ export default defineConfig({
     testTimeout: 300_000,
     hookTimeout: 300_000,
     expect: { poll: { timeout: PATIENCE } },
-    // A third one saves about a fifth of the time on two cores, and starves tests with real processes.
-    maxWorkers: 2,
+    // For two cores: simulations keep one of them in the background for long, and most other tests wait for servers and processes.
+    maxWorkers: 3,
     // Each may start processes of its own.
     maxConcurrency: 3,
     sequence: { sequencer: LongestFirst },
     globalSetup: ["test/support/global-setup.ts"],
+    setupFiles: ["test/support/each-file.ts"],
     reporters: ["default", totals],
     projects: [
       { extends: true, test: { name: "own process", include: OWN_PROCESS } },

@@ -69,6 +69,8 @@ async function setUp(): Promise<Scene> {
     connection: { url: toQueue.url },
     concurrency: 5,
     lockDuration: 4_000,
+    // For so long after its last check, no other worker of the queue looks for stalled jobs.
+    stalledInterval: 12_000,
   });
   await worker.waitUntilReady();
   const queue = bench.queue();

@@ -1,19 +1,16 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll } from "vitest";
 import { LockRulesError, loadLocks, type RulesProblem } from "../../src/config/index.ts";
+import { atEndOfFile } from "../support/end-of-file.ts";
 
-/** The folders of all tests in a file: tests run at the same time, and after an await the current one is unknown. */
-const folders: string[] = [];
-afterAll(async () => {
-  for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
-});
-
-/** Creates a folder that is removed after the tests of the file. */
+/**
+ * Creates a folder that is removed after the tests of the file: they run at the same time, and after an await the current one is
+ * unknown.
+ */
 export async function makeFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "test-of-bullmq-redlock-"));
-  folders.push(folder);
+  atEndOfFile(async () => await rm(folder, { recursive: true, force: true }));
   return folder;
 }
 

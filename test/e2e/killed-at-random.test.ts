@@ -107,9 +107,9 @@ async function leftovers(urls: readonly string[]): Promise<{ name: string; expir
 }
 
 test.each([
-  { jobs: 2_000, keys: 20, limit: 1, ms: 10 },
+  { jobs: 1_000, keys: 20, limit: 1, ms: 10 },
   // The three workers have more slots than that.
-  { jobs: 1_000, keys: 5, limit: 3, ms: 50 },
+  { jobs: 600, keys: 5, limit: 3, ms: 50 },
 ])("$jobs jobs over $keys keys of $limit while workers are killed at random", async (load) => {
   const { jobs: count, limit, ms } = load;
   const entities = Array.from({ length: load.keys }, (_, index) => String(index));

@@ -1,5 +1,5 @@
 import { RedlockOn } from "../../src/redlock/redlock.ts";
-import { afterAll, beforeAll } from "vitest";
+import { beforeAll } from "vitest";
 import type { Redis } from "ioredis";
 import type { Clock } from "../../src/clock.ts";
 import { systemRandom } from "../../src/random.ts";
@@ -10,11 +10,11 @@ import type { Finding } from "../../src/ready/findings.ts";
 import { NotReadyError, type ReadyReport } from "../../src/ready/report.ts";
 import { Redlock } from "../../src/redlock/redlock.ts";
 import { type RedisNodesOptions, startRedisNodes } from "../../src/testing/index.ts";
+import { atEndOfFile } from "../support/end-of-file.ts";
 import { redisClient } from "../support/redis.ts";
 
 // Tests here run side by side, because each takes a second: all is closed with the file.
 const opened: AsyncDisposable[] = [];
-afterAll(closeAll);
 
 /** Closes what is open, for tests that run one after the other. */
 export async function closeAll(): Promise<void> {
@@ -23,7 +23,7 @@ export async function closeAll(): Promise<void> {
 
 /** Closes something with the file. */
 export function closing<T extends AsyncDisposable>(it: T): T {
-  opened.push(it);
+  if (opened.push(it) === 1) atEndOfFile(closeAll);
   return it;
 }
 

@@ -96,7 +96,7 @@ export const PROTECTIONS: readonly Protection[] = [
       { longHolds: 1, keys: 4, clients: 6, waits: 0 },
     ),
     violation: "overlap",
-    seed: 41,
+    seed: 12,
     more: { countsFromAnswer: true },
   },
   {

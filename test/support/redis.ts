@@ -5,17 +5,12 @@ import {
   type RedisNodes,
   type RedisNodesOptions,
 } from "../../src/testing/index.ts";
+import { atEndOfFile } from "./end-of-file.ts";
 
 const FLUSH_WITHIN = 1_000;
 
 /** Options of a plain client; how replies are mapped is not for tests to vary. */
 type ClientOptions = Omit<RedisOptions, "replyMapping">;
-
-const clientsOfTheFile = new Set<Redis>();
-
-afterAll(() => {
-  for (const client of clientsOfTheFile) client.disconnect();
-});
 
 /**
  * Starts nodes before the tests of the file or `describe` and stops them after; before each test
@@ -67,8 +62,9 @@ export function redisClient(url: string, options: ClientOptions = {}): Redis {
   const client = new Redis(url, options);
   // A client emits "error" for each failed connection; a test that kills nodes expects them.
   client.on("error", () => undefined);
-  if (TestRunner.getCurrentTest() === undefined) clientsOfTheFile.add(client);
-  else onTestFinished(() => client.disconnect());
+  const end = (): void => client.disconnect();
+  if (TestRunner.getCurrentTest() === undefined) atEndOfFile(end);
+  else onTestFinished(end);
   return client;
 }
 

@@ -106,7 +106,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "jobs sleep on a free key until a worker of their queue has run another job",
     scenario: named("deploys, nothing else to do"),
     violation: "left waiting",
-    seed: 17,
+    seed: 10,
     mutation: { marker: "a parked job wakes by itself", value: "3_600_000" },
   },
   {
@@ -280,7 +280,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "jobs with one key each go before it again and again",
     scenario: named("several keys among single ones"),
     violation: "starved",
-    seed: 10,
+    seed: 16,
     mutation: { marker: "a job with several keys reserves them after some tries", value: "false" },
   },
   {
@@ -296,7 +296,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "processes know a queue by different ids once its Redis has lost its data",
     scenario: named("queues lose their data, deploys"),
     violation: "left waiting",
-    seed: 2,
+    seed: 13,
     mutation: { marker: "the id of a queue is read again", value: "0" },
   },
   {
