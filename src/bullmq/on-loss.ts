@@ -35,7 +35,8 @@ export async function afterLoss(
   if (outcome.kind === "threw" && !isAbout(outcome.error, loss)) loss.cause = outcome.error;
   const { engine } = settings;
   const removal = MAY_BE_REMOVED.has(loss.reason) ? await reasonOfRemoval(engine, lock) : undefined;
-  const what = removal === undefined ? loss.message : `${loss.message}; removed by ${removal}`;
+  const what =
+    removal === undefined ? loss.message : `${loss.message}; removed by force (${removal})`;
   const losses = lossesOf(job);
   // A job that held its lock for too long would hold it for too long again.
   const forGood = settings.onLost === "fail" || loss.reason === "held-too-long";

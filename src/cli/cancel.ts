@@ -50,7 +50,15 @@ function describe(
   if (holder.fencingToken === undefined) {
     return `${name} does not use this library, and cannot be asked`;
   }
+  if (!canStop(holder)) {
+    return `${name} is no job, and only a job stops when it is asked; this removes the lock: bullmq-redlock release ${shellWord(key)} --force`;
+  }
   return `${name} was asked, and still runs after ${duration(patience)}: it ignores its signal, or its onConflict is not cancelInProgress, see --help`;
+}
+
+/** Whether a request may stop a holder. The name of a job that is very long is not known: such a job is asked, and not waited for. */
+function canStop({ job }: Holder): boolean {
+  return job !== undefined;
 }
 
 /** The holders that have not stopped in time. */
@@ -62,7 +70,7 @@ async function stillRunning(
 ): Promise<Holder[]> {
   const until = performance.now() + timeout;
   for (let running = [...holders]; ;) {
-    if (!running.some(({ fencingToken }) => fencingToken !== undefined)) return running;
+    if (!running.some(canStop)) return running;
     const inspection = await redlock.inspect(key);
     requireVotes(inspection, nodeTimeout);
     const { holders: now } = inspection;

@@ -22,8 +22,7 @@ const QUEUE = {
 export const ANSWER = { min: 10, max: 60_000, otherwise: 2_000 };
 const ANSWER_TIMEOUT = "TIME how long a master may take to connect, and to answer; default 2s";
 
-const JSON_DURATIONS = "write JSON; durations are milliseconds";
-const JSON_TIMES = "write JSON; times are milliseconds since 1970";
+const JSON_OUTPUT = "write JSON; durations are milliseconds, times milliseconds since 1970";
 
 const KEY = { name: "KEY", noun: "key" } as const;
 
@@ -40,7 +39,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     operand: KEY,
     about:
       "Shows each holder of a key, since when and for how long it holds the key, the wait list in order, the answer of each master, and what to do. Changes nothing. To see the keys of a job as its rule makes them: bullmq-redlock check-config --job FILE",
-    options: { ...MASTERS, timeout: ANSWER_TIMEOUT, json: JSON_DURATIONS },
+    options: { ...MASTERS, timeout: ANSWER_TIMEOUT, json: JSON_OUTPUT },
     timeout: ANSWER,
     examples: [
       "bullmq-redlock inspect account:42",
@@ -59,7 +58,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     operand: { name: "[PATTERN]", noun: "pattern, in quotes", otherwise: "*" },
     about:
       'Lists the keys that are held, the oldest first, then the keys that are free but have waiters. Of a key with several holders it shows how many slots are taken, and the oldest holder. PATTERN is a glob for keys, default "*". Changes nothing. Every master is asked about every key, which costs it about 1 ms per 1,000 keys.',
-    options: { ...MASTERS, timeout: ANSWER_TIMEOUT, json: JSON_DURATIONS },
+    options: { ...MASTERS, timeout: ANSWER_TIMEOUT, json: JSON_OUTPUT },
     timeout: ANSWER,
     examples: ['bullmq-redlock ls "account:*"'],
     exits: {
@@ -75,7 +74,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     operand: KEY,
     about:
       "Lists all waiters of a key in the order in which they acquire it; inspect shows the first 20. Changes nothing.",
-    options: { ...MASTERS, timeout: ANSWER_TIMEOUT, json: JSON_TIMES },
+    options: { ...MASTERS, timeout: ANSWER_TIMEOUT, json: JSON_OUTPUT },
     timeout: ANSWER,
     examples: ["bullmq-redlock waiters account:42"],
     exits: { ...EXITS, ok: "listed, even if the list is empty" },
@@ -86,7 +85,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     operand: { name: "JOB", noun: "job" },
     about:
       "Reports why a job does not run: whether it is parked, on which keys, behind which holder and at which position, since when, and when it comes back by itself. A job that waits for no key has another reason, which is named too; of one that runs, the keys that it holds are found among all locks. JOB is an id with --queue, or a name such as bull:invoices:17, as other commands print it. Changes nothing.",
-    options: { ...QUEUE, ...MASTERS, timeout: ANSWER_TIMEOUT, json: JSON_TIMES },
+    options: { ...QUEUE, ...MASTERS, timeout: ANSWER_TIMEOUT, json: JSON_OUTPUT },
     timeout: ANSWER,
     examples: [
       "bullmq-redlock why bull:invoices:17",
@@ -105,7 +104,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     operand: KEY,
     about:
       "Checks the wait list of a key now. If the key is free, reserves it for the first waiter and wakes that waiter. Workers do the same within seconds; use this when the waiters of a free key do not move. A key that is held stays as it is.",
-    options: { ...MASTERS, timeout: ANSWER_TIMEOUT, json: JSON_DURATIONS },
+    options: { ...MASTERS, timeout: ANSWER_TIMEOUT, json: JSON_OUTPUT },
     timeout: ANSWER,
     examples: ["bullmq-redlock wake account:42"],
     exits: { ...EXITS, ok: "checked" },
@@ -145,7 +144,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       slot: "N the holder in that slot of a key with a limit; default: a hold, or else the oldest holder",
       "dry-run": "report what may run twice, and remove nothing",
       timeout: "TIME how long to watch whether the holder extends; default 10s",
-      json: JSON_DURATIONS,
+      json: JSON_OUTPUT,
     },
     timeout: { min: 10, max: 600_000, otherwise: 10_000 },
     examples: [
@@ -201,7 +200,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
       queue: "URL the Redis of the queue, which should not be a lock master",
       ignore: "CODE accept a finding; repeat it for each code",
       timeout: "TIME how long the whole examination may take; default 5s",
-      json: JSON_DURATIONS,
+      json: JSON_OUTPUT,
     },
     timeout: { min: 2_000, max: 60_000, otherwise: 5_000 },
     examples: ["bullmq-redlock doctor --ignore persistence"],
@@ -221,7 +220,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     options: {
       config: "FILE the rules file, as the operand",
       job: 'JOB a file with a job as JSON, or - for standard input: { "queueName": "invoices", "name": "charge", "data": {...} } shows which rule matches, and which keys and options the job gets',
-      json: JSON_DURATIONS,
+      json: JSON_OUTPUT,
     },
     examples: [
       "bullmq-redlock check-config bullmq-redlock.yaml",

@@ -65,7 +65,7 @@ function reportError(error: unknown, command: string | undefined, notes: Screen)
   } else if (error instanceof LockRulesError && error.line === undefined) {
     // No part of the file is wrong, but the file.
     notes.print(`${label} ${printable(`${error.file}: ${error.found}`)}`);
-  } else if (error instanceof LockConfigError) {
+  } else if (error instanceof LockConfigError && message.includes("\n")) {
     notes.print(label, printableLines(message));
   } else notes.print(`${label} ${printable(message)}`);
 }

@@ -78,7 +78,8 @@ async function keep(
   const outcome = await lock.release();
   if (lock.signal.aborted) {
     const removal = await reasonOfRemoval(engineOf(redlock), lock);
-    const why = removal === undefined ? messageOf(lock.signal.reason) : `ended by ${removal}`;
+    const why =
+      removal === undefined ? messageOf(lock.signal.reason) : `ended by force (${removal})`;
     note(`the hold has ended early: ${printable(why)}`);
     return EXIT.finding;
   }

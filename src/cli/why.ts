@@ -13,6 +13,7 @@ import type { AwaitedKey } from "../redlock/awaited-keys.ts";
 import { UsageError } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readingWith } from "./connect.ts";
+import { failureToJson, reportNoQuorum } from "./failure.ts";
 import { type Screen, titledTable, wrap } from "./screen.ts";
 import { readJobName, withQueue } from "./queue.ts";
 
@@ -24,15 +25,13 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
     return await withQueue(invocation, named, async (queue) => {
       const job = (await queue.getJob(id)) as Job | undefined;
       if (job !== undefined) {
-        const inspection = await inspectJob(redlock, job).catch(async (error: unknown) => {
-          if (error instanceof LockUnavailableError && options.json !== true) {
-            const state = await job.getState();
-            out.print(
-              `job ${printable(nameOf(job))} is ${state} in its queue; what it waits for is not known:`,
-            );
-          }
+        const inspection = await inspectJob(redlock, job).catch((error: unknown) => {
+          if (error instanceof LockUnavailableError) return error;
           throw error;
         });
+        if (inspection instanceof LockUnavailableError) {
+          return await reportUnknown(inspection, job, invocation);
+        }
         const { state, delayedBy, keys } = inspection;
         // A job that waits in its slot holds nothing.
         const mayHold = delayedBy === "retry" || (state === "active" && keys.length === 0);
@@ -58,6 +57,23 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
       return EXIT.finding;
     });
   });
+}
+
+/** Reports that there is no quorum, and what the queue knows of the job. */
+async function reportUnknown(
+  error: LockUnavailableError,
+  job: Job,
+  { options, out, notes }: Invocation,
+): Promise<ExitCode> {
+  const known = { job: nameOf(job), state: await job.getState() };
+  if (options.json === true) out.json({ error: failureToJson(error), known });
+  else {
+    out.print(
+      `job ${printable(known.job)} is ${known.state} in its queue; what it waits for is not known:`,
+    );
+  }
+  reportNoQuorum(error, notes);
+  return EXIT.noQuorum;
 }
 
 /** The keys that a job holds, or that are kept for its next attempt while others wait for them. Reads all locks. */

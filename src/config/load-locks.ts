@@ -19,6 +19,8 @@ export interface FileLocks extends Locks {
   reload(this: void): Promise<RulesChange>;
 }
 
+const PATH_EXPECTED = "the path of a rules file";
+
 /**
  * Creates locks by a rules file, in YAML or JSON. Does not connect before the first lock.
  *
@@ -31,7 +33,8 @@ export interface FileLocks extends Locks {
  */
 export async function loadLocks(path?: string, options: LocksOptions = {}): Promise<FileLocks> {
   checkLocksOptions(options);
-  if (path !== undefined) requireText("path", path, "the path of a rules file");
+  if (path !== undefined) requireText("path", path, PATH_EXPECTED);
+  if (path === "") refuseValue("path", "an empty text", PATH_EXPECTED);
   const file = path === undefined ? await findFile(process.cwd()) : resolve(path);
   if (file === undefined) {
     refuseValue("file", `none in ${process.cwd()} or above`, FILE_NAMES.join(", "));

@@ -1,5 +1,6 @@
 import { describeKind, describeValue } from "../sentences.ts";
 import { printable } from "../printable.ts";
+import { isPlain } from "./environment.ts";
 import { KNOWN_IN_NODE, REFUSED_IN_NODE } from "../redis/node-options.ts";
 import { type Path, type SourceLine, writePath } from "./problem.ts";
 import { KNOWN_AT_TOP, KNOWN_IN_RULE } from "./schema.ts";
@@ -40,6 +41,7 @@ export function showPath(path: Path): string {
 export function describeAt(path: Path, value: unknown): string {
   if (value === null || value === NOTHING) return "nothing";
   if (Array.isArray(value) && value.length === 0) return "an empty list";
+  if (isPlain(value) && Object.keys(value).length === 0) return "an empty object";
   return mayShow(path) ? describeValue(value) : describeKind(value);
 }
 

@@ -42,7 +42,7 @@ test("a job whose lock is removed by force loses it, and its parked successor ru
   expect(reasons).toEqual([expect.any(LockLostError), false]);
   expect(reasons[0]).toMatchObject({ reason: "taken" });
   const { logs } = await queue.getJobLogs(first.id!);
-  expect(logs[0]).toContain(`; removed by ${reason}; delayed without using an attempt`);
+  expect(logs[0]).toContain(`; removed by force (${reason}); delayed without using an attempt`);
   // No master holds anything of either.
   await expect
     .poll(

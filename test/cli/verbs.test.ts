@@ -133,11 +133,25 @@ describe("cancel", () => {
     expect(new Set(stopped)).toEqual(new Set([0, 1, 2]));
   });
 
-  it("says of a holder that goes on that it was asked in vain, and ends with 1", async () => {
-    await using lock = await masters.redlock.acquire("account");
-    const { code, out } = await ask("cancel", "account", "--json", "--timeout", "300");
-    expect(code).toBe(1);
-    expect(JSON.parse(out)).toMatchObject({ key: "account", asked: true, stopped: false });
+  it("says of a job that goes on that it was asked in vain, and ends with 1", async () => {
+    const gate = new Gate();
+    const { queue } = serve({}, async () => await gate.opened);
+    await queue.add("a", {});
+    await expect.poll(async () => (await masters.redlock.inspect("account")).locked).toBe(true);
+    const { code, out } = await ask("cancel", "account", "--timeout", "300");
+    const told = await ask("cancel", "account", "--json", "--timeout", "300");
+    gate.open();
+    expect([code, out]).toEqual([1, expect.stringContaining("was asked, and still runs after")]);
+    expect(JSON.parse(told.out)).toMatchObject({ key: "account", asked: true, stopped: false });
+  });
+
+  it("waits for no holder that is no job, and says what removes its lock", async () => {
+    await using lock = await masters.redlock.acquire("account", { holder: "an import" });
+    const { code, out } = await ask("cancel", "account", "--timeout", "600000");
+    expect([code, out]).toEqual([
+      1,
+      "an import is no job, and only a job stops when it is asked; this removes the lock: bullmq-redlock release account --force\n",
+    ]);
     expect(lock.held).toBe(true);
   });
 

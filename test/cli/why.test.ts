@@ -294,6 +294,9 @@ describe("why", () => {
       expect.stringMatching(/ is delayed in its queue; what it waits for is not known:\n/),
     ]);
     expect(code).toBe(3);
-    expect(JSON.parse(out)).toMatchObject({ error: { exitCode: 3 } });
+    expect(JSON.parse(out)).toMatchObject({
+      error: { exitCode: 3 },
+      known: { job: `bull:invoices:${job.id}`, state: "delayed" },
+    });
   });
 });

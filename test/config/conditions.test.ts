@@ -142,11 +142,11 @@ describe("when and unless", () => {
         /^5:53 rules\[1\]\.unless\["data\.ref "\]: found " ", expected no space in a path/,
       ),
       expect.stringMatching(
-        /^7:13 rules\[2\]\.when: found an object, expected paths with what they must be/,
+        /^7:13 rules\[2\]\.when: found an empty object, expected paths with what they must be/,
       ),
       expect.stringMatching(/^7:25 rules\[2\]\.unless: found an array of 1, expected paths/),
       expect.stringMatching(
-        /^8:23 rules\[3\]\.when\["data\.a"\]: found an object, expected a text, a pattern/,
+        /^8:23 rules\[3\]\.when\["data\.a"\]: found an empty object, expected a text, a pattern/,
       ),
       expect.stringMatching(
         /^8:35 rules\[3\]\.when\["data\.b"\]: found an empty list, expected a text/,

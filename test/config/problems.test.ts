@@ -242,7 +242,7 @@ rules:
 - key: "{{dta.x}}:{{data.y}}:{{dat.z}}:{{data.z"
   unless: { data.a: [1, {}, "a|b"], "data.[]": [[]] }
 `,
-      '3:19 rules[0].when["data.a"]: found an object, expected a text, a pattern, a number, true, false or null, or a list of them',
+      '3:19 rules[0].when["data.a"]: found an empty object, expected a text, a pattern, a number, true, false or null, or a list of them',
       `3:23 rules[0].when["dta.b"]: ${notData("dta")}`,
       `3:38 rules[0].when["data..c"]: found ".", expected a name; others are quoted: data["odd name"]`,
       `4:14 rules[0].key[0]: ${notData("dta")}`,
@@ -251,7 +251,7 @@ rules:
       `5:11 rules[1].key: ${notData("dta")}`,
       `5:32 rules[1].key: ${notData("dat")}`,
       "5:40 rules[1].key: found {{ without an end, expected }} after it",
-      '6:25 rules[1].unless["data.a"][1]: found an object, expected a text, a pattern, a number, true, false or null, or a list of them',
+      '6:25 rules[1].unless["data.a"][1]: found an empty object, expected a text, a pattern, a number, true, false or null, or a list of them',
       expect.stringContaining('6:29 rules[1].unless["data.a"][2]: found "a|b"') as string,
       expect.stringContaining('6:43 rules[1].unless["data.[]"]: found "["') as string,
       '6:49 rules[1].unless["data.[]"][0]: found an empty list, expected a text, a pattern, a number, true, false or null, or a list of them',

@@ -43,6 +43,7 @@ describe("a file that is no rules file", () => {
   it("is refused when it is a directory, a pipe, or not there", async () => {
     const folder = await makeFolder();
     await expect(loadLocks(folder)).rejects.toThrow("found a directory, expected a text file");
+    await expect(loadLocks("")).rejects.toThrow("path: found an empty text, expected the path");
     await expect(loadLocks(join(folder, "none.yaml"))).rejects.toThrow("found no such file");
     await promisify(execFile)("mkfifo", [join(folder, "pipe")]);
     await expect(loadLocks(join(folder, "pipe"))).rejects.toThrow("found no regular file");
