@@ -287,6 +287,7 @@ test("a raised limit counts for the jobs that wait, after some seconds", async (
   const before = open(2, 0);
   await queue.addBulk(Array.from({ length: 150 }, () => ({ name: "j", data: {} })));
   await waitFor(async () => expect(await queue.getDelayedCount()).toBeGreaterThan(100));
+  await waitFor(() => expect(running.get(0)).toBe(2));
   await before.close();
   const after = open(6, 1);
   await waitFor(async () => expect(await queue.getCompletedCount()).toBe(150));

@@ -132,15 +132,19 @@ async function jest(): Promise<void> {
 
 /** Types with the oldest and the newest of everything, the types of Node among it, both builds. */
 async function minute(): Promise<void> {
-  const compilers = await installTypeScript(["5.4", "7"]);
+  const [oldest, newest] = (await installTypeScript(["5.4", "7"])) as [Folder, Folder];
   const modes = MODES.filter(({ libraries }) => libraries);
-  await inLanes([OLDEST, "5", "6"], async (version) => {
-    const folder = await installPair("types", version, "6");
-    for (const compiler of compilers) await typesCell(folder, compiler, modes);
-  });
   // Types of Node change what a class may make of an emitter.
-  const folder = await installPair("types-of-node", "6", "6", "@types/node@latest");
-  await typesCell(folder, compilers.at(-1)!, modes);
+  const rows = [
+    [OLDEST, oldest],
+    ["6", oldest],
+    ["5", newest],
+    ["6", newest, "@types/node@latest"],
+  ] as const;
+  await inLanes(rows, async ([bullmq, compiler, ...more]) => {
+    const folder = await installPair(`types-${more.length}`, bullmq, "6", ...more);
+    await typesCell(folder, compiler, modes);
+  });
 }
 
 async function typesCell(folder: Folder, compiler: Folder, modes: typeof MODES): Promise<string> {
