@@ -91,7 +91,7 @@ export class WaitLoop {
           staysListed = job?.waiter !== undefined;
           throw new LockConflictError(conflict);
         }
-        waiter = this.#nextEntry(waiter, request.holder);
+        waiter = this.#nextJoin(waiter, request.holder);
         live ??= new LiveWaiter(waitLists, waiter, keys, limits);
         const isKnown = await live.join(waiter, tries, 2 * request.ttl);
         const foreign = outcome.holder !== undefined && outcome.holder.token === undefined;
@@ -111,9 +111,9 @@ export class WaitLoop {
     }
   }
 
-  /** Numbers the entries of a waiter, so that a later one differs from an earlier one of the same run. */
-  #nextEntry(known: Waiter | undefined, holder: string): Waiter {
-    if (known !== undefined) return { ...known, entry: (known.entry ?? 0) + 1 };
+  /** Numbers the joins of a waiter, so that a later one differs from an earlier one of the same run. */
+  #nextJoin(known: Waiter | undefined, holder: string): Waiter {
+    if (known !== undefined) return { ...known, joinNumber: (known.joinNumber ?? 0) + 1 };
     const { process, clock } = this.#parts.context;
     const id = String((this.#waiters += 1));
     return {

@@ -40,9 +40,9 @@ const STRIDE = 100;
  *
  * A waiter has a _position_, `<13 digits of time>:<queueId>:<rest>`; positions are compared as
  * text, after the priority. The queueId names the queue of a parked job, or the process of a live
- * waiter. The _record_ of a waiter is `<p, a or l><flags><run>[.<entry>][/<limit>]@<process>`:
+ * waiter. The _record_ of a waiter is `<p, a or l><flags><run>[.<join>][/<limit>]@<process>`:
  * parked; arriving, that is refused and about to be parked; or live, in a process. `run` and
- * `entry` distinguish the registrations of a position, so that what is left of an earlier run does
+ * `join` distinguish the registrations of a position, so that what is left of an earlier run does
  * not undo a later one. The same hash has `~<process>`: until when the live waiters of a process
  * are alive.
  */

@@ -189,7 +189,11 @@ export class WaitLists {
   ): Promise<KeyHolder | undefined> {
     const joined = this.#crowded.begin(key);
     const how = { limits, state: "parked", tries: 0, heldBackFor: 0 } as const;
-    const { taken, answered, holder } = await this.join({ ...waiter, entry: AHEAD }, [key], how);
+    const { taken, answered, holder } = await this.join(
+      { ...waiter, joinNumber: AHEAD },
+      [key],
+      how,
+    );
     joined();
     return taken && answered ? holder : undefined;
   }
@@ -254,12 +258,12 @@ export class WaitLists {
 
   /** The record of a waiter in a wait list. */
   recordOf(
-    { replaceable, run, entry }: Pick<Waiter, "replaceable" | "run" | "entry">,
+    { replaceable, run, joinNumber }: Pick<Waiter, "replaceable" | "run" | "joinNumber">,
     state: WaitingState,
     limit = 1,
   ): string {
     const { process } = this.#context;
-    return formatWaiterRecord({ state, replaceable, run, limit, process }, entry);
+    return formatWaiterRecord({ state, replaceable, run, limit, process }, joinNumber);
   }
 
   /** The record of a job that has not asked for its key yet: run 0, so that what the job itself writes replaces it. */

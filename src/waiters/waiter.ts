@@ -14,8 +14,8 @@ export interface Waiter {
   readonly queueId: string;
   /** Counts the runs of the same waiter: what an earlier run leaves undone, or does late, does not affect a later one. */
   readonly run: number;
-  /** Counts the joins within a run, so that an old entry differs from a new one. @defaultValue 0 */
-  readonly entry?: number;
+  /** Counts the joins within a run, so that what an old join wrote differs from what a new one does. @defaultValue 0 */
+  readonly joinNumber?: number;
   /** Whether a later waiter may replace it, and it may replace an earlier one. */
   readonly replaceable: boolean;
   /**
@@ -64,7 +64,7 @@ export function isArriving({ record }: Pick<StoredWaiter, "record">): boolean {
   return record.startsWith("a");
 }
 
-/** The {@link Waiter.entry} of a job that joins as parked before it is moved to the delayed set. */
+/** The {@link Waiter.joinNumber} of a job that joins as parked before it is moved to the delayed set. */
 export const AHEAD = 1;
 
 /** Whether a job has joined as parked before it was moved to the delayed set: it may still be active, in the same run. */
@@ -111,9 +111,9 @@ export function isAbsentee({ record }: Pick<StoredWaiter, "record">): boolean {
 /** Writes a record. */
 export function formatWaiterRecord(
   { state, replaceable, run, limit, process }: WaiterRecord,
-  entry = 0,
+  joinNumber = 0,
 ): string {
-  const count = `${run}${entry === 0 ? "" : `.${entry}`}${limit === 1 ? "" : `/${limit}`}`;
+  const count = `${run}${joinNumber === 0 ? "" : `.${joinNumber}`}${limit === 1 ? "" : `/${limit}`}`;
   return `${state.charAt(0)}${replaceable ? "r" : ""}${count}@${process}`;
 }
 
