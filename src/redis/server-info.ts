@@ -48,7 +48,8 @@ export function parseServerInfo(text: string): ServerInfo {
     product: valkey === undefined ? version && `Redis ${version}` : `Valkey ${valkey}`,
     version,
     uptime: seconds === undefined ? undefined : seconds * 1_000,
-    mode: clustered ? "cluster" : fields.get("redis_mode"),
+    // Valkey 8 calls it otherwise.
+    mode: clustered ? "cluster" : (fields.get("redis_mode") ?? fields.get("server_mode")),
     replica: fields.get("role") === "slave",
     replicas: count("connected_slaves") ?? 0,
     loading: fields.get("loading") === "1",

@@ -134,7 +134,8 @@ describe.concurrent("ready(), of masters that stay as they are,", () => {
   });
 
   it.each([
-    ["cluster-mode", /redis_mode:standalone/, "redis_mode:sentinel", "sentinel mode", "fatal"],
+    ["cluster-mode", ALONE, "redis_mode:sentinel", "sentinel mode", "fatal"],
+    ["cluster-mode", ALONE, "server_mode:sentinel", "sentinel mode", "fatal"],
     ["version", /redis_version:\d+\.\d+\.\d+/, "redis_version:6.0.9", "version 6.0.9", "fatal"],
     ["version", /redis_version:\d+\.\d+\.\d+/, "redis_version:5.9.9", "version 5.9.9", "fatal"],
     ["loading", /\nloading:0/, "\nloading:1", "loading its data", "warning"],
@@ -238,6 +239,9 @@ describe.concurrent("ready(), of masters that stay as they are,", () => {
     expect(found).toContain("warning slow 0");
   });
 });
+
+/** How Redis and Valkey say it. */
+const ALONE = /(?:redis|server)_mode:standalone/;
 
 describe("ready(), of masters that change,", () => {
   const locks = useRedisNodes(3, { persistence: "always" });
