@@ -11,7 +11,7 @@ import {
 import type { Engine } from "../redlock/engine.ts";
 import { isGone, type JobClass, jobClassOf, type JobWorker, sendTogether } from "./bullmq-job.ts";
 import { alarm } from "./job-delay.ts";
-import { isUnderWay } from "./job-wait.ts";
+import { isUnderWay, readWait } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { remindWorkers, runHasten, runWake } from "./wake-script.ts";
 import type { WorkerSlots } from "./worker-slots.ts";
@@ -93,8 +93,13 @@ export class BullmqAdapter implements QueueAdapter {
       const job = await this.#find(waiter);
       if (job === undefined) return "gone";
       const state = await job.getState();
-      // It was parked after a job behind it had put it into the wait list, and joins by itself.
-      if (state === "delayed" && isAbsentee(waiter) && isUnderWay(job)) return "on-its-way";
+      if (state === "delayed" && isAbsentee(waiter) && isUnderWay(job)) {
+        const { keys } = await readWait(job);
+        // It was parked after a job behind it had put it into the wait list. With one key it joins by itself; with several it may have
+        // left this list, because the key was free, and another one was not.
+        // @protection a parked job with several keys keeps no list that it has left
+        return keys.length > 1 ? "gone" : "on-its-way";
+      }
       // Its key stands still until it runs.
       if (state === "delayed" && isRetry(waiter)) {
         remindWorkers(this.#worker).catch(() => undefined);

@@ -169,7 +169,7 @@ describe.skipIf(!hasApt)("without a server on this system", () => {
 
   test("two processes with an empty cache both get a server and leave only whole ones", async () => {
     const source = await makePackageSource(REDIS);
-    const how = { env: { ...env, ...source.env } };
+    const how = { env: { ...env, ...source.env, BULLMQ_REDLOCK_REDIS_BIN: "" } };
     const both = await Promise.all([1, 2].map(() => runProgram("find-server", how)));
     const offline = { ...env, BULLMQ_REDLOCK_INSTALL: "0" };
     for (const program of both) {

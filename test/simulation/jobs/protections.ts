@@ -284,6 +284,17 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     mutation: { marker: "a job with several keys reserves them after some tries", value: "false" },
   },
   {
+    name: "removing a parked job with several keys from a list that it has left",
+    without: "a job that another one has put into the list again keeps the key for two seconds",
+    scenario: named("strict order, several keys"),
+    violation: "left waiting",
+    seed: 4,
+    mutation: {
+      marker: "a parked job with several keys keeps no list that it has left",
+      value: '"on-its-way"',
+    },
+  },
+  {
     name: "repeating a wake-up that was lost",
     without: "a queue counts as unresponsive after a connection broke, and its job is skipped",
     scenario: named("connections to a quiet queue break"),

@@ -256,6 +256,13 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     duration: 3_000,
     restarts: 2_000,
   }),
+  scenario("strict order, several keys", {
+    policies: { order: "strict" },
+    jobs: [{ count: 300, keys: ["a", "b", "c", "d", "e"], keysEach: [2], over: 3_000 }],
+    hold: 50,
+    // A job that other jobs put into a wait list, and that has left it, has no reservation there.
+    probeBound: 1_000,
+  }),
   faulty("strict order, a bad network", NETWORK, { policies: { order: "strict" } }),
   scenario("failing jobs", {
     ...CALM,
