@@ -65,6 +65,8 @@ export type ReservationReply =
       readonly waiters: readonly StoredWaiter[];
       /** The waiters that have a reservation of another slot. */
       readonly others: readonly ReservedSlot[];
+      /** Whether it was the last one for which this master has reserved the key, and has let that reservation expire. */
+      readonly missed: boolean;
     }
   /** The key is free and not reserved; `waiting` counts waiters of skipped queues. */
   | { readonly status: "free"; readonly waiting: number };
@@ -90,8 +92,13 @@ export function parseReservation(raw: unknown): ReservationReply {
     };
   }
   if (status === "NEXT") {
-    const others = parseOthers(third);
-    return { status: "next", waiting: Number(first), waiters: parseWaiters(second), others };
+    return {
+      status: "next",
+      waiting: Number(first),
+      waiters: parseWaiters(second),
+      others: parseOthers(third),
+      missed: Number(fourth) === 1,
+    };
   }
   throw new Error(`an unknown status ${String(status)}`);
 }

@@ -36,6 +36,8 @@ export type ReservationDecision =
       readonly dissent: boolean;
       /** Whether no quorum has named it, and the reservations of other waiters are in its way. */
       readonly blocked: boolean;
+      /** Whether it has let an earlier reservation by a quorum expire. */
+      readonly missed: boolean;
       readonly waiting: number;
     }
   /** The key is free and not reserved. */
@@ -69,6 +71,9 @@ export function decideReservation(
   const earlier = answers.filter((reply) => reply.status === "reserved");
   const lists = answers.flatMap((reply) => (reply.status === "next" ? [reply.waiters] : []));
   const heads = lists.flatMap((waiters) => waiters.slice(0, 1));
+  const missing = answers.flatMap((reply) =>
+    reply.status === "next" && reply.missed ? reply.waiters.slice(0, 1) : [],
+  );
   const settled = settledBefore(earlier, heads, quorum);
   if (settled !== undefined) {
     const blocked = isBlocked(earlier, settled, quorum);
@@ -98,6 +103,7 @@ export function decideReservation(
     next: distinct(lists.flat().filter((other) => other.position !== position)),
     dissent: differ(named, chosen) || answers.some(({ status }) => status === "free"),
     blocked,
+    missed: count(missing, chosen) >= quorum,
     waiting,
   };
 }

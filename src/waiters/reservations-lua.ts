@@ -47,6 +47,13 @@ local function wake(list, token, position, record)
   if other then redis.pcall('PUBLISH', list.prefix .. '@wake:' .. other, message) end
   setDue(list.prefix, list.name, position, record, ${HAND_OVER})
 end
+-- Notes that the key is reserved for a parked job. Returns 1 if it was so before, and the job has let that reservation expire.
+local function noteReserved(list, position, record)
+  local field, identity = '>' .. list.slot, record .. ' ' .. position
+  local at, last = string.match(redis.call('HGET', list.records, field) or '', '^(%d+) (.*)$')
+  redis.call('HSET', list.records, field, string.format('%.0f %s', clockOf(), identity))
+  return last == identity and clockOf() - at >= ${RESERVATION} and 1 or 0
+end
 -- Reserves the free key for the first waiter; nil when there is none. The process that asks wakes its own waiters, and jobs of
 -- its queue, without a message.
 local function serve(list, token, process, queueId, skipped)
@@ -57,6 +64,7 @@ local function serve(list, token, process, queueId, skipped)
   if not first[1] then return { 'FREE', redis.call('ZCARD', list.waiters) } end
   local position, record = first[1][1], first[1][2]
   reserve(list, token, position, isLive(record) and ${LIVE_RESERVATION} or ${RESERVATION})
+  local missed = string.sub(record, 1, 1) == 'p' and noteReserved(list, position, record) or 0
   local isOwn = string.match(record, '@(.*)$') == process
   if not isOwn and (isLive(record) or queueId == '' or queueIdOf(position) ~= queueId) then
     wake(list, token, position, record)
@@ -76,7 +84,7 @@ local function serve(list, token, process, queueId, skipped)
       others[#others + 1] = { slot, other, redis.call('ZRANGE', list.waiters, rank, rank, 'WITHSCORES')[2] }
     end
   end
-  return { 'NEXT', redis.call('ZCARD', list.waiters), first, others }
+  return { 'NEXT', redis.call('ZCARD', list.waiters), first, others, missed }
 end
 -- A waiter that has a slot, or is gone, keeps no other one: those go to the next waiters, whose processes receive a message.
 local function dropReservations(list, position, limit, token)

@@ -104,7 +104,7 @@ export class Reservations {
    */
   async wakeFirst(
     tally: ReservationTally,
-    { head, next }: ReservationDecision & { kind: "next" },
+    { head, next, missed }: ReservationDecision & { kind: "next" },
     onSent: () => void,
   ): Promise<NextCheck> {
     tally.chosen = head;
@@ -113,7 +113,9 @@ export class Reservations {
     this.#nextAt = this.#now();
     this.#hastenOneOf(head, next);
     this.#unresponsive.named(queueIdIn(head.position), tally.askedAt);
-    if (this.#wakeups.hasExpired(head)) {
+    // The process that made that reservation may be gone, and this one knows nothing of it.
+    const isAbsent = missed && !this.#wakeups.canWake(head);
+    if (isAbsent || this.#wakeups.hasExpired(head)) {
       const state = await this.#wakeups.stateAfterExpiry(head);
       tally.gone = isOver(state);
       return await this.#passFrom(head, state, next);

@@ -44,7 +44,7 @@ const STRIDE = 100;
  * parked; arriving, that is refused and about to be parked; or live, in a process. `run` and
  * `join` distinguish the registrations of a position, so that what is left of an earlier run does
  * not undo a later one. The same hash has `~<process>`: until when the live waiters of a process
- * are alive.
+ * are alive; and `><slot>`: when the slot was last reserved for a parked job, its record and its position.
  */
 export const WAIT_LIST_LUA = `
 -- The wait list of a key, and one of its slots.

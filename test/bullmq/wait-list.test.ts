@@ -249,6 +249,23 @@ test("a paused queue costs others one reservation, also with hundreds of jobs", 
   expect(runs).toEqual([0, 1, 2, 3, 4]);
 });
 
+test("a queue whose last process ends as it hands a key over costs others one reservation", async () => {
+  const redlock = bench.redlock({ ttl: 10_000 });
+  const lock = await redlock.acquire("account:hot");
+  const { worker, runs: own } = await parkJob(redlock, 3);
+  const { runs } = await parkJob(bench.redlock({ ttl: 10_000 }), 5, "refunds");
+  await worker.pause();
+  const end = async (): Promise<void> => {
+    await lock.release();
+    await worker.close();
+    // It has woken its first job, and can pass the reservation on no more.
+    await redlock.close();
+  };
+
+  expect(await timeToRun(end, runs, 5)).toBeLessThan(RESERVATION + LOAD);
+  expect([own, runs]).toEqual([[], [0, 1, 2, 3, 4]]);
+});
+
 /** Runs an action that parks so many jobs, and resolves when they are parked. */
 async function nextParksOf(redlock: Redlock, act: () => Promise<unknown>, count = 1) {
   const parks = nextParks(redlock, count);

@@ -626,8 +626,8 @@ describe("the simulated master", () => {
             const limits = await client.zrange(names.limits(known), "0", "-1");
             expect(limits.toSorted()).toEqual(membersOf(twin, names.limits(known)).toSorted());
             const records = await client.hgetall(names.waiter(known));
-            expect(withoutTimesOfProcesses(Object.entries(records))).toEqual(
-              withoutTimesOfProcesses(twin.redis.entries(names.waiter(known))),
+            expect(withoutTimesOf(Object.entries(records))).toEqual(
+              withoutTimesOf(twin.redis.entries(names.waiter(known))),
             );
           }
           for (const queueId of ["x", "y", "z"]) {
@@ -804,10 +804,12 @@ function membersOf({ redis }: SimulatedMaster, key: string): string[] {
   return redis.zrange(key).map(([member]) => member);
 }
 
-/** The records of waiters; of processes only that they are there, without the time. */
-function withoutTimesOfProcesses(records: [string, string | number][]): [string, unknown][] {
+/** The records of waiters; of processes and reservations without the time. */
+function withoutTimesOf(records: [string, string | number][]): [string, unknown][] {
   return records
-    .map(([name, value]): [string, unknown] => [name, name.startsWith("~") ? "time" : value])
+    .map(([name, value]): [string, unknown] => {
+      return [name, /^[~>]/.test(name) ? String(value).replace(/^\d+/, "time") : value];
+    })
     .toSorted(([a], [b]) => (a < b ? -1 : 1));
 }
 

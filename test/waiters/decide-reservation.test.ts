@@ -8,8 +8,9 @@ function waiter(name: string): StoredWaiter {
   return { position: `1000000000000:queue:0001:${name}`, record: "p1@process", priority: 0 };
 }
 
-function head(...names: string[]): ReservationReply {
-  return { status: "next", waiting: names.length, waiters: names.map(waiter), others: [] };
+function head(...names: string[]): ReservationReply & { readonly status: "next" } {
+  const waiters = names.map(waiter);
+  return { status: "next", waiting: names.length, waiters, others: [], missed: false };
 }
 
 function reservation(name: string, token: number): ReservationReply {
@@ -43,6 +44,14 @@ describe("the reservation of a key", () => {
     });
   });
 
+  test("was missed by a waiter of which a quorum says so", () => {
+    const again: ReservationReply = { ...head("a"), missed: true };
+    expect(decideReservation([again, head("a"), again], QUORUM)).toMatchObject({ missed: true });
+    expect(decideReservation([again, head("a")], QUORUM)).toMatchObject({ missed: false });
+    const other: ReservationReply = { ...head("b"), missed: true };
+    expect(decideReservation([other, head("a"), again], QUORUM)).toMatchObject({ missed: false });
+  });
+
   test("is not decided by a master that has lost its memory", () => {
     const arriving = { ...waiter("a"), record: "a1@process" };
     const knowing: ReservationReply = {
@@ -50,6 +59,7 @@ describe("the reservation of a key", () => {
       waiting: 2,
       waiters: [arriving, waiter("b")],
       others: [],
+      missed: false,
     };
     expect(decideReservation([head("b"), knowing, undefined], QUORUM)).toEqual({
       kind: "contested",

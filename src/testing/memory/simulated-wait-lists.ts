@@ -241,6 +241,7 @@ export class SimulatedWaitLists {
     if (head === undefined) return { status: "free", waiting: this.#redis.zcard(waiters) };
     const { position, record } = head;
     this.reserve(list, token, position, isLive(record) ? LIVE_RESERVATION : RESERVATION);
+    const missed = record.startsWith("p") && this.#noteReserved(list, position, record);
     const isOwn = record.split("@")[1] === process;
     if (!isOwn && (isLive(record) || queueId === "" || queueIdIn(position) !== queueId)) {
       this.wake(list, token, position, record);
@@ -254,7 +255,15 @@ export class SimulatedWaitLists {
       isSet.add(id);
     }
     const others = this.othersOf(list, this.allowedOf(list, record));
-    return { status: "next", waiting: this.#redis.zcard(waiters), waiters: first, others };
+    return { status: "next", waiting: this.#redis.zcard(waiters), waiters: first, others, missed };
+  }
+
+  #noteReserved({ records, slot }: WaitList, position: string, record: string): boolean {
+    const now = this.#redis.now();
+    const [, at, last] = /^(\d+) ([^]*)$/.exec(this.#redis.hget(records, `>${slot}`) ?? "") ?? [];
+    const identity = `${record} ${position}`;
+    this.#redis.hset(records, `>${slot}`, `${now.toFixed(0)} ${identity}`);
+    return last === identity && now - Number(at) >= RESERVATION;
   }
 }
 
