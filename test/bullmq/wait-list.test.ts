@@ -249,7 +249,7 @@ test("a paused queue costs others one reservation, also with hundreds of jobs", 
   expect(runs).toEqual([0, 1, 2, 3, 4]);
 });
 
-test("a queue whose last process ends as it hands a key over costs others one reservation", async () => {
+test("a queue whose last process ends in a hand-over costs others one reservation", async () => {
   const redlock = bench.redlock({ ttl: 10_000 });
   const lock = await redlock.acquire("account:hot");
   const { worker, runs: own } = await parkJob(redlock, 3);
