@@ -41,7 +41,7 @@ export function failureToJson(error: unknown) {
 }
 
 /** Reports that too few masters answered, or can vote, and what each of them did. */
-export function reportNoQuorum({ votes, quorum }: LockUnavailableError, notes: Screen): void {
+function reportNoQuorum({ votes, quorum }: LockUnavailableError, notes: Screen): void {
   const done = votes.some(({ vote }) => isBarred(vote)) ? "can vote" : "answered";
   notes.print(
     notes.paint(
@@ -54,6 +54,17 @@ export function reportNoQuorum({ votes, quorum }: LockUnavailableError, notes: S
     notes.print(`  ${node}  ${answer}`);
   }
   notes.print("Run bullmq-redlock doctor to examine each master.");
+}
+
+/** As {@link reportNoQuorum}; with `--json` also what is known all the same. */
+export function reportUnknown(
+  error: LockUnavailableError,
+  known: object,
+  { options, out, notes }: Invocation,
+): ExitCode {
+  if (options.json === true) out.json({ error: failureToJson(error), known });
+  reportNoQuorum(error, notes);
+  return EXIT.noQuorum;
 }
 
 function reportError(error: unknown, command: string | undefined, notes: Screen): void {

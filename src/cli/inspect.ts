@@ -1,12 +1,11 @@
 import { count } from "../sentences.ts";
-import type { LockUnavailableError } from "../errors.ts";
 import { printable } from "../printable.ts";
 import { unavailability, type WaiterInspection } from "../redlock/inspect.ts";
 import { engineOf } from "../redlock/redlock.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readingWith } from "./connect.ts";
 import { describeKey, describeWaiter, headline, type Section } from "../describe/describe-key.ts";
-import { failureToJson, reportNoQuorum } from "./failure.ts";
+import { reportUnknown } from "./failure.ts";
 import { type Screen, table, wrap } from "./screen.ts";
 import { hasStuck, hasAnswered, type KeySummary, summarise } from "../describe/summary.ts";
 
@@ -19,7 +18,9 @@ export async function inspect(invocation: Invocation): Promise<ExitCode> {
     const summary = summarise(inspection, Date.now());
     const unavailable = unavailability(inspection, [key], invocation.nodeTimeout);
     if (unavailable !== undefined) {
-      return reportUnknown(unavailable, summary, prefix, invocation);
+      const code = reportUnknown(unavailable, { certain: false, ...summary }, invocation);
+      if (options.json !== true && summary.nodes.some(hasAnswered)) show(summary, prefix, out);
+      return code;
     }
     if (options.json === true) out.json(summary);
     else show(summary, prefix, out);
@@ -41,21 +42,6 @@ export async function waiters(invocation: Invocation): Promise<ExitCode> {
     }
     return EXIT.ok;
   });
-}
-
-/** Reports that there is no quorum, and what the masters that answered know. */
-function reportUnknown(
-  error: LockUnavailableError,
-  summary: KeySummary,
-  prefix: string,
-  { options, out, notes }: Invocation,
-): ExitCode {
-  if (options.json === true) {
-    out.json({ error: failureToJson(error), known: { certain: false, ...summary } });
-  }
-  reportNoQuorum(error, notes);
-  if (options.json !== true && summary.nodes.some(hasAnswered)) show(summary, prefix, out);
-  return EXIT.noQuorum;
 }
 
 const STYLES = {

@@ -13,7 +13,7 @@ import type { AwaitedKey } from "../redlock/awaited-keys.ts";
 import { UsageError } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readingWith } from "./connect.ts";
-import { failureToJson, reportNoQuorum } from "./failure.ts";
+import { reportUnknown } from "./failure.ts";
 import { type Screen, titledTable, wrap } from "./screen.ts";
 import { readJobName, withQueue } from "./queue.ts";
 
@@ -30,7 +30,13 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
           throw error;
         });
         if (inspection instanceof LockUnavailableError) {
-          return await reportUnknown(inspection, job, invocation);
+          const known = { job: nameOf(job), state: await job.getState() };
+          if (options.json !== true) {
+            out.print(
+              `job ${printable(known.job)} is ${known.state} in its queue; what it waits for is not known:`,
+            );
+          }
+          return reportUnknown(inspection, known, invocation);
         }
         const { state, delayedBy, keys } = inspection;
         // A job that waits in its slot holds nothing.
@@ -57,23 +63,6 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
       return EXIT.finding;
     });
   });
-}
-
-/** Reports that there is no quorum, and what the queue knows of the job. */
-async function reportUnknown(
-  error: LockUnavailableError,
-  job: Job,
-  { options, out, notes }: Invocation,
-): Promise<ExitCode> {
-  const known = { job: nameOf(job), state: await job.getState() };
-  if (options.json === true) out.json({ error: failureToJson(error), known });
-  else {
-    out.print(
-      `job ${printable(known.job)} is ${known.state} in its queue; what it waits for is not known:`,
-    );
-  }
-  reportNoQuorum(error, notes);
-  return EXIT.noQuorum;
 }
 
 /** The keys that a job holds, or that are kept for its next attempt while others wait for them. Reads all locks. */

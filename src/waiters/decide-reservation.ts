@@ -71,9 +71,6 @@ export function decideReservation(
   const earlier = answers.filter((reply) => reply.status === "reserved");
   const lists = answers.flatMap((reply) => (reply.status === "next" ? [reply.waiters] : []));
   const heads = lists.flatMap((waiters) => waiters.slice(0, 1));
-  const missing = answers.flatMap((reply) =>
-    reply.status === "next" && reply.missed ? reply.waiters.slice(0, 1) : [],
-  );
   const settled = settledBefore(earlier, heads, quorum);
   if (settled !== undefined) {
     const blocked = isBlocked(earlier, settled, quorum);
@@ -103,7 +100,7 @@ export function decideReservation(
     next: distinct(lists.flat().filter((other) => other.position !== position)),
     dissent: differ(named, chosen) || answers.some(({ status }) => status === "free"),
     blocked,
-    missed: count(missing, chosen) >= quorum,
+    missed: isMissed(answers, chosen, quorum),
     waiting,
   };
 }
@@ -172,6 +169,14 @@ function differ(named: readonly Named[], waiter: Named): boolean {
 /** Whether no quorum names the waiter, and other waiters are in its way. */
 function isBlocked(named: readonly Named[], waiter: Named, quorum: number): boolean {
   return differ(named, waiter) && count(named, waiter) < quorum;
+}
+
+/** Whether a quorum says of the waiter that it has let an earlier reservation expire. */
+function isMissed(answers: readonly ReservationReply[], waiter: Named, quorum: number): boolean {
+  const missing = answers.flatMap((reply) =>
+    reply.status === "next" && reply.missed ? reply.waiters.slice(0, 1) : [],
+  );
+  return count(missing, waiter) >= quorum;
 }
 
 function isSamePosition(a: Named, b: Named): boolean {

@@ -5,7 +5,8 @@ import { mkdir, open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
-import { makeFolder, writeRules } from "../config/support.ts";
+import { writeRules } from "../config/support.ts";
+import { makeFolder } from "../testing/folders.ts";
 import { cli, cliProcess, PROGRAM } from "./run-cli.ts";
 
 const SECRET = "s3cr3t";

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { defineLocks, type ExplainedJob } from "../../src/config/index.ts";
 import { findFile } from "../../src/config/rules-file.ts";
 import { LockConfigError, LockKeyError } from "../../src/errors.ts";
-import { makeFolder } from "./support.ts";
+import { makeFolder } from "../testing/folders.ts";
 
 const locks = defineLocks({
   nodes: ["redis://a", "redis://b", "redis://c"],

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { defineLocks } from "../../src/config/index.ts";
 import { Redlock, withLock } from "../../src/index.ts";
-import { makeFolder } from "./support.ts";
+import { makeFolder } from "../testing/folders.ts";
 
 const ROOT = join(import.meta.dirname, "../..");
 

@@ -1,18 +1,7 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { LockRulesError, loadLocks, type RulesProblem } from "../../src/config/index.ts";
-import { atEndOfFile } from "../support/end-of-file.ts";
-
-/**
- * Creates a folder that is removed after the tests of the file: they run at the same time, and after an await the current one is
- * unknown.
- */
-export async function makeFolder(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "test-of-bullmq-redlock-"));
-  atEndOfFile(async () => await rm(folder, { recursive: true, force: true }));
-  return folder;
-}
+import { makeFolder } from "../testing/folders.ts";
 
 /** Writes a rules file, and returns its path. */
 export async function writeRules(

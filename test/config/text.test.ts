@@ -7,7 +7,8 @@ import { describe, expect, it } from "vitest";
 import { loadLocks, LockRulesError } from "../../src/config/index.ts";
 import { check } from "../../src/config/check.ts";
 import { readDocument } from "../../src/config/document.ts";
-import { errorOf, problemsOf, line, makeFolder, writeRules } from "./support.ts";
+import { errorOf, problemsOf, line, writeRules } from "./support.ts";
+import { makeFolder } from "../testing/folders.ts";
 
 const VALID = `# yaml-language-server: $schema=./node_modules/bullmq-redlock/schema.json
 nodes: [redis://lock-1:6379, redis://lock-2:6379, {host: lock-3}]

@@ -24,6 +24,9 @@ const FOR_LOCKS =
   );
 const FOR_MESSAGES = ["publish", "subscribe", "unsubscribe"];
 
+/** How Redis and Valkey say it. */
+const ALONE = /(?:redis|server)_mode:standalone/;
+
 describe.concurrent("ready(), of masters that stay as they are,", () => {
   const shared = sharedNodes();
   beforeAll(async () => await arm(shared.urls));
@@ -239,9 +242,6 @@ describe.concurrent("ready(), of masters that stay as they are,", () => {
     expect(found).toContain("warning slow 0");
   });
 });
-
-/** How Redis and Valkey say it. */
-const ALONE = /(?:redis|server)_mode:standalone/;
 
 describe("ready(), of masters that change,", () => {
   const locks = useRedisNodes(3, { persistence: "always" });

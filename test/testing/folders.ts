@@ -1,12 +1,15 @@
 import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { onTestFinished } from "vitest";
+import { atEndOfFile } from "../support/end-of-file.ts";
 
-/** Makes a folder that every user may use and that goes when the running test ends. */
+/**
+ * Makes a folder that every user may use and that goes after the tests of the file: they may run at the same time, and after an await
+ * the current one is unknown.
+ */
 export async function makeFolder(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "test-of-bullmq-redlock-"));
-  onTestFinished(async () => await rm(folder, { recursive: true, force: true }));
+  atEndOfFile(async () => await rm(folder, { recursive: true, force: true }));
   await chmod(folder, 0o777);
   return folder;
 }
