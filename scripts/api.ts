@@ -1,6 +1,6 @@
 // Writes docs/api.md: every export of every entry with its signature, from the declarations in dist.
 import { readFileSync, writeFileSync } from "node:fs";
-import { format } from "prettier";
+import { format } from "oxfmt";
 
 const ENTRIES = {
   "bullmq-redlock": "index",
@@ -81,4 +81,4 @@ throws stands beside it in the editor.
 
 ${sections.join("\n")}`;
 const [, , file = "docs/api.md"] = process.argv;
-writeFileSync(file, await format(page, { parser: "markdown", printWidth: 100 }));
+writeFileSync(file, (await format("api.md", page, { printWidth: 100 })).code);

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { format, resolveConfig } from "prettier";
+import { format } from "oxfmt";
 
 const PAGE = fileURLToPath(new URL("../../docs/performance.md", import.meta.url));
 const BEGIN = "<!-- figures: written by npm run bench -->";
@@ -15,6 +15,5 @@ export async function writePage(lines: readonly string[]): Promise<void> {
     throw new Error(`docs/performance.md has no "${BEGIN}" before "${END}"`);
   const before = text.slice(0, from + BEGIN.length);
   const page = `${before}\n\n${lines.join("\n")}\n\n${text.slice(to)}`;
-  const style = await resolveConfig(PAGE);
-  writeFileSync(PAGE, await format(page, { ...style, parser: "markdown" }));
+  writeFileSync(PAGE, (await format(PAGE, page, { printWidth: 100 })).code);
 }

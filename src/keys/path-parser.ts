@@ -7,7 +7,9 @@ export type Root = "data" | "name" | "id" | "queueName" | "opts";
 
 /** A step of a path: a property, the element of an array, or each of its elements. */
 export type PathStep =
-  { kind: "property"; name: string } | { kind: "index"; index: number } | { kind: "each" };
+  | { kind: "property"; name: string }
+  | { kind: "index"; index: number }
+  | { kind: "each" };
 
 /** A path into a job. */
 export interface TemplatePath {

@@ -54,7 +54,8 @@ type LinkProblem<
     : PathsProblem<Link, Rest, Data>;
 
 type PathsProblem<Path extends string, Rest extends string | undefined, Data> =
-  PathProblem<Path, Data> | (Rest extends string ? ChainProblem<Rest, Data> : never);
+  | PathProblem<Path, Data>
+  | (Rest extends string ? ChainProblem<Rest, Data> : never);
 
 type Digit = "0" | "1" | "2" | "3" | "4" | "5" | "6" | "7" | "8" | "9";
 

@@ -1,7 +1,7 @@
 import type { RedisOptions } from "ioredis";
 
 /** Every option of ioredis 6, which include those of ioredis 5. A missing or an unknown name does not compile. */
-// prettier-ignore
+// oxfmt-ignore
 const IOREDIS_OPTIONS = {
   host: true, port: true, path: true, family: true, username: true, password: true, db: true,
   tls: true, Connector: true, autoPipeliningIgnoredCommands: true,

@@ -13,7 +13,13 @@ import { encodeQueueId } from "./waiter.ts";
  * - `unknown`: the queue did not answer.
  */
 export type JobState =
-  "woken" | "parked" | "on-its-way" | "parking" | "active" | "gone" | "unknown";
+  | "woken"
+  | "parked"
+  | "on-its-way"
+  | "parking"
+  | "active"
+  | "gone"
+  | "unknown";
 
 /** The parked jobs of one queue, in a process that can wake them. */
 export interface QueueAdapter {

@@ -28,7 +28,9 @@ export const LINK_FAULTS = {
 export const WORKER_FAULTS = { stop: 5, kill: 2, deploy: 2 };
 
 export type FaultKind =
-  keyof typeof MASTER_FAULTS | keyof typeof LINK_FAULTS | keyof typeof WORKER_FAULTS;
+  | keyof typeof MASTER_FAULTS
+  | keyof typeof LINK_FAULTS
+  | keyof typeof WORKER_FAULTS;
 
 /** One thing that goes wrong. */
 export interface Fault {

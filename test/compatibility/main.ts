@@ -2,7 +2,7 @@
 // "nest" and "jest" name the parts to do; "minute" is the part of the types that CI checks, and writes nothing.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { format } from "prettier";
+import { format } from "oxfmt";
 import { putLines } from "../support/put-lines.ts";
 import { type Folder, Folders } from "./folder.ts";
 import { makeJestProjects, runJest } from "./jest.ts";
@@ -175,7 +175,7 @@ async function putTable(
   const command = `npm run matrix ${name}`;
   putLines(page, { name, command, lines: [...lines, ...after.flatMap((line) => ["", line])] });
   const text = await readFile(page, "utf8");
-  await writeFile(page, await format(text, { parser: "markdown", printWidth: 100 }));
+  await writeFile(page, (await format(page.pathname, text, { printWidth: 100 })).code);
 }
 
 async function nameOf(folder: Folder): Promise<string> {
