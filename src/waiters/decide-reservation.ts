@@ -133,10 +133,7 @@ function choose(
   quorum: number,
 ): StoredWaiter {
   const [favourite] = heads.toSorted(
-    (a, b) =>
-      count(named, b) - count(named, a) ||
-      Number(isArriving(a)) - Number(isArriving(b)) ||
-      compareWaiters(a, b),
+    (a, b) => count(named, b) - count(named, a) || compareWaiters(a, b),
   ) as [StoredWaiter];
   return count(named, favourite) >= quorum ? favourite : (share ?? favourite);
 }

@@ -5,7 +5,7 @@ import type { JobState } from "./queue-adapter.ts";
 import { askMasters, ReservationTally } from "./reservation-tally.ts";
 import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
-import { hasMissed, isOver, type Wakeups, reservationMs } from "./wakeups.ts";
+import { ARRIVAL, hasMissed, isOver, type Wakeups, reservationMs } from "./wakeups.ts";
 import {
   compareWaiters,
   dependTogether,
@@ -123,7 +123,7 @@ export class Reservations {
     this.#wakeups.note(head);
     this.#context.slotChoice.reserved(this.#key, head);
     tally.gone = (await this.#wake(tally, head, onSent)) === "gone";
-    return tally.gone ? await this.#dropGone(head, next) : undefined;
+    return tally.gone ? await this.#dropGone(head, next) : this.#recheckOf(head);
   }
 
   /**
@@ -191,7 +191,7 @@ export class Reservations {
     if (dissent && (blocked || !isArriving(waiter)))
       await this.#reserveOnAll(waiter, reservationMs(waiter), false);
     // @protection a job that was parked while its key was reserved is woken
-    if (this.#wakeups.wasLast(waiter)) return undefined;
+    if (this.#wakeups.wasLast(waiter)) return await this.#recheck(waiter, expiresIn);
     if (!this.#wakeups.canWake(waiter)) return undefined;
     const reservedAt = this.#now() + Math.min(0, expiresIn - reservationMs(waiter));
     this.#wakeups.note(waiter);
@@ -201,6 +201,19 @@ export class Reservations {
     const isWoken = state === "woken" || state === "parked";
     if (!isWoken && this.#wakeups.wasLast(waiter)) this.#wakeups.note(waiter, reservedAt);
     return undefined;
+  }
+
+  /** A waiter that is on its way to ask, or to be parked, may end instead: it is looked at again, less and less often. */
+  #recheckOf(waiter: StoredWaiter, after = 0): NextCheck {
+    if (!isArriving(waiter) || !this.#wakeups.canWake(waiter)) return undefined;
+    return { kind: "by", at: this.#now() + Math.max(ARRIVAL, after) };
+  }
+
+  async #recheck(waiter: StoredWaiter, expiresIn: number): Promise<NextCheck> {
+    const next = this.#recheckOf(waiter, reservationMs(waiter) - expiresIn);
+    if (next === undefined) return undefined;
+    const state = await this.#wakeups.stateOf(waiter);
+    return state === "gone" ? { kind: "now", gone: [waiter] } : next;
   }
 
   #isHeldBack(position: string): boolean {

@@ -15,7 +15,7 @@ import {
 const EARLY = 30;
 
 /** Milliseconds until a waiter that was arriving is woken if it is parked: by then it has checked its keys itself. */
-const ARRIVAL = 50;
+export const ARRIVAL = 50;
 
 /** Milliseconds until a waiter is woken again that is not parked yet: doubled each time, up to the longest; then the key is due. */
 const SHORTEST_PARKING = 5;

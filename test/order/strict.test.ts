@@ -2,7 +2,7 @@ import type { Job } from "bullmq";
 import { describe, expect, test } from "vitest";
 import { withLock, type WithLockOptions } from "../../src/index.ts";
 import { RESERVATION } from "../../src/waiters/reservations-lua.ts";
-import { useBench } from "../bullmq/support.ts";
+import { Gate, useBench } from "../bullmq/support.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { makeSteps, startWorker, type Step, type Steps } from "./worker-process.ts";
 
@@ -129,6 +129,39 @@ test("a worker of the same queue that waits in its slots leaves no reservation b
   await waitFor(async () => expect(await queue.getCompletedCount()).toBe(count));
   // Not a figure of speed: a reservation for a job that has ended lives for two seconds.
   expect(longest).toBeLessThan(RESERVATION - 500);
+});
+
+test("a job that ends without having asked for its key holds up the others no longer", async () => {
+  const redlock = bench.redlock();
+  const queue = bench.queue();
+  const starts: number[] = [];
+  const processor = async (): Promise<void> =>
+    await Promise.resolve(void starts.push(performance.now()));
+  const strict = bench.worker(
+    withLock({ redlock, key: "{{data.key}}", order: "strict" }, processor),
+  );
+  // The worker must have seen the name of its jobs.
+  await queue.add("step", { key: "other" });
+  await waitFor(() => expect(starts).toHaveLength(1));
+  await strict.pause();
+  const ended = new Gate<number>();
+  const active = new Gate();
+  const plain = bench.worker(async () => {
+    active.open();
+    await new Promise((resolve) => setTimeout(resolve, 600));
+    ended.open(performance.now());
+  });
+  await queue.add("step", { key: "a" });
+  await active.opened;
+  await plain.pause(true);
+  await queue.add("step", { key: "a" });
+  void strict.resume();
+
+  const end = await ended.opened;
+  await waitFor(() => expect(starts).toHaveLength(2));
+  expect(starts[1]).toBeGreaterThan(end);
+  // Not a figure of speed: its reservation lives for two seconds, most of which were left.
+  expect(starts[1]! - end).toBeLessThan(RESERVATION - 1_000);
 });
 
 describe("policies that do not fit together are refused when a job shows them", () => {

@@ -71,6 +71,12 @@ describe("the reservation of a key", () => {
       dissent: true,
       blocked: false,
     });
+    // No majority can name one of them: the first in order gets the key.
+    expect(decideReservation([head("b"), knowing, reservation("gone", 5)], QUORUM)).toMatchObject({
+      kind: "next",
+      head: arriving,
+      blocked: true,
+    });
     const forgetful = [reservation("b", 10), reservation("a", 10)];
     expect(decideReservation([...forgetful, undefined], QUORUM).kind).toBe("contested");
     expect(decideReservation([...forgetful, reservation("a", 10)], QUORUM)).toMatchObject({

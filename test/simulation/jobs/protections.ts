@@ -226,7 +226,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a master that has lost its memory lets a job overtake others",
     scenario: named("strict order, a master loses its memory"),
     violation: "order",
-    seed: 56,
+    seed: 80,
     mutation: {
       marker: "a tie between reservations waits for the masters that have not answered",
       value: "false",
@@ -261,7 +261,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a master gives the key of the failed job to the next waiter",
     scenario: named("kept retries, a bad network"),
     violation: "overtaken",
-    seed: 281,
+    seed: 543,
     mutation: {
       marker: "a release that is late, or executed twice, leaves the reservation for a failed job",
       value: "false",
@@ -288,7 +288,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a job that another one has put into the list again keeps the key for two seconds",
     scenario: named("strict order, several keys"),
     violation: "left waiting",
-    seed: 4,
+    seed: 71,
     mutation: {
       marker: "a parked job with several keys keeps no list that it has left",
       value: '"on-its-way"',
