@@ -98,20 +98,26 @@ async function afterReplacement(
   return await skip(activation, conflict, "superseded");
 }
 
-/** Applies `onUnavailable`, or ends the activation: there is no lock, and no holder either. */
+/**
+ * Applies `onUnavailable`, or ends the activation: there is no lock, and no holder either. Some masters may have refused the job, and
+ * listed it: it stays in the wait lists only if it comes back to use its reservation.
+ */
 async function afterFailure(
   activation: Activation,
   error: unknown,
 ): Promise<InternalLock | Skipped> {
   const { settings, renewal } = activation;
-  if (error instanceof LockUnavailableError) {
+  const isUnavailable = error instanceof LockUnavailableError;
+  // The program closed its Redlock before its worker: other processes can still run the job.
+  if ((isUnavailable && settings.onUnavailable === "delay") || error instanceof RedlockClosedError)
+    return await parkOrDelay(activation, undefined, error);
+  // @protection a job that does not come back leaves the wait lists
+  activation.leave();
+  if (isUnavailable) {
     if (settings.onUnavailable === "fail") return await fail(activation, error);
-    if (settings.onUnavailable === "delay") return await parkOrDelay(activation, undefined, error);
     await activation.log(`${error.message}; runs without a lock`);
     return new UnheldLock();
   }
-  // The program closed its Redlock before its worker: other processes can still run the job.
-  if (error instanceof RedlockClosedError) return await parkOrDelay(activation, undefined, error);
   if (renewal.lost.aborted && error === renewal.lost.reason) {
     throw delayedError("BullMQ gave the job to another worker");
   }

@@ -13,7 +13,8 @@ export interface Bench {
   queue(name?: string): Queue;
   /** A worker whose errors are collected in {@link errorsOf}. */
   worker(processor: Processor, options?: Partial<WorkerOptions> & { name?: string }): Worker;
-  freeze(): void;
+  /** Stops all masters, or all but the first ones. */
+  freeze(from?: number): void;
   thaw(): void;
 }
 
@@ -67,7 +68,8 @@ export function useBench(masters = 3): Bench {
       onTestFinished(async () => await worker.close());
       return worker;
     },
-    freeze: () => bench.masterUrls.forEach((_, index) => nodes.pause(index + 1)),
+    freeze: (from = 0) =>
+      bench.masterUrls.slice(from).forEach((_, index) => nodes.pause(from + index + 1)),
     thaw: () => bench.masterUrls.forEach((_, index) => nodes.resume(index + 1)),
   };
   return bench;

@@ -4,6 +4,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { SuspendAwareClock } from "../../src/clock.ts";
 import { REAL_RUNTIME } from "../../src/redlock/make-context.ts";
 import { type RedlockWarning, withLock } from "../../src/index.ts";
+import { engineOf } from "../../src/redlock/redlock.ts";
+import { redisClient } from "../support/redis.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 import { ends, errorsOf, Gate, next, QUEUE, useBench } from "./support.ts";
 
@@ -164,6 +166,31 @@ describe("while too few masters answer", () => {
       ),
     ]);
   });
+
+  test.each(["fail", "run"] as const)(
+    '"%s" leaves the wait list that the one living master had put the job into',
+    async (onUnavailable) => {
+      const redlock = bench.redlock();
+      const holder = await redlock.acquire("account:a");
+      onTestFinished(async () => void (await holder.release()));
+      const worker = bench.worker(
+        withLock({ redlock, key: KEY, onUnavailable }, async () => "ran"),
+      );
+      const ended = new Promise((resolve) => {
+        worker.once("completed", resolve);
+        worker.once("failed", resolve);
+      });
+      bench.freeze(1);
+
+      await bench.queue().add("charge", { account: "a" });
+      await ended;
+
+      const { names } = engineOf(redlock).context;
+      const alive = redisClient(bench.masterUrls[0] ?? "");
+      await expect.poll(async () => await alive.zcard(names.waiters("account:a"))).toBe(0);
+      bench.thaw();
+    },
+  );
 });
 
 describe("when the Redlock is closed before the worker", () => {

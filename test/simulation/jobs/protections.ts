@@ -311,6 +311,14 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     mutation: { marker: "the id of a queue is read again", value: "0" },
   },
   {
+    name: "leaving the wait lists when most masters are unavailable",
+    without: "a job that runs without a lock, or fails, keeps its key for nothing",
+    scenario: named("jobs run without a lock while most masters lose their memory"),
+    violation: "left waiting",
+    seed: 1,
+    mutation: { marker: "a job that does not come back leaves the wait lists" },
+  },
+  {
     name: "giving back wait lists to a master that has lost its memory",
     without: "no master knows the waiters when all have been restarted, one at a time",
     scenario: named("masters are restarted empty, one at a time"),

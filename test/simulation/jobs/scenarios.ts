@@ -46,7 +46,7 @@ export interface JobScenario {
   readonly chooses?: boolean;
   readonly policies?: Pick<
     LockPolicies<never>,
-    "maxWait" | "onMaxWait" | "minHold" | "waitTimeout" | "order" | "retryOrder"
+    "maxWait" | "onMaxWait" | "onUnavailable" | "minHold" | "waitTimeout" | "order" | "retryOrder"
   >;
   /** How many holders a key may have: each job takes one of these limits. @defaultValue 1 */
   readonly limits?: readonly number[];
@@ -644,6 +644,14 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     processes: [[0], [1], [0, 1]],
     jobs: BACKLOG,
     hold: 50,
+  }),
+  scenario("jobs run without a lock while most masters lose their memory", {
+    policies: { onUnavailable: "run" },
+    jobs: [{ count: 600, keys: ["a", "b"], over: 20_000 }],
+    hold: 60,
+    duration: 20_000,
+    restarts: 1_800,
+    probeBound: 300,
   }),
   faulty("bad network", NETWORK),
   faulty("bad network, two queues", NETWORK, { queues: TWO, processes: [[0], [1], [0, 1]] }),
