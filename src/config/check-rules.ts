@@ -72,6 +72,7 @@ class Checker {
     const written = Object.fromEntries(
       sound.filter((name) => name in given).map((name) => [name, given[name]]),
     ) as RuleMatch;
+    const key = this.#key(given["key"], [...path, "key"]);
     const rule: Rule = {
       index,
       written,
@@ -81,8 +82,9 @@ class Checker {
         ...this.#conditionsOf(given["when"], [...path, "when"]),
       ],
       unless: this.#conditionsOf(given["unless"], [...path, "unless"]),
-      key: this.#key(given["key"], [...path, "key"]),
-      options,
+      key,
+      // Without a lock no option applies, and the defaults need not fit.
+      options: key === null ? {} : this.#withDefaults(options, defaults, path),
     };
     // An unknown name may be that of what selects the jobs.
     const isKnown = Object.keys(given).every((name) => KNOWN_IN_RULE.includes(name));
@@ -101,11 +103,7 @@ class Checker {
     const { options, problems } = readOptions(given, known, path, this.#isSound, this.#environment);
     this.problems.push(...problems);
     for (const name of ["ttl", "minHold"]) this.#checkLongest(name, options, given, path);
-    const check = (read: Options): void => {
-      // The key is checked on its own.
-      readLockOptions({ ...read, redlock: this.#redlock, key: () => null });
-    };
-    this.problems.push(...findProblems(options, check, path, given));
+    this.problems.push(...findProblems(options, (read) => this.#check(read), path, given));
     const isSound = Object.keys(known).every(
       (name) => given[name] === undefined || name in options,
     );
@@ -114,7 +112,24 @@ class Checker {
       const refuseIdle = (read: Options): void => refuseIdleOptions(read, { ...defaults, ...read });
       this.problems.push(...findProblems(options, refuseIdle, path, given));
     }
-    return { ...defaults, ...options };
+    return options;
+  }
+
+  /** Adds the defaults at the top, which may not fit the options of the rule. */
+  #withDefaults(options: Options, defaults: Options, path: Path): Options {
+    const all = { ...defaults, ...options };
+    for (const problem of findProblems({ ...all }, (read) => this.#check(read), path, all)) {
+      const name = String(problem.path.at(-1));
+      const isDefault = name in defaults && !(name in options);
+      const found = isDefault ? `${problem.found} at the top` : problem.found;
+      this.problems.push({ ...problem, found });
+    }
+    return all;
+  }
+
+  /** The key is checked on its own. */
+  #check(options: Options): void {
+    readLockOptions({ ...options, redlock: this.#redlock, key: () => null });
   }
 
   #conditionsOf(conditions: unknown, path: Path): Condition[] {

@@ -1,10 +1,12 @@
-import { refuseValue, requireFunction } from "../check-options.ts";
+import { refuseValue, requireFunction, wrongOption } from "../check-options.ts";
+import { describeValue } from "../sentences.ts";
 import type { Job } from "bullmq";
+import { LockConfigError } from "../errors.ts";
 import type { Lock } from "../lock/lock.ts";
 import { readLockOptions, type LockSettings } from "../bullmq/lock-settings.ts";
 import type { SkippedResult } from "../bullmq/options.ts";
 import { type LockingProcessor, lockProcessor } from "../bullmq/with-lock.ts";
-import { checkRedlockOptions, type RedlockOptions } from "../redlock/options.ts";
+import { checkRedlockOptions, REDLOCK_OPTIONS, type RedlockOptions } from "../redlock/options.ts";
 import { Redlock } from "../redlock/redlock.ts";
 import type { RulesChange } from "../events.ts";
 import { explain, type ExplainedJob, type Explanation, keyOf, noRule } from "./explain.ts";
@@ -32,12 +34,12 @@ export interface Locks extends AsyncDisposable {
 interface ChangeableLocks extends Locks {
   /**
    * Applies other rules to jobs that start afterwards.
-   * @throws {LockConfigError} for options that do not fit each other, or that differ from those of the `Redlock`.
+   * @throws {LockConfigError} for options that do not fit the `Redlock`, or that differ from its own.
    */
   change(options: RedlockOptions, rules: readonly Rule[]): RulesChange;
 }
 
-/** Creates locks by rules without problems. @throws {LockConfigError} for options that do not fit each other. */
+/** Creates locks by rules without problems. @throws {LockConfigError} for a rule that does not fit the options. */
 export function createLocks(options: RedlockOptions, given: readonly Rule[]): ChangeableLocks {
   const settings = checkRedlockOptions(options);
   const redlock = new Redlock(options);
@@ -61,8 +63,17 @@ export function createLocks(options: RedlockOptions, given: readonly Rule[]): Ch
   };
 }
 
+/** The options of the `Redlock` may be other ones than those that the rules were read with. */
 function checkRules(rules: readonly Rule[], redlock: Redlock): void {
-  for (const { options } of rules) readLockOptions({ redlock, key: () => null, ...options });
+  for (const { index, options } of rules) {
+    try {
+      readLockOptions({ redlock, key: () => null, ...options });
+    } catch (error) {
+      if (!(error instanceof LockConfigError)) throw error;
+      const { path, found, expected } = error;
+      refuseValue(`rules[${index}].${path}`, found, expected);
+    }
+  }
 }
 
 function wrap<J extends Job, R>(
@@ -92,14 +103,21 @@ function wrap<J extends Job, R>(
   }, processor);
 }
 
-/** Refuses options that differ from those of the `Redlock`. The message does not show them: they may have passwords. */
+const DATA_OPTIONS = Object.keys(REDLOCK_OPTIONS) as (keyof typeof REDLOCK_OPTIONS)[];
+
+/** Refuses options that differ from those of the `Redlock`. The message does not show the masters: they may have passwords. */
 function requireSameMasters(made: RedlockOptions, given: RedlockOptions): void {
-  const names = new Set([...Object.keys(made), ...Object.keys(given)]) as Set<keyof RedlockOptions>;
-  for (const name of names) {
+  const [before, now] = [checkRedlockOptions(made), checkRedlockOptions(given)];
+  const restart = "at the start: restart the process to change it";
+  for (const name of DATA_OPTIONS) {
+    if (now[name] === before[name]) continue;
+    throw wrongOption(name, now[name], `${describeValue(before[name])}, the value ${restart}`);
+  }
+  for (const name of ["nodes", "telemetry"] as const) {
     // Values in code, such as a client or telemetry, are the same object.
     if (made[name] === given[name]) continue;
     if (JSON.stringify(made[name]) === JSON.stringify(given[name])) continue;
-    refuseValue(name, "another value", "the value at the start: restart the process to change it");
+    refuseValue(name, "another value", `the value ${restart}`);
   }
 }
 

@@ -45,8 +45,9 @@ export class ValueReader {
       const { name, value } = this.#nodes.get(writePath(path.slice(0, length))) ?? {};
       const meant = part === "value" ? value : name;
       const node = [meant, name, value].find((each) => rangeOf(each) !== undefined);
-      const range = rangeOf(node);
-      if (range === undefined) continue;
+      const isItem = name === undefined && yaml.isScalar(value);
+      const range = rangeOf(node) ?? (isItem ? value.range : undefined);
+      if (!range) continue;
       const isWhole = length === path.length && node === meant;
       // The text of an alias is elsewhere.
       if (!isWhole || offset === undefined || !yaml.isScalar(node)) return range[0];

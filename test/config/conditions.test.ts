@@ -156,7 +156,7 @@ describe("when and unless", () => {
       ),
       expect.stringMatching(/^10:7 rules\[4\]\.when\["data\.a"\]: found nothing, expected a text/),
       expect.stringMatching(
-        /^13:9 rules\[4\]\.when\["data\.c"\]\[0\]: found nothing, expected a text/,
+        /^13:10 rules\[4\]\.when\["data\.c"\]\[0\]: found nothing, expected a text/,
       ),
       "17:7 rules[5].if: found an unknown option, expected when, such as when: { data.ref: refs/heads/main }",
       expect.stringMatching(/^18:13 rules\[6\]\.when: found "data\.a == 1", expected paths/),

@@ -247,7 +247,7 @@ describe("options beside the rules", () => {
       rules: [{ key: "a", ttl: "30s" }],
     } as const;
     const act = (): Locks => defineLocks(rules, { redlock: { maxTtl: 20_000 } });
-    expect(act).toThrow("ttl: found 30000, expected whole milliseconds from 1 to 20000");
+    expect(act).toThrow("rules[0].ttl: found 30000, expected whole milliseconds from 1 to 20000");
     expect(() => defineLocks(rules, { redlock: { tll: 5 } as object })).toThrow('expected "ttl"?');
   });
 });

@@ -441,6 +441,26 @@ rules:
       "2:1 : found text that is no YAML: Flow sequence in block collection must be sufficiently indented and end with a ], expected YAML or JSON",
     ],
     [
+      "an item of the list without anything",
+      `${NODES}\nrules:\n  - key: a\n  -\n`,
+      '4:4 rules[1]: found nothing, expected a rule, such as { queue: "invoices", key: "account:{{data.accountId}}" }',
+    ],
+    [
+      "a default that does not fit the option of a rule, beside another problem",
+      `${NODES}\norder: strict\nrules:\n  - {queue: a, key: a, jobLogs: 3}\n  - {queue: b, key: b, onConflict: wait}`,
+      '4:33 rules[0].jobLogs: found 3, expected one of "conflicts", "off", "all"',
+      '5:5 rules[1].order: found "strict" at the top, expected "arrival" with onConflict: "wait", whose jobs are not strictly in order',
+    ],
+    [
+      "an option of a rule that does not fit the default",
+      `${NODES}\nonConflict: cancelInProgress\nrules:\n  - {key: a, retryOrder: keep}`,
+      '4:26 rules[0].retryOrder: found "keep", expected "rejoin" with onConflict: "cancelInProgress", by which a later job comes before a retry',
+    ],
+    [
+      "no problem: a rule without a lock has no use for the defaults",
+      `${NODES}\norder: strict\nrules:\n  - {key: null, onConflict: wait}`,
+    ],
+    [
       "names that every object has",
       `${NODES}\n__proto__: {ttl: 5}\nconstructor: 1\nrules: [{key: a, toString: 1}]`,
       ...["2:1 __proto__", "3:1 constructor"].map(
