@@ -136,7 +136,7 @@ export async function activate(
   const settings = locks.settingsOf(job);
   const { engine } = settings;
   const context = contextOf(job);
-  const opening = context.open(engine, job);
+  const opening = context.open(engine, job, locks);
   if (opening !== undefined) await opening;
   context.checkSettings(settings, job);
   if (!engine.parkedJobs.isEmpty) engine.parkedJobs.delete(nameOf(job));

@@ -11,6 +11,7 @@ import {
 import type { Engine } from "../redlock/engine.ts";
 import { isGone, type JobClass, jobClassOf, type JobWorker, sendTogether } from "./bullmq-job.ts";
 import { alarm } from "./job-delay.ts";
+import { foreseenKeys, type JobLocks } from "./job-locks.ts";
 import { isUnderWay, readWait } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { remindWorkers, runHasten, runWake } from "./wake-script.ts";
@@ -32,12 +33,14 @@ export class BullmqAdapter implements QueueAdapter {
   readonly #queue: string;
   readonly #jobs: JobClass;
   readonly #engine: Engine;
+  readonly #locks: JobLocks;
 
   constructor(
     name: string,
     { worker, slots }: { readonly worker: JobWorker; readonly slots: WorkerSlots },
     job: Job,
     engine: Engine,
+    locks: JobLocks,
   ) {
     this.#name = name;
     this.#worker = worker;
@@ -45,6 +48,7 @@ export class BullmqAdapter implements QueueAdapter {
     this.#queue = job.queueName;
     this.#jobs = jobClassOf(job);
     this.#engine = engine;
+    this.#locks = locks;
   }
 
   async wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
@@ -88,11 +92,17 @@ export class BullmqAdapter implements QueueAdapter {
     }
   }
 
-  async stateOf(waiter: StoredWaiter): Promise<JobState> {
+  async stateOf(waiter: StoredWaiter, key: string): Promise<JobState> {
     try {
       const job = await this.#find(waiter);
       if (job === undefined) return "gone";
       const state = await job.getState();
+      // @protection a job whose data has changed keeps no key that it asks for no more
+      if (!this.#asksFor(key, job)) {
+        // No reservation wakes it: it waits for its new key from now on.
+        if (state === "delayed" && !isRetry(waiter)) void this.wake(waiter);
+        return "gone";
+      }
       if (state === "delayed" && isAbsentee(waiter) && isUnderWay(job)) {
         const { keys } = await readWait(job);
         // It was parked after a job behind it had put it into the wait list. With one key it joins by itself; with several it may have
@@ -111,6 +121,12 @@ export class BullmqAdapter implements QueueAdapter {
     } catch {
       return "unknown";
     }
+  }
+
+  /** Whether the job, as it is now, needs the key; true where its processor may lock other keys than the worker's first one. */
+  #asksFor(key: string, job: Job): boolean {
+    if (!this.#locks.coverAll(this.#worker)) return true;
+    return foreseenKeys(this.#locks.settingsOf(job), job)?.keys.includes(key) === true;
   }
 
   #woken({ position }: StoredWaiter): JobState {

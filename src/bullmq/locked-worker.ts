@@ -2,6 +2,7 @@ import { Job, type Processor, Worker, type WorkerOptions } from "bullmq";
 import { refuseValue, requireObject, wrongOption } from "../check-options.ts";
 import { LockConfigError, type LockConflictError } from "../errors.ts";
 import type { Lock } from "../lock/lock.ts";
+import type { JobLocks } from "./job-locks.ts";
 import { checkLockOptions, type LockSettings } from "./lock-settings.ts";
 import type {
   ConflictPolicy,
@@ -90,7 +91,8 @@ export class LockedWorker<
   const K extends string = string,
 > extends Worker<D, R, N> {
   /** The settings for a processor in a file; `undefined` for a function, which `withLock` has wrapped. */
-  readonly #settings: LockSettings | undefined;
+  readonly #locks: JobLocks;
+  readonly #inFile: boolean;
 
   constructor(
     name: string,
@@ -121,7 +123,8 @@ export class LockedWorker<
       rest,
       backendFactory as undefined,
     );
-    this.#settings = inFile ? settings : undefined;
+    this.#locks = { settingsOf: () => settings, coverAll: () => true };
+    this.#inFile = inFile;
     void this.#openQueue(settings);
   }
 
@@ -135,7 +138,7 @@ export class LockedWorker<
     }
     if (!this.isRunning() || this.closing !== undefined) return;
     const job = new Job(this, "", {});
-    await contextOf(job).open(engine, job);
+    await contextOf(job).open(engine, job, this.#locks);
   }
 
   /** Called by BullMQ for each job. */
@@ -144,11 +147,9 @@ export class LockedWorker<
     jobToken: string,
     signal?: AbortSignal,
   ): Promise<R> {
-    if (this.#settings === undefined) return await super.callProcessJob(job, jobToken, signal);
+    if (!this.#inFile) return await super.callProcessJob(job, jobToken, signal);
     const processor = inSandbox((_job, signal) => super.callProcessJob(job, jobToken, signal));
-    const settings = this.#settings;
-    const locks = { settingsOf: () => settings, coverAll: () => true };
-    return (await runLocked(locks, job, jobToken, signal, processor)) as R;
+    return (await runLocked(this.#locks, job, jobToken, signal, processor)) as R;
   }
 }
 

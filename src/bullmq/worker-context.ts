@@ -9,6 +9,7 @@ import type { Engine } from "../redlock/engine.ts";
 import { ActiveJobs } from "./active-jobs.ts";
 import { DEFAULT_LOCK_DURATION, type JobWorker, keepsFields, workerOf } from "./bullmq-job.ts";
 import { BullmqAdapter } from "./bullmq-adapter.ts";
+import type { JobLocks } from "./job-locks.ts";
 import type { LockSettings } from "./lock-settings.ts";
 import { CrowdParker } from "./park-crowd.ts";
 import { mismatchesOfJob, mismatchesOfWorker } from "./mismatches.ts";
@@ -84,17 +85,17 @@ export class WorkerContext {
    * until the worker closes.
    * @returns a promise while the id of the queue is being read for the job; {@link queueId} is set afterwards if the queue answers.
    */
-  open(engine: Engine, job: Job): Promise<void> | undefined {
+  open(engine: Engine, job: Job, locks: JobLocks): Promise<void> | undefined {
     if (!this.#engines.has(engine)) this.#pauseWith(engine);
     if (this.#queueId === undefined && !canWake(this.worker)) return undefined;
     // @protection the id of a queue is read again
     const age = engine.clock.now() - this.#readAt;
     if (this.#queueId === undefined || age > OLD_ID) {
       const reading = within(engine.clock, this.#readId(engine), LONGEST_READ);
-      return reading.then(() => this.#openQueue(engine, job));
+      return reading.then(() => this.#openQueue(engine, job, locks));
     }
     if (age > ID_INTERVAL) void this.#readId(engine);
-    this.#openQueue(engine, job);
+    this.#openQueue(engine, job, locks);
     return undefined;
   }
 
@@ -148,12 +149,12 @@ export class WorkerContext {
     });
   }
 
-  #openQueue(engine: Engine, job: Job): void {
+  #openQueue(engine: Engine, job: Job, locks: JobLocks): void {
     const id = this.#queueId;
     if (id === undefined) return;
     const { waitLists } = engine;
     if (!this.#waking.has(engine)) {
-      const adapter = new BullmqAdapter(id, this, job, engine);
+      const adapter = new BullmqAdapter(id, this, job, engine, locks);
       waitLists.open(id, adapter);
       this.#waking.set(engine, () => waitLists.shut(id, adapter));
     }

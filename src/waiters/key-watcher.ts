@@ -36,6 +36,8 @@ export class KeyWatcher implements Task {
   readonly key: string;
   readonly #slot: number;
   due = Infinity;
+  #checkAt = Infinity;
+  #lookAt = Infinity;
   readonly #parts: KeyWatcherParts;
   readonly #wakeups: Wakeups;
   readonly #reservations: Reservations;
@@ -51,7 +53,7 @@ export class KeyWatcher implements Task {
     this.#slot = numberOfSlot(key);
     this.#parts = parts;
     const { context, adapters, unresponsive, wokenAt } = parts;
-    this.#wakeups = new Wakeups(context.clock, adapters, wokenAt);
+    this.#wakeups = new Wakeups(key, context.clock, adapters, wokenAt);
     this.#reservations = new Reservations(key, context, this.#wakeups, unresponsive);
     parts.timers.add(this);
   }
@@ -89,8 +91,9 @@ export class KeyWatcher implements Task {
    */
   async check({ gone = [] }: { gone?: Serving["gone"] } = {}): Promise<ReservationDecision> {
     const { context, unresponsive } = this.#parts;
-    const tally = new ReservationTally(context, this.key);
-    this.due = Infinity;
+    const tally = new ReservationTally(context, this.key, { passesOver: gone.length > 0 });
+    this.#checkAt = Infinity;
+    this.#plan();
     const live = this.#wakeups.live.size > 0;
     const question = { ...FOR_FIRST, gone, live, skipped: unresponsive.list() };
     this.#checking += 1;
@@ -146,6 +149,7 @@ export class KeyWatcher implements Task {
     if (!isLiveHere) {
       this.#wakeups.note(waiter);
       this.#checkBy(this.#now() + RESERVATION + SLACK);
+      void this.#doNext(this.#reservations.lookLater(waiter));
     }
     void this.#wakeups.wake(waiter).then((state) => {
       if (state === "gone") void this.check({ gone: [waiter] });
@@ -154,8 +158,11 @@ export class KeyWatcher implements Task {
 
   /** {@link Task} */
   run(): void {
+    const now = this.#now();
+    if (now >= this.#lookAt) void this.#look();
+    if (now < this.#checkAt) return;
     // Other processes may have taken the live waiters of this one for dead.
-    if (this.#now() - this.due > LIVE_RESERVATION) this.#wakeups.wakeLive();
+    if (now - this.#checkAt > LIVE_RESERVATION) this.#wakeups.wakeLive();
     void this.check();
   }
 
@@ -199,9 +206,22 @@ export class KeyWatcher implements Task {
     else this.#endIfIdle();
   }
 
+  async #look(): Promise<void> {
+    this.#lookAt = Infinity;
+    this.#plan();
+    this.#checking += 1;
+    const next = await this.#reservations.look();
+    await this.#doNext(next);
+    this.#checking -= 1;
+    this.#endIfIdle();
+  }
+
   async #doNext(next: NextCheck): Promise<void> {
     if (next?.kind === "now") await this.check(next);
     if (next?.kind === "by") this.#checkBy(next.at);
+    if (next?.kind !== "look") return;
+    this.#lookAt = next.at;
+    this.#plan();
   }
 
   #planNextCheck(decision: ReservationDecision, complete: boolean): void {
@@ -247,9 +267,14 @@ export class KeyWatcher implements Task {
 
   /** Checks at that time, if not before. */
   #checkBy(at: number): void {
-    if (this.#ended || at >= this.due) return;
-    this.due = at;
-    this.#parts.timers.update(this);
+    if (at >= this.#checkAt) return;
+    this.#checkAt = at;
+    this.#plan();
+  }
+
+  #plan(): void {
+    this.due = Math.min(this.#checkAt, this.#lookAt);
+    if (!this.#ended) this.#parts.timers.update(this);
   }
 
   #endIfIdle(): void {

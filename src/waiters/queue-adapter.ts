@@ -9,7 +9,7 @@ import { encodeQueueId } from "./waiter.ts";
  * - `on-its-way`: it waits for a worker anyway.
  * - `parking`: a worker has it, is about to move it to the delayed set, and does not join any more; or it has died.
  * - `active`: a worker has it. If that worker lives, the job asks for its key, or joins again.
- * - `gone`: it does not wait, and never will under this record.
+ * - `gone`: it does not wait for the key, and never will under this record.
  * - `unknown`: the queue did not answer.
  */
 export type JobState =
@@ -30,8 +30,8 @@ export interface QueueAdapter {
   wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState>;
   /** Lets a parked job come back by itself soon after its key should be free, if no process wakes it. Must not throw. */
   hasten(waiter: StoredWaiter): Promise<void>;
-  /** Reads the state of a job. Must not throw. */
-  stateOf(waiter: StoredWaiter): Promise<JobState>;
+  /** Reads the state of a job that is in the wait list of a key, or for which the key is kept. Must not throw. */
+  stateOf(waiter: StoredWaiter, key: string): Promise<JobState>;
 }
 
 /** The adapters of a process; each worker of a queue has its own connection, and so its own adapter. */

@@ -14,6 +14,8 @@ export class ReservationTally {
   readonly replies: (ReservationReply | undefined)[];
   /** The waiter that has the reservation, by the first answers. */
   chosen: StoredWaiter | undefined;
+  /** Whether the question removes waiters that are gone: the next one may be gone too. */
+  readonly passesOver: boolean;
   /** Whether the chosen waiter was found to be gone: the key is not reserved for it any longer. */
   gone = false;
   /** Whether the masters that have not answered will not. */
@@ -27,10 +29,11 @@ export class ReservationTally {
   constructor(
     { masters, tokens, clock }: LockContext,
     key: string,
-    { token = tokens.next(), askedAt = clock.now() } = {},
+    { token = tokens.next(), askedAt = clock.now(), passesOver = false } = {},
   ) {
     this.token = token;
     this.askedAt = askedAt;
+    this.passesOver = passesOver;
     this.replies = masters.ports.map(() => undefined);
     this.#quorum = masters.quorum;
     this.#slot = numberOfSlot(key);

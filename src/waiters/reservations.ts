@@ -3,13 +3,15 @@ import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 import type { ReservationDecision } from "./decide-reservation.ts";
 import type { JobState } from "./queue-adapter.ts";
 import { askMasters, ReservationTally } from "./reservation-tally.ts";
+import { RESERVATION } from "./reservations-lua.ts";
 import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
-import { ARRIVAL, hasMissed, isOver, type Wakeups, reservationMs } from "./wakeups.ts";
+import { hasMissed, isOver, type Wakeups, reservationMs, startMs } from "./wakeups.ts";
 import {
   compareWaiters,
   dependTogether,
   isArriving,
+  isLive,
   isRetry,
   limitOf,
   queueIdIn,
@@ -25,12 +27,12 @@ const FRESH = 250;
 const IN_NO_LIST = "?";
 
 /**
- * What the watcher of the key does next: checks it at once, without the waiters that are gone, or by a time; `undefined` for
- * nothing.
+ * What the watcher of the key does next: checks it at once, without the waiters that are gone, or by a time, or looks at the waiter that
+ * was woken last; `undefined` for nothing.
  */
 export type NextCheck =
   | { readonly kind: "now"; readonly gone: Serving["gone"] }
-  | { readonly kind: "by"; readonly at: number }
+  | { readonly kind: "by" | "look"; readonly at: number }
   | undefined;
 
 /** The reservations of one key that this process makes: each is used, or passes to the next waiter. */
@@ -50,6 +52,8 @@ export class Reservations {
     | undefined;
   /** The waiter that keeps the reservation without being woken, because it waits for other keys. */
   #heldBack: { readonly position: string; readonly until: number } | undefined;
+  /** The waiter that is looked at again, and since when it has been woken. */
+  #looked: { readonly waiter: StoredWaiter; readonly since: number } | undefined;
   /** The last waiter that the reservation was to pass on from. */
   #passedFrom: { readonly position: string; readonly at: number } | undefined;
 
@@ -122,8 +126,9 @@ export class Reservations {
     }
     this.#wakeups.note(head);
     this.#context.slotChoice.reserved(this.#key, head);
-    tally.gone = (await this.#wake(tally, head, onSent)) === "gone";
-    return tally.gone ? await this.#dropGone(head, next) : this.#recheckOf(head);
+    const isGone = tally.passesOver && (await this.#wakeups.stateOf(head)) === "gone";
+    tally.gone = isGone || (await this.#wake(tally, head, onSent)) === "gone";
+    return tally.gone ? await this.#dropGone(head, next) : this.lookLater(head);
   }
 
   /**
@@ -191,7 +196,7 @@ export class Reservations {
     if (dissent && (blocked || !isArriving(waiter)))
       await this.#reserveOnAll(waiter, reservationMs(waiter), false);
     // @protection a job that was parked while its key was reserved is woken
-    if (this.#wakeups.wasLast(waiter)) return await this.#recheck(waiter, expiresIn);
+    if (this.#wakeups.wasLast(waiter)) return undefined;
     if (!this.#wakeups.canWake(waiter)) return undefined;
     const reservedAt = this.#now() + Math.min(0, expiresIn - reservationMs(waiter));
     this.#wakeups.note(waiter);
@@ -200,20 +205,31 @@ export class Reservations {
     // It was woken when the key was reserved for it, and gets no second reservation.
     const isWoken = state === "woken" || state === "parked";
     if (!isWoken && this.#wakeups.wasLast(waiter)) this.#wakeups.note(waiter, reservedAt);
-    return undefined;
+    return this.lookLater(waiter);
   }
 
-  /** A waiter that is on its way to ask, or to be parked, may end instead: it is looked at again, less and less often. */
-  #recheckOf(waiter: StoredWaiter, after = 0): NextCheck {
-    if (!isArriving(waiter) || !this.#wakeups.canWake(waiter)) return undefined;
-    return { kind: "by", at: this.#now() + Math.max(ARRIVAL, after) };
+  /** Plans the first look at a waiter that this process has woken: it may end without asking for the key, or ask for another one. */
+  lookLater(waiter: StoredWaiter): NextCheck {
+    if (isLive(waiter) || !this.#wakeups.canWake(waiter)) return undefined;
+    const now = this.#now();
+    this.#looked = { waiter, since: now };
+    return { kind: "look", at: now + startMs(waiter) };
   }
 
-  async #recheck(waiter: StoredWaiter, expiresIn: number): Promise<NextCheck> {
-    const next = this.#recheckOf(waiter, reservationMs(waiter) - expiresIn);
-    if (next === undefined) return undefined;
+  /** Looks at the waiter that was woken last, in its queue: no master is asked, unless it is gone. */
+  async look(): Promise<NextCheck> {
+    const looked = this.#looked;
+    if (looked === undefined || !this.#wakeups.wasLast(looked.waiter)) return undefined;
+    const { waiter, since } = looked;
     const state = await this.#wakeups.stateOf(waiter);
-    return state === "gone" ? { kind: "now", gone: [waiter] } : next;
+    if (state === "gone") return { kind: "now", gone: [waiter] };
+    // The request was lost, or came before the job was parked.
+    if (state === "parked") await this.#wakeups.wakeAgain(waiter);
+    // A worker has it now: it asks for the key. One that was not parked may have been active all the time.
+    const isDone = state === "active" && !isArriving(waiter);
+    const waited = this.#now() - since;
+    if (isDone || waited >= RESERVATION) return undefined;
+    return { kind: "look", at: this.#now() + waited };
   }
 
   #isHeldBack(position: string): boolean {
@@ -242,11 +258,6 @@ export class Reservations {
   ): Promise<NextCheck> {
     // An active job could have asked for its key: its worker is dead, and the queue is not unresponsive.
     if (isOver(state)) return await this.#dropGone(waiter, next, state);
-    // The request was lost; or the process died after it parked the job, and before it joined.
-    // @protection a lost wake-up is repeated
-    if (state === "parked" && (await this.#wakeups.wakeAgain(waiter)) !== "unknown") {
-      return undefined;
-    }
     const stuck = this.#stuckAt(waiter);
     if (stuck !== undefined) return stuck;
     this.#unresponsive.skip(queueIdIn(waiter.position));

@@ -1,4 +1,5 @@
 import type { Clock } from "../clock.ts";
+import { keyOfSlot } from "../lock/slots.ts";
 import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 import type { JobState, QueueAdapter, QueueAdapters } from "./queue-adapter.ts";
 import { LIVE_RESERVATION, RESERVATION } from "./reservations-lua.ts";
@@ -15,7 +16,10 @@ import {
 const EARLY = 30;
 
 /** Milliseconds until a waiter that was arriving is woken if it is parked: by then it has checked its keys itself. */
-export const ARRIVAL = 50;
+const ARRIVAL = 50;
+
+/** Milliseconds within which a job that was woken has usually asked for its key. */
+const START = 250;
 
 /** Milliseconds until a waiter is woken again that is not parked yet: doubled each time, up to the longest; then the key is due. */
 const SHORTEST_PARKING = 5;
@@ -34,6 +38,7 @@ export type WokenAt = Map<string, number>;
 export class Wakeups {
   /** The live waiters of this process, by position, with what wakes them. */
   readonly live = new Map<string, () => void>();
+  readonly #key: string;
   readonly #clock: Clock;
   readonly #adapters: QueueAdapters;
   /** The waiter that this process has woken last, and when. */
@@ -41,8 +46,12 @@ export class Wakeups {
   #lastAt = -Infinity;
   readonly #wokenAt: WokenAt;
 
-  /** @param wokenAt is shared by the slots of the key. */
-  constructor(clock: Clock, adapters: QueueAdapters, wokenAt: WokenAt) {
+  /**
+   * @param slot the name of the slot.
+   * @param wokenAt is shared by the slots of the key.
+   */
+  constructor(slot: string, clock: Clock, adapters: QueueAdapters, wokenAt: WokenAt) {
+    this.#key = keyOfSlot(slot);
     this.#clock = clock;
     this.#adapters = adapters;
     this.#wokenAt = wokenAt;
@@ -111,14 +120,11 @@ export class Wakeups {
     if (isLive(waiter)) return "unknown";
     const adapter = this.#adapterOf(waiter);
     if (isAbsentee(waiter)) {
-      const state = (await adapter?.stateOf(waiter)) ?? "unknown";
+      const state = (await adapter?.stateOf(waiter, this.#key)) ?? "unknown";
       return state === "active" ? "on-its-way" : state;
     }
-    if (isArriving(waiter)) {
-      // It checks its keys when it is parked, unless its process dies before.
-      this.#clock.timer(ARRIVAL, () => void this.#wakeParked(waiter));
-      return "on-its-way";
-    }
+    // It checks its keys when it is parked, unless its process dies before.
+    if (isArriving(waiter)) return "on-its-way";
     return adapter === undefined
       ? "unknown"
       : this.#untilParked(waiter, adapter.wake(waiter, onSent));
@@ -149,7 +155,6 @@ export class Wakeups {
 
   /** Wakes a waiter that is parked although it was woken: the request was lost, or came while the job arrived. */
   async wakeAgain(waiter: StoredWaiter): Promise<JobState> {
-    this.note(waiter);
     return (await this.#adapterOf(waiter)?.wake(waiter)) ?? "unknown";
   }
 
@@ -157,7 +162,7 @@ export class Wakeups {
   async stateOf(waiter: StoredWaiter): Promise<JobState> {
     if (this.live.has(waiter.position)) return "on-its-way";
     if (isLive(waiter)) return "unknown";
-    return (await this.#adapterOf(waiter)?.stateOf(waiter)) ?? "unknown";
+    return (await this.#adapterOf(waiter)?.stateOf(waiter, this.#key)) ?? "unknown";
   }
 
   /**
@@ -168,11 +173,6 @@ export class Wakeups {
     if (isLive(waiter)) return "active";
     const state = await this.stateOf(waiter);
     return isArriving(waiter) && state === "on-its-way" ? "active" : state;
-  }
-
-  async #wakeParked(waiter: StoredWaiter): Promise<void> {
-    const adapter = this.#adapterOf(waiter);
-    if ((await adapter?.stateOf(waiter)) === "parked") await adapter?.wake(waiter);
   }
 
   #adapterOf({ position }: StoredWaiter): QueueAdapter | undefined {
@@ -187,6 +187,11 @@ function identityOf({ position, record }: Pick<StoredWaiter, "position" | "recor
 /** Milliseconds for which a key is reserved for a waiter. */
 export function reservationMs(waiter: Pick<StoredWaiter, "record">): number {
   return isLive(waiter) ? LIVE_RESERVATION : RESERVATION;
+}
+
+/** Milliseconds after which a waiter that was woken is looked at again: it may end, or its job may ask for another key. */
+export function startMs(waiter: Pick<StoredWaiter, "record">): number {
+  return isArriving(waiter) ? ARRIVAL : START;
 }
 
 /** Whether a waiter in this state has lost the reservation that has expired: it is gone, or its process has not used it. */

@@ -24,19 +24,22 @@ test("a job that was woken and taken up again does not show its first process de
   const job = await takeUp(worker);
   const jobWorker = workerOf(job);
   const parts = { worker: jobWorker, slots: new WorkerSlots(jobWorker) };
-  const adapter = new BullmqAdapter("id", parts, job, engineOf(bench.redlock()));
+  const adapter = new BullmqAdapter("id", parts, job, engineOf(bench.redlock()), {
+    settingsOf: () => expect.unreachable(),
+    coverAll: () => false,
+  });
   const { position, priority } = waiterOf(job, "id", false);
   const record = { state: "parked", replaceable: false, run: 1, limit: 1, process: "p" } as const;
   // It has joined before it is moved.
   const waiter: StoredWaiter = { position, priority, record: formatWaiterRecord(record, AHEAD) };
 
-  const parking = await adapter.stateOf(waiter);
+  const parking = await adapter.stateOf(waiter, "a");
   expect([parking, hasMissed(waiter, parking)]).toEqual(["parking", true]);
 
   await moveToDelayed(job, TOKEN, { now: Date.now() - 10, delay: 0, fields: undefined });
-  expect(await adapter.stateOf(waiter)).toBe("parked");
+  expect(await adapter.stateOf(waiter, "a")).toBe("parked");
 
   await takeUp(worker);
-  const active = await adapter.stateOf(waiter);
+  const active = await adapter.stateOf(waiter, "a");
   expect([active, hasMissed(waiter, active)]).toEqual(["active", false]);
 });

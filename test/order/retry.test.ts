@@ -11,6 +11,11 @@ interface Data {
   step: number;
 }
 
+interface Swapped {
+  key: string;
+  other?: string;
+}
+
 const bench = useBench();
 const KEY = "account:a";
 const names = namesUnder("redlock:");
@@ -145,6 +150,48 @@ describe('retryOrder "keep"', () => {
     await kept();
     await remove(held);
     expect(await ended()).toEqual([0, 1, 2]);
+  });
+
+  test("goes on when the retry will ask for another key", async () => {
+    const { fail, held, queue, ended } = await run(3, {
+      policies: { key: "account:{{data.account ?? 'a'}}" },
+      first: { backoff: 3_600_000 },
+    });
+    fail.open();
+    await kept();
+    await (await queue.getJob(held.id!))!.updateData({ step: 0, account: "b" });
+    expect(await ended()).toEqual([0, 1, 2]);
+  });
+
+  test("keeps no key that a job has changed in its data before it failed", async () => {
+    const redlock = bench.redlock();
+    const queue = bench.queue();
+    const started = new Map([
+      ["a", new Gate()],
+      ["b", new Gate()],
+    ]);
+    const ended: string[] = [];
+    const worker = bench.worker(
+      withLock({ redlock, key: "{{data.key}}", retryOrder: "keep" }, async (job: Job<Swapped>) => {
+        const { key, other } = job.data;
+        if (other === undefined || job.attemptsMade > 0) return;
+        started.get(key)?.open();
+        await Promise.all([...started.values()].map(async (gate) => await gate.opened));
+        await waitFor(async () => expect(await queue.getDelayedCount()).toBe(2));
+        await job.updateData({ key: other, other: key });
+        throw new Error("fails");
+      }),
+      { concurrency: 4 },
+    );
+    worker.on("completed", ({ name }) => void ended.push(name));
+    // Each then waits for the key of the other one.
+    await queue.add("first", { key: "a", other: "b" }, { attempts: 2, backoff: 200 });
+    await queue.add("second", { key: "b", other: "a" }, { attempts: 2, backoff: 200 });
+    for (const gate of started.values()) await gate.opened;
+    await queue.addBulk(["a", "b"].map((key) => ({ name: `behind ${key}`, data: { key } })));
+
+    await waitFor(() => expect(ended).toHaveLength(4));
+    expect(ended.slice(0, 2).sort()).toEqual(["behind a", "behind b"]);
   });
 
   test("goes on when masters keep the key for different jobs that are gone", async () => {

@@ -1,4 +1,6 @@
-import type { JobQueue } from "./queue.ts";
+import type { Random } from "../../../src/random.ts";
+import type { JobQueue, StoredJob } from "./queue.ts";
+import type { JobScenario } from "./scenarios.ts";
 import type { Process, World } from "./world.ts";
 
 /** Starts the process of that number anew. */
@@ -35,8 +37,8 @@ export function scheduleAbsences(
   }
 }
 
-/** Removes or promotes jobs, or empties queues, as people do. */
-export function scheduleMeddling({ scenario, random, timeline, queues }: World): void {
+/** Removes, changes or promotes jobs, or empties queues, as people do. */
+export function scheduleMeddling({ scenario, random, timeline, queues, oracle }: World): void {
   const every = (ms: number | undefined, meddle: (queue: JobQueue) => void): void => {
     if (ms === undefined) return;
     timeline.in(ms * 2 * random.fraction(), () => {
@@ -46,11 +48,29 @@ export function scheduleMeddling({ scenario, random, timeline, queues }: World):
   };
   every(scenario.meddling?.promote, (queue) => queue.promoteAll());
   every(scenario.meddling?.empty, (queue) => queue.empty());
+  every(scenario.meddling?.move, (queue) => {
+    for (const job of queue.jobs.values()) {
+      if (job.state !== "delayed") continue;
+      queue.move(job.id, anotherKey(scenario, random, job));
+      oracle.moved(queue, job.id);
+    }
+  });
   every(scenario.meddling?.remove, (queue) => {
     const parked = [...queue.jobs.values()].filter(({ state }) => state === "delayed");
     const victim = parked[Math.floor(random.fraction() * parked.length)];
     if (victim !== undefined) queue.remove(victim.id);
   });
+}
+
+/** Another of the shared keys than the first one of a job. */
+export function anotherKey(
+  { jobs }: JobScenario,
+  random: Random,
+  { keys: [key] }: Pick<StoredJob, "keys">,
+): string[] {
+  const all = jobs.flatMap(({ keys }) => (keys === "own" ? [] : keys));
+  const others = all.filter((other) => other !== key);
+  return others.slice(Math.floor(random.fraction() * others.length)).slice(0, 1);
 }
 
 /** Restarts one master after the other, without its data. */

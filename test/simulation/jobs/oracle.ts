@@ -1,5 +1,5 @@
 import type { Lock } from "../../../src/lock/lock.ts";
-import { numberOfSlot, slotNames } from "../../../src/lock/slots.ts";
+import { keyOfSlot, numberOfSlot, slotNames } from "../../../src/lock/slots.ts";
 import { namesUnder } from "../../../src/lock/stored-lock.ts";
 import type { Host } from "../host.ts";
 import type { Server } from "../network.ts";
@@ -138,7 +138,12 @@ export class JobOracle {
       this.#running.get(key)?.delete(run);
       this.#released.set(key, this.#timeline.now);
     }
-    for (const key of keys) (completed ? this.#ended : this.#failed).set(key, run);
+    const wanted = run.queue.jobs.get(run.id)?.keys ?? [];
+    for (const key of keys) {
+      if (completed) this.#ended.set(key, run);
+      // With other data, its next attempt may ask for another key.
+      else if (wanted.includes(keyOfSlot(key))) this.#failed.set(key, run);
+    }
     if (!completed || !run.lock.held) return;
     for (const key of keys) {
       const before = this.#succeeded.get(key) ?? [];
@@ -155,6 +160,13 @@ export class JobOracle {
   forgive(): void {
     this.#done.clear();
     this.#forgiven = true;
+  }
+
+  /** Somebody gives a job another key: the one that was kept for it is free for others. */
+  moved(queue: JobQueue, id: string): void {
+    for (const [key, run] of this.#failed) {
+      if (run.queue === queue && run.id === id) this.#failed.delete(key);
+    }
   }
 
   /** A process takes up a job. */
@@ -285,7 +297,7 @@ export class JobOracle {
   #slotsOf(job: StoredJob): readonly (readonly string[])[] {
     let slots = this.#slots.get(job);
     const limit = limitOf(this.#scenario, job.id, this.#timeline.now);
-    if (slots?.[0]?.length !== limit) {
+    if (slots?.[0]?.length !== limit || slots.some(([key], i) => key !== job.keys[i])) {
       slots = job.keys.map((key) => slotNames(key, limit));
       this.#slots.set(job, slots);
     }

@@ -1,6 +1,6 @@
 import type { Mutation } from "../mutation.ts";
 import type { JobViolation } from "./oracle.ts";
-import { JOB_SCENARIOS, type JobScenario } from "./scenarios.ts";
+import { JOB_SCENARIOS, type JobScenario, TWO } from "./scenarios.ts";
 
 /** Something that keeps jobs from waiting for ever, a scenario that needs it, and how to take it away. */
 export interface JobProtection {
@@ -114,7 +114,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a job that was parked behind many others sleeps for long after a deploy",
     scenario: named("kept retries, deploys, two queues"),
     violation: "left waiting",
-    seed: 140,
+    seed: 6,
     mutation: { marker: "a job near the front comes back by itself soon", value: "false" },
   },
   {
@@ -136,10 +136,16 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "passing over the waiters of a dead process together",
     without: "each job that a dead worker has taken up costs those behind it two seconds",
-    // With more slots, a worker that dies has taken up more jobs.
-    scenario: { ...named("a backlog, processes die"), slots: 12 },
+    // With many slots, a process that dies has many waiters.
+    scenario: {
+      ...named("a backlog, processes die"),
+      slots: 30,
+      policy: "wait",
+      policies: { waitTimeout: 3_000 },
+      probeBound: 2_600,
+    },
     violation: "left waiting",
-    seed: 68,
+    seed: 2,
     mutation: { marker: "the waiters of a dead process are passed over together", value: "false" },
   },
   {
@@ -155,7 +161,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a paused queue keeps the slots of a key from others for two reservations",
     scenario: named("two holders a key, a paused queue"),
     violation: "left waiting",
-    seed: 94,
+    seed: 128,
     mutation: {
       marker: "a waiter that has missed one slot is offered no other one",
       value: "{ wokenAt: new Map(), watchers: 0 }",
@@ -164,9 +170,10 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "waking a job that was parked while its key was reserved",
     without: "jobs with several keys wait until reservations expire",
-    scenario: named("several keys, promptly"),
+    // The first look at a job on its way comes later.
+    scenario: { ...named("several keys, promptly"), probeBound: 45 },
     violation: "left waiting",
-    seed: 6,
+    seed: 9,
     mutation: {
       marker: "a job that was parked while its key was reserved is woken",
       value: "true",
@@ -202,9 +209,10 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "reserving a slot for waiters in the wait list only",
     without: "a slot stays reserved for a job that has got another one",
-    scenario: SHORT_HOLDS,
+    // With one queue alone, the process that has reserved the slot soon sees that the job is done.
+    scenario: { ...SHORT_HOLDS, queues: TWO, processes: [[0], [1], [0], [1]] },
     violation: "left waiting",
-    seed: 610,
+    seed: 297,
     mutation: {
       marker: "a slot is not reserved for a waiter that has left the wait list",
       value: "true",
@@ -261,7 +269,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a master gives the key of the failed job to the next waiter",
     scenario: named("kept retries, a bad network"),
     violation: "overtaken",
-    seed: 543,
+    seed: 26,
     mutation: {
       marker: "a release that is late, or executed twice, leaves the reservation for a failed job",
       value: "false",
@@ -295,19 +303,11 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     },
   },
   {
-    name: "repeating a wake-up that was lost",
-    without: "a queue counts as unresponsive after a connection broke, and its job is skipped",
-    scenario: named("connections to a quiet queue break"),
-    violation: "left waiting",
-    seed: 5,
-    mutation: { marker: "a lost wake-up is repeated", value: "false" },
-  },
-  {
     name: "reading the id of a queue again",
     without: "processes know a queue by different ids once its Redis has lost its data",
     scenario: named("queues lose their data, deploys"),
     violation: "left waiting",
-    seed: 13,
+    seed: 2,
     mutation: { marker: "the id of a queue is read again", value: "0" },
   },
   {
@@ -317,6 +317,17 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     violation: "left waiting",
     seed: 1,
     mutation: { marker: "a job that does not come back leaves the wait lists" },
+  },
+  {
+    name: "passing over a job whose data has changed",
+    without: "a job that failed keeps a key that it does not ask for any more",
+    scenario: named("people give kept retries other keys"),
+    violation: "left waiting",
+    seed: 1,
+    mutation: {
+      marker: "a job whose data has changed keeps no key that it asks for no more",
+      value: "false",
+    },
   },
   {
     name: "giving back wait lists to a master that has lost its memory",

@@ -25,7 +25,7 @@ const LONGEST_BLOCK = 10_000;
 /** A job as its queue knows it. */
 export interface StoredJob {
   readonly id: string;
-  readonly keys: readonly string[];
+  keys: readonly string[];
   readonly timestamp: number;
   readonly attempts: number;
   readonly backoff: number;
@@ -131,6 +131,12 @@ export class JobQueue {
     this.jobs.set(id, job);
     this.#enqueue(job, false);
     return job;
+  }
+
+  /** Changes the data of a job. */
+  move(id: string, keys: readonly string[]): void {
+    const job = this.jobs.get(id);
+    if (job !== undefined) job.keys = keys;
   }
 
   remove(id: string): void {

@@ -11,6 +11,7 @@ import { Server, Wire } from "../network.ts";
 import { Timeline } from "../timeline.ts";
 import { JobOracle, type JobViolation } from "./oracle.ts";
 import {
+  anotherKey,
   scheduleAbsences,
   scheduleDeploys,
   scheduleMeddling,
@@ -250,6 +251,7 @@ function makeWorker(
 ): SimulatedWorker {
   const { scenario, random, timeline, faults, oracle } = world;
   const failing = Math.max(...scenario.jobs.map((plan) => plan.failing ?? 0));
+  const moving = scenario.jobs.some((plan) => plan.moving === true);
   const processor = withLock(
     {
       redlock,
@@ -270,6 +272,7 @@ function makeWorker(
       const hold = scenario.hold * (0.2 + 0.8 * random.fraction());
       const aborted = await sleep(host, hold, signal);
       const fails = random.fraction() < failing;
+      if (fails && moving) await job.updateData({ keys: anotherKey(scenario, random, job.data) });
       oracle.ended(run, keys, !aborted && !fails);
       if (fails) throw new Error("fails now and then");
       if (aborted) throw signal.reason;

@@ -30,6 +30,8 @@ export interface JobPlan {
   readonly failing?: number;
   /** Milliseconds until they are tried again. @defaultValue 0 */
   readonly backoff?: number;
+  /** Whether a job that fails asks for another of the keys at its next attempt. @defaultValue false */
+  readonly moving?: boolean;
 }
 
 /** Queues, their jobs, their workers, and what goes wrong. Durations are ms. */
@@ -80,9 +82,10 @@ export interface JobScenario {
   };
   /** The masters are restarted empty, one at a time: so often, in ms. */
   readonly restarts?: number;
-  /** People remove parked jobs, promote all of them, or empty the queue's Redis: so often, in ms. */
+  /** People remove parked jobs, give all of them other keys, promote all, or empty the queue's Redis: so often, in ms. */
   readonly meddling?: {
     readonly remove?: number;
+    readonly move?: number;
     readonly promote?: number;
     readonly empty?: number;
   };
@@ -100,7 +103,7 @@ export interface JobScenario {
 const OPTIONS = { ttl: 2_000, nodeTimeout: 50, clockSkewBudget: 500 } as const;
 
 const ONE: readonly QueuePlan[] = [{ server: "queue-1", name: "jobs" }];
-const TWO: readonly QueuePlan[] = [
+export const TWO: readonly QueuePlan[] = [
   { server: "queue-1", name: "jobs" },
   { server: "queue-2", name: "mails" },
 ];
@@ -302,6 +305,28 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   }),
   faulty("kept retries, masters are restarted", { crashKeep: 4_000, crashEmpty: 8_000 }, KEPT),
   faulty("kept retries, a bad network", { ...NETWORK, partition: 3_000, kill: 4_000 }, KEPT),
+  scenario("kept retries ask for other keys", {
+    policies: { retryOrder: "keep" },
+    jobs: [
+      { count: 120, keys: ["a", "b", "c"], over: 20_000, failing: 0.3, backoff: 200, moving: true },
+    ],
+    hold: 150,
+    probeBound: PROBE,
+  }),
+  scenario("people give kept retries other keys", {
+    policies: { retryOrder: "keep" },
+    jobs: [{ count: 120, keys: ["a", "b", "c"], over: 20_000, failing: 0.3, backoff: 700 }],
+    hold: 150,
+    meddling: { move: 1_000 },
+    // A kept key is checked every two seconds, and one may wait for another.
+    probeBound: 3 * 2_000 + PROBE,
+  }),
+  scenario("people give parked jobs other keys", {
+    jobs: [{ count: 200, keys: ["a", "b", "c"], over: 4_000 }],
+    hold: 60,
+    meddling: { move: 1_500 },
+    probeBound: 2_500,
+  }),
   scenario("two queues", {
     ...CALM,
     queues: TWO,
@@ -543,8 +568,8 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     duration: 60_000,
     deploys: { every: 2_500, away: 4_000 },
     meddling: { empty: 5_000 },
-    probeBound: 8_000,
-    settledBound: 8_000,
+    probeBound: 6_000,
+    settledBound: 6_000,
   }),
   scenario("two holders a key", { ...LIMITED, limits: [2] }),
   scenario("two holders a key, 1 ms each", {

@@ -207,7 +207,7 @@ export class SimulatedJob {
   readonly id: string;
   readonly queueName: string;
   readonly name = "job";
-  readonly data: { readonly keys: readonly string[] };
+  data: { readonly keys: readonly string[] };
   readonly opts: { readonly attempts: number };
   readonly stacktrace: string[] = [];
   readonly timestamp: number;
@@ -251,6 +251,11 @@ export class SimulatedJob {
 
   changePriority({ priority, lifo }: { priority: number; lifo: boolean }): Promise<void> {
     return this.queue.ask((queue) => queue.changePriority(this.id, priority, lifo));
+  }
+
+  async updateData(data: SimulatedJob["data"]): Promise<void> {
+    this.data = data;
+    await this.queue.ask((queue) => queue.move(this.id, data.keys));
   }
 
   async getState(): Promise<string> {
