@@ -137,8 +137,6 @@ async function minute(): Promise<void> {
   // Types of Node change what a class may make of an emitter.
   const rows = [
     [OLDEST, oldest],
-    ["6", oldest],
-    ["5", newest],
     ["6", newest, "@types/node@latest"],
   ] as const;
   await inLanes(rows, async ([bullmq, compiler, ...more]) => {

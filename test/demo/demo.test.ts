@@ -78,12 +78,7 @@ describe.concurrent("the demo", { timeout: PATIENCE }, () => {
     expect(output).toContain("1 done, 1 refused; one job at a time per key: yes");
   });
 
-  test("takes a default of the template, and a file in which no line is JSON", async () => {
-    const path = await write("default.jsonl", ['{"a":1}', "{}"]);
-    const taken = await runDemo(["--input", path, "--key", 'a:{{data.a ?? "none"}}']);
-    expect(taken.code, taken.output).toBe(0);
-    expect(rowOf(taken.output, "jobs completed")).toEqual(["2 of 2"]);
-
+  test("refuses a file in which no line is JSON", async () => {
     const bad = await write(
       "bad.jsonl",
       Array.from({ length: 12 }, () => "no"),
@@ -263,7 +258,6 @@ describe.concurrent(
 describe.concurrent("nothing is left of a demo", { timeout: PATIENCE }, () => {
   const ends = [
     ["SIGINT", 130, "with the lock"],
-    ["SIGTERM", 143, "without the lock"],
     ["SIGKILL", "SIGKILL", "without the lock"],
   ] as const;
   for (const [signal, expected, round] of ends)
