@@ -6,7 +6,9 @@ import type { ReservationDecision } from "./decide-reservation.ts";
 import type { QueueAdapters } from "./queue-adapter.ts";
 import { SLACK } from "./queues-lua.ts";
 import { askMasters, ReservationTally } from "./reservation-tally.ts";
-import { CHECK_INTERVAL, type NextCheck, Reservations } from "./reservations.ts";
+import { Looks } from "./looks.ts";
+import { CHECK_INTERVAL, type NextCheck } from "./next-check.ts";
+import { Reservations } from "./reservations.ts";
 import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
 import { LIVE_RESERVATION, RESERVATION } from "./reservations-lua.ts";
@@ -40,6 +42,7 @@ export class KeyWatcher implements Task {
   #lookAt = Infinity;
   readonly #parts: KeyWatcherParts;
   readonly #wakeups: Wakeups;
+  readonly #looks: Looks;
   readonly #reservations: Reservations;
   #interestedUntil = -Infinity;
   /** How many checks are under way: the watcher must not end before it has acted on their answers. */
@@ -54,7 +57,8 @@ export class KeyWatcher implements Task {
     this.#parts = parts;
     const { context, adapters, unresponsive, wokenAt } = parts;
     this.#wakeups = new Wakeups(key, context.clock, adapters, wokenAt);
-    this.#reservations = new Reservations(key, context, this.#wakeups, unresponsive);
+    this.#looks = new Looks(context.clock, this.#wakeups);
+    this.#reservations = new Reservations(key, context, this.#wakeups, this.#looks, unresponsive);
     parts.timers.add(this);
   }
 
@@ -149,7 +153,7 @@ export class KeyWatcher implements Task {
     if (!isLiveHere) {
       this.#wakeups.note(waiter);
       this.#checkBy(this.#now() + RESERVATION + SLACK);
-      void this.#doNext(this.#reservations.lookLater(waiter));
+      void this.#doNext(this.#looks.plan(waiter));
     }
     void this.#wakeups.wake(waiter).then((state) => {
       if (state === "gone") void this.check({ gone: [waiter] });
@@ -210,8 +214,7 @@ export class KeyWatcher implements Task {
     this.#lookAt = Infinity;
     this.#plan();
     this.#checking += 1;
-    const next = await this.#reservations.look();
-    await this.#doNext(next);
+    await this.#doNext(await this.#looks.look());
     this.#checking -= 1;
     this.#endIfIdle();
   }

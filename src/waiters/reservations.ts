@@ -1,24 +1,20 @@
 import type { LockContext } from "../lock/lock-context.ts";
 import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 import type { ReservationDecision } from "./decide-reservation.ts";
+import type { Looks } from "./looks.ts";
+import { CHECK_INTERVAL, type NextCheck } from "./next-check.ts";
 import type { JobState } from "./queue-adapter.ts";
 import { askMasters, ReservationTally } from "./reservation-tally.ts";
-import { RESERVATION } from "./reservations-lua.ts";
-import type { Serving } from "./serve-operation.ts";
 import type { UnresponsiveQueues } from "./unresponsive-queues.ts";
-import { hasMissed, isOver, type Wakeups, reservationMs, startMs } from "./wakeups.ts";
+import { hasMissed, isOver, type Wakeups, reservationMs } from "./wakeups.ts";
 import {
   compareWaiters,
   dependTogether,
   isArriving,
-  isLive,
   isRetry,
   limitOf,
   queueIdIn,
 } from "./waiter.ts";
-
-/** Milliseconds between two checks while a live waiter of this process waits, or while masters are silent. */
-export const CHECK_INTERVAL = 1_000;
 
 /** For how many milliseconds a waiter is taken to be the next one: as long as jobs run to which a round trip matters. */
 const FRESH = 250;
@@ -26,20 +22,12 @@ const FRESH = 250;
 /** A record that no waiter has: takes the reservation from a position that is in no wait list, and nothing else. */
 const IN_NO_LIST = "?";
 
-/**
- * What the watcher of the key does next: checks it at once, without the waiters that are gone, or by a time, or looks at the waiter that
- * was woken last; `undefined` for nothing.
- */
-export type NextCheck =
-  | { readonly kind: "now"; readonly gone: Serving["gone"] }
-  | { readonly kind: "by" | "look"; readonly at: number }
-  | undefined;
-
 /** The reservations of one key that this process makes: each is used, or passes to the next waiter. */
 export class Reservations {
   readonly #context: LockContext;
   readonly #key: string;
   readonly #wakeups: Wakeups;
+  readonly #looks: Looks;
   readonly #unresponsive: UnresponsiveQueues;
   /** The waiter after the last one that got the reservation. */
   #next: StoredWaiter | undefined;
@@ -52,8 +40,6 @@ export class Reservations {
     | undefined;
   /** The waiter that keeps the reservation without being woken, because it waits for other keys. */
   #heldBack: { readonly position: string; readonly until: number } | undefined;
-  /** The waiter that is looked at again, and since when it has been woken. */
-  #looked: { readonly waiter: StoredWaiter; readonly since: number } | undefined;
   /** The last waiter that the reservation was to pass on from. */
   #passedFrom: { readonly position: string; readonly at: number } | undefined;
 
@@ -61,11 +47,13 @@ export class Reservations {
     key: string,
     context: LockContext,
     wakeups: Wakeups,
+    looks: Looks,
     unresponsive: UnresponsiveQueues,
   ) {
     this.#key = key;
     this.#context = context;
     this.#wakeups = wakeups;
+    this.#looks = looks;
     this.#unresponsive = unresponsive;
   }
 
@@ -128,7 +116,7 @@ export class Reservations {
     this.#context.slotChoice.reserved(this.#key, head);
     const isGone = tally.passesOver && (await this.#wakeups.stateOf(head)) === "gone";
     tally.gone = isGone || (await this.#wake(tally, head, onSent)) === "gone";
-    return tally.gone ? await this.#dropGone(head, next) : this.lookLater(head);
+    return tally.gone ? await this.#dropGone(head, next) : this.#looks.plan(head);
   }
 
   /**
@@ -205,31 +193,7 @@ export class Reservations {
     // It was woken when the key was reserved for it, and gets no second reservation.
     const isWoken = state === "woken" || state === "parked";
     if (!isWoken && this.#wakeups.wasLast(waiter)) this.#wakeups.note(waiter, reservedAt);
-    return this.lookLater(waiter);
-  }
-
-  /** Plans the first look at a waiter that this process has woken: it may end without asking for the key, or ask for another one. */
-  lookLater(waiter: StoredWaiter): NextCheck {
-    if (isLive(waiter) || !this.#wakeups.canWake(waiter)) return undefined;
-    const now = this.#now();
-    this.#looked = { waiter, since: now };
-    return { kind: "look", at: now + startMs(waiter) };
-  }
-
-  /** Looks at the waiter that was woken last, in its queue: no master is asked, unless it is gone. */
-  async look(): Promise<NextCheck> {
-    const looked = this.#looked;
-    if (looked === undefined || !this.#wakeups.wasLast(looked.waiter)) return undefined;
-    const { waiter, since } = looked;
-    const state = await this.#wakeups.stateOf(waiter);
-    if (state === "gone") return { kind: "now", gone: [waiter] };
-    // The request was lost, or came before the job was parked.
-    if (state === "parked") await this.#wakeups.wakeAgain(waiter);
-    // A worker has it now: it asks for the key. One that was not parked may have been active all the time.
-    const isDone = state === "active" && !isArriving(waiter);
-    const waited = this.#now() - since;
-    if (isDone || waited >= RESERVATION) return undefined;
-    return { kind: "look", at: this.#now() + waited };
+    return this.#looks.plan(waiter);
   }
 
   #isHeldBack(position: string): boolean {

@@ -15,12 +15,6 @@ import {
 /** Milliseconds by which a check may be early: a reservation with less left has expired. */
 const EARLY = 30;
 
-/** Milliseconds until a waiter that was arriving is woken if it is parked: by then it has checked its keys itself. */
-const ARRIVAL = 50;
-
-/** Milliseconds within which a job that was woken has usually asked for its key. */
-const START = 250;
-
 /** Milliseconds until a waiter is woken again that is not parked yet: doubled each time, up to the longest; then the key is due. */
 const SHORTEST_PARKING = 5;
 const LONGEST_PARKING = 80;
@@ -153,7 +147,7 @@ export class Wakeups {
     void this.#adapterOf(waiter)?.hasten(waiter);
   }
 
-  /** Wakes a waiter that is parked although it was woken: the request was lost, or came while the job arrived. */
+  /** Wakes a job that is parked although it was woken, whatever its record says. */
   async wakeAgain(waiter: StoredWaiter): Promise<JobState> {
     return (await this.#adapterOf(waiter)?.wake(waiter)) ?? "unknown";
   }
@@ -187,11 +181,6 @@ function identityOf({ position, record }: Pick<StoredWaiter, "position" | "recor
 /** Milliseconds for which a key is reserved for a waiter. */
 export function reservationMs(waiter: Pick<StoredWaiter, "record">): number {
   return isLive(waiter) ? LIVE_RESERVATION : RESERVATION;
-}
-
-/** Milliseconds after which a waiter that was woken is looked at again: it may end, or its job may ask for another key. */
-export function startMs(waiter: Pick<StoredWaiter, "record">): number {
-  return isArriving(waiter) ? ARRIVAL : START;
 }
 
 /** Whether a waiter in this state has lost the reservation that has expired: it is gone, or its process has not used it. */

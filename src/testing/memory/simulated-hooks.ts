@@ -8,14 +8,8 @@ import { heldField, type SimulatedNewest } from "./simulated-newest.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 import { slotName } from "../../lock/slots.ts";
-import {
-  limitOf,
-  runOf,
-  type SimulatedWaitLists,
-  type WaitList,
-  waitListOf,
-  withLimit,
-} from "./simulated-wait-lists.ts";
+import { limitOf, runOf, withLimit } from "./simulated-records.ts";
+import { type SimulatedWaitLists, type WaitList, waitListOf } from "./simulated-wait-lists.ts";
 
 /** The twin of `waiters/hooks-lua.ts`: each method mirrors the Lua function of its name. */
 export class SimulatedHooks {

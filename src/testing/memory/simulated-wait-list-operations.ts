@@ -14,15 +14,8 @@ import type { SimulatedNewest } from "./simulated-newest.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 import { slotName } from "../../lock/slots.ts";
-import {
-  isLive,
-  limitOf,
-  runOf,
-  type SimulatedWaitLists,
-  type WaitList,
-  waitListOf,
-  withLimit,
-} from "./simulated-wait-lists.ts";
+import { isLive, limitOf, runOf, withLimit } from "./simulated-records.ts";
+import { type SimulatedWaitLists, type WaitList, waitListOf } from "./simulated-wait-lists.ts";
 
 /** The twins of the operations on wait lists. */
 export class SimulatedWaitListOperations {

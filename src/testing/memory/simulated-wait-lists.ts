@@ -20,6 +20,7 @@ import {
 } from "../../waiters/wait-list-lua.ts";
 import { queueIdIn } from "../../waiters/waiter.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
+import { isLive, limitOf, runOf } from "./simulated-records.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
 
 /** The names of one wait list. */
@@ -285,24 +286,4 @@ export function waitListOf(names: Names, name: string): WaitList {
 export function noteLimit(redis: SimulatedRedis, limits: string, limit: number): void {
   redis.zadd(limits, String(limit), redis.now());
   redis.pexpire(limits, RETENTION);
-}
-
-/** How many holders the waiter allows. */
-export function limitOf(record: string): number {
-  return Number(/^[^@]*\/(\d+)@/.exec(record)?.[1] ?? 1);
-}
-
-/** The record of a waiter for a key with a limit. */
-export function withLimit(record: string, limit: number): string {
-  return limit > 1 ? record.replace("@", `/${limit}@`) : record;
-}
-
-/** Whether a record is that of a live waiter. */
-export function isLive(record: string | undefined): boolean {
-  return record?.startsWith("l") === true;
-}
-
-/** The run in a record. */
-export function runOf(record: string): number {
-  return Number(/^[a-z]+(\d+)/.exec(record)?.[1] ?? 0);
 }
