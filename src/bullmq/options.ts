@@ -180,8 +180,8 @@ export interface WithLockOptions<
 > extends LockPolicies<J, C, M, S> {
   /**
    * What to lock: a template such as `"account:{{data.accountId}}"`, several templates, or a function that gives a key, several
-   * keys, or `null` for a job that needs no lock. Of several keys a job gets all or none. A job whose key cannot be made fails
-   * for good.
+   * keys, or `null` for a job that needs no lock. A function must give the same key for the same job: it is also called while the
+   * job waits. Of several keys a job gets all or none. A job whose key cannot be made fails for good.
    */
   key:
     | (K & CheckTemplate<K, J["data"]>)

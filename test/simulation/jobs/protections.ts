@@ -234,7 +234,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a master that has lost its memory lets a job overtake others",
     scenario: named("strict order, a master loses its memory"),
     violation: "order",
-    seed: 80,
+    seed: 115,
     mutation: {
       marker: "a tie between reservations waits for the masters that have not answered",
       value: "false",
@@ -296,7 +296,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a job that another one has put into the list again keeps the key for two seconds",
     scenario: named("strict order, several keys"),
     violation: "left waiting",
-    seed: 71,
+    seed: 115,
     mutation: {
       marker: "a parked job with several keys keeps no list that it has left",
       value: '"on-its-way"',
