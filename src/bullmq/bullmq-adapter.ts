@@ -51,6 +51,10 @@ export class BullmqAdapter implements QueueAdapter {
     this.#locks = locks;
   }
 
+  get isClosing(): boolean {
+    return this.#worker.closing !== undefined;
+  }
+
   async wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
     try {
       sendTogether(this.#worker);

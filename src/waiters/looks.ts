@@ -28,7 +28,7 @@ export class Looks {
 
   /** Plans the first look at a waiter that was woken just now. */
   plan(waiter: StoredWaiter): NextCheck {
-    if (isLive(waiter) || !this.#wakeups.canWake(waiter)) return undefined;
+    if (isLive(waiter) || !this.#wakeups.canLook(waiter)) return undefined;
     const now = this.#clock.now();
     this.#looked = { waiter, since: now };
     return { kind: "look", at: now + (isArriving(waiter) ? ARRIVAL : START) };
@@ -39,6 +39,7 @@ export class Looks {
     const looked = this.#looked;
     if (looked === undefined || !this.#wakeups.wasLast(looked.waiter)) return undefined;
     const { waiter, since } = looked;
+    if (!this.#wakeups.canLook(waiter)) return undefined;
     const state = await this.#wakeups.stateOf(waiter);
     if (state === "gone") return { kind: "now", gone: [waiter] };
     // The request was lost, or came before the job was parked.

@@ -23,6 +23,8 @@ export type JobState =
 
 /** The parked jobs of one queue, in a process that can wake them. */
 export interface QueueAdapter {
+  /** Whether its connection is about to close: nothing that can wait is sent. */
+  readonly isClosing: boolean;
   /**
    * Wakes a parked job, ahead of the backlog of its queue. Must not throw.
    * @param onSent runs when the request is sent: every later request to the queue finds the job there.

@@ -97,6 +97,11 @@ export class Wakeups {
     return this.#adapterOf(waiter) !== undefined;
   }
 
+  /** Whether this process can look at the waiters of that queue later. */
+  canLook(waiter: StoredWaiter): boolean {
+    return this.#adapterOf(waiter)?.isClosing === false;
+  }
+
   /** Wakes a parked waiter before its key is free; `undefined` when it is not parked, or in another queue. */
   wakeEarly(waiter: StoredWaiter): Promise<JobState> | undefined {
     if (parseWaiterRecord(waiter.record)?.state !== "parked") return undefined;

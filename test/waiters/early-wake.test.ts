@@ -18,6 +18,8 @@ class ParkedJobs implements QueueAdapter {
   /** What the next wake-ups find. @defaultValue parked jobs */
   readonly states: JobState[] = [];
 
+  readonly isClosing = false;
+
   wake(waiter: StoredWaiter, onSent?: () => void): Promise<JobState> {
     this.asked.push(`wake ${parsePosition(waiter.position)?.id ?? ""}`);
     onSent?.();
