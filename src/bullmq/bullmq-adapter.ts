@@ -11,7 +11,7 @@ import {
 import type { Engine } from "../redlock/engine.ts";
 import { isGone, type JobClass, jobClassOf, type JobWorker, sendTogether } from "./bullmq-job.ts";
 import { alarm } from "./job-delay.ts";
-import { foreseenKeys, type JobLocks } from "./job-locks.ts";
+import { asksFor, type JobLocks } from "./job-locks.ts";
 import { isUnderWay, readWait } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
 import { remindWorkers, runHasten, runWake } from "./wake-script.ts";
@@ -130,7 +130,7 @@ export class BullmqAdapter implements QueueAdapter {
   /** Whether the job, as it is now, needs the key; true where its processor may lock other keys than the worker's first one. */
   #asksFor(key: string, job: Job): boolean {
     if (!this.#locks.coverAll(this.#worker)) return true;
-    return foreseenKeys(this.#locks.settingsOf(job), job)?.keys.includes(key) === true;
+    return asksFor(this.#locks.settingsOf(job), job, [key]);
   }
 
   #woken({ position }: StoredWaiter): JobState {

@@ -19,3 +19,9 @@ export function foreseenKeys({ keysOf }: LockSettings, job: Job): NormalKeys | u
     return undefined;
   }
 }
+
+/** Whether the job, as it is now, will ask for all these keys. */
+export function asksFor(settings: LockSettings, job: Job, keys: readonly string[]): boolean {
+  const foreseen = foreseenKeys(settings, job)?.keys;
+  return keys.every((key) => foreseen?.includes(key));
+}

@@ -90,8 +90,8 @@ export class LockedWorker<
   N extends string = string,
   const K extends string = string,
 > extends Worker<D, R, N> {
-  /** The settings for a processor in a file; `undefined` for a function, which `withLock` has wrapped. */
   readonly #locks: JobLocks;
+  /** Whether the processor is in a file; `withLock` has wrapped a function. */
   readonly #inFile: boolean;
 
   constructor(

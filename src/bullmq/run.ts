@@ -11,7 +11,7 @@ import { isControlError } from "./control-errors.ts";
 import { provideLock } from "./job-lock.ts";
 import { cancelledError, JobSignal } from "./job-signal.ts";
 import { positionWhenDone } from "./job-waiter.ts";
-import { foreseenKeys, type JobLocks } from "./job-locks.ts";
+import { asksFor, type JobLocks } from "./job-locks.ts";
 import type { LockSettings } from "./lock-settings.ts";
 import { Skipped } from "./refused-job.ts";
 import { afterLoss, type Outcome } from "./on-loss.ts";
@@ -151,12 +151,11 @@ async function finishRelease(
 /** Whether the job is likely to run again with its keys. Where it does not after all, the next check of its keys finds out. */
 function runsAgain({ settings, job, keys }: Activation, settled: Settled): boolean {
   const { outcome, cancelledBy } = settled;
-  // Its processor may have changed its data.
-  const wanted = foreseenKeys(settings, job)?.keys;
-  if (!keys.every((key) => wanted?.includes(key))) return false;
   if (steers(outcome) || cancelledBy !== undefined) return false;
   const loss = lossThatCounts(settings, settled);
   if (loss === undefined && outcome.kind === "returned") return false;
+  // Its processor may have changed its data.
+  if (!asksFor(settings, job, keys)) return false;
   if (loss !== undefined && loss.reason !== "held-too-long" && settings.onLost === "delay") {
     return true;
   }

@@ -144,7 +144,7 @@ export class KeyWatcher implements Task {
     if (this.#ended || this.#wakeups.wasLast(waiter)) return;
     const isLiveHere = this.#wakeups.live.has(waiter.position);
     if (!isLiveHere && !this.#wakeups.canWake(waiter)) return this.#endIfIdle();
-    // It has missed a reservation of this key, and another process has made one more: the check wakes it again, or passes it on.
+    // It has missed a reservation of this key, and another process has made one more: the check passes it on.
     if (this.#wakeups.hasExpired(waiter)) {
       this.expectFree(RESERVATION);
       return void this.check();

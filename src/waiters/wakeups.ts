@@ -153,8 +153,8 @@ export class Wakeups {
   }
 
   /** Wakes a job that is parked although it was woken, whatever its record says. */
-  async wakeAgain(waiter: StoredWaiter): Promise<JobState> {
-    return (await this.#adapterOf(waiter)?.wake(waiter)) ?? "unknown";
+  async wakeAgain(waiter: StoredWaiter): Promise<void> {
+    await this.#adapterOf(waiter)?.wake(waiter);
   }
 
   /** The state of a waiter that has missed no reservation. Nothing is known of the jobs of other queues, and of live waiters elsewhere. */
