@@ -38,8 +38,6 @@ export class KeyWatcher implements Task {
   readonly key: string;
   readonly #slot: number;
   due = Infinity;
-  #checkAt = Infinity;
-  #lookAt = Infinity;
   readonly #parts: KeyWatcherParts;
   readonly #wakeups: Wakeups;
   readonly #looks: Looks;
@@ -55,11 +53,18 @@ export class KeyWatcher implements Task {
     this.key = key;
     this.#slot = numberOfSlot(key);
     this.#parts = parts;
-    const { context, adapters, unresponsive, wokenAt } = parts;
-    this.#wakeups = new Wakeups(key, context.clock, adapters, wokenAt);
-    this.#looks = new Looks(context.clock, this.#wakeups);
-    this.#reservations = new Reservations(key, context, this.#wakeups, this.#looks, unresponsive);
-    parts.timers.add(this);
+    const { context, timers, adapters, unresponsive, wokenAt } = parts;
+    const { clock } = context;
+    const wakeups = new Wakeups(key, clock, adapters, wokenAt);
+    this.#wakeups = wakeups;
+    this.#looks = new Looks({
+      clock,
+      timers,
+      wakeups,
+      ended: (gone) => (gone === undefined ? this.#endIfIdle() : void this.check({ gone: [gone] })),
+    });
+    this.#reservations = new Reservations(key, context, wakeups, this.#looks, unresponsive);
+    timers.add(this);
   }
 
   /** Calls `wake` when the key is reserved for a live waiter, until the returned function is called. */
@@ -96,8 +101,7 @@ export class KeyWatcher implements Task {
   async check({ gone = [] }: { gone?: Serving["gone"] } = {}): Promise<ReservationDecision> {
     const { context, unresponsive } = this.#parts;
     const tally = new ReservationTally(context, this.key, { passesOver: gone.length > 0 });
-    this.#checkAt = Infinity;
-    this.#plan();
+    this.due = Infinity;
     const live = this.#wakeups.live.size > 0;
     const question = { ...FOR_FIRST, gone, live, skipped: unresponsive.list() };
     this.#checking += 1;
@@ -153,7 +157,7 @@ export class KeyWatcher implements Task {
     if (!isLiveHere) {
       this.#wakeups.note(waiter);
       this.#checkBy(this.#now() + RESERVATION + SLACK);
-      void this.#doNext(this.#looks.plan(waiter));
+      this.#looks.plan(waiter);
     }
     void this.#wakeups.wake(waiter).then((state) => {
       if (state === "gone") void this.check({ gone: [waiter] });
@@ -162,11 +166,8 @@ export class KeyWatcher implements Task {
 
   /** {@link Task} */
   run(): void {
-    const now = this.#now();
-    if (now >= this.#lookAt) void this.#look();
-    if (now < this.#checkAt) return;
     // Other processes may have taken the live waiters of this one for dead.
-    if (now - this.#checkAt > LIVE_RESERVATION) this.#wakeups.wakeLive();
+    if (this.#now() - this.due > LIVE_RESERVATION) this.#wakeups.wakeLive();
     void this.check();
   }
 
@@ -174,6 +175,7 @@ export class KeyWatcher implements Task {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#looks.end();
     this.#parts.timers.remove(this);
     this.#parts.ended(this);
   }
@@ -210,21 +212,9 @@ export class KeyWatcher implements Task {
     else this.#endIfIdle();
   }
 
-  async #look(): Promise<void> {
-    this.#lookAt = Infinity;
-    this.#plan();
-    this.#checking += 1;
-    await this.#doNext(await this.#looks.look());
-    this.#checking -= 1;
-    this.#endIfIdle();
-  }
-
   async #doNext(next: NextCheck): Promise<void> {
     if (next?.kind === "now") await this.check(next);
     if (next?.kind === "by") this.#checkBy(next.at);
-    if (next?.kind !== "look") return;
-    this.#lookAt = next.at;
-    this.#plan();
   }
 
   #planNextCheck(decision: ReservationDecision, complete: boolean): void {
@@ -270,19 +260,15 @@ export class KeyWatcher implements Task {
 
   /** Checks at that time, if not before. */
   #checkBy(at: number): void {
-    if (at >= this.#checkAt) return;
-    this.#checkAt = at;
-    this.#plan();
-  }
-
-  #plan(): void {
-    this.due = Math.min(this.#checkAt, this.#lookAt);
+    if (at >= this.due) return;
+    this.due = at;
     if (!this.#ended) this.#parts.timers.update(this);
   }
 
   #endIfIdle(): void {
+    if (this.#checking > 0 || this.#looks.isPending || this.#wakeups.live.size > 0) return;
     // Without a time for a check, the interest in a key does nothing.
-    if (this.#checking === 0 && this.#wakeups.live.size === 0 && this.due === Infinity) this.end();
+    if (this.due === Infinity) this.end();
   }
 
   /** On a grid, so that the checks of all keys travel together. */

@@ -116,7 +116,9 @@ export class Reservations {
     this.#context.slotChoice.reserved(this.#key, head);
     const isGone = tally.passesOver && (await this.#wakeups.stateOf(head)) === "gone";
     tally.gone = isGone || (await this.#wake(tally, head, onSent)) === "gone";
-    return tally.gone ? await this.#dropGone(head, next) : this.#looks.plan(head);
+    if (tally.gone) return await this.#dropGone(head, next);
+    this.#looks.plan(head);
+    return undefined;
   }
 
   /**
@@ -193,7 +195,8 @@ export class Reservations {
     // It was woken when the key was reserved for it, and gets no second reservation.
     const isWoken = state === "woken" || state === "parked";
     if (!isWoken && this.#wakeups.wasLast(waiter)) this.#wakeups.note(waiter, reservedAt);
-    return this.#looks.plan(waiter);
+    this.#looks.plan(waiter);
+    return undefined;
   }
 
   #isHeldBack(position: string): boolean {

@@ -112,9 +112,9 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "an earlier alarm near the front",
     without: "a job that was parked behind many others sleeps for long after a deploy",
-    scenario: named("kept retries, deploys, two queues"),
+    scenario: named("a backlog, processes die"),
     violation: "left waiting",
-    seed: 6,
+    seed: 3,
     mutation: { marker: "a job near the front comes back by itself soon", value: "false" },
   },
   {
@@ -234,7 +234,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a master that has lost its memory lets a job overtake others",
     scenario: named("strict order, a master loses its memory"),
     violation: "order",
-    seed: 115,
+    seed: 121,
     mutation: {
       marker: "a tie between reservations waits for the masters that have not answered",
       value: "false",
@@ -269,7 +269,7 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
     without: "a master gives the key of the failed job to the next waiter",
     scenario: named("kept retries, a bad network"),
     violation: "overtaken",
-    seed: 26,
+    seed: 104,
     mutation: {
       marker: "a release that is late, or executed twice, leaves the reservation for a failed job",
       value: "false",
