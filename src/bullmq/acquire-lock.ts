@@ -4,7 +4,7 @@ import type { InternalLock } from "../redlock/internal-lock.ts";
 import type { Activation } from "./activation.ts";
 import { unrecoverableError } from "./control-errors.ts";
 import { describeAsHolder } from "./holder.ts";
-import { UnheldLock } from "./job-lock.ts";
+import { refuseOwnKeys, UnheldLock } from "./job-lock.ts";
 import { readWait, timesDelayed } from "./job-wait.ts";
 import { joinCrowd } from "./join-crowd.ts";
 import { mayPark } from "./conflict-effects.ts";
@@ -22,6 +22,7 @@ export async function acquireLock(activation: Activation): Promise<InternalLock 
     const found = settings.keysOf(job);
     if (found === null) return new UnheldLock();
     const { keys, limits } = found;
+    refuseOwnKeys(job, keys, settings.engine);
     activation.keys = keys;
     activation.limits = limits;
     let attempt = new Attempt(waiter);

@@ -1,12 +1,21 @@
 import type { Job } from "bullmq";
 import { Cancellation } from "../cancellation.ts";
 import { refuseValue } from "../check-options.ts";
-import { LockLostError } from "../errors.ts";
+import { LockConflictError, LockLostError } from "../errors.ts";
 import type { Lock } from "../lock/lock.ts";
+import type { Engine } from "../redlock/engine.ts";
+import { toHolder } from "../redlock/holder.ts";
 import { type InternalLock, LoggedLock } from "../redlock/internal-lock.ts";
+import { describeAsHolder } from "./holder.ts";
 
-/** The locks under which processors run for a job: a method of its processor may have one of its own. */
-const locks = new WeakMap<object, Lock[]>();
+/** A processor, or a function of it that is wrapped too, runs for a job. */
+interface Run {
+  readonly lock: Lock;
+  readonly engine: Engine;
+}
+
+/** The runs of each job, the innermost last. */
+const runs = new WeakMap<object, Run[]>();
 
 /**
  * Finds the lock of a job anywhere below its processor, so that it need not be passed on.
@@ -18,8 +27,8 @@ const locks = new WeakMap<object, Lock[]>();
  * @throws {LockConfigError} when no processor made by `withLock` is running this job object now.
  */
 export function getLock(job: Job): Lock {
-  const lock = locks.get(job)?.at(-1);
-  if (lock !== undefined) return lock;
+  const run = runs.get(job)?.at(-1);
+  if (run !== undefined) return run.lock;
   return refuseValue(
     "getLock(job)",
     "a job that no processor of withLock is running",
@@ -28,11 +37,25 @@ export function getLock(job: Job): Lock {
 }
 
 /** Makes {@link getLock} find the lock of a job. @returns a function that ends that. */
-export function provideLock(job: Job, lock: Lock): () => void {
-  const own = locks.get(job) ?? [];
-  locks.set(job, own);
-  own.push(lock);
-  return () => void own.splice(own.indexOf(lock), 1);
+export function provideLock(job: Job, lock: Lock, engine: Engine): () => void {
+  const own = runs.get(job) ?? [];
+  runs.set(job, own);
+  const run = { lock, engine };
+  own.push(run);
+  return () => void own.splice(own.indexOf(run), 1);
+}
+
+/** @throws {LockConflictError} when the job runs under one of the keys: it would be parked behind itself, again and again. */
+export function refuseOwnKeys(job: Job, keys: readonly string[], engine: Engine): void {
+  for (const { lock, engine: other } of runs.get(job) ?? []) {
+    const key = keys.find((wanted) => lock.keys.includes(wanted));
+    if (key === undefined || other !== engine || !lock.held) continue;
+    const { fencingToken } = lock;
+    const text = describeAsHolder(job);
+    const holder = toHolder({ id: "", token: fencingToken, text, kept: false });
+    const retryAfter = lock.remaining();
+    throw new LockConflictError({ keys, key, holder, own: true, retryAfter, ahead: 0 });
+  }
 }
 
 /** The lock of a job that runs without one: it is never held and never lost. */

@@ -93,7 +93,7 @@ async function runProcessor(
     maxHold === undefined
       ? undefined
       : engine.clock.timer(maxHold, () => lock.lose("held-too-long"));
-  const withdraw = provideLock(job, lock);
+  const withdraw = provideLock(job, lock, engine);
   // From now on the keys are kept for the job if its process dies.
   if (waiter?.keepsRetries === true && lock.keys.length > 0) lock.extend().catch(() => undefined);
   let outcome: Outcome;

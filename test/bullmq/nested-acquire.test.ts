@@ -7,6 +7,7 @@ import {
   type LockKeys,
   type Redlock,
   withLock,
+  type WithLockOptions,
 } from "../../src/index.ts";
 import { ends, failureOf, Gate, useBench } from "./support.ts";
 
@@ -19,7 +20,7 @@ const FOR_EVER = { waitTimeout: 600_000 };
 async function run(
   redlock: Redlock,
   processor: (job: Job, jobToken: string, signal: AbortSignal, lock: Lock) => Promise<unknown>,
-  { keys = KEY, limit = 1 }: { keys?: LockKeys; limit?: number } = {},
+  { keys = KEY, limit = 1 }: { keys?: LockKeys; limit?: number | undefined } = {},
 ) {
   const worker = bench.worker(withLock({ redlock, key: () => keys, limit }, processor));
   const ended = ends(worker, 1);
@@ -169,4 +170,34 @@ test("using within using is refused, and the outer one goes on", async () => {
   });
   expect(inner).toMatchObject({ key: KEY, own: true });
   expect(await redlock.using(KEY, FOR_EVER, () => "again")).toBe("again");
+});
+
+describe("a processor that is wrapped twice with one key", () => {
+  const policies: (Pick<WithLockOptions, "onConflict" | "order"> & { limit?: number })[] = [
+    {},
+    { onConflict: "wait" },
+    { onConflict: "skip" },
+    { order: "strict" },
+    { limit: 2 },
+  ];
+  test.each(policies)("fails with the key and the job: %j", async (options) => {
+    const redlock = bench.redlock();
+    const inner = withLock({ ...options, redlock, key: KEY }, async () => "ran");
+    const { error, id } = await run(
+      redlock,
+      async (job, jobToken, signal) => await inner(job, jobToken, signal),
+      { limit: options.limit },
+    );
+    expect(error).toBeInstanceOf(LockConflictError);
+    expect(error).toMatchObject({ key: KEY, own: true, holder: { job: { id, attempt: 1 } } });
+  });
+
+  test("runs when the inner one has another key, or other masters", async () => {
+    const outer = bench.redlock();
+    const other = withLock({ redlock: outer, key: "account:b" }, async () => "other key");
+    const elsewhere = bench.redlock({ prefix: "elsewhere:" });
+    const same = withLock({ redlock: elsewhere, key: KEY }, async () => "other masters");
+    const { result } = await run(outer, async (job) => [await other(job), await same(job)]);
+    expect(result).toEqual(["other key", "other masters"]);
+  });
 });
