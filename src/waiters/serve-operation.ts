@@ -1,4 +1,5 @@
 import { RETRY_RECORD } from "./reservations-lua.ts";
+import { MOST_NAMED, NAMED } from "./wait-list-lua.ts";
 import type { Operation } from "../redis/operation.ts";
 import type { Names } from "../lock/stored-lock.ts";
 import {
@@ -57,6 +58,8 @@ export const serveOperation: Operation<Serving, ReservationReply> = {
       end
     end
   end
+  -- Where all that were named are gone, twice as many are named each time.
+  list.named = math.min(math.max(${NAMED}, 2 * tonumber(argv[8])), ${MOST_NAMED})
   local skipped = skippedOf(prefix, argv, first)
   if live and redis.call('EXISTS', list.waiters) == 1 then noteAlive(list, process) end
   local rest = redis.call('PTTL', prefix .. key)

@@ -6,11 +6,11 @@ import { RESERVATION } from "./reservations-lua.ts";
 /** Milliseconds for which live waiters stay in a wait list without a request of their process. */
 export const LIVE_RETENTION = 4_000;
 
-/** How many waiters a master names at most: those whose jobs are gone are removed together. */
+/** How many waiters a master names: those whose jobs are gone are removed together. */
 export const NAMED = 4;
 
-/** How many it looks at first. The others are those that have another slot of a key with a limit. */
-export const LOOKED_AT = 2 * NAMED;
+/** How many it names at most, when many are gone, as after `queue.drain(true)`: their states travel in one batch. */
+export const MOST_NAMED = 256;
 
 /**
  * Milliseconds after which a limit that no client has used for the key is out of use: a deployment
@@ -191,7 +191,7 @@ local function hasReservation(list, position, limit)
 end
 -- The first waiters that can have the slot, and whose queues are not skipped. With \`skipsPaused\`, a queue that is paused by any process counts as skipped.
 local function firstOf(list, skipped, skipsPaused)
-  local found, index, known = {}, 0, {}
+  local found, index, known, named = {}, 0, {}, list.named or ${NAMED}
   -- How many skipped waiters were examined at the front, the last of them, and their queues.
   local behind, last, queueIds = 0, nil, {}
   local function isSkipped(queueId)
@@ -220,7 +220,7 @@ local function firstOf(list, skipped, skipsPaused)
         local limit = allowedOf(list, record)
         if limit > list.slot and not hasReservation(list, position, limit) then
           found[#found + 1] = { position, record, positions[i + 1] }
-          if #found == ${NAMED} then break end
+          if #found == named then break end
         end
       end
     end
@@ -238,8 +238,9 @@ local function firstOf(list, skipped, skipsPaused)
     index, behind = rank + 1, 0
     return true
   end
-  local goesOn, steps = examine(${LOOKED_AT}), ${LOOKED_AT}
-  if goesOn and jump() then goesOn = examine(${LOOKED_AT}) end
+  -- Some of them have another slot of a key with a limit.
+  local goesOn, steps = examine(2 * named), 2 * named
+  if goesOn and jump() then goesOn = examine(2 * named) end
   while goesOn and steps < ${MOST_STEPS} do
     goesOn, steps = examine(${STRIDE}), steps + ${STRIDE}
   end

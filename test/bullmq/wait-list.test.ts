@@ -2,6 +2,7 @@ import { type Job, type Queue, Worker } from "bullmq";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Redlock, withLock } from "../../src/index.ts";
 import { RESERVATION } from "../../src/waiters/reservations-lua.ts";
+import { countCalls } from "../hazards/support.ts";
 import { redisClient } from "../support/redis.ts";
 import { Gate, QUEUE, useBench } from "./support.ts";
 import { waitFor } from "../support/wait-for.ts";
@@ -86,6 +87,23 @@ describe("the waiters of a key run in order when the first of them", () => {
 
     expect(await timeToRun(() => lock.release(), runs, 2)).toBeLessThan(LOAD);
     expect(runs).toEqual([1, 2]);
+    await expect.poll(leftovers).toEqual([]);
+  });
+
+  test("and many others were removed, in few requests", async () => {
+    const redlock = bench.redlock({ ttl: 10_000 });
+    const lock = await redlock.acquire("account:hot");
+    const { queue, runs } = await parkJob(redlock, 400);
+    await queue.drain(true);
+    const parks = nextParks(redlock, 1);
+    await queue.add("charge", { account: "hot", index: 400 });
+    await parks;
+    const master = redisClient(bench.masterUrls[0]!);
+    const before = await countCalls(master, "evalsha");
+
+    expect(await timeToRun(() => lock.release(), runs, 1)).toBeLessThan(LOAD);
+    // Four at a time would take a hundred.
+    expect((await countCalls(master, "evalsha")) - before).toBeLessThan(30);
     await expect.poll(leftovers).toEqual([]);
   });
 

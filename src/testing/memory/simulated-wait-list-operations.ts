@@ -7,6 +7,7 @@ import { SLACK } from "../../waiters/queues-lua.ts";
 import type { ListSizes, Page } from "../../waiters/repair-operations.ts";
 import { queueIdIn } from "../../waiters/waiter.ts";
 import type { Serving } from "../../waiters/serve-operation.ts";
+import { MOST_NAMED, NAMED } from "../../waiters/wait-list-lua.ts";
 import { RESERVATION, RETRY_RECORD } from "../../waiters/reservations-lua.ts";
 import type { Names } from "../../lock/stored-lock.ts";
 import { type SimulatedGuard, unarmed } from "./simulated-guard.ts";
@@ -128,6 +129,7 @@ export class SimulatedWaitListOperations {
       this.#redis.del(list.reservation);
       reserved = undefined;
     }
+    list.named = Math.min(Math.max(NAMED, 2 * serving.gone.length), MOST_NAMED);
     const skipped = this.#queues.skippedOf(names, serving.skipped);
     if (serving.live && this.#redis.exists(list.waiters)) this.#lists.noteAlive(list, process);
     const rest = this.#redis.pttl(names.lock(key));

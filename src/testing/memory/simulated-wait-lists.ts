@@ -12,7 +12,6 @@ import {
 import {
   LIMIT_USE,
   LIVE_RETENTION,
-  LOOKED_AT,
   MANY,
   NAMED,
   NEAR,
@@ -34,6 +33,8 @@ export interface WaitList {
   readonly records: string;
   readonly reservation: string;
   readonly newest: string;
+  /** How many waiters are named. */
+  named?: number;
 }
 
 /** The reservation of a key. */
@@ -171,9 +172,10 @@ export class SimulatedWaitLists {
   /** The Lua begins behind the skipped waiters that it has noted, and finds the same. */
   firstOf(list: WaitList, skipped: ReadonlySet<string>, skipsPaused: boolean): StoredWaiter[] {
     const first: StoredWaiter[] = [];
+    const { named = NAMED } = list;
     const now = this.#redis.now();
     for (const [index, [position, priority]] of this.#redis.zrange(list.waiters).entries()) {
-      if (first.length === NAMED || (first.length > 0 && index === LOOKED_AT)) break;
+      if (first.length === named || (first.length > 0 && index === 2 * named)) break;
       const queueId = queueIdIn(position);
       const record = this.#redis.hget(list.records, position);
       const isSkipped =
