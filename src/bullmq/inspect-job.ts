@@ -31,7 +31,7 @@ export interface JobInspection {
   waitingSince: number | undefined;
   /** When the delay of the job ends, in ms since 1970: it comes back then even when no process wakes it. */
   returnsAt: number | undefined;
-  /** The keys in whose wait lists the job is. */
+  /** The keys for which it was parked, and in whose wait lists it is. Those of a job that only waits in its slot are not known. */
   keys: AwaitedKey[];
 }
 

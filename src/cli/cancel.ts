@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Holder } from "../errors.ts";
-import { printable } from "../printable.ts";
 import { isHold } from "../redlock/hold.ts";
 import { requireVotes } from "../redlock/inspect.ts";
 import type { Redlock } from "../redlock/redlock.ts";
 import { readReason, readSlot } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readingWith } from "./connect.ts";
-import { holderName } from "../describe/describe-key.ts";
+import { headline, holderName } from "../describe/describe-key.ts";
+import { summarise } from "../describe/summary.ts";
 import { duration, operator, shellWord } from "../describe/words.ts";
 
 /** Milliseconds between two checks whether the holders have stopped. */
@@ -18,7 +18,8 @@ export async function cancel(invocation: Invocation): Promise<ExitCode> {
   const by = operator(options.reason === undefined ? undefined : readReason(options.reason));
   const slot = readSlot(options.slot);
   return await readingWith(invocation, async (redlock) => {
-    const { holders: all } = await redlock.inspect(key);
+    const inspection = await redlock.inspect(key);
+    const { holders: all, locked } = inspection;
     const holders = all.filter((holder) => slot === undefined || slot === (holder.slot ?? 0));
     const asked = await redlock.cancel(key, by, { slot });
     const running = await stillRunning(redlock, key, holders, invocation);
@@ -27,11 +28,16 @@ export async function cancel(invocation: Invocation): Promise<ExitCode> {
       const areAsked = holders.length > 0 && asked.length === holders.length;
       out.json({ key, holders, asked: areAsked, stopped, running });
     } else if (holders.length === 0) {
-      out.print(slot === undefined ? `${printable(key)} is free` : `No client holds slot ${slot}.`);
+      out.print(
+        slot === undefined
+          ? headline(summarise(inspection, Date.now()))
+          : `No client holds slot ${slot}.`,
+      );
     } else {
       for (const holder of holders) out.print(describe(key, holder, running, invocation.timeout));
     }
-    return stopped ? EXIT.ok : EXIT.finding;
+    const isBlocked = all.length === 0 && locked;
+    return stopped && !isBlocked ? EXIT.ok : EXIT.finding;
   });
 }
 

@@ -15,6 +15,9 @@ import { readingWith } from "./connect.ts";
 /** Milliseconds between two checks. */
 const CHECK_INTERVAL = 250;
 
+const DRY_RUN = "Dry run: nothing was removed.";
+const TAKES_FORCE = "Nothing was removed: that takes --force and --reason TEXT.";
+
 export async function release(invocation: Invocation): Promise<ExitCode> {
   const { operand: key, options, timeout, out } = invocation;
   const { reason, force = false, json = false, "dry-run": isDry = false } = options;
@@ -39,10 +42,17 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
     const found = { holder, waiting, hold: isHold(holder), alive: undefined, removed: false };
     print(headline(now));
     if (!inspection.locked && holders.length === 0) {
-      if (inspection.reserved?.forRetry === true) {
-        print("Nothing was removed: no client holds the key. It is free when that job is removed.");
+      if (inspection.reserved?.forRetry !== true) return report(found, EXIT.ok);
+      if (isDry) print(DRY_RUN);
+      else if (!force) print(TAKES_FORCE);
+      else {
+        const why = operator(reason);
+        const result = await redlock.forceRelease(key, { reason: why });
+        const removed = result.outcome === "released";
+        if (removed) print("The key is not kept any longer.", successorOf(result.waiting));
+        return report({ ...found, waiting: result.waiting, removed }, EXIT.ok);
       }
-      return report(found, EXIT.ok);
+      return report(found, isDry ? EXIT.ok : EXIT.finding);
     }
     if (slot !== undefined && isFree(inspection, slot)) {
       print(`No client holds slot ${slot}.`);
@@ -70,11 +80,11 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
       if (holder.kept) print("The job is done: nothing runs twice, but minHold is cut short.");
     } else print(...consequences({ holder, alive, lock }, summary, timeout));
     if (isDry) {
-      print("Dry run: nothing was removed.");
+      print(DRY_RUN);
       return report(known, EXIT.ok);
     }
     if (!force && !found.hold) {
-      print("Nothing was removed: that takes --force and --reason TEXT.");
+      print(TAKES_FORCE);
       return report(known, EXIT.finding);
     }
     const { fencingToken } = holder;

@@ -25,7 +25,7 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
     return await withQueue(invocation, named, async (queue) => {
       const job = (await queue.getJob(id)) as Job | undefined;
       if (job !== undefined) {
-        const inspection = await inspectJob(redlock, job).catch((error: unknown) => {
+        const inspection = await inspectWithKeys(redlock, job).catch((error: unknown) => {
           if (error instanceof LockUnavailableError) return error;
           throw error;
         });
@@ -33,16 +33,12 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
           const known = { job: nameOf(job), state: await job.getState() };
           if (options.json !== true) {
             out.print(
-              `job ${printable(known.job)} is ${known.state} in its queue; what it waits for is not known:`,
+              `job ${printable(known.job)} is ${known.state} in its queue; what it holds or waits for is not known:`,
             );
           }
           return reportUnknown(inspection, known, invocation);
         }
-        const { state, delayedBy, keys } = inspection;
-        // A job that waits in its slot holds nothing.
-        const mayHold = delayedBy === "retry" || (state === "active" && keys.length === 0);
-        const held = mayHold ? await heldBy(inspection.job, redlock) : [];
-        const found = { ...inspection, held, ...(await factsOf(queue, job)) };
+        const found = { ...inspection, ...(await factsOf(queue, job)) };
         if (found.state === "unknown" && options.queue === undefined && id.includes(":")) {
           throw new UsageError(
             `"${printable(invocation.operand)}" is no job of the queue "${queueName}" with the prefix "${prefix}"; for a prefix with a colon, give --queue and --queue-prefix`,
@@ -63,6 +59,18 @@ export async function why(invocation: Invocation): Promise<ExitCode> {
       return EXIT.finding;
     });
   });
+}
+
+/** What a job waits for, and holds. @throws {LockUnavailableError} */
+async function inspectWithKeys(
+  redlock: Redlock,
+  job: Job,
+): Promise<JobInspection & Pick<Found, "held">> {
+  const inspection = await inspectJob(redlock, job);
+  const { state, delayedBy, keys } = inspection;
+  // A job that waits in its slot holds nothing.
+  const mayHold = delayedBy === "retry" || (state === "active" && keys.length === 0);
+  return { ...inspection, held: mayHold ? await heldBy(inspection.job, redlock) : [] };
 }
 
 /** The keys that a job holds, or that are kept for its next attempt while others wait for them. Reads all locks. */
@@ -186,7 +194,9 @@ function reasonOf({ reason, key, holder }: NonNullable<Found["skipped"]>): strin
 }
 
 function holding(held: readonly string[]): string {
-  return held.length === 0 ? "waits for no key" : `holds ${list(held.map(printable))}`;
+  return held.length === 0
+    ? "holds no key: it has none, waits for one in its slot, or has lost it"
+    : `holds ${list(held.map(printable))}`;
 }
 
 function time(at: number | undefined): string {
@@ -229,7 +239,7 @@ function advise(found: Found): string[] {
   }
   if (state === "active" && workers === 0) {
     sentences.push(
-      "The queue has NO WORKERS: the one that took up the job has ended. A new one finds the job stalled, and runs it again.",
+      "The queue has NO WORKERS that take up jobs: the one that runs this job is closing, or has ended. If it has ended, start one: it finds the job stalled, and runs it again.",
     );
   }
   for (const key of [...keys.map((each) => each.key), ...held]) {

@@ -42,7 +42,8 @@ function adviseOnFree(summary: KeySummary, prefix: string): string[] {
   const { key, limit, nodes, lastToken, waiting, reserved } = summary;
   if (reserved?.forRetry === true) {
     return [
-      "Nothing: retryOrder keeps the key for a job that has failed, or whose process died, and runs again. To let the others go on, remove that job from its queue.",
+      "Nothing: retryOrder keeps the key for a job that has failed, or whose process died, and runs again.",
+      `To let the others go on: bullmq-redlock release --force --reason TEXT ${shellWord(key)}`,
     ];
   }
   if (nodes.some((node) => node.state === "held" && !isStuck(node))) {
@@ -120,7 +121,7 @@ function adviseOnHeld({ key, holder, job, remaining }: KeySummary, prefix: strin
       ? ["the holder", "end its process; the key then expires."]
       : [
           "the job",
-          `end process ${job.pid} on ${printable(job.host)} (kill ${job.pid} there); the key then expires, and BullMQ runs the job again.`,
+          `end process ${job.pid} on ${printable(job.host)} (kill ${job.pid} there, and kill -9 ${job.pid} if it waits for the job); the key then expires, and BullMQ runs the job again.`,
         ];
   return [
     `Nothing, while ${works} works: the key is released when it ends.`,

@@ -14,7 +14,7 @@ import {
   isTaken,
   type KeySummary,
 } from "./summary.ts";
-import { duration, moment } from "./words.ts";
+import { duration, moment, shellWord } from "./words.ts";
 
 /** A part of the description of a key: a title above facts or sentences. */
 export interface Section {
@@ -172,7 +172,7 @@ function waitSince(job: string | undefined, ms: number): string {
   return job === undefined ? `, for ${duration(ms)}` : `, due ${duration(ms)} ago`;
 }
 
-function waitingSection({ waiting, waiters }: KeySummary, now: number): Section {
+function waitingSection({ key, waiting, waiters }: KeySummary, now: number): Section {
   const facts = waiters.map((waiter, index): [string, string] => [
     String(index + 1),
     describeWaiter(waiter, now),
@@ -181,7 +181,10 @@ function waitingSection({ waiting, waiters }: KeySummary, now: number): Section 
   return {
     title: `Wait list (${waiting})`,
     facts,
-    sentences: more > 0 ? [`... and ${more} more. The whole list: bullmq-redlock waiters`] : [],
+    sentences:
+      more > 0
+        ? [`... and ${more} more. The whole list: bullmq-redlock waiters ${shellWord(key)}`]
+        : [],
   };
 }
 

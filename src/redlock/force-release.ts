@@ -24,7 +24,8 @@ export interface ForceReleaseOptions {
 export interface ForceReleaseResult {
   key: string;
   /**
-   * - `"released"`: a quorum of masters has removed the lock, and refuses every late request of its holder.
+   * - `"released"`: a quorum of masters has removed the lock, and refuses every late request of its holder; or the free key was
+   *   kept for a job that runs again (`retryOrder`), and is not any longer.
    * - `"free"`: no client held the key.
    * - `"not-removed"`: another holder than the one that was meant has the key, or another program, or no holder has a quorum.
    */
@@ -43,6 +44,8 @@ const NO_POSITION = "";
  *
  * It is the release that the holder itself would send, with its owner and its token. So the masters close the marks of the key
  * up to that token: an extend that is under way, or comes later, does not set the lock again.
+ *
+ * A free key that is kept for a job that runs again is for the other waiters then; the job waits behind them.
  * @throws {LockUnavailableError} when no quorum answers, or can vote.
  */
 export async function forceRelease(
@@ -64,7 +67,10 @@ export async function forceRelease(
   const found = { key, holder, waiting };
   const { fencingToken: token } = holder ?? {};
   const owner = ownerOf(holder);
-  if (!locked && holders.length === 0) return { ...found, outcome: "free" };
+  if (!locked && holders.length === 0) {
+    const isKept = options.fencingToken === undefined && (await waitLists.endRetry(key));
+    return { ...found, outcome: isKept ? "released" : "free" };
+  }
   if (token === undefined || owner === undefined || token !== (options.fencingToken ?? token)) {
     return { ...found, outcome: "not-removed" };
   }

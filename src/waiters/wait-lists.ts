@@ -25,6 +25,7 @@ import {
   AHEAD,
   encodeQueueId,
   formatWaiterRecord,
+  isRetry,
   queueIdIn,
   type Waiter,
   type WaitingState,
@@ -206,6 +207,15 @@ export class WaitLists {
   /** As {@link check}, for one key. @returns what the masters decided. */
   async checkKey(key: string): Promise<ReservationDecision> {
     return await this.#watchers.of(key).check();
+  }
+
+  /** Ends that a free key is kept for a job that runs again, for the other waiters. @returns whether it was kept. */
+  async endRetry(key: string): Promise<boolean> {
+    const watcher = this.#watchers.of(key);
+    const decision = await watcher.check();
+    if (decision.kind !== "reserved" || !isRetry(decision)) return false;
+    await watcher.check({ gone: [decision] });
+    return true;
   }
 
   /** Leaves the wait lists of the keys; a reservation passes to the next waiter. */

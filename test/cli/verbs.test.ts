@@ -162,6 +162,14 @@ describe("cancel", () => {
   });
 });
 
+it("wake and cancel do not take a value that is no lock for a holder, or for none", async () => {
+  for (const client of redisClients(nodes)) await client.lpush("redlock:list", "a");
+  const woken = await ask("wake", "list");
+  expect(woken.out).toContain("list is not free, and most masters name no holder.");
+  const cancelled = await ask("cancel", "list");
+  expect([cancelled.code, cancelled.out]).toEqual([1, expect.stringContaining("list is blocked")]);
+});
+
 describe("wake", () => {
   it("wakes the first waiter of a free key, with a master down", async () => {
     // Its heartbeat would set the key again.

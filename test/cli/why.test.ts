@@ -150,7 +150,7 @@ describe("why", () => {
     const kept = `kept for the next attempt of job ${name}`;
     const inspected = (await cli(["inspect", "account:42"], environment())).out;
     expect(inspected).toContain(`account:42 is ${kept}, for another`);
-    expect(inspected).toContain("remove that job from its queue");
+    expect(inspected).toContain("release --force --reason TEXT account:42");
     expect((await cli(["ls"], environment())).out).toContain(`(${kept})`);
     expect((await ask(`bull:invoices:${later.id}`)).out).toContain(`(${kept})`);
     expect((await ask(name)).out).toContain("account:42 stays reserved for it (retryOrder)");
@@ -160,9 +160,24 @@ describe("why", () => {
       reservedFor: name,
       message: expect.stringContaining(`reserved for job ${name}`),
     });
+
+    const unforced = await cli(["release", "account:42"], environment());
+    expect(unforced).toMatchObject({ code: 1, out: expect.stringContaining("takes --force") });
+    const force = ["release", "account:42", "--force", "--reason", "the job hangs"];
+    const dry = await cli([...force, "--dry-run"], environment());
+    expect(dry).toMatchObject({ code: 0, out: expect.stringContaining("Dry run") });
+    expect(await later.getState()).toBe("delayed");
+    const { code, out } = await cli(force, environment());
+    expect([code, out]).toEqual([
+      0,
+      expect.stringContaining("The key is not kept any longer.\nIts waiter is told to start.\n"),
+    ]);
+    // It ran: each job fails once.
+    await expect.poll(async () => await later.getState()).toBe("failed");
+    expect(await failed.getState()).toBe("delayed");
   });
 
-  it("says that the worker of an active job is gone", async () => {
+  it("says that the worker of an active job is gone, or is closing", async () => {
     const job = await queue.add("a", { account: 42 });
     const worker = new Worker("invoices", undefined, {
       connection: { url: queueNodes.urls[0]! },
@@ -170,8 +185,10 @@ describe("why", () => {
     await worker.getNextJob("token");
     await worker.close();
     const { out } = await ask(`bull:invoices:${job.id}`);
-    expect(out).toMatch(/has been active since .* UTC, and waits for no key\n/);
-    expect(out).toContain("NO WORKERS: the one that took up the job has ended");
+    expect(out).toMatch(/has been active since .* UTC, and holds no key: it has none, waits for/);
+    expect(out).toContain(
+      "NO WORKERS that take up jobs: the one that runs this job is closing, or",
+    );
   });
 
   it("says that the key of a parked job is reserved for it", async () => {
@@ -283,16 +300,26 @@ describe("why", () => {
     const parked = new Promise((resolve) => redlock.once("parked", resolve));
     const job = await queue.add("a", { account: 42 });
     await parked;
+    const taker = new Worker("mails", undefined, { connection: { url: queueNodes.urls[0]! } });
+    const mails = new Queue("mails", { connection: { url: queueNodes.urls[0]! } });
+    onTestFinished(async () => {
+      await taker.close();
+      await mails.close();
+    });
+    const active = await mails.add("a", { account: 42 });
+    await taker.getNextJob("token");
     await nodes.kill(1);
     await nodes.kill(2);
     const human = await ask(`bull:invoices:${job.id}`);
     const { code, out } = await ask(`bull:invoices:${job.id}`, "--json");
+    const running = await ask(`bull:mails:${active.id}`);
     await nodes.restart(1);
     await nodes.restart(2);
     expect([human.code, human.out]).toEqual([
       3,
-      expect.stringMatching(/ is delayed in its queue; what it waits for is not known:\n/),
+      expect.stringMatching(/ is delayed in its queue; what it holds or waits for is not known:\n/),
     ]);
+    expect(running.out).toMatch(/^job bull:mails:1 is active in its queue; what it holds or/);
     expect(code).toBe(3);
     expect(JSON.parse(out)).toMatchObject({
       error: { exitCode: 3 },
