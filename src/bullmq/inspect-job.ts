@@ -68,7 +68,9 @@ export async function inspectJob(redlock: Redlock, job: Job): Promise<JobInspect
   const keys =
     position === undefined || !MAY_WAIT.includes(state)
       ? []
-      : await engine.whileOpen(() => findAwaitedKeys(engine.context, position, wait.keys));
+      : await engine.whileOpen(() =>
+          findAwaitedKeys(engine.context, (other) => other === position, wait.keys),
+        );
   const delayedKey = isDelayed && keepsFields(job) ? queue.toKey?.("delayed") : undefined;
   const score =
     delayedKey === undefined

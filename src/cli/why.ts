@@ -8,8 +8,9 @@ import { nameOf } from "../job-names.ts";
 import { printable } from "../printable.ts";
 import { storedTextOf } from "../redlock/holder.ts";
 import { readHoldingJob } from "../redlock/job-text.ts";
-import type { Redlock } from "../redlock/redlock.ts";
-import type { AwaitedKey } from "../redlock/awaited-keys.ts";
+import { type AwaitedKey, findAwaitedKeys } from "../redlock/awaited-keys.ts";
+import { waiterAt } from "../redlock/inspect.ts";
+import { engineOf, type Redlock } from "../redlock/redlock.ts";
 import { UsageError } from "./arguments.ts";
 import { EXIT, type ExitCode, type Invocation } from "./command.ts";
 import { readingWith } from "./connect.ts";
@@ -67,20 +68,31 @@ async function inspectWithKeys(
   job: Job,
 ): Promise<JobInspection & Pick<Found, "held">> {
   const inspection = await inspectJob(redlock, job);
-  const { state, delayedBy, keys } = inspection;
+  const { job: name, state, delayedBy, keys } = inspection;
   // A job that waits in its slot holds nothing.
   const mayHold = delayedBy === "retry" || (state === "active" && keys.length === 0);
-  return { ...inspection, held: mayHold ? await heldBy(inspection.job, redlock) : [] };
+  if (!mayHold) return { ...inspection, held: [] };
+  const { held, waitedFor } = await searchFor(name, redlock);
+  if (state !== "active" || held.length > 0) return { ...inspection, held };
+  // A job that waits in its slot, and was never parked, has stored no keys.
+  const { context } = engineOf(redlock);
+  const isOfJob = (position: string): boolean => waiterAt(position).job === name;
+  return { ...inspection, held, keys: await findAwaitedKeys(context, isOfJob, waitedFor) };
 }
 
-/** The keys that a job holds, or that are kept for its next attempt while others wait for them. Reads all locks. */
-async function heldBy(name: string, redlock: Redlock): Promise<string[]> {
-  const keys: string[] = [];
-  for await (const { key, holders, reserved } of redlock.list("*")) {
+/** The keys that a job holds, or that are kept for its next attempt while others wait for them, and all that have waiters. Reads all locks. */
+async function searchFor(
+  name: string,
+  redlock: Redlock,
+): Promise<{ held: string[]; waitedFor: string[] }> {
+  const held: string[] = [];
+  const waitedFor: string[] = [];
+  for await (const { key, holders, reserved, waiting } of redlock.list("*")) {
     const holds = holders.some((each) => readHoldingJob(storedTextOf(each))?.job === name);
-    if (holds || (reserved?.forRetry === true && reserved.job === name)) keys.push(key);
+    if (holds || (reserved?.forRetry === true && reserved.job === name)) held.push(key);
+    if (waiting > 0) waitedFor.push(key);
   }
-  return keys.toSorted();
+  return { held: held.toSorted(), waitedFor: waitedFor.toSorted() };
 }
 
 /** What BullMQ knows of a job, beside its state. Times are milliseconds since 1970. */
@@ -195,7 +207,7 @@ function reasonOf({ reason, key, holder }: NonNullable<Found["skipped"]>): strin
 
 function holding(held: readonly string[]): string {
   return held.length === 0
-    ? "holds no key: it has none, waits for one in its slot, or has lost it"
+    ? "holds no key, and waits for none: it needs none, or has lost its lock and works on"
     : `holds ${list(held.map(printable))}`;
 }
 

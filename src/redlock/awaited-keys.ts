@@ -22,12 +22,13 @@ export interface AwaitedKey {
 }
 
 /**
- * Finds the keys that have a position in their wait lists.
+ * Finds the keys in whose wait lists a job is.
+ * @param isOfJob whether a position is that of the job.
  * @throws {LockUnavailableError} when no quorum answers.
  */
 export async function findAwaitedKeys(
   context: LockContext,
-  position: string,
+  isOfJob: (position: string) => boolean,
   keys: readonly string[],
 ): Promise<AwaitedKey[]> {
   const found = keys.map(async (key): Promise<AwaitedKey[]> => {
@@ -36,7 +37,7 @@ export async function findAwaitedKeys(
     let before = 0;
     for await (const waiter of walkPositions(context, key)) {
       before += 1;
-      if (waiter.position !== position) continue;
+      if (!isOfJob(waiter.position)) continue;
       const ends = holder && nodesOf(inspection, holder).flatMap((node) => node.expiresIn ?? []);
       const expiresIn = ends && Math.max(...ends);
       const counts = { position: before, waiting: Math.max(before, waiting) };

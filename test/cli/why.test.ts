@@ -30,7 +30,7 @@ async function ask(...args: string[]): Promise<Outcome> {
   return await cli(["why", ...args], environment());
 }
 
-function work(onConflict: "delay" | "skip" = "delay"): Worker {
+function work(onConflict: "delay" | "skip" | "wait" = "delay"): Worker {
   const worker = new Worker(
     "invoices",
     withLock({ redlock, key: "account:{{data.account}}", onConflict }, async (job: Job) => {
@@ -129,6 +129,17 @@ describe("why", () => {
     expect(JSON.parse(out)).toMatchObject({ state: "active", held: ["account:42", "bank"] });
   });
 
+  it("finds the key that an active job waits for in its slot", async () => {
+    await using _ = await redlock.acquire("account:42", { holder: "an import" });
+    work("wait");
+    const job = await queue.add("a", { account: 42 });
+    await expect.poll(async () => (await redlock.inspect("account:42")).waiting).toBe(1);
+    const { code, out } = await ask(`bull:invoices:${job.id}`);
+    expect(code).toBe(0);
+    expect(out).toContain("is active, and waits in its slot for account:42\n");
+    expect(out).toMatch(/^  account:42 +an import +.+ 1 of 1$/m);
+  });
+
   it("says that the key is kept for a job that has failed, as the other commands do", async () => {
     const processor = withLock(
       { redlock, key: "account:42", retryOrder: "keep" },
@@ -185,7 +196,7 @@ describe("why", () => {
     await worker.getNextJob("token");
     await worker.close();
     const { out } = await ask(`bull:invoices:${job.id}`);
-    expect(out).toMatch(/has been active since .* UTC, and holds no key: it has none, waits for/);
+    expect(out).toMatch(/has been active since .* UTC, and holds no key, and waits for none: /);
     expect(out).toContain(
       "NO WORKERS that take up jobs: the one that runs this job is closing, or",
     );
