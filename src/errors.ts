@@ -155,7 +155,10 @@ function describeSlot({ holder, reserved, persistent }: LockConflict, ms: number
 export interface NodeVote {
   /** The master, as `host:port` or `host:port/db`, never with credentials. */
   node: string;
-  /** `granted`, `held` (by another client), or why it did not count; `quarantined` and `unarmed` after a loss of memory. */
+  /**
+   * `granted`; `held` by another client; `free`: it would grant; `gone`: it has the lock no longer; `pending`: it has not answered yet;
+   * `quarantined` and `unarmed` after a loss of memory; else why it has no vote.
+   */
   vote:
     | "granted"
     | "held"

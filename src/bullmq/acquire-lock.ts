@@ -9,7 +9,7 @@ import { readWait, timesDelayed } from "./job-wait.ts";
 import { joinCrowd } from "./join-crowd.ts";
 import { mayPark } from "./conflict-effects.ts";
 import { strictWithLimit } from "./lock-settings.ts";
-import { afterRefusal, Attempt } from "./on-conflict.ts";
+import { afterRefusal, KeyRequest } from "./on-conflict.ts";
 import { endOld, parkOrDelay, type Skipped } from "./refused-job.ts";
 
 /** Most milliseconds that a job with a lock waits for the time at which its wait began. */
@@ -25,13 +25,13 @@ export async function acquireLock(activation: Activation): Promise<InternalLock 
     refuseOwnKeys(job, keys, settings.engine);
     activation.keys = keys;
     activation.limits = limits;
-    let attempt = new Attempt(waiter);
+    let request = new KeyRequest(waiter);
     if (settings.order === "strict" && limits !== undefined) {
       throw unrecoverableError(strictWithLimit());
     }
     if (settings.order === "strict" && waiter !== undefined) {
       const behind = await context.activeJobs.predecessorsOf(job, settings, keys, waiter);
-      attempt = new Attempt({ ...waiter, behind });
+      request = new KeyRequest({ ...waiter, behind });
     }
     const joining = joinCrowd(activation);
     const conflict = joining && (await joining);
@@ -39,13 +39,13 @@ export async function acquireLock(activation: Activation): Promise<InternalLock 
     for (;;) {
       if (activation.startableFor === 0) return await endOld(activation);
       try {
-        const lock = await acquireOnce(activation, attempt);
+        const lock = await acquireOnce(activation, request);
         if (activation.startableFor > 0) return lock;
         await lock.release();
       } catch (error) {
-        const next = await afterRefusal(activation, attempt, error);
-        if (!(next instanceof Attempt)) return next;
-        attempt = next;
+        const next = await afterRefusal(activation, request, error);
+        if (!(next instanceof KeyRequest)) return next;
+        request = next;
       }
     }
   } catch (error) {
@@ -56,7 +56,7 @@ export async function acquireLock(activation: Activation): Promise<InternalLock 
 
 async function acquireOnce(
   { settings, job, keys, limits, cancel, renewal, closing, context }: Activation,
-  { waiter, waitTimeout, conflict }: Attempt,
+  { waiter, waitTimeout, conflict }: KeyRequest,
 ): Promise<InternalLock> {
   const { engine, onConflict } = settings;
   const options = { ...settings.lock, holder: describeAsHolder(job), waitTimeout };

@@ -7,7 +7,7 @@ import {
   wrongOption,
 } from "../check-options.ts";
 import { type Redlock, engineOf } from "../redlock/redlock.ts";
-import { FRONT_OFFSET, moveWaiter } from "../waiters/move-operation.ts";
+import { FRONT_OFFSET, moveOperation } from "../waiters/move-operation.ts";
 import { requireJob, workerOf } from "./bullmq-job.ts";
 import { readWait } from "./job-wait.ts";
 import { waiterOf } from "./job-waiter.ts";
@@ -44,7 +44,9 @@ export async function changePriority(
   if (queueId === undefined) return;
   const { position } = waiterOf(job, queueId, false);
   const moved = lifo ? priority - FRONT_OFFSET : priority;
-  await moveWaiter(engine.context, { keys, position, priority: moved });
+  const { masters, names } = engine.context;
+  // A master that fails has the new priority when the job joins again.
+  await masters.gatherAll(moveOperation, { names, keys, position, priority: moved });
 }
 
 function checkOptions(options: { readonly priority?: unknown; readonly lifo?: unknown }): {

@@ -31,7 +31,7 @@ export interface JobInspection {
   waitingSince: number | undefined;
   /** When the delay of the job ends, in ms since 1970: it comes back then even when no process wakes it. */
   returnsAt: number | undefined;
-  /** The keys for which it was parked, and in whose wait lists it is. Those of a job that only waits in its slot are not known. */
+  /** The keys for which it was parked, and in whose wait lists it is. Those of a job that only waits in its worker slot are not known. */
   keys: AwaitedKey[];
 }
 
@@ -80,7 +80,8 @@ export async function inspectJob(redlock: Redlock, job: Job): Promise<JobInspect
     job: nameOf(job),
     state,
     delayedBy: isDelayed ? causeOf(job, keys, wait.parkedSince) : undefined,
-    waitingSince: wait.parkedSince,
+    // An active job with keys waits in its worker slot.
+    waitingSince: wait.parkedSince ?? (keys.length > 0 ? wait.waitingSince : undefined),
     returnsAt: typeof score === "string" ? Math.floor(Number(score) / SCORE_STEP) : undefined,
     keys,
   };

@@ -2,7 +2,7 @@ import { LockLostError } from "../errors.ts";
 import { namesOf } from "../job-names.ts";
 import { onAbort, type AbortSource } from "../on-abort.ts";
 import { printable } from "../printable.ts";
-import { withoutMark } from "../redlock/job-text.ts";
+import { withoutTag } from "../redlock/job-text.ts";
 import type { InternalLock } from "../redlock/internal-lock.ts";
 import type { Activation } from "./activation.ts";
 import { unrecoverableError } from "./control-errors.ts";
@@ -121,6 +121,6 @@ export class JobSignal extends LinkedSignal {
 
 /** Makes the error that ends a job that a later job asked to stop. */
 export function cancelledError(by: string, cause?: unknown): Error {
-  const error = new Error(`cancelled by ${printable(withoutMark(by))}`, { cause });
+  const error = new Error(`cancelled by ${printable(withoutTag(by))}`, { cause });
   return unrecoverableError(Object.assign(error, { code: "ERR_REDLOCK_CANCELLED" as const }));
 }

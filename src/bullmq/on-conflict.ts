@@ -15,11 +15,11 @@ import { fail, parkOrDelay, skip, type Skipped } from "./refused-job.ts";
 import { SLOT_NEEDED } from "./worker-slots.ts";
 
 /** How a job asks for its keys. */
-export class Attempt {
+export class KeyRequest {
   readonly waiter: Waiter | undefined;
   /** Milliseconds to wait in the worker slot. */
   readonly waitTimeout: number;
-  /** The conflict after which the job waits in its worker slot; `undefined` for a first attempt. */
+  /** The conflict after which the job waits in its worker slot; `undefined` for the first request. */
   readonly conflict: LockConflictError | undefined;
 
   constructor(waiter: Waiter | undefined, waitTimeout = 0, conflict?: LockConflictError) {
@@ -30,18 +30,18 @@ export class Attempt {
 }
 
 /**
- * Applies the policies of a job to an attempt that brought no lock.
- * @returns the next attempt, a lock that holds nothing for a job that runs without one, or what the job completes with.
+ * Applies the policies of a job to a request that brought no lock.
+ * @returns the next request, a lock that holds nothing for a job that runs without one, or what the job completes with.
  * @throws the error that tells BullMQ that the job was delayed, or that fails it.
  */
 export async function afterRefusal(
   activation: Activation,
-  attempt: Attempt,
+  request: KeyRequest,
   error: unknown,
-): Promise<Attempt | InternalLock | Skipped> {
+): Promise<KeyRequest | InternalLock | Skipped> {
   activation.throwIfCancelled();
   const { closing } = activation;
-  const { waiter, conflict } = attempt;
+  const { waiter, conflict } = request;
   if (conflict !== undefined) {
     const isClosing = closing.aborted && error === closing.reason;
     if (isClosing || error === SLOT_NEEDED) return await parkOrDelay(activation, waiter, conflict);
@@ -58,7 +58,7 @@ async function afterConflict(
   activation: Activation,
   waiter: Waiter | undefined,
   conflict: LockConflictError,
-): Promise<Attempt | Skipped> {
+): Promise<KeyRequest | Skipped> {
   const { settings, job } = activation;
   const policy = await choosePolicy(activation, conflict);
   activation.throwIfCancelled();
@@ -72,7 +72,7 @@ async function afterConflict(
   const chosen = waiter && { ...waiter, replaceable: canSupersede(policy) };
   if (policy === "wait") {
     const waitTimeout = Math.min(settings.waitTimeout, Math.ceil(activation.startableFor));
-    return new Attempt(chosen, waitTimeout, conflict);
+    return new KeyRequest(chosen, waitTimeout, conflict);
   }
   if (policy === "cancelInProgress" && waiter !== undefined) {
     settings.engine.cancelRequests.ask(conflict, waiter.position, describeAsHolder(job));
@@ -85,14 +85,14 @@ async function afterReplacement(
   activation: Activation,
   waiter: Waiter | undefined,
   by: string,
-): Promise<Attempt | Skipped> {
+): Promise<KeyRequest | Skipped> {
   const { job: text = "a later job", since } = waiterAt(by);
   const holder = { text, fencingToken: 0, since };
   const { keys } = activation;
   const key = keys[0] ?? "";
   const conflict = new LockConflictError({ keys, key, holder, retryAfter: 0, ahead: 0 });
   if (!canSupersede(await choosePolicy(activation, conflict))) {
-    return new Attempt(waiter && { ...waiter, replaceable: false });
+    return new KeyRequest(waiter && { ...waiter, replaceable: false });
   }
   activation.leave();
   return await skip(activation, conflict, "superseded");

@@ -15,8 +15,8 @@ export type Outcome =
 /** How often in a row a job that lost its lock is delayed without using an attempt; the next loss fails it. */
 const MOST_LOSSES = 3;
 
-/** Marks the entries in the job's list of stack traces that used no attempt. */
-const MARK = "[lock] delayed without using an attempt";
+/** Ends the entries in the job's list of stack traces that used no attempt. */
+const LOSS_LINE = "[lock] delayed without using an attempt";
 
 /**
  * How the loss of a lock that an operator has removed shows: with masters down, the first one that denies it ends its validity, and
@@ -62,13 +62,13 @@ export async function afterLoss(
  */
 export function lossesOf({ stacktrace }: Job): number {
   const traces = stacktrace ?? [];
-  const others = traces.findLastIndex((trace) => !trace.endsWith(MARK));
+  const others = traces.findLastIndex((trace) => !trace.endsWith(LOSS_LINE));
   return traces.length - 1 - others;
 }
 
 /** The fields to write when the job is delayed once more after a loss. */
 export function lossFields(job: Job, loss: LockLostError): JobFields {
-  const trace = `${loss.stack ?? String(loss)}\n${MARK}`;
+  const trace = `${loss.stack ?? String(loss)}\n${LOSS_LINE}`;
   return { stacktrace: JSON.stringify([...(job.stacktrace ?? []), trace]) };
 }
 

@@ -92,7 +92,7 @@ async function runFor(
   return (await runScript(worker, SCRIPT, keys, args, onSent)) as WakeReply;
 }
 
-/** Lua that sets BullMQ's own mark of when the next job of a delayed set is due: its idle workers wait until then. */
+/** Lua that sets BullMQ's marker of when the next job of a delayed set is due: its idle workers wait until then. */
 export function tellWorkers(delayed: string, marker: string): string {
   return `
 local next = redis.call('ZRANGE', ${delayed}, 0, 0, 'WITHSCORES')[2]
@@ -100,7 +100,7 @@ if next then redis.call('ZADD', ${marker}, next / 0x1000, '1') end`;
 }
 
 /**
- * A worker that takes the mark up in the moment in which another one sets it anew may remove it: then no idle worker looks for the
+ * A worker that takes the marker up in the moment in which another one sets it anew may remove it: then no idle worker looks for the
  * job before it has waited for 5 to 10 s.
  */
 const REMINDER = {

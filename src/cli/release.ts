@@ -108,7 +108,6 @@ type Report = Pick<KeySummary, "holder" | "waiting"> & {
 
 interface Watched {
   readonly sign: "extends" | "silent" | "gone";
-  readonly holder: Holder;
   /** At the end. */
   readonly last: KeyInspection;
 }
@@ -183,10 +182,9 @@ async function watch(
   for (let last = first; ;) {
     await sleep(CHECK_INTERVAL);
     const inspection = await redlock.inspect(first.key);
-    const seen = { holder, last: inspection };
     const { fencingToken } = holder;
     if (!inspection.holders.some((each) => each.fencingToken === fencingToken)) {
-      return { ...seen, sign: "gone" };
+      return { sign: "gone", last: inspection };
     }
     const before = nodesOf(last, holder);
     const isLater = nodesOf(inspection, holder).some(
@@ -194,8 +192,8 @@ async function watch(
         node.holder?.fencingToken === fencingToken &&
         (node.expiresIn ?? 0) > (before[index]?.expiresIn ?? Infinity),
     );
-    if (isLater) return { ...seen, sign: "extends" };
-    if (performance.now() >= until) return { ...seen, sign: "silent" };
+    if (isLater) return { sign: "extends", last: inspection };
+    if (performance.now() >= until) return { sign: "silent", last: inspection };
     last = inspection;
   }
 }

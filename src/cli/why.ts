@@ -69,12 +69,12 @@ async function inspectWithKeys(
 ): Promise<JobInspection & Pick<Found, "held">> {
   const inspection = await inspectJob(redlock, job);
   const { job: name, state, delayedBy, keys } = inspection;
-  // A job that waits in its slot holds nothing.
+  // A job that waits in its worker slot holds nothing.
   const mayHold = delayedBy === "retry" || (state === "active" && keys.length === 0);
   if (!mayHold) return { ...inspection, held: [] };
   const { held, waitedFor } = await searchFor(name, redlock);
   if (state !== "active" || held.length > 0) return { ...inspection, held };
-  // A job that waits in its slot, and was never parked, has stored no keys.
+  // A job that waits in its worker slot, and was never parked, has stored no keys.
   const { context } = engineOf(redlock);
   const isOfJob = (position: string): boolean => waiterAt(position).job === name;
   return { ...inspection, held, keys: await findAwaitedKeys(context, isOfJob, waitedFor) };
@@ -185,7 +185,7 @@ function headline(found: Found): string {
         : `waits for a worker${inAll}`;
     case "active":
       return keys.length > 0
-        ? `is active, and waits in its slot for ${names}`
+        ? `is active, and waits in its worker slot for ${names}`
         : `has been active since ${time(found.processedOn)}, and ${holding(found.held)}`;
     case "completed":
       return skipped === undefined

@@ -3,7 +3,7 @@ import type { NodeVote } from "../errors.ts";
 import type { ExtendOutcome } from "../lock/tally.ts";
 import type { Lease, LeaseListener } from "../lock/lease.ts";
 import type { Random } from "../random.ts";
-import { TimerHeap, type Task } from "../timer-heap.ts";
+import type { Task, TimerHeap } from "../timer-heap.ts";
 
 /** Why a lock has ended without a release. */
 export interface LossNotice {
@@ -37,27 +37,10 @@ const BLOCKED_PART = 20;
 const NO_VOTES: readonly NodeVote[] = [];
 
 /** What the heartbeats of one client share. */
-interface HeartbeatParts {
+export interface HeartbeatParts {
   readonly timers: TimerHeap;
   readonly clock: Clock;
   readonly random: Random;
-}
-
-/** The heartbeats of all locks of a client, on one timer. */
-export class Heartbeats {
-  readonly #parts: HeartbeatParts;
-
-  constructor(clock: Clock, random: Random) {
-    this.#parts = { timers: new TimerHeap(clock), clock, random };
-  }
-
-  /**
-   * Keeps a granted lock alive until the returned heartbeat is stopped.
-   * @param interval milliseconds between two extends; `false` for the watchdog alone.
-   */
-  start(lease: Lease, interval: number | false, listener: HeartbeatListener): Heartbeat {
-    return new Heartbeat(lease, interval, listener, this.#parts);
-  }
 }
 
 /** The heartbeat of one lock: extends it in time, and ends it in time when no extend succeeds. */

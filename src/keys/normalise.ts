@@ -14,9 +14,6 @@ export const LIMIT_EXPECTED = `a whole number of holders from 1 to ${LARGEST_LIM
 /** The first character of the library's own names, which no key may begin with. */
 export const RESERVED_PREFIX = "@";
 
-// Lone surrogates only, because the `u` flag reads pairs as one character.
-const LONE_SURROGATE = /\p{Surrogate}/u;
-
 /** A key that so many clients may hold at the same time. */
 export interface LimitedKey {
   key: string;
@@ -130,7 +127,7 @@ export function requireKey(key: unknown, refuse: Refuse): asserts key is string 
     throw refuse(describeValue(key), `a key that does not begin with "${RESERVED_PREFIX}"`);
   }
   // Such strings have no UTF-8 form: different ones would be the same name in Redis.
-  if (LONE_SURROGATE.test(key)) {
+  if (!key.isWellFormed()) {
     throw refuse(`half a surrogate pair in ${describeValue(key)}`, "well-formed Unicode");
   }
 }

@@ -3,7 +3,7 @@ import { Scanner } from "./scanner.ts";
 import * as hints from "./template-hints.ts";
 
 /** The part of a job that a path begins with. */
-export type Root = "data" | "name" | "id" | "queueName" | "opts";
+type Root = "data" | "name" | "id" | "queueName" | "opts";
 
 /** A step of a path: a property, the element of an array, or each of its elements. */
 export type PathStep =

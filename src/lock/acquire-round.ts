@@ -2,11 +2,10 @@ import { describeQuarantine } from "../sentences.ts";
 import type { NodeError } from "../redis/node-error.ts";
 import type { Responses, ServedBy } from "../redis/operation.ts";
 import { type AcquireReply, acquireOperation, type UnarmedGuard } from "./acquire-operation.ts";
-import { Lease } from "./lease.ts";
+import { Lease, type RollbackListener } from "./lease.ts";
 import type { LockContext } from "./lock-context.ts";
 import type { TimedIdentity } from "./lock-identity.ts";
 import { judge, markOf, type Verdict, type Vote } from "./quorum.ts";
-import type { ReservationListener } from "./tally.ts";
 
 const UNDECIDED: Verdict = { kind: "undecided" };
 const PENDING: Vote = { kind: "pending" };
@@ -30,12 +29,12 @@ export class AcquireRound implements Responses<AcquireReply> {
   verdict: Verdict = UNDECIDED;
   readonly #context: LockContext;
   readonly #listener: RoundListener;
-  /** Those of the listener when the first vote was cast: it has others once the attempt moves to other slots. */
+  /** The listener's traces at the first vote: an attempt that moves to other slots has new ones. */
   #traces: boolean[] | undefined;
   #votes: Vote[] | undefined;
   #servedBy: ServedBy | undefined;
   /** Present from {@link rollBack} on. */
-  #rollbackListener: ReservationListener | undefined;
+  #rollbackListener: RollbackListener | undefined;
 
   constructor(context: LockContext, identity: TimedIdentity, listener: RoundListener) {
     this.#context = context;
@@ -88,14 +87,14 @@ export class AcquireRound implements Responses<AcquireReply> {
    * Rolls back what the rounds of the attempt may have left: at once on the masters that have voted, on the others after
    * their votes. A master that failed may still have granted.
    */
-  rollBack(listener: ReservationListener): void {
+  rollBack(freed: RollbackListener): void {
     if (this.#servedBy !== undefined) {
       // A master that has not answered yet executes the rollback after the request.
-      for (const node of this.votes.keys()) this.lease.rollBack(node, listener);
+      for (const node of this.votes.keys()) this.lease.rollBack(node, freed);
       return;
     }
-    this.#rollbackListener = listener;
-    for (const node of this.votes.keys()) this.#rollBackOn(node, listener);
+    this.#rollbackListener = freed;
+    for (const node of this.votes.keys()) this.#rollBackOn(node, freed);
   }
 
   #note(node: number, reply: AcquireReply, sentAt: number): void {
@@ -120,9 +119,9 @@ export class AcquireRound implements Responses<AcquireReply> {
     if (this.verdict.kind !== "undecided") this.#listener.onDecided(this);
   }
 
-  #rollBackOn(node: number, listener: ReservationListener): void {
+  #rollBackOn(node: number, freed: RollbackListener): void {
     const hasTrace = this.votes[node] !== PENDING && this.#traces?.[node] === true;
-    if (hasTrace) this.lease.rollBack(node, listener);
+    if (hasTrace) this.lease.rollBack(node, freed);
   }
 }
 

@@ -217,10 +217,7 @@ class Attempt implements RoundListener {
 
   #rollBack(round: AcquireRound): void {
     const { slots } = round.lease.identity;
-    round.rollBack({
-      onFreed: () => {},
-      onReservations: (_, reservations) => this.#listener.rolledBack(slots, reservations),
-    });
+    round.rollBack((reservations) => this.#listener.rolledBack(slots, reservations));
   }
 
   /** Waits for the masters that had no vote in this try because of their guards: they may have one then. */

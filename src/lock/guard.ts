@@ -14,7 +14,7 @@ import type { Names } from "./stored-lock.ts";
 
 /** Receives reports on masters without a vote, and on clients whose settings differ. */
 interface GuardListener extends QuarantineListener {
-  /** Masters that have forgotten their locks wait for the silent ones, for `remaining` ms at most. Called once. */
+  /** Masters that have forgotten their locks wait for the silent ones, for `remaining` ms at most. Called once each time. */
   stuck(silent: readonly number[], remaining: number): void;
   /** The masters know another longest ttl than ours. Called once. */
   otherMaxTtl(known: number): void;

@@ -11,6 +11,10 @@ import {
   type ReservationListener,
 } from "./tally.ts";
 import { abortMargin, leaseEnd, validUntil } from "./validity.ts";
+import type { ReservationReply } from "./wait-list-hooks.ts";
+
+/** Receives what a master reports of the keys that a rollback has freed, in order. */
+export type RollbackListener = (reservations: readonly ReservationReply[]) => void;
 
 function never(): number {
   return -Infinity;
@@ -146,10 +150,9 @@ export class Lease {
     );
   }
 
-  /** Removes from one master what an attempt that never won may have there. */
-  rollBack(node: number, listener: ReservationListener): void {
-    const report = (_: number, { reservations }: ReleaseReply): void =>
-      listener.onReservations(node, reservations);
+  /** Removes from one master what an attempt that never won may have there. @param freed receives what it reports for each key, in order. */
+  rollBack(node: number, freed: RollbackListener): void {
+    const report = (_: number, { reservations }: ReleaseReply): void => freed(reservations);
     this.#context.masters.ask(
       node,
       releaseOperation,

@@ -1,8 +1,8 @@
 import { SLOTS_LUA } from "./slots.ts";
 import { RETENTION } from "./stored-lock.ts";
 
-/** Milliseconds for which a limit counts as in use: all processes have the new one when a deployment is over. */
-export const DIFFERING = 60_000;
+/** Milliseconds for which a limit is reported after its last use: all processes have the new one when a deployment is over. */
+export const REPORTED_LIMIT_AGE = 60_000;
 
 /**
  * Lua functions on locks, marks and the guard. What belongs to the master itself, the guard and the clock, is read once for all
@@ -86,7 +86,7 @@ local function otherLimit(prefix, slot, limit)
   noteLimit(prefix, slot, limit)
   for i = 1, #known, 2 do
     local other, at = tonumber(known[i]), tonumber(known[i + 1])
-    if other ~= limit and at > clockOf() - ${DIFFERING} then largest = math.max(largest or 0, other) end
+    if other ~= limit and at > clockOf() - ${REPORTED_LIMIT_AGE} then largest = math.max(largest or 0, other) end
   end
   return largest
 end`;

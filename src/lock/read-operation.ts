@@ -1,6 +1,6 @@
 import { listOf, type Operation, pairsOf } from "../redis/operation.ts";
 import { parseUnarmed, type UnarmedGuard } from "./acquire-operation.ts";
-import { DIFFERING } from "./lock-lua.ts";
+import { REPORTED_LIMIT_AGE } from "./lock-lua.ts";
 import { type Names, parseStoredLock, type StoredLock } from "./stored-lock.ts";
 
 /** What one master stores about one key. */
@@ -99,7 +99,7 @@ function parseReserved(raw: unknown): ReadReply["reservation"] {
 }
 
 /**
- * Reads when clients have used a key with each limit, by the clock of one master. A limit that was in use shortly before the last
+ * Reads when clients have used a key with each limit, by the clock of one master. A limit that was used shortly before the last
  * use counts: a deployment that changes it is under way.
  */
 export function readLimits(limits: Iterable<readonly [limit: unknown, at: unknown]>): {
@@ -108,7 +108,7 @@ export function readLimits(limits: Iterable<readonly [limit: unknown, at: unknow
 } {
   const uses = Array.from(limits, ([limit, at]) => ({ limit: Number(limit), at: Number(at) }));
   const last = Math.max(...uses.map(({ at }) => at));
-  const current = uses.filter(({ at }) => at > last - DIFFERING);
+  const current = uses.filter(({ at }) => at > last - REPORTED_LIMIT_AGE);
   const largest = (of: typeof uses): number => Math.max(1, ...of.map(({ limit }) => limit));
   return { limit: largest(current), slots: largest(uses) };
 }

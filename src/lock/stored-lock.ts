@@ -33,7 +33,7 @@ export interface Names {
   /** The records of its waiters. */
   waiter(key: string): string;
   reservation(key: string): string;
-  /** The mark that there may be a wait list or a reservation. */
+  /** The flag that there may be a wait list or a reservation. */
   readonly waiting: string;
   /** The channel on which a process learns that a key is reserved for one of its waiters. */
   wake(process: string): string;
@@ -52,7 +52,7 @@ export interface Names {
 export const RESERVED = "@reserved:";
 export const WAITERS = "@waiters:";
 
-/** What follows the prefix in the name of the mark that there may be such a one. */
+/** What follows the prefix in the name of the flag that there may be such a one. */
 export const WAITING = "@waiting";
 
 /** The names under a prefix; the key may be the name of a slot, which has the wait list of its key. */

@@ -48,7 +48,7 @@ const DEDICATED: RedisOptions = {
 export type OpenClient = (this: void, options: RedisOptions) => Redis | Promise<Redis>;
 
 /** What a {@link Connection} reports to its owner. */
-export interface ConnectionListener<T> {
+interface ConnectionListener<T> {
   /** Runs on the new connection before it counts as ready; a rejection ends the connection. */
   prepare(client: Redis): Promise<T>;
   ready(prepared: T): void;

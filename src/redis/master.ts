@@ -119,8 +119,8 @@ export class Master implements NodePort {
     return startedAt === undefined ? 0 : this.#options.clock.now() - startedAt;
   }
 
-  subscribe(channel: string, listener: (message: string) => void): () => void {
-    return this.#subscriber.subscribe(channel, listener);
+  subscribe(channel: string, listener: (message: string) => void): void {
+    this.#subscriber.subscribe(channel, listener);
   }
 
   close(): void {

@@ -37,14 +37,14 @@ export interface NodePort {
   readonly silence?: string | undefined;
   /** Milliseconds for which the server has been running, by its own account; 0 when unknown. */
   uptime(): number;
-  /** Calls `listener` with each message on the channel until the returned function is called. Best effort. */
-  subscribe(channel: string, listener: (message: string) => void): () => void;
+  /** Calls `listener` with each message on the channel, until the port is closed. Once for a channel. Best effort. */
+  subscribe(channel: string, listener: (message: string) => void): void;
   /** Ends the connections at once; what is in flight is rejected. Idempotent. */
   close(): void;
 }
 
 /** The reply of a master, and when the request was sent. */
-export interface Answer<R> {
+interface Answer<R> {
   readonly reply: R;
   readonly sentAt: number;
   readonly server: string;

@@ -145,5 +145,5 @@ function textOf<A>(operation: Operation<A, unknown>, args: A): string {
 
 /** UTF-8 turns half a pair into U+FFFD, as in every other string that is sent. */
 function wellFormed(_: string, part: unknown): unknown {
-  return typeof part === "string" ? Buffer.from(part).toString() : part;
+  return typeof part === "string" ? part.toWellFormed() : part;
 }

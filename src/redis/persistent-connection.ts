@@ -15,7 +15,7 @@ const SHORTEST_RECONNECT_DELAY = 50;
 const SHORTEST_ATTEMPT = 1_000;
 
 /** What a {@link PersistentConnection} reports to its owner. */
-export interface PersistentConnectionListener<T> {
+interface PersistentConnectionListener<T> {
   /** Runs on every new connection before it counts as up; a rejection closes it, and another attempt follows. */
   prepare(client: Redis): Promise<T>;
   up(prepared: T): void;

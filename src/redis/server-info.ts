@@ -60,7 +60,7 @@ export function parseServerInfo(text: string): ServerInfo {
 }
 
 /** Why a server must not be used as a master. */
-export interface UnusableReason {
+interface UnusableReason {
   readonly code: "replica" | "cluster-mode" | "version" | "loading";
   /** What was found, and what is expected. */
   readonly cause: string;

@@ -5,8 +5,8 @@ import type { OpenClient } from "./connection.ts";
 import { PersistentConnection } from "./persistent-connection.ts";
 
 /**
- * Milliseconds between two PINGs while there is a subscription: a lost connection shows no other sign than messages that do not
- * come. Costs each process one command to each master in that time.
+ * Milliseconds between two PINGs: a lost connection shows no other sign than messages that do not come. Costs each process one command
+ * to each master in that time.
  */
 const PING_INTERVAL = 2_000;
 
@@ -18,7 +18,7 @@ export class Subscriber {
   readonly #connection: PersistentConnection<readonly string[]>;
   readonly #clock: Clock;
   readonly #nodeTimeout: number;
-  readonly #listeners = new Map<string, Set<(message: string) => void>>();
+  readonly #listeners = new Map<string, (message: string) => void>();
   #nextPing: Timer | undefined;
   #deadline: Timer | undefined;
 
@@ -38,20 +38,10 @@ export class Subscriber {
     );
   }
 
-  subscribe(channel: string, listener: (message: string) => void): () => void {
+  subscribe(channel: string, listener: (message: string) => void): void {
+    this.#listeners.set(channel, listener);
     this.#connection.start();
-    let listeners = this.#listeners.get(channel);
-    if (listeners === undefined) {
-      this.#listeners.set(channel, (listeners = new Set()));
-      this.#send((client) => client.subscribe(channel));
-    }
-    listeners.add(listener);
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size > 0 || this.#listeners.get(channel) !== listeners) return;
-      this.#listeners.delete(channel);
-      this.#send((client) => client.unsubscribe(channel));
-    };
+    this.#send((client) => client.subscribe(channel));
   }
 
   close(): void {
@@ -61,10 +51,10 @@ export class Subscriber {
 
   async #resubscribe(client: Redis): Promise<readonly string[]> {
     client.on("message", (channel: string, message: string) => {
-      for (const listener of this.#listeners.get(channel) ?? []) listener(message);
+      this.#listeners.get(channel)?.(message);
     });
     const channels = [...this.#listeners.keys()];
-    if (channels.length > 0) await client.subscribe(...channels);
+    await client.subscribe(...channels);
     return channels;
   }
 
@@ -93,10 +83,7 @@ export class Subscriber {
     this.#clearTimers();
     if (this.#connection.lastClient === undefined) return;
     this.#connection.trust();
-    this.#nextPing = this.#clock.timer(PING_INTERVAL, () => {
-      if (this.#listeners.size > 0) this.#send((client) => client.ping());
-      else this.#schedulePing();
-    });
+    this.#nextPing = this.#clock.timer(PING_INTERVAL, () => this.#send((client) => client.ping()));
   }
 
   #clearTimers(): void {

@@ -1,4 +1,4 @@
-import type { Heartbeats } from "../heartbeat/heartbeat.ts";
+import type { HeartbeatParts } from "../heartbeat/heartbeat.ts";
 import { namesOf } from "../job-names.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
 import { type AcquireRequest, checkTtl } from "./acquire-request.ts";
@@ -10,7 +10,7 @@ import { WaitLoop, type WaitLoopParts } from "./wait-loop.ts";
 
 interface AcquirerParts extends WaitLoopParts {
   readonly settings: RedlockSettings;
-  readonly heartbeats: Heartbeats;
+  readonly heartbeats: HeartbeatParts;
   /** All held locks: granted ones are added, released ones removed. */
   readonly held: HeldLocks<HeldLock>;
 }

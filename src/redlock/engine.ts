@@ -1,13 +1,13 @@
 import type { Clock } from "../clock.ts";
 import { LockConflictError, RedlockClosedError } from "../errors.ts";
 import type { RedlockEvents, SafeEmitter } from "../events.ts";
-import { Heartbeats } from "../heartbeat/heartbeat.ts";
 import { type LockKeys, normaliseKey } from "../keys/normalise.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { throwIfAborted, unlessAborted } from "../on-abort.ts";
 import { within } from "../pause.ts";
 import type { Random } from "../random.ts";
 import { parseEndpoint } from "../redis/endpoint.ts";
+import { TimerHeap } from "../timer-heap.ts";
 import { CancelRequests } from "../waiters/cancel-requests.ts";
 import type { Waiter } from "../waiters/waiter.ts";
 import { WaitLists } from "../waiters/wait-lists.ts";
@@ -78,7 +78,7 @@ export class Engine {
     this.#acquirer = new Acquirer({
       settings,
       context: this.context,
-      heartbeats: new Heartbeats(clock, random),
+      heartbeats: { timers: new TimerHeap(clock), clock, random },
       waitLists: this.waitLists,
       events,
       held: this.#held,

@@ -4,11 +4,11 @@ import { Cancellation } from "../cancellation.ts";
 import type { HeldSlots, SafeEmitter } from "../events.ts";
 import type { HandOver } from "../waiters/hand-over.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
-import type {
+import {
   Heartbeat,
-  HeartbeatListener,
-  Heartbeats,
-  LossNotice,
+  type HeartbeatListener,
+  type HeartbeatParts,
+  type LossNotice,
 } from "../heartbeat/heartbeat.ts";
 import { type AskingJob, namesOf } from "../job-names.ts";
 import type { ExtendOutcome, ReleaseOutcome } from "../lock/tally.ts";
@@ -20,7 +20,7 @@ import { type InternalLock, LoggedLock } from "./internal-lock.ts";
 
 /** What the held locks of one `Redlock` share. */
 export interface HeldLockParts {
-  readonly heartbeats: Heartbeats;
+  readonly heartbeats: HeartbeatParts;
   readonly waitLists: WaitLists;
   readonly clock: Clock;
   readonly events: SafeEmitter;
@@ -62,7 +62,7 @@ export class HeldLock extends LoggedLock implements InternalLock, HeartbeatListe
     this.#lease = lease;
     this.#grantedAt = parts.clock.now();
     this.#noteSlots(true);
-    this.#heartbeat = parts.heartbeats.start(lease, heartbeat, this);
+    this.#heartbeat = new Heartbeat(lease, heartbeat, this, parts.heartbeats);
   }
 
   get keys(): readonly string[] {

@@ -4,7 +4,7 @@ import { hostName } from "../host-name.ts";
 import { normaliseKey } from "../keys/normalise.ts";
 import { printable } from "../printable.ts";
 import { surveyKey } from "./inspect.ts";
-import { livePositionOf, liveQueueId, type Waiter } from "../waiters/waiter.ts";
+import { liveWaiter } from "../waiters/waiter.ts";
 import type { Engine } from "./engine.ts";
 import type { HeldLock } from "./held-lock.ts";
 
@@ -63,13 +63,8 @@ export async function holdKey(
       "a key without a limit: a hold takes one slot, and jobs would run in the others",
     );
   }
-  const waiter: Waiter = {
-    position: livePositionOf(clock.wall(), context.process, random.owner(), holder),
-    priority: HOLD_PRIORITY,
-    queueId: liveQueueId(context.process),
-    run: 1,
-    replaceable: false,
-  };
+  const live = liveWaiter(clock.wall(), context.process, random.owner(), holder);
+  const waiter = { ...live, priority: HOLD_PRIORITY };
   try {
     return await engine.acquire(key, { ...options, holder }, false, { waiter });
   } catch (error) {

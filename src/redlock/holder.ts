@@ -1,7 +1,7 @@
 import type { Holder } from "../errors.ts";
 import type { StoredLock } from "../lock/stored-lock.ts";
 import { proposedAt } from "../lock/tokens.ts";
-import { jobInText, withoutMark } from "./job-text.ts";
+import { jobInText, withoutTag } from "./job-text.ts";
 
 const stored = new WeakMap<Holder, StoredLock>();
 
@@ -10,7 +10,7 @@ export function toHolder(lock: StoredLock, slot?: number): Holder {
   const { token, text, kept } = lock;
   const job = jobInText(text);
   const holder: Holder = {
-    text: text && withoutMark(text),
+    text: text && withoutTag(text),
     fencingToken: token,
     since: token === undefined ? undefined : proposedAt(token),
     ...(job === undefined ? {} : { job }),
@@ -21,7 +21,7 @@ export function toHolder(lock: StoredLock, slot?: number): Holder {
   return holder;
 }
 
-/** The text of a holder as it is stored, with its mark. */
+/** The text of a holder as it is stored, with its tag. */
 export function storedTextOf(holder: Holder | undefined): string | undefined {
   return holder && (stored.get(holder)?.text ?? holder.text);
 }

@@ -27,8 +27,8 @@ let readEngine: (redlock: Redlock) => Engine;
 /**
  * Distributed locks on independent Redis masters.
  *
- * One instance serves a whole process: it keeps one connection to each master, made at first use, and one timer
- * for the heartbeats of all its locks. Events are those of {@link RedlockEvents}.
+ * One instance serves a whole process: it keeps one connection to each master, made at first use, a second one for messages
+ * from its first waiter on, and one timer for the heartbeats of all its locks. Events are those of {@link RedlockEvents}.
  */
 export class Redlock extends SafeEmitter implements AsyncDisposable {
   readonly #engine: Engine;

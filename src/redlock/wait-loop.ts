@@ -3,11 +3,11 @@ import type { SafeEmitter } from "../events.ts";
 import type { AcquireOutcome } from "../lock/acquire.ts";
 import type { LockContext } from "../lock/lock-context.ts";
 import { pause } from "../pause.ts";
-import { livePositionOf, liveQueueId, type Waiter } from "../waiters/waiter.ts";
+import { liveWaiter, type Waiter } from "../waiters/waiter.ts";
 import type { WaitLists } from "../waiters/wait-lists.ts";
 import type { AcquireRequest } from "./acquire-request.ts";
 import type { Attempts, Granted } from "./attempts.ts";
-import { withoutMark } from "./job-text.ts";
+import { withoutTag } from "./job-text.ts";
 import { LiveWaiter } from "./live-waiter.ts";
 import { conflictOf, emitConflict, failureOf, ReplacedError } from "./outcomes.ts";
 import { isHeldByCaller, isHeldInScope } from "./scopes.ts";
@@ -116,12 +116,6 @@ export class WaitLoop {
     if (known !== undefined) return { ...known, joinNumber: (known.joinNumber ?? 0) + 1 };
     const { process, clock } = this.#parts.context;
     const id = String((this.#waiters += 1));
-    return {
-      position: livePositionOf(clock.wall(), process, id, withoutMark(holder)),
-      priority: 0,
-      queueId: liveQueueId(process),
-      run: 1,
-      replaceable: false,
-    };
+    return liveWaiter(clock.wall(), process, id, withoutTag(holder));
   }
 }

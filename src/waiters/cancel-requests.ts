@@ -26,7 +26,7 @@ export class CancelRequests {
   readonly #context: LockContext;
   readonly #timers: TimerHeap;
   readonly #watches = new Set<Watch>();
-  #subscriptions: (() => void)[] | undefined;
+  #isSubscribed = false;
   #inForceAt = -Infinity;
 
   constructor(context: LockContext) {
@@ -69,20 +69,20 @@ export class CancelRequests {
   close(): void {
     for (const watch of this.#watches) this.#timers.remove(watch);
     this.#watches.clear();
-    for (const stop of this.#subscriptions ?? []) stop();
   }
 
   /** One channel for all keys: a holder does not subscribe for each of its jobs. */
   #subscribe(): void {
-    if (this.#subscriptions !== undefined) return;
+    if (this.#isSubscribed) return;
+    this.#isSubscribed = true;
     const { masters, names, clock } = this.#context;
     this.#inForceAt = clock.now() + SUBSCRIBING;
-    this.#subscriptions = masters.ports.map((port) =>
+    for (const port of masters.ports) {
       port.subscribe(names.cancelled, (message) => {
         const request = parseRequest(message);
         if (request !== undefined) for (const watch of this.#watches) watch.receive(request);
-      }),
-    );
+      });
+    }
   }
 }
 

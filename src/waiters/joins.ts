@@ -9,7 +9,7 @@ const MOST = 100;
 const GATHERING = 2;
 
 /** What a newcomer receives. */
-export interface JoinAnswer {
+interface JoinAnswer {
   readonly replies: JoinReplies;
   /** Which newcomer of its request it is. */
   readonly index: number;

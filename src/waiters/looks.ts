@@ -13,7 +13,7 @@ const ARRIVAL = 50;
 const START = 250;
 
 /** What {@link Looks} work with. */
-export interface LooksParts {
+interface LooksParts {
   readonly clock: Clock;
   readonly timers: TimerHeap;
   readonly wakeups: Wakeups;

@@ -1,5 +1,4 @@
 import type { Operation } from "../redis/operation.ts";
-import type { LockContext } from "../lock/lock-context.ts";
 import type { Names } from "../lock/stored-lock.ts";
 
 /** A new priority for a waiter. */
@@ -29,14 +28,3 @@ export const moveOperation: Operation<Moving, void> = {
   argv: ({ names, position, priority }) => [names.prefix, position, priority],
   parse: () => {},
 };
-
-/**
- * Gives a waiter another priority in those wait lists that it is in. Settles when each master has answered or failed to; one
- * that failed has the new priority when the waiter joins again.
- */
-export async function moveWaiter(
-  { masters, names }: LockContext,
-  moving: Omit<Moving, "names">,
-): Promise<void> {
-  await masters.gatherAll(moveOperation, { names, ...moving });
-}

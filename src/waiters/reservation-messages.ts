@@ -25,7 +25,7 @@ export class ReservationMessages {
   readonly #nodesOf = new RecentMap<string, Set<number>>();
   /** The keys that this process waited for before the subscription was in force. */
   #early: Set<string> | undefined = new Set();
-  #subscriptions: (() => void)[] | undefined;
+  #isSubscribed = false;
   #subscribing: Timer | undefined;
 
   constructor(context: LockContext, listener: ReservationListener) {
@@ -36,7 +36,8 @@ export class ReservationMessages {
   /** Subscribes, the first time. */
   subscribe(keys: readonly string[]): void {
     for (const key of keys) this.#early?.add(key);
-    if (this.#subscriptions !== undefined) return;
+    if (this.#isSubscribed) return;
+    this.#isSubscribed = true;
     const { masters, names, process, clock } = this.#context;
     this.#subscribing = clock.timer(SUBSCRIBING, () => {
       const early = this.#early ?? [];
@@ -44,9 +45,9 @@ export class ReservationMessages {
       // @protection keys are checked when the subscription is in force
       for (const key of early) this.#listener.missed(key);
     });
-    this.#subscriptions = masters.ports.map((port, node) =>
-      port.subscribe(names.wake(process), (message) => this.#receive(node, message)),
-    );
+    for (const [node, port] of masters.ports.entries()) {
+      port.subscribe(names.wake(process), (message) => this.#receive(node, message));
+    }
   }
 
   /** Whether messages arrive. */
@@ -55,8 +56,7 @@ export class ReservationMessages {
   }
 
   close(): void {
-    for (const unsubscribe of this.#subscriptions ?? []) unsubscribe();
-    this.#subscriptions = [];
+    this.#isSubscribed = true;
     this.#context.clock.clearTimer(this.#subscribing);
   }
 

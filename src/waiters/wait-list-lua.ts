@@ -43,8 +43,12 @@ const STRIDE = 100;
  * waiter. The _record_ of a waiter is `<p, a or l><flags><run>[.<join>][/<limit>]@<process>`:
  * parked; arriving, that is refused and about to be parked; or live, in a process. `run` and
  * `join` distinguish the registrations of a position, so that what is left of an earlier run does
- * not undo a later one. The same hash has `~<process>`: until when the live waiters of a process
- * are alive; and `><slot>`: when the slot was last reserved for a parked job, its record and its position.
+ * not undo a later one. The same hash has four kinds of notes:
+ *
+ * - `~<process>`: until when the live waiters of a process count as alive;
+ * - `><slot>`: when the slot was last reserved for a parked job, its record and its position;
+ * - `<`: the last of the skipped waiters at the front, and their queues;
+ * - `^`: the latest position that supersedes earlier ones, see `newest-lua.ts`.
  */
 export const WAIT_LIST_LUA = `
 -- The wait list of a key, and one of its slots.

@@ -2,6 +2,7 @@ import { LONGEST_HOLDER_TEXT } from "../lock/stored-lock.ts";
 import type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 import { RETRY_RECORD } from "./reservations-lua.ts";
 
+// The floor of the jobs does not import from lock/.
 export type { StoredWaiter } from "../lock/wait-list-hooks.ts";
 
 /** A job or an `acquire()` call that is, or may be, in wait lists. */
@@ -39,7 +40,7 @@ export type WaitingState = "parked" | "arriving" | "live";
 const STATES: Readonly<Record<string, WaitingState>> = { p: "parked", a: "arriving", l: "live" };
 
 /** The parts of a record. */
-export interface WaiterRecord {
+interface WaiterRecord {
   readonly state: WaitingState;
   readonly replaceable: boolean;
   readonly run: number;
@@ -124,16 +125,13 @@ const LENGTH_DIGITS = 4;
 /** How the queueIds of waiters that are no jobs begin. */
 const LIVE = "~";
 
-/** The queueId of the waiters of a process that are no jobs. */
-export function liveQueueId(process: string): string {
-  return `${LIVE}${process}`;
-}
-
-/** The position of a waiter that is no job. `id` is unique in its process and has no space; operators see `text`. */
-export function livePositionOf(since: number, process: string, id: string, text: string): string {
+/** A waiter that is no job. `id` is unique in its process and has no space; operators see `text`. */
+export function liveWaiter(since: number, process: string, id: string, text: string): Waiter {
+  const queueId = `${LIVE}${process}`;
   // The text does not count for the order. Redis would store half a surrogate pair as another character.
-  const stored = Buffer.from(text.slice(0, LONGEST_HOLDER_TEXT)).toString();
-  return `${positionOf(since, liveQueueId(process), id)} ${stored}`;
+  const stored = text.slice(0, LONGEST_HOLDER_TEXT).toWellFormed();
+  const position = `${positionOf(since, queueId, id)} ${stored}`;
+  return { position, priority: 0, queueId, run: 1, replaceable: false };
 }
 
 /**

@@ -136,7 +136,7 @@ describe("why", () => {
     await expect.poll(async () => (await redlock.inspect("account:42")).waiting).toBe(1);
     const { code, out } = await ask(`bull:invoices:${job.id}`);
     expect(code).toBe(0);
-    expect(out).toContain("is active, and waits in its slot for account:42\n");
+    expect(out).toContain("is active, and waits in its worker slot for account:42\n");
     expect(out).toMatch(/^  account:42 +an import +.+ 1 of 1$/m);
   });
 

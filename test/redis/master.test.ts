@@ -208,14 +208,14 @@ describe("messages", () => {
   it("reach a subscriber, also after a loss of its connection", async () => {
     const { node } = connect(servers.urls[0]!);
     const heard: string[] = [];
-    const stop = node.subscribe("news", (message) => heard.push(message));
+    node.subscribe("news", (message) => heard.push(message));
     const client = redisClient(servers.urls[0]!);
     await expect.poll(() => client.publish("news", "one")).toBe(1);
     await expect.poll(() => heard).toContain("one");
     await client.call("CLIENT", "KILL", "TYPE", "pubsub");
     await expect.poll(() => client.publish("news", "two")).toBe(1);
     await expect.poll(() => heard).toContain("two");
-    stop();
+    node.close();
     await expect.poll(() => client.publish("news", "three")).toBe(0);
   });
 });

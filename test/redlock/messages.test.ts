@@ -6,7 +6,7 @@ import {
   LockUnavailableError,
 } from "../../src/errors.ts";
 import { namesUnder } from "../../src/lock/stored-lock.ts";
-import { withoutMark } from "../../src/redlock/job-text.ts";
+import { withoutTag } from "../../src/redlock/job-text.ts";
 import { simulate } from "../support/simulated-redlock.ts";
 
 const OPTIONS = { ttl: 2_000, nodeTimeout: 100 };
@@ -49,10 +49,10 @@ describe("what a message says of keys, holders and jobs", () => {
   });
 
   it("leaves out what tells jobs apart, and nothing else", () => {
-    expect(withoutMark("bull:q:1 attempt 1 (vm pid 2) #B2Yp-_abcdef")).toBe(
+    expect(withoutTag("bull:q:1 attempt 1 (vm pid 2) #B2Yp-_abcdef")).toBe(
       "bull:q:1 attempt 1 (vm pid 2)",
     );
-    expect(withoutMark("report #B2Yp-_abcdef")).toBe("report #B2Yp-_abcdef");
+    expect(withoutTag("report #B2Yp-_abcdef")).toBe("report #B2Yp-_abcdef");
   });
 });
 

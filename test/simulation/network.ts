@@ -128,6 +128,8 @@ export class Wire implements NodePort {
   readonly #hidden: boolean;
   readonly #countsFromAnswer: boolean;
   readonly #deaf: boolean;
+  readonly #subscriptions: (() => void)[] = [];
+  #closed = false;
 
   constructor(name: string, server: Server, host: Host, parts: WireParts) {
     this.name = name;
@@ -196,25 +198,23 @@ export class Wire implements NodePort {
     return this.#server.uptime;
   }
 
-  subscribe(channel: string, listener: (message: string) => void): () => void {
-    if (this.#deaf) return () => {};
-    let stop: (() => void) | undefined;
-    let wanted = true;
+  subscribe(channel: string, listener: (message: string) => void): void {
+    if (this.#deaf) return;
     // The request to subscribe needs its time, on a connection of its own; it is repeated until it arrives.
     this.#timeline.in(SUBSCRIBING * this.#random.fraction(), () => {
-      if (!wanted || this.#host.dead) return;
-      stop = this.#server.master.subscribe(channel, (message) => {
+      if (this.#closed || this.#host.dead) return;
+      const unsubscribe = this.#server.master.subscribe(channel, (message) => {
         this.#carry(ALIVE, () => this.#host.deliver(() => listener(message)));
       });
-      this.#host.connections.push(stop);
+      this.#host.connections.push(unsubscribe);
+      this.#subscriptions.push(unsubscribe);
     });
-    return () => {
-      wanted = false;
-      stop?.();
-    };
   }
 
-  close(): void {}
+  close(): void {
+    this.#closed = true;
+    for (const unsubscribe of this.#subscriptions) unsubscribe();
+  }
 
   /** Carries a message one way, perhaps never, perhaps twice. */
   #carry(flow: Flow, arrive: () => void): void {

@@ -60,7 +60,7 @@ export const PROTECTIONS: readonly Protection[] = [
   },
   {
     name: "a quarantine longer than the longest ttl",
-    without: "it votes again while the first holder's lock lives",
+    without: "a master votes again while the first holder's lock lives",
     scenario: scenario(
       "masters forget",
       { flush: 800, partition: 300, freeze: 1_000 },

@@ -31,6 +31,7 @@ export class SimulatedNode implements NodePort {
   /** Milliseconds since its start, as the server reports it. */
   upFor = Infinity;
   readonly #clock: Clock;
+  readonly #subscriptions: (() => void)[] = [];
   readonly #nodeTimeout: number;
   #stopped: (() => void)[] = [];
 
@@ -95,11 +96,14 @@ export class SimulatedNode implements NodePort {
     return this.upFor;
   }
 
-  subscribe(channel: string, listener: (message: string) => void): () => void {
-    return this.master.subscribe(channel, (message) => {
+  subscribe(channel: string, listener: (message: string) => void): void {
+    const unsubscribe = this.master.subscribe(channel, (message) => {
       this.#clock.timer(this.behaviour.back, () => listener(message));
     });
+    this.#subscriptions.push(unsubscribe);
   }
 
-  close(): void {}
+  close(): void {
+    for (const unsubscribe of this.#subscriptions) unsubscribe();
+  }
 }

@@ -19,7 +19,7 @@ export function contended(instances: number): Scenario {
     title: `One contended key, ${instances === 1 ? "one instance" : `${instances} instances`}, 3 nodes`,
     text:
       `${TASKS} tasks on ${instances} client${instances === 1 ? "" : "s"} want the same key ${TURNS} times each, and hold it ` +
-      `for ${HOLD_TIME} ms. Fairness is the longest wait by the mean one, without the first and the last turn of each task.`,
+      `for ${HOLD_TIME} ms. Fairness is the longest wait divided by the mean wait, without the first and the last turn of each task.`,
     nodes: 3,
     rounds: 3,
     contenders: Object.keys(CONTENDERS),

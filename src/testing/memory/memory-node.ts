@@ -11,6 +11,7 @@ export class MemoryNode implements NodePort {
   readonly #master: SimulatedMaster;
   readonly #clock: Clock;
   readonly #isReachable: () => boolean;
+  readonly #subscriptions: (() => void)[] = [];
   #closed = false;
 
   constructor(name: string, master: SimulatedMaster, clock: Clock, isReachable: () => boolean) {
@@ -40,14 +41,16 @@ export class MemoryNode implements NodePort {
     return Infinity;
   }
 
-  subscribe(channel: string, listener: (message: string) => void): () => void {
-    return this.#master.subscribe(channel, (message) => {
+  subscribe(channel: string, listener: (message: string) => void): void {
+    const unsubscribe = this.#master.subscribe(channel, (message) => {
       void Promise.resolve().then(() => listener(message));
     });
+    this.#subscriptions.push(unsubscribe);
   }
 
   close(): void {
     this.#closed = true;
+    for (const unsubscribe of this.#subscriptions) unsubscribe();
   }
 }
 

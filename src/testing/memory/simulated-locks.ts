@@ -2,7 +2,7 @@ import type { AcquireReply, KeyHolder } from "../../lock/acquire-operation.ts";
 import type { ExtendReply } from "../../lock/extend-operation.ts";
 import type { TimedIdentity } from "../../lock/lock-identity.ts";
 import type { Releasing, ReleaseReply } from "../../lock/release-operation.ts";
-import { DIFFERING } from "../../lock/lock-lua.ts";
+import { REPORTED_LIMIT_AGE } from "../../lock/lock-lua.ts";
 import { keyOfSlot, numberOfSlot, slotName } from "../../lock/slots.ts";
 import { KEPT, parseStoredLock, RETENTION } from "../../lock/stored-lock.ts";
 import { type SimulatedGuard, unarmed } from "./simulated-guard.ts";
@@ -209,7 +209,9 @@ export class SimulatedLocks {
     const now = this.#redis.now();
     const known = this.#redis.zrange(limits);
     noteLimit(this.#redis, limits, limit);
-    const others = known.flatMap(([other, at]) => (at > now - DIFFERING ? Number(other) : []));
+    const others = known.flatMap(([other, at]) =>
+      at > now - REPORTED_LIMIT_AGE ? Number(other) : [],
+    );
     const largest = Math.max(0, ...others.filter((other) => other !== limit));
     return largest === 0 ? undefined : largest;
   }
