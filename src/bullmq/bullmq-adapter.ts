@@ -111,7 +111,6 @@ export class BullmqAdapter implements QueueAdapter {
         const { keys } = await readWait(job);
         // It was parked after a job behind it had put it into the wait list. With one key it joins by itself; with several it may have
         // left this list, because the key was free, and another one was not.
-        // @protection a parked job with several keys keeps no list that it has left
         return keys.length > 1 ? "gone" : "on-its-way";
       }
       // Its key stands still until it runs.

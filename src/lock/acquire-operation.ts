@@ -66,7 +66,8 @@ export const acquireOperation: Operation<TimedIdentity, AcquireReply> = {
   lua: `
   local value, token, ttl, guarded, prefix = argv[1], argv[2], argv[3], argv[4] == '1', argv[5]
   local limits = argv[6] ~= '' and cjson.decode(argv[6])
-  local requester, count, remaining, longest = requesterOf(argv, 7), (#keys - 1) / 2, 0, nil
+  local count, remaining, longest = (#keys - 1) / 2, 0, nil
+  local requester = requesterOf(argv, 7, count)
   if guarded then
     local guard = guardOf(keys[#keys])
     local why = unarmed(guard)

@@ -9,7 +9,8 @@ import type { LockIdentity, Requester } from "./lock-identity.ts";
  *
  * `key` is the name of a slot for a key with a limit; its wait list is that of the key.
  *
- * - `requesterOf(argv, from)` reads what {@link formatRequester} writes; nil for a requester without a position.
+ * - `requesterOf(argv, from, count)` reads what {@link formatRequester} writes about a requester that wants so many keys; nil for one
+ *   without a position.
  * - `reservedFor(prefix, key, requester)` returns the position, the token and the remaining ms of
  *   the reservation that keeps a free key from a requester, or nil. The requester may be nil.
  * - `replacedBy(prefix, key, requester)` returns the position of a later job that replaces the requester, or nil.

@@ -3,10 +3,10 @@ import { RESERVATION } from "./reservations-lua.ts";
 
 /** The Lua functions that the operations of locks call, see `lock/wait-list-hooks.ts`. */
 export const HOOKS_LUA = `
-local function requesterOf(argv, from)
+local function requesterOf(argv, from, count)
   local position = argv[from]
   if not position then return end
-  return { position = position, run = tonumber(argv[from + 1]), replaceable = argv[from + 2] == '1',
+  return { position = position, several = count > 1, run = tonumber(argv[from + 1]), replaceable = argv[from + 2] == '1',
     priority = argv[from + 3], record = argv[from + 4], replaces = argv[from + 5] == '1',
     strict = tonumber(argv[from + 6]), absentRecord = argv[from + 7], argv = argv, others = from + 8 }
 end
@@ -33,12 +33,24 @@ local function firstBefore(list, requester)
   end
   if first ~= position and (lowest < priority or (lowest == priority and first < position)) then return first end
 end
+-- Whether a requester that wants several keys comes before the waiter that has the reservation, which does not stop it. Else two of
+-- them, each with the reservation of one key, would stop at that of the other, and pass both reservations on.
+local function comesBefore(list, requester, position, forRetry)
+  if not requester or not requester.several or forRetry then return false end
+  local other, own = redis.call('ZSCORE', list.waiters, position), redis.call('ZSCORE', list.waiters, requester.position)
+  own = own or (requester.record ~= '' and requester.priority)
+  if not other or not own then return false end
+  other, own = tonumber(other), tonumber(own)
+  return own < other or (own == other and requester.position < position)
+end
 local function reservedFor(prefix, key, requester)
   local reservation = prefix .. '@reserved:' .. key
-  local position, token = reservationOf(reservation)
+  local position, token, forRetry = reservationOf(reservation)
   if position then
     if requester and position == requester.position then return end
-    return position, token, redis.call('PTTL', reservation)
+    if not comesBefore(waitListOf(prefix, key), requester, position, forRetry) then
+      return position, token, redis.call('PTTL', reservation)
+    end
   end
   local first = requester and requester.strict and firstBefore(waitListOf(prefix, key), requester)
   if first then return first, '0', ${RESERVATION} end
@@ -51,9 +63,9 @@ local function freeSlots(prefix, name, limit, requester)
   for slot = 0, limit - 1 do
     -- MGET does not show what is no string.
     if not locks[slot + 1] and redis.call('EXISTS', names[slot + 1]) == 0 then
-      local position = reservationOf(prefix .. '@reserved:' .. slotName(key, slot))
+      local position, _, forRetry = reservationOf(prefix .. '@reserved:' .. slotName(key, slot))
       if position and requester and position == requester.position then return tostring(slot) end
-      if not position then free[#free + 1] = slot end
+      if not position or comesBefore(waitListOf(prefix, key), requester, position, forRetry) then free[#free + 1] = slot end
     end
   end
   return table.concat(free, ',')

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { acquireOperation } from "../../src/lock/acquire-operation.ts";
+import { acquireOperation, type AcquireReply } from "../../src/lock/acquire-operation.ts";
 import type { LockIdentity } from "../../src/lock/lock-identity.ts";
 import { extendOperation } from "../../src/lock/extend-operation.ts";
 import { releaseOperation } from "../../src/lock/release-operation.ts";
@@ -330,6 +330,33 @@ describe("the script of a master", () => {
       holders: [{ key: "b", id: "you" }],
     });
     expect(await redisClient(servers.urls[0] ?? "").exists("redlock:a")).toBe(0);
+  });
+
+  it("stops a request for several keys only at a reservation for an earlier position", async () => {
+    const newcomers = [{ position: at(2), priority: 0, record: "p1@there", replaces: false }];
+    const joining = { names, keys: ["a"], limits: [1], newcomers, live: false, process: "there" };
+    await ask(joinOperation, joining);
+    const first = { position: "", record: "", wakes: false, life: 2_000, live: false };
+    const serving = {
+      names,
+      key: "a",
+      token: 1,
+      process: "there",
+      ...first,
+      gone: [],
+      skipped: [],
+    };
+    await ask(serveOperation, serving);
+    const want = async (n: number, token: number, keys: string[]): Promise<AcquireReply> => {
+      const asked = identity(`${n}`, token, keys);
+      const joins = { priority: 0, record: `a1@${n}`, replaces: false };
+      const requester = { ...asked.requester, position: at(n), run: 1, joins };
+      return await ask(acquireOperation, { ...asked, requester, ttl: 60_000 });
+    };
+    const refused = { status: "busy", holders: [{ key: "a", id: at(2), reservation: true }] };
+    expect(await want(3, 100, ["a", "b"])).toMatchObject(refused);
+    expect(await want(1, 101, ["a"])).toMatchObject(refused);
+    expect(await want(1, 102, ["a", "b"])).toEqual({ status: "granted" });
   });
 
   it("extends what is ours alone: never shortens, never revives, never touches others", async () => {

@@ -218,7 +218,7 @@ export class Wire implements NodePort {
 
   /** Carries a message one way, perhaps never, perhaps twice. */
   #carry(flow: Flow, arrive: () => void): void {
-    const { loss, duplication, slow } = this.#faults;
+    const { loss, duplication, slow, distance } = this.#faults;
     const fraction = (): number => this.#random.fraction();
     if (this.cut) return this.#faults.count("partition");
     if (flow.stranded) return;
@@ -226,7 +226,7 @@ export class Wire implements NodePort {
     const held = this.#faults.holdBack();
     const delay = (): number => {
       if (held > 0) return held;
-      if (fraction() >= slow) return 0.2 + 2 * fraction();
+      if (fraction() >= slow) return distance * (0.2 + 2 * fraction());
       this.#faults.count("delay");
       return this.#nodeTimeout * LONGEST_DELAY * fraction();
     };

@@ -49,30 +49,56 @@ export class SimulatedHooks {
     return lowest < priority || (lowest === priority && first < position) ? first : undefined;
   }
 
+  comesBefore(
+    list: WaitList,
+    requester: Requester | undefined,
+    several: boolean,
+    { position, forRetry }: { position: string; forRetry: boolean },
+  ): boolean {
+    if (requester === undefined || !several || forRetry) return false;
+    const other = this.#redis.zscore(list.waiters, position);
+    const own = this.#redis.zscore(list.waiters, requester.position) ?? requester.joins?.priority;
+    // @protection a job with several keys does not stop at a reservation for a later one
+    if (other === undefined || own === undefined) return false;
+    return own < other || (own === other && requester.position < position);
+  }
+
   reservedFor(
     names: Names,
     key: string,
     requester: Requester | undefined,
+    several: boolean,
   ): { position: string; token: number; rest: number } | undefined {
     const list = waitListOf(names, key);
     const reserved = this.#lists.reservationOf(list.reservation);
     if (reserved !== undefined) {
       // @protection a reserved key is kept for its waiter
       if (reserved.position === requester?.position) return undefined;
-      return { ...reserved, rest: this.#redis.pttl(list.reservation) };
+      if (!this.comesBefore(list, requester, several, reserved)) {
+        return { ...reserved, rest: this.#redis.pttl(list.reservation) };
+      }
     }
     const first = requester?.behind && this.firstBefore(list, requester.position, requester.behind);
     return first === undefined ? undefined : { position: first, token: 0, rest: RESERVATION };
   }
 
-  freeSlots(names: Names, key: string, limit: number, requester: Requester | undefined): number[] {
+  freeSlots(
+    names: Names,
+    key: string,
+    limit: number,
+    requester: Requester | undefined,
+    several = false,
+  ): number[] {
     const free: number[] = [];
     for (let slot = 0; slot < limit; slot++) {
       const name = slotName(key, slot);
       if (this.#redis.exists(names.lock(name))) continue;
       const reserved = this.#lists.reservationOf(names.reservation(name));
       if (requester !== undefined && reserved?.position === requester.position) return [slot];
-      if (reserved === undefined) free.push(slot);
+      const list = waitListOf(names, key);
+      if (reserved === undefined || this.comesBefore(list, requester, several, reserved)) {
+        free.push(slot);
+      }
     }
     return free;
   }

@@ -38,6 +38,7 @@ export class SimulatedLocks {
     server: string,
   ): AcquireReply {
     const requester = asking.position === "" ? undefined : asking;
+    const several = keys.length > 1;
     let remaining = 0;
     let longest = Infinity;
     if (guarded) {
@@ -57,7 +58,7 @@ export class SimulatedLocks {
       const lock = names.lock(slot);
       const current = this.#redis.get(lock);
       if (current === undefined) {
-        const reserved = this.#hooks.reservedFor(names, slot, requester);
+        const reserved = this.#hooks.reservedFor(names, slot, requester, several);
         if (reserved !== undefined) {
           const { position: id, token, rest: expiresIn } = reserved;
           const stored = { id, token, text: undefined, kept: false };
@@ -86,7 +87,7 @@ export class SimulatedLocks {
       const holders = conflicts.map((conflict) => {
         const { key, slot, expiresIn: rest, reservation, token: held } = conflict;
         const limit = limits?.[keys.indexOf(key)] ?? 1;
-        const free = limit > 1 ? this.#hooks.freeSlots(names, key, limit, requester) : [];
+        const free = limit > 1 ? this.#hooks.freeSlots(names, key, limit, requester, several) : [];
         if (requester === undefined) return { ...conflict, free };
         const known = this.#hooks.onConflict(
           names,

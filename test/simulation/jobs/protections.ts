@@ -286,20 +286,21 @@ export const JOB_PROTECTIONS: readonly JobProtection[] = [
   {
     name: "keeping the reservations of a job with several keys",
     without: "jobs with one key each go before it again and again",
-    scenario: named("several keys among single ones"),
+    scenario: { ...named("several keys among single ones"), policy: "wait", slots: 40 },
     violation: "starved",
-    seed: 16,
+    seed: 1,
     mutation: { marker: "a job with several keys reserves them after some tries", value: "false" },
   },
   {
-    name: "removing a parked job with several keys from a list that it has left",
-    without: "a job that another one has put into the list again keeps the key for two seconds",
-    scenario: named("strict order, several keys"),
-    violation: "left waiting",
-    seed: 115,
+    name: "passing the reservation of a later job on the way to several keys",
+    without:
+      "two jobs that each have the reservation of one key stop at that of the other, again and again",
+    scenario: { ...named("several keys, masters far away"), activations: 2.8 },
+    violation: "too many activations",
+    seed: 1,
     mutation: {
-      marker: "a parked job with several keys keeps no list that it has left",
-      value: '"on-its-way"',
+      marker: "a job with several keys does not stop at a reservation for a later one",
+      value: "true",
     },
   },
   {

@@ -372,6 +372,15 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     jobs: [{ ...MULTI, count: 12 }],
     probeBound: 1_000,
   }),
+  scenario("several keys, masters far away", {
+    jobs: [{ count: 60, keys: ["a", "b", "c"], keysEach: [1, 2] }],
+    slots: 16,
+    hold: 60,
+    faults: { ...NO_FAULTS, distance: 30 },
+    options: { ...OPTIONS, nodeTimeout: 200 },
+    probeBound: 3 * 2_000 + PROBE,
+    activations: 3.2,
+  }),
   scenario("several keys, several queues", {
     jobs: [MULTI, { count: 40, keys: ["a", "b", "c", "d"] }],
     queues: TWO,
