@@ -54,28 +54,21 @@ export function throwIfAborted(signals: readonly AbortSource[]): void {
 }
 
 /**
- * Waits for `work`, or until one of the signals aborts. The result of aborted work goes to `late`.
+ * Waits for `work`, or until the signal aborts. The result of aborted work goes to `late`.
  * @throws the reason of the signal.
  */
 export function unlessAborted<T>(
   work: Promise<T>,
-  signals: readonly AbortSource[],
+  signal: AbortSignal,
   late: (value: T) => void,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    let aborted = false;
-    const forgets = signals.map((signal) =>
-      onAbort(signal, () => {
-        aborted = true;
-        reject(signal.reason);
-      }),
-    );
-    const forget = (): void => forgets.forEach((each) => each());
+    const forget = onAbort(signal, () => reject(signal.reason));
     work
       .then(
         (value) => {
           forget();
-          if (aborted) late(value);
+          if (signal.aborted) late(value);
           return value;
         },
         (error: unknown) => {

@@ -45,9 +45,11 @@ export class LinkedSignal {
 
 /**
  * The signal of a processor: it aborts when the worker cancels the job, when either lock is lost, and when a later job asks a
- * holder under `cancelInProgress` to stop.
+ * holder under `cancelInProgress` to stop. A processor that takes no signal has none: it costs a tenth of a job that does nothing.
  */
-export class JobSignal extends LinkedSignal {
+export class JobSignal {
+  readonly #linked: LinkedSignal | undefined;
+  readonly #unlink: () => void;
   readonly #activation: Activation;
   readonly #lock: InternalLock;
   readonly #startedAt: number;
@@ -55,16 +57,21 @@ export class JobSignal extends LinkedSignal {
   #jobLoss: LockLostError | undefined;
   #cancelledBy: string | undefined;
 
-  constructor(activation: Activation, lock: InternalLock) {
-    super();
+  /** @param isTaken whether the processor takes a signal. */
+  constructor(activation: Activation, lock: InternalLock, isTaken: boolean) {
     const { settings, cancel, renewal, waiter } = activation;
     const { onConflict, engine, ttl } = settings;
     this.#activation = activation;
     this.#lock = lock;
     this.#startedAt = engine.clock.now();
-    this.follow(cancel)
-      .follow(lock.lost)
-      .follow(renewal.lost, () => this.#loseJobLock());
+    if (isTaken) {
+      const linked = new LinkedSignal()
+        .follow(cancel)
+        .follow(lock.lost)
+        .follow(renewal.lost, () => this.#loseJobLock());
+      this.#linked = linked;
+      this.#unlink = () => linked.unlink();
+    } else this.#unlink = onAbort(renewal.lost, () => void this.loss);
     const stops = onConflict === "cancelInProgress" || typeof onConflict === "function";
     if (!stops || waiter === undefined || lock.keys.length === 0) return;
     this.#unwatch = engine.cancelRequests.watch({
@@ -73,9 +80,14 @@ export class JobSignal extends LinkedSignal {
       interval: ttl / 3,
       asked: (by) => {
         this.#cancelledBy = by;
-        this.abort(cancelledError(by));
+        this.#linked?.abort(cancelledError(by));
       },
     });
+  }
+
+  /** `undefined` for a processor that takes none. */
+  get signal(): AbortSignal | undefined {
+    return this.#linked?.signal;
   }
 
   /** The later job that asked this one to stop. */
@@ -95,7 +107,7 @@ export class JobSignal extends LinkedSignal {
 
   /** Leaves all sources. */
   end(): void {
-    this.unlink();
+    this.#unlink();
     this.#unwatch?.();
   }
 

@@ -29,6 +29,14 @@ export type LockedProcessor = (
   lock: Lock,
 ) => Promise<unknown>;
 
+/**
+ * Whether a processor takes a signal, by the parameters that it declares, as BullMQ decides it. One that declares none may take all
+ * of them as a rest.
+ */
+function takesSignal({ length }: LockedProcessor): boolean {
+  return length === 0 || length > 2;
+}
+
 /** Runs a processor under the lock of its job: from the key to the release, and to the outcome of the job. */
 export async function runLocked(
   locks: JobLocks,
@@ -88,7 +96,7 @@ async function runProcessor(
   if (logsLock(settings, lock)) await activation.log(`acquired ${describe(lock)}`);
   // Another job that was granted its lock in the same step may have blocked the process since.
   if (!isLast && lock.keys.length > 0 && !lock.held) return undefined;
-  const jobSignal = new JobSignal(activation, lock);
+  const jobSignal = new JobSignal(activation, lock, takesSignal(processor));
   const limit =
     maxHold === undefined
       ? undefined
@@ -101,7 +109,8 @@ async function runProcessor(
     const { cancelled } = activation;
     if (cancelled !== undefined) throw cancelled;
     if (lock.keys.length > 0) lock.assertHeld();
-    const { signal } = jobSignal;
+    // Absent only where it is not taken.
+    const signal = jobSignal.signal as AbortSignal;
     const value = await inScope(lock, () => processor(job, jobToken ?? "", signal, lock));
     outcome = { kind: "returned", value };
   } catch (error) {

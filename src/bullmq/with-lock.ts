@@ -25,7 +25,8 @@ export type LockingProcessor<J extends Job = Job, R = J["returnvalue"]> = (
  * The processor gets four arguments: the job, BullMQ's token, a signal, and the lock. The signal aborts when the worker
  * cancels the job, when the lock is lost, and when BullMQ's own lock of the job is lost. The lock is always there; the lock of a
  * job that runs without one has no `keys` and is never `held`. Its release is sent after the processor has settled, and
- * before BullMQ receives the outcome.
+ * before BullMQ receives the outcome. As in BullMQ, a function that declares one or two parameters gets no signal: name the third,
+ * or use `getLock(job).signal`, which aborts when the lock is lost.
  *
  * What the processor returns or throws is the job's outcome, as without a lock, unless the lock was lost while it ran: see
  * `onLost`.

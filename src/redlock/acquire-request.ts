@@ -57,7 +57,7 @@ export interface JobRequest {
   readonly joins?: boolean | "replacing";
   /** Ends the wait, once the attempt that is under way is over. */
   readonly stops?: readonly AbortSource[];
-  /** Ends the acquisition at once, as `signal` does. */
+  /** As one of `stops`; the job does not come back. */
   readonly cancel?: AbortSource | undefined;
 }
 
@@ -73,9 +73,9 @@ export interface AcquireRequest {
   /** True when code runs under the lock that releases it when it is done. */
   readonly scoped: boolean;
   readonly job: JobRequest | undefined;
-  /** Ends the acquisition at once: the attempt goes on without its caller. `undefined` for nothing. */
-  readonly aborts: readonly AbortSource[] | undefined;
-  /** Ends the wait, once the attempt that is under way is over: `aborts` do too. */
+  /** Ends the acquisition at once: the attempt goes on without its caller. */
+  readonly signal: AbortSignal | undefined;
+  /** Ends the wait, once the attempt that is under way is over: `signal` does too. */
   readonly stops: readonly AbortSource[];
 }
 
@@ -119,7 +119,7 @@ export function readAcquireRequest(
       holder: defaultHolder(),
       scoped,
       job,
-      aborts: undefined,
+      signal: undefined,
       stops: NONE,
     };
   }
@@ -136,8 +136,6 @@ export function readAcquireRequest(
   const limit = readLimit("limit", given.limit);
   const holder: unknown = given.holder === undefined ? defaultHolder() : given.holder;
   requireText("holder", holder, "a text");
-  const stops = job?.stops ?? NONE;
-  const aborts = abortsOf(signal, job?.cancel);
   const normal = normaliseKeys(keys as LockKeys, limit);
   return {
     keys: normal.keys,
@@ -148,8 +146,12 @@ export function readAcquireRequest(
     holder: holder.slice(0, LONGEST_HOLDER_TEXT),
     scoped,
     job,
-    aborts,
-    stops: aborts === undefined ? stops : [...stops, ...aborts],
+    signal,
+    stops: [
+      ...(job?.stops ?? NONE),
+      ...(job?.cancel ? [job.cancel] : NONE),
+      ...(signal ? [signal] : NONE),
+    ],
   };
 }
 
@@ -174,12 +176,4 @@ function heartbeatOf(
   }
   if (given.ttl === undefined || settings.heartbeat === false) return settings.heartbeat;
   return checkHeartbeat("heartbeat", undefined, ttl, settings);
-}
-
-function abortsOf(
-  signal: AbortSignal | undefined,
-  cancel: AbortSource | undefined,
-): readonly AbortSource[] | undefined {
-  if (signal === undefined) return cancel && [cancel];
-  return cancel === undefined ? [signal] : [cancel, signal];
 }

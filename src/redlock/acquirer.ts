@@ -131,8 +131,8 @@ export class Acquirer {
       return this.#take(request, granted, startedAt, first.kind !== "granted");
     }
     // The caller is gone: without a release the key would stay taken until the ttl is over. A job that was not cancelled comes back.
-    const isCancelled = request.aborts?.some(({ aborted }) => aborted) === true;
-    const keepsRetry = !isCancelled && request.job?.waiter?.keepsRetries === true;
+    const { job } = request;
+    const keepsRetry = job?.cancel?.aborted !== true && job?.waiter?.keepsRetries === true;
     await this.#hold(request, granted).releaseAfter(0, "", keepsRetry);
     throw this.#attempts.stopReason(request);
   }

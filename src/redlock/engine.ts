@@ -135,12 +135,12 @@ export class Engine {
     try {
       this.assertOpen();
       const request = readAcquireRequest(this.settings, keys, options, scoped, job);
-      const { aborts } = request;
-      // The usual case, which needs no further promise.
-      if (aborts === undefined) return this.#observed(request);
       throwIfAborted(request.stops);
+      const { signal } = request;
+      // The usual case, which needs no further promise.
+      if (signal === undefined) return this.#observed(request);
       // The attempt goes on without its caller, and is rolled back; `close` waits for it.
-      return unlessAborted(this.#observed(request), aborts, (lock) => void lock.release());
+      return unlessAborted(this.#observed(request), signal, (lock) => void lock.release());
     } catch (error) {
       return Promise.reject(error);
     }

@@ -46,6 +46,31 @@ describe("the processor", () => {
     expect(() => getLock(jobOutside!)).toThrow("no processor of withLock is running");
   });
 
+  test.each([
+    [0, true],
+    [1, false],
+    [2, false],
+    [3, true],
+  ])("that declares %i parameters gets a signal: %s; a loss always counts", async (count, has) => {
+    const redlock = bench.redlock({ ttl: 1_000 });
+    const lost = new Promise((resolve) => redlock.once("lost", resolve));
+    const signals: unknown[] = [];
+    const processor = async (...given: unknown[]): Promise<void> => {
+      signals.push(given[2]);
+      await redlock.forceRelease("account:a", { reason: "a test" });
+      await lost;
+    };
+    Object.defineProperty(processor, "length", { value: count });
+    const worker = bench.worker(withLock({ redlock, key: KEY, onLost: "fail" }, processor));
+    const done = ends(worker, 1);
+
+    await bench.queue().add("charge", { account: "a" });
+
+    const [end] = await done;
+    expect(end!.error).toMatchObject({ code: "ERR_REDLOCK_LOST" });
+    expect(signals).toEqual([has ? expect.any(AbortSignal) : undefined]);
+  });
+
   test("may take several keys, all of them or none", async () => {
     const redlock = bench.redlock();
     const queue = bench.queue();
