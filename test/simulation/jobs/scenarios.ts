@@ -359,14 +359,14 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     jobs: [{ count: 60, keys: ["a", "b"], over: 5_000 }],
     hold: 300,
   }),
-  scenario("several keys", { jobs: [MULTI], probeBound: 3 * 2_000 + PROBE }),
+  scenario("several keys", { jobs: [MULTI], probeBound: 600 }),
   scenario("several keys among single ones", {
     hold: 60,
     jobs: [
       { count: 10, keys: ["a", "b", "c"], keysEach: [2, 3], within: PATIENT },
       { count: 300, keys: ["a", "b", "c"], over: 6_000 },
     ],
-    probeBound: 3 * 2_000 + PROBE,
+    probeBound: 600,
   }),
   scenario("several keys, promptly", {
     jobs: [{ ...MULTI, count: 12 }],
@@ -378,14 +378,14 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
     hold: 60,
     faults: { ...NO_FAULTS, distance: 30 },
     options: { ...OPTIONS, nodeTimeout: 200 },
-    probeBound: 3 * 2_000 + PROBE,
+    probeBound: 4_000,
     activations: 3.2,
   }),
   scenario("several keys, several queues", {
     jobs: [MULTI, { count: 40, keys: ["a", "b", "c", "d"] }],
     queues: TWO,
     processes: [[0], [1], [0, 1]],
-    probeBound: 3 * 2_000 + PROBE,
+    probeBound: 1_000,
   }),
   scenario("wait", { policy: "wait", probeBound: PROMPT }),
   scenario("wait, and then be parked", {
@@ -638,7 +638,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
   scenario("two holders a key, several keys", {
     limits: [2],
     jobs: [MULTI],
-    probeBound: 3 * 2_000 + PROBE,
+    probeBound: 600,
   }),
   scenario("two holders a key, several keys among single ones", {
     limits: [2],
@@ -647,7 +647,7 @@ export const JOB_SCENARIOS: readonly JobScenario[] = [
       { count: 10, keys: ["a", "b", "c"], keysEach: [2, 3], within: 2 * PATIENT },
       { count: 300, keys: ["a", "b", "c"], over: 3_000 },
     ],
-    probeBound: 3 * 2_000 + PROBE,
+    probeBound: 600,
   }),
   scenario("two holders a key, deploys", {
     limits: [2],
