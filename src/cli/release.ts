@@ -15,9 +15,6 @@ import { readingWith } from "./connect.ts";
 /** Milliseconds between two checks. */
 const CHECK_INTERVAL = 250;
 
-const DRY_RUN = "Dry run: nothing was removed.";
-const TAKES_FORCE = "Nothing was removed: that takes --force and --reason TEXT.";
-
 export async function release(invocation: Invocation): Promise<ExitCode> {
   const { operand: key, options, timeout, out } = invocation;
   const { reason, force = false, json = false, "dry-run": isDry = false } = options;
@@ -29,6 +26,11 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
   const report = (result: Report, code: ExitCode): ExitCode => {
     if (json) out.json({ key, ...result, dryRun: isDry });
     return code;
+  };
+  const withoutRemoval = (known: Report): ExitCode => {
+    const takes = "Nothing was removed: that takes --force and --reason TEXT.";
+    print(isDry ? "Dry run: nothing was removed." : takes);
+    return report(known, isDry ? EXIT.ok : EXIT.finding);
   };
   return await readingWith(invocation, async (redlock) => {
     const inspection = await redlock.inspect(key);
@@ -43,16 +45,11 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
     print(headline(now));
     if (!inspection.locked && holders.length === 0) {
       if (inspection.reserved?.forRetry !== true) return report(found, EXIT.ok);
-      if (isDry) print(DRY_RUN);
-      else if (!force) print(TAKES_FORCE);
-      else {
-        const why = operator(reason);
-        const result = await redlock.forceRelease(key, { reason: why });
-        const removed = result.outcome === "released";
-        if (removed) print("The key is not kept any longer.", successorOf(result.waiting));
-        return report({ ...found, waiting: result.waiting, removed }, EXIT.ok);
-      }
-      return report(found, isDry ? EXIT.ok : EXIT.finding);
+      if (isDry || !force) return withoutRemoval(found);
+      const result = await redlock.forceRelease(key, { reason: operator(reason) });
+      const removed = result.outcome === "released";
+      if (removed) print("The key is not kept any longer.", successorOf(result.waiting));
+      return report({ ...found, waiting: result.waiting, removed }, EXIT.ok);
     }
     if (slot !== undefined && isFree(inspection, slot)) {
       print(`No client holds slot ${slot}.`);
@@ -79,14 +76,7 @@ export async function release(invocation: Invocation): Promise<ExitCode> {
     if (summary === undefined) {
       if (holder.kept) print("The job is done: nothing runs twice, but minHold is cut short.");
     } else print(...consequences({ holder, alive, lock }, summary, timeout));
-    if (isDry) {
-      print(DRY_RUN);
-      return report(known, EXIT.ok);
-    }
-    if (!force && !found.hold) {
-      print(TAKES_FORCE);
-      return report(known, EXIT.finding);
-    }
+    if (isDry || !(force || found.hold)) return withoutRemoval(known);
     const { fencingToken } = holder;
     const why = operator(reason ?? "ends the hold");
     const result = await redlock.forceRelease(key, { reason: why, fencingToken });

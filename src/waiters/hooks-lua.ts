@@ -20,6 +20,10 @@ local function predecessorsOf(requester, key)
   end
   return found
 end
+-- Whether a waiter comes before another one, by their priorities and positions.
+local function isBefore(priority, position, other, otherPosition)
+  return priority < other or (priority == other and position < otherPosition)
+end
 -- The first of the wait list and of jobs that have not joined it, if that is before a requester that keeps to the order.
 local function firstBefore(list, requester)
   local position, priority = requester.position, requester.strict
@@ -29,26 +33,25 @@ local function firstBefore(list, requester)
   local others = predecessorsOf(requester, list.key)
   for i = 1, #others, 2 do
     local other, score = others[i], tonumber(others[i + 1])
-    if other ~= last and other ~= holder and (score < lowest or (score == lowest and other < first)) then first, lowest = other, score end
+    if other ~= last and other ~= holder and isBefore(score, other, lowest, first) then first, lowest = other, score end
   end
-  if first ~= position and (lowest < priority or (lowest == priority and first < position)) then return first end
+  if first ~= position and isBefore(lowest, first, priority, position) then return first end
 end
 -- Whether a requester that wants several keys comes before the waiter that has the reservation, which does not stop it. Else two of
 -- them, each with the reservation of one key, would stop at that of the other, and pass both reservations on.
-local function comesBefore(list, requester, position, forRetry)
+local function comesBefore(prefix, key, requester, position, forRetry)
   if not requester or not requester.several or forRetry then return false end
-  local other, own = redis.call('ZSCORE', list.waiters, position), redis.call('ZSCORE', list.waiters, requester.position)
-  own = own or (requester.record ~= '' and requester.priority)
-  if not other or not own then return false end
-  other, own = tonumber(other), tonumber(own)
-  return own < other or (own == other and requester.position < position)
+  local waiters = prefix .. '@waiters:' .. keyOfSlot(key)
+  local other = redis.call('ZSCORE', waiters, position)
+  local own = redis.call('ZSCORE', waiters, requester.position) or (requester.record ~= '' and requester.priority)
+  return other and own and isBefore(tonumber(own), requester.position, tonumber(other), position)
 end
 local function reservedFor(prefix, key, requester)
   local reservation = prefix .. '@reserved:' .. key
   local position, token, forRetry = reservationOf(reservation)
   if position then
     if requester and position == requester.position then return end
-    if not comesBefore(waitListOf(prefix, key), requester, position, forRetry) then
+    if not comesBefore(prefix, key, requester, position, forRetry) then
       return position, token, redis.call('PTTL', reservation)
     end
   end
@@ -65,7 +68,7 @@ local function freeSlots(prefix, name, limit, requester)
     if not locks[slot + 1] and redis.call('EXISTS', names[slot + 1]) == 0 then
       local position, _, forRetry = reservationOf(prefix .. '@reserved:' .. slotName(key, slot))
       if position and requester and position == requester.position then return tostring(slot) end
-      if not position or comesBefore(waitListOf(prefix, key), requester, position, forRetry) then free[#free + 1] = slot end
+      if not position or comesBefore(prefix, key, requester, position, forRetry) then free[#free + 1] = slot end
     end
   end
   return table.concat(free, ',')

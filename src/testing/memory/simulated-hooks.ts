@@ -4,6 +4,7 @@ import type { Names } from "../../lock/stored-lock.ts";
 import type { Releaser, ReservationReply } from "../../lock/wait-list-hooks.ts";
 import { SLACK } from "../../waiters/queues-lua.ts";
 import { RESERVATION } from "../../waiters/reservations-lua.ts";
+import { compareWaiters } from "../../waiters/waiter.ts";
 import { heldField, type SimulatedNewest } from "./simulated-newest.ts";
 import type { SimulatedQueues } from "./simulated-queues.ts";
 import type { SimulatedRedis } from "./simulated-redis.ts";
@@ -37,30 +38,30 @@ export class SimulatedHooks {
   ): string | undefined {
     const holders = this.#newest.lastHolders(list);
     const [head = [position, priority]] = this.#redis.zrange(list.waiters, 0, 1);
-    let [first, lowest] = head;
+    let first = { position: head[0], priority: head[1] };
     for (const other of others) {
-      if (!other.keys.includes(list.key)) continue;
-      const isBefore =
-        other.priority < lowest || (other.priority === lowest && other.position < first);
-      if (!holders.includes(other.position) && isBefore)
-        [first, lowest] = [other.position, other.priority];
+      if (!other.keys.includes(list.key) || holders.includes(other.position)) continue;
+      if (compareWaiters(other, first) < 0) first = other;
     }
-    if (first === position) return undefined;
-    return lowest < priority || (lowest === priority && first < position) ? first : undefined;
+    if (first.position === position) return undefined;
+    return compareWaiters(first, { position, priority }) < 0 ? first.position : undefined;
   }
 
   comesBefore(
-    list: WaitList,
+    names: Names,
+    key: string,
     requester: Requester | undefined,
     several: boolean,
     { position, forRetry }: { position: string; forRetry: boolean },
   ): boolean {
     if (requester === undefined || !several || forRetry) return false;
-    const other = this.#redis.zscore(list.waiters, position);
-    const own = this.#redis.zscore(list.waiters, requester.position) ?? requester.joins?.priority;
+    const waiters = names.waiters(key);
+    const other = this.#redis.zscore(waiters, position);
+    const own = this.#redis.zscore(waiters, requester.position) ?? requester.joins?.priority;
     // @protection a job with several keys does not stop at a reservation for a later one
     if (other === undefined || own === undefined) return false;
-    return own < other || (own === other && requester.position < position);
+    const one = { priority: own, position: requester.position };
+    return compareWaiters(one, { priority: other, position }) < 0;
   }
 
   reservedFor(
@@ -74,7 +75,7 @@ export class SimulatedHooks {
     if (reserved !== undefined) {
       // @protection a reserved key is kept for its waiter
       if (reserved.position === requester?.position) return undefined;
-      if (!this.comesBefore(list, requester, several, reserved)) {
+      if (!this.comesBefore(names, key, requester, several, reserved)) {
         return { ...reserved, rest: this.#redis.pttl(list.reservation) };
       }
     }
@@ -95,8 +96,7 @@ export class SimulatedHooks {
       if (this.#redis.exists(names.lock(name))) continue;
       const reserved = this.#lists.reservationOf(names.reservation(name));
       if (requester !== undefined && reserved?.position === requester.position) return [slot];
-      const list = waitListOf(names, key);
-      if (reserved === undefined || this.comesBefore(list, requester, several, reserved)) {
+      if (reserved === undefined || this.comesBefore(names, key, requester, several, reserved)) {
         free.push(slot);
       }
     }
